@@ -1,0 +1,86 @@
+import type { Connection } from "./database/connection.ts";
+import type { Migration } from "./migration.ts";
+import { compareSchemas } from "./schema/compare.ts";
+import type { Difference } from "./schema/difference.ts";
+import type { Schema } from "./schema/model.ts";
+import { readSchema } from "./schema/read.ts";
+import { buildReferenceSteps } from "./schema/reference.ts";
+
+/** What is known of a database that has tables and no markers. */
+export interface AdoptionSubject {
+  /** The database's migrations, in order. */
+  readonly migrations: readonly Migration[];
+  /** Ids of migrations that the ledger has as applied. */
+  readonly recorded: ReadonlySet<string>;
+}
+
+/** What may be adopted, and what can't be. */
+export interface AdoptionResult {
+  /** Ids of the migrations whose tables are all there, in their shape. */
+  readonly adoptable: readonly string[];
+  /** Why other tables of the migrations' names are not theirs, in plain words. */
+  readonly conflicting: readonly string[];
+}
+
+/**
+ * Finds how far the migrations of a database have come by its tables alone: the last migration after
+ * which a reference made in memory has only tables that are there, in the same shape. Missing or
+ * different indexes and views don't count, since `verify` names and `repair` mends them.
+ */
+export async function findAdoptable(
+  connection: Connection,
+  subject: AdoptionSubject,
+): Promise<AdoptionResult> {
+  const { migrations, recorded } = subject;
+  if (migrations.length === 0) return { adoptable: [], conflicting: [] };
+  const actual = await readSchema(connection);
+  const reference = await buildReferenceSteps(migrations);
+  // Without a reference nothing can be told; the migrations stay pending and meet what is there.
+  if (!reference.known) return { adoptable: [], conflicting: [] };
+  const schemas = reference.steps.map(({ schema }) => schema);
+  let reached = 0;
+  for (let count = migrations.length; count > 0 && reached === 0; count--) {
+    const schema = schemas[count - 1];
+    if (schema === undefined || schema.tables.length === 0) continue;
+    if ((await tableDifferences(schema, actual)).length === 0) reached = count;
+  }
+  // A migration that changes no table can't be told from the tables: the ledger decides.
+  while (reached > 1 && !recorded.has(migrations[reached - 1]?.id ?? "")) {
+    if (!sameTables(schemas[reached - 2], schemas[reached - 1])) break;
+    reached--;
+  }
+  const adoptable = migrations.slice(0, reached).map(({ id }) => id);
+  return { adoptable, conflicting: await conflicts(schemas, reached, actual) };
+}
+
+/** Tables that migrations still to be run would create, and that are there in another shape. */
+async function conflicts(
+  schemas: readonly Schema[],
+  reached: number,
+  actual: Schema,
+): Promise<string[]> {
+  const adopted = new Set(schemas[reached - 1]?.tables.map(({ name }) => name.toLowerCase()));
+  const present = new Set(actual.tables.map(({ name }) => name.toLowerCase()));
+  const last = schemas.at(-1);
+  if (last === undefined) return [];
+  const tables = last.tables.filter(({ name }) =>
+    present.has(name.toLowerCase()) && !adopted.has(name.toLowerCase())
+  );
+  const differences = await tableDifferences(
+    { tables, indexes: [], views: [], triggers: [] },
+    actual,
+  );
+  return differences.map(({ table, detail }) => `table "${table}": ${detail}`);
+}
+
+async function tableDifferences(expected: Schema, actual: Schema): Promise<Difference[]> {
+  const wanted = new Set(expected.tables.map(({ name }) => name.toLowerCase()));
+  const differences = await compareSchemas(expected, actual);
+  return differences.filter(({ type, table }) =>
+    (type === "table" || type === "column") && table !== null && wanted.has(table.toLowerCase())
+  );
+}
+
+function sameTables(a: Schema | undefined, b: Schema | undefined): boolean {
+  return JSON.stringify(a?.tables) === JSON.stringify(b?.tables);
+}

@@ -1,0 +1,82 @@
+import { epochSeconds, type Run, runMigration } from "./apply.ts";
+import { checksum, sqlOf } from "./checksum.ts";
+import { addEvent, type NewEvent, setHistory } from "./ledger.ts";
+import type { Session } from "./session.ts";
+import { locationOf, type Workspace } from "./workspace.ts";
+
+/** Told before and after each migration. */
+export interface MigrationProgress {
+  readonly kind: "started" | "finished";
+  readonly direction: "upgrade" | "downgrade";
+  readonly id: string;
+  readonly name: string;
+  readonly database: string;
+  /** Seconds; null before the end. */
+  readonly durationSeconds: number | null;
+}
+
+/** Runs one migration and records the attempt in the ledger: its start, its end and its outcome. */
+export async function attempt(
+  workspace: Workspace,
+  session: Session,
+  run: Run,
+): Promise<number | null> {
+  const { migration, direction } = run;
+  const started = epochSeconds();
+  const { path } = locationOf(workspace, migration.database);
+  const sql = sqlOf(direction === "upgrade" ? migration.upgrade : migration.downgrade);
+  const event: NewEvent = {
+    id: migration.id,
+    name: migration.name,
+    database: migration.database,
+    databasePath: path,
+    direction,
+    outcome: "started",
+    startedAt: started,
+    endedAt: null,
+    durationSeconds: null,
+    error: null,
+    checksum: sql === null ? null : await checksum(sql),
+    detail: null,
+  };
+  await addEvent(await session.ledger(), event);
+  const finish = async (
+    outcome: "applied" | "rolled_back" | "failed",
+    seconds: number | null,
+    error: string | null,
+  ) => {
+    await session.record(async (ledger) => {
+      await addEvent(ledger, {
+        ...event,
+        outcome,
+        endedAt: epochSeconds(),
+        durationSeconds: seconds,
+        error,
+      });
+      // A rollback that failed leaves the migration applied, and so its row.
+      if (outcome === "failed" && direction === "downgrade") return;
+      await setHistory(ledger, {
+        id: migration.id,
+        name: migration.name,
+        databasePath: path,
+        appliedAt: epochSeconds(),
+        durationSeconds: seconds,
+        status: outcome,
+        error,
+      });
+    });
+  };
+  let seconds: number | null;
+  try {
+    const connection = await session.database(migration.database);
+    seconds = await runMigration(connection, run);
+  } catch (error) {
+    // The failure itself must be heard, even where the ledger can't be written either (a full disk).
+    await finish("failed", null, error instanceof Error ? error.message : String(error)).catch(
+      () => {},
+    );
+    throw error;
+  }
+  await finish(direction === "upgrade" ? "applied" : "rolled_back", seconds, null);
+  return seconds;
+}

@@ -1,0 +1,124 @@
+import type { Connection } from "./database/connection.ts";
+import { number, numberOrNull, text } from "./database/row.ts";
+import { MigrationFailedError } from "./errors.ts";
+import { MARKER_TABLE } from "./marker.ts";
+import type { Migration, MigrationBody } from "./migration.ts";
+
+/** What is compared before and after a migration, inside its transaction. */
+export interface Observation {
+  /** Number of rows by table. */
+  readonly rows: ReadonlyMap<string, number>;
+  /** Rows that point to nothing, one key for each. */
+  readonly violations: ReadonlySet<string>;
+}
+
+/** Words without which a statement can neither lose a row nor break a foreign key. */
+const TOUCHES_ROWS = /\b(alter|delete|drop|insert|pragma|replace|update)\b/i;
+
+/** Whether a migration's body may change rows; only then is it worth counting them. */
+export function mayTouchRows(body: MigrationBody): boolean {
+  return typeof body !== "string" || TOUCHES_ROWS.test(body);
+}
+
+/** Counts rows and foreign key violations. Takes time in proportion to the rows. */
+export async function observe(connection: Connection): Promise<Observation> {
+  return { rows: await countRows(connection), violations: await findViolations(connection) };
+}
+
+/** Number of rows of every ordinary table. */
+export async function countRows(connection: Connection): Promise<Map<string, number>> {
+  const tables = await connection.all(
+    `SELECT name
+    FROM pragma_table_list
+    WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> ?`,
+    [MARKER_TABLE],
+  );
+  const rows = new Map<string, number>();
+  for (const table of tables) {
+    const name = text(table, "name");
+    const count = await connection.get(`SELECT count(*) AS rows FROM ${quoteName(name)}`);
+    rows.set(name, count === undefined ? 0 : number(count, "rows"));
+  }
+  return rows;
+}
+
+/** A name as an SQL identifier. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+async function findViolations(connection: Connection): Promise<Set<string>> {
+  const rows = await connection.all("PRAGMA foreign_key_check");
+  return new Set(
+    rows.map((row) =>
+      JSON.stringify([text(row, "table"), text(row, "parent"), numberOrNull(row, "rowid")])
+    ),
+  );
+}
+
+/** What a migration may do to rows. */
+export interface Allowance {
+  readonly migration: Migration;
+  /** Tables of which rows may be lost. */
+  readonly destroys: readonly string[];
+}
+
+/**
+ * Compares what was observed before and after a migration.
+ *
+ * @throws {MigrationFailedError} where rows were lost that it didn't declare, or rows point to
+ * nothing that did not before.
+ */
+export function compareObservations(
+  before: Observation,
+  after: Observation,
+  allowed: Allowance,
+): void {
+  const lost = lostRows(before.rows, after.rows)
+    .filter(({ table }) =>
+      !allowed.destroys.some((one) => one.toLowerCase() === table.toLowerCase())
+    );
+  if (lost.length > 0) {
+    const what = lost.map(({ table, rows }) => `${rows} of table "${table}"`).join(", ");
+    throw failed(
+      allowed.migration,
+      `it would lose rows that it didn't declare: ${what}`,
+      `name the tables whose rows it may destroy in the migration's "destroys"; in a table rebuild, ` +
+        `turn foreign keys off, or the DROP TABLE empties child tables`,
+    );
+  }
+  const broken = [...after.violations].filter((key) => !before.violations.has(key));
+  if (broken.length > 0) {
+    const tables = [...new Set(broken.map((key) => JSON.parse(key).slice(0, 2).join(" to ")))];
+    throw failed(
+      allowed.migration,
+      `${broken.length} row(s) would point to rows that don't exist (${tables.join(", ")})`,
+      "delete or mend those rows in the same migration",
+    );
+  }
+}
+
+/** Tables with fewer rows than before. A table that vanished while another of its size came was renamed. */
+export function lostRows(
+  before: ReadonlyMap<string, number>,
+  after: ReadonlyMap<string, number>,
+): { table: string; rows: number }[] {
+  const newCounts = [...after].filter(([table]) => !before.has(table)).map(([, rows]) => rows);
+  return [...before].flatMap(([table, rows]) => {
+    const left = after.get(table);
+    if (left !== undefined) return left < rows ? [{ table, rows: rows - left }] : [];
+    const renamed = newCounts.indexOf(rows);
+    if (rows === 0) return [];
+    if (renamed === -1) return [{ table, rows }];
+    newCounts.splice(renamed, 1);
+    return [];
+  });
+}
+
+function failed(migration: Migration, reason: string, help: string): MigrationFailedError {
+  return new MigrationFailedError(`Cannot run ${migration.name}: ${reason}`, {
+    migration: migration.name,
+    database: migration.database,
+    help: `${help}. It was rolled back; ${migration.database} is as it was before.`,
+  });
+}

@@ -1,0 +1,125 @@
+import type { DowngradePlan, DowngradeResult } from "../downgrade.ts";
+import { CatalystError, UsageError } from "../errors.ts";
+import type { Loss } from "../loss.ts";
+import { reportOf } from "../terminal/error_report.ts";
+import { formatCount } from "../terminal/format.ts";
+import { printable } from "../terminal/printable.ts";
+import { renderTable } from "../terminal/table.ts";
+import { wholeNumber } from "./arguments.ts";
+import { type Command, type CommandContext, dryRunFlag, stringFlag, yesFlag } from "./command.ts";
+import { interruptible } from "./interrupt.ts";
+import { renderReconciliation, tell } from "./upgrade.ts";
+
+/** `downgrade`: rolls migrations back. */
+export const command: Command = {
+  name: "downgrade",
+  summary: "roll applied migrations back, newest first",
+  flags: {
+    "migration": { type: "string", value: "ID", help: "roll back only this one" },
+    "to": { type: "string", value: "ID", help: "roll back what came after this one, which stays" },
+    "steps": { type: "string", value: "N", help: "roll back the newest N" },
+    "dry-run": dryRunFlag,
+    "yes": yesFlag,
+  },
+  examples: [
+    ["downgrade --steps 1", "roll back the newest migration"],
+    ["downgrade --to 001 --dry-run", "show what would be lost"],
+    ["downgrade --yes", "roll back everything without a question"],
+  ],
+  run: async ({ flags, migrator, output }: CommandContext) => {
+    const request = requestOf(flags);
+    if (flags["dry-run"]) {
+      const plan = await migrator.planDowngrade(request);
+      const rollBack = plan.rollBack.map(({ id }) => id);
+      output.json({
+        ok: true,
+        dryRun: true,
+        rollBack,
+        lost: plan.losses.filter(({ rows }) => rows > 0),
+      });
+      output.answer(renderPlan(plan));
+      return 0;
+    }
+    const confirm = async (plan: DowngradePlan) => {
+      output.narrate(renderLosses(plan.losses));
+      if (flags.yes) return true;
+      const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
+      return canAsk() &&
+        confirmByWord(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
+    };
+    try {
+      const result = await interruptible((signal) =>
+        migrator.downgrade({
+          ...request,
+          signal,
+          confirm,
+          onProgress: (progress) => tell(output, progress),
+        })
+      );
+      output.json({ ok: true, rolledBack: result.rolledBack, lost: result.lost, failed: null });
+      output.answer(renderDowngrade(result));
+      return 0;
+    } catch (error) {
+      if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
+      const { done, failed } = error.progress;
+      if (done.length > 0) output.narrate(`Rolled back before the failure: ${done.join(", ")}`);
+      output.error(error, {
+        rolledBack: done,
+        lost: [],
+        failed: failed === null ? null : { id: failed, error: reportOf(error) },
+      });
+      return 1;
+    }
+  },
+};
+
+function requestOf(
+  flags: CommandContext["flags"],
+): { migration?: string; to?: string; steps?: number } {
+  const given = ["migration", "to", "steps"].filter((name) => flags[name] !== undefined);
+  if (given.length > 1) {
+    throw new UsageError(`Cannot run downgrade: --${given.join(" and --")} say different things`, {
+      help: "give one of them",
+    });
+  }
+  const migration = stringFlag(flags, "migration");
+  const to = stringFlag(flags, "to");
+  const steps = stringFlag(flags, "steps");
+  return {
+    ...(migration === undefined ? {} : { migration }),
+    ...(to === undefined ? {} : { to }),
+    ...(steps === undefined ? {} : { steps: wholeNumber(steps, "steps", 1) }),
+  };
+}
+
+function renderPlan({ rollBack, losses }: DowngradePlan): string {
+  return [
+    ...rollBack.map(({ name, database }) => `would roll back ${name} in ${database}`),
+    renderLosses(losses),
+    "Nothing was changed.",
+  ].join("\n");
+}
+
+function renderLosses(losses: readonly Loss[]): string {
+  const lost = losses.filter(({ rows }) => rows > 0);
+  if (lost.length === 0) return "No rows are lost.";
+  const rows = lost.map(({ database, table, rows, columns }) => [
+    printable(`${database}.${table}`),
+    formatCount(rows, "row"),
+    columns === undefined ? "" : printable(`values of ${columns.join(", ")}`),
+  ]);
+  return `This will lose:\n${renderTable(rows, { indent: 2, align: ["left", "right"] })}`;
+}
+
+function renderDowngrade(result: DowngradeResult): string {
+  const { rolledBack, lost } = result;
+  return [
+    ...renderReconciliation(result),
+    rolledBack.length === 0
+      ? "Nothing to roll back: no migration is applied."
+      : `${formatCount(rolledBack.length, "migration")} rolled back: ${rolledBack.join(", ")}.`,
+    ...lost.length === 0
+      ? []
+      : [`${formatCount(lost.reduce((sum, { rows }) => sum + rows, 0), "row")} lost.`],
+  ].join("\n");
+}

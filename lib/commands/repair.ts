@@ -1,0 +1,45 @@
+import type { RepairResult } from "../repair.ts";
+import { printable } from "../terminal/printable.ts";
+import { type Command, type CommandContext, dryRunFlag } from "./command.ts";
+import { renderReconciliation } from "./upgrade.ts";
+import { renderFinding } from "./verify.ts";
+
+/** `repair`: mends what can be mended without losing a row. */
+export const command: Command = {
+  name: "repair",
+  summary: "correct the ledger, and create missing tables, indexes and views again",
+  flags: { "dry-run": dryRunFlag },
+  examples: [
+    ["repair --dry-run", "show what would be mended"],
+    ["repair", "mend it; nothing is dropped or rewritten"],
+  ],
+  run: async ({ flags, migrator, output }: CommandContext) => {
+    const dryRun = flags["dry-run"] === true;
+    const result = await migrator.repair({ dryRun });
+    const ok = result.remaining.length === 0;
+    output.json({ ok, dryRun, ...result });
+    output.answer(renderRepair(result, dryRun));
+    return ok ? 0 : 1;
+  },
+};
+
+/** What was mended and what is left, in words. */
+export function renderRepair(result: RepairResult, dryRun: boolean): string {
+  const { recreated, remaining } = result;
+  const verb = dryRun ? "would create" : "created";
+  const lines = [
+    ...renderReconciliation(result),
+    ...recreated.map(({ type, name, database }) =>
+      `${verb} ${type} ${printable(name)} in ${database}`
+    ),
+  ];
+  if (lines.length === 0 && remaining.length === 0) return "Nothing to repair.";
+  if (remaining.length > 0) {
+    lines.push(
+      "This can't be mended without a risk to your rows:",
+      ...remaining.map((finding) => renderFinding(finding.database, finding)),
+    );
+  }
+  if (dryRun) lines.push("Nothing was changed.");
+  return lines.join("\n");
+}

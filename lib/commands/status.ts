@@ -1,0 +1,108 @@
+import type { LedgerEvent } from "../ledger.ts";
+import type { Status } from "../status.ts";
+import { formatBytes, formatDate, formatDuration } from "../terminal/format.ts";
+import type { Output } from "../terminal/output.ts";
+import { printable } from "../terminal/printable.ts";
+import type { Style } from "../terminal/style.ts";
+import { renderTable } from "../terminal/table.ts";
+import type { Command, CommandContext } from "./command.ts";
+
+/** How many events `status` shows. */
+const RECENT = 5;
+
+/** `status`: which migrations are applied. */
+export const command: Command = {
+  name: "status",
+  summary: "show which migrations are applied, and where the databases are",
+  flags: {
+    "check": { type: "boolean", help: "exit with 1 where anything is pending or wrong" },
+  },
+  examples: [
+    ["status", "show everything"],
+    ["status --check --quiet", "for scripts: exit code 0 where all is applied"],
+  ],
+  run: async ({ flags, migrator, output }: CommandContext) => {
+    const status = await migrator.status();
+    output.json(asJson(status));
+    if (!output.isJson) {
+      const events = await migrator.history({ limit: RECENT });
+      output.answer(renderStatus(status, events, output.answerStyle));
+      hints(status, output);
+    }
+    return flags.check && !status.ok ? 1 : 0;
+  },
+};
+
+function asJson(status: Status): Record<string, unknown> {
+  const { ok, pending, adoptable, unreconciled, conflicts } = status;
+  return {
+    ok,
+    pending,
+    databases: status.databases.map(({ name, path, exists, sizeBytes, journalMode }) => ({
+      name,
+      path,
+      exists,
+      sizeBytes,
+      journalMode,
+    })),
+    migrations: status.migrations,
+    adoptable,
+    unreconciled,
+    conflicts,
+  };
+}
+
+/** The state as text: migrations, databases, what happened last. */
+export function renderStatus(status: Status, events: readonly LedgerEvent[], style: Style): string {
+  const migrations = status.migrations.map((one) => [
+    printable(one.name),
+    one.database,
+    one.state === "applied" ? style.green(one.state) : style.yellow(one.state),
+    one.appliedAt === null ? "-" : formatDate(one.appliedAt),
+    one.durationSeconds === null ? "-" : formatDuration(one.durationSeconds),
+  ]);
+  const databases = status.databases.map((one) => [
+    one.name,
+    printable(one.path),
+    one.exists ? (one.sizeBytes === null ? "-" : formatBytes(one.sizeBytes)) : "not there",
+    one.journalMode ?? "-",
+  ]);
+  const sections = [
+    renderTable(migrations, {
+      header: ["MIGRATION", "DATABASE", "STATE", "APPLIED (UTC)", "TOOK"],
+    }),
+    renderTable(databases, { header: ["DATABASE", "PATH", "SIZE", "JOURNAL"] }),
+  ];
+  if (events.length > 0) sections.push(`Recent history\n${renderEvents(events)}`);
+  return sections.join("\n\n");
+}
+
+/** Events as a table, newest first. */
+export function renderEvents(events: readonly LedgerEvent[]): string {
+  return renderTable(
+    events.map((event) => [
+      formatDate(event.startedAt),
+      event.direction,
+      printable(event.name),
+      event.outcome,
+      event.durationSeconds === null ? "-" : formatDuration(event.durationSeconds),
+      printable(event.error ?? event.detail ?? ""),
+    ]),
+    { header: ["WHEN (UTC)", "WHAT", "MIGRATION", "OUTCOME", "TOOK", "NOTE"] },
+  );
+}
+
+function hints(status: Status, output: Output): void {
+  for (const conflict of status.conflicts) output.warn(conflict);
+  if (status.adoptable.length > 0) {
+    output.narrate(`${status.adoptable.join(", ")} found by the tables; \`upgrade\` adopts them.`);
+  }
+  if (status.unreconciled.length > 0) {
+    output.narrate(
+      `The ledger is wrong about ${status.unreconciled.join(", ")}; \`upgrade\` corrects it.`,
+    );
+  }
+  if (status.pending > 0 && status.conflicts.length === 0) {
+    output.narrate(`${status.pending} pending; \`upgrade\` applies them.`);
+  }
+}

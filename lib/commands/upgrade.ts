@@ -1,0 +1,146 @@
+import type { MigrationProgress } from "../attempt.ts";
+import { CatalystError } from "../errors.ts";
+import type { Migration } from "../migration.ts";
+import { reportOf } from "../terminal/error_report.ts";
+import { formatCount, formatDuration } from "../terminal/format.ts";
+import type { Output } from "../terminal/output.ts";
+import { renderTable } from "../terminal/table.ts";
+import type { UpgradePlan, UpgradeResult } from "../upgrade.ts";
+import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./command.ts";
+import { interruptible } from "./interrupt.ts";
+
+/** `upgrade`: applies pending migrations. */
+export const command: Command = {
+  name: "upgrade",
+  summary: "apply all pending migrations (the default command)",
+  flags: {
+    "migration": { type: "string", value: "ID", help: "apply only this one" },
+    "to": { type: "string", value: "ID", help: "apply up to this one" },
+    "dry-run": dryRunFlag,
+  },
+  examples: [
+    ["upgrade", "create or update the databases in data/"],
+    ["upgrade --dry-run", "show the SQL that would run"],
+    ["upgrade --to 002 --data-dir ~/bot/data", "stop after migration 002"],
+  ],
+  run: async ({ flags, migrator, output }: CommandContext) => {
+    const migration = stringFlag(flags, "migration");
+    const to = stringFlag(flags, "to");
+    const request = {
+      ...(migration === undefined ? {} : { migration }),
+      ...(to === undefined ? {} : { to }),
+    };
+    if (flags["dry-run"]) {
+      const plan = await migrator.planUpgrade(request);
+      output.json(planAsJson(plan));
+      output.answer(renderPlan(plan));
+      return 0;
+    }
+    try {
+      const result = await interruptible((signal) =>
+        migrator.upgrade({ ...request, signal, onProgress: (progress) => tell(output, progress) })
+      );
+      output.json({ ok: true, ...asJson(result), failed: null });
+      output.answer(renderUpgrade(result, migrator.ids.length));
+      return 0;
+    } catch (error) {
+      if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
+      const { done, adopted, reconciled, failed } = error.progress;
+      if (done.length > 0) {
+        output.narrate(`Applied before the failure, and kept: ${done.join(", ")}`);
+      }
+      output.error(error, {
+        applied: done.map((id) => ({ id })),
+        adopted,
+        reconciled,
+        failed: failed === null ? null : { id: failed, error: reportOf(error) },
+      });
+      return 1;
+    }
+  },
+};
+
+/** Says on stderr what is being done, with `--verbose`. */
+export function tell(output: Output, progress: MigrationProgress): void {
+  const verb = progress.direction === "upgrade" ? "applying" : "rolling back";
+  if (progress.kind === "started") {
+    output.detail(`${verb} ${progress.name} in ${progress.database}`);
+  }
+}
+
+function asJson({ applied, adopted, reconciled }: UpgradeResult): Record<string, unknown> {
+  return {
+    applied: applied.map(({ id, database, durationSeconds }) => ({
+      id,
+      database,
+      durationSeconds,
+    })),
+    adopted,
+    reconciled,
+  };
+}
+
+/** The outcome of an upgrade in words. */
+export function renderUpgrade(result: UpgradeResult, known: number): string {
+  const { applied, adopted, reconciled } = result;
+  const lines = renderReconciliation({ adopted, reconciled });
+  if (applied.length > 0) {
+    lines.push(
+      renderTable(applied.map(({ name, database, durationSeconds }) => [
+        "applied",
+        name,
+        database,
+        formatDuration(durationSeconds),
+      ])),
+      `${formatCount(applied.length, "migration")} applied.`,
+    );
+  } else {
+    lines.push(`Nothing to apply: ${formatCount(known, "migration")} known, none of them pending.`);
+  }
+  return lines.join("\n");
+}
+
+/** What reconciling did, in words; nothing where it did nothing. */
+export function renderReconciliation(
+  { adopted, reconciled }: {
+    readonly adopted: readonly string[];
+    readonly reconciled: readonly string[];
+  },
+): string[] {
+  return [
+    ...adopted.length === 0 ? [] : [
+      `adopted ${
+        adopted.join(", ")
+      }: the tables were there already; nothing but the marker was written`,
+    ],
+    ...reconciled.length === 0 ? [] : [
+      `corrected the ledger for ${reconciled.join(", ")}: it did not say what the databases say`,
+    ],
+  ];
+}
+
+function planAsJson(plan: UpgradePlan): Record<string, unknown> {
+  return {
+    ok: true,
+    dryRun: true,
+    apply: plan.apply.map((one) => ({ id: one.id, database: one.database, sql: sqlText(one) })),
+    adopt: plan.adopt,
+    reconcile: plan.reconcile,
+  };
+}
+
+function renderPlan({ apply, adopt, reconcile }: UpgradePlan): string {
+  const notes = [
+    ...adopt.length === 0 ? [] : [`would adopt ${adopt.join(", ")}: the tables are there already`],
+    ...reconcile.length === 0 ? [] : [`would correct the ledger for ${reconcile.join(", ")}`],
+  ];
+  const sections = apply.map((one) =>
+    `-- would apply ${one.name} to ${one.database}\n${sqlText(one) ?? "-- (a function, not SQL)"}`
+  );
+  const end = `${formatCount(apply.length, "migration")} would be applied. Nothing was changed.`;
+  return [...notes, ...sections, end].join("\n");
+}
+
+function sqlText({ upgrade }: Migration): string | null {
+  return typeof upgrade === "string" ? upgrade.trim() : null;
+}

@@ -1,0 +1,48 @@
+import type { Finding } from "../schema/finding.ts";
+import { printable } from "../terminal/printable.ts";
+import type { Style } from "../terminal/style.ts";
+import type { DatabaseVerification, Verification } from "../verify.ts";
+import type { Command, CommandContext } from "./command.ts";
+
+/** `verify`: compares the databases with what their migrations make. */
+export const command: Command = {
+  name: "verify",
+  summary: "check that each database has exactly the schema of its migrations",
+  flags: {
+    "data": { type: "boolean", help: "check the data too: pages, foreign keys, orders, positions" },
+  },
+  examples: [
+    ["verify", "compare the schemas"],
+    ["verify --data", "look for damage and for rows that contradict each other"],
+  ],
+  run: async ({ flags, migrator, output }: CommandContext) => {
+    const verification = await migrator.verify({ data: flags.data === true });
+    output.json(verification);
+    output.answer(renderVerification(verification, output.answerStyle));
+    return verification.ok ? 0 : 1;
+  },
+};
+
+/** The findings in words. */
+export function renderVerification({ ok, databases }: Verification, style: Style): string {
+  return [
+    ...databases.map((database) => renderDatabase(database, style)),
+    ok ? "All databases are as they should be." : "There are problems.",
+  ].join("\n");
+}
+
+function renderDatabase(
+  { name, path, ok, problems, notices }: DatabaseVerification,
+  style: Style,
+): string {
+  return [
+    `${name} (${printable(path)}): ${ok ? style.green("ok") : style.red("not ok")}`,
+    ...problems.map((problem) => renderFinding("problem", problem)),
+    ...notices.map((notice) => renderFinding("notice", notice)),
+  ].join("\n");
+}
+
+/** One finding and what to do about it. */
+export function renderFinding(label: string, { detail, fix }: Finding): string {
+  return `  ${label}: ${printable(detail)}\n    fix: ${printable(fix)}`;
+}

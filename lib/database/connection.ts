@@ -1,0 +1,41 @@
+import type { Row, SqlValue } from "./row.ts";
+
+/** What a statement without rows did. */
+export interface StatementResult {
+  /** Number of rows inserted, updated or deleted. */
+  readonly changes: number;
+}
+
+/** What a script may do while it is run for a migration. */
+export interface ScriptOptions {
+  /** Called with the text of each statement before it runs; may throw to stop there. */
+  readonly onStatement?: (sql: string) => void;
+}
+
+/**
+ * An open database, whatever drives it. All is asynchronous, so that a database may also be remote;
+ * a connection is used by one caller at a time.
+ */
+export interface Connection extends AsyncDisposable {
+  /** Where the database is, as a person would name it: a path, or `:memory:`. */
+  readonly label: string;
+  /** Whether a transaction is open. */
+  readonly inTransaction: boolean;
+  /** Runs any number of statements at once and discards their rows. */
+  exec(sql: string): Promise<void>;
+  /** Runs the statements of a script one by one; a failure names the statement and its line. */
+  script(sql: string, options?: ScriptOptions): Promise<void>;
+  /** Runs one statement. */
+  run(sql: string, parameters?: readonly SqlValue[]): Promise<StatementResult>;
+  /** Reads all rows of one statement. */
+  all(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]>;
+  /** Reads the first row of one statement. */
+  get(sql: string, parameters?: readonly SqlValue[]): Promise<Row | undefined>;
+  /**
+   * Makes SQLite itself refuse to end the transaction or to attach or detach a file, until the
+   * returned object is disposed of. Where the driver has no authorizer it does nothing.
+   */
+  confine(): Disposable;
+  /** Closes the database, unless somebody else opened it. Closing twice does nothing. */
+  close(): Promise<void>;
+}

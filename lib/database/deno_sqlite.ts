@@ -1,0 +1,118 @@
+import type { Connection, ScriptOptions, StatementResult } from "./connection.ts";
+import { translate } from "./failure.ts";
+import type { Row, SqlValue } from "./row.ts";
+import { runScript } from "./script.ts";
+
+/** The part of a `Statement` of `jsr:@db/sqlite` that the toolkit uses. */
+export interface DenoSqliteStatement {
+  /** Reads integers of 64 bits; without it they are cut to 32. */
+  int64?: boolean;
+  /** Text of the statement, as SQLite delimited it. */
+  readonly sql: string;
+  /** Runs the statement; returns the number of rows changed. */
+  run(...parameters: SqlValue[]): number;
+  /** Reads all rows. */
+  all(...parameters: SqlValue[]): object[];
+  /** Frees the statement. */
+  finalize(): void;
+}
+
+/** The part of a `Database` of `jsr:@db/sqlite` that the toolkit uses; no import is needed. */
+export interface DenoSqliteDatabase {
+  /** Path of the main file. */
+  readonly path: string;
+  /** Whether a transaction is open. */
+  readonly inTransaction: boolean;
+  /** Runs any number of statements. */
+  exec(sql: string): number;
+  /** Prepares the first statement of a text. */
+  prepare(sql: string): DenoSqliteStatement;
+}
+
+/** A connection over a `Database` of `jsr:@db/sqlite` that the caller has open; it is never closed. */
+export class DenoSqliteConnection implements Connection {
+  readonly label: string;
+  readonly #db: DenoSqliteDatabase;
+
+  constructor(db: DenoSqliteDatabase, options: { readonly label: string }) {
+    this.#db = db;
+    this.label = options.label;
+  }
+
+  get inTransaction(): boolean {
+    return this.#db.inTransaction;
+  }
+
+  exec(sql: string): Promise<void> {
+    return this.#attempt(sql, () => {
+      this.#db.exec(sql);
+    });
+  }
+
+  script(sql: string, options: ScriptOptions = {}): Promise<void> {
+    return runScript(sql, {
+      ...options,
+      step: (rest) => {
+        const statement = this.#prepare(rest);
+        return { sql: statement.sql, run: () => finished(statement, () => statement.run()) };
+      },
+      fail: (error, statement, line) =>
+        translate(error, { verb: "change", label: this.label, statement, line }),
+    });
+  }
+
+  run(sql: string, parameters: readonly SqlValue[] = []): Promise<StatementResult> {
+    return this.#attempt(sql, () => {
+      const statement = this.#prepare(sql);
+      return { changes: finished(statement, () => statement.run(...parameters)) };
+    });
+  }
+
+  all(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
+    return this.#attempt(sql, () => {
+      const statement = this.#prepare(sql);
+      return finished(statement, () => statement.all(...parameters)) as Row[];
+    });
+  }
+
+  async get(sql: string, parameters: readonly SqlValue[] = []): Promise<Row | undefined> {
+    return (await this.all(sql, parameters))[0];
+  }
+
+  /** The driver has no authorizer; the migrator's own checks stand alone. */
+  confine(): Disposable {
+    return { [Symbol.dispose]: () => {} };
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** The driver passes the length in UTF-16 units where SQLite wants bytes; spaces make up for it. */
+  #prepare(sql: string): DenoSqliteStatement {
+    const missing = new TextEncoder().encode(sql).length - sql.length;
+    const statement = this.#db.prepare(sql + " ".repeat(missing));
+    statement.int64 = true;
+    return statement;
+  }
+
+  #attempt<T>(statement: string, action: () => T): Promise<T> {
+    try {
+      return Promise.resolve(action());
+    } catch (error) {
+      return Promise.reject(translate(error, { verb: "use", label: this.label, statement }));
+    }
+  }
+}
+
+function finished<T>(statement: DenoSqliteStatement, action: () => T): T {
+  try {
+    return action();
+  } finally {
+    statement.finalize();
+  }
+}

@@ -1,0 +1,90 @@
+import {
+  AccessError,
+  CatalystError,
+  CorruptDatabaseError,
+  DatabaseLockedError,
+  DiskFullError,
+  NotADatabaseError,
+  StatementError,
+} from "../errors.ts";
+
+/** Where a driver's error happened. */
+export interface FailureContext {
+  /** What was being done, such as `read` or `open`. */
+  readonly verb: string;
+  /** The database, as a person would name it. */
+  readonly label: string;
+  /** The statement that failed. */
+  readonly statement?: string;
+  /** The line on which it begins, where it is part of a script. */
+  readonly line?: number;
+}
+
+/** Tells whether a driver's error says that another connection is in the way. */
+export function isBusy(error: unknown): boolean {
+  return error instanceof DatabaseLockedError ||
+    /database (table |schema )?is locked/.test(messageOf(error));
+}
+
+/** Turns what a driver threw into an error with a stable code; drivers differ only in decoration. */
+export function translate(error: unknown, context: FailureContext): CatalystError {
+  if (error instanceof CatalystError) return error;
+  const { verb, label, statement, line } = context;
+  const message = messageOf(error);
+  const options = {
+    cause: error,
+    ...(statement === undefined ? {} : { statement }),
+    ...(line === undefined ? {} : { line }),
+  };
+  const cannot = `Cannot ${verb} ${label}`;
+  if (isBusy(error)) {
+    return new DatabaseLockedError(`${cannot}: another process is writing to it`, {
+      ...options,
+      help: "stop that process or wait for it, then run the command again",
+    });
+  }
+  if (/file is not a database|unsupported file format/.test(message)) {
+    return new NotADatabaseError(
+      `${cannot}: the file is not an SQLite database, or it is encrypted`,
+      {
+        ...options,
+        help: "move the file away or decrypt it, then run the command again; nothing was changed",
+      },
+    );
+  }
+  if (/malformed|database corruption/.test(message)) {
+    return new CorruptDatabaseError(`${cannot}: the file is damaged or cut short (${message})`, {
+      ...options,
+      help: `restore it from a backup; to save what is readable: sqlite3 ${quoted(label)} .recover`,
+    });
+  }
+  if (/database or disk is full/.test(message)) {
+    return new DiskFullError(`${cannot}: the disk is full`, {
+      ...options,
+      help: "free some space, then run the command again; nothing was lost",
+    });
+  }
+  if (
+    /readonly database|unable to open database file|NotCapable|Requires \w+ access/.test(message)
+  ) {
+    return new AccessError(`${cannot}: ${reasonOfAccess(message)}`, {
+      ...options,
+      help: "check that this user may read and write the file and its directory",
+    });
+  }
+  return new StatementError(`${cannot}: ${message}`, options);
+}
+
+function reasonOfAccess(message: string): string {
+  if (/readonly/.test(message)) return "it is read-only";
+  if (/Requires/.test(message)) return `Deno was not given the permission (${message})`;
+  return "the file can't be opened";
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}
+
+function quoted(label: string): string {
+  return /\s/.test(label) ? JSON.stringify(label) : label;
+}

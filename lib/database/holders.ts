@@ -1,0 +1,68 @@
+/** A process that has a lock on a file. */
+export interface Holder {
+  /** Its process id. */
+  readonly pid: number;
+  /** Its command line, shortened; empty where it can't be read. */
+  readonly command: string;
+}
+
+/** Length to which a command line is cut, in characters. */
+const COMMAND_LENGTH = 60;
+
+/**
+ * Processes that hold a write lock on a database file, as Linux tells it in `/proc/locks`. Empty on
+ * other systems and where Deno has no permission to read it (`-A` gives it).
+ */
+export function writersOf(path: string): Holder[] {
+  try {
+    // In WAL mode the write lock is on the shared-memory file, else on the database itself.
+    const inodes = [path, `${path}-shm`].flatMap(inodeOf);
+    const pids = parseLocks(Deno.readTextFileSync("/proc/locks"))
+      .filter((lock) => lock.exclusive && inodes.includes(lock.inode))
+      .map((lock) => lock.pid);
+    return [...new Set(pids)].filter((pid) => pid > 0 && pid !== Deno.pid)
+      .map((pid) => ({ pid, command: commandOf(pid) }));
+  } catch {
+    return [];
+  }
+}
+
+/** The writers of a file as a phrase, such as `process 4242 (deno run bot.ts)`. */
+export function describeHolders(path: string): string {
+  return writersOf(path)
+    .map(({ pid, command }) => `process ${pid}${command === "" ? "" : ` (${command})`}`)
+    .join(", ");
+}
+
+interface FileLock {
+  readonly exclusive: boolean;
+  readonly pid: number;
+  readonly inode: number;
+}
+
+/** Reads lines such as `1: POSIX  ADVISORY  WRITE 6582 fe:00:1603 120 120`. */
+export function parseLocks(text: string): FileLock[] {
+  return text.split("\n").flatMap((line) => {
+    const match = /(READ|WRITE)\s+(\d+)\s+\S+:(\d+)\s/.exec(line);
+    if (match === null || line.includes("->")) return [];
+    return [{ exclusive: match[1] === "WRITE", pid: Number(match[2]), inode: Number(match[3]) }];
+  });
+}
+
+function inodeOf(path: string): number[] {
+  try {
+    const { ino } = Deno.statSync(path);
+    return ino === null ? [] : [ino];
+  } catch {
+    return [];
+  }
+}
+
+function commandOf(pid: number): string {
+  try {
+    const command = Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
+    return command.length > COMMAND_LENGTH ? `${command.slice(0, COMMAND_LENGTH)}…` : command;
+  } catch {
+    return "";
+  }
+}

@@ -1,0 +1,8 @@
+import { DatabaseSync } from "node:sqlite";
+import type { Connection } from "./connection.ts";
+import { NodeSqliteConnection } from "./node_sqlite.ts";
+
+/** Opens a new, empty database in memory; it is gone when the connection is closed. */
+export function openMemory(): Connection {
+  return new NodeSqliteConnection(new DatabaseSync(":memory:"), { label: ":memory:", owned: true });
+}

@@ -1,0 +1,121 @@
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { Connection, ScriptOptions, StatementResult } from "./connection.ts";
+import { translate } from "./failure.ts";
+import type { Row, SqlValue } from "./row.ts";
+import { runScript } from "./script.ts";
+
+// Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
+const TRANSACTION = 22;
+const ATTACH = 24;
+const DETACH = 25;
+const ALLOW = 0;
+const DENY = 1;
+
+/** Deno's `DatabaseSync` has an authorizer that its type declarations leave out. */
+interface WithAuthorizer {
+  setAuthorizer(authorizer: ((action: number) => number) | null): void;
+}
+
+/** Options of {@link NodeSqliteConnection}. */
+interface NodeSqliteOptions {
+  /** Name of the database in messages. */
+  readonly label: string;
+  /** Whether closing the connection closes the database; not so where a caller brought it. */
+  readonly owned: boolean;
+}
+
+/** A connection over `node:sqlite`, the SQLite inside the Deno executable. */
+export class NodeSqliteConnection implements Connection {
+  readonly label: string;
+  readonly #db: DatabaseSync;
+  readonly #owned: boolean;
+
+  constructor(db: DatabaseSync, options: NodeSqliteOptions) {
+    this.#db = db;
+    this.label = options.label;
+    this.#owned = options.owned;
+  }
+
+  get inTransaction(): boolean {
+    return this.#db.isTransaction;
+  }
+
+  exec(sql: string): Promise<void> {
+    return this.#attempt(sql, () => this.#db.exec(sql));
+  }
+
+  script(sql: string, options: ScriptOptions = {}): Promise<void> {
+    return runScript(sql, {
+      ...options,
+      step: (rest) => {
+        const statement = this.#db.prepare(rest);
+        return { sql: statement.sourceSQL, run: () => statement.run() };
+      },
+      fail: (error, statement, line) =>
+        translate(error, { verb: "change", label: this.label, statement, line }),
+    });
+  }
+
+  run(sql: string, parameters: readonly SqlValue[] = []): Promise<StatementResult> {
+    return this.#attempt(sql, () => ({
+      changes: Number(this.#db.prepare(sql).run(...bound(parameters)).changes),
+    }));
+  }
+
+  all(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
+    return this.#attempt(sql, () => this.#read(sql).all(...bound(parameters)).map(narrowed));
+  }
+
+  get(sql: string, parameters: readonly SqlValue[] = []): Promise<Row | undefined> {
+    return this.#attempt(sql, () => {
+      const row = this.#read(sql).get(...bound(parameters));
+      return row === undefined ? undefined : narrowed(row);
+    });
+  }
+
+  confine(): Disposable {
+    const db = this.#db as DatabaseSync & WithAuthorizer;
+    db.setAuthorizer((action) =>
+      action === TRANSACTION || action === ATTACH || action === DETACH ? DENY : ALLOW
+    );
+    return { [Symbol.dispose]: () => db.setAuthorizer(null) };
+  }
+
+  close(): Promise<void> {
+    if (this.#owned && this.#db.isOpen) this.#db.close();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  #read(sql: string): StatementSync {
+    const statement = this.#db.prepare(sql);
+    statement.setReadBigInts(true);
+    return statement;
+  }
+
+  #attempt<T>(statement: string, action: () => T): Promise<T> {
+    try {
+      return Promise.resolve(action());
+    } catch (error) {
+      return Promise.reject(translate(error, { verb: "use", label: this.label, statement }));
+    }
+  }
+}
+
+function bound(parameters: readonly SqlValue[]): SQLInputValue[] {
+  return parameters as SQLInputValue[];
+}
+
+/** Integers come as `bigint`; those that a `number` holds exactly become one. */
+function narrowed(row: Record<string, unknown>): Row {
+  for (const column in row) {
+    const value = row[column];
+    if (typeof value === "bigint" && Number.isSafeInteger(Number(value))) {
+      row[column] = Number(value);
+    }
+  }
+  return row as Row;
+}

@@ -1,0 +1,40 @@
+import type { CatalystError } from "../errors.ts";
+import type { ScriptOptions } from "./connection.ts";
+import { lineOf, skipTrivia } from "./trivia.ts";
+
+/** The first statement of a text, prepared by the driver. */
+interface PreparedStep {
+  /** Its source text, as SQLite delimited it. */
+  readonly sql: string;
+  readonly run: () => unknown;
+}
+
+/** What a driver brings to run a script. */
+interface ScriptDriver extends ScriptOptions {
+  /** Prepares the first statement of a text that holds at least one. */
+  readonly step: (rest: string) => PreparedStep;
+  /** Makes the error to throw of what the driver threw. */
+  readonly fail: (error: unknown, statement: string, line: number) => CatalystError;
+}
+
+/**
+ * Runs a script statement by statement. SQLite's own parser finds where a statement ends, so
+ * triggers, strings and comments need no care here.
+ */
+export async function runScript(sql: string, driver: ScriptDriver): Promise<void> {
+  let at = skipTrivia(sql, 0);
+  while (at < sql.length) {
+    const rest = sql.slice(at);
+    let length = rest.length;
+    try {
+      const step = driver.step(rest);
+      length = step.sql.length;
+      driver.onStatement?.(step.sql);
+      step.run();
+    } catch (error) {
+      throw driver.fail(error, rest.slice(0, length), lineOf(sql, at));
+    }
+    at = skipTrivia(sql, at + length);
+    await undefined;
+  }
+}

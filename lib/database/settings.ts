@@ -1,0 +1,104 @@
+import { UsageError } from "../errors.ts";
+
+/** How a connection to a bot's database is set up; each is an SQLite pragma. */
+export interface ConnectionSettings {
+  /** `journal_mode`; `WAL` lets readers and one writer work at the same time. */
+  readonly journalMode: "WAL" | "DELETE" | "TRUNCATE" | "PERSIST";
+  /** `synchronous`; how often SQLite waits for the disk. */
+  readonly synchronous: "NORMAL" | "FULL" | "EXTRA" | "OFF";
+  /** `cache_size` in pages; a negative number is a size in KiB. */
+  readonly cacheSize: number;
+  /** `mmap_size` in bytes; SQLite's build caps it, at about 2 GB in Deno's. */
+  readonly mmapSize: number;
+  /** `wal_autocheckpoint` in pages. */
+  readonly walAutocheckpoint: number;
+  /** `busy_timeout` in seconds: how long a statement waits for another connection's lock. */
+  readonly busyTimeout: number;
+}
+
+/** The settings that hold where nothing else is said. */
+export const defaultSettings: ConnectionSettings = {
+  journalMode: "WAL",
+  synchronous: "NORMAL",
+  cacheSize: 10_000,
+  mmapSize: 30_000_000_000,
+  walAutocheckpoint: 500,
+  busyTimeout: 30,
+};
+
+/** Environment variables that override the settings. */
+export const settingVariables = [
+  "SQLITE_WAL_MODE",
+  "SQLITE_SYNCHRONOUS",
+  "SQLITE_CACHE_SIZE",
+  "SQLITE_MMAP_SIZE",
+] as const;
+
+const JOURNAL_MODES = ["WAL", "DELETE", "TRUNCATE", "PERSIST"] as const;
+const SYNCHRONOUS = ["NORMAL", "FULL", "EXTRA", "OFF"] as const;
+
+/**
+ * Settings from environment variables, over the defaults.
+ *
+ * @throws {UsageError} where a variable holds something else than it may.
+ */
+export function settingsFrom(
+  variable: (name: (typeof settingVariables)[number]) => string | undefined,
+): ConnectionSettings {
+  const journal = variable("SQLITE_WAL_MODE");
+  const synchronous = variable("SQLITE_SYNCHRONOUS");
+  return {
+    ...defaultSettings,
+    ...(journal ? { journalMode: journalMode(journal) } : {}),
+    ...(synchronous ? { synchronous: choice("SQLITE_SYNCHRONOUS", synchronous, SYNCHRONOUS) } : {}),
+    ...integer("SQLITE_CACHE_SIZE", "cacheSize", variable),
+    ...integer("SQLITE_MMAP_SIZE", "mmapSize", variable),
+  };
+}
+
+/** The pragmas of a connection, without `journal_mode`, which belongs to the file. */
+export function connectionPragmas(settings: ConnectionSettings): string {
+  return `PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)};
+    PRAGMA foreign_keys = ON;
+    PRAGMA synchronous = ${settings.synchronous};
+    PRAGMA cache_size = ${settings.cacheSize};
+    PRAGMA mmap_size = ${settings.mmapSize};
+    PRAGMA temp_store = MEMORY;
+    PRAGMA wal_autocheckpoint = ${settings.walAutocheckpoint};`;
+}
+
+/** `SQLITE_WAL_MODE` names a journal mode; on and off are taken as WAL and not WAL. */
+function journalMode(value: string): ConnectionSettings["journalMode"] {
+  const upper = value.toUpperCase();
+  if (["ON", "TRUE", "1", "YES"].includes(upper)) return "WAL";
+  if (["OFF", "FALSE", "0", "NO"].includes(upper)) return "DELETE";
+  return choice("SQLITE_WAL_MODE", value, JOURNAL_MODES);
+}
+
+function choice<T extends string>(name: string, value: string, allowed: readonly T[]): T {
+  const found = allowed.find((one) => one === value.toUpperCase());
+  if (found === undefined) {
+    throw new UsageError(
+      `Cannot use ${name}=${JSON.stringify(value)}: it is none of ${allowed.join(", ")}`,
+      {
+        help: `set ${name} to one of them, or unset it for ${allowed[0]}`,
+      },
+    );
+  }
+  return found;
+}
+
+function integer(
+  name: "SQLITE_CACHE_SIZE" | "SQLITE_MMAP_SIZE",
+  key: "cacheSize" | "mmapSize",
+  variable: (name: (typeof settingVariables)[number]) => string | undefined,
+): Partial<ConnectionSettings> {
+  const value = variable(name);
+  if (!value) return {};
+  if (!/^-?\d{1,15}$/.test(value)) {
+    throw new UsageError(`Cannot use ${name}=${JSON.stringify(value)}: it is not a whole number`, {
+      help: `set ${name} to a number, or unset it for ${defaultSettings[key]}`,
+    });
+  }
+  return { [key]: Number(value) };
+}

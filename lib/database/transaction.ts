@@ -1,0 +1,81 @@
+import { DatabaseLockedError, InterruptedError } from "../errors.ts";
+import type { Connection } from "./connection.ts";
+import { isBusy } from "./failure.ts";
+import { describeHolders } from "./holders.ts";
+import { number } from "./row.ts";
+
+/** How a write transaction is begun. */
+export interface TransactionOptions {
+  /** Seconds to wait for another writer. */
+  readonly timeout: number;
+  /** Ends the wait. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Runs `work` in one `BEGIN IMMEDIATE` transaction: committed when it returns, rolled back when it
+ * throws.
+ *
+ * @throws {DatabaseLockedError} where another connection writes for longer than the timeout.
+ */
+export async function withTransaction<T>(
+  connection: Connection,
+  work: () => Promise<T>,
+  options: TransactionOptions,
+): Promise<T> {
+  await begin(connection, options);
+  try {
+    const result = await work();
+    await connection.exec("COMMIT");
+    return result;
+  } catch (error) {
+    // After some failures, such as a full disk, SQLite has already rolled back by itself.
+    if (connection.inTransaction) await connection.exec("ROLLBACK");
+    throw error;
+  }
+}
+
+/** Polls instead of letting SQLite sleep, so that the host's event loop goes on and can interrupt. */
+async function begin(connection: Connection, options: TransactionOptions): Promise<void> {
+  const previous = await connection.get("PRAGMA busy_timeout");
+  const deadline = performance.now() + options.timeout * 1000;
+  await connection.exec("PRAGMA busy_timeout = 0");
+  try {
+    for (let pause = 1;; pause = Math.min(pause * 2, 50)) {
+      try {
+        return await connection.exec("BEGIN IMMEDIATE");
+      } catch (error) {
+        if (!isBusy(error)) throw error;
+        if (performance.now() + pause > deadline) {
+          throw locked(connection.label, error, options.timeout);
+        }
+      }
+      await sleep(pause);
+      if (options.signal?.aborted) {
+        throw new InterruptedError(`Cannot change ${connection.label}: interrupted`);
+      }
+    }
+  } finally {
+    await connection.exec(
+      `PRAGMA busy_timeout = ${previous === undefined ? 0 : number(previous, "timeout")}`,
+    );
+  }
+}
+
+function locked(path: string, cause: unknown, timeout: number): DatabaseLockedError {
+  const holders = describeHolders(path);
+  return new DatabaseLockedError(
+    `Cannot change ${path}: it was locked by another writer for ${timeout} s` +
+      (holders === "" ? "" : `: ${holders}`),
+    {
+      cause,
+      help: "stop that program, or let it finish its transaction, then run the command again; " +
+        "--timeout SECONDS waits longer. Nothing was changed.",
+    },
+  );
+}
+
+/** Waits for so many milliseconds. */
+export function sleep(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}

@@ -1,0 +1,154 @@
+/** What an error knows besides its message. */
+export interface CatalystErrorOptions extends ErrorOptions {
+  /** What to do next, as one sentence or a few lines. */
+  readonly help?: string;
+  /** Migration that the error is about, such as `001_create_positions_tables`. */
+  readonly migration?: string;
+  /** Database that the error is about, such as `positions`. */
+  readonly database?: string;
+  /** SQL statement that failed. */
+  readonly statement?: string;
+  /** Line of the migration's SQL on which the statement begins; the first is 1. */
+  readonly line?: number;
+}
+
+/** What a command had done before it failed. */
+export interface Progress {
+  /** Ids of the migrations that this run applied, or rolled back, before the failure; they stay so. */
+  readonly done: readonly string[];
+  /** Ids of the migrations that this run adopted. */
+  readonly adopted: readonly string[];
+  /** Ids of the migrations whose ledger row this run corrected. */
+  readonly reconciled: readonly string[];
+  /** Id of the migration that failed; null where none had begun. */
+  readonly failed: string | null;
+}
+
+/** Every error that the toolkit throws on purpose; `code` is stable, the message is for people. */
+export abstract class CatalystError extends Error {
+  /** Stable name of the condition, such as `DATABASE_LOCKED`. */
+  abstract readonly code: string;
+  /** What to do next. */
+  readonly help: string | undefined;
+  /** Migration that the error is about. */
+  readonly migration: string | undefined;
+  /** Database that the error is about. */
+  readonly database: string | undefined;
+  /** SQL statement that failed. */
+  readonly statement: string | undefined;
+  /** Line of the migration's SQL on which the statement begins. */
+  readonly line: number | undefined;
+  /** What was already done, where the error ended a command in the middle. */
+  progress: Progress | undefined;
+
+  /** Makes an error with the message and what goes with it. */
+  constructor(message: string, options: CatalystErrorOptions = {}) {
+    super(message, options.cause === undefined ? undefined : { cause: options.cause });
+    this.name = new.target.name;
+    this.help = options.help;
+    this.migration = options.migration;
+    this.database = options.database;
+    this.statement = options.statement;
+    this.line = options.line;
+  }
+}
+
+/** A flag, argument or setting is wrong; nothing was tried. */
+export class UsageError extends CatalystError {
+  readonly code = "USAGE";
+}
+
+/** A migration was asked for that the registry doesn't have. */
+export class UnknownMigrationError extends CatalystError {
+  readonly code = "UNKNOWN_MIGRATION";
+}
+
+/** The list of migrations contradicts itself: a double id, a name without a number. */
+export class RegistryError extends CatalystError {
+  readonly code = "INVALID_REGISTRY";
+}
+
+/** A database's place can't be used: no such directory, a file where a directory should be. */
+export class LocationError extends CatalystError {
+  readonly code = "INVALID_LOCATION";
+}
+
+/** A file or directory may not be read or written. */
+export class AccessError extends CatalystError {
+  readonly code = "NOT_PERMITTED";
+}
+
+/** The disk is full. */
+export class DiskFullError extends CatalystError {
+  readonly code = "DISK_FULL";
+}
+
+/** Another connection holds a database past the timeout. */
+export class DatabaseLockedError extends CatalystError {
+  readonly code = "DATABASE_LOCKED";
+}
+
+/** Another migrator works on the same databases past the timeout. */
+export class MigratorLockedError extends CatalystError {
+  readonly code = "MIGRATOR_LOCKED";
+}
+
+/** A file is not an SQLite database, or is encrypted. */
+export class NotADatabaseError extends CatalystError {
+  readonly code = "NOT_A_DATABASE";
+}
+
+/** A database file is damaged or cut short. */
+export class CorruptDatabaseError extends CatalystError {
+  readonly code = "DATABASE_CORRUPT";
+}
+
+/** A statement failed; the cause is the driver's own error. */
+export class StatementError extends CatalystError {
+  readonly code = "STATEMENT_FAILED";
+}
+
+/** The ledger or a database's markers are in a format that this version doesn't know. */
+export class FormatError extends CatalystError {
+  readonly code = "UNKNOWN_FORMAT";
+}
+
+/** A database holds a migration that the registry doesn't have; a newer toolkit wrote it. */
+export class UnknownMarkerError extends CatalystError {
+  readonly code = "UNKNOWN_MARKER";
+}
+
+/** A migration's text is not what was applied. */
+export class ChangedMigrationError extends CatalystError {
+  readonly code = "MIGRATION_CHANGED";
+}
+
+/** A database has tables of a migration's names, but of another shape. */
+export class SchemaConflictError extends CatalystError {
+  readonly code = "SCHEMA_CONFLICT";
+}
+
+/** A migration failed and was rolled back: its own SQL, or a check before its commit. */
+export class MigrationFailedError extends CatalystError {
+  readonly code = "MIGRATION_FAILED";
+}
+
+/** A migration would run before one that it must follow, or after one that it must precede. */
+export class OutOfOrderError extends CatalystError {
+  readonly code = "OUT_OF_ORDER";
+}
+
+/** A rollback can't be done: a later migration is in the way, or there is no downgrade. */
+export class DowngradeBlockedError extends CatalystError {
+  readonly code = "DOWNGRADE_BLOCKED";
+}
+
+/** Rows would be lost, and nobody has confirmed it. */
+export class ConfirmationError extends CatalystError {
+  readonly code = "NOT_CONFIRMED";
+}
+
+/** The work was interrupted from outside, by Ctrl-C or an `AbortSignal`. */
+export class InterruptedError extends CatalystError {
+  readonly code = "INTERRUPTED";
+}

@@ -1,0 +1,253 @@
+import type { Connection } from "./database/connection.ts";
+import { number, numberOrNull, type Row, text, textOrNull } from "./database/row.ts";
+import { FormatError } from "./errors.ts";
+import { version } from "./version.ts";
+
+/** Format of the ledger that this version writes, kept in `user_version`. */
+const LEDGER_FORMAT = 1;
+
+/** State of a migration as `migration_history` has it. */
+export type HistoryStatus = "applied" | "rolled_back" | "failed";
+
+/** A row of `migration_history`: what last happened to a migration. */
+export interface HistoryRow {
+  readonly id: string;
+  readonly name: string;
+  readonly databasePath: string;
+  /** Unix epoch seconds. */
+  readonly appliedAt: number;
+  readonly durationSeconds: number | null;
+  readonly status: HistoryStatus;
+  readonly error: string | null;
+}
+
+/** What was done in an event: a migration was run, taken back, found there, or the ledger corrected. */
+export type Direction = "upgrade" | "downgrade" | "adopt" | "reconcile";
+
+/** How far an event came. */
+export type Outcome = "started" | "applied" | "rolled_back" | "failed" | "pending";
+
+/** A row of `migration_events`, which is only ever added to. */
+export interface LedgerEvent {
+  readonly id: string;
+  readonly name: string;
+  readonly database: string;
+  readonly databasePath: string;
+  readonly direction: Direction;
+  readonly outcome: Outcome;
+  /** Unix epoch seconds. */
+  readonly startedAt: number;
+  /** Unix epoch seconds; null while it is under way. */
+  readonly endedAt: number | null;
+  readonly durationSeconds: number | null;
+  readonly error: string | null;
+  readonly checksum: string | null;
+  /** What else there is to say, such as what the ledger had said before. */
+  readonly detail: string | null;
+  /** Version of the toolkit that wrote the event. */
+  readonly toolkitVersion: string;
+}
+
+/** An event to be written; the toolkit's version is added. */
+export type NewEvent = Omit<LedgerEvent, "toolkitVersion">;
+
+/** What the ledger says. */
+export interface LedgerState {
+  /** Rows of `migration_history` by migration id. */
+  readonly history: ReadonlyMap<string, HistoryRow>;
+  /** Ids of migrations whose last event is a rollback that began and didn't end. */
+  readonly interruptedDowngrades: ReadonlySet<string>;
+}
+
+/** The state of a ledger that isn't there. */
+export const emptyLedger: LedgerState = { history: new Map(), interruptedDowngrades: new Set() };
+
+/**
+ * Reads the ledger; one that the earlier version of this system made has no events.
+ *
+ * @throws {FormatError} where a newer version of the toolkit wrote it.
+ */
+export async function readLedger(connection: Connection): Promise<LedgerState> {
+  await checkFormat(connection);
+  const tables = new Set(
+    (await connection.all(
+      "SELECT name FROM sqlite_schema WHERE name IN ('migration_history', 'migration_events')",
+    )).map((row) => text(row, "name")),
+  );
+  const history = tables.has("migration_history")
+    ? await connection.all(
+      `SELECT migration_id, migration_name, database_path, applied_at, duration_seconds, status, error_message
+      FROM migration_history`,
+    )
+    : [];
+  const interrupted = tables.has("migration_events")
+    ? await connection.all(
+      `SELECT migration_id
+      FROM migration_events AS event
+      WHERE direction = 'downgrade' AND outcome = 'started'
+        AND NOT EXISTS (
+            SELECT 1 FROM migration_events AS later
+            WHERE later.migration_id = event.migration_id AND later.event_id > event.event_id
+        )`,
+    )
+    : [];
+  return {
+    history: new Map(history.map((row) => [text(row, "migration_id"), toHistoryRow(row)])),
+    interruptedDowngrades: new Set(interrupted.map((row) => text(row, "migration_id"))),
+  };
+}
+
+/** Creates the ledger's tables where they are missing. */
+export async function createLedger(connection: Connection): Promise<void> {
+  await checkFormat(connection);
+  await connection.exec(`BEGIN IMMEDIATE;
+    CREATE TABLE IF NOT EXISTS migration_history (
+        migration_id TEXT PRIMARY KEY,
+        migration_name TEXT NOT NULL,
+        database_path TEXT NOT NULL,
+        applied_at INTEGER NOT NULL,
+        applied_date TEXT NOT NULL,
+        duration_seconds REAL,
+        status TEXT NOT NULL CHECK(status IN ('applied', 'rolled_back', 'failed')),
+        error_message TEXT
+    );
+    CREATE TABLE IF NOT EXISTS migration_events (
+        event_id INTEGER PRIMARY KEY AUTOINCREMENT,
+        migration_id TEXT NOT NULL,
+        migration_name TEXT NOT NULL,
+        database_name TEXT NOT NULL,
+        database_path TEXT NOT NULL,
+        direction TEXT NOT NULL,      -- upgrade, downgrade, adopt or reconcile
+        outcome TEXT NOT NULL,        -- started, applied, rolled_back, failed or pending
+        started_at INTEGER NOT NULL,  -- Unix epoch seconds
+        ended_at INTEGER,             -- Unix epoch seconds; NULL while under way
+        duration_seconds REAL,
+        error_message TEXT,
+        checksum TEXT,                -- SHA-256 of the SQL; NULL for a function
+        detail TEXT,
+        toolkit_version TEXT NOT NULL
+    );
+    CREATE INDEX IF NOT EXISTS idx_migration_events_migration
+    ON migration_events (migration_id, event_id);
+    CREATE TRIGGER IF NOT EXISTS migration_events_keep_update
+    BEFORE UPDATE ON migration_events
+    BEGIN
+        SELECT RAISE(ABORT, 'migration_events is only ever added to');
+    END;
+    CREATE TRIGGER IF NOT EXISTS migration_events_keep_delete
+    BEFORE DELETE ON migration_events
+    BEGIN
+        SELECT RAISE(ABORT, 'migration_events is only ever added to');
+    END;
+    PRAGMA user_version = ${LEDGER_FORMAT};
+    COMMIT;`);
+}
+
+/** Adds an event. */
+export async function addEvent(connection: Connection, event: NewEvent): Promise<void> {
+  await connection.run(
+    `INSERT INTO migration_events (
+        migration_id, migration_name, database_name, database_path, direction, outcome, started_at,
+        ended_at, duration_seconds, error_message, checksum, detail, toolkit_version
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    [
+      event.id,
+      event.name,
+      event.database,
+      event.databasePath,
+      event.direction,
+      event.outcome,
+      event.startedAt,
+      event.endedAt,
+      event.durationSeconds,
+      event.error,
+      event.checksum,
+      event.detail,
+      version,
+    ],
+  );
+}
+
+/** Sets what `migration_history` says of a migration. A failure never replaces an applied row. */
+export async function setHistory(connection: Connection, row: HistoryRow): Promise<void> {
+  await connection.run(
+    `INSERT INTO migration_history (
+        migration_id, migration_name, database_path, applied_at, applied_date,
+        duration_seconds, status, error_message
+    ) VALUES (?1, ?2, ?3, ?4, datetime(?4, 'unixepoch'), ?5, ?6, ?7)
+    ON CONFLICT (migration_id) DO UPDATE SET
+        migration_name = excluded.migration_name,
+        database_path = excluded.database_path,
+        applied_at = excluded.applied_at,
+        applied_date = excluded.applied_date,
+        duration_seconds = excluded.duration_seconds,
+        status = excluded.status,
+        error_message = excluded.error_message
+    WHERE NOT (status = 'applied' AND excluded.status = 'failed')`,
+    [row.id, row.name, row.databasePath, row.appliedAt, row.durationSeconds, row.status, row.error],
+  );
+}
+
+/** Removes a migration from `migration_history`: it is not in its database. The events stay. */
+export async function removeHistory(connection: Connection, id: string): Promise<void> {
+  await connection.run("DELETE FROM migration_history WHERE migration_id = ?", [id]);
+}
+
+/** The newest events first. */
+export async function readEvents(connection: Connection, limit: number): Promise<LedgerEvent[]> {
+  const tables = await connection.all(
+    "SELECT 1 FROM sqlite_schema WHERE name = 'migration_events'",
+  );
+  if (tables.length === 0) return [];
+  const rows = await connection.all(
+    `SELECT
+        migration_id, migration_name, database_name, database_path, direction, outcome, started_at,
+        ended_at, duration_seconds, error_message, checksum, detail, toolkit_version
+    FROM migration_events
+    ORDER BY event_id DESC
+    LIMIT ?`,
+    [limit],
+  );
+  return rows.map(toEvent);
+}
+
+async function checkFormat(connection: Connection): Promise<void> {
+  const row = await connection.get("PRAGMA user_version");
+  const format = row === undefined ? 0 : number(row, "user_version");
+  if (format > LEDGER_FORMAT) {
+    throw new FormatError(
+      `Cannot use the ledger ${connection.label}: its format is ${format}, and this version knows ${LEDGER_FORMAT}`,
+      { help: "a newer catalyst-migrate wrote it: update this one. Nothing was changed." },
+    );
+  }
+}
+
+function toHistoryRow(row: Row): HistoryRow {
+  return {
+    id: text(row, "migration_id"),
+    name: text(row, "migration_name"),
+    databasePath: text(row, "database_path"),
+    appliedAt: number(row, "applied_at"),
+    durationSeconds: numberOrNull(row, "duration_seconds"),
+    status: text(row, "status") as HistoryStatus, // the table's own check allows no other
+    error: textOrNull(row, "error_message"),
+  };
+}
+
+function toEvent(row: Row): LedgerEvent {
+  return {
+    id: text(row, "migration_id"),
+    name: text(row, "migration_name"),
+    database: text(row, "database_name"),
+    databasePath: text(row, "database_path"),
+    direction: text(row, "direction") as Direction,
+    outcome: text(row, "outcome") as Outcome,
+    startedAt: number(row, "started_at"),
+    endedAt: numberOrNull(row, "ended_at"),
+    durationSeconds: numberOrNull(row, "duration_seconds"),
+    error: textOrNull(row, "error_message"),
+    checksum: textOrNull(row, "checksum"),
+    detail: textOrNull(row, "detail"),
+    toolkitVersion: text(row, "toolkit_version"),
+  };
+}

@@ -1,0 +1,80 @@
+import type { StatementResult } from "./database/connection.ts";
+import type { Row, SqlValue } from "./database/row.ts";
+import { RegistryError } from "./errors.ts";
+
+/**
+ * The open transaction that a migration written as a function works in. It may read and write
+ * its own database; it may not end the transaction, attach a file, or change journal settings.
+ */
+export interface MigrationTransaction {
+  /** Name of the database that is being migrated. */
+  readonly database: string;
+  /** Runs any number of statements and discards their rows. */
+  exec(sql: string): Promise<void>;
+  /** Runs one statement with parameters and tells how many rows it changed. */
+  run(sql: string, parameters?: readonly SqlValue[]): Promise<StatementResult>;
+  /** Reads all rows of one statement; integers beyond 2^53 come as `bigint`. */
+  all(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]>;
+}
+
+/** SQL text of any number of statements, or a function that gets the open transaction. */
+export type MigrationBody = string | ((transaction: MigrationTransaction) => void | Promise<void>);
+
+/** One numbered change of one database; plain data, frozen once it is released. */
+export interface Migration {
+  /** Leading digits of the name, such as `001`. Unique in a registry, by number. */
+  readonly id: string;
+  /** Whole name, such as `001_create_positions_tables`. */
+  readonly name: string;
+  /** Name of the database that it changes, such as `positions`. */
+  readonly database: string;
+  /** Makes the change. */
+  readonly upgrade: MigrationBody;
+  /** Takes the change back; a migration without it cannot be rolled back. */
+  readonly downgrade?: MigrationBody;
+  /**
+   * Tables whose rows the upgrade may destroy. Losing rows of any other table fails the migration
+   * and rolls it back.
+   */
+  readonly destroys?: readonly string[];
+  /**
+   * `false` turns foreign key enforcement off while the migration runs, as a table rebuild needs:
+   * with it on, `DROP TABLE` empties child tables by cascade. Violations are compared before and
+   * after all the same. Default `true`.
+   */
+  readonly foreignKeys?: boolean;
+}
+
+/** What {@link defineMigration} takes: a {@link Migration} whose id comes from its name. */
+export type MigrationDefinition = Omit<Migration, "id">;
+
+const NAME = /^(\d+)_[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+
+/**
+ * Makes a {@link Migration} from its definition; the id is the number that the name begins with.
+ *
+ * @throws {RegistryError} where the name is not digits, an underscore and a description.
+ *
+ * @example Define a migration
+ * ```ts
+ * import { defineMigration } from "@catalyst/migrate";
+ *
+ * const migration = defineMigration({
+ *   name: "004_add_notes",
+ *   database: "trading",
+ *   upgrade: "ALTER TABLE orders ADD COLUMN notes TEXT;",
+ *   downgrade: "ALTER TABLE orders DROP COLUMN notes;",
+ * });
+ * console.assert(migration.id === "004");
+ * ```
+ */
+export function defineMigration(definition: MigrationDefinition): Migration {
+  const id = NAME.exec(definition.name)?.[1];
+  if (id === undefined) {
+    throw new RegistryError(
+      `Cannot define migration "${definition.name}": its name is not a number, "_" and a description`,
+      { help: `name it like "004_add_notes"` },
+    );
+  }
+  return Object.freeze({ id, ...definition });
+}

@@ -1,0 +1,175 @@
+import {
+  ChangedMigrationError,
+  DowngradeBlockedError,
+  OutOfOrderError,
+  UnknownMarkerError,
+} from "./errors.ts";
+import type { Migration } from "./migration.ts";
+import { compareIds, findMigration, type Registry } from "./registry.ts";
+import type { MigrationStatus } from "./state.ts";
+
+/** Which migrations to apply; all pending ones where nothing is said. */
+export interface UpgradeRequest {
+  /** Only this migration, by id or name. */
+  readonly migration?: string;
+  /** Up to this migration and no further, by id or name. */
+  readonly to?: string;
+}
+
+/** Which migrations to roll back; all applied ones where nothing is said. */
+export interface DowngradeRequest {
+  /** Only this migration, by id or name. */
+  readonly migration?: string;
+  /** Down to this migration, which stays, by id or name. */
+  readonly to?: string;
+  /** Only so many, newest first. */
+  readonly steps?: number;
+}
+
+/**
+ * The migrations to apply, in order.
+ *
+ * @throws {UnknownMigrationError} where the request names a migration that isn't there.
+ * @throws {UnknownMarkerError | ChangedMigrationError} where the databases hold something else than
+ * the registry has.
+ * @throws {OutOfOrderError} where a migration would run before or after its turn.
+ */
+export function planUpgrade(
+  registry: Registry,
+  statuses: readonly MigrationStatus[],
+  request: UpgradeRequest,
+): Migration[] {
+  const only = request.migration === undefined ? null : findMigration(registry, request.migration);
+  const last = request.to === undefined ? null : findMigration(registry, request.to);
+  refuseStrangers(statuses);
+  refuseChanged(statuses);
+  const states = new Map(statuses.map(({ id, state }) => [id, state]));
+  const pending = registry.migrations.filter(({ id }) => states.get(id) !== "applied");
+  const chosen = pending.filter(({ id }) =>
+    (only === null || id === only.id) && (last === null || compareIds(id, last.id) <= 0)
+  );
+  refuseOutOfOrder(registry, states, chosen);
+  return chosen;
+}
+
+/**
+ * The migrations to roll back, newest first.
+ *
+ * @throws {UnknownMigrationError | UnknownMarkerError} as {@link planUpgrade} does.
+ * @throws {DowngradeBlockedError} where a later migration of the same database stays applied, or
+ * a migration has no downgrade.
+ */
+export function planDowngrade(
+  registry: Registry,
+  statuses: readonly MigrationStatus[],
+  request: DowngradeRequest,
+): Migration[] {
+  const only = request.migration === undefined ? null : findMigration(registry, request.migration);
+  const last = request.to === undefined ? null : findMigration(registry, request.to);
+  refuseStrangers(statuses);
+  const inDatabase = new Set(
+    statuses.filter(({ state }) => state === "applied" || state === "changed").map(({ id }) => id),
+  );
+  const applied = registry.migrations.filter(({ id }) => inDatabase.has(id)).toReversed();
+  const chosen = applied
+    .filter(({ id }) =>
+      (only === null || id === only.id) && (last === null || compareIds(id, last.id) > 0)
+    )
+    .slice(0, request.steps);
+  chosen.forEach((migration) => {
+    const later = applied.find((one) =>
+      one.database === migration.database && compareIds(one.id, migration.id) > 0 &&
+      !chosen.includes(one)
+    );
+    if (later !== undefined) throw blockedBy(migration, later);
+    if (migration.downgrade === undefined) throw irreversible(migration);
+  });
+  return chosen;
+}
+
+function refuseStrangers(statuses: readonly MigrationStatus[]): void {
+  const stranger = statuses.find(({ state }) => state === "missing");
+  if (stranger === undefined) return;
+  const { name, database } = stranger;
+  throw new UnknownMarkerError(
+    `Cannot plan for ${database}: it holds migration ${name}, which this version doesn't know for it`,
+    {
+      migration: name,
+      database,
+      help:
+        "a newer catalyst-migrate or another set of migrations made this database, or its file was " +
+        "swapped with another: use the one that made it, or put the right file in place",
+    },
+  );
+}
+
+function refuseChanged(statuses: readonly MigrationStatus[]): void {
+  const changed = statuses.find(({ state }) => state === "changed");
+  if (changed === undefined) return;
+  const { name, database } = changed;
+  throw new ChangedMigrationError(
+    `Cannot upgrade ${database}: migration ${name} is not what was applied, its text was changed since`,
+    {
+      migration: name,
+      database,
+      help: "put the old text back, and make the change in a new migration",
+    },
+  );
+}
+
+function refuseOutOfOrder(
+  registry: Registry,
+  states: ReadonlyMap<string, MigrationStatus["state"]>,
+  chosen: readonly Migration[],
+): void {
+  const isChosen = new Set(chosen);
+  const earliestSkipped = new Map<string, Migration>();
+  const latestApplied = new Map<string, Migration>();
+  for (const migration of registry.migrations) {
+    if (states.get(migration.id) === "applied") latestApplied.set(migration.database, migration);
+    else if (!isChosen.has(migration) && !earliestSkipped.has(migration.database)) {
+      earliestSkipped.set(migration.database, migration);
+    }
+  }
+  for (const migration of chosen) {
+    const { name, database } = migration;
+    const skipped = earliestSkipped.get(database);
+    if (skipped !== undefined && compareIds(skipped.id, migration.id) < 0) {
+      throw new OutOfOrderError(`Cannot apply ${name}: ${skipped.name} must come before it`, {
+        migration: name,
+        database,
+        help: `apply both with \`upgrade --to ${migration.id}\``,
+      });
+    }
+    const later = latestApplied.get(database);
+    if (later !== undefined && compareIds(later.id, migration.id) > 0) {
+      throw new OutOfOrderError(
+        `Cannot apply ${name}: ${later.name}, which comes after it, is already applied to ${database}`,
+        {
+          migration: name,
+          database,
+          help: `give it a number after ${later.id}, or roll ${later.id} back first`,
+        },
+      );
+    }
+  }
+}
+
+function blockedBy(migration: Migration, later: Migration): DowngradeBlockedError {
+  return new DowngradeBlockedError(
+    `Cannot roll back ${migration.name}: ${later.name}, a later migration of ${migration.database}, is applied`,
+    {
+      migration: migration.name,
+      database: migration.database,
+      help: `roll ${later.id} back first: \`downgrade --migration ${later.id}\``,
+    },
+  );
+}
+
+function irreversible(migration: Migration): DowngradeBlockedError {
+  return new DowngradeBlockedError(`Cannot roll back ${migration.name}: it has no downgrade`, {
+    migration: migration.name,
+    database: migration.database,
+    help: "restore a backup from before it, or undo it with a new migration",
+  });
+}

@@ -1,0 +1,154 @@
+import { epochSeconds } from "./apply.ts";
+import { checksum, sqlOf } from "./checksum.ts";
+import { withTransaction } from "./database/transaction.ts";
+import { SchemaConflictError } from "./errors.ts";
+import type { Inspection } from "./inspect.ts";
+import { addEvent, type NewEvent, removeHistory, setHistory } from "./ledger.ts";
+import { createMarkerTable, hasMarker, writeMarker } from "./marker.ts";
+import type { Session } from "./session.ts";
+import { type Correction, corrections, summarize } from "./state.ts";
+import { locationOf, type Workspace } from "./workspace.ts";
+
+/** What reconciling changed. */
+export interface Reconciliation {
+  /** Ids of the migrations that were found in a database without a marker, and got one. */
+  readonly adopted: readonly string[];
+  /** Ids of the migrations whose ledger row was corrected by the markers. */
+  readonly reconciled: readonly string[];
+}
+
+/** Whether ledger, markers and schema disagree. */
+export function needsReconciling(workspace: Workspace, found: Inspection): boolean {
+  return corrections(workspace.registry, found).length > 0;
+}
+
+/**
+ * Refuses databases with tables of the migrations' names and of another shape.
+ *
+ * @throws {SchemaConflictError} naming each table and what is missing or different.
+ */
+export function refuseConflicts(workspace: Workspace, found: Inspection): void {
+  for (const [database, differences] of found.conflicts) {
+    const { path } = locationOf(workspace, database);
+    throw new SchemaConflictError(
+      `Cannot upgrade ${database} (${path}): it has tables of the same name and another shape: ` +
+        differences.join("; "),
+      {
+        database,
+        help: "nothing was changed. To keep your table under another name: " +
+          `sqlite3 ${path} 'ALTER TABLE <name> RENAME TO my_<name>', then run upgrade again; ` +
+          "or add and mend the columns that are named above, so that it is adopted",
+      },
+    );
+  }
+}
+
+/** Makes the ledger say what the databases say, and writes the markers that are missing. */
+export async function reconcile(
+  workspace: Workspace,
+  session: Session,
+  found: Inspection,
+): Promise<Reconciliation> {
+  const wrong = corrections(workspace.registry, found);
+  for (const correction of wrong) {
+    if (correction.kind === "adopt") await adopt(workspace, session, correction);
+    else await correctLedger(workspace, session, correction);
+  }
+  return summarize(wrong);
+}
+
+async function adopt(
+  workspace: Workspace,
+  session: Session,
+  { migration, row }: Correction & { kind: "adopt" },
+): Promise<void> {
+  const recorded = row?.status === "applied" ? row : undefined;
+  const appliedAt = recorded?.appliedAt ?? epochSeconds();
+  const connection = await session.database(migration.database);
+  await withTransaction(connection, async () => {
+    const marked = await hasMarker(connection, migration.id);
+    if (marked) return;
+    if (marked === null) await createMarkerTable(connection);
+    await writeMarker(connection, migration, { appliedAt, durationSeconds: null });
+  }, { timeout: workspace.timeout });
+  const event = await eventOf(workspace, migration, {
+    direction: "adopt",
+    outcome: "applied",
+    detail: recorded === undefined ? "found by its tables" : "recorded by the ledger",
+  });
+  await session.record(async (ledger) => {
+    await addEvent(ledger, event);
+    if (recorded !== undefined) return;
+    await setHistory(ledger, {
+      id: migration.id,
+      name: migration.name,
+      databasePath: locationOf(workspace, migration.database).path,
+      appliedAt,
+      durationSeconds: null,
+      status: "applied",
+      error: null,
+    });
+  });
+}
+
+async function correctLedger(
+  workspace: Workspace,
+  session: Session,
+  correction: Exclude<Correction, { kind: "adopt" }>,
+): Promise<void> {
+  const { migration, kind } = correction;
+  const outcome =
+    ({ record: "applied", forget: "pending", finish_rollback: "rolled_back" } as const)[kind];
+  const detail = {
+    record: "the database has it, and the ledger did not say so",
+    forget: "the database doesn't have it, and the ledger said that it was applied",
+    finish_rollback: "it was rolled back, and the ledger had not been told",
+  }[kind];
+  const former = correction.kind === "record"
+    ? ""
+    : `; former row: ${JSON.stringify(correction.row)}`;
+  const event = await eventOf(workspace, migration, {
+    direction: "reconcile",
+    outcome,
+    detail: detail + former,
+  });
+  await session.record(async (ledger) => {
+    await addEvent(ledger, event);
+    if (correction.kind === "forget") return await removeHistory(ledger, migration.id);
+    const databasePath = locationOf(workspace, migration.database).path;
+    if (correction.kind === "finish_rollback") {
+      return await setHistory(ledger, { ...correction.row, databasePath, status: "rolled_back" });
+    }
+    const { appliedAt, durationSeconds } = correction.marker;
+    await setHistory(ledger, {
+      id: migration.id,
+      name: migration.name,
+      databasePath,
+      appliedAt,
+      durationSeconds,
+      status: "applied",
+      error: null,
+    });
+  });
+}
+
+async function eventOf(
+  workspace: Workspace,
+  migration: Correction["migration"],
+  what: Pick<NewEvent, "direction" | "outcome" | "detail">,
+): Promise<NewEvent> {
+  const now = epochSeconds();
+  const sql = sqlOf(migration.upgrade);
+  return {
+    id: migration.id,
+    name: migration.name,
+    database: migration.database,
+    databasePath: locationOf(workspace, migration.database).path,
+    startedAt: now,
+    endedAt: now,
+    durationSeconds: null,
+    error: null,
+    checksum: sql === null ? null : await checksum(sql),
+    ...what,
+  };
+}

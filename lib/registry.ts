@@ -1,0 +1,67 @@
+import { RegistryError, UnknownMigrationError } from "./errors.ts";
+import type { Migration } from "./migration.ts";
+import { didYouMean } from "./suggestion.ts";
+
+/** The ordered list of known migrations. */
+export interface Registry {
+  /** All migrations, lowest number first. */
+  readonly migrations: readonly Migration[];
+  /** Names of the databases that they belong to, in the order given. */
+  readonly databases: readonly string[];
+  /** Finds a migration by the id that the registry gave it. */
+  readonly byId: ReadonlyMap<string, Migration>;
+}
+
+/**
+ * Checks and orders migrations.
+ *
+ * @throws {RegistryError} where two have the same number, or one names an unknown database.
+ */
+export function createRegistry(
+  migrations: readonly Migration[],
+  databases: readonly string[],
+): Registry {
+  const sorted = migrations.toSorted((a, b) => compareIds(a.id, b.id));
+  sorted.forEach((migration, index) => {
+    const previous = sorted[index - 1];
+    if (previous !== undefined && compareIds(previous.id, migration.id) === 0) {
+      throw new RegistryError(
+        `Cannot use the migrations: "${previous.name}" and "${migration.name}" have the same number`,
+        { migration: migration.name, help: "give one of them the next free number" },
+      );
+    }
+    if (!databases.includes(migration.database)) {
+      throw new RegistryError(
+        `Cannot use migration "${migration.name}": its database "${migration.database}" is not known`,
+        { migration: migration.name, help: `the databases are ${databases.join(", ")}` },
+      );
+    }
+  });
+  return { migrations: sorted, databases, byId: new Map(sorted.map((one) => [one.id, one])) };
+}
+
+/** Orders ids as numbers of any length: `2` before `010` before `20250120123000`. */
+export function compareIds(a: string, b: string): number {
+  const [left, right] = [a.replace(/^0+/, ""), b.replace(/^0+/, "")];
+  if (left.length !== right.length) return left.length - right.length;
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/**
+ * Finds a migration by what a person types: its id with or without leading zeros, or its name.
+ *
+ * @throws {UnknownMigrationError} where there is none; the help names the nearest.
+ */
+export function findMigration(registry: Registry, wanted: string): Migration {
+  const found = registry.migrations.find((one) =>
+    one.name === wanted || (/^\d+$/.test(wanted) && compareIds(one.id, wanted) === 0)
+  );
+  if (found !== undefined) return found;
+  const names = registry.migrations.flatMap((one) => [one.id, one.name]);
+  throw new UnknownMigrationError(
+    `Cannot find migration "${wanted}": the registry doesn't have it`,
+    {
+      help: `${didYouMean(wanted, names)}\`status\` lists the migrations`,
+    },
+  );
+}

@@ -1,0 +1,138 @@
+import type { Connection } from "./database/connection.ts";
+import { openForReading } from "./database/open.ts";
+import { withTransaction } from "./database/transaction.ts";
+import { inspect, type Inspection } from "./inspect.ts";
+import type { Migration } from "./migration.ts";
+import { needsReconciling, reconcile, type Reconciliation } from "./reconcile.ts";
+import { compareSchemas } from "./schema/compare.ts";
+import type { Finding } from "./schema/finding.ts";
+import type { Schema } from "./schema/model.ts";
+import { readSchema } from "./schema/read.ts";
+import { buildReference } from "./schema/reference.ts";
+import { Session } from "./session.ts";
+import { corrections, migrationsIn, summarize } from "./state.ts";
+import { compareWithReference } from "./verify.ts";
+import { locationOf, type Workspace } from "./workspace.ts";
+
+/** How to repair. */
+export interface RepairOptions {
+  /** Only say what would be done. Default `false`. */
+  readonly dryRun?: boolean;
+}
+
+/** An object that was missing. */
+export interface MissingObject {
+  readonly database: string;
+  readonly type: "table" | "index" | "view" | "trigger";
+  readonly name: string;
+  /** The statement that creates it. */
+  readonly sql: string;
+}
+
+/** What a repair did, or would do. */
+export interface RepairResult extends Reconciliation {
+  /** Objects that were created again. */
+  readonly recreated: readonly MissingObject[];
+  /** What is still wrong, since mending it could lose rows. */
+  readonly remaining: readonly (Finding & { readonly database: string })[];
+}
+
+/** Reconciles, and creates missing tables, indexes, views and triggers; drops and rewrites nothing. */
+export async function repair(workspace: Workspace, options: RepairOptions): Promise<RepairResult> {
+  const found = await inspect(workspace);
+  const missing = await findMissing(workspace, found);
+  if (options.dryRun || (missing.length === 0 && !needsReconciling(workspace, found))) {
+    return {
+      ...summarize(corrections(workspace.registry, found)),
+      recreated: missing,
+      remaining: await findRemaining(workspace, found, missing),
+    };
+  }
+  await using session = await Session.begin(workspace);
+  const locked = await inspect(workspace);
+  const reconciliation = await reconcile(workspace, session, locked);
+  const recreated = await findMissing(workspace, locked);
+  for (const database of new Set(recreated.map((one) => one.database))) {
+    const connection = await session.database(database);
+    await withTransaction(connection, async () => {
+      for (const object of recreated.filter((one) => one.database === database)) {
+        await connection.exec(object.sql);
+      }
+    }, { timeout: workspace.timeout });
+  }
+  await session.sync();
+  return { ...reconciliation, recreated, remaining: await findRemaining(workspace, locked, []) };
+}
+
+async function findMissing(workspace: Workspace, found: Inspection): Promise<MissingObject[]> {
+  const missing: MissingObject[] = [];
+  await forEachManaged(workspace, found, async (database, connection, migrations) => {
+    const reference = await buildReference(migrations);
+    if (!reference.known) return;
+    const expected = reference.schema;
+    const differences = await compareSchemas(expected, await readSchema(connection));
+    const isMissing = (name: string, type: string) =>
+      differences.some((one) => one.kind === "missing" && one.type === type && one.object === name);
+    for (const { name, type, sql } of objectsOf(expected)) {
+      if (isMissing(name, type)) missing.push({ database, type, name, sql });
+    }
+  });
+  return missing;
+}
+
+/** What a repair leaves: every problem but those that creating the missing objects mends. */
+async function findRemaining(
+  workspace: Workspace,
+  found: Inspection,
+  mended: readonly MissingObject[],
+): Promise<(Finding & { database: string })[]> {
+  const remaining: (Finding & { database: string })[] = [];
+  for (const [database, conflicts] of found.conflicts) {
+    remaining.push(
+      ...conflicts.map((detail) => ({
+        database,
+        kind: "conflict",
+        object: database,
+        detail,
+        fix: "rename or mend the table, then run `upgrade`",
+      })),
+    );
+  }
+  await forEachManaged(workspace, found, async (database, connection, migrations) => {
+    const { problems } = await compareWithReference(connection, migrations);
+    const isMended = ({ kind, object }: Finding) =>
+      kind === "missing" && mended.some((one) => one.database === database && one.name === object);
+    remaining.push(
+      ...problems.filter((one) => !isMended(one)).map((one) => ({ database, ...one })),
+    );
+  });
+  return remaining;
+}
+
+/** Calls back for each database that is there, with the migrations that are in it. */
+async function forEachManaged(
+  workspace: Workspace,
+  found: Inspection,
+  work: (
+    database: string,
+    connection: Connection,
+    migrations: readonly Migration[],
+  ) => Promise<void>,
+): Promise<void> {
+  for (const { name, exists } of found.databases.values()) {
+    const migrations = migrationsIn(workspace.registry, found, name);
+    if (!exists || migrations.length === 0) continue;
+    await using connection = await openForReading(locationOf(workspace, name), workspace.settings);
+    await work(name, connection, migrations);
+  }
+}
+
+/** Everything in an order in which it can be created. */
+function objectsOf(schema: Schema): Omit<MissingObject, "database">[] {
+  return [
+    ...schema.tables.map(({ name, sql }) => ({ type: "table" as const, name, sql })),
+    ...schema.indexes.map(({ name, sql }) => ({ type: "index" as const, name, sql })),
+    ...schema.views.map(({ name, sql }) => ({ type: "view" as const, name, sql })),
+    ...schema.triggers.map(({ name, sql }) => ({ type: "trigger" as const, name, sql })),
+  ];
+}

@@ -1,0 +1,13 @@
+/** One way in which a database is not as it should be, as plain data. */
+export interface Difference {
+  /** `missing` where it should be there, `extra` where it should not, or `different`. */
+  readonly kind: "missing" | "different" | "extra";
+  /** What differs; the keys, checks and column order of a table are differences of the table. */
+  readonly type: "table" | "column" | "index" | "view" | "trigger";
+  /** Its name; that of a column with its table, such as `positions.side`. */
+  readonly object: string;
+  /** Table that it belongs to; of a table its own name; null for a view. */
+  readonly table: string | null;
+  /** The difference in plain words. */
+  readonly detail: string;
+}

@@ -1,0 +1,88 @@
+import type { Connection } from "./database/connection.ts";
+import { openForWriting } from "./database/open.ts";
+import { withTransaction } from "./database/transaction.ts";
+import { refuseOpenTransaction } from "./apply.ts";
+import { createLedger } from "./ledger.ts";
+import { acquireLock } from "./lock.ts";
+import { ensureDirectory, locationOf, type Workspace } from "./workspace.ts";
+
+/** The databases while a migrator changes them: it holds the lock, and opens what is needed. */
+export class Session implements AsyncDisposable {
+  readonly #workspace: Workspace;
+  readonly #signal: AbortSignal | undefined;
+  readonly #lock: Disposable | null;
+  readonly #connections = new Map<string, Connection>();
+  #ledger: Connection | null = null;
+
+  private constructor(workspace: Workspace, lock: Disposable | null, signal?: AbortSignal) {
+    this.#workspace = workspace;
+    this.#lock = lock;
+    this.#signal = signal;
+  }
+
+  /** Takes the lock, waiting as long as the workspace's timeout says. */
+  static async begin(workspace: Workspace, signal?: AbortSignal): Promise<Session> {
+    const { ledger, timeout, createDirectories } = workspace;
+    // A ledger in memory belongs to this process alone: nobody to keep out.
+    if (ledger.path === ":memory:") return new Session(workspace, null, signal);
+    ensureDirectory(ledger.path, createDirectories);
+    const lock = await acquireLock(lockPath(ledger.path), { timeout, signal });
+    return new Session(workspace, lock, signal);
+  }
+
+  /** The database, open for writing; its file is created where there is none. */
+  async database(name: string): Promise<Connection> {
+    let connection = this.#connections.get(name);
+    if (connection === undefined) {
+      const location = locationOf(this.#workspace, name);
+      if (location.kind === "file" && location.path !== ":memory:") {
+        ensureDirectory(location.path, this.#workspace.createDirectories);
+      }
+      connection = await openForWriting(location, this.#workspace.settings);
+      this.#connections.set(name, connection);
+      refuseOpenTransaction(connection);
+    }
+    return connection;
+  }
+
+  /** The ledger, open for writing, with its tables. */
+  async ledger(): Promise<Connection> {
+    if (this.#ledger === null) {
+      this.#ledger = await openForWriting(this.#workspace.ledger, this.#workspace.settings);
+      refuseOpenTransaction(this.#ledger);
+      await createLedger(this.#ledger);
+    }
+    return this.#ledger;
+  }
+
+  /** Runs `work` on the ledger in one transaction. */
+  async record(work: (ledger: Connection) => Promise<void>): Promise<void> {
+    const ledger = await this.ledger();
+    await withTransaction(ledger, () => work(ledger), {
+      timeout: this.#workspace.timeout,
+      signal: this.#signal,
+    });
+  }
+
+  /**
+   * Makes what was committed durable: with `synchronous=NORMAL` a commit is on the disk only after a
+   * checkpoint, and where the bot has a database open, closing ours is none.
+   */
+  async sync(): Promise<void> {
+    for (const connection of [...this.#connections.values(), this.#ledger]) {
+      await connection?.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const connection of [...this.#connections.values(), this.#ledger]) {
+      await connection?.close();
+    }
+    this.#lock?.[Symbol.dispose]();
+  }
+}
+
+/** `data/migrations.db` is locked by `data/migrations.lock`. */
+function lockPath(ledger: string): string {
+  return `${ledger.replace(/\.db$/, "")}.lock`;
+}

@@ -1,0 +1,185 @@
+import { sameText } from "./checksum.ts";
+import type { HistoryRow, LedgerState } from "./ledger.ts";
+import type { Marker } from "./marker.ts";
+import type { Migration } from "./migration.ts";
+import type { Registry } from "./registry.ts";
+
+/** What was found of one database. */
+export interface DatabaseState {
+  /** Name, such as `positions`. */
+  readonly name: string;
+  /** Where it is, as a person would name it. */
+  readonly path: string;
+  /** Whether it is there. */
+  readonly exists: boolean;
+  /** Size of its main file in bytes; null where it is not there or not a file. */
+  readonly sizeBytes: number | null;
+  /** SQLite's journal mode, such as `wal`; null where it is not there. */
+  readonly journalMode: string | null;
+  /** Its markers; null where it has no marker table. */
+  readonly markers: readonly Marker[] | null;
+  /** Whether it has tables besides. */
+  readonly hasTables: boolean;
+  /** Ids of migrations that it has no marker of, but whose tables it has. */
+  readonly adoptable: readonly string[];
+}
+
+/** Everything that was found, as plain data. */
+export interface FoundState {
+  /** By name, in the registry's order. */
+  readonly databases: ReadonlyMap<string, DatabaseState>;
+  readonly ledger: LedgerState;
+}
+
+/**
+ * State of a migration: `applied`; `pending`, not yet run; `failed` and `rolled_back`, not in the
+ * database and last seen so; `changed`, applied with another text than the registry has; `missing`,
+ * in the database and not in the registry.
+ */
+export type MigrationState =
+  | "applied"
+  | "pending"
+  | "failed"
+  | "rolled_back"
+  | "changed"
+  | "missing";
+
+/** A migration and its state. */
+export interface MigrationStatus {
+  readonly id: string;
+  readonly name: string;
+  readonly database: string;
+  readonly state: MigrationState;
+  /** When it was applied, in Unix epoch seconds; null where it is not applied, or not known. */
+  readonly appliedAt: number | null;
+  /** How long it took, in seconds; null where it is not applied, or was adopted. */
+  readonly durationSeconds: number | null;
+}
+
+/** One way in which ledger, markers and schema disagree; the markers are right. */
+export type Correction =
+  | { readonly kind: "adopt"; readonly migration: Migration; readonly row: HistoryRow | undefined }
+  | { readonly kind: "record"; readonly migration: Migration; readonly marker: Marker }
+  | { readonly kind: "forget"; readonly migration: Migration; readonly row: HistoryRow }
+  | { readonly kind: "finish_rollback"; readonly migration: Migration; readonly row: HistoryRow };
+
+/** Says of every migration which state it is in; those that the registry doesn't have come last. */
+export function assess(registry: Registry, found: FoundState): MigrationStatus[] {
+  const known = registry.migrations.map((migration) => assessOne(migration, found));
+  return [...known, ...strangers(registry, found)];
+}
+
+function assessOne(migration: Migration, found: FoundState): MigrationStatus {
+  const { id, name, database } = migration;
+  const state = found.databases.get(database);
+  const row = found.ledger.history.get(id);
+  const marker = markersOf(found, database).get(id);
+  if (marker !== undefined) {
+    return {
+      id,
+      name,
+      database,
+      state: isChanged(migration, marker) ? "changed" : "applied",
+      appliedAt: marker.appliedAt,
+      durationSeconds: marker.durationSeconds,
+    };
+  }
+  if (state?.adoptable.includes(id)) {
+    const recorded = row?.status === "applied" ? row : undefined;
+    return {
+      id,
+      name,
+      database,
+      state: "applied",
+      appliedAt: recorded?.appliedAt ?? null,
+      durationSeconds: recorded?.durationSeconds ?? null,
+    };
+  }
+  return {
+    id,
+    name,
+    database,
+    state: absentState(id, found),
+    appliedAt: null,
+    durationSeconds: null,
+  };
+}
+
+/** State of a migration that is not in its database: what the ledger last saw, unless that is wrong. */
+function absentState(id: string, found: FoundState): MigrationState {
+  if (found.ledger.interruptedDowngrades.has(id)) return "rolled_back";
+  const status = found.ledger.history.get(id)?.status;
+  return status === undefined || status === "applied" ? "pending" : status;
+}
+
+/** Markers of migrations that the registry doesn't have, or has for another database. */
+function strangers(registry: Registry, found: FoundState): MigrationStatus[] {
+  return [...found.databases.values()].flatMap(({ name: database, markers }) =>
+    (markers ?? [])
+      .filter((marker) => registry.byId.get(marker.id)?.database !== database)
+      .map(({ id, name, appliedAt, durationSeconds }) => ({
+        id,
+        name,
+        database,
+        state: "missing" as const,
+        appliedAt,
+        durationSeconds,
+      }))
+  );
+}
+
+function isChanged(migration: Migration, marker: Marker): boolean {
+  if (marker.name !== migration.name) return true;
+  if (typeof migration.upgrade !== "string" || marker.upgradeSql === null) return false;
+  return !sameText(migration.upgrade, marker.upgradeSql);
+}
+
+const indexes = new WeakMap<readonly Marker[], ReadonlyMap<string, Marker>>();
+
+function markersOf(found: FoundState, database: string): ReadonlyMap<string, Marker> {
+  const markers = found.databases.get(database)?.markers ?? [];
+  let index = indexes.get(markers);
+  if (index === undefined) {
+    indexes.set(markers, index = new Map(markers.map((one) => [one.id, one])));
+  }
+  return index;
+}
+
+/** What the ledger has to be told, and which migrations to adopt. Nothing where all agree. */
+export function corrections(registry: Registry, found: FoundState): Correction[] {
+  return registry.migrations.flatMap((migration): Correction[] => {
+    const row = found.ledger.history.get(migration.id);
+    const marker = markersOf(found, migration.database).get(migration.id);
+    if (marker !== undefined) {
+      const agrees = row?.status === "applied" && row.name === marker.name;
+      return agrees ? [] : [{ kind: "record", migration, marker }];
+    }
+    const state = found.databases.get(migration.database);
+    if (state?.adoptable.includes(migration.id)) return [{ kind: "adopt", migration, row }];
+    if (row?.status !== "applied") return [];
+    return [{
+      kind: found.ledger.interruptedDowngrades.has(migration.id) ? "finish_rollback" : "forget",
+      migration,
+      row,
+    }];
+  });
+}
+
+/** Ids of the migrations that corrections adopt, and of those whose ledger row they correct. */
+export function summarize(
+  wrong: readonly Correction[],
+): { adopted: readonly string[]; reconciled: readonly string[] } {
+  const ids = (adopting: boolean) =>
+    wrong.filter(({ kind }) => (kind === "adopt") === adopting).map(({ migration }) =>
+      migration.id
+    );
+  return { adopted: ids(true), reconciled: ids(false) };
+}
+
+/** The migrations that are in a database, in the order in which they came into it. */
+export function migrationsIn(registry: Registry, found: FoundState, database: string): Migration[] {
+  const state = found.databases.get(database);
+  const ids = [...(state?.markers ?? []).map(({ id }) => id), ...(state?.adoptable ?? [])];
+  return ids.flatMap((id) => registry.byId.get(id) ?? [])
+    .filter((migration) => migration.database === database);
+}

@@ -1,0 +1,59 @@
+import { openForReading } from "./database/open.ts";
+import { statDatabase } from "./database/location.ts";
+import { inspect, type Inspection } from "./inspect.ts";
+import { type LedgerEvent, readEvents } from "./ledger.ts";
+import {
+  assess,
+  corrections,
+  type DatabaseState,
+  type MigrationStatus,
+  summarize,
+} from "./state.ts";
+import type { Workspace } from "./workspace.ts";
+
+/** State of the databases and of every migration. */
+export interface Status {
+  /** Whether everything is applied and nothing is wrong. */
+  readonly ok: boolean;
+  /** Number of migrations that `upgrade` would apply. */
+  readonly pending: number;
+  readonly databases: readonly DatabaseState[];
+  readonly migrations: readonly MigrationStatus[];
+  /** Ids of migrations that are there without a marker; `upgrade` adopts them. */
+  readonly adoptable: readonly string[];
+  /** Ids of migrations of which the ledger says otherwise; `upgrade` and `repair` correct it. */
+  readonly unreconciled: readonly string[];
+  /** Tables of the migrations' names and of another shape, in plain words. */
+  readonly conflicts: readonly string[];
+}
+
+/** Reads the state; writes nothing, creates nothing. */
+export async function status(workspace: Workspace): Promise<Status> {
+  return statusOf(workspace, await inspect(workspace));
+}
+
+/** The state as seen in what was found. */
+export function statusOf(workspace: Workspace, found: Inspection): Status {
+  const migrations = assess(workspace.registry, found);
+  const conflicts = [...found.conflicts].flatMap(([database, differences]) =>
+    differences.map((difference) => `${database}: ${difference}`)
+  );
+  const { adopted, reconciled } = summarize(corrections(workspace.registry, found));
+  const wanting = ["pending", "failed", "rolled_back"];
+  return {
+    ok: conflicts.length === 0 && migrations.every(({ state }) => state === "applied"),
+    pending: migrations.filter(({ state }) => wanting.includes(state)).length,
+    databases: [...found.databases.values()],
+    migrations,
+    adoptable: adopted,
+    unreconciled: reconciled,
+    conflicts,
+  };
+}
+
+/** The newest events of the ledger first; none where there is no ledger. */
+export async function history(workspace: Workspace, limit: number): Promise<LedgerEvent[]> {
+  if (!statDatabase(workspace.ledger).exists) return [];
+  await using connection = await openForReading(workspace.ledger, workspace.settings);
+  return await readEvents(connection, limit);
+}

@@ -1,0 +1,126 @@
+import { type ErrorReport, reportOf, traceOf } from "./error_report.ts";
+import { printable, printableJson, printableLines } from "./printable.ts";
+import { createWriter } from "./stream.ts";
+import { createStyle, type Style, wantsColor } from "./style.ts";
+
+export { printable } from "./printable.ts";
+
+/** What the user's flags say about output. */
+export interface OutputOptions {
+  /** One JSON document on stdout in place of text. Default `false`. */
+  readonly json?: boolean;
+  /** No narration. Default `false`. */
+  readonly quiet?: boolean;
+  /** Details and stack traces. Default `false`. */
+  readonly verbose?: boolean;
+  /** No colour, even on a terminal. Default `false`. */
+  readonly noColor?: boolean;
+}
+
+/**
+ * Where a command's words go: the answer to stdout, the narration to stderr. Each text gets a line
+ * break at its end. Control characters in a text are made visible, but for line breaks and tabs in
+ * an answer, a narration or a detail, and colours where that stream has them.
+ */
+export interface Output {
+  /** Whether the answer is a JSON document. */
+  readonly isJson: boolean;
+  /** Style for texts that go to {@link Output.answer}. */
+  readonly answerStyle: Style;
+  /** Style for texts that go to {@link Output.narrate} and {@link Output.detail}. */
+  readonly narrationStyle: Style;
+  /** Writes the answer to stdout; dropped in JSON mode. */
+  answer(text: string): void;
+  /**
+   * Writes the one JSON document to stdout; dropped outside JSON mode. A `bigint` becomes a number
+   * where a number holds it exactly, else a string.
+   *
+   * @throws {Error} where a document has already been written.
+   */
+  json(value: unknown): void;
+  /** Tells on stderr what is being done, unless `quiet`. */
+  narrate(text: string): void;
+  /** Tells more on stderr, with `verbose` only. */
+  detail(text: string): void;
+  /** Writes one line `warning: …` to stderr. */
+  warn(text: string): void;
+  /**
+   * Says what went wrong and what to do next: on stderr, or in JSON mode as the document
+   * `{ok: false, ...extra, error: {code, message, help}}` on stdout, on stderr if a document is
+   * out already. The stack trace goes to stderr, with `verbose` only.
+   */
+  error(error: unknown, extra?: Readonly<Record<string, unknown>>): void;
+}
+
+/** Makes the {@link Output} of this process. */
+export function createOutput(options: OutputOptions = {}): Output {
+  const { json = false, quiet = false, verbose = false, noColor = false } = options;
+  const colors = {
+    stdout: wantsColor({ noColorFlag: noColor, stream: Deno.stdout }),
+    stderr: wantsColor({ noColorFlag: noColor, stream: Deno.stderr }),
+  };
+  const stdout = createWriter(Deno.stdout);
+  const stderr = createWriter(Deno.stderr);
+  const style = createStyle(colors.stderr);
+  let documentIsOut = false;
+
+  const tell = (text: string): void =>
+    stderr(`${printableLines(text, { styled: colors.stderr })}\n`);
+  const writeDocument = (value: unknown): void => {
+    if (documentIsOut) throw new Error("Cannot write a second JSON document to stdout");
+    const text = JSON.stringify(value, withBigInts, 2);
+    // Set before writing: half a document on a full disk must not be followed by another one.
+    documentIsOut = true;
+    stdout(`${printableJson(text)}\n`);
+  };
+  // A stdout that can't be written, as on a full disk, must not hide the error that is reported.
+  const wroteDocument = (value: unknown): boolean => {
+    try {
+      writeDocument(value);
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  const writeReport = ({ message, help }: ErrorReport): void => {
+    stderr(`${style.red(style.bold("error:"))} ${printable(message)}\n`);
+    // The lines of a help text after the first stand below it.
+    if (help !== null) {
+      stderr(`${style.bold("help:")} ${printableLines(help).replaceAll("\n", "\n      ")}\n`);
+    }
+  };
+
+  return {
+    isJson: json,
+    answerStyle: createStyle(colors.stdout),
+    narrationStyle: style,
+    answer(text) {
+      if (!json) stdout(`${printableLines(text, { styled: colors.stdout })}\n`);
+    },
+    json(value) {
+      if (json) writeDocument(value);
+    },
+    narrate(text) {
+      if (!quiet) tell(text);
+    },
+    detail(text) {
+      if (verbose) tell(text);
+    },
+    warn(text) {
+      stderr(`${style.yellow(style.bold("warning:"))} ${printable(text)}\n`);
+    },
+    error(error, extra = {}) {
+      const report = reportOf(error);
+      if (!json || documentIsOut || !wroteDocument({ ok: false, ...extra, error: report })) {
+        writeReport(report);
+      }
+      const trace = verbose ? traceOf(error) : "";
+      if (trace !== "") stderr(`${printableLines(trace)}\n`);
+    },
+  };
+}
+
+function withBigInts(_key: string, value: unknown): unknown {
+  if (typeof value !== "bigint") return value;
+  return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+}

@@ -1,0 +1,151 @@
+import type { Connection } from "./database/connection.ts";
+import { openForReading } from "./database/open.ts";
+import { inspect, type Inspection } from "./inspect.ts";
+import type { Migration } from "./migration.ts";
+import { compareSchemas } from "./schema/compare.ts";
+import type { Difference } from "./schema/difference.ts";
+import type { Finding } from "./schema/finding.ts";
+import { checkIntegrity } from "./schema/integrity.ts";
+import { readSchema } from "./schema/read.ts";
+import { buildReference, type UnknownReference } from "./schema/reference.ts";
+import { assess, migrationsIn } from "./state.ts";
+import { locationOf, type Workspace } from "./workspace.ts";
+
+/** What was found of one database. */
+export interface DatabaseVerification {
+  readonly name: string;
+  readonly path: string;
+  readonly ok: boolean;
+  readonly problems: readonly Finding[];
+  /** What is no problem, such as tables that no migration knows. */
+  readonly notices: readonly Finding[];
+}
+
+/** What {@link verify} found. */
+export interface Verification {
+  /** Whether there is no problem in any database. */
+  readonly ok: boolean;
+  readonly databases: readonly DatabaseVerification[];
+}
+
+/** Finds what no constraint of one database can: reads several databases, by name, and says what is wrong. */
+export type DataCheck = (
+  databases: ReadonlyMap<string, Connection>,
+) => Promise<readonly (Finding & { readonly database: string })[]>;
+
+/** What to verify besides the schema. */
+export interface VerifyOptions {
+  /** Also the data: SQLite's own checks, foreign keys, and what spans databases. Default `false`. */
+  readonly data?: boolean;
+}
+
+/** Compares each database with what its applied migrations make. It changes nothing. */
+export async function verify(
+  workspace: Workspace,
+  options: VerifyOptions & { readonly dataCheck?: DataCheck | undefined },
+): Promise<Verification> {
+  const found = await inspect(workspace);
+  await using stack = new AsyncDisposableStack();
+  const connections = new Map<string, Connection>();
+  const databases = new Map<string, DatabaseVerification>();
+  for (const { name, path, exists } of found.databases.values()) {
+    const problems = stateProblems(workspace, found, name);
+    const notices: Finding[] = [];
+    if (exists) {
+      const connection = stack.use(
+        await openForReading(locationOf(workspace, name), workspace.settings),
+      );
+      connections.set(name, connection);
+      const schema = await compareWithReference(
+        connection,
+        migrationsIn(workspace.registry, found, name),
+      );
+      problems.push(...schema.problems);
+      notices.push(...schema.notices);
+      if (options.data) problems.push(...await checkIntegrity(connection));
+    }
+    databases.set(name, { name, path, ok: problems.length === 0, problems, notices });
+  }
+  if (options.data && options.dataCheck !== undefined) {
+    for (const { database, ...finding } of await options.dataCheck(connections)) {
+      const former = databases.get(database);
+      if (former === undefined) continue;
+      databases.set(database, { ...former, ok: false, problems: [...former.problems, finding] });
+    }
+  }
+  const all = [...databases.values()];
+  return { ok: all.every(({ ok }) => ok), databases: all };
+}
+
+function stateProblems(workspace: Workspace, found: Inspection, database: string): Finding[] {
+  const conflicts = (found.conflicts.get(database) ?? []).map((detail): Finding => ({
+    kind: "conflict",
+    object: database,
+    detail,
+    fix: "rename or mend the table, then run `upgrade`",
+  }));
+  const states = assess(workspace.registry, found).filter((one) => one.database === database);
+  const fixes = {
+    applied: "",
+    pending: "run `upgrade`",
+    failed: "mend what failed, then run `upgrade`",
+    rolled_back: "run `upgrade` to apply it again",
+    changed: "put the migration's old text back",
+    missing: "use the version of catalyst-migrate, or the migrations, that made this database",
+  };
+  return [
+    ...conflicts,
+    ...states.filter(({ state }) => state !== "applied").map(({ state, name }): Finding => ({
+      kind: state,
+      object: name,
+      detail: `migration ${name} is ${state === "rolled_back" ? "rolled back" : state}`,
+      fix: fixes[state],
+    })),
+  ];
+}
+
+/** Differences between a database and what its migrations make; extra objects are notices. */
+export async function compareWithReference(
+  connection: Connection,
+  migrations: readonly Migration[],
+): Promise<{ problems: Finding[]; notices: Finding[] }> {
+  const reference = await buildReference(migrations);
+  if (!reference.known) return { problems: [], notices: [unchecked(reference)] };
+  const differences = await compareSchemas(reference.schema, await readSchema(connection));
+  const isUnmanaged = ({ kind, type }: Difference) => kind === "extra" && type !== "column";
+  return {
+    problems: differences.filter((one) => !isUnmanaged(one)).map(toProblem),
+    notices: differences.filter(isUnmanaged).map(({ object, type, detail }) => ({
+      kind: "unmanaged",
+      object,
+      detail,
+      fix: `nothing to do: no migration made this ${type}, and none will touch it`,
+    })),
+  };
+}
+
+function unchecked({ migration, error }: UnknownReference): Finding {
+  return {
+    kind: "unchecked",
+    object: migration.name,
+    detail:
+      `the schema can't be checked, since ${migration.name} does not run on an empty database: ` +
+      (error instanceof Error ? error.message : String(error)),
+    fix: "let the migration work without rows too",
+  };
+}
+
+function toProblem(difference: Difference): Finding {
+  const { kind, object, detail } = difference;
+  return { kind, object, detail, fix: fixOf(difference) };
+}
+
+function fixOf({ kind, type, object, table }: Difference): string {
+  if (kind === "missing" && type !== "column") return "run `repair`, which creates it again";
+  if (kind === "different" && (type === "index" || type === "view" || type === "trigger")) {
+    return `drop it (DROP ${type.toUpperCase()} ${object}), then run \`repair\`, which creates it again`;
+  }
+  if (kind === "missing") return `add it with a migration (ALTER TABLE ${table} ADD COLUMN …)`;
+  if (kind === "extra") return `drop it with a migration, or leave it if your bot needs it`;
+  return `rebuild table ${table} with a migration: new table, copy the rows, drop the old, rename`;
+}

@@ -1,0 +1,87 @@
+/** Measures whole processes, taking turns, so that a busy moment of the machine meets them all. */
+
+/** A command line: the program and its arguments. */
+export type CommandLine = readonly [program: string, ...args: string[]];
+
+/** Something to measure: one command, or several that do one job together. */
+export interface Candidate {
+  /** Name in the report. */
+  readonly name: string;
+  /** Commands of one run, one after the other; their times are added. */
+  readonly commands: readonly CommandLine[];
+  /** Puts the files as each run wants to find them; not measured. */
+  readonly prepare?: () => void;
+}
+
+/** What was measured of one candidate. */
+export interface Timing {
+  /** Median wall time of a run in milliseconds. */
+  readonly medianMs: number;
+  /** Shortest wall time of a run in milliseconds. */
+  readonly minMs: number;
+}
+
+/** How often {@link measure} runs each candidate. */
+export interface MeasureOptions {
+  /** Measured runs. Default 15. */
+  readonly runs?: number;
+  /** Runs before them that are not measured. Default 1. */
+  readonly warmUps?: number;
+}
+
+/** A result by the name of its candidate; the error where a command of it failed. */
+export type Timings = ReadonlyMap<string, Timing | Error>;
+
+/** Runs the candidates in turns, A B C A B C …; one that fails is left out from then on. */
+export function measure(candidates: readonly Candidate[], options: MeasureOptions = {}): Timings {
+  const { runs = 15, warmUps = 1 } = options;
+  const times = new Map<string, number[] | Error>(candidates.map(({ name }) => [name, []]));
+  for (let round = -warmUps; round < runs; round++) {
+    for (const candidate of candidates) {
+      const own = times.get(candidate.name);
+      if (!Array.isArray(own)) continue;
+      try {
+        const elapsed = timeOf(candidate);
+        if (round >= 0) own.push(elapsed);
+      } catch (error) {
+        times.set(candidate.name, error instanceof Error ? error : new Error(String(error)));
+      }
+    }
+  }
+  return new Map([...times].map(([name, own]) => [name, Array.isArray(own) ? summary(own) : own]));
+}
+
+/** Median of at least one number; the mean of the middle two of an even count. */
+export function median(numbers: readonly number[]): number {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  const upper = sorted[Math.floor(sorted.length / 2)];
+  const lower = sorted[Math.floor((sorted.length - 1) / 2)];
+  if (upper === undefined || lower === undefined) throw new RangeError("No numbers");
+  return (lower + upper) / 2;
+}
+
+/**
+ * Runs a command to its end and returns what it wrote to stderr.
+ *
+ * @throws {Error} where it can't be started or fails.
+ */
+export function runToEnd([program, ...args]: CommandLine): string {
+  // Without colour, because an error message goes into the report.
+  const env = { NO_COLOR: "1" };
+  const command = new Deno.Command(program, { args, env, stdin: "null", stdout: "null" });
+  const { success, code, stderr } = command.outputSync();
+  const text = new TextDecoder().decode(stderr).trim();
+  if (success) return text;
+  throw new Error(text.split("\n").findLast((line) => /error/i.test(line)) ?? `exit code ${code}`);
+}
+
+function timeOf({ commands, prepare }: Candidate): number {
+  prepare?.();
+  const start = performance.now();
+  for (const command of commands) runToEnd(command);
+  return performance.now() - start;
+}
+
+function summary(times: readonly number[]): Timing {
+  return { medianMs: median(times), minMs: Math.min(...times) };
+}

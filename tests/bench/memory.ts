@@ -1,0 +1,23 @@
+import { type CommandLine, runToEnd } from "./measure.ts";
+
+/** Why peak memory can't be measured here; `null` where it can. GNU `time` is what measures it. */
+export function reasonForNoMemory(): string | null {
+  try {
+    peakBytes(["true"]);
+    return null;
+  } catch {
+    return "there is no GNU `time` on the PATH, which tells the peak memory of a process";
+  }
+}
+
+/**
+ * Peak resident memory of a command in bytes.
+ *
+ * @throws {Error} where the command fails, or there is no GNU `time`.
+ */
+export function peakBytes(command: CommandLine): number {
+  const report = runToEnd(["time", "-f", "peak %M", ...command]);
+  const kibibytes = /^peak (\d+)$/m.exec(report)?.[1];
+  if (kibibytes === undefined) throw new Error("Cannot read what `time` wrote");
+  return Number(kibibytes) * 1024;
+}

@@ -1,0 +1,193 @@
+import assert from "node:assert/strict";
+import { compareSchemas } from "../../../lib/schema/compare.ts";
+import { differences, SAMPLE, schemaOf } from "./sample.ts";
+
+Deno.test("other spellings of the same schema are no difference", async () => {
+  const respelled = `
+    create table "accounts" (
+      [account_id] integer not null primary key autoincrement,
+      Email text collate nocase not null,
+      status text default "new" not null check (status = 'new' or status = 'open' or status = 'closed'),
+      balance real not null default 0,
+      constraint one_email unique (email)
+    );
+    CREATE TABLE Trades (
+      trade_id TEXT, account_id INTEGER NOT NULL, side TEXT NOT NULL, quantity INTEGER NOT NULL,
+      price REAL NOT NULL, stop REAL DEFAULT NULL, score REAL,
+      cost REAL AS (price*quantity), -- computed
+      CHECK (side IN ('short', 'long') AND NOT quantity <= 0), CHECK (score >= 0), CHECK (score <= 1),
+      CHECK ((stop IS NULL) OR CASE side WHEN 'long' THEN stop < price ELSE stop > price END),
+      PRIMARY KEY (trade_id),
+      UNIQUE (side, account_id, price),
+      FOREIGN KEY (account_id) REFERENCES accounts (account_id) ON DELETE CASCADE
+    );
+    CREATE INDEX IDX_TRADES_SIDE ON trades ("side" ASC, price desc);
+    CREATE UNIQUE INDEX idx_trades_open ON trades (account_id, LOWER("side")) WHERE (stop IS NULL);
+    CREATE VIEW open_trades AS SELECT trade_id, price entry FROM trades WHERE stop IS NULL;
+    CREATE TRIGGER "trades_keep" BEFORE delete ON Trades BEGIN
+      SELECT raise(abort, 'trades are kept; all of them'); END;
+  `.replace("(stop IS NULL);", "stop IS NULL;").replace("price entry", 'price AS "entry"');
+  // The text in double quotes is only read from a database that somebody else made.
+  assert.deepEqual(await differences(SAMPLE, respelled.replace('"new"', "'new'")), []);
+});
+
+Deno.test("a column that was added later is the same as one from the start", async () => {
+  assert.deepEqual(
+    await differences(
+      `CREATE TABLE p (id INTEGER PRIMARY KEY);
+       CREATE TABLE t (
+         a TEXT,
+         n TEXT DEFAULT 'it''s' COLLATE NOCASE CHECK (n <> ''),
+         p INT REFERENCES p (id) ON DELETE SET NULL,
+         CHECK (a <> ''), UNIQUE (a)
+       )`,
+      `CREATE TABLE p (id INTEGER PRIMARY KEY);
+       CREATE TABLE t (a TEXT, CHECK (a <> ''), UNIQUE (a));
+       ALTER TABLE t ADD COLUMN n TEXT DEFAULT 'it''s' COLLATE NOCASE CHECK (n <> '');
+       ALTER TABLE t ADD COLUMN p INT REFERENCES p (id) ON DELETE SET NULL`,
+    ),
+    [],
+  );
+});
+
+Deno.test("a table that was rebuilt under another name is the same", async () => {
+  assert.deepEqual(
+    await differences(
+      "CREATE TABLE t (a TEXT CHECK (t.a <> ''), b INT); CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t",
+      `CREATE TABLE old (a TEXT CHECK (old.a <> ''), x INT);
+       ALTER TABLE old RENAME TO t; ALTER TABLE t RENAME COLUMN x TO b;
+       CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t`,
+    ),
+    [],
+  );
+});
+
+Deno.test("each difference is said in plain words", async () => {
+  const expected = `CREATE TABLE p (id INTEGER PRIMARY KEY, k TEXT UNIQUE);
+    CREATE TABLE t (
+      id INTEGER PRIMARY KEY AUTOINCREMENT, side TEXT NOT NULL, quantity INTEGER CHECK (quantity > 0),
+      status TEXT DEFAULT 'pending', total REAL AS (quantity * 2), p INT REFERENCES p (id),
+      UNIQUE (side, status)
+    );
+    CREATE INDEX idx_x ON t (side, status DESC);
+    CREATE UNIQUE INDEX idx_y ON t (p) WHERE p > 0;
+    CREATE INDEX idx_z ON t (quantity);
+    CREATE VIEW v AS SELECT side, p FROM t;
+    CREATE VIEW w AS SELECT side FROM t;
+    CREATE VIEW gone AS SELECT k FROM p;
+    CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 1; END;
+    CREATE TRIGGER s AFTER INSERT ON t BEGIN SELECT 1; END;
+    CREATE TABLE missing (a)`;
+  const actual = `CREATE TABLE p (id INTEGER PRIMARY KEY, k TEXT, note BLOB);
+    CREATE TABLE t (
+      id INTEGER PRIMARY KEY, quantity REAL NOT NULL CHECK (quantity >= 0),
+      p INT REFERENCES p (id) ON DELETE CASCADE, status TEXT DEFAULT 'new' COLLATE NOCASE,
+      total REAL, UNIQUE (status)
+    );
+    CREATE INDEX idx_x ON t (p, status);
+    CREATE INDEX idx_y ON t (p);
+    CREATE INDEX idx_mine ON t (p);
+    CREATE VIEW v AS SELECT p FROM t;
+    CREATE VIEW w AS SELECT total AS side FROM t;
+    CREATE VIEW gone AS SELECT k FROM nowhere;
+    CREATE TRIGGER r AFTER INSERT ON t BEGIN SELECT 2; END;
+    CREATE TABLE mine (a); CREATE VIEW missing AS SELECT 1 AS a`;
+  assert.deepEqual(await differences(expected, actual), [
+    'column "note" is not expected (BLOB)',
+    "the rule that (k) is unique is missing",
+    'column "side" is missing (TEXT NOT NULL)',
+    'column "quantity" is REAL, and should be INTEGER',
+    'column "quantity" is NOT NULL, and should allow NULL',
+    `the default of "status" is 'new', and should be 'pending'`,
+    'column "status" is compared by NOCASE, and should be by BINARY',
+    'column "total" is an ordinary column, and should be computed as (quantity * 2), virtual',
+    'columns are in another order: "p" comes where "status" should',
+    "the rule that (side, status) is unique is missing",
+    "(status) must be unique, and need not be",
+    "the foreign key (p) to p (id) is missing",
+    "the foreign key (p) to p (id), ON DELETE CASCADE is not expected",
+    'the check "quantity > 0" is missing',
+    'the check "quantity >= 0" is not expected',
+    "the table is not AUTOINCREMENT, and should be",
+    'table "missing" is missing, and a view has its name',
+    'table "mine" is not expected',
+    'index "idx_x" is on (p, status COLLATE NOCASE), and should be on (side, status DESC)',
+    'index "idx_y" is not unique, and should be',
+    'index "idx_y" holds all rows, and should hold only rows with p > 0',
+    'index "idx_z" on t (quantity) is missing',
+    'index "idx_mine" is not expected',
+    'view "v" has the columns (p), and should have (side, p)',
+    'view "w" computes its rows in another way',
+    `view "gone" can't be read: a table or column that it uses is missing`,
+    'view "missing" is not expected',
+    'trigger "r" does something else than it should',
+    'trigger "s" of t is missing',
+  ]);
+});
+
+Deno.test("a difference names its object and table", async () => {
+  const found = await compareSchemas(
+    await schemaOf("CREATE TABLE t (a INT, B INT); CREATE INDEX i ON t (a)"),
+    await schemaOf(
+      "CREATE TABLE T (A TEXT, c INT); CREATE TRIGGER r AFTER INSERT ON T BEGIN SELECT 1; END",
+    ),
+  );
+  assert.deepEqual(found.map(({ detail: _, ...difference }) => difference), [
+    { kind: "different", type: "column", object: "t.a", table: "t" },
+    { kind: "missing", type: "column", object: "t.B", table: "t" },
+    { kind: "extra", type: "column", object: "t.c", table: "t" },
+    { kind: "missing", type: "index", object: "i", table: "t" },
+    { kind: "extra", type: "trigger", object: "r", table: "T" },
+  ]);
+});
+
+Deno.test("defaults are compared as the column keeps them", async () => {
+  const same = async (type: string, a: string, b: string): Promise<boolean> => {
+    const [first, second] = [a, b].map((value) => `CREATE TABLE t (a ${type} DEFAULT ${value})`);
+    return (await differences(first ?? "", second ?? "")).length === 0;
+  };
+  assert.ok(await same("REAL", "0.0", "0"));
+  assert.ok(await same("REAL", "-1", "- 1.0"));
+  assert.ok(await same("INTEGER", "(7)", "+7"));
+  assert.ok(await same("TEXT", "NULL", "null"));
+  assert.ok(await same("TEXT", "current_timestamp", "CURRENT_TIMESTAMP"));
+  assert.ok(!await same("TEXT", "0.0", "0"));
+  assert.ok(!await same("REAL", "0.1", "0"));
+  assert.ok(!await same("INTEGER", "1", "-1"));
+  assert.ok(!await same("TEXT", "'New'", "'new'"));
+  assert.ok(!await same("TEXT", "'0'", "0"));
+});
+
+Deno.test("options of a table and virtual tables are compared", async () => {
+  assert.deepEqual(
+    await differences(
+      `CREATE TABLE a (x INT PRIMARY KEY) STRICT; CREATE TABLE b (x TEXT NOT NULL PRIMARY KEY);
+       CREATE VIRTUAL TABLE f USING fts5 (x, y); CREATE VIRTUAL TABLE g USING fts5 (x);
+       CREATE TABLE c (x INT NOT NULL ON CONFLICT REPLACE DEFAULT 0)`,
+      `CREATE TABLE a (x INT PRIMARY KEY); CREATE TABLE b (x TEXT PRIMARY KEY) WITHOUT ROWID;
+       CREATE VIRTUAL TABLE f USING FTS5(x,y); CREATE VIRTUAL TABLE g USING fts5 (x, y);
+       CREATE TABLE c (x INT NOT NULL DEFAULT 0)`,
+    ),
+    [
+      'column "x" may be NULL, and should be NOT NULL',
+      "the table is not STRICT, and should be",
+      "the table is WITHOUT ROWID, and should not be",
+      `table "g" is made as CREATE VIRTUAL TABLE g USING fts5 (x, y), and should be as CREATE VIRTUAL TABLE g USING fts5 (x)`,
+      "the rule ON CONFLICT of NOT NULL (x): REPLACE is missing",
+    ],
+  );
+});
+
+Deno.test("keys are compared whole and in their order", async () => {
+  assert.deepEqual(
+    await differences(
+      "CREATE TABLE t (a INT, b INT, PRIMARY KEY (a, b))",
+      "CREATE TABLE t (a INT, b INT, PRIMARY KEY (b, a))",
+    ),
+    ["the primary key is (b, a), and should be (a, b)"],
+  );
+  assert.deepEqual(
+    await differences("CREATE TABLE t (a INT PRIMARY KEY)", "CREATE TABLE t (a INT)"),
+    ["the primary key is missing, and should be (a)"],
+  );
+});

@@ -1,0 +1,33 @@
+import assert from "node:assert/strict";
+import { UsageError } from "../../../lib/errors.ts";
+import { reportOf, traceOf } from "../../../lib/terminal/error_report.ts";
+
+Deno.test("an error of the toolkit keeps its code, message and help", () => {
+  assert.deepEqual(reportOf(new UsageError("Cannot do it: no", { help: "do that" })), {
+    code: "USAGE",
+    message: "Cannot do it: no",
+    help: "do that",
+  });
+  assert.equal(reportOf(new UsageError("Cannot do it: no")).help, null);
+});
+
+Deno.test("anything else that was thrown is a fault to report", () => {
+  for (const thrown of [new TypeError("odd"), "odd"]) {
+    const report = reportOf(thrown);
+    assert.equal(report.code, "INTERNAL");
+    assert.equal(report.message, "odd");
+    assert.match(report.help ?? "", /--verbose/);
+  }
+  assert.equal(reportOf(new TypeError()).message, "TypeError");
+  assert.equal(reportOf(undefined).message, "undefined");
+});
+
+Deno.test("a trace names the causes, and ends where they go in a circle", () => {
+  const inner = new Error("inner");
+  const outer = new Error("outer", { cause: inner });
+  inner.cause = outer;
+  const trace = traceOf(outer);
+  assert.equal(trace.split("caused by: ").length, 2);
+  assert.match(trace, /Error: outer[\s\S]+caused by: Error: inner/);
+  assert.equal(traceOf("no error"), "");
+});

@@ -1,0 +1,41 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  printable,
+  printableJson,
+  printableLines,
+  stripStyle,
+} from "../../../lib/terminal/printable.ts";
+
+Deno.test("line breaks and control characters of a name become visible", () => {
+  assert.equal(printable("a\nb\rc\td"), "a\\nb\\rc\\td");
+  assert.equal(printable("\x1b[2Jx\x00\x7f\x9b"), "\\x1b[2Jx\\x00\\x7f\\x9b");
+  assert.equal(printable("\u202egnp.exe\u2028\ud800"), "\\u202egnp.exe\\u2028\\ud800");
+});
+
+Deno.test("ordinary text of any language is left alone", () => {
+  const text = `C:\\data "Größe" 表 👩‍💻 é`;
+  assert.equal(printable(text), text);
+  assert.equal(printableLines(text), text);
+});
+
+Deno.test("printable text has no character that a terminal acts on", () => {
+  fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
+    assert.match(printable(text), /^[^\p{Cc}\p{Zl}\p{Zp}\p{Cs}]*$/u);
+  }));
+});
+
+Deno.test("lines keep their breaks and tabs, and colours only where they are wanted", () => {
+  const text = "\x1b[31ma\x1b[39m\r\n\tb\rc\x1b[2J\n";
+  assert.equal(printableLines(text, { styled: true }), "\x1b[31ma\x1b[39m\r\n\tb\\rc\\x1b[2J\n");
+  assert.equal(printableLines(text), "\\x1b[31ma\\x1b[39m\r\n\tb\\rc\\x1b[2J\n");
+  assert.equal(stripStyle("\x1b[1;31ma\x1b[0m"), "a");
+});
+
+Deno.test("printable JSON means what it meant before", () => {
+  fc.assert(fc.property(fc.array(fc.string({ unit: "binary" })), (value) => {
+    const json = printableJson(JSON.stringify(value, null, 2));
+    assert.deepEqual(JSON.parse(json), value);
+    assert.match(json, /^[^\p{Zl}\p{Zp}\x7f-\x9f\u202e]*$/u);
+  }));
+});

@@ -1,0 +1,83 @@
+/** Runs small programs as processes of their own, as terminal code has to be seen from outside. */
+
+/** What a program wrote and how it ended. */
+export interface ProgramResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** How {@link runProgram} runs a program. */
+export interface ProgramOptions {
+  /** What it finds on stdin; nothing by default. */
+  readonly input?: string;
+}
+
+const terminalCode = new URL("../../../lib/terminal/", import.meta.url);
+
+/**
+ * Arguments for Deno to run a program; it sees the exports of output.ts and prompt.ts, and
+ * `errors`, the exports of errors.ts.
+ */
+export function programArguments(body: string): string[] {
+  const code = [
+    `import { createOutput } from "${new URL("output.ts", terminalCode)}";`,
+    `import { canAsk, confirmByWord } from "${new URL("prompt.ts", terminalCode)}";`,
+    `import * as errors from "${new URL("../errors.ts", terminalCode)}";`,
+    body,
+  ].join("\n");
+  return ["eval", "--quiet", code];
+}
+
+/** Runs a program without a terminal. */
+export async function runProgram(
+  body: string,
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  return await run(new Deno.Command(Deno.execPath(), { args: programArguments(body), ...PIPED }), {
+    input: "",
+    ...options,
+  });
+}
+
+/** Runs a program on a terminal that `script` of util-linux makes; stdout and stderr are one. */
+export async function runOnTerminal(
+  body: string,
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  const command = [Deno.execPath(), ...programArguments(body)].map(quoted).join(" ");
+  const args = ["--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"];
+  const script = new Deno.Command("script", { args, env: { NO_COLOR: "" }, ...PIPED });
+  const result = await run(script, { input: "", ...options });
+  return { ...result, stdout: result.stdout.replaceAll("\r\n", "\n") };
+}
+
+/** Why {@link runOnTerminal} can't be used here; `null` where it can. */
+export function reasonForNoTerminal(): string | null {
+  try {
+    const { stdout } = new Deno.Command("script", { args: ["--version"] }).outputSync();
+    const version = new TextDecoder().decode(stdout);
+    return version.includes("util-linux") ? null : "`script` is not the one of util-linux";
+  } catch {
+    return "there is no `script` to make a terminal with";
+  }
+}
+
+const PIPED = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
+
+async function run(
+  command: Deno.Command,
+  { input = "" }: ProgramOptions,
+): Promise<ProgramResult> {
+  const child = command.spawn();
+  const writer = child.stdin.getWriter();
+  await writer.write(new TextEncoder().encode(input));
+  await writer.close();
+  const { code, stdout, stderr } = await child.output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+function quoted(argument: string): string {
+  return `'${argument.replaceAll("'", `'\\''`)}'`;
+}

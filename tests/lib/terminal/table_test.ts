@@ -1,0 +1,58 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { renderTable } from "../../../lib/terminal/table.ts";
+import { createStyle } from "../../../lib/terminal/style.ts";
+import { visibleWidth } from "../../../lib/terminal/width.ts";
+
+Deno.test("columns are aligned under their header", () => {
+  const table = renderTable([["orders", "1,234"], ["fills", "7"]], {
+    header: ["table", "rows"],
+    align: ["left", "right"],
+    indent: 2,
+  });
+  assert.equal(
+    table,
+    [
+      "  table    rows",
+      "  orders  1,234",
+      "  fills       7",
+    ].join("\n"),
+  );
+});
+
+Deno.test("rows may be shorter than the others, and there may be none", () => {
+  assert.equal(renderTable([["a"], ["bb", "c", ""]], { gap: 1 }), "a\nbb c");
+  assert.equal(renderTable([]), "");
+  assert.equal(renderTable([], { header: ["a", "b"] }), "a  b");
+});
+
+Deno.test("colours take no room in a table", () => {
+  const style = createStyle(true);
+  const table = renderTable([[style.green("ok"), "x"], ["failed", style.red("")]]);
+  assert.equal(table, "\x1b[32mok\x1b[39m      x\nfailed");
+});
+
+Deno.test("wide characters count twice, marks and joined parts not at all", () => {
+  assert.equal(visibleWidth("abc"), 3);
+  assert.equal(visibleWidth("\x1b[1mabc\x1b[22m"), 3);
+  assert.equal(visibleWidth("表計"), 4);
+  assert.equal(visibleWidth("한국"), 4);
+  assert.equal(visibleWidth("e\u0301"), 1);
+  assert.equal(visibleWidth("✅"), 2);
+  assert.equal(visibleWidth("👩‍💻"), 2);
+  assert.equal(visibleWidth("👍🏽"), 2);
+  assert.equal(visibleWidth("🇩🇪"), 2);
+  assert.equal(visibleWidth("Größe → 5"), 9);
+});
+
+Deno.test("no line ends with a space, and no cell is lost", () => {
+  const cells = fc.array(fc.string({ unit: fc.constantFrom("a", "é", "表", "-") }));
+  fc.assert(fc.property(fc.array(cells, { minLength: 1 }), fc.nat(4), (rows, indent) => {
+    const lines = renderTable(rows, { indent }).split("\n");
+    assert.equal(lines.length, rows.length);
+    lines.forEach((line, index) => {
+      assert.equal(line, line.trimEnd());
+      assert.deepEqual(line.split(/ +/).filter(Boolean), rows[index]?.filter(Boolean));
+    });
+  }));
+});

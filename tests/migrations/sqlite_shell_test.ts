@@ -1,0 +1,63 @@
+import assert from "node:assert/strict";
+import { bundledMigrations } from "../../migrations/mod.ts";
+import { MemoryDatabase, sqlOf } from "./fixture.ts";
+
+const missing = await whyNoShell();
+
+for (const migration of bundledMigrations) {
+  Deno.test({
+    name: `${migration.name} loads in the sqlite3 shell` +
+      (missing === undefined ? "" : ` (skipped: ${missing})`),
+    ignore: missing !== undefined,
+    fn: async () => {
+      const views = `SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY rowid`;
+      using db = MemoryDatabase.migrated(migration.database);
+      // Reading every view shows that this SQLite knows all the functions in them.
+      const reads = db.column(views).map((view) => `SELECT count(*) FROM (SELECT * FROM ${view});`);
+      const output = await shell([
+        ".bail on",
+        "BEGIN;",
+        sqlOf(migration, "upgrade"),
+        sqlOf(migration, "upgrade"),
+        "COMMIT;",
+        ...reads,
+        "SELECT type || ' ' || name FROM sqlite_schema ORDER BY rowid;",
+        sqlOf(migration, "downgrade"),
+        "SELECT count(*) FROM sqlite_schema WHERE name <> 'sqlite_sequence';",
+      ]);
+      assert.deepEqual(output, [
+        ...reads.map(() => "0"),
+        ...db.column("SELECT type || ' ' || name FROM sqlite_schema ORDER BY rowid"),
+        "0",
+      ]);
+    },
+  });
+}
+
+async function shell(lines: readonly string[]): Promise<string[]> {
+  const child = new Deno.Command("sqlite3", {
+    args: ["-batch", "-init", "", ":memory:"],
+    stdin: "piped",
+    stdout: "piped",
+    stderr: "piped",
+  }).spawn();
+  const input = ReadableStream.from([new TextEncoder().encode(lines.join("\n") + "\n")]);
+  const [{ success, stdout, stderr }] = await Promise.all([
+    child.output(),
+    input.pipeTo(child.stdin),
+  ]);
+  assert.ok(success, new TextDecoder().decode(stderr));
+  return new TextDecoder().decode(stdout).trimEnd().split("\n");
+}
+
+/** Why the shell can't be run here; undefined where it can. */
+async function whyNoShell(): Promise<string | undefined> {
+  try {
+    const { success } = await new Deno.Command("sqlite3", { args: ["--version"] }).output();
+    return success ? undefined : "sqlite3 --version failed";
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return "no sqlite3 on the PATH";
+    if (error instanceof Deno.errors.NotCapable) return "no permission to run sqlite3";
+    throw error;
+  }
+}
