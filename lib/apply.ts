@@ -10,7 +10,7 @@ import {
   MigrationFailedError,
   StatementError,
 } from "./errors.ts";
-import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "./marker.ts";
+import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "./marker_writer.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
 
 /** One run of one migration, up or down. */

@@ -1,6 +1,7 @@
 import { epochSeconds, type Run, runMigration } from "./apply.ts";
 import { checksum, sqlOf } from "./checksum.ts";
-import { addEvent, type NewEvent, setHistory } from "./ledger.ts";
+import type { NewEvent } from "./ledger.ts";
+import { addEvent, setHistory } from "./ledger_writer.ts";
 import type { Session } from "./session.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 

@@ -1,13 +1,14 @@
 import { attempt } from "./attempt.ts";
 import { openForReading } from "./database/open.ts";
+import { refuseConflicts } from "./conflicts.ts";
 import { CatalystError, ConfirmationError, InterruptedError } from "./errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { Loss } from "./loss.ts";
 import type { Migration } from "./migration.ts";
 import { type DowngradeRequest, planDowngrade } from "./plan.ts";
-import { needsReconciling, reconcile, refuseConflicts } from "./reconcile.ts";
+import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";
-import { assess } from "./state.ts";
+import { assess, corrections } from "./state.ts";
 import type { UpgradeOptions } from "./upgrade.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
@@ -55,7 +56,7 @@ export async function downgrade(
 ): Promise<DowngradeResult> {
   const first = await inspect(workspace);
   const planned = await planFrom(workspace, first, options);
-  if (planned.rollBack.length === 0 && !needsReconciling(workspace, first)) {
+  if (planned.rollBack.length === 0 && corrections(workspace.registry, first).length === 0) {
     return { rolledBack: [], lost: [], adopted: [], reconciled: [] };
   }
   await confirmLosses(planned, options);
@@ -118,7 +119,7 @@ async function planFrom(
   request: DowngradeRequest,
 ): Promise<DowngradePlan> {
   refuseConflicts(workspace, found);
-  const { registry, settings } = workspace;
+  const { registry } = workspace;
   const statuses = assess(registry, found);
   const rollBack = planDowngrade(registry, statuses, request);
   const applied = new Set(
@@ -129,7 +130,7 @@ async function planFrom(
     const { findLosses } = await import("./loss.ts");
     for (const database of new Set(rollBack.map((one) => one.database))) {
       const belongs = (one: Migration) => one.database === database;
-      await using connection = await openForReading(locationOf(workspace, database), settings);
+      await using connection = await openForReading(locationOf(workspace, database), workspace);
       losses.push(
         ...await findLosses(
           connection,

@@ -1,21 +1,37 @@
 import type { Connection } from "./database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "./database/location.ts";
-import { openForReading } from "./database/open.ts";
-import { text } from "./database/row.ts";
-import { emptyLedger, type LedgerState, readLedger } from "./ledger.ts";
+import { openForReading, readJournalMode } from "./database/open.ts";
+import {
+  emptyLedger,
+  type LedgerEvent,
+  type LedgerState,
+  readEvents,
+  readLedger,
+} from "./ledger.ts";
 import { readMarkers } from "./marker.ts";
 import type { DatabaseState, FoundState } from "./state.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** What {@link inspect} found, and what stands in the way of adopting it. */
 export interface Inspection extends FoundState {
+  /** The newest events, as many as were asked for. */
+  readonly events: readonly LedgerEvent[];
   /** By database: why its tables can't be taken for those of its migrations. */
   readonly conflicts: ReadonlyMap<string, readonly string[]>;
 }
 
+/** What to read besides. */
+export interface InspectOptions {
+  /** How many of the newest events to read. Default 0. */
+  readonly events?: number;
+}
+
 /** Reads the state of all databases and of the ledger. It changes and creates nothing. */
-export async function inspect(workspace: Workspace): Promise<Inspection> {
-  const ledger = await inspectLedger(workspace);
+export async function inspect(
+  workspace: Workspace,
+  options: InspectOptions = {},
+): Promise<Inspection> {
+  const { ledger, events } = await inspectLedger(workspace, options.events ?? 0);
   const databases = new Map<string, DatabaseState>();
   const conflicts = new Map<string, readonly string[]>();
   for (const [name, location] of workspace.locations) {
@@ -23,13 +39,17 @@ export async function inspect(workspace: Workspace): Promise<Inspection> {
     databases.set(name, state);
     if (conflicting.length > 0) conflicts.set(name, conflicting);
   }
-  return { databases, ledger, conflicts };
+  return { databases, ledger, events, conflicts };
 }
 
-async function inspectLedger(workspace: Workspace): Promise<LedgerState> {
-  if (!statDatabase(workspace.ledger).exists) return emptyLedger;
-  await using connection = await openForReading(workspace.ledger, workspace.settings);
-  return await readLedger(connection);
+async function inspectLedger(
+  workspace: Workspace,
+  limit: number,
+): Promise<{ ledger: LedgerState; events: readonly LedgerEvent[] }> {
+  if (!statDatabase(workspace.ledger).exists) return { ledger: emptyLedger, events: [] };
+  await using connection = await openForReading(workspace.ledger, workspace);
+  const ledger = await readLedger(connection);
+  return { ledger, events: limit === 0 ? [] : await readEvents(connection, limit) };
 }
 
 interface Subject {
@@ -51,16 +71,15 @@ async function inspectDatabase(
       conflicting: [],
     };
   }
-  await using connection = await openForReading(location, workspace.settings);
+  await using connection = await openForReading(location, workspace);
   const { markers, hasTables } = await readMarkers(connection);
   const found = markers === null && hasTables
     ? await unmarkedState(connection, workspace, subject)
     : { adoptable: [], conflicting: [] };
-  const journalMode = await connection.get("PRAGMA journal_mode");
   return {
     state: {
       ...base,
-      journalMode: journalMode === undefined ? null : text(journalMode, "journal_mode"),
+      journalMode: await readJournalMode(location, connection, workspace.alone),
       markers,
       hasTables,
       adoptable: found.adoptable,

@@ -2,8 +2,15 @@ import type { LedgerEvent } from "./ledger.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./downgrade.ts";
 import type { DowngradeRequest, UpgradeRequest } from "./plan.ts";
 import type { RepairOptions, RepairResult } from "./repair.ts";
-import type { Status } from "./status.ts";
-import type { UpgradeOptions, UpgradePlan, UpgradeResult } from "./upgrade.ts";
+// What every start needs is loaded with the migrator; the rest when it is called.
+import { history, type Status, status } from "./status.ts";
+import {
+  plan as planUpgrade,
+  upgrade,
+  type UpgradeOptions,
+  type UpgradePlan,
+  type UpgradeResult,
+} from "./upgrade.ts";
 import type { DataCheck, Verification, VerifyOptions } from "./verify.ts";
 import { createWorkspace, type MigratorOptions, type Workspace } from "./workspace.ts";
 
@@ -59,14 +66,12 @@ export class Migrator {
 
   /** Reads the state of the databases and migrations; writes nothing, creates nothing. */
   async status(): Promise<Status> {
-    const { status } = await import("./status.ts");
     return await status(this.#workspace);
   }
 
   /** Says what {@link Migrator.upgrade} would do; writes nothing, creates nothing. */
   async planUpgrade(request: UpgradeRequest = {}): Promise<UpgradePlan> {
-    const { plan } = await import("./upgrade.ts");
-    return await plan(this.#workspace, request);
+    return await planUpgrade(this.#workspace, request);
   }
 
   /**
@@ -78,7 +83,6 @@ export class Migrator {
    * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
    */
   async upgrade(options: UpgradeOptions = {}): Promise<UpgradeResult> {
-    const { upgrade } = await import("./upgrade.ts");
     return await upgrade(this.#workspace, options);
   }
 
@@ -113,8 +117,7 @@ export class Migrator {
   }
 
   /** Reads the ledger's events, the newest first. */
-  async history(options: HistoryOptions = {}): Promise<LedgerEvent[]> {
-    const { history } = await import("./status.ts");
+  async history(options: HistoryOptions = {}): Promise<readonly LedgerEvent[]> {
     return await history(this.#workspace, options.limit ?? 20);
   }
 }

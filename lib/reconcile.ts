@@ -1,10 +1,10 @@
 import { epochSeconds } from "./apply.ts";
 import { checksum, sqlOf } from "./checksum.ts";
 import { withTransaction } from "./database/transaction.ts";
-import { SchemaConflictError } from "./errors.ts";
 import type { Inspection } from "./inspect.ts";
-import { addEvent, type NewEvent, removeHistory, setHistory } from "./ledger.ts";
-import { createMarkerTable, hasMarker, writeMarker } from "./marker.ts";
+import type { NewEvent } from "./ledger.ts";
+import { addEvent, removeHistory, setHistory } from "./ledger_writer.ts";
+import { createMarkerTable, hasMarker, writeMarker } from "./marker_writer.ts";
 import type { Session } from "./session.ts";
 import { type Correction, corrections, summarize } from "./state.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
@@ -15,32 +15,6 @@ export interface Reconciliation {
   readonly adopted: readonly string[];
   /** Ids of the migrations whose ledger row was corrected by the markers. */
   readonly reconciled: readonly string[];
-}
-
-/** Whether ledger, markers and schema disagree. */
-export function needsReconciling(workspace: Workspace, found: Inspection): boolean {
-  return corrections(workspace.registry, found).length > 0;
-}
-
-/**
- * Refuses databases with tables of the migrations' names and of another shape.
- *
- * @throws {SchemaConflictError} naming each table and what is missing or different.
- */
-export function refuseConflicts(workspace: Workspace, found: Inspection): void {
-  for (const [database, differences] of found.conflicts) {
-    const { path } = locationOf(workspace, database);
-    throw new SchemaConflictError(
-      `Cannot upgrade ${database} (${path}): it has tables of the same name and another shape: ` +
-        differences.join("; "),
-      {
-        database,
-        help: "nothing was changed. To keep your table under another name: " +
-          `sqlite3 ${path} 'ALTER TABLE <name> RENAME TO my_<name>', then run upgrade again; ` +
-          "or add and mend the columns that are named above, so that it is adopted",
-      },
-    );
-  }
 }
 
 /** Makes the ledger say what the databases say, and writes the markers that are missing. */

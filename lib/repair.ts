@@ -3,7 +3,7 @@ import { openForReading } from "./database/open.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { Migration } from "./migration.ts";
-import { needsReconciling, reconcile, type Reconciliation } from "./reconcile.ts";
+import { reconcile, type Reconciliation } from "./reconcile.ts";
 import { compareSchemas } from "./schema/compare.ts";
 import type { Finding } from "./schema/finding.ts";
 import type { Schema } from "./schema/model.ts";
@@ -41,9 +41,10 @@ export interface RepairResult extends Reconciliation {
 export async function repair(workspace: Workspace, options: RepairOptions): Promise<RepairResult> {
   const found = await inspect(workspace);
   const missing = await findMissing(workspace, found);
-  if (options.dryRun || (missing.length === 0 && !needsReconciling(workspace, found))) {
+  const wrong = corrections(workspace.registry, found);
+  if (options.dryRun || missing.length + wrong.length === 0) {
     return {
-      ...summarize(corrections(workspace.registry, found)),
+      ...summarize(wrong),
       recreated: missing,
       remaining: await findRemaining(workspace, found, missing),
     };
@@ -122,7 +123,7 @@ async function forEachManaged(
   for (const { name, exists } of found.databases.values()) {
     const migrations = migrationsIn(workspace.registry, found, name);
     if (!exists || migrations.length === 0) continue;
-    await using connection = await openForReading(locationOf(workspace, name), workspace.settings);
+    await using connection = await openForReading(locationOf(workspace, name), workspace);
     await work(name, connection, migrations);
   }
 }

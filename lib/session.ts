@@ -2,7 +2,7 @@ import type { Connection } from "./database/connection.ts";
 import { openForWriting } from "./database/open.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { refuseOpenTransaction } from "./apply.ts";
-import { createLedger } from "./ledger.ts";
+import { createLedger } from "./ledger_writer.ts";
 import { acquireLock } from "./lock.ts";
 import { ensureDirectory, locationOf, type Workspace } from "./workspace.ts";
 

@@ -1,7 +1,5 @@
-import { openForReading } from "./database/open.ts";
-import { statDatabase } from "./database/location.ts";
 import { inspect, type Inspection } from "./inspect.ts";
-import { type LedgerEvent, readEvents } from "./ledger.ts";
+import type { LedgerEvent } from "./ledger.ts";
 import {
   assess,
   corrections,
@@ -23,13 +21,18 @@ export interface Status {
   readonly adoptable: readonly string[];
   /** Ids of migrations of which the ledger says otherwise; `upgrade` and `repair` correct it. */
   readonly unreconciled: readonly string[];
+  /** The newest events of the ledger. */
+  readonly recent: readonly LedgerEvent[];
   /** Tables of the migrations' names and of another shape, in plain words. */
   readonly conflicts: readonly string[];
 }
 
+/** How many events {@link status} reads. */
+const RECENT = 5;
+
 /** Reads the state; writes nothing, creates nothing. */
 export async function status(workspace: Workspace): Promise<Status> {
-  return statusOf(workspace, await inspect(workspace));
+  return statusOf(workspace, await inspect(workspace, { events: RECENT }));
 }
 
 /** The state as seen in what was found. */
@@ -47,13 +50,15 @@ export function statusOf(workspace: Workspace, found: Inspection): Status {
     migrations,
     adoptable: adopted,
     unreconciled: reconciled,
+    recent: found.events,
     conflicts,
   };
 }
 
 /** The newest events of the ledger first; none where there is no ledger. */
-export async function history(workspace: Workspace, limit: number): Promise<LedgerEvent[]> {
-  if (!statDatabase(workspace.ledger).exists) return [];
-  await using connection = await openForReading(workspace.ledger, workspace.settings);
-  return await readEvents(connection, limit);
+export async function history(
+  workspace: Workspace,
+  limit: number,
+): Promise<readonly LedgerEvent[]> {
+  return (await inspect(workspace, { events: limit })).events;
 }

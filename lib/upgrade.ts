@@ -1,10 +1,7 @@
-import { attempt, type MigrationProgress } from "./attempt.ts";
-import { CatalystError, InterruptedError } from "./errors.ts";
+import type { MigrationProgress } from "./attempt.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { Migration } from "./migration.ts";
 import { planUpgrade, type UpgradeRequest } from "./plan.ts";
-import { needsReconciling, reconcile, refuseConflicts } from "./reconcile.ts";
-import { Session } from "./session.ts";
 import { assess, corrections, summarize } from "./state.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -47,7 +44,7 @@ export interface AppliedMigration {
 
 /** Says what {@link upgrade} would do, and changes nothing. */
 export async function plan(workspace: Workspace, request: UpgradeRequest): Promise<UpgradePlan> {
-  return planFrom(workspace, await inspect(workspace), request);
+  return await planFrom(workspace, await inspect(workspace), request);
 }
 
 /** Reconciles, then applies the pending migrations; stops at the first that fails. */
@@ -55,79 +52,25 @@ export async function upgrade(
   workspace: Workspace,
   options: UpgradeOptions,
 ): Promise<UpgradeResult> {
-  const first = await inspect(workspace);
-  const hasWork = planFrom(workspace, first, options).apply.length > 0;
-  if (!hasWork && !needsReconciling(workspace, first)) {
+  const { apply, adopt, reconcile } = await planFrom(workspace, await inspect(workspace), options);
+  if (apply.length + adopt.length + reconcile.length === 0) {
     return { applied: [], adopted: [], reconciled: [] };
   }
-  await using session = await Session.begin(workspace, options.signal);
-  // Another migrator may have worked until the lock was ours.
-  const found = await inspect(workspace);
-  const { apply } = planFrom(workspace, found, options);
-  const applied: AppliedMigration[] = [];
-  let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
-  let current: Migration | null = null;
-  try {
-    reconciliation = await reconcile(workspace, session, found);
-    for (current of apply) {
-      applied.push(await applyOne(workspace, session, { migration: current, found, options }));
-    }
-    current = null;
-    await session.sync();
-  } catch (error) {
-    if (error instanceof CatalystError) {
-      error.progress = {
-        done: applied.map(({ id }) => id),
-        ...reconciliation,
-        failed: current?.id ?? null,
-      };
-    }
-    throw error;
-  }
-  return { applied, ...reconciliation };
+  // Most starts end here; only those with work load what does it.
+  const { applyPending } = await import("./apply_pending.ts");
+  return await applyPending(workspace, options);
 }
 
-interface Application {
-  readonly migration: Migration;
-  readonly found: Inspection;
-  readonly options: UpgradeOptions;
-}
-
-async function applyOne(
+/** What has to be done about what was found. */
+export async function planFrom(
   workspace: Workspace,
-  session: Session,
-  { migration, found, options }: Application,
-): Promise<AppliedMigration> {
-  const { id, name, database } = migration;
-  if (options.signal?.aborted) {
-    throw new InterruptedError(`Cannot apply ${name}: interrupted`, {
-      help: "run the command again to go on",
-    });
+  found: Inspection,
+  request: UpgradeRequest,
+): Promise<UpgradePlan> {
+  if (found.conflicts.size > 0) {
+    const { refuseConflicts } = await import("./conflicts.ts");
+    refuseConflicts(workspace, found);
   }
-  const progress = { direction: "upgrade", id, name, database } as const;
-  options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
-  const state = found.databases.get(database);
-  const isFresh = state === undefined || (state.markers ?? []).length === 0 && !state.hasTables;
-  const seconds = await attempt(workspace, session, {
-    migration,
-    direction: "upgrade",
-    destroys: migration.destroys ?? [],
-    verify: isFresh ? undefined : async (connection) => {
-      const { expectCreated, mayFindExisting } = await import("./expectation.ts");
-      if (mayFindExisting(migration)) {
-        await expectCreated(connection, migration, workspace.registry);
-      }
-    },
-    timeout: workspace.timeout,
-    signal: options.signal,
-  });
-  const durationSeconds = seconds ?? 0;
-  options.onProgress?.({ kind: "finished", ...progress, durationSeconds });
-  return { id, name, database, durationSeconds };
-}
-
-function planFrom(workspace: Workspace, found: Inspection, request: UpgradeRequest): UpgradePlan {
-  refuseConflicts(workspace, found);
   const { registry } = workspace;
   const { adopted, reconciled } = summarize(corrections(registry, found));
   return {

@@ -53,7 +53,7 @@ export async function verify(
     const notices: Finding[] = [];
     if (exists) {
       const connection = stack.use(
-        await openForReading(locationOf(workspace, name), workspace.settings),
+        await openForReading(locationOf(workspace, name), workspace),
       );
       connections.set(name, connection);
       const schema = await compareWithReference(

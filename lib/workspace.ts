@@ -16,6 +16,11 @@ export interface MigratorOptions {
   readonly settings?: Partial<ConnectionSettings>;
   /** Seconds to wait for a lock. Default 30. */
   readonly timeout?: number;
+  /**
+   * Whether no other code of this process has the databases open, as in a command-line tool: then
+   * they are read in the quickest way. Default `false`.
+   */
+  readonly alone?: boolean;
   /** Whether the directory of a file may be created, if its parent is there. Default `true`. */
   readonly createDirectories?: boolean;
 }
@@ -27,6 +32,7 @@ export interface Workspace {
   readonly ledger: DatabaseLocation;
   readonly settings: ConnectionSettings;
   readonly timeout: number;
+  readonly alone: boolean;
   readonly createDirectories: boolean;
 }
 
@@ -45,6 +51,7 @@ export function createWorkspace(options: MigratorOptions): Workspace {
     ledger: locate(options.ledger),
     settings: { ...defaultSettings, ...options.settings, busyTimeout: timeout },
     timeout,
+    alone: options.alone ?? false,
     createDirectories: options.createDirectories ?? true,
   };
 }

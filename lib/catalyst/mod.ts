@@ -25,6 +25,8 @@ export interface CatalystOptions {
   readonly settings?: Partial<ConnectionSettings>;
   /** Seconds to wait for a lock. Default 30. */
   readonly timeout?: number;
+  /** Whether no other code of this process has the databases open. Default `false`. */
+  readonly alone?: boolean;
   /** Whether the data directory may be created, if its parent is there. Default `true`. */
   readonly createDirectories?: boolean;
 }

@@ -1,12 +1,14 @@
 import { UsageError } from "../errors.ts";
 import { didYouMean } from "../suggestion.ts";
 import type { Command } from "./command.ts";
+import * as status from "./status.ts";
+import * as upgrade from "./upgrade.ts";
 
-/** Every command; loaded when it is called, so that each start loads only one. */
+/** Every command; those of each day are loaded at the start, the others when they are called. */
 const loaders: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
-  upgrade: () => import("./upgrade.ts"),
+  upgrade: () => Promise.resolve(upgrade),
   downgrade: () => import("./downgrade.ts"),
-  status: () => import("./status.ts"),
+  status: () => Promise.resolve(status),
   verify: () => import("./verify.ts"),
   repair: () => import("./repair.ts"),
   history: () => import("./history.ts"),

@@ -7,9 +7,6 @@ import type { Style } from "../terminal/style.ts";
 import { renderTable } from "../terminal/table.ts";
 import type { Command, CommandContext } from "./command.ts";
 
-/** How many events `status` shows. */
-const RECENT = 5;
-
 /** `status`: which migrations are applied. */
 export const command: Command = {
   name: "status",
@@ -25,8 +22,7 @@ export const command: Command = {
     const status = await migrator.status();
     output.json(asJson(status));
     if (!output.isJson) {
-      const events = await migrator.history({ limit: RECENT });
-      output.answer(renderStatus(status, events, output.answerStyle));
+      output.answer(renderStatus(status, output.answerStyle));
       hints(status, output);
     }
     return flags.check && !status.ok ? 1 : 0;
@@ -49,11 +45,12 @@ function asJson(status: Status): Record<string, unknown> {
     adoptable,
     unreconciled,
     conflicts,
+    recent: status.recent,
   };
 }
 
 /** The state as text: migrations, databases, what happened last. */
-export function renderStatus(status: Status, events: readonly LedgerEvent[], style: Style): string {
+export function renderStatus(status: Status, style: Style): string {
   const migrations = status.migrations.map((one) => [
     printable(one.name),
     one.database,
@@ -73,7 +70,7 @@ export function renderStatus(status: Status, events: readonly LedgerEvent[], sty
     }),
     renderTable(databases, { header: ["DATABASE", "PATH", "SIZE", "JOURNAL"] }),
   ];
-  if (events.length > 0) sections.push(`Recent history\n${renderEvents(events)}`);
+  if (status.recent.length > 0) sections.push(`Recent history\n${renderEvents(status.recent)}`);
   return sections.join("\n\n");
 }
 

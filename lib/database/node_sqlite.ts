@@ -2,7 +2,6 @@ import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlit
 import type { Connection, ScriptOptions, StatementResult } from "./connection.ts";
 import { translate } from "./failure.ts";
 import type { Row, SqlValue } from "./row.ts";
-import { runScript } from "./script.ts";
 
 // Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
 const TRANSACTION = 22;
@@ -44,8 +43,9 @@ export class NodeSqliteConnection implements Connection {
     return this.#attempt(sql, () => this.#db.exec(sql));
   }
 
-  script(sql: string, options: ScriptOptions = {}): Promise<void> {
-    return runScript(sql, {
+  async script(sql: string, options: ScriptOptions = {}): Promise<void> {
+    const { runScript } = await import("./script.ts"); // reading alone needs no scripts
+    await runScript(sql, {
       ...options,
       step: (rest) => {
         const statement = this.#db.prepare(rest);

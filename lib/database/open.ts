@@ -1,10 +1,9 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Connection } from "./connection.ts";
-import { DenoSqliteConnection } from "./deno_sqlite.ts";
 import { translate } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
 import { NodeSqliteConnection } from "./node_sqlite.ts";
-import { number } from "./row.ts";
+import { number, text } from "./row.ts";
 import { connectionPragmas, type ConnectionSettings } from "./settings.ts";
 
 /** Opens a database to change it, and creates the file where there is none. */
@@ -12,8 +11,8 @@ export async function openForWriting(
   location: DatabaseLocation,
   settings: ConnectionSettings,
 ): Promise<Connection> {
-  if (location.kind === "open") return wrapHandle(location);
-  const connection = openFile(location.path, { verb: "open" });
+  if (location.kind === "open") return await wrapHandle(location);
+  const connection = openFile(location.path, { verb: "open", mode: "ordinary" });
   try {
     await connection.exec(connectionPragmas(settings));
     // An existing file keeps its journal mode: a bot may have it open and rely on it.
@@ -28,56 +27,81 @@ export async function openForWriting(
   }
 }
 
+/** How to read a database. */
+export interface ReadingOptions {
+  readonly settings: ConnectionSettings;
+  /** Whether no other code of this process has the database open; allows what is quicker. */
+  readonly alone: boolean;
+}
+
 /**
  * Opens an existing database to read it, and leaves nothing behind: neither a file nor a byte.
  * The settings' busy timeout holds.
  */
 export async function openForReading(
   location: DatabaseLocation,
-  settings: ConnectionSettings,
+  options: ReadingOptions,
 ): Promise<Connection> {
-  if (location.kind === "open") return wrapHandle(location);
-  const { path } = location;
+  if (location.kind === "open") return await wrapHandle(location);
+  const pragmas = `PRAGMA query_only = ON;
+    PRAGMA busy_timeout = ${Math.round(options.settings.busyTimeout * 1000)}`;
   let failure: unknown;
-  for (const open of readingAttempts(path)) {
+  for (const mode of readingModes(location.path, options.alone)) {
     try {
-      const connection = open();
-      await connection.exec(
-        `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`,
-      );
+      const connection = openFile(location.path, { verb: "read", mode });
+      await connection.exec(pragmas);
       await connection.get("SELECT count(*) FROM sqlite_schema");
       return connection;
     } catch (error) {
       failure ??= error;
-      if (!isAccessProblem(error)) break;
+      if (mode !== "immutable" && !isAccessProblem(error)) throw error;
     }
   }
   throw failure;
 }
 
+/** Journal mode of a database that was opened to be read, in small letters. */
+export async function readJournalMode(
+  location: DatabaseLocation,
+  connection: Connection,
+  alone: boolean,
+): Promise<string> {
+  // An immutable connection calls every file's mode "delete"; the file itself knows better.
+  if (alone && location.kind === "file" && isWalFile(location.path)) return "wal";
+  const row = await connection.get("PRAGMA journal_mode");
+  return row === undefined ? "" : text(row, "journal_mode");
+}
+
+type OpenMode = "ordinary" | "read-only" | "immutable";
+
 /**
  * A read-only connection to a WAL database creates `-wal` and `-shm` and can't remove them, while
  * an ordinary one removes them when it closes. So: beside an existing log read-only, since an
  * ordinary close would move the log into the database; else ordinary; and in a directory that
- * can't be written as an immutable file.
+ * can't be written as an immutable file, which needs no lock and no other file.
+ *
+ * Immutable is also the quickest, but closing such a connection drops the locks that other
+ * connections of this process have on the file: it comes first only where there are none.
  */
-function readingAttempts(path: string): (() => Connection)[] {
-  const ordinary = () => openFile(path, { verb: "read" });
-  const readOnly = () => openFile(path, { verb: "read", readOnly: true });
-  if (hasLog(path)) return [readOnly];
-  return [
-    ordinary,
-    readOnly,
-    () => openFile(path, { verb: "read", readOnly: true, immutable: true }),
-  ];
+function readingModes(path: string, alone: boolean): readonly OpenMode[] {
+  if (hasContent(`${path}-wal`)) return ["read-only"];
+  if (alone && !hasContent(`${path}-journal`)) return ["immutable", "ordinary", "read-only"];
+  return ["ordinary", "read-only", "immutable"];
 }
 
-function hasLog(path: string): boolean {
+function hasContent(path: string): boolean {
   try {
-    return Deno.statSync(`${path}-wal`).size > 0;
+    return Deno.statSync(path).size > 0;
   } catch {
     return false;
   }
+}
+
+/** Bytes 18 and 19 of an SQLite file are 2 in WAL mode, else 1. */
+function isWalFile(path: string): boolean {
+  using file = Deno.openSync(path);
+  const header = new Uint8Array(20);
+  return file.readSync(header) === 20 && header[18] === 2;
 }
 
 function isAccessProblem(error: unknown): boolean {
@@ -86,24 +110,29 @@ function isAccessProblem(error: unknown): boolean {
 
 interface OpenFileOptions {
   readonly verb: string;
-  readonly readOnly?: boolean;
-  readonly immutable?: boolean;
+  readonly mode: OpenMode;
 }
 
-function openFile(path: string, options: OpenFileOptions): Connection {
-  const { verb, readOnly = false, immutable = false } = options;
-  const uri = `file:${encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23")}?immutable=1`;
+function openFile(path: string, { verb, mode }: OpenFileOptions): Connection {
   try {
-    const db = new DatabaseSync(immutable ? uri : path, { readOnly });
+    const db = mode === "ordinary"
+      ? new DatabaseSync(path)
+      : new DatabaseSync(mode === "immutable" ? immutableUri(path) : path, { readOnly: true });
     return new NodeSqliteConnection(db, { label: path, owned: true });
   } catch (error) {
     throw translate(error, { verb, label: path });
   }
 }
 
-function wrapHandle(location: DatabaseLocation & { kind: "open" }): Connection {
+function immutableUri(path: string): string {
+  return `file:${encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23")}?immutable=1`;
+}
+
+async function wrapHandle(location: DatabaseLocation & { kind: "open" }): Promise<Connection> {
   const { handle, path } = location;
-  return handle instanceof DatabaseSync
-    ? new NodeSqliteConnection(handle, { label: path, owned: false })
-    : new DenoSqliteConnection(handle, { label: path });
+  if (handle instanceof DatabaseSync) {
+    return new NodeSqliteConnection(handle, { label: path, owned: false });
+  }
+  const { DenoSqliteConnection } = await import("./deno_sqlite.ts");
+  return new DenoSqliteConnection(handle, { label: path });
 }

@@ -1,0 +1,75 @@
+import { checksum, sqlOf } from "./checksum.ts";
+import type { Connection } from "./database/connection.ts";
+import { foreignTable, MARKER_TABLE } from "./marker.ts";
+import type { Migration } from "./migration.ts";
+import { version } from "./version.ts";
+
+/** Whether a database has the marker of a migration; null where it has no marker table. */
+export async function hasMarker(connection: Connection, id: string): Promise<boolean | null> {
+  try {
+    const row = await connection.get(`SELECT 1 FROM ${MARKER_TABLE} WHERE migration_id = ?`, [id]);
+    return row !== undefined;
+  } catch (error) {
+    if (error instanceof Error && /no such table/.test(error.message)) return null;
+    throw foreignTable(connection, error);
+  }
+}
+
+/** Creates the marker table where there is none; runs inside the caller's transaction. */
+export async function createMarkerTable(connection: Connection): Promise<void> {
+  await connection.exec(
+    `CREATE TABLE IF NOT EXISTS ${MARKER_TABLE} (
+        migration_id TEXT NOT NULL,
+        migration_name TEXT NOT NULL,
+        applied_at INTEGER NOT NULL,    -- Unix epoch seconds
+        duration_seconds REAL,          -- NULL where the migration was adopted
+        checksum TEXT,                  -- SHA-256 of the upgrade; NULL where it is a function
+        upgrade_sql TEXT,               -- as applied; NULL where it is a function
+        downgrade_sql TEXT,             -- NULL where there is none, or it is a function
+        foreign_keys INTEGER NOT NULL,  -- 0 where the migration runs with enforcement off
+        adopted INTEGER NOT NULL,       -- 1 where the schema was there already
+        toolkit_version TEXT NOT NULL,
+        CONSTRAINT ${MARKER_TABLE}_key PRIMARY KEY (migration_id)
+    )`,
+  );
+}
+
+/** When and how a migration came into a database. */
+export interface MarkerDetails {
+  /** Unix epoch seconds. */
+  readonly appliedAt: number;
+  /** Seconds; null where the migration was adopted. */
+  readonly durationSeconds: number | null;
+}
+
+/** Writes the marker of a migration; runs inside the migration's own transaction. */
+export async function writeMarker(
+  connection: Connection,
+  migration: Migration,
+  details: MarkerDetails,
+): Promise<void> {
+  const upgrade = sqlOf(migration.upgrade);
+  await connection.run(
+    `INSERT INTO ${MARKER_TABLE} (
+        migration_id, migration_name, applied_at, duration_seconds, checksum,
+        upgrade_sql, downgrade_sql, foreign_keys, adopted, toolkit_version
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    [
+      migration.id,
+      migration.name,
+      details.appliedAt,
+      details.durationSeconds,
+      upgrade === null ? null : await checksum(upgrade),
+      upgrade,
+      sqlOf(migration.downgrade),
+      migration.foreignKeys === false ? 0 : 1,
+      details.durationSeconds === null ? 1 : 0,
+      version,
+    ],
+  );
+}
+
+/** Removes the marker of a migration; runs inside the rollback's own transaction. */
+export async function deleteMarker(connection: Connection, id: string): Promise<void> {
+  await connection.run(`DELETE FROM ${MARKER_TABLE} WHERE migration_id = ?`, [id]);
+}
