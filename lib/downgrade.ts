@@ -60,6 +60,7 @@ export async function downgrade(
     return { rolledBack: [], lost: [], adopted: [], reconciled: [] };
   }
   await confirmLosses(planned, options);
+  options.onWork?.();
   await using session = await Session.begin(workspace, options.signal);
   const found = await inspect(workspace);
   const { rollBack, losses } = await planFrom(workspace, found, options);
@@ -106,7 +107,9 @@ async function rollBackOne(
   const durationSeconds = await attempt(workspace, session, {
     migration,
     direction: "downgrade",
-    destroys: losses.filter((loss) => loss.database === database).map(({ table }) => table),
+    // Only what was confirmed: rows that came into an empty table since then stop the rollback.
+    destroys: losses.filter((loss) => loss.database === database && loss.rows > 0)
+      .map(({ table }) => table),
     timeout: workspace.timeout,
     signal: options.signal,
   });

@@ -1,10 +1,11 @@
 import { quoteName } from "./checks.ts";
 import type { Connection } from "./database/connection.ts";
 import { number } from "./database/row.ts";
+import { withSnapshot } from "./database/transaction.ts";
 import type { Migration } from "./migration.ts";
 import type { Schema } from "./schema/model.ts";
 import { readSchema } from "./schema/read.ts";
-import { buildReference } from "./schema/reference.ts";
+import { buildReference, type Reference } from "./schema/reference.ts";
 
 /** Rows that a rollback takes away. */
 export interface Loss {
@@ -22,10 +23,19 @@ export async function findLosses(
   applied: readonly Migration[],
   rollback: readonly Migration[],
 ): Promise<Loss[]> {
-  const database = rollback[0]?.database ?? "";
-  const actual = await readSchema(connection);
   const before = await buildReference(applied);
   const after = await buildReference(applied, { rollBack: rollback });
+  // Another migrator may be at work: a table that was just seen must still be there to be counted.
+  return await withSnapshot(connection, () => countLosses(connection, rollback, { before, after }));
+}
+
+async function countLosses(
+  connection: Connection,
+  rollback: readonly Migration[],
+  { before, after }: { readonly before: Reference; readonly after: Reference },
+): Promise<Loss[]> {
+  const database = rollback[0]?.database ?? "";
+  const actual = await readSchema(connection);
   const losses: Loss[] = [];
   // Where memory can't tell, every table is at stake.
   const atStake: Dropped[] = before.known && after.known

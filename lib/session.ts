@@ -1,5 +1,6 @@
 import type { Connection } from "./database/connection.ts";
-import { openForWriting } from "./database/open.ts";
+import type { DatabaseLocation } from "./database/location.ts";
+import { makeDurable, openForWriting } from "./database/open.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { refuseOpenTransaction } from "./apply.ts";
 import { createLedger } from "./ledger_writer.ts";
@@ -13,6 +14,7 @@ export class Session implements AsyncDisposable {
   readonly #lock: Disposable | null;
   readonly #connections = new Map<string, Connection>();
   #ledger: Connection | null = null;
+  readonly #opened: Connection[] = [];
 
   private constructor(workspace: Workspace, lock: Disposable | null, signal?: AbortSignal) {
     this.#workspace = workspace;
@@ -38,9 +40,8 @@ export class Session implements AsyncDisposable {
       if (location.kind === "file" && location.path !== ":memory:") {
         ensureDirectory(location.path, this.#workspace.createDirectories);
       }
-      connection = await openForWriting(location, this.#workspace.settings);
+      connection = await this.#open(location);
       this.#connections.set(name, connection);
-      refuseOpenTransaction(connection);
     }
     return connection;
   }
@@ -48,8 +49,7 @@ export class Session implements AsyncDisposable {
   /** The ledger, open for writing, with its tables. */
   async ledger(): Promise<Connection> {
     if (this.#ledger === null) {
-      this.#ledger = await openForWriting(this.#workspace.ledger, this.#workspace.settings);
-      refuseOpenTransaction(this.#ledger);
+      this.#ledger = await this.#open(this.#workspace.ledger);
       await createLedger(this.#ledger);
     }
     return this.#ledger;
@@ -64,21 +64,31 @@ export class Session implements AsyncDisposable {
     });
   }
 
-  /**
-   * Makes what was committed durable: with `synchronous=NORMAL` a commit is on the disk only after a
-   * checkpoint, and where the bot has a database open, closing ours is none.
-   */
+  /** Waits until everything that was committed is on the disk. */
   async sync(): Promise<void> {
-    for (const connection of [...this.#connections.values(), this.#ledger]) {
-      await connection?.exec("PRAGMA wal_checkpoint(PASSIVE)");
+    for (const connection of this.#opened) {
+      await makeDurable(connection, this.#workspace.settings);
     }
   }
 
+  /** Closes what was opened, and frees the lock last. */
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const connection of [...this.#connections.values(), this.#ledger]) {
-      await connection?.close();
+    try {
+      // After a failure too, what was applied before it must last.
+      await this.sync();
+    } catch {
+      // The failure itself is being reported, and SQLite replays its log when it opens the file.
     }
+    for (const connection of this.#opened) await connection.close();
     this.#lock?.[Symbol.dispose]();
+  }
+
+  async #open(location: DatabaseLocation): Promise<Connection> {
+    const connection = await openForWriting(location, this.#workspace.settings);
+    // What a caller brought is the caller's to sync and to close.
+    if (location.kind === "file") this.#opened.push(connection);
+    refuseOpenTransaction(connection);
+    return connection;
   }
 }
 

@@ -9,6 +9,8 @@ import type { Workspace } from "./workspace.ts";
 export interface UpgradeOptions extends UpgradeRequest {
   /** Stops before the next statement; the migration under way is rolled back. */
   readonly signal?: AbortSignal;
+  /** Called before the work begins; not at all where there is nothing to do. */
+  readonly onWork?: () => void;
   /** Called before and after each migration. */
   readonly onProgress?: (progress: MigrationProgress) => void;
 }
@@ -56,6 +58,7 @@ export async function upgrade(
   if (apply.length + adopt.length + reconcile.length === 0) {
     return { applied: [], adopted: [], reconciled: [] };
   }
+  options.onWork?.();
   // Most starts end here; only those with work load what does it.
   const { applyPending } = await import("./apply_pending.ts");
   return await applyPending(workspace, options);

@@ -7,7 +7,7 @@ import { printable } from "../terminal/printable.ts";
 import { renderTable } from "../terminal/table.ts";
 import { wholeNumber } from "./arguments.ts";
 import { type Command, type CommandContext, dryRunFlag, stringFlag, yesFlag } from "./command.ts";
-import { interruptible } from "./interrupt.ts";
+import { Interrupt } from "./interrupt.ts";
 import { renderReconciliation, tell } from "./upgrade.ts";
 
 /** `downgrade`: rolls migrations back. */
@@ -47,15 +47,15 @@ export const command: Command = {
       return canAsk() &&
         confirmByWord(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
     };
+    using interrupt = new Interrupt();
     try {
-      const result = await interruptible((signal) =>
-        migrator.downgrade({
-          ...request,
-          signal,
-          confirm,
-          onProgress: (progress) => tell(output, progress),
-        })
-      );
+      const result = await migrator.downgrade({
+        ...request,
+        confirm,
+        signal: interrupt.signal,
+        onWork: () => interrupt.listen(),
+        onProgress: (progress) => tell(output, progress),
+      });
       output.json({ ok: true, rolledBack: result.rolledBack, lost: result.lost, failed: null });
       output.answer(renderDowngrade(result));
       return 0;

@@ -1,13 +1,13 @@
 import type { MigrationProgress } from "../attempt.ts";
 import { CatalystError } from "../errors.ts";
 import type { Migration } from "../migration.ts";
-import type { Migrator } from "../migrator.ts";
 import { reportOf } from "../terminal/error_report.ts";
 import { formatCount, formatDuration } from "../terminal/format.ts";
 import type { Output } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import type { UpgradePlan, UpgradeResult } from "../upgrade.ts";
 import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./command.ts";
+import { Interrupt } from "./interrupt.ts";
 
 /** `upgrade`: applies pending migrations. */
 export const command: Command = {
@@ -30,21 +30,23 @@ export const command: Command = {
       ...(migration === undefined ? {} : { migration }),
       ...(to === undefined ? {} : { to }),
     };
-    const plan = await migrator.planUpgrade(request);
     if (flags["dry-run"]) {
+      const plan = await migrator.planUpgrade(request);
       output.json(planAsJson(plan));
       output.answer(renderPlan(plan));
       return 0;
     }
-    if (isEmpty(plan)) {
-      return report(output, { applied: [], adopted: [], reconciled: [] }, migrator);
-    }
+    using interrupt = new Interrupt();
     try {
-      const { interruptible } = await import("./interrupt.ts");
-      const result = await interruptible((signal) =>
-        migrator.upgrade({ ...request, signal, onProgress: (progress) => tell(output, progress) })
-      );
-      return report(output, result, migrator);
+      const result = await migrator.upgrade({
+        ...request,
+        signal: interrupt.signal,
+        onWork: () => interrupt.listen(),
+        onProgress: (progress) => tell(output, progress),
+      });
+      output.json({ ok: true, ...asJson(result), failed: null });
+      output.answer(renderUpgrade(result, migrator.ids.length));
+      return 0;
     } catch (error) {
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
       const { done, adopted, reconciled, failed } = error.progress;
@@ -61,16 +63,6 @@ export const command: Command = {
     }
   },
 };
-
-function isEmpty({ apply, adopt, reconcile }: UpgradePlan): boolean {
-  return apply.length + adopt.length + reconcile.length === 0;
-}
-
-function report(output: Output, result: UpgradeResult, migrator: Migrator): number {
-  output.json({ ok: true, ...asJson(result), failed: null });
-  output.answer(renderUpgrade(result, migrator.ids.length));
-  return 0;
-}
 
 /** Says on stderr what is being done, with `--verbose`. */
 export function tell(output: Output, progress: MigrationProgress): void {

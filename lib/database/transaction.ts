@@ -35,6 +35,17 @@ export async function withTransaction<T>(
   }
 }
 
+/** Runs `work`, which only reads, on one state of the database: it sees no other connection's commit. */
+export async function withSnapshot<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
+  if (connection.inTransaction) return await work();
+  await connection.exec("BEGIN");
+  try {
+    return await work();
+  } finally {
+    if (connection.inTransaction) await connection.exec("ROLLBACK");
+  }
+}
+
 /** Polls instead of letting SQLite sleep, so that the host's event loop goes on and can interrupt. */
 async function begin(connection: Connection, options: TransactionOptions): Promise<void> {
   const previous = await connection.get("PRAGMA busy_timeout");
