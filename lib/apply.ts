@@ -17,6 +17,8 @@ import type { Migration, MigrationBody } from "./migration.ts";
 export interface Run {
   readonly migration: Migration;
   readonly direction: "upgrade" | "downgrade";
+  /** Checksum of what is run; null where it is a function. */
+  readonly checksum: string | null;
   /** Tables of which rows may be lost. */
   readonly destroys: readonly string[];
   /** Checks of the result, before the commit; throws to roll back. */
@@ -63,7 +65,11 @@ async function runInside(
   const durationSeconds = (performance.now() - start) / 1000;
   if (direction === "upgrade") {
     if (marked === null) await createMarkerTable(connection);
-    await writeMarker(connection, migration, { appliedAt: epochSeconds(), durationSeconds });
+    await writeMarker(connection, migration, {
+      appliedAt: epochSeconds(),
+      durationSeconds,
+      checksum: run.checksum,
+    });
   } else {
     await deleteMarker(connection, migration.id);
   }

@@ -1,4 +1,5 @@
 import { attempt } from "./attempt.ts";
+import { checksumOf } from "./checksum.ts";
 import { CatalystError, InterruptedError } from "./errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { Migration } from "./migration.ts";
@@ -26,8 +27,12 @@ export async function applyPending(
   let current: Migration | null = null;
   try {
     reconciliation = await reconcile(workspace, session, found);
-    for (current of apply) {
-      applied.push(await applyOne(workspace, session, { migration: current, found, options }));
+    // All at once, since each is computed on another thread.
+    const checksums = await Promise.all(apply.map(({ upgrade }) => checksumOf(upgrade)));
+    for (const [index, migration] of apply.entries()) {
+      current = migration;
+      const checksum = checksums[index] ?? null;
+      applied.push(await applyOne(workspace, session, { migration, checksum, found, options }));
     }
     current = null;
     await session.sync();
@@ -46,6 +51,7 @@ export async function applyPending(
 
 interface Application {
   readonly migration: Migration;
+  readonly checksum: string | null;
   readonly found: Inspection;
   readonly options: UpgradeOptions;
 }
@@ -53,7 +59,7 @@ interface Application {
 async function applyOne(
   workspace: Workspace,
   session: Session,
-  { migration, found, options }: Application,
+  { migration, checksum, found, options }: Application,
 ): Promise<AppliedMigration> {
   const { id, name, database } = migration;
   if (options.signal?.aborted) {
@@ -68,6 +74,7 @@ async function applyOne(
   const seconds = await attempt(workspace, session, {
     migration,
     direction: "upgrade",
+    checksum,
     destroys: migration.destroys ?? [],
     verify: isFresh ? undefined : async (connection) => {
       const { expectCreated, mayFindExisting } = await import("./expectation.ts");

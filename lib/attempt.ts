@@ -1,5 +1,4 @@
 import { epochSeconds, type Run, runMigration } from "./apply.ts";
-import { checksum, sqlOf } from "./checksum.ts";
 import type { NewEvent } from "./ledger.ts";
 import { addEvent, setHistory } from "./ledger_writer.ts";
 import type { Session } from "./session.ts";
@@ -25,7 +24,6 @@ export async function attempt(
   const { migration, direction } = run;
   const started = epochSeconds();
   const { path } = locationOf(workspace, migration.database);
-  const sql = sqlOf(direction === "upgrade" ? migration.upgrade : migration.downgrade);
   const event: NewEvent = {
     id: migration.id,
     name: migration.name,
@@ -37,7 +35,7 @@ export async function attempt(
     endedAt: null,
     durationSeconds: null,
     error: null,
-    checksum: sql === null ? null : await checksum(sql),
+    checksum: run.checksum,
     detail: null,
   };
   await addEvent(await session.ledger(), event);

@@ -1,7 +1,7 @@
-import type { Migration } from "./migration.ts";
+import type { MigrationBody } from "./migration.ts";
 
 /** The SQL text of a migration body; null where it is a function. */
-export function sqlOf(body: Migration["upgrade"] | undefined): string | null {
+export function sqlOf(body: MigrationBody | undefined): string | null {
   return typeof body === "string" ? body : null;
 }
 
@@ -13,6 +13,11 @@ export async function checksum(sql: string): Promise<string> {
   const bytes = new TextEncoder().encode(canonical(sql));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+/** Checksum of a migration's body; null where it is a function, or there is none. */
+export async function checksumOf(body: MigrationBody | undefined): Promise<string | null> {
+  return typeof body === "string" ? await checksum(body) : null;
 }
 
 /** Tells whether two SQL texts have the same checksum; equal texts are not even read. */
@@ -29,6 +34,8 @@ export function canonical(sql: string): string {
   return sql
     .replace(/^\uFEFF/, "")
     .replaceAll("\r\n", "\n")
-    .replace(QUOTED_OR_COMMENT, (found) => /^(--|\/\*)/.test(found) ? " " : found)
+    .replace(QUOTED_OR_COMMENT, (found) =>
+      // A line break inside quotes is part of the text, and must not be taken for the end of a line.
+      /^(--|\/\*)/.test(found) ? " " : found.replaceAll("\n", "\0"))
     .split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
 }

@@ -1,5 +1,6 @@
 import { attempt } from "./attempt.ts";
 import { openForReading } from "./database/open.ts";
+import { checksumOf } from "./checksum.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { CatalystError, ConfirmationError, InterruptedError } from "./errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
@@ -108,6 +109,7 @@ async function rollBackOne(
     migration,
     direction: "downgrade",
     // Only what was confirmed: rows that came into an empty table since then stop the rollback.
+    checksum: await checksumOf(migration.downgrade),
     destroys: losses.filter((loss) => loss.database === database && loss.rows > 0)
       .map(({ table }) => table),
     timeout: workspace.timeout,

@@ -1,4 +1,4 @@
-import { checksum, sqlOf } from "./checksum.ts";
+import { sqlOf } from "./checksum.ts";
 import type { Connection } from "./database/connection.ts";
 import { foreignTable, MARKER_TABLE } from "./marker.ts";
 import type { Migration } from "./migration.ts";
@@ -40,6 +40,8 @@ export interface MarkerDetails {
   readonly appliedAt: number;
   /** Seconds; null where the migration was adopted. */
   readonly durationSeconds: number | null;
+  /** Checksum of the upgrade's text; null where it is a function. */
+  readonly checksum: string | null;
 }
 
 /** Writes the marker of a migration; runs inside the migration's own transaction. */
@@ -59,7 +61,7 @@ export async function writeMarker(
       migration.name,
       details.appliedAt,
       details.durationSeconds,
-      upgrade === null ? null : await checksum(upgrade),
+      details.checksum,
       upgrade,
       sqlOf(migration.downgrade),
       migration.foreignKeys === false ? 0 : 1,

@@ -1,5 +1,5 @@
 import { epochSeconds } from "./apply.ts";
-import { checksum, sqlOf } from "./checksum.ts";
+import { checksumOf } from "./checksum.ts";
 import { withTransaction } from "./database/transaction.ts";
 import type { Inspection } from "./inspect.ts";
 import type { NewEvent } from "./ledger.ts";
@@ -43,7 +43,11 @@ async function adopt(
     const marked = await hasMarker(connection, migration.id);
     if (marked) return;
     if (marked === null) await createMarkerTable(connection);
-    await writeMarker(connection, migration, { appliedAt, durationSeconds: null });
+    await writeMarker(connection, migration, {
+      appliedAt,
+      durationSeconds: null,
+      checksum: await checksumOf(migration.upgrade),
+    });
   }, { timeout: workspace.timeout });
   const event = await eventOf(workspace, migration, {
     direction: "adopt",
@@ -112,7 +116,6 @@ async function eventOf(
   what: Pick<NewEvent, "direction" | "outcome" | "detail">,
 ): Promise<NewEvent> {
   const now = epochSeconds();
-  const sql = sqlOf(migration.upgrade);
   return {
     id: migration.id,
     name: migration.name,
@@ -122,7 +125,7 @@ async function eventOf(
     endedAt: now,
     durationSeconds: null,
     error: null,
-    checksum: sql === null ? null : await checksum(sql),
+    checksum: await checksumOf(migration.upgrade),
     ...what,
   };
 }

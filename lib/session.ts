@@ -79,7 +79,9 @@ export class Session implements AsyncDisposable {
     } catch {
       // The failure itself is being reported, and SQLite replays its log when it opens the file.
     }
-    for (const connection of this.#opened) await connection.close();
+    for (const connection of [...this.#connections.values(), ...this.#opened]) {
+      await connection.close();
+    }
     this.#lock?.[Symbol.dispose]();
   }
 

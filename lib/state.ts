@@ -151,7 +151,9 @@ export function corrections(registry: Registry, found: FoundState): Correction[]
     const row = found.ledger.history.get(migration.id);
     const marker = markersOf(found, migration.database).get(migration.id);
     if (marker !== undefined) {
-      const agrees = row?.status === "applied" && row.name === marker.name;
+      // A rollback that began and came to nothing is told too, or a later look would believe it.
+      const agrees = row?.status === "applied" && row.name === marker.name &&
+        !found.ledger.interruptedDowngrades.has(migration.id);
       return agrees ? [] : [{ kind: "record", migration, marker }];
     }
     const state = found.databases.get(migration.database);

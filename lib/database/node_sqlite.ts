@@ -15,6 +15,13 @@ interface WithAuthorizer {
   setAuthorizer(authorizer: ((action: number) => number) | null): void;
 }
 
+function withAuthorizer(db: DatabaseSync): WithAuthorizer {
+  return db as DatabaseSync & WithAuthorizer;
+}
+
+/** How many prepared statements a connection keeps. */
+const KEPT_STATEMENTS = 32;
+
 /** Options of {@link NodeSqliteConnection}. */
 interface NodeSqliteOptions {
   /** Name of the database in messages. */
@@ -28,6 +35,9 @@ export class NodeSqliteConnection implements Connection {
   readonly label: string;
   readonly #db: DatabaseSync;
   readonly #owned: boolean;
+  readonly #statements = new Map<string, StatementSync>();
+  #hasAuthorizer = false;
+  #isConfined = false;
 
   constructor(db: DatabaseSync, options: NodeSqliteOptions) {
     this.#db = db;
@@ -58,31 +68,41 @@ export class NodeSqliteConnection implements Connection {
 
   run(sql: string, parameters: readonly SqlValue[] = []): Promise<StatementResult> {
     return this.#attempt(sql, () => ({
-      changes: Number(this.#db.prepare(sql).run(...bound(parameters)).changes),
+      changes: Number(this.#prepare(sql).run(...bound(parameters)).changes),
     }));
   }
 
   all(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
-    return this.#attempt(sql, () => this.#read(sql).all(...bound(parameters)).map(narrowed));
+    return this.#attempt(sql, () => this.#prepare(sql).all(...bound(parameters)).map(narrowed));
   }
 
   get(sql: string, parameters: readonly SqlValue[] = []): Promise<Row | undefined> {
     return this.#attempt(sql, () => {
-      const row = this.#read(sql).get(...bound(parameters));
+      const row = this.#prepare(sql).get(...bound(parameters));
       return row === undefined ? undefined : narrowed(row);
     });
   }
 
   confine(): Disposable {
-    const db = this.#db as DatabaseSync & WithAuthorizer;
-    db.setAuthorizer((action) =>
-      action === TRANSACTION || action === ATTACH || action === DETACH ? DENY : ALLOW
-    );
-    return { [Symbol.dispose]: () => db.setAuthorizer(null) };
+    this.#isConfined = true;
+    if (!this.#hasAuthorizer) {
+      // It stays: setting one makes SQLite prepare every statement anew.
+      this.#hasAuthorizer = true;
+      withAuthorizer(this.#db).setAuthorizer((action) =>
+        this.#isConfined && (action === TRANSACTION || action === ATTACH || action === DETACH)
+          ? DENY
+          : ALLOW
+      );
+    }
+    return { [Symbol.dispose]: () => this.#isConfined = false };
   }
 
   close(): Promise<void> {
-    if (this.#owned && this.#db.isOpen) this.#db.close();
+    this.#statements.clear();
+    if (!this.#db.isOpen) return Promise.resolve();
+    if (this.#owned) this.#db.close();
+    else if (this.#hasAuthorizer) withAuthorizer(this.#db).setAuthorizer(null);
+    this.#hasAuthorizer = false;
     return Promise.resolve();
   }
 
@@ -90,9 +110,15 @@ export class NodeSqliteConnection implements Connection {
     return this.close();
   }
 
-  #read(sql: string): StatementSync {
+  /** Keeps statements that come again; but a pragma may be answered when it is prepared. */
+  #prepare(sql: string): StatementSync {
+    const known = this.#statements.get(sql);
+    if (known !== undefined) return known;
     const statement = this.#db.prepare(sql);
     statement.setReadBigInts(true);
+    if (/^\s*PRAGMA\b/i.test(sql)) return statement;
+    if (this.#statements.size >= KEPT_STATEMENTS) this.#statements.clear();
+    this.#statements.set(sql, statement);
     return statement;
   }
 

@@ -72,12 +72,14 @@ export async function openForReading(
     PRAGMA busy_timeout = ${Math.round(options.settings.busyTimeout * 1000)}`;
   let failure: unknown;
   for (const mode of readingModes(location.path, options.alone)) {
+    let connection: Connection | null = null;
     try {
-      const connection = openFile(location.path, { verb: "read", mode });
+      connection = openFile(location.path, { verb: "read", mode });
       await connection.exec(pragmas);
       await connection.get("SELECT count(*) FROM sqlite_schema");
       return connection;
     } catch (error) {
+      await connection?.close();
       failure ??= error;
       if (mode !== "immutable" && !isAccessProblem(error)) throw error;
     }
@@ -110,8 +112,9 @@ type OpenMode = "ordinary" | "read-only" | "immutable";
  */
 function readingModes(path: string, alone: boolean): readonly OpenMode[] {
   if (hasContent(`${path}-wal`)) return ["read-only"];
-  if (alone && !hasContent(`${path}-journal`)) return ["immutable", "ordinary", "read-only"];
-  return ["ordinary", "read-only", "immutable"];
+  // A journal may have to be played back, which immutable would not: it read half a transaction.
+  if (hasContent(`${path}-journal`)) return ["ordinary", "read-only"];
+  return alone ? ["immutable", "ordinary", "read-only"] : ["ordinary", "read-only", "immutable"];
 }
 
 function hasContent(path: string): boolean {

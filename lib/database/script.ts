@@ -22,6 +22,11 @@ interface ScriptDriver extends ScriptOptions {
  * triggers, strings and comments need no care here.
  */
 export async function runScript(sql: string, driver: ScriptDriver): Promise<void> {
+  const nul = sql.indexOf("\0");
+  if (nul !== -1) {
+    // SQLite stops there: the rest would silently not be run, and where it stops holds no statement.
+    throw driver.fail(new Error("the SQL has a NUL character"), sql, lineOf(sql, nul));
+  }
   let at = skipTrivia(sql, 0);
   while (at < sql.length) {
     const rest = sql.slice(at);
