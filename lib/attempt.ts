@@ -6,10 +6,15 @@ import { locationOf, type Workspace } from "./workspace.ts";
 
 /** Told before and after each migration. */
 export interface MigrationProgress {
+  /** Whether it begins or has ended. */
   readonly kind: "started" | "finished";
+  /** Whether it goes up or down. */
   readonly direction: "upgrade" | "downgrade";
+  /** Id of the migration, such as `001`. */
   readonly id: string;
+  /** Its name. */
   readonly name: string;
+  /** Name of its database. */
   readonly database: string;
   /** Seconds; null before the end. */
   readonly durationSeconds: number | null;

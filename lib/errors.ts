@@ -55,100 +55,120 @@ export abstract class CatalystError extends Error {
 
 /** A flag, argument or setting is wrong; nothing was tried. */
 export class UsageError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "USAGE";
 }
 
 /** A migration was asked for that the registry doesn't have. */
 export class UnknownMigrationError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "UNKNOWN_MIGRATION";
 }
 
 /** The list of migrations contradicts itself: a double id, a name without a number. */
 export class RegistryError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "INVALID_REGISTRY";
 }
 
 /** A database's place can't be used: no such directory, a file where a directory should be. */
 export class LocationError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "INVALID_LOCATION";
 }
 
 /** A file or directory may not be read or written. */
 export class AccessError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "NOT_PERMITTED";
 }
 
 /** The disk is full. */
 export class DiskFullError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "DISK_FULL";
 }
 
 /** Another connection holds a database past the timeout. */
 export class DatabaseLockedError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "DATABASE_LOCKED";
 }
 
 /** Another migrator works on the same databases past the timeout. */
 export class MigratorLockedError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "MIGRATOR_LOCKED";
 }
 
 /** A file is not an SQLite database, or is encrypted. */
 export class NotADatabaseError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "NOT_A_DATABASE";
 }
 
 /** A database file is damaged or cut short. */
 export class CorruptDatabaseError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "DATABASE_CORRUPT";
 }
 
 /** A statement failed; the cause is the driver's own error. */
 export class StatementError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "STATEMENT_FAILED";
 }
 
 /** The ledger or a database's markers are in a format that this version doesn't know. */
 export class FormatError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "UNKNOWN_FORMAT";
 }
 
 /** A database holds a migration that the registry doesn't have; a newer toolkit wrote it. */
 export class UnknownMarkerError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "UNKNOWN_MARKER";
 }
 
 /** A migration's text is not what was applied. */
 export class ChangedMigrationError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "MIGRATION_CHANGED";
 }
 
 /** A database has tables of a migration's names, but of another shape. */
 export class SchemaConflictError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "SCHEMA_CONFLICT";
 }
 
 /** A migration failed and was rolled back: its own SQL, or a check before its commit. */
 export class MigrationFailedError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "MIGRATION_FAILED";
 }
 
 /** A migration would run before one that it must follow, or after one that it must precede. */
 export class OutOfOrderError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "OUT_OF_ORDER";
 }
 
 /** A rollback can't be done: a later migration is in the way, or there is no downgrade. */
 export class DowngradeBlockedError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "DOWNGRADE_BLOCKED";
 }
 
 /** Rows would be lost, and nobody has confirmed it. */
 export class ConfirmationError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "NOT_CONFIRMED";
 }
 
 /** The work was interrupted from outside, by Ctrl-C or an `AbortSignal`. */
 export class InterruptedError extends CatalystError {
+  /** Stable name of the condition. */
   readonly code = "INTERRUPTED";
 }

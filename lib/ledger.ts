@@ -28,18 +28,27 @@ export type Outcome = "started" | "applied" | "rolled_back" | "failed" | "pendin
 
 /** A row of `migration_events`, which is only ever added to. */
 export interface LedgerEvent {
+  /** Id of the migration, such as `001`. */
   readonly id: string;
+  /** Name of the migration. */
   readonly name: string;
+  /** Name of its database. */
   readonly database: string;
+  /** Path of the database at that time. */
   readonly databasePath: string;
+  /** What was done. */
   readonly direction: Direction;
+  /** How far it came. */
   readonly outcome: Outcome;
   /** Unix epoch seconds. */
   readonly startedAt: number;
   /** Unix epoch seconds; null while it is under way. */
   readonly endedAt: number | null;
+  /** How long it took, in seconds; null where that is not known. */
   readonly durationSeconds: number | null;
+  /** Message of the failure; null where there was none. */
   readonly error: string | null;
+  /** SHA-256 of the SQL that was run; null for a function. */
   readonly checksum: string | null;
   /** What else there is to say, such as what the ledger had said before. */
   readonly detail: string | null;

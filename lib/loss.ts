@@ -9,7 +9,9 @@ import { buildReference, type Reference } from "./schema/reference.ts";
 
 /** Rows that a rollback takes away. */
 export interface Loss {
+  /** Name of the database. */
   readonly database: string;
+  /** Name of the table. */
   readonly table: string;
   /** Number of rows that are lost, or that lose values. */
   readonly rows: number;

@@ -22,8 +22,11 @@ export interface RepairOptions {
 
 /** An object that was missing. */
 export interface MissingObject {
+  /** Name of the database. */
   readonly database: string;
+  /** What it is. */
   readonly type: "table" | "index" | "view" | "trigger";
+  /** Its name. */
   readonly name: string;
   /** The statement that creates it. */
   readonly sql: string;

@@ -46,9 +46,13 @@ export type MigrationState =
 
 /** A migration and its state. */
 export interface MigrationStatus {
+  /** Its id, such as `001`. */
   readonly id: string;
+  /** Its name. */
   readonly name: string;
+  /** Name of its database. */
   readonly database: string;
+  /** In which state it is. */
   readonly state: MigrationState;
   /** When it was applied, in Unix epoch seconds; null where it is not applied, or not known. */
   readonly appliedAt: number | null;

@@ -15,7 +15,9 @@ export interface Status {
   readonly ok: boolean;
   /** Number of migrations that `upgrade` would apply. */
   readonly pending: number;
+  /** Every database, in the order given. */
   readonly databases: readonly DatabaseState[];
+  /** Every migration, lowest number first. */
   readonly migrations: readonly MigrationStatus[];
   /** Ids of migrations that are there without a marker; `upgrade` adopts them. */
   readonly adoptable: readonly string[];

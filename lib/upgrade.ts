@@ -37,8 +37,11 @@ export interface UpgradeResult {
 
 /** A migration that was applied. */
 export interface AppliedMigration {
+  /** Its id, such as `001`. */
   readonly id: string;
+  /** Its name. */
   readonly name: string;
+  /** Name of its database. */
   readonly database: string;
   /** How long it took, in seconds. */
   readonly durationSeconds: number;

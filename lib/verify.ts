@@ -13,9 +13,13 @@ import { locationOf, type Workspace } from "./workspace.ts";
 
 /** What was found of one database. */
 export interface DatabaseVerification {
+  /** Name of the database. */
   readonly name: string;
+  /** Path of its file. */
   readonly path: string;
+  /** Whether it has no problem. */
   readonly ok: boolean;
+  /** What is wrong. */
   readonly problems: readonly Finding[];
   /** What is no problem, such as tables that no migration knows. */
   readonly notices: readonly Finding[];
@@ -25,6 +29,7 @@ export interface DatabaseVerification {
 export interface Verification {
   /** Whether there is no problem in any database. */
   readonly ok: boolean;
+  /** Every database, in the order given. */
   readonly databases: readonly DatabaseVerification[];
 }
 

@@ -1,4 +1,4 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
 import type { Connection, ScriptOptions, StatementResult } from "./connection.ts";
 import { translate } from "./failure.ts";
 import type { Row, SqlValue } from "./row.ts";

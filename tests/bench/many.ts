@@ -3,7 +3,7 @@ import { Migrator } from "../../mod.ts";
 import { generatedMigrations } from "./generated.ts";
 
 const [count, directory] = Deno.args;
-await using migrator = new Migrator({
+const migrator = new Migrator({
   databases: { main: `${directory}/main.db` },
   ledger: `${directory}/migrations.db`,
   migrations: generatedMigrations(Number(count)),
