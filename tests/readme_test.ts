@@ -1,0 +1,95 @@
+import assert from "node:assert/strict";
+import { dirname } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const root = dirname(dirname(fileURLToPath(import.meta.url)));
+const readme = Deno.readTextFileSync(`${root}/README.md`);
+
+/** The code blocks of a language, in order. */
+function blocks(language: string): string[] {
+  return [...readme.matchAll(/^```(.*)\n([^]*?)^```/gm)]
+    .filter((match) => match[1] === language)
+    .map((match) => match[2] ?? "");
+}
+
+interface Outcome {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs this Deno with the words of a command line. */
+async function deno(args: readonly string[], cwd: string): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [...args],
+    cwd,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Durations differ from run to run, and with them the width of their column. */
+function withoutDurations(text: string): string {
+  return text.replaceAll(/ +\d+ ms/g, "");
+}
+
+Deno.test("the README's commands run, one after the other, in an empty directory", async () => {
+  const lines = blocks("sh").flatMap((block) => block.trim().split("\n"))
+    .map((line) => line.replace(/^npx --yes deno@\S+ /, "deno "));
+  assert.ok(lines.length > 5);
+  const directory = await Deno.makeTempDir();
+  try {
+    for (const line of lines) {
+      const words = line.split(" ");
+      assert.equal(words[0], "deno", line);
+      if (words[1] === "task") {
+        const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
+        assert.ok(Object.hasOwn(tasks, words[2] ?? ""), `deno.json has no task ${words[2]}`);
+        continue;
+      }
+      const args = words.slice(1).map((word) => word === "cli.ts" ? `${root}/cli.ts` : word);
+      const { code, stderr } = await deno(args, directory);
+      assert.equal(code, 0, `${line}\n${stderr}`);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("the README shows what `upgrade` prints", async () => {
+  const shown = blocks("")[0] ?? "";
+  const directory = await Deno.makeTempDir();
+  try {
+    const { stdout } = await deno(["run", "-A", `${root}/cli.ts`, "upgrade"], directory);
+    assert.equal(withoutDurations(stdout), withoutDurations(shown));
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("the README's library example runs", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    const imports = { "@catalyst/migrate": new URL("../mod.ts", import.meta.url).href };
+    await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify({ imports }));
+    await Deno.writeTextFile(`${directory}/example.ts`, blocks("ts")[0] ?? "");
+    const { code, stdout, stderr } = await deno(["run", "-A", "--check", "example.ts"], directory);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /001_create_positions_tables/);
+    assert.match(stdout, /orders: 0/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("the README lists every command and every option", async () => {
+  const { commandNames, loadCommand } = await import("../lib/commands/mod.ts");
+  for (const name of commandNames) {
+    assert.ok(readme.includes(`| \`${name}\``), name);
+    const command = await loadCommand(name);
+    for (const flag of Object.keys(command.flags)) {
+      assert.ok(readme.includes(`--${flag}`), `--${flag} of ${name}`);
+    }
+  }
+});
