@@ -1,5 +1,5 @@
 import type { Connection } from "./database/connection.ts";
-import { skipTrivia } from "./database/trivia.ts";
+import { firstStatement, skipTrivia } from "./database/trivia.ts";
 import { CatalystError, StatementError } from "./errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 
@@ -59,9 +59,11 @@ function transactionOf(
 function refuseForbidden(sql: string, cause?: CatalystError): void {
   const reason = forbidden(sql);
   if (reason === null) return;
-  throw new StatementError(`Cannot run ${JSON.stringify(firstLine(sql))}: ${reason}`, {
-    cause,
-    statement: sql,
+  const statement = firstStatement(sql);
+  const what = `it may not run ${JSON.stringify(firstLine(statement))}: ${reason}`;
+  throw new StatementError(`Cannot go on with the migration: ${what}`, {
+    cause: new Error(what, { cause }),
+    statement,
     ...(cause?.line === undefined ? {} : { line: cause.line }),
     help: "take the statement out of the migration",
   });
@@ -73,7 +75,7 @@ export function forbidden(sql: string): string | null {
   if (
     /^(BEGIN|COMMIT|END)\b/.test(words) || /^ROLLBACK\b(?!\s+(TRANSACTION\s+)?TO\b)/.test(words)
   ) {
-    return "each migration is one transaction already, which it may not begin or end by itself";
+    return "each migration is one transaction already, which it may neither begin nor end";
   }
   if (/^(ATTACH|DETACH)\b/.test(words)) return "a migration may change its own database only";
   if (/^VACUUM\b/.test(words)) return "VACUUM can't run inside a migration's transaction";

@@ -59,6 +59,8 @@ async function findViolations(connection: Connection): Promise<Set<string>> {
 /** What a migration may do to rows. */
 export interface Allowance {
   readonly migration: Migration;
+  /** Whether it goes up or down. */
+  readonly direction?: "upgrade" | "downgrade";
   /** Tables of which rows may be lost. */
   readonly destroys: readonly string[];
 }
@@ -81,18 +83,23 @@ export function compareObservations(
   if (lost.length > 0) {
     const what = lost.map(({ table, rows }) => `${rows} of table "${table}"`).join(", ");
     throw failed(
-      allowed.migration,
-      `it would lose rows that it didn't declare: ${what}`,
-      `name the tables whose rows it may destroy in the migration's "destroys"; in a table rebuild, ` +
-        `turn foreign keys off, or the DROP TABLE empties child tables`,
+      allowed,
+      allowed.direction === "downgrade"
+        ? `it would lose rows that nobody was asked about: ${what}`
+        : `it would lose rows that it didn't declare: ${what}`,
+      allowed.direction === "downgrade"
+        ? "run the command again, since rows may have come meanwhile, or mend the downgrade"
+        : `name the tables whose rows it may destroy in the migration's "destroys"; in a table ` +
+          `rebuild, turn foreign keys off, or the DROP TABLE empties child tables`,
     );
   }
   const broken = [...after.violations].filter((key) => !before.violations.has(key));
   if (broken.length > 0) {
     const tables = [...new Set(broken.map((key) => JSON.parse(key).slice(0, 2).join(" to ")))];
     throw failed(
-      allowed.migration,
-      `${broken.length} row(s) would point to rows that don't exist (${tables.join(", ")})`,
+      allowed,
+      `${broken.length} ${broken.length === 1 ? "row" : "rows"} would point to rows that don't ` +
+        `exist (${tables.join(", ")})`,
       "delete or mend those rows in the same migration",
     );
   }
@@ -115,8 +122,13 @@ export function lostRows(
   });
 }
 
-function failed(migration: Migration, reason: string, help: string): MigrationFailedError {
-  return new MigrationFailedError(`Cannot run ${migration.name}: ${reason}`, {
+function failed(
+  { migration, direction }: Allowance,
+  reason: string,
+  help: string,
+): MigrationFailedError {
+  const verb = direction === "downgrade" ? "roll back" : "apply";
+  return new MigrationFailedError(`Cannot ${verb} ${migration.name}: ${reason}`, {
     migration: migration.name,
     database: migration.database,
     help: `${help}. It was rolled back; ${migration.database} is as it was before.`,

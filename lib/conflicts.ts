@@ -1,5 +1,6 @@
 import { SchemaConflictError } from "./errors.ts";
 import type { Inspection } from "./inspect.ts";
+import { shellWord } from "./shell_word.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
 /**
@@ -10,13 +11,14 @@ import { locationOf, type Workspace } from "./workspace.ts";
 export function refuseConflicts(workspace: Workspace, found: Inspection): void {
   for (const [database, differences] of found.conflicts) {
     const { path } = locationOf(workspace, database);
+    const file = shellWord(path);
     throw new SchemaConflictError(
       `Cannot upgrade ${database} (${path}): it has tables of the same name and another shape: ` +
         differences.join("; "),
       {
         database,
         help: "nothing was changed. To keep your table under another name: " +
-          `sqlite3 ${path} 'ALTER TABLE <name> RENAME TO my_<name>', then run upgrade again; ` +
+          `sqlite3 ${file} 'ALTER TABLE <name> RENAME TO my_<name>', then run upgrade again; ` +
           "or add and mend the columns that are named above, so that it is adopted",
       },
     );

@@ -79,11 +79,22 @@ export async function downgrade(
     await session.sync();
   } catch (error) {
     if (error instanceof CatalystError) {
-      error.progress = { done: rolledBack, ...reconciliation, failed: current?.id ?? null };
+      error.progress = {
+        done: rolledBack,
+        ...reconciliation,
+        lost: lossesOf(rollBack.filter(({ id }) => rolledBack.includes(id)), losses),
+        failed: current?.id ?? null,
+      };
     }
     throw error;
   }
   return { rolledBack, lost: losses.filter(({ rows }) => rows > 0), ...reconciliation };
+}
+
+/** Losses in the databases of some migrations. */
+function lossesOf(migrations: readonly Migration[], losses: readonly Loss[]): Loss[] {
+  const databases = new Set(migrations.map(({ database }) => database));
+  return losses.filter(({ database, rows }) => rows > 0 && databases.has(database));
 }
 
 interface Rollback {
@@ -135,7 +146,10 @@ async function planFrom(
     const { findLosses } = await import("./loss.ts");
     for (const database of new Set(rollBack.map((one) => one.database))) {
       const belongs = (one: Migration) => one.database === database;
-      await using connection = await openForReading(locationOf(workspace, database), workspace);
+      await using connection = await openForReading(
+        locationOf(workspace, database),
+        workspace.settings,
+      );
       losses.push(
         ...await findLosses(
           connection,

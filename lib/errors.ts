@@ -12,6 +12,16 @@ export interface CatalystErrorOptions extends ErrorOptions {
   readonly line?: number;
 }
 
+/** Rows that are gone. */
+export interface LostRows {
+  /** Name of the database. */
+  readonly database: string;
+  /** Name of the table. */
+  readonly table: string;
+  /** Number of rows. */
+  readonly rows: number;
+}
+
 /** What a command had done before it failed. */
 export interface Progress {
   /** Ids of the migrations that this run applied, or rolled back, before the failure; they stay so. */
@@ -20,6 +30,8 @@ export interface Progress {
   readonly adopted: readonly string[];
   /** Ids of the migrations whose ledger row this run corrected. */
   readonly reconciled: readonly string[];
+  /** Rows that a downgrade had taken away; absent for other commands. */
+  readonly lost?: readonly LostRows[];
   /** Id of the migration that failed; null where none had begun. */
   readonly failed: string | null;
 }
@@ -83,7 +95,7 @@ export class AccessError extends CatalystError {
   readonly code = "NOT_PERMITTED";
 }
 
-/** The disk is full. */
+/** The disk is full, or it fails as a full one does. */
 export class DiskFullError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DISK_FULL";

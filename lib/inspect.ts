@@ -1,6 +1,7 @@
 import type { Connection } from "./database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "./database/location.ts";
-import { openForReading, readJournalMode } from "./database/open.ts";
+import { readDatabase } from "./database/open.ts";
+import { CorruptDatabaseError, NotADatabaseError } from "./errors.ts";
 import {
   emptyLedger,
   type LedgerEvent,
@@ -47,9 +48,29 @@ async function inspectLedger(
   limit: number,
 ): Promise<{ ledger: LedgerState; events: readonly LedgerEvent[] }> {
   if (!statDatabase(workspace.ledger).exists) return { ledger: emptyLedger, events: [] };
-  await using connection = await openForReading(workspace.ledger, workspace);
-  const ledger = await readLedger(connection);
-  return { ledger, events: limit === 0 ? [] : await readEvents(connection, limit) };
+  try {
+    const { result } = await readDatabase(workspace.ledger, workspace, async (connection) => ({
+      ledger: await readLedger(connection),
+      events: limit === 0 ? [] : await readEvents(connection, limit),
+    }));
+    return result;
+  } catch (error) {
+    throw withLedgerHelp(error, workspace.ledger.path);
+  }
+}
+
+/** The ledger is history only: without it the databases still tell their own state. */
+function withLedgerHelp(error: unknown, path: string): unknown {
+  for (const kind of [NotADatabaseError, CorruptDatabaseError]) {
+    if (!(error instanceof kind)) continue;
+    return new kind(error.message, {
+      cause: error,
+      help:
+        `restore it from a backup, or move ${path} away: \`upgrade\` makes a new one from what ` +
+        "the databases say, but the history is lost",
+    });
+  }
+  return error;
 }
 
 interface Subject {
@@ -71,21 +92,17 @@ async function inspectDatabase(
       conflicting: [],
     };
   }
-  await using connection = await openForReading(location, workspace);
-  const { markers, hasTables } = await readMarkers(connection);
-  const found = markers === null && hasTables
-    ? await unmarkedState(connection, workspace, subject)
-    : { adoptable: [], conflicting: [] };
-  return {
-    state: {
-      ...base,
-      journalMode: await readJournalMode(location, connection, workspace.alone),
-      markers,
-      hasTables,
-      adoptable: found.adoptable,
-    },
-    conflicting: found.conflicting,
-  };
+  const { result, journalMode } = await readDatabase(location, workspace, async (connection) => {
+    const state = await readMarkers(connection);
+    // After a full downgrade there are no markers left, and the tables may be anybody's.
+    const isUnmarked = state.hasTables && (state.markers ?? []).length === 0;
+    const found = isUnmarked
+      ? await unmarkedState(connection, workspace, subject)
+      : { adoptable: [], conflicting: [] };
+    return { ...state, ...found };
+  });
+  const { conflicting, ...state } = result;
+  return { state: { ...base, ...state, journalMode }, conflicting };
 }
 
 /** A database with tables and without markers: is it one that a former version made? */

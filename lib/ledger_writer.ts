@@ -2,11 +2,11 @@ import type { Connection } from "./database/connection.ts";
 import { checkFormat, type HistoryRow, LEDGER_FORMAT, type NewEvent } from "./ledger.ts";
 import { version } from "./version.ts";
 
-/** Creates the ledger's tables where they are missing. */
+/** Creates the ledger's tables where they are missing; runs inside the caller's transaction. */
 export async function createLedger(connection: Connection): Promise<void> {
   await checkFormat(connection);
-  await connection.exec(`BEGIN IMMEDIATE;
-    CREATE TABLE IF NOT EXISTS migration_history (
+  await connection.exec(
+    `CREATE TABLE IF NOT EXISTS migration_history (
         migration_id TEXT PRIMARY KEY,
         migration_name TEXT NOT NULL,
         database_path TEXT NOT NULL,
@@ -39,13 +39,19 @@ export async function createLedger(connection: Connection): Promise<void> {
     BEGIN
         SELECT RAISE(ABORT, 'migration_events is only ever added to');
     END;
+    CREATE TRIGGER IF NOT EXISTS migration_events_keep_replace
+    BEFORE INSERT ON migration_events
+    WHEN EXISTS (SELECT 1 FROM migration_events WHERE event_id = NEW.event_id)
+    BEGIN
+        SELECT RAISE(ABORT, 'migration_events is only ever added to');
+    END;
     CREATE TRIGGER IF NOT EXISTS migration_events_keep_delete
     BEFORE DELETE ON migration_events
     BEGIN
         SELECT RAISE(ABORT, 'migration_events is only ever added to');
     END;
-    PRAGMA user_version = ${LEDGER_FORMAT};
-    COMMIT;`);
+    PRAGMA user_version = ${LEDGER_FORMAT};`,
+  );
 }
 
 /** Adds an event. */

@@ -29,7 +29,11 @@ export async function acquireLock(path: string, options: LockOptions): Promise<D
     for (let pause = 1; !file.tryLockSync(true); pause = Math.min(pause * 2, 50)) {
       if (performance.now() + pause > deadline) throw lockedBy(path, options.timeout);
       await sleep(pause);
-      if (options.signal?.aborted) throw new InterruptedError("Cannot take the lock: interrupted");
+      if (options.signal?.aborted) {
+        throw new InterruptedError(`Cannot take the lock ${path}: interrupted`, {
+          help: "nothing was changed; run the command again to go on",
+        });
+      }
     }
     leaveName(file);
   } catch (error) {
@@ -57,6 +61,7 @@ function openLockFile(path: string): Deno.FsFile {
     if (error instanceof Deno.errors.NotFound) {
       throw new LocationError(`Cannot create ${path}: its directory does not exist`, {
         cause: error,
+        help: "create the directory first; nothing was changed",
       });
     }
     if (/os error (28|122)\b|os error 112/.test(message)) {
@@ -65,7 +70,10 @@ function openLockFile(path: string): Deno.FsFile {
         help: "free some space, then run the command again; nothing was lost",
       });
     }
-    throw new AccessError(`Cannot write ${path}: the file or its directory is not writable`, {
+    const reason = error instanceof Deno.errors.NotCapable
+      ? `Deno was not given the permission (${message})`
+      : "the file or its directory is not writable";
+    throw new AccessError(`Cannot write ${path}: ${reason}`, {
       cause: error,
       help: "check that this user may write the directory of the databases; nothing was changed",
     });

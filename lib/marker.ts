@@ -23,7 +23,7 @@ export interface Marker {
 export interface MarkerState {
   /** Its markers in the order in which they were written; null where it has no marker table. */
   readonly markers: readonly Marker[] | null;
-  /** Whether it has any table besides. */
+  /** Whether it has any table or view besides. */
   readonly hasTables: boolean;
 }
 
@@ -31,10 +31,10 @@ export interface MarkerState {
 export async function readMarkers(connection: Connection): Promise<MarkerState> {
   const counts = await connection.get(
     `SELECT
-        count(*) FILTER (WHERE name = '${MARKER_TABLE}') AS marker_tables,
+        count(*) FILTER (WHERE type = 'table' AND name = '${MARKER_TABLE}') AS marker_tables,
         count(*) FILTER (WHERE name <> '${MARKER_TABLE}' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\') AS tables
     FROM sqlite_schema
-    WHERE type = 'table'`,
+    WHERE type IN ('table', 'view')`,
   );
   const hasTables = counts !== undefined && number(counts, "tables") > 0;
   if (counts === undefined || number(counts, "marker_tables") === 0) {

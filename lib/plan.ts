@@ -41,7 +41,7 @@ export function planUpgrade(
 ): Migration[] {
   const only = request.migration === undefined ? null : findMigration(registry, request.migration);
   const last = request.to === undefined ? null : findMigration(registry, request.to);
-  refuseStrangers(statuses);
+  refuseStrangers(registry, statuses);
   refuseChanged(statuses);
   const states = new Map(statuses.map(({ id, state }) => [id, state]));
   const pending = registry.migrations.filter(({ id }) => states.get(id) !== "applied");
@@ -66,7 +66,7 @@ export function planDowngrade(
 ): Migration[] {
   const only = request.migration === undefined ? null : findMigration(registry, request.migration);
   const last = request.to === undefined ? null : findMigration(registry, request.to);
-  refuseStrangers(statuses);
+  refuseStrangers(registry, statuses);
   const inDatabase = new Set(
     statuses.filter(({ state }) => state === "applied" || state === "changed").map(({ id }) => id),
   );
@@ -87,18 +87,29 @@ export function planDowngrade(
   return chosen;
 }
 
-function refuseStrangers(statuses: readonly MigrationStatus[]): void {
+function refuseStrangers(registry: Registry, statuses: readonly MigrationStatus[]): void {
   const stranger = statuses.find(({ state }) => state === "missing");
   if (stranger === undefined) return;
-  const { name, database } = stranger;
+  const { id, name, database } = stranger;
+  const home = registry.byId.get(id);
+  if (home?.name === name) {
+    throw new UnknownMarkerError(
+      `Cannot plan for ${database}: it holds migration ${name}, which belongs to ${home.database}`,
+      {
+        migration: name,
+        database,
+        help: "its file was swapped with another: put the right file in place",
+      },
+    );
+  }
   throw new UnknownMarkerError(
-    `Cannot plan for ${database}: it holds migration ${name}, which this version doesn't know for it`,
+    `Cannot plan for ${database}: it holds migration ${name}, which this version doesn't know`,
     {
       migration: name,
       database,
       help:
-        "a newer catalyst-migrate or another set of migrations made this database, or its file was " +
-        "swapped with another: use the one that made it, or put the right file in place",
+        "a newer catalyst-migrate or another set of migrations made this database: use the one that " +
+        "made it",
     },
   );
 }
@@ -108,11 +119,11 @@ function refuseChanged(statuses: readonly MigrationStatus[]): void {
   if (changed === undefined) return;
   const { name, database } = changed;
   throw new ChangedMigrationError(
-    `Cannot upgrade ${database}: migration ${name} is not what was applied, its text was changed since`,
+    `Cannot upgrade ${database}: ${name} is not what was applied, its name or its text was changed since`,
     {
       migration: name,
       database,
-      help: "put the old text back, and make the change in a new migration",
+      help: "put the old name and text back, and make the change in a new migration",
     },
   );
 }

@@ -56,13 +56,13 @@ async function adopt(
   });
   await session.record(async (ledger) => {
     await addEvent(ledger, event);
-    if (recorded !== undefined) return;
+    if (recorded?.name === migration.name) return;
     await setHistory(ledger, {
       id: migration.id,
       name: migration.name,
       databasePath: locationOf(workspace, migration.database).path,
       appliedAt,
-      durationSeconds: null,
+      durationSeconds: recorded?.durationSeconds ?? null,
       status: "applied",
       error: null,
     });
@@ -97,10 +97,11 @@ async function correctLedger(
     if (correction.kind === "finish_rollback") {
       return await setHistory(ledger, { ...correction.row, databasePath, status: "rolled_back" });
     }
-    const { appliedAt, durationSeconds } = correction.marker;
+    // The marker's name, not the registry's: of a migration that was renamed since they differ.
+    const { name, appliedAt, durationSeconds } = correction.marker;
     await setHistory(ledger, {
       id: migration.id,
-      name: migration.name,
+      name,
       databasePath,
       appliedAt,
       durationSeconds,

@@ -103,7 +103,9 @@ async function findRemaining(
     );
   }
   await forEachManaged(workspace, found, async (database, connection, migrations) => {
-    const { problems } = await compareWithReference(connection, migrations);
+    const { markers } = found.databases.get(database) ?? {};
+    const adopted = (markers ?? []).every(({ durationSeconds }) => durationSeconds === null);
+    const { problems } = await compareWithReference(connection, { migrations, adopted });
     const isMended = ({ kind, object }: Finding) =>
       kind === "missing" && mended.some((one) => one.database === database && one.name === object);
     remaining.push(
@@ -126,7 +128,7 @@ async function forEachManaged(
   for (const { name, exists } of found.databases.values()) {
     const migrations = migrationsIn(workspace.registry, found, name);
     if (!exists || migrations.length === 0) continue;
-    await using connection = await openForReading(locationOf(workspace, name), workspace);
+    await using connection = await openForReading(locationOf(workspace, name), workspace.settings);
     await work(name, connection, migrations);
   }
 }

@@ -50,7 +50,7 @@ export class Session implements AsyncDisposable {
   async ledger(): Promise<Connection> {
     if (this.#ledger === null) {
       this.#ledger = await this.#open(this.#workspace.ledger);
-      await createLedger(this.#ledger);
+      await this.record(createLedger);
     }
     return this.#ledger;
   }
@@ -67,7 +67,7 @@ export class Session implements AsyncDisposable {
   /** Waits until everything that was committed is on the disk. */
   async sync(): Promise<void> {
     for (const connection of this.#opened) {
-      await makeDurable(connection, this.#workspace.settings);
+      await makeDurable(connection);
     }
   }
 
@@ -86,7 +86,10 @@ export class Session implements AsyncDisposable {
   }
 
   async #open(location: DatabaseLocation): Promise<Connection> {
-    const connection = await openForWriting(location, this.#workspace.settings);
+    const connection = await openForWriting(location, {
+      ...this.#workspace.settings,
+      signal: this.#signal,
+    });
     // What a caller brought is the caller's to sync and to close.
     if (location.kind === "file") this.#opened.push(connection);
     refuseOpenTransaction(connection);

@@ -186,6 +186,15 @@ export function summarize(
 export function migrationsIn(registry: Registry, found: FoundState, database: string): Migration[] {
   const state = found.databases.get(database);
   const ids = [...(state?.markers ?? []).map(({ id }) => id), ...(state?.adoptable ?? [])];
+  return migrationsOf(registry, database, ids);
+}
+
+/** The migrations of a database that have the given ids, in that order. */
+export function migrationsOf(
+  registry: Registry,
+  database: string,
+  ids: readonly string[],
+): Migration[] {
   return ids.flatMap((id) => registry.byId.get(id) ?? [])
     .filter((migration) => migration.database === database);
 }

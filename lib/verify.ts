@@ -1,14 +1,17 @@
 import type { Connection } from "./database/connection.ts";
 import { openForReading } from "./database/open.ts";
+import { withSnapshot } from "./database/transaction.ts";
 import { inspect, type Inspection } from "./inspect.ts";
+import { readMarkers } from "./marker.ts";
 import type { Migration } from "./migration.ts";
 import { compareSchemas } from "./schema/compare.ts";
 import type { Difference } from "./schema/difference.ts";
 import type { Finding } from "./schema/finding.ts";
 import { checkIntegrity } from "./schema/integrity.ts";
+import type { Schema } from "./schema/model.ts";
 import { readSchema } from "./schema/read.ts";
 import { buildReference, type UnknownReference } from "./schema/reference.ts";
-import { assess, migrationsIn } from "./state.ts";
+import { assess, migrationsOf } from "./state.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
 /** What was found of one database. */
@@ -53,18 +56,23 @@ export async function verify(
   await using stack = new AsyncDisposableStack();
   const connections = new Map<string, Connection>();
   const databases = new Map<string, DatabaseVerification>();
-  for (const { name, path, exists } of found.databases.values()) {
+  for (const { name, path, exists, adoptable } of found.databases.values()) {
     const problems = stateProblems(workspace, found, name);
     const notices: Finding[] = [];
     if (exists) {
       const connection = stack.use(
-        await openForReading(locationOf(workspace, name), workspace),
+        await openForReading(locationOf(workspace, name), workspace.settings),
       );
       connections.set(name, connection);
-      const schema = await compareWithReference(
-        connection,
-        migrationsIn(workspace.registry, found, name),
-      );
+      // Another migrator may be at work: markers and schema must be of one moment.
+      const schema = await withSnapshot(connection, async () => {
+        const { markers } = await readMarkers(connection);
+        const ids = markers?.length ? markers.map(({ id }) => id) : adoptable;
+        return await compareWithReference(connection, {
+          migrations: migrationsOf(workspace.registry, name, ids),
+          adopted: (markers ?? []).every(({ durationSeconds }) => durationSeconds === null),
+        });
+      });
       problems.push(...schema.problems);
       notices.push(...schema.notices);
       if (options.data) problems.push(...await checkIntegrity(connection));
@@ -109,24 +117,49 @@ function stateProblems(workspace: Workspace, found: Inspection, database: string
   ];
 }
 
+/** What a database is compared with. */
+export interface Expectation {
+  /** The migrations that are in it, in order. */
+  readonly migrations: readonly Migration[];
+  /** Whether all of them were adopted: then the views are an earlier version's, in its own words. */
+  readonly adopted: boolean;
+}
+
 /** Differences between a database and what its migrations make; extra objects are notices. */
 export async function compareWithReference(
   connection: Connection,
-  migrations: readonly Migration[],
+  { migrations, adopted }: Expectation,
 ): Promise<{ problems: Finding[]; notices: Finding[] }> {
   const reference = await buildReference(migrations);
   if (!reference.known) return { problems: [], notices: [unchecked(reference)] };
-  const differences = await compareSchemas(reference.schema, await readSchema(connection));
+  const actual = await readSchema(connection);
+  const differences = await compareSchemas(reference.schema, actual);
   const isUnmanaged = ({ kind, type }: Difference) => kind === "extra" && type !== "column";
+  const isOtherWording = ({ kind, type, object }: Difference) =>
+    adopted && kind === "different" && type === "view" &&
+    columnsOf(reference.schema, object) === columnsOf(actual, object);
   return {
-    problems: differences.filter((one) => !isUnmanaged(one)).map(toProblem),
-    notices: differences.filter(isUnmanaged).map(({ object, type, detail }) => ({
-      kind: "unmanaged",
-      object,
-      detail,
-      fix: `nothing to do: no migration made this ${type}, and none will touch it`,
-    })),
+    problems: differences.filter((one) => !isUnmanaged(one) && !isOtherWording(one)).map(toProblem),
+    notices: [
+      ...differences.filter(isUnmanaged).map(({ object, type, detail }) => ({
+        kind: "unmanaged",
+        object,
+        detail,
+        fix: `nothing to do: no migration made this ${type}, and none will touch it`,
+      })),
+      ...differences.filter(isOtherWording).map(({ object, detail }) => ({
+        kind: "adopted",
+        object,
+        detail: `${detail}; the database was adopted with it`,
+        fix: `nothing to do; for the bundled one, DROP VIEW ${object} and run \`repair\``,
+      })),
+    ],
   };
+}
+
+function columnsOf(schema: Schema, view: string): string {
+  const found = schema.views.find(({ name }) => name.toLowerCase() === view.toLowerCase());
+  return (found?.columns ?? []).join("\0").toLowerCase();
 }
 
 function unchecked({ migration, error }: UnknownReference): Finding {

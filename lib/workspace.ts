@@ -1,8 +1,14 @@
-import { type DatabaseLocation, type DatabaseSource, locate } from "./database/location.ts";
+import {
+  type DatabaseLocation,
+  type DatabaseSource,
+  locate,
+  statPath,
+} from "./database/location.ts";
 import { type ConnectionSettings, defaultSettings } from "./database/settings.ts";
 import { AccessError, LocationError } from "./errors.ts";
 import type { Migration } from "./migration.ts";
 import { createRegistry, type Registry } from "./registry.ts";
+import { shellWord } from "./shell_word.ts";
 
 /** What a {@link Migrator} works on. */
 export interface MigratorOptions {
@@ -72,7 +78,7 @@ export function locationOf(workspace: Workspace, database: string): DatabaseLoca
  */
 export function ensureDirectory(path: string, mayCreate: boolean): void {
   const directory = directoryOf(path);
-  const stat = statOf(directory);
+  const stat = statPath(directory);
   if (stat?.isDirectory) return;
   if (stat !== null) {
     throw new LocationError(`Cannot use ${directory} as data directory: it is a file`, {
@@ -81,7 +87,7 @@ export function ensureDirectory(path: string, mayCreate: boolean): void {
   }
   if (!mayCreate) {
     throw new LocationError(`Cannot use ${directory} as data directory: it does not exist`, {
-      help: `create it first: mkdir -p ${directory}`,
+      help: `create it first: mkdir -p ${shellWord(directory)}`,
     });
   }
   try {
@@ -91,7 +97,7 @@ export function ensureDirectory(path: string, mayCreate: boolean): void {
     if (error instanceof Deno.errors.NotFound) {
       throw new LocationError(`Cannot create ${directory}: the directory above it does not exist`, {
         cause: error,
-        help: `create it first: mkdir -p ${directory}`,
+        help: `create it first: mkdir -p ${shellWord(directory)}`,
       });
     }
     throw new AccessError(`Cannot create ${directory}: ${reason(error)}`, {
@@ -108,24 +114,6 @@ export function directoryOf(path: string): string {
     Deno.build.os === "windows" ? path.lastIndexOf("\\") : -1,
   );
   return end === -1 ? "." : end === 0 ? "/" : path.slice(0, end);
-}
-
-function statOf(path: string): Deno.FileInfo | null {
-  try {
-    return Deno.statSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    if (/os error 20\b/.test(reason(error))) {
-      throw new LocationError(
-        `Cannot use ${path} as data directory: a part of the path is a file`,
-        {
-          cause: error,
-          help: "name another directory with --data-dir",
-        },
-      );
-    }
-    throw new AccessError(`Cannot look at ${path}: ${reason(error)}`, { cause: error });
-  }
 }
 
 function reason(error: unknown): string {

@@ -60,18 +60,20 @@ async function withoutPosition(
   { trading, positions, table }: PositionSearch,
 ): Promise<CatalystFinding[]> {
   const unknown: string[] = [];
-  let last = "";
+  let last: string | null = null;
   for (;;) {
-    const batch = (await trading.all(
+    // An empty id is one to look for, too. A BLOB is above all texts: it is no id, and has no end here.
+    const batch: string[] = (await trading.all(
       `SELECT DISTINCT position_id
       FROM ${table}
-      WHERE position_id > ?
+      WHERE position_id ${last === null ? ">=" : ">"} ? AND position_id < x''
       ORDER BY position_id
       LIMIT ${BATCH}`,
-      [last],
-    )).map((row) => String(row.position_id));
-    if (batch.length === 0) break;
-    last = batch.at(-1) ?? last;
+      [last ?? ""],
+    )).map((row) => text(row, "position_id"));
+    const end = batch.at(-1);
+    if (end === undefined) break;
+    last = end;
     unknown.push(...await unknownPositions(positions, batch));
   }
   if (unknown.length === 0) return [];

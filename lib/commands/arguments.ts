@@ -4,16 +4,20 @@ import { type Command, commonFlags, type Flag, type FlagValues } from "./command
 
 /** Splits the command's name from the rest; `upgrade` where none is given. */
 export function splitCommand(args: readonly string[]): { name: string; rest: readonly string[] } {
-  const index = args.findIndex((arg, at) => !arg.startsWith("-") && !takesValue(args[at - 1]));
+  const index = args.findIndex((arg, at) => !arg.startsWith("-") && !awaitsValue(args[at - 1]));
   const name = args[index];
   if (name === undefined) return { name: "upgrade", rest: args };
   return { name, rest: args.toSpliced(index, 1) };
 }
 
-/** Whether an argument is a common flag whose value follows it. */
-function takesValue(arg: string | undefined): boolean {
-  if (arg === undefined || !arg.startsWith("--") || arg.includes("=")) return false;
-  return commonFlags[arg.slice(2)]?.type === "string";
+/** Flags of single commands that take a value; known before the command is. */
+export const valueFlags: readonly string[] = ["migration", "to", "steps", "limit"];
+
+/** Whether an argument is a flag whose value follows it. */
+function awaitsValue(arg: string | undefined): boolean {
+  if (arg === undefined || !arg.startsWith("--")) return false;
+  const name = arg.slice(2);
+  return commonFlags[name]?.type === "string" || valueFlags.includes(name);
 }
 
 /**
@@ -28,6 +32,7 @@ export function parseFlags(command: Command, args: readonly string[]): FlagValue
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] ?? "";
     const { name, flag, value } = recognize(arg, flags, command);
+    if (flag.type === "string" && name in values) throw misuse(command, `--${name} is given twice`);
     if (flag.type === "boolean") {
       if (value !== undefined) throw misuse(command, `--${name} takes no value`);
       values[name] = true;
@@ -71,6 +76,19 @@ function misuse(command: Command, reason: string, hint = ""): UsageError {
 }
 
 /**
+ * Refuses flags that exclude each other.
+ *
+ * @throws {UsageError} where more than one of them is given.
+ */
+export function refuseTogether(command: string, flags: FlagValues, names: readonly string[]): void {
+  const given = names.filter((name) => flags[name] !== undefined);
+  if (given.length < 2) return;
+  throw new UsageError(`Cannot run ${command}: --${given.join(" and --")} say different things`, {
+    help: "give one of them",
+  });
+}
+
+/**
  * Reads a whole number of at least `least`.
  *
  * @throws {UsageError} where the text is something else.
@@ -78,7 +96,9 @@ function misuse(command: Command, reason: string, hint = ""): UsageError {
 export function wholeNumber(text: string, flag: string, least: number): number {
   if (!/^\d{1,9}$/.test(text) || Number(text) < least) {
     throw new UsageError(
-      `Cannot use --${flag} ${JSON.stringify(text)}: it is no whole number from ${least} on`,
+      `Cannot use --${flag} ${
+        JSON.stringify(text)
+      }: it is not a whole number from ${least} to 999999999`,
       { help: `give a number such as --${flag} ${Math.max(least, 5)}` },
     );
   }

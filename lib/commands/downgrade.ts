@@ -1,11 +1,11 @@
 import type { DowngradePlan, DowngradeResult } from "../downgrade.ts";
-import { CatalystError, UsageError } from "../errors.ts";
+import { CatalystError } from "../errors.ts";
 import type { Loss } from "../loss.ts";
 import { reportOf } from "../terminal/error_report.ts";
 import { formatCount } from "../terminal/format.ts";
 import { printable } from "../terminal/printable.ts";
 import { renderTable } from "../terminal/table.ts";
-import { wholeNumber } from "./arguments.ts";
+import { refuseTogether, wholeNumber } from "./arguments.ts";
 import { type Command, type CommandContext, dryRunFlag, stringFlag, yesFlag } from "./command.ts";
 import { Interrupt } from "./interrupt.ts";
 import { renderReconciliation, tell } from "./upgrade.ts";
@@ -61,11 +61,11 @@ export const command: Command = {
       return 0;
     } catch (error) {
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
-      const { done, failed } = error.progress;
+      const { done, failed, lost = [] } = error.progress;
       if (done.length > 0) output.narrate(`Rolled back before the failure: ${done.join(", ")}`);
       output.error(error, {
         rolledBack: done,
-        lost: [],
+        lost,
         failed: failed === null ? null : { id: failed, error: reportOf(error) },
       });
       return 1;
@@ -76,12 +76,7 @@ export const command: Command = {
 function requestOf(
   flags: CommandContext["flags"],
 ): { migration?: string; to?: string; steps?: number } {
-  const given = ["migration", "to", "steps"].filter((name) => flags[name] !== undefined);
-  if (given.length > 1) {
-    throw new UsageError(`Cannot run downgrade: --${given.join(" and --")} say different things`, {
-      help: "give one of them",
-    });
-  }
+  refuseTogether("downgrade", flags, ["migration", "to", "steps"]);
   const migration = stringFlag(flags, "migration");
   const to = stringFlag(flags, "to");
   const steps = stringFlag(flags, "steps");

@@ -1,6 +1,7 @@
 import { createCatalystMigrator, prefixOf } from "../catalyst/mod.ts";
-import { settingsFrom } from "../database/settings.ts";
-import { CatalystError, LocationError, UsageError } from "../errors.ts";
+import { settingsFrom, settingVariables } from "../database/settings.ts";
+import { AccessError, CatalystError, LocationError, UsageError } from "../errors.ts";
+import { shellWord } from "../shell_word.ts";
 import { createOutput } from "../terminal/output.ts";
 import { directoryOf } from "../workspace.ts";
 import { parseFlags, splitCommand, wholeNumber } from "./arguments.ts";
@@ -38,9 +39,10 @@ export async function main(args: readonly string[], environment: Environment): P
       verbose: flags.verbose === true,
       noColor: flags["no-color"] === true,
     });
+    const variable = permitted(environment);
     const migrator = createCatalystMigrator({
-      ...place(flags, environment),
-      ...limits(flags, environment),
+      ...place(flags, variable),
+      ...limits(flags, variable),
     });
     return await command.run({ flags, migrator, output });
   } catch (error) {
@@ -73,7 +75,11 @@ function place(
 ): { prefix: string; createDirectories: boolean } {
   const directory = stringFlag(flags, "data-dir");
   if (directory !== undefined) {
-    if (directory === "") throw new UsageError("Cannot use --data-dir: it is empty");
+    if (directory === "") {
+      throw new UsageError("Cannot use --data-dir: it is empty", {
+        help: "name a directory such as --data-dir data",
+      });
+    }
     return { prefix: prefixOf(directory), createDirectories: true };
   }
   const prefix = environment("DB_PATH_PREFIX") || DEFAULT_PREFIX;
@@ -85,14 +91,33 @@ function place(
 function refuseMissingDirectory(prefix: string): void {
   const directory = directoryOf(prefix);
   try {
-    if (Deno.statSync(directory).isDirectory) return;
+    Deno.statSync(directory);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) return; // said in full where it is used
     throw new LocationError(
       `Cannot use DB_PATH_PREFIX=${JSON.stringify(prefix)}: directory ${directory} does not exist`,
-      { cause: error, help: `create it (mkdir -p ${directory}), or correct DB_PATH_PREFIX` },
+      {
+        cause: error,
+        help: `create it (mkdir -p ${shellWord(directory)}), or correct DB_PATH_PREFIX`,
+      },
     );
   }
+}
+
+/** Says which permission is missing where Deno may not read a variable. */
+function permitted(environment: Environment): Environment {
+  return (name) => {
+    try {
+      return environment(name);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotCapable)) throw error;
+      const names = ["DB_PATH_PREFIX", ...settingVariables].join();
+      throw new AccessError(`Cannot read the variable ${name}: Deno was not given the permission`, {
+        cause: error,
+        help: `run it with --allow-env=${names}`,
+      });
+    }
+  };
 }
 
 function limits(

@@ -6,6 +6,7 @@ import { formatCount, formatDuration } from "../terminal/format.ts";
 import type { Output } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import type { UpgradePlan, UpgradeResult } from "../upgrade.ts";
+import { refuseTogether } from "./arguments.ts";
 import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./command.ts";
 import { Interrupt } from "./interrupt.ts";
 
@@ -26,6 +27,7 @@ export const command: Command = {
   run: async ({ flags, migrator, output }: CommandContext) => {
     const migration = stringFlag(flags, "migration");
     const to = stringFlag(flags, "to");
+    refuseTogether("upgrade", flags, ["migration", "to"]);
     const request = {
       ...(migration === undefined ? {} : { migration }),
       ...(to === undefined ? {} : { to }),
@@ -37,12 +39,16 @@ export const command: Command = {
       return 0;
     }
     using interrupt = new Interrupt();
+    const applied: MigrationProgress[] = [];
     try {
       const result = await migrator.upgrade({
         ...request,
         signal: interrupt.signal,
         onWork: () => interrupt.listen(),
-        onProgress: (progress) => tell(output, progress),
+        onProgress: (progress) => {
+          tell(output, progress);
+          if (progress.kind === "finished") applied.push(progress);
+        },
       });
       output.json({ ok: true, ...asJson(result), failed: null });
       output.answer(renderUpgrade(result, migrator.ids.length));
@@ -54,7 +60,7 @@ export const command: Command = {
         output.narrate(`Applied before the failure, and kept: ${done.join(", ")}`);
       }
       output.error(error, {
-        applied: done.map((id) => ({ id })),
+        applied: applied.map(appliedAsJson),
         adopted,
         reconciled,
         failed: failed === null ? null : { id: failed, error: reportOf(error) },
@@ -74,14 +80,19 @@ export function tell(output: Output, progress: MigrationProgress): void {
 
 function asJson({ applied, adopted, reconciled }: UpgradeResult): Record<string, unknown> {
   return {
-    applied: applied.map(({ id, database, durationSeconds }) => ({
-      id,
-      database,
-      durationSeconds,
-    })),
+    applied: applied.map(appliedAsJson),
     adopted,
     reconciled,
   };
+}
+
+function appliedAsJson(
+  { id, database, durationSeconds }: Pick<
+    MigrationProgress,
+    "id" | "database" | "durationSeconds"
+  >,
+): Record<string, unknown> {
+  return { id, database, durationSeconds };
 }
 
 /** The outcome of an upgrade in words. */

@@ -7,6 +7,8 @@ import {
   NotADatabaseError,
   StatementError,
 } from "../errors.ts";
+import { shellWord } from "../shell_word.ts";
+import { describeHolders } from "./holders.ts";
 
 /** Where a driver's error happened. */
 export interface FailureContext {
@@ -19,6 +21,11 @@ export interface FailureContext {
   /** The line on which it begins, where it is part of a script. */
   readonly line?: number;
 }
+
+/** What to do about a database that somebody else has locked. */
+export const WHEN_LOCKED =
+  "stop that program, or let it finish its transaction, then run the command again; " +
+  "--timeout SECONDS waits longer";
 
 /** Tells whether a driver's error says that another connection is in the way. */
 export function isBusy(error: unknown): boolean {
@@ -38,10 +45,10 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
   };
   const cannot = `Cannot ${verb} ${label}`;
   if (isBusy(error)) {
-    return new DatabaseLockedError(`${cannot}: another process is writing to it`, {
-      ...options,
-      help: "stop that process or wait for it, then run the command again",
-    });
+    return new DatabaseLockedError(
+      `${cannot}: it is locked by ${describeHolders(label) || "another process"}`,
+      { ...options, help: WHEN_LOCKED },
+    );
   }
   if (/file is not a database|unsupported file format/.test(message)) {
     return new NotADatabaseError(
@@ -55,7 +62,16 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
   if (/malformed|database corruption/.test(message)) {
     return new CorruptDatabaseError(`${cannot}: the file is damaged or cut short (${message})`, {
       ...options,
-      help: `restore it from a backup; to save what is readable: sqlite3 ${quoted(label)} .recover`,
+      help: `restore it from a backup; to save what is readable: sqlite3 ${
+        shellWord(label)
+      } .recover`,
+    });
+  }
+  if (/disk I\/O error/.test(message)) {
+    // SQLite says no more where the disk has no room for the files beside a WAL database.
+    return new DiskFullError(`${cannot}: the disk is full, or it fails (${message})`, {
+      ...options,
+      help: "free some space and check the disk, then run the command again",
     });
   }
   if (/database or disk is full/.test(message)) {
@@ -83,8 +99,4 @@ function reasonOfAccess(message: string): string {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
-}
-
-function quoted(label: string): string {
-  return /\s/.test(label) ? JSON.stringify(label) : label;
 }

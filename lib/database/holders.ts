@@ -10,15 +10,18 @@ export interface Holder {
 const COMMAND_LENGTH = 60;
 
 /**
- * Processes that hold a write lock on a database file, as Linux tells it in `/proc/locks`. Empty on
+ * Processes whose lock keeps others from writing a database file, as Linux tells it in `/proc/locks`. Empty on
  * other systems and where Deno has no permission to read it (`-A` gives it).
  */
 export function writersOf(path: string): Holder[] {
   try {
     // In WAL mode the write lock is on the shared-memory file, else on the database itself.
     const inodes = [path, `${path}-shm`].flatMap(inodeOf);
-    const pids = parseLocks(Deno.readTextFileSync("/proc/locks"))
-      .filter((lock) => lock.exclusive && inodes.includes(lock.inode))
+    const locks = parseLocks(readLocks())
+      .filter((lock) => inodes.includes(lock.inode));
+    const writing = locks.filter((lock) => lock.exclusive);
+    // Outside WAL mode a reader is in the way as well; in WAL mode every connection has a shared lock.
+    const pids = (writing.length === 0 && inodes.length === 1 ? locks : writing)
       .map((lock) => lock.pid);
     return [...new Set(pids)].filter((pid) => pid > 0 && pid !== Deno.pid)
       .map((pid) => ({ pid, command: commandOf(pid) }));
@@ -32,6 +35,21 @@ export function describeHolders(path: string): string {
   return writersOf(path)
     .map(({ pid, command }) => `process ${pid}${command === "" ? "" : ` (${command})`}`)
     .join(", ");
+}
+
+/**
+ * Linux's list of locks, read in pieces as large as the kernel gives them: the list may change
+ * between two of them, so that in small pieces, as `readTextFile` takes them, a lock may be missed.
+ */
+function readLocks(): string {
+  using file = Deno.openSync("/proc/locks");
+  const piece = new Uint8Array(65_536);
+  const decoder = new TextDecoder();
+  let text = "";
+  for (let size = file.readSync(piece); size !== null; size = file.readSync(piece)) {
+    text += decoder.decode(piece.subarray(0, size));
+  }
+  return text;
 }
 
 interface FileLock {

@@ -1,4 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
+import { AccessError, LocationError } from "../errors.ts";
 import type { DenoSqliteDatabase } from "./deno_sqlite.ts";
 
 /**
@@ -32,14 +33,71 @@ export function locate(source: DatabaseSource): DatabaseLocation {
   return { kind: "open", handle: source, path: path || ":memory:" };
 }
 
-/** Says whether a database is there; never creates anything. */
+/**
+ * Says whether a database is there; never creates anything.
+ *
+ * @throws {LocationError} where something else is in its place.
+ */
 export function statDatabase(location: DatabaseLocation): DatabaseStat {
-  try {
-    const stat = Deno.statSync(location.path);
-    return { exists: location.kind === "open" || stat.isFile, sizeBytes: stat.size };
-  } catch (error) {
-    if (location.kind === "open") return { exists: true, sizeBytes: null };
-    if (error instanceof Deno.errors.NotFound) return { exists: false, sizeBytes: null };
-    throw error;
+  if (location.kind === "open") return { exists: true, sizeBytes: sizeOf(location.path) };
+  const stat = statPath(location.path);
+  if (stat?.isDirectory) {
+    throw new LocationError(`Cannot use ${location.path} as a database: it is a directory`, {
+      help: "move the directory away, or name another place for the databases",
+    });
   }
+  return stat === null
+    ? { exists: false, sizeBytes: null }
+    : { exists: true, sizeBytes: stat.size };
+}
+
+function sizeOf(path: string): number | null {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return null; // in memory, or nobody allowed to look
+  }
+}
+
+/**
+ * What is at a path; null where there is nothing.
+ *
+ * @throws {LocationError} where a part of the path is a file.
+ * @throws {AccessError} where it may not be looked at.
+ */
+export function statPath(path: string): Deno.FileInfo | null {
+  try {
+    return Deno.statSync(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new LocationError(`Cannot use ${path}: ${fileIn(path)} is a file, not a directory`, {
+        cause: error,
+        help: "name another directory with --data-dir, or move the file away",
+      });
+    }
+    const message = error instanceof Error ? error.message : String(error);
+    throw error instanceof Deno.errors.NotCapable
+      ? new AccessError(`Cannot look at ${path}: Deno was not given the permission (${message})`, {
+        cause: error,
+        help: "give it read and write permission on the directory of the databases",
+      })
+      : new AccessError(`Cannot look at ${path}: ${message}`, {
+        cause: error,
+        help: "check that this user may read the directory of the databases",
+      });
+  }
+}
+
+/** The part of a path that is a file, where a directory should be. */
+function fileIn(path: string): string {
+  for (let end = path.indexOf("/", 1); end !== -1; end = path.indexOf("/", end + 1)) {
+    const part = path.slice(0, end);
+    try {
+      if (!Deno.statSync(part).isDirectory) return part;
+    } catch {
+      // Nobody has to be allowed to look at what is above the databases.
+    }
+  }
+  return "a part of it";
 }

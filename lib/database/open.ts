@@ -1,21 +1,30 @@
 import { DatabaseSync } from "node:sqlite";
+import { AccessError, DiskFullError } from "../errors.ts";
 import type { Connection } from "./connection.ts";
 import { translate } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
 import { NodeSqliteConnection } from "./node_sqlite.ts";
 import { number, text } from "./row.ts";
+import { whileBusy } from "./transaction.ts";
 import { connectionPragmas, type ConnectionSettings } from "./settings.ts";
 
-/** Opens a database to change it, and creates the file where there is none. */
+/**
+ * Opens a database to change it, and creates the file where there is none. It waits for another
+ * connection's lock as long as the settings' busy timeout says; `signal` ends the wait.
+ */
 export async function openForWriting(
   location: DatabaseLocation,
-  settings: ConnectionSettings,
+  { signal, ...settings }: ConnectionSettings & { readonly signal?: AbortSignal | undefined },
 ): Promise<Connection> {
   if (location.kind === "open") return await wrapHandle(location);
   const connection = openFile(location.path, { verb: "open", mode: "ordinary" });
   try {
-    await connection.exec(connectionPragmas(settings));
-    if (await isNew(connection)) await setUpNewFile(connection, settings);
+    const setUp = async () => {
+      await connection.exec(connectionPragmas({ ...settings, busyTimeout: 0 }));
+      if (await isNew(connection)) await setUpNewFile(connection, settings);
+    };
+    await whileBusy(connection, setUp, { timeout: settings.busyTimeout, signal });
+    await connection.exec(`PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`);
     return connection;
   } catch (error) {
     await connection.close();
@@ -29,57 +38,45 @@ async function isNew(connection: Connection): Promise<boolean> {
 }
 
 /**
- * Only a new file gets a journal mode: a bot may have an old one open and rely on its mode. And only a
- * new file, which has nothing to lose, is written without waiting for the disk, until
- * {@link makeDurable}: a process that is killed loses nothing by it, since the log's checksums tell
- * what is whole, and there are half as many waits.
+ * Only a new file gets a journal mode: a bot may have an old one open and rely on its mode. And only
+ * the first page of a new file, which has nothing to lose, is written without waiting for the disk.
  */
 async function setUpNewFile(connection: Connection, settings: ConnectionSettings): Promise<void> {
-  if (settings.journalMode === "WAL") await connection.exec("PRAGMA synchronous = OFF");
-  await connection.exec(`PRAGMA journal_mode = ${settings.journalMode}`);
+  const { journalMode, synchronous } = settings;
+  if (journalMode !== "WAL") return await connection.exec(`PRAGMA journal_mode = ${journalMode}`);
+  // The commit that changes nothing begins the log.
+  await connection.exec(
+    `PRAGMA synchronous = OFF;
+    PRAGMA journal_mode = WAL;
+    BEGIN IMMEDIATE;
+    PRAGMA user_version = 0;
+    COMMIT;
+    PRAGMA synchronous = ${synchronous};`,
+  );
 }
 
 /**
  * Waits until everything that was committed is on the disk. With `synchronous = NORMAL` it is there
  * only after a checkpoint, and closing a connection makes none while a bot has the database open.
  */
-export async function makeDurable(
-  connection: Connection,
-  settings: ConnectionSettings,
-): Promise<void> {
-  await connection.exec(
-    `PRAGMA synchronous = ${settings.synchronous}; PRAGMA wal_checkpoint(PASSIVE)`,
-  );
-}
-
-/** How to read a database. */
-export interface ReadingOptions {
-  readonly settings: ConnectionSettings;
-  /** Whether no other code of this process has the database open; allows what is quicker. */
-  readonly alone: boolean;
+export async function makeDurable(connection: Connection): Promise<void> {
+  await connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
 }
 
 /**
- * Opens an existing database to read it, and leaves nothing behind: neither a file nor a byte.
- * The settings' busy timeout holds.
+ * Opens an existing database to read it, and leaves nothing behind. Only beside a log or a journal
+ * that a crash left does SQLite need its other files, and plays the journal back.
  */
 export async function openForReading(
   location: DatabaseLocation,
-  options: ReadingOptions,
+  settings: ConnectionSettings,
 ): Promise<Connection> {
   if (location.kind === "open") return await wrapHandle(location);
-  const pragmas = `PRAGMA query_only = ON;
-    PRAGMA busy_timeout = ${Math.round(options.settings.busyTimeout * 1000)}`;
   let failure: unknown;
-  for (const mode of readingModes(location.path, options.alone)) {
-    let connection: Connection | null = null;
+  for (const mode of readingModes(location.path)) {
     try {
-      connection = openFile(location.path, { verb: "read", mode });
-      await connection.exec(pragmas);
-      await connection.get("SELECT count(*) FROM sqlite_schema");
-      return connection;
+      return await openReadOnly(location.path, mode, settings);
     } catch (error) {
-      await connection?.close();
       failure ??= error;
       if (mode !== "immutable" && !isAccessProblem(error)) throw error;
     }
@@ -87,16 +84,85 @@ export async function openForReading(
   throw failure;
 }
 
-/** Journal mode of a database that was opened to be read, in small letters. */
-export async function readJournalMode(
+/** How {@link readDatabase} reads. */
+export interface ReadingOptions {
+  readonly settings: ConnectionSettings;
+  /** Whether no other code of this process has the database open; allows what is quicker. */
+  readonly alone: boolean;
+}
+
+/** Journal mode of the file, in small letters, and what was read. */
+export interface Reading<T> {
+  readonly journalMode: string;
+  readonly result: T;
+}
+
+/**
+ * Reads an existing database by `work` and closes it.
+ *
+ * The quickest way is to read the file as immutable: no lock, no file beside it. It is taken where
+ * there is no log and nobody in this process has the file open, whose locks closing it would drop.
+ * Where the file was changed meanwhile, which then may have been seen half, it is read again.
+ */
+export async function readDatabase<T>(
   location: DatabaseLocation,
-  connection: Connection,
-  alone: boolean,
-): Promise<string> {
-  // An immutable connection calls every file's mode "delete"; the file itself knows better.
-  if (alone && location.kind === "file" && isWalFile(location.path)) return "wal";
+  options: ReadingOptions,
+  work: (connection: Connection) => Promise<T>,
+): Promise<Reading<T>> {
+  const { path } = location;
+  if (options.alone && location.kind === "file" && !hasLog(path)) {
+    const before = versionOf(path);
+    const outcome = await readImmutable(path, options.settings, work).catch(() => null);
+    if (outcome !== null && before !== null && before === versionOf(path)) return outcome;
+  }
+  await using connection = await openForReading(location, options.settings);
+  const result = await work(connection);
   const row = await connection.get("PRAGMA journal_mode");
-  return row === undefined ? "" : text(row, "journal_mode");
+  return { result, journalMode: row === undefined ? "" : text(row, "journal_mode") };
+}
+
+async function readImmutable<T>(
+  path: string,
+  settings: ConnectionSettings,
+  work: (connection: Connection) => Promise<T>,
+): Promise<Reading<T>> {
+  await using connection = await openReadOnly(path, "immutable", settings);
+  const result = await work(connection);
+  // An immutable connection calls every file's mode "delete"; the file itself knows better.
+  return { result, journalMode: isWalFile(path) ? "wal" : "delete" };
+}
+
+/** Changes with each write to the file. */
+function versionOf(path: string): string | null {
+  try {
+    const { mtime, size, ino } = Deno.statSync(path);
+    return `${mtime?.getTime()} ${size} ${ino}`;
+  } catch {
+    return null;
+  }
+}
+
+function hasLog(path: string): boolean {
+  return hasContent(`${path}-wal`) || hasContent(`${path}-journal`);
+}
+
+async function openReadOnly(
+  path: string,
+  mode: OpenMode,
+  settings: ConnectionSettings,
+): Promise<Connection> {
+  const connection = openFile(path, { verb: "read", mode });
+  try {
+    await connection.exec(
+      `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`,
+    );
+    // Only the first look into the file says whether it can be read at all.
+    await connection.get("SELECT count(*) FROM sqlite_schema");
+    return connection;
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
 }
 
 type OpenMode = "ordinary" | "read-only" | "immutable";
@@ -105,16 +171,17 @@ type OpenMode = "ordinary" | "read-only" | "immutable";
  * A read-only connection to a WAL database creates `-wal` and `-shm` and can't remove them, while
  * an ordinary one removes them when it closes. So: beside an existing log read-only, since an
  * ordinary close would move the log into the database; else ordinary; and in a directory that
- * can't be written as an immutable file, which needs no lock and no other file.
- *
- * Immutable is also the quickest, but closing such a connection drops the locks that other
- * connections of this process have on the file: it comes first only where there are none.
+ * can't be written as an immutable file, which needs no lock and no other file. That is refused
+ * under restricted permissions, where without permission to write only read-only is left.
  */
-function readingModes(path: string, alone: boolean): readonly OpenMode[] {
-  if (hasContent(`${path}-wal`)) return ["read-only"];
+function* readingModes(path: string): Generator<OpenMode> {
+  if (hasContent(`${path}-wal`)) return yield "read-only";
   // A journal may have to be played back, which immutable would not: it read half a transaction.
-  if (hasContent(`${path}-journal`)) return ["ordinary", "read-only"];
-  return alone ? ["immutable", "ordinary", "read-only"] : ["ordinary", "read-only", "immutable"];
+  if (hasContent(`${path}-journal`)) return yield* ["ordinary", "read-only"] as const;
+  yield "ordinary";
+  // Nobody has a WAL database open that has no log.
+  if (isWalFile(path)) yield* ["immutable", "read-only"] as const;
+  else yield* ["read-only", "immutable"] as const;
 }
 
 function hasContent(path: string): boolean {
@@ -127,13 +194,18 @@ function hasContent(path: string): boolean {
 
 /** Bytes 18 and 19 of an SQLite file are 2 in WAL mode, else 1. */
 function isWalFile(path: string): boolean {
-  using file = Deno.openSync(path);
-  const header = new Uint8Array(20);
-  return file.readSync(header) === 20 && header[18] === 2;
+  try {
+    using file = Deno.openSync(path);
+    const header = new Uint8Array(20);
+    return file.readSync(header) === 20 && header[18] === 2;
+  } catch {
+    return false; // not to be read by anybody; SQLite will say so
+  }
 }
 
+/** Whether there may be no file beside the database, for want of permission or of room. */
 function isAccessProblem(error: unknown): boolean {
-  return error instanceof Error && "code" in error && error.code === "NOT_PERMITTED";
+  return error instanceof AccessError || error instanceof DiskFullError;
 }
 
 interface OpenFileOptions {

@@ -1,6 +1,9 @@
 import type { CatalystError } from "../errors.ts";
 import type { ScriptOptions } from "./connection.ts";
-import { lineOf, skipTrivia } from "./trivia.ts";
+import { firstStatement, lineOf, skipTrivia } from "./trivia.ts";
+
+/** Milliseconds after which a long script lets the host's event loop go on. */
+const YIELD_AFTER = 50;
 
 /** The first statement of a text, prepared by the driver. */
 interface PreparedStep {
@@ -27,19 +30,25 @@ export async function runScript(sql: string, driver: ScriptDriver): Promise<void
     // SQLite stops there: the rest would silently not be run, and where it stops holds no statement.
     throw driver.fail(new Error("the SQL has a NUL character"), sql, lineOf(sql, nul));
   }
+  let yielded = performance.now();
   let at = skipTrivia(sql, 0);
   while (at < sql.length) {
     const rest = sql.slice(at);
-    let length = rest.length;
+    let length: number | null = null;
     try {
       const step = driver.step(rest);
       length = step.sql.length;
       driver.onStatement?.(step.sql);
       step.run();
     } catch (error) {
-      throw driver.fail(error, rest.slice(0, length), lineOf(sql, at));
+      const statement = length === null ? firstStatement(rest) : rest.slice(0, length);
+      throw driver.fail(error, statement, lineOf(sql, at));
     }
     at = skipTrivia(sql, at + length);
-    await undefined;
+    // Else neither Ctrl-C nor anything else of the host would be heard until the end.
+    if (performance.now() - yielded > YIELD_AFTER) {
+      await new Promise((resolve) => setTimeout(resolve));
+      yielded = performance.now();
+    }
   }
 }

@@ -34,6 +34,9 @@ export const settingVariables = [
   "SQLITE_MMAP_SIZE",
 ] as const;
 
+/** SQLite takes a greater one for 0. */
+const LARGEST_CACHE = 2 ** 31 - 1;
+
 const JOURNAL_MODES = ["WAL", "DELETE", "TRUNCATE", "PERSIST"] as const;
 const SYNCHRONOUS = ["NORMAL", "FULL", "EXTRA", "OFF"] as const;
 
@@ -95,10 +98,14 @@ function integer(
 ): Partial<ConnectionSettings> {
   const value = variable(name);
   if (!value) return {};
+  const help = `set ${name} to a number, or unset it for ${defaultSettings[key]}`;
   if (!/^-?\d{1,15}$/.test(value)) {
     throw new UsageError(`Cannot use ${name}=${JSON.stringify(value)}: it is not a whole number`, {
-      help: `set ${name} to a number, or unset it for ${defaultSettings[key]}`,
+      help,
     });
+  }
+  if (key === "cacheSize" && Math.abs(Number(value)) > LARGEST_CACHE) {
+    throw new UsageError(`Cannot use ${name}=${value}: it is more than ${LARGEST_CACHE}`, { help });
   }
   return { [key]: Number(value) };
 }

@@ -1,12 +1,12 @@
 import { DatabaseLockedError, InterruptedError } from "../errors.ts";
 import type { Connection } from "./connection.ts";
-import { isBusy } from "./failure.ts";
+import { isBusy, WHEN_LOCKED } from "./failure.ts";
 import { describeHolders } from "./holders.ts";
 import { number } from "./row.ts";
 
-/** How a write transaction is begun. */
+/** How long to wait for others. */
 export interface TransactionOptions {
-  /** Seconds to wait for another writer. */
+  /** Seconds to wait for another connection's lock. */
   readonly timeout: number;
   /** Ends the wait. */
   readonly signal?: AbortSignal | undefined;
@@ -23,7 +23,7 @@ export async function withTransaction<T>(
   work: () => Promise<T>,
   options: TransactionOptions,
 ): Promise<T> {
-  await begin(connection, options);
+  await whileBusy(connection, () => connection.exec("BEGIN IMMEDIATE"), options);
   try {
     const result = await work();
     await connection.exec("COMMIT");
@@ -46,15 +46,24 @@ export async function withSnapshot<T>(connection: Connection, work: () => Promis
   }
 }
 
-/** Polls instead of letting SQLite sleep, so that the host's event loop goes on and can interrupt. */
-async function begin(connection: Connection, options: TransactionOptions): Promise<void> {
+/**
+ * Tries again as long as another connection is in the way. It polls instead of letting SQLite sleep,
+ * so that the host's event loop goes on and can interrupt.
+ *
+ * @throws {DatabaseLockedError} where that takes longer than the timeout.
+ */
+export async function whileBusy<T>(
+  connection: Connection,
+  action: () => Promise<T>,
+  options: TransactionOptions,
+): Promise<T> {
   const previous = await connection.get("PRAGMA busy_timeout");
   const deadline = performance.now() + options.timeout * 1000;
   await connection.exec("PRAGMA busy_timeout = 0");
   try {
     for (let pause = 1;; pause = Math.min(pause * 2, 50)) {
       try {
-        return await connection.exec("BEGIN IMMEDIATE");
+        return await action();
       } catch (error) {
         if (!isBusy(error)) throw error;
         if (performance.now() + pause > deadline) {
@@ -63,7 +72,9 @@ async function begin(connection: Connection, options: TransactionOptions): Promi
       }
       await sleep(pause);
       if (options.signal?.aborted) {
-        throw new InterruptedError(`Cannot change ${connection.label}: interrupted`);
+        throw new InterruptedError(`Cannot change ${connection.label}: interrupted`, {
+          help: "nothing was changed in it; run the command again to go on",
+        });
       }
     }
   } finally {
@@ -74,15 +85,10 @@ async function begin(connection: Connection, options: TransactionOptions): Promi
 }
 
 function locked(path: string, cause: unknown, timeout: number): DatabaseLockedError {
-  const holders = describeHolders(path);
+  const holders = describeHolders(path) || "another process";
   return new DatabaseLockedError(
-    `Cannot change ${path}: it was locked by another writer for ${timeout} s` +
-      (holders === "" ? "" : `: ${holders}`),
-    {
-      cause,
-      help: "stop that program, or let it finish its transaction, then run the command again; " +
-        "--timeout SECONDS waits longer. Nothing was changed.",
-    },
+    `Cannot change ${path}: it was locked for ${timeout} s by ${holders}`,
+    { cause, help: `${WHEN_LOCKED}; nothing was changed in it` },
   );
 }
 

@@ -22,6 +22,20 @@ function after(sql: string, end: string, from: number): number {
   return found === -1 ? sql.length : found + end.length;
 }
 
+const STATEMENT =
+  /^(?:[^;'"`[\-/]+|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?\*\/|[^;])*/;
+
+/** Length to which {@link firstStatement} cuts a text, in characters. */
+const LONGEST = 10_000;
+
+/**
+ * The first statement of a text that SQLite can't parse, for a message only: it ends at the first
+ * semicolon outside of quotes and comments, so a trigger is cut short, and a very long one is cut.
+ */
+export function firstStatement(sql: string): string {
+  return STATEMENT.exec(sql.slice(0, LONGEST))?.[0] ?? "";
+}
+
 /** Number of the line on which `offset` is; the first line is 1. */
 export function lineOf(sql: string, offset: number): number {
   let line = 1;

@@ -1,3 +1,5 @@
+import { AccessError, DiskFullError } from "../errors.ts";
+
 /** A stream as {@link createWriter} needs it; `Deno.stdout` and `Deno.stderr` are such. */
 export interface SyncStream {
   /** Writes some of the bytes, at least one, and tells how many. */
@@ -20,10 +22,18 @@ export function createWriter(stream: SyncStream): (text: string) => void {
         if (error instanceof Deno.errors.BrokenPipe) open = false;
         // Another process that shares the pipe has made it non-blocking, and the pipe is full.
         else if (error instanceof Deno.errors.WouldBlock) sleep(1);
-        else throw error;
+        else throw unwritable(error);
       }
     }
   };
+}
+
+function unwritable(error: unknown): Error {
+  const message = error instanceof Error ? error.message : String(error);
+  const options = { cause: error, help: "the command's work is done; `status` shows the state" };
+  return /os error (28|112|122)\b/.test(message)
+    ? new DiskFullError("Cannot write the output: the disk is full", options)
+    : new AccessError(`Cannot write the output: ${message}`, options);
 }
 
 function sleep(milliseconds: number): void {

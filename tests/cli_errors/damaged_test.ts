@@ -1,0 +1,119 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { expectFailure, prepare, run } from "../cli_helpers.ts";
+import { execute, tempDir } from "../helpers.ts";
+import { openSnapshots } from "../snapshot.ts";
+
+const snapshots = openSnapshots("damaged");
+const commands = ["upgrade", "downgrade --yes", "status", "verify", "verify --data", "repair"];
+
+interface Damage {
+  readonly code: string;
+  readonly file?: "positions.db" | "migrations.db";
+  /** Damages the bytes of a good file; its pages have 4096 bytes. */
+  readonly damage: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
+}
+
+const text = (words: string) => () => new TextEncoder().encode(words);
+/** Bytes without any order, the same in each run. */
+const noise = (length: number) =>
+  Uint8Array.from({ length }, (_, index) => (Math.sin(index + 1) * 1e6) & 0xff);
+
+const damages: Readonly<Record<string, Damage>> = {
+  "not a database": { code: "NOT_A_DATABASE", damage: text("hello\n".repeat(200)) },
+  "a short text": { code: "NOT_A_DATABASE", damage: text("hello\n") },
+  "as good as random, as if encrypted": {
+    code: "NOT_A_DATABASE",
+    damage: ({ length }) => noise(length),
+  },
+  "cut at half": {
+    code: "DATABASE_CORRUPT",
+    damage: (bytes) => bytes.subarray(0, Math.floor(bytes.length / 2 / 4096) * 4096),
+  },
+  "cut by a page": { code: "DATABASE_CORRUPT", damage: (bytes) => bytes.subarray(0, -4096) },
+  "cut to its first bytes": { code: "DATABASE_CORRUPT", damage: (bytes) => bytes.subarray(0, 50) },
+  "without its schema page": {
+    code: "DATABASE_CORRUPT",
+    damage: (bytes) => {
+      bytes.set(noise(4096 - 100), 100);
+      return bytes;
+    },
+  },
+  "a ledger that is not a database": {
+    code: "NOT_A_DATABASE",
+    file: "migrations.db",
+    damage: ({ length }) => noise(length),
+  },
+  "a ledger cut by a page": {
+    code: "DATABASE_CORRUPT",
+    file: "migrations.db",
+    damage: (bytes) => bytes.subarray(0, -4096),
+  },
+};
+
+for (const [name, { code, file = "positions.db", damage }] of Object.entries(damages)) {
+  Deno.test(`a damaged file is named, and left as it is: ${name}`, async () => {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await prepare(["upgrade"], { cwd });
+    const path = join(cwd, "data", file);
+    await Deno.writeFile(path, await damage(await Deno.readFile(path)));
+    for (const command of commands) {
+      const args = command.split(" ");
+      const snapshot = command === "upgrade" ? { snapshot: snapshots(name) } : {};
+      await expectFailure({ args, cwd, code, ...snapshot });
+    }
+  });
+}
+
+Deno.test("a damage that only reading all pages finds is found by verify --data", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const path = join(cwd, "data/trading.db");
+  const bytes = await Deno.readFile(path);
+  bytes.set(noise(4096), 5 * 4096);
+  await Deno.writeFile(path, bytes);
+  const { code, stdout, stderr } = await run(["verify", "--data"], { cwd });
+  assert.equal(code, 1);
+  assert.match(stdout + stderr, /trading[\s\S]+(fix|help): restore/);
+  assert.deepEqual(await Deno.readFile(path), bytes);
+});
+
+for (const command of [...commands, "history"]) {
+  Deno.test(`a ledger of a newer version stops ${command}`, async () => {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await prepare(["upgrade"], { cwd });
+    execute(join(cwd, "data/migrations.db"), "PRAGMA user_version = 99");
+    const snapshot = snapshots(`a newer ledger, ${command}`);
+    await expectFailure({ args: command.split(" "), cwd, code: "UNKNOWN_FORMAT", snapshot });
+  });
+}
+
+for (const command of ["upgrade", "downgrade --yes"]) {
+  Deno.test(`a migration of a newer version stops ${command}`, async () => {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await prepare(["upgrade"], { cwd });
+    execute(
+      join(cwd, "data/trading.db"),
+      `UPDATE schema_migrations
+      SET migration_id = '017', migration_name = '017_from_the_future'`,
+    );
+    const snapshot = snapshots(`a newer migration, ${command}`);
+    await expectFailure({ args: command.split(" "), cwd, code: "UNKNOWN_MARKER", snapshot });
+  });
+}
+
+Deno.test("databases that were swapped are refused", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const path = (name: string) => join(cwd, "data", name);
+  await Deno.rename(path("trading.db"), path("spare.db"));
+  await Deno.rename(path("positions.db"), path("trading.db"));
+  await Deno.rename(path("spare.db"), path("positions.db"));
+  const snapshot = snapshots("databases that were swapped");
+  await expectFailure({ args: ["upgrade"], cwd, code: "UNKNOWN_MARKER", snapshot });
+});

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { checkJson, checkText, command, decoded, kept, prepare } from "../cli_helpers.ts";
+import { contentOf, existsSync, tempDir } from "../helpers.ts";
+import { Writer } from "../lib/support.ts";
+import { openSnapshots } from "../snapshot.ts";
+
+const snapshots = openSnapshots("interrupt");
+const ignore = Deno.build.os === "windows";
+const skipped = ignore ? " (skipped: Windows has no SIGINT to send)" : "";
+
+/** Starts a command, sends a signal as soon as `isReady` says so, and waits for the end. */
+async function interrupted(
+  process: Deno.Command,
+  { isReady, signal = "SIGINT" }: { isReady: () => boolean; signal?: Deno.Signal },
+) {
+  const child = process.spawn();
+  while (!isReady()) await new Promise((resolve) => setTimeout(resolve, 5));
+  // Once more: the program listens only a moment after the trace that it leaves.
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  child.kill(signal);
+  return decoded(await child.output());
+}
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test({
+    name: `${signal} ends the wait for another writer, and nothing is changed${skipped}`,
+    ignore,
+    async fn() {
+      await using directory = await tempDir();
+      const cwd = directory.path;
+      await prepare(["upgrade", "--to", "001"], { cwd });
+      const path = join(cwd, "data/positions.db");
+      const before = contentOf(path);
+      const events = join(cwd, "data/migrations.db-wal");
+      {
+        await using _writer = await Writer.start(path, "SELECT 1");
+        const args = ["downgrade", "--migration", "001", "--timeout", "600"];
+        const isReady = () => existsSync(events);
+        const text = await interrupted(command(args, { cwd }), { isReady, signal });
+        checkText(text, { exit: 1 });
+        snapshots(`${signal} while a writer is waited for`)(kept(args, {}, text));
+        const json = await interrupted(command([...args, "--json"], { cwd }), { isReady, signal });
+        checkJson(json, { exit: 1, code: "INTERRUPTED" });
+      }
+      assert.deepEqual(contentOf(path), before);
+      await prepare(["downgrade"], { cwd });
+    },
+  });
+}
+
+Deno.test({
+  name: `Ctrl-C ends the wait for another migrator, and nothing is changed${skipped}`,
+  ignore,
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await prepare(["upgrade", "--to", "001"], { cwd });
+    using lock = Deno.openSync(join(cwd, "data/migrations.lock"), { read: true, write: true });
+    lock.lockSync(true);
+    const args = ["upgrade", "--timeout", "600"];
+    const result = await interrupted(command(args, { cwd }), { isReady: () => true });
+    checkText(result, { exit: 1 });
+    snapshots("another migrator is waited for")(kept(args, {}, result));
+    assert(!existsSync(join(cwd, "data/trading.db")));
+  },
+});
+
+/** A program with a long migration that says on a file when it has begun. */
+function program(upgrade: string): string {
+  return `import { Migrator, defineMigration } from "${new URL("../../mod.ts", import.meta.url)}";
+    import { createOutput } from "${new URL("../../lib/terminal/output.ts", import.meta.url)}";
+    import { Interrupt } from "${new URL("../../lib/commands/interrupt.ts", import.meta.url)}";
+    const first = defineMigration({
+      name: "001_first", database: "app", upgrade: "CREATE TABLE first (a)",
+    });
+    const long = defineMigration({ name: "002_long", database: "app", upgrade: ${upgrade} });
+    const migrator = new Migrator({
+      databases: { app: "app.db" }, ledger: "migrations.db", migrations: [first, long],
+    });
+    using interrupt = new Interrupt();
+    interrupt.listen();
+    const onProgress = ({ id }) => { if (id === "002") Deno.writeTextFileSync("begun", ""); };
+    try { await migrator.upgrade({ signal: interrupt.signal, onProgress }); }
+    catch (error) {
+      createOutput().error(error);
+      console.log(JSON.stringify(error.progress));
+      Deno.exitCode = 1;
+    }`;
+}
+
+const longMigrations = {
+  "of SQL": `Array.from({ length: 200_000 }, (_, n) => \`CREATE TABLE t\${n} (a);\`).join("\\n")`,
+  "by a function": `async ({ exec, run }) => {
+    await exec("CREATE TABLE t (a)");
+    while (true) {
+      await run("INSERT INTO t VALUES (1)");
+      await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+  }`,
+};
+
+for (const [kind, upgrade] of Object.entries(longMigrations)) {
+  Deno.test({
+    name: `Ctrl-C in the middle of a long migration ${kind} rolls it back${skipped}`,
+    ignore,
+    async fn() {
+      await using directory = await tempDir();
+      const cwd = directory.path;
+      const process = new Deno.Command(Deno.execPath(), {
+        args: ["eval", program(upgrade)],
+        ...{ cwd, env: { NO_COLOR: "1" }, stdin: "null", stdout: "piped", stderr: "piped" },
+      });
+      const isReady = () => existsSync(join(cwd, "begun"));
+      const result = await interrupted(process, { isReady });
+      checkText(result, { exit: 1 });
+      snapshots(`a long migration ${kind}`)(result.stderr);
+      assert.deepEqual(JSON.parse(result.stdout), {
+        ...{ done: ["001"], adopted: [], reconciled: [], failed: "002" },
+      });
+      const { objects, markers } = contentOf(join(cwd, "app.db"));
+      assert.deepEqual(objects.map(({ name }) => name), ["first"]);
+      assert.deepEqual(markers, ["001"]);
+    },
+  });
+}

@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { expectFailure, prepare, run } from "../cli_helpers.ts";
+import { insertRows, tempDir } from "../helpers.ts";
+import { openSnapshots } from "../snapshot.ts";
+
+const snapshots = openSnapshots("permissions");
+const code = "NOT_PERMITTED";
+
+/** All that the command line needs, as the README says it. */
+const variables = [
+  ...["DB_PATH_PREFIX", "SQLITE_WAL_MODE", "SQLITE_SYNCHRONOUS"],
+  ...["SQLITE_CACHE_SIZE", "SQLITE_MMAP_SIZE", "NO_COLOR"],
+];
+const environment = `--allow-env=${variables}`;
+const least = ["--allow-read=data", "--allow-write=data", environment];
+
+Deno.test("every command works with read and write on the data directory and its variables alone", async () => {
+  await using directory = await tempDir();
+  const options = { cwd: directory.path, permissions: least };
+  for (
+    const line of [
+      ...["--version", "--help", "status --help", "status", "upgrade --dry-run", "upgrade"],
+      ...["upgrade", "status --check", "history --limit 2", "verify", "verify --data", "repair"],
+      ...["downgrade --dry-run", "downgrade --steps 1", "upgrade --json --verbose"],
+    ]
+  ) {
+    const { stderr } = await prepare(line.split(" "), options);
+    assert.doesNotMatch(stderr, /permission|access/i);
+  }
+  const database = join(directory.path, "data/trading.db");
+  insertRows(database, "trading");
+  await expectFailure({ ...options, args: ["downgrade"], code: "NOT_CONFIRMED" });
+  await prepare(["downgrade", "--yes"], options);
+});
+
+Deno.test("a colour setting that may not be read does not stop anything", async () => {
+  await using directory = await tempDir();
+  const permissions = [...least.slice(0, 2), environment.replace(",NO_COLOR", "")];
+  await prepare(["upgrade"], { cwd: directory.path, permissions });
+});
+
+const missing: Readonly<Record<string, readonly string[]>> = {
+  "no permission at all": [],
+  "no variables": least.slice(0, 2),
+  "no reading": [least[1] ?? "", environment],
+  "no writing": [least[0] ?? "", environment],
+};
+
+for (const [name, permissions] of Object.entries(missing)) {
+  Deno.test(`the permission that is missing is named: ${name}`, async () => {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await expectFailure({ args: ["upgrade"], cwd, permissions, code, snapshot: snapshots(name) });
+    await prepare(["upgrade", "--to", "001"], { cwd });
+    const snapshot = snapshots(`${name}, with databases`);
+    const mayChange = /-(shm|wal)$/; // SQLite makes them beside a database that it may only read
+    await expectFailure({ args: ["upgrade"], cwd, permissions, code, mayChange, snapshot });
+  });
+}
+
+Deno.test("a directory outside of the permissions is named", async () => {
+  await using directory = await tempDir();
+  for (const args of [["status", "--data-dir", "other"], ["upgrade", "--data-dir", "other"]]) {
+    await expectFailure({
+      ...{ args, cwd: directory.path, permissions: least, code },
+      snapshot: snapshots(`${args[0]} of another directory`),
+    });
+  }
+});
+
+Deno.test("reading needs no permission to write", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const permissions = ["--allow-read=data", environment];
+  for (const command of ["status --check", "verify --data", "history", "upgrade", "repair"]) {
+    const { code, stderr } = await run(command.split(" "), { cwd, permissions });
+    assert.equal(code, 0, `${command}: ${stderr}`);
+  }
+});

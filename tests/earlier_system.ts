@@ -1,0 +1,145 @@
+/** A data directory as the earlier version of the system made it: tables and ledger, no markers. */
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { type DatabaseName, databaseNames, execute, idOf, insertRows } from "./helpers.ts";
+import {
+  readReference,
+  type ReferenceCheck,
+  type ReferenceDatabase,
+  type ReferenceTable,
+} from "./migrations/reference.ts";
+
+/** What of it there is. */
+export interface EarlierSystem {
+  /** Databases that are there. Default: all. */
+  readonly databases?: readonly DatabaseName[];
+  /** Whether the ledger is there, which has all three migrations as applied. Default `true`. */
+  readonly ledger?: boolean;
+  /** Rows in each table. Default 3. */
+  readonly rows?: number;
+}
+
+/** When the earlier version had applied its migrations, in Unix epoch seconds. */
+export const EARLIER_MOMENT = 1_700_000_000;
+
+/** Builds the directory, by SQL that is spelled otherwise than the bundled migrations are. */
+export function makeEarlierSystem(directory: string, options: EarlierSystem = {}): void {
+  const { databases = databaseNames, ledger = true, rows = 3 } = options;
+  for (const name of databases) {
+    const path = join(directory, `${name}.db`);
+    execute(path, `PRAGMA journal_mode = WAL; ${earlierSql(name)}`);
+    if (rows > 0) insertRows(path, name, rows);
+  }
+  if (ledger) makeEarlierLedger(directory);
+}
+
+/** The earlier version's schema of one database. */
+export function earlierSql(database: DatabaseName): string {
+  const reference: ReferenceDatabase | undefined = readReference()[database];
+  if (reference === undefined) throw new Error(`the reference has no "${database}"`);
+  const { tables, indexes, views } = reference;
+  return [
+    ...Object.entries(tables).map(([name, table]) => tableSql(name, table)),
+    ...indexes.map(({ name, table, columns }) =>
+      `create index ${quote(name)} on ${quote(table)} (${columns.map(term).join(",")});`
+    ),
+    ...Object.entries(views).map(([name, { columns }]) =>
+      `create view ${quote(name)}(${columns.map(quote).join(",")}) as select ` +
+      `${columns.map((_, place) => `${place}`).join(",")} from ${quote(BASE[name] ?? "")};`
+    ),
+  ].join("\n");
+}
+
+/** A table that each view reads. */
+const BASE: Readonly<Record<string, string>> = {
+  v_position_summary: "positions",
+  v_recent_closed_trades: "closed_positions",
+  v_recent_orders: "orders",
+  v_order_fill_stats: "fills",
+  v_equity_curve: "portfolio_snapshots",
+  v_performance_summary: "performance_metrics",
+  v_agent_leaderboard: "agent_performance",
+  v_current_ensemble: "ensemble_weights",
+  v_training_summary: "training_runs",
+  v_hyperparameter_results: "hyperparameters",
+};
+
+/** The rules that the reference has in words, by their names. */
+const RULES: Readonly<Record<string, string>> = {
+  valid_stop_loss: `NOT ("side" = 'long' AND "stop_loss_price" >= "entry_price")
+    AND NOT ("side" = 'short' AND "stop_loss_price" <= "entry_price")`,
+  valid_take_profit: `NOT ("side" = 'long' AND "take_profit_price" <= "entry_price")
+    AND NOT ("side" = 'short' AND "take_profit_price" >= "entry_price")`,
+  valid_closed_at: `"opened_at" <= "closed_at"`,
+  valid_filled_quantity: `NOT "filled_quantity" > "quantity"`,
+  valid_limit_order: `"order_type" <> 'limit' OR "limit_price" IS NOT NULL`,
+  valid_stop_order: `"stop_price" NOTNULL OR NOT "order_type" IN ('stop_limit', 'stop')`,
+  valid_duration: `"end_time" ISNULL OR 0 <= "duration_seconds"`,
+};
+
+function tableSql(name: string, table: ReferenceTable): string {
+  const columns = table.columns.map((column) =>
+    [
+      quote(column.name),
+      column.type.toLowerCase(),
+      column.primaryKey && table.autoincrement ? "primary key autoincrement" : "",
+      column.default === undefined ? "" : `default ${column.default}`,
+      column.notNull ? "not null" : "",
+    ].filter((part) => part !== "").join(" ")
+  );
+  const key = table.columns.filter(({ primaryKey }) => primaryKey && !table.autoincrement);
+  const constraints = [
+    ...key.map((column) => `primary key(${quote(column.name)})`),
+    ...(table.unique ?? []).map((names) => `unique(${names.map(quote).join(",")})`),
+    ...table.checks.map((check) =>
+      `${check.name === undefined ? "" : `constraint ${check.name} `}check(${checkSql(check)})`
+    ),
+    ...(table.foreignKeys ?? []).map(({ column, references }) =>
+      `foreign key(${quote(column)}) references ${references}`
+    ),
+  ];
+  return `create table ${quote(name)}(${[...columns, ...constraints].join(",\n")});`;
+}
+
+function checkSql(check: ReferenceCheck): string {
+  if ("rule" in check) return RULES[check.name] ?? "0";
+  const column = quote(check.column);
+  if ("oneOf" in check) return check.oneOf.map((value) => `${column} = '${value}'`).join(" or ");
+  if ("above" in check) return `${check.above} < ${column}`;
+  if ("atLeast" in check) return `not ${column} < ${check.atLeast}`;
+  return `${column} >= ${check.between[0]} and ${column} <= ${check.between[1]}`;
+}
+
+function quote(name: string): string {
+  return `"${name}"`;
+}
+
+function term(column: string): string {
+  const [name = "", order = ""] = column.split(" ");
+  return `${quote(name)} ${order.toLowerCase()}`;
+}
+
+function makeEarlierLedger(directory: string): void {
+  using db = new DatabaseSync(join(directory, "migrations.db"));
+  db.exec(`CREATE TABLE migration_history (
+    migration_id TEXT PRIMARY KEY,
+    migration_name TEXT NOT NULL,
+    database_path TEXT NOT NULL,
+    applied_at INTEGER NOT NULL,
+    applied_date TEXT NOT NULL,
+    duration_seconds REAL,
+    status TEXT NOT NULL CHECK(status IN ('applied', 'rolled_back', 'failed')),
+    error_message TEXT
+  )`);
+  const insert = db.prepare(
+    "INSERT INTO migration_history VALUES (?1, ?2, ?3, ?4, datetime(?4, 'unixepoch'), 0.25, 'applied', NULL)",
+  );
+  for (const name of databaseNames) {
+    insert.run(
+      idOf[name],
+      `${idOf[name]}_create_${name}_tables`,
+      `data/${name}.db`,
+      EARLIER_MOMENT,
+    );
+  }
+}

@@ -1,0 +1,169 @@
+/** What tests of the whole program share: its process, a directory of its own, a look into files. */
+import { join } from "node:path";
+import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
+import { fileURLToPath } from "node:url";
+import { type ReferenceTable, referenceTables } from "./migrations/reference.ts";
+
+/** Names of the bot's databases with the id of the migration that makes each. */
+export const idOf = { positions: "001", trading: "002", ml_training: "003" } as const;
+
+/** Name of one of the bot's databases. */
+export type DatabaseName = keyof typeof idOf;
+
+/** Names of the bot's databases. */
+export const databaseNames = Object.keys(idOf) as readonly DatabaseName[];
+
+/** Where and with what a command runs. */
+export interface CliOptions {
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What a command left behind. */
+export interface CliResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** The command line as a process, not yet started. */
+export function cliCommand(args: readonly string[], options: CliOptions = {}): Deno.Command {
+  const cli = fileURLToPath(new URL("../cli.ts", import.meta.url));
+  return new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", cli, ...args],
+    stdin: "null",
+    stdout: "piped",
+    stderr: "piped",
+    ...options,
+    env: { DB_PATH_PREFIX: "", NO_COLOR: "1", ...options.env },
+  });
+}
+
+/** Runs the command line as a process of its own. */
+export async function runCli(
+  args: readonly string[],
+  options: CliOptions = {},
+): Promise<CliResult> {
+  const { code, stdout, stderr } = await cliCommand(args, options).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** A directory that is removed when it is disposed of. */
+export interface TempDir extends AsyncDisposable {
+  readonly path: string;
+  /** Path of one of the bot's databases, or of its ledger. */
+  database(name: DatabaseName | "migrations"): string;
+}
+
+/** Makes a directory of its own for a test. */
+export async function tempDir(): Promise<TempDir> {
+  const path = await Deno.makeTempDir({ prefix: "catalyst-migrate-" });
+  return {
+    path,
+    database: (name) => join(path, `${name}.db`),
+    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
+  };
+}
+
+/** Copies every file of a directory that nobody has open; creates the target. */
+export async function copyDirectory(from: string, to: string): Promise<void> {
+  await Deno.mkdir(to, { recursive: true });
+  for await (const { name } of Deno.readDir(from)) {
+    await Deno.copyFile(join(from, name), join(to, name));
+  }
+}
+
+/** Every file of a directory with all its bytes, as text that can be compared. */
+export function filesOf(directory: string): Record<string, string> {
+  const names = [...Deno.readDirSync(directory)].map(({ name }) => name).toSorted();
+  return Object.fromEntries(
+    names.map((name) => [name, Deno.readFileSync(join(directory, name)).toHex()]),
+  );
+}
+
+/** A row as a plain object. */
+export type PlainRow = Record<string, SQLOutputValue>;
+
+/** Opens a database and reads all rows of a query. */
+export function query(path: string, sql: string): PlainRow[] {
+  using db = new DatabaseSync(path);
+  return db.prepare(sql).all().map((row) => ({ ...row }));
+}
+
+/** Opens a database and runs a script. */
+export function execute(path: string, sql: string): void {
+  using db = new DatabaseSync(path);
+  db.exec(sql);
+}
+
+/** What a database holds, without markers; all of it from the file alone. */
+export interface Content {
+  readonly objects: readonly PlainRow[];
+  readonly rows: Readonly<Record<string, readonly PlainRow[]>>;
+  /** Ids of the migrations whose markers it has. */
+  readonly markers: readonly string[];
+  /** What `PRAGMA integrity_check` says. */
+  readonly integrity: string;
+}
+
+/** Reads a database; one that isn't there is empty. */
+export function contentOf(path: string): Content {
+  if (!existsSync(path)) return { objects: [], rows: {}, markers: [], integrity: "ok" };
+  using db = new DatabaseSync(path);
+  const all = (sql: string): PlainRow[] => db.prepare(sql).all().map((row) => ({ ...row }));
+  const integrity = all("PRAGMA integrity_check").map((row) => row["integrity_check"]).join("\n");
+  const schema = all(
+    `SELECT type, name, tbl_name, sql FROM sqlite_schema
+    WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND tbl_name <> 'schema_migrations'
+    ORDER BY type, name`,
+  );
+  const tables = schema.filter(({ type }) => type === "table").map(({ name }) => String(name));
+  const hasMarkers = all("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").length > 0;
+  const markers = hasMarkers
+    ? all("SELECT migration_id FROM schema_migrations ORDER BY rowid")
+    : [];
+  return {
+    objects: schema,
+    rows: Object.fromEntries(tables.map((name) => [name, all(`SELECT * FROM "${name}"`)])),
+    markers: markers.map((row) => String(row["migration_id"])),
+    integrity,
+  };
+}
+
+/** Whether a path is there. */
+export function existsSync(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
+
+/** Puts so many rows into each table of a database, parents first, that every constraint accepts. */
+export function insertRows(path: string, database: DatabaseName, count = 3): void {
+  using db = new DatabaseSync(path);
+  for (const { name, table } of referenceTables().filter((one) => one.database === database)) {
+    for (let number = 1; number <= count; number++) {
+      const values = Object.entries(rowOf(table, number));
+      const columns = values.map(([column]) => `"${column}"`).join(", ");
+      db.prepare(`INSERT INTO "${name}" (${columns}) VALUES (${values.map(() => "?").join(", ")})`)
+        .run(...values.map(([, value]) => value));
+    }
+  }
+}
+
+/** Values for the columns without which a row is refused. */
+function rowOf(table: ReferenceTable, number: number): Record<string, string | number> {
+  const required = table.columns.filter(({ notNull, primaryKey, type, default: value }) =>
+    (notNull && value === undefined) || (primaryKey && type === "TEXT")
+  );
+  return Object.fromEntries(required.map(({ name, type }) => {
+    const choice = table.checks.find((check) => "oneOf" in check && check.column === name);
+    if (choice !== undefined && "oneOf" in choice) return [name, choice.oneOf[0] ?? ""];
+    // The same number in every table, so that a foreign key finds its parent.
+    return [name, type === "TEXT" ? `${name}-${number}` : name === "weight" ? 1 / number : number];
+  }));
+}

@@ -1,0 +1,297 @@
+import assert from "node:assert/strict";
+import { createCatalystMigrator, SchemaConflictError } from "../../mod.ts";
+import { EARLIER_MOMENT, earlierSql, makeEarlierSystem } from "../earlier_system.ts";
+import {
+  contentOf,
+  type DatabaseName,
+  databaseNames,
+  execute,
+  filesOf,
+  query,
+  runCli,
+  type TempDir,
+  tempDir,
+} from "../helpers.ts";
+
+for (const rows of [0, 3]) {
+  for (const ledger of [true, false]) {
+    const what = `${rows === 0 ? "without" : "with"} rows and ${
+      ledger ? "with" : "without"
+    } its ledger`;
+    Deno.test(`the earlier system's databases, ${what}, are adopted and otherwise left as they are`, async () => {
+      await using dir = await tempDir();
+      makeEarlierSystem(dir.path, { rows, ledger });
+      const files = filesOf(dir.path);
+      const before = contents(dir);
+      const history = ledger ? historyOf(dir) : [];
+
+      const status = await runCli(["status", "--json", "--check", "--data-dir", dir.path]);
+      assert.equal(status.code, 0, status.stdout);
+      assert.deepEqual(statesIn(status.stdout), {
+        "001": "applied",
+        "002": "applied",
+        "003": "applied",
+      });
+      const dryRun = await runCli(["upgrade", "--dry-run", "--json", "--data-dir", dir.path]);
+      assert.deepEqual(JSON.parse(dryRun.stdout).adopt, ["001", "002", "003"]);
+      assert.deepEqual(filesOf(dir.path), files, "reading changed a file");
+
+      const upgrade = await runCli(["upgrade", "--json", "--data-dir", dir.path]);
+      assert.equal(upgrade.code, 0, upgrade.stdout);
+      const { ok, applied, adopted, reconciled, failed } = JSON.parse(upgrade.stdout);
+      assert.deepEqual({ ok, applied, adopted, reconciled, failed }, {
+        ok: true,
+        applied: [],
+        adopted: ["001", "002", "003"],
+        reconciled: [],
+        failed: null,
+      });
+      assert.deepEqual(contents(dir), marked(before));
+      if (ledger) assert.deepEqual(historyOf(dir), history);
+      assert.deepEqual(historyOf(dir).map(({ status }) => status), [
+        "applied",
+        "applied",
+        "applied",
+      ]);
+
+      const again = await runCli(["upgrade", "--json", "--data-dir", dir.path]);
+      assert.deepEqual(JSON.parse(again.stdout).adopted, []);
+    });
+  }
+}
+
+Deno.test("an adopted migration keeps the moment that the ledger has", async () => {
+  await using dir = await tempDir();
+  makeEarlierSystem(dir.path);
+  const migrator = createCatalystMigrator({ dataDir: dir.path });
+  const moments = async () =>
+    (await migrator.status()).migrations.map(({ appliedAt }) => appliedAt);
+  const expected = [EARLIER_MOMENT, EARLIER_MOMENT, EARLIER_MOMENT];
+  assert.deepEqual(await moments(), expected);
+  await migrator.upgrade();
+  assert.deepEqual(await moments(), expected);
+  await Deno.remove(dir.database("migrations"));
+  await migrator.upgrade();
+  assert.deepEqual(historyOf(dir).map(({ applied_at }) => applied_at), expected);
+});
+
+Deno.test("adopting keeps settings that belong to the file", async () => {
+  await using dir = await tempDir();
+  makeEarlierSystem(dir.path, { databases: ["positions"], ledger: false });
+  const settings = "SELECT * FROM pragma_user_version, pragma_application_id, pragma_journal_mode";
+  execute(
+    dir.database("positions"),
+    "PRAGMA user_version = 7; PRAGMA application_id = 42; PRAGMA journal_mode = TRUNCATE;",
+  );
+  await createCatalystMigrator({ dataDir: dir.path }).upgrade();
+  const after = query(dir.database("positions"), settings);
+  assert.deepEqual(after, [{ user_version: 7, application_id: 42, journal_mode: "delete" }]);
+});
+
+for (const ledger of [true, false]) {
+  const what = ledger ? "with" : "without";
+  Deno.test(`where only some of the earlier system's databases are there, ${what} its ledger, the others are made`, async () => {
+    await using dir = await tempDir();
+    makeEarlierSystem(dir.path, { databases: ["positions", "ml_training"], ledger });
+    const before = contents(dir);
+    const status = await runCli(["status", "--json", "--data-dir", dir.path]);
+    assert.deepEqual(statesIn(status.stdout), {
+      "001": "applied",
+      "002": "pending",
+      "003": "applied",
+    });
+    const { code, stdout } = await runCli(["upgrade", "--json", "--data-dir", dir.path]);
+    assert.equal(code, 0, stdout);
+    const { applied, adopted, reconciled } = JSON.parse(stdout);
+    assert.deepEqual(adopted, ["001", "003"]);
+    assert.deepEqual(applied.map(({ id }: { id: string }) => id), ["002"]);
+    assert.deepEqual(reconciled, ledger ? ["002"] : []);
+    const { trading, ...others } = contents(dir);
+    const { trading: _, ...expected } = marked(before);
+    assert.deepEqual(others, expected);
+    assert.deepEqual(trading.markers, ["002"]);
+  });
+}
+
+Deno.test("missing indexes and views don't keep a database from being adopted; repair makes them", async () => {
+  await using dir = await tempDir();
+  makeEarlierSystem(dir.path);
+  execute(dir.database("trading"), "DROP INDEX idx_orders_ticker; DROP VIEW v_equity_curve");
+  const migrator = createCatalystMigrator({ dataDir: dir.path });
+  assert.deepEqual((await migrator.upgrade()).adopted, ["001", "002", "003"]);
+  const { recreated } = await migrator.repair();
+  assert.deepEqual(recreated.map(({ name }) => name), ["idx_orders_ticker", "v_equity_curve"]);
+});
+
+Deno.test("tables that are all in shape are completed where others of the same migration are missing", async () => {
+  await using dir = await tempDir();
+  makeEarlierSystem(dir.path, { databases: ["trading"], ledger: false });
+  execute(
+    dir.database("trading"),
+    `DROP VIEW v_recent_orders; DROP VIEW v_order_fill_stats; DROP VIEW v_equity_curve;
+    DROP VIEW v_performance_summary; DROP TABLE performance_metrics`,
+  );
+  const { orders, fills } = contentOf(dir.database("trading")).rows;
+  const migrator = createCatalystMigrator({ dataDir: dir.path });
+  const { applied, adopted } = await migrator.upgrade();
+  assert.deepEqual([applied.map(({ id }) => id), adopted], [["001", "002", "003"], []]);
+  const { rows, markers } = contentOf(dir.database("trading"));
+  assert.deepEqual([rows["orders"], rows["fills"], markers], [orders, fills, ["002"]]);
+  assert.deepEqual(rows["performance_metrics"], []);
+});
+
+/** A bot's own table, with a row in it. */
+const OWN_POSITIONS = `
+  CREATE TABLE positions (
+    position_id TEXT PRIMARY KEY,
+    ticker TEXT NOT NULL,
+    quantity REAL NOT NULL,
+    entry_price REAL NOT NULL CHECK (entry_price > 0),
+    notes TEXT
+  );
+  INSERT INTO positions VALUES ('P1', 'ABC', 1.5, 10.0, 'mine');`;
+
+for (const ledger of [false, true]) {
+  Deno.test(`a bot's own positions without side, ${ledger ? "beside" : "without"} the ledger, stop the upgrade, which changes nothing`, async () => {
+    await using dir = await tempDir();
+    makeEarlierSystem(dir.path, { databases: ledger ? ["trading"] : [], ledger });
+    execute(dir.database("positions"), `PRAGMA journal_mode = WAL; ${OWN_POSITIONS}`);
+    const files = filesOf(dir.path);
+    for (
+      const command of [["upgrade"], ["upgrade", "--dry-run"], ["upgrade", "--migration", "002"]]
+    ) {
+      const { code, stdout, stderr } = await runCli([...command, "--data-dir", dir.path]);
+      assert.equal(code, 1);
+      assert.equal(stdout, "");
+      assert.match(stderr, /^error: .*table "positions".*/m);
+      assert.ok(stderr.includes(dir.database("positions")), stderr);
+      // Each column that is missing, different or too many is named, and what to do.
+      const missing = ["side", "current_price", "unrealized_pnl", "stop_loss_price", "opened_at"];
+      for (const column of [...missing, "quantity", "notes", "metadata"]) {
+        assert.match(stderr, new RegExp(`"${column}"`), `${column} is not named: ${stderr}`);
+      }
+      assert.match(stderr, /^help: .*ALTER TABLE/m);
+    }
+    const status = await runCli(["status", "--check", "--data-dir", dir.path]);
+    assert.equal(status.code, 1);
+    assert.match(status.stdout + status.stderr, /"positions"/);
+    const json = await runCli(["upgrade", "--json", "--data-dir", dir.path]);
+    assert.equal(JSON.parse(json.stdout).error.code, "SCHEMA_CONFLICT");
+    assert.deepEqual(filesOf(dir.path), files);
+  });
+}
+
+Deno.test("what the help says about a conflict is a way out of it", async () => {
+  await using dir = await tempDir();
+  execute(dir.database("positions"), OWN_POSITIONS);
+  const migrator = createCatalystMigrator({ dataDir: dir.path });
+  await assert.rejects(migrator.upgrade(), SchemaConflictError);
+  execute(dir.database("positions"), "ALTER TABLE positions RENAME TO my_positions");
+  await migrator.upgrade();
+  assert.equal(contentOf(dir.database("positions")).rows["my_positions"]?.length, 1);
+});
+
+/** Ways in which a table is not the one that the migration makes. */
+const OTHER_SHAPES: readonly (readonly [what: string, from: string, to: string, named: RegExp])[] =
+  [
+    ["another type", `"quantity" integer not null`, `"quantity" real not null`, /quantity/],
+    ["a column that may be null", `"ticker" text not null`, `"ticker" text`, /ticker/],
+    ["another default", `default 0.0 not null`, `default 1.0 not null`, /unrealized_pnl/],
+    ["another name", `"market_regime"`, `"regime"`, /market_regime/],
+    ["a check that accepts more", `0 < "quantity"`, `-1 < "quantity"`, /quantity/],
+    ["no key", `primary key("position_id")`, `check(1)`, /key/],
+  ];
+
+for (const [what, from, to, named] of OTHER_SHAPES) {
+  Deno.test(`tables with ${what} are not adopted`, async () => {
+    await using dir = await tempDir();
+    const sql = earlierSql("positions");
+    assert.ok(sql.includes(from));
+    execute(dir.database("positions"), sql.replace(from, to));
+    const before = contentOf(dir.database("positions"));
+    const migrator = createCatalystMigrator({ dataDir: dir.path });
+    await assert.rejects(migrator.upgrade(), (error) => {
+      assert.ok(error instanceof SchemaConflictError);
+      assert.match(error.message, named);
+      return true;
+    });
+    assert.deepEqual(contentOf(dir.database("positions")), before);
+  });
+}
+
+Deno.test("tables that no migration knows are left alone, and verify says so as a notice", async () => {
+  await using dir = await tempDir();
+  await createCatalystMigrator({ dataDir: dir.path }).upgrade();
+  const own =
+    `CREATE TABLE watchlist (ticker TEXT PRIMARY KEY); INSERT INTO watchlist VALUES ('ABC');
+    CREATE INDEX idx_watchlist ON watchlist (ticker DESC);`;
+  execute(dir.database("trading"), own);
+  const before = contentOf(dir.database("trading"));
+  for (const command of ["upgrade", "repair"]) {
+    assert.equal((await runCli([command, "--data-dir", dir.path])).code, 0);
+  }
+  assert.deepEqual(contentOf(dir.database("trading")), before);
+  const { stdout } = await runCli(["verify", "--json", "--data-dir", dir.path]);
+  const trading = JSON.parse(stdout).databases.find(({ name }: { name: string }) =>
+    name === "trading"
+  );
+  assert.deepEqual([trading.ok, trading.problems], [true, []]);
+  const notices: { kind: string; object: string }[] = trading.notices;
+  assert.deepEqual(notices.map(({ kind, object }) => [kind, object]), [
+    ["unmanaged", "watchlist"],
+    ["unmanaged", "idx_watchlist"],
+  ]);
+  await createCatalystMigrator({ dataDir: dir.path }).downgrade({ migration: "002" });
+  assert.deepEqual(contentOf(dir.database("trading")).rows, { watchlist: [{ ticker: "ABC" }] });
+});
+
+Deno.test("a database with nothing but a bot's own tables gets the migration's beside them", async () => {
+  await using dir = await tempDir();
+  execute(
+    dir.database("positions"),
+    "CREATE TABLE notes (note TEXT); INSERT INTO notes VALUES ('a')",
+  );
+  const { applied, adopted } = await createCatalystMigrator({ dataDir: dir.path }).upgrade();
+  assert.deepEqual([applied.length, adopted], [3, []]);
+  assert.deepEqual(contentOf(dir.database("positions")).rows["notes"], [{ note: "a" }]);
+});
+
+Deno.test("adopted databases can be rolled back, which says what is lost", async () => {
+  await using dir = await tempDir();
+  makeEarlierSystem(dir.path, { rows: 2 });
+  const { code, stdout } = await runCli(["downgrade", "--yes", "--json", "--data-dir", dir.path]);
+  assert.equal(code, 0, stdout);
+  const { rolledBack, lost } = JSON.parse(stdout);
+  assert.deepEqual(rolledBack, ["003", "002", "001"]);
+  assert.equal(lost.length, 11);
+  assert.ok(lost.every(({ rows }: { rows: number }) => rows === 2));
+});
+
+type Contents = Record<DatabaseName, ReturnType<typeof contentOf>>;
+
+function contents(dir: TempDir): Contents {
+  return Object.fromEntries(
+    databaseNames.map((name) => [name, contentOf(dir.database(name))]),
+  ) as Contents;
+}
+
+/** The same with the markers, and nothing else besides. */
+function marked(before: Contents): Contents {
+  const { positions, trading, ml_training } = before;
+  return {
+    positions: { ...positions, markers: ["001"] },
+    trading: { ...trading, markers: ["002"] },
+    ml_training: { ...ml_training, markers: ["003"] },
+  };
+}
+
+function historyOf(dir: TempDir): Record<string, unknown>[] {
+  return query(dir.database("migrations"), "SELECT * FROM migration_history ORDER BY migration_id");
+}
+
+function statesIn(stdout: string): Record<string, string> {
+  const { migrations } = JSON.parse(stdout);
+  return Object.fromEntries(
+    migrations.map(({ id, state }: { id: string; state: string }) => [id, state]),
+  );
+}

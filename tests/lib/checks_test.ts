@@ -1,0 +1,117 @@
+import assert from "node:assert/strict";
+import {
+  compareObservations,
+  countRows,
+  lostRows,
+  mayTouchRows,
+  type Observation,
+  observe,
+  quoteName,
+} from "../../lib/checks.ts";
+import { openMemory } from "../../lib/database/memory.ts";
+import { MigrationFailedError } from "../../lib/errors.ts";
+import { migrationOf } from "./support.ts";
+
+const migration = migrationOf({ name: "001_a" });
+
+function observation(
+  rows: Record<string, number>,
+  violations: readonly string[] = [],
+): Observation {
+  return { rows: new Map(Object.entries(rows)), violations: new Set(violations) };
+}
+
+Deno.test("rows are counted of every table but SQLite's own and the markers, whatever its name", async () => {
+  await using db = openMemory();
+  await db.exec(`
+    CREATE TABLE "it's ""odd""" (a);
+    CREATE TABLE counted (a INTEGER PRIMARY KEY AUTOINCREMENT);
+    CREATE TABLE schema_migrations (a);
+    CREATE VIEW shown AS SELECT 1;
+    CREATE VIRTUAL TABLE words USING fts5(body);
+    INSERT INTO "it's ""odd""" VALUES (1), (2);
+    INSERT INTO counted DEFAULT VALUES;
+    INSERT INTO schema_migrations VALUES (1);
+  `);
+  assert.deepEqual(
+    [...await countRows(db)].toSorted(),
+    [["counted", 1], [`it's "odd"`, 2]],
+  );
+});
+
+Deno.test("a name is quoted so that SQLite reads it back", () => {
+  assert.equal(quoteName(`a"b`), `"a""b"`);
+});
+
+Deno.test("a body that only creates needs no counting; all others do", () => {
+  assert(!mayTouchRows("CREATE TABLE a (b); CREATE INDEX c ON a (b);"));
+  for (
+    const body of [
+      "DELETE FROM a",
+      "drop table a",
+      "INSERT OR REPLACE INTO a VALUES (1)",
+      "UPDATE a SET b = 1",
+      "ALTER TABLE a DROP COLUMN b",
+      "PRAGMA foreign_keys = OFF",
+      () => {},
+    ]
+  ) assert(mayTouchRows(body));
+});
+
+Deno.test("a table that has fewer rows, or is gone, has lost rows", () => {
+  const before = new Map([["a", 5], ["b", 3], ["c", 0], ["d", 4]]);
+  const after = new Map([["a", 2], ["d", 9]]);
+  assert.deepEqual(lostRows(before, after), [{ table: "a", rows: 3 }, { table: "b", rows: 3 }]);
+});
+
+Deno.test("a table that was renamed has lost nothing; of two, only one can have become the new one", () => {
+  const before = new Map([["a", 5], ["b", 5]]);
+  assert.deepEqual(lostRows(before, new Map([["a2", 5], ["b2", 5]])), []);
+  assert.deepEqual(lostRows(before, new Map([["new", 5]])), [{ table: "b", rows: 5 }]);
+});
+
+Deno.test("rows lost without being declared fail the migration, and the error says which and how many", () => {
+  const before = observation({ orders: 3, fills: 2 });
+  const after = observation({ orders: 1, fills: 0 });
+  assert.throws(
+    () => compareObservations(before, after, { migration, destroys: ["ORDERS"] }),
+    (error) => {
+      assert(error instanceof MigrationFailedError);
+      assert.match(error.message, /2 of table "fills"/);
+      assert.doesNotMatch(error.message, /orders/);
+      return true;
+    },
+  );
+  compareObservations(before, after, { migration, destroys: ["orders", "fills"] });
+});
+
+Deno.test("a foreign key that was violated before is no fault of the migration; a new one is", async () => {
+  await using db = openMemory();
+  await db.exec(`
+    PRAGMA foreign_keys = OFF;
+    CREATE TABLE orders (id INTEGER PRIMARY KEY);
+    CREATE TABLE fills (order_id INTEGER REFERENCES orders);
+    INSERT INTO fills VALUES (1);
+  `);
+  const before = await observe(db);
+  assert.equal(before.violations.size, 1);
+  compareObservations(before, await observe(db), { migration, destroys: [] });
+  await db.exec("INSERT INTO fills VALUES (2)");
+  const after = await observe(db);
+  assert.throws(
+    () => compareObservations(before, after, { migration, destroys: [] }),
+    /1 row would point to rows that don't exist \(fills to orders\)/,
+  );
+});
+
+Deno.test("the violations of a table WITHOUT ROWID are seen too", async () => {
+  await using db = openMemory();
+  await db.exec(`
+    PRAGMA foreign_keys = OFF;
+    CREATE TABLE orders (id INTEGER PRIMARY KEY);
+    CREATE TABLE fills (id TEXT PRIMARY KEY, order_id INTEGER REFERENCES orders) WITHOUT ROWID;
+    INSERT INTO fills VALUES ('a', 1);
+  `);
+  const before = await observe(db);
+  assert.equal(before.violations.size, 1);
+});

@@ -1,0 +1,72 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { canonical, checksum, sameText, sqlOf } from "../../lib/checksum.ts";
+
+const SQL = `-- what it is for
+CREATE TABLE notes (
+  body TEXT DEFAULT 'it''s -- no comment; /* nor this */', -- free text
+  "odd--name" TEXT
+);
+`;
+
+Deno.test("line ends, white space at them, blank lines, comments and a byte-order mark don't count", () => {
+  const variants = [
+    SQL.replaceAll("\n", "\r\n"),
+    SQL.replaceAll("\n", "   \n\n"),
+    SQL.replace("what it is for", "what else"),
+    SQL.replace("-- what it is for\n", "/* other\n words */\n"),
+    `\uFEFF${SQL}`,
+    `${SQL}\n\n-- the end`,
+    `${SQL}/* not closed`,
+  ];
+  for (const variant of variants) assert(sameText(SQL, variant), JSON.stringify(variant));
+});
+
+Deno.test("what SQLite sees does count, also where it looks like a comment or a blank line", () => {
+  const variants = [
+    SQL.replace("no comment", "a comment"),
+    SQL.replace("nor this", "nor that"),
+    SQL.replace("odd--name", "odd--names"),
+    SQL.replace("DEFAULT", "default"),
+    SQL.replace("it''s", "it''s\n\n"),
+    SQL.replace("it''s", "it''s  \n"),
+  ];
+  for (const variant of variants) assert(!sameText(SQL, variant), JSON.stringify(variant));
+  assert(!sameText("SELECT 'a\n\nb'", "SELECT 'a\nb'"));
+});
+
+Deno.test("a comment between two words keeps them apart", () => {
+  assert(!sameText("SELECT 1/**/2", "SELECT 12"));
+});
+
+Deno.test("equal canonical texts have equal checksums, and others don't", async () => {
+  const part = fc.constantFrom(
+    "SELECT 1;",
+    "-- note",
+    "\n",
+    "\r\n",
+    " ",
+    "'--'",
+    '"/*"',
+    "/* a */",
+    "'",
+    "x",
+  );
+  const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join(""));
+  await fc.assert(fc.asyncProperty(text, text, async (a, b) => {
+    assert.equal(sameText(a, b), await checksum(a) === await checksum(b));
+    assert.equal(canonical(canonical(a)), canonical(a));
+  }));
+});
+
+Deno.test("a checksum is SHA-256 in hexadecimal", async () => {
+  const ofNothing = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+  assert.equal(await checksum(""), ofNothing);
+  assert.equal(await checksum("\uFEFF-- only a comment\r\n"), ofNothing);
+});
+
+Deno.test("a function has no text", () => {
+  assert.equal(sqlOf(() => {}), null);
+  assert.equal(sqlOf(undefined), null);
+  assert.equal(sqlOf("SELECT 1"), "SELECT 1");
+});

@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import {
+  parseFlags,
+  splitCommand,
+  valueFlags,
+  wholeNumber,
+} from "../../../lib/commands/arguments.ts";
+import { commonFlags, type FlagValues } from "../../../lib/commands/command.ts";
+import { commandNames, loadCommand } from "../../../lib/commands/mod.ts";
+import { UsageError } from "../../../lib/errors.ts";
+
+async function parse(command: string, ...args: string[]): Promise<FlagValues> {
+  return parseFlags(await loadCommand(command), args);
+}
+
+/** The message and the help of the error that arguments get. */
+async function refusal(command: string, ...args: string[]): Promise<string> {
+  try {
+    await parse(command, ...args);
+  } catch (error) {
+    assert(error instanceof UsageError);
+    return `${error.message} (${error.help})`;
+  }
+  return assert.fail(`${args.join(" ")} was taken`);
+}
+
+Deno.test("without a command it is upgrade", () => {
+  assert.deepEqual(splitCommand([]), { name: "upgrade", rest: [] });
+  assert.deepEqual(splitCommand(["--json"]), { name: "upgrade", rest: ["--json"] });
+  assert.deepEqual(
+    splitCommand(["--data-dir", "status"]),
+    { name: "upgrade", rest: ["--data-dir", "status"] },
+  );
+});
+
+Deno.test("the command may stand before, between and behind the flags", () => {
+  const flags = ["--data-dir", "x", "--json", "--timeout", "5", "--quiet"];
+  for (const place of [0, 2, 3, 5, 6]) {
+    const args = flags.toSpliced(place, 0, "status");
+    assert.deepEqual(splitCommand(args), { name: "status", rest: flags });
+  }
+});
+
+Deno.test("only the first word that no flag takes is the command", () => {
+  assert.deepEqual(splitCommand(["status", "verify"]), { name: "status", rest: ["verify"] });
+  assert.deepEqual(splitCommand(["--to", "002"]), { name: "upgrade", rest: ["--to", "002"] });
+  assert.deepEqual(splitCommand(["--data-dir=x", "status"]).name, "status");
+});
+
+Deno.test("every flag that takes a value is known before the command is", async () => {
+  const commands = await Promise.all(commandNames.map(loadCommand));
+  for (const { flags } of commands) {
+    for (const [name, { type }] of Object.entries(flags)) {
+      assert.equal(valueFlags.includes(name), type === "string", name);
+    }
+  }
+});
+
+Deno.test("a value follows its flag, or stands behind an equals sign", async () => {
+  assert.deepEqual(await parse("upgrade", "--to", "002", "--json"), { to: "002", json: true });
+  assert.deepEqual(await parse("upgrade", "--to=002"), { to: "002" });
+  assert.deepEqual(await parse("upgrade", "--data-dir=a=b"), { "data-dir": "a=b" });
+  assert.deepEqual(await parse("upgrade", "--data-dir="), { "data-dir": "" });
+  assert.deepEqual(await parse("upgrade", "--data-dir", "-x"), { "data-dir": "-x" });
+});
+
+Deno.test("short flags are taken", async () => {
+  assert.deepEqual(await parse("downgrade", "-y"), { yes: true });
+  assert.deepEqual(await parse("status", "-h"), { help: true });
+});
+
+Deno.test("every command takes every common flag", async () => {
+  for (const name of commandNames) {
+    for (const [flag, { type }] of Object.entries(commonFlags)) {
+      const value = type === "string" ? "5" : true;
+      const args = type === "string" ? [`--${flag}`, "5"] : [`--${flag}`];
+      assert.deepEqual(await parse(name, ...args), { [flag]: value });
+    }
+  }
+});
+
+Deno.test("what can't be taken is refused with the word, and with what was meant", async () => {
+  assert.match(await refusal("status", "--chekc"), /no flag --chekc.*did you mean "--check"/);
+  assert.match(await refusal("status", "--yes"), /no flag --yes/);
+  assert.match(await refusal("status", "-x"), /no flag -x/);
+  assert.match(await refusal("upgrade", "now"), /takes no argument "now"/);
+  assert.match(await refusal("upgrade", "--to"), /--to needs a value/);
+  assert.match(await refusal("upgrade", "--to", "--json"), /--to needs a value/);
+  assert.match(await refusal("upgrade", "--json=yes"), /--json takes no value/);
+  assert.match(await refusal("upgrade", "--to", "1", "--to", "2"), /--to is given twice/);
+  assert.match(await refusal("upgrade", "--constructor"), /no flag --constructor/);
+});
+
+Deno.test("any arguments are either taken or refused as wrong usage", async () => {
+  const command = await loadCommand("downgrade");
+  const word = fc.oneof(
+    fc.constantFrom(
+      "--to",
+      "--steps",
+      "--json",
+      "-y",
+      "--yes=1",
+      "--to=1",
+      "--",
+      "-",
+      "1",
+      "",
+      "--=",
+      "-yy",
+    ),
+    fc.string(),
+  );
+  fc.assert(fc.property(fc.array(word, { maxLength: 4 }), (args) => {
+    try {
+      parseFlags(command, args);
+    } catch (error) {
+      assert(error instanceof UsageError);
+    }
+  }));
+});
+
+Deno.test("a whole number is read from its least value on", () => {
+  assert.equal(wholeNumber("0", "timeout", 0), 0);
+  assert.equal(wholeNumber("007", "steps", 1), 7);
+  for (const text of ["", "-1", "1.5", "1e3", "x", " 1", "0x10", "9999999999", "Infinity"]) {
+    assert.throws(() => wholeNumber(text, "timeout", 0), UsageError);
+  }
+  assert.throws(() => wholeNumber("0", "steps", 1), /--steps "0".*from 1 to/);
+});

@@ -1,0 +1,142 @@
+import assert from "node:assert/strict";
+import { createBot, execute, fillBot, runCommandLine, TemporaryDirectory } from "../support.ts";
+
+async function run(
+  directory: TemporaryDirectory,
+  ...args: string[]
+): ReturnType<typeof runCommandLine> {
+  return await runCommandLine([...args, "--data-dir", directory.path]);
+}
+
+Deno.test("upgrade says what it applied, and then that there is nothing to apply", async () => {
+  using directory = new TemporaryDirectory();
+  const first = await run(directory, "upgrade");
+  assert.equal(first.code, 0);
+  assert.match(first.stdout, /applied +001_create_positions_tables +positions/);
+  assert.match(first.stdout, /\n3 migrations applied\.\n$/);
+  const second = await run(directory, "upgrade");
+  assert.equal(second.stdout, "Nothing to apply: 3 migrations known, none of them pending.\n");
+});
+
+Deno.test("upgrade --dry-run prints the SQL, and creates nothing", async () => {
+  using directory = new TemporaryDirectory();
+  const { code, stdout } = await run(directory, "upgrade", "--dry-run", "--to", "001");
+  assert.equal(code, 0);
+  assert.match(stdout, /^-- would apply 001_create_positions_tables to positions\n/);
+  assert.match(stdout, /CREATE TABLE IF NOT EXISTS positions \(/);
+  assert.match(stdout, /1 migration would be applied\. Nothing was changed\.\n$/);
+  assert.deepEqual(directory.names(), []);
+});
+
+Deno.test("status shows migrations, databases and the recent history", async () => {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  const { code, stdout } = await run(directory, "status");
+  assert.equal(code, 0);
+  assert.match(
+    stdout,
+    /003_create_ml_training_tables +ml_training +applied +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/,
+  );
+  assert.match(stdout, /trading +\S+trading\.db +[\d.]+ kB +wal/);
+  assert.match(stdout, /Recent history\nWHEN/);
+});
+
+Deno.test("status --check exits with 1 where something is pending or wrong, else with 0", async () => {
+  using directory = new TemporaryDirectory();
+  assert.equal((await run(directory, "status")).code, 0);
+  assert.equal((await run(directory, "status", "--check")).code, 1);
+  assert.deepEqual(directory.names(), []);
+  await createBot(directory);
+  assert.equal((await run(directory, "status", "--check")).code, 0);
+  execute(directory.file("trading.db"), "UPDATE schema_migrations SET upgrade_sql = 'SELECT 1'");
+  const changed = await run(directory, "status", "--check");
+  assert.equal(changed.code, 1);
+  assert.match(changed.stdout, /002_create_trading_tables +trading +changed/);
+});
+
+Deno.test("verify says what is wrong and what to do, and exits with 1", async () => {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  const fine = await run(directory, "verify");
+  assert.equal(fine.code, 0);
+  assert.match(fine.stdout, /All databases are as they should be\.\n$/);
+  execute(directory.file("trading.db"), "DROP VIEW v_equity_curve; CREATE TABLE mine (a)");
+  const wrong = await run(directory, "verify");
+  assert.equal(wrong.code, 1);
+  assert.match(
+    wrong.stdout,
+    /trading \(.*\): not ok\n {2}problem: view "v_equity_curve" is missing\n {4}fix: /,
+  );
+  assert.match(wrong.stdout, / {2}notice: table "mine" is not expected\n/);
+  assert.match(wrong.stdout, /There are problems\.\n$/);
+});
+
+Deno.test("repair says what it made, and what it can't mend, and then that there is nothing", async () => {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  execute(directory.file("trading.db"), "DROP VIEW v_equity_curve");
+  const planned = await run(directory, "repair", "--dry-run");
+  assert.equal(
+    planned.stdout,
+    "would create view v_equity_curve in trading\nNothing was changed.\n",
+  );
+  const done = await run(directory, "repair");
+  assert.equal(done.stdout, "created view v_equity_curve in trading\n");
+  assert.equal((await run(directory, "repair")).stdout, "Nothing to repair.\n");
+  execute(directory.file("trading.db"), "ALTER TABLE orders ADD COLUMN mine TEXT");
+  const left = await run(directory, "repair");
+  assert.equal(left.code, 1);
+  assert.match(left.stdout, /can't be mended.*\n {2}trading: column "mine" is not expected/);
+});
+
+Deno.test("downgrade without a terminal says what would be lost, and needs --yes", async () => {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  fillBot(directory, 2);
+  const before = directory.listing();
+  const refused = await run(directory, "downgrade");
+  assert.equal(refused.code, 1);
+  assert.match(refused.stderr, /This will lose:\n {2}trading\.orders +2 rows\n/);
+  assert.match(
+    refused.stderr,
+    /error: Cannot roll back 003, 002, 001: it would lose .*\nhelp: .*--yes/,
+  );
+  assert.deepEqual(directory.listing(), before);
+  const planned = await run(directory, "downgrade", "--dry-run", "--steps", "2");
+  assert.equal(planned.code, 0);
+  assert.match(planned.stdout, /would roll back 003_.*\nwould roll back 002_.*\nThis will lose:\n/);
+  assert.deepEqual(directory.listing(), before);
+  const done = await run(directory, "downgrade", "--yes");
+  assert.equal(done.code, 0);
+  assert.equal(done.stdout, "3 migrations rolled back: 003, 002, 001.\n8 rows lost.\n");
+});
+
+Deno.test("downgrade without rows needs no confirmation, and a second one has nothing to do", async () => {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  const done = await run(directory, "downgrade", "--steps", "1");
+  assert.equal(done.stdout, "1 migration rolled back: 003.\n");
+  await run(directory, "downgrade");
+  const nothing = await run(directory, "downgrade");
+  assert.equal(nothing.code, 0);
+  assert.equal(nothing.stdout, "Nothing to roll back: no migration is applied.\n");
+});
+
+Deno.test("history is a table, newest first, and says so where there is none", async () => {
+  using directory = new TemporaryDirectory();
+  const nothing = await run(directory, "history");
+  assert.equal(nothing.stdout, "No events: nothing has been migrated here.\n");
+  assert.deepEqual(directory.names(), []);
+  await createBot(directory);
+  const { stdout } = await run(directory, "history", "--limit", "1");
+  assert.match(stdout, /^WHEN \(UTC\).*\n.*upgrade +003_create_ml_training_tables +applied/);
+  assert.equal(stdout.trim().split("\n").length, 2);
+});
+
+Deno.test("names that a database brings are shown without their control characters", async () => {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  execute(directory.file("trading.db"), 'CREATE TABLE "a\u001b[31mb" (x)');
+  const { stdout } = await run(directory, "verify");
+  assert(!stdout.includes("\u001b"));
+});

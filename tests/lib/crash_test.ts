@@ -1,0 +1,298 @@
+/**
+ * Kills real processes with SIGKILL while they hold the lock, and looks at the files that they leave.
+ * `CATALYST_CRASH_SEED` repeats a run's delays, `CATALYST_CRASH_KILLS` sets how many kills there are
+ * per scenario.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { createCatalystMigrator } from "../../mod.ts";
+import { makeEarlierSystem } from "../earlier_system.ts";
+import {
+  cliCommand,
+  type Content,
+  contentOf,
+  copyDirectory,
+  type DatabaseName,
+  databaseNames,
+  existsSync,
+  idOf,
+  insertRows,
+  type PlainRow,
+  query,
+  runCli,
+  type TempDir,
+  tempDir,
+} from "../helpers.ts";
+
+const seed = Number(Deno.env.get("CATALYST_CRASH_SEED") ?? Math.floor(Math.random() * 2 ** 31));
+const killsPerScenario = Number(Deno.env.get("CATALYST_CRASH_KILLS") ?? 10);
+
+/** One command on one kind of directory. */
+interface Scenario {
+  readonly name: string;
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>>;
+  /** Makes the directory as it is before the command. */
+  readonly prepare: (dir: TempDir) => Promise<void>;
+  /** Databases that may be with or without their migration after a kill; the others keep theirs. */
+  readonly changing: readonly DatabaseName[];
+  /** Whether the tables are there before their markers are. */
+  readonly adopts?: boolean;
+}
+
+const scenarios: readonly Scenario[] = [
+  {
+    name: "upgrade of an empty directory",
+    args: ["upgrade"],
+    prepare: async () => {},
+    changing: databaseNames,
+  },
+  {
+    name: "upgrade of an empty directory with a rollback journal",
+    args: ["upgrade"],
+    env: { SQLITE_WAL_MODE: "DELETE" },
+    prepare: async () => {},
+    changing: databaseNames,
+  },
+  {
+    name: "upgrade beside a database that has rows",
+    args: ["upgrade"],
+    prepare: async (dir) => {
+      await migrate(dir, { to: "001" });
+      insertRows(dir.database("positions"), "positions", 50);
+    },
+    changing: ["trading", "ml_training"],
+  },
+  {
+    name: "downgrade of databases that have rows",
+    args: ["downgrade", "--yes"],
+    prepare: migrateWithRows,
+    changing: databaseNames,
+  },
+  {
+    name: "upgrade that finds its ledger deleted",
+    args: ["upgrade"],
+    prepare: async (dir) => {
+      await migrateWithRows(dir);
+      await Deno.remove(dir.database("migrations"));
+    },
+    changing: [],
+  },
+  {
+    name: "upgrade that adopts the earlier system's databases",
+    args: ["upgrade"],
+    prepare: (dir) => Promise.resolve(makeEarlierSystem(dir.path, { rows: 50 })),
+    changing: [],
+    adopts: true,
+  },
+];
+
+Deno.test("a killed process leaves each database with its migration and marker, or with neither", async (t) => {
+  const random = randomOf(seed);
+  await using complete = await tempDir();
+  await migrate(complete);
+  const schema = contentsOf(complete.path);
+  const outcomes: string[] = [];
+  for (const scenario of scenarios) {
+    await t.step(`${scenario.name}, seed ${seed}`, async () => {
+      outcomes.push(`${scenario.name}: ${await killMany(scenario, { schema, random })}`);
+    });
+  }
+  // deno-lint-ignore no-console -- says how to repeat this run
+  console.log([`CATALYST_CRASH_SEED=${seed}`, ...outcomes].join("\n"));
+});
+
+interface Campaign {
+  /** What the databases hold once all migrations are applied. */
+  readonly schema: Contents;
+  readonly random: () => number;
+}
+
+type Contents = Readonly<Record<DatabaseName, Content>>;
+
+async function killMany(scenario: Scenario, { schema, random }: Campaign): Promise<string> {
+  await using template = await tempDir();
+  await scenario.prepare(template);
+  const before = contentsOf(template.path);
+  const expectation: Expectation = { scenario, before, schema };
+  let window = await measure(scenario, template.path);
+  const reached = { none: 0, some: 0, all: 0 };
+  for (let kills = 0, runs = 0; kills < killsPerScenario; runs++) {
+    assert.ok(runs < killsPerScenario * 5, "almost every process ended before it could be killed");
+    await using dir = await tempDir();
+    await copyDirectory(template.path, dir.path);
+    const args = [...scenario.args, "--data-dir", dir.path];
+    const events = eventsOf(dir.path);
+    const delay = delayWithin(window, random);
+    const killed = await killInside(dir.path, { args, env: scenario.env, delay });
+    if (!killed) {
+      window *= 0.9;
+      continue;
+    }
+    kills++;
+    const changed = checkFiles(dir.path, expectation);
+    reached[changed === 0 ? "none" : changed === databaseNames.length ? "all" : "some"]++;
+    checkLockIsFree(dir.path);
+    // Each third time the recovery itself is killed as well.
+    if (kills % 3 === 0) {
+      const recovery = ["upgrade", "--data-dir", dir.path];
+      await killInside(dir.path, { args: recovery, env: {}, delay: random() * window });
+      checkFiles(dir.path, { ...expectation, scenario: { ...scenario, changing: databaseNames } });
+    }
+    await checkRecovery(dir.path, { ...expectation, events });
+  }
+  return JSON.stringify(reached);
+}
+
+interface Killing {
+  readonly args: readonly string[];
+  readonly env?: Readonly<Record<string, string>> | undefined;
+  /** Milliseconds after the process has taken the lock. */
+  readonly delay: number;
+}
+
+/** Kills a process so long after it took the lock; false where it had ended by then. */
+async function killInside(directory: string, { args, env = {}, delay }: Killing): Promise<boolean> {
+  const child = cliCommand(args, { env }).spawn();
+  const output = child.output();
+  await lockTaken(directory, { pid: child.pid, ended: output });
+  const deadline = performance.now() + delay;
+  while (performance.now() < deadline);
+  try {
+    child.kill("SIGKILL");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it had ended
+  }
+  const { success, signal, stderr } = await output;
+  assert.ok(success || signal === "SIGKILL", new TextDecoder().decode(stderr));
+  return signal === "SIGKILL";
+}
+
+/** Resolves when a process has taken the lock, or has ended. */
+async function lockTaken(
+  directory: string,
+  { pid, ended }: { readonly pid: number; readonly ended: Promise<unknown> },
+): Promise<void> {
+  let over = false;
+  ended.then(() => over = true);
+  const lock = join(directory, "migrations.lock");
+  while (!over && !(existsSync(lock) && Deno.readTextFileSync(lock) === `process ${pid}\n`)) {
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+}
+
+/** Each second time late, since a command reads first and writes at its end. */
+function delayWithin(window: number, random: () => number): number {
+  return (random() < 0.5 ? random() : 1 - random() * 0.4) * window;
+}
+
+/** Milliseconds for which an undisturbed run holds the lock, until it has ended. */
+async function measure(scenario: Scenario, template: string): Promise<number> {
+  await using dir = await tempDir();
+  await copyDirectory(template, dir.path);
+  const { args, env = {} } = scenario;
+  const child = cliCommand([...args, "--data-dir", dir.path], { env }).spawn();
+  const output = child.output();
+  await lockTaken(dir.path, { pid: child.pid, ended: output });
+  const start = performance.now();
+  assert.ok((await output).success);
+  return performance.now() - start;
+}
+
+interface Expectation {
+  readonly scenario: Scenario;
+  readonly before: Contents;
+  readonly schema: Contents;
+}
+
+/** Checks promise 1 on what the killed process left; returns how many databases have their migration. */
+function checkFiles(directory: string, { scenario, before, schema }: Expectation): number {
+  const found = contentsOf(directory);
+  for (const name of databaseNames) {
+    const { objects, markers, rows, integrity } = found[name];
+    assert.equal(integrity, "ok", name);
+    const isThere = objects.length > 0;
+    if (!scenario.changing.includes(name)) {
+      assert.ok(isThere, `${name} has lost its tables`);
+    }
+    if (isThere) {
+      assert.deepEqual(objects, (scenario.adopts ? before : schema)[name].objects, name);
+      if (before[name].objects.length > 0 && !wasMadeAnew(scenario)) {
+        assert.deepEqual(rows, before[name].rows, `${name} has lost rows`);
+      }
+    }
+    if (scenario.adopts && markers.length === 0) continue;
+    assert.deepEqual(markers, isThere ? [idOf[name]] : [], `tables and marker of ${name} disagree`);
+  }
+  return databaseNames.filter((name) => found[name].markers.length > 0).length;
+}
+
+/** After a downgrade the tables may be there again without the rows, when the recovery was killed. */
+function wasMadeAnew(scenario: Scenario): boolean {
+  return scenario.args[0] === "downgrade" && scenario.changing.length > 0;
+}
+
+function checkLockIsFree(directory: string): void {
+  using file = Deno.openSync(join(directory, "migrations.lock"), { write: true });
+  assert.ok(file.tryLockSync(true), "the lock outlived its process");
+}
+
+/** Checks that the next upgrade succeeds, and that ledger, markers and schema agree after it. */
+async function checkRecovery(
+  directory: string,
+  { scenario, before, schema, events }: Expectation & { readonly events: readonly PlainRow[] },
+): Promise<void> {
+  const left = contentsOf(directory);
+  const leftEvents = eventsOf(directory);
+  assert.deepEqual(leftEvents.slice(0, events.length), events, "an event was overwritten");
+  const { code, stderr } = await runCli(["upgrade", "--data-dir", directory, "--timeout", "1"]);
+  assert.equal(code, 0, stderr);
+  const after = contentsOf(directory);
+  for (const name of databaseNames) {
+    assert.deepEqual(after[name].objects, (scenario.adopts ? before : schema)[name].objects);
+    assert.deepEqual(after[name].markers, [idOf[name]]);
+    assert.equal(after[name].integrity, "ok");
+    if (left[name].objects.length > 0) assert.deepEqual(after[name].rows, left[name].rows);
+  }
+  const ledger = join(directory, "migrations.db");
+  assert.deepEqual(
+    query(ledger, "SELECT migration_id AS id, status FROM migration_history ORDER BY 1"),
+    ["001", "002", "003"].map((id) => ({ id, status: "applied" })),
+  );
+  assert.deepEqual(eventsOf(directory).slice(0, leftEvents.length), leftEvents);
+  const migrator = createCatalystMigrator({ dataDir: directory });
+  const { ok, unreconciled, adoptable } = await migrator.status();
+  assert.deepEqual({ ok, unreconciled, adoptable }, { ok: true, unreconciled: [], adoptable: [] });
+}
+
+function contentsOf(directory: string): Contents {
+  const of = (name: DatabaseName) => contentOf(join(directory, `${name}.db`));
+  return { positions: of("positions"), trading: of("trading"), ml_training: of("ml_training") };
+}
+
+/** The ledger's events; none where there is no ledger, or it has none. */
+function eventsOf(directory: string): PlainRow[] {
+  const path = join(directory, "migrations.db");
+  if (!existsSync(path)) return [];
+  assert.deepEqual(query(path, "PRAGMA integrity_check"), [{ integrity_check: "ok" }]);
+  const tables = query(path, "SELECT name FROM sqlite_schema WHERE name = 'migration_events'");
+  return tables.length === 0 ? [] : query(path, "SELECT * FROM migration_events ORDER BY event_id");
+}
+
+async function migrate(dir: TempDir, request: { readonly to?: string } = {}): Promise<void> {
+  await createCatalystMigrator({ dataDir: dir.path }).upgrade(request);
+}
+
+async function migrateWithRows(dir: TempDir): Promise<void> {
+  await migrate(dir);
+  for (const name of databaseNames) insertRows(dir.database(name), name, 50);
+}
+
+/** A small generator of numbers from 0 to 1, which a seed repeats (a linear congruence). */
+function randomOf(start: number): () => number {
+  let state = start >>> 0;
+  return () => {
+    state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
+    return state / 2 ** 32;
+  };
+}

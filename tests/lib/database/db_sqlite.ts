@@ -1,0 +1,90 @@
+import { DatabaseSync, type StatementSync } from "node:sqlite";
+import type { DenoSqliteDatabase, DenoSqliteStatement } from "../../../lib/database/deno_sqlite.ts";
+import type { SqlValue } from "../../../lib/database/row.ts";
+
+/**
+ * A `Database` as `jsr:@db/sqlite` has it, on the SQLite inside Deno, since the real one needs FFI and
+ * a download. It has the same ways of its own:
+ *
+ * - `prepare` gives SQLite as many bytes of the UTF-8 text as the text has UTF-16 units;
+ * - integers are cut to 32 bits, unless the statement's `int64` is set;
+ * - a text ends at its first NUL;
+ * - the code that makes a row is put together from the column names, without quoting them;
+ * - a statement is kept until it is finalized.
+ */
+export class Database implements DenoSqliteDatabase {
+  readonly path: string;
+  readonly #db: DatabaseSync;
+  /** Number of statements that are not finalized. */
+  openStatements = 0;
+
+  constructor(path: string) {
+    this.path = path;
+    this.#db = new DatabaseSync(path);
+  }
+
+  get inTransaction(): boolean {
+    return this.#db.isTransaction;
+  }
+
+  get open(): boolean {
+    return this.#db.isOpen;
+  }
+
+  exec(sql: string): number {
+    this.#db.exec(sql);
+    return Number(this.#db.prepare("SELECT changes() AS changes").get()?.["changes"]);
+  }
+
+  prepare(sql: string): Statement {
+    const bytes = new TextEncoder().encode(sql).subarray(0, sql.length);
+    const statement = this.#db.prepare(new TextDecoder().decode(bytes));
+    this.openStatements++;
+    return new Statement(statement, () => this.openStatements--);
+  }
+
+  close(): void {
+    this.#db.close();
+  }
+}
+
+/** A `Statement` as `jsr:@db/sqlite` has it. */
+export class Statement implements DenoSqliteStatement {
+  int64?: boolean;
+  readonly #statement: StatementSync;
+  readonly #onFinalize: () => void;
+
+  constructor(statement: StatementSync, onFinalize: () => void) {
+    this.#statement = statement;
+    this.#statement.setReadBigInts(true);
+    this.#onFinalize = onFinalize;
+  }
+
+  get sql(): string {
+    return this.#statement.sourceSQL;
+  }
+
+  run(...parameters: SqlValue[]): number {
+    return Number(this.#statement.run(...parameters).changes);
+  }
+
+  all(...parameters: SqlValue[]): object[] {
+    for (const { name } of this.#statement.columns()) {
+      if (/["\\\n\r]/.test(name ?? "")) throw new SyntaxError("Invalid or unexpected token");
+    }
+    return this.#statement.all(...parameters).map((row) =>
+      Object.fromEntries(Object.entries(row).map(([name, value]) => [name, this.#read(value)]))
+    );
+  }
+
+  finalize(): void {
+    this.#onFinalize();
+  }
+
+  #read(value: unknown): unknown {
+    if (typeof value === "string") return value.split("\0", 1)[0];
+    if (typeof value !== "bigint") return value;
+    if (this.int64 !== true) return Number(BigInt.asIntN(32, value));
+    return Number.isSafeInteger(Number(value)) ? Number(value) : value;
+  }
+}

@@ -1,0 +1,35 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { locate, statDatabase } from "../../../lib/database/location.ts";
+import { TemporaryDirectory } from "../support.ts";
+
+Deno.test("a path is taken as it is, a URL is turned into one", () => {
+  assert.deepEqual(locate("data/a b.db"), { kind: "file", path: "data/a b.db" });
+  assert.deepEqual(locate(new URL("file:///data/a%20%C3%A9.db")), {
+    kind: "file",
+    path: "/data/a é.db",
+  });
+});
+
+Deno.test("an open database tells its own path", () => {
+  using directory = new TemporaryDirectory();
+  using db = new DatabaseSync(directory.file("a.db"));
+  assert.deepEqual(locate(db), { kind: "open", handle: db, path: directory.file("a.db") });
+  using memory = new DatabaseSync(":memory:");
+  assert.equal(locate(memory).path, ":memory:");
+});
+
+Deno.test("asking for a database creates none", () => {
+  using directory = new TemporaryDirectory();
+  const none = locate(directory.file("a.db"));
+  assert.deepEqual(statDatabase(none), { exists: false, sizeBytes: null });
+  assert.deepEqual(directory.names(), []);
+  Deno.writeTextFileSync(directory.file("a.db"), "12345");
+  assert.deepEqual(statDatabase(none), { exists: true, sizeBytes: 5 });
+  assert.throws(() => statDatabase(locate(directory.path)), /it is a directory/);
+});
+
+Deno.test("an open database is there, also in memory", () => {
+  using memory = new DatabaseSync(":memory:");
+  assert.deepEqual(statDatabase(locate(memory)), { exists: true, sizeBytes: null });
+});

@@ -1,0 +1,26 @@
+import assert from "node:assert/strict";
+import { number, numberOrNull, text, textOrNull } from "../../../lib/database/row.ts";
+
+const ROW = { name: "a", count: 1, none: null, big: 2n ** 60n };
+
+Deno.test("a column of the wanted type is read", () => {
+  assert.equal(text(ROW, "name"), "a");
+  assert.equal(number(ROW, "count"), 1);
+  assert.equal(textOrNull(ROW, "none"), null);
+  assert.equal(numberOrNull(ROW, "none"), null);
+  assert.equal(textOrNull(ROW, "name"), "a");
+  assert.equal(numberOrNull(ROW, "count"), 1);
+});
+
+Deno.test("a column of another type, or a missing one, is refused by name", () => {
+  for (
+    const read of [
+      () => text(ROW, "count"),
+      () => text(ROW, "none"),
+      () => number(ROW, "name"),
+      () => number(ROW, "big"),
+      () => numberOrNull(ROW, "missing"),
+      () => textOrNull(ROW, "missing"),
+    ]
+  ) assert.throws(read, { name: "TypeError", message: /^Cannot read column "\w+": wanted / });
+});

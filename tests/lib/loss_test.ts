@@ -1,0 +1,81 @@
+import assert from "node:assert/strict";
+import { openMemory } from "../../lib/database/memory.ts";
+import { findLosses } from "../../lib/loss.ts";
+import type { Migration } from "../../lib/migration.ts";
+import { migrationOf } from "./support.ts";
+
+const create = migrationOf({
+  name: "001_create",
+  upgrade:
+    "CREATE TABLE Orders (id INTEGER PRIMARY KEY); CREATE TABLE fills (id INTEGER PRIMARY KEY)",
+  downgrade: "DROP TABLE fills; DROP TABLE orders",
+});
+const extend = migrationOf({
+  name: "002_extend",
+  upgrade: "ALTER TABLE orders ADD COLUMN note TEXT; ALTER TABLE orders ADD COLUMN tag TEXT",
+  downgrade: "ALTER TABLE orders DROP COLUMN note; ALTER TABLE orders DROP COLUMN tag",
+});
+const index = migrationOf({
+  name: "003_index",
+  upgrade: "CREATE INDEX by_note ON orders (note)",
+  downgrade: "DROP INDEX by_note",
+});
+
+async function losses(options: {
+  applied: readonly Migration[];
+  rollback: readonly Migration[];
+  sql: string;
+}): Promise<unknown[]> {
+  await using db = openMemory();
+  await db.script(options.sql);
+  return await findLosses(db, options.applied, options.rollback);
+}
+
+const ALL = `CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT, tag TEXT);
+  CREATE TABLE fills (id INTEGER PRIMARY KEY);
+  CREATE TABLE own (a);
+  INSERT INTO own VALUES (1);
+  INSERT INTO orders VALUES (1, 'a', NULL), (2, NULL, NULL), (3, NULL, 'b');`;
+
+Deno.test("tables that are dropped lose their rows; others are left out, also unmanaged ones", async () => {
+  assert.deepEqual(
+    await losses({ applied: [create], rollback: [create], sql: ALL }),
+    [{ database: "app", table: "orders", rows: 3 }, { database: "app", table: "fills", rows: 0 }],
+  );
+});
+
+Deno.test("a column that is dropped loses the rows in which it has a value", async () => {
+  assert.deepEqual(
+    await losses({ applied: [create, extend, index], rollback: [index, extend], sql: ALL }),
+    [{ database: "app", table: "orders", rows: 2, columns: ["note", "tag"] }],
+  );
+});
+
+Deno.test("an index is no loss", async () => {
+  const all = [create, extend, index];
+  assert.deepEqual(await losses({ applied: all, rollback: [index], sql: ALL }), []);
+});
+
+Deno.test("a table that is already gone can't be lost", async () => {
+  const sql = "CREATE TABLE fills (id INTEGER PRIMARY KEY)";
+  assert.deepEqual(
+    await losses({ applied: [create], rollback: [create], sql }),
+    [{ database: "app", table: "fills", rows: 0 }],
+  );
+});
+
+Deno.test("where memory can't tell what a rollback does, every table is at stake", async () => {
+  const needsRows = migrationOf({
+    name: "001_needs_rows",
+    upgrade: async (transaction) => {
+      if ((await transaction.all("SELECT 1 FROM orders")).length === 0) throw new Error("no rows");
+    },
+    downgrade: "DELETE FROM own",
+  });
+  const found = await losses({ applied: [needsRows], rollback: [needsRows], sql: ALL });
+  assert.deepEqual(found, [
+    { database: "app", table: "orders", rows: 3 },
+    { database: "app", table: "fills", rows: 0 },
+    { database: "app", table: "own", rows: 1 },
+  ]);
+});

@@ -1,0 +1,110 @@
+import assert from "node:assert/strict";
+import { openMemory } from "../../lib/database/memory.ts";
+import { FormatError } from "../../lib/errors.ts";
+import { readMarkers } from "../../lib/marker.ts";
+import {
+  createMarkerTable,
+  deleteMarker,
+  hasMarker,
+  writeMarker,
+} from "../../lib/marker_writer.ts";
+import { version } from "../../lib/version.ts";
+import { migrationOf } from "./support.ts";
+
+const migration = migrationOf({
+  name: "001_a",
+  upgrade: "CREATE TABLE a (b)",
+  downgrade: "DROP TABLE a",
+});
+
+const DETAILS = { appliedAt: 1_700_000_000, durationSeconds: 0.5, checksum: "abc" };
+
+Deno.test("a new database has no markers and no tables", async () => {
+  await using db = openMemory();
+  assert.deepEqual(await readMarkers(db), { markers: null, hasTables: false });
+  assert.equal(await hasMarker(db, "001"), null);
+});
+
+Deno.test("a marker is read back as it was written, until it is removed", async () => {
+  await using db = openMemory();
+  await createMarkerTable(db);
+  await createMarkerTable(db);
+  assert.equal(await hasMarker(db, "001"), false);
+  await writeMarker(db, migration, DETAILS);
+  assert.equal(await hasMarker(db, "001"), true);
+  assert.deepEqual(await readMarkers(db), {
+    markers: [{
+      id: "001",
+      name: "001_a",
+      appliedAt: 1_700_000_000,
+      durationSeconds: 0.5,
+      upgradeSql: "CREATE TABLE a (b)",
+    }],
+    hasTables: false,
+  });
+  await deleteMarker(db, "001");
+  assert.deepEqual(await readMarkers(db), { markers: [], hasTables: false });
+});
+
+Deno.test("a marker keeps both texts, the checksum, how it was made and by which version", async () => {
+  await using db = openMemory();
+  await createMarkerTable(db);
+  await writeMarker(db, { ...migration, foreignKeys: false }, {
+    ...DETAILS,
+    durationSeconds: null,
+  });
+  assert.deepEqual({ ...await db.get("SELECT * FROM schema_migrations") }, {
+    migration_id: "001",
+    migration_name: "001_a",
+    applied_at: 1_700_000_000,
+    duration_seconds: null,
+    checksum: "abc",
+    upgrade_sql: "CREATE TABLE a (b)",
+    downgrade_sql: "DROP TABLE a",
+    foreign_keys: 0,
+    adopted: 1,
+    toolkit_version: version,
+  });
+});
+
+Deno.test("a function has neither text nor checksum in its marker", async () => {
+  await using db = openMemory();
+  await createMarkerTable(db);
+  const { id } = migration;
+  await writeMarker(db, { ...migration, upgrade: () => {} }, { ...DETAILS, checksum: null });
+  const row = await db.get("SELECT checksum, upgrade_sql FROM schema_migrations");
+  assert.deepEqual({ ...row }, { checksum: null, upgrade_sql: null });
+  assert.equal((await readMarkers(db)).markers?.[0]?.id, id);
+});
+
+Deno.test("markers come in the order in which they were written", async () => {
+  await using db = openMemory();
+  await createMarkerTable(db);
+  for (const name of ["10_b", "2_a", "1_c"]) {
+    await writeMarker(db, migrationOf({ name }), DETAILS);
+  }
+  const { markers } = await readMarkers(db);
+  assert.deepEqual(markers?.map(({ id }) => id), ["10", "2", "1"]);
+});
+
+Deno.test("SQLite's own tables don't count as tables; any other does, and so does a view", async () => {
+  await using db = openMemory();
+  await db.exec("CREATE TABLE a (b INTEGER PRIMARY KEY AUTOINCREMENT); DROP TABLE a");
+  assert.equal((await readMarkers(db)).hasTables, false);
+  await db.exec("CREATE VIEW v AS SELECT 1");
+  assert.equal((await readMarkers(db)).hasTables, true);
+  await db.exec("DROP VIEW v; CREATE TABLE sqlitely (b)");
+  assert.equal((await readMarkers(db)).hasTables, true);
+});
+
+Deno.test("a table of another tool with the markers' name is refused, with a way out", async () => {
+  await using db = openMemory();
+  await db.exec("CREATE TABLE schema_migrations (version TEXT PRIMARY KEY)");
+  for (const attempt of [readMarkers(db), hasMarker(db, "001")]) {
+    await assert.rejects(attempt, (error) => {
+      assert(error instanceof FormatError);
+      assert.match(error.help ?? "", /ALTER TABLE schema_migrations RENAME TO/);
+      return true;
+    });
+  }
+});

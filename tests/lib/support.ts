@@ -1,0 +1,166 @@
+import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { createCatalystMigrator } from "../../lib/catalyst/mod.ts";
+import { defineMigration, type Migration, type MigrationDefinition } from "../../lib/migration.ts";
+import type { Migrator } from "../../lib/migrator.ts";
+
+/** A directory that is removed, with all in it, when it is disposed of. */
+export class TemporaryDirectory implements Disposable {
+  readonly path: string = Deno.makeTempDirSync({ prefix: "catalyst-" });
+
+  /** Path of a file in it. */
+  file(name: string): string {
+    return `${this.path}/${name}`;
+  }
+
+  /** Names and sizes of its files, and the time of the last change, by default of all of them. */
+  listing(options: { timesOf?: RegExp } = {}): string[] {
+    const { timesOf = /./ } = options;
+    return [...Deno.readDirSync(this.path)].map(({ name }) => {
+      const { size, mtime } = Deno.statSync(this.file(name));
+      return timesOf.test(name) ? `${name} ${size} ${mtime?.getTime()}` : `${name} ${size}`;
+    }).toSorted();
+  }
+
+  /** Names of its files. */
+  names(): string[] {
+    return [...Deno.readDirSync(this.path)].map(({ name }) => name).toSorted();
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+/** Opens a database, does something with it and closes it. */
+export function withDatabase<T>(path: string, work: (db: DatabaseSync) => T): T {
+  const db = new DatabaseSync(path);
+  try {
+    return work(db);
+  } finally {
+    db.close();
+  }
+}
+
+/** Runs SQL on a database file. */
+export function execute(path: string, sql: string): void {
+  withDatabase(path, (db) => db.exec(sql));
+}
+
+/** All rows of a query on a database file, as plain objects. */
+export function query(path: string, sql: string, ...parameters: SQLInputValue[]): unknown[] {
+  return withDatabase(path, (db) => db.prepare(sql).all(...parameters).map((row) => ({ ...row })));
+}
+
+/** The bot's three databases, in a directory of their own. */
+export async function createBot(directory: TemporaryDirectory): Promise<Migrator> {
+  const migrator = createCatalystMigrator({ dataDir: directory.path });
+  await migrator.upgrade();
+  return migrator;
+}
+
+/** A migration of the database `app`, unless the definition names another. */
+export function migrationOf(
+  definition: Partial<MigrationDefinition> & { name: string },
+): Migration {
+  return defineMigration({ database: "app", upgrade: "SELECT 1", ...definition });
+}
+
+/** Orders, fills and positions that fit together, `count` of each. */
+export function fillBot(directory: TemporaryDirectory, count: number): void {
+  const numbers = `WITH RECURSIVE numbers (n) AS (
+    SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count}
+  )`;
+  execute(
+    directory.file("positions.db"),
+    `${numbers} INSERT INTO positions (
+      position_id, ticker, side, quantity, entry_price, current_price, opened_at, updated_at
+    ) SELECT 'P' || n, 'ABC', 'long', 1, 10.0, 11.0, n, n FROM numbers WHERE n % 2 = 0;
+    ${numbers} INSERT INTO closed_positions (
+      position_id, ticker, side, quantity, entry_price, exit_price, realized_pnl, realized_pnl_pct,
+      opened_at, closed_at, updated_at, holding_period_hours, exit_reason
+    ) SELECT 'P' || n, 'ABC', 'short', 1, 10.0, 9.0, 1.0, 10.0, n, n + 1, n, 1.0, 'manual'
+    FROM numbers WHERE n % 2 = 1;`,
+  );
+  execute(
+    directory.file("trading.db"),
+    `${numbers} INSERT INTO orders (
+      order_id, client_order_id, ticker, order_type, side, quantity, submitted_at, updated_at,
+      position_id
+    ) SELECT 'O' || n, 'C' || n, 'ABC', 'market', 'buy', 1, n, n, iif(n % 10 = 0, NULL, 'P' || n)
+    FROM numbers;
+    ${numbers} INSERT INTO fills (
+      fill_id, order_id, client_order_id, ticker, side, quantity, price, filled_at, position_id
+    ) SELECT 'F' || n, 'O' || n, 'C' || n, 'ABC', 'buy', 1, 10.0, n, 'P' || n FROM numbers;
+    ${numbers} INSERT INTO portfolio_snapshots (
+      snapshot_date, snapshot_time, total_equity, cash_balance, net_liquidation_value
+    ) SELECT date(n * 86400, 'unixepoch'), n * 86400, 1.0, 1.0, 1.0 FROM numbers;`,
+  );
+}
+
+/** What a command line wrote and how it ended. */
+export interface CommandResult {
+  readonly code: number;
+  readonly stdout: string;
+  readonly stderr: string;
+}
+
+/** Runs the command line as a process of its own, without a terminal. */
+export async function runCommandLine(
+  args: readonly string[],
+  options: { cwd?: string; env?: Record<string, string> } = {},
+): Promise<CommandResult> {
+  const cli = new URL("../../cli.ts", import.meta.url).pathname;
+  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "--quiet", "--config", config, cli, ...args],
+    stdin: "null",
+    ...options,
+    env: { DB_PATH_PREFIX: "", NO_COLOR: "1", ...options.env },
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** A process that holds a write transaction on a database until it is released. */
+export class Writer implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+
+  private constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+  }
+
+  /** Starts it; when this returns, the transaction is open and `sql` has run in it. */
+  static async start(path: string, sql: string): Promise<Writer> {
+    const program = `import { DatabaseSync } from "node:sqlite";
+      const db = new DatabaseSync(${JSON.stringify(path)});
+      db.exec("BEGIN IMMEDIATE"); db.exec(${JSON.stringify(sql)});
+      Deno.stdout.writeSync(new Uint8Array([1]));
+      Deno.stdin.readSync(new Uint8Array(1));
+      db.exec("COMMIT"); db.close();`;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--quiet", program],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = child.stdout.getReader();
+    await reader.read();
+    reader.releaseLock();
+    return new Writer(child);
+  }
+
+  /** Its process id. */
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Lets it commit, and waits until it has ended. */
+  async release(): Promise<void> {
+    await this.#child.stdin.close();
+    await this.#child.stdout.cancel();
+    await this.#child.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.release().catch(() => {});
+  }
+}

@@ -1,0 +1,61 @@
+import assert from "node:assert/strict";
+
+/** Variable that makes a run write the messages in place of comparing them. */
+const UPDATE = "UPDATE_SNAPSHOTS";
+
+const directory = new URL("testdata/messages/", import.meta.url);
+const HEADING = "=== ";
+
+/** Compares a text with the one that is kept under a name. */
+export type Snapshots = (name: string) => (text: string) => void;
+
+/**
+ * Opens a file of kept texts, `testdata/messages/TOPIC.txt`, which only one test module may use. With
+ * `UPDATE_SNAPSHOTS=1` in the environment texts are written there in place of being compared; read
+ * the difference before it is committed.
+ */
+export function openSnapshots(topic: string): Snapshots {
+  const file = new URL(`${topic}.txt`, directory);
+  const kept = read(file);
+  const isUpdate = Deno.env.get(UPDATE) === "1";
+  const used = new Set<string>();
+  return (name) => (text) => {
+    assert(!used.has(name), `two texts have the name "${name}"`);
+    used.add(name);
+    const actual = normalized(text);
+    if (isUpdate && kept.get(name) !== actual) {
+      kept.set(name, actual);
+      write(file, kept);
+    }
+    const hint = `"${name}" in tests/testdata/messages/${topic}.txt; run with ${UPDATE}=1 to renew`;
+    assert.equal(actual, kept.get(name), hint);
+  };
+}
+
+/** Takes out of a text what differs from run to run and from machine to machine. */
+export function normalized(text: string): string {
+  return text
+    .replace(/process \d+ \([^\n]*?\)(?=\n|$|"|; )/g, "process <pid> (<command>)")
+    .replace(/process \d+/g, "process <pid>")
+    .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "<time>")
+    .replace(/(?:[A-Z]:)?[\\/](?:[^\s"'\\/]+[\\/])*(?:catalyst-[^\s"'\\/]*)/g, "<directory>")
+    .trim();
+}
+
+function read(file: URL): Map<string, string> {
+  try {
+    const sections = Deno.readTextFileSync(file).replaceAll("\r\n", "\n").split(/^=== /m).slice(1);
+    return new Map(sections.map((section) => {
+      const end = section.indexOf("\n");
+      return [section.slice(0, end), section.slice(end).trim()];
+    }));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return new Map();
+    throw error;
+  }
+}
+
+function write(file: URL, kept: ReadonlyMap<string, string>): void {
+  const sections = [...kept].map(([name, text]) => `${HEADING}${name}\n${text}\n`);
+  Deno.writeTextFileSync(file, sections.join("\n"));
+}
