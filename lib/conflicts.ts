@@ -1,6 +1,6 @@
 import { SchemaConflictError } from "./errors.ts";
 import type { Inspection } from "./inspect.ts";
-import { shellWord } from "./shell_word.ts";
+import { shellWord } from "./database/failure.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { attempt } from "./attempt.ts";
-import { openForReading } from "./database/open.ts";
+import { openForReading } from "./database/reading.ts";
 import { checksumOf } from "./checksum.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { CatalystError, ConfirmationError, InterruptedError } from "./errors.ts";

@@ -1,6 +1,6 @@
 import type { Connection } from "./database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "./database/location.ts";
-import { readDatabase } from "./database/open.ts";
+import { readDatabase } from "./database/reading.ts";
 import { CorruptDatabaseError, NotADatabaseError } from "./errors.ts";
 import {
   emptyLedger,
@@ -25,6 +25,8 @@ export interface Inspection extends FoundState {
 export interface InspectOptions {
   /** How many of the newest events to read. Default 0. */
   readonly events?: number;
+  /** Whether to ask for the journal modes. Default `false`. */
+  readonly journalModes?: boolean;
 }
 
 /** Reads the state of all databases and of the ledger. It changes and creates nothing. */
@@ -36,7 +38,12 @@ export async function inspect(
   const databases = new Map<string, DatabaseState>();
   const conflicts = new Map<string, readonly string[]>();
   for (const [name, location] of workspace.locations) {
-    const { state, conflicting } = await inspectDatabase(workspace, { name, location, ledger });
+    const { state, conflicting } = await inspectDatabase(workspace, {
+      name,
+      location,
+      ledger,
+      asksMode: options.journalModes ?? false,
+    });
     databases.set(name, state);
     if (conflicting.length > 0) conflicts.set(name, conflicting);
   }
@@ -49,11 +56,10 @@ async function inspectLedger(
 ): Promise<{ ledger: LedgerState; events: readonly LedgerEvent[] }> {
   if (!statDatabase(workspace.ledger).exists) return { ledger: emptyLedger, events: [] };
   try {
-    const { result } = await readDatabase(workspace.ledger, workspace, async (connection) => ({
+    return await readDatabase(workspace.ledger, workspace, async (connection) => ({
       ledger: await readLedger(connection),
       events: limit === 0 ? [] : await readEvents(connection, limit),
     }));
-    return result;
   } catch (error) {
     throw withLedgerHelp(error, workspace.ledger.path);
   }
@@ -77,13 +83,14 @@ interface Subject {
   readonly name: string;
   readonly location: DatabaseLocation;
   readonly ledger: LedgerState;
+  readonly asksMode: boolean;
 }
 
 async function inspectDatabase(
   workspace: Workspace,
   subject: Subject,
 ): Promise<{ state: DatabaseState; conflicting: readonly string[] }> {
-  const { name, location } = subject;
+  const { name, location, asksMode } = subject;
   const { exists, sizeBytes } = statDatabase(location);
   const base = { name, path: location.path, exists, sizeBytes };
   if (!exists) {
@@ -92,17 +99,19 @@ async function inspectDatabase(
       conflicting: [],
     };
   }
-  const { result, journalMode } = await readDatabase(location, workspace, async (connection) => {
+  return await readDatabase(location, workspace, async (connection, journalMode) => {
     const state = await readMarkers(connection);
     // After a full downgrade there are no markers left, and the tables may be anybody's.
     const isUnmarked = state.hasTables && (state.markers ?? []).length === 0;
     const found = isUnmarked
       ? await unmarkedState(connection, workspace, subject)
       : { adoptable: [], conflicting: [] };
-    return { ...state, ...found };
+    const mode = asksMode ? await journalMode() : null;
+    return {
+      state: { ...base, ...state, adoptable: found.adoptable, journalMode: mode },
+      conflicting: found.conflicting,
+    };
   });
-  const { conflicting, ...state } = result;
-  return { state: { ...base, ...state, journalMode }, conflicting };
 }
 
 /** A database with tables and without markers: is it one that a former version made? */

@@ -1,5 +1,5 @@
 import type { Connection } from "./database/connection.ts";
-import { openForReading } from "./database/open.ts";
+import { openForReading } from "./database/reading.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { Migration } from "./migration.ts";

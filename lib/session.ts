@@ -5,7 +5,8 @@ import { withTransaction } from "./database/transaction.ts";
 import { refuseOpenTransaction } from "./apply.ts";
 import { createLedger } from "./ledger_writer.ts";
 import { acquireLock } from "./lock.ts";
-import { ensureDirectory, locationOf, type Workspace } from "./workspace.ts";
+import { ensureDirectory } from "./directory.ts";
+import { locationOf, type Workspace } from "./workspace.ts";
 
 /** The databases while a migrator changes them: it holds the lock, and opens what is needed. */
 export class Session implements AsyncDisposable {

@@ -14,7 +14,7 @@ export interface DatabaseState {
   readonly exists: boolean;
   /** Size of its main file in bytes; null where it is not there or not a file. */
   readonly sizeBytes: number | null;
-  /** SQLite's journal mode, such as `wal`; null where it is not there. */
+  /** SQLite's journal mode, such as `wal`; null where it is not there, or was not asked for. */
   readonly journalMode: string | null;
   /** Its markers; null where it has no marker table. */
   readonly markers: readonly Marker[] | null;

@@ -34,7 +34,7 @@ const RECENT = 5;
 
 /** Reads the state; writes nothing, creates nothing. */
 export async function status(workspace: Workspace): Promise<Status> {
-  return statusOf(workspace, await inspect(workspace, { events: RECENT }));
+  return statusOf(workspace, await inspect(workspace, { events: RECENT, journalModes: true }));
 }
 
 /** The state as seen in what was found. */

@@ -1,8 +1,9 @@
 import type { MigrationProgress } from "./attempt.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { Migration } from "./migration.ts";
-import { planUpgrade, type UpgradeRequest } from "./plan.ts";
-import { assess, corrections, summarize } from "./state.ts";
+import type { UpgradeRequest } from "./plan.ts";
+import type { Registry } from "./registry.ts";
+import { assess, corrections, type MigrationStatus, summarize } from "./state.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** How to upgrade. */
@@ -79,9 +80,21 @@ export async function planFrom(
   }
   const { registry } = workspace;
   const { adopted, reconciled } = summarize(corrections(registry, found));
+  const statuses = assess(registry, found);
+  const isSettled = statuses.every(({ state }) => state === "applied") &&
+    request.migration === undefined && request.to === undefined;
   return {
-    apply: planUpgrade(registry, assess(registry, found), request),
+    apply: isSettled ? [] : await choose(registry, statuses, request),
     adopt: adopted,
     reconcile: reconciled,
   };
+}
+
+async function choose(
+  registry: Registry,
+  statuses: readonly MigrationStatus[],
+  request: UpgradeRequest,
+): Promise<Migration[]> {
+  const { planUpgrade } = await import("./plan.ts");
+  return planUpgrade(registry, statuses, request);
 }

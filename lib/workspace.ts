@@ -1,14 +1,8 @@
-import {
-  type DatabaseLocation,
-  type DatabaseSource,
-  locate,
-  statPath,
-} from "./database/location.ts";
+import { type DatabaseLocation, type DatabaseSource, locate } from "./database/location.ts";
 import { type ConnectionSettings, defaultSettings } from "./database/settings.ts";
-import { AccessError, LocationError } from "./errors.ts";
+import { LocationError } from "./errors.ts";
 import type { Migration } from "./migration.ts";
 import { createRegistry, type Registry } from "./registry.ts";
-import { shellWord } from "./shell_word.ts";
 
 /** What a {@link Migrator} works on. */
 export interface MigratorOptions {
@@ -69,53 +63,4 @@ export function locationOf(workspace: Workspace, database: string): DatabaseLoca
     throw new LocationError(`Cannot find database "${database}": it is not known`);
   }
   return location;
-}
-
-/**
- * Makes sure that the directory of a file is there.
- *
- * @throws {LocationError} where it isn't and may not be created, or is a file.
- */
-export function ensureDirectory(path: string, mayCreate: boolean): void {
-  const directory = directoryOf(path);
-  const stat = statPath(directory);
-  if (stat?.isDirectory) return;
-  if (stat !== null) {
-    throw new LocationError(`Cannot use ${directory} as data directory: it is a file`, {
-      help: "name another directory with --data-dir, or move the file away",
-    });
-  }
-  if (!mayCreate) {
-    throw new LocationError(`Cannot use ${directory} as data directory: it does not exist`, {
-      help: `create it first: mkdir -p ${shellWord(directory)}`,
-    });
-  }
-  try {
-    Deno.mkdirSync(directory);
-  } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return;
-    if (error instanceof Deno.errors.NotFound) {
-      throw new LocationError(`Cannot create ${directory}: the directory above it does not exist`, {
-        cause: error,
-        help: `create it first: mkdir -p ${shellWord(directory)}`,
-      });
-    }
-    throw new AccessError(`Cannot create ${directory}: ${reason(error)}`, {
-      cause: error,
-      help: "check that this user may write there, or name another directory with --data-dir",
-    });
-  }
-}
-
-/** The directory part of a path, by either separator; `.` where it has none. */
-export function directoryOf(path: string): string {
-  const end = Math.max(
-    path.lastIndexOf("/"),
-    Deno.build.os === "windows" ? path.lastIndexOf("\\") : -1,
-  );
-  return end === -1 ? "." : end === 0 ? "/" : path.slice(0, end);
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

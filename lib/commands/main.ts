@@ -1,9 +1,7 @@
 import { createCatalystMigrator, prefixOf } from "../catalyst/mod.ts";
 import { settingsFrom, settingVariables } from "../database/settings.ts";
-import { AccessError, CatalystError, LocationError, UsageError } from "../errors.ts";
-import { shellWord } from "../shell_word.ts";
+import { AccessError, CatalystError, UsageError } from "../errors.ts";
 import { createOutput } from "../terminal/output.ts";
-import { directoryOf } from "../workspace.ts";
 import { parseFlags, splitCommand, wholeNumber } from "./arguments.ts";
 import { type FlagValues, stringFlag } from "./command.ts";
 import { loadCommand } from "./mod.ts";
@@ -19,8 +17,13 @@ export type Environment = (name: string) => string | undefined;
 /** Runs a command line and returns its exit code: 0 done, 1 failed or found something, 2 misused. */
 export async function main(args: readonly string[], environment: Environment): Promise<number> {
   const { name, rest } = splitCommand(args);
-  // Errors in the flags themselves must come in the form that was asked for.
-  let output = createOutput({ json: args.includes("--json"), verbose: args.includes("--verbose") });
+  // Before the flags are parsed: errors in them must come in the form that was asked for.
+  const output = createOutput({
+    json: args.includes("--json"),
+    quiet: args.includes("--quiet"),
+    verbose: args.includes("--verbose"),
+    noColor: args.includes("--no-color"),
+  });
   try {
     if (name === "help" || (name === "upgrade" && !args.includes("upgrade") && wantsHelp(rest))) {
       return await help(rest, output.answer);
@@ -33,16 +36,11 @@ export async function main(args: readonly string[], environment: Environment): P
       output.answer(commandHelp(command));
       return 0;
     }
-    output = createOutput({
-      json: flags.json === true,
-      quiet: flags.quiet === true,
-      verbose: flags.verbose === true,
-      noColor: flags["no-color"] === true,
-    });
     const variable = permitted(environment);
     const migrator = createCatalystMigrator({
-      ...place(flags, variable),
+      ...await place(flags, variable),
       ...limits(flags, variable),
+      alone: true,
     });
     return await command.run({ flags, migrator, output });
   } catch (error) {
@@ -69,10 +67,10 @@ async function printVersion(answer: (text: string) => void): Promise<number> {
 }
 
 /** Where the databases are: `--data-dir`, else `DB_PATH_PREFIX`, else `data/`. */
-function place(
+async function place(
   flags: FlagValues,
   environment: Environment,
-): { prefix: string; createDirectories: boolean } {
+): Promise<{ prefix: string; createDirectories: boolean }> {
   const directory = stringFlag(flags, "data-dir");
   if (directory !== undefined) {
     if (directory === "") {
@@ -84,24 +82,8 @@ function place(
   }
   const prefix = environment("DB_PATH_PREFIX") || DEFAULT_PREFIX;
   if (prefix === DEFAULT_PREFIX) return { prefix, createDirectories: true };
-  refuseMissingDirectory(prefix);
+  (await import("../directory.ts")).refuseMissingDirectory(prefix, "DB_PATH_PREFIX");
   return { prefix, createDirectories: false };
-}
-
-function refuseMissingDirectory(prefix: string): void {
-  const directory = directoryOf(prefix);
-  try {
-    Deno.statSync(directory);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) return; // said in full where it is used
-    throw new LocationError(
-      `Cannot use DB_PATH_PREFIX=${JSON.stringify(prefix)}: directory ${directory} does not exist`,
-      {
-        cause: error,
-        help: `create it (mkdir -p ${shellWord(directory)}), or correct DB_PATH_PREFIX`,
-      },
-    );
-  }
 }
 
 /** Says which permission is missing where Deno may not read a variable. */

@@ -7,7 +7,6 @@ import {
   NotADatabaseError,
   StatementError,
 } from "../errors.ts";
-import { shellWord } from "../shell_word.ts";
 import { describeHolders } from "./holders.ts";
 
 /** Where a driver's error happened. */
@@ -99,4 +98,9 @@ function reasonOfAccess(message: string): string {
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
+}
+
+/** A text as one word of a shell's command line, for commands that a message tells a user to type. */
+export function shellWord(text: string): string {
+  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

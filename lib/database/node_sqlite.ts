@@ -1,6 +1,7 @@
-import type { DatabaseSync, SQLInputValue, StatementSync } from "node:sqlite";
+import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { Connection, ScriptOptions, StatementResult } from "./connection.ts";
 import { translate } from "./failure.ts";
+import type { DatabaseLocation } from "./location.ts";
 import type { Row, SqlValue } from "./row.ts";
 
 // Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
@@ -144,4 +145,42 @@ function narrowed(row: Record<string, unknown>): Row {
     }
   }
   return row as Row;
+}
+
+/** How a file is opened: to be changed too, only to be read, or as if nobody could ever change it. */
+export type OpenMode = "ordinary" | "read-only" | "immutable";
+
+/** Options of {@link openFile}. */
+export interface OpenFileOptions {
+  /** What it is opened for, in the words of an error, such as `read`. */
+  readonly verb: string;
+  readonly mode: OpenMode;
+}
+
+/** Opens a database file; SQLite looks into it only at the first statement. */
+export function openFile(path: string, { verb, mode }: OpenFileOptions): Connection {
+  try {
+    const db = mode === "ordinary"
+      ? new DatabaseSync(path)
+      : new DatabaseSync(mode === "immutable" ? immutableUri(path) : path, { readOnly: true });
+    return new NodeSqliteConnection(db, { label: path, owned: true });
+  } catch (error) {
+    throw translate(error, { verb, label: path });
+  }
+}
+
+function immutableUri(path: string): string {
+  return `file:${encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23")}?immutable=1`;
+}
+
+/** Takes a database that the caller has open. */
+export async function wrapHandle(
+  location: DatabaseLocation & { kind: "open" },
+): Promise<Connection> {
+  const { handle, path } = location;
+  if (handle instanceof DatabaseSync) {
+    return new NodeSqliteConnection(handle, { label: path, owned: false });
+  }
+  const { DenoSqliteConnection } = await import("./deno_sqlite.ts");
+  return new DenoSqliteConnection(handle, { label: path });
 }

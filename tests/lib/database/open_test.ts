@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { openForReading, openForWriting, readDatabase } from "../../../lib/database/open.ts";
+import { openForWriting } from "../../../lib/database/open.ts";
+import { openForReading, readDatabase } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { AccessError, NotADatabaseError } from "../../../lib/errors.ts";
 import { execute, query, TemporaryDirectory, Writer } from "../support.ts";
@@ -12,8 +13,7 @@ const ROLLBACK = WAL.replace("WAL", "DELETE");
 /** Reads a database with all that a caller can say of it. */
 async function read(path: string, alone: boolean, sql: string): Promise<readonly unknown[]> {
   const options = { settings: defaultSettings, alone };
-  const { result } = await readDatabase({ kind: "file", path }, options, (db) => db.all(sql));
-  return result;
+  return await readDatabase({ kind: "file", path }, options, (db) => db.all(sql));
 }
 
 /** Counts the rows of a database's table. */
@@ -153,7 +153,7 @@ for (const alone of [false, true]) {
       const location = { kind: "file", path: directory.file("a.db") } as const;
       execute(location.path, sql ?? "");
       const options = { settings: defaultSettings, alone };
-      const { journalMode } = await readDatabase(location, options, () => Promise.resolve());
+      const journalMode = await readDatabase(location, options, async (_db, mode) => await mode());
       assert.equal(journalMode, mode);
     });
 
@@ -176,7 +176,7 @@ Deno.test("a database that another process writes while it is read alone is read
   execute(path, WAL);
   const counts: number[] = [];
   const options = { settings: defaultSettings, alone: true };
-  const { result } = await readDatabase({ kind: "file", path }, options, async (db) => {
+  const result = await readDatabase({ kind: "file", path }, options, async (db) => {
     if (counts.length === 0) await (await Writer.start(path, "INSERT INTO t VALUES (2)")).release();
     counts.push((await db.all("SELECT * FROM t")).length);
     return counts.at(-1);

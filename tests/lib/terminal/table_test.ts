@@ -1,8 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { renderTable } from "../../../lib/terminal/table.ts";
+import { renderTable, visibleWidth } from "../../../lib/terminal/table.ts";
 import { createStyle } from "../../../lib/terminal/style.ts";
-import { visibleWidth } from "../../../lib/terminal/width.ts";
 
 Deno.test("columns are aligned under their header", () => {
   const table = renderTable([["orders", "1,234"], ["fills", "7"]], {

@@ -1,0 +1,146 @@
+import { AccessError, DiskFullError } from "../errors.ts";
+import type { Connection } from "./connection.ts";
+import { openFile, type OpenMode, wrapHandle } from "./node_sqlite.ts";
+import type { DatabaseLocation } from "./location.ts";
+import { text } from "./row.ts";
+import type { ConnectionSettings } from "./settings.ts";
+
+/**
+ * Opens an existing database to read it, and leaves nothing behind. Only beside a log or a journal
+ * that a crash left does SQLite need its other files, and plays the journal back.
+ */
+export async function openForReading(
+  location: DatabaseLocation,
+  settings: ConnectionSettings,
+): Promise<Connection> {
+  if (location.kind === "open") return await wrapHandle(location);
+  let failure: unknown;
+  for (const mode of readingModes(location.path)) {
+    try {
+      return await openReadOnly(location.path, mode, settings);
+    } catch (error) {
+      failure ??= error;
+      if (mode !== "immutable" && !isAccessProblem(error)) throw error;
+    }
+  }
+  throw failure;
+}
+
+/** How {@link readDatabase} reads. */
+export interface ReadingOptions {
+  readonly settings: ConnectionSettings;
+  /** Whether no other code of this process has the database open; allows what is quicker. */
+  readonly alone: boolean;
+}
+
+/** Reads an open database; `journalMode` asks for the journal mode, in small letters. */
+export type ReadingWork<T> = (
+  connection: Connection,
+  journalMode: () => Promise<string>,
+) => Promise<T>;
+
+/**
+ * Reads an existing database by `work` and closes it.
+ *
+ * The quickest way is to read the file as immutable: no lock, no file beside it. It is taken where
+ * there is no log and nobody in this process has the file open, whose locks closing it would drop.
+ * Where the file was changed meanwhile, which then may have been seen half, it is read again.
+ */
+export async function readDatabase<T>(
+  location: DatabaseLocation,
+  options: ReadingOptions,
+  work: ReadingWork<T>,
+): Promise<T> {
+  const { path } = location;
+  if (options.alone && location.kind === "file" && !hasLog(path)) {
+    const before = versionOf(path);
+    const outcome = await readImmutable(path, work).catch(() => null);
+    if (outcome !== null && before !== null && before === versionOf(path)) return outcome.result;
+  }
+  await using connection = await openForReading(location, options.settings);
+  return await work(connection, async () => {
+    const row = await connection.get("PRAGMA journal_mode");
+    return row === undefined ? "" : text(row, "journal_mode");
+  });
+}
+
+async function readImmutable<T>(path: string, work: ReadingWork<T>): Promise<{ result: T }> {
+  await using connection = openFile(path, { verb: "read", mode: "immutable" });
+  // An immutable connection calls every file's mode "delete"; the file itself knows better.
+  const journalMode = () => Promise.resolve(isWalFile(path) ? "wal" : "delete");
+  return { result: await work(connection, journalMode) };
+}
+
+/** Changes with each write to the file. */
+function versionOf(path: string): string | null {
+  try {
+    const { mtime, size, ino } = Deno.statSync(path);
+    return `${mtime?.getTime()} ${size} ${ino}`;
+  } catch {
+    return null;
+  }
+}
+
+function hasLog(path: string): boolean {
+  return hasContent(`${path}-wal`) || hasContent(`${path}-journal`);
+}
+
+async function openReadOnly(
+  path: string,
+  mode: OpenMode,
+  settings: ConnectionSettings,
+): Promise<Connection> {
+  const connection = openFile(path, { verb: "read", mode });
+  try {
+    await connection.exec(
+      `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`,
+    );
+    // Only the first look into the file says whether it can be read at all.
+    await connection.get("SELECT count(*) FROM sqlite_schema");
+    return connection;
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+}
+
+/**
+ * A read-only connection to a WAL database creates `-wal` and `-shm` and can't remove them, while
+ * an ordinary one removes them when it closes. So: beside an existing log read-only, since an
+ * ordinary close would move the log into the database; else ordinary; and in a directory that
+ * can't be written as an immutable file, which needs no lock and no other file. That is refused
+ * under restricted permissions, where without permission to write only read-only is left.
+ */
+function* readingModes(path: string): Generator<OpenMode> {
+  if (hasContent(`${path}-wal`)) return yield "read-only";
+  // A journal may have to be played back, which immutable would not: it read half a transaction.
+  if (hasContent(`${path}-journal`)) return yield* ["ordinary", "read-only"] as const;
+  yield "ordinary";
+  // Nobody has a WAL database open that has no log.
+  if (isWalFile(path)) yield* ["immutable", "read-only"] as const;
+  else yield* ["read-only", "immutable"] as const;
+}
+
+function hasContent(path: string): boolean {
+  try {
+    return Deno.statSync(path).size > 0;
+  } catch {
+    return false;
+  }
+}
+
+/** Bytes 18 and 19 of an SQLite file are 2 in WAL mode, else 1. */
+function isWalFile(path: string): boolean {
+  try {
+    using file = Deno.openSync(path);
+    const header = new Uint8Array(20);
+    return file.readSync(header) === 20 && header[18] === 2;
+  } catch {
+    return false; // not to be read by anybody; SQLite will say so
+  }
+}
+
+/** Whether there may be no file beside the database, for want of permission or of room. */
+function isAccessProblem(error: unknown): boolean {
+  return error instanceof AccessError || error instanceof DiskFullError;
+}
