@@ -21,4 +21,8 @@ export async function run(args: readonly string[] = Deno.args): Promise<void> {
   Deno.exitCode = await main(args, (name) => Deno.env.get(name));
 }
 
-if (import.meta.main) await run();
+if (import.meta.main) {
+  await run();
+  // All is written; taking the runtime down step by step would only take time.
+  Deno.exit();
+}

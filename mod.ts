@@ -55,4 +55,5 @@ export { bundledMigrations } from "./migrations/mod.ts";
 if (import.meta.main) {
   const { run } = await import("./cli.ts");
   await run();
+  Deno.exit();
 }
