@@ -19,6 +19,8 @@ export interface Run {
   readonly direction: "upgrade" | "downgrade";
   /** Checksum of what is run; null where it is a function. */
   readonly checksum: string | null;
+  /** Name of the snapshot that was taken before; null where none was. */
+  readonly snapshot: string | null;
   /** Tables of which rows may be lost. */
   readonly destroys: readonly string[];
   /** Checks of the result, before the commit; throws to roll back. */

@@ -22,6 +22,7 @@ export async function applyPending(
   // Read again: another migrator may have worked until the lock was ours.
   const found = await inspect(workspace);
   const { apply } = await planFrom(workspace, found, options);
+  const snapshot = await snapshotOf(workspace, session, { apply, found, backup: options.backup });
   const applied: AppliedMigration[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
   let current: Migration | null = null;
@@ -32,7 +33,9 @@ export async function applyPending(
     for (const [index, migration] of apply.entries()) {
       current = migration;
       const checksum = checksums[index] ?? null;
-      applied.push(await applyOne(workspace, session, { migration, checksum, found, options }));
+      applied.push(
+        await applyOne(workspace, session, { migration, checksum, snapshot, found, options }),
+      );
     }
     current = null;
     await session.sync();
@@ -46,12 +49,32 @@ export async function applyPending(
     }
     throw error;
   }
-  return { applied, ...reconciliation };
+  return { applied, ...reconciliation, snapshot };
+}
+
+interface Stake {
+  readonly apply: readonly Migration[];
+  readonly found: Inspection;
+  readonly backup: boolean | undefined;
+}
+
+/** Takes a snapshot of what will be changed, if it has tables at all; new databases have none. */
+async function snapshotOf(
+  workspace: Workspace,
+  session: Session,
+  { apply, found, backup = true }: Stake,
+): Promise<string | null> {
+  const databases = [...new Set(apply.map(({ database }) => database))]
+    .filter((database) => found.databases.get(database)?.hasTables);
+  if (!backup || databases.length === 0) return null;
+  const { snapshotBefore } = await import("./snapshot/mod.ts");
+  return await snapshotBefore(workspace, session, databases);
 }
 
 interface Application {
   readonly migration: Migration;
   readonly checksum: string | null;
+  readonly snapshot: string | null;
   readonly found: Inspection;
   readonly options: UpgradeOptions;
 }
@@ -59,7 +82,7 @@ interface Application {
 async function applyOne(
   workspace: Workspace,
   session: Session,
-  { migration, checksum, found, options }: Application,
+  { migration, checksum, snapshot, found, options }: Application,
 ): Promise<AppliedMigration> {
   const { id, name, database } = migration;
   if (options.signal?.aborted) {
@@ -75,6 +98,7 @@ async function applyOne(
     migration,
     direction: "upgrade",
     checksum,
+    snapshot,
     destroys: migration.destroys ?? [],
     verify: isFresh ? undefined : async (connection) => {
       const { expectCreated, mayFindExisting } = await import("./expectation.ts");

@@ -41,7 +41,7 @@ export async function attempt(
     durationSeconds: null,
     error: null,
     checksum: run.checksum,
-    detail: null,
+    detail: run.snapshot === null ? null : `snapshot ${run.snapshot} was taken before`,
   };
   await addEvent(await session.ledger(), event);
   const finish = async (

@@ -40,6 +40,8 @@ export interface DowngradeResult {
   readonly adopted: readonly string[];
   /** Ids of the migrations whose ledger row was corrected. */
   readonly reconciled: readonly string[];
+  /** Name of the snapshot that was taken before; null where no rows were at stake. */
+  readonly snapshot: string | null;
 }
 
 /** Says what {@link downgrade} would do, and changes nothing. */
@@ -58,7 +60,7 @@ export async function downgrade(
   const first = await inspect(workspace);
   const planned = await planFrom(workspace, first, options);
   if (planned.rollBack.length === 0 && corrections(workspace.registry, first).length === 0) {
-    return { rolledBack: [], lost: [], adopted: [], reconciled: [] };
+    return { rolledBack: [], lost: [], adopted: [], reconciled: [], snapshot: null };
   }
   await confirmLosses(planned, options);
   options.onWork?.();
@@ -66,13 +68,14 @@ export async function downgrade(
   const found = await inspect(workspace);
   const { rollBack, losses } = await planFrom(workspace, found, options);
   refuseOtherLosses(planned, losses);
+  const snapshot = options.backup === false ? null : await snapshotOf(workspace, session, losses);
   const rolledBack: string[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
   let current: Migration | null = null;
   try {
     reconciliation = await reconcile(workspace, session, found);
     for (current of rollBack) {
-      await rollBackOne(workspace, session, { migration: current, losses, options });
+      await rollBackOne(workspace, session, { migration: current, snapshot, losses, options });
       rolledBack.push(current.id);
     }
     current = null;
@@ -88,7 +91,7 @@ export async function downgrade(
     }
     throw error;
   }
-  return { rolledBack, lost: losses.filter(({ rows }) => rows > 0), ...reconciliation };
+  return { rolledBack, lost: losses.filter(({ rows }) => rows > 0), ...reconciliation, snapshot };
 }
 
 /** Losses in the databases of some migrations. */
@@ -97,8 +100,21 @@ function lossesOf(migrations: readonly Migration[], losses: readonly Loss[]): Lo
   return losses.filter(({ database, rows }) => rows > 0 && databases.has(database));
 }
 
+async function snapshotOf(
+  workspace: Workspace,
+  session: Session,
+  losses: readonly Loss[],
+): Promise<string | null> {
+  if (losses.length === 0) return null;
+  const { snapshotBefore } = await import("./snapshot/mod.ts");
+  return await snapshotBefore(workspace, session, [
+    ...new Set(losses.map(({ database }) => database)),
+  ]);
+}
+
 interface Rollback {
   readonly migration: Migration;
+  readonly snapshot: string | null;
   readonly losses: readonly Loss[];
   readonly options: DowngradeOptions;
 }
@@ -106,7 +122,7 @@ interface Rollback {
 async function rollBackOne(
   workspace: Workspace,
   session: Session,
-  { migration, losses, options }: Rollback,
+  { migration, snapshot, losses, options }: Rollback,
 ): Promise<void> {
   const { id, name, database } = migration;
   if (options.signal?.aborted) {
@@ -121,6 +137,7 @@ async function rollBackOne(
     direction: "downgrade",
     // Only what was confirmed: rows that came into an empty table since then stop the rollback.
     checksum: await checksumOf(migration.downgrade),
+    snapshot,
     destroys: losses.filter((loss) => loss.database === database && loss.rows > 0)
       .map(({ table }) => table),
     timeout: workspace.timeout,

@@ -179,6 +179,12 @@ export class ConfirmationError extends CatalystError {
   readonly code = "NOT_CONFIRMED";
 }
 
+/** A snapshot is damaged, incomplete, or not one of these databases. */
+export class SnapshotError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "SNAPSHOT_UNUSABLE";
+}
+
 /** The work was interrupted from outside, by Ctrl-C or an `AbortSignal`. */
 export class InterruptedError extends CatalystError {
   /** Stable name of the condition. */

@@ -21,7 +21,7 @@ export interface HistoryRow {
 }
 
 /** What was done in an event: a migration was run, taken back, found there, or the ledger corrected. */
-export type Direction = "upgrade" | "downgrade" | "adopt" | "reconcile";
+export type Direction = "upgrade" | "downgrade" | "adopt" | "reconcile" | "restore";
 
 /** How far an event came. */
 export type Outcome = "started" | "applied" | "rolled_back" | "failed" | "pending";

@@ -7,12 +7,17 @@ import {
   MigratorLockedError,
 } from "./errors.ts";
 
+/** Says whether to stop; an `AbortSignal` is one. */
+export interface StopFlag {
+  readonly aborted: boolean;
+}
+
 /** How to wait for the lock. */
 export interface LockOptions {
   /** Seconds to wait for another migrator. */
   readonly timeout: number;
   /** Ends the wait. */
-  readonly signal?: AbortSignal | undefined;
+  readonly signal?: StopFlag | undefined;
 }
 
 /**

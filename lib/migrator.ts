@@ -12,7 +12,16 @@ import {
   type UpgradeResult,
 } from "./upgrade.ts";
 import type { DataCheck, Verification, VerifyOptions } from "./verify.ts";
-import { createWorkspace, type MigratorOptions, type Workspace } from "./workspace.ts";
+import type {
+  PruneSnapshotsOptions,
+  SnapshotOptions,
+  VerifySnapshotOptions,
+} from "./snapshot/mod.ts";
+import type { SnapshotCheck } from "./snapshot/check.ts";
+import type { Manifest } from "./snapshot/manifest.ts";
+import type { RestoreOptions, RestorePlan, RestoreResult } from "./snapshot/restore.ts";
+import type { SnapshotEntry } from "./snapshot/store.ts";
+import { createWorkspace, isRestoring, type MigratorOptions, type Workspace } from "./workspace.ts";
 
 /** How to read the ledger's events. */
 export interface HistoryOptions {
@@ -83,6 +92,7 @@ export class Migrator {
    * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
    */
   async upgrade(options: UpgradeOptions = {}): Promise<UpgradeResult> {
+    await this.#finishRestore();
     return await upgrade(this.#workspace, options);
   }
 
@@ -100,6 +110,7 @@ export class Migrator {
    * @throws {MigrationFailedError} where one failed; `progress` says what was rolled back before.
    */
   async downgrade(options: DowngradeOptions = {}): Promise<DowngradeResult> {
+    await this.#finishRestore();
     const { downgrade } = await import("./downgrade.ts");
     return await downgrade(this.#workspace, options);
   }
@@ -112,8 +123,100 @@ export class Migrator {
 
   /** Reconciles the ledger, and creates missing tables, indexes and views; drops nothing. */
   async repair(options: RepairOptions = {}): Promise<RepairResult> {
+    if (!options.dryRun) await this.#finishRestore();
     const { repair } = await import("./repair.ts");
     return await repair(this.#workspace, options);
+  }
+
+  /**
+   * Takes a snapshot: verified copies of all databases and the ledger, of one moment. Writers wait
+   * for milliseconds, whatever the size; the copying runs on a thread of its own. Needs read and
+   * write permission on the databases and on the directory of the snapshots.
+   *
+   * @throws {DatabaseLockedError} where a writer was not done within the timeout.
+   * @throws {CorruptDatabaseError} where a database is damaged; older snapshots stay as they were.
+   *
+   * @example Take a snapshot
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { name, files } = await migrator.createSnapshot();
+   * console.assert(files.length === 4 && (await migrator.verifySnapshot(name)).ok);
+   * ```
+   */
+  async createSnapshot(options: SnapshotOptions = {}): Promise<Manifest> {
+    await this.#finishRestore();
+    const { createSnapshot } = await import("./snapshot/mod.ts");
+    return await createSnapshot(this.#workspace, options);
+  }
+
+  /** Lists the snapshots of a directory, the newest first. Default: the migrator's directory. */
+  async listSnapshots(
+    directory: string = this.#workspace.backups,
+  ): Promise<readonly SnapshotEntry[]> {
+    const { listSnapshots } = await import("./snapshot/store.ts");
+    return await listSnapshots(directory);
+  }
+
+  /**
+   * Reads a snapshot again and compares every file with the manifest.
+   *
+   * @throws {SnapshotError} where there is none of that name, or its manifest is damaged.
+   */
+  async verifySnapshot(name: string, options: VerifySnapshotOptions = {}): Promise<SnapshotCheck> {
+    const { verifySnapshot } = await import("./snapshot/mod.ts");
+    const { directory = this.#workspace.backups, verify = "quick" } = options;
+    return await verifySnapshot(directory, name, verify);
+  }
+
+  /** Removes snapshots that a retention doesn't keep, never the only whole one; their names. */
+  async pruneSnapshots(options: PruneSnapshotsOptions): Promise<readonly string[]> {
+    const { prune } = await import("./snapshot/mod.ts");
+    const { directory = this.#workspace.backups, dryRun = false, ...retention } = options;
+    return await prune(directory, this.#workspace.timeout, { retention, dryRun });
+  }
+
+  /**
+   * Says what restoring a snapshot would change; writes nothing.
+   *
+   * @throws {SnapshotError} where there is no such snapshot, or it is damaged.
+   */
+  async planRestore(
+    reference: string,
+    options: Pick<RestoreOptions, "databases"> = {},
+  ): Promise<RestorePlan> {
+    const { planRestore } = await import("./snapshot/restore.ts");
+    return await planRestore(this.#workspace, reference, options);
+  }
+
+  /**
+   * Restores a snapshot, by its name, its manifest's path, `latest`, or one database file. It is
+   * checked first; what is there is kept in a snapshot of its own; where anything is replaced,
+   * `confirm` is asked. Killed at any moment, the next command finishes it.
+   *
+   * @throws {SnapshotError} where there is no such snapshot, or it is damaged; nothing is changed.
+   * @throws {ConfirmationError} where nobody confirmed.
+   */
+  async restoreSnapshot(reference: string, options: RestoreOptions = {}): Promise<RestoreResult> {
+    await this.#finishRestore();
+    const { restore } = await import("./snapshot/restore.ts");
+    return await restore(this.#workspace, reference, options);
+  }
+
+  /** Goes back to what was there before the last restore, as {@link Migrator.restoreSnapshot} does. */
+  async undoRestore(options: RestoreOptions = {}): Promise<RestoreResult> {
+    await this.#finishRestore();
+    const { undoRestore } = await import("./snapshot/restore.ts");
+    return await undoRestore(this.#workspace, options);
+  }
+
+  /** Finishes a restore that was killed in the middle; every command that changes something does. */
+  async #finishRestore(): Promise<void> {
+    if (!isRestoring(this.#workspace)) return;
+    const { finishRestore } = await import("./snapshot/restore.ts");
+    await finishRestore(this.#workspace);
   }
 
   /** Reads the ledger's events, the newest first. */

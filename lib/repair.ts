@@ -10,6 +10,7 @@ import type { Schema } from "./schema/model.ts";
 import { readSchema } from "./schema/read.ts";
 import { buildReference } from "./schema/reference.ts";
 import { Session } from "./session.ts";
+import { snapshotBefore } from "./snapshot/mod.ts";
 import { corrections, migrationsIn, summarize } from "./state.ts";
 import { compareWithReference } from "./verify.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
@@ -18,6 +19,8 @@ import { locationOf, type Workspace } from "./workspace.ts";
 export interface RepairOptions {
   /** Only say what would be done. Default `false`. */
   readonly dryRun?: boolean;
+  /** Whether to take a snapshot of databases that hold rows before. Default `true`. */
+  readonly backup?: boolean;
 }
 
 /** An object that was missing. */
@@ -38,6 +41,8 @@ export interface RepairResult extends Reconciliation {
   readonly recreated: readonly MissingObject[];
   /** What is still wrong, since mending it could lose rows. */
   readonly remaining: readonly (Finding & { readonly database: string })[];
+  /** Name of the snapshot that was taken before; null where no rows were at stake. */
+  readonly snapshot: string | null;
 }
 
 /** Reconciles, and creates missing tables, indexes, views and triggers; drops and rewrites nothing. */
@@ -50,13 +55,18 @@ export async function repair(workspace: Workspace, options: RepairOptions): Prom
       ...summarize(wrong),
       recreated: missing,
       remaining: await findRemaining(workspace, found, missing),
+      snapshot: null,
     };
   }
   await using session = await Session.begin(workspace);
   const locked = await inspect(workspace);
   const reconciliation = await reconcile(workspace, session, locked);
   const recreated = await findMissing(workspace, locked);
-  for (const database of new Set(recreated.map((one) => one.database))) {
+  const databases = [...new Set(recreated.map(({ database }) => database))];
+  const snapshot = options.backup === false
+    ? null
+    : await snapshotBefore(workspace, session, databases);
+  for (const database of databases) {
     const connection = await session.database(database);
     await withTransaction(connection, async () => {
       for (const object of recreated.filter((one) => one.database === database)) {
@@ -65,7 +75,8 @@ export async function repair(workspace: Workspace, options: RepairOptions): Prom
     }, { timeout: workspace.timeout });
   }
   await session.sync();
-  return { ...reconciliation, recreated, remaining: await findRemaining(workspace, locked, []) };
+  const remaining = await findRemaining(workspace, locked, []);
+  return { ...reconciliation, recreated, remaining, snapshot };
 }
 
 async function findMissing(workspace: Workspace, found: Inspection): Promise<MissingObject[]> {

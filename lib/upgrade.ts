@@ -10,6 +10,10 @@ import type { Workspace } from "./workspace.ts";
 export interface UpgradeOptions extends UpgradeRequest {
   /** Stops before the next statement; the migration under way is rolled back. */
   readonly signal?: AbortSignal;
+  /**
+   * Whether to take a snapshot of databases that hold rows before they are changed. Default `true`.
+   */
+  readonly backup?: boolean;
   /** Called before the work begins; not at all where there is nothing to do. */
   readonly onWork?: () => void;
   /** Called before and after each migration. */
@@ -34,6 +38,8 @@ export interface UpgradeResult {
   readonly adopted: readonly string[];
   /** Ids of the migrations whose ledger row was corrected. */
   readonly reconciled: readonly string[];
+  /** Name of the snapshot that was taken before; null where no rows were at stake. */
+  readonly snapshot: string | null;
 }
 
 /** A migration that was applied. */
@@ -60,7 +66,7 @@ export async function upgrade(
 ): Promise<UpgradeResult> {
   const { apply, adopt, reconcile } = await planFrom(workspace, await inspect(workspace), options);
   if (apply.length + adopt.length + reconcile.length === 0) {
-    return { applied: [], adopted: [], reconciled: [] };
+    return { applied: [], adopted: [], reconciled: [], snapshot: null };
   }
   options.onWork?.();
   // Most starts end here; only those with work load what does it.

@@ -23,6 +23,8 @@ export interface MigratorOptions {
   readonly alone?: boolean;
   /** Whether the directory of a file may be created, if its parent is there. Default `true`. */
   readonly createDirectories?: boolean;
+  /** Directory of the snapshots. Default: `backups` beside the ledger, with the same prefix. */
+  readonly backupDir?: string;
 }
 
 /** The options, resolved: which migrations there are and where everything is. */
@@ -34,6 +36,8 @@ export interface Workspace {
   readonly timeout: number;
   readonly alone: boolean;
   readonly createDirectories: boolean;
+  /** Directory of the snapshots. */
+  readonly backups: string;
 }
 
 /**
@@ -53,7 +57,27 @@ export function createWorkspace(options: MigratorOptions): Workspace {
     timeout,
     alone: options.alone ?? false,
     createDirectories: options.createDirectories ?? true,
+    backups: options.backupDir ?? backupsBeside(locate(options.ledger).path),
   };
+}
+
+/** Path of the note of a restore that is under way, beside the ledger: `data/migrations.restore`. */
+export function restoreJournal(ledger: string): string {
+  return `${ledger.replace(/\.db$/, "")}.restore`;
+}
+
+/** Whether a restore was begun and not finished. */
+export function isRestoring(workspace: Workspace): boolean {
+  try {
+    return Deno.statSync(restoreJournal(workspace.ledger.path)).isFile;
+  } catch {
+    return false;
+  }
+}
+
+/** `data/migrations.db` has `data/backups`, and `test_migrations.db` has `test_backups`. */
+function backupsBeside(ledger: string): string {
+  return `${ledger.replace(/migrations\.db$|[^/\\]*$/, "")}backups`;
 }
 
 /** Where a database is. The registry has made sure that every migration's database is known. */

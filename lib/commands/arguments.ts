@@ -27,10 +27,26 @@ function awaitsValue(arg: string | undefined): boolean {
  * @throws {UsageError} where a flag is unknown, has no value, or an argument is one too many.
  */
 export function parseFlags(command: Command, args: readonly string[]): FlagValues {
+  return parseArguments(command, args).flags;
+}
+
+/** What stands behind a command's name. */
+export interface Arguments {
+  readonly flags: FlagValues;
+  readonly operands: readonly string[];
+}
+
+/** Reads flags as {@link parseFlags} does, and with them the operands of a command that takes some. */
+export function parseArguments(command: Command, args: readonly string[]): Arguments {
+  const operands: string[] = [];
   const flags = new Map(Object.entries({ ...commonFlags, ...command.flags }));
   const values: Record<string, string | boolean> = {};
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] ?? "";
+    if (command.operands !== undefined && !arg.startsWith("-")) {
+      operands.push(arg);
+      continue;
+    }
     const { name, flag, value } = recognize(arg, flags, command);
     if (flag.type === "string" && name in values) throw misuse(command, `--${name} is given twice`);
     if (flag.type === "boolean") {
@@ -45,7 +61,7 @@ export function parseFlags(command: Command, args: readonly string[]): FlagValue
     }
     values[name] = given;
   }
-  return values;
+  return { flags: values, operands };
 }
 
 interface Recognized {

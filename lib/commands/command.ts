@@ -17,6 +17,8 @@ export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
 /** What a command works with. */
 export interface CommandContext {
   readonly flags: FlagValues;
+  /** The arguments that are no flags. */
+  readonly operands: readonly string[];
   readonly migrator: Migrator;
   readonly output: Output;
 }
@@ -26,6 +28,8 @@ export interface Command {
   readonly name: string;
   /** What it does, in one line. */
   readonly summary: string;
+  /** What arguments it takes besides flags, such as `[DATABASE…]`; absent where it takes none. */
+  readonly operands?: string;
   /** Its own flags, besides the common ones. */
   readonly flags: Readonly<Record<string, Flag>>;
   /** Command lines that show its use, each with what it does. */
@@ -51,6 +55,12 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
 
 /** The flag that answers a confirmation beforehand. */
 export const yesFlag: Flag = { type: "boolean", short: "y", help: "answer yes to a confirmation" };
+
+/** The flag that leaves out the snapshot before a change. */
+export const noBackupFlag: Flag = {
+  type: "boolean",
+  help: "take no snapshot of databases with rows before changing them",
+};
 
 /** The flag that shows what would be done. */
 export const dryRunFlag: Flag = {

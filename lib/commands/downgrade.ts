@@ -6,9 +6,16 @@ import { formatCount } from "../terminal/format.ts";
 import { printable } from "../terminal/printable.ts";
 import { renderTable } from "../terminal/table.ts";
 import { refuseTogether, wholeNumber } from "./arguments.ts";
-import { type Command, type CommandContext, dryRunFlag, stringFlag, yesFlag } from "./command.ts";
+import {
+  type Command,
+  type CommandContext,
+  dryRunFlag,
+  noBackupFlag,
+  stringFlag,
+  yesFlag,
+} from "./command.ts";
 import { Interrupt } from "./interrupt.ts";
-import { renderReconciliation, tell } from "./upgrade.ts";
+import { renderReconciliation, renderSnapshot, tell } from "./upgrade.ts";
 
 /** `downgrade`: rolls migrations back. */
 export const command: Command = {
@@ -19,6 +26,7 @@ export const command: Command = {
     "to": { type: "string", value: "ID", help: "roll back what came after this one, which stays" },
     "steps": { type: "string", value: "N", help: "roll back the newest N" },
     "dry-run": dryRunFlag,
+    "no-backup": noBackupFlag,
     "yes": yesFlag,
   },
   examples: [
@@ -51,12 +59,19 @@ export const command: Command = {
     try {
       const result = await migrator.downgrade({
         ...request,
+        backup: !flags["no-backup"],
         confirm,
         signal: interrupt.signal,
         onWork: () => interrupt.listen(),
         onProgress: (progress) => tell(output, progress),
       });
-      output.json({ ok: true, rolledBack: result.rolledBack, lost: result.lost, failed: null });
+      output.json({
+        ok: true,
+        rolledBack: result.rolledBack,
+        lost: result.lost,
+        snapshot: result.snapshot,
+        failed: null,
+      });
       output.answer(renderDowngrade(result));
       return 0;
     } catch (error) {
@@ -110,6 +125,7 @@ function renderDowngrade(result: DowngradeResult): string {
   const { rolledBack, lost } = result;
   return [
     ...renderReconciliation(result),
+    ...result.snapshot === null ? [] : [renderSnapshot(result.snapshot)],
     rolledBack.length === 0
       ? "Nothing to roll back: no migration is applied."
       : `${formatCount(rolledBack.length, "migration")} rolled back: ${rolledBack.join(", ")}.`,

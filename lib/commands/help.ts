@@ -34,9 +34,11 @@ export async function generalHelp(): Promise<string> {
 
 /** The text of `COMMAND --help`. */
 export function commandHelp(command: Command): string {
-  const { name, summary, flags, examples } = command;
+  const { name, summary, operands, flags, examples } = command;
   return [
     `${PROGRAM} ${name}: ${summary}.`,
+    ``,
+    `Usage: ${PROGRAM} ${name}${operands === undefined ? "" : ` ${operands}`} [OPTIONS]`,
     ``,
     `Options`,
     renderFlags({ ...flags, ...commonFlags }),

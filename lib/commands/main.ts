@@ -2,7 +2,7 @@ import { createCatalystMigrator, prefixOf } from "../catalyst/mod.ts";
 import { settingsFrom, settingVariables } from "../database/settings.ts";
 import { AccessError, CatalystError, UsageError } from "../errors.ts";
 import { createOutput } from "../terminal/output.ts";
-import { parseFlags, splitCommand, wholeNumber } from "./arguments.ts";
+import { parseArguments, splitCommand, wholeNumber } from "./arguments.ts";
 import { type FlagValues, stringFlag } from "./command.ts";
 import { loadCommand } from "./mod.ts";
 
@@ -30,7 +30,7 @@ export async function main(args: readonly string[], environment: Environment): P
     }
     if (args.includes("--version") || args.includes("-V")) return await printVersion(output.answer);
     const command = await loadCommand(name);
-    const flags = parseFlags(command, rest);
+    const { flags, operands } = parseArguments(command, rest);
     if (flags.help) {
       const { commandHelp } = await import("./help.ts");
       output.answer(commandHelp(command));
@@ -42,7 +42,7 @@ export async function main(args: readonly string[], environment: Environment): P
       ...limits(flags, variable),
       alone: true,
     });
-    return await command.run({ flags, migrator, output });
+    return await command.run({ flags, operands, migrator, output });
   } catch (error) {
     output.error(error);
     return error instanceof CatalystError && USAGE_CODES.includes(error.code) ? 2 : 1;

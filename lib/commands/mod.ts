@@ -12,6 +12,8 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly command: Command
   verify: () => import("./verify.ts"),
   repair: () => import("./repair.ts"),
   history: () => import("./history.ts"),
+  backup: () => import("./backup.ts"),
+  restore: () => import("./restore.ts"),
 };
 
 /** Names of all commands, in the order in which help lists them. */

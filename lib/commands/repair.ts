@@ -1,21 +1,21 @@
 import type { RepairResult } from "../repair.ts";
 import { printable } from "../terminal/printable.ts";
-import { type Command, type CommandContext, dryRunFlag } from "./command.ts";
-import { renderReconciliation } from "./upgrade.ts";
+import { type Command, type CommandContext, dryRunFlag, noBackupFlag } from "./command.ts";
+import { renderReconciliation, renderSnapshot } from "./upgrade.ts";
 import { renderFinding } from "./verify.ts";
 
 /** `repair`: mends what can be mended without losing a row. */
 export const command: Command = {
   name: "repair",
   summary: "correct the ledger, and create missing tables, indexes and views again",
-  flags: { "dry-run": dryRunFlag },
+  flags: { "dry-run": dryRunFlag, "no-backup": noBackupFlag },
   examples: [
     ["repair --dry-run", "show what would be mended"],
     ["repair", "mend it; nothing is dropped or rewritten"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const dryRun = flags["dry-run"] === true;
-    const result = await migrator.repair({ dryRun });
+    const result = await migrator.repair({ dryRun, backup: !flags["no-backup"] });
     const ok = result.remaining.length === 0;
     output.json({ ok, dryRun, ...result });
     output.answer(renderRepair(result, dryRun));
@@ -33,6 +33,7 @@ export function renderRepair(result: RepairResult, dryRun: boolean): string {
       `${verb} ${type} ${printable(name)} in ${database}`
     ),
   ];
+  if (result.snapshot !== null) lines.unshift(renderSnapshot(result.snapshot));
   if (lines.length === 0 && remaining.length === 0) return "Nothing to repair.";
   if (remaining.length > 0) {
     lines.push(

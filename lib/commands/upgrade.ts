@@ -7,7 +7,13 @@ import type { Output } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import type { UpgradePlan, UpgradeResult } from "../upgrade.ts";
 import { refuseTogether } from "./arguments.ts";
-import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./command.ts";
+import {
+  type Command,
+  type CommandContext,
+  dryRunFlag,
+  noBackupFlag,
+  stringFlag,
+} from "./command.ts";
 import { Interrupt } from "./interrupt.ts";
 
 /** `upgrade`: applies pending migrations. */
@@ -18,6 +24,7 @@ export const command: Command = {
     "migration": { type: "string", value: "ID", help: "apply only this one" },
     "to": { type: "string", value: "ID", help: "apply up to this one" },
     "dry-run": dryRunFlag,
+    "no-backup": noBackupFlag,
   },
   examples: [
     ["upgrade", "create or update the databases in data/"],
@@ -43,6 +50,7 @@ export const command: Command = {
     try {
       const result = await migrator.upgrade({
         ...request,
+        backup: !flags["no-backup"],
         signal: interrupt.signal,
         onWork: () => interrupt.listen(),
         onProgress: (progress) => {
@@ -78,11 +86,14 @@ export function tell(output: Output, progress: MigrationProgress): void {
   }
 }
 
-function asJson({ applied, adopted, reconciled }: UpgradeResult): Record<string, unknown> {
+function asJson(
+  { applied, adopted, reconciled, snapshot }: UpgradeResult,
+): Record<string, unknown> {
   return {
     applied: applied.map(appliedAsJson),
     adopted,
     reconciled,
+    snapshot,
   };
 }
 
@@ -99,6 +110,7 @@ function appliedAsJson(
 export function renderUpgrade(result: UpgradeResult, known: number): string {
   const { applied, adopted, reconciled } = result;
   const lines = renderReconciliation({ adopted, reconciled });
+  if (result.snapshot !== null) lines.push(renderSnapshot(result.snapshot));
   if (applied.length > 0) {
     lines.push(
       renderTable(applied.map(({ name, database, durationSeconds }) => [
@@ -113,6 +125,11 @@ export function renderUpgrade(result: UpgradeResult, known: number): string {
     lines.push(`Nothing to apply: ${formatCount(known, "migration")} known, none of them pending.`);
   }
   return lines.join("\n");
+}
+
+/** Where to go back to, in words. */
+export function renderSnapshot(name: string): string {
+  return `snapshot ${name} was taken before; \`restore ${name}\` goes back to it`;
 }
 
 /** What reconciling did, in words; nothing where it did nothing. */

@@ -12,6 +12,20 @@ export interface ScriptOptions {
   readonly onStatement?: (sql: string) => void;
 }
 
+/** How a database is copied. */
+export interface CopyOptions {
+  /** Called now and then with what is done; may throw to stop there. */
+  readonly onProgress?: (progress: CopyProgress) => void;
+}
+
+/** How far a copy has come. */
+export interface CopyProgress {
+  /** Pages copied. */
+  readonly done: number;
+  /** Pages in all. */
+  readonly total: number;
+}
+
 /**
  * An open database, whatever drives it. All is asynchronous, so that a database may also be remote;
  * a connection is used by one caller at a time.
@@ -36,6 +50,11 @@ export interface Connection extends AsyncDisposable {
    * returned object is disposed of. Where the driver has no authorizer it does nothing.
    */
   confine(): Disposable;
+  /**
+   * Copies the database into a new file or over another database by SQLite's own means, page by page.
+   * What an open read transaction of this connection sees is what is copied. It blocks the thread.
+   */
+  copyTo(path: string, options?: CopyOptions): Promise<void>;
   /** Closes the database, unless somebody else opened it. Closing twice does nothing. */
   close(): Promise<void>;
 }

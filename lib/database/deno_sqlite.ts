@@ -84,6 +84,13 @@ export class DenoSqliteConnection implements Connection {
     return { [Symbol.dispose]: () => {} };
   }
 
+  /** Its own way of copying needs its own kind of target; a file is copied by `node:sqlite` instead. */
+  copyTo(): Promise<void> {
+    return Promise.reject(
+      new Error(`Cannot copy ${this.label}: the driver can't copy into a file`),
+    );
+  }
+
   close(): Promise<void> {
     return Promise.resolve();
   }

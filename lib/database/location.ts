@@ -4,7 +4,8 @@ import type { DenoSqliteDatabase } from "./deno_sqlite.ts";
 
 /**
  * What a program may name as a database: a path, a `file:` URL, or a database that it has open,
- * a `DatabaseSync` of `node:sqlite` or a `Database` of `jsr:@db/sqlite`.
+ * a `DatabaseSync` of `node:sqlite` or a `Database` of `jsr:@db/sqlite`. Of the latter no snapshot is
+ * taken: two SQLite libraries in one process must not open the same file.
  */
 export type DatabaseSource = string | URL | DatabaseSync | DenoSqliteDatabase;
 

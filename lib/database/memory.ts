@@ -6,3 +6,9 @@ import { NodeSqliteConnection } from "./node_sqlite.ts";
 export function openMemory(): Connection {
   return new NodeSqliteConnection(new DatabaseSync(":memory:"), { label: ":memory:", owned: true });
 }
+
+/** Version of the SQLite that drives local databases, such as `3.53.2`. */
+export function sqliteVersion(): string {
+  using db = new DatabaseSync(":memory:");
+  return String(db.prepare("SELECT sqlite_version() AS version").get()?.version);
+}

@@ -1,5 +1,5 @@
-import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import type { Connection, ScriptOptions, StatementResult } from "./connection.ts";
+import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import type { Connection, CopyOptions, ScriptOptions, StatementResult } from "./connection.ts";
 import { translate } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
 import type { Row, SqlValue } from "./row.ts";
@@ -19,6 +19,9 @@ interface WithAuthorizer {
 function withAuthorizer(db: DatabaseSync): WithAuthorizer {
   return db as DatabaseSync & WithAuthorizer;
 }
+
+/** Pages that are copied between two looks at the caller's wishes. */
+const PAGES_PER_STEP = 10_000;
 
 /** How many prepared statements a connection keeps. */
 const KEPT_STATEMENTS = 32;
@@ -96,6 +99,28 @@ export class NodeSqliteConnection implements Connection {
       );
     }
     return { [Symbol.dispose]: () => this.#isConfined = false };
+  }
+
+  async copyTo(path: string, options: CopyOptions = {}): Promise<void> {
+    const { onProgress } = options;
+    // Thrown by the caller's own function, such as an interruption: not SQLite's business.
+    let stopped: unknown;
+    try {
+      await backup(this.#db, path, {
+        rate: PAGES_PER_STEP,
+        progress: ({ totalPages, remainingPages }) => {
+          try {
+            onProgress?.({ done: totalPages - remainingPages, total: totalPages });
+          } catch (error) {
+            stopped = error;
+            throw error;
+          }
+        },
+      });
+    } catch (error) {
+      if (stopped !== undefined) throw stopped;
+      throw translate(error, { verb: "copy", label: this.label });
+    }
   }
 
   close(): Promise<void> {

@@ -26,6 +26,25 @@ export async function openForReading(
   throw failure;
 }
 
+/**
+ * Opens a database file that nobody else has open, such as a copy, only to be read: as an immutable
+ * file, or where there is a log, or Deno's permissions forbid it, read-only, which leaves an empty
+ * `-wal` and a `-shm` behind.
+ */
+export async function openPrivateFile(
+  path: string,
+  settings: ConnectionSettings,
+): Promise<Connection> {
+  if (!hasLog(path)) {
+    try {
+      return await openReadOnly(path, "immutable", settings);
+    } catch (error) {
+      if (!isAccessProblem(error)) throw error;
+    }
+  }
+  return await openReadOnly(path, "read-only", settings);
+}
+
 /** How {@link readDatabase} reads. */
 export interface ReadingOptions {
   readonly settings: ConnectionSettings;

@@ -22,6 +22,7 @@ Deno.test("without rows nothing is asked and nothing is lost", async () => {
     lost: [],
     adopted: [],
     reconciled: [],
+    snapshot: null,
   });
   const { migrations } = await migrator.status();
   assert.deepEqual(migrations.map(({ state }) => state), Array(3).fill("rolled_back"));

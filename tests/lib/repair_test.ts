@@ -11,6 +11,7 @@ Deno.test("where all is well, nothing is repaired and no file is touched", async
     reconciled: [],
     recreated: [],
     remaining: [],
+    snapshot: null,
   });
   assert.deepEqual(directory.listing(), before);
 });

@@ -59,7 +59,12 @@ Deno.test("any set of migrations is applied in order, each with its marker and i
       const { applied } = await migrator.upgrade();
       assert.deepEqual(applied.map(({ id }) => id), migrator.ids);
       assert((await migrator.verify()).ok);
-      assert.deepEqual(await migrator.upgrade(), { applied: [], adopted: [], reconciled: [] });
+      assert.deepEqual(await migrator.upgrade(), {
+        applied: [],
+        adopted: [],
+        reconciled: [],
+        snapshot: null,
+      });
       for (const { id, name, database } of migrations) {
         const markers =
           "SELECT migration_name AS name FROM schema_migrations WHERE migration_id = ?";

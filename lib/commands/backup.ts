@@ -1,0 +1,218 @@
+import { UsageError } from "../errors.ts";
+import type { Manifest } from "../snapshot/manifest.ts";
+import type { SnapshotEntry } from "../snapshot/store.ts";
+import { formatBytes, formatCount, formatDate, formatDuration } from "../terminal/format.ts";
+import { printable } from "../terminal/printable.ts";
+import { createProgress } from "../terminal/progress.ts";
+import { renderTable } from "../terminal/table.ts";
+import { wholeNumber } from "./arguments.ts";
+import {
+  type Command,
+  type CommandContext,
+  dryRunFlag,
+  type FlagValues,
+  stringFlag,
+} from "./command.ts";
+import { Interrupt } from "./interrupt.ts";
+
+/** Flags of `prune`, and the retention that each is. */
+const RETENTION = {
+  "keep": "keep",
+  "keep-daily": "keepDaily",
+  "keep-weekly": "keepWeekly",
+  "keep-monthly": "keepMonthly",
+} as const;
+
+/** `backup`: takes, lists, checks and prunes snapshots. */
+export const command: Command = {
+  name: "backup",
+  summary: "take a snapshot of all databases as one; list, verify and prune snapshots",
+  operands: "[DATABASE…] | list | verify SNAPSHOT | prune",
+  flags: {
+    "out": {
+      type: "string",
+      value: "DIR",
+      help: "where the snapshots are (default: data/backups)",
+    },
+    "verify": {
+      type: "string",
+      value: "quick|full|none",
+      help: "how the copies are checked (default: quick)",
+    },
+    "compress": { type: "boolean", help: "compress the files by gzip" },
+    "keep": { type: "string", value: "N", help: "prune: keep the newest N" },
+    "keep-daily": {
+      type: "string",
+      value: "N",
+      help: "prune: keep one of each of the last N days",
+    },
+    "keep-weekly": {
+      type: "string",
+      value: "N",
+      help: "prune: keep one of each of the last N weeks",
+    },
+    "keep-monthly": {
+      type: "string",
+      value: "N",
+      help: "prune: keep one of each of the last N months",
+    },
+    "dry-run": dryRunFlag,
+  },
+  examples: [
+    ["backup", "copy all databases and the ledger into data/backups"],
+    ["backup list", "show the snapshots"],
+    ["backup verify latest", "read the newest again and compare it with its manifest"],
+    ["backup prune --keep 7 --keep-weekly 8 --dry-run", "show what would be deleted"],
+  ],
+  run: async (context: CommandContext) => {
+    const [action, ...rest] = context.operands;
+    switch (action) {
+      case "list":
+        return await list(context);
+      case "verify":
+        return await verify(context, rest);
+      case "prune":
+        return await prune(context);
+      default:
+        return await take(context);
+    }
+  },
+};
+
+async function take({ flags, operands, migrator, output }: CommandContext): Promise<number> {
+  using interrupt = new Interrupt();
+  interrupt.listen();
+  const progress = createProgress(output);
+  const manifest = await migrator.createSnapshot({
+    databases: operands,
+    ...directoryOf(flags),
+    verify: verification(flags),
+    compress: flags.compress === true,
+    signal: interrupt.signal,
+    onProgress: ({ database, done, total }) => progress.show(`copying ${database}`, done / total),
+  });
+  progress.end();
+  output.json({ ok: true, snapshot: manifest });
+  output.answer(renderSnapshot(manifest));
+  return 0;
+}
+
+function renderSnapshot({ name, files, heldSeconds, verified }: Manifest): string {
+  const size = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0);
+  return [
+    renderTable(files.map((file) => [
+      file.file,
+      formatBytes(file.sizeBytes),
+      formatCount(Object.values(file.rows).reduce((sum, rows) => sum + rows, 0), "row"),
+    ])),
+    `Snapshot ${name}: ${formatCount(files.length, "file")}, ${formatBytes(size)}, ` +
+    `${verified === "none" ? "not checked" : "checked"}; writers waited ${
+      formatDuration(heldSeconds)
+    }.`,
+  ].join("\n");
+}
+
+async function list({ flags, migrator, output }: CommandContext): Promise<number> {
+  const { directory } = directoryOf(flags);
+  const entries = await migrator.listSnapshots(directory);
+  output.json({ ok: true, snapshots: entries });
+  output.answer(entries.length === 0 ? "No snapshots." : renderEntries(entries));
+  return 0;
+}
+
+function renderEntries(entries: readonly SnapshotEntry[]): string {
+  const now = Date.now() / 1000;
+  return renderTable(
+    entries.map(({ name, manifest, problems }) => [
+      name,
+      manifest === null ? "-" : formatDate(manifest.createdAt),
+      manifest === null ? "-" : age(now - manifest.createdAt),
+      manifest === null
+        ? "-"
+        : formatBytes(manifest.files.reduce((sum, one) => sum + one.sizeBytes, 0)),
+      manifest === null ? "-" : manifest.files.flatMap((one) => one.migrations).join(" ") || "-",
+      manifest?.reason ?? "-",
+      problems.length === 0 ? "whole" : printable(problems.join("; ")),
+    ]),
+    { header: ["SNAPSHOT", "TAKEN (UTC)", "AGE", "SIZE", "MIGRATIONS", "WHY", "STATE"] },
+  );
+}
+
+function age(seconds: number): string {
+  if (seconds < 3600) return `${Math.max(0, Math.floor(seconds / 60))} min`;
+  if (seconds < 86_400 * 2) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} days`;
+}
+
+async function verify(
+  { flags, migrator, output }: CommandContext,
+  [reference, ...rest]: readonly string[],
+): Promise<number> {
+  if (reference === undefined || rest.length > 0) {
+    throw new UsageError("Cannot verify: name one snapshot", {
+      help: "`backup list` shows the snapshots; `latest` is the newest",
+    });
+  }
+  const directory = directoryOf(flags);
+  const name = reference === "latest"
+    ? (await migrator.listSnapshots(directory.directory))[0]?.name ?? reference
+    : reference.replace(/^snapshot_|\.json$/g, "");
+  const { ok, problems } = await migrator.verifySnapshot(name, {
+    ...directory,
+    verify: verification(flags),
+  });
+  output.json({ ok, snapshot: name, problems });
+  output.answer(
+    ok
+      ? `Snapshot ${name}: every file is as its manifest says.`
+      : [`Snapshot ${name} is damaged:`, ...problems.map((one) => `  ${printable(one)}`)].join(
+        "\n",
+      ),
+  );
+  return ok ? 0 : 1;
+}
+
+async function prune({ flags, migrator, output }: CommandContext): Promise<number> {
+  const retention: Record<string, number> = {};
+  for (const [flag, key] of Object.entries(RETENTION)) {
+    const value = stringFlag(flags, flag);
+    if (value !== undefined) retention[key] = wholeNumber(value, flag, 0);
+  }
+  if (Object.keys(retention).length === 0) {
+    throw new UsageError("Cannot prune: nothing says how many snapshots to keep", {
+      help: "give --keep N, --keep-daily N, --keep-weekly N or --keep-monthly N",
+    });
+  }
+  const dryRun = flags["dry-run"] === true;
+  const deleted = await migrator.pruneSnapshots({ ...retention, ...directoryOf(flags), dryRun });
+  output.json({ ok: true, dryRun, deleted });
+  const verb = dryRun ? "would delete" : "deleted";
+  output.answer(
+    [
+      ...deleted.map((name) => `${verb} snapshot ${name}`),
+      deleted.length === 0
+        ? "Nothing to delete."
+        : `${formatCount(deleted.length, "snapshot")} ${dryRun ? "would be" : ""} deleted.`.replace(
+          "  ",
+          " ",
+        ),
+    ].join("\n"),
+  );
+  return 0;
+}
+
+function directoryOf(flags: FlagValues): { directory?: string } {
+  const out = stringFlag(flags, "out");
+  return out === undefined ? {} : { directory: out.replace(/(.)[/\\]+$/, "$1") };
+}
+
+function verification(flags: FlagValues): "quick" | "full" | "none" {
+  const value = stringFlag(flags, "verify") ?? "quick";
+  if (value === "quick" || value === "full" || value === "none") return value;
+  throw new UsageError(
+    `Cannot use --verify ${JSON.stringify(value)}: it is none of quick, full, none`,
+    {
+      help: "quick looks at every page, full also compares indexes with tables",
+    },
+  );
+}

@@ -1,0 +1,98 @@
+import { UsageError } from "../errors.ts";
+import type { RestoreChange, RestorePlan, RestoreResult } from "../snapshot/restore.ts";
+import { formatCount } from "../terminal/format.ts";
+import { printable } from "../terminal/printable.ts";
+import { createProgress } from "../terminal/progress.ts";
+import { renderTable } from "../terminal/table.ts";
+import { type Command, type CommandContext, dryRunFlag, yesFlag } from "./command.ts";
+import { renderReconciliation } from "./upgrade.ts";
+
+/** `restore`: goes back to a snapshot. */
+export const command: Command = {
+  name: "restore",
+  summary: "go back to a snapshot, keeping what is there in another one",
+  operands: "SNAPSHOT [DATABASE…]",
+  flags: {
+    "undo": { type: "boolean", help: "go back to what was there before the last restore" },
+    "dry-run": dryRunFlag,
+    "yes": yesFlag,
+  },
+  examples: [
+    ["restore latest", "go back to the newest snapshot"],
+    ["restore 20250120_123000 trading", "only one database of it"],
+    ["restore old/positions.db positions", "a file that was copied by hand"],
+    ["restore --undo", "go back to what was there before"],
+  ],
+  run: async ({ flags, operands, migrator, output }: CommandContext) => {
+    const [reference, ...databases] = operands;
+    if ((reference === undefined) === (flags.undo !== true)) {
+      throw new UsageError("Cannot restore: name a snapshot, or give --undo", {
+        help: "`backup list` shows the snapshots; `latest` is the newest",
+      });
+    }
+    if (flags["dry-run"] && reference !== undefined) {
+      const plan = await migrator.planRestore(reference, { databases });
+      output.json({ ok: true, dryRun: true, ...plan });
+      output.answer(`${renderPlan(plan)}\nNothing was changed.`);
+      return 0;
+    }
+    const confirm = async (plan: RestorePlan) => {
+      output.narrate(renderPlan(plan));
+      if (flags.yes) return true;
+      const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
+      return canAsk() && confirmByWord(`Restore ${plan.snapshot}?`);
+    };
+    const progress = createProgress(output);
+    const options = {
+      databases,
+      confirm,
+      onProgress: ({ database, done, total }: { database: string; done: number; total: number }) =>
+        progress.show(`keeping ${database}`, done / total),
+    };
+    const result = reference === undefined
+      ? await migrator.undoRestore(options)
+      : await migrator.restoreSnapshot(reference, options);
+    progress.end();
+    output.json({ ok: true, ...result });
+    output.answer(renderRestore(result));
+    return 0;
+  },
+};
+
+function renderPlan({ snapshot, changes }: RestorePlan): string {
+  return [
+    `Restoring ${printable(snapshot)} will change:`,
+    ...changes.flatMap(({ database, now, then }) => [
+      `  ${database}: migrations ${now === null ? "none" : now.migrations.join(" ") || "none"} -> ${
+        then.migrations.join(" ") || "none"
+      }`,
+      renderTable(rowsOf({ database, now, then }), {
+        indent: 4,
+        align: ["left", "right", "left", "right"],
+      }),
+    ]),
+  ].join("\n");
+}
+
+function rowsOf({ now, then }: RestoreChange): string[][] {
+  const tables = new Set([...Object.keys(now?.rows ?? {}), ...Object.keys(then.rows)]);
+  return [...tables].map((table) => {
+    const count = (rows: Readonly<Record<string, number>> | undefined) => {
+      const found = rows?.[table];
+      return found === undefined ? "not there" : formatCount(found, "row");
+    };
+    return [printable(table), count(now?.rows), "->", count(then.rows)];
+  });
+}
+
+function renderRestore(result: RestoreResult): string {
+  const { restored, snapshot, safety } = result;
+  return [
+    `Restored ${restored.join(", ")} from ${printable(snapshot)}.`,
+    ...safety === null
+      ? []
+      : [`What was there before is in snapshot ${safety}; \`restore --undo\` goes back.`],
+    ...renderReconciliation(result),
+    "If the bot is running, restart it: what it has in memory is newer than its databases.",
+  ].join("\n");
+}

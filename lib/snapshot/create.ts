@@ -1,0 +1,137 @@
+import { ensureDirectory } from "../directory.ts";
+import { sqliteVersion } from "../database/memory.ts";
+import { CatalystError, SnapshotError } from "../errors.ts";
+import type { StopFlag } from "../lock.ts";
+import { version } from "../version.ts";
+import { copyPinned, type SnapshotProgress, type Verification } from "./copy.ts";
+import { removeIfThere, requireRoom, sizeOf, syncDirectory, writeDurably } from "./disk.ts";
+import {
+  type Manifest,
+  serializeManifest,
+  type SnapshotFile,
+  type SnapshotReason,
+} from "./manifest.ts";
+import { databaseFile, manifestFile, partOf, reservationFile, snapshotName } from "./name.ts";
+import { pin, type PinTarget } from "./pin.ts";
+import { lockStore, removeLeftovers } from "./store.ts";
+
+/** What to take a snapshot of, and how. */
+export interface SnapshotJob {
+  /** The databases, in the order in which their locks are taken. */
+  readonly targets: readonly PinTarget[];
+  /** Directory of the snapshots; it is created if its parent is there. */
+  readonly directory: string;
+  readonly reason: SnapshotReason;
+  readonly verify: Verification;
+  readonly compress: boolean;
+  /** Seconds to wait for a lock. */
+  readonly timeout: number;
+}
+
+/** How to follow and to stop it. */
+export interface SnapshotControl {
+  readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
+  readonly signal?: StopFlag | undefined;
+}
+
+/**
+ * Takes a snapshot: copies of the databases of one moment, checked, with a manifest. Until the
+ * manifest is there, which comes last, there is no snapshot; what a killed run leaves the next one
+ * removes.
+ *
+ * @throws {SnapshotError} where there is nothing to copy.
+ */
+export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): Promise<Manifest> {
+  const { directory, timeout } = job;
+  const { signal } = control;
+  const targets = job.targets.filter(({ path }) => sizeOf(path) !== null);
+  if (targets.length === 0) {
+    throw new SnapshotError("Cannot take a snapshot: none of the databases exists", {
+      help: "`status` shows where they should be",
+    });
+  }
+  ensureDirectory(`${directory}/x`, true);
+  using _lock = await lockStore(directory, { timeout, signal });
+  removeLeftovers(directory);
+  await requireRoom(directory, roomFor(targets, job.compress));
+  const createdAt = Math.floor(Date.now() / 1000);
+  const name = freeName(directory, createdAt);
+  const files = targets.map(({ database }) => databaseFile(database, name, job.compress));
+  const note = `${directory}/${reservationFile(name)}`;
+  Deno.writeTextFileSync(note, files.join("\n"));
+  try {
+    const copied = await copyAll(targets, name, job, control);
+    const manifest: Manifest = {
+      name,
+      createdAt,
+      reason: job.reason,
+      toolkitVersion: version,
+      sqliteVersion: sqliteVersion(),
+      verified: job.verify,
+      ...copied,
+    };
+    await publish(directory, manifest);
+    removeIfThere(note);
+    return manifest;
+  } catch (error) {
+    removeLeftovers(directory);
+    throw aboutSnapshot(error);
+  }
+}
+
+async function copyAll(
+  targets: readonly PinTarget[],
+  name: string,
+  job: SnapshotJob,
+  control: SnapshotControl,
+): Promise<Pick<Manifest, "files" | "heldSeconds">> {
+  await using pinned = await pin(targets, { timeout: job.timeout, signal: control.signal });
+  const files: SnapshotFile[] = [];
+  for (const database of pinned.databases) {
+    const file = databaseFile(database.database, name, job.compress);
+    const copy = await copyPinned(database, {
+      target: `${job.directory}/${file}`,
+      verify: job.verify,
+      compress: job.compress,
+      ...control,
+    });
+    files.push({ database: database.database, file, compressed: job.compress, ...copy });
+  }
+  return { files, heldSeconds: pinned.heldSeconds };
+}
+
+/** Gives everything its name, the manifest last. */
+async function publish(directory: string, manifest: Manifest): Promise<void> {
+  const last = `${directory}/${manifestFile(manifest.name)}`;
+  await writeDurably(partOf(last), await serializeManifest(manifest));
+  for (const { file } of manifest.files) {
+    Deno.renameSync(`${directory}/${partOf(file)}`, `${directory}/${file}`);
+  }
+  // The files' names must be on the disk before the manifest that vouches for them.
+  await syncDirectory(directory);
+  Deno.renameSync(partOf(last), last);
+  await syncDirectory(directory);
+}
+
+/** The copies, their logs, and beside a compressed one the plain one of the largest database. */
+function roomFor(targets: readonly PinTarget[], compress: boolean): number {
+  const sizes = targets.map(({ path }) => (sizeOf(path) ?? 0) + (sizeOf(`${path}-wal`) ?? 0));
+  const all = sizes.reduce((sum, size) => sum + size, 0);
+  return compress ? Math.max(...sizes) + all / 2 : all;
+}
+
+function freeName(directory: string, createdAt: number): string {
+  for (let attempt = 1;; attempt++) {
+    const name = snapshotName(createdAt, attempt);
+    if (sizeOf(`${directory}/${manifestFile(name)}`) === null) return name;
+  }
+}
+
+function aboutSnapshot(error: unknown): unknown {
+  if (error instanceof CatalystError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  return new SnapshotError(`Cannot take a snapshot: ${message}`, {
+    cause: error,
+    help: "nothing of it is left, and older snapshots are as they were",
+  });
+}

@@ -1,0 +1,68 @@
+import { DiskFullError } from "../errors.ts";
+
+/** Waits until a file is on the disk. */
+export async function syncFile(path: string): Promise<void> {
+  using file = await Deno.open(path, { read: true, write: true });
+  await file.sync();
+}
+
+/** Waits until the names in a directory are on the disk; where directories can't be opened it does nothing. */
+export async function syncDirectory(path: string): Promise<void> {
+  if (Deno.build.os === "windows") return;
+  using directory = await Deno.open(path);
+  await directory.sync();
+}
+
+/** Writes a new text file and waits until it is on the disk. */
+export async function writeDurably(path: string, text: string): Promise<void> {
+  await Deno.writeTextFile(path, text);
+  await syncFile(path);
+}
+
+/** Removes a file if it is there. */
+export function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}
+
+/** Size of a file in bytes; null where there is none. */
+export function sizeOf(path: string): number | null {
+  try {
+    return Deno.statSync(path).size;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/**
+ * Refuses to begin what would not fit.
+ *
+ * @throws {DiskFullError} where a directory's disk has less room than `bytes`. Where Deno may not
+ * ask for it, the disk itself will say so.
+ */
+export async function requireRoom(directory: string, bytes: number): Promise<void> {
+  const room = await roomIn(directory);
+  if (room === null || room >= bytes) return;
+  throw new DiskFullError(
+    `Cannot write to ${directory}: ${megabytes(bytes)} are needed, and ${megabytes(room)} are free`,
+    { help: "free some space, or name another directory with --out; nothing was written" },
+  );
+}
+
+async function roomIn(directory: string): Promise<number | null> {
+  try {
+    const { statfsSync } = await import("node:fs");
+    const { bavail, bsize } = statfsSync(directory);
+    return Number(bavail) * Number(bsize);
+  } catch {
+    return null;
+  }
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toFixed(1)} MB`;
+}

@@ -1,0 +1,126 @@
+import type { Connection } from "../database/connection.ts";
+import { isBusy } from "../database/failure.ts";
+import { describeHolders } from "../database/holders.ts";
+import { openForWriting } from "../database/open.ts";
+import { openForReading } from "../database/reading.ts";
+import { defaultSettings } from "../database/settings.ts";
+import { sleep } from "../database/transaction.ts";
+import { AccessError, DatabaseLockedError, InterruptedError } from "../errors.ts";
+import type { StopFlag } from "../lock.ts";
+
+/** A database that is to be copied. */
+export interface PinTarget {
+  readonly database: string;
+  readonly path: string;
+}
+
+/** A database of which one moment is held fast by an open read transaction. */
+export interface Pinned extends PinTarget {
+  readonly connection: Connection;
+}
+
+/** Databases of one moment; disposing of it lets go. */
+export interface PinnedSet extends AsyncDisposable {
+  readonly databases: readonly Pinned[];
+  /** How long writers were kept waiting, in seconds. */
+  readonly heldSeconds: number;
+}
+
+/** How to pin. */
+export interface PinOptions {
+  /** Seconds to wait for other writers. */
+  readonly timeout: number;
+  readonly signal?: StopFlag | undefined;
+}
+
+interface Pair extends PinTarget {
+  /** Takes the write lock; null where nobody may write. */
+  readonly writer: Connection | null;
+  readonly reader: Connection;
+}
+
+/**
+ * Holds fast one moment of several databases: with the write lock on all of them nobody can commit,
+ * and so read transactions that begin then see the same moment. The locks are given back at once.
+ *
+ * The locks are tried together: waiting for one while holding another would keep the bot from
+ * writing for as long as the other writer takes.
+ */
+export async function pin(
+  targets: readonly PinTarget[],
+  options: PinOptions,
+): Promise<PinnedSet> {
+  await using opened = new AsyncDisposableStack();
+  const pairs: Pair[] = [];
+  for (const target of targets) {
+    const location = { kind: "file", path: target.path } as const;
+    const writer = await openWriter(target.path);
+    if (writer !== null) opened.use(writer);
+    const reader = opened.use(await openForReading(location, defaultSettings));
+    pairs.push({ ...target, writer, reader });
+  }
+  const heldSeconds = await holdTogether(pairs, options);
+  const readers = opened.move();
+  return {
+    databases: pairs.map(({ database, path, reader }) => ({ database, path, connection: reader })),
+    heldSeconds,
+    [Symbol.asyncDispose]: () => readers.disposeAsync(),
+  };
+}
+
+async function openWriter(path: string): Promise<Connection | null> {
+  try {
+    return await openForWriting({ kind: "file", path }, { ...defaultSettings, busyTimeout: 0 });
+  } catch (error) {
+    if (error instanceof AccessError) return null;
+    throw error;
+  }
+}
+
+async function holdTogether(pairs: readonly Pair[], options: PinOptions): Promise<number> {
+  const deadline = performance.now() + options.timeout * 1000;
+  for (let pause = 1;; pause = Math.min(pause * 2, 50)) {
+    const start = performance.now();
+    const busy = await tryTogether(pairs);
+    if (busy === null) return (performance.now() - start) / 1000;
+    if (performance.now() + pause > deadline) throw locked(busy, options.timeout);
+    await sleep(pause);
+    if (options.signal?.aborted) {
+      throw new InterruptedError("Cannot take a snapshot: interrupted", {
+        help: "nothing was written",
+      });
+    }
+  }
+}
+
+/** Begins all read transactions under all write locks; the path that was busy, or null. */
+async function tryTogether(pairs: readonly Pair[]): Promise<string | null> {
+  const held: Connection[] = [];
+  try {
+    for (const { writer, path } of pairs) {
+      try {
+        await writer?.exec("BEGIN IMMEDIATE");
+        if (writer !== null) held.push(writer);
+      } catch (error) {
+        if (isBusy(error)) return path;
+        // A file that may not be written has no writers to be kept out.
+        if (!(error instanceof AccessError)) throw error;
+      }
+    }
+    for (const { reader } of pairs) {
+      await reader.exec("BEGIN");
+      await reader.get("SELECT 1 FROM sqlite_schema LIMIT 1");
+    }
+    return null;
+  } finally {
+    for (const writer of held) await writer.exec("ROLLBACK");
+  }
+}
+
+function locked(path: string, timeout: number): DatabaseLockedError {
+  const holders = describeHolders(path) || "another process";
+  return new DatabaseLockedError(
+    `Cannot take a snapshot: ${path} was locked for ${timeout} s by ${holders}`,
+    { help: "let it finish its transaction, or wait longer with --timeout SECONDS" },
+  );
+}

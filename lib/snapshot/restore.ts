@@ -1,0 +1,242 @@
+import { countRows } from "../checks.ts";
+import { openForReading } from "../database/reading.ts";
+import { defaultSettings } from "../database/settings.ts";
+import { ConfirmationError, SnapshotError } from "../errors.ts";
+import { inspect } from "../inspect.ts";
+import { addEvent } from "../ledger_writer.ts";
+import { readMarkers } from "../marker.ts";
+import { reconcile, type Reconciliation } from "../reconcile.ts";
+import { Session } from "../session.ts";
+import { isRestoring, locationOf, restoreJournal, type Workspace } from "../workspace.ts";
+import { runSnapshot, type SnapshotControl } from "./create.ts";
+import { readJournal, removeJournal, type RestoreJournal, writeJournal } from "./journal.ts";
+import { isDamage, replaceDatabase } from "./replace.ts";
+import { findSources, type RestoreSource } from "./source.ts";
+import { sizeOf } from "./disk.ts";
+import { listSnapshots } from "./store.ts";
+
+/** Rows and migrations of a database, now and then. */
+export interface RestoreChange {
+  readonly database: string;
+  /** What is there now; null where the database is not there, or damaged. */
+  readonly now: DatabaseContent | null;
+  /** What the snapshot has. */
+  readonly then: DatabaseContent;
+}
+
+/** What is in a database. */
+export interface DatabaseContent {
+  /** Number of rows by table. */
+  readonly rows: Readonly<Record<string, number>>;
+  /** Ids of the migrations that are in it. */
+  readonly migrations: readonly string[];
+}
+
+/** What a restore would do. */
+export interface RestorePlan {
+  /** Name of the snapshot, or path of the file. */
+  readonly snapshot: string;
+  readonly changes: readonly RestoreChange[];
+}
+
+/** How to restore. */
+export interface RestoreOptions extends SnapshotControl {
+  /** Only these databases. Default: all of the snapshot, but a ledger only where there is none. */
+  readonly databases?: readonly string[];
+  /** Asked before anything that is there is replaced; only `true` goes on. */
+  readonly confirm?: (plan: RestorePlan) => boolean | Promise<boolean>;
+}
+
+/** What a restore did. */
+export interface RestoreResult extends Reconciliation {
+  /** Name of the snapshot, or path of the file. */
+  readonly snapshot: string;
+  /** Databases that were replaced. */
+  readonly restored: readonly string[];
+  /** Name of the snapshot of what was there before; null where nothing was. */
+  readonly safety: string | null;
+}
+
+/** Checks a snapshot and says what restoring it would change; changes nothing. */
+export async function planRestore(
+  workspace: Workspace,
+  reference: string,
+  options: Pick<RestoreOptions, "databases">,
+): Promise<RestorePlan> {
+  const { label, sources } = await chooseSources(workspace, reference, options.databases ?? []);
+  return await planFor(workspace, label, sources);
+}
+
+/** Restores a snapshot: checks it, asks, keeps what is there in a snapshot of its own, replaces. */
+export async function restore(
+  workspace: Workspace,
+  reference: string,
+  options: RestoreOptions,
+): Promise<RestoreResult> {
+  const { label, sources } = await chooseSources(workspace, reference, options.databases ?? []);
+  const plan = await planFor(workspace, label, sources);
+  const replacesSomething = plan.changes.some(({ database }) =>
+    sizeOf(pathOf(workspace, database)) !== null
+  );
+  if (replacesSomething && await options.confirm?.(plan) !== true) {
+    throw new ConfirmationError(
+      `Cannot restore ${label}: it would replace ${
+        sources.map(({ database }) => database).join(", ")
+      }`,
+      { help: "nothing was changed; confirm with `yes`, or with --yes where nobody can be asked" },
+    );
+  }
+  await using session = await Session.begin(workspace);
+  const safety = await takeSafety(workspace, sources, options);
+  await writeJournal(restoreJournal(workspace.ledger.path), {
+    label,
+    safety,
+    replacements: sources.map(({ database, path, compressed }) => ({
+      database,
+      source: Deno.realPathSync(path),
+      compressed,
+      target: pathOf(workspace, database),
+    })),
+  });
+  return await finish(workspace, session);
+}
+
+/** Goes back to what was there before the last restore. */
+export async function undoRestore(
+  workspace: Workspace,
+  options: RestoreOptions,
+): Promise<RestoreResult> {
+  const last = (await listSnapshots(workspace.backups))
+    .find(({ manifest }) => manifest?.reason === "safety");
+  if (last === undefined) {
+    throw new SnapshotError(
+      `Cannot undo a restore: ${workspace.backups} has no snapshot of before one`,
+      {
+        help: "`backup list` shows the snapshots",
+      },
+    );
+  }
+  return await restore(workspace, last.name, options);
+}
+
+/** Finishes a restore that was interrupted; null where there is none. */
+export async function finishRestore(workspace: Workspace): Promise<RestoreResult | null> {
+  if (!isRestoring(workspace)) return null;
+  await using session = await Session.begin(workspace);
+  return isRestoring(workspace) ? await finish(workspace, session) : null;
+}
+
+/** Does what the journal says. Everything before was only preparation, everything here can be done again. */
+async function finish(workspace: Workspace, session: Session): Promise<RestoreResult> {
+  const path = restoreJournal(workspace.ledger.path);
+  const journal = await readJournal(path);
+  for (const replacement of journal.replacements) {
+    if (sizeOf(replacement.source) === null) throw sourceGone(replacement.source, journal);
+    await replaceDatabase(replacement, workspace.timeout);
+  }
+  const restored = journal.replacements.map(({ database }) => database);
+  const reconciliation = await reconcile(workspace, session, await inspect(workspace));
+  await recordRestore(session, journal);
+  await session.sync();
+  await removeJournal(path);
+  return { snapshot: journal.label, restored, safety: journal.safety, ...reconciliation };
+}
+
+function sourceGone(source: string, { safety }: RestoreJournal): SnapshotError {
+  return new SnapshotError(`Cannot finish the restore that was interrupted: ${source} is gone`, {
+    help: `put the file back, or restore another snapshot${
+      safety === null ? "" : `; ${safety} has what was there before`
+    }`,
+  });
+}
+
+async function chooseSources(
+  workspace: Workspace,
+  reference: string,
+  databases: readonly string[],
+): Promise<{ label: string; sources: readonly RestoreSource[] }> {
+  const { registry, backups } = workspace;
+  const found = await findSources(reference, { directory: backups, databases, registry });
+  // The ledger is history: what happened since the snapshot did happen.
+  const keepsLedger = !databases.includes("migrations") && sizeOf(workspace.ledger.path) !== null;
+  const sources = found.sources.filter(({ database }) => database !== "migrations" || !keepsLedger);
+  return { label: found.label, sources };
+}
+
+async function planFor(
+  workspace: Workspace,
+  label: string,
+  sources: readonly RestoreSource[],
+): Promise<RestorePlan> {
+  const changes: RestoreChange[] = [];
+  for (const { database, rows, migrations } of sources) {
+    const now = await contentOf(pathOf(workspace, database));
+    changes.push({ database, now, then: { rows, migrations } });
+  }
+  return { snapshot: label, changes };
+}
+
+async function contentOf(path: string): Promise<DatabaseContent | null> {
+  if (!sizeOf(path)) return null;
+  try {
+    await using connection = await openForReading({ kind: "file", path }, defaultSettings);
+    const { markers } = await readMarkers(connection);
+    return {
+      rows: Object.fromEntries(await countRows(connection)),
+      migrations: (markers ?? []).map(({ id }) => id),
+    };
+  } catch (error) {
+    if (isDamage(error)) return null;
+    throw error;
+  }
+}
+
+/** A snapshot of all that will be replaced; damaged databases, of which there can be none, are kept aside. */
+async function takeSafety(
+  workspace: Workspace,
+  sources: readonly RestoreSource[],
+  control: SnapshotControl,
+): Promise<string | null> {
+  const targets: { database: string; path: string }[] = [];
+  for (const { database } of sources) {
+    const path = pathOf(workspace, database);
+    if (await contentOf(path) !== null) targets.push({ database, path });
+  }
+  if (targets.length === 0) return null;
+  const { timeout, backups: directory } = workspace;
+  const manifest = await runSnapshot(
+    { targets, directory, reason: "safety", verify: "quick", compress: false, timeout },
+    control,
+  );
+  return manifest.name;
+}
+
+async function recordRestore(
+  session: Session,
+  { label, safety, replacements }: RestoreJournal,
+): Promise<void> {
+  const now = Math.floor(Date.now() / 1000);
+  await session.record(async (ledger) => {
+    for (const { database, target } of replacements) {
+      await addEvent(ledger, {
+        id: "-",
+        name: label,
+        database,
+        databasePath: target,
+        direction: "restore",
+        outcome: "applied",
+        startedAt: now,
+        endedAt: now,
+        durationSeconds: null,
+        error: null,
+        checksum: null,
+        detail: safety === null ? null : `what was there before is in snapshot ${safety}`,
+      });
+    }
+  });
+}
+
+/** Path of a database, or of the ledger, which a snapshot calls `migrations`. */
+function pathOf(workspace: Workspace, database: string): string {
+  return database === "migrations" ? workspace.ledger.path : locationOf(workspace, database).path;
+}

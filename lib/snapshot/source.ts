@@ -1,0 +1,166 @@
+import { openForReading } from "../database/reading.ts";
+import { defaultSettings } from "../database/settings.ts";
+import { AccessError, SnapshotError } from "../errors.ts";
+import { readMarkers } from "../marker.ts";
+import type { Registry } from "../registry.ts";
+import { checkSnapshot, plainFile } from "./check.ts";
+import { examine } from "./copy.ts";
+import { sizeOf } from "./disk.ts";
+import type { Manifest, SnapshotFile } from "./manifest.ts";
+import { isSnapshotName } from "./name.ts";
+import { listSnapshots, readManifest } from "./store.ts";
+
+/** A database file to restore from. */
+export interface RestoreSource {
+  /** Name of the database that it is of. */
+  readonly database: string;
+  /** Path of the file. */
+  readonly path: string;
+  readonly compressed: boolean;
+  /** Number of rows by table. */
+  readonly rows: Readonly<Record<string, number>>;
+  /** Ids of the migrations that are in it. */
+  readonly migrations: readonly string[];
+}
+
+/** What is to be restored, found and checked. */
+export interface RestoreSet {
+  /** Name of the snapshot, or path of the single file. */
+  readonly label: string;
+  readonly sources: readonly RestoreSource[];
+}
+
+/** What to look for, and where. */
+export interface SourceQuery {
+  /** Directory of the snapshots. */
+  readonly directory: string;
+  /** Only these databases; all of the snapshot where none is named. */
+  readonly databases: readonly string[];
+  readonly registry: Registry;
+}
+
+/**
+ * Finds and checks what a person names: a snapshot by its name or its manifest's path, `latest`, or
+ * one database file, however it was made.
+ *
+ * @throws {SnapshotError} where there is no such thing, or it is damaged.
+ */
+export async function findSources(reference: string, query: SourceQuery): Promise<RestoreSet> {
+  const { directory, name } = await locateSnapshot(reference, query.directory);
+  if (name === null) return await singleFile(reference, query);
+  const manifest = await readManifest(directory, name);
+  const files = chosenFiles(manifest, query);
+  const { ok, problems } = await checkSnapshot(directory, { ...manifest, files });
+  if (!ok) throw unusable(name, problems.join("; "));
+  return {
+    label: name,
+    sources: files.map(({ database, file, compressed, rows, migrations }) => ({
+      database,
+      path: `${directory}/${file}`,
+      compressed,
+      rows,
+      migrations,
+    })),
+  };
+}
+
+async function locateSnapshot(
+  reference: string,
+  directory: string,
+): Promise<{ directory: string; name: string | null }> {
+  if (reference === "latest") {
+    const newest = (await listSnapshots(directory)).find(({ problems }) => problems.length === 0);
+    if (newest !== undefined) return { directory, name: newest.name };
+    throw new SnapshotError(`Cannot find a snapshot: ${directory} has none that is whole`, {
+      help: "`backup` makes one",
+    });
+  }
+  if (isSnapshotName(reference)) return { directory, name: reference };
+  const [, parent, name] = /^(?:(.*)[/\\])?snapshot_(\w+)\.json$/.exec(reference) ?? [];
+  if (name !== undefined) return { directory: parent ?? ".", name };
+  if (sizeOf(reference) !== null) return { directory, name: null };
+  throw new SnapshotError(
+    `Cannot find snapshot "${reference}": it is neither the name of one nor a file`,
+    { help: "`backup list` shows the snapshots" },
+  );
+}
+
+function chosenFiles(manifest: Manifest, query: SourceQuery): SnapshotFile[] {
+  const { databases, registry } = query;
+  for (const name of databases) {
+    if (!manifest.files.some(({ database }) => database === name)) {
+      throw unusable(manifest.name, `it has no database "${name}"`);
+    }
+  }
+  const files = manifest.files.filter(({ database }) =>
+    databases.length === 0 || databases.includes(database)
+  );
+  for (const { database, migrations } of files) {
+    if (database === "migrations") continue;
+    if (!registry.databases.includes(database)) {
+      throw unusable(manifest.name, `it is of another set of databases: it has "${database}"`);
+    }
+    refuseStrangers(manifest.name, database, { migrations, registry });
+  }
+  return files;
+}
+
+interface Held {
+  readonly migrations: readonly string[];
+  readonly registry: Registry;
+}
+
+function refuseStrangers(label: string, database: string, { migrations, registry }: Held): void {
+  const stranger = migrations.find((id) => registry.byId.get(id)?.database !== database);
+  if (stranger === undefined) return;
+  throw unusable(
+    label,
+    `${database} holds migration ${stranger}, which this version doesn't know for it`,
+  );
+}
+
+/** A database file of any origin: by `cp`, by the `sqlite3` shell, or a part of a snapshot. */
+async function singleFile(path: string, query: SourceQuery): Promise<RestoreSet> {
+  const compressed = path.endsWith(".gz");
+  const database = await databaseOf(path, compressed, query);
+  await using plain = await plainFile(path, compressed);
+  const { rows, migrations } = await examine(plain.path, "quick");
+  refuseStrangers(path, database, { migrations, registry: query.registry });
+  return { label: path, sources: [{ database, path, compressed, rows, migrations }] };
+}
+
+/** Which database a file is of: as the caller says, else by its markers, else by its name. */
+async function databaseOf(
+  path: string,
+  compressed: boolean,
+  { databases, registry }: SourceQuery,
+): Promise<string> {
+  if (databases.length > 1) throw unusable(path, "one file is one database: name only that");
+  if (databases[0] !== undefined) return databases[0];
+  await using plain = await plainFile(path, compressed);
+  await using connection = await openForReading(
+    { kind: "file", path: plain.path },
+    defaultSettings,
+  );
+  const { markers } = await readMarkers(connection);
+  const owner = registry.byId.get(markers?.[0]?.id ?? "")?.database;
+  const file = path.replace(/^.*[/\\]/, "");
+  const byName = registry.databases.find((name) =>
+    file === `${name}.db` || file.startsWith(`${name}_`)
+  );
+  const found = owner ?? byName;
+  if (found !== undefined) return found;
+  throw unusable(path, "it doesn't say which database it is of: name it behind the file");
+}
+
+function unusable(label: string, reason: string): SnapshotError {
+  return new SnapshotError(`Cannot restore ${label}: ${reason}`, {
+    help: "nothing was changed; `backup list` shows the snapshots",
+  });
+}
+
+/** Turns what a file system throws into an error with help. */
+export function aboutFile(path: string, error: unknown): AccessError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new AccessError(`Cannot use ${path}: ${message}`, { cause: error });
+}

@@ -1,0 +1,127 @@
+import { CatalystError, SnapshotError } from "../errors.ts";
+import { acquireLock, type LockOptions } from "../lock.ts";
+import { removeIfThere, sizeOf } from "./disk.ts";
+import { type Manifest, parseManifest, type SnapshotFile } from "./manifest.ts";
+import { isSnapshotName, manifestFile, partOf, reservationFile } from "./name.ts";
+
+/** A snapshot in a directory, as a list shows it. */
+export interface SnapshotEntry {
+  /** Name of the snapshot, such as `20250120_123000`. */
+  readonly name: string;
+  /** What it says of itself; null where that is damaged. */
+  readonly manifest: Manifest | null;
+  /** What is wrong with it as far as names and sizes tell; empty where all files are there. */
+  readonly problems: readonly string[];
+}
+
+/** Takes the lock of a directory of snapshots: one run at a time writes or deletes there. */
+export async function lockStore(directory: string, options: LockOptions): Promise<Disposable> {
+  return await acquireLock(`${directory}/backups.lock`, options);
+}
+
+/** The snapshots of a directory, newest first; empty where there is no such directory. */
+export async function listSnapshots(directory: string): Promise<SnapshotEntry[]> {
+  const names = fileNames(directory).flatMap((file) =>
+    /^snapshot_(\w+)\.json$/.exec(file)?.[1] ?? []
+  )
+    .filter(isSnapshotName);
+  const entries = await Promise.all(names.map((name) => entryOf(directory, name)));
+  return entries.toSorted((a, b) =>
+    (b.manifest?.createdAt ?? 0) - (a.manifest?.createdAt ?? 0) || compareNames(b.name, a.name)
+  );
+}
+
+/** Orders names by date, and `…_10` after `…_9`. */
+function compareNames(a: string, b: string): number {
+  return a.slice(0, 15) === b.slice(0, 15)
+    ? a.length - b.length || (a < b ? -1 : 1)
+    : a < b
+    ? -1
+    : 1;
+}
+
+async function entryOf(directory: string, name: string): Promise<SnapshotEntry> {
+  try {
+    const manifest = await readManifest(directory, name);
+    const problems = manifest.files.flatMap((file) => fileProblem(directory, file) ?? []);
+    return { name, manifest, problems };
+  } catch (error) {
+    if (!(error instanceof CatalystError)) throw error;
+    return { name, manifest: null, problems: [error.message] };
+  }
+}
+
+/** What names and sizes tell against a file; null where nothing does. */
+export function fileProblem(directory: string, file: SnapshotFile): string | null {
+  const size = sizeOf(`${directory}/${file.file}`);
+  if (size === null) return `${file.file} is missing`;
+  if (size === file.sizeBytes) return null;
+  return `${file.file} has ${size} bytes, and should have ${file.sizeBytes}`;
+}
+
+/**
+ * Reads the manifest of a snapshot.
+ *
+ * @throws {SnapshotError} where there is none of that name, or it is damaged.
+ */
+export async function readManifest(directory: string, name: string): Promise<Manifest> {
+  const path = `${directory}/${manifestFile(name)}`;
+  let text: string;
+  try {
+    text = await Deno.readTextFile(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    throw new SnapshotError(`Cannot find snapshot ${name}: ${path} does not exist`, {
+      cause: error,
+      help: "`backup list` shows the snapshots",
+    });
+  }
+  const manifest = await parseManifest(text, path);
+  if (manifest.name === name) return manifest;
+  throw new SnapshotError(`Cannot read ${path}: it is the manifest of snapshot ${manifest.name}`, {
+    help: "files were swapped or renamed; use another snapshot",
+  });
+}
+
+/**
+ * Removes what killed runs left: only files that such a run's own note names, so that nothing else
+ * in the directory is touched. The caller holds the lock, so no run is under way.
+ */
+export function removeLeftovers(directory: string): void {
+  for (const file of fileNames(directory)) {
+    if (/^\w+\.db\.gz\.unpacked\.part$/.test(file)) removeIfThere(`${directory}/${file}`);
+    const name = /^snapshot_(\w+)\.unfinished$/.exec(file)?.[1];
+    if (name === undefined || !isSnapshotName(name)) continue;
+    const isComplete = sizeOf(`${directory}/${manifestFile(name)}`) !== null;
+    for (const planned of plannedFiles(`${directory}/${file}`)) {
+      removeIfThere(`${directory}/${partOf(planned)}`);
+      removeIfThere(`${directory}/${partOf(`${planned}.plain`)}`);
+      if (!isComplete) removeIfThere(`${directory}/${planned}`);
+    }
+    removeIfThere(`${directory}/${partOf(manifestFile(name))}`);
+    removeIfThere(`${directory}/${file}`);
+  }
+}
+
+function plannedFiles(note: string): string[] {
+  return Deno.readTextFileSync(note).split("\n").filter((line) => /^\w+\.db(\.gz)?$/.test(line));
+}
+
+/** Removes a snapshot: its manifest last, so that a run that is killed meanwhile leaves no trace of it. */
+export function removeSnapshot(directory: string, manifest: Manifest): void {
+  const note = `${directory}/${reservationFile(manifest.name)}`;
+  // The note comes first and the manifest second: from then on it is a leftover, and no snapshot.
+  Deno.writeTextFileSync(note, manifest.files.map(({ file }) => file).join("\n"));
+  removeIfThere(`${directory}/${manifestFile(manifest.name)}`);
+  for (const { file } of manifest.files) removeIfThere(`${directory}/${file}`);
+  removeIfThere(note);
+}
+
+function fileNames(directory: string): string[] {
+  try {
+    return [...Deno.readDirSync(directory)].filter(({ isFile }) => isFile).map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}

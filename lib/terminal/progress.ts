@@ -1,0 +1,34 @@
+import type { Output } from "./output.ts";
+import { createWriter } from "./stream.ts";
+
+/** A line that shows how far a long piece of work has come. */
+export interface Progress {
+  /** Shows what is done, as a share from 0 to 1. */
+  show(what: string, share: number): void;
+  /** Takes the line away. */
+  end(): void;
+}
+
+/** Milliseconds for which nothing is shown: short work needs no line. */
+const PATIENCE = 500;
+
+/** Makes a progress line on stderr; it stays empty where that is no terminal, or nobody looks. */
+export function createProgress(output: Pick<Output, "isJson">): Progress {
+  const begin = performance.now();
+  const isShown = !output.isJson && Deno.stderr.isTerminal();
+  const write = createWriter(Deno.stderr);
+  let last = "";
+  return {
+    show(what, share) {
+      if (!isShown || performance.now() - begin < PATIENCE) return;
+      const line = `${what} ${Math.floor(share * 100)} %`;
+      if (line === last) return;
+      last = line;
+      write(`\r${line}\x1b[K`);
+    },
+    end() {
+      if (last !== "") write("\r\x1b[K");
+      last = "";
+    },
+  };
+}
