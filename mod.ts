@@ -11,7 +11,13 @@ export {
   createCatalystMigrator,
 } from "./lib/catalyst/mod.ts";
 export type { MigrationProgress } from "./lib/attempt.ts";
-export type { Connection, ScriptOptions, StatementResult } from "./lib/database/connection.ts";
+export type {
+  Connection,
+  CopyOptions,
+  CopyProgress,
+  ScriptOptions,
+  StatementResult,
+} from "./lib/database/connection.ts";
 export type { DenoSqliteDatabase, DenoSqliteStatement } from "./lib/database/deno_sqlite.ts";
 export type { DatabaseSource } from "./lib/database/location.ts";
 export {
@@ -26,6 +32,7 @@ export type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./lib/dow
 export * from "./lib/errors.ts";
 export type { Direction, LedgerEvent, Outcome } from "./lib/ledger.ts";
 export type { Loss } from "./lib/loss.ts";
+export type { StopFlag } from "./lib/lock.ts";
 export type { Marker } from "./lib/marker.ts";
 export {
   defineMigration,
@@ -40,6 +47,24 @@ export type { Reconciliation } from "./lib/reconcile.ts";
 export type { MissingObject, RepairOptions, RepairResult } from "./lib/repair.ts";
 export type { Finding } from "./lib/schema/finding.ts";
 export type { DatabaseState, MigrationState, MigrationStatus } from "./lib/state.ts";
+export type { SnapshotCheck } from "./lib/snapshot/check.ts";
+export type { CopyCheck, SnapshotProgress } from "./lib/snapshot/copy.ts";
+export type { SnapshotControl } from "./lib/snapshot/create.ts";
+export type { Manifest, SnapshotFile, SnapshotReason } from "./lib/snapshot/manifest.ts";
+export type {
+  PruneSnapshotsOptions,
+  SnapshotOptions,
+  VerifySnapshotOptions,
+} from "./lib/snapshot/mod.ts";
+export type {
+  DatabaseContent,
+  RestoreChange,
+  RestoreOptions,
+  RestorePlan,
+  RestoreResult,
+} from "./lib/snapshot/restore.ts";
+export type { Retention } from "./lib/snapshot/retention.ts";
+export type { SnapshotEntry } from "./lib/snapshot/store.ts";
 export type { Status } from "./lib/status.ts";
 export type {
   AppliedMigration,

@@ -9,6 +9,7 @@ import {
 
 /** Says whether to stop; an `AbortSignal` is one. */
 export interface StopFlag {
+  /** Whether to stop. */
   readonly aborted: boolean;
 }
 

@@ -1,5 +1,5 @@
-import { CatalystError } from "../errors.ts";
-import { examine, type Verification } from "./copy.ts";
+import { CatalystError, SnapshotError } from "../errors.ts";
+import { type CopyCheck, examine } from "./copy.ts";
 import { digestFile } from "./digest.ts";
 import { removeIfThere } from "./disk.ts";
 import type { Manifest, SnapshotFile } from "./manifest.ts";
@@ -18,7 +18,7 @@ export interface SnapshotCheck {
 export async function checkSnapshot(
   directory: string,
   manifest: Manifest,
-  verify: Verification = "quick",
+  verify: CopyCheck = "quick",
 ): Promise<SnapshotCheck> {
   const problems: string[] = [];
   for (const file of manifest.files) {
@@ -31,7 +31,7 @@ export async function checkSnapshot(
 async function checkFile(
   directory: string,
   file: SnapshotFile,
-  verify: Verification,
+  verify: CopyCheck,
 ): Promise<string | null> {
   const path = `${directory}/${file.file}`;
   if (file.sha256 !== null && await digestFile(path) !== file.sha256) {
@@ -46,7 +46,7 @@ async function checkFile(
     return isSame ? null : `${file.file} holds other rows or migrations than its manifest says`;
   } catch (error) {
     if (error instanceof CatalystError) return error.message;
-    return `${file.file} can't be unpacked: ${error instanceof Error ? error.message : error}`;
+    throw error;
   }
 }
 
@@ -57,7 +57,16 @@ export async function plainFile(
 ): Promise<AsyncDisposable & { readonly path: string }> {
   if (!compressed) return { path, [Symbol.asyncDispose]: () => Promise.resolve() };
   const unpacked = partOf(`${path}.unpacked`);
-  await unpack(path, unpacked);
+  try {
+    await unpack(path, unpacked);
+  } catch (error) {
+    removeIfThere(unpacked);
+    const message = error instanceof Error ? error.message : String(error);
+    throw new SnapshotError(`Cannot unpack ${path}: ${message}`, {
+      cause: error,
+      help: "use another snapshot; `backup list` shows them",
+    });
+  }
   return {
     path: unpacked,
     [Symbol.asyncDispose]: () => Promise.resolve(removeIfThere(unpacked)),

@@ -12,7 +12,7 @@ import { removeIfThere, sizeOf, syncFile } from "./disk.ts";
 import type { Pinned } from "./pin.ts";
 
 /** How thoroughly a copy is checked. */
-export type Verification = "quick" | "full" | "none";
+export type CopyCheck = "quick" | "full" | "none";
 
 /** How far a snapshot has come. */
 export interface SnapshotProgress {
@@ -28,7 +28,7 @@ export interface SnapshotProgress {
 export interface CopyJob {
   /** Path of the copy; it has an ending of its own until the caller renames it. */
   readonly target: string;
-  readonly verify: Verification;
+  readonly verify: CopyCheck;
   readonly compress: boolean;
   readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
   readonly signal?: StopFlag | undefined;
@@ -74,7 +74,7 @@ export async function copyPinned(pinned: Pinned, job: CopyJob): Promise<Copy> {
  */
 export async function examine(
   path: string,
-  verify: Verification,
+  verify: CopyCheck,
 ): Promise<Pick<Copy, "rows" | "migrations">> {
   const hadLog = sizeOf(`${path}-wal`) !== null;
   try {

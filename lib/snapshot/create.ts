@@ -1,9 +1,9 @@
 import { ensureDirectory } from "../directory.ts";
 import { sqliteVersion } from "../database/memory.ts";
-import { CatalystError, SnapshotError } from "../errors.ts";
+import { CatalystError, DiskFullError, SnapshotError } from "../errors.ts";
 import type { StopFlag } from "../lock.ts";
 import { version } from "../version.ts";
-import { copyPinned, type SnapshotProgress, type Verification } from "./copy.ts";
+import { type CopyCheck, copyPinned, type SnapshotProgress } from "./copy.ts";
 import { removeIfThere, requireRoom, sizeOf, syncDirectory, writeDurably } from "./disk.ts";
 import {
   type Manifest,
@@ -13,7 +13,7 @@ import {
 } from "./manifest.ts";
 import { databaseFile, manifestFile, partOf, reservationFile, snapshotName } from "./name.ts";
 import { pin, type PinTarget } from "./pin.ts";
-import { lockStore, removeLeftovers } from "./store.ts";
+import { lockStore, refuseFile, removeLeftovers } from "./store.ts";
 
 /** What to take a snapshot of, and how. */
 export interface SnapshotJob {
@@ -22,7 +22,7 @@ export interface SnapshotJob {
   /** Directory of the snapshots; it is created if its parent is there. */
   readonly directory: string;
   readonly reason: SnapshotReason;
-  readonly verify: Verification;
+  readonly verify: CopyCheck;
   readonly compress: boolean;
   /** Seconds to wait for a lock. */
   readonly timeout: number;
@@ -30,7 +30,9 @@ export interface SnapshotJob {
 
 /** How to follow and to stop it. */
 export interface SnapshotControl {
+  /** Called now and then with how far the copying has come. */
   readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
+  /** Stops it; nothing is left then. */
   readonly signal?: StopFlag | undefined;
 }
 
@@ -50,16 +52,19 @@ export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): P
       help: "`status` shows where they should be",
     });
   }
+  refuseFile(directory);
   ensureDirectory(`${directory}/x`, true);
   using _lock = await lockStore(directory, { timeout, signal });
   removeLeftovers(directory);
   await requireRoom(directory, roomFor(targets, job.compress));
   const createdAt = Math.floor(Date.now() / 1000);
-  const name = freeName(directory, createdAt);
-  const files = targets.map(({ database }) => databaseFile(database, name, job.compress));
+  const filesOf = (name: string) =>
+    targets.map(({ database }) => databaseFile(database, name, job.compress));
+  const name = freeName(directory, createdAt, filesOf);
+  const files = filesOf(name);
   const note = `${directory}/${reservationFile(name)}`;
-  Deno.writeTextFileSync(note, files.join("\n"));
   try {
+    Deno.writeTextFileSync(note, files.join("\n"));
     const copied = await copyAll(targets, name, job, control);
     const manifest: Manifest = {
       name,
@@ -120,18 +125,24 @@ function roomFor(targets: readonly PinTarget[], compress: boolean): number {
   return compress ? Math.max(...sizes) + all / 2 : all;
 }
 
-function freeName(directory: string, createdAt: number): string {
+/** A name of which no file is there yet: people name their own copies in the same way. */
+function freeName(
+  directory: string,
+  createdAt: number,
+  filesOf: (name: string) => readonly string[],
+): string {
   for (let attempt = 1;; attempt++) {
     const name = snapshotName(createdAt, attempt);
-    if (sizeOf(`${directory}/${manifestFile(name)}`) === null) return name;
+    const files = [manifestFile(name), ...filesOf(name)];
+    if (files.every((file) => sizeOf(`${directory}/${file}`) === null)) return name;
   }
 }
 
 function aboutSnapshot(error: unknown): unknown {
   if (error instanceof CatalystError) return error;
   const message = error instanceof Error ? error.message : String(error);
-  return new SnapshotError(`Cannot take a snapshot: ${message}`, {
-    cause: error,
-    help: "nothing of it is left, and older snapshots are as they were",
-  });
+  const help = "nothing of it is left, and older snapshots are as they were";
+  return /os error (28|112|122)\b/.test(message)
+    ? new DiskFullError("Cannot take a snapshot: the disk is full", { cause: error, help })
+    : new SnapshotError(`Cannot take a snapshot: ${message}`, { cause: error, help });
 }

@@ -15,6 +15,10 @@ export async function digestFile(path: string, signal?: StopFlag): Promise<strin
     const length = await file.read(chunk);
     if (length === null) return hash.digest("hex");
     hash.update(chunk.subarray(0, length));
-    if (signal?.aborted) throw new InterruptedError(`Cannot read ${path}: interrupted`);
+    if (signal?.aborted) {
+      throw new InterruptedError(`Cannot take a snapshot: interrupted`, {
+        help: "nothing of it is left",
+      });
+    }
   }
 }

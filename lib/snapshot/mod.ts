@@ -6,7 +6,7 @@ import { MARKER_TABLE } from "../marker.ts";
 import type { Session } from "../session.ts";
 import { locationOf, type Workspace } from "../workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./check.ts";
-import type { Verification } from "./copy.ts";
+import type { CopyCheck } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
 import type { PinTarget } from "./pin.ts";
@@ -32,7 +32,7 @@ export interface SnapshotOptions extends SnapshotControl {
   /** Directory of the snapshots. Default: the migrator's. */
   readonly directory?: string;
   /** How the copies are checked. Default `quick`. */
-  readonly verify?: Verification;
+  readonly verify?: CopyCheck;
   /** Whether to compress the files by gzip. Default `false`. */
   readonly compress?: boolean;
   /** Ends the copying. */
@@ -126,7 +126,7 @@ export interface VerifySnapshotOptions {
   /** Directory of the snapshots. Default: the migrator's. */
   readonly directory?: string;
   /** How thoroughly SQLite checks the files. Default `quick`. */
-  readonly verify?: Verification;
+  readonly verify?: CopyCheck;
 }
 
 /** Which snapshots to keep. */
@@ -177,7 +177,7 @@ export async function prune(
 export async function verifySnapshot(
   directory: string,
   name: string,
-  verify: Verification,
+  verify: CopyCheck,
 ): Promise<SnapshotCheck> {
   return await checkSnapshot(directory, await readManifest(directory, name), verify);
 }

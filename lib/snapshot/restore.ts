@@ -17,6 +17,7 @@ import { listSnapshots } from "./store.ts";
 
 /** Rows and migrations of a database, now and then. */
 export interface RestoreChange {
+  /** Name of the database. */
   readonly database: string;
   /** What is there now; null where the database is not there, or damaged. */
   readonly now: DatabaseContent | null;
@@ -36,6 +37,7 @@ export interface DatabaseContent {
 export interface RestorePlan {
   /** Name of the snapshot, or path of the file. */
   readonly snapshot: string;
+  /** What would change, database by database. */
   readonly changes: readonly RestoreChange[];
 }
 

@@ -1,4 +1,5 @@
-import { CatalystError, SnapshotError } from "../errors.ts";
+import { statPath } from "../database/location.ts";
+import { CatalystError, LocationError, SnapshotError } from "../errors.ts";
 import { acquireLock, type LockOptions } from "../lock.ts";
 import { removeIfThere, sizeOf } from "./disk.ts";
 import { type Manifest, parseManifest, type SnapshotFile } from "./manifest.ts";
@@ -122,6 +123,19 @@ function fileNames(directory: string): string[] {
     return [...Deno.readDirSync(directory)].filter(({ isFile }) => isFile).map(({ name }) => name);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return [];
+    refuseFile(directory);
     throw error;
   }
+}
+
+/**
+ * Says that a directory of snapshots is none.
+ *
+ * @throws {LocationError} where a file is in its place.
+ */
+export function refuseFile(directory: string): void {
+  if (statPath(directory)?.isDirectory ?? true) return;
+  throw new LocationError(`Cannot use ${directory} for snapshots: it is a file`, {
+    help: "move the file away, or name another directory with --out",
+  });
 }

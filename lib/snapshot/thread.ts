@@ -5,11 +5,13 @@ import {
   CorruptDatabaseError,
   DatabaseLockedError,
   DiskFullError,
+  FormatError,
   InterruptedError,
   LocationError,
   MigratorLockedError,
   NotADatabaseError,
   SnapshotError,
+  StatementError,
 } from "../errors.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
 import type { Manifest } from "./manifest.ts";
@@ -23,6 +25,8 @@ const kinds: Readonly<
   DATABASE_CORRUPT: CorruptDatabaseError,
   DATABASE_LOCKED: DatabaseLockedError,
   DISK_FULL: DiskFullError,
+  STATEMENT_FAILED: StatementError,
+  UNKNOWN_FORMAT: FormatError,
   INTERRUPTED: InterruptedError,
   INVALID_LOCATION: LocationError,
   MIGRATOR_LOCKED: MigratorLockedError,
@@ -40,6 +44,7 @@ export async function runSnapshotInThread(
   const abort = () => Atomics.store(new Int32Array(stop), 0, 1);
   if (control.signal?.aborted) abort();
   control.signal?.addEventListener("abort", abort);
+  let thrown: { readonly error: unknown } | null = null;
   const worker = new Worker(module, { type: "module" });
   try {
     return await new Promise((resolve, reject) => {
@@ -48,7 +53,15 @@ export async function runSnapshotInThread(
         reject(new SnapshotError(`Cannot take a snapshot: ${event.message}`));
       };
       worker.onmessage = ({ data }: MessageEvent<WorkerResponse>) => {
-        if (data.kind === "progress") control.onProgress?.(data.progress);
+        if (data.kind === "progress") {
+          try {
+            control.onProgress?.(data.progress);
+          } catch (error) {
+            // As on one thread: what the caller's function throws ends the work, and is the outcome.
+            thrown ??= { error };
+            abort();
+          }
+        } else if (thrown !== null) reject(thrown.error);
         else if (data.kind === "done") resolve(data.manifest);
         else reject(revive(data));
       };
