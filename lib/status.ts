@@ -7,7 +7,7 @@ import {
   type MigrationStatus,
   summarize,
 } from "./state.ts";
-import type { Workspace } from "./workspace.ts";
+import { isRestoring, type Workspace } from "./workspace.ts";
 
 /** State of the databases and of every migration. */
 export interface Status {
@@ -23,6 +23,8 @@ export interface Status {
   readonly adoptable: readonly string[];
   /** Ids of migrations of which the ledger says otherwise; `upgrade` and `repair` correct it. */
   readonly unreconciled: readonly string[];
+  /** Whether a restore was interrupted; the next command that changes something finishes it. */
+  readonly restoring: boolean;
   /** The newest events of the ledger. */
   readonly recent: readonly LedgerEvent[];
   /** Tables of the migrations' names and of another shape, in plain words. */
@@ -44,14 +46,17 @@ export function statusOf(workspace: Workspace, found: Inspection): Status {
     differences.map((difference) => `${database}: ${difference}`)
   );
   const { adopted, reconciled } = summarize(corrections(workspace.registry, found));
+  const restoring = isRestoring(workspace);
   const wanting = ["pending", "failed", "rolled_back"];
   return {
-    ok: conflicts.length === 0 && migrations.every(({ state }) => state === "applied"),
+    ok: conflicts.length === 0 && !restoring &&
+      migrations.every(({ state }) => state === "applied"),
     pending: migrations.filter(({ state }) => wanting.includes(state)).length,
     databases: [...found.databases.values()],
     migrations,
     adoptable: adopted,
     unreconciled: reconciled,
+    restoring,
     recent: found.events,
     conflicts,
   };

@@ -45,6 +45,7 @@ function asJson(status: Status): Record<string, unknown> {
     adoptable,
     unreconciled,
     conflicts,
+    restoring: status.restoring,
     recent: status.recent,
   };
 }
@@ -90,6 +91,7 @@ export function renderEvents(events: readonly LedgerEvent[]): string {
 }
 
 function hints(status: Status, output: Output): void {
+  if (status.restoring) output.warn("a restore was interrupted; `upgrade` finishes it");
   for (const conflict of status.conflicts) output.warn(conflict);
   if (status.adoptable.length > 0) {
     output.narrate(`${status.adoptable.join(", ")} found by the tables; \`upgrade\` adopts them.`);

@@ -1,9 +1,10 @@
-import { describeHolders } from "../database/holders.ts";
+import { parseLocks } from "../database/holders.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
-import { number } from "../database/row.ts";
+import { number, text } from "../database/row.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { withTransaction } from "../database/transaction.ts";
+import { whileBusy, withTransaction } from "../database/transaction.ts";
+import { directoryOf } from "../directory.ts";
 import {
   CatalystError,
   CorruptDatabaseError,
@@ -11,7 +12,7 @@ import {
   NotADatabaseError,
 } from "../errors.ts";
 import { plainFile } from "./check.ts";
-import { removeIfThere, sizeOf, syncFile } from "./disk.ts";
+import { removeIfThere, sizeOf, syncDirectory, syncFile } from "./disk.ts";
 import type { Replacement } from "./journal.ts";
 import { partOf } from "./name.ts";
 
@@ -19,40 +20,52 @@ import { partOf } from "./name.ts";
  * Makes a database the same as its source. Where the database is sound, SQLite itself overwrites it
  * in one transaction: other connections may stay open, and no log of the former one survives. A
  * damaged one is moved aside with its log, and kept. Done twice it is the same as once.
+ *
+ * No sound file is opened but by SQLite: closing it would drop the locks of a host that has it open.
+ * SQLite itself waits until what it has written is on the disk.
  */
 export async function replaceDatabase(replacement: Replacement, timeout: number): Promise<void> {
   await using plain = await plainFile(replacement.source, replacement.compressed);
   const { target } = replacement;
-  const state = await stateOf(target, plain.path, timeout);
-  if (state === "unusable") await replaceFile(plain.path, target);
-  else await overwrite(plain.path, target);
-  await syncFile(target);
+  if (!sizeOf(target) || await prepare(target, plain.path, timeout)) {
+    await overwrite(plain.path, target);
+  } else {
+    await replaceFile(plain.path, target);
+  }
+  await syncDirectory(directoryOf(target));
 }
 
-/** Whether SQLite can write over a database: it can't over a damaged one or one of other pages. */
-async function stateOf(
-  target: string,
-  source: string,
-  timeout: number,
-): Promise<"missing" | "sound" | "unusable"> {
-  if (!sizeOf(target)) return "missing";
+/** Makes sure that SQLite can write over a database; false where it is damaged. */
+async function prepare(target: string, source: string, timeout: number): Promise<boolean> {
+  if (!await isSound(target)) return false;
+  await using connection = await openForWriting(
+    { kind: "file", path: target },
+    { ...defaultSettings, busyTimeout: timeout },
+  );
+  // SQLite's copying would wait for a writer without end; so it is waited for here, with an end.
+  await withTransaction(connection, () => Promise.resolve(), { timeout });
+  if (await pageSizeOf(target) === await pageSizeOf(source)) return true;
+  // Beside a log all pages must have one size. Leaving it takes that nobody else has it open.
+  await whileBusy(connection, () => connection.exec("PRAGMA journal_mode = DELETE"), { timeout });
+  return true;
+}
+
+async function pageSizeOf(path: string): Promise<number> {
+  await using connection = await openForReading({ kind: "file", path }, defaultSettings);
+  const row = await connection.get("PRAGMA page_size");
+  return row === undefined ? 0 : number(row, "page_size");
+}
+
+/** Whether SQLite finds no damage in a database; only then can a snapshot of it be taken. */
+export async function isSound(path: string): Promise<boolean> {
   try {
-    await using connection = await openForWriting(
-      { kind: "file", path: target },
-      { ...defaultSettings, busyTimeout: timeout },
-    );
-    // SQLite's copying would wait for a writer without end; so it is waited for here, with an end.
-    await withTransaction(connection, () => Promise.resolve(), { timeout });
-    const size = async (path: string) => {
-      await using one = await openForReading({ kind: "file", path }, defaultSettings);
-      const row = await one.get("PRAGMA page_size");
-      return row === undefined ? 0 : number(row, "page_size");
-    };
-    return await size(target) === await size(source) ? "sound" : "unusable";
+    await using connection = await openForReading({ kind: "file", path }, defaultSettings);
+    // What a bot has stored against its own constraints is no damage of the file.
+    await connection.exec("PRAGMA ignore_check_constraints = ON");
+    const row = await connection.get("PRAGMA quick_check(1)");
+    return row !== undefined && text(row, "quick_check") === "ok";
   } catch (error) {
-    if (error instanceof NotADatabaseError || error instanceof CorruptDatabaseError) {
-      return "unusable";
-    }
+    if (isDamage(error)) return false;
     throw error;
   }
 }
@@ -60,14 +73,15 @@ async function stateOf(
 async function overwrite(source: string, target: string): Promise<void> {
   await using connection = await openForReading({ kind: "file", path: source }, defaultSettings);
   await connection.copyTo(target);
-  // The whole database is in the log now; it need not stay there.
+  // The whole database is in the log now; it need not stay there, but no reader is waited for long.
   await using checkpointing = await openForWriting({ kind: "file", path: target }, defaultSettings);
-  await checkpointing.exec("PRAGMA wal_checkpoint(TRUNCATE)");
+  await checkpointing.exec("PRAGMA busy_timeout = 1000; PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 async function replaceFile(source: string, target: string): Promise<void> {
-  const holders = describeHolders(target);
-  if (holders !== "") {
+  const processes = processesWith(target);
+  if (processes.length > 0) {
+    const holders = processes.map((pid) => `process ${pid}`).join(", ");
     throw new DatabaseLockedError(`Cannot replace ${target}: ${holders} has it open`, {
       help: "stop that program, then run the command again: it will go on where it stopped",
     });
@@ -87,6 +101,21 @@ async function replaceFile(source: string, target: string): Promise<void> {
     }
   }
   Deno.renameSync(staged, target);
+}
+
+/**
+ * Processes that have a damaged database open, as far as they hold a lock: a reader of a log counts
+ * as well, since it would go on with the file that is moved aside.
+ */
+function processesWith(path: string): number[] {
+  try {
+    const inodes = [path, `${path}-shm`].filter((one) => sizeOf(one) !== null)
+      .map((one) => Deno.statSync(one).ino);
+    const locks = parseLocks(Deno.readTextFileSync("/proc/locks"));
+    return [...new Set(locks.filter(({ inode }) => inodes.includes(inode)).map(({ pid }) => pid))];
+  } catch {
+    return []; // another system, or no permission
+  }
 }
 
 /** Whether an error says that a database is damaged, so that no snapshot of it can be taken. */

@@ -5,11 +5,16 @@ import { fetchDbmate } from "./dbmate.ts";
 import { reasonForNoMemory } from "./memory.ts";
 import { type Cells, renderReport } from "./report.ts";
 import { type Bench, creating, manyMigrations, nothingToDo } from "./scenarios.ts";
+import { snapshots } from "./snapshots.ts";
 import { Workspace } from "./workspace.ts";
 
 const { values: flags } = parseArgs({
   args: Deno.args,
-  options: { full: { type: "boolean", default: false }, runs: { type: "string", default: "15" } },
+  options: {
+    full: { type: "boolean", default: false },
+    large: { type: "boolean", default: false },
+    runs: { type: "string", default: "15" },
+  },
 });
 // The user's own settings are not what is measured.
 for (const name of Object.keys(Deno.env.toObject())) {
@@ -30,7 +35,10 @@ const bench: Bench = {
   runs: Math.max(1, Number(flags.runs) || 15),
 };
 const ten: Bench = flags.full ? bench : { ...bench, dbmate: null };
-const parts: readonly [title: string, run: () => Cells[]][] = [
+const large: readonly [title: string, run: () => Cells[]][] = [
+  ["snapshots of a large database", () => snapshots({ ...bench, runs: 5 }, 1.08e9)],
+];
+const parts: readonly [title: string, run: () => Cells[]][] = flags.large ? large : [
   ["nothing to do", () => nothingToDo(bench)],
   ["creating the databases", () => creating(bench)],
   ["1,000 migrations", () => manyMigrations(bench, { count: 1000, runs: 5, limit: 0.5 })],
@@ -47,4 +55,6 @@ for (const [title, run] of parts) {
 }
 output.answer(`Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} processors\n`);
 output.answer(renderReport(cells));
-if (!flags.full) output.narrate("dbmate with 10,000 migrations takes long: --full measures it too");
+if (!flags.full && !flags.large) {
+  output.narrate("dbmate with 10,000 migrations takes long: --full measures it too");
+}

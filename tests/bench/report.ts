@@ -40,16 +40,9 @@ export function timingCells(timings: Timings, lines: readonly Line[]): Cells[] {
   });
 }
 
-/** Makes the line of a peak of memory, in bytes; the limit is 60 MB. */
-export function memoryCells(title: string, peak: number): Cells {
-  return [
-    title,
-    "",
-    "",
-    formatBytes(peak),
-    formatBytes(MEMORY_LIMIT),
-    verdict(peak <= MEMORY_LIMIT),
-  ];
+/** Makes the line of a peak of memory; both in bytes, the limit by default 60 MB. */
+export function memoryCells(title: string, peak: number, limit: number = MEMORY_LIMIT): Cells {
+  return [title, "", "", formatBytes(peak), formatBytes(limit), verdict(peak <= limit)];
 }
 
 /** Renders the whole report. */
