@@ -5,6 +5,7 @@ import { inspect, type Inspection } from "./inspect.ts";
 import type { Migration } from "./migration.ts";
 import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";
+import type { BeforeOptions } from "./snapshot/mod.ts";
 import {
   type AppliedMigration,
   planFrom,
@@ -22,7 +23,7 @@ export async function applyPending(
   // Read again: another migrator may have worked until the lock was ours.
   const found = await inspect(workspace);
   const { apply } = await planFrom(workspace, found, options);
-  const snapshot = await snapshotOf(workspace, session, { apply, found, backup: options.backup });
+  const snapshot = await snapshotOf(workspace, session, { apply, found, options });
   const applied: AppliedMigration[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
   let current: Migration | null = null;
@@ -55,20 +56,32 @@ export async function applyPending(
 interface Stake {
   readonly apply: readonly Migration[];
   readonly found: Inspection;
-  readonly backup: boolean | undefined;
+  readonly options: UpgradeOptions;
+}
+
+/** What a snapshot before a change is told. */
+export function beforeOptions(
+  databases: readonly string[],
+  { onSnapshot, signal }: Pick<UpgradeOptions, "onSnapshot" | "signal">,
+): BeforeOptions {
+  return {
+    databases,
+    ...(onSnapshot === undefined ? {} : { onProgress: onSnapshot }),
+    ...(signal === undefined ? {} : { signal }),
+  };
 }
 
 /** Takes a snapshot of what will be changed, if it has tables at all; new databases have none. */
 async function snapshotOf(
   workspace: Workspace,
   session: Session,
-  { apply, found, backup = true }: Stake,
+  { apply, found, options }: Stake,
 ): Promise<string | null> {
   const databases = [...new Set(apply.map(({ database }) => database))]
     .filter((database) => found.databases.get(database)?.hasTables);
-  if (!backup || databases.length === 0) return null;
+  if (options.backup === false || databases.length === 0) return null;
   const { snapshotBefore } = await import("./snapshot/mod.ts");
-  return await snapshotBefore(workspace, session, databases);
+  return await snapshotBefore(workspace, session, beforeOptions(databases, options));
 }
 
 interface Application {

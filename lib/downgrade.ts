@@ -1,3 +1,4 @@
+import { beforeOptions } from "./apply_pending.ts";
 import { attempt } from "./attempt.ts";
 import { openForReading } from "./database/reading.ts";
 import { checksumOf } from "./checksum.ts";
@@ -68,7 +69,9 @@ export async function downgrade(
   const found = await inspect(workspace);
   const { rollBack, losses } = await planFrom(workspace, found, options);
   refuseOtherLosses(planned, losses);
-  const snapshot = options.backup === false ? null : await snapshotOf(workspace, session, losses);
+  const snapshot = options.backup === false
+    ? null
+    : await snapshotOf(workspace, session, { losses, options });
   const rolledBack: string[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
   let current: Migration | null = null;
@@ -103,13 +106,12 @@ function lossesOf(migrations: readonly Migration[], losses: readonly Loss[]): Lo
 async function snapshotOf(
   workspace: Workspace,
   session: Session,
-  losses: readonly Loss[],
+  { losses, options }: { readonly losses: readonly Loss[]; readonly options: DowngradeOptions },
 ): Promise<string | null> {
   if (losses.length === 0) return null;
+  const databases = [...new Set(losses.map(({ database }) => database))];
   const { snapshotBefore } = await import("./snapshot/mod.ts");
-  return await snapshotBefore(workspace, session, [
-    ...new Set(losses.map(({ database }) => database)),
-  ]);
+  return await snapshotBefore(workspace, session, beforeOptions(databases, options));
 }
 
 interface Rollback {

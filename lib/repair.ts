@@ -1,4 +1,5 @@
 import type { Connection } from "./database/connection.ts";
+import { beforeOptions } from "./apply_pending.ts";
 import { openForReading } from "./database/reading.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { inspect, type Inspection } from "./inspect.ts";
@@ -10,6 +11,7 @@ import type { Schema } from "./schema/model.ts";
 import { readSchema } from "./schema/read.ts";
 import { buildReference } from "./schema/reference.ts";
 import { Session } from "./session.ts";
+import type { SnapshotProgress } from "./snapshot/copy.ts";
 import { snapshotBefore } from "./snapshot/mod.ts";
 import { corrections, migrationsIn, summarize } from "./state.ts";
 import { compareWithReference } from "./verify.ts";
@@ -21,6 +23,10 @@ export interface RepairOptions {
   readonly dryRun?: boolean;
   /** Whether to take a snapshot of databases that hold rows before. Default `true`. */
   readonly backup?: boolean;
+  /** Called now and then while that snapshot is taken. */
+  readonly onSnapshot?: (progress: SnapshotProgress) => void;
+  /** Ends the taking of that snapshot. */
+  readonly signal?: AbortSignal;
 }
 
 /** An object that was missing. */
@@ -65,7 +71,7 @@ export async function repair(workspace: Workspace, options: RepairOptions): Prom
   const databases = [...new Set(recreated.map(({ database }) => database))];
   const snapshot = options.backup === false
     ? null
-    : await snapshotBefore(workspace, session, databases);
+    : await snapshotBefore(workspace, session, beforeOptions(databases, options));
   for (const database of databases) {
     const connection = await session.database(database);
     await withTransaction(connection, async () => {

@@ -1,4 +1,5 @@
 import type { MigrationProgress } from "./attempt.ts";
+import type { SnapshotProgress } from "./snapshot/copy.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { Migration } from "./migration.ts";
 import type { UpgradeRequest } from "./plan.ts";
@@ -14,6 +15,8 @@ export interface UpgradeOptions extends UpgradeRequest {
    * Whether to take a snapshot of databases that hold rows before they are changed. Default `true`.
    */
   readonly backup?: boolean;
+  /** Called now and then while that snapshot is taken. */
+  readonly onSnapshot?: (progress: SnapshotProgress) => void;
   /** Called before the work begins; not at all where there is nothing to do. */
   readonly onWork?: () => void;
   /** Called before and after each migration. */

@@ -59,13 +59,19 @@ export const command: Command = {
     "dry-run": dryRunFlag,
   },
   examples: [
-    ["backup", "copy all databases and the ledger into data/backups"],
+    ["backup", "copy all databases and the ledger"],
     ["backup list", "show the snapshots"],
-    ["backup verify latest", "read the newest again and compare it with its manifest"],
-    ["backup prune --keep 7 --keep-weekly 8 --dry-run", "show what would be deleted"],
+    ["backup verify latest", "read the newest again"],
+    ["backup prune --keep 7 --dry-run", "show what would be deleted"],
   ],
   run: async (context: CommandContext) => {
     const [action, ...rest] = context.operands;
+    refuseStrayFlags(context.flags, action);
+    if ((action === "list" || action === "prune") && rest[0] !== undefined) {
+      throw new UsageError(`Cannot use "${rest[0]}": \`backup ${action}\` takes no such argument`, {
+        help: "`catalyst-migrate backup --help` lists the arguments",
+      });
+    }
     switch (action) {
       case "list":
         return await list(context);
@@ -79,10 +85,20 @@ export const command: Command = {
   },
 };
 
+/** What is for pruning alone must not be taken for something that a snapshot would heed. */
+function refuseStrayFlags(flags: FlagValues, action: string | undefined): void {
+  if (action === "prune") return;
+  const stray = ["dry-run", ...Object.keys(RETENTION)].find((flag) => flags[flag] !== undefined);
+  if (stray === undefined) return;
+  throw new UsageError(`Cannot use --${stray}: it belongs to \`backup prune\``, {
+    help: "`catalyst-migrate backup --help` lists the flags",
+  });
+}
+
 async function take({ flags, operands, migrator, output }: CommandContext): Promise<number> {
   using interrupt = new Interrupt();
   interrupt.listen();
-  const progress = createProgress(output);
+  using progress = createProgress(output);
   const manifest = await migrator.createSnapshot({
     databases: operands,
     ...directoryOf(flags),

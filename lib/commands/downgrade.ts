@@ -15,7 +15,7 @@ import {
   yesFlag,
 } from "./command.ts";
 import { Interrupt } from "./interrupt.ts";
-import { renderReconciliation, renderSnapshot, tell } from "./upgrade.ts";
+import { copyNotice, renderReconciliation, renderSnapshot, tell } from "./upgrade.ts";
 
 /** `downgrade`: rolls migrations back. */
 export const command: Command = {
@@ -63,6 +63,7 @@ export const command: Command = {
         confirm,
         signal: interrupt.signal,
         onWork: () => interrupt.listen(),
+        onSnapshot: copyNotice(output),
         onProgress: (progress) => tell(output, progress),
       });
       output.json({

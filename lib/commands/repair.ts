@@ -1,7 +1,7 @@
 import type { RepairResult } from "../repair.ts";
 import { printable } from "../terminal/printable.ts";
 import { type Command, type CommandContext, dryRunFlag, noBackupFlag } from "./command.ts";
-import { renderReconciliation, renderSnapshot } from "./upgrade.ts";
+import { copyNotice, renderReconciliation, renderSnapshot } from "./upgrade.ts";
 import { renderFinding } from "./verify.ts";
 
 /** `repair`: mends what can be mended without losing a row. */
@@ -15,7 +15,11 @@ export const command: Command = {
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const dryRun = flags["dry-run"] === true;
-    const result = await migrator.repair({ dryRun, backup: !flags["no-backup"] });
+    const result = await migrator.repair({
+      dryRun,
+      backup: !flags["no-backup"],
+      onSnapshot: copyNotice(output),
+    });
     const ok = result.remaining.length === 0;
     output.json({ ok, dryRun, ...result });
     output.answer(renderRepair(result, dryRun));

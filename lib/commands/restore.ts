@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { SnapshotError, UsageError } from "../errors.ts";
 import type { RestoreChange, RestorePlan, RestoreResult } from "../snapshot/restore.ts";
 import { formatCount } from "../terminal/format.ts";
 import { printable } from "../terminal/printable.ts";
@@ -30,8 +30,10 @@ export const command: Command = {
         help: "`backup list` shows the snapshots; `latest` is the newest",
       });
     }
-    if (flags["dry-run"] && reference !== undefined) {
-      const plan = await migrator.planRestore(reference, { databases });
+    if (flags["dry-run"]) {
+      const plan = await migrator.planRestore(reference ?? await newestSafety(migrator), {
+        databases,
+      });
       output.json({ ok: true, dryRun: true, ...plan });
       output.answer(`${renderPlan(plan)}\nNothing was changed.`);
       return 0;
@@ -42,7 +44,7 @@ export const command: Command = {
       const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
       return canAsk() && confirmByWord(`Restore ${plan.snapshot}?`);
     };
-    const progress = createProgress(output);
+    using progress = createProgress(output);
     const options = {
       databases,
       confirm,
@@ -58,6 +60,16 @@ export const command: Command = {
     return 0;
   },
 };
+
+/** Name of the snapshot that undoing the last restore would go back to. */
+async function newestSafety(migrator: CommandContext["migrator"]): Promise<string> {
+  const safety = (await migrator.listSnapshots())
+    .find(({ manifest }) => manifest?.reason === "safety");
+  if (safety !== undefined) return safety.name;
+  throw new SnapshotError("Cannot undo a restore: there is no snapshot of before one", {
+    help: "`backup list` shows the snapshots",
+  });
+}
 
 function renderPlan({ snapshot, changes }: RestorePlan): string {
   return [

@@ -3,6 +3,7 @@ import { CatalystError } from "../errors.ts";
 import type { Migration } from "../migration.ts";
 import { reportOf } from "../terminal/error_report.ts";
 import { formatCount, formatDuration } from "../terminal/format.ts";
+import type { SnapshotProgress } from "../snapshot/copy.ts";
 import type { Output } from "../terminal/output.ts";
 import { renderTable } from "../terminal/table.ts";
 import type { UpgradePlan, UpgradeResult } from "../upgrade.ts";
@@ -53,6 +54,7 @@ export const command: Command = {
         backup: !flags["no-backup"],
         signal: interrupt.signal,
         onWork: () => interrupt.listen(),
+        onSnapshot: copyNotice(output),
         onProgress: (progress) => {
           tell(output, progress);
           if (progress.kind === "finished") applied.push(progress);
@@ -125,6 +127,16 @@ export function renderUpgrade(result: UpgradeResult, known: number): string {
     lines.push(`Nothing to apply: ${formatCount(known, "migration")} known, none of them pending.`);
   }
   return lines.join("\n");
+}
+
+/** Says once for each database that a snapshot of it is being taken, where that takes a while. */
+export function copyNotice(output: Output): (progress: SnapshotProgress) => void {
+  const told = new Set<string>();
+  return ({ database, done, total }) => {
+    if (done === total || told.has(database)) return;
+    told.add(database);
+    output.narrate(`copying ${database} into a snapshot first (--no-backup skips it)`);
+  };
 }
 
 /** Where to go back to, in words. */

@@ -9,6 +9,7 @@ import { checkSnapshot, type SnapshotCheck } from "./check.ts";
 import type { CopyCheck } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
+import { sizeOf } from "./disk.ts";
 import type { PinTarget } from "./pin.ts";
 import { expired, type Retention } from "./retention.ts";
 import {
@@ -21,6 +22,9 @@ import {
 
 /** How many automatic snapshots are kept. */
 const AUTOMATIC_KEPT = 10;
+
+/** Bytes that are copied in an instant, for which a thread of its own is not worth its start. */
+const LARGE = 64e6;
 
 /** Name that the ledger has in a snapshot. */
 const LEDGER = "migrations";
@@ -53,10 +57,14 @@ export async function createSnapshot(
     compress: options.compress ?? false,
     timeout: workspace.timeout,
   };
-  // A command has nothing else to do meanwhile; a bot has.
-  if (workspace.alone) return await runSnapshot(job, options);
+  // A command has nothing else to do meanwhile but to hear Ctrl-C; a bot has.
+  if (workspace.alone && bytesOf(job.targets) < LARGE) return await runSnapshot(job, options);
   const { runSnapshotInThread } = await import("./thread.ts");
   return await runSnapshotInThread(job, options);
+}
+
+function bytesOf(targets: readonly PinTarget[]): number {
+  return targets.reduce((sum, { path }) => sum + (sizeOf(path) ?? 0), 0);
 }
 
 function targetsOf(workspace: Workspace, names: readonly string[]): PinTarget[] {
@@ -73,6 +81,12 @@ function targetsOf(workspace: Workspace, names: readonly string[]): PinTarget[] 
     .filter(({ path }) => path !== ":memory:");
 }
 
+/** What is about to be changed. */
+export interface BeforeOptions extends Pick<SnapshotOptions, "onProgress" | "signal"> {
+  /** Names of the databases. */
+  readonly databases: readonly string[];
+}
+
 /**
  * Takes a snapshot of those of some databases that hold rows, before they are changed, and lets go of
  * automatic ones that are too old. Null where none holds a row.
@@ -80,7 +94,7 @@ function targetsOf(workspace: Workspace, names: readonly string[]): PinTarget[] 
 export async function snapshotBefore(
   workspace: Workspace,
   session: Session,
-  databases: readonly string[],
+  { databases, ...control }: BeforeOptions,
 ): Promise<string | null> {
   const holding: string[] = [];
   for (const database of databases) {
@@ -89,7 +103,11 @@ export async function snapshotBefore(
     if (mayCopy(workspace, database) && await holdsRows(connection)) holding.push(database);
   }
   if (holding.length === 0) return null;
-  const { name } = await createSnapshot(workspace, { databases: holding }, "automatic");
+  const { name } = await createSnapshot(
+    workspace,
+    { ...control, databases: holding },
+    "automatic",
+  );
   await prune(workspace.backups, workspace.timeout, {
     retention: { keep: AUTOMATIC_KEPT },
     reason: "automatic",

@@ -54,7 +54,7 @@ export async function pin(
   const pairs: Pair[] = [];
   for (const target of targets) {
     const location = { kind: "file", path: target.path } as const;
-    const writer = await openWriter(target.path);
+    const writer = await openWriter(target.path, options);
     if (writer !== null) opened.use(writer);
     const reader = opened.use(await openForReading(location, defaultSettings));
     pairs.push({ ...target, writer, reader });
@@ -68,9 +68,13 @@ export async function pin(
   };
 }
 
-async function openWriter(path: string): Promise<Connection | null> {
+async function openWriter(path: string, { timeout }: PinOptions): Promise<Connection | null> {
   try {
-    return await openForWriting({ kind: "file", path }, { ...defaultSettings, busyTimeout: 0 });
+    const settings = { ...defaultSettings, busyTimeout: timeout };
+    const writer = await openForWriting({ kind: "file", path }, settings);
+    // From here on it is we who wait, for all together.
+    await writer.exec("PRAGMA busy_timeout = 0");
+    return writer;
   } catch (error) {
     if (error instanceof AccessError) return null;
     throw error;

@@ -10,7 +10,8 @@ import { Session } from "../session.ts";
 import { isRestoring, locationOf, restoreJournal, type Workspace } from "../workspace.ts";
 import { runSnapshot, type SnapshotControl } from "./create.ts";
 import { readJournal, removeJournal, type RestoreJournal, writeJournal } from "./journal.ts";
-import { isDamage, replaceDatabase } from "./replace.ts";
+import type { PinTarget } from "./pin.ts";
+import { isDamage, isSound, replaceDatabase } from "./replace.ts";
 import { findSources, type RestoreSource } from "./source.ts";
 import { sizeOf } from "./disk.ts";
 import { listSnapshots } from "./store.ts";
@@ -199,18 +200,25 @@ async function takeSafety(
   sources: readonly RestoreSource[],
   control: SnapshotControl,
 ): Promise<string | null> {
-  const targets: { database: string; path: string }[] = [];
-  for (const { database } of sources) {
-    const path = pathOf(workspace, database);
-    if (await contentOf(path) !== null) targets.push({ database, path });
-  }
-  if (targets.length === 0) return null;
   const { timeout, backups: directory } = workspace;
-  const manifest = await runSnapshot(
-    { targets, directory, reason: "safety", verify: "quick", compress: false, timeout },
-    control,
-  );
-  return manifest.name;
+  const take = async (targets: readonly PinTarget[]) => {
+    if (targets.length === 0) return null;
+    const manifest = await runSnapshot(
+      { targets, directory, reason: "safety", verify: "quick", compress: false, timeout },
+      control,
+    );
+    return manifest.name;
+  };
+  const present = sources.map(({ database }) => ({ database, path: pathOf(workspace, database) }))
+    .filter(({ path }) => sizeOf(path));
+  try {
+    return await take(present);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    // Only now are they looked through one by one: most are sound, and looking takes its time.
+    const sound = await Promise.all(present.map(({ path }) => isSound(path)));
+    return await take(present.filter((_, index) => sound[index]));
+  }
 }
 
 async function recordRestore(

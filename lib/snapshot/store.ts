@@ -56,8 +56,14 @@ async function entryOf(directory: string, name: string): Promise<SnapshotEntry> 
 export function fileProblem(directory: string, file: SnapshotFile): string | null {
   const size = sizeOf(`${directory}/${file.file}`);
   if (size === null) return `${file.file} is missing`;
-  if (size === file.sizeBytes) return null;
-  return `${file.file} has ${size} bytes, and should have ${file.sizeBytes}`;
+  if (size !== file.sizeBytes) {
+    return `${file.file} has ${size} bytes, and should have ${file.sizeBytes}`;
+  }
+  // Read together with the file, a log would give other rows than those that were checked.
+  const log = ["-wal", "-journal"].find((ending) => sizeOf(`${directory}/${file.file}${ending}`));
+  return log === undefined
+    ? null
+    : `${file.file} was opened and changed: ${file.file}${log} is beside it`;
 }
 
 /**
@@ -95,8 +101,12 @@ export function removeLeftovers(directory: string): void {
     if (name === undefined || !isSnapshotName(name)) continue;
     const isComplete = sizeOf(`${directory}/${manifestFile(name)}`) !== null;
     for (const planned of plannedFiles(`${directory}/${file}`)) {
-      removeIfThere(`${directory}/${partOf(planned)}`);
-      removeIfThere(`${directory}/${partOf(`${planned}.plain`)}`);
+      for (const part of [partOf(planned), partOf(`${planned}.plain`)]) {
+        // SQLite's own files beside a copy: it was killed while it wrote or checked it.
+        for (const ending of ["", "-journal", "-wal", "-shm"]) {
+          removeIfThere(`${directory}/${part}${ending}`);
+        }
+      }
       if (!isComplete) removeIfThere(`${directory}/${planned}`);
     }
     removeIfThere(`${directory}/${partOf(manifestFile(name))}`);

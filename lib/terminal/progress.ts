@@ -2,10 +2,10 @@ import type { Output } from "./output.ts";
 import { createWriter } from "./stream.ts";
 
 /** A line that shows how far a long piece of work has come. */
-export interface Progress {
+export interface Progress extends Disposable {
   /** Shows what is done, as a share from 0 to 1. */
   show(what: string, share: number): void;
-  /** Takes the line away. */
+  /** Takes the line away; disposing of it does so too, before an error is printed. */
   end(): void;
 }
 
@@ -18,6 +18,10 @@ export function createProgress(output: Pick<Output, "isJson">): Progress {
   const isShown = !output.isJson && Deno.stderr.isTerminal();
   const write = createWriter(Deno.stderr);
   let last = "";
+  const end = () => {
+    if (last !== "") write("\r\x1b[K");
+    last = "";
+  };
   return {
     show(what, share) {
       if (!isShown || performance.now() - begin < PATIENCE) return;
@@ -26,9 +30,7 @@ export function createProgress(output: Pick<Output, "isJson">): Progress {
       last = line;
       write(`\r${line}\x1b[K`);
     },
-    end() {
-      if (last !== "") write("\r\x1b[K");
-      last = "";
-    },
+    end,
+    [Symbol.dispose]: end,
   };
 }
