@@ -11,7 +11,18 @@ export function splitCommand(args: readonly string[]): { name: string; rest: rea
 }
 
 /** Flags of single commands that take a value; known before the command is. */
-export const valueFlags: readonly string[] = ["migration", "to", "steps", "limit"];
+export const valueFlags: readonly string[] = [
+  "keep",
+  "keep-daily",
+  "keep-monthly",
+  "keep-weekly",
+  "limit",
+  "migration",
+  "out",
+  "steps",
+  "to",
+  "verify",
+];
 
 /** Whether an argument is a flag whose value follows it. */
 function awaitsValue(arg: string | undefined): boolean {
