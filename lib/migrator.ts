@@ -173,8 +173,10 @@ export class Migrator {
 
   /** Removes snapshots that a retention doesn't keep, never the only whole one; their names. */
   async pruneSnapshots(options: PruneSnapshotsOptions): Promise<readonly string[]> {
-    const { prune } = await import("./snapshot/mod.ts");
     const { directory = this.#workspace.backups, dryRun = false, ...retention } = options;
+    // What is to be deleted may be what an interrupted restore needs.
+    if (!dryRun) await this.#finishRestore();
+    const { prune } = await import("./snapshot/mod.ts");
     return await prune(directory, this.#workspace.timeout, { retention, dryRun });
   }
 

@@ -1,7 +1,7 @@
 import { countRows } from "../checks.ts";
-import type { Connection } from "../database/connection.ts";
+import type { Connection, CopyProgress } from "../database/connection.ts";
 import { openPrivateFile } from "../database/reading.ts";
-import { text } from "../database/row.ts";
+import { number, text } from "../database/row.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { CorruptDatabaseError, InterruptedError } from "../errors.ts";
 import type { StopFlag } from "../lock.ts";
@@ -47,17 +47,21 @@ export async function copyPinned(pinned: Pinned, job: CopyJob): Promise<Copy> {
   const { database, connection } = pinned;
   const plain = job.compress ? partOf(`${job.target}.plain`) : partOf(job.target);
   const path = partOf(job.target);
-  await connection.copyTo(plain, {
-    onProgress: ({ done, total }) => {
-      if (job.signal?.aborted) {
-        throw new InterruptedError("Cannot take a snapshot: interrupted", {
-          help: "nothing of it is left",
-        });
-      }
-      job.onProgress?.({ database, done, total });
-    },
-  });
+  const report = ({ done, total }: CopyProgress) => {
+    if (job.signal?.aborted) {
+      throw new InterruptedError("Cannot take a snapshot: interrupted", {
+        help: "nothing of it is left",
+      });
+    }
+    job.onProgress?.({ database, done, total });
+  };
+  // A small database is copied at once, of which SQLite says nothing.
+  const pages = await connection.get("PRAGMA page_count");
+  const total = pages === undefined ? 0 : number(pages, "page_count");
+  report({ done: 0, total });
+  await connection.copyTo(plain, { onProgress: report });
   await syncFile(plain);
+  report({ done: total, total });
   if (job.compress) await compress(plain, path);
   const [sha256, content] = await Promise.all([
     job.verify === "none" ? null : digestFile(path, job.signal),

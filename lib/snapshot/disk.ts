@@ -28,6 +28,11 @@ export function removeIfThere(path: string): void {
   }
 }
 
+/** Removes a database if it is there, with the files that SQLite keeps beside it while it works. */
+export function removeDatabase(path: string): void {
+  for (const ending of ["-journal", "-wal", "-shm", ""]) removeIfThere(`${path}${ending}`);
+}
+
 /** Size of a file in bytes; null where there is none. */
 export function sizeOf(path: string): number | null {
   try {

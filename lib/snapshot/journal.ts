@@ -31,13 +31,29 @@ export async function writeJournal(path: string, journal: RestoreJournal): Promi
 /** Reads the journal. It was renamed into its place when it was whole. */
 export async function readJournal(path: string): Promise<RestoreJournal> {
   try {
-    return JSON.parse(await Deno.readTextFile(path));
+    const journal: unknown = JSON.parse(await Deno.readTextFile(path));
+    if (isJournal(journal)) return journal;
+    throw new TypeError("a field is missing or wrong");
   } catch (error) {
     throw new SnapshotError(`Cannot finish the restore that was interrupted: ${path} is damaged`, {
       cause: error,
       help: `run \`restore\` with the snapshot again after removing ${path}`,
     });
   }
+}
+
+function isJournal(value: unknown): value is RestoreJournal {
+  const { label, safety, replacements } = fieldsOf(value);
+  return typeof label === "string" && (safety === null || typeof safety === "string") &&
+    Array.isArray(replacements) && replacements.every((one) => {
+      const { database, source, compressed, target } = fieldsOf(one);
+      return typeof compressed === "boolean" &&
+        [database, source, target].every((text) => typeof text === "string");
+    });
+}
+
+function fieldsOf(value: unknown): Record<string, unknown> {
+  return typeof value === "object" && value !== null ? { ...value } : {};
 }
 
 /** Removes the journal: the restore is done. */

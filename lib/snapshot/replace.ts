@@ -12,7 +12,7 @@ import {
   NotADatabaseError,
 } from "../errors.ts";
 import { plainFile } from "./check.ts";
-import { removeIfThere, sizeOf, syncDirectory, syncFile } from "./disk.ts";
+import { removeDatabase, sizeOf, syncDirectory, syncFile } from "./disk.ts";
 import type { Replacement } from "./journal.ts";
 import { partOf } from "./name.ts";
 
@@ -32,6 +32,8 @@ export async function replaceDatabase(replacement: Replacement, timeout: number)
   } else {
     await replaceFile(plain.path, target);
   }
+  // One that was killed may have left what it had staged.
+  removeDatabase(partOf(target));
   await syncDirectory(directoryOf(target));
 }
 
@@ -87,7 +89,7 @@ async function replaceFile(source: string, target: string): Promise<void> {
     });
   }
   const staged = partOf(target);
-  removeIfThere(staged);
+  removeDatabase(staged);
   {
     await using connection = await openForReading({ kind: "file", path: source }, defaultSettings);
     await connection.copyTo(staged);

@@ -1,7 +1,7 @@
 import { statPath } from "../database/location.ts";
 import { CatalystError, LocationError, SnapshotError } from "../errors.ts";
 import { acquireLock, type LockOptions } from "../lock.ts";
-import { removeIfThere, sizeOf } from "./disk.ts";
+import { removeDatabase, removeIfThere, sizeOf } from "./disk.ts";
 import { type Manifest, parseManifest, type SnapshotFile } from "./manifest.ts";
 import { isSnapshotName, manifestFile, partOf, reservationFile } from "./name.ts";
 
@@ -96,17 +96,13 @@ export async function readManifest(directory: string, name: string): Promise<Man
  */
 export function removeLeftovers(directory: string): void {
   for (const file of fileNames(directory)) {
-    if (/^\w+\.db\.gz\.unpacked\.part$/.test(file)) removeIfThere(`${directory}/${file}`);
+    if (/^\w+\.db\.gz\.unpacked\.part$/.test(file)) removeDatabase(`${directory}/${file}`);
     const name = /^snapshot_(\w+)\.unfinished$/.exec(file)?.[1];
     if (name === undefined || !isSnapshotName(name)) continue;
     const isComplete = sizeOf(`${directory}/${manifestFile(name)}`) !== null;
     for (const planned of plannedFiles(`${directory}/${file}`)) {
-      for (const part of [partOf(planned), partOf(`${planned}.plain`)]) {
-        // SQLite's own files beside a copy: it was killed while it wrote or checked it.
-        for (const ending of ["", "-journal", "-wal", "-shm"]) {
-          removeIfThere(`${directory}/${part}${ending}`);
-        }
-      }
+      removeDatabase(`${directory}/${partOf(planned)}`);
+      removeDatabase(`${directory}/${partOf(`${planned}.plain`)}`);
       if (!isComplete) removeIfThere(`${directory}/${planned}`);
     }
     removeIfThere(`${directory}/${partOf(manifestFile(name))}`);

@@ -27,11 +27,13 @@ Deno.test("upgrade, and upgrade with nothing to do", async () => {
   using directory = new TemporaryDirectory();
   const [code, document] = await run(directory, "upgrade");
   assert.equal(code, 0);
-  assert.deepEqual(Object.keys(document), ["ok", "applied", "adopted", "reconciled", "failed"]);
+  const keys = ["ok", "applied", "adopted", "reconciled", "snapshot", "failed"];
+  assert.deepEqual(Object.keys(document), keys);
   assert.deepEqual(keysOfEach(document["applied"]), ["id", "database", "durationSeconds"]);
   assert.equal(document["ok"], true);
   const [, again] = await run(directory, "upgrade");
-  assert.deepEqual(again, { ok: true, applied: [], adopted: [], reconciled: [], failed: null });
+  const nothing = { applied: [], adopted: [], reconciled: [], snapshot: null, failed: null };
+  assert.deepEqual(again, { ok: true, ...nothing });
 });
 
 Deno.test("an upgrade that fails tells what was applied in the same form, and the failure", async () => {
@@ -86,7 +88,9 @@ Deno.test("downgrade", async () => {
   assert.deepEqual(Object.keys(plan), ["ok", "dryRun", "rollBack", "lost"]);
   const [code, document] = await run(directory, "downgrade", "--to", "001", "--yes");
   assert.equal(code, 0);
-  assert.deepEqual(document, {
+  const { snapshot, ...rest } = document;
+  assert.match(String(snapshot), /^\d{8}_\d{6}$/);
+  assert.deepEqual(rest, {
     ok: true,
     rolledBack: ["003", "002"],
     lost: [
@@ -122,7 +126,7 @@ Deno.test("repair", async () => {
   const [code, document] = await run(directory, "repair");
   assert.deepEqual([planned, code], [0, 0]);
   assert.deepEqual({ ...plan, dryRun: false }, document);
-  has(document, "ok", "adopted", "reconciled", "recreated", "remaining");
+  has(document, "ok", "adopted", "reconciled", "recreated", "remaining", "snapshot");
   assert.deepEqual(keysOfEach(document["recreated"]), ["database", "type", "name", "sql"]);
 });
 

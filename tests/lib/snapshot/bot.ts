@@ -1,0 +1,142 @@
+/** What tests of snapshots share: a bot with rows, snapshots without databases, a small disk. */
+import assert from "node:assert/strict";
+import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import type { Migrator } from "../../../lib/migrator.ts";
+import {
+  type Manifest,
+  serializeManifest,
+  type SnapshotReason,
+} from "../../../lib/snapshot/manifest.ts";
+import { databaseFile, manifestFile, snapshotName } from "../../../lib/snapshot/name.ts";
+import { type Content, contentOf, databaseNames } from "../../helpers.ts";
+import { fillBot, TemporaryDirectory } from "../support.ts";
+
+/** A directory with the bot's databases, which hold rows, and a migrator that copies on this thread. */
+export class Bot extends TemporaryDirectory {
+  readonly migrator: Migrator = this.migratorWith();
+
+  /** Creates the databases with so many rows of each kind. */
+  static async create(rows = 20): Promise<Bot> {
+    const bot = new Bot();
+    await bot.migrator.upgrade();
+    if (rows > 0) fillBot(bot, rows);
+    return bot;
+  }
+
+  /** Directory of the snapshots. */
+  get backups(): string {
+    return this.file("backups");
+  }
+
+  /** A migrator of these databases with other options. */
+  migratorWith(options: { timeout?: number; alone?: boolean } = {}): Migrator {
+    return createCatalystMigrator({ dataDir: this.path, alone: true, timeout: 5, ...options });
+  }
+
+  /** Names of the files in the directory of the snapshots, without its lock. */
+  backupFiles(): string[] {
+    return filesOf(this.backups);
+  }
+
+  /** What the three databases hold. */
+  contents(): Record<string, Content> {
+    return Object.fromEntries(
+      databaseNames.map((name) => [name, contentOf(this.file(`${name}.db`))]),
+    );
+  }
+}
+
+/** Names of the files in a directory of snapshots, without its lock. */
+export function filesOf(directory: string): string[] {
+  return [...Deno.readDirSync(directory)].map(({ name }) => name)
+    .filter((name) => name !== "backups.lock").toSorted();
+}
+
+/** What a snapshot that is only a manifest and a file of one byte is like. */
+export interface FakeSnapshot {
+  readonly createdAt: number;
+  readonly attempt?: number;
+  readonly reason?: SnapshotReason;
+  /** Whether its file is there. Default `true`. */
+  readonly isWhole?: boolean;
+}
+
+/** Puts a snapshot into a directory that only looks like one; its name. */
+export async function writeFake(directory: string, fake: FakeSnapshot): Promise<string> {
+  const { createdAt, attempt = 1, reason = "manual", isWhole = true } = fake;
+  const name = snapshotName(createdAt, attempt);
+  const manifest = manifestOf({ name, createdAt, reason });
+  Deno.mkdirSync(directory, { recursive: true });
+  if (isWhole) {
+    Deno.writeTextFileSync(`${directory}/${databaseFile("positions", name, false)}`, "x");
+  }
+  Deno.writeTextFileSync(`${directory}/${manifestFile(name)}`, await serializeManifest(manifest));
+  return name;
+}
+
+/** A manifest of one file of one byte, with some parts of its own. */
+export function manifestOf(parts: Partial<Manifest> = {}): Manifest {
+  const name = parts.name ?? "20250120_123000";
+  return {
+    name,
+    createdAt: 1_737_376_200,
+    reason: "manual",
+    toolkitVersion: "0.1.0",
+    sqliteVersion: "3.53.2",
+    verified: "quick",
+    heldSeconds: 0.001,
+    files: [{
+      database: "positions",
+      file: databaseFile("positions", name, false),
+      sizeBytes: 1,
+      sha256: "ab".repeat(32),
+      compressed: false,
+      rows: { positions: 1 },
+      migrations: ["001"],
+    }],
+    ...parts,
+  };
+}
+
+/** A disk of its own of a few kibibytes. */
+export class SmallDisk implements Disposable {
+  readonly path: string = Deno.makeTempDirSync({ prefix: "catalyst-" });
+
+  constructor(kibibytes: number) {
+    try {
+      run("mount", ["-t", "tmpfs", "-o", `size=${kibibytes}k`, "tmpfs", this.path]);
+    } catch (error) {
+      Deno.removeSync(this.path);
+      throw error;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    run("umount", [this.path]);
+    Deno.removeSync(this.path);
+  }
+}
+
+/** Why {@link SmallDisk} can't be used here; `null` where it can. */
+export function reasonForNoDisk(): string | null {
+  try {
+    new SmallDisk(100)[Symbol.dispose]();
+    return null;
+  } catch {
+    return "no permission to mount a file system";
+  }
+}
+
+/** Overwrites whole pages of a database file with bytes that are no page. */
+export function damagePages(path: string, ...pages: readonly number[]): void {
+  using file = Deno.openSync(path, { write: true });
+  for (const page of pages) {
+    file.seekSync((page - 1) * 4096, Deno.SeekMode.Start);
+    assert.equal(file.writeSync(new Uint8Array(4096).fill(255)), 4096);
+  }
+}
+
+function run(command: string, args: string[]): void {
+  const { success, stderr } = new Deno.Command(command, { args }).outputSync();
+  if (!success) throw new Error(new TextDecoder().decode(stderr));
+}

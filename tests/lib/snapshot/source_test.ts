@@ -1,0 +1,161 @@
+import assert from "node:assert/strict";
+import {
+  AccessError,
+  CatalystError,
+  CorruptDatabaseError,
+  SnapshotError,
+} from "../../../lib/errors.ts";
+import { createRegistry } from "../../../lib/registry.ts";
+import { findSources, type RestoreSet } from "../../../lib/snapshot/source.ts";
+import { bundledMigrations } from "../../../migrations/mod.ts";
+import { databaseNames } from "../../helpers.ts";
+import { execute, migrationOf } from "../support.ts";
+import { Bot, damagePages } from "./bot.ts";
+
+const registry = createRegistry(bundledMigrations, databaseNames);
+
+/** Looks for what a person names. */
+async function find(bot: Bot, reference: string, ...databases: string[]): Promise<RestoreSet> {
+  return await findSources(reference, { directory: bot.backups, databases, registry });
+}
+
+/** The error with which nothing is found. */
+async function refusal(
+  bot: Bot,
+  reference: string,
+  ...databases: string[]
+): Promise<CatalystError> {
+  const before = bot.names();
+  const error = await find(bot, reference, ...databases).then(() => null, (reason) => reason);
+  assert(error instanceof CatalystError, String(error));
+  assert(error.help);
+  assert.deepEqual(bot.names(), before);
+  return error;
+}
+
+Deno.test("a snapshot is found by its name, its manifest's path, and as the latest", async () => {
+  using bot = await Bot.create(3);
+  await bot.migrator.createSnapshot();
+  const { name } = await bot.migrator.createSnapshot();
+  for (const reference of [name, `${bot.backups}/snapshot_${name}.json`, "latest"]) {
+    const { label, sources } = await find(bot, reference);
+    assert.equal(label, name);
+    assert.deepEqual(sources.map(({ database }) => database), [...databaseNames, "migrations"]);
+    assert.equal(sources[1]?.path, `${bot.backups}/trading_${name}.db`);
+    assert.deepEqual(sources[1]?.migrations, ["002"]);
+  }
+  const { sources } = await find(bot, name, "trading", "migrations");
+  assert.deepEqual(sources.map(({ database }) => database), ["trading", "migrations"]);
+});
+
+Deno.test("the latest is the newest whose files are all there", async () => {
+  using bot = await Bot.create(0);
+  assert.match((await refusal(bot, "latest")).message, /has none that is whole/);
+  const { name } = await bot.migrator.createSnapshot();
+  const newer = await bot.migrator.createSnapshot();
+  Deno.removeSync(`${bot.backups}/trading_${newer.name}.db`);
+  assert.equal((await find(bot, "latest")).label, name);
+});
+
+Deno.test("what is damaged is named, also where another part was asked for", async () => {
+  using bot = await Bot.create(3);
+  const { name } = await bot.migrator.createSnapshot();
+  damagePages(`${bot.backups}/trading_${name}.db`, 2);
+  const error = await refusal(bot, name);
+  assert(error instanceof SnapshotError);
+  assert.match(error.message, /^Cannot restore \S+: trading_\S+ is damaged: its checksum/);
+  assert.equal((await find(bot, name, "positions")).sources.length, 1);
+  Deno.writeTextFileSync(`${bot.backups}/snapshot_${name}.json`, "{}");
+  assert.match((await refusal(bot, name)).message, /it is damaged/);
+});
+
+Deno.test("what is neither a snapshot nor a file is said to be so", async () => {
+  using bot = await Bot.create(0);
+  const { name } = await bot.migrator.createSnapshot();
+  for (const reference of ["20200101_000000", "snapshot_20200101_000000.json"]) {
+    assert.match((await refusal(bot, reference)).message, /^Cannot find snapshot/);
+  }
+  for (const reference of ["nothing.db", "", "lates", "../nowhere", `${name}/../x`]) {
+    assert.match((await refusal(bot, reference)).message, /neither the name of one nor a file/);
+  }
+  assert.match((await refusal(bot, name, "trade")).message, /it has no database "trade"/);
+});
+
+Deno.test("a snapshot of other databases, or of migrations that nobody knows, is refused", async () => {
+  using bot = await Bot.create(0);
+  const { name } = await bot.migrator.createSnapshot();
+  const other = createRegistry([migrationOf({ name: "001_first" })], ["app"]);
+  const asked = (one: typeof registry) =>
+    findSources(name, { directory: bot.backups, databases: [], registry: one });
+  await assert.rejects(asked(other), /it is of another set of databases: it has "positions"/);
+  const [first, , third] = bundledMigrations;
+  assert(first && third);
+  const older = createRegistry([first, third], databaseNames);
+  await assert.rejects(
+    asked(older),
+    /trading holds migration 002, which this version doesn't know/,
+  );
+});
+
+Deno.test("a single file says by its markers which database it is of, else by its name", async () => {
+  using bot = await Bot.create(3);
+  const path = bot.file("some copy.db");
+  Deno.copyFileSync(bot.file("trading.db"), path);
+  const { label, sources } = await find(bot, path);
+  assert.equal(label, path);
+  assert.deepEqual(sources.map(({ database }) => database), ["trading"]);
+  assert.equal(sources[0]?.rows["orders"], 3);
+  for (const file of ["positions.db", "positions_old.db"]) {
+    Deno.mkdirSync(bot.file("old"), { recursive: true });
+    execute(bot.file(`old/${file}`), "CREATE TABLE positions (a)");
+    assert.equal((await find(bot, bot.file(`old/${file}`))).sources[0]?.database, "positions");
+  }
+  execute(bot.file("unknown.db"), "CREATE TABLE positions (a)");
+  const { message } = await refusal(bot, bot.file("unknown.db"));
+  assert.match(message, /doesn't say which database it is of: name it behind the file/);
+  assert.equal(
+    (await find(bot, bot.file("unknown.db"), "trading")).sources[0]?.database,
+    "trading",
+  );
+});
+
+Deno.test("a single file is not put into the place of another database", async () => {
+  using bot = await Bot.create(0);
+  const path = bot.file("copy.db");
+  Deno.copyFileSync(bot.file("trading.db"), path);
+  assert.match(
+    (await refusal(bot, path, "positions")).message,
+    /positions holds migration 002, which this version doesn't know for it/,
+  );
+  assert.match(
+    (await refusal(bot, path, "positions", "trading")).message,
+    /one file is one database/,
+  );
+});
+
+Deno.test("a compressed file is unpacked for a look, and nothing is left beside it", async () => {
+  using bot = await Bot.create(3);
+  const { name } = await bot.migrator.createSnapshot({ compress: true });
+  const path = `${bot.backups}/trading_${name}.db.gz`;
+  const before = bot.backupFiles();
+  const { sources } = await find(bot, path);
+  assert.deepEqual(sources.map(({ database, compressed }) => [database, compressed]), [[
+    "trading",
+    true,
+  ]]);
+  assert.deepEqual(bot.backupFiles(), before);
+});
+
+Deno.test("a file that is no database, or a damaged one, is refused, whatever it is called", async () => {
+  using bot = await Bot.create(200);
+  for (const file of ["positions_x.db", "positions_x.db.gz"]) {
+    Deno.writeTextFileSync(bot.file(file), "hello\n".repeat(300));
+    await refusal(bot, bot.file(file));
+    await refusal(bot, bot.file(file), "positions");
+  }
+  Deno.copyFileSync(bot.file("trading.db"), bot.file("copy.db"));
+  damagePages(bot.file("copy.db"), 20);
+  assert(await refusal(bot, bot.file("copy.db"), "trading") instanceof CorruptDatabaseError);
+  Deno.mkdirSync(bot.file("positions_directory"));
+  assert(await refusal(bot, bot.file("positions_directory")) instanceof AccessError);
+});

@@ -1,0 +1,201 @@
+/**
+ * Takes snapshots while a process of its own writes without a pause, and looks into every one of them.
+ * `CATALYST_WRITER_SNAPSHOTS` sets how many.
+ */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
+import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { query, runCli, type TempDir, tempDir } from "../../helpers.ts";
+
+const snapshots = Number(Deno.env.get("CATALYST_WRITER_SNAPSHOTS") ?? 200);
+
+/** Each so many snapshots one is taken by the command line, or by the library on a thread of its own. */
+const COMMAND_EVERY = 25;
+const THREAD_EVERY = 5;
+
+/** No write may wait longer than so many milliseconds; this bound is part of what is promised. */
+const LONGEST_WAIT = 250;
+
+/**
+ * A bot that opens a trade by an order, its fill, and the position in the other file, and closes
+ * trades in the opposite order, so that at every moment there is: no fill without its order, no
+ * position without its fill, and at most one trade that is under way at either end.
+ */
+const WRITER = `
+import { DatabaseSync } from "node:sqlite";
+
+const [directory] = Deno.args;
+const open = (name) => {
+  const db = new DatabaseSync(directory + "/" + name + ".db");
+  db.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA busy_timeout = 5000");
+  return db;
+};
+const trading = open("trading");
+const positions = open("positions");
+const report = { trades: 0, failures: [], longestWait: 0, longestWrite: 0 };
+
+function write(db, sql, ...parameters) {
+  const start = performance.now();
+  try {
+    db.exec("BEGIN IMMEDIATE");
+    report.longestWait = Math.max(report.longestWait, performance.now() - start);
+    db.prepare(sql).run(...parameters);
+    db.exec("COMMIT");
+  } catch (error) {
+    report.failures.push(error.message);
+  }
+  report.longestWrite = Math.max(report.longestWrite, performance.now() - start);
+}
+
+const KEPT = 300; // trades that are open at once, so that the files stay small
+for (let n = 1; report.failures.length === 0; n++) {
+  const quantity = n * 7 % 1000 + 1;
+  write(trading, \`INSERT INTO orders
+    (order_id, client_order_id, ticker, order_type, side, quantity, submitted_at, updated_at)
+    VALUES (?1, ?1, 'AAPL', 'market', 'buy', ?2, ?3, ?3)\`, String(n), quantity, n);
+  write(trading, \`INSERT INTO fills
+    (fill_id, order_id, client_order_id, ticker, side, quantity, price, filled_at)
+    VALUES (?1, ?1, ?1, 'AAPL', 'buy', ?2, 1, ?3)\`, String(n), quantity, n);
+  write(positions, \`INSERT INTO positions
+    (position_id, ticker, side, quantity, entry_price, current_price, opened_at, updated_at)
+    VALUES (?1, 'AAPL', 'long', ?2, 1, 1, ?3, ?3)\`, String(n), quantity, n);
+  if (n > KEPT) {
+    write(positions, "DELETE FROM positions WHERE position_id = ?", String(n - KEPT));
+    write(trading, "DELETE FROM fills WHERE fill_id = ?", String(n - KEPT));
+    write(trading, "DELETE FROM orders WHERE order_id = ?", String(n - KEPT));
+  }
+  report.trades = n;
+  if (n % 20 === 0) {
+    try {
+      Deno.lstatSync(directory + "/stop");
+      break;
+    } catch { /* not yet */ }
+  }
+}
+console.log(JSON.stringify(report));
+`;
+
+interface Report {
+  readonly trades: number;
+  readonly failures: readonly string[];
+  /** Milliseconds until the write lock was had. */
+  readonly longestWait: number;
+  /** Milliseconds with the write itself. */
+  readonly longestWrite: number;
+}
+
+Deno.test("snapshots of databases that are written to are each of one moment, and hold up no writer", async () => {
+  await using dir = await tempDir();
+  const migrator = createCatalystMigrator({ dataDir: dir.path });
+  const alone = createCatalystMigrator({ dataDir: dir.path, alone: true });
+  await migrator.upgrade();
+  const writer = startWriter(dir);
+  const moments: Moment[] = [];
+  let held = 0;
+  try {
+    await firstTrade(dir);
+    for (let number = 1; number <= snapshots; number++) {
+      const directory = join(dir.path, "snapshots");
+      if (number % COMMAND_EVERY === 0) {
+        const { code, stderr } = await runCli(
+          ["backup", "--data-dir", dir.path, "--out", directory],
+        );
+        assert.equal(code, 0, stderr);
+      } else {
+        const taker = number % THREAD_EVERY === 0 ? migrator : alone;
+        const verify = number % 2 === 0 ? "quick" : "none";
+        const { heldSeconds } = await taker.createSnapshot({ directory, verify });
+        held = Math.max(held, heldSeconds * 1000);
+      }
+      const [entry, ...others] = await migrator.listSnapshots(directory);
+      assert.ok(entry !== undefined && others.length === 0);
+      assert.deepEqual(entry.problems, []);
+      moments.push(momentOf(directory, entry.name));
+      await Deno.remove(directory, { recursive: true });
+    }
+  } finally {
+    await Deno.writeTextFile(join(dir.path, "stop"), "");
+  }
+  const { trades, failures, longestWait, longestWrite } = await writer.report();
+  const between = moments.filter(({ orders, positions }) => orders !== positions).length;
+  // deno-lint-ignore no-console -- what was measured is part of what is shown
+  console.log(
+    `${snapshots} snapshots during ${trades} trades, ${between} of them with a trade under way; ` +
+      `locks held ${ms(held)} at most; longest wait of a write ${ms(longestWait)}, ` +
+      `longest write ${ms(longestWrite)}`,
+  );
+  assert.deepEqual(failures, []);
+  assert.ok(longestWait <= LONGEST_WAIT, `a write waited ${ms(longestWait)}`);
+  const [first] = moments;
+  const last = moments.at(-1);
+  assert.ok(first && last && last.orders > first.orders, "the writer stood still");
+});
+
+function startWriter(dir: TempDir): { report(): Promise<Report> } {
+  const script = join(dir.path, "writer.js");
+  Deno.writeTextFileSync(script, WRITER);
+  const output = new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", script, dir.path],
+    stdout: "piped",
+    stderr: "piped",
+  }).output();
+  return {
+    report: async () => {
+      const { success, stdout, stderr } = await output;
+      assert.ok(success, new TextDecoder().decode(stderr));
+      return JSON.parse(new TextDecoder().decode(stdout));
+    },
+  };
+}
+
+/** Resolves when the writer has begun. */
+async function firstTrade(dir: TempDir): Promise<void> {
+  const deadline = Date.now() + 30_000;
+  while (query(dir.database("positions"), "SELECT 1 FROM positions").length === 0) {
+    assert.ok(Date.now() < deadline, "the writer did not begin");
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}
+
+/** Numbers of the newest order and the newest position in a snapshot; 0 where there is none. */
+interface Moment {
+  readonly orders: number;
+  readonly positions: number;
+}
+
+/** Looks into a snapshot, and finds in it a moment that there was. */
+function momentOf(directory: string, name: string): Moment {
+  using trading = new DatabaseSync(join(directory, `trading_${name}.db`));
+  using positionsFile = new DatabaseSync(join(directory, `positions_${name}.db`));
+  for (const db of [trading, positionsFile]) {
+    assert.deepEqual({ ...db.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" });
+  }
+  const orders = quantities(trading, "SELECT order_id AS id, quantity FROM orders");
+  const fills = quantities(trading, "SELECT order_id AS id, quantity FROM fills");
+  const positions = quantities(positionsFile, "SELECT position_id AS id, quantity FROM positions");
+  for (const [number, quantity] of fills) {
+    assert.equal(orders.get(number), quantity, `${name}: fill ${number} is without its order`);
+  }
+  for (const [number, quantity] of positions) {
+    assert.equal(orders.get(number), quantity, `${name}: position ${number} is ahead of its order`);
+    assert.equal(fills.get(number), quantity, `${name}: position ${number} is ahead of its fill`);
+  }
+  const newest = {
+    orders: Math.max(0, ...orders.keys()),
+    positions: Math.max(0, ...positions.keys()),
+  };
+  assert.ok(
+    newest.orders - newest.positions <= 1,
+    `${name}: position ${newest.positions} is of an earlier moment than order ${newest.orders}`,
+  );
+  return newest;
+}
+
+function quantities(db: DatabaseSync, sql: string): Map<number, unknown> {
+  return new Map(db.prepare(sql).all().map(({ id, quantity }) => [Number(id), quantity]));
+}
+
+function ms(milliseconds: number): string {
+  return `${milliseconds.toFixed(1)} ms`;
+}
