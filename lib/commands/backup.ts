@@ -165,7 +165,7 @@ async function verify(
   [reference, ...rest]: readonly string[],
 ): Promise<number> {
   if (reference === undefined || rest.length > 0) {
-    throw new UsageError("Cannot verify: name one snapshot", {
+    throw new UsageError("Cannot verify a snapshot: one has to be named", {
       help: "`backup list` shows the snapshots; `latest` is the newest",
     });
   }
@@ -195,7 +195,7 @@ async function prune({ flags, migrator, output }: CommandContext): Promise<numbe
     if (value !== undefined) retention[key] = wholeNumber(value, flag, 0);
   }
   if (Object.keys(retention).length === 0) {
-    throw new UsageError("Cannot prune: nothing says how many snapshots to keep", {
+    throw new UsageError("Cannot prune snapshots: nothing says how many to keep", {
       help: "give --keep N, --keep-daily N, --keep-weekly N or --keep-monthly N",
     });
   }

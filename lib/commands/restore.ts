@@ -26,7 +26,7 @@ export const command: Command = {
   run: async ({ flags, operands, migrator, output }: CommandContext) => {
     const [reference, ...databases] = operands;
     if ((reference === undefined) === (flags.undo !== true)) {
-      throw new UsageError("Cannot restore: name a snapshot, or give --undo", {
+      throw new UsageError("Cannot restore a snapshot: either one is named, or --undo is given", {
         help: "`backup list` shows the snapshots; `latest` is the newest",
       });
     }

@@ -65,7 +65,9 @@ export async function copyPinned(pinned: Pinned, job: CopyJob): Promise<Copy> {
   if (job.compress) await compress(plain, path);
   const [sha256, content] = await Promise.all([
     job.verify === "none" ? null : digestFile(path, job.signal),
-    examine(plain, job.verify),
+    examine(plain, job.verify).catch((error) => {
+      throw aboutOriginal(error, connection.label);
+    }),
   ]);
   if (job.compress) Deno.removeSync(plain);
   return { sizeBytes: Deno.statSync(path).size, sha256, ...content };
@@ -94,12 +96,24 @@ export async function examine(
   }
 }
 
+/** The copy will be gone; what a person has to know of is the database that it was made of. */
+function aboutOriginal(error: unknown, label: string): unknown {
+  if (!(error instanceof CorruptDatabaseError)) return error;
+  const reason = error.message.replace(/^Cannot [^:]*: /, "");
+  return new CorruptDatabaseError(`Cannot take a snapshot of ${label}: ${reason}`, {
+    cause: error,
+    help:
+      "older snapshots are as they were: `backup list` shows them, and `restore` goes back to one",
+  });
+}
+
 async function check(connection: Connection, verify: "quick" | "full"): Promise<void> {
   const pragma = verify === "full" ? "integrity_check" : "quick_check";
   const lines = (await connection.all(`PRAGMA ${pragma}(3)`)).map((row) => text(row, pragma));
   if (lines.every((line) => line === "ok")) return;
+  const found = lines.map((line) => line.replace(/^\*{3} in database \w+ \*{3}\n/, ""));
   throw new CorruptDatabaseError(
-    `Cannot use ${connection.label}: it is damaged: ${lines.join("; ")}`,
+    `Cannot use ${connection.label}: it is damaged: ${found.join("; ")}`,
     { help: "older snapshots are as they were; `backup list` shows them" },
   );
 }

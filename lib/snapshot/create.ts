@@ -26,6 +26,8 @@ export interface SnapshotJob {
   readonly compress: boolean;
   /** Seconds to wait for a lock. */
   readonly timeout: number;
+  /** File that is there while a restore replaces the databases. Default: none. */
+  readonly restoreNote?: string;
 }
 
 /** How to follow and to stop it. */
@@ -90,7 +92,8 @@ async function copyAll(
   job: SnapshotJob,
   control: SnapshotControl,
 ): Promise<Pick<Manifest, "files" | "heldSeconds">> {
-  await using pinned = await pin(targets, { timeout: job.timeout, signal: control.signal });
+  const { timeout, restoreNote } = job;
+  await using pinned = await pin(targets, { timeout, restoreNote, signal: control.signal });
   const files: SnapshotFile[] = [];
   for (const database of pinned.databases) {
     const file = databaseFile(database.database, name, job.compress);

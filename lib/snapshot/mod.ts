@@ -4,7 +4,7 @@ import { text } from "../database/row.ts";
 import { UsageError } from "../errors.ts";
 import { MARKER_TABLE } from "../marker.ts";
 import type { Session } from "../session.ts";
-import { locationOf, type Workspace } from "../workspace.ts";
+import { locationOf, restoreJournal, type Workspace } from "../workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./check.ts";
 import type { CopyCheck } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
@@ -56,6 +56,7 @@ export async function createSnapshot(
     verify: options.verify ?? "quick",
     compress: options.compress ?? false,
     timeout: workspace.timeout,
+    restoreNote: restoreJournal(workspace.ledger.path),
   };
   // A command has nothing else to do meanwhile but to hear Ctrl-C; a bot has.
   if (workspace.alone && bytesOf(job.targets) < LARGE) return await runSnapshot(job, options);

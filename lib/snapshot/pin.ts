@@ -7,6 +7,7 @@ import { defaultSettings } from "../database/settings.ts";
 import { sleep } from "../database/transaction.ts";
 import { AccessError, DatabaseLockedError, InterruptedError } from "../errors.ts";
 import type { StopFlag } from "../lock.ts";
+import { sizeOf } from "./disk.ts";
 
 /** A database that is to be copied. */
 export interface PinTarget {
@@ -30,6 +31,8 @@ export interface PinnedSet extends AsyncDisposable {
 export interface PinOptions {
   /** Seconds to wait for other writers. */
   readonly timeout: number;
+  /** File that is there while a restore replaces the databases, one after the other. Default: none. */
+  readonly restoreNote?: string | undefined;
   readonly signal?: StopFlag | undefined;
 }
 
@@ -85,9 +88,11 @@ async function holdTogether(pairs: readonly Pair[], options: PinOptions): Promis
   const deadline = performance.now() + options.timeout * 1000;
   for (let pause = 1;; pause = Math.min(pause * 2, 50)) {
     const start = performance.now();
-    const busy = await tryTogether(pairs);
+    const busy = await tryTogether(pairs, options);
     if (busy === null) return (performance.now() - start) / 1000;
-    if (performance.now() + pause > deadline) throw locked(busy, options.timeout);
+    if (performance.now() + pause > deadline) {
+      throw busy === options.restoreNote ? restoring(options) : locked(busy, options.timeout);
+    }
     await sleep(pause);
     if (options.signal?.aborted) {
       throw new InterruptedError("Cannot take a snapshot: interrupted", {
@@ -98,7 +103,10 @@ async function holdTogether(pairs: readonly Pair[], options: PinOptions): Promis
 }
 
 /** Begins all read transactions under all write locks; the path that was busy, or null. */
-async function tryTogether(pairs: readonly Pair[]): Promise<string | null> {
+async function tryTogether(
+  pairs: readonly Pair[],
+  { restoreNote }: PinOptions,
+): Promise<string | null> {
   const held: Connection[] = [];
   try {
     for (const { writer, path } of pairs) {
@@ -111,6 +119,8 @@ async function tryTogether(pairs: readonly Pair[]): Promise<string | null> {
         if (!(error instanceof AccessError)) throw error;
       }
     }
+    // With the locks held no restore goes on: one that is under way now has replaced only some.
+    if (restoreNote !== undefined && sizeOf(restoreNote) !== null) return restoreNote;
     for (const { reader } of pairs) {
       await reader.exec("BEGIN");
       await reader.get("SELECT 1 FROM sqlite_schema LIMIT 1");
@@ -119,6 +129,13 @@ async function tryTogether(pairs: readonly Pair[]): Promise<string | null> {
   } finally {
     for (const writer of held) await writer.exec("ROLLBACK");
   }
+}
+
+function restoring({ timeout }: PinOptions): DatabaseLockedError {
+  return new DatabaseLockedError(
+    `Cannot take a snapshot: a restore was under way for ${timeout} s`,
+    { help: "let it finish, or wait longer with --timeout SECONDS; nothing was written" },
+  );
 }
 
 function locked(path: string, timeout: number): DatabaseLockedError {
