@@ -3,10 +3,12 @@ import {
   DowngradeBlockedError,
   OutOfOrderError,
   UnknownMarkerError,
+  UnknownMigrationError,
 } from "./errors.ts";
 import type { Migration } from "./migration.ts";
-import { compareIds, findMigration, type Registry } from "./registry.ts";
+import { compareIds, type Registry } from "./registry.ts";
 import type { MigrationStatus } from "./state.ts";
+import { didYouMean } from "./suggestion.ts";
 
 /** Which migrations to apply; all pending ones where nothing is said. */
 export interface UpgradeRequest {
@@ -85,6 +87,25 @@ export function planDowngrade(
     if (migration.downgrade === undefined) throw irreversible(migration);
   });
   return chosen;
+}
+
+/**
+ * Finds a migration by what a person types: its id with or without leading zeros, or its name.
+ *
+ * @throws {UnknownMigrationError} where there is none; the help names the nearest.
+ */
+export function findMigration(registry: Registry, wanted: string): Migration {
+  const found = registry.migrations.find((one) =>
+    one.name === wanted || (/^\d+$/.test(wanted) && compareIds(one.id, wanted) === 0)
+  );
+  if (found !== undefined) return found;
+  const names = registry.migrations.flatMap((one) => [one.id, one.name]);
+  throw new UnknownMigrationError(
+    `Cannot find migration "${wanted}": the registry doesn't have it`,
+    {
+      help: `${didYouMean(wanted, names)}\`status\` lists the migrations`,
+    },
+  );
 }
 
 function refuseStrangers(registry: Registry, statuses: readonly MigrationStatus[]): void {

@@ -1,6 +1,5 @@
-import { RegistryError, UnknownMigrationError } from "./errors.ts";
+import { RegistryError } from "./errors.ts";
 import type { Migration } from "./migration.ts";
-import { didYouMean } from "./suggestion.ts";
 
 /** The ordered list of known migrations. */
 export interface Registry {
@@ -45,23 +44,4 @@ export function compareIds(a: string, b: string): number {
   const [left, right] = [a.replace(/^0+/, ""), b.replace(/^0+/, "")];
   if (left.length !== right.length) return left.length - right.length;
   return left < right ? -1 : left > right ? 1 : 0;
-}
-
-/**
- * Finds a migration by what a person types: its id with or without leading zeros, or its name.
- *
- * @throws {UnknownMigrationError} where there is none; the help names the nearest.
- */
-export function findMigration(registry: Registry, wanted: string): Migration {
-  const found = registry.migrations.find((one) =>
-    one.name === wanted || (/^\d+$/.test(wanted) && compareIds(one.id, wanted) === 0)
-  );
-  if (found !== undefined) return found;
-  const names = registry.migrations.flatMap((one) => [one.id, one.name]);
-  throw new UnknownMigrationError(
-    `Cannot find migration "${wanted}": the registry doesn't have it`,
-    {
-      help: `${didYouMean(wanted, names)}\`status\` lists the migrations`,
-    },
-  );
 }

@@ -1,5 +1,4 @@
 import { UsageError } from "../errors.ts";
-import { didYouMean } from "../suggestion.ts";
 import { type Command, commonFlags, type Flag, type FlagValues } from "./command.ts";
 
 /** Splits the command's name from the rest; `upgrade` where none is given. */
@@ -37,8 +36,11 @@ function awaitsValue(arg: string | undefined): boolean {
  *
  * @throws {UsageError} where a flag is unknown, has no value, or an argument is one too many.
  */
-export function parseFlags(command: Command, args: readonly string[]): FlagValues {
-  return parseArguments(command, args).flags;
+export async function parseFlags(
+  command: Command,
+  args: readonly string[],
+): Promise<FlagValues> {
+  return (await parseArguments(command, args)).flags;
 }
 
 /** What stands behind a command's name. */
@@ -48,7 +50,10 @@ export interface Arguments {
 }
 
 /** Reads flags as {@link parseFlags} does, and with them the operands of a command that takes some. */
-export function parseArguments(command: Command, args: readonly string[]): Arguments {
+export async function parseArguments(
+  command: Command,
+  args: readonly string[],
+): Promise<Arguments> {
   const operands: string[] = [];
   const flags = new Map(Object.entries({ ...commonFlags, ...command.flags }));
   const values: Record<string, string | boolean> = {};
@@ -58,7 +63,9 @@ export function parseArguments(command: Command, args: readonly string[]): Argum
       operands.push(arg);
       continue;
     }
-    const { name, flag, value } = recognize(arg, flags, command);
+    const recognized = recognize(arg, flags);
+    if (recognized === null) throw await unrecognized(command, arg, [...flags.keys()]);
+    const { name, flag, value } = recognized;
     if (flag.type === "string" && name in values) throw misuse(command, `--${name} is given twice`);
     if (flag.type === "boolean") {
       if (value !== undefined) throw misuse(command, `--${name} takes no value`);
@@ -82,7 +89,7 @@ interface Recognized {
   readonly value: string | undefined;
 }
 
-function recognize(arg: string, flags: ReadonlyMap<string, Flag>, command: Command): Recognized {
+function recognize(arg: string, flags: ReadonlyMap<string, Flag>): Recognized | null {
   const [, long, value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
   const short = /^-([^-])$/.exec(arg)?.[1];
   for (const [name, flag] of flags) {
@@ -90,10 +97,19 @@ function recognize(arg: string, flags: ReadonlyMap<string, Flag>, command: Comma
       return { name, flag, value };
     }
   }
-  if (!arg.startsWith("-")) throw misuse(command, `it takes no argument "${arg}"`);
-  const written = long === undefined ? arg : `--${long}`;
-  const known = [...flags.keys()].map((name) => `--${name}`);
-  throw misuse(command, `it has no flag ${written}`, didYouMean(written, known));
+  return null;
+}
+
+async function unrecognized(
+  command: Command,
+  arg: string,
+  names: readonly string[],
+): Promise<UsageError> {
+  if (!arg.startsWith("-")) return misuse(command, `it takes no argument "${arg}"`);
+  const { didYouMean } = await import("../suggestion.ts");
+  const written = /^--[^=]+/.exec(arg)?.[0] ?? arg;
+  const hint = didYouMean(written, names.map((name) => `--${name}`));
+  return misuse(command, `it has no flag ${written}`, hint);
 }
 
 function misuse(command: Command, reason: string, hint = ""): UsageError {

@@ -1,7 +1,6 @@
 import type { DowngradePlan, DowngradeResult } from "../downgrade.ts";
 import { CatalystError } from "../errors.ts";
 import type { Loss } from "../loss.ts";
-import { reportOf } from "../terminal/error_report.ts";
 import { formatCount } from "../terminal/format.ts";
 import { printable } from "../terminal/printable.ts";
 import { renderTable } from "../terminal/table.ts";
@@ -79,7 +78,8 @@ export const command: Command = {
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
       const { done, failed, lost = [] } = error.progress;
       if (done.length > 0) output.narrate(`Rolled back before the failure: ${done.join(", ")}`);
-      output.error(error, {
+      const { reportOf } = await import("../terminal/error_report.ts");
+      await output.error(error, {
         rolledBack: done,
         lost,
         failed: failed === null ? null : { id: failed, error: reportOf(error) },

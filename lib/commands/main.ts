@@ -30,7 +30,7 @@ export async function main(args: readonly string[], environment: Environment): P
     }
     if (args.includes("--version") || args.includes("-V")) return await printVersion(output.answer);
     const command = await loadCommand(name);
-    const { flags, operands } = parseArguments(command, rest);
+    const { flags, operands } = await parseArguments(command, rest);
     if (flags.help) {
       const { commandHelp } = await import("./help.ts");
       output.answer(commandHelp(command));
@@ -44,7 +44,7 @@ export async function main(args: readonly string[], environment: Environment): P
     });
     return await command.run({ flags, operands, migrator, output });
   } catch (error) {
-    output.error(error);
+    await output.error(error);
     return error instanceof CatalystError && USAGE_CODES.includes(error.code) ? 2 : 1;
   }
 }

@@ -1,5 +1,4 @@
 import { UsageError } from "../errors.ts";
-import { didYouMean } from "../suggestion.ts";
 import type { Command } from "./command.ts";
 import * as status from "./status.ts";
 import * as upgrade from "./upgrade.ts";
@@ -27,6 +26,7 @@ export const commandNames: readonly string[] = Object.keys(loaders);
 export async function loadCommand(name: string): Promise<Command> {
   const load = Object.hasOwn(loaders, name) ? loaders[name] : undefined;
   if (load === undefined) {
+    const { didYouMean } = await import("../suggestion.ts");
     throw new UsageError(`Cannot run "${name}": there is no such command`, {
       help: `${didYouMean(name, commandNames)}\`catalyst-migrate --help\` lists the commands`,
     });

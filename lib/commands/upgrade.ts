@@ -1,7 +1,6 @@
 import type { MigrationProgress } from "../attempt.ts";
 import { CatalystError } from "../errors.ts";
 import type { Migration } from "../migration.ts";
-import { reportOf } from "../terminal/error_report.ts";
 import { formatCount, formatDuration } from "../terminal/format.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import type { Output } from "../terminal/output.ts";
@@ -69,7 +68,8 @@ export const command: Command = {
       if (done.length > 0) {
         output.narrate(`Applied before the failure, and kept: ${done.join(", ")}`);
       }
-      output.error(error, {
+      const { reportOf } = await import("../terminal/error_report.ts");
+      await output.error(error, {
         applied: applied.map(appliedAsJson),
         adopted,
         reconciled,

@@ -56,8 +56,7 @@ export class DenoSqliteConnection implements Connection {
         const statement = this.#prepare(rest);
         return { sql: statement.sql, run: () => finished(statement, () => statement.run()) };
       },
-      fail: (error, statement, line) =>
-        translate(error, { verb: "change", label: this.label, statement, line }),
+      label: this.label,
     });
   }
 

@@ -1,6 +1,6 @@
 import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type { Connection, CopyOptions, ScriptOptions, StatementResult } from "./connection.ts";
-import { translate } from "./failure.ts";
+import type { FailureContext } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
 import type { Row, SqlValue } from "./row.ts";
 
@@ -65,8 +65,7 @@ export class NodeSqliteConnection implements Connection {
         const statement = this.#db.prepare(rest);
         return { sql: statement.sourceSQL, run: () => statement.run() };
       },
-      fail: (error, statement, line) =>
-        translate(error, { verb: "change", label: this.label, statement, line }),
+      label: this.label,
     });
   }
 
@@ -119,7 +118,7 @@ export class NodeSqliteConnection implements Connection {
       });
     } catch (error) {
       if (stopped !== undefined) throw stopped;
-      throw translate(error, { verb: "copy", label: this.label });
+      return await explain(error, { verb: "copy", label: this.label });
     }
   }
 
@@ -152,9 +151,15 @@ export class NodeSqliteConnection implements Connection {
     try {
       return Promise.resolve(action());
     } catch (error) {
-      return Promise.reject(translate(error, { verb: "use", label: this.label, statement }));
+      return explain(error, { verb: "use", label: this.label, statement });
     }
   }
+}
+
+/** Throws what a driver's error means; only a failure loads what knows that. */
+async function explain(error: unknown, context: FailureContext): Promise<never> {
+  const { translate } = await import("./failure.ts");
+  throw translate(error, context);
 }
 
 function bound(parameters: readonly SqlValue[]): SQLInputValue[] {
@@ -183,14 +188,17 @@ export interface OpenFileOptions {
 }
 
 /** Opens a database file; SQLite looks into it only at the first statement. */
-export function openFile(path: string, { verb, mode }: OpenFileOptions): Connection {
+export async function openFile(
+  path: string,
+  { verb, mode }: OpenFileOptions,
+): Promise<Connection> {
   try {
     const db = mode === "ordinary"
       ? new DatabaseSync(path)
       : new DatabaseSync(mode === "immutable" ? immutableUri(path) : path, { readOnly: true });
     return new NodeSqliteConnection(db, { label: path, owned: true });
   } catch (error) {
-    throw translate(error, { verb, label: path });
+    return await explain(error, { verb, label: path });
   }
 }
 

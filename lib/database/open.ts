@@ -14,7 +14,7 @@ export async function openForWriting(
   { signal, ...settings }: ConnectionSettings & { readonly signal?: AbortSignal | undefined },
 ): Promise<Connection> {
   if (location.kind === "open") return await wrapHandle(location);
-  const connection = openFile(location.path, { verb: "open", mode: "ordinary" });
+  const connection = await openFile(location.path, { verb: "open", mode: "ordinary" });
   try {
     const setUp = async () => {
       await connection.exec(connectionPragmas({ ...settings, busyTimeout: 0 }));

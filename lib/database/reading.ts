@@ -84,7 +84,7 @@ export async function readDatabase<T>(
 }
 
 async function readImmutable<T>(path: string, work: ReadingWork<T>): Promise<{ result: T }> {
-  await using connection = openFile(path, { verb: "read", mode: "immutable" });
+  await using connection = await openFile(path, { verb: "read", mode: "immutable" });
   // An immutable connection calls every file's mode "delete"; the file itself knows better.
   const journalMode = () => Promise.resolve(isWalFile(path) ? "wal" : "delete");
   return { result: await work(connection, journalMode) };
@@ -109,7 +109,7 @@ async function openReadOnly(
   mode: OpenMode,
   settings: ConnectionSettings,
 ): Promise<Connection> {
-  const connection = openFile(path, { verb: "read", mode });
+  const connection = await openFile(path, { verb: "read", mode });
   try {
     await connection.exec(
       `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`,

@@ -1,5 +1,5 @@
-import type { CatalystError } from "../errors.ts";
 import type { ScriptOptions } from "./connection.ts";
+import { translate } from "./failure.ts";
 import { firstStatement, lineOf, skipTrivia } from "./trivia.ts";
 
 /** Milliseconds after which a long script lets the host's event loop go on. */
@@ -16,8 +16,8 @@ interface PreparedStep {
 interface ScriptDriver extends ScriptOptions {
   /** Prepares the first statement of a text that holds at least one. */
   readonly step: (rest: string) => PreparedStep;
-  /** Makes the error to throw of what the driver threw. */
-  readonly fail: (error: unknown, statement: string, line: number) => CatalystError;
+  /** The database, as a person would name it. */
+  readonly label: string;
 }
 
 /**
@@ -25,10 +25,12 @@ interface ScriptDriver extends ScriptOptions {
  * triggers, strings and comments need no care here.
  */
 export async function runScript(sql: string, driver: ScriptDriver): Promise<void> {
+  const failed = (error: unknown, statement: string, at: number) =>
+    translate(error, { verb: "change", label: driver.label, statement, line: lineOf(sql, at) });
   const nul = sql.indexOf("\0");
   if (nul !== -1) {
     // SQLite stops there: the rest would silently not be run, and where it stops holds no statement.
-    throw driver.fail(new Error("the SQL has a NUL character"), sql, lineOf(sql, nul));
+    throw failed(new Error("the SQL has a NUL character"), sql, nul);
   }
   let yielded = performance.now();
   let at = skipTrivia(sql, 0);
@@ -42,7 +44,7 @@ export async function runScript(sql: string, driver: ScriptDriver): Promise<void
       step.run();
     } catch (error) {
       const statement = length === null ? firstStatement(rest) : rest.slice(0, length);
-      throw driver.fail(error, statement, lineOf(sql, at));
+      throw failed(error, statement, at);
     }
     at = skipTrivia(sql, at + length);
     // Else neither Ctrl-C nor anything else of the host would be heard until the end.

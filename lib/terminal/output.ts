@@ -1,4 +1,4 @@
-import { type ErrorReport, reportOf, traceOf } from "./error_report.ts";
+import type { ErrorReport } from "./error_report.ts";
 import { printable, printableJson, printableLines } from "./printable.ts";
 import { createWriter } from "./stream.ts";
 import { createStyle, type Style, wantsColor } from "./style.ts";
@@ -49,7 +49,7 @@ export interface Output {
    * `{ok: false, ...extra, error: {code, message, help}}` on stdout, on stderr if a document is
    * out already. The stack trace goes to stderr, with `verbose` only.
    */
-  error(error: unknown, extra?: Readonly<Record<string, unknown>>): void;
+  error(error: unknown, extra?: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
 /** Makes the {@link Output} of this process. */
@@ -109,7 +109,8 @@ export function createOutput(options: OutputOptions = {}): Output {
     warn(text) {
       stderr(`${style.yellow(style.bold("warning:"))} ${printable(text)}\n`);
     },
-    error(error, extra = {}) {
+    async error(error, extra = {}) {
+      const { reportOf, traceOf } = await import("./error_report.ts");
       const report = reportOf(error);
       if (!json || documentIsOut || !wroteDocument({ ok: false, ...extra, error: report })) {
         writeReport(report);

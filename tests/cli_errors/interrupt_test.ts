@@ -83,7 +83,7 @@ function program(upgrade: string): string {
     const onProgress = ({ id }) => { if (id === "002") Deno.writeTextFileSync("begun", ""); };
     try { await migrator.upgrade({ signal: interrupt.signal, onProgress }); }
     catch (error) {
-      createOutput().error(error);
+      await createOutput().error(error);
       console.log(JSON.stringify(error.progress));
       Deno.exitCode = 1;
     }`;

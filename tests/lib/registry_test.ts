@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { RegistryError, UnknownMigrationError } from "../../lib/errors.ts";
-import { compareIds, createRegistry, findMigration } from "../../lib/registry.ts";
+import { findMigration } from "../../lib/plan.ts";
+import { compareIds, createRegistry } from "../../lib/registry.ts";
 import { migrationOf } from "./support.ts";
 import { definitions } from "./arbitraries.ts";
 

@@ -11,7 +11,7 @@ import { commandNames, loadCommand } from "../../../lib/commands/mod.ts";
 import { UsageError } from "../../../lib/errors.ts";
 
 async function parse(command: string, ...args: string[]): Promise<FlagValues> {
-  return parseFlags(await loadCommand(command), args);
+  return await parseFlags(await loadCommand(command), args);
 }
 
 /** The message and the help of the error that arguments get. */
@@ -111,9 +111,9 @@ Deno.test("any arguments are either taken or refused as wrong usage", async () =
     ),
     fc.string(),
   );
-  fc.assert(fc.property(fc.array(word, { maxLength: 4 }), (args) => {
+  await fc.assert(fc.asyncProperty(fc.array(word, { maxLength: 4 }), async (args) => {
     try {
-      parseFlags(command, args);
+      await parseFlags(command, args);
     } catch (error) {
       assert(error instanceof UsageError);
     }
