@@ -64,7 +64,7 @@ export async function downgrade(
     return { rolledBack: [], lost: [], adopted: [], reconciled: [], snapshot: null };
   }
   await confirmLosses(planned, options);
-  options.onWork?.();
+  await options.onWork?.();
   await using session = await Session.begin(workspace, options.signal);
   const found = await inspect(workspace);
   const { rollBack, losses } = await planFrom(workspace, found, options);

@@ -17,8 +17,8 @@ export interface UpgradeOptions extends UpgradeRequest {
   readonly backup?: boolean;
   /** Called now and then while that snapshot is taken. */
   readonly onSnapshot?: (progress: SnapshotProgress) => void;
-  /** Called before the work begins; not at all where there is nothing to do. */
-  readonly onWork?: () => void;
+  /** Called before the work begins, which waits for it; not at all where there is nothing to do. */
+  readonly onWork?: () => void | Promise<void>;
   /** Called before and after each migration. */
   readonly onProgress?: (progress: MigrationProgress) => void;
 }
@@ -71,7 +71,7 @@ export async function upgrade(
   if (apply.length + adopt.length + reconcile.length === 0) {
     return { applied: [], adopted: [], reconciled: [], snapshot: null };
   }
-  options.onWork?.();
+  await options.onWork?.();
   // Most starts end here; only those with work load what does it.
   const { applyPending } = await import("./apply_pending.ts");
   return await applyPending(workspace, options);

@@ -13,7 +13,7 @@ import {
   type FlagValues,
   stringFlag,
 } from "./command.ts";
-import { Interrupt } from "./interrupt.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
 
 /** Flags of `prune`, and the retention that each is. */
 const RETENTION = {
@@ -96,15 +96,15 @@ function refuseStrayFlags(flags: FlagValues, action: string | undefined): void {
 }
 
 async function take({ flags, operands, migrator, output }: CommandContext): Promise<number> {
-  using interrupt = new Interrupt();
-  interrupt.listen();
+  const interruption = new AbortController();
+  using _listening = abortOnInterrupt(interruption);
   using progress = createProgress(output);
   const manifest = await migrator.createSnapshot({
     databases: operands,
     ...directoryOf(flags),
     verify: verification(flags),
     compress: flags.compress === true,
-    signal: interrupt.signal,
+    signal: interruption.signal,
     onProgress: ({ database, done, total }) => progress.show(`copying ${database}`, done / total),
   });
   progress.end();

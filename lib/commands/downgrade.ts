@@ -13,7 +13,6 @@ import {
   stringFlag,
   yesFlag,
 } from "./command.ts";
-import { Interrupt } from "./interrupt.ts";
 import { copyNotice, renderReconciliation, renderSnapshot, tell } from "./upgrade.ts";
 
 /** `downgrade`: rolls migrations back. */
@@ -54,14 +53,18 @@ export const command: Command = {
       return canAsk() &&
         confirmByWord(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
     };
-    using interrupt = new Interrupt();
+    const interruption = new AbortController();
+    using listening = new DisposableStack();
     try {
       const result = await migrator.downgrade({
         ...request,
         backup: !flags["no-backup"],
         confirm,
-        signal: interrupt.signal,
-        onWork: () => interrupt.listen(),
+        signal: interruption.signal,
+        onWork: async () => {
+          const { abortOnInterrupt } = await import("./interrupt.ts");
+          listening.use(abortOnInterrupt(interruption));
+        },
         onSnapshot: copyNotice(output),
         onProgress: (progress) => tell(output, progress),
       });

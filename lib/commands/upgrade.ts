@@ -4,7 +4,6 @@ import type { Migration } from "../migration.ts";
 import { formatCount, formatDuration } from "../terminal/format.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import type { Output } from "../terminal/output.ts";
-import { renderTable } from "../terminal/table.ts";
 import type { UpgradePlan, UpgradeResult } from "../upgrade.ts";
 import { refuseTogether } from "./arguments.ts";
 import {
@@ -14,7 +13,6 @@ import {
   noBackupFlag,
   stringFlag,
 } from "./command.ts";
-import { Interrupt } from "./interrupt.ts";
 
 /** `upgrade`: applies pending migrations. */
 export const command: Command = {
@@ -45,14 +43,18 @@ export const command: Command = {
       output.answer(renderPlan(plan));
       return 0;
     }
-    using interrupt = new Interrupt();
+    const interruption = new AbortController();
+    using listening = new DisposableStack();
     const applied: MigrationProgress[] = [];
     try {
       const result = await migrator.upgrade({
         ...request,
         backup: !flags["no-backup"],
-        signal: interrupt.signal,
-        onWork: () => interrupt.listen(),
+        signal: interruption.signal,
+        onWork: async () => {
+          const { abortOnInterrupt } = await import("./interrupt.ts");
+          listening.use(abortOnInterrupt(interruption));
+        },
         onSnapshot: copyNotice(output),
         onProgress: (progress) => {
           tell(output, progress);
@@ -60,7 +62,7 @@ export const command: Command = {
         },
       });
       output.json({ ok: true, ...asJson(result), failed: null });
-      output.answer(renderUpgrade(result, migrator.ids.length));
+      output.answer(await renderUpgrade(result, migrator.ids.length));
       return 0;
     } catch (error) {
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
@@ -109,11 +111,12 @@ function appliedAsJson(
 }
 
 /** The outcome of an upgrade in words. */
-export function renderUpgrade(result: UpgradeResult, known: number): string {
+export async function renderUpgrade(result: UpgradeResult, known: number): Promise<string> {
   const { applied, adopted, reconciled } = result;
   const lines = renderReconciliation({ adopted, reconciled });
   if (result.snapshot !== null) lines.push(renderSnapshot(result.snapshot));
   if (applied.length > 0) {
+    const { renderTable } = await import("../terminal/table.ts");
     lines.push(
       renderTable(applied.map(({ name, database, durationSeconds }) => [
         "applied",

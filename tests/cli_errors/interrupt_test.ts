@@ -70,7 +70,10 @@ Deno.test({
 function program(upgrade: string): string {
   return `import { Migrator, defineMigration } from "${new URL("../../mod.ts", import.meta.url)}";
     import { createOutput } from "${new URL("../../lib/terminal/output.ts", import.meta.url)}";
-    import { Interrupt } from "${new URL("../../lib/commands/interrupt.ts", import.meta.url)}";
+    import { abortOnInterrupt } from "${new URL(
+    "../../lib/commands/interrupt.ts",
+    import.meta.url,
+  )}";
     const first = defineMigration({
       name: "001_first", database: "app", upgrade: "CREATE TABLE first (a)",
     });
@@ -78,10 +81,10 @@ function program(upgrade: string): string {
     const migrator = new Migrator({
       databases: { app: "app.db" }, ledger: "migrations.db", migrations: [first, long],
     });
-    using interrupt = new Interrupt();
-    interrupt.listen();
+    const interruption = new AbortController();
+    using _listening = abortOnInterrupt(interruption);
     const onProgress = ({ id }) => { if (id === "002") Deno.writeTextFileSync("begun", ""); };
-    try { await migrator.upgrade({ signal: interrupt.signal, onProgress }); }
+    try { await migrator.upgrade({ signal: interruption.signal, onProgress }); }
     catch (error) {
       await createOutput().error(error);
       console.log(JSON.stringify(error.progress));
