@@ -1,8 +1,7 @@
 import { attempt } from "./attempt.ts";
-import { checksumOf } from "./checksum.ts";
+import { checksumOf, type Migration } from "./migration.ts";
 import { CatalystError, InterruptedError } from "./errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
-import type { Migration } from "./migration.ts";
 import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";
 import type { BeforeOptions } from "./snapshot/mod.ts";

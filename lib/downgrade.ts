@@ -1,12 +1,11 @@
 import { beforeOptions } from "./apply_pending.ts";
 import { attempt } from "./attempt.ts";
 import { openForReading } from "./database/reading.ts";
-import { checksumOf } from "./checksum.ts";
+import { checksumOf, type Migration } from "./migration.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { CatalystError, ConfirmationError, InterruptedError } from "./errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { Loss } from "./loss.ts";
-import type { Migration } from "./migration.ts";
 import { type DowngradeRequest, planDowngrade } from "./plan.ts";
 import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";

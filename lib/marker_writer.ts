@@ -1,7 +1,6 @@
-import { sqlOf } from "./checksum.ts";
+import { type Migration, sqlOf } from "./migration.ts";
 import type { Connection } from "./database/connection.ts";
 import { foreignTable, MARKER_TABLE } from "./marker.ts";
-import type { Migration } from "./migration.ts";
 import { version } from "./version.ts";
 
 /** Whether a database has the marker of a migration; null where it has no marker table. */

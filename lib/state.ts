@@ -1,7 +1,6 @@
-import { sameText } from "./checksum.ts";
+import { type Migration, sameText } from "./migration.ts";
 import type { HistoryRow, LedgerState } from "./ledger.ts";
 import type { Marker } from "./marker.ts";
-import type { Migration } from "./migration.ts";
 import type { Registry } from "./registry.ts";
 
 /** What was found of one database. */

@@ -5,14 +5,8 @@ import { formatBytes, formatCount, formatDate, formatDuration } from "../termina
 import { printable } from "../terminal/printable.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { renderTable } from "../terminal/table.ts";
-import { wholeNumber } from "./arguments.ts";
-import {
-  type Command,
-  type CommandContext,
-  dryRunFlag,
-  type FlagValues,
-  stringFlag,
-} from "./command.ts";
+import { dryRunFlag, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 
 /** Flags of `prune`, and the retention that each is. */

@@ -4,15 +4,15 @@ import type { Loss } from "../loss.ts";
 import { formatCount } from "../terminal/format.ts";
 import { printable } from "../terminal/printable.ts";
 import { renderTable } from "../terminal/table.ts";
-import { refuseTogether, wholeNumber } from "./arguments.ts";
 import {
-  type Command,
-  type CommandContext,
   dryRunFlag,
   noBackupFlag,
+  refuseTogether,
   stringFlag,
+  wholeNumber,
   yesFlag,
-} from "./command.ts";
+} from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { copyNotice, renderReconciliation, renderSnapshot, tell } from "./upgrade.ts";
 
 /** `downgrade`: rolls migrations back. */

@@ -1,5 +1,6 @@
 import { renderTable } from "../terminal/table.ts";
-import { type Command, commonFlags, type Flag } from "./command.ts";
+import { commonFlags, type Flag } from "./arguments.ts";
+import type { Command } from "./command.ts";
 import { commandNames, loadCommand } from "./mod.ts";
 
 const PROGRAM = "catalyst-migrate";

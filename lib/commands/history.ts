@@ -1,5 +1,5 @@
-import { wholeNumber } from "./arguments.ts";
-import { type Command, type CommandContext, stringFlag } from "./command.ts";
+import { stringFlag, wholeNumber } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { renderEvents } from "./status.ts";
 
 /** `history`: what was done when. */

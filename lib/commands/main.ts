@@ -2,8 +2,13 @@ import { createCatalystMigrator, prefixOf } from "../catalyst/mod.ts";
 import { settingsFrom, settingVariables } from "../database/settings.ts";
 import { AccessError, CatalystError, UsageError } from "../errors.ts";
 import { createOutput } from "../terminal/output.ts";
-import { parseArguments, splitCommand, wholeNumber } from "./arguments.ts";
-import { type FlagValues, stringFlag } from "./command.ts";
+import {
+  type FlagValues,
+  parseArguments,
+  splitCommand,
+  stringFlag,
+  wholeNumber,
+} from "./arguments.ts";
 import { loadCommand } from "./mod.ts";
 
 /** Errors that are the caller's mistake; the command exits with 2. */

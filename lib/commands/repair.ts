@@ -1,6 +1,7 @@
 import type { RepairResult } from "../repair.ts";
 import { printable } from "../terminal/printable.ts";
-import { type Command, type CommandContext, dryRunFlag, noBackupFlag } from "./command.ts";
+import { dryRunFlag, noBackupFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { copyNotice, renderReconciliation, renderSnapshot } from "./upgrade.ts";
 import { renderFinding } from "./verify.ts";
 

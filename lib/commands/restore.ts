@@ -4,7 +4,8 @@ import { formatCount } from "../terminal/format.ts";
 import { printable } from "../terminal/printable.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { renderTable } from "../terminal/table.ts";
-import { type Command, type CommandContext, dryRunFlag, yesFlag } from "./command.ts";
+import { dryRunFlag, yesFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { renderReconciliation } from "./upgrade.ts";
 
 /** `restore`: goes back to a snapshot. */

@@ -1,9 +1,8 @@
 import type { LedgerEvent } from "../ledger.ts";
 import type { Status } from "../status.ts";
 import { formatBytes, formatDate, formatDuration } from "../terminal/format.ts";
-import type { Output } from "../terminal/output.ts";
+import type { Output, Style } from "../terminal/output.ts";
 import { printable } from "../terminal/printable.ts";
-import type { Style } from "../terminal/style.ts";
 import { renderTable } from "../terminal/table.ts";
 import type { Command, CommandContext } from "./command.ts";
 

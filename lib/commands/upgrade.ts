@@ -5,14 +5,8 @@ import { formatCount, formatDuration } from "../terminal/format.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import type { Output } from "../terminal/output.ts";
 import type { UpgradePlan, UpgradeResult } from "../upgrade.ts";
-import { refuseTogether } from "./arguments.ts";
-import {
-  type Command,
-  type CommandContext,
-  dryRunFlag,
-  noBackupFlag,
-  stringFlag,
-} from "./command.ts";
+import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 
 /** `upgrade`: applies pending migrations. */
 export const command: Command = {

@@ -1,6 +1,6 @@
 import type { Finding } from "../schema/finding.ts";
 import { printable } from "../terminal/printable.ts";
-import type { Style } from "../terminal/style.ts";
+import type { Style } from "../terminal/output.ts";
 import type { DatabaseVerification, Verification } from "../verify.ts";
 import type { Command, CommandContext } from "./command.ts";
 

@@ -1,7 +1,6 @@
+import { AccessError, DiskFullError } from "../errors.ts";
 import type { ErrorReport } from "./error_report.ts";
 import { printable, printableJson, printableLines } from "./printable.ts";
-import { createWriter } from "./stream.ts";
-import { createStyle, type Style, wantsColor } from "./style.ts";
 
 export { printable } from "./printable.ts";
 
@@ -124,4 +123,88 @@ export function createOutput(options: OutputOptions = {}): Output {
 function withBigInts(_key: string, value: unknown): unknown {
   if (typeof value !== "bigint") return value;
   return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+}
+
+/** Marks text with colour or weight, or returns it as it is. */
+export type Paint = (text: string) => string;
+
+/** What a terminal can make of a text. */
+export interface Style {
+  /** Heavier. */
+  readonly bold: Paint;
+  /** Fainter. */
+  readonly dim: Paint;
+  /** Something is wrong. */
+  readonly red: Paint;
+  /** All is well. */
+  readonly green: Paint;
+  /** Something needs attention. */
+  readonly yellow: Paint;
+}
+
+/** What decides about colour; see {@link wantsColor}. */
+export interface ColorWish {
+  /** Whether `--no-color` was given. Default `false`. */
+  readonly noColorFlag?: boolean;
+  /** The stream that the text goes to. */
+  readonly stream: { readonly isTerminal: () => boolean };
+}
+
+/** Tells whether text for a stream may be coloured: a terminal, no `--no-color`, no `NO_COLOR`. */
+export function wantsColor({ noColorFlag = false, stream }: ColorWish): boolean {
+  return !noColorFlag && !Deno.noColor && stream.isTerminal();
+}
+
+/** Makes a {@link Style}; one that is not enabled returns every text unchanged. */
+export function createStyle(enabled: boolean): Style {
+  const paint = (on: number, off: number): Paint => (text) =>
+    // An empty text stays empty, so that a table's trailing spaces can be cut off.
+    enabled && text !== "" ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+  return {
+    bold: paint(1, 22),
+    dim: paint(2, 22),
+    red: paint(31, 39),
+    green: paint(32, 39),
+    yellow: paint(33, 39),
+  };
+}
+
+/** A stream as {@link createWriter} needs it; `Deno.stdout` and `Deno.stderr` are such. */
+export interface SyncStream {
+  /** Writes some of the bytes, at least one, and tells how many. */
+  writeSync(bytes: Uint8Array): number;
+}
+
+/**
+ * Makes a function that writes all of a text before it returns. Once the reader has gone away
+ * (`status | head -1`) it drops what it is given: that is no failure of the command.
+ */
+export function createWriter(stream: SyncStream): (text: string) => void {
+  const encoder = new TextEncoder();
+  let open = true;
+  return (text) => {
+    let rest = encoder.encode(text);
+    while (open && rest.length > 0) {
+      try {
+        rest = rest.subarray(stream.writeSync(rest));
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) open = false;
+        // Another process that shares the pipe has made it non-blocking, and the pipe is full.
+        else if (error instanceof Deno.errors.WouldBlock) sleep(1);
+        else throw unwritable(error);
+      }
+    }
+  };
+}
+
+function unwritable(error: unknown): Error {
+  const message = error instanceof Error ? error.message : String(error);
+  const options = { cause: error, help: "the command's work is done; `status` shows the state" };
+  return /os error (28|112|122)\b/.test(message)
+    ? new DiskFullError("Cannot write the output: the disk is full", options)
+    : new AccessError(`Cannot write the output: ${message}`, options);
+}
+
+function sleep(milliseconds: number): void {
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }

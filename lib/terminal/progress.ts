@@ -1,5 +1,4 @@
-import type { Output } from "./output.ts";
-import { createWriter } from "./stream.ts";
+import { createWriter, type Output } from "./output.ts";
 
 /** A line that shows how far a long piece of work has come. */
 export interface Progress extends Disposable {

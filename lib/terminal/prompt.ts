@@ -1,5 +1,5 @@
 import { printable } from "./printable.ts";
-import { createWriter } from "./stream.ts";
+import { createWriter } from "./output.ts";
 
 /** Options of {@link confirmByWord}. */
 export interface ConfirmOptions {

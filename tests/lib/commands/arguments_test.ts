@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  commonFlags,
+  type FlagValues,
   parseFlags,
   splitCommand,
   valueFlags,
   wholeNumber,
 } from "../../../lib/commands/arguments.ts";
-import { commonFlags, type FlagValues } from "../../../lib/commands/command.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/mod.ts";
 import { UsageError } from "../../../lib/errors.ts";
 

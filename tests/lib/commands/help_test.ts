@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { parseFlags, splitCommand } from "../../../lib/commands/arguments.ts";
-import { commonFlags } from "../../../lib/commands/command.ts";
+import { commonFlags, parseFlags, splitCommand } from "../../../lib/commands/arguments.ts";
 import { commandHelp, generalHelp } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/mod.ts";
 import { settingVariables } from "../../../lib/database/settings.ts";

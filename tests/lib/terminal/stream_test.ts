@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createWriter } from "../../../lib/terminal/stream.ts";
+import { createWriter } from "../../../lib/terminal/output.ts";
 
 /** A stream that takes a few bytes at a time, or throws what it is told to. */
 function slowStream(failures: Error[] = []) {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createStyle, wantsColor } from "../../../lib/terminal/style.ts";
+import { createStyle, wantsColor } from "../../../lib/terminal/output.ts";
 
 const terminal = { isTerminal: () => true };
 const file = { isTerminal: () => false };

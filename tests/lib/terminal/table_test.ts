@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { renderTable, visibleWidth } from "../../../lib/terminal/table.ts";
-import { createStyle } from "../../../lib/terminal/style.ts";
+import { createStyle } from "../../../lib/terminal/output.ts";
 
 Deno.test("columns are aligned under their header", () => {
   const table = renderTable([["orders", "1,234"], ["fills", "7"]], {
