@@ -84,7 +84,7 @@ Deno.test("the README's library example runs", async () => {
 });
 
 Deno.test("the README lists every command and every option", async () => {
-  const { commandNames, loadCommand } = await import("../lib/commands/mod.ts");
+  const { commandNames, loadCommand } = await import("../lib/commands/main.ts");
   for (const name of commandNames) {
     assert.ok(readme.includes(`| \`${name}\``), name);
     const command = await loadCommand(name);

@@ -1,10 +1,15 @@
 import { UsageError } from "../errors.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
-import { formatBytes, formatCount, formatDate, formatDuration } from "../terminal/format.ts";
-import { printable } from "../terminal/printable.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDate,
+  formatDuration,
+  printable,
+  renderTable,
+} from "../terminal/text.ts";
 import { createProgress } from "../terminal/progress.ts";
-import { renderTable } from "../terminal/table.ts";
 import { dryRunFlag, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { abortOnInterrupt } from "./interrupt.ts";

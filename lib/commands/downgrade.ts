@@ -1,9 +1,7 @@
 import type { DowngradePlan, DowngradeResult } from "../downgrade.ts";
 import { CatalystError } from "../errors.ts";
 import type { Loss } from "../loss.ts";
-import { formatCount } from "../terminal/format.ts";
-import { printable } from "../terminal/printable.ts";
-import { renderTable } from "../terminal/table.ts";
+import { formatCount, printable, renderTable } from "../terminal/text.ts";
 import {
   dryRunFlag,
   noBackupFlag,

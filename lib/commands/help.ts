@@ -1,7 +1,7 @@
-import { renderTable } from "../terminal/table.ts";
+import { renderTable } from "../terminal/text.ts";
 import { commonFlags, type Flag } from "./arguments.ts";
 import type { Command } from "./command.ts";
-import { commandNames, loadCommand } from "./mod.ts";
+import { commandNames, loadCommand } from "./main.ts";
 
 const PROGRAM = "catalyst-migrate";
 

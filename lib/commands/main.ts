@@ -9,12 +9,46 @@ import {
   stringFlag,
   wholeNumber,
 } from "./arguments.ts";
-import { loadCommand } from "./mod.ts";
+import type { Command } from "./command.ts";
 
 /** Errors that are the caller's mistake; the command exits with 2. */
 const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION"];
 
 const DEFAULT_PREFIX = "data/";
+
+/**
+ * Every command, loaded when it is called. To wait for that makes the event loop turn, which is when
+ * Deno stores compiled code for the next start: a command that has nothing to do waits for no more.
+ */
+const loaders: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+  upgrade: () => import("./upgrade.ts"),
+  downgrade: () => import("./downgrade.ts"),
+  status: () => import("./status.ts"),
+  verify: () => import("./verify.ts"),
+  repair: () => import("./repair.ts"),
+  history: () => import("./history.ts"),
+  backup: () => import("./backup.ts"),
+  restore: () => import("./restore.ts"),
+};
+
+/** Names of all commands, in the order in which help lists them. */
+export const commandNames: readonly string[] = Object.keys(loaders);
+
+/**
+ * Loads a command by its name.
+ *
+ * @throws {UsageError} where there is none of that name.
+ */
+export async function loadCommand(name: string): Promise<Command> {
+  const load = Object.hasOwn(loaders, name) ? loaders[name] : undefined;
+  if (load === undefined) {
+    const { didYouMean } = await import("../suggestion.ts");
+    throw new UsageError(`Cannot run "${name}": there is no such command`, {
+      help: `${didYouMean(name, commandNames)}\`catalyst-migrate --help\` lists the commands`,
+    });
+  }
+  return (await load()).command;
+}
 
 /** Reads a variable of the environment; undefined where it is not set. */
 export type Environment = (name: string) => string | undefined;

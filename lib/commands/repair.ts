@@ -1,5 +1,5 @@
 import type { RepairResult } from "../repair.ts";
-import { printable } from "../terminal/printable.ts";
+import { printable } from "../terminal/text.ts";
 import { dryRunFlag, noBackupFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { copyNotice, renderReconciliation, renderSnapshot } from "./upgrade.ts";

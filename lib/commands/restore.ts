@@ -1,9 +1,7 @@
 import { SnapshotError, UsageError } from "../errors.ts";
 import type { RestoreChange, RestorePlan, RestoreResult } from "../snapshot/restore.ts";
-import { formatCount } from "../terminal/format.ts";
-import { printable } from "../terminal/printable.ts";
+import { formatCount, printable, renderTable } from "../terminal/text.ts";
 import { createProgress } from "../terminal/progress.ts";
-import { renderTable } from "../terminal/table.ts";
 import { dryRunFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { renderReconciliation } from "./upgrade.ts";

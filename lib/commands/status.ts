@@ -1,9 +1,13 @@
 import type { LedgerEvent } from "../ledger.ts";
 import type { Status } from "../status.ts";
-import { formatBytes, formatDate, formatDuration } from "../terminal/format.ts";
+import {
+  formatBytes,
+  formatDate,
+  formatDuration,
+  printable,
+  renderTable,
+} from "../terminal/text.ts";
 import type { Output, Style } from "../terminal/output.ts";
-import { printable } from "../terminal/printable.ts";
-import { renderTable } from "../terminal/table.ts";
 import type { Command, CommandContext } from "./command.ts";
 
 /** `status`: which migrations are applied. */

@@ -1,7 +1,7 @@
 import type { MigrationProgress } from "../attempt.ts";
 import { CatalystError } from "../errors.ts";
 import type { Migration } from "../migration.ts";
-import { formatCount, formatDuration } from "../terminal/format.ts";
+import { formatCount, formatDuration } from "../terminal/text.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import type { Output } from "../terminal/output.ts";
 import type { UpgradePlan, UpgradeResult } from "../upgrade.ts";
@@ -110,7 +110,7 @@ export async function renderUpgrade(result: UpgradeResult, known: number): Promi
   const lines = renderReconciliation({ adopted, reconciled });
   if (result.snapshot !== null) lines.push(renderSnapshot(result.snapshot));
   if (applied.length > 0) {
-    const { renderTable } = await import("../terminal/table.ts");
+    const { renderTable } = await import("../terminal/text.ts");
     lines.push(
       renderTable(applied.map(({ name, database, durationSeconds }) => [
         "applied",

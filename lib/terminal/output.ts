@@ -1,8 +1,8 @@
 import { AccessError, DiskFullError } from "../errors.ts";
 import type { ErrorReport } from "./error_report.ts";
-import { printable, printableJson, printableLines } from "./printable.ts";
+import { printable, printableJson, printableLines } from "./text.ts";
 
-export { printable } from "./printable.ts";
+export { printable } from "./text.ts";
 
 /** What the user's flags say about output. */
 export interface OutputOptions {

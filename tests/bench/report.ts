@@ -1,5 +1,4 @@
-import { formatBytes } from "../../lib/terminal/format.ts";
-import { renderTable } from "../../lib/terminal/table.ts";
+import { formatBytes, renderTable } from "../../lib/terminal/text.ts";
 import type { Timing, Timings } from "./measure.ts";
 
 /** One comparison of a measured value with what it may be. */

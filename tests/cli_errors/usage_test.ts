@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { valueFlags } from "../../lib/commands/arguments.ts";
-import { commandNames, loadCommand } from "../../lib/commands/mod.ts";
+import { commandNames, loadCommand } from "../../lib/commands/main.ts";
 import { expectFailure, filesIn, run } from "../cli_helpers.ts";
 import { tempDir } from "../helpers.ts";
 import { openSnapshots } from "../snapshot.ts";

@@ -8,7 +8,7 @@ import {
   valueFlags,
   wholeNumber,
 } from "../../../lib/commands/arguments.ts";
-import { commandNames, loadCommand } from "../../../lib/commands/mod.ts";
+import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { UsageError } from "../../../lib/errors.ts";
 
 async function parse(command: string, ...args: string[]): Promise<FlagValues> {

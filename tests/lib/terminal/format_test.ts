@@ -5,7 +5,7 @@ import {
   formatDate,
   formatDuration,
   utcDate,
-} from "../../../lib/terminal/format.ts";
+} from "../../../lib/terminal/text.ts";
 
 Deno.test("bytes are written with decimal units", () => {
   assert.equal(formatBytes(0), "0 B");

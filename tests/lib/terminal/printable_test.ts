@@ -5,7 +5,7 @@ import {
   printableJson,
   printableLines,
   stripStyle,
-} from "../../../lib/terminal/printable.ts";
+} from "../../../lib/terminal/text.ts";
 
 Deno.test("line breaks and control characters of a name become visible", () => {
   assert.equal(printable("a\nb\rc\td"), "a\\nb\\rc\\td");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { renderTable, visibleWidth } from "../../../lib/terminal/table.ts";
+import { renderTable, visibleWidth } from "../../../lib/terminal/text.ts";
 import { createStyle } from "../../../lib/terminal/output.ts";
 
 Deno.test("columns are aligned under their header", () => {

@@ -1,0 +1,187 @@
+// Control characters, the marks that reverse the direction of the text after them, line separators
+// and lone surrogates: what could move the cursor or make a name look like another. They are
+// written as ranges because a regular expression with `\p{…}` costs start-up time.
+const UNSAFE = String
+  .raw`[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]`;
+const STYLE = "\x1b\\[[\\d;]*m";
+const EVERY_UNSAFE = new RegExp(UNSAFE, "gu");
+const LAYOUT_OR_UNSAFE = new RegExp(`\r?\n|\t|${UNSAFE}`, "gu");
+const STYLED_OR_UNSAFE = new RegExp(`\r?\n|\t|${STYLE}|${UNSAFE}`, "gu");
+const EVERY_STYLE = new RegExp(STYLE, "g");
+
+const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+
+/**
+ * Makes data safe to show within one line: a line break becomes `\n`, an escape character `\x1b`.
+ * Names in a database are data, and a hostile one must not move the cursor.
+ */
+export function printable(text: string): string {
+  return text.replace(EVERY_UNSAFE, visible);
+}
+
+/** How {@link printableLines} treats a text. */
+export interface PrintableLinesOptions {
+  /** Whether ANSI colours are kept. Default `false`. */
+  readonly styled?: boolean;
+}
+
+/** Makes text of several lines safe to show: line breaks and tabs stay, the rest is made visible. */
+export function printableLines(text: string, options: PrintableLinesOptions = {}): string {
+  return text.replace(
+    options.styled ? STYLED_OR_UNSAFE : LAYOUT_OR_UNSAFE,
+    (found) => found.length > 1 || found === "\n" || found === "\t" ? found : visible(found),
+  );
+}
+
+/** Writes the characters that JSON lets through, and a terminal may act on, as JSON escapes. */
+export function printableJson(json: string): string {
+  return json.replace(EVERY_UNSAFE, (found) => found === "\n" ? found : escaped(found));
+}
+
+/** Takes ANSI colours out of a text. */
+export function stripStyle(text: string): string {
+  return text.replace(EVERY_STYLE, "");
+}
+
+function visible(character: string): string {
+  const code = character.charCodeAt(0);
+  return NAMED[character] ??
+    (code < 256 ? `\\x${code.toString(16).padStart(2, "0")}` : escaped(character));
+}
+
+function escaped(character: string): string {
+  return `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`;
+}
+
+const BYTE_UNITS = ["kB", "MB", "GB", "TB", "PB"] as const;
+
+/** Writes a number of bytes with decimal units: `512 B`, `1.2 MB`. */
+export function formatBytes(bytes: number): string {
+  if (bytes < 1000) return `${bytes} B`;
+  let value = bytes / 1000;
+  let unit = 0;
+  // 999.95 and up would be rounded to "1000.0"; the next unit says it as "1.0".
+  while (value >= 999.95 && unit < BYTE_UNITS.length - 1) {
+    value /= 1000;
+    unit++;
+  }
+  return `${value.toFixed(1)} ${BYTE_UNITS[unit]}`;
+}
+
+/** Writes a time span, given in seconds, for people: `3 ms`, `1.2 s`, `2 min 5 s`, `1 h 4 min`. */
+export function formatDuration(seconds: number): string {
+  const milliseconds = Math.round(seconds * 1000);
+  if (milliseconds === 0 && seconds > 0) return "<1 ms";
+  if (milliseconds < 1000) return `${milliseconds} ms`;
+  if (seconds < 59.95) return `${seconds.toFixed(1)} s`;
+  const whole = Math.round(seconds);
+  const minutes = Math.floor(whole / 60);
+  if (minutes < 60) return `${minutes} min ${whole % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+/**
+ * Writes Unix epoch seconds as UTC `YYYY-MM-DD HH:MM:SS`, as SQLite's `datetime(x, 'unixepoch')`
+ * does. Fractions of a second are left out.
+ *
+ * @throws {RangeError} where the number is no date.
+ */
+export function utcDate(epochSeconds: number): string {
+  return new Date(epochSeconds * 1000).toISOString().replace("T", " ").replace(/\.\d+Z$/, "");
+}
+
+/**
+ * Writes Unix epoch seconds as {@link utcDate} does. A number that is no date is shown as it is:
+ * one damaged row must not hide the others.
+ */
+export function formatDate(epochSeconds: number): string {
+  try {
+    return utcDate(epochSeconds);
+  } catch {
+    return String(epochSeconds);
+  }
+}
+
+/** Writes a count with its noun in the singular or plural: `1 row`, `1,234 rows`, `2 indexes`. */
+export function formatCount(count: number | bigint, noun: string): string {
+  // Not `toLocaleString`: it loads locale data, which costs start-up time.
+  const digits = String(count).replace(/\B(?=(\d{3})+$)/g, ",");
+  return `${digits} ${digits === "1" ? noun : plural(noun)}`;
+}
+
+function plural(noun: string): string {
+  if (/(s|x|ch|sh)$/.test(noun)) return `${noun}es`;
+  if (/[^aeiou]y$/.test(noun)) return `${noun.slice(0, -1)}ies`;
+  return `${noun}s`;
+}
+
+/** On which side of its column a text stands. */
+export type Alignment = "left" | "right";
+
+/** How {@link renderTable} lays out its columns. */
+export interface TableOptions {
+  /** Column titles, as a first line. Default: none. */
+  readonly header?: readonly string[];
+  /** Spaces before each line. Default 0. */
+  readonly indent?: number;
+  /** Alignment by column; a column without one is aligned to the left. */
+  readonly align?: readonly Alignment[];
+  /** Spaces between two columns. Default 2. */
+  readonly gap?: number;
+}
+
+/**
+ * Renders rows as aligned lines of plain text, without lines drawn around them: a screen reader
+ * reads it as it is. The text has no trailing spaces and no line break at its end. Cells may be
+ * coloured; a cell that is data must be made `printable` before.
+ */
+export function renderTable(
+  rows: readonly (readonly string[])[],
+  options: TableOptions = {},
+): string {
+  const { header, indent = 0, align = [], gap = 2 } = options;
+  const lines = header === undefined ? rows : [header, ...rows];
+  const widths: number[] = [];
+  for (const line of lines) {
+    line.forEach((cell, column) => {
+      widths[column] = Math.max(widths[column] ?? 0, visibleWidth(cell));
+    });
+  }
+  const render = (line: readonly string[]): string =>
+    widths.map((width, column) => {
+      const cell = line[column] ?? "";
+      const space = " ".repeat(width - visibleWidth(cell));
+      return align[column] === "right" ? space + cell : cell + space;
+    }).join(" ".repeat(gap));
+  return lines.map((line) => (" ".repeat(indent) + render(line)).trimEnd()).join("\n");
+}
+
+const PLAIN = /^[ -~]*$/;
+const JOINER = "\u200d";
+
+/** Number of terminal cells that a text takes; an approximation for scripts other than Latin. */
+export function visibleWidth(text: string): number {
+  const bare = stripStyle(text);
+  if (PLAIN.test(bare)) return bare.length;
+  return widthOfAnyScript(bare);
+}
+
+function widthOfAnyScript(text: string): number {
+  // The expressions are in here because they cost start-up time, and most runs need none of them.
+  // Marks that sit on the character before them: accents, joiners, variation selectors, skin tones.
+  const nothing = /[\p{M}\u200b-\u200d\u{1f3fb}-\u{1f3ff}]/u;
+  // East Asian scripts and their full-width forms.
+  const wide =
+    /[\u1100-\u115f\u2e80-\u303e\u3041-\ua4cf\ua960-\ua97c\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe6f\uff01-\uff60\uffe0-\uffe6\u{1b000}-\u{1b2ff}\u{20000}-\u{3fffd}]/u;
+  // Two flag letters make one flag of two cells, so each counts as one.
+  const emoji = /(?!\p{Regional_Indicator})\p{Emoji_Presentation}/u;
+  let width = 0;
+  let joined = false;
+  for (const character of text) {
+    if (!joined && !nothing.test(character)) {
+      width += wide.test(character) || emoji.test(character) ? 2 : 1;
+    }
+    joined = character === JOINER;
+  }
+  return width;
+}
