@@ -22,17 +22,17 @@ export async function applyPending(
   // Read again: another migrator may have worked until the lock was ours.
   const found = await inspect(workspace);
   const { apply } = await planFrom(workspace, found, options);
+  // Begun now, since each is computed on another thread.
+  const checksums = apply.map(({ upgrade }) => checksumOf(upgrade));
   const snapshot = await snapshotOf(workspace, session, { apply, found, options });
   const applied: AppliedMigration[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
   let current: Migration | null = null;
   try {
     reconciliation = await reconcile(workspace, session, found);
-    // All at once, since each is computed on another thread.
-    const checksums = await Promise.all(apply.map(({ upgrade }) => checksumOf(upgrade)));
     for (const [index, migration] of apply.entries()) {
       current = migration;
-      const checksum = checksums[index] ?? null;
+      const checksum = await checksums[index] ?? null;
       applied.push(
         await applyOne(workspace, session, { migration, checksum, snapshot, found, options }),
       );

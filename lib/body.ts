@@ -1,5 +1,5 @@
 import type { Connection } from "./database/connection.ts";
-import { firstStatement, skipTrivia } from "./database/trivia.ts";
+import { firstStatement, skipTrivia } from "./database/script.ts";
 import { CatalystError, StatementError } from "./errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { firstStatement, lineOf, skipTrivia } from "../../../lib/database/trivia.ts";
+import { firstStatement, lineOf, skipTrivia } from "../../../lib/database/script.ts";
 
 const trivia = fc.array(
   fc.constantFrom(
