@@ -70,7 +70,7 @@ export async function downgrade(
   refuseOtherLosses(planned, losses);
   const snapshot = options.backup === false
     ? null
-    : await snapshotOf(workspace, session, { losses, options });
+    : await snapshotOf(workspace, session, { rollBack, options });
   const rolledBack: string[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
   let current: Migration | null = null;
@@ -105,10 +105,10 @@ function lossesOf(migrations: readonly Migration[], losses: readonly Loss[]): Lo
 async function snapshotOf(
   workspace: Workspace,
   session: Session,
-  { losses, options }: { readonly losses: readonly Loss[]; readonly options: DowngradeOptions },
+  { rollBack, options }: Pick<DowngradePlan, "rollBack"> & { readonly options: DowngradeOptions },
 ): Promise<string | null> {
-  if (losses.length === 0) return null;
-  const databases = [...new Set(losses.map(({ database }) => database))];
+  if (rollBack.length === 0) return null;
+  const databases = [...new Set(rollBack.map(({ database }) => database))];
   const { snapshotBefore } = await import("./snapshot/mod.ts");
   return await snapshotBefore(workspace, session, beforeOptions(databases, options));
 }

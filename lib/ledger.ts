@@ -21,7 +21,13 @@ export interface HistoryRow {
 }
 
 /** What was done in an event: a migration was run, taken back, found there, or the ledger corrected. */
-export type Direction = "upgrade" | "downgrade" | "adopt" | "reconcile" | "restore";
+export type Direction =
+  | "upgrade"
+  | "downgrade"
+  | "adopt"
+  | "reconcile"
+  | "repair"
+  | "restore";
 
 /** How far an event came. */
 export type Outcome = "started" | "applied" | "rolled_back" | "failed" | "pending";

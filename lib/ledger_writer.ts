@@ -22,7 +22,7 @@ export async function createLedger(connection: Connection): Promise<void> {
         migration_name TEXT NOT NULL,
         database_name TEXT NOT NULL,
         database_path TEXT NOT NULL,
-        direction TEXT NOT NULL,      -- upgrade, downgrade, adopt, reconcile or restore
+        direction TEXT NOT NULL,      -- upgrade, downgrade, adopt, reconcile, repair or restore
         outcome TEXT NOT NULL,        -- started, applied, rolled_back, failed or pending
         started_at INTEGER NOT NULL,  -- Unix epoch seconds
         ended_at INTEGER,             -- Unix epoch seconds; NULL while under way

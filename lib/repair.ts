@@ -1,8 +1,10 @@
 import type { Connection } from "./database/connection.ts";
+import { epochSeconds } from "./apply.ts";
 import { beforeOptions } from "./apply_pending.ts";
 import { openForReading } from "./database/reading.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { inspect, type Inspection } from "./inspect.ts";
+import { addEvent } from "./ledger_writer.ts";
 import type { Migration } from "./migration.ts";
 import { reconcile, type Reconciliation } from "./reconcile.ts";
 import { compareSchemas } from "./schema/compare.ts";
@@ -66,12 +68,12 @@ export async function repair(workspace: Workspace, options: RepairOptions): Prom
   }
   await using session = await Session.begin(workspace);
   const locked = await inspect(workspace);
-  const reconciliation = await reconcile(workspace, session, locked);
   const recreated = await findMissing(workspace, locked);
   const databases = [...new Set(recreated.map(({ database }) => database))];
   const snapshot = options.backup === false
     ? null
     : await snapshotBefore(workspace, session, beforeOptions(databases, options));
+  const reconciliation = await reconcile(workspace, session, locked);
   for (const database of databases) {
     const connection = await session.database(database);
     await withTransaction(connection, async () => {
@@ -79,10 +81,44 @@ export async function repair(workspace: Workspace, options: RepairOptions): Prom
         await connection.exec(object.sql);
       }
     }, { timeout: workspace.timeout });
+    const created = recreated.filter((one) => one.database === database);
+    await recordRepair(workspace, session, { database, created, snapshot });
   }
   await session.sync();
   const remaining = await findRemaining(workspace, locked, []);
   return { ...reconciliation, recreated, remaining, snapshot };
+}
+
+interface Repair {
+  readonly database: string;
+  readonly created: readonly MissingObject[];
+  readonly snapshot: string | null;
+}
+
+async function recordRepair(
+  workspace: Workspace,
+  session: Session,
+  { database, created, snapshot }: Repair,
+): Promise<void> {
+  const now = epochSeconds();
+  const names = created.map(({ type, name }) => `${type} ${name}`).join(", ");
+  await session.record(async (ledger) => {
+    await addEvent(ledger, {
+      id: "-",
+      name: "repair",
+      database,
+      databasePath: locationOf(workspace, database).path,
+      direction: "repair",
+      outcome: "applied",
+      startedAt: now,
+      endedAt: now,
+      durationSeconds: null,
+      error: null,
+      checksum: null,
+      detail: `created ${names}` +
+        (snapshot === null ? "" : `; snapshot ${snapshot} was taken before`),
+    });
+  });
 }
 
 async function findMissing(workspace: Workspace, found: Inspection): Promise<MissingObject[]> {

@@ -77,7 +77,10 @@ export function isRestoring(workspace: Workspace): boolean {
 
 /** `data/migrations.db` has `data/backups`, and `test_migrations.db` has `test_backups`. */
 function backupsBeside(ledger: string): string {
-  return `${ledger.replace(/migrations\.db$|[^/\\]*$/, "")}backups`;
+  const prefix = ledger.endsWith("migrations.db")
+    ? ledger.slice(0, -"migrations.db".length)
+    : ledger.replace(/[^/\\]*$/, "");
+  return `${prefix}backups`;
 }
 
 /** Where a database is. The registry has made sure that every migration's database is known. */

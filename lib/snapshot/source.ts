@@ -69,7 +69,9 @@ async function locateSnapshot(
   directory: string,
 ): Promise<{ directory: string; name: string | null }> {
   if (reference === "latest") {
-    const newest = (await listSnapshots(directory)).find(({ problems }) => problems.length === 0);
+    // What a restore kept for `--undo` is older than its date: it is not the latest one that was taken.
+    const newest = (await listSnapshots(directory))
+      .find(({ manifest, problems }) => problems.length === 0 && manifest?.reason !== "safety");
     if (newest !== undefined) return { directory, name: newest.name };
     throw new SnapshotError(`Cannot find a snapshot: ${directory} has none that is whole`, {
       help: "`backup` makes one",
