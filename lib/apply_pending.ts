@@ -18,7 +18,7 @@ export async function applyPending(
   workspace: Workspace,
   options: UpgradeOptions,
 ): Promise<UpgradeResult> {
-  await using session = await Session.begin(workspace, options.signal);
+  await using session = await Session.begin(workspace, { signal: options.signal });
   // Read again: another migrator may have worked until the lock was ours.
   const found = await inspect(workspace);
   const { apply } = await planFrom(workspace, found, options);

@@ -64,7 +64,7 @@ export async function downgrade(
   }
   await confirmLosses(planned, options);
   await options.onWork?.();
-  await using session = await Session.begin(workspace, options.signal);
+  await using session = await Session.begin(workspace, { signal: options.signal });
   const found = await inspect(workspace);
   const { rollBack, losses } = await planFrom(workspace, found, options);
   refuseOtherLosses(planned, losses);

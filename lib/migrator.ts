@@ -1,3 +1,4 @@
+import { SnapshotError } from "./errors.ts";
 import type { LedgerEvent } from "./ledger.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./downgrade.ts";
 import type { DowngradeRequest, UpgradeRequest } from "./plan.ts";
@@ -202,23 +203,28 @@ export class Migrator {
    * @throws {ConfirmationError} where nobody confirmed.
    */
   async restoreSnapshot(reference: string, options: RestoreOptions = {}): Promise<RestoreResult> {
-    await this.#finishRestore();
+    await this.#finishRestore({ orReplace: true });
     const { restore } = await import("./snapshot/restore.ts");
     return await restore(this.#workspace, reference, options);
   }
 
   /** Goes back to what was there before the last restore, as {@link Migrator.restoreSnapshot} does. */
   async undoRestore(options: RestoreOptions = {}): Promise<RestoreResult> {
-    await this.#finishRestore();
+    await this.#finishRestore({ orReplace: true });
     const { undoRestore } = await import("./snapshot/restore.ts");
     return await undoRestore(this.#workspace, options);
   }
 
   /** Finishes a restore that was killed in the middle; every command that changes something does. */
-  async #finishRestore(): Promise<void> {
+  async #finishRestore({ orReplace = false } = {}): Promise<void> {
     if (!isRestoring(this.#workspace)) return;
     const { finishRestore } = await import("./snapshot/restore.ts");
-    await finishRestore(this.#workspace);
+    try {
+      await finishRestore(this.#workspace);
+    } catch (error) {
+      // Where its files are gone, another restore is what helps.
+      if (!orReplace || !(error instanceof SnapshotError)) throw error;
+    }
   }
 
   /** Reads the ledger's events, the newest first. */

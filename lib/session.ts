@@ -1,3 +1,4 @@
+import { SnapshotError } from "./errors.ts";
 import type { Connection } from "./database/connection.ts";
 import type { DatabaseLocation } from "./database/location.ts";
 import { makeDurable, openForWriting } from "./database/open.ts";
@@ -6,7 +7,15 @@ import { refuseOpenTransaction } from "./apply.ts";
 import { createLedger } from "./ledger_writer.ts";
 import { acquireLock } from "./lock.ts";
 import { ensureDirectory } from "./directory.ts";
-import { locationOf, type Workspace } from "./workspace.ts";
+import { isRestoring, locationOf, type Workspace } from "./workspace.ts";
+
+/** How a session begins. */
+export interface SessionOptions {
+  /** Ends the wait for the lock. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether it is there to restore, and so may find a restore that was interrupted. Default `false`. */
+  readonly restores?: boolean;
+}
 
 /** The databases while a migrator changes them: it holds the lock, and opens what is needed. */
 export class Session implements AsyncDisposable {
@@ -24,12 +33,20 @@ export class Session implements AsyncDisposable {
   }
 
   /** Takes the lock, waiting as long as the workspace's timeout says. */
-  static async begin(workspace: Workspace, signal?: AbortSignal): Promise<Session> {
+  static async begin(workspace: Workspace, options: SessionOptions = {}): Promise<Session> {
+    const { signal, restores = false } = options;
     const { ledger, timeout, createDirectories } = workspace;
     // A ledger in memory belongs to this process alone: nobody to keep out.
     if (ledger.path === ":memory:") return new Session(workspace, null, signal);
     ensureDirectory(ledger.path, createDirectories);
     const lock = await acquireLock(lockPath(ledger.path), { timeout, signal });
+    if (isRestoring(workspace) && !restores) {
+      lock[Symbol.dispose]();
+      throw new SnapshotError(
+        "Cannot go on: meanwhile a restore was interrupted, and the databases don't fit together",
+        { help: "run the command again: it finishes the restore first" },
+      );
+    }
     return new Session(workspace, lock, signal);
   }
 

@@ -56,7 +56,8 @@ export async function plainFile(
   compressed: boolean,
 ): Promise<AsyncDisposable & { readonly path: string }> {
   if (!compressed) return { path, [Symbol.asyncDispose]: () => Promise.resolve() };
-  const unpacked = partOf(`${path}.unpacked`);
+  // With the process in its name: another one may be unpacking the same file.
+  const unpacked = partOf(`${path}.unpacked_${Deno.pid}`);
   try {
     await unpack(path, unpacked);
   } catch (error) {

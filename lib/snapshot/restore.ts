@@ -1,7 +1,7 @@
 import { countRows } from "../checks.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { ConfirmationError, SnapshotError } from "../errors.ts";
+import { ConfirmationError, DatabaseLockedError, SnapshotError } from "../errors.ts";
 import { inspect } from "../inspect.ts";
 import { addEvent } from "../ledger_writer.ts";
 import { readMarkers } from "../marker.ts";
@@ -89,7 +89,7 @@ export async function restore(
       { help: "nothing was changed; confirm with `yes`, or with --yes where nobody can be asked" },
     );
   }
-  await using session = await Session.begin(workspace);
+  await using session = await Session.begin(workspace, { restores: true });
   const safety = await takeSafety(workspace, sources, options);
   await writeJournal(restoreJournal(workspace.ledger.path), {
     label,
@@ -125,7 +125,7 @@ export async function undoRestore(
 /** Finishes a restore that was interrupted; null where there is none. */
 export async function finishRestore(workspace: Workspace): Promise<RestoreResult | null> {
   if (!isRestoring(workspace)) return null;
-  await using session = await Session.begin(workspace);
+  await using session = await Session.begin(workspace, { restores: true });
   return isRestoring(workspace) ? await finish(workspace, session) : null;
 }
 
@@ -133,9 +133,14 @@ export async function finishRestore(workspace: Workspace): Promise<RestoreResult
 async function finish(workspace: Workspace, session: Session): Promise<RestoreResult> {
   const path = restoreJournal(workspace.ledger.path);
   const journal = await readJournal(path);
+  const gone = journal.replacements.find(({ source }) => sizeOf(source) === null);
+  if (gone !== undefined) throw sourceGone(gone.source, journal);
   for (const replacement of journal.replacements) {
-    if (sizeOf(replacement.source) === null) throw sourceGone(replacement.source, journal);
-    await replaceDatabase(replacement, workspace.timeout);
+    try {
+      await replaceDatabase(replacement, workspace.timeout);
+    } catch (error) {
+      throw begun(error);
+    }
   }
   const restored = journal.replacements.map(({ database }) => database);
   const reconciliation = await reconcile(workspace, session, await inspect(workspace));
@@ -143,6 +148,16 @@ async function finish(workspace: Workspace, session: Session): Promise<RestoreRe
   await session.sync();
   await removeJournal(path);
   return { snapshot: journal.label, restored, safety: journal.safety, ...reconciliation };
+}
+
+/** From the journal on, a lock in the way means "later", and no longer "not at all". */
+function begun(error: unknown): unknown {
+  if (!(error instanceof DatabaseLockedError)) return error;
+  return new DatabaseLockedError(error.message, {
+    cause: error,
+    help: "the restore has begun: stop that program, or let it finish, then run any command that " +
+      "changes something, such as `upgrade`; it finishes the restore",
+  });
 }
 
 function sourceGone(source: string, { safety }: RestoreJournal): SnapshotError {

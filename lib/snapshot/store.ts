@@ -96,7 +96,7 @@ export async function readManifest(directory: string, name: string): Promise<Man
  */
 export function removeLeftovers(directory: string): void {
   for (const file of fileNames(directory)) {
-    if (/^\w+\.db\.gz\.unpacked\.part$/.test(file)) removeDatabase(`${directory}/${file}`);
+    if (isAbandoned(directory, file)) removeDatabase(`${directory}/${file}`);
     const name = /^snapshot_(\w+)\.unfinished$/.exec(file)?.[1];
     if (name === undefined || !isSnapshotName(name)) continue;
     const isComplete = sizeOf(`${directory}/${manifestFile(name)}`) !== null;
@@ -108,6 +108,16 @@ export function removeLeftovers(directory: string): void {
     removeIfThere(`${directory}/${partOf(manifestFile(name))}`);
     removeIfThere(`${directory}/${file}`);
   }
+}
+
+/** Seconds after which nobody can still be reading what was unpacked for a look. */
+const ABANDONED = 86_400;
+
+/** What a killed `backup verify` or `restore` had unpacked, which needs no lock and so may be in use. */
+function isAbandoned(directory: string, file: string): boolean {
+  if (!/^\w+\.db\.gz\.unpacked_\d+\.part$/.test(file)) return false;
+  const { mtime } = Deno.statSync(`${directory}/${file}`);
+  return mtime !== null && Date.now() - mtime.getTime() > ABANDONED * 1000;
 }
 
 function plannedFiles(note: string): string[] {
