@@ -408,3 +408,36 @@ function hasShell(): boolean {
     return false;
   }
 }
+
+Deno.test("an interrupted restore whose files are gone gives way to another one, and to nothing else", async () => {
+  const { bot, name, former } = await changed();
+  using _bot = bot;
+  const replacements = [{
+    database: "trading",
+    source: bot.file("gone.db"),
+    compressed: false,
+    target: bot.file("trading.db"),
+  }];
+  const journal = { label: "gone", safety: null, replacements };
+  Deno.writeTextFileSync(bot.file("migrations.restore"), JSON.stringify(journal));
+  await assert.rejects(bot.migrator.upgrade(), SnapshotError);
+  await assert.rejects(bot.migrator.createSnapshot(), SnapshotError);
+  await bot.migrator.restoreSnapshot(name, yes);
+  assert.deepEqual(bot.contents(), former);
+  await assertInOrder(bot);
+});
+
+Deno.test("a command that waited for a restore that was killed does not go on with a mixture", async () => {
+  const { bot } = await changed();
+  using _bot = bot;
+  const { createWorkspace } = await import("../../../lib/workspace.ts");
+  const { Session } = await import("../../../lib/session.ts");
+  const workspace = createWorkspace({
+    databases: { trading: bot.file("trading.db") },
+    ledger: bot.file("migrations.db"),
+    migrations: [],
+  });
+  Deno.writeTextFileSync(bot.file("migrations.restore"), "{}");
+  await assert.rejects(Session.begin(workspace), SnapshotError);
+  await (await Session.begin(workspace, { restores: true }))[Symbol.asyncDispose]();
+});
