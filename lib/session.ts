@@ -7,7 +7,8 @@ import { refuseOpenTransaction } from "./apply.ts";
 import { createLedger } from "./ledger_writer.ts";
 import { acquireLock } from "./lock.ts";
 import { ensureDirectory } from "./directory.ts";
-import { isRestoring, locationOf, type Workspace } from "./workspace.ts";
+import { removeIfThere } from "./snapshot/disk.ts";
+import { isRestoring, locationOf, restoreJournal, type Workspace } from "./workspace.ts";
 
 /** How a session begins. */
 export interface SessionOptions {
@@ -40,6 +41,8 @@ export class Session implements AsyncDisposable {
     if (ledger.path === ":memory:") return new Session(workspace, null, signal);
     ensureDirectory(ledger.path, createDirectories);
     const lock = await acquireLock(lockPath(ledger.path), { timeout, signal });
+    // What a restore that was killed had not decided yet.
+    removeIfThere(`${restoreJournal(ledger.path)}.part`);
     if (isRestoring(workspace) && !restores) {
       lock[Symbol.dispose]();
       throw new SnapshotError(

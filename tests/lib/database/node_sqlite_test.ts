@@ -12,7 +12,8 @@ const value: fc.Arbitrary<SqlValue> = fc.oneof(
   fc.bigInt({ min: 2n ** 53n, max: 2n ** 63n - 1n }),
   fc.bigInt({ min: -(2n ** 63n), max: -(2n ** 53n) }),
   fc.double({ noNaN: true, noInteger: true }),
-  fc.string({ unit: "binary" }).filter((text) => text.isWellFormed()),
+  // Deno's own reading ends a text at its first NUL; see the fact below.
+  fc.string({ unit: "binary" }).filter((text) => text.isWellFormed() && !text.includes("\0")),
   fc.uint8Array(),
 );
 
@@ -25,6 +26,14 @@ Deno.test("every value is read back as it was written, integers beyond 2^53 as b
     assert.deepEqual((await db.get("SELECT a FROM t"))?.["a"], written);
     assert.deepEqual((await db.all("SELECT a FROM t"))[0]?.["a"], written);
   }));
+});
+
+Deno.test("fact: a text is stored with its NUL, and read by Deno only up to it", async () => {
+  await using db = openMemory();
+  await db.exec("CREATE TABLE t (a)");
+  await db.run("INSERT INTO t VALUES (?)", ["a\0b"]);
+  const row = await db.get("SELECT a, hex(a) AS stored FROM t");
+  assert.deepEqual({ ...row }, { a: "a", stored: "610062" });
 });
 
 Deno.test("the greatest integer that a number holds is a number, the next one a bigint", async () => {

@@ -363,7 +363,9 @@ async function checkNames(dir: TempDir, migrator: Migrator): Promise<void> {
   const data = namesIn(dir.path).filter((name) =>
     !/^(positions|trading|ml_training|migrations)\.db(-wal|-shm)?$/.test(name) &&
     // Damaged databases are kept beside the new ones.
-    !/\.db\.damaged_\d+(-wal|-shm)?$/.test(name)
+    !/\.db\.damaged_\d+(-wal|-shm)?$/.test(name) &&
+    // Half a note of a restore counts for nothing; the next command that has work to do removes it.
+    name !== "migrations.restore.part"
   );
   assert.deepEqual(data, ["migrations.lock"]);
 }
