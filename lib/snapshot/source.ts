@@ -1,6 +1,6 @@
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { AccessError, SnapshotError } from "../errors.ts";
+import { SnapshotError } from "../errors.ts";
 import { readMarkers } from "../marker.ts";
 import type { Registry } from "../registry.ts";
 import { checkSnapshot, plainFile } from "./check.ts";
@@ -159,10 +159,4 @@ function unusable(label: string, reason: string): SnapshotError {
   return new SnapshotError(`Cannot restore ${label}: ${reason}`, {
     help: "nothing was changed; `backup list` shows the snapshots",
   });
-}
-
-/** Turns what a file system throws into an error with help. */
-export function aboutFile(path: string, error: unknown): AccessError {
-  const message = error instanceof Error ? error.message : String(error);
-  return new AccessError(`Cannot use ${path}: ${message}`, { cause: error });
 }
