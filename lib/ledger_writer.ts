@@ -79,6 +79,27 @@ export async function addEvent(connection: Connection, event: NewEvent): Promise
   );
 }
 
+/** Something that was done to a whole database, and not to one migration. */
+export type Occurrence = Pick<
+  NewEvent,
+  "name" | "database" | "databasePath" | "direction" | "detail"
+>;
+
+/** Adds the event of something that was done to a whole database just now. */
+export async function addOccurrence(connection: Connection, occurrence: Occurrence): Promise<void> {
+  const now = Math.floor(Date.now() / 1000);
+  await addEvent(connection, {
+    id: "-",
+    outcome: "applied",
+    startedAt: now,
+    endedAt: now,
+    durationSeconds: null,
+    error: null,
+    checksum: null,
+    ...occurrence,
+  });
+}
+
 /** Sets what `migration_history` says of a migration. A failure never replaces an applied row. */
 export async function setHistory(connection: Connection, row: HistoryRow): Promise<void> {
   await connection.run(

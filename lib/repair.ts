@@ -1,10 +1,9 @@
 import type { Connection } from "./database/connection.ts";
-import { epochSeconds } from "./apply.ts";
 import { beforeOptions } from "./apply_pending.ts";
 import { openForReading } from "./database/reading.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { inspect, type Inspection } from "./inspect.ts";
-import { addEvent } from "./ledger_writer.ts";
+import { addOccurrence } from "./ledger_writer.ts";
 import type { Migration } from "./migration.ts";
 import { reconcile, type Reconciliation } from "./reconcile.ts";
 import { compareSchemas } from "./schema/compare.ts";
@@ -76,12 +75,10 @@ export async function repair(workspace: Workspace, options: RepairOptions): Prom
   const reconciliation = await reconcile(workspace, session, locked);
   for (const database of databases) {
     const connection = await session.database(database);
-    await withTransaction(connection, async () => {
-      for (const object of recreated.filter((one) => one.database === database)) {
-        await connection.exec(object.sql);
-      }
-    }, { timeout: workspace.timeout });
     const created = recreated.filter((one) => one.database === database);
+    await withTransaction(connection, async () => {
+      for (const object of created) await connection.exec(object.sql);
+    }, { timeout: workspace.timeout });
     await recordRepair(workspace, session, { database, created, snapshot });
   }
   await session.sync();
@@ -100,25 +97,17 @@ async function recordRepair(
   session: Session,
   { database, created, snapshot }: Repair,
 ): Promise<void> {
-  const now = epochSeconds();
   const names = created.map(({ type, name }) => `${type} ${name}`).join(", ");
-  await session.record(async (ledger) => {
-    await addEvent(ledger, {
-      id: "-",
+  await session.record((ledger) =>
+    addOccurrence(ledger, {
       name: "repair",
       database,
       databasePath: locationOf(workspace, database).path,
       direction: "repair",
-      outcome: "applied",
-      startedAt: now,
-      endedAt: now,
-      durationSeconds: null,
-      error: null,
-      checksum: null,
       detail: `created ${names}` +
         (snapshot === null ? "" : `; snapshot ${snapshot} was taken before`),
-    });
-  });
+    })
+  );
 }
 
 async function findMissing(workspace: Workspace, found: Inspection): Promise<MissingObject[]> {

@@ -41,16 +41,15 @@ export class Session implements AsyncDisposable {
     if (ledger.path === ":memory:") return new Session(workspace, null, signal);
     ensureDirectory(ledger.path, createDirectories);
     const lock = await acquireLock(lockPath(ledger.path), { timeout, signal });
-    // What a restore that was killed had not decided yet.
-    removeIfThere(`${restoreJournal(ledger.path)}.part`);
-    if (isRestoring(workspace) && !restores) {
+    try {
+      // What a restore that was killed had not decided yet.
+      removeIfThere(`${restoreJournal(ledger.path)}.part`);
+      if (!restores) refuseRestoring(workspace);
+      return new Session(workspace, lock, signal);
+    } catch (error) {
       lock[Symbol.dispose]();
-      throw new SnapshotError(
-        "Cannot go on: meanwhile a restore was interrupted, and the databases don't fit together",
-        { help: "run the command again: it finishes the restore first" },
-      );
+      throw error;
     }
-    return new Session(workspace, lock, signal);
   }
 
   /** The database, open for writing; its file is created where there is none. */
@@ -116,6 +115,14 @@ export class Session implements AsyncDisposable {
     refuseOpenTransaction(connection);
     return connection;
   }
+}
+
+function refuseRestoring(workspace: Workspace): void {
+  if (!isRestoring(workspace)) return;
+  throw new SnapshotError(
+    "Cannot go on: meanwhile a restore was interrupted, and the databases don't fit together",
+    { help: "run the command again: it finishes the restore first" },
+  );
 }
 
 /** `data/migrations.db` is locked by `data/migrations.lock`. */

@@ -1,3 +1,4 @@
+import { directoryOf } from "../directory.ts";
 import { SnapshotError } from "../errors.ts";
 import { removeIfThere, syncDirectory, writeDurably } from "./disk.ts";
 import { partOf } from "./name.ts";
@@ -60,8 +61,4 @@ function fieldsOf(value: unknown): Record<string, unknown> {
 export async function removeJournal(path: string): Promise<void> {
   removeIfThere(path);
   await syncDirectory(directoryOf(path));
-}
-
-function directoryOf(path: string): string {
-  return path.includes("/") ? path.replace(/\/[^/]*$/, "") || "/" : ".";
 }

@@ -3,7 +3,7 @@ import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { ConfirmationError, DatabaseLockedError, SnapshotError } from "../errors.ts";
 import { inspect } from "../inspect.ts";
-import { addEvent } from "../ledger_writer.ts";
+import { addOccurrence } from "../ledger_writer.ts";
 import { readMarkers } from "../marker.ts";
 import { reconcile, type Reconciliation } from "../reconcile.ts";
 import { Session } from "../session.ts";
@@ -240,21 +240,13 @@ async function recordRestore(
   session: Session,
   { label, safety, replacements }: RestoreJournal,
 ): Promise<void> {
-  const now = Math.floor(Date.now() / 1000);
   await session.record(async (ledger) => {
     for (const { database, target } of replacements) {
-      await addEvent(ledger, {
-        id: "-",
+      await addOccurrence(ledger, {
         name: label,
         database,
         databasePath: target,
         direction: "restore",
-        outcome: "applied",
-        startedAt: now,
-        endedAt: now,
-        durationSeconds: null,
-        error: null,
-        checksum: null,
         detail: safety === null ? null : `what was there before is in snapshot ${safety}`,
       });
     }
