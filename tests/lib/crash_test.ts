@@ -23,6 +23,7 @@ import {
   type TempDir,
   tempDir,
 } from "../helpers.ts";
+import { killInside, lockTaken } from "../kill.ts";
 
 const seed = Number(Deno.env.get("CATALYST_CRASH_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 const killsPerScenario = Number(Deno.env.get("CATALYST_CRASH_KILLS") ?? 10);
@@ -124,7 +125,7 @@ async function killMany(scenario: Scenario, { schema, random }: Campaign): Promi
     const args = [...scenario.args, "--data-dir", dir.path];
     const events = eventsOf(dir.path);
     const delay = delayWithin(window, random);
-    const killed = await killInside(dir.path, { args, env: scenario.env, delay });
+    const killed = await killInside(args, { lock: lockOf(dir.path), delay, env: scenario.env });
     if (!killed) {
       window *= 0.9;
       continue;
@@ -136,7 +137,7 @@ async function killMany(scenario: Scenario, { schema, random }: Campaign): Promi
     // Each third time the recovery itself is killed as well.
     if (kills % 3 === 0) {
       const recovery = ["upgrade", "--data-dir", dir.path];
-      await killInside(dir.path, { args: recovery, env: {}, delay: random() * window });
+      await killInside(recovery, { lock: lockOf(dir.path), delay: random() * window });
       checkFiles(dir.path, { ...expectation, scenario: { ...scenario, changing: databaseNames } });
     }
     await checkRecovery(dir.path, { ...expectation, events });
@@ -144,41 +145,9 @@ async function killMany(scenario: Scenario, { schema, random }: Campaign): Promi
   return JSON.stringify(reached);
 }
 
-interface Killing {
-  readonly args: readonly string[];
-  readonly env?: Readonly<Record<string, string>> | undefined;
-  /** Milliseconds after the process has taken the lock. */
-  readonly delay: number;
-}
-
-/** Kills a process so long after it took the lock; false where it had ended by then. */
-async function killInside(directory: string, { args, env = {}, delay }: Killing): Promise<boolean> {
-  const child = cliCommand(args, { env }).spawn();
-  const output = child.output();
-  await lockTaken(directory, { pid: child.pid, ended: output });
-  const deadline = performance.now() + delay;
-  while (performance.now() < deadline);
-  try {
-    child.kill("SIGKILL");
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // it had ended
-  }
-  const { success, signal, stderr } = await output;
-  assert.ok(success || signal === "SIGKILL", new TextDecoder().decode(stderr));
-  return signal === "SIGKILL";
-}
-
-/** Resolves when a process has taken the lock, or has ended. */
-async function lockTaken(
-  directory: string,
-  { pid, ended }: { readonly pid: number; readonly ended: Promise<unknown> },
-): Promise<void> {
-  let over = false;
-  ended.then(() => over = true);
-  const lock = join(directory, "migrations.lock");
-  while (!over && !(existsSync(lock) && Deno.readTextFileSync(lock) === `process ${pid}\n`)) {
-    await new Promise((resolve) => setTimeout(resolve));
-  }
+/** The lock of the migrators of a directory. */
+function lockOf(directory: string): string {
+  return join(directory, "migrations.lock");
 }
 
 /** Each second time late, since a command reads first and writes at its end. */
@@ -193,7 +162,7 @@ async function measure(scenario: Scenario, template: string): Promise<number> {
   const { args, env = {} } = scenario;
   const child = cliCommand([...args, "--data-dir", dir.path], { env }).spawn();
   const output = child.output();
-  await lockTaken(dir.path, { pid: child.pid, ended: output });
+  await lockTaken(lockOf(dir.path), { pid: child.pid, ended: output });
   const start = performance.now();
   assert.ok((await output).success);
   return performance.now() - start;
@@ -233,7 +202,7 @@ function wasMadeAnew(scenario: Scenario): boolean {
 }
 
 function checkLockIsFree(directory: string): void {
-  using file = Deno.openSync(join(directory, "migrations.lock"), { write: true });
+  using file = Deno.openSync(lockOf(directory), { write: true });
   assert.ok(file.tryLockSync(true), "the lock outlived its process");
 }
 

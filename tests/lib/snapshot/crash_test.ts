@@ -17,6 +17,7 @@ import {
   type TempDir,
   tempDir,
 } from "../../helpers.ts";
+import { killInside, lockTaken } from "../../kill.ts";
 import {
   backupsOf,
   copyTree,
@@ -186,7 +187,10 @@ async function killMany(campaign: Campaign): Promise<string> {
     await using dir = await tempDir();
     copyTree(template.path, dir.path);
     const delay = (random() < 0.5 ? random() : 1 - random() * 0.4) * window;
-    const killed = await killInside(dir, { args: argsOf(campaign), lock: scenario.lock, delay });
+    const killed = await killInside(
+      [...argsOf(campaign), "--data-dir", dir.path],
+      { lock: join(dir.path, scenario.lock), delay },
+    );
     if (!killed) {
       window *= 0.9;
       continue;
@@ -202,7 +206,10 @@ async function killMany(campaign: Campaign): Promise<string> {
     if (kills % 3 === 0) {
       const args = scenario.next === undefined ? ["upgrade"] : argsOf(campaign);
       const lock = "migrations.lock";
-      await killInside(dir, { args, lock, delay: random() * window });
+      await killInside(
+        [...args, "--data-dir", dir.path],
+        { lock: join(dir.path, lock), delay: random() * window },
+      );
       await checkFiles(dir, campaign);
     }
     await checkRecovery(dir, campaign, { kills, isDone: isRestoring || changed > 0 });
@@ -227,42 +234,6 @@ function momentOf(dir: TempDir, { scenario, template }: Campaign, eras: readonly
 
 function argsOf({ scenario, snapshot }: Campaign): readonly string[] {
   return scenario.args(snapshot);
-}
-
-interface Killing {
-  readonly args: readonly string[];
-  readonly lock: string;
-  /** Milliseconds after the process has taken the lock. */
-  readonly delay: number;
-}
-
-/** Kills a process so long after it took the lock; false where it had ended by then. */
-async function killInside(dir: TempDir, { args, lock, delay }: Killing): Promise<boolean> {
-  const child = cliCommand([...args, "--data-dir", dir.path]).spawn();
-  const output = child.output();
-  await lockTaken(join(dir.path, lock), { pid: child.pid, ended: output });
-  const deadline = performance.now() + delay;
-  while (performance.now() < deadline);
-  try {
-    child.kill("SIGKILL");
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // it had ended
-  }
-  const { success, signal, stderr } = await output;
-  assert.ok(success || signal === "SIGKILL", new TextDecoder().decode(stderr));
-  return signal === "SIGKILL";
-}
-
-/** Resolves when a process has taken the lock, or has ended. */
-async function lockTaken(
-  lock: string,
-  { pid, ended }: { readonly pid: number; readonly ended: Promise<unknown> },
-): Promise<void> {
-  let over = false;
-  ended.then(() => over = true);
-  while (!over && !(existsSync(lock) && Deno.readTextFileSync(lock) === `process ${pid}\n`)) {
-    await new Promise((resolve) => setTimeout(resolve));
-  }
 }
 
 /** Milliseconds for which an undisturbed run holds the lock, until it has ended. */
