@@ -441,3 +441,21 @@ Deno.test("a command that waited for a restore that was killed does not go on wi
   await assert.rejects(Session.begin(workspace), SnapshotError);
   await (await Session.begin(workspace, { restores: true }))[Symbol.asyncDispose]();
 });
+
+Deno.test("a session that can't begin leaves the lock free", async () => {
+  const { bot } = await changed();
+  using _bot = bot;
+  const { createWorkspace } = await import("../../../lib/workspace.ts");
+  const { Session } = await import("../../../lib/session.ts");
+  const workspace = createWorkspace({
+    databases: { trading: bot.file("trading.db") },
+    ledger: bot.file("migrations.db"),
+    migrations: [],
+    timeout: 1,
+  });
+  // A directory in the place of the note, which can't be removed as a file can.
+  Deno.mkdirSync(bot.file("migrations.restore.part/full"), { recursive: true });
+  await assert.rejects(Session.begin(workspace));
+  Deno.removeSync(bot.file("migrations.restore.part"), { recursive: true });
+  await (await Session.begin(workspace))[Symbol.asyncDispose]();
+});
