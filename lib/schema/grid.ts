@@ -1,3 +1,4 @@
+import { affinityOf } from "./affinity.ts";
 import type { ColumnSchema } from "./model.ts";
 import { fold, is, type Token } from "./tokens.ts";
 
@@ -46,10 +47,10 @@ export function gridOf(
   // Columns that compare by different rules would need the places of each rule.
   if (used.size > 1 && used.values().some((column) => column.collation !== "BINARY")) return null;
 
-  const places = [...used].map((column) => ({ column, affinity: affinityOf(column.type) }));
+  const places = [...used].map((column) => ({ column, affinity: comparisonOf(column.type) }));
   if (literals.exponents && places.some((place) => place.affinity !== "numeric")) return null;
   if (places.some(({ column }) => /^any$/i.test(column.type))) return null;
-  const sharing = (affinity: Affinity): number =>
+  const sharing = (affinity: Comparison): number =>
     places.filter((place) => place.affinity === affinity || place.affinity === "none").length;
   const numbers = [0, 1, ...spreadNumbers(literals.numbers, sharing("numeric"))];
   const strings = ["1", ...spreadStrings(literals.strings, sharing("text"))];
@@ -140,11 +141,9 @@ function spreadStrings(literals: readonly string[], others: number): string[] {
 }
 
 /** How a column changes what is stored in it, as far as comparing goes. */
-type Affinity = "text" | "numeric" | "none";
+type Comparison = "text" | "numeric" | "none";
 
-function affinityOf(type: string): Affinity {
-  if (/int/i.test(type)) return "numeric";
-  if (/char|clob|text/i.test(type)) return "text";
-  if (type === "" || /blob/i.test(type)) return "none";
-  return "numeric";
+function comparisonOf(type: string): Comparison {
+  const affinity = affinityOf(type, false);
+  return affinity === "TEXT" ? "text" : affinity === "BLOB" ? "none" : "numeric";
 }

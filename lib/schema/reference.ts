@@ -108,11 +108,12 @@ async function attempt(
   migration: Migration,
   body: MigrationBody,
 ): Promise<UnknownReference | null> {
+  const { database, transaction = true } = migration;
   try {
-    await connection.exec("BEGIN");
+    if (transaction) await connection.exec("BEGIN");
     // Not even a rehearsal may end the transaction or open a file.
-    await runBody(connection, body, { database: migration.database });
-    await connection.exec("COMMIT");
+    await runBody(connection, body, { database, transaction });
+    if (transaction) await connection.exec("COMMIT");
     return null;
   } catch (error) {
     return { known: false, migration, error };

@@ -1,0 +1,22 @@
+import type { DatabaseLocation } from "./database/location.ts";
+import { UsageError } from "./errors.ts";
+import type { Workspace } from "./workspace.ts";
+
+/**
+ * Where a database is that a person has named.
+ *
+ * @throws {UsageError} where there is none of that name; `verb` is what was to be done, such as `export`.
+ */
+export async function knownDatabase(
+  workspace: Workspace,
+  database: string,
+  verb: string,
+): Promise<DatabaseLocation> {
+  const location = workspace.locations.get(database);
+  if (location !== undefined) return location;
+  const names = [...workspace.locations.keys()];
+  const { didYouMean } = await import("./suggestion.ts");
+  throw new UsageError(`Cannot ${verb} "${database}": there is no such database`, {
+    help: `${didYouMean(database, names)}the databases are ${names.join(", ")}`,
+  });
+}

@@ -1,0 +1,210 @@
+import { fold, is, type Token } from "./tokens.ts";
+
+/** A token as formatted text shows it. */
+export interface Piece {
+  readonly text: string;
+  /** A bare word in small letters or an operator; empty for all else. */
+  readonly key: string;
+  /** Whether a space stands before it within a line. */
+  readonly gap: boolean;
+}
+
+/** What is known of the text that tokens are from. */
+export interface SpellOptions {
+  /** Tokens that are names where they stand, such as that of the column that is being defined. */
+  readonly names: ReadonlySet<Token>;
+  /**
+   * Names of the columns, in small letters: what is in double quotes and none of them is a text, as
+   * SQLite takes it in old databases. Absent where they are not known: then it stays as it is.
+   */
+  readonly known?: ReadonlySet<string>;
+  /** Whether an expression is all that it is, and no definition of a column. Default `false`. */
+  readonly isExpression?: boolean;
+}
+
+const wordsOf = (words: string): ReadonlySet<string> => new Set(words.split(" "));
+
+/** Keywords that SQLite never takes for a name. */
+export const RESERVED: ReadonlySet<string> = wordsOf(
+  "add all alter and as autoincrement between case check collate commit constraint create default " +
+    "deferrable delete distinct drop else escape except exists foreign from group having in index " +
+    "insert intersect into is isnull join limit not nothing notnull null on or order primary " +
+    "references returning select set table then to transaction union unique update using values " +
+    "when where",
+);
+
+/** Keywords that SQLite takes for a name where it can, and bare words that are values. */
+const DOUBTFUL = wordsOf(
+  "abort action after always analyze asc attach before begin by cascade cast column conflict cross " +
+    "current current_date current_time current_timestamp database deferred desc detach do each end " +
+    "exclude exclusive explain fail false filter first following for full generated glob groups if " +
+    "ignore immediate indexed initially inner instead key last left like match materialized natural " +
+    "no nulls of offset others outer over partition plan pragma preceding query raise range " +
+    "recursive regexp reindex release rename replace restrict right rollback row rows savepoint " +
+    "temp temporary ties trigger true unbounded vacuum view virtual window with within without",
+);
+
+/** Keywords that are certain to be such only behind these. */
+const FOLLOWERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  primary: wordsOf("key"),
+  foreign: wordsOf("key"),
+  order: wordsOf("by"),
+  group: wordsOf("by"),
+  on: wordsOf("conflict"),
+  delete: wordsOf("cascade restrict"),
+  update: wordsOf("cascade restrict"),
+  deferrable: wordsOf("initially"),
+  initially: wordsOf("deferred immediate"),
+  or: wordsOf("abort fail ignore replace rollback"),
+  with: wordsOf("recursive"),
+  generated: wordsOf("always"),
+  ")": wordsOf("stored virtual"),
+};
+
+/** Keywords that are certain to be such only before these. */
+const LEADERS: Readonly<Record<string, ReadonlySet<string>>> = {
+  generated: wordsOf("always"),
+  do: wordsOf("update nothing"),
+  natural: wordsOf("join left right full inner cross"),
+  left: wordsOf("join outer"),
+  right: wordsOf("join outer"),
+  full: wordsOf("join outer"),
+  outer: wordsOf("join"),
+  inner: wordsOf("join"),
+  cross: wordsOf("join"),
+};
+
+const BEFORE_NAME = ["from", "join", "into", "table", "references", "as", "collate", "constraint"];
+const CLAUSES = [
+  ...["select", "from", "where", "group", "having", "order", "limit", "union", "except"],
+  ...["intersect", "set", "returning", ";"],
+];
+
+/** Writes a name with quotes only where it needs them. */
+export function spellName(name: string): string {
+  const folded = fold(name);
+  const plain = /^[a-z_][a-z0-9_]*$/.test(folded) && !RESERVED.has(folded) && !DOUBTFUL.has(folded);
+  return plain ? name : `"${name.replaceAll('"', '""')}"`;
+}
+
+/** Spells tokens in one way: keywords in capitals, names without quotes that they don't need. */
+export function spell(tokens: readonly Token[], options: SpellOptions): Piece[] {
+  const roles = rolesOf(tokens);
+  const open = options.isExpression ? -1 : tokens.findIndex((token) => is(token, "("));
+  return tokens.map((token, at) => {
+    const bare = token.kind === "word" || token.kind === "operator";
+    // The type of a column, which comes before any parenthesis, may be in quotes too.
+    const isInExpression = options.isExpression || (open !== -1 && at > open) ||
+      is(tokens[at - 1], "default");
+    const spelled = (): string => {
+      if (options.names.has(token) || roles.names.has(token)) {
+        return spellName(token.kind === "word" ? token.text : token.value);
+      }
+      if (roles.keywords.has(token) || isCertain(tokens, at)) return token.text.toUpperCase();
+      if (token.kind !== "quoted") return token.text;
+      if (!token.text.startsWith('"')) return spellName(token.value);
+      if (options.known === undefined || !isInExpression) return token.text;
+      const isColumn = options.known.has(fold(token.value)) && !is(tokens[at - 1], "default");
+      return isColumn ? spellName(token.value) : `'${token.value.replaceAll("'", "''")}'`;
+    };
+    return {
+      text: spelled(),
+      key: bare ? token.value : "",
+      gap: at > 0 && hasGap(tokens, at, options.names),
+    };
+  });
+}
+
+function isCertain(tokens: readonly Token[], at: number): boolean {
+  const token = tokens[at];
+  const before = tokens[at - 1];
+  const next = tokens[at + 1];
+  if (token?.kind !== "word") return false;
+  if (RESERVED.has(token.value)) return true;
+  if (before !== undefined && before.kind !== "quoted" && before.kind !== "string") {
+    if (FOLLOWERS[before.value]?.has(token.value)) return true;
+  }
+  if (next?.kind === "word" && LEADERS[token.value]?.has(next.value)) return true;
+  // A statement begins with it, or a query.
+  return token.value === "with" && (next?.kind === "word" || next?.kind === "quoted") &&
+    (before === undefined || is(before, "as", "(", ";", "begin"));
+}
+
+/** What can only be told of a token by what it stands in. */
+interface Roles {
+  /** Tokens in double quotes that are names, and no texts. */
+  readonly names: ReadonlySet<Token>;
+  /** Words that are keywords. */
+  readonly keywords: ReadonlySet<Token>;
+}
+
+function rolesOf(tokens: readonly Token[]): Roles {
+  const names = new Set<Token>();
+  const keywords = new Set<Token>();
+  const level = (list: boolean, terms: boolean) => ({ clause: "", cases: 0, list, terms });
+  const levels = [level(false, false)];
+  for (const [at, token] of tokens.entries()) {
+    const before = tokens[at - 1];
+    const current = levels.at(-1) ?? level(false, false);
+    if (is(token, "(")) levels.push(level(isListOfNames(tokens, at), isListOfTerms(tokens, at)));
+    else if (is(token, ")") && levels.length > 1) levels.pop();
+    else if (is(token, "case")) current.cases++;
+    else if (is(token, "end") && current.cases > 0) {
+      current.cases--;
+      keywords.add(token);
+    } else if (is(token, ...CLAUSES) && !is(before, "distinct")) {
+      current.clause = token.value;
+      current.terms = is(token, "order");
+    } else if (is(token, "offset") && current.clause === "limit" && isOperand(before)) {
+      keywords.add(token);
+    } else if (is(token, "asc", "desc") && current.terms && isOperand(before)) keywords.add(token);
+    const next = tokens[at + 1];
+    const isName = current.list || is(before, ".") || is(next, ".") ||
+      is(before, ...BEFORE_NAME) || (is(before, "update") && is(next, "set")) ||
+      (is(before, ",") && current.clause === "from") ||
+      (is(before, ",", "set") && current.clause === "set" && is(next, "="));
+    if (token.kind === "quoted" && isName) names.add(token);
+  }
+  return { names, keywords };
+}
+
+/** Whether the end of an operand stands there, and so no operator, comma or keyword. */
+function isOperand(token: Token | undefined): boolean {
+  if (token === undefined) return false;
+  if (token.kind === "operator") return token.value === ")";
+  return token.kind !== "word" || !RESERVED.has(token.value) ||
+    is(token, "null", "isnull", "notnull");
+}
+
+/** Whether the parenthesis holds terms that may have a direction: those of an index or of a key. */
+function isListOfTerms(tokens: readonly Token[], open: number): boolean {
+  return is(tokens[open - 2], "on") && is(tokens[0], "create") ||
+    is(tokens[open - 1], "key", "unique");
+}
+
+function isListOfNames(tokens: readonly Token[], open: number): boolean {
+  return is(tokens[open - 1], "using", "conflict") ||
+    is(tokens[open - 2], "references", "into", "with", "recursive") ||
+    (open === 3 && is(tokens[1], "view"));
+}
+
+function hasGap(tokens: readonly Token[], at: number, headers: ReadonlySet<Token>): boolean {
+  const token = tokens[at];
+  const before = tokens[at - 1];
+  const earlier = tokens[at - 2];
+  if (is(token, ",", ";", ")", ".") || is(before, "(", ".")) return false;
+  if (is(before, "-", "+", "~") && isSign(before, earlier)) {
+    // Two signs together would be a comment.
+    return is(token, "-", "->", "->>");
+  }
+  if (!is(token, "(") || before === undefined) return true;
+  if (headers.has(before) || is(earlier, "references", "into", "with", "recursive")) return true;
+  if (is(before, "key") && is(earlier, "primary", "foreign")) return true;
+  if (before.kind === "quoted") return false;
+  return before.kind !== "word" || RESERVED.has(before.value) ||
+    is(before, "over", "filter", "materialized", "conflict");
+}
+
+function isSign(sign: Token | undefined, before: Token | undefined): boolean {
+  return is(sign, "~") || !isOperand(before);
+}
