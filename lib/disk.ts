@@ -1,4 +1,4 @@
-import { DiskFullError } from "../errors.ts";
+import { DiskFullError } from "./errors.ts";
 
 /** Waits until a file is on the disk. */
 export async function syncFile(path: string): Promise<void> {
@@ -43,18 +43,28 @@ export function sizeOf(path: string): number | null {
   }
 }
 
+/** Who asks for room. */
+export interface RoomOptions {
+  /** Flag by which another directory is named. Default `--out`. */
+  readonly flag?: string;
+}
+
 /**
  * Refuses to begin what would not fit.
  *
  * @throws {DiskFullError} where a directory's disk has less room than `bytes`. Where Deno may not
  * ask for it, the disk itself will say so.
  */
-export async function requireRoom(directory: string, bytes: number): Promise<void> {
+export async function requireRoom(
+  directory: string,
+  bytes: number,
+  { flag = "--out" }: RoomOptions = {},
+): Promise<void> {
   const room = await roomIn(directory);
   if (room === null || room >= bytes) return;
   throw new DiskFullError(
     `Cannot write to ${directory}: ${megabytes(bytes)} are needed, and ${megabytes(room)} are free`,
-    { help: "free some space, or name another directory with --out; nothing was written" },
+    { help: `free some space, or name another directory with ${flag}; nothing was written` },
   );
 }
 

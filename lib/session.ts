@@ -7,7 +7,7 @@ import { refuseOpenTransaction } from "./apply.ts";
 import { createLedger } from "./ledger_writer.ts";
 import { acquireLock } from "./lock.ts";
 import { ensureDirectory } from "./directory.ts";
-import { removeIfThere } from "./snapshot/disk.ts";
+import { removeIfThere } from "./disk.ts";
 import { isRestoring, locationOf, restoreJournal, type Workspace } from "./workspace.ts";
 
 /** How a session begins. */

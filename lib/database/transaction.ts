@@ -35,6 +35,13 @@ export async function withTransaction<T>(
   }
 }
 
+/** Begins a transaction that only reads, and fixes the moment of which it reads. */
+export async function beginReading(connection: Connection): Promise<void> {
+  await connection.exec("BEGIN");
+  // SQLite decides at the first read which moment it is.
+  await connection.get("SELECT 1 FROM sqlite_schema LIMIT 1");
+}
+
 /** Runs `work`, which only reads, on one state of the database: it sees no other connection's commit. */
 export async function withSnapshot<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
   if (connection.inTransaction) return await work();

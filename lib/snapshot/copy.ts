@@ -8,7 +8,7 @@ import type { StopFlag } from "../lock.ts";
 import { readMarkers } from "../marker.ts";
 import { digestFile } from "./digest.ts";
 import { partOf } from "./name.ts";
-import { removeIfThere, sizeOf, syncFile } from "./disk.ts";
+import { removeIfThere, sizeOf, syncFile } from "../disk.ts";
 import type { Pinned } from "./pin.ts";
 
 /** How thoroughly a copy is checked. */

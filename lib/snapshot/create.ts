@@ -4,7 +4,7 @@ import { CatalystError, DiskFullError, SnapshotError } from "../errors.ts";
 import type { StopFlag } from "../lock.ts";
 import { version } from "../version.ts";
 import { type CopyCheck, copyPinned, type SnapshotProgress } from "./copy.ts";
-import { removeIfThere, requireRoom, sizeOf, syncDirectory, writeDurably } from "./disk.ts";
+import { removeIfThere, requireRoom, sizeOf, syncDirectory, writeDurably } from "../disk.ts";
 import {
   type Manifest,
   serializeManifest,

@@ -9,7 +9,7 @@ import { checkSnapshot, type SnapshotCheck } from "./check.ts";
 import type { CopyCheck } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
-import { sizeOf } from "./disk.ts";
+import { sizeOf } from "../disk.ts";
 import type { PinTarget } from "./pin.ts";
 import { expired, type Retention } from "./retention.ts";
 import {

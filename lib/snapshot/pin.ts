@@ -4,10 +4,10 @@ import { describeHolders } from "../database/holders.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { sleep } from "../database/transaction.ts";
+import { beginReading, sleep } from "../database/transaction.ts";
 import { AccessError, DatabaseLockedError, InterruptedError } from "../errors.ts";
 import type { StopFlag } from "../lock.ts";
-import { sizeOf } from "./disk.ts";
+import { sizeOf } from "../disk.ts";
 
 /** A database that is to be copied. */
 export interface PinTarget {
@@ -63,6 +63,8 @@ export async function pin(
     pairs.push({ ...target, writer, reader });
   }
   const heldSeconds = await holdTogether(pairs, options);
+  // Before the readers: the last one to close a file moves what a crash left in its log into it.
+  for (const { writer } of pairs) await writer?.close();
   const readers = opened.move();
   return {
     databases: pairs.map(({ database, path, reader }) => ({ database, path, connection: reader })),
@@ -122,8 +124,7 @@ async function tryTogether(
     // With the locks held no restore goes on: one that is under way now has replaced only some.
     if (restoreNote !== undefined && sizeOf(restoreNote) !== null) return restoreNote;
     for (const { reader } of pairs) {
-      await reader.exec("BEGIN");
-      await reader.get("SELECT 1 FROM sqlite_schema LIMIT 1");
+      await beginReading(reader);
     }
     return null;
   } finally {

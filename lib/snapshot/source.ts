@@ -5,7 +5,7 @@ import { readMarkers } from "../marker.ts";
 import type { Registry } from "../registry.ts";
 import { checkSnapshot, plainFile } from "./check.ts";
 import { examine } from "./copy.ts";
-import { sizeOf } from "./disk.ts";
+import { sizeOf } from "../disk.ts";
 import type { Manifest, SnapshotFile } from "./manifest.ts";
 import { isSnapshotName } from "./name.ts";
 import { listSnapshots, readManifest } from "./store.ts";

@@ -1,7 +1,7 @@
 import { statPath } from "../database/location.ts";
 import { CatalystError, LocationError, SnapshotError } from "../errors.ts";
 import { acquireLock, type LockOptions } from "../lock.ts";
-import { removeDatabase, removeIfThere, sizeOf } from "./disk.ts";
+import { removeDatabase, removeIfThere, sizeOf } from "../disk.ts";
 import { type Manifest, parseManifest, type SnapshotFile } from "./manifest.ts";
 import { isSnapshotName, manifestFile, partOf, reservationFile } from "./name.ts";
 

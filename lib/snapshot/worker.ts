@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { CatalystError } from "../errors.ts";
+import { type ThreadFailure, toFailure } from "../thread.ts";
 import type { SnapshotProgress } from "./copy.ts";
 import { runSnapshot, type SnapshotJob } from "./create.ts";
 import type { Manifest } from "./manifest.ts";
@@ -20,12 +20,7 @@ export interface WorkerRequest {
 export type WorkerResponse =
   | { readonly kind: "progress"; readonly progress: SnapshotProgress }
   | { readonly kind: "done"; readonly manifest: Manifest }
-  | {
-    readonly kind: "failed";
-    readonly code: string;
-    readonly message: string;
-    readonly help?: string;
-  };
+  | ({ readonly kind: "failed" } & ThreadFailure);
 
 /** The part of a worker's global scope that is used here. */
 interface WorkerScope {
@@ -47,11 +42,6 @@ scope.onmessage = async ({ data: { job, stop } }) => {
       scope.postMessage({ kind: "progress", progress });
     scope.postMessage({ kind: "done", manifest: await runSnapshot(job, { signal, onProgress }) });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    scope.postMessage(
-      error instanceof CatalystError
-        ? { kind: "failed", code: error.code, message, ...(error.help ? { help: error.help } : {}) }
-        : { kind: "failed", code: "INTERNAL", message },
-    );
+    scope.postMessage({ kind: "failed", ...toFailure(error) });
   }
 };

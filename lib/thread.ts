@@ -1,0 +1,61 @@
+import {
+  AccessError,
+  CatalystError,
+  type CatalystErrorOptions,
+  CorruptDatabaseError,
+  DatabaseLockedError,
+  DiskFullError,
+  FormatError,
+  InterruptedError,
+  LocationError,
+  MigratorLockedError,
+  NotADatabaseError,
+  StatementError,
+} from "./errors.ts";
+
+/** Errors that work on another thread throws, by their code: only their parts can be handed over. */
+const kinds: Readonly<
+  Record<string, new (message: string, options: CatalystErrorOptions) => CatalystError>
+> = {
+  NOT_PERMITTED: AccessError,
+  DATABASE_CORRUPT: CorruptDatabaseError,
+  DATABASE_LOCKED: DatabaseLockedError,
+  DISK_FULL: DiskFullError,
+  STATEMENT_FAILED: StatementError,
+  UNKNOWN_FORMAT: FormatError,
+  INTERRUPTED: InterruptedError,
+  INVALID_LOCATION: LocationError,
+  MIGRATOR_LOCKED: MigratorLockedError,
+  NOT_A_DATABASE: NotADatabaseError,
+};
+
+/** What of an error goes from one thread to another. */
+export interface ThreadFailure {
+  readonly code: string;
+  readonly message: string;
+  readonly help: string | null;
+}
+
+/** Takes an error apart, to hand it over to another thread. */
+export function toFailure(error: unknown): ThreadFailure {
+  const message = error instanceof Error ? error.message : String(error);
+  return error instanceof CatalystError
+    ? { code: error.code, message, help: error.help ?? null }
+    : { code: "INTERNAL", message, help: null };
+}
+
+/** Makes the error again; where its code is of no kind that is known here, `otherwise` makes it. */
+export function fromFailure(
+  { code, message, help }: ThreadFailure,
+  otherwise: (message: string, options: CatalystErrorOptions) => Error,
+): Error {
+  const options = help === null ? {} : { help };
+  const Kind = kinds[code];
+  return Kind === undefined ? otherwise(message, options) : new Kind(message, options);
+}
+
+/** Whether a thread of this module may be started: Deno reads its file as the program would. */
+export function mayStart(module: URL): boolean {
+  if (module.protocol !== "file:") return true;
+  return Deno.permissions.querySync({ name: "read", path: module }).state === "granted";
+}
