@@ -1,6 +1,6 @@
 import type { Connection } from "./database/connection.ts";
-import { number, numberOrNull, text } from "./database/row.ts";
-import { MigrationFailedError } from "./errors.ts";
+import { number, numberOrNull, type Row, text } from "./database/row.ts";
+import { MigrationFailedError, StatementError } from "./errors.ts";
 import { MARKER_TABLE } from "./marker.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
 
@@ -27,19 +27,22 @@ export async function observe(connection: Connection): Promise<Observation> {
 
 /** Number of rows of every ordinary table. */
 export async function countRows(connection: Connection): Promise<Map<string, number>> {
+  const rows = new Map<string, number>();
+  for (const name of await ordinaryTables(connection)) {
+    const count = await connection.get(`SELECT count(*) AS rows FROM ${quoteName(name)}`);
+    rows.set(name, count === undefined ? 0 : number(count, "rows"));
+  }
+  return rows;
+}
+
+async function ordinaryTables(connection: Connection): Promise<string[]> {
   const tables = await connection.all(
     `SELECT name
     FROM pragma_table_list
     WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> ?`,
     [MARKER_TABLE],
   );
-  const rows = new Map<string, number>();
-  for (const table of tables) {
-    const name = text(table, "name");
-    const count = await connection.get(`SELECT count(*) AS rows FROM ${quoteName(name)}`);
-    rows.set(name, count === undefined ? 0 : number(count, "rows"));
-  }
-  return rows;
+  return tables.map((table) => text(table, "name"));
 }
 
 /** A name as an SQL identifier. */
@@ -48,12 +51,34 @@ export function quoteName(name: string): string {
 }
 
 async function findViolations(connection: Connection): Promise<Set<string>> {
-  const rows = await connection.all("PRAGMA foreign_key_check");
+  const rows = await checkForeignKeys(connection);
   return new Set(
     rows.map((row) =>
       JSON.stringify([text(row, "table"), text(row, "parent"), numberOrNull(row, "rowid")])
     ),
   );
+}
+
+async function checkForeignKeys(connection: Connection): Promise<Row[]> {
+  try {
+    return await connection.all("PRAGMA foreign_key_check");
+  } catch (error) {
+    if (!isMismatch(error)) throw error;
+  }
+  const rows: Row[] = [];
+  for (const table of await ordinaryTables(connection)) {
+    try {
+      rows.push(...await connection.all(`PRAGMA foreign_key_check(${quoteName(table)})`));
+    } catch (error) {
+      if (!isMismatch(error)) throw error;
+    }
+  }
+  return rows;
+}
+
+/** A key that points to columns without a UNIQUE can't be checked, nor could it before. */
+function isMismatch(error: unknown): boolean {
+  return error instanceof StatementError && /foreign key mismatch/.test(error.message);
 }
 
 /** What a migration may do to rows. */
@@ -93,16 +118,24 @@ export function compareObservations(
           `rebuild, turn foreign keys off, or the DROP TABLE empties child tables`,
     );
   }
-  const broken = [...after.violations].filter((key) => !before.violations.has(key));
-  if (broken.length > 0) {
-    const tables = [...new Set(broken.map((key) => JSON.parse(key).slice(0, 2).join(" to ")))];
-    throw failed(
-      allowed,
-      `${broken.length} ${broken.length === 1 ? "row" : "rows"} would point to rows that don't ` +
-        `exist (${tables.join(", ")})`,
-      "delete or mend those rows in the same migration",
-    );
+  const broken = brokenReferences(before, after);
+  if (broken !== null) {
+    throw failed(allowed, broken, "delete or mend those rows in the same migration");
   }
+}
+
+/** Says which rows point to nothing that did not before; null where none do. */
+export function brokenReferences(
+  before: Pick<Observation, "violations">,
+  after: Pick<Observation, "violations">,
+): string | null {
+  const broken = [...after.violations].filter((key) => !before.violations.has(key));
+  if (broken.length === 0) return null;
+  const tables = [...new Set(broken.map((key) => JSON.parse(key).slice(0, 2).join(" to ")))];
+  return `${broken.length} ${
+    broken.length === 1 ? "row" : "rows"
+  } would point to rows that don't ` +
+    `exist (${tables.join(", ")})`;
 }
 
 /** Tables with fewer rows than before. A table that vanished while another of its size came was renamed. */
@@ -131,6 +164,23 @@ function failed(
   return new MigrationFailedError(`Cannot ${verb} ${migration.name}: ${reason}`, {
     migration: migration.name,
     database: migration.database,
-    help: `${help}. It was rolled back; ${migration.database} is as it was before.`,
+    help: `${help}. ${outcomeOf(migration)}`,
   });
+}
+
+/** How a migration that failed left its database. */
+export function outcomeOf(
+  { database, transaction }: Pick<Migration, "database" | "transaction">,
+  statements?: number,
+): string {
+  if (transaction !== false) return `It was rolled back; ${database} is as it was before.`;
+  const done = statements === undefined
+    ? "what it did stays"
+    : statements === 0
+    ? "none of its statements was done"
+    : `its first ${
+      statements === 1 ? "statement is" : `${statements} statements are`
+    } done and stay so`;
+  return `It ran outside of a transaction: ${done}, and it doesn't count as run. ` +
+    "The next run begins with its first statement again.";
 }

@@ -8,8 +8,12 @@ export interface CatalystErrorOptions extends ErrorOptions {
   readonly database?: string;
   /** SQL statement that failed. */
   readonly statement?: string;
-  /** Line of the migration's SQL on which the statement begins; the first is 1. */
+  /** Line on which the statement begins: of `path`, or else of the migration's SQL; the first is 1. */
   readonly line?: number;
+  /** Path of the migration's file. */
+  readonly path?: string;
+  /** Column of the fault in its line, in characters; the first is 1. */
+  readonly column?: number;
 }
 
 /** Rows that are gone. */
@@ -48,8 +52,12 @@ export abstract class CatalystError extends Error {
   readonly database: string | undefined;
   /** SQL statement that failed. */
   readonly statement: string | undefined;
-  /** Line of the migration's SQL on which the statement begins. */
+  /** Line on which the statement begins: of `path`, or else of the migration's SQL. */
   readonly line: number | undefined;
+  /** Path of the migration's file. */
+  readonly path: string | undefined;
+  /** Column of the fault in its line, in characters. */
+  readonly column: number | undefined;
   /** What was already done, where the error ended a command in the middle. */
   progress: Progress | undefined;
 
@@ -62,6 +70,8 @@ export abstract class CatalystError extends Error {
     this.database = options.database;
     this.statement = options.statement;
     this.line = options.line;
+    this.path = options.path;
+    this.column = options.column;
   }
 }
 
@@ -81,6 +91,12 @@ export class UnknownMigrationError extends CatalystError {
 export class RegistryError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INVALID_REGISTRY";
+}
+
+/** A migration's file can't be used: it can't be read, lacks a part, or has a fault; nothing was run. */
+export class MigrationFileError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "INVALID_MIGRATION_FILE";
 }
 
 /** A database's place can't be used: no such directory, a file where a directory should be. */
@@ -161,6 +177,12 @@ export class MigrationFailedError extends CatalystError {
   readonly code = "MIGRATION_FAILED";
 }
 
+/** A migration would lose rows or values that it doesn't declare; nothing was run. */
+export class LintError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "LINT_REFUSED";
+}
+
 /** A migration would run before one that it must follow, or after one that it must precede. */
 export class OutOfOrderError extends CatalystError {
   /** Stable name of the condition. */
@@ -185,8 +207,59 @@ export class SnapshotError extends CatalystError {
   readonly code = "SNAPSHOT_UNUSABLE";
 }
 
+/** A file to import is damaged, incomplete, or holds what may not or can't be imported. */
+export class DumpError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "DUMP_UNUSABLE";
+}
+
+/** Migrations can't be made into one. */
+export class SquashError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "NOT_SQUASHABLE";
+}
+
+/** A program's own hook failed; its error is the cause. */
+export class HookError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "HOOK_FAILED";
+}
+
 /** The work was interrupted from outside, by Ctrl-C or an `AbortSignal`. */
 export class InterruptedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INTERRUPTED";
+}
+
+/** Something that `checkMigrations` has found. */
+export interface MigrationProblem {
+  /** Name of the migration; null where it is about none or several. */
+  readonly migration: string | null;
+  /** What sort it is: the code of a finding of `lint`, or of an error. */
+  readonly code: string;
+  /** File that it is in; null where it is in none. */
+  readonly file: string | null;
+  /** Line of the file; null where it can't be told. */
+  readonly line: number | null;
+  /** What is the case. */
+  readonly reason: string;
+  /** What to do. */
+  readonly fix: string;
+}
+
+/** The check of a directory of migrations has found something; the message lists all of it. */
+export class MigrationCheckError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "MIGRATION_CHECK_FAILED";
+  /** What was found, in the order of the migrations. */
+  readonly problems: readonly MigrationProblem[];
+
+  /** Makes an error with the message and what was found. */
+  constructor(
+    message: string,
+    options: CatalystErrorOptions & { readonly problems: readonly MigrationProblem[] },
+  ) {
+    super(message, options);
+    this.problems = options.problems;
+  }
 }

@@ -10,6 +10,18 @@ export interface StatementResult {
 export interface ScriptOptions {
   /** Called with the text of each statement before it runs; may throw to stop there. */
   readonly onStatement?: (sql: string) => void;
+  /** Called in place of running each statement, which is prepared by then; runs it, or leaves it out. */
+  readonly around?: (statement: ScriptStatement) => Promise<void>;
+}
+
+/** A statement of a script. */
+export interface ScriptStatement {
+  /** Its text. */
+  readonly sql: string;
+  /** Line of the script on which it begins; the first is 1. */
+  readonly line: number;
+  /** Runs it. */
+  readonly run: () => void;
 }
 
 /** How a database is copied. */
@@ -24,6 +36,27 @@ export interface CopyProgress {
   readonly done: number;
   /** Pages in all. */
   readonly total: number;
+}
+
+/**
+ * What is answered to SQLite: 0 to do it, 1 to let the statement fail, 2 to leave it out, so that a
+ * pragma or the beginning or end of a transaction does nothing.
+ */
+export type Verdict = 0 | 1 | 2;
+
+/** Says whether a statement may do something; SQLite's authorizer defines what is passed. */
+export type Judge = (
+  action: number,
+  first: string | null,
+  second: string | null,
+  database: string | null,
+  cause: string | null,
+) => Verdict;
+
+/** How a connection is confined. */
+export interface ConfineOptions {
+  /** Whether to be in defensive mode. Default: with a judge of its own, `true`. */
+  readonly defensive?: boolean;
 }
 
 /**
@@ -43,13 +76,18 @@ export interface Connection extends AsyncDisposable {
   run(sql: string, parameters?: readonly SqlValue[]): Promise<StatementResult>;
   /** Reads all rows of one statement. */
   all(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]>;
+  /** Reads the rows of one statement one after the other, without keeping them. */
+  iterate(sql: string, parameters?: readonly SqlValue[]): AsyncIterable<Row>;
   /** Reads the first row of one statement. */
   get(sql: string, parameters?: readonly SqlValue[]): Promise<Row | undefined>;
   /**
    * Makes SQLite itself refuse to end the transaction or to attach or detach a file, until the
    * returned object is disposed of. Where the driver has no authorizer it does nothing.
+   *
+   * With a `judge` it asks that one instead, and is in defensive mode: `sqlite_schema` and the tables
+   * of virtual tables can't be written. Where the driver has no authorizer it throws then.
    */
-  confine(): Disposable;
+  confine(judge?: Judge, options?: ConfineOptions): Disposable;
   /**
    * Copies the database into a new file or over another database by SQLite's own means, page by page.
    * What an open read transaction of this connection sees is what is copied. It blocks the thread.

@@ -1,4 +1,5 @@
-import type { Connection, ScriptOptions, StatementResult } from "./connection.ts";
+import { AccessError } from "../errors.ts";
+import type { Connection, Judge, ScriptOptions, StatementResult } from "./connection.ts";
 import { translate } from "./failure.ts";
 import type { Row, SqlValue } from "./row.ts";
 import { runScript } from "./script.ts";
@@ -74,12 +75,24 @@ export class DenoSqliteConnection implements Connection {
     });
   }
 
+  async *iterate(sql: string, parameters: readonly SqlValue[] = []): AsyncGenerator<Row> {
+    yield* await this.all(sql, parameters);
+  }
+
   async get(sql: string, parameters: readonly SqlValue[] = []): Promise<Row | undefined> {
     return (await this.all(sql, parameters))[0];
   }
 
   /** The driver has no authorizer; the migrator's own checks stand alone. */
-  confine(): Disposable {
+  confine(judge?: Judge): Disposable {
+    if (judge !== undefined) {
+      throw new AccessError(
+        `Cannot change ${this.label}: its driver can't watch what a dump does`,
+        {
+          help: "open it by node:sqlite, or let the toolkit open the file itself",
+        },
+      );
+    }
     return { [Symbol.dispose]: () => {} };
   }
 

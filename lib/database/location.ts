@@ -41,6 +41,8 @@ export function locate(source: DatabaseSource): DatabaseLocation {
  */
 export function statDatabase(location: DatabaseLocation): DatabaseStat {
   if (location.kind === "open") return { exists: true, sizeBytes: sizeOf(location.path) };
+  // By this name SQLite opens a new one in memory, and no file.
+  if (location.path === ":memory:") return { exists: false, sizeBytes: null };
   const stat = statPath(location.path);
   if (stat?.isDirectory) {
     throw new LocationError(`Cannot use ${location.path} as a database: it is a directory`, {

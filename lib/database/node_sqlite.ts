@@ -1,5 +1,12 @@
 import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import type { Connection, CopyOptions, ScriptOptions, StatementResult } from "./connection.ts";
+import type {
+  ConfineOptions,
+  Connection,
+  CopyOptions,
+  Judge,
+  ScriptOptions,
+  StatementResult,
+} from "./connection.ts";
 import type { FailureContext } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
 import type { Row, SqlValue } from "./row.ts";
@@ -11,10 +18,15 @@ const DETACH = 25;
 const ALLOW = 0;
 const DENY = 1;
 
-/** Deno's `DatabaseSync` has an authorizer that its type declarations leave out. */
+/** What Deno's `DatabaseSync` has and its type declarations leave out. */
 interface WithAuthorizer {
-  setAuthorizer(authorizer: ((action: number) => number) | null): void;
+  setAuthorizer(authorizer: Judge | null): void;
+  enableDefensive(active: boolean): void;
 }
+
+/** What a script may not do that runs inside a transaction of the toolkit's. */
+const keepTransaction: Judge = (action) =>
+  action === TRANSACTION || action === ATTACH || action === DETACH ? DENY : ALLOW;
 
 function withAuthorizer(db: DatabaseSync): WithAuthorizer {
   return db as DatabaseSync & WithAuthorizer;
@@ -41,7 +53,7 @@ export class NodeSqliteConnection implements Connection {
   readonly #owned: boolean;
   readonly #statements = new Map<string, StatementSync>();
   #hasAuthorizer = false;
-  #isConfined = false;
+  #judge: Judge | null = null;
 
   constructor(db: DatabaseSync, options: NodeSqliteOptions) {
     this.#db = db;
@@ -79,6 +91,17 @@ export class NodeSqliteConnection implements Connection {
     return this.#attempt(sql, () => this.#prepare(sql).all(...bound(parameters)).map(narrowed));
   }
 
+  async *iterate(sql: string, parameters: readonly SqlValue[] = []): AsyncGenerator<Row> {
+    try {
+      // A statement of its own: one that is under way must not be run by somebody else meanwhile.
+      const statement = this.#db.prepare(sql);
+      statement.setReadBigInts(true);
+      for (const row of statement.iterate(...bound(parameters))) yield narrowed(row);
+    } catch (error) {
+      return await explain(error, { verb: "use", label: this.label, statement: sql });
+    }
+  }
+
   get(sql: string, parameters: readonly SqlValue[] = []): Promise<Row | undefined> {
     return this.#attempt(sql, () => {
       const row = this.#prepare(sql).get(...bound(parameters));
@@ -86,18 +109,21 @@ export class NodeSqliteConnection implements Connection {
     });
   }
 
-  confine(): Disposable {
-    this.#isConfined = true;
+  confine(judge?: Judge, { defensive = judge !== undefined }: ConfineOptions = {}): Disposable {
+    this.#judge = judge ?? keepTransaction;
+    const db = withAuthorizer(this.#db);
     if (!this.#hasAuthorizer) {
       // It stays: setting one makes SQLite prepare every statement anew.
       this.#hasAuthorizer = true;
-      withAuthorizer(this.#db).setAuthorizer((action) =>
-        this.#isConfined && (action === TRANSACTION || action === ATTACH || action === DETACH)
-          ? DENY
-          : ALLOW
-      );
+      db.setAuthorizer((...asked) => this.#judge === null ? ALLOW : this.#judge(...asked));
     }
-    return { [Symbol.dispose]: () => this.#isConfined = false };
+    if (defensive) db.enableDefensive(true);
+    return {
+      [Symbol.dispose]: () => {
+        this.#judge = null;
+        if (defensive && this.#db.isOpen) db.enableDefensive(false);
+      },
+    };
   }
 
   async copyTo(path: string, options: CopyOptions = {}): Promise<void> {
@@ -185,16 +211,18 @@ export interface OpenFileOptions {
   /** What it is opened for, in the words of an error, such as `read`. */
   readonly verb: string;
   readonly mode: OpenMode;
+  /** Whether `"text"` may stand for a string where nothing has that name, as SQLite's shell has it. Default `false`. */
+  readonly lenient?: boolean;
 }
 
 /** Opens a database file; SQLite looks into it only at the first statement. */
 export async function openFile(
   path: string,
-  { verb, mode }: OpenFileOptions,
+  { verb, mode, lenient = false }: OpenFileOptions,
 ): Promise<Connection> {
   try {
     const db = mode === "ordinary"
-      ? new DatabaseSync(path)
+      ? new DatabaseSync(path, { enableDoubleQuotedStringLiterals: lenient })
       : new DatabaseSync(mode === "immutable" ? immutableUri(path) : path, { readOnly: true });
     return new NodeSqliteConnection(db, { label: path, owned: true });
   } catch (error) {

@@ -40,7 +40,8 @@ export async function runScript(sql: string, driver: ScriptDriver): Promise<void
       const step = driver.step(rest);
       length = step.sql.length;
       driver.onStatement?.(step.sql);
-      step.run();
+      if (driver.around === undefined) step.run();
+      else await driver.around({ sql: step.sql, line: lineOf(sql, at), run: step.run });
     } catch (error) {
       const statement = length === null ? firstStatement(rest) : rest.slice(0, length);
       throw failed(error, statement, at);

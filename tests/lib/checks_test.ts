@@ -115,3 +115,17 @@ Deno.test("the violations of a table WITHOUT ROWID are seen too", async () => {
   const before = await observe(db);
   assert.equal(before.violations.size, 1);
 });
+
+Deno.test("a foreign key that SQLite can't check hides no violation of another table", async () => {
+  await using db = openMemory();
+  await db.exec(`
+    PRAGMA foreign_keys = OFF;
+    CREATE TABLE parents (id INTEGER PRIMARY KEY, code TEXT);
+    CREATE TABLE odd (code TEXT REFERENCES parents (code));
+    CREATE TABLE children (id INTEGER REFERENCES parents);
+    INSERT INTO odd VALUES ('x');
+    INSERT INTO children VALUES (7);
+  `);
+  const { violations } = await observe(db);
+  assert.deepEqual([...violations], ['["children","parents",1]']);
+});

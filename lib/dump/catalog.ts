@@ -1,0 +1,187 @@
+import { quoteName } from "../checks.ts";
+import type { Connection } from "../database/connection.ts";
+import { number, numberOrNull, text, textOrNull } from "../database/row.ts";
+import { affinityOf } from "../schema/affinity.ts";
+import { fold } from "../schema/tokens.ts";
+import type { DumpColumn, DumpTable, RowOrder } from "./table.ts";
+
+/** What a database consists of, as a dump writes it. */
+export interface Catalog {
+  /** In bytes. */
+  readonly pageSize: number;
+  /** Such as `UTF-8`. */
+  readonly encoding: string;
+  readonly autoVacuum: number;
+  readonly userVersion: number;
+  readonly applicationId: number;
+  /** All that has been created, in the order of creation, SQLite's own tables apart. */
+  readonly objects: readonly CatalogObject[];
+  /** Names of SQLite's own tables that are there, such as `sqlite_sequence`. */
+  readonly internal: ReadonlySet<string>;
+}
+
+/** What kind of thing an object is; a `shadow` table is one in which a virtual table keeps its rows. */
+export type ObjectKind = "table" | "shadow" | "virtual" | "index" | "view" | "trigger";
+
+/** A thing that was created. */
+export interface CatalogObject {
+  readonly kind: ObjectKind;
+  readonly name: string;
+  /** Table that it belongs to; its own name where it is one. */
+  readonly table: string;
+  /** The `CREATE` statement. */
+  readonly sql: string;
+}
+
+/** Reads what a database consists of. */
+export async function readCatalog(connection: Connection): Promise<Catalog> {
+  const pragma = async (name: string) => {
+    const row = await connection.get(`PRAGMA ${name}`);
+    return row?.[name] ?? 0;
+  };
+  const shadows = new Set(
+    (await connection.all(
+      "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'",
+    )).map((row) => text(row, "name")),
+  );
+  const rows = await connection.all(
+    `SELECT type, name, tbl_name, sql
+    FROM sqlite_schema
+    WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND sql IS NOT NULL
+    ORDER BY rowid`,
+  );
+  const internal = await connection.all(
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name LIKE 'sqlite\\_%' ESCAPE '\\'",
+  );
+  return {
+    pageSize: Number(await pragma("page_size")),
+    encoding: String(await pragma("encoding")),
+    autoVacuum: Number(await pragma("auto_vacuum")),
+    userVersion: Number(await pragma("user_version")),
+    applicationId: Number(await pragma("application_id")),
+    objects: rows.map((row) => {
+      const name = text(row, "name");
+      const sql = text(row, "sql");
+      return {
+        kind: kindOf(text(row, "type"), sql, shadows.has(name)),
+        name,
+        sql,
+        table: text(row, "tbl_name"),
+      };
+    }),
+    internal: new Set(internal.map((row) => text(row, "name"))),
+  };
+}
+
+function kindOf(type: string, sql: string, isShadow: boolean): ObjectKind {
+  if (type === "index" || type === "view" || type === "trigger") return type;
+  if (/^CREATE VIRTUAL\b/i.test(sql)) return "virtual";
+  return isShadow ? "shadow" : "table";
+}
+
+/** Bytes of SQL text that one piece should have. */
+const PIECE_BYTES = 64_000;
+
+/** Rows in a piece, at most: what goes wrong in one is told by the line where it begins. */
+const PIECE_ROWS = 250;
+
+/** Bytes that the rows of a piece may have together, if all were as large as the largest one. */
+const SAFE_BYTES = 16e6;
+
+/** Reads what has to be known of a table, a virtual table or a view, to read its rows. */
+export async function readTable(connection: Connection, name: string): Promise<DumpTable> {
+  const listed = await connection.get(
+    "SELECT type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?",
+    [name],
+  );
+  const isStrict = listed?.["strict"] === 1;
+  const all = await connection.all(
+    "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid",
+    [name],
+  );
+  const rows = all.filter((row) => number(row, "hidden") === 0);
+  const columns = rows.map((row): DumpColumn => ({
+    name: text(row, "name"),
+    affinity: affinityOf(text(row, "type"), isStrict),
+    isStrict,
+  }));
+  const keys = rows.filter((row) => number(row, "pk") > 0)
+    .sort((a, b) => number(a, "pk") - number(b, "pk"))
+    .map((row) => text(row, "name"));
+  // A view has no rows of its own, and a virtual table's module may know no ranges.
+  const hasRowids = listed?.["wr"] === 0 && /^(table|shadow)$/.test(String(listed["type"]));
+  const order = hasRowids
+    ? await rowidOrder(connection, name, { names: all.map((row) => text(row, "name")), keys })
+    : { by: "columns" as const, names: keys };
+  return { name, columns, order, ...await sizeOfRows(connection, name) };
+}
+
+async function rowidOrder(
+  connection: Connection,
+  table: string,
+  { names, keys }: { readonly names: readonly string[]; readonly keys: readonly string[] },
+): Promise<RowOrder> {
+  const uniques = await connection.all(
+    `SELECT origin FROM pragma_index_list(?, 'main') WHERE "unique" = 1 AND partial = 0`,
+    [table],
+  );
+  // A primary key that needs no index is the row id itself.
+  const [key] = keys;
+  const hasKeyIndex = uniques.some((row) => row["origin"] === "pk");
+  if (key !== undefined && !hasKeyIndex) {
+    return { by: "rowid", name: key, isColumn: true, isOnlyKey: false };
+  }
+  const taken = new Set(names.map(fold));
+  const name = ["rowid", "_rowid_", "oid"].find((one) => !taken.has(one));
+  if (name === undefined) return { by: "columns", names: [] };
+  return { by: "rowid", name, isColumn: false, isOnlyKey: uniques.length === 0 };
+}
+
+/** Looks at the pages, which is much quicker than to look at the rows. */
+async function sizeOfRows(
+  connection: Connection,
+  name: string,
+): Promise<Pick<DumpTable, "rowsPerPiece" | "hasLargeRows">> {
+  const found = await connection.get(
+    "SELECT ncell, payload, mx_payload FROM dbstat WHERE name = ? AND aggregate = TRUE",
+    [name],
+  );
+  const cells = found === undefined ? 0 : numberOrNull(found, "ncell") ?? 0;
+  if (found === undefined || cells === 0) return { rowsPerPiece: PIECE_ROWS, hasLargeRows: false };
+  const average = number(found, "payload") / cells;
+  const rowsPerPiece = Math.max(
+    1,
+    Math.min(PIECE_ROWS, Math.floor(PIECE_BYTES / (average * 1.5 + 1))),
+  );
+  return { rowsPerPiece, hasLargeRows: number(found, "mx_payload") * rowsPerPiece > SAFE_BYTES };
+}
+
+/** The high-water marks of `AUTOINCREMENT`, as SQL literals, by table. */
+export async function readSequences(connection: Connection): Promise<Map<string, string>> {
+  const rows = await connection.all(
+    "SELECT name, quote(seq) AS seq FROM sqlite_sequence ORDER BY rowid",
+  );
+  return new Map(
+    rows.flatMap((row) => {
+      const name = textOrNull(row, "name");
+      return name === null ? [] : [[name, text(row, "seq")]];
+    }),
+  );
+}
+
+/** A table with its row ids as a column, for a format that must keep them. */
+export function withRowid(table: DumpTable): DumpTable {
+  if (table.order.by === "columns" || table.order.isColumn) return table;
+  const rowid: DumpColumn = { name: table.order.name, affinity: "INTEGER", isStrict: true };
+  return { ...table, columns: [rowid, ...table.columns] };
+}
+
+/** A table with its row ids as a column, if its rows have no other key. */
+export function withOnlyKey(table: DumpTable): DumpTable {
+  return table.order.by === "rowid" && table.order.isOnlyKey ? withRowid(table) : table;
+}
+
+/** An SQL list of a table's columns. */
+export function columnList({ columns }: DumpTable): string {
+  return columns.map(({ name }) => quoteName(name)).join(", ");
+}

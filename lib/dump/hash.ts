@@ -1,0 +1,56 @@
+import type { Connection } from "../database/connection.ts";
+import type { DatabaseLocation } from "../database/location.ts";
+import type { ConnectionSettings } from "../database/settings.ts";
+import { type Catalog, columnList, readSequences, readTable, withOnlyKey } from "./catalog.ts";
+import type { DumpPart } from "./part.ts";
+import { openReading } from "./reading.ts";
+import { writeParts } from "./write.ts";
+
+/**
+ * SHA-256, in hexadecimal, of what a database says: its schema, its rows in their order, the marks of
+ * `AUTOINCREMENT`, `user_version` and `application_id`. How it is stored makes no difference: the order
+ * of creation, pages, the journal mode, statistics, or the row ids of tables that have another key.
+ */
+export async function contentHash(
+  location: DatabaseLocation,
+  settings: ConnectionSettings,
+): Promise<string> {
+  await using reading = await openReading(location, settings);
+  const { createHash } = await import("node:crypto");
+  const hash = createHash("sha256");
+  const parts = contentParts(reading.connection, reading.catalog);
+  for await (const bytes of writeParts(reading, parts)) hash.update(bytes);
+  return hash.digest("hex");
+}
+
+/** Everything that counts, as text in an order of its own. */
+async function* contentParts(
+  connection: Connection,
+  catalog: Catalog,
+): AsyncGenerator<DumpPart> {
+  const { userVersion, applicationId, encoding } = catalog;
+  const objects = catalog.objects.toSorted((a, b) => compare(a.name, b.name));
+  // Behind a comment at the end of a statement may stand the line break that ends the comment.
+  const schema = objects.map(({ kind, name, table, sql }) => [kind, name, table, sql.trimEnd()]);
+  yield line({ userVersion, applicationId, schema });
+  for (const { kind, name } of objects) {
+    if (kind !== "table" && kind !== "shadow") continue;
+    const table = withOnlyKey(await readTable(connection, name));
+    yield line({ table: name, columns: columnList(table) });
+    // Each row ends alike, in whatever groups the rows are read.
+    yield { kind: "rows", table, format: "sql", encoding, opening: "", closing: ",\n" };
+  }
+  if (catalog.internal.has("sqlite_sequence")) {
+    const marks = [...await readSequences(connection)].sort(([a], [b]) => compare(a, b));
+    yield line({ marks });
+  }
+}
+
+function line(value: unknown): DumpPart {
+  return { kind: "text", text: `${JSON.stringify(value)}\n` };
+}
+
+/** By code units: the same on every machine. */
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

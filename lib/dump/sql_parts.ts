@@ -1,0 +1,192 @@
+import { quoteName } from "../checks.ts";
+import type { Connection } from "../database/connection.ts";
+import { MARKER_TABLE } from "../marker.ts";
+import { fold } from "../schema/tokens.ts";
+import {
+  type Catalog,
+  type CatalogObject,
+  columnList,
+  type ObjectKind,
+  readSequences,
+  readTable,
+  withOnlyKey,
+  withRowid,
+} from "./catalog.ts";
+import type { DumpContent, DumpPart } from "./part.ts";
+import { textLiteral } from "./sql_format.ts";
+import type { DumpTable } from "./table.ts";
+import { virtualRows } from "./virtual.ts";
+
+/** What a dump is to have. */
+export interface SqlPartsOptions {
+  /** Name of the database, for the first line. */
+  readonly database: string;
+  readonly content: DumpContent;
+  /** Only these tables, and what belongs to them; all where there are none. */
+  readonly tables: readonly string[];
+}
+
+/** The SQL text of a database, part by part. Loaded into a new database, it makes the same again. */
+export async function* sqlParts(
+  connection: Connection,
+  catalog: Catalog,
+  options: SqlPartsOptions,
+): AsyncGenerator<DumpPart> {
+  const { content } = options;
+  const chosen = chosenObjects(catalog, options.tables);
+  yield text(opening(catalog, options));
+  if (content === "data") yield* dataOnly(connection, catalog, chosen);
+  else yield* schemaAndData(connection, catalog, chosen, content);
+  yield text("COMMIT;\n");
+}
+
+function chosenObjects({ objects }: Catalog, tables: readonly string[]): readonly CatalogObject[] {
+  if (tables.length === 0) return objects;
+  const names = new Set(tables.map(fold));
+  const chosen = objects.filter(({ table }) => names.has(fold(table)));
+  // A virtual table is nothing without those in which it keeps its rows.
+  const inner = of(chosen, "virtual").map(({ name }) => `${fold(name)}_`);
+  const isInner = ({ kind, name }: CatalogObject) =>
+    kind === "shadow" && inner.some((prefix) => fold(name).startsWith(prefix));
+  return objects.filter((object) => chosen.includes(object) || isInner(object));
+}
+
+/** Whatever must be said before the first table is made. */
+function opening(catalog: Catalog, { database, content }: SqlPartsOptions): string {
+  const lines = [`-- catalyst-migrate dump of ${database.replaceAll(/\s/g, " ")}; format 1`];
+  if (content !== "data") {
+    lines.push(`PRAGMA page_size = ${catalog.pageSize};`);
+    lines.push(`PRAGMA encoding = '${catalog.encoding}';`);
+    if (catalog.autoVacuum !== 0) lines.push(`PRAGMA auto_vacuum = ${catalog.autoVacuum};`);
+  }
+  lines.push("PRAGMA foreign_keys = OFF;", "BEGIN TRANSACTION;");
+  if (content !== "data") {
+    if (catalog.userVersion !== 0) lines.push(`PRAGMA user_version = ${catalog.userVersion};`);
+    if (catalog.applicationId !== 0) {
+      lines.push(`PRAGMA application_id = ${catalog.applicationId};`);
+    }
+  }
+  return `${lines.join("\n")}\n`;
+}
+
+async function* schemaAndData(
+  connection: Connection,
+  catalog: Catalog,
+  chosen: readonly CatalogObject[],
+  content: DumpContent,
+): AsyncGenerator<DumpPart> {
+  const hasRows = content === "all";
+  const tables = of(chosen, "table", "shadow");
+  for (const { name, sql } of tables) {
+    yield text(statement(sql));
+    if (hasRows) yield* rowsOf(withRowid(await readTable(connection, name)), catalog);
+  }
+  if (hasRows) yield text(await sequences(connection, catalog, tables));
+  const virtual = of(chosen, "virtual");
+  if (virtual.length > 0) yield text(virtualTables(virtual));
+  for (const { sql } of of(chosen, "index", "view", "trigger")) yield text(statement(sql));
+  if (hasRows && chosen.length === catalog.objects.length) yield* statistics(connection, catalog);
+}
+
+function of(objects: readonly CatalogObject[], ...kinds: ObjectKind[]): CatalogObject[] {
+  return objects.filter(({ kind }) => kinds.includes(kind));
+}
+
+/** A statement may end in a comment, even in one that isn't closed, which would swallow the semicolon. */
+function statement(sql: string): string {
+  const last = sql.match(LEXEMES)?.at(-1) ?? "";
+  if (last.startsWith("--") && sql.endsWith(last)) return `${sql}\n;\n`;
+  const isOpen = last.startsWith("/*") && !/^..[^]*\*\/$/.test(last);
+  return isOpen ? `${sql}*/;\n` : `${sql};\n`;
+}
+
+/** What may have `/*` or `--` in it: literals, quoted names and comments. */
+const LEXEMES =
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*(?:[^]*?\*\/|[^]*$)/g;
+
+function* rowsOf(table: DumpTable, { encoding }: Catalog): Generator<DumpPart> {
+  if (table.columns.length === 0) return;
+  const into = `INSERT INTO ${quoteName(table.name)} (${columnList(table)}) VALUES\n`;
+  yield { kind: "rows", table, format: "sql", encoding, opening: into, closing: ";\n" };
+}
+
+async function sequences(
+  connection: Connection,
+  catalog: Catalog,
+  tables: readonly CatalogObject[],
+): Promise<string> {
+  if (!catalog.internal.has("sqlite_sequence")) return "";
+  const marks = await readSequences(connection);
+  return tables.flatMap(({ name }) => {
+    const mark = marks.get(name);
+    if (mark === undefined) return [];
+    const literal = textLiteral(name);
+    return [
+      `DELETE FROM sqlite_sequence WHERE name = ${literal};\n`,
+      `INSERT INTO sqlite_sequence (name, seq) VALUES (${literal}, ${mark});\n`,
+    ];
+  }).join("");
+}
+
+/**
+ * Only the entry in the schema, since the module's tables, with all that is in them, are already there.
+ * It is how the `sqlite3` shell does it too; to create the table anew would not bring back all.
+ */
+function virtualTables(tables: readonly CatalogObject[]): string {
+  const entries = tables.map(({ name, sql }) => {
+    // With carriage returns as they are, as in every other statement: an import takes only literals.
+    const literal = quoteText(name);
+    return `INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES('table',${literal},${literal},0,${
+      quoteText(sql)
+    });\n`;
+  });
+  return `PRAGMA writable_schema = ON;\n${entries.join("")}PRAGMA writable_schema = OFF;\n`;
+}
+
+/** What `ANALYZE` has found; only with it does the query planner decide as before. */
+async function* statistics(connection: Connection, catalog: Catalog): AsyncGenerator<DumpPart> {
+  if (!catalog.internal.has("sqlite_stat1")) return;
+  yield text("ANALYZE sqlite_schema;\nDELETE FROM sqlite_stat1;\n");
+  yield* rowsOf(await readTable(connection, "sqlite_stat1"), catalog);
+}
+
+/** The rows alone, for a database that has its schema, and markers of its own. */
+async function* dataOnly(
+  connection: Connection,
+  catalog: Catalog,
+  chosen: readonly CatalogObject[],
+): AsyncGenerator<DumpPart> {
+  const tables = of(chosen, "table").filter(({ name }) => name !== MARKER_TABLE);
+  for (const { name } of tables) {
+    // Other rows that are there may have the same row ids, which mean nothing beside a key.
+    yield* rowsOf(withOnlyKey(await readTable(connection, name)), catalog);
+  }
+  for (const { name, sql } of of(chosen, "virtual")) {
+    const rows = virtualRows(sql, await readTable(connection, name));
+    if (rows.kind === "rows") yield* rowsOf(rows.table, catalog);
+    else yield text(rows.sql);
+  }
+  if (catalog.internal.has("sqlite_sequence")) {
+    const marks = await readSequences(connection);
+    for (const { name } of tables) {
+      const mark = marks.get(name);
+      // It never goes back: another row of that number may have been there since.
+      if (mark !== undefined) {
+        const literal = textLiteral(name);
+        const missing = `NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ${literal})`;
+        yield text(
+          `INSERT INTO sqlite_sequence (name, seq) SELECT ${literal}, 0 WHERE ${missing};\n` +
+            `UPDATE sqlite_sequence SET seq = max(seq, ${mark}) WHERE name = ${literal};\n`,
+        );
+      }
+    }
+  }
+}
+
+function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
+
+function text(text: string): DumpPart {
+  return { kind: "text", text };
+}

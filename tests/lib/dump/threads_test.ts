@@ -1,0 +1,134 @@
+/** Databases that are large enough to be read by several threads. */
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { openReading } from "../../../lib/dump/reading.ts";
+import { InterruptedError } from "../../../lib/errors.ts";
+import { defaultSettings } from "../../../lib/database/settings.ts";
+import { execute, query, tempDir } from "../../helpers.ts";
+import { appIn, textOf } from "./app.ts";
+import { contentOf } from "./content.ts";
+
+/** Two tables of 20 MB each, in one of which some rows need care. */
+function makeLarge(path: string): void {
+  execute(
+    path,
+    `PRAGMA journal_mode = WAL;
+    PRAGMA synchronous = OFF;
+    CREATE TABLE a (id INTEGER PRIMARY KEY, note TEXT, value REAL);
+    CREATE TABLE b (note, at INTEGER, value);
+    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 40000)
+    INSERT INTO a SELECT n * 3, printf('%d it''s %.*c', n, 400, 'x'), n / 7.0 FROM numbers;
+    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 40000)
+    INSERT INTO b
+    SELECT printf('%d %.*c', n, 400, 'y'), n, CASE
+      WHEN n % 10000 = 0 THEN -0.0
+      WHEN n % 9999 = 0 THEN CAST(x'ff00' AS TEXT)
+      WHEN n % 5000 = 0 THEN char(13, 10)
+      ELSE n
+    END FROM numbers;`,
+  );
+}
+
+Deno.test("a large database is read by several threads, and comes back the same", async () => {
+  await using source = await tempDir();
+  await using target = await tempDir();
+  const from = appIn(source.path);
+  makeLarge(from.path);
+  {
+    await using reading = await openReading({ kind: "file", path: from.path }, defaultSettings);
+    assert(reading.crew !== null && reading.crew.size > 0);
+  }
+  const to = appIn(target.path);
+  await to.migrator.importDump(await from.migrator.exportDatabase("app"), { database: "app" });
+  assert.deepEqual(contentOf(to.path), contentOf(from.path));
+});
+
+Deno.test("threads write the same bytes as one alone would", async () => {
+  await using source = await tempDir();
+  const from = appIn(source.path);
+  makeLarge(from.path);
+  using db = new DatabaseSync(from.path);
+  db.exec("BEGIN IMMEDIATE"); // nobody can have the moment for several threads
+  const alone = await textOf(await from.migrator.exportDatabase("app"));
+  db.exec("ROLLBACK");
+  assert(alone === await textOf(await from.migrator.exportDatabase("app")));
+  for (const format of ["csv", "jsonl"] as const) {
+    db.exec("BEGIN IMMEDIATE");
+    const texts = await Array.fromAsync(
+      from.migrator.exportTables("app", { format }),
+      ({ rows }) => textOf(rows),
+    );
+    db.exec("ROLLBACK");
+    for await (const { rows } of from.migrator.exportTables("app", { format })) {
+      assert(texts.shift() === await textOf(rows));
+    }
+  }
+});
+
+Deno.test("to cancel the stream, or to give a signal, ends the readings of all threads", async () => {
+  await using source = await tempDir();
+  const { migrator, path } = appIn(source.path);
+  makeLarge(path);
+  const isFree = () => {
+    using db = new DatabaseSync(path);
+    db.exec("INSERT INTO b (note) VALUES ('new')");
+    return db.prepare("PRAGMA wal_checkpoint(TRUNCATE)").get()?.["busy"] === 0;
+  };
+  const controller = new AbortController();
+  const { signal } = controller;
+  for (const isSignal of [false, true]) {
+    const reader = (await migrator.exportDatabase("app", { signal })).getReader();
+    for (let chunk = 0; chunk < 5; chunk++) await reader.read();
+    assert(!isFree());
+    if (isSignal) {
+      controller.abort();
+      await assert.rejects(async () => {
+        while (!(await reader.read()).done);
+      }, InterruptedError);
+    } else await reader.cancel();
+    assert(isFree());
+  }
+});
+
+Deno.test("what a program commits in one transaction is in the export whole, or not at all", async () => {
+  await using source = await tempDir();
+  await using target = await tempDir();
+  const from = appIn(source.path);
+  const to = appIn(target.path);
+  makeLarge(from.path);
+  const writer = new Deno.Command(Deno.execPath(), {
+    args: [
+      "eval",
+      "--quiet",
+      `import { DatabaseSync } from "node:sqlite";
+      const db = new DatabaseSync(${JSON.stringify(from.path)}, { timeout: 5000 });
+      while (true) {
+        db.exec("BEGIN IMMEDIATE; INSERT INTO a (note) VALUES ('a'); INSERT INTO b (note) VALUES ('b'); COMMIT");
+        Deno.stdout.writeSync(new Uint8Array(1));
+      }`,
+    ],
+    stdout: "piped",
+  }).spawn();
+  try {
+    const committed = writer.stdout.getReader();
+    for (let round = 0; round < 3; round++) {
+      await committed.read();
+      const dump = await from.migrator.exportDatabase("app");
+      await to.migrator.importDump(dump, {
+        database: "app",
+        backup: false,
+        confirm: () => true,
+      });
+      const [counts] = query(
+        to.path,
+        "SELECT (SELECT count(*) FROM a) AS a, (SELECT count(*) FROM b) AS b",
+      );
+      assert.equal(counts?.["a"], counts?.["b"]);
+      assert(Number(counts?.["a"]) > 40000);
+    }
+    await committed.cancel();
+  } finally {
+    writer.kill("SIGKILL");
+    await writer.status;
+  }
+});
