@@ -27,7 +27,8 @@ export type Direction =
   | "adopt"
   | "reconcile"
   | "repair"
-  | "restore";
+  | "restore"
+  | "import";
 
 /** How far an event came. */
 export type Outcome = "started" | "applied" | "rolled_back" | "failed" | "pending";

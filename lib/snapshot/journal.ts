@@ -1,6 +1,6 @@
 import { directoryOf } from "../directory.ts";
 import { SnapshotError } from "../errors.ts";
-import { removeIfThere, syncDirectory, writeDurably } from "./disk.ts";
+import { removeIfThere, syncDirectory, writeDurably } from "../disk.ts";
 import { partOf } from "./name.ts";
 
 /** A database that a restore replaces. */
@@ -11,10 +11,17 @@ export interface Replacement {
   readonly compressed: boolean;
   /** Path of the database. */
   readonly target: string;
+  /**
+   * How a source is used that was made only for this and is gone afterwards: moved where the database
+   * was not there when this was decided, copied where it was. Absent where the source is to stay.
+   */
+  readonly temporary?: "move" | "copy";
 }
 
-/** What a restore has decided to do; from the moment it is on the disk, it will be done. */
+/** What a restore or an import has decided to do; from the moment it is on the disk, it will be done. */
 export interface RestoreJournal {
+  /** What it is. Default `restore`. */
+  readonly direction?: "restore" | "import";
   /** What is restored, as a person named it. */
   readonly label: string;
   /** Name of the snapshot of what was there before; null where nothing was. */

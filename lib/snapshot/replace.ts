@@ -12,7 +12,7 @@ import {
   NotADatabaseError,
 } from "../errors.ts";
 import { plainFile } from "./check.ts";
-import { removeDatabase, sizeOf, syncDirectory, syncFile } from "./disk.ts";
+import { removeDatabase, sizeOf, syncDirectory, syncFile } from "../disk.ts";
 import type { Replacement } from "./journal.ts";
 import { partOf } from "./name.ts";
 
@@ -25,6 +25,7 @@ import { partOf } from "./name.ts";
  * SQLite itself waits until what it has written is on the disk.
  */
 export async function replaceDatabase(replacement: Replacement, timeout: number): Promise<void> {
+  if (replacement.temporary === "move" && await moveInto(replacement)) return;
   await using plain = await plainFile(replacement.source, replacement.compressed);
   const { target } = replacement;
   if (!sizeOf(target) || await prepare(target, plain.path, timeout)) {
@@ -35,6 +36,20 @@ export async function replaceDatabase(replacement: Replacement, timeout: number)
   // One that was killed may have left what it had staged.
   removeDatabase(partOf(target));
   await syncDirectory(directoryOf(target));
+}
+
+/**
+ * Gives a file the name of a database that isn't there; false where meanwhile there is one. A file
+ * that is gone was moved when this was done before.
+ */
+async function moveInto({ source, target }: Replacement): Promise<boolean> {
+  if (sizeOf(source) === null) return true;
+  if (sizeOf(target) !== null) return false;
+  // A log of a database that somebody has removed would be replayed into the new one.
+  removeDatabase(target);
+  Deno.renameSync(source, target);
+  await syncDirectory(directoryOf(target));
+  return true;
 }
 
 /** Makes sure that SQLite can write over a database; false where it is damaged. */

@@ -1,7 +1,7 @@
 import { countRows } from "../checks.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { ConfirmationError, DatabaseLockedError, SnapshotError } from "../errors.ts";
+import { ConfirmationError, DatabaseLockedError, DiskFullError, SnapshotError } from "../errors.ts";
 import { inspect } from "../inspect.ts";
 import { addOccurrence } from "../ledger_writer.ts";
 import { readMarkers } from "../marker.ts";
@@ -10,10 +10,11 @@ import { Session } from "../session.ts";
 import { isRestoring, locationOf, restoreJournal, type Workspace } from "../workspace.ts";
 import { runSnapshot, type SnapshotControl } from "./create.ts";
 import { readJournal, removeJournal, type RestoreJournal, writeJournal } from "./journal.ts";
+import { partOf } from "./name.ts";
 import type { PinTarget } from "./pin.ts";
 import { isDamage, isSound, replaceDatabase } from "./replace.ts";
 import { findSources, type RestoreSource } from "./source.ts";
-import { sizeOf } from "./disk.ts";
+import { removeDatabase, removeIfThere, sizeOf } from "../disk.ts";
 import { listSnapshots } from "./store.ts";
 
 /** Rows and migrations of a database, now and then. */
@@ -90,8 +91,8 @@ export async function restore(
     );
   }
   await using session = await Session.begin(workspace, { restores: true });
-  const safety = await takeSafety(workspace, sources, options);
-  await writeJournal(restoreJournal(workspace.ledger.path), {
+  const safety = await takeSafety(workspace, sources.map(({ database }) => database), options);
+  return await replaceAll(workspace, session, {
     label,
     safety,
     replacements: sources.map(({ database, path, compressed }) => ({
@@ -101,7 +102,6 @@ export async function restore(
       target: pathOf(workspace, database),
     })),
   });
-  return await finish(workspace, session);
 }
 
 /** Goes back to what was there before the last restore. */
@@ -129,35 +129,64 @@ export async function finishRestore(workspace: Workspace): Promise<RestoreResult
   return isRestoring(workspace) ? await finish(workspace, session) : null;
 }
 
+/**
+ * Replaces databases as a restore does, so that it survives being killed at any moment.
+ *
+ * The caller has checked the files, has asked, and holds the session.
+ */
+export async function replaceAll(
+  workspace: Workspace,
+  session: Session,
+  journal: RestoreJournal,
+): Promise<RestoreResult> {
+  const path = restoreJournal(workspace.ledger.path);
+  try {
+    await writeJournal(path, journal);
+  } catch (error) {
+    removeIfThere(partOf(path));
+    throw error;
+  }
+  return await finish(workspace, session);
+}
+
 /** Does what the journal says. Everything before was only preparation, everything here can be done again. */
 async function finish(workspace: Workspace, session: Session): Promise<RestoreResult> {
   const path = restoreJournal(workspace.ledger.path);
   const journal = await readJournal(path);
-  const gone = journal.replacements.find(({ source }) => sizeOf(source) === null);
+  const gone = journal.replacements.find(({ source, target, temporary }) =>
+    sizeOf(source) === null && !(temporary === "move" && sizeOf(target))
+  );
   if (gone !== undefined) throw sourceGone(gone.source, journal);
-  for (const replacement of journal.replacements) {
-    try {
+  try {
+    for (const replacement of journal.replacements) {
       await replaceDatabase(replacement, workspace.timeout);
-    } catch (error) {
-      throw begun(error);
     }
+    const restored = journal.replacements.map(({ database }) => database);
+    const reconciliation = await reconcile(workspace, session, await inspect(workspace));
+    await recordRestore(session, journal);
+    await session.sync();
+    await removeJournal(path);
+    for (const { source, temporary } of journal.replacements) if (temporary) removeDatabase(source);
+    return { snapshot: journal.label, restored, safety: journal.safety, ...reconciliation };
+  } catch (error) {
+    throw begun(error, journal.direction);
   }
-  const restored = journal.replacements.map(({ database }) => database);
-  const reconciliation = await reconcile(workspace, session, await inspect(workspace));
-  await recordRestore(session, journal);
-  await session.sync();
-  await removeJournal(path);
-  return { snapshot: journal.label, restored, safety: journal.safety, ...reconciliation };
 }
 
-/** From the journal on, a lock in the way means "later", and no longer "not at all". */
-function begun(error: unknown): unknown {
-  if (!(error instanceof DatabaseLockedError)) return error;
-  return new DatabaseLockedError(error.message, {
-    cause: error,
-    help: "the restore has begun: stop that program, or let it finish, then run any command that " +
-      "changes something, such as `upgrade`; it finishes the restore",
-  });
+/** From the journal on, a lock in the way or a full disk means "later", and no longer "not at all". */
+function begun(error: unknown, direction: RestoreJournal["direction"] = "restore"): unknown {
+  const later =
+    `then run any command that changes something, such as \`upgrade\`; it finishes the ` +
+    direction;
+  if (error instanceof DatabaseLockedError) {
+    const help = `the ${direction} has begun: stop that program, or let it finish, ${later}`;
+    return new DatabaseLockedError(error.message, { cause: error, help });
+  }
+  if (error instanceof DiskFullError) {
+    const help = `the ${direction} has begun: free some space, ${later}`;
+    return new DiskFullError(error.message, { cause: error, help });
+  }
+  return error;
 }
 
 function sourceGone(source: string, { safety }: RestoreJournal): SnapshotError {
@@ -194,7 +223,8 @@ async function planFor(
   return { snapshot: label, changes };
 }
 
-async function contentOf(path: string): Promise<DatabaseContent | null> {
+/** What is in a database; null where it is not there, empty or damaged. */
+export async function contentOf(path: string): Promise<DatabaseContent | null> {
   if (!sizeOf(path)) return null;
   try {
     await using connection = await openForReading({ kind: "file", path }, defaultSettings);
@@ -210,9 +240,9 @@ async function contentOf(path: string): Promise<DatabaseContent | null> {
 }
 
 /** A snapshot of all that will be replaced; damaged databases, of which there can be none, are kept aside. */
-async function takeSafety(
+export async function takeSafety(
   workspace: Workspace,
-  sources: readonly RestoreSource[],
+  databases: readonly string[],
   control: SnapshotControl,
 ): Promise<string | null> {
   const { timeout, backups: directory } = workspace;
@@ -224,7 +254,7 @@ async function takeSafety(
     );
     return manifest.name;
   };
-  const present = sources.map(({ database }) => ({ database, path: pathOf(workspace, database) }))
+  const present = databases.map((database) => ({ database, path: pathOf(workspace, database) }))
     .filter(({ path }) => sizeOf(path));
   try {
     return await take(present);
@@ -238,7 +268,7 @@ async function takeSafety(
 
 async function recordRestore(
   session: Session,
-  { label, safety, replacements }: RestoreJournal,
+  { label, safety, replacements, direction = "restore" }: RestoreJournal,
 ): Promise<void> {
   await session.record(async (ledger) => {
     for (const { database, target } of replacements) {
@@ -246,7 +276,7 @@ async function recordRestore(
         name: label,
         database,
         databasePath: target,
-        direction: "restore",
+        direction,
         detail: safety === null ? null : `what was there before is in snapshot ${safety}`,
       });
     }

@@ -1,0 +1,195 @@
+import { DumpFault } from "./fault.ts";
+
+/** One record of a CSV text. */
+export interface CsvRecord {
+  /** Line on which it begins; the first is 1. */
+  readonly line: number;
+  /** The record as it stands there, without the line break after it. */
+  readonly text: string;
+  readonly fields: readonly string[];
+  /** Which fields are in double quotes: `""` is empty text there, and nothing is NULL. */
+  readonly quoted: readonly boolean[];
+  /** What is wrong with it; null where nothing is. */
+  readonly problem: string | null;
+}
+
+/** Characters of one record, above which a quote must have been left open. */
+const LONGEST = 2 ** 28;
+
+const QUOTE = 34;
+const LINE_FEED = 10;
+const CARRIAGE_RETURN = 13;
+
+/**
+ * Cuts CSV text, given in pieces of any size, into records. Fields are separated by a comma, or by a
+ * semicolon or tab where the first line has more of those; a field in double quotes may hold
+ * anything, a double quote twice. Lines end in LF or CRLF.
+ */
+export class CsvReader {
+  #text = "";
+  #line = 1;
+  #delimiter: string | null = null;
+  /** Length of text below which it isn't looked through again: a long record comes in many pieces. */
+  #enough = 0;
+
+  /** Takes a piece of text; returns the records that are complete now. */
+  push(text: string): CsvRecord[] {
+    this.#text += text;
+    const { length } = this.#text;
+    if (length < this.#enough && length <= LONGEST) return [];
+    const records = this.#read(false);
+    if (this.#text.length > LONGEST) throw unclosed(this.#line);
+    this.#enough = 2 * this.#text.length;
+    return records;
+  }
+
+  /**
+   * The records of what is left.
+   *
+   * @throws {DumpFault} where the text ends inside of double quotes.
+   */
+  end(): CsvRecord[] {
+    const records = this.#read(true);
+    if (this.#text !== "") throw unclosed(this.#line);
+    return records;
+  }
+
+  /** Line on which the text given so far ends. */
+  get line(): number {
+    return this.#line + countBreaks(this.#text, 0, this.#text.length);
+  }
+
+  #read(isLast: boolean): CsvRecord[] {
+    this.#delimiter ??= delimiterOf(this.#text, isLast);
+    if (this.#delimiter === null) return [];
+    const { records, next, line } = scan(this.#text, {
+      delimiter: this.#delimiter,
+      line: this.#line,
+      isLast,
+    });
+    this.#text = this.#text.slice(next);
+    this.#line = line;
+    return records;
+  }
+}
+
+function unclosed(line: number): DumpFault {
+  return new DumpFault("a double quote is opened in this row and never closed", {
+    line,
+    help: "the file was cut short, or a quote inside of a quoted field must be doubled",
+  });
+}
+
+interface ScanOptions {
+  readonly delimiter: string;
+  /** Line on which the text begins. */
+  readonly line: number;
+  /** Whether no text follows. */
+  readonly isLast: boolean;
+}
+
+interface Scan {
+  readonly records: CsvRecord[];
+  /** Where the first record begins that isn't complete. */
+  readonly next: number;
+  /** Line of that. */
+  readonly line: number;
+}
+
+function scan(text: string, { delimiter, line, isLast }: ScanOptions): Scan {
+  const records: CsvRecord[] = [];
+  const length = text.length;
+  const delimiterCode = delimiter.charCodeAt(0);
+  const find = (what: string, from: number): number => {
+    const found = text.indexOf(what, from);
+    return found === -1 ? length : found;
+  };
+  // Each is looked for only when the former one is passed, so all looking is done once.
+  let nextDelimiter = -1;
+  let nextBreak = -1;
+  let start = 0;
+  records: while (start < length) {
+    const fields: string[] = [];
+    const quoted: boolean[] = [];
+    let hasQuotes = false;
+    let problem: string | null = null;
+    let at = start;
+    for (;;) {
+      if (text.charCodeAt(at) === QUOTE) {
+        hasQuotes = true;
+        const close = closingQuote(text, at);
+        if (close === -1) break records;
+        const field = text.slice(at + 1, close);
+        fields.push(field.includes('"') ? field.replaceAll('""', '"') : field);
+        quoted.push(true);
+        at = close + 1;
+        const code = text.charCodeAt(at);
+        if (code === delimiterCode) {
+          at++;
+          continue;
+        }
+        if (nextBreak < at) nextBreak = find("\n", at);
+        if (nextBreak === length && !isLast) break records;
+        if (endOfLine(text, at, nextBreak) !== at) {
+          problem = `after a closing double quote comes ${JSON.stringify(text.slice(at, at + 1))}`;
+        }
+      } else {
+        if (nextDelimiter < at) nextDelimiter = find(delimiter, at);
+        if (nextBreak < at) nextBreak = find("\n", at);
+        const isField = nextDelimiter < nextBreak;
+        if (!isField && nextBreak === length && !isLast) break records;
+        const end = isField ? nextDelimiter : endOfLine(text, at, nextBreak);
+        fields.push(text.slice(at, end));
+        quoted.push(false);
+        if (isField) {
+          at = nextDelimiter + 1;
+          continue;
+        }
+      }
+      const end = endOfLine(text, start, nextBreak);
+      records.push({ line, text: text.slice(start, end), fields, quoted, problem });
+      line += 1 + (hasQuotes ? countBreaks(text, start, nextBreak) : 0);
+      start = nextBreak + 1;
+      break;
+    }
+  }
+  return { records, next: Math.min(start, length), line };
+}
+
+/** The quote that closes the one at `open`; -1 where there is none. */
+function closingQuote(text: string, open: number): number {
+  let close = text.indexOf('"', open + 1);
+  while (close !== -1 && text.charCodeAt(close + 1) === QUOTE) close = text.indexOf('"', close + 2);
+  return close;
+}
+
+/** Where a line ends whose LF is at `lineBreak`: a CR before it belongs to the break. */
+function endOfLine(text: string, from: number, lineBreak: number): number {
+  const hasReturn = lineBreak > from && text.charCodeAt(lineBreak - 1) === CARRIAGE_RETURN;
+  return hasReturn ? lineBreak - 1 : lineBreak;
+}
+
+function countBreaks(text: string, from: number, to: number): number {
+  let count = 0;
+  for (let at = text.indexOf("\n", from); at !== -1 && at < to; at = text.indexOf("\n", at + 1)) {
+    count++;
+  }
+  return count;
+}
+
+/** What separates the fields, as the first line shows; null where it isn't complete. */
+function delimiterOf(text: string, isLast: boolean): string | null {
+  const counts = new Map([[",", 0], [";", 0], ["\t", 0]]);
+  const most = (): string => [...counts].reduce((best, one) => one[1] > best[1] ? one : best)[0];
+  let isQuoted = false;
+  for (let at = 0; at < text.length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === QUOTE) isQuoted = !isQuoted;
+    if (isQuoted) continue;
+    if (code === LINE_FEED) return most();
+    const character = text.charAt(at);
+    const count = counts.get(character);
+    if (count !== undefined) counts.set(character, count + 1);
+  }
+  return isLast ? most() : null;
+}

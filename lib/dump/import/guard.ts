@@ -1,0 +1,157 @@
+import type { Connection, Verdict } from "../../database/connection.ts";
+import { modules } from "./virtual_tables.ts";
+
+// What the authorizer may answer.
+const ALLOW = 0;
+const DENY = 1;
+const IGNORE = 2;
+
+// What SQLite is about to do, as its authorizer numbers it.
+const CREATE_TEMP_INDEX = 3;
+const CREATE_TEMP_TABLE = 4;
+const CREATE_TEMP_TRIGGER = 5;
+const CREATE_TEMP_VIEW = 6;
+const PRAGMA = 19;
+const TRANSACTION = 22;
+const ATTACH = 24;
+const DETACH = 25;
+const CREATE_VTABLE = 29;
+const FUNCTION = 31;
+const SAVEPOINT = 32;
+/** The highest number that is known here: what a later SQLite adds is refused. */
+const RECURSIVE = 33;
+
+/** Pragmas that say what the database is like. `data_version` is what FTS5 asks for. */
+const KEPT = /^(application_id|auto_vacuum|data_version|encoding|page_size|user_version)$/i;
+
+/** Pragmas that only say how a dump is to be run, or only ask; the import decides that itself. */
+const NEEDLESS =
+  /^(cache_size|cache_spill|count_changes|default_cache_size|defer_foreign_keys|foreign_key_check|foreign_keys|full_column_names|integrity_check|journal_mode|journal_size_limit|legacy_alter_table|legacy_file_format|locking_mode|mmap_size|optimize|quick_check|short_column_names|synchronous|temp_store|threads|wal_autocheckpoint|wal_checkpoint|writable_schema)$/i;
+
+const FORBIDDEN_FUNCTIONS = /^(edit|fts3_tokenizer|load_extension|readfile|sqlite_log|writefile)$/i;
+
+/** What a dump's own transactions have come to. */
+export interface TransactionMarks {
+  /** Whether it has begun one and not committed it. */
+  readonly isOpen: boolean;
+  /** Whether it has begun any. */
+  readonly hasBegun: boolean;
+}
+
+/** What was refused, in words. */
+export interface Refusal {
+  readonly reason: string;
+  /** What to do about it. */
+  readonly help: string;
+}
+
+/**
+ * Stands between a dump and SQLite, which asks it about all that a statement is going to do: the
+ * dump's own transactions do nothing, since the import is one, and what reaches out of the database
+ * is refused. SQLite's defensive mode keeps it from `sqlite_schema` and from damaging the file.
+ */
+export class Guard implements Disposable {
+  readonly #confinement: Disposable;
+  #isPaused = false;
+  #marks: TransactionMarks = { isOpen: false, hasBegun: false };
+  #refusal: Refusal | null = null;
+  #hasContent = false;
+
+  constructor(connection: Connection) {
+    this.#confinement = connection.confine((action, first, second) =>
+      this.#isPaused ? ALLOW : this.#judge(action, first ?? "", second)
+    );
+  }
+
+  /** What the dump's transactions have come to; set back where its statements are run again. */
+  get marks(): TransactionMarks {
+    return this.#marks;
+  }
+  set marks(marks: TransactionMarks) {
+    this.#marks = marks;
+  }
+
+  /** Whether the dump had anything but pragmas and transactions. */
+  get hasContent(): boolean {
+    return this.#hasContent;
+  }
+
+  /** What was refused last; asking forgets it. */
+  takeRefusal(): Refusal | null {
+    const refusal = this.#refusal;
+    this.#refusal = null;
+    return refusal;
+  }
+
+  /** Runs what the import itself has to do. */
+  async trust<T>(work: () => Promise<T>): Promise<T> {
+    this.#isPaused = true;
+    try {
+      return await work();
+    } finally {
+      this.#isPaused = false;
+    }
+  }
+
+  [Symbol.dispose](): void {
+    this.#confinement[Symbol.dispose]();
+  }
+
+  #judge(action: number, first: string, second: string | null): Verdict {
+    if (action !== PRAGMA && action !== TRANSACTION && action !== SAVEPOINT) {
+      this.#hasContent = true;
+    }
+    switch (action) {
+      case TRANSACTION:
+        return this.#transaction(first);
+      case SAVEPOINT:
+        return first === "ROLLBACK" ? this.#refuse("it rolls back to a savepoint") : IGNORE;
+      case PRAGMA:
+        if (KEPT.test(first)) return ALLOW;
+        return NEEDLESS.test(first) ? IGNORE : this.#refuse(`it sets or asks PRAGMA ${first}`);
+      case ATTACH:
+        return this.#refuse("it attaches another file, or writes one by VACUUM");
+      case DETACH:
+        return this.#refuse("it detaches a file");
+      case FUNCTION:
+        return second !== null && FORBIDDEN_FUNCTIONS.test(second)
+          ? this.#refuse(`it calls ${second}()`)
+          : ALLOW;
+      case CREATE_VTABLE:
+        return modules.includes((second ?? "").toLowerCase())
+          ? ALLOW
+          : this.#refuse(`it has a virtual table of module ${second}`);
+      case CREATE_TEMP_INDEX:
+      case CREATE_TEMP_TABLE:
+      case CREATE_TEMP_TRIGGER:
+      case CREATE_TEMP_VIEW:
+        return this.#refuse("it makes something temporary");
+      default:
+        return action <= RECURSIVE ? ALLOW : this.#refuse("it does something unknown");
+    }
+  }
+
+  #transaction(operation: string): Verdict {
+    if (operation === "ROLLBACK") {
+      this.#refusal = {
+        reason:
+          "it says ROLLBACK: so the sqlite3 shell ends the dump of a damaged database, which " +
+          "is incomplete",
+        help:
+          "use another dump, or save what is readable of that database by `sqlite3 FILE .recover`",
+      };
+      return DENY;
+    }
+    const isOpen = operation === "BEGIN";
+    this.#marks = { isOpen, hasBegun: this.#marks.hasBegun || isOpen };
+    return IGNORE;
+  }
+
+  #refuse(what: string): Verdict {
+    this.#refusal = {
+      reason: `${what}, which an import may not`,
+      help: "take it out of the dump if you trust the rest",
+    };
+    return DENY;
+  }
+}

@@ -1,0 +1,106 @@
+import type { SqlValue } from "../../database/row.ts";
+import { type JsonLine, JsonlReader } from "./jsonl_reader.ts";
+import type { ParsedRow, RowParser } from "./row_parser.ts";
+import { ColumnFinder, type Target, type TargetColumn } from "./row_target.ts";
+import { exactJsonValue, jsonValue, parseExactly } from "./row_values.ts";
+
+/** The columns of all objects that have the same keys in the same order. */
+interface Shape {
+  readonly keys: readonly string[];
+  /** The columns of the keys. */
+  readonly named: readonly TargetColumn[];
+  /** Those of them that take a value. */
+  readonly columns: readonly TargetColumn[];
+}
+
+/** Makes rows for a table of JSON Lines: each line is an object, its keys are names of columns. */
+export class JsonlRows implements RowParser {
+  readonly header = null;
+  readonly #reader = new JsonlReader();
+  readonly #finder: ColumnFinder;
+  readonly #shapes = new Map<string, Shape>();
+  #last: Shape | null = null;
+
+  constructor(target: Target) {
+    this.#finder = new ColumnFinder(target);
+  }
+
+  get line(): number {
+    return this.#reader.line;
+  }
+
+  push(text: string): ParsedRow[] {
+    return this.#reader.push(text).map((line) => this.#row(line));
+  }
+
+  end(): ParsedRow[] {
+    return this.#reader.end().map((line) => this.#row(line));
+  }
+
+  #row({ line, text }: JsonLine): ParsedRow {
+    const bad = (reason: string): ParsedRow => ({ line, reason, text, header: null });
+    let object: Readonly<Record<string, unknown>> | null;
+    try {
+      object = asObject(JSON.parse(text));
+    } catch (error) {
+      return bad(reasonOf(error));
+    }
+    if (object === null) return bad("it is not a JSON object");
+    const shape = this.#shapeOf(Object.keys(object), line);
+    const values = valuesOf(object, shape, jsonValue) ??
+      valuesOf(asObject(parseExactly(text)) ?? {}, shape, exactJsonValue) ?? [];
+    if (text.includes("\\u")) {
+      const half = values.findIndex((value) => typeof value === "string" && !value.isWellFormed());
+      if (half !== -1) return bad(`column "${shape.columns[half]?.name}": it has half a character`);
+    }
+    return { line, text, columns: shape.columns, values };
+  }
+
+  #shapeOf(keys: readonly string[], line: number): Shape {
+    const last = this.#last;
+    if (last !== null && isSame(last.keys, keys)) return last;
+    const signature = JSON.stringify(keys);
+    let shape = this.#shapes.get(signature);
+    if (shape === undefined) {
+      const named = this.#finder.find(keys, line);
+      shape = { keys, named, columns: named.filter(({ isGenerated }) => !isGenerated) };
+      if (this.#shapes.size >= MOST_SHAPES) this.#shapes.clear();
+      this.#shapes.set(signature, shape);
+    }
+    return this.#last = shape;
+  }
+}
+
+/** Shapes that are kept: objects that leave keys out in every way must not fill the memory. */
+const MOST_SHAPES = 1000;
+
+function isSame(one: readonly string[], other: readonly string[]): boolean {
+  return one.length === other.length && one.every((key, index) => key === other[index]);
+}
+
+/** The values for the columns; null where one could not be told. */
+function valuesOf(
+  object: Readonly<Record<string, unknown>>,
+  { keys, named }: Shape,
+  read: (value: unknown, column: TargetColumn) => SqlValue | undefined,
+): SqlValue[] | null {
+  const values: SqlValue[] = [];
+  for (const [index, column] of named.entries()) {
+    if (column.isGenerated) continue;
+    const value = read(object[keys[index] ?? ""], column);
+    if (value === undefined) return null;
+    values.push(value);
+  }
+  return values;
+}
+
+function asObject(value: unknown): Readonly<Record<string, unknown>> | null {
+  const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
+  return isObject ? value as Readonly<Record<string, unknown>> : null;
+}
+
+function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  // It is one line, whose number is told elsewhere.
+  return `it is not JSON: ${message.replace(/ \(line \d+ column \d+\)$/, "")}`;
+}

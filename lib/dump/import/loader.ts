@@ -1,0 +1,293 @@
+import type { Connection } from "../../database/connection.ts";
+import { lineOf, skipTrivia } from "../../database/script.ts";
+import { StatementError } from "../../errors.ts";
+import { DumpFault } from "./fault.ts";
+import { Guard, type TransactionMarks } from "./guard.ts";
+import { type Piece, Scanner } from "./scanner.ts";
+import { readVirtualTable, type VirtualTable } from "./virtual_tables.ts";
+
+/** Bytes of SQL that are kept, so that they can be run again to find a fault. */
+const GROUP_SIZE = 8_000_000;
+
+const COMMA = 44;
+const SPACE = 32;
+
+/** How a dump is loaded. */
+export interface LoadOptions {
+  /** Whether the transaction is already open. Otherwise it is begun after the dump's first pragmas. */
+  readonly isInside: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What a dump held besides its statements. */
+export interface Loaded {
+  /** Virtual tables that it writes as rows of `sqlite_schema`; they are yet to be made. */
+  readonly virtualTables: readonly VirtualTable[];
+}
+
+/** A piece as it stands in the dump, for the case that it has to be run again. */
+interface Done {
+  readonly bytes: Uint8Array;
+  readonly line: number;
+}
+
+/**
+ * Runs a dump against a connection, inside one transaction, which it leaves open.
+ *
+ * @throws {DumpFault} where a statement fails or may not be run, or the dump ends in the middle.
+ */
+export async function loadDump(
+  connection: Connection,
+  chunks: AsyncIterable<Uint8Array>,
+  options: LoadOptions,
+): Promise<Loaded> {
+  using guard = new Guard(connection);
+  const loader = new Loader(connection, guard, options);
+  const scanner = new Scanner({ isSingle: !options.isInside });
+  for await (const chunk of chunks) {
+    for (const piece of scanner.push(chunk)) {
+      await loader.take(piece);
+      scanner.isSingle = !loader.isInside;
+    }
+  }
+  if (options.signal?.aborted) throw interrupted();
+  const rest = scanner.finish();
+  let last = rest.next();
+  for (; !last.done; last = rest.next()) await loader.take(last.value);
+  return await loader.finish(last.value);
+}
+
+class Loader {
+  readonly #connection: Connection;
+  readonly #guard: Guard;
+  readonly #signal: AbortSignal | undefined;
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  readonly #virtualTables: VirtualTable[] = [];
+  /** Whether nothing but the dump itself can have put triggers into the database. */
+  readonly #isNew: boolean;
+  #isInside: boolean;
+  #group: Done[] = [];
+  /** Where the group's bytes are kept: one buffer, which is no work for the garbage collector. */
+  readonly #kept = new Uint8Array(GROUP_SIZE);
+  #keptSize = 0;
+  /** The dump's transactions as they were before the group. */
+  #marks: TransactionMarks;
+
+  constructor(connection: Connection, guard: Guard, { isInside, signal }: LoadOptions) {
+    this.#connection = connection;
+    this.#guard = guard;
+    this.#isInside = isInside;
+    this.#isNew = !isInside;
+    this.#signal = signal;
+    this.#marks = guard.marks;
+  }
+
+  /** Whether the transaction is open. */
+  get isInside(): boolean {
+    return this.#isInside;
+  }
+
+  async take(piece: Piece): Promise<void> {
+    const { bytes, line, isSchemaRow } = piece;
+    if (this.#signal?.aborted) throw interrupted();
+    if (this.#isInside && !isSchemaRow) return await this.#run(piece);
+    const sql = this.#decode(bytes, line);
+    if (isSchemaRow) {
+      const start = skipTrivia(sql, 0);
+      const at = line + lineOf(sql, start) - 1;
+      this.#virtualTables.push(readVirtualTable(sql.slice(start), at));
+      return;
+    }
+    if (!this.#isInside) {
+      // Page size, encoding and the like can be set only in a file in which there is nothing yet.
+      if (/^(pragma|begin)\b/i.test(sql.slice(skipTrivia(sql, 0)))) {
+        return await this.#one(sql, line);
+      }
+      await this.#guard.trust(() => this.#connection.exec("BEGIN IMMEDIATE"));
+      this.#isInside = true;
+    }
+    await this.#run(piece);
+  }
+
+  async #run({ bytes, line, joins }: Piece): Promise<void> {
+    if (this.#keptSize + bytes.length > GROUP_SIZE) await this.#closeGroup();
+    if (this.#group.length === 0) await this.#mark("SAVEPOINT catalyst_group");
+    this.#group.push({ bytes: this.#keep(bytes), line });
+    // To prepare one INSERT of many rows takes less time than many of one row.
+    if (this.#isNew) { for (let at = 0; at < joins.length; at += 2) joinAt(bytes, joins, at); }
+    try {
+      await this.#connection.exec(this.#decode(bytes, line));
+    } catch (error) {
+      await this.#locate(error);
+      await this.#closeGroup();
+    }
+  }
+
+  /** Copies bytes: they are good only until the scanner goes on. */
+  #keep(bytes: Uint8Array): Uint8Array {
+    const start = this.#keptSize;
+    this.#keptSize += bytes.length;
+    // One that is longer is a group of its own, and a single statement, which is not changed.
+    if (bytes.length > GROUP_SIZE) return bytes;
+    this.#kept.set(bytes, start);
+    return this.#kept.subarray(start, this.#keptSize);
+  }
+
+  /** Ends the dump. */
+  async finish(remainder: { readonly bytes: Uint8Array; readonly line: number } | null): Promise<
+    Loaded
+  > {
+    const help = "the file is not whole: write or copy the dump again";
+    if (remainder !== null) {
+      const statement = new TextDecoder().decode(remainder.bytes.subarray(0, 10_000));
+      throw new DumpFault("it ends in the middle of a statement", {
+        line: remainder.line,
+        statement,
+        help,
+      });
+    }
+    const { isOpen, hasBegun } = this.#guard.marks;
+    if (isOpen) throw new DumpFault("it ends in the middle: its COMMIT is missing", { help });
+    const isEmpty = !this.#guard.hasContent && this.#virtualTables.length === 0;
+    if (isEmpty && !hasBegun) {
+      throw new DumpFault("there is nothing in it to import", { help });
+    }
+    if (!this.#isInside) await this.#guard.trust(() => this.#connection.exec("BEGIN IMMEDIATE"));
+    else await this.#closeGroup();
+    return { virtualTables: this.#virtualTables };
+  }
+
+  #decode(bytes: Uint8Array, line: number): string {
+    try {
+      return this.#decoder.decode(bytes);
+    } catch (error) {
+      const good = validLength(bytes);
+      const text = new TextDecoder().decode(bytes.subarray(0, good));
+      throw new DumpFault(
+        error instanceof TypeError
+          ? "it has another encoding than UTF-8, or is damaged"
+          : `a statement of ${bytes.length} bytes is too long`,
+        {
+          line: line + lineOf(text, text.length) - 1,
+          help: "write the dump as UTF-8",
+          cause: error,
+        },
+      );
+    }
+  }
+
+  #mark(sql: string): Promise<void> {
+    return this.#guard.trust(() => this.#connection.exec(sql));
+  }
+
+  async #closeGroup(): Promise<void> {
+    if (this.#group.length > 0) await this.#mark("RELEASE catalyst_group");
+    this.#group = [];
+    this.#keptSize = 0;
+    this.#marks = this.#guard.marks;
+  }
+
+  /** Finds the statement of the group that fails, by running them again one by one. */
+  async #locate(error: unknown): Promise<void> {
+    if (!(error instanceof StatementError) || !this.#connection.inTransaction) {
+      const last = this.#group.at(-1);
+      throw this.#fault(
+        error,
+        last && { sql: this.#decode(last.bytes, last.line), line: last.line },
+      );
+    }
+    this.#guard.takeRefusal();
+    await this.#mark("ROLLBACK TO catalyst_group");
+    this.#guard.marks = this.#marks;
+    const last = this.#group.length - 1;
+    for (const [index, { bytes, line }] of this.#group.entries()) {
+      if (index < last) await this.#connection.exec(this.#decode(bytes, line));
+      else await this.#singly(bytes, line);
+    }
+  }
+
+  async #singly(bytes: Uint8Array, line: number): Promise<void> {
+    const scanner = new Scanner({ line, isSingle: true });
+    for (const statement of scanner.push(bytes)) {
+      await this.#one(this.#decode(statement.bytes, statement.line), statement.line);
+    }
+  }
+
+  async #one(sql: string, line: number): Promise<void> {
+    try {
+      await this.#connection.exec(sql);
+    } catch (error) {
+      if (this.#isKnownRow(error, sql)) return;
+      throw this.#fault(error, { sql, line });
+    }
+  }
+
+  /**
+   * Whether a statement writes a row of a virtual table that is yet to be made. Python's `iterdump`
+   * writes both those rows and the tables in which the virtual table keeps them.
+   */
+  #isKnownRow(error: unknown, sql: string): boolean {
+    if (this.#virtualTables.length === 0 || !(error instanceof StatementError)) return false;
+    const { name } = /no such table: (?:main\.)?(?<name>.*)$/s.exec(reasonOf(error))?.groups ?? {};
+    return this.#virtualTables.some((one) => one.name === name) &&
+      /^insert\s/i.test(sql.slice(skipTrivia(sql, 0)));
+  }
+
+  #fault(
+    error: unknown,
+    place: { readonly sql: string; readonly line: number } | undefined,
+  ): unknown {
+    const refusal = this.#guard.takeRefusal();
+    if (!(error instanceof StatementError) || place === undefined) return error;
+    const start = skipTrivia(place.sql, 0);
+    return new DumpFault(
+      refusal?.reason ?? reasonOf(error),
+      {
+        line: place.line + lineOf(place.sql, start) - 1,
+        statement: place.sql.slice(start),
+        help: refusal?.help ?? "mend it, or write the dump again",
+        cause: error,
+      },
+    );
+  }
+}
+
+/** Makes one statement of two, in place; the second one's beginning becomes white space. */
+function joinAt(bytes: Uint8Array, joins: readonly number[], index: number): void {
+  const semicolon = joins[index] ?? 0;
+  bytes[semicolon] = COMMA;
+  bytes.fill(SPACE, semicolon + 1, joins[index + 1]);
+}
+
+/** SQLite's own words; the driver adds all of the SQL to some of them. */
+function reasonOf(error: StatementError): string {
+  const message = error.cause instanceof Error ? error.cause.message : error.message;
+  return message.replace(/ in [^]* at offset \d+$/, "");
+}
+
+/** What it is called, and what the caller makes of it, is known further up. */
+function interrupted(): DumpFault {
+  return new DumpFault("interrupted");
+}
+
+/** Number of bytes before the first that is not UTF-8. */
+function validLength(bytes: Uint8Array): number {
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const STEP = 4096;
+  let at = 0;
+  try {
+    for (; at < bytes.length; at += STEP) {
+      decoder.decode(bytes.subarray(at, at + STEP), { stream: true });
+    }
+  } catch {
+    // The first step with a wrong byte is decoded byte by byte.
+    const single = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+    single.decode(bytes.subarray(0, at), { stream: true });
+    try {
+      for (; at < bytes.length; at++) single.decode(bytes.subarray(at, at + 1), { stream: true });
+    } catch {
+      return at;
+    }
+  }
+  return at;
+}

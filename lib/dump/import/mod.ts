@@ -1,0 +1,286 @@
+import { countRows } from "../../checks.ts";
+import type { Connection } from "../../database/connection.ts";
+import { openForReading } from "../../database/reading.ts";
+import { defaultSettings } from "../../database/settings.ts";
+import {
+  CatalystError,
+  ConfirmationError,
+  DiskFullError,
+  DumpError,
+  InterruptedError,
+  LocationError,
+  UsageError,
+} from "../../errors.ts";
+import { inspect } from "../../inspect.ts";
+import { knownDatabase } from "../../known_database.ts";
+import { addOccurrence } from "../../ledger_writer.ts";
+import { readMarkers } from "../../marker.ts";
+import { reconcile, type Reconciliation } from "../../reconcile.ts";
+import { Session } from "../../session.ts";
+import type { SnapshotProgress } from "../../snapshot/copy.ts";
+import { removeDatabase, requireRoom, sizeOf } from "../../disk.ts";
+import { snapshotBefore } from "../../snapshot/mod.ts";
+import { partOf } from "../../snapshot/name.ts";
+import {
+  contentOf,
+  type DatabaseContent,
+  replaceAll,
+  type RestoreChange,
+  takeSafety,
+} from "../../snapshot/restore.ts";
+import { directoryOf, ensureDirectory } from "../../directory.ts";
+import { isRestoring, locationOf, type Workspace } from "../../workspace.ts";
+import { buildDatabase, type Violation } from "./build.ts";
+import { loadIntoExisting } from "./existing.ts";
+import { DumpFault, toDumpError } from "./fault.ts";
+import { readText } from "./source.ts";
+
+/** What an import would do. */
+export interface ImportPlan extends RestoreChange {
+  /** What is imported, as a person named it. */
+  readonly label: string;
+}
+
+/** How to import a dump. */
+export interface ImportOptions {
+  /** Name of the database. */
+  readonly database: string;
+  /** Whether the dump is run against the database that is there, in place of making a new one. Default `false`. */
+  readonly intoExisting?: boolean;
+  /** What the dump is called in messages, such as its file's name. Default `the dump`. */
+  readonly label?: string;
+  /** Whether a snapshot is taken of what is there before it is changed. Default `true`. */
+  readonly backup?: boolean;
+  /** Asked before a database that is there is replaced or loses rows; only `true` goes on. */
+  readonly confirm?: (plan: ImportPlan) => boolean | Promise<boolean>;
+  /** Called with the number of bytes of the source that have been read. */
+  readonly onProgress?: (bytesRead: number) => void;
+  /** Called while the snapshot is taken. */
+  readonly onSnapshotProgress?: (progress: SnapshotProgress) => void;
+  /** Ends the import; nothing is changed then. */
+  readonly signal?: AbortSignal;
+}
+
+/** What an import did. */
+export interface ImportResult extends Reconciliation {
+  /** Name of the database. */
+  readonly database: string;
+  /** Whether it was made, replaced, or was there and has been added to. */
+  readonly outcome: "created" | "replaced" | "added";
+  /** Number of rows by table: all of a new database, or how many more there are now. */
+  readonly rows: Readonly<Record<string, number>>;
+  /** Rows that point to rows that don't exist, as they did where the dump comes from. */
+  readonly violations: readonly Violation[];
+  /** Name of the snapshot of what was there before; null where nothing was, or none was wanted. */
+  readonly snapshot: string | null;
+}
+
+/** Imports a dump: all of it, or nothing. */
+export async function importDump(
+  workspace: Workspace,
+  source: ReadableStream<Uint8Array>,
+  options: ImportOptions,
+): Promise<ImportResult> {
+  const { label = "the dump" } = options;
+  try {
+    await knownDatabase(workspace, options.database, "import into");
+    await using session = await Session.begin(workspace, { signal: options.signal });
+    const job = { workspace, session, options, label, text: readText(source, options) };
+    return options.intoExisting ? await add(job) : await replace(job);
+  } catch (error) {
+    if (!(error instanceof DumpFault)) throw aboutImport(error, label);
+    if (!options.signal?.aborted) throw toDumpError(error, label);
+    throw new InterruptedError(`Cannot import ${label}: interrupted`, {
+      cause: error,
+      database: options.database,
+      help: "nothing was changed; run the command again",
+    });
+  } finally {
+    // It may not have been read to its end; an error of its own has been reported.
+    if (!source.locked) await source.cancel().catch(() => {});
+  }
+}
+
+interface Job {
+  readonly workspace: Workspace;
+  readonly session: Session;
+  readonly options: ImportOptions;
+  readonly label: string;
+  readonly text: AsyncIterable<Uint8Array>;
+}
+
+/** Builds a database beside the one that is there, if any, and puts it in its place. */
+async function replace(job: Job): Promise<ImportResult> {
+  const { workspace, session, options, label, text } = job;
+  const { database, signal } = options;
+  const location = locationOf(workspace, database);
+  const { path: target } = location;
+  // Two SQLite libraries in one process must not open the same file: closing it drops locks.
+  const isForeign = location.kind === "open" && !("location" in location.handle);
+  if (target === ":memory:" || isForeign) {
+    const reason = isForeign ? "is open through another SQLite library" : "is in memory";
+    throw new UsageError(`Cannot import ${label}: database "${database}" ${reason}`, {
+      help: isForeign ? "close it first, and give its path" : "import into it with intoExisting",
+    });
+  }
+  const isThere = Boolean(sizeOf(target));
+  if (isThere && options.confirm === undefined) throw unconfirmed(database, label);
+  ensureDirectory(target, workspace.createDirectories);
+  const path = partOf(`${target}.import`);
+  const { settings } = workspace;
+  const violations = await buildDatabase(text, { path, settings, signal });
+  try {
+    const then = await examineBuilt(path, workspace, database);
+    if (isThere) {
+      const now = await contentOf(target);
+      if (await options.confirm?.({ label, database, now, then }) !== true) {
+        throw unconfirmed(database, label);
+      }
+      await requireRoomFor(path, target, options.backup !== false);
+    }
+    const snapshot = options.backup === false ? null : await takeSafety(workspace, [database], {
+      onProgress: options.onSnapshotProgress,
+      signal,
+    });
+    const { adopted, reconciled } = await replaceAll(workspace, session, {
+      direction: "import",
+      label,
+      safety: snapshot,
+      replacements: [{
+        database,
+        source: Deno.realPathSync(path),
+        compressed: false,
+        target,
+        temporary: sizeOf(target) === null ? "move" : "copy",
+      }],
+    });
+    const outcome = isThere ? "replaced" : "created";
+    return { database, outcome, rows: then.rows, violations, snapshot, adopted, reconciled };
+  } finally {
+    // Where there is a note of what is to be done, that needs the file.
+    if (!isRestoring(workspace)) removeDatabase(path);
+  }
+}
+
+/** Runs the dump against the database that is there. */
+async function add(job: Job): Promise<ImportResult> {
+  const { workspace, session, options, label, text } = job;
+  const { database, signal, confirm } = options;
+  const location = locationOf(workspace, database);
+  if (location.kind === "file" && location.path !== ":memory:" && !sizeOf(location.path)) {
+    throw new LocationError(
+      `Cannot import ${label}: database "${database}" is not there (${location.path})`,
+      { help: "leave out --into-existing to make it, or run `upgrade` first" },
+    );
+  }
+  const connection = await session.database(database);
+  const snapshot = options.backup === false ? null : await snapshotBefore(workspace, session, {
+    databases: [database],
+    ...(options.onSnapshotProgress ? { onProgress: options.onSnapshotProgress } : {}),
+    ...(signal ? { signal } : {}),
+  });
+  const rows = await loadIntoExisting(connection, text, {
+    timeout: workspace.timeout,
+    signal,
+    verify: async ({ before, after, lost }) => {
+      await refuseStrangers(connection, workspace, database);
+      if (lost.length === 0) return;
+      const content = (rows: ReadonlyMap<string, number>) => ({
+        rows: Object.fromEntries(lost.map(({ table }) => [table, rows.get(table) ?? 0])),
+        migrations: [],
+      });
+      const change = { database, now: content(before), then: content(after) };
+      if (await confirm?.({ label, ...change }) === true) return;
+      const what = lost.map(({ table, rows }) => `${rows} of table "${table}"`).join(", ");
+      throw new ConfirmationError(
+        `Cannot import ${label}: ${database} would lose rows: ${what}`,
+        { help: "nothing was changed; confirm with --yes" },
+      );
+    },
+  });
+  const reconciliation = await reconcile(workspace, session, await inspect(workspace));
+  await session.record(async (ledger) => {
+    await addOccurrence(ledger, {
+      name: label,
+      database,
+      databasePath: location.path,
+      direction: "import",
+      detail: `into what was there${
+        snapshot === null ? "" : `; how it was before is in snapshot ${snapshot}`
+      }`,
+    });
+  });
+  await session.sync();
+  return { database, outcome: "added", rows, violations: [], snapshot, ...reconciliation };
+}
+
+const WHEN_FULL = "free some space, then run the command again; nothing was changed";
+
+function unconfirmed(database: string, label: string): ConfirmationError {
+  return new ConfirmationError(`Cannot import ${label}: it would replace ${database}`, {
+    help: "nothing was changed; confirm with `yes`, or with --yes where nobody can be asked; " +
+      "--into-existing adds to what is there",
+  });
+}
+
+/** Rows and migrations of the new database, which must be one that this version knows. */
+async function examineBuilt(
+  path: string,
+  workspace: Workspace,
+  database: string,
+): Promise<DatabaseContent> {
+  await using connection = await openForReading({ kind: "file", path }, defaultSettings);
+  const migrations = await refuseStrangers(connection, workspace, database);
+  return { rows: Object.fromEntries(await countRows(connection)), migrations };
+}
+
+/** Refuses what no command could work with afterwards; returns the ids of the migrations that are there. */
+async function refuseStrangers(
+  connection: Connection,
+  workspace: Workspace,
+  database: string,
+): Promise<readonly string[]> {
+  const { markers } = await readMarkers(connection);
+  const ids = (markers ?? []).map(({ id }) => id);
+  const stranger = ids.find((id) => workspace.registry.byId.get(id)?.database !== database);
+  if (stranger === undefined) return ids;
+  throw new DumpFault(
+    `it holds migration ${stranger}, which this version doesn't know for ${database}`,
+    { help: "name the database that it is of with --database, or update catalyst-migrate" },
+  );
+}
+
+/** Bytes for the ledger and its log, and for the note of what is to be done. */
+const ROOM_FOR_LEDGER = 500_000;
+
+/** The snapshot of what is there is written first, then its log, and from that the database itself. */
+async function requireRoomFor(path: string, target: string, backup: boolean): Promise<void> {
+  const size = sizeOf(path) ?? 0;
+  const former = sizeOf(target) ?? 0;
+  const growth = Math.max(0, size - former);
+  const snapshot = backup ? former + (sizeOf(`${target}-wal`) ?? 0) : 0;
+  try {
+    await requireRoom(directoryOf(target), snapshot + size + growth + ROOM_FOR_LEDGER);
+  } catch (error) {
+    if (!(error instanceof DiskFullError)) throw error;
+    throw new DiskFullError(error.message, { cause: error, help: WHEN_FULL });
+  }
+}
+
+/** What went wrong beside the dump itself. */
+function aboutImport(error: unknown, label: string): unknown {
+  const isFull = error instanceof DiskFullError
+    ? error.help?.endsWith("nothing was lost")
+    : error instanceof Error && /os error (28|112|122)\b/.test(error.message);
+  if (isFull) {
+    return new DiskFullError(`Cannot import ${label}: the disk is full`, {
+      cause: error,
+      help: WHEN_FULL,
+    });
+  }
+  if (error instanceof CatalystError || !(error instanceof Error)) return error;
+  return new DumpError(`Cannot import ${label}: ${error.message}`, {
+    cause: error,
+    help: "nothing was changed; check that the file can be read",
+  });
+}

@@ -1,0 +1,151 @@
+import type { Connection } from "../../database/connection.ts";
+import { CatalystError, StatementError } from "../../errors.ts";
+import type { GoodRow, ParsedRow } from "./row_parser.ts";
+import { insertSql, type Target, type TargetColumn } from "./row_target.ts";
+
+/** Rows that one statement puts in: three times as quick as one by one, and more gain nothing. */
+const MOST_ROWS = 32;
+
+/** Values of one statement; SQLite's own limit is far above. */
+const MOST_VALUES = 2000;
+
+/** Characters of rows that wait for others. */
+const MOST_TEXT = 1_000_000;
+
+/** What SQLite says of a row whose parent isn't there. */
+const ORPHANED = "FOREIGN KEY constraint failed";
+
+/** Rows that may wait for their parents. */
+const MOST_ORPHANS = 100_000;
+
+/** What is done with a bad row, or one that SQLite refuses. */
+export type Refusal = (row: Pick<ParsedRow, "line" | "text">, reason: string) => Promise<void>;
+
+/**
+ * Puts rows into a table, many by one statement. Where SQLite refuses that, which then puts in none of
+ * them, they are put in one by one, so that only the bad one is refused.
+ */
+export class RowInserter {
+  readonly #connection: Connection;
+  readonly #target: Target;
+  readonly #refuse: Refusal;
+  #waiting: GoodRow[] = [];
+  #waitingText = 0;
+  /** Columns of the rows that wait. */
+  #columns: readonly TargetColumn[] | null = null;
+  /** Rows that one statement puts in. */
+  #most = 1;
+  #sqlOfAll = "";
+  #rows = 0;
+  /** Rows whose parents may come later in the same table. */
+  #orphans: GoodRow[] = [];
+
+  constructor(connection: Connection, target: Target, refuse: Refusal) {
+    this.#connection = connection;
+    this.#target = target;
+    this.#refuse = refuse;
+  }
+
+  /** Number of rows put in. */
+  get rows(): number {
+    return this.#rows;
+  }
+
+  /** Takes rows in their order; some of them may wait for others. */
+  async add(rows: readonly ParsedRow[]): Promise<void> {
+    for (const row of rows) {
+      if ("reason" in row) {
+        // What waits comes before it, and may be refused too.
+        await this.#flush();
+        await this.#refuse(row, row.reason);
+        continue;
+      }
+      if (row.columns !== this.#columns) {
+        await this.#flush();
+        this.#begin(row.columns);
+      }
+      this.#waiting.push(row);
+      this.#waitingText += row.text.length;
+      if (this.#waiting.length >= this.#most || this.#waitingText > MOST_TEXT) await this.#flush();
+    }
+  }
+
+  /** Puts in all that still wait. */
+  async finish(): Promise<void> {
+    await this.#flush();
+    for (let last = Infinity; this.#orphans.length < last && this.#orphans.length > 0;) {
+      const again = this.#orphans;
+      last = again.length;
+      this.#orphans = [];
+      for (const row of again) await this.#insertOne(row);
+    }
+    for (const row of this.#orphans) await this.#refuse(row, ORPHANED);
+  }
+
+  async #flush(): Promise<void> {
+    const rows = this.#waiting;
+    this.#waiting = [];
+    this.#waitingText = 0;
+    const isWhole = rows.length === this.#most && this.#most > 1;
+    if (isWhole && await this.#insertAll(rows)) return;
+    for (const row of rows) await this.#insertOne(row);
+  }
+
+  #begin(columns: readonly TargetColumn[]): void {
+    const { hasEffects, hasParents } = this.#target;
+    const isAlone = hasEffects || hasParents || columns.length === 0;
+    this.#columns = columns;
+    this.#most = isAlone ? 1 : Math.max(1, Math.min(MOST_ROWS, MOST_VALUES / columns.length | 0));
+    this.#sqlOfAll = insertSql(this.#target, columns, this.#most);
+  }
+
+  async #insertAll(rows: readonly GoodRow[]): Promise<boolean> {
+    try {
+      await this.#connection.run(this.#sqlOfAll, rows.flatMap(({ values }) => values));
+      this.#rows += rows.length;
+      return true;
+    } catch (error) {
+      this.#reasonOf(error);
+      return false;
+    }
+  }
+
+  async #insertOne(row: GoodRow): Promise<void> {
+    const reason = await this.#tryOne(row);
+    if (reason === null) this.#rows++;
+    else if (
+      reason === ORPHANED && this.#target.hasParents && this.#orphans.length < MOST_ORPHANS
+    ) {
+      this.#orphans.push(row);
+    } else await this.#refuse(row, reason);
+  }
+
+  /** Puts in one row; why that can't be, or null. */
+  async #tryOne(row: GoodRow): Promise<string | null> {
+    const connection = this.#connection;
+    const { hasEffects } = this.#target;
+    // What a trigger did before it failed stays, if it so wishes.
+    if (hasEffects) await connection.exec("SAVEPOINT one_row");
+    let reason: string | null = null;
+    try {
+      const { changes } = await connection.run(insertSql(this.#target, row.columns, 1), row.values);
+      if (changes === 0) reason = "a trigger of the table leaves it out";
+    } catch (error) {
+      reason = this.#reasonOf(error);
+    }
+    if (hasEffects) {
+      await connection.exec(`${reason === null ? "" : "ROLLBACK TO one_row; "}RELEASE one_row`);
+    }
+    return reason;
+  }
+
+  /** Why SQLite refused a row; throws what is not about one row. */
+  #reasonOf(error: unknown): string {
+    // A trigger may have rolled everything back; and a full disk is no row's fault.
+    if (!this.#connection.inTransaction || !(error instanceof StatementError)) throw error;
+    const { cause } = error;
+    return cause instanceof Error && !(cause instanceof CatalystError)
+      ? cause.message
+      : error.message;
+  }
+}

@@ -1,0 +1,180 @@
+import { statDatabase } from "../../database/location.ts";
+import { withTransaction } from "../../database/transaction.ts";
+import { CatalystError, DumpError, InterruptedError, UsageError } from "../../errors.ts";
+import { knownDatabase } from "../../known_database.ts";
+import { addOccurrence } from "../../ledger_writer.ts";
+import { Session } from "../../session.ts";
+import { snapshotBefore } from "../../snapshot/mod.ts";
+import { locationOf, type Workspace } from "../../workspace.ts";
+import { DumpFault, toDumpError } from "./fault.ts";
+import { BadRows } from "./row_refusals.ts";
+import { RowInserter } from "./row_inserter.ts";
+import type { BadRow } from "./row_parser.ts";
+import { RowSource } from "./row_source.ts";
+import { readTarget, type Target } from "./row_target.ts";
+
+/** How far an import of rows has come. */
+export type ImportRowsProgress =
+  /** The database is being copied into a snapshot; pages. */
+  | { readonly stage: "snapshot"; readonly done: number; readonly total: number }
+  /** Rows are being put in; bytes read of the source, packed where it is packed. */
+  | { readonly stage: "rows"; readonly bytes: number; readonly rows: number };
+
+/** What to import, and where to. */
+export interface ImportRowsOptions {
+  /** Name of the database. */
+  readonly database: string;
+  /** Name of the table; it must be there. */
+  readonly table: string;
+  /** Format of the rows: CSV with a header, or JSON Lines. */
+  readonly format: "csv" | "jsonl";
+  /** What the source is called in messages, such as its file's name. Default `the input`. */
+  readonly label?: string;
+  /**
+   * Takes the rows that can't be imported, in their order; the others are imported then. Default:
+   * one such row, and nothing is imported.
+   */
+  readonly onBadRow?: (bad: BadRow) => void | Promise<void>;
+  /** Whether to take a snapshot first, where the database holds rows. Default `true`. */
+  readonly backup?: boolean;
+  /** Called now and then with how far it has come. */
+  readonly onProgress?: (progress: ImportRowsProgress) => void;
+  /** Stops it; nothing is imported then. */
+  readonly signal?: AbortSignal;
+}
+
+/** What an import of rows did. */
+export interface ImportRowsResult {
+  /** Name of the table, as it is declared. */
+  readonly table: string;
+  /** Number of rows put in. */
+  readonly rows: number;
+  /** Number of rows that were handed to `onBadRow`. */
+  readonly skipped: number;
+  /** Name of the snapshot that was taken before; null where none was. */
+  readonly snapshot: string | null;
+}
+
+/** Puts the rows of a stream into a table, in one transaction. */
+export async function importRows(
+  workspace: Workspace,
+  source: ReadableStream<Uint8Array>,
+  options: ImportRowsOptions,
+): Promise<ImportRowsResult> {
+  const { label = "the input" } = options;
+  try {
+    return await importAll(workspace, source, options);
+  } catch (error) {
+    // Whoever gave it can't read on, and a file must be closed.
+    if (!source.locked) await source.cancel().catch(() => {});
+    if (error instanceof DumpFault) throw toDumpError(error, label);
+    if (options.signal?.aborted) {
+      throw new InterruptedError(`Cannot import ${label}: interrupted`, {
+        cause: error,
+        database: options.database,
+        help: "nothing was imported; run the command again",
+      });
+    }
+    throw error;
+  }
+}
+
+async function importAll(
+  workspace: Workspace,
+  source: ReadableStream<Uint8Array>,
+  options: ImportRowsOptions,
+): Promise<ImportRowsResult> {
+  const { database, backup = true, onProgress, signal } = options;
+  await requireDatabase(workspace, database);
+  await using session = await Session.begin(workspace, { signal });
+  const connection = await session.database(database);
+  const target = await readTarget(connection, options.table);
+  // Also while nothing comes from a slow source it is to be heard.
+  const heard = signal === undefined
+    ? source
+    : source.pipeThrough(new TransformStream(), { signal });
+  const rows = await RowSource.open(heard, target, options.format);
+  try {
+    const snapshot = !backup ? null : await snapshotBefore(workspace, session, {
+      databases: [database],
+      ...(signal === undefined ? {} : { signal }),
+      onProgress: ({ done, total }) => onProgress?.({ stage: "snapshot", done, total }),
+    });
+    const badRows = new BadRows(options);
+    const inserter = new RowInserter(
+      connection,
+      target,
+      ({ line, text }, reason) => badRows.take({ line, reason, text, header: rows.header }),
+    );
+    await withTransaction(connection, async () => {
+      for await (const parsed of rows.read()) {
+        await inserter.add(parsed);
+        onProgress?.({ stage: "rows", bytes: rows.bytes, rows: inserter.rows });
+        signal?.throwIfAborted();
+      }
+      await inserter.finish();
+      badRows.check();
+    }, { timeout: workspace.timeout, signal }).catch((error) => {
+      throw explained(error, target, options);
+    });
+    const result = {
+      table: target.table,
+      rows: inserter.rows,
+      skipped: badRows.skipped,
+      snapshot,
+    };
+    if (result.rows > 0) await record(workspace, session, options, result);
+    return result;
+  } finally {
+    await rows.close();
+  }
+}
+
+async function requireDatabase(workspace: Workspace, database: string): Promise<void> {
+  const location = await knownDatabase(workspace, database, "import into");
+  if (location.path !== ":memory:" && !statDatabase(location).exists) {
+    throw new UsageError(`Cannot import into ${database}: ${location.path} is not there`, {
+      database,
+      help: "run `upgrade` first: it creates the database with its tables",
+    });
+  }
+}
+
+/** A constraint that is checked only at the end is no row's, but the file's. */
+function explained(error: unknown, { table }: Target, options: ImportRowsOptions): unknown {
+  const { label = "the input", database } = options;
+  const isLate = error instanceof CatalystError && error.statement === "COMMIT" &&
+    /FOREIGN KEY constraint failed/.test(error.message);
+  if (!isLate) return error;
+  return new DumpError(
+    `Cannot import ${label} into table "${table}": FOREIGN KEY constraint failed`,
+    {
+      cause: error,
+      database,
+      help:
+        "some of its rows point to rows that don't exist: import those first; nothing was imported",
+    },
+  );
+}
+
+async function record(
+  workspace: Workspace,
+  session: Session,
+  { database, label = "the input" }: ImportRowsOptions,
+  { table, rows, skipped, snapshot }: ImportRowsResult,
+): Promise<void> {
+  const detail = [
+    `${rows} ${rows === 1 ? "row" : "rows"} into table ${table}`,
+    ...skipped === 0 ? [] : [`${skipped} skipped`],
+    ...snapshot === null ? [] : [`what was there before is in snapshot ${snapshot}`],
+  ].join("; ");
+  await session.record((ledger) =>
+    addOccurrence(ledger, {
+      name: label,
+      database,
+      databasePath: locationOf(workspace, database).path,
+      direction: "import",
+      detail,
+    })
+  );
+}
