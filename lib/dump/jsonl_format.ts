@@ -19,8 +19,10 @@ export const jsonlFormat: RowFormat = {
   inexactSql(columns) {
     return columns.flatMap(({ name, affinity }) => {
       const column = quoteName(name);
-      // Every text is less than every blob.
-      return [`${column} >= x''`, isDelicateReal(column, affinity)];
+      if (affinity === "INTEGER") return [`${column} <> CAST(${column} AS INTEGER)`];
+      // Every number is less than every text, and every text less than every blob.
+      const isBlob = `${column} >= x''`;
+      return affinity === "TEXT" ? [isBlob] : [isBlob, isDelicateReal(column, affinity)];
     }).join(" OR ");
   },
   isSuspect: mayBeReplaced,

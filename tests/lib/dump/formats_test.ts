@@ -1,6 +1,11 @@
 /** What CSV and JSON Lines look like. */
 import assert from "node:assert/strict";
 import { execute, tempDir } from "../../helpers.ts";
+import { openMemory } from "../../../lib/database/memory.ts";
+import { readTable } from "../../../lib/dump/catalog.ts";
+import { csvFormat } from "../../../lib/dump/csv_format.ts";
+import { jsonlFormat } from "../../../lib/dump/jsonl_format.ts";
+import { sqlFormat } from "../../../lib/dump/sql_format.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";
 
@@ -118,4 +123,21 @@ Deno.test("a text with a NUL is whole in every format", async () => {
   const sql = "CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('a' || char(0) || 'b')";
   assert.equal(await exported("csv", sql), '"a"\n"a\0b"\n');
   assert.equal(await exported("jsonl", sql), '{"a":"a\\u0000b"}\n');
+});
+
+Deno.test("no format takes ordinary rows for ones that SQLite can't write", async () => {
+  await using db = openMemory();
+  await db.exec(
+    `CREATE TABLE t (a INTEGER, b REAL, c TEXT, d, e NUMERIC);
+    INSERT INTO t VALUES (1, 2.5, 'x', 'y', 3), (NULL, NULL, NULL, NULL, NULL), (-1, 0.0, '', 7, 1.5);`,
+  );
+  const { columns } = await readTable(db, "t");
+  for (const format of [sqlFormat, csvFormat, jsonlFormat]) {
+    const row = await db.get(
+      `SELECT count(*) FILTER (WHERE ${
+        format.inexactSql(columns)
+      }) AS inexact FROM t WHERE d IS NOT 'y'`,
+    );
+    assert.equal(row?.["inexact"], 0);
+  }
 });
