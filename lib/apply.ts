@@ -3,13 +3,7 @@ import { compareObservations, mayTouchRows, observe } from "./checks.ts";
 import type { Connection } from "./database/connection.ts";
 import { number } from "./database/row.ts";
 import { withTransaction } from "./database/transaction.ts";
-import {
-  CatalystError,
-  DowngradeBlockedError,
-  InterruptedError,
-  MigrationFailedError,
-  StatementError,
-} from "./errors.ts";
+import { DowngradeBlockedError, StatementError } from "./errors.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "./marker_writer.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
 
@@ -28,10 +22,13 @@ export interface Run {
   /** Seconds to wait for another writer. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
+  /** Seconds that a function may go without a statement. Default 60. */
+  readonly idleTimeout?: number | undefined;
 }
 
 /**
- * Runs a migration and writes or removes its marker, in one transaction: both happen, or neither.
+ * Runs a migration and writes or removes its marker, in one transaction: both happen, or neither. One
+ * with `transaction: false` runs outside of it: what it did before a failure stays.
  *
  * @returns how long it took, in seconds; null where another process had done it already.
  * @throws {MigrationFailedError} where a statement or a check failed; the database is as before.
@@ -41,13 +38,62 @@ export async function runMigration(connection: Connection, run: Run): Promise<nu
   const body = bodyOf(run);
   refuseOpenTransaction(connection);
   const foreignKeys = await holdForeignKeys(connection, migration.foreignKeys !== false);
+  const begun: Begun = { statements: 0, last: null };
   try {
-    return await withTransaction(connection, () => runInside(connection, body, run), run);
+    return migration.transaction === false
+      ? await runOutside(connection, { body, begun, run })
+      : await withTransaction(connection, () => runInside(connection, body, run), run);
   } catch (error) {
-    throw explain(error, run);
+    const { explain } = await import("./explain.ts");
+    throw await explain(error, run, begun);
   } finally {
     await foreignKeys.restore();
   }
+}
+
+/** How many statements of a body were begun, and the last of them. */
+export interface Begun {
+  statements: number;
+  last: string | null;
+}
+
+interface Outside {
+  readonly body: MigrationBody;
+  /** Counts the statements. */
+  readonly begun: Begun;
+  readonly run: Run;
+}
+
+/** Runs the body statement by statement, each for itself; the marker follows where all went well. */
+async function runOutside(
+  connection: Connection,
+  { body, begun, run }: Outside,
+): Promise<number | null> {
+  const { migration, direction } = run;
+  const marked = await hasMarker(connection, migration.id);
+  if ((marked ?? false) === (direction === "upgrade")) return null;
+  const start = performance.now();
+  const before = mayTouchRows(body) ? await observe(connection) : null;
+  try {
+    await runBody(connection, body, {
+      database: migration.database,
+      transaction: false,
+      signal: run.signal,
+      idleTimeout: run.idleTimeout,
+      onStatement: (sql) => {
+        begun.statements++;
+        begun.last = sql;
+      },
+    });
+  } finally {
+    if (connection.inTransaction) await connection.exec("ROLLBACK"); // of a SAVEPOINT left open
+  }
+  if (before !== null) compareObservations(before, await observe(connection), run);
+  await run.verify?.(connection);
+  const durationSeconds = (performance.now() - start) / 1000;
+  const end = { durationSeconds, hasTable: marked !== null };
+  await withTransaction(connection, () => mark(connection, run, end), run);
+  return durationSeconds;
 }
 
 async function runInside(
@@ -61,21 +107,34 @@ async function runInside(
   if ((marked ?? false) === (direction === "upgrade")) return null;
   const start = performance.now();
   const before = mayTouchRows(body) ? await observe(connection) : null;
-  await runBody(connection, body, { database: migration.database, signal: run.signal });
+  await runBody(connection, body, {
+    database: migration.database,
+    signal: run.signal,
+    idleTimeout: run.idleTimeout,
+  });
   if (before !== null) compareObservations(before, await observe(connection), run);
   await run.verify?.(connection);
   const durationSeconds = (performance.now() - start) / 1000;
+  await mark(connection, run, { durationSeconds, hasTable: marked !== null });
+  return durationSeconds;
+}
+
+/** Writes or removes the marker, in an open transaction. */
+async function mark(
+  connection: Connection,
+  { migration, direction, checksum }: Run,
+  { durationSeconds, hasTable }: { readonly durationSeconds: number; readonly hasTable: boolean },
+): Promise<void> {
   if (direction === "upgrade") {
-    if (marked === null) await createMarkerTable(connection);
+    if (!hasTable) await createMarkerTable(connection);
     await writeMarker(connection, migration, {
       appliedAt: epochSeconds(),
       durationSeconds,
-      checksum: run.checksum,
+      checksum,
     });
   } else {
     await deleteMarker(connection, migration.id);
   }
-  return durationSeconds;
 }
 
 function bodyOf({ migration, direction }: Run): MigrationBody {
@@ -85,7 +144,7 @@ function bodyOf({ migration, direction }: Run): MigrationBody {
 }
 
 /** Turns enforcement on or off; SQLite ignores it inside a transaction, so it is read back. */
-async function holdForeignKeys(
+export async function holdForeignKeys(
   connection: Connection,
   wanted: boolean,
 ): Promise<{ restore: () => Promise<void> }> {
@@ -113,41 +172,6 @@ export function refuseOpenTransaction(connection: Connection): void {
     `Cannot change ${connection.label}: the connection that was given is inside a transaction`,
     { help: "commit it or roll it back first" },
   );
-}
-
-/** Says which migration failed where; errors that already say what to do stay as they are. */
-function explain(error: unknown, { migration, direction, signal }: Run): unknown {
-  const cannot = `Cannot ${direction === "upgrade" ? "apply" : "roll back"} ${migration.name}`;
-  const options = { cause: error, migration: migration.name, database: migration.database };
-  const unchanged = `It was rolled back; ${migration.database} is as it was before.`;
-  if (signal?.aborted) {
-    return new InterruptedError(`${cannot}: interrupted`, {
-      ...options,
-      help: `${unchanged} Run the command again to go on.`,
-    });
-  }
-  if (error instanceof CatalystError && !(error instanceof StatementError)) return error;
-  const cause = error instanceof StatementError ? error : undefined;
-  const place = cause?.line === undefined ? "" : ` (line ${cause.line} of its SQL)`;
-  return new MigrationFailedError(
-    `${cannot} to ${migration.database}: ${reasonOf(error)}${place}`,
-    {
-      ...options,
-      ...(cause?.statement === undefined ? {} : { statement: cause.statement }),
-      ...(cause?.line === undefined ? {} : { line: cause.line }),
-      help: `${cause?.help ?? "mend the migration, then run the command again"}. ${unchanged}`,
-    },
-  );
-}
-
-function reasonOf(error: unknown): string {
-  if (
-    error instanceof CatalystError && error.cause instanceof Error &&
-    !(error.cause instanceof CatalystError)
-  ) {
-    return error.cause.message;
-  }
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Now, in Unix epoch seconds. */

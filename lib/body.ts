@@ -9,55 +9,123 @@ export interface BodyOptions {
   readonly database: string;
   /** Stops before the next statement. */
   readonly signal?: AbortSignal | undefined;
+  /** Whether a transaction is open, which the body may not end. Default `true`. */
+  readonly transaction?: boolean;
+  /** Seconds that a function may go without a statement before it is given up. Default 60. */
+  readonly idleTimeout?: number | undefined;
+  /** Called with the text of each statement before it runs. */
+  readonly onStatement?: (sql: string) => void;
 }
 
-/** Runs a migration's body in the open transaction, which it may not end. */
+/** Runs a migration's body in the open transaction, which it may not end, or outside of any. */
 export async function runBody(
   connection: Connection,
   body: MigrationBody,
   options: BodyOptions,
 ): Promise<void> {
+  const { transaction = true } = options;
+  using confinement = new DisposableStack();
+  let confined = confinement.use(connection.confine());
   const onStatement = (sql: string) => {
     options.signal?.throwIfAborted();
-    refuseForbidden(sql);
+    refuseForbidden(sql, { transaction });
+    options.onStatement?.(sql);
+    if (transaction) return;
+    // VACUUM attaches a file and begins a transaction of its own, which SQLite asks about as well.
+    confined[Symbol.dispose]();
+    if (!isVacuum(sql)) confined = confinement.use(connection.confine());
   };
   try {
-    using _confined = connection.confine();
     if (typeof body === "string") await connection.script(body, { onStatement });
-    else await body(transactionOf(connection, options.database, onStatement));
+    else await runFunction(connection, body, { ...options, onStatement });
   } catch (error) {
     // SQLite's authorizer says only "not authorized"; the statement tells what it was.
     if (error instanceof CatalystError && error.statement !== undefined) {
-      refuseForbidden(error.statement, error);
+      refuseForbidden(error.statement, { transaction, cause: error });
     }
     throw error;
   }
-  if (!connection.inTransaction) {
+  if (transaction && !connection.inTransaction) {
     throw new StatementError("Cannot go on: the migration ended its transaction by itself");
+  }
+  if (!transaction && connection.inTransaction) {
+    throw new StatementError("Cannot go on: the migration has a SAVEPOINT that it doesn't release");
   }
 }
 
-function transactionOf(
-  connection: Connection,
-  database: string,
-  onStatement: (sql: string) => void,
-): MigrationTransaction {
-  return {
-    database,
-    exec: (sql) => connection.script(sql, { onStatement }),
-    run: (sql, parameters) => {
-      onStatement(sql);
-      return connection.run(sql, parameters);
-    },
-    all: (sql, parameters) => {
-      onStatement(sql);
-      return connection.all(sql, parameters);
-    },
-  };
+interface FunctionOptions extends Pick<BodyOptions, "database" | "idleTimeout"> {
+  readonly onStatement: (sql: string) => void;
 }
 
-function refuseForbidden(sql: string, cause?: CatalystError): void {
-  const reason = forbidden(sql);
+/** Runs a function, waits for all that it began, and lets it do nothing after its end. */
+async function runFunction(
+  connection: Connection,
+  body: Exclude<MigrationBody, string>,
+  { database, onStatement, idleTimeout = 60 }: FunctionOptions,
+): Promise<void> {
+  const running = new Set<Promise<unknown>>();
+  let [ended, lastAt] = [false, performance.now()];
+  const attempt = async <T>(begin: () => Promise<T>): Promise<T> => {
+    if (ended) throw new StatementError(`Cannot use the transaction of ${database}: it has ended`);
+    return await begin();
+  };
+  const track = <T>(begin: () => Promise<T>): Promise<T> => {
+    const statement = attempt(begin).finally(() => {
+      running.delete(statement);
+      lastAt = performance.now();
+    });
+    running.add(statement);
+    return statement;
+  };
+  const transaction: MigrationTransaction = {
+    database,
+    exec: (sql) => track(() => connection.script(sql, { onStatement })),
+    run: (sql, parameters) =>
+      track(() => {
+        onStatement(sql);
+        return connection.run(sql, parameters);
+      }),
+    all: (sql, parameters) =>
+      track(() => {
+        onStatement(sql);
+        return connection.all(sql, parameters);
+      }),
+  };
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const idle = new Promise<never>((_, reject) => {
+    const look = () => {
+      const left = running.size > 0
+        ? idleTimeout * 1000
+        : idleTimeout * 1000 - (performance.now() - lastAt);
+      if (left > 0) timer = setTimeout(look, left);
+      else {
+        const what = `its function has run no statement for ${idleTimeout} s and hasn't ended`;
+        reject(
+          new StatementError(`Cannot go on with the migration: ${what}`, {
+            cause: new Error(what),
+            help: "look for an `await` in it that waits for something that never comes",
+          }),
+        );
+      }
+    };
+    timer = setTimeout(look, idleTimeout * 1000);
+  });
+  try {
+    await Promise.race([body(transaction), idle]);
+    // One that it didn't wait for would else run after the commit.
+    while (running.size > 0) await Promise.all(running);
+  } finally {
+    ended = true;
+    clearTimeout(timer);
+    await Promise.allSettled(running);
+  }
+}
+
+function refuseForbidden(
+  sql: string,
+  { transaction, cause }: { readonly transaction: boolean; readonly cause?: CatalystError },
+): void {
+  const reason = forbidden(sql, { transaction });
   if (reason === null) return;
   const statement = firstStatement(sql);
   const what = `it may not run ${JSON.stringify(firstLine(statement))}: ${reason}`;
@@ -69,17 +137,27 @@ function refuseForbidden(sql: string, cause?: CatalystError): void {
   });
 }
 
-/** Why a statement may not be part of a migration; null where it may. */
-export function forbidden(sql: string): string | null {
+/** Why a statement may not be part of a migration, in a transaction or not; null where it may. */
+export function forbidden(
+  sql: string,
+  { transaction = true }: { readonly transaction?: boolean } = {},
+): string | null {
   const words = sql.slice(skipTrivia(sql, 0)).toUpperCase();
   if (
     /^(BEGIN|COMMIT|END)\b/.test(words) || /^ROLLBACK\b(?!\s+(TRANSACTION\s+)?TO\b)/.test(words)
   ) {
-    return "each migration is one transaction already, which it may neither begin nor end";
+    return transaction
+      ? "each migration is one transaction already, which it may neither begin nor end"
+      : "a migration with transaction: false runs each statement by itself";
   }
   if (/^(ATTACH|DETACH)\b/.test(words)) return "a migration may change its own database only";
-  if (/^VACUUM\b/.test(words)) return "VACUUM can't run inside a migration's transaction";
-  return null;
+  if (!/^VACUUM\b/.test(words)) return null;
+  if (transaction) return "VACUUM can't run inside a migration's transaction";
+  return /\bINTO\b/.test(words) ? "a migration may change its own database only" : null;
+}
+
+function isVacuum(sql: string): boolean {
+  return /^vacuum\b/i.test(sql.slice(skipTrivia(sql, 0)));
 }
 
 /** Beginning of a statement for a message, on one line. */

@@ -43,6 +43,38 @@ export interface Migration {
    * after all the same. Default `true`.
    */
   readonly foreignKeys?: boolean;
+  /**
+   * `false` runs the upgrade and the downgrade outside of a transaction, as `VACUUM` needs: killed in the
+   * middle, what was done stays, and the next run begins anew. Default `true`.
+   */
+  readonly transaction?: boolean;
+  /**
+   * Ids of the migrations whose work this one does, its own among them, as `squash` writes it. A database
+   * that has all of them gets this one's marker in place of theirs; it is not run there.
+   */
+  readonly replaces?: readonly string[];
+  /** Findings of `lint` that are meant so: a code and the reason for each. */
+  readonly allows?: readonly LintAllowance[];
+  /** Where it was read from; absent where a program defined it. */
+  readonly source?: MigrationSource;
+}
+
+/** A finding of `lint` that is meant so. */
+export interface LintAllowance {
+  /** Code of the finding, such as `table-dropped`. */
+  readonly code: string;
+  /** Why it is meant so. */
+  readonly reason: string;
+}
+
+/** The file that a migration was read from. */
+export interface MigrationSource {
+  /** Its path. */
+  readonly path: string;
+  /** Line of the file on which the upgrade's text begins; the first is 1. Absent for a module. */
+  readonly upgradeLine?: number;
+  /** Line on which the downgrade's text begins. Absent for a module, or where there is none. */
+  readonly downgradeLine?: number;
 }
 
 /** What {@link defineMigration} takes: a {@link Migration} whose id comes from its name. */

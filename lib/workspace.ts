@@ -12,10 +12,14 @@ export interface MigratorOptions {
   readonly ledger: DatabaseSource;
   /** The known migrations, in any order. */
   readonly migrations: readonly Migration[];
+  /** Those of them that `lint` need not look at, since they are released and tested. Default: none. */
+  readonly trusted?: readonly Migration[];
   /** Connection settings, over the defaults. Databases that are already open keep their own. */
   readonly settings?: Partial<ConnectionSettings>;
   /** Seconds to wait for a lock. Default 30. */
   readonly timeout?: number;
+  /** Seconds that a migration's function may go without a statement before it fails. Default 60. */
+  readonly idleTimeout?: number;
   /**
    * Whether no other code of this process has the databases open, as in a command-line tool: then
    * they are read in the quickest way. Default `false`.
@@ -30,10 +34,13 @@ export interface MigratorOptions {
 /** The options, resolved: which migrations there are and where everything is. */
 export interface Workspace {
   readonly registry: Registry;
+  /** Migrations that `lint` doesn't look at. */
+  readonly trusted: readonly Migration[];
   readonly locations: ReadonlyMap<string, DatabaseLocation>;
   readonly ledger: DatabaseLocation;
   readonly settings: ConnectionSettings;
   readonly timeout: number;
+  readonly idleTimeout: number | undefined;
   readonly alone: boolean;
   readonly createDirectories: boolean;
   /** Directory of the snapshots. */
@@ -49,12 +56,14 @@ export function createWorkspace(options: MigratorOptions): Workspace {
   const timeout = options.timeout ?? defaultSettings.busyTimeout;
   return {
     registry: createRegistry(options.migrations, Object.keys(options.databases)),
+    trusted: options.trusted ?? [],
     locations: new Map(
       Object.entries(options.databases).map(([name, source]) => [name, locate(source)]),
     ),
     ledger: locate(options.ledger),
     settings: { ...defaultSettings, ...options.settings, busyTimeout: timeout },
     timeout,
+    idleTimeout: options.idleTimeout,
     alone: options.alone ?? false,
     createDirectories: options.createDirectories ?? true,
     backups: options.backupDir ?? backupsBeside(locate(options.ledger).path),
@@ -77,10 +86,14 @@ export function isRestoring(workspace: Workspace): boolean {
 
 /** `data/migrations.db` has `data/backups`, and `test_migrations.db` has `test_backups`. */
 function backupsBeside(ledger: string): string {
-  const prefix = ledger.endsWith("migrations.db")
+  return `${prefixOfLedger(ledger)}backups`;
+}
+
+/** What stands before the names of what belongs to a ledger: `data/` of `data/migrations.db`. */
+export function prefixOfLedger(ledger: string): string {
+  return ledger.endsWith("migrations.db")
     ? ledger.slice(0, -"migrations.db".length)
     : ledger.replace(/[^/\\]*$/, "");
-  return `${prefix}backups`;
 }
 
 /** Where a database is. The registry has made sure that every migration's database is known. */

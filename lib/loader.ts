@@ -1,0 +1,216 @@
+import { AccessError, LocationError, MigrationFileError } from "./errors.ts";
+import { excerpt, placeOf } from "./excerpt.ts";
+import { parseMigrationFile } from "./migration_file.ts";
+import type { Migration } from "./migration.ts";
+import { compareIds } from "./registry.ts";
+
+/** How to read a directory of migrations. */
+export interface LoadMigrationsOptions {
+  /** Names of the databases that there are. A migration of another one is refused. Default: any. */
+  readonly databases?: readonly string[];
+  /** Names of migrations that are known already; files of these names are passed over. */
+  readonly except?: readonly string[];
+  /** Seconds to wait for the import of one module. Default 10. */
+  readonly timeout?: number;
+}
+
+/** A migration's file, not yet read. */
+export interface MigrationFile {
+  /** Number that its name begins with. */
+  readonly id: string;
+  /** Its name without the ending. */
+  readonly name: string;
+  readonly kind: "sql" | "ts" | "js";
+  readonly path: string;
+}
+
+const FILE = /^(\d+)_(.*)\.(sql|ts|js)$/i;
+const DESCRIPTION = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
+
+/**
+ * Reads and checks every migration of a directory, lowest number first. Each file is read once: what
+ * was checked is what runs. Other files and subdirectories don't matter.
+ *
+ * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
+ * @throws {MigrationFileError} where a file is no right migration, or two have the same number.
+ */
+export async function readMigrations(
+  directory: string,
+  options: LoadMigrationsOptions = {},
+): Promise<Migration[]> {
+  const files = listMigrationFiles(directory, options.except);
+  const migrations: Migration[] = [];
+  const modules: Promise<Migration>[] = [];
+  const databases = options.databases === undefined ? {} : { databases: options.databases };
+  for (const file of files) {
+    if (file.kind === "sql") {
+      migrations.push(parseMigrationFile(readSql(file), { ...file, ...databases }));
+    }
+  }
+  // After the SQL files: a module runs code of its own when it is imported.
+  const sources = files.filter(({ kind }) => kind !== "sql");
+  if (sources.length > 0) {
+    const { loadMigrationModule } = await import("./migration_module.ts");
+    const { timeout } = options;
+    const limits = { ...databases, ...(timeout === undefined ? {} : { timeout }) };
+    modules.push(...sources.map((file) => loadMigrationModule({ ...file, ...limits })));
+  }
+  for (const outcome of await Promise.allSettled(modules)) {
+    if (outcome.status === "rejected") throw outcome.reason;
+    migrations.push(outcome.value);
+  }
+  return modules.length === 0 ? migrations : migrations.toSorted((a, b) => compareIds(a.id, b.id));
+}
+
+/**
+ * Lists the files of a directory that are migrations by their names, lowest number first.
+ *
+ * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
+ * @throws {MigrationFileError} where two have the same number, or a name has what none may have.
+ */
+export function listMigrationFiles(
+  directory: string,
+  except: readonly string[] = [],
+): MigrationFile[] {
+  const base = directory.replace(/(?<=[^/\\])[/\\]+$/, "");
+  const files: MigrationFile[] = [];
+  for (const entry of entriesOf(directory)) {
+    const [, id, description, ending] = FILE.exec(entry.name) ?? [];
+    if (id === undefined || description === undefined || ending === undefined) continue;
+    const name = `${id}_${description}`;
+    const path = `${base}/${entry.name}`;
+    if (entry.isDirectory || name.endsWith(".d") || except.includes(name)) continue;
+    if (entry.isSymlink && isDirectory(path)) continue;
+    if (!DESCRIPTION.test(description)) throw misnamed(path, id);
+    files.push({ id, name, kind: kindOf(ending), path });
+  }
+  files.sort((a, b) => compareIds(a.id, b.id) || (a.path < b.path ? -1 : 1));
+  for (const [index, file] of files.entries()) {
+    const previous = files[index - 1];
+    if (previous === undefined || compareIds(previous.id, file.id) !== 0) continue;
+    throw new MigrationFileError(
+      `Cannot use ${previous.path} and ${file.path}: they have the same number`,
+      { help: "give one of them the next free number", path: file.path, migration: file.name },
+    );
+  }
+  return files;
+}
+
+function kindOf(ending: string): MigrationFile["kind"] {
+  const kind = ending.toLowerCase();
+  return kind === "ts" || kind === "js" ? kind : "sql";
+}
+
+function misnamed(path: string, id: string): MigrationFileError {
+  return new MigrationFileError(
+    `Cannot use ${path}: its name has more than letters, digits, "_", "-" and "." behind the number`,
+    { help: `name it like ${id}_add_notes.sql`, path },
+  );
+}
+
+function entriesOf(directory: string): Deno.DirEntry[] {
+  try {
+    return [...Deno.readDirSync(directory)];
+  } catch (error) {
+    const help = "name another directory with --migrations-dir, or create it: `new` does";
+    if (error instanceof Deno.errors.NotFound) {
+      throw new LocationError(
+        `Cannot read the migrations in ${directory}: there is no such directory`,
+        { cause: error, help },
+      );
+    }
+    if (error instanceof Deno.errors.NotADirectory) {
+      throw new LocationError(`Cannot read the migrations in ${directory}: it is a file`, {
+        cause: error,
+        help: "name the directory that the migrations are in",
+      });
+    }
+    throw unreadable(`the migrations in ${directory}`, error);
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false; // reading it will tell
+  }
+}
+
+function unreadable(what: string, error: unknown): AccessError {
+  const message = error instanceof Error ? error.message : String(error);
+  return new AccessError(`Cannot read ${what}: ${message}`, {
+    cause: error,
+    help: error instanceof Deno.errors.NotCapable
+      ? "Deno was not given the permission: --allow-read=DIRECTORY gives it"
+      : "check that it is there and that this user may read it",
+  });
+}
+
+/** A file's text. Wrong bytes come as U+FFFD, which is the sign to look closer. */
+function readSql({ path, name }: MigrationFile): string {
+  try {
+    const text = Deno.readTextFileSync(path);
+    if (!/[\uFFFD\0]/.test(text)) return text;
+    const bytes = Deno.readFileSync(path);
+    refuseOtherEncoding(bytes, { path, name });
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (error) {
+    throw error instanceof MigrationFileError ? error : unreadable(path, error);
+  }
+}
+
+function refuseOtherEncoding(
+  bytes: Uint8Array,
+  { path, name }: { readonly path: string; readonly name: string },
+): void {
+  const fail = (at: number, reason: string, help: string): never => {
+    const before = new TextDecoder().decode(bytes.subarray(0, at));
+    const line = new TextDecoder().decode(bytes.subarray(0, bytes.indexOf(10, at) >>> 0));
+    const { line: number, column } = placeOf(line, before.length);
+    throw new MigrationFileError(`Cannot use ${path}:${number}:${column}: ${reason}`, {
+      help: `${help}\n${excerpt(line, { at: before.length })}`,
+      ...{ path, line: number, column, migration: name },
+    });
+  };
+  const [first = 0, second = 0] = bytes;
+  if (
+    (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) ||
+    // Without a byte-order mark: every other byte of plain text is 0.
+    (bytes.length > 3 && bytes.subarray(0, 64).filter((byte) => byte === 0).length >= 2)
+  ) {
+    throw new MigrationFileError(`Cannot use ${path}: it is UTF-16 text`, {
+      help: "save it as UTF-8",
+      ...{ path, migration: name },
+    });
+  }
+  const nul = bytes.indexOf(0);
+  if (nul !== -1) fail(nul, "it has a NUL character", "take it out: SQLite would stop there");
+  const wrong = firstWrongByte(bytes);
+  if (wrong === -1) return; // the text has U+FFFD itself
+  const byte = bytes[wrong]?.toString(16).padStart(2, "0");
+  fail(wrong, `it is not UTF-8 text (byte 0x${byte})`, "save it as UTF-8");
+}
+
+/** Offset of the first byte that is no UTF-8; -1 where all are. */
+function firstWrongByte(bytes: Uint8Array): number {
+  // In a stream, a character that is cut off at the end is no fault.
+  const isRight = (end: number, stream: boolean) => {
+    try {
+      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end), { stream });
+      return true;
+    } catch {
+      return false;
+    }
+  };
+  if (isRight(bytes.length, false)) return -1;
+  let [right, wrong] = [0, bytes.length + 1];
+  while (wrong - right > 1) {
+    const middle = (right + wrong) >>> 1;
+    if (isRight(middle, true)) right = middle;
+    else wrong = middle;
+  }
+  // The character that then went wrong began up to three bytes before.
+  while (!isRight(right, false)) right--;
+  return right;
+}

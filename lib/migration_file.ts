@@ -1,0 +1,345 @@
+import { MigrationFileError } from "./errors.ts";
+import { excerpt, placeOf } from "./excerpt.ts";
+import type { LintAllowance, Migration } from "./migration.ts";
+import { splitStatements, type Unfinished } from "./statements.ts";
+import { didYouMean } from "./suggestion.ts";
+
+/** Which file a text is from. */
+export interface MigrationFileOptions {
+  /** Its path, for messages. */
+  readonly path: string;
+  /** Number that its name begins with. */
+  readonly id: string;
+  /** Its name without the ending. */
+  readonly name: string;
+  /** Names of the databases that there are; any where absent. */
+  readonly databases?: readonly string[];
+}
+
+/** Lines that mean something to the toolkit. They begin a line, in sections as well as before them. */
+const DIRECTIVE =
+  /^[ \t]*--[ \t]*(?:(migrate:)[ \t]*(up\b|down\b|(?<=:)[^\s:]+)|(database:|replaces:|lint:allow\b))([^\r\n]*)/gm;
+
+interface Directive {
+  readonly kind: string;
+  /** Where its line begins and ends; `end` is before the line break. */
+  readonly start: number;
+  readonly end: number;
+  /** What stands behind it. */
+  readonly rest: string;
+  /** Where that begins. */
+  readonly restAt: number;
+}
+
+/** The options that may stand behind `migrate:up` and `migrate:down`. */
+const OPTIONS = ["transaction", "foreign-keys", "destroys", "database"];
+
+interface SectionOptions {
+  transaction?: boolean;
+  foreignKeys?: boolean;
+  destroys?: readonly string[];
+  database?: { readonly name: string; readonly at: number };
+}
+
+/**
+ * Reads the text of an SQL migration file: sections `-- migrate:up` and `-- migrate:down`, the database
+ * in `-- database:`. Strings, comments and triggers must have an end; SQLite reads the rest later.
+ *
+ * @throws {MigrationFileError} with line and column of what is missing or wrong.
+ */
+export function parseMigrationFile(content: string, file: MigrationFileOptions): Migration {
+  const text = content.startsWith("\uFEFF") ? content.slice(1) : content;
+  const fail = (at: number, fault: Fault): never => {
+    throw faultIn(text, { ...fault, at, path: file.path, name: file.name });
+  };
+  const found = directives(text);
+  const { up, down } = sections(text, found, fail);
+  const upgrade = textOf(text, up.end, down?.start ?? text.length);
+  const options = optionsOf(up, fail);
+  const downOptions = down === undefined ? {} : optionsOf(down, fail);
+  refuseOther(options, downOptions, () => down?.restAt ?? 0, fail);
+  checkSection(upgrade, "migrate:up", fail);
+  const downgrade = down === undefined ? null : textOf(text, down.end, text.length);
+  const hasDowngrade = downgrade !== null && checkSection(downgrade, null, fail);
+  const allows = found.filter(({ kind }) => kind === "lint:allow").map((one) =>
+    allowanceOf(one, fail)
+  );
+  const replaces = replacesOf(found, file.id, fail);
+  return {
+    id: file.id,
+    name: file.name,
+    database: databaseOf(found, { options, up, databases: file.databases }, fail),
+    upgrade: upgrade.sql,
+    ...(hasDowngrade ? { downgrade: downgrade.sql } : {}),
+    ...(options.transaction === false ? { transaction: false } : {}),
+    ...(options.foreignKeys === false ? { foreignKeys: false } : {}),
+    ...(options.destroys === undefined ? {} : { destroys: options.destroys }),
+    ...(replaces === undefined ? {} : { replaces }),
+    ...(allows.length === 0 ? {} : { allows }),
+    source: {
+      path: file.path,
+      upgradeLine: lineAt(text, upgrade.at),
+      ...(hasDowngrade ? { downgradeLine: lineAt(text, downgrade.at) } : {}),
+    },
+  };
+}
+
+/** What is wrong, and what to do about it. */
+interface Fault {
+  readonly reason: string;
+  readonly help: string;
+  /** Where the statement begins that the fault is in. */
+  readonly from?: number;
+}
+
+type Fail = (at: number, fault: Fault) => never;
+
+/** An error about a place in a migration's file, which it shows with a caret. */
+export function faultIn(
+  text: string,
+  { reason, help, at, from, path, name, firstLine = 1 }: Fault & {
+    readonly at: number;
+    readonly path: string;
+    readonly name: string;
+    readonly firstLine?: number;
+  },
+): MigrationFileError {
+  const { line, column } = placeOf(text, at, firstLine);
+  const shown = text.trim() === ""
+    ? ""
+    : `\n${excerpt(text, { at, firstLine, ...(from === undefined ? {} : { from }) })}`;
+  return new MigrationFileError(`Cannot use ${path}:${line}:${column}: ${reason}`, {
+    help: help + shown,
+    path,
+    line,
+    column,
+    migration: name,
+  });
+}
+
+function directives(text: string): Directive[] {
+  return Array.from(text.matchAll(DIRECTIVE), (match): Directive => {
+    const [line, migrate, section, other, rest = ""] = match;
+    const end = match.index + line.length;
+    const kind = migrate === undefined ? other ?? "" : migrate + section;
+    return { kind, start: match.index, end, rest, restAt: end - rest.length };
+  });
+}
+
+interface Sections {
+  readonly up: Directive;
+  readonly down: Directive | undefined;
+}
+
+function sections(text: string, found: readonly Directive[], fail: Fail): Sections {
+  const all = found.filter(({ kind }) => kind.startsWith("migrate:"));
+  for (const { kind, start } of all) {
+    if (kind === "migrate:up" || kind === "migrate:down") continue;
+    fail(start, {
+      reason: `there is no section "${kind}"`,
+      help: `${didYouMean(kind, ["migrate:up", "migrate:down"])}the sections are ` +
+        "-- migrate:up and -- migrate:down",
+    });
+  }
+  const [up, down, third] = all;
+  if (up === undefined) {
+    return fail(0, {
+      reason: text.trim() === "" ? "the file is empty" : 'it has no section "-- migrate:up"',
+      help:
+        'put a line "-- migrate:up" above the statements of the upgrade, and "-- migrate:down" ' +
+        "above those that take it back",
+    });
+  }
+  if (up.kind === "migrate:down") {
+    return fail(up.start, {
+      reason: '"-- migrate:down" stands before "-- migrate:up"',
+      help: "put the section -- migrate:up first",
+    });
+  }
+  const double = down?.kind === "migrate:up" ? down : third;
+  if (double !== undefined) {
+    return fail(double.start, {
+      reason: `it has two sections "-- ${double.kind}"`,
+      help: "join them, or make two files of them",
+    });
+  }
+  const early = splitStatements(text.slice(0, up.start));
+  if (early.unfinished !== null) return failUnfinished(early.unfinished, 0, fail);
+  if (early.statements[0] !== undefined) {
+    return fail(early.statements[0].start, {
+      reason: 'there is SQL before "-- migrate:up"',
+      help: "move it below that line; only comments may stand above it",
+    });
+  }
+  return { up, down };
+}
+
+interface SectionText {
+  readonly sql: string;
+  /** Where it begins in the file. */
+  readonly at: number;
+}
+
+/** The text below a directive's line. */
+function textOf(text: string, lineEnd: number, end: number): SectionText {
+  const at = Math.min(text.startsWith("\r\n", lineEnd) ? lineEnd + 2 : lineEnd + 1, end);
+  return { sql: text.slice(at, end).trimEnd(), at };
+}
+
+/** Whether a section has a statement; it fails where it must have one, or one has no end. */
+function checkSection({ sql, at }: SectionText, required: string | null, fail: Fail): boolean {
+  const { statements, unfinished } = splitStatements(sql);
+  if (unfinished !== null) return failUnfinished(unfinished, at, fail);
+  if (statements.length > 0) return true;
+  if (required === null) return false;
+  return fail(sql === "" ? Math.max(0, at - 1) : at, {
+    reason: `its section "-- ${required}" has no statement`,
+    help: "write the statements of the upgrade below that line",
+  });
+}
+
+function failUnfinished({ what, at, statement }: Unfinished, offset: number, fail: Fail): never {
+  return fail(offset + at, { ...unfinishedFault(what), from: offset + statement });
+}
+
+/** What to say of something without an end. */
+export function unfinishedFault(what: Unfinished["what"]): { reason: string; help: string } {
+  const help = {
+    "the string": "close it with '; a quote inside of a string is written twice: ''",
+    "the quoted name": "close it with the quote that it begins with",
+    "the comment": "close it with */; to take out a section, put -- before each of its lines",
+    "the trigger": "close it with END; as the last line of the trigger",
+  }[what];
+  return { reason: `${what} that begins here has no end`, help };
+}
+
+function optionsOf(section: Directive, fail: Fail): SectionOptions {
+  const options: SectionOptions = {};
+  for (const match of section.rest.matchAll(/\S+/g)) {
+    const at = section.restAt + match.index;
+    const [, key = match[0], value = ""] = /^([^:]*):(.*)$/.exec(match[0]) ?? [];
+    const choice = (...values: readonly string[]): boolean => {
+      if (values.includes(value)) return value === values[0];
+      return fail(at, {
+        reason: `"${match[0]}" is no option of "-- ${section.kind}"`,
+        help: `write ${values.map((one) => `${key}:${one}`).join(" or ")}`,
+      });
+    };
+    if (key === "transaction") options.transaction = choice("true", "false");
+    else if (key === "foreign-keys") options.foreignKeys = choice("on", "off");
+    else if (key === "destroys" && /^[^,]+(,[^,]+)*$/.test(value)) {
+      options.destroys = value.split(",");
+    } else if (key === "database" && value !== "") options.database = { name: value, at };
+    else {
+      const known = OPTIONS.includes(key);
+      fail(at, {
+        reason: known
+          ? `"${match[0]}" names nothing`
+          : `"${match[0]}" is no option of "-- ${section.kind}"`,
+        help: known
+          ? `write ${key}:NAME, without a space`
+          : `${
+            didYouMean(key, OPTIONS)
+          }the options are transaction:false, foreign-keys:off, destroys:TABLE,TABLE and database:NAME`,
+      });
+    }
+  }
+  return options;
+}
+
+/** Both ways run alike, and in the same database: what is said below must be said above too. */
+function refuseOther(
+  up: SectionOptions,
+  down: SectionOptions,
+  at: () => number,
+  fail: Fail,
+): void {
+  const differs = (down.transaction !== undefined && down.transaction !== (up.transaction ?? true))
+    ? "transaction"
+    : (down.foreignKeys !== undefined && down.foreignKeys !== (up.foreignKeys ?? true))
+    ? "foreign-keys"
+    : down.database !== undefined && up.database !== undefined &&
+        down.database.name !== up.database.name
+    ? "database"
+    : null;
+  if (differs === null) return;
+  fail(at(), {
+    reason: `"-- migrate:down" has another ${differs} than "-- migrate:up"`,
+    help: `write ${differs}: behind "-- migrate:up", where it holds for both sections`,
+  });
+}
+
+function allowanceOf({ rest, start }: Directive, fail: Fail): LintAllowance {
+  const [, code, reason] = /^[ \t]+([a-z][a-z-]*)[ \t]+(\S.*?)[ \t]*$/.exec(rest) ?? [];
+  if (code !== undefined && reason !== undefined) return { code, reason };
+  return fail(start, {
+    reason: '"-- lint:allow" needs the code of a finding and a reason',
+    help: "write it like -- lint:allow table-dropped the table was never used",
+  });
+}
+
+/** Ids of the migrations that the file stands for, its own among them, as `squash` writes them. */
+function replacesOf(
+  found: readonly Directive[],
+  id: string,
+  fail: Fail,
+): readonly string[] | undefined {
+  const directive = found.find(({ kind }) => kind === "replaces:");
+  if (directive === undefined) return undefined;
+  const ids = directive.rest.split(",").map((one) => one.trim());
+  if (ids.every((one) => /^\d+$/.test(one)) && ids.includes(id)) return ids;
+  return fail(directive.start, {
+    reason: '"-- replaces:" needs the numbers of the migrations, the file\'s own among them',
+    help: `write it like -- replaces: 004,005,${id}`,
+  });
+}
+
+interface DatabaseQuestion {
+  readonly options: SectionOptions;
+  readonly up: Directive;
+  readonly databases: readonly string[] | undefined;
+}
+
+function databaseOf(
+  found: readonly Directive[],
+  { options, up, databases }: DatabaseQuestion,
+  fail: Fail,
+): string {
+  const named = found.filter(({ kind }) => kind === "database:").map(({ rest, restAt }) => ({
+    name: rest.trim(),
+    at: restAt + rest.length - rest.trimStart().length,
+    isAbove: restAt < up.start,
+  }));
+  const above = named.filter(({ isAbove }) => isAbove);
+  const all = [...above, ...options.database === undefined ? [] : [options.database]];
+  const [first] = all;
+  const known = databases === undefined ? "" : `; the databases are ${databases.join(", ")}`;
+  if (first === undefined || first.name === "") {
+    return fail(first?.at ?? named[0]?.at ?? up.start, {
+      reason: "it doesn't say which database it changes",
+      help: `write "-- database: NAME" above "-- migrate:up"${known}`,
+    });
+  }
+  const other = all.find(({ name }) => name !== first.name);
+  if (other !== undefined) {
+    return fail(other.at, {
+      reason: `it names two databases, "${first.name}" and "${other.name}"`,
+      help: "make two files of it: a migration changes one database",
+    });
+  }
+  if (databases !== undefined && !databases.includes(first.name)) {
+    return fail(first.at, {
+      reason: `there is no database "${first.name}"`,
+      help: `${didYouMean(first.name, databases)}the databases are ${databases.join(", ")}`,
+    });
+  }
+  return first.name;
+}
+
+function lineAt(text: string, at: number): number {
+  let line = 1;
+  for (let end = text.indexOf("\n"); end !== -1 && end < at; end = text.indexOf("\n", end + 1)) {
+    line++;
+  }
+  return line;
+}

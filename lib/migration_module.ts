@@ -1,0 +1,193 @@
+import { MigrationFileError } from "./errors.ts";
+import type { LintAllowance, Migration, MigrationBody } from "./migration.ts";
+import { didYouMean } from "./suggestion.ts";
+
+/** Which module to load, and how. */
+export interface MigrationModuleOptions {
+  /** Its path. */
+  readonly path: string;
+  /** Number that its name begins with. */
+  readonly id: string;
+  /** Its name without the ending. */
+  readonly name: string;
+  /** Names of the databases that there are; any where absent. */
+  readonly databases?: readonly string[];
+  /** Seconds to wait for it. Default 10. */
+  readonly timeout?: number;
+  /** Whether this is the standalone executable, which has no TypeScript compiler. Default: whether it is. */
+  readonly standalone?: boolean;
+}
+
+/**
+ * Imports a `.ts` or `.js` migration and checks what it exports.
+ *
+ * @throws {MigrationFileError} where it can't be imported, or its default export is no migration.
+ */
+export async function loadMigrationModule(module: MigrationModuleOptions): Promise<Migration> {
+  const { path, name, standalone = Deno.build.standalone } = module;
+  if (standalone && path.toLowerCase().endsWith(".ts")) {
+    throw invalid(module, {
+      reason: "the standalone executable can't load TypeScript",
+      help:
+        `write the migration as .sql or .js (\`new --kind sql\`), or run the toolkit with Deno: ` +
+        "deno run -A jsr:@catalyst/migrate",
+    });
+  }
+  const exported = await importWithin(module);
+  if (!("default" in exported)) {
+    throw invalid(module, {
+      reason: "it has no default export",
+      help: `write \`export default defineMigration({ name: "${name}", … })\``,
+    });
+  }
+  return migrationFrom(exported.default, module);
+}
+
+async function importWithin(module: MigrationModuleOptions): Promise<Record<string, unknown>> {
+  const { path, timeout = 10 } = module;
+  const [{ resolve }, { pathToFileURL }] = await Promise.all([
+    import("node:path"),
+    import("node:url"),
+  ]);
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(invalid(module, {
+        reason: `its import didn't end within ${timeout} s`,
+        help:
+          "look for an `await` outside of its functions: it waits for something that never comes",
+      }));
+    }, timeout * 1000);
+  });
+  try {
+    return await Promise.race([import(pathToFileURL(resolve(path)).href), late]);
+  } catch (error) {
+    if (error instanceof MigrationFileError) throw error;
+    const [message = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+    const isSyntax = error instanceof SyntaxError ||
+      /^SyntaxError: |could not be parsed/.test(message);
+    const what = isSyntax ? "it can't be parsed" : "it throws when it is imported";
+    throw invalid(module, {
+      reason: `${what}: ${message.replace(/^SyntaxError: /, "")}`,
+      help: "correct it; --verbose shows the stack trace",
+      cause: error,
+    });
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+interface Problem {
+  readonly reason: string;
+  readonly help: string;
+  readonly cause?: unknown;
+}
+
+function invalid(
+  { path, name }: MigrationModuleOptions,
+  { reason, help, cause }: Problem,
+): MigrationFileError {
+  const options = { help, path, migration: name };
+  return new MigrationFileError(
+    `Cannot use ${path}: ${reason}`,
+    cause === undefined ? options : { ...options, cause },
+  );
+}
+
+const FIELDS = [
+  "id",
+  "name",
+  "database",
+  "upgrade",
+  "downgrade",
+  "destroys",
+  "foreignKeys",
+  "transaction",
+  "allows",
+  "source",
+];
+
+/** Makes a migration of what a module exports, or says what it lacks. */
+function migrationFrom(exported: unknown, module: MigrationModuleOptions): Migration {
+  const fail = (reason: string, help: string): never => {
+    throw invalid(module, { reason, help });
+  };
+  if (typeof exported !== "object" || exported === null || Array.isArray(exported)) {
+    return fail(
+      "its default export is no migration",
+      `write \`export default defineMigration({ name: "${module.name}", … })\``,
+    );
+  }
+  const fields = new Map<string, unknown>(Object.entries(exported));
+  const field = <T>(key: string, is: (value: unknown) => value is T, what: string) => {
+    const value = fields.get(key);
+    if (value === undefined) return undefined;
+    if (is(value)) return value;
+    return fail(`its "${key}" is not ${what}`, `write ${what}, or leave it out`);
+  };
+  for (const key of fields.keys()) {
+    if (FIELDS.includes(key)) continue;
+    fail(
+      `a migration has no field "${key}"`,
+      `${didYouMean(key, FIELDS)}the fields are ${FIELDS.slice(1, -1).join(", ")}`,
+    );
+  }
+  const name = field("name", isString, "a string") ?? module.name;
+  if (name !== module.name) {
+    return fail(
+      `it calls itself "${name}", which is not the name of its file`,
+      `write name: "${module.name}", or rename the file`,
+    );
+  }
+  const { databases } = module;
+  const known = databases === undefined ? "" : `the databases are ${databases.join(", ")}`;
+  const database = field("database", isString, "a string") ??
+    fail('it has no "database"', known || "name the database that it changes");
+  if (databases !== undefined && !databases.includes(database)) {
+    return fail(`there is no database "${database}"`, didYouMean(database, databases) + known);
+  }
+  const bodyType = "SQL text or a function";
+  const upgrade = field("upgrade", isBody, bodyType) ??
+    fail('it has no "upgrade"', "write SQL text or a function that makes the change");
+  const downgrade = field("downgrade", isBody, bodyType);
+  const destroys = field("destroys", isStrings, "a list of table names");
+  const foreignKeys = field("foreignKeys", isBoolean, "true or false");
+  const transaction = field("transaction", isBoolean, "true or false");
+  const allows = field("allows", isAllowances, "a list of { code, reason }");
+  return Object.freeze({
+    id: module.id,
+    name,
+    database,
+    upgrade,
+    ...(downgrade === undefined ? {} : { downgrade }),
+    ...(destroys === undefined ? {} : { destroys }),
+    ...(foreignKeys === undefined ? {} : { foreignKeys }),
+    ...(transaction === undefined ? {} : { transaction }),
+    ...(allows === undefined ? {} : { allows }),
+    source: { path: module.path },
+  });
+}
+
+function isString(value: unknown): value is string {
+  return typeof value === "string";
+}
+
+function isBoolean(value: unknown): value is boolean {
+  return typeof value === "boolean";
+}
+
+function isBody(value: unknown): value is MigrationBody {
+  return typeof value === "string" || typeof value === "function";
+}
+
+function isStrings(value: unknown): value is readonly string[] {
+  return Array.isArray(value) && value.every(isString);
+}
+
+function isAllowances(value: unknown): value is readonly LintAllowance[] {
+  return Array.isArray(value) &&
+    value.every((one: unknown) =>
+      typeof one === "object" && one !== null && "code" in one && isString(one.code) &&
+      "reason" in one && isString(one.reason)
+    );
+}

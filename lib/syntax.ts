@@ -1,0 +1,98 @@
+import { openParser, type Parser } from "./database/parser.ts";
+import { excerpt } from "./excerpt.ts";
+import type { Migration, MigrationBody } from "./migration.ts";
+import { faultIn, unfinishedFault } from "./migration_file.ts";
+import { splitStatements } from "./statements.ts";
+
+/** What is wrong with a text whatever tables there are. All else needs the migrations before it. */
+const SYNTAX_ERROR = /^(?:near "[^]*": syntax error|unrecognized token: "[^]*|incomplete input)$/;
+
+/** Migrations whose text was found right. A plan is made twice: before and after the lock is taken. */
+const checked = new WeakSet<Migration>();
+
+/**
+ * Lets SQLite parse the SQL of migrations that were read from files, before the first statement runs.
+ *
+ * @throws {MigrationFileError} at the first fault, with its place and a caret below it.
+ */
+export function refuseSyntaxErrors(migrations: readonly Migration[]): void {
+  using parser = openParser();
+  for (const migration of migrations) {
+    if (migration.source === undefined || checked.has(migration)) continue;
+    checkBody(parser, migration, migration.upgrade, migration.source.upgradeLine);
+    checkBody(parser, migration, migration.downgrade, migration.source.downgradeLine);
+    checked.add(migration);
+  }
+}
+
+function checkBody(
+  parser: Parser,
+  { name, source }: Migration,
+  body: MigrationBody | undefined,
+  firstLine: number | undefined,
+): void {
+  if (typeof body !== "string" || source === undefined) return;
+  const place = { path: source.path, name, firstLine: firstLine ?? 1 };
+  const { statements, unfinished } = splitStatements(body);
+  for (const { start, end } of statements) {
+    const statement = body.slice(start, end);
+    // A pragma may be answered when it is prepared.
+    if (/^pragma\b/i.test(statement)) continue;
+    const message = parser.errorIn(statement);
+    if (message === null || !SYNTAX_ERROR.test(message)) continue;
+    const at = start + (faultAt(parser, statement, message) ?? 0);
+    throw faultIn(body, {
+      ...place,
+      at,
+      from: start,
+      reason: message,
+      help: "correct the statement; nothing was run",
+    });
+  }
+  if (unfinished !== null) {
+    const { what, at, statement } = unfinished;
+    throw faultIn(body, { ...place, ...unfinishedFault(what), at, from: statement });
+  }
+}
+
+/**
+ * Where in a statement SQLite's complaint is: at the first token of the text that it names which,
+ * with all before it and nothing behind it, makes SQLite say the same. Null where that can't be told.
+ */
+function faultAt(parser: Parser, statement: string, message: string): number | null {
+  if (message === "incomplete input") return statement.trimEnd().length;
+  const named = /^(?:near|unrecognized token:) "([^]*?)"(?:: syntax error)?$/.exec(message)?.[1];
+  if (named === undefined || named === "") return null;
+  const places: number[] = [];
+  for (let at = statement.indexOf(named); at !== -1; at = statement.indexOf(named, at + 1)) {
+    places.push(at);
+    if (places.length === MOST_PLACES) return null;
+  }
+  if (places.length === 1) return places[0] ?? null;
+  return places.find((at) => parser.errorIn(statement.slice(0, at + named.length)) === message) ??
+    null;
+}
+
+/** How often a text may occur to be looked for; a bound on the time that an error takes. */
+const MOST_PLACES = 200;
+
+/** The line of a statement that failed, with a caret where SQLite says what it stumbled over. */
+export function showFailure(
+  sql: string,
+  { statement, line, firstLine, message }: {
+    readonly statement: string;
+    /** Line of `sql` on which the statement begins. */
+    readonly line: number;
+    /** Number of the first line of `sql`. */
+    readonly firstLine: number;
+    readonly message: string;
+  },
+): string {
+  let from = 0;
+  for (let skipped = 1; skipped < line; skipped++) from = sql.indexOf("\n", from) + 1;
+  const start = sql.indexOf(statement, from);
+  if (start === -1) return "";
+  using parser = openParser();
+  const fault = SYNTAX_ERROR.test(message) ? faultAt(parser, statement, message) : null;
+  return excerpt(sql, { at: start + (fault ?? 0), from: start, firstLine, caret: fault !== null });
+}

@@ -1,0 +1,184 @@
+import assert from "node:assert/strict";
+import { AccessError, CatalystError, LocationError, MigrationFileError } from "../../lib/errors.ts";
+import { type LoadMigrationsOptions, readMigrations } from "../../lib/loader.ts";
+import { loadMigrations, openCatalystMigrator } from "../../lib/catalyst/mod.ts";
+import { refuseSyntaxErrors } from "../../lib/syntax.ts";
+import { TemporaryDirectory, withDatabase } from "./support.ts";
+
+const SQL = "-- database: app\n-- migrate:up\nSELECT 1;\n";
+const MODULE = `export default { database: "app", upgrade: "SELECT 1" };`;
+
+/** Writes files into a directory. */
+function write(directory: TemporaryDirectory, files: Readonly<Record<string, string>>): void {
+  for (const [name, text] of Object.entries(files)) {
+    Deno.writeTextFileSync(directory.file(name), text);
+  }
+}
+
+/** The error that reading a directory ends with. */
+async function failure(path: string, options?: LoadMigrationsOptions): Promise<CatalystError> {
+  try {
+    await readMigrations(path, options);
+  } catch (error) {
+    assert(error instanceof CatalystError, String(error));
+    return error;
+  }
+  throw new assert.AssertionError({ message: "it was read" });
+}
+
+Deno.test("files of all kinds come ordered by their numbers, with gaps and timestamps", async () => {
+  using directory = new TemporaryDirectory();
+  write(directory, {
+    "20250120123000_later.sql": SQL,
+    "10_ten.sql": SQL,
+    "0009_nine.js": MODULE,
+    "2_two.ts": MODULE,
+    "101_more.sql": SQL,
+  });
+  const migrations = await readMigrations(directory.path);
+  assert.deepEqual(migrations.map(({ id }) => id), ["2", "0009", "10", "101", "20250120123000"]);
+  assert.deepEqual(migrations.map(({ name }) => name).slice(0, 2), ["2_two", "0009_nine"]);
+  assert.equal(migrations[2]?.source?.path, directory.file("10_ten.sql"));
+});
+
+Deno.test("other files, subdirectories and known names are passed over, symlinks are not", async () => {
+  using directory = new TemporaryDirectory();
+  write(directory, {
+    "001_known.ts": "throw new Error('not to be read')",
+    "004_real.sql": SQL,
+    "README.md": "no migration",
+    ".004_real.sql.swp": "\0",
+    "004_real.sql~": "no migration",
+    "005_types.d.ts": "no migration",
+    "notes.sql": "no migration",
+  });
+  Deno.mkdirSync(directory.file("006_directory.sql"));
+  Deno.symlinkSync(directory.file("006_directory.sql"), directory.file("007_link.sql"));
+  Deno.symlinkSync(directory.file("004_real.sql"), directory.file("008_link.sql"));
+  const migrations = await readMigrations(`${directory.path}/`, { except: ["001_known"] });
+  assert.deepEqual(migrations.map(({ name }) => name), ["004_real", "008_link"]);
+});
+
+Deno.test("an empty directory has no migrations", async () => {
+  using directory = new TemporaryDirectory();
+  assert.deepEqual(await loadMigrations(directory.path), []);
+});
+
+Deno.test("two files with one number are both named", async () => {
+  using directory = new TemporaryDirectory();
+  write(directory, { "004_one.sql": SQL, "4_other.ts": MODULE });
+  const error = await failure(directory.path);
+  assert(error instanceof MigrationFileError);
+  assert.match(error.message, /004_one\.sql and .*4_other\.ts: they have the same number/);
+});
+
+Deno.test("a name that could not be typed is refused", async () => {
+  using directory = new TemporaryDirectory();
+  write(directory, { "004_add notes.sql": SQL });
+  assert.match((await failure(directory.path)).message, /004_add notes\.sql: its name/);
+});
+
+Deno.test("a directory that is missing, a file, or has what can't be read is refused", async () => {
+  using directory = new TemporaryDirectory();
+  assert(await failure(directory.file("none")) instanceof LocationError);
+  write(directory, { "file": "" });
+  assert(await failure(directory.file("file")) instanceof LocationError);
+  Deno.symlinkSync(directory.file("gone"), directory.file("004_gone.sql"));
+  const error = await failure(directory.path);
+  assert(error instanceof AccessError);
+  assert.match(error.message, /004_gone\.sql/);
+});
+
+Deno.test("text that is not UTF-8 is refused with its place, U+FFFD itself is not", async () => {
+  using directory = new TemporaryDirectory();
+  const path = directory.file("004_x.sql");
+  const bytes = new TextEncoder().encode(`${SQL}SELECT 'ü?'; SELECT 2;\n`);
+  Deno.writeFileSync(path, bytes.map((byte) => byte === 0x3f ? 0xe9 : byte));
+  const error = await failure(directory.path);
+  assert.equal(error.message, `Cannot use ${path}:4:10: it is not UTF-8 text (byte 0xe9)`);
+  assert.match(error.help ?? "", /^save it as UTF-8\n4 \| .*\n {2}\| {10}\^$/);
+
+  Deno.writeTextFileSync(path, `${SQL}SELECT '\uFFFD';`);
+  assert.equal((await readMigrations(directory.path)).length, 1);
+
+  Deno.writeTextFileSync(path, `${SQL}SELECT '\0';`);
+  assert.match((await failure(directory.path)).message, /:4:9: it has a NUL character/);
+
+  for (const bom of ["\uFEFF", ""]) {
+    const units = Uint16Array.from([...`${bom}${SQL}`], (letter) => letter.charCodeAt(0));
+    Deno.writeFileSync(path, new Uint8Array(units.buffer));
+    assert.match((await failure(directory.path)).message, /x\.sql: it is UTF-16 text/);
+  }
+});
+
+Deno.test("SQLite's own syntax errors are found before anything runs, with a caret", async () => {
+  using directory = new TemporaryDirectory();
+  const cases: Readonly<Record<string, readonly [place: string, under: string]>> = {
+    "CREATE TABL t (a);": ["3:8", "TABL"],
+    "SELECT 1;\n\n  SELECT a,\n    FROM t;": ["6:5", "FROM"],
+    "SELECT a FROM t WHERE a = a a AND a;": ["3:29", "a AND"],
+    "SELECT 1 +;": ["3:11", ";"],
+    "SELECT (1": ["3:10", ""],
+    "SELECT \\ 1;": ["3:8", "\\"],
+  };
+  for (const [sql, [place, under]] of Object.entries(cases)) {
+    write(directory, { "004_x.sql": `-- database: app\n-- migrate:up\n${sql}\n` });
+    const migrations = await readMigrations(directory.path);
+    assert.throws(() => refuseSyntaxErrors(migrations), (error) => {
+      assert(error instanceof MigrationFileError);
+      assert(error.message.includes(`004_x.sql:${place}: `), error.message);
+      const [line = "", caret = ""] = error.help?.split("\n").slice(-2) ?? [];
+      assert(line.slice(caret.indexOf("^")).startsWith(under), error.help);
+      return true;
+    });
+  }
+});
+
+Deno.test("what needs the migrations before it is no syntax error", async () => {
+  using directory = new TemporaryDirectory();
+  write(directory, {
+    "004_x.sql": `-- database: app
+-- migrate:up
+ALTER TABLE orders ADD COLUMN notes TEXT;
+CREATE INDEX i ON orders (notes);
+CREATE TRIGGER g AFTER INSERT ON orders BEGIN SELECT 1; END;
+INSERT INTO nowhere SELECT * FROM elsewhere;
+PRAGMA journal_mode = DELETE;
+-- migrate:down
+DROP TABLE orders;`,
+  });
+  refuseSyntaxErrors(await readMigrations(directory.path));
+});
+
+Deno.test("the bot's migrator takes a directory beside the bundled migrations", async () => {
+  using directory = new TemporaryDirectory();
+  using migrationsDir = new TemporaryDirectory();
+  write(migrationsDir, {
+    "001_create_positions_tables.ts": "throw new Error('not to be read')",
+    "004_add_notes.sql":
+      "-- database: trading\n-- migrate:up\nALTER TABLE orders ADD COLUMN notes TEXT;\n",
+  });
+  const options = { dataDir: directory.path, migrationsDir: migrationsDir.path };
+  const { applied } = await (await openCatalystMigrator(options)).upgrade();
+  assert.deepEqual(applied.map(({ id }) => id), ["001", "002", "003", "004"]);
+  write(migrationsDir, { "003_mine.sql": "-- database: trading\n-- migrate:up\nSELECT 1;\n" });
+  await assert.rejects(openCatalystMigrator(options), /003_create_ml_training_tables.*same number/);
+});
+
+Deno.test("a file that is changed after it was read runs as it was read", async () => {
+  using directory = new TemporaryDirectory();
+  using migrationsDir = new TemporaryDirectory();
+  const head = "-- database: trading\n-- migrate:up\n";
+  write(migrationsDir, { "004_x.sql": `${head}CREATE TABLE planned (a);` });
+  const migrator = await openCatalystMigrator({
+    dataDir: directory.path,
+    migrationsDir: migrationsDir.path,
+  });
+  write(migrationsDir, { "004_x.sql": `${head}CREATE TABLE another (a);` });
+  await migrator.upgrade();
+  withDatabase(directory.file("trading.db"), (db) => {
+    const tables = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'table'").all();
+    const names = tables.map(({ name }) => String(name));
+    assert(names.includes("planned") && !names.includes("another"));
+  });
+});

@@ -1,0 +1,126 @@
+import assert from "node:assert/strict";
+import { MigrationFileError } from "../../lib/errors.ts";
+import type { Migration } from "../../lib/migration.ts";
+import { loadMigrationModule } from "../../lib/migration_module.ts";
+import { TemporaryDirectory } from "./support.ts";
+
+/** Loads a module of this text. */
+async function load(
+  text: string,
+  options: { kind?: "ts" | "js"; timeout?: number; standalone?: boolean } = {},
+): Promise<Migration> {
+  using directory = new TemporaryDirectory();
+  const { kind = "ts", ...rest } = options;
+  const path = directory.file(`004_add_notes.${kind}`);
+  Deno.writeTextFileSync(path, text);
+  const module = { path, id: "004", name: "004_add_notes", databases: ["app", "other"] };
+  return await loadMigrationModule({ ...module, ...rest });
+}
+
+const defineUrl = new URL("../../lib/migration.ts", import.meta.url).href;
+
+Deno.test("a module's default export is a migration, made by defineMigration or plain", async () => {
+  const fields = `{
+    name: "004_add_notes",
+    database: "app",
+    upgrade: (transaction) => transaction.exec("SELECT 1"),
+    downgrade: "SELECT 2",
+    destroys: ["t"],
+    foreignKeys: false,
+    transaction: false,
+    allows: [{ code: "table-dropped", reason: "a test" }],
+  }`;
+  const defined = `import { defineMigration } from "${defineUrl}";\n` +
+    `export default defineMigration(${fields});`;
+  for (const text of [defined, `export default ${fields};`]) {
+    const { source, upgrade, ...migration } = await load(text);
+    assert.equal(typeof upgrade, "function");
+    assert.match(source?.path ?? "", /004_add_notes\.ts$/);
+    assert.deepEqual(migration, {
+      id: "004",
+      name: "004_add_notes",
+      database: "app",
+      downgrade: "SELECT 2",
+      destroys: ["t"],
+      foreignKeys: false,
+      transaction: false,
+      allows: [{ code: "table-dropped", reason: "a test" }],
+    });
+  }
+});
+
+Deno.test("the name may be left out, which is the file's", async () => {
+  const migration = await load(`export default { database: "app", upgrade: "SELECT 1" }`, {
+    kind: "js",
+    standalone: true,
+  });
+  assert.equal(migration.name, "004_add_notes");
+});
+
+const wrong: Readonly<Record<string, readonly [text: string, reason: RegExp]>> = {
+  "nothing": ["", /no default export/],
+  "no default export": ["export const migration = {};", /no default export/],
+  "a default that is no object": ["export default 5;", /default export is no migration/],
+  "a default that is a list": ["export default [];", /default export is no migration/],
+  "null": ["export default null;", /default export is no migration/],
+  "a module that throws": ["throw new TypeError('no');", /throws when it is imported: no$/],
+  "a module that throws no error": ["throw 'no';", /throws when it is imported: no$/],
+  "an import that is not there": [`import "./nowhere.ts";`, /when it is imported: .*nowhere/],
+  "a syntax error": ["export default {", /can't be parsed/],
+  "another name": [
+    `export default { name: "005_x", database: "app", upgrade: "" }`,
+    /calls itself "005_x"/,
+  ],
+  "no database": [`export default { upgrade: "" }`, /no "database"/],
+  "an unknown database": [
+    `export default { database: "ap", upgrade: "" }`,
+    /there is no database "ap"/,
+  ],
+  "no upgrade": [`export default { database: "app" }`, /no "upgrade"/],
+  "an upgrade that is a number": [`export default { database: "app", upgrade: 1 }`, /"upgrade"/],
+  "a downgrade that is null": [
+    `export default { database: "app", upgrade: "", downgrade: null }`,
+    /"downgrade" is not SQL text/,
+  ],
+  "tables that are no list": [
+    `export default { database: "app", upgrade: "", destroys: "t" }`,
+    /"destroys" is not a list/,
+  ],
+  "keys that are off": [
+    `export default { database: "app", upgrade: "", foreignKeys: "off" }`,
+    /"foreignKeys" is not true or false/,
+  ],
+  "an allowance without a reason": [
+    `export default { database: "app", upgrade: "", allows: [{ code: "x" }] }`,
+    /"allows" is not a list/,
+  ],
+  "an unknown field": [`export default { database: "app", up: "" }`, /no field "up"/],
+};
+
+for (const [name, [text, reason]] of Object.entries(wrong)) {
+  Deno.test(`a module is refused: ${name}`, async () => {
+    await assert.rejects(load(text), (error) => {
+      assert(error instanceof MigrationFileError, String(error));
+      assert.match(error.message, /^Cannot use .*004_add_notes\.ts: [^\n]+$/);
+      assert.match(error.message, reason);
+      assert(error.help !== undefined && error.help !== "");
+      return true;
+    });
+  });
+}
+
+Deno.test("a module whose import takes too long is given up by name", async () => {
+  const text = "await new Promise((resolve) => setTimeout(resolve, 400)); export default {};";
+  const loading = load(text, { timeout: 0.1 });
+  await assert.rejects(loading, /004_add_notes\.ts: its import didn't end within 0.1 s/);
+  await new Promise((resolve) => setTimeout(resolve, 500)); // until it has ended all the same
+});
+
+Deno.test("the standalone executable says what to do in place of TypeScript", async () => {
+  await assert.rejects(load("", { standalone: true }), (error) => {
+    assert(error instanceof MigrationFileError);
+    assert.match(error.message, /can't load TypeScript/);
+    assert.match(error.help ?? "", /\.sql or \.js.*deno run/);
+    return true;
+  });
+});
