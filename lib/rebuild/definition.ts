@@ -1,0 +1,289 @@
+import { quoteName } from "../checks.ts";
+import {
+  closing,
+  fold,
+  is,
+  itemsOf,
+  normalize,
+  source,
+  type Token,
+  tokenize,
+} from "../schema/tokens.ts";
+import { didYouMean } from "../suggestion.ts";
+import { RebuildFault } from "./fault.ts";
+
+/** Changes of a `CREATE TABLE`, in the order in which they are made. */
+export interface Edits {
+  /** Columns to leave out. */
+  readonly drops?: readonly string[];
+  /** What stands behind the name of a column. */
+  readonly changeColumns?: Readonly<Record<string, string>>;
+  /** Checks to leave out, by name or by what they check. */
+  readonly dropChecks?: readonly string[];
+  /** New columns, behind the others. */
+  readonly addColumns?: Readonly<Record<string, string>>;
+  /** New checks by name. */
+  readonly addChecks?: Readonly<Record<string, string>>;
+}
+
+/** A `CREATE TABLE` statement, taken apart where its name and its list are. */
+interface Parts {
+  readonly tokens: readonly Token[];
+  /** Token of the table's name. */
+  readonly name: Token;
+  /** Token of the parenthesis that ends the list. */
+  readonly close: Token;
+  /** Definitions of columns, and constraints of the table. */
+  readonly items: readonly (readonly Token[])[];
+}
+
+const SHAPE = `give the whole statement: "CREATE TABLE name (…)"`;
+
+/** Takes a `CREATE TABLE` apart; throws where it is anything else. */
+function parse(sql: string): Parts {
+  const tokens = tokenize(sql);
+  while (is(tokens.at(-1), ";")) tokens.pop();
+  let at = 1;
+  if (!is(tokens[0], "create") || !is(tokens[at++], "table")) {
+    throw new RebuildFault("its new definition is no CREATE TABLE statement", SHAPE);
+  }
+  if (is(tokens[at], "if")) at += 3; // IF NOT EXISTS
+  if (is(tokens[at + 1], ".")) at += 2;
+  const name = tokens[at];
+  if (name === undefined || !is(tokens[at + 1], "(")) {
+    throw new RebuildFault("its new definition has no list of columns behind its name", SHAPE);
+  }
+  const close = tokens[closing(tokens, at + 1)];
+  if (close === undefined || !is(close, ")") || tokens.some((token) => is(token, ";"))) {
+    throw new RebuildFault("its new definition is not one whole statement", SHAPE);
+  }
+  return { tokens, name, close, items: itemsOf(tokens, at + 1) };
+}
+
+/** Name of the table that a `CREATE TABLE` makes. */
+export function nameIn(sql: string): string {
+  return spelled(parse(sql).name);
+}
+
+/** A name as it was written, without its quotes. */
+function spelled(token: Token): string {
+  return token.kind === "word" ? token.text : token.value;
+}
+
+/**
+ * The same `CREATE TABLE` under another name. Where a check names the table before a column, as in
+ * `orders.quantity`, that is left out: it would not be the name of the table.
+ */
+export function createUnder(sql: string, name: string): string {
+  const { tokens, name: own } = parse(sql);
+  let text = `CREATE TABLE ${quoteName(name)}`;
+  let end = own.end;
+  for (const [at, token] of tokens.entries()) {
+    const next = tokens[at + 1];
+    const isQualifier = token.start > own.end && token.kind !== "string" &&
+      fold(token.value) === fold(own.value) && next !== undefined && is(next, ".");
+    if (!isQualifier) continue;
+    text += sql.slice(end, token.start);
+    end = next.end;
+  }
+  return text + sql.slice(end, tokens.at(-1)?.end);
+}
+
+/** Makes the changes in the text, which stays as it was written everywhere else. */
+export function editDefinition(sql: string, edits: Edits): string {
+  let text = sql;
+  for (const column of edits.drops ?? []) text = dropItem(text, indexOfColumn(text, column));
+  for (const [column, definition] of Object.entries(edits.changeColumns ?? {})) {
+    text = changeColumn(text, column, definition);
+  }
+  for (const check of edits.dropChecks ?? []) text = dropCheck(text, check);
+  for (const [column, definition] of Object.entries(edits.addColumns ?? {})) {
+    text = addColumn(text, `${quoteWhereNeeded(column)} ${whole(definition, column)}`.trimEnd());
+  }
+  for (const [name, expression] of Object.entries(edits.addChecks ?? {})) {
+    const check = `CONSTRAINT ${quoteWhereNeeded(name)} CHECK (${whole(expression, name)})`;
+    text = insertItem(text, parse(text).items.length, check);
+  }
+  return text;
+}
+
+function quoteWhereNeeded(name: string): string {
+  return /^[a-z_][a-z0-9_]*$/i.test(name) ? name : quoteName(name);
+}
+
+function isConstraint(item: readonly Token[]): boolean {
+  return is(item[0], "constraint", "primary", "unique", "check", "foreign");
+}
+
+function indexOfColumn(sql: string, column: string): number {
+  const { items } = parse(sql);
+  const names = items.map((item) =>
+    item[0] === undefined || isConstraint(item) ? null : spelled(item[0])
+  );
+  const index = names.findIndex((name) => name !== null && fold(name) === fold(column));
+  if (index === -1) throw noColumn(column, names.filter((name) => name !== null));
+  return index;
+}
+
+/** There is no such column. */
+export function noColumn(column: string, names: readonly string[]): RebuildFault {
+  return new RebuildFault(
+    `it has no column "${column}"`,
+    `${didYouMean(column, names)}its columns are ${names.join(", ")}`,
+  );
+}
+
+/** A piece of SQL without comments around it, which must not reach out of its place. */
+function whole(piece: string, owner: string): string {
+  const tokens = tokenize(piece);
+  let depth = 0;
+  for (const token of tokens) {
+    if (is(token, "(")) depth++;
+    if (is(token, ")")) depth--;
+    if (depth < 0 || is(token, ";") || (depth === 0 && is(token, ","))) depth = -Infinity;
+  }
+  if (depth === 0) return source(piece, tokens);
+  throw new RebuildFault(
+    `the definition of "${owner}" is not one whole piece of SQL: ${piece}`,
+    "give only what stands behind its name, with each parenthesis closed",
+  );
+}
+
+function changeColumn(sql: string, column: string, definition: string): string {
+  const item = parse(sql).items[indexOfColumn(sql, column)] ?? [];
+  const [name] = item;
+  const piece = whole(definition, column);
+  const gap = piece === "" ? "" : " ";
+  return sql.slice(0, name?.end) + gap + piece + sql.slice(item.at(-1)?.end);
+}
+
+/** Takes an item out with its comma and the comment that stands behind it on its line. */
+function dropItem(sql: string, index: number): string {
+  const { items, tokens, name: own } = parse(sql);
+  const item = items[index] ?? [];
+  const start = item[0]?.start ?? 0;
+  const last = item.at(-1);
+  if (items.length === 1) {
+    throw new RebuildFault(
+      "nothing would be left of it",
+      "leave a column in it, or drop the table",
+    );
+  }
+  if (index < items.length - 1) {
+    const comma = tokens[tokens.indexOf(last ?? own) + 1];
+    return sql.slice(0, start) + sql.slice(pastLine(sql, comma?.end));
+  }
+  const comma = tokens[tokens.indexOf(item[0] ?? own) - 1];
+  const lead = sql.slice(comma?.end, start).trimEnd();
+  const rest = sql.slice(pastComment(sql, last?.end));
+  const gap = lead.includes("--") && !/^\r?\n/.test(rest) ? "\n" : "";
+  return sql.slice(0, comma?.start) + lead + gap + rest;
+}
+
+/** Offset behind a comment on the rest of a line, or behind the line where nothing else is on it. */
+function pastLine(sql: string, from?: number): number {
+  return skip(/[ \t]*(--[^\n]*)?(\n[ \t]*)?/y, sql, from);
+}
+
+/** Offset behind a comment on the rest of a line. */
+function pastComment(sql: string, from?: number): number {
+  return skip(/([ \t]*--[^\n]*)?/y, sql, from);
+}
+
+function skip(trivia: RegExp, sql: string, from = 0): number {
+  trivia.lastIndex = from;
+  trivia.exec(sql);
+  return trivia.lastIndex;
+}
+
+function addColumn(sql: string, column: string): string {
+  const index = parse(sql).items.findIndex(isConstraint);
+  return insertItem(sql, index === -1 ? parse(sql).items.length : index, column);
+}
+
+/** Puts an item before the one at `index`, or behind the last. */
+function insertItem(sql: string, index: number, text: string): string {
+  const { items, tokens, close } = parse(sql);
+  const next = items[index]?.[0];
+  if (next !== undefined) {
+    const gap = gapBefore(sql, next);
+    const comma = tokens[tokens.indexOf(next) - 1];
+    const at = gap === " " ? comma?.end ?? 0 : pastComment(sql, comma?.end);
+    return `${sql.slice(0, at)}${gap}${text},${sql.slice(at)}`;
+  }
+  const end = items.at(-1)?.at(-1)?.end;
+  const between = sql.slice(end, close.start);
+  const comments = between.trimEnd();
+  const gap = gapBefore(sql, items.at(-1)?.[0]);
+  // A comment behind the last item stays on its line.
+  const lead = `${comments}${gap === " " && comments.includes("--") ? "\n" : gap}`;
+  return `${sql.slice(0, end)},${lead}${text}${between.slice(comments.length)}` +
+    sql.slice(close.start);
+}
+
+/** Line break and spaces with which an item begins; one space where it is on a line with others. */
+function gapBefore(sql: string, token: Token | undefined): string {
+  const line = sql.lastIndexOf("\n", token?.start);
+  const indent = sql.slice(line + 1, token?.start);
+  return line !== -1 && indent.trim() === "" ? `\n${indent}` : " ";
+}
+
+/** A check in the text: from its first token to its last. */
+interface FoundCheck {
+  readonly item: number;
+  readonly first: Token;
+  readonly last: Token;
+  readonly name: string | null;
+  readonly expression: string;
+  /** Whether a comment, which its line must end, stands before it. */
+  readonly hasComment: boolean;
+  /** Whether nothing else is in the item. */
+  readonly isWhole: boolean;
+}
+
+function dropCheck(sql: string, wanted: string): string {
+  const checks = checksOf(sql);
+  const found = checks.find(({ name }) => name !== null && fold(name) === fold(wanted)) ??
+    checks.find(({ expression }) => normalize(expression) === normalize(wanted));
+  if (found === undefined) {
+    const all = checks.map(({ name, expression }) => name ?? expression);
+    throw new RebuildFault(
+      `it has no check "${wanted}"`,
+      didYouMean(wanted, all) +
+        (all.length === 0 ? "it has none at all" : `its checks are ${all.join("; ")}`),
+    );
+  }
+  if (found.isWhole) return dropItem(sql, found.item);
+  const before = sql.slice(0, found.first.start);
+  const kept = found.hasComment ? before : before.trimEnd();
+  return kept + sql.slice(found.last.end);
+}
+
+function checksOf(sql: string): FoundCheck[] {
+  return parse(sql).items.flatMap((item, index) => {
+    const found: FoundCheck[] = [];
+    for (let at = isConstraint(item) ? 0 : 1; at < item.length; at++) {
+      const open = item[at + 1];
+      if (is(item[at], "(")) at = closing(item, at);
+      else if (is(item[at], "check") && open !== undefined && is(open, "(")) {
+        const end = closing(item, at + 1);
+        const isNamed = is(item[at - 2], "constraint");
+        const first = item[isNamed ? at - 2 : at] ?? open;
+        const until = is(item[end + 1], "on") && is(item[end + 2], "conflict") ? end + 3 : end;
+        const last = item[until] ?? open;
+        found.push({
+          item: index,
+          first,
+          last,
+          name: isNamed ? spelled(item[at - 1] ?? first) : null,
+          expression: source(sql, item.slice(at + 2, end)),
+          hasComment: sql.slice(item[item.indexOf(first) - 1]?.end ?? first.start, first.start)
+            .includes("--"),
+          isWhole: first === item[0] && last === item.at(-1),
+        });
+        at = until;
+      }
+    }
+    return found;
+  });
+}
