@@ -1,0 +1,158 @@
+import type { Migration } from "../migration.ts";
+import type { Schema } from "../schema/model.ts";
+import { fold, normalize } from "../schema/tokens.ts";
+import type { Workspace } from "../workspace.ts";
+import { Lane } from "./lane.ts";
+import { reasonOf } from "./rules/reversal.ts";
+import type { Rehearsed } from "./rules/rule.ts";
+import { rowChanges } from "./watch.ts";
+
+/** An object that a migration creates, changes or drops. */
+export interface ObjectEffect {
+  /** What is done to it; a table that is rebuilt is changed. */
+  readonly change: "creates" | "changes" | "drops";
+  /** What it is. */
+  readonly type: "table" | "index" | "view" | "trigger";
+  /** Its name. */
+  readonly name: string;
+}
+
+/** Rows that a migration touches by its own statements, not by triggers or foreign keys. */
+export interface RowEffect {
+  /** What is done to them. */
+  readonly change: "inserts" | "updates" | "deletes";
+  /** Name of the table at that moment. */
+  readonly table: string;
+  /** `all` rows of the table, `some`, or the `exact` number. */
+  readonly extent: "all" | "some" | "exact";
+  /** Number of rows: those of the table for `all` and `some`. */
+  readonly rows: number;
+  /** Tables that inserted rows are read from; their number then is that of `rows` at most. */
+  readonly from: readonly string[];
+}
+
+/** What a migration would do. */
+export interface MigrationEffects {
+  /** Id of the migration, such as `004`. */
+  readonly id: string;
+  /** Its name. */
+  readonly name: string;
+  /** Name of its database. */
+  readonly database: string;
+  /** Objects that are others after it than before. */
+  readonly objects: readonly ObjectEffect[];
+  /** Rows that it touches, in the order of its statements. */
+  readonly rows: readonly RowEffect[];
+  /** Why the rest of it can't be told; null where all can. */
+  readonly unknown: string | null;
+}
+
+/** Says what migrations would do, by running them on a scratch database; the real ones are only read. */
+export async function findEffects(
+  workspace: Workspace,
+  apply: readonly Migration[],
+): Promise<MigrationEffects[]> {
+  const effects = new Map<string, MigrationEffects>();
+  for (const database of new Set(apply.map((one) => one.database))) {
+    await using lane = await Lane.open(workspace, { database });
+    let failed: string | null = null;
+    for (const migration of apply.filter((one) => one.database === database)) {
+      const { id, name } = migration;
+      if (failed !== null) {
+        const unknown = `${failed} before it can't be tried on a copy of the schema`;
+        effects.set(id, { id, name, database, objects: [], rows: [], unknown });
+        continue;
+      }
+      const failure = await lane.upgrade(migration, async (rehearsed) => {
+        effects.set(id, await effectsOf(rehearsed));
+      });
+      if (failure !== null) failed = name;
+    }
+  }
+  return apply.flatMap(({ id }) => effects.get(id) ?? []);
+}
+
+async function effectsOf(rehearsed: Rehearsed): Promise<MigrationEffects> {
+  const { migration: { id, name, database }, run } = rehearsed;
+  return {
+    id,
+    name,
+    database,
+    objects: objectEffects(rehearsed),
+    rows: await rowEffects(rehearsed),
+    unknown: run.failure === null ? null : reasonOf(run.failure),
+  };
+}
+
+const TYPES = [
+  ["table", "tables"],
+  ["index", "indexes"],
+  ["view", "views"],
+  ["trigger", "triggers"],
+] as const satisfies readonly (readonly [ObjectEffect["type"], keyof Schema])[];
+
+function objectEffects({ before, after, rebuilds }: Rehearsed): ObjectEffect[] {
+  const effects: ObjectEffect[] = [];
+  for (const [type, list] of TYPES) {
+    const old = new Map(before[list].map((one) => [fold(one.name), one.sql]));
+    const now = new Map(after[list].map((one) => [fold(one.name), one.sql]));
+    for (const { name, sql } of after[list]) {
+      const former = old.get(fold(name));
+      const isRebuilt = type === "table" && rebuilds.some((one) => fold(one.name) === fold(name));
+      if (former === undefined) effects.push({ change: "creates", type, name });
+      else if (normalize(former) !== normalize(sql) || isRebuilt) {
+        effects.push({ change: "changes", type, name });
+      }
+    }
+    for (const { name } of before[list]) {
+      if (!now.has(fold(name))) effects.push({ change: "drops", type, name });
+    }
+  }
+  const order = ["creates", "changes", "drops"];
+  return effects.toSorted((a, b) => order.indexOf(a.change) - order.indexOf(b.change));
+}
+
+async function rowEffects(rehearsed: Rehearsed): Promise<RowEffect[]> {
+  const { run, at, fates, rebuilds, book } = rehearsed;
+  const effects: RowEffect[] = [];
+  const count = async (fate: typeof fates[number]) =>
+    await book.count({ name: fate.original ?? fate.name, sources: fate.sources }) ?? 0;
+  for (const step of run.steps) {
+    for (const { table, kind, whole } of rowChanges(step.deeds)) {
+      const fate = at.get(step)?.get(fold(table));
+      if (fate === undefined || fate.database === "temp") continue;
+      if (kind === "insert") {
+        const sources = fates.filter((one) => one.copies.some((copy) => copy.step === step));
+        let rows = 0;
+        for (const source of sources) rows += await count(source);
+        const isCopy = rows > 0;
+        effects.push({
+          change: "inserts",
+          table,
+          extent: isCopy ? "some" : "exact",
+          rows: isCopy ? rows : step.changes,
+          from: isCopy ? sources.map(({ name, original }) => original ?? name) : [],
+        });
+        continue;
+      }
+      const rows = await count(fate);
+      const change = kind === "update" ? "updates" : "deletes";
+      effects.push({
+        change,
+        table,
+        extent: whole ? "all" : "some",
+        rows,
+        from: [],
+      });
+    }
+  }
+  for (const fate of fates) {
+    const { original, dropped } = fate;
+    if (original === null || dropped === null || rebuilds.some(({ old }) => old === fate)) continue;
+    const rows = await count(fate);
+    if (rows > 0) {
+      effects.push({ change: "deletes", table: original, extent: "all", rows, from: [] });
+    }
+  }
+  return effects.filter(({ rows }) => rows > 0);
+}

@@ -1,0 +1,239 @@
+import { openForReading } from "../database/reading.ts";
+import { statDatabase } from "../database/location.ts";
+import type { Migration, MigrationBody } from "../migration.ts";
+import type { Schema } from "../schema/model.ts";
+import { tokenize } from "../schema/tokens.ts";
+import { locationOf, type Workspace } from "../workspace.ts";
+import { type BodyRun, type Failure, rehearseBody, type Step } from "./rehearsal.ts";
+import { RowBook } from "./rows.ts";
+import { Scratch, type TableEntry } from "./scratch.ts";
+import { followTables, rebuildsOf } from "./tables.ts";
+import type { Rehearsed } from "./rules/rule.ts";
+import type { Reversal } from "./rules/reversal.ts";
+import { rowChanges, Watch } from "./watch.ts";
+
+/** Rows from which on a table counts as large, where nobody says otherwise. */
+export const LARGE_TABLE = 1_000_000;
+
+/** How the migrations of a database are tried. */
+export interface LaneOptions {
+  readonly database: string;
+  /** Begins with nothing, as where the migration is applied already. Default `false`. */
+  readonly fromEmpty?: boolean;
+  /** Whether a database that isn't there has rows elsewhere, which nobody knows. Default `false`. */
+  readonly isElsewhere?: boolean;
+  /** Whether {@link Lane.reverse} will be called. Default `false`. */
+  readonly reverses?: boolean;
+  /** Rows from which on a table counts as large. Default a million. */
+  readonly largeTable?: number;
+}
+
+/** A scratch database on which the migrations of one database are tried one after the other. */
+export class Lane implements AsyncDisposable {
+  readonly scratch: Scratch;
+  readonly #watch: Watch;
+  readonly #book: RowBook;
+  readonly #largeTable: number;
+  #tables: readonly TableEntry[];
+  /** Texts of the schema before the upgrade that is looked at. */
+  #texts: string;
+  readonly #reverses: boolean;
+  /** Whether upgrades were run since the rest was read. */
+  #isStale = false;
+  #schema: Schema;
+  #hasMismatch: boolean;
+
+  private constructor(
+    parts: { scratch: Scratch; watch: Watch; book: RowBook; tables: readonly TableEntry[] },
+    schema: Schema,
+    options: { hasMismatch: boolean; largeTable: number; texts: string; reverses: boolean },
+  ) {
+    this.scratch = parts.scratch;
+    this.#watch = parts.watch;
+    this.#book = parts.book;
+    this.#tables = parts.tables;
+    this.#texts = options.texts;
+    this.#reverses = options.reverses;
+    this.#schema = schema;
+    this.#hasMismatch = options.hasMismatch;
+    this.#largeTable = options.largeTable;
+  }
+
+  /** Opens the real database to read its schema and to count its rows, and makes a scratch like it. */
+  static async open(workspace: Workspace, options: LaneOptions): Promise<Lane> {
+    const { fromEmpty = false, isElsewhere = false, largeTable = LARGE_TABLE, reverses = false } =
+      options;
+    const location = locationOf(workspace, options.database);
+    const isThere = !fromEmpty && statDatabase(location).exists;
+    await using stack = new AsyncDisposableStack();
+    const real = isThere ? await openForReading(location, workspace.settings) : null;
+    // What a caller brought stays open.
+    if (real !== null && location.kind === "file") stack.use(real);
+    const scratch = stack.use(await Scratch.like(real));
+    const book = new RowBook({ scratch, real, isElsewhere: isElsewhere || fromEmpty });
+    const tables = await scratch.tables();
+    book.begin(tables);
+    const watch = stack.use(new Watch(scratch.connection));
+    const hasMismatch = await mismatch(scratch) !== null;
+    const lane = new Lane({ scratch, watch, book, tables }, await scratch.schema(), {
+      reverses,
+      texts: reverses ? await scratch.texts() : "",
+      hasMismatch,
+      largeTable,
+    });
+    lane.#owned = stack.move();
+    return lane;
+  }
+
+  #owned: AsyncDisposableStack | null = null;
+
+  /** Runs an upgrade that touches no rows, or none but its own, and looks at nothing. */
+  async pass(migration: Migration): Promise<Failure | null> {
+    const { connection } = this.scratch;
+    this.#isStale = true;
+    if (migration.transaction !== false) await connection.exec("BEGIN");
+    const { failure } = await this.#run(migration, migration.upgrade);
+    if (connection.inTransaction) await connection.exec(failure === null ? "COMMIT" : "ROLLBACK");
+    return failure;
+  }
+
+  /** Reads again what others than {@link Lane.upgrade} may have changed. */
+  async #refresh(): Promise<void> {
+    if (!this.#isStale) return;
+    this.#isStale = false;
+    this.#tables = await this.scratch.tables();
+    this.#schema = await this.scratch.schema(this.#schema);
+    if (this.#reverses) this.#texts = await this.scratch.texts();
+    this.#book.add(this.#tables);
+  }
+
+  /** Runs an upgrade, and lets `look` look at it before the next one; where it fails it is undone. */
+  async upgrade(
+    migration: Migration,
+    look?: (rehearsed: Rehearsed) => Promise<void>,
+  ): Promise<Failure | null> {
+    await this.#refresh();
+    const { connection } = this.scratch;
+    const inTransaction = migration.transaction !== false;
+    const before = this.#schema;
+    const tables = this.#tables;
+    const known = this.#book.tables(tables);
+    if (inTransaction) await connection.exec("BEGIN");
+    const run = await this.#run(migration, migration.upgrade, { tables });
+    const course = followTables(known, run.steps);
+    const isChanged = run.failure === null && run.changes;
+    const after = isChanged ? await this.scratch.schema(before) : before;
+    const rehearsed: Rehearsed = {
+      ...course,
+      migration,
+      before,
+      after,
+      run: { ...run, failure: run.failure ?? await this.#newMismatch(after) },
+      rebuilds: rebuildsOf(course.fates),
+      book: this.#book,
+      largeTable: this.#largeTable,
+    };
+    this.#schema = after;
+    try {
+      await look?.(rehearsed);
+    } finally {
+      if (connection.inTransaction) {
+        await connection.exec(run.failure === null ? "COMMIT" : "ROLLBACK");
+      }
+    }
+    const renamed = run.steps.flatMap(({ altered }) => altered?.renamed ?? []);
+    if (run.failure === null) {
+      this.#book.turn(course.fates, renamed);
+      // Outside of a transaction it was run down and up again, and the pages are others.
+      this.#tables = inTransaction ? run.tables : await this.scratch.tables();
+      if (run.changes && this.#reverses) this.#texts = await this.scratch.texts();
+    }
+    return rehearsed.run.failure;
+  }
+
+  /** Runs the downgrade and the upgrade again after an upgrade, and leaves the database as it was. */
+  async reverse({ migration, before, after, run }: Rehearsed): Promise<Reversal> {
+    const twice = claimsIdempotence(migration.upgrade)
+      ? await this.#tentatively(
+        migration,
+        async () => (await this.#run(migration, migration.upgrade)).failure,
+      )
+      : null;
+    const { downgrade } = migration;
+    if (downgrade === undefined) return { down: null, restored: null, again: null, twice };
+    return await this.#tentatively(migration, async () => {
+      const down = await this.#run(migration, downgrade);
+      if (down.failure !== null) return { down, restored: null, again: null, twice };
+      const isSame = this.#texts === await this.scratch.texts();
+      const restored = isSame ? before : await this.scratch.schema(after);
+      // On the same schema it runs again, unless the rows that it puts in are still there.
+      const isSure = isSame && migration.transaction !== false && !run.steps.some(insertsRows);
+      const again = isSure ? null : (await this.#run(migration, migration.upgrade)).failure;
+      return { down, restored, again, twice };
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#owned?.disposeAsync();
+  }
+
+  /** Outside of a transaction nothing can be taken back; up, down and up ends where it began. */
+  async #tentatively<T>(migration: Migration, work: () => Promise<T>): Promise<T> {
+    return migration.transaction === false ? await work() : await this.scratch.tentatively(work);
+  }
+
+  async #run(
+    migration: Migration,
+    body: MigrationBody,
+    options: { readonly tables?: readonly TableEntry[] } = {},
+  ): Promise<BodyRun> {
+    return await rehearseBody(body, {
+      ...options,
+      scratch: this.scratch,
+      watch: this.#watch,
+      migration,
+      mayHaveRows: (table) => this.#book.mayHaveRows(table),
+    });
+  }
+
+  /** A foreign key that points to no key, which SQLite only finds when it is used. */
+  async #newMismatch(schema: Schema): Promise<Failure | null> {
+    if (this.#hasMismatch || schema.tables.every(({ foreignKeys }) => foreignKeys.length === 0)) {
+      return null;
+    }
+    const message = await mismatch(this.scratch);
+    if (message === null) return null;
+    this.#hasMismatch = true;
+    return { message, isCertain: true };
+  }
+
+  /** Whether there are tables. */
+  get hasTables(): boolean {
+    return this.#schema.tables.length > 0;
+  }
+}
+
+function insertsRows({ deeds }: Step): boolean {
+  return rowChanges(deeds).some(({ kind }) => kind === "insert");
+}
+
+async function mismatch(scratch: Scratch): Promise<string | null> {
+  try {
+    await scratch.connection.exec("PRAGMA foreign_key_check");
+    return null;
+  } catch (error) {
+    return error instanceof Error && error.cause instanceof Error
+      ? error.cause.message
+      : String(error);
+  }
+}
+
+/** Whether a text says of an object that it may be there, or be gone, already. */
+function claimsIdempotence(body: MigrationBody): boolean {
+  if (typeof body !== "string" || !/\bexists\b/i.test(body)) return false;
+  const words = tokenize(body).map(({ kind, value }) => kind === "word" ? value : "");
+  return words.some((word, at) =>
+    word === "if" && (words[at + 1] === "exists" || words[at + 1] === "not") &&
+    words.slice(Math.max(0, at - 4), at).some((one) => one === "create" || one === "drop")
+  );
+}

@@ -1,0 +1,108 @@
+import type { LintFinding } from "../../../lib/lint/finding.ts";
+import type { LintOptions } from "../../../lib/lint/mod.ts";
+import type { Migration, MigrationDefinition } from "../../../lib/migration.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { execute, migrationOf, TemporaryDirectory } from "../support.ts";
+
+/** What a pending migration is made of; an SQL text alone is its upgrade. */
+export type Step = string | (Partial<MigrationDefinition> & Pick<MigrationDefinition, "upgrade">);
+
+const SCHEMA = `CREATE TABLE owners (
+    owner_id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL CHECK (name <> ''),
+    side TEXT CONSTRAINT side_known CHECK (side IN ('buy', 'sell')),
+    empty TEXT
+  );
+  CREATE TABLE pets (
+    pet_id INTEGER PRIMARY KEY,
+    owner_id INTEGER REFERENCES owners ON DELETE CASCADE
+  );
+  CREATE TABLE plain (a, b);
+  CREATE TABLE bare (a, b);
+  CREATE INDEX owners_by_name ON owners (name);
+  CREATE TRIGGER owners_log AFTER UPDATE ON owners BEGIN INSERT INTO bare VALUES (new.name, 1); END;`;
+
+const ROWS = `INSERT INTO owners VALUES (1, 'Ann', 'buy', NULL), (2, 'Bob', 'sell', NULL);
+  INSERT INTO pets VALUES (1, 1), (2, 1), (3, 2);
+  INSERT INTO plain VALUES (1, NULL), (2, NULL);`;
+
+/**
+ * A real database of owners (2 rows), their pets (3), a table `plain` (2) that nothing refers to, and a table
+ * `bare` without rows; and what `lint` says to migrations of it.
+ */
+export class Subject implements Disposable {
+  readonly directory: TemporaryDirectory = new TemporaryDirectory();
+
+  /** Applies the schema and puts the rows in. */
+  static async create(more = ""): Promise<Subject> {
+    const subject = new Subject();
+    await subject.migrator([], more).upgrade();
+    execute(subject.path, ROWS);
+    return subject;
+  }
+
+  #schema = SCHEMA;
+
+  /** Path of the database. */
+  get path(): string {
+    return this.directory.file("app.db");
+  }
+
+  /** A migrator that has the schema's migration and those given, numbered from 002 on. */
+  migrator(steps: readonly Step[], more = ""): Migrator {
+    if (more !== "") this.#schema += more;
+    return new Migrator({
+      databases: { app: this.path },
+      ledger: this.directory.file("migrations.db"),
+      migrations: [
+        migrationOf({ name: "001_schema", upgrade: this.#schema }),
+        ...steps.map(numbered),
+      ],
+    });
+  }
+
+  /** All findings; a downgrade that does nothing is understood where none is given. */
+  async findings(steps: Step | readonly Step[], options?: LintOptions): Promise<LintFinding[]> {
+    const list = (Array.isArray(steps) ? steps : [steps]) as readonly Step[];
+    return [...(await this.migrator(list).lint(options)).findings];
+  }
+
+  /** Severity and code of each finding, without those about a downgrade that is not there. */
+  async codes(steps: Step | readonly Step[], options?: LintOptions): Promise<string[]> {
+    const findings = await this.findings(steps, options);
+    return findings.filter(({ code }) => code !== "no-downgrade")
+      .map(({ severity, code }) => `${severity} ${code}`);
+  }
+
+  [Symbol.dispose](): void {
+    this.directory[Symbol.dispose]();
+  }
+}
+
+function numbered(step: Step, index: number): Migration {
+  const definition = typeof step === "string" ? { upgrade: step } : step;
+  return migrationOf({ name: `00${index + 2}_step`, ...definition });
+}
+
+/** The rebuild of `owners` as it should be; parts of it may be replaced or left out. */
+export function rebuildOwners(parts: {
+  readonly columns?: string;
+  readonly after?: string;
+  readonly before?: string;
+} = {}): string {
+  const {
+    columns = `name TEXT NOT NULL CHECK (name <> ''),
+      side TEXT CONSTRAINT side_known CHECK (side IN ('buy', 'sell', 'short')),
+      empty TEXT`,
+    before = "",
+    after = `CREATE INDEX owners_by_name ON owners (name);
+      CREATE TRIGGER owners_log AFTER UPDATE ON owners
+      BEGIN INSERT INTO bare VALUES (new.name, 1); END;`,
+  } = parts;
+  return `${before}
+    CREATE TABLE new_owners (owner_id INTEGER PRIMARY KEY, ${columns});
+    INSERT INTO new_owners SELECT owner_id, name, side, empty FROM owners;
+    DROP TABLE owners;
+    ALTER TABLE new_owners RENAME TO owners;
+    ${after}`;
+}
