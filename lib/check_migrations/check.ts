@@ -1,0 +1,237 @@
+import { runMigration } from "../apply.ts";
+import { catalystDatabases } from "../catalyst/mod.ts";
+import { openMemory } from "../database/memory.ts";
+import { CatalystError, MigrationCheckError, type MigrationProblem } from "../errors.ts";
+import type { LintFinding } from "../lint/finding.ts";
+import { lint } from "../lint/mod.ts";
+import { readMigrations } from "../loader.ts";
+import { checksumOf, type Migration } from "../migration.ts";
+import type { Registry } from "../registry.ts";
+import { compareSchemas } from "../schema/compare.ts";
+import type { Schema } from "../schema/model.ts";
+import { readSchema } from "../schema/read.ts";
+import { fold } from "../schema/tokens.ts";
+import { refuseSyntaxErrors } from "../syntax.ts";
+import { createWorkspace, type Workspace } from "../workspace.ts";
+import { bundledMigrations } from "../../migrations/mod.ts";
+
+import type { CheckMigrationsOptions, CheckMigrationsResult } from "../check_migrations.ts";
+
+/** Checks a directory of migrations, as `checkMigrations` says. */
+export async function check(options: CheckMigrationsOptions): Promise<CheckMigrationsResult> {
+  const { migrationsDir, strict = false } = options;
+  const problems: MigrationProblem[] = [];
+  const own = await load(options, problems);
+  const { workspace, usable } = resolve(options, own, problems);
+  const warnings: LintFinding[] = [];
+  for (const migration of usable) note(problems, () => refuseSyntaxErrors([migration]));
+  if (problems.length === 0) {
+    const { findings } = await lint(workspace);
+    const ran: MigrationProblem[] = [];
+    for (const database of workspace.registry.databases) {
+      ran.push(...await upDownUp(workspace.registry, database));
+    }
+    for (const finding of findings) {
+      const counts = strict || finding.severity === "error" || ran.some(isAlso(finding));
+      if (counts) problems.push(problemOf(finding));
+      else warnings.push(finding);
+    }
+    // What lint has found already is said better by it.
+    problems.push(...ran.filter((one) => !findings.some(isAlso(one))));
+  }
+  if (problems.length > 0) throw failed(migrationsDir, problems, own);
+  return { migrations: own.map(({ id }) => id), warnings };
+}
+
+/** Tells of what another has found whether it is the same. */
+function isAlso(
+  { migration, code }: Pick<MigrationProblem, "migration" | "code">,
+): (other: Pick<MigrationProblem, "migration" | "code">) => boolean {
+  return (other) => other.migration === migration && other.code === code;
+}
+
+/** Reads all files; one that is wrong is noted and left out. */
+async function load(
+  { migrationsDir, databases }: CheckMigrationsOptions,
+  problems: MigrationProblem[],
+): Promise<readonly Migration[]> {
+  const except = databases === undefined ? bundledMigrations.map(({ name }) => name) : [];
+  for (;;) {
+    try {
+      return await readMigrations(migrationsDir, {
+        databases: databases ?? catalystDatabases,
+        except,
+      });
+    } catch (error) {
+      if (!(error instanceof CatalystError) || error.path === undefined) throw error;
+      problems.push(problemOfError(error));
+      // Without it the others can be read, unless the directory itself is what is wrong.
+      if (error.migration === undefined || except.includes(error.migration)) return [];
+      except.push(error.migration);
+    }
+  }
+}
+
+interface Resolved {
+  readonly workspace: Workspace;
+  /** The migrations without those that the registry refuses. */
+  readonly usable: readonly Migration[];
+}
+
+/** Puts the migrations together with the bundled ones; one that doesn't fit is noted and left out. */
+function resolve(
+  options: CheckMigrationsOptions,
+  own: readonly Migration[],
+  problems: MigrationProblem[],
+): Resolved {
+  const { databases = catalystDatabases } = options;
+  const bundled = options.databases === undefined ? bundledMigrations : [];
+  let usable = own;
+  for (;;) {
+    try {
+      const workspace = createWorkspace({
+        databases: Object.fromEntries(databases.map((name) => [name, ":memory:"])),
+        ledger: ":memory:",
+        migrations: [...bundled, ...usable],
+        trusted: bundled,
+        alone: true,
+      });
+      return { workspace, usable };
+    } catch (error) {
+      if (!(error instanceof CatalystError)) throw error;
+      const refused = usable.find(({ name }) => name === error.migration) ?? usable.at(-1);
+      problems.push(problemOfError(error, refused));
+      if (refused === undefined) throw error;
+      usable = usable.filter((one) => one !== refused);
+    }
+  }
+}
+
+/** Runs the migrations of one database in memory, and says where the way back leads elsewhere. */
+async function upDownUp(registry: Registry, database: string): Promise<MigrationProblem[]> {
+  const migrations = registry.migrations.filter((one) => one.database === database);
+  await using connection = openMemory();
+  await connection.exec("PRAGMA foreign_keys = ON");
+  const problems: MigrationProblem[] = [];
+  const go = async (
+    migration: Migration,
+    direction: "upgrade" | "downgrade",
+    destroys: readonly string[] = [],
+  ): Promise<Schema | null> => {
+    try {
+      await runMigration(connection, {
+        migration,
+        direction,
+        checksum: await checksumOf(migration[direction]),
+        snapshot: null,
+        destroys: [...destroys, ...migration.destroys ?? []],
+        timeout: 0,
+      });
+      return await readSchema(connection);
+    } catch (error) {
+      if (!(error instanceof CatalystError)) throw error;
+      problems.push({ ...problemOfError(error, migration), code: "fails" });
+      return null;
+    }
+  };
+  const schemas: Schema[] = [await readSchema(connection)];
+  for (const migration of migrations) {
+    const schema = await go(migration, "upgrade");
+    if (schema === null) return problems;
+    schemas.push(schema);
+  }
+  const stop = migrations.findLastIndex(({ downgrade }) => downgrade === undefined) + 1;
+  for (let at = migrations.length - 1; at >= stop; at--) {
+    const [migration, before, after] = [migrations[at], schemas[at], schemas[at + 1]];
+    if (migration === undefined || before === undefined || after === undefined) break;
+    const schema = await go(migration, "downgrade", madeTables(before, after));
+    if (schema === null) return problems;
+    const what = "after its downgrade the schema is not what it was before";
+    problems.push(...await differing(migration, { what, expected: before, actual: schema }));
+  }
+  for (const [index, migration] of migrations.entries()) {
+    const expected = schemas[index + 1];
+    if (index < stop || expected === undefined) continue;
+    const schema = await go(migration, "upgrade");
+    if (schema === null) return problems;
+    const what = "applied again after its downgrade it makes another schema";
+    problems.push(...await differing(migration, { what, expected, actual: schema }));
+  }
+  return problems;
+}
+
+/** Tables that go with their rows when a migration is rolled back. */
+function madeTables(before: Schema, after: Schema): string[] {
+  const known = new Set(before.tables.map(({ name }) => fold(name)));
+  return after.tables.map(({ name }) => name).filter((name) => !known.has(fold(name)));
+}
+
+async function differing(
+  migration: Migration,
+  { what, expected, actual }: {
+    readonly what: string;
+    readonly expected: Schema;
+    readonly actual: Schema;
+  },
+): Promise<MigrationProblem[]> {
+  const code = "downgrade-differs";
+  if (migration.allows?.some((one) => one.code === code)) return [];
+  const differences = await compareSchemas(expected, actual);
+  if (differences.length === 0) return [];
+  return [{
+    migration: migration.name,
+    code,
+    file: migration.source?.path ?? null,
+    line: migration.source?.downgradeLine ?? null,
+    reason: `${what}: ${differences.map(({ detail }) => detail).join("; ")}`,
+    fix: "mend the downgrade, so that it takes back all that the upgrade does",
+  }];
+}
+
+function note(problems: MigrationProblem[], check: () => void): void {
+  try {
+    check();
+  } catch (error) {
+    if (!(error instanceof CatalystError)) throw error;
+    problems.push(problemOfError(error));
+  }
+}
+
+function problemOf({ migration, code, file, line, reason, fix }: LintFinding): MigrationProblem {
+  return { migration, code, file, line, reason, fix };
+}
+
+function problemOfError(error: CatalystError, migration?: Migration): MigrationProblem {
+  const { code, message, help, line, path } = error;
+  return {
+    migration: error.migration ?? migration?.name ?? null,
+    code,
+    file: path ?? migration?.source?.path ?? null,
+    line: line ?? null,
+    reason: message,
+    fix: help ?? "mend the migration",
+  };
+}
+
+function failed(
+  directory: string,
+  problems: readonly MigrationProblem[],
+  own: readonly Migration[],
+): MigrationCheckError {
+  const names = own.map(({ name }) => name);
+  const ordered = problems.toSorted((a, b) =>
+    names.indexOf(a.migration ?? "") - names.indexOf(b.migration ?? "") ||
+    (a.line ?? 0) - (b.line ?? 0)
+  );
+  const lines = ordered.map(({ file, line, migration, reason, code, fix }) => {
+    const place = file === null ? migration : line === null ? file : `${file}:${line}`;
+    // An error says the place in its own way as well.
+    const what = place === null ? reason : `${place}: ${reason.replace(` (${place})`, "")}`;
+    return `${what} [${code}]\n    ${fix.replaceAll("\n", "\n    ")}`;
+  });
+  const count = problems.length === 1 ? "1 problem was" : `${problems.length} problems were`;
+  return new MigrationCheckError(
+    `Cannot use the migrations in ${directory}: ${count} found\n${lines.join("\n")}`,
+    { problems: ordered, help: "mend the files; nothing was run but in memory" },
+  );
+}

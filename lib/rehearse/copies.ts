@@ -1,0 +1,125 @@
+import { refuseOpenTransaction } from "../apply.ts";
+import type { Connection, CopyProgress } from "../database/connection.ts";
+import type { DatabaseLocation } from "../database/location.ts";
+import { openForWriting } from "../database/open.ts";
+import { requireRoom, sizeOf } from "../disk.ts";
+import { InterruptedError, UsageError } from "../errors.ts";
+import type { SnapshotProgress } from "../snapshot/copy.ts";
+import { pin } from "../snapshot/pin.ts";
+import { locationOf, restoreJournal, type Workspace } from "../workspace.ts";
+import type { Place } from "./place.ts";
+
+/** What to copy, and how. */
+export interface CopyOptions {
+  readonly place: Place;
+  readonly paths: CopyPaths;
+  readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** What was copied. */
+export interface Copies {
+  /** Bytes by name of the database; one that is not there yet is not among them. */
+  readonly sizes: ReadonlyMap<string, number>;
+  readonly seconds: number;
+  readonly heldSeconds: number;
+}
+
+/** Paths of the copies. */
+export interface CopyPaths {
+  readonly databases: ReadonlyMap<string, string>;
+  readonly ledger: string;
+}
+
+/** Says where the copies are to be. A name may be anything; a file's may not. */
+export function copyPaths(place: Place, databases: readonly string[]): CopyPaths {
+  const pathOf = (name: string, index: number) =>
+    place.file(`${index + 1}_${name.replace(/[^\w.-]/g, "_")}.db`);
+  return {
+    databases: new Map(databases.map((name, index) => [name, pathOf(name, index)])),
+    ledger: place.file("migrations.db"),
+  };
+}
+
+/**
+ * Copies databases and the ledger as they are at one moment. Nothing is waited for until it is on the
+ * disk: nobody needs the copies after a crash.
+ */
+export async function copyDatabases(workspace: Workspace, options: CopyOptions): Promise<Copies> {
+  const { place, paths, onProgress, signal } = options;
+  const start = performance.now();
+  const sources = [
+    ...[...paths.databases].map(([database, target]) => ({
+      database,
+      location: locationOf(workspace, database),
+      target,
+    })),
+    { database: "the ledger", location: workspace.ledger, target: paths.ledger },
+  ];
+  const files = sources.filter(({ location }) =>
+    location.path !== ":memory:" && hasBytes(location)
+  );
+  const inMemory = sources.filter(({ location }) =>
+    location.path === ":memory:" && location.kind === "open"
+  );
+  for (const { database, location } of [...files, ...inMemory]) await refuse(database, location);
+  const bytes = files.reduce((sum, { location }) => sum + bytesOf(location), 0);
+  // A rebuild writes a table once more.
+  await requireRoom(place.directory, bytes * 2, { flag: "--dir" });
+  const sizes = new Map<string, number>();
+  const copy = async (connection: Connection, database: string, target: string) => {
+    const report = ({ done, total }: CopyProgress) => {
+      if (signal?.aborted) throw interrupted();
+      onProgress?.({ database, done, total });
+    };
+    report({ done: 0, total: 1 });
+    await connection.copyTo(target, { onProgress: report });
+    if (signal?.aborted) throw interrupted();
+    if (target !== paths.ledger) sizes.set(database, sizeOf(target) ?? 0);
+  };
+  for (const { database, location, target } of inMemory) {
+    await copy(await openForWriting(location, workspace.settings), database, target);
+  }
+  let heldSeconds = 0;
+  if (files.length > 0) {
+    const targets = files.map(({ database, location }) => ({ database, path: location.path }));
+    await using pinned = await pin(targets, {
+      timeout: workspace.timeout,
+      restoreNote: restoreJournal(workspace.ledger.path),
+      signal,
+    });
+    heldSeconds = pinned.heldSeconds;
+    for (const [index, { connection }] of pinned.databases.entries()) {
+      const file = files[index];
+      if (file !== undefined) await copy(connection, file.database, file.target);
+    }
+  }
+  return { sizes, seconds: (performance.now() - start) / 1000, heldSeconds };
+}
+
+function interrupted(): InterruptedError {
+  return new InterruptedError("Cannot rehearse: interrupted", {
+    help: "nothing of it is left; the databases are as they were",
+  });
+}
+
+/** An empty file is no database yet. */
+function hasBytes({ path }: DatabaseLocation): boolean {
+  return (sizeOf(path) ?? 0) > 0;
+}
+
+function bytesOf({ path }: DatabaseLocation): number {
+  return (sizeOf(path) ?? 0) + (sizeOf(`${path}-wal`) ?? 0);
+}
+
+/** What a caller has open may be of another SQLite library, or in the middle of a transaction. */
+async function refuse(database: string, location: DatabaseLocation): Promise<void> {
+  if (location.kind === "file") return;
+  if (!("location" in location.handle)) {
+    throw new UsageError(`Cannot rehearse on ${database}: its driver can't copy it`, {
+      help: "open it by node:sqlite, or give its path in place of the open database",
+    });
+  }
+  const { wrapHandle } = await import("../database/node_sqlite.ts");
+  refuseOpenTransaction(await wrapHandle(location));
+}

@@ -1,0 +1,103 @@
+import { AccessError, DiskFullError } from "../errors.ts";
+import { ensureDirectory } from "../directory.ts";
+import { acquireLock } from "../lock.ts";
+
+/** Name of the lock in a rehearsal's directory; it dies with the process. */
+const LOCK = "rehearsal.lock";
+
+/** Milliseconds after which a directory without a lock belongs to nobody. */
+const GRACE = 60_000;
+
+/** A directory for the copies; it is removed when it is disposed of. */
+export interface Place extends Disposable {
+  readonly directory: string;
+  /** Path of a file in it. */
+  file(name: string): string;
+}
+
+/**
+ * Makes a directory of its own, `<prefix>rehearsal-1a2b3c4d`, for copies, and removes those that killed
+ * rehearsals of the same prefix left.
+ */
+export async function makePlace(prefix: string): Promise<Place> {
+  const beginning = `${prefix}rehearsal-`;
+  ensureDirectory(beginning, true);
+  await removeLeftovers(beginning);
+  const directory = makeDirectory(beginning);
+  const lock = await acquireLock(`${directory}/${LOCK}`, { timeout: 0 });
+  return {
+    directory,
+    file: (name) => `${directory}/${name}`,
+    [Symbol.dispose]: () => {
+      lock[Symbol.dispose]();
+      // What can't be removed now, the next rehearsal removes.
+      remove(directory);
+    },
+  };
+}
+
+function makeDirectory(beginning: string): string {
+  for (let attempt = 1;; attempt++) {
+    const directory = beginning + crypto.getRandomValues(new Uint8Array(4)).toHex();
+    try {
+      Deno.mkdirSync(directory, { mode: 0o700 });
+      return directory;
+    } catch (error) {
+      if (error instanceof Deno.errors.AlreadyExists && attempt < 10) continue;
+      const message = error instanceof Error ? error.message : String(error);
+      const options = {
+        cause: error,
+        help: "name a directory that may be written with --dir; nothing was changed",
+      };
+      throw /os error (28|112|122)\b/.test(message)
+        ? new DiskFullError(`Cannot create ${directory}: the disk is full`, options)
+        : new AccessError(`Cannot create ${directory}: ${message}`, options);
+    }
+  }
+}
+
+/** Removes the directories of rehearsals whose process is gone. */
+async function removeLeftovers(beginning: string): Promise<void> {
+  const [, parent = "", start = ""] = /^(.*?)([^/\\]*)$/s.exec(beginning) ?? [];
+  for (const { name, isDirectory } of Deno.readDirSync(parent === "" ? "." : parent)) {
+    const rest = name.startsWith(start) ? name.slice(start.length) : "";
+    if (isDirectory && /^[0-9a-f]{8}$/.test(rest) && await isAbandoned(parent + name)) {
+      remove(parent + name);
+    }
+  }
+}
+
+async function isAbandoned(directory: string): Promise<boolean> {
+  try {
+    if (!exists(`${directory}/${LOCK}`)) {
+      // One that is being made has no lock yet; nothing else but a rehearsal's directory is removed.
+      const { mtime } = Deno.statSync(directory);
+      const isEmpty = [...Deno.readDirSync(directory)].length === 0;
+      return isEmpty && mtime !== null && Date.now() - mtime.getTime() > GRACE;
+    }
+    using _lock = await acquireLock(`${directory}/${LOCK}`, { timeout: 0 });
+    return true;
+  } catch {
+    return false; // somebody holds the lock, or it is another user's
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+function remove(directory: string): void {
+  try {
+    // The lock last: until then a rehearsal that is killed here is known for one.
+    for (const { name } of Deno.readDirSync(directory)) {
+      if (name !== LOCK) Deno.removeSync(`${directory}/${name}`, { recursive: true });
+    }
+    Deno.removeSync(directory, { recursive: true });
+  } catch {
+    // Another rehearsal was quicker, or the next one will have to.
+  }
+}

@@ -1,0 +1,415 @@
+import assert from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { DiskFullError, InterruptedError, UsageError } from "../../lib/errors.ts";
+import { Migrator } from "../../lib/migrator.ts";
+import type { MigrationDefinition } from "../../lib/migration.ts";
+import type { Rehearsal } from "../../lib/rehearse/result.ts";
+import { filesOf } from "../helpers.ts";
+import { appMigrator } from "./app.ts";
+import { reasonForNoDisk, SmallDisk } from "./snapshot/bot.ts";
+import { execute, migrationOf, query, TemporaryDirectory, withDatabase } from "./support.ts";
+
+const first = migrationOf({
+  name: "001_create",
+  upgrade: `CREATE TABLE orders (
+      order_id INTEGER PRIMARY KEY,
+      side TEXT NOT NULL,
+      price REAL,
+      note BLOB
+    );
+    CREATE TABLE fills (
+      fill_id INTEGER PRIMARY KEY,
+      order_id INTEGER REFERENCES orders (order_id) ON DELETE CASCADE
+    );`,
+  downgrade: "DROP TABLE fills; DROP TABLE orders;",
+});
+
+/** A directory with a database of ten orders, each with a fill. */
+async function makeApp(): Promise<TemporaryDirectory> {
+  const directory = new TemporaryDirectory();
+  await appMigrator(directory, [first]).upgrade();
+  execute(
+    directory.file("app.db"),
+    `WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 10)
+    INSERT INTO orders SELECT n, iif(n % 2, 'BUY', 'SELL'), n / 4.0, x'0001' FROM n;
+    INSERT INTO fills SELECT order_id, order_id FROM orders;`,
+  );
+  return directory;
+}
+
+/** Rehearses migrations on such a database, and checks that nothing of it was changed or left. */
+async function rehearse(
+  ...definitions: readonly (Partial<MigrationDefinition> & { name: string })[]
+): Promise<Rehearsal> {
+  using directory = await makeApp();
+  const before = filesOf(directory.path);
+  const listing = directory.listing({ timesOf: /\.db$/ });
+  const migrator = appMigrator(directory, [first, ...definitions.map(migrationOf)]);
+  const rehearsal = await migrator.rehearse();
+  assert.deepEqual(filesOf(directory.path), before);
+  assert.deepEqual(directory.listing({ timesOf: /\.db$/ }), listing);
+  return rehearsal;
+}
+
+/** Codes and tables of the surprises. */
+function surprisesOf({ surprises }: Rehearsal): string[] {
+  return surprises.map(({ code, table }) => table === null ? code : `${code} ${table}`);
+}
+
+Deno.test("a rehearsal says what a migration does to the rows, and that the way back works", async () => {
+  const { ok, databases, migrations, surprises, notices } = await rehearse({
+    name: "002_lower",
+    upgrade: "\nUPDATE orders SET side = lower(side) WHERE side <> '';",
+    downgrade: "UPDATE orders SET side = upper(side) WHERE side <> '';",
+  });
+  assert.deepEqual({ ok, surprises, notices }, { ok: true, surprises: [], notices: [] });
+  assert.deepEqual(databases.map(({ name }) => name), ["app"]);
+  const [migration] = migrations;
+  assert.ok(migration !== undefined);
+  assert.equal(migration.rowsTouched, 10);
+  assert.deepEqual(migration.tables, [
+    {
+      name: "orders",
+      rowsBefore: 10,
+      rowsAfter: 10,
+      changed: true,
+      rowsRestored: 10,
+      restored: true,
+    },
+  ]);
+  assert.deepEqual(
+    migration.statements.map(({ sql, line }) => [sql, line]),
+    [["UPDATE orders SET side = lower(side) WHERE side <> '';", 2]],
+  );
+  assert.ok(migration.lockedSeconds >= migration.seconds && migration.seconds > 0);
+  assert.ok(databases[0]?.lockedSeconds === migration.lockedSeconds);
+  assert.notEqual(migration.downgradeSeconds, null);
+});
+
+Deno.test("where nothing is pending nothing is copied", async () => {
+  const { ok, databases, migrations } = await rehearse();
+  assert.deepEqual({ ok, databases, migrations }, { ok: true, databases: [], migrations: [] });
+});
+
+Deno.test("a downgrade that leaves something behind is a surprise", async () => {
+  const found = await rehearse({
+    name: "002_notes",
+    upgrade: "CREATE TABLE notes (body TEXT); CREATE INDEX by_side ON orders (side);",
+    downgrade: "DROP TABLE notes;",
+  });
+  assert.equal(found.ok, false);
+  assert.deepEqual(surprisesOf(found), ["downgrade-differs orders", "second-upgrade-fails"]);
+  assert.match(found.surprises[0]?.reason ?? "", /index "by_side" is not expected/);
+});
+
+Deno.test("values that a downgrade doesn't bring back are a surprise", async () => {
+  const found = await rehearse({
+    name: "002_round",
+    upgrade: "UPDATE orders SET price = round(price) WHERE price > 0;",
+    downgrade: "SELECT 1;",
+  });
+  assert.deepEqual(surprisesOf(found), ["values-lost orders"]);
+  assert.match(found.surprises[0]?.reason ?? "", /the values of price of table "orders"/);
+  assert.match(found.surprises[0]?.fix ?? "", /leave the downgrade out/);
+});
+
+Deno.test("a column that goes and comes back empty has lost its values", async () => {
+  const found = await rehearse({
+    name: "002_drop",
+    upgrade: "ALTER TABLE orders DROP COLUMN note;",
+    downgrade: "ALTER TABLE orders ADD COLUMN note BLOB;",
+    allows: [{ code: "column-dropped", reason: "nobody reads it" }],
+  });
+  assert.deepEqual(surprisesOf(found), ["values-lost orders"]);
+  assert.equal(found.migrations[0]?.tables[0]?.changed, false);
+});
+
+Deno.test("a blob that differs by one byte behind a zero is seen", async () => {
+  const found = await rehearse({
+    name: "002_blob",
+    upgrade: "UPDATE orders SET note = x'0001' || x'' WHERE order_id = 3;",
+    downgrade: "UPDATE orders SET note = x'0002' WHERE order_id = 3;",
+  });
+  assert.deepEqual(surprisesOf(found), ["values-lost orders"]);
+});
+
+Deno.test("rows that a downgrade deletes, or leaves, are a surprise", async () => {
+  const lost = await rehearse({
+    name: "002_lost",
+    upgrade: "CREATE TABLE notes (body TEXT);",
+    downgrade: "DROP TABLE notes; DELETE FROM orders WHERE order_id > 8;",
+  });
+  assert.deepEqual(surprisesOf(lost), ["downgrade-fails"]);
+  const left = await rehearse({
+    name: "002_left",
+    upgrade: "INSERT INTO orders (side) VALUES ('BUY');",
+    downgrade: "SELECT 1;",
+  });
+  assert.deepEqual(surprisesOf(left), ["rows-left orders", "second-upgrade-differs orders"]);
+});
+
+Deno.test("rows that a migration declares to destroy are no surprise", async () => {
+  const { ok, notices } = await rehearse({
+    name: "002_prune",
+    upgrade: "DELETE FROM fills WHERE fill_id <= 5;",
+    downgrade: "SELECT 1;",
+    destroys: ["fills"],
+  });
+  assert.ok(ok);
+  assert.match(notices[0]?.reason ?? "", /5 rows in table "fills".* declares to destroy/);
+});
+
+Deno.test("what a migration's author allows is no surprise", async () => {
+  const { ok, notices } = await rehearse({
+    name: "002_round",
+    upgrade: "UPDATE orders SET price = round(price);",
+    downgrade: "SELECT 1;",
+    allows: [
+      { code: "rows-updated", reason: "all of them" },
+      { code: "downgrade-differs", reason: "cents don't matter" },
+    ],
+  });
+  assert.ok(ok);
+  assert.match(notices[0]?.reason ?? "", /it is meant so: cents don't matter/);
+});
+
+Deno.test("a migration that fails on the real rows is a surprise, and the others are not run", async () => {
+  const found = await rehearse({
+    name: "002_unique",
+    upgrade: "CREATE UNIQUE INDEX one_side ON orders (side);",
+    downgrade: "DROP INDEX one_side;",
+  }, { name: "003_more" });
+  assert.deepEqual(surprisesOf(found), ["upgrade-fails"]);
+  assert.match(found.surprises[0]?.reason ?? "", /UNIQUE constraint failed: orders.side/);
+  assert.deepEqual(found.migrations, []);
+  assert.match(found.notices[0]?.reason ?? "", /not rehearsed/);
+});
+
+Deno.test("rows that a cascade would delete are a surprise before they are real", async () => {
+  const found = await rehearse({
+    name: "002_rebuild",
+    upgrade:
+      `CREATE TABLE new_orders (order_id INTEGER PRIMARY KEY, side TEXT NOT NULL, price REAL, note BLOB);
+      INSERT INTO new_orders SELECT * FROM orders;
+      DROP TABLE orders;
+      ALTER TABLE new_orders RENAME TO orders;`,
+  });
+  assert.deepEqual(surprisesOf(found), ["upgrade-refused", "upgrade-fails"]);
+});
+
+Deno.test("a rebuild that keeps every value is told as such", async () => {
+  const rebuild = (check: string) =>
+    `CREATE TABLE new_orders (
+        order_id INTEGER PRIMARY KEY, side TEXT NOT NULL${check}, price REAL, note BLOB
+      );
+      INSERT INTO new_orders SELECT * FROM orders;
+      DROP TABLE orders;
+      ALTER TABLE new_orders RENAME TO orders;`;
+  const { ok, migrations, surprises } = await rehearse({
+    name: "002_rebuild",
+    upgrade: rebuild(" CHECK (side <> '')"),
+    downgrade: rebuild(""),
+    foreignKeys: false,
+  });
+  assert.deepEqual(surprises, []);
+  assert.ok(ok);
+  const [orders] = migrations[0]?.tables ?? [];
+  assert.deepEqual(
+    [orders?.name, orders?.rowsAfter, orders?.changed, orders?.restored],
+    ["orders", 10, false, true],
+  );
+});
+
+Deno.test("rows that foreign keys and triggers change are compared as well", async () => {
+  const { migrations } = await rehearse({
+    name: "002_delete",
+    upgrade: "DELETE FROM orders WHERE order_id = 1;",
+    destroys: ["orders", "fills"],
+  });
+  assert.deepEqual(
+    migrations[0]?.tables.map(({ name, rowsAfter }) => [name, rowsAfter]),
+    [["orders", 9], ["fills", 9]],
+  );
+});
+
+Deno.test("without a downgrade only what comes after goes back", async () => {
+  const { ok, migrations, notices } = await rehearse(
+    { name: "002_a", upgrade: "CREATE TABLE a (x);", downgrade: "DROP TABLE a;" },
+    { name: "003_b", upgrade: "CREATE TABLE b (x);" },
+    { name: "004_c", upgrade: "CREATE TABLE c (x);", downgrade: "DROP TABLE c;" },
+  );
+  assert.ok(ok);
+  assert.deepEqual(
+    migrations.map(({ downgradeSeconds }) => downgradeSeconds !== null),
+    [false, false, true],
+  );
+  assert.deepEqual(notices.map(({ migration }) => migration), ["002_a", "003_b"]);
+});
+
+Deno.test("functions, and migrations outside of a transaction, are rehearsed too", async () => {
+  const { ok, surprises, migrations } = await rehearse({
+    name: "002_function",
+    upgrade: async (transaction) => {
+      await transaction.exec("ALTER TABLE orders ADD COLUMN size REAL;");
+      await transaction.run("UPDATE orders SET size = ? WHERE order_id < ?", [1.5, 6]);
+    },
+    downgrade: async (transaction) => {
+      await transaction.exec("ALTER TABLE orders DROP COLUMN size;");
+    },
+  }, {
+    name: "003_vacuum",
+    transaction: false,
+    upgrade: "VACUUM;",
+    downgrade: "SELECT 1;",
+  });
+  assert.deepEqual(surprises, []);
+  assert.ok(ok);
+  assert.deepEqual(migrations.map(({ rowsTouched }) => rowsTouched), [5, 0]);
+  assert.deepEqual(migrations[0]?.statements.map(({ line }) => line), [null, null]);
+});
+
+Deno.test("databases that aren't there yet are rehearsed as new ones", async () => {
+  using directory = new TemporaryDirectory();
+  const migrator = appMigrator(directory, [first]);
+  const { ok, databases, surprises } = await migrator.rehearse();
+  assert.deepEqual(surprises, []);
+  assert.ok(ok);
+  assert.deepEqual(databases.map(({ name, sizeBytes }) => [name, sizeBytes]), [["app", 0]]);
+  assert.deepEqual(directory.names(), []);
+});
+
+Deno.test("while a program writes, the rehearsal sees one moment, and its rows stay", async () => {
+  using directory = await makeApp();
+  const path = directory.file("app.db");
+  const bot = new DatabaseSync(path);
+  try {
+    bot.exec("INSERT INTO orders (side) VALUES ('BUY')");
+    const log = Deno.readFileSync(`${path}-wal`);
+    const migrator = appMigrator(directory, [
+      first,
+      migrationOf({
+        name: "002_lower",
+        upgrade: "UPDATE orders SET side = lower(side) WHERE side <> '';",
+        downgrade: "UPDATE orders SET side = upper(side) WHERE side <> '';",
+      }),
+    ]);
+    const { ok, migrations } = await migrator.rehearse({
+      onProgress: ({ kind, direction }) => {
+        if (kind !== "started" || direction !== "downgrade") return;
+        assert.deepEqual(Deno.readFileSync(`${path}-wal`), log);
+        bot.exec("INSERT INTO orders (side) VALUES ('SELL')");
+      },
+    });
+    assert.ok(ok);
+    assert.equal(migrations[0]?.tables[0]?.rowsBefore, 11);
+    assert.deepEqual(
+      bot.prepare("SELECT count(*) AS n FROM orders WHERE side = upper(side)").get()?.n,
+      12,
+    );
+  } finally {
+    bot.close();
+  }
+});
+
+Deno.test("what a crash left in a log stays there", async () => {
+  using directory = await makeApp();
+  const [path, copy] = [directory.file("app.db"), directory.file("crashed.db")];
+  withDatabase(path, (bot) => {
+    bot.exec("PRAGMA journal_mode = WAL; INSERT INTO orders (side) VALUES ('BUY')");
+    for (const ending of ["", "-wal"]) Deno.copyFileSync(path + ending, copy + ending);
+  });
+  const before = ["", "-wal"].map((ending) => Deno.readFileSync(copy + ending));
+  const migrator = new Migrator({
+    databases: { app: copy },
+    ledger: directory.file("migrations.db"),
+    migrations: [first, migrationOf({ name: "002_a", upgrade: "CREATE TABLE a (x)" })],
+  });
+  assert.ok((await migrator.rehearse()).ok);
+  assert.deepEqual(["", "-wal"].map((ending) => Deno.readFileSync(copy + ending)), before);
+});
+
+Deno.test("a database that a program has open is copied, in memory or not", async () => {
+  using directory = new TemporaryDirectory();
+  using app = new DatabaseSync(":memory:");
+  const migrations = [
+    first,
+    migrationOf({ name: "002_a", upgrade: "CREATE TABLE a (x)", downgrade: "DROP TABLE a" }),
+  ];
+  const migrator = new Migrator({ databases: { app }, ledger: directory.file("m.db"), migrations });
+  await migrator.upgrade({ to: "001" });
+  app.exec("INSERT INTO orders (side) VALUES ('BUY')");
+  const { ok, databases } = await migrator.rehearse();
+  assert.ok(ok && (databases[0]?.sizeBytes ?? 0) > 0);
+  assert.equal(app.prepare("SELECT count(*) AS n FROM sqlite_schema WHERE name = 'a'").get()?.n, 0);
+  const elsewhere = new Migrator({ databases: { app }, ledger: ":memory:", migrations });
+  await assert.rejects(elsewhere.rehearse(), UsageError);
+  assert.ok((await elsewhere.rehearse({ directory: directory.path })).ok);
+  assert.deepEqual(directory.names().filter((name) => name.includes("rehearsal")), []);
+});
+
+Deno.test("an interrupted rehearsal leaves nothing", async () => {
+  using directory = await makeApp();
+  const names = directory.names();
+  const interruption = new AbortController();
+  const migrator = appMigrator(directory, [
+    first,
+    migrationOf({ name: "002_a", upgrade: "CREATE TABLE a (x); CREATE TABLE b (x);" }),
+  ]);
+  const rehearsal = migrator.rehearse({
+    signal: interruption.signal,
+    onProgress: () => interruption.abort(),
+  });
+  await assert.rejects(rehearsal, InterruptedError);
+  assert.deepEqual(directory.names(), names);
+});
+
+Deno.test("what a killed rehearsal left is removed, and nothing else", async () => {
+  using directory = await makeApp();
+  Deno.mkdirSync(directory.file("rehearsal-0123abcd"));
+  Deno.writeTextFileSync(directory.file("rehearsal-0123abcd/rehearsal.lock"), "process 1\n");
+  Deno.writeTextFileSync(directory.file("rehearsal-0123abcd/1_app.db"), "x");
+  for (const other of ["rehearsal-notes", "rehearsal-89abcdef"]) {
+    Deno.mkdirSync(directory.file(other));
+    Deno.writeTextFileSync(directory.file(`${other}/mine.txt`), "x");
+  }
+  const migrator = appMigrator(directory, [
+    first,
+    migrationOf({ name: "002_a", upgrade: "CREATE TABLE a (x)" }),
+  ]);
+  await migrator.rehearse();
+  const left = directory.names().filter((name) => name.startsWith("rehearsal"));
+  assert.deepEqual(left, ["rehearsal-89abcdef", "rehearsal-notes"]);
+});
+
+Deno.test("two rehearsals at once don't disturb each other", async () => {
+  using directory = await makeApp();
+  const migrations = [first, migrationOf({ name: "002_a", upgrade: "CREATE TABLE a (x)" })];
+  const both = await Promise.all(
+    [1, 2].map(() => appMigrator(directory, migrations).rehearse()),
+  );
+  assert.ok(both.every(({ ok }) => ok));
+  assert.deepEqual(
+    query(directory.file("app.db"), "SELECT name FROM sqlite_schema WHERE name = 'a'"),
+    [],
+  );
+});
+
+Deno.test({
+  name: "where there is no room for the copies a rehearsal says so at once",
+  ignore: reasonForNoDisk() !== null,
+  fn: async () => {
+    using directory = await makeApp();
+    using disk = new SmallDisk(64);
+    execute(directory.file("app.db"), "UPDATE orders SET note = zeroblob(100000)");
+    const migrator = appMigrator(directory, [
+      first,
+      migrationOf({ name: "002_a", upgrade: "CREATE TABLE a (x)" }),
+    ]);
+    await assert.rejects(migrator.rehearse({ directory: disk.path }), (error) => {
+      assert.ok(error instanceof DiskFullError);
+      assert.match(error.help ?? "", /--dir/);
+      return true;
+    });
+    assert.deepEqual([...Deno.readDirSync(disk.path)], []);
+  },
+});
