@@ -1,6 +1,9 @@
+import type { Run } from "./apply.ts";
 import { attempt } from "./attempt.ts";
+import { mayTouchRows } from "./checks.ts";
 import { checksumOf, type Migration } from "./migration.ts";
 import { CatalystError, InterruptedError } from "./errors.ts";
+import type { MigrationHooks } from "./hooks.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";
@@ -22,34 +25,65 @@ export async function applyPending(
   // Read again: another migrator may have worked until the lock was ours.
   const found = await inspect(workspace);
   const { apply } = await planFrom(workspace, found, options);
+  await refuseDataLoss(workspace, apply);
   // Begun now, since each is computed on another thread.
   const checksums = apply.map(({ upgrade }) => checksumOf(upgrade));
   const snapshot = await snapshotOf(workspace, session, { apply, found, options });
   const applied: AppliedMigration[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
-  let current: Migration | null = null;
+  const at: { current: Migration | null } = { current: null };
   try {
     reconciliation = await reconcile(workspace, session, found);
-    for (const [index, migration] of apply.entries()) {
-      current = migration;
+    const applyNext = async (migration: Migration, index: number) => {
+      at.current = migration;
       const checksum = await checksums[index] ?? null;
       applied.push(
         await applyOne(workspace, session, { migration, checksum, snapshot, found, options }),
       );
-    }
-    current = null;
+    };
+    await forEach(apply, applyNext, { direction: "upgrade", hooks: options.hooks });
+    at.current = null;
     await session.sync();
   } catch (error) {
     if (error instanceof CatalystError) {
       error.progress = {
         done: applied.map(({ id }) => id),
         ...reconciliation,
-        failed: current?.id ?? null,
+        failed: at.current?.id ?? null,
       };
     }
     throw error;
   }
   return { applied, ...reconciliation, snapshot };
+}
+
+/** Refuses data loss that no migration declares; those that can't lose any are not looked at. */
+export async function refuseDataLoss(
+  workspace: Workspace,
+  apply: readonly Migration[],
+): Promise<void> {
+  const suspects = apply.filter((one) =>
+    mayTouchRows(one.upgrade) && !workspace.trusted.includes(one)
+  );
+  if (suspects.length === 0) return;
+  const guard = await import("./lint/guard.ts");
+  await guard.refuseDataLoss(workspace, { apply, suspects });
+}
+
+/** Does work for one migration after the other, with the program's hooks called around it. */
+export async function forEach(
+  migrations: readonly Migration[],
+  work: (migration: Migration, index: number) => Promise<void>,
+  { direction, hooks }: {
+    readonly direction: "upgrade" | "downgrade";
+    readonly hooks: MigrationHooks | undefined;
+  },
+): Promise<void> {
+  if (hooks !== undefined) {
+    const { withHooks } = await import("./hooks.ts");
+    return await withHooks(migrations, work, { direction, hooks });
+  }
+  for (const [index, migration] of migrations.entries()) await work(migration, index);
 }
 
 interface Stake {
@@ -83,30 +117,26 @@ async function snapshotOf(
   return await snapshotBefore(workspace, session, beforeOptions(databases, options));
 }
 
-interface Application {
+/** A migration that is to be applied. */
+export interface Application {
   readonly migration: Migration;
+  /** Checksum of its upgrade; null where that is a function. */
   readonly checksum: string | null;
+  /** Name of the snapshot that was taken before; null where none was. */
   readonly snapshot: string | null;
+  /** What was found before the first one. */
   readonly found: Inspection;
-  readonly options: UpgradeOptions;
+  readonly options: Pick<UpgradeOptions, "signal">;
 }
 
-async function applyOne(
+/** How a migration is run up. */
+export function runOf(
   workspace: Workspace,
-  session: Session,
   { migration, checksum, snapshot, found, options }: Application,
-): Promise<AppliedMigration> {
-  const { id, name, database } = migration;
-  if (options.signal?.aborted) {
-    throw new InterruptedError(`Cannot apply ${name}: interrupted`, {
-      help: "run the command again to go on",
-    });
-  }
-  const progress = { direction: "upgrade", id, name, database } as const;
-  options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
-  const state = found.databases.get(database);
+): Run {
+  const state = found.databases.get(migration.database);
   const isFresh = state === undefined || (state.markers ?? []).length === 0 && !state.hasTables;
-  const seconds = await attempt(workspace, session, {
+  return {
     migration,
     direction: "upgrade",
     checksum,
@@ -119,8 +149,28 @@ async function applyOne(
       }
     },
     timeout: workspace.timeout,
+    idleTimeout: workspace.idleTimeout,
     signal: options.signal,
-  });
+  };
+}
+
+async function applyOne(
+  workspace: Workspace,
+  session: Session,
+  { migration, checksum, snapshot, found, options }: Application & {
+    readonly options: UpgradeOptions;
+  },
+): Promise<AppliedMigration> {
+  const { id, name, database } = migration;
+  if (options.signal?.aborted) {
+    throw new InterruptedError(`Cannot apply ${name}: interrupted`, {
+      help: "run the command again to go on",
+    });
+  }
+  const progress = { direction: "upgrade", id, name, database } as const;
+  options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
+  const run = runOf(workspace, { migration, checksum, snapshot, found, options });
+  const seconds = await attempt(workspace, session, run);
   const durationSeconds = seconds ?? 0;
   options.onProgress?.({ kind: "finished", ...progress, durationSeconds });
   return { id, name, database, durationSeconds };

@@ -73,7 +73,7 @@ export async function attempt(
   let seconds: number | null;
   try {
     const connection = await session.database(migration.database);
-    seconds = await runMigration(connection, run);
+    seconds = await runMigration(connection, { ...run, idleTimeout: workspace.idleTimeout });
   } catch (error) {
     // The failure itself must be heard, even where the ledger can't be written either (a full disk).
     await finish("failed", null, error instanceof Error ? error.message : String(error)).catch(

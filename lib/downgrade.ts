@@ -1,10 +1,11 @@
-import { beforeOptions } from "./apply_pending.ts";
+import { beforeOptions, forEach } from "./apply_pending.ts";
 import { attempt } from "./attempt.ts";
 import { openForReading } from "./database/reading.ts";
 import { checksumOf, type Migration } from "./migration.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { CatalystError, ConfirmationError, InterruptedError } from "./errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
+import { withKept } from "./kept.ts";
 import type { Loss } from "./loss.ts";
 import { type DowngradeRequest, planDowngrade } from "./plan.ts";
 import { reconcile } from "./reconcile.ts";
@@ -73,14 +74,16 @@ export async function downgrade(
     : await snapshotOf(workspace, session, { rollBack, options });
   const rolledBack: string[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
-  let current: Migration | null = null;
+  const at: { current: Migration | null } = { current: null };
   try {
     reconciliation = await reconcile(workspace, session, found);
-    for (current of rollBack) {
-      await rollBackOne(workspace, session, { migration: current, snapshot, losses, options });
-      rolledBack.push(current.id);
-    }
-    current = null;
+    const rollBackNext = async (migration: Migration) => {
+      at.current = migration;
+      await rollBackOne(workspace, session, { migration, snapshot, losses, options });
+      rolledBack.push(migration.id);
+    };
+    await forEach(rollBack, rollBackNext, { direction: "downgrade", hooks: options.hooks });
+    at.current = null;
     await session.sync();
   } catch (error) {
     if (error instanceof CatalystError) {
@@ -88,7 +91,7 @@ export async function downgrade(
         done: rolledBack,
         ...reconciliation,
         lost: lossesOf(rollBack.filter(({ id }) => rolledBack.includes(id)), losses),
-        failed: current?.id ?? null,
+        failed: at.current?.id ?? null,
       };
     }
     throw error;
@@ -153,7 +156,12 @@ async function planFrom(
   request: DowngradeRequest,
 ): Promise<DowngradePlan> {
   refuseConflicts(workspace, found);
-  const { registry } = workspace;
+  // What vanished from the registry is rolled back by what the databases keep of it, if it is asked
+  // for; to roll back all must not undo what a newer version did.
+  const isAsked = (request.migration ?? request.to ?? request.steps) !== undefined;
+  const registry = isAsked
+    ? await withKept(workspace, assess(workspace.registry, found))
+    : workspace.registry;
   const statuses = assess(registry, found);
   const rollBack = planDowngrade(registry, statuses, request);
   const applied = new Set(

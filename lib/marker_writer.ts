@@ -75,6 +75,33 @@ export async function writeMarker(
   );
 }
 
+/** Makes a marker say what its migration is now; runs inside the caller's transaction. */
+export async function rewriteMarker(
+  connection: Connection,
+  migration: Migration,
+  checksum: string | null,
+): Promise<void> {
+  await connection.run(
+    `UPDATE ${MARKER_TABLE}
+    SET migration_name = ?,
+        checksum = ?,
+        upgrade_sql = ?,
+        downgrade_sql = ?,
+        foreign_keys = ?,
+        toolkit_version = ?
+    WHERE migration_id = ?`,
+    [
+      migration.name,
+      checksum,
+      sqlOf(migration.upgrade),
+      sqlOf(migration.downgrade),
+      migration.foreignKeys === false ? 0 : 1,
+      version,
+      migration.id,
+    ],
+  );
+}
+
 /** Removes the marker of a migration; runs inside the rollback's own transaction. */
 export async function deleteMarker(connection: Connection, id: string): Promise<void> {
   await connection.run(`DELETE FROM ${MARKER_TABLE} WHERE migration_id = ?`, [id]);

@@ -16,6 +16,8 @@ export interface UpgradeRequest {
   readonly migration?: string;
   /** Up to this migration and no further, by id or name. */
   readonly to?: string;
+  /** Whether to apply a migration that sorts before one that is applied already. Default `false`. */
+  readonly outOfOrder?: boolean;
 }
 
 /** Which migrations to roll back; all applied ones where nothing is said. */
@@ -50,7 +52,7 @@ export function planUpgrade(
   const chosen = pending.filter(({ id }) =>
     (only === null || id === only.id) && (last === null || compareIds(id, last.id) <= 0)
   );
-  refuseOutOfOrder(registry, states, chosen);
+  refuseOutOfOrder(registry, states, { chosen, mayBeLate: request.outOfOrder ?? false });
   return chosen;
 }
 
@@ -130,7 +132,7 @@ function refuseStrangers(registry: Registry, statuses: readonly MigrationStatus[
       database,
       help:
         "a newer catalyst-migrate or another set of migrations made this database: use the one that " +
-        "made it",
+        `made it, or put the file back; \`downgrade --migration ${id}\` rolls it back`,
     },
   );
 }
@@ -138,13 +140,15 @@ function refuseStrangers(registry: Registry, statuses: readonly MigrationStatus[
 function refuseChanged(statuses: readonly MigrationStatus[]): void {
   const changed = statuses.find(({ state }) => state === "changed");
   if (changed === undefined) return;
-  const { name, database } = changed;
+  const { id, name, database } = changed;
   throw new ChangedMigrationError(
     `Cannot upgrade ${database}: ${name} is not what was applied, its name or its text was changed since`,
     {
       migration: name,
       database,
-      help: "put the old name and text back, and make the change in a new migration",
+      help:
+        "put the old name and text back, and make the change in a new migration; if it is meant so, " +
+        `\`repair --accept-changed ${id}\` takes it over`,
     },
   );
 }
@@ -152,7 +156,7 @@ function refuseChanged(statuses: readonly MigrationStatus[]): void {
 function refuseOutOfOrder(
   registry: Registry,
   states: ReadonlyMap<string, MigrationStatus["state"]>,
-  chosen: readonly Migration[],
+  { chosen, mayBeLate }: { readonly chosen: readonly Migration[]; readonly mayBeLate: boolean },
 ): void {
   const isChosen = new Set(chosen);
   const earliestSkipped = new Map<string, Migration>();
@@ -174,13 +178,13 @@ function refuseOutOfOrder(
       });
     }
     const later = latestApplied.get(database);
-    if (later !== undefined && compareIds(later.id, migration.id) > 0) {
+    if (!mayBeLate && later !== undefined && compareIds(later.id, migration.id) > 0) {
       throw new OutOfOrderError(
         `Cannot apply ${name}: ${later.name}, which comes after it, is already applied to ${database}`,
         {
           migration: name,
           database,
-          help: `give it a number after ${later.id}, or roll ${later.id} back first`,
+          help: `give it a number after ${later.id}, or apply it now with --out-of-order`,
         },
       );
     }

@@ -4,7 +4,13 @@ import { withTransaction } from "./database/transaction.ts";
 import type { Inspection } from "./inspect.ts";
 import type { NewEvent } from "./ledger.ts";
 import { addEvent, removeHistory, setHistory } from "./ledger_writer.ts";
-import { createMarkerTable, hasMarker, writeMarker } from "./marker_writer.ts";
+import {
+  createMarkerTable,
+  deleteMarker,
+  hasMarker,
+  rewriteMarker,
+  writeMarker,
+} from "./marker_writer.ts";
 import type { Session } from "./session.ts";
 import { type Correction, corrections, summarize } from "./state.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
@@ -26,12 +32,14 @@ export async function reconcile(
   const wrong = corrections(workspace.registry, found);
   for (const correction of wrong) {
     if (correction.kind === "adopt") await adopt(workspace, session, correction);
+    else if (correction.kind === "replace") await replace(workspace, session, correction);
     else await correctLedger(workspace, session, correction);
   }
   return summarize(wrong);
 }
 
-async function adopt(
+/** Marks a migration as applied that is there without a marker, and records it. */
+export async function adopt(
   workspace: Workspace,
   session: Session,
   { migration, row }: Correction & { kind: "adopt" },
@@ -69,10 +77,44 @@ async function adopt(
   });
 }
 
+/** Puts the marker of a migration in place of those that it replaces, and records it. */
+async function replace(
+  workspace: Workspace,
+  session: Session,
+  { migration, marker }: Correction & { kind: "replace" },
+): Promise<void> {
+  const replaced = (migration.replaces ?? []).filter((id) => id !== migration.id);
+  const connection = await session.database(migration.database);
+  const checksum = await checksumOf(migration.upgrade);
+  await withTransaction(connection, async () => {
+    // The last one's marker stays in its place, so that what came after it stays after it.
+    await rewriteMarker(connection, migration, checksum);
+    for (const id of replaced) await deleteMarker(connection, id);
+  }, { timeout: workspace.timeout });
+  const event = await eventOf(workspace, migration, {
+    direction: "adopt",
+    outcome: "applied",
+    detail: `in place of ${migration.replaces?.join(", ")}`,
+  });
+  await session.record(async (ledger) => {
+    await addEvent(ledger, event);
+    for (const id of replaced) await removeHistory(ledger, id);
+    await setHistory(ledger, {
+      id: migration.id,
+      name: migration.name,
+      databasePath: locationOf(workspace, migration.database).path,
+      appliedAt: marker.appliedAt,
+      durationSeconds: marker.durationSeconds,
+      status: "applied",
+      error: null,
+    });
+  });
+}
+
 async function correctLedger(
   workspace: Workspace,
   session: Session,
-  correction: Exclude<Correction, { kind: "adopt" }>,
+  correction: Exclude<Correction, { kind: "adopt" | "replace" }>,
 ): Promise<void> {
   const { migration, kind } = correction;
   const outcome =

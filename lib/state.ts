@@ -63,6 +63,7 @@ export interface MigrationStatus {
 export type Correction =
   | { readonly kind: "adopt"; readonly migration: Migration; readonly row: HistoryRow | undefined }
   | { readonly kind: "record"; readonly migration: Migration; readonly marker: Marker }
+  | { readonly kind: "replace"; readonly migration: Migration; readonly marker: Marker }
   | { readonly kind: "forget"; readonly migration: Migration; readonly row: HistoryRow }
   | { readonly kind: "finish_rollback"; readonly migration: Migration; readonly row: HistoryRow };
 
@@ -82,7 +83,9 @@ function assessOne(migration: Migration, found: FoundState): MigrationStatus {
       id,
       name,
       database,
-      state: isChanged(migration, marker) ? "changed" : "applied",
+      state: isChanged(migration, marker) && !isReplaceable(migration, found)
+        ? "changed"
+        : "applied",
       appliedAt: marker.appliedAt,
       durationSeconds: marker.durationSeconds,
     };
@@ -117,9 +120,12 @@ function absentState(id: string, found: FoundState): MigrationState {
 
 /** Markers of migrations that the registry doesn't have, or has for another database. */
 function strangers(registry: Registry, found: FoundState): MigrationStatus[] {
+  const replaced = new Set(
+    registry.migrations.flatMap((one) => isReplaceable(one, found) ? one.replaces ?? [] : []),
+  );
   return [...found.databases.values()].flatMap(({ name: database, markers }) =>
     (markers ?? [])
-      .filter((marker) => registry.byId.get(marker.id)?.database !== database)
+      .filter(({ id }) => registry.byId.get(id)?.database !== database && !replaced.has(id))
       .map(({ id, name, appliedAt, durationSeconds }) => ({
         id,
         name,
@@ -135,6 +141,14 @@ function isChanged(migration: Migration, marker: Marker): boolean {
   if (marker.name !== migration.name) return true;
   if (typeof migration.upgrade !== "string" || marker.upgradeSql === null) return false;
   return !sameText(migration.upgrade, marker.upgradeSql);
+}
+
+/** Whether a database has all that a migration replaces, and not yet the migration itself. */
+function isReplaceable({ id, name, database, replaces }: Migration, found: FoundState): boolean {
+  if (replaces === undefined) return false;
+  const markers = markersOf(found, database);
+  const own = markers.get(id);
+  return own !== undefined && own.name !== name && replaces.every((one) => markers.has(one));
 }
 
 const indexes = new WeakMap<readonly Marker[], ReadonlyMap<string, Marker>>();
@@ -153,6 +167,9 @@ export function corrections(registry: Registry, found: FoundState): Correction[]
   return registry.migrations.flatMap((migration): Correction[] => {
     const row = found.ledger.history.get(migration.id);
     const marker = markersOf(found, migration.database).get(migration.id);
+    if (marker !== undefined && isReplaceable(migration, found)) {
+      return [{ kind: "replace", migration, marker }];
+    }
     if (marker !== undefined) {
       // A rollback that began and came to nothing is told too, or a later look would believe it.
       const agrees = row?.status === "applied" && row.name === marker.name &&
@@ -175,9 +192,8 @@ export function summarize(
   wrong: readonly Correction[],
 ): { adopted: readonly string[]; reconciled: readonly string[] } {
   const ids = (adopting: boolean) =>
-    wrong.filter(({ kind }) => (kind === "adopt") === adopting).map(({ migration }) =>
-      migration.id
-    );
+    wrong.filter(({ kind }) => (kind === "adopt" || kind === "replace") === adopting)
+      .map(({ migration }) => migration.id);
   return { adopted: ids(true), reconciled: ids(false) };
 }
 

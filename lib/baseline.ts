@@ -1,0 +1,90 @@
+import { openForReading } from "./database/reading.ts";
+import { SchemaConflictError } from "./errors.ts";
+import { inspect, type Inspection } from "./inspect.ts";
+import type { Migration } from "./migration.ts";
+import { findMigration } from "./plan.ts";
+import { adopt } from "./reconcile.ts";
+import { compareIds } from "./registry.ts";
+import { Session } from "./session.ts";
+import { migrationsIn } from "./state.ts";
+import { compareWithReference } from "./verify.ts";
+import { locationOf, type Workspace } from "./workspace.ts";
+
+/** How to set a baseline. */
+export interface BaselineOptions {
+  /** Up to this migration, by id or name. */
+  readonly to: string;
+  /** Only say what would be marked. Default `false`. */
+  readonly dryRun?: boolean;
+}
+
+/** What was marked, or would be. */
+export interface BaselineResult {
+  /** Ids of the migrations that are now marked as applied. */
+  readonly marked: readonly string[];
+}
+
+/**
+ * Marks migrations as applied that are in the databases already, after comparing the schema with what
+ * they make. Nothing else is written.
+ *
+ * @throws {SchemaConflictError} where a database has another schema; no marker is written then.
+ * @throws {UnknownMigrationError} where there is no such migration.
+ */
+export async function baseline(
+  workspace: Workspace,
+  { to, dryRun = false }: BaselineOptions,
+): Promise<BaselineResult> {
+  const last = findMigration(workspace.registry, to);
+  await using session = dryRun ? null : await Session.begin(workspace);
+  const found = await inspect(workspace);
+  const marked = unmarked(workspace, found, last);
+  for (const database of new Set(marked.map((one) => one.database))) {
+    await refuseOtherSchema(workspace, found, {
+      database,
+      marked: marked.filter((one) => one.database === database),
+    });
+  }
+  if (session !== null) {
+    for (const migration of marked) {
+      const row = found.ledger.history.get(migration.id);
+      await adopt(workspace, session, { kind: "adopt", migration, row });
+    }
+    await session.sync();
+  }
+  return { marked: marked.map(({ id }) => id) };
+}
+
+/** The migrations up to the last one that have no marker, in order. */
+function unmarked({ registry }: Workspace, found: Inspection, last: Migration): Migration[] {
+  const marked = new Set(
+    [...found.databases.values()].flatMap(({ markers }) => (markers ?? []).map(({ id }) => id)),
+  );
+  return registry.migrations.filter(({ id }) => compareIds(id, last.id) <= 0 && !marked.has(id));
+}
+
+async function refuseOtherSchema(
+  workspace: Workspace,
+  found: Inspection,
+  { database, marked }: { readonly database: string; readonly marked: readonly Migration[] },
+): Promise<void> {
+  const location = locationOf(workspace, database);
+  const fail = (reason: string) =>
+    new SchemaConflictError(
+      `Cannot mark ${marked.map(({ id }) => id).join(", ")} as applied to ${database}: ${reason}`,
+      { database, help: "nothing was changed; `upgrade` applies what is not there" },
+    );
+  if (found.databases.get(database)?.exists !== true) {
+    throw fail(`there is no file ${location.path}`);
+  }
+  const present = migrationsIn(workspace.registry, found, database);
+  const migrations = [...present.filter((one) => !marked.includes(one)), ...marked];
+  await using connection = await openForReading(location, workspace.settings);
+  const { problems, notices } = await compareWithReference(connection, {
+    migrations,
+    adopted: true,
+  });
+  const unchecked = notices.filter(({ kind }) => kind === "unchecked");
+  const reasons = [...problems, ...unchecked].map(({ detail }) => detail);
+  if (reasons.length > 0) throw fail(`its schema is another one: ${reasons.join("; ")}`);
+}

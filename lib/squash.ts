@@ -1,0 +1,145 @@
+import { SquashError } from "./errors.ts";
+import { defineMigration, type Migration } from "./migration.ts";
+import { findMigration } from "./plan.ts";
+import { compareIds } from "./registry.ts";
+import { compareSchemas } from "./schema/compare.ts";
+import { buildReference } from "./schema/reference.ts";
+import type { Schema } from "./schema/model.ts";
+import type { Workspace } from "./workspace.ts";
+
+/** A migration that does the work of several. */
+export interface SquashedMigration {
+  /** What its file is to be called. */
+  readonly fileName: string;
+  /** What the file is to say. */
+  readonly text: string;
+  /** The migration that the file is. */
+  readonly migration: Migration;
+  /** Paths of the files that it makes superfluous, when every database has them. */
+  readonly replacedFiles: readonly string[];
+}
+
+/**
+ * Makes one migration for each database out of all its migrations up to one of them, as far as they
+ * were read from files. That it makes the same schema, and leads back to the same, is proven by running
+ * both in memory.
+ *
+ * @throws {SquashError} where one of them is no SQL, or the outcome would be another one.
+ * @throws {UnknownMigrationError} where there is no such migration.
+ */
+export async function squash(
+  workspace: Workspace,
+  to: string,
+): Promise<readonly SquashedMigration[]> {
+  const { migrations, databases } = workspace.registry;
+  const last = findMigration(workspace.registry, to);
+  const squashed: SquashedMigration[] = [];
+  for (const database of databases) {
+    const own = migrations.filter((one) =>
+      one.database === database && compareIds(one.id, last.id) <= 0
+    );
+    const parts = own.filter(({ source }) => source !== undefined);
+    if (parts.length < 2) continue;
+    const made = combine(parts);
+    await prove(own, parts, made.migration);
+    squashed.push(made);
+  }
+  if (squashed.length > 0) return squashed;
+  throw new SquashError(
+    `Cannot squash up to ${last.name}: no database has two migrations from files up to there`,
+    { help: "`status` lists the migrations; those of the toolkit itself stay as they are" },
+  );
+}
+
+function combine(parts: readonly Migration[]): SquashedMigration {
+  const last = parts.at(-1) ?? refuse(parts, "there is nothing to squash");
+  const { database } = last;
+  const upgrades = parts.map((one) => section(one, textOf(one, one.upgrade)));
+  const isReversible = parts.every(({ downgrade }) => downgrade !== undefined);
+  const downgrades = isReversible
+    ? parts.toReversed().map((one) => section(one, textOf(one, one.downgrade)))
+    : [];
+  const ids = parts.map(({ id }) => id);
+  const foreignKeys = parts.every((one) => one.foreignKeys !== false);
+  const destroys = [...new Set(parts.flatMap((one) => one.destroys ?? []))];
+  const name = `${last.id}_squash_${database}`;
+  const options = [
+    ...foreignKeys ? [] : ["foreign-keys:off"],
+    ...destroys.length === 0 ? [] : [`destroys:${destroys.join(",")}`],
+  ].map((option) => ` ${option}`).join("");
+  const text = [
+    `-- database: ${database}`,
+    `-- replaces: ${ids.join(",")}`,
+    `-- migrate:up${options}`,
+    ...upgrades,
+    ...downgrades.length === 0 ? [] : [`-- migrate:down${options}`, ...downgrades],
+  ].join("\n");
+  const migration = defineMigration({
+    name,
+    database,
+    replaces: ids,
+    upgrade: upgrades.join("\n"),
+    ...downgrades.length === 0 ? {} : { downgrade: downgrades.join("\n") },
+    foreignKeys,
+    destroys,
+  });
+  return {
+    fileName: `${name}.sql`,
+    text: `${text}\n`,
+    migration,
+    replacedFiles: parts.flatMap(({ source }) => source?.path ?? []),
+  };
+}
+
+/** The text of one part; a statement without its semicolon must not run into the next part. */
+function section({ name }: Migration, sql: string): string {
+  return `\n-- ${name}\n${sql.trim()}\n;`;
+}
+
+function textOf(migration: Migration, body: Migration["downgrade"]): string {
+  if (migration.transaction === false) {
+    refuse([migration], "it runs outside of a transaction, and the others don't");
+  }
+  return typeof body === "string" ? body : refuse([migration], "it is a function, not SQL");
+}
+
+async function prove(
+  own: readonly Migration[],
+  parts: readonly Migration[],
+  squashed: Migration,
+): Promise<void> {
+  const before = own.filter((one) => !parts.includes(one));
+  const expected = await schemaOf(own);
+  await refuseOther(squashed, expected, await schemaOf([...before, squashed]));
+  if (squashed.downgrade === undefined) return;
+  const back = await buildReference([...before, squashed], { rollBack: [squashed] });
+  if (!back.known) return refuse([back.migration], String(back.error));
+  await refuseOther(squashed, await schemaOf(before), back.schema);
+}
+
+async function schemaOf(migrations: readonly Migration[]): Promise<Schema> {
+  const reference = await buildReference(migrations);
+  return reference.known
+    ? reference.schema
+    : refuse([reference.migration], String(reference.error));
+}
+
+async function refuseOther(
+  squashed: Migration,
+  expected: Schema,
+  actual: Schema,
+): Promise<void> {
+  const differences = await compareSchemas(expected, actual);
+  if (differences.length === 0) return;
+  refuse(
+    [squashed],
+    `it would make another schema: ${differences.map(({ detail }) => detail).join("; ")}`,
+  );
+}
+
+function refuse(migrations: readonly Migration[], reason: string): never {
+  throw new SquashError(
+    `Cannot squash ${migrations.map(({ name }) => name).join(", ")}: ${reason}`,
+    { help: "nothing was written; squash up to a migration before it with --to ID" },
+  );
+}

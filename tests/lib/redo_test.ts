@@ -1,0 +1,51 @@
+import assert from "node:assert/strict";
+import { ConfirmationError, DowngradeBlockedError, UsageError } from "../../lib/errors.ts";
+import { appMigrator } from "./app.ts";
+import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
+
+const first = migrationOf({
+  name: "001_create_notes",
+  upgrade: "CREATE TABLE notes (body TEXT)",
+  downgrade: "DROP TABLE notes",
+});
+const second = (columns: string) =>
+  migrationOf({
+    name: "002_create_tags",
+    upgrade: `CREATE TABLE tags (${columns})`,
+    downgrade: "DROP TABLE tags",
+  });
+
+Deno.test("redo() rolls the last migration back and applies it as it is now", async () => {
+  using directory = new TemporaryDirectory();
+  await appMigrator(directory, [first, second("tag TEXT")]).upgrade();
+  const { applied } = await appMigrator(directory, [first, second("tag TEXT, color TEXT")]).redo();
+  assert.deepEqual(applied.map(({ id }) => id), ["002"]);
+  assert.deepEqual(query(directory.file("app.db"), "SELECT name FROM pragma_table_info('tags')"), [
+    { name: "tag" },
+    { name: "color" },
+  ]);
+});
+
+Deno.test("redo() loses no row without having asked", async () => {
+  using directory = new TemporaryDirectory();
+  const migrator = appMigrator(directory, [first, second("tag TEXT")]);
+  await migrator.upgrade();
+  execute(directory.file("app.db"), "INSERT INTO tags VALUES ('a')");
+  await assert.rejects(migrator.redo(), ConfirmationError);
+  assert.equal(query(directory.file("app.db"), "SELECT * FROM tags").length, 1);
+  const { lost, snapshot } = await migrator.redo({ confirm: () => true });
+  assert.deepEqual(lost, [{ database: "app", table: "tags", rows: 1 }]);
+  assert.equal(typeof snapshot, "string");
+});
+
+Deno.test("redo() of a migration that others stand on is refused", async () => {
+  using directory = new TemporaryDirectory();
+  const migrator = appMigrator(directory, [first, second("tag TEXT")]);
+  await migrator.upgrade();
+  await assert.rejects(migrator.redo({ migration: "001" }), DowngradeBlockedError);
+});
+
+Deno.test("redo() where nothing is applied says so", async () => {
+  using directory = new TemporaryDirectory();
+  await assert.rejects(appMigrator(directory, [first]).redo(), UsageError);
+});
