@@ -9,14 +9,21 @@ export {
   catalystDatabases,
   type CatalystOptions,
   createCatalystMigrator,
+  loadMigrations,
+  openCatalystMigrator,
+  type OpenCatalystOptions,
 } from "./lib/catalyst/mod.ts";
 export type { MigrationProgress } from "./lib/attempt.ts";
 export type {
+  ConfineOptions,
   Connection,
   CopyOptions,
   CopyProgress,
+  Judge,
   ScriptOptions,
+  ScriptStatement,
   StatementResult,
+  Verdict,
 } from "./lib/database/connection.ts";
 export type { DenoSqliteDatabase, DenoSqliteStatement } from "./lib/database/deno_sqlite.ts";
 export type { DatabaseSource } from "./lib/database/location.ts";
@@ -29,23 +36,72 @@ export {
 export type { Row, SqlValue } from "./lib/database/row.ts";
 export { type ConnectionSettings, defaultSettings } from "./lib/database/settings.ts";
 export type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./lib/downgrade.ts";
+export type { HookSubject, MigrationHooks } from "./lib/hooks.ts";
+export type { RedoOptions, RedoResult } from "./lib/redo.ts";
+export {
+  checkMigrations,
+  type CheckMigrationsOptions,
+  type CheckMigrationsResult,
+} from "./lib/check_migrations.ts";
+export type { RehearseOptions } from "./lib/rehearse.ts";
+export type {
+  Rehearsal,
+  RehearsalNotice,
+  RehearsedDatabase,
+  RehearsedMigration,
+  RehearsedTable,
+  Surprise,
+  SurpriseCode,
+  TimedStatement,
+} from "./lib/rehearse/result.ts";
+export type { SquashedMigration } from "./lib/squash.ts";
+export type { AcceptResult } from "./lib/accept.ts";
+export type { BaselineOptions, BaselineResult } from "./lib/baseline.ts";
+export type { Violation } from "./lib/dump/import/build.ts";
+export type { ExportedTable, ExportOptions, ExportTablesOptions } from "./lib/dump/mod.ts";
+export type { DumpContent } from "./lib/dump/part.ts";
+export type { ExportControl, ExportProgress } from "./lib/dump/write.ts";
+export type { ImportOptions, ImportPlan, ImportResult } from "./lib/dump/import/mod.ts";
+export type { BadRow } from "./lib/dump/import/row_parser.ts";
+export type {
+  ImportRowsOptions,
+  ImportRowsProgress,
+  ImportRowsResult,
+} from "./lib/dump/import/rows.ts";
 export * from "./lib/errors.ts";
 export type { Direction, LedgerEvent, Outcome } from "./lib/ledger.ts";
 export type { Loss } from "./lib/loss.ts";
+export type { LoadMigrationsOptions } from "./lib/loader.ts";
 export type { StopFlag } from "./lib/lock.ts";
 export type { Marker } from "./lib/marker.ts";
 export {
   defineMigration,
+  type LintAllowance,
   type Migration,
   type MigrationBody,
   type MigrationDefinition,
+  type MigrationSource,
   type MigrationTransaction,
 } from "./lib/migration.ts";
 export { type HistoryOptions, Migrator } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/plan.ts";
+export { type RebuildOptions, rebuildTable } from "./lib/rebuild.ts";
 export type { Reconciliation } from "./lib/reconcile.ts";
 export type { MissingObject, RepairOptions, RepairResult } from "./lib/repair.ts";
+export type { SchemaDescription } from "./lib/schema_description.ts";
 export type { Finding } from "./lib/schema/finding.ts";
+export type {
+  CheckSchema,
+  ColumnSchema,
+  ForeignKeySchema,
+  GeneratedSchema,
+  IndexColumn,
+  IndexSchema,
+  Schema,
+  TableSchema,
+  TriggerSchema,
+  ViewSchema,
+} from "./lib/schema/model.ts";
 export type { DatabaseState, MigrationState, MigrationStatus } from "./lib/state.ts";
 export type { SnapshotCheck } from "./lib/snapshot/check.ts";
 export type { CopyCheck, SnapshotProgress } from "./lib/snapshot/copy.ts";
@@ -68,10 +124,14 @@ export type { SnapshotEntry } from "./lib/snapshot/store.ts";
 export type { Status } from "./lib/status.ts";
 export type {
   AppliedMigration,
+  PlanUpgradeOptions,
   UpgradeOptions,
   UpgradePlan,
   UpgradeResult,
 } from "./lib/upgrade.ts";
+export type { LintCode, LintFinding } from "./lib/lint/finding.ts";
+export type { LintOptions, LintResult } from "./lib/lint/mod.ts";
+export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/lint/effects.ts";
 export type { DatabaseVerification, DataCheck, Verification, VerifyOptions } from "./lib/verify.ts";
 export { version } from "./lib/version.ts";
 export type { MigratorOptions } from "./lib/workspace.ts";

@@ -1,12 +1,24 @@
 import { SnapshotError } from "./errors.ts";
+import type { AcceptResult } from "./accept.ts";
+import type { BaselineOptions, BaselineResult } from "./baseline.ts";
 import type { LedgerEvent } from "./ledger.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./downgrade.ts";
-import type { DowngradeRequest, UpgradeRequest } from "./plan.ts";
+import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/mod.ts";
+import type { ImportOptions, ImportResult } from "./dump/import/mod.ts";
+import type { ImportRowsOptions, ImportRowsResult } from "./dump/import/rows.ts";
+import type { LintOptions, LintResult } from "./lint/mod.ts";
+import type { DowngradeRequest } from "./plan.ts";
+import type { RedoOptions, RedoResult } from "./redo.ts";
+import type { RehearseOptions } from "./rehearse.ts";
+import type { Rehearsal } from "./rehearse/result.ts";
 import type { RepairOptions, RepairResult } from "./repair.ts";
+import type { SchemaDescription } from "./schema_description.ts";
+import type { SquashedMigration } from "./squash.ts";
 // What every start needs is loaded with the migrator; the rest when it is called.
 import { history, type Status, status } from "./status.ts";
 import {
   plan as planUpgrade,
+  type PlanUpgradeOptions,
   upgrade,
   type UpgradeOptions,
   type UpgradePlan,
@@ -74,20 +86,84 @@ export class Migrator {
     return this.#workspace.registry.migrations.map(({ id }) => id);
   }
 
+  /** Names of the databases, in the order given. */
+  get databases(): readonly string[] {
+    return [...this.#workspace.locations.keys()];
+  }
+
   /** Reads the state of the databases and migrations; writes nothing, creates nothing. */
   async status(): Promise<Status> {
     return await status(this.#workspace);
   }
 
   /** Says what {@link Migrator.upgrade} would do; writes nothing, creates nothing. */
-  async planUpgrade(request: UpgradeRequest = {}): Promise<UpgradePlan> {
+  async planUpgrade(request: PlanUpgradeOptions = {}): Promise<UpgradePlan> {
     return await planUpgrade(this.#workspace, request);
+  }
+
+  /**
+   * Looks for what is dangerous or wrong in migrations, by running them on a scratch database in memory
+   * with the schema of the real one: data loss, rebuilds that lose something, long locks and more. The
+   * functions of migrations are called too. The real databases are only read.
+   *
+   * @example Lint the pending migrations
+   * ```ts
+   * import { createCatalystMigrator, defineMigration } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({
+   *   dataDir: await Deno.makeTempDir(),
+   *   migrations: [defineMigration({
+   *     name: "004_drop_fills",
+   *     database: "trading",
+   *     upgrade: "DROP TABLE fills;",
+   *   })],
+   * });
+   * const { ok, findings } = await migrator.lint();
+   * console.assert(!ok && findings[0]?.code === "table-dropped");
+   * ```
+   */
+  async lint(options: LintOptions = {}): Promise<LintResult> {
+    const { lint } = await import("./lint/mod.ts");
+    return await lint(this.#workspace, options);
+  }
+
+  /**
+   * Runs the pending migrations up, down and up again on copies of the databases, of one moment, which
+   * are removed afterwards: what they do to the real rows, how long they take and keep others from
+   * writing, and whether the way back gives what was there. The real databases are not changed.
+   * It needs about twice their room, beside them or in `directory`. It keeps this thread busy.
+   *
+   * @throws {DiskFullError} where there is no room for the copies; nothing is left.
+   * @throws {DatabaseLockedError} where a writer was not done within the timeout.
+   *
+   * @example Rehearse a migration
+   * ```ts
+   * import { createCatalystMigrator, defineMigration } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({
+   *   dataDir: await Deno.makeTempDir(),
+   *   migrations: [defineMigration({
+   *     name: "004_add_notes",
+   *     database: "trading",
+   *     upgrade: "ALTER TABLE orders ADD COLUMN notes TEXT;",
+   *     downgrade: "ALTER TABLE orders DROP COLUMN notes;",
+   *   })],
+   * });
+   * await migrator.upgrade({ to: "003" });
+   * const { ok, migrations } = await migrator.rehearse();
+   * console.assert(ok && migrations[0]?.name === "004_add_notes");
+   * ```
+   */
+  async rehearse(options: RehearseOptions = {}): Promise<Rehearsal> {
+    const { rehearse } = await import("./rehearse.ts");
+    return await rehearse(this.#workspace, options);
   }
 
   /**
    * Applies the pending migrations in order, each in one transaction with its marker, and stops at
    * the first that fails.
    *
+   * @throws {LintError} where one would lose data that it doesn't declare; nothing was run.
    * @throws {MigrationFailedError} where one failed; `progress` says what was applied before.
    * @throws {SchemaConflictError} where tables of the same names have another shape.
    * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
@@ -116,10 +192,90 @@ export class Migrator {
     return await downgrade(this.#workspace, options);
   }
 
+  /** Says what {@link Migrator.redo} would roll back and lose; writes nothing. */
+  async planRedo(options: Pick<RedoOptions, "migration"> = {}): Promise<DowngradePlan> {
+    const { planRedo } = await import("./redo.ts");
+    return await planRedo(this.#workspace, options);
+  }
+
+  /**
+   * Rolls a migration back and applies it again, by default the last one, as is needed while it is being
+   * written. Where rows would be lost it asks `confirm` first.
+   *
+   * @throws {ConfirmationError} where rows would be lost and nobody confirmed it.
+   * @throws {DowngradeBlockedError} where a later migration of the same database is applied.
+   * @throws {MigrationFailedError} where one way failed.
+   */
+  async redo(options: RedoOptions = {}): Promise<RedoResult> {
+    await this.#finishRestore();
+    const { redo } = await import("./redo.ts");
+    return await redo(this.#workspace, options);
+  }
+
+  /**
+   * Marks migrations as applied that are in the databases already, after comparing the schema with what
+   * they make.
+   *
+   * @throws {SchemaConflictError} where a database has another schema; no marker is written then.
+   * @throws {UnknownMigrationError} where there is no such migration.
+   */
+  async baseline(options: BaselineOptions): Promise<BaselineResult> {
+    if (!options.dryRun) await this.#finishRestore();
+    const { baseline } = await import("./baseline.ts");
+    return await baseline(this.#workspace, options);
+  }
+
+  /**
+   * Makes one migration for each database out of those that were read from files, up to one of them by id
+   * or name. It writes nothing; a database that has the old ones takes the new one over by itself.
+   *
+   * @throws {SquashError} where one of them is no SQL, or the outcome would be another schema.
+   * @throws {UnknownMigrationError} where there is no such migration.
+   */
+  async squash(to: string): Promise<readonly SquashedMigration[]> {
+    const { squash } = await import("./squash.ts");
+    return await squash(this.#workspace, to);
+  }
+
+  /**
+   * Takes over the changed name and text of an applied migration, by id or name; it runs nothing.
+   *
+   * @throws {UnknownMigrationError} where there is no such migration.
+   * @throws {UsageError} where it isn't applied, or not changed.
+   */
+  async acceptChanged(migration: string): Promise<AcceptResult> {
+    await this.#finishRestore();
+    const { acceptChanged } = await import("./accept.ts");
+    return await acceptChanged(this.#workspace, migration);
+  }
+
   /** Compares each database with what its applied migrations make; writes nothing. */
   async verify(options: VerifyOptions = {}): Promise<Verification> {
     const { verify } = await import("./verify.ts");
     return await verify(this.#workspace, { ...options, dataCheck: this.#dataCheck });
+  }
+
+  /**
+   * Describes the schema of a database as SQL and as data, always in the same order and layout, so that
+   * it can be kept in version control; writes nothing.
+   *
+   * @throws {UsageError} where no database has that name.
+   * @throws {LocationError} where it is not there yet.
+   *
+   * @example Describe a schema
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { sql, schema } = await migrator.describeSchema("positions");
+   * console.assert(sql.startsWith("CREATE TABLE closed_positions ("));
+   * console.assert(schema.tables.length === 2);
+   * ```
+   */
+  async describeSchema(database: string): Promise<SchemaDescription> {
+    const { describeSchema } = await import("./schema_description.ts");
+    return await describeSchema(this.#workspace, database);
   }
 
   /** Reconciles the ledger, and creates missing tables, indexes and views; drops nothing. */
@@ -213,6 +369,132 @@ export class Migrator {
     await this.#finishRestore({ orReplace: true });
     const { undoRestore } = await import("./snapshot/restore.ts");
     return await undoRestore(this.#workspace, options);
+  }
+
+  /**
+   * Exports a database as SQL text, which this toolkit and the `sqlite3` shell load back to the same
+   * database. All of it is of the moment of the call; a program may go on writing meanwhile. Cancel the
+   * stream if you don't read it to its end. Needs read permission on the database.
+   *
+   * @throws {LocationError} where there is no such database.
+   * @throws {UsageError} where it has no such table.
+   *
+   * @example Export a database
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const dump = await migrator.exportDatabase("trading");
+   * const sql = await new Response(dump).text();
+   * console.assert(sql.includes("CREATE TABLE orders") && sql.endsWith("COMMIT;\n"));
+   * ```
+   */
+  async exportDatabase(
+    database: string,
+    options: ExportOptions = {},
+  ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
+    const { exportSql } = await import("./dump/mod.ts");
+    return await exportSql(this.#workspace, database, options);
+  }
+
+  /**
+   * Exports tables or views as CSV or JSON Lines, one after the other, all of one moment. Each one's rows
+   * are to be read, or cancelled, before the next is asked for.
+   *
+   * @throws {LocationError} where there is no such database.
+   * @throws {UsageError} where it has no such table.
+   *
+   * @example Export a table
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const options = { format: "csv", tables: ["fills"] } as const;
+   * for await (const { name, rows } of migrator.exportTables("trading", options)) {
+   *   const csv = await new Response(rows).text();
+   *   console.assert(name === "fills" && csv.startsWith('"fill_id","order_id"'));
+   * }
+   * ```
+   */
+  async *exportTables(
+    database: string,
+    options: ExportTablesOptions,
+  ): AsyncGenerator<ExportedTable, void, void> {
+    const { exportTables } = await import("./dump/mod.ts");
+    yield* exportTables(this.#workspace, database, options);
+  }
+
+  /**
+   * Imports a dump, SQL text as `export`, the `sqlite3` shell or Python's `iterdump` writes it, plain or
+   * gzip: all of it, or nothing. A new database is built beside the one that is there, which it then
+   * replaces after `confirm` was asked and a snapshot was taken; with `intoExisting` the dump is run
+   * against that one. What reaches out of the database, such as ATTACH, is refused.
+   *
+   * @throws {DumpError} where the dump is bad or incomplete; it says which line and why.
+   * @throws {ConfirmationError} where a database would be replaced and nobody confirmed it.
+   * @throws {DatabaseLockedError} where another program writes for longer than the timeout.
+   *
+   * @example Import a dump
+   * ```ts
+   * import { Migrator } from "@catalyst/migrate";
+   *
+   * const directory = await Deno.makeTempDir();
+   * const migrator = new Migrator({
+   *   databases: { app: `${directory}/app.db` },
+   *   ledger: `${directory}/migrations.db`,
+   *   migrations: [],
+   * });
+   * const dump = new Blob(["CREATE TABLE notes (body TEXT); INSERT INTO notes VALUES ('hello');"]);
+   * const { rows } = await migrator.importDump(dump.stream(), { database: "app" });
+   * console.assert(rows.notes === 1);
+   * ```
+   */
+  async importDump(
+    source: ReadableStream<Uint8Array>,
+    options: ImportOptions,
+  ): Promise<ImportResult> {
+    await this.#finishRestore();
+    const { importDump } = await import("./dump/import/mod.ts");
+    return await importDump(this.#workspace, source, options);
+  }
+
+  /**
+   * Puts the rows of a CSV or JSON Lines text, plain or gzip, into a table, in one transaction, with a
+   * snapshot of the database before. CSV names the columns in its first line, JSON Lines by its keys;
+   * what is left out gets its default. One bad row, and nothing is imported, unless `onBadRow` takes it.
+   *
+   * @throws {DumpError} where the text or a row of it is bad; it says which line and why.
+   * @throws {UsageError} where there is no such database or table.
+   * @throws {DatabaseLockedError} where another program writes for longer than the timeout.
+   *
+   * @example Import rows
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const csv = "fill_id,order_id,client_order_id,ticker,side,quantity,price,filled_at\n" +
+   *   "f-1,o-1,c-1,AAPL,buy,10,187.5,1700000000\n";
+   * const { rows, skipped } = await migrator.importRows(new Blob([csv]).stream(), {
+   *   database: "trading",
+   *   table: "fills",
+   *   format: "csv",
+   *   onBadRow: ({ line, reason }) => {
+   *     console.assert(line === 2 && reason === "FOREIGN KEY constraint failed");
+   *   },
+   * });
+   * console.assert(rows === 0 && skipped === 1);
+   * ```
+   */
+  async importRows(
+    source: ReadableStream<Uint8Array>,
+    options: ImportRowsOptions,
+  ): Promise<ImportRowsResult> {
+    await this.#finishRestore();
+    const { importRows } = await import("./dump/import/rows.ts");
+    return await importRows(this.#workspace, source, options);
   }
 
   /** Finishes a restore that was killed in the middle; every command that changes something does. */

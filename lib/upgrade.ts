@@ -1,9 +1,11 @@
 import type { MigrationProgress } from "./attempt.ts";
 import type { SnapshotProgress } from "./snapshot/copy.ts";
+import { ChangedMigrationError } from "./errors.ts";
+import type { MigrationHooks } from "./hooks.ts";
 import { inspect, type Inspection } from "./inspect.ts";
+import type { MigrationEffects } from "./lint/effects.ts";
 import type { Migration } from "./migration.ts";
 import type { UpgradeRequest } from "./plan.ts";
-import type { Registry } from "./registry.ts";
 import { assess, corrections, type MigrationStatus, summarize } from "./state.ts";
 import type { Workspace } from "./workspace.ts";
 
@@ -19,8 +21,19 @@ export interface UpgradeOptions extends UpgradeRequest {
   readonly onSnapshot?: (progress: SnapshotProgress) => void;
   /** Called before the work begins, which waits for it; not at all where there is nothing to do. */
   readonly onWork?: () => void | Promise<void>;
+  /** A program's own functions to be called around the migrations. */
+  readonly hooks?: MigrationHooks;
   /** Called before and after each migration. */
   readonly onProgress?: (progress: MigrationProgress) => void;
+}
+
+/** What to plan, and what to say of it. */
+export interface PlanUpgradeOptions extends UpgradeRequest {
+  /**
+   * Whether to try the migrations on a scratch database with the real schema, to say what each would
+   * do. Default `false`.
+   */
+  readonly effects?: boolean;
 }
 
 /** What an upgrade would do. */
@@ -31,6 +44,8 @@ export interface UpgradePlan {
   readonly adopt: readonly string[];
   /** Ids of the migrations whose ledger row it would correct. */
   readonly reconcile: readonly string[];
+  /** What each would create, change and drop; absent where not asked for, or more than 300 are pending. */
+  readonly effects?: readonly MigrationEffects[];
 }
 
 /** What an upgrade did. */
@@ -57,9 +72,18 @@ export interface AppliedMigration {
   readonly durationSeconds: number;
 }
 
+/** Migrations of which effects are found, at most: for each, the schema is read as it is by then. */
+const MOST_EFFECTS = 300;
+
 /** Says what {@link upgrade} would do, and changes nothing. */
-export async function plan(workspace: Workspace, request: UpgradeRequest): Promise<UpgradePlan> {
-  return await planFrom(workspace, await inspect(workspace), request);
+export async function plan(
+  workspace: Workspace,
+  request: PlanUpgradeOptions,
+): Promise<UpgradePlan> {
+  const planned = await planFrom(workspace, await inspect(workspace), request);
+  if (!request.effects || planned.apply.length > MOST_EFFECTS) return planned;
+  const { findEffects } = await import("./lint/effects.ts");
+  return { ...planned, effects: await findEffects(workspace, planned.apply) };
 }
 
 /** Reconciles, then applies the pending migrations; stops at the first that fails. */
@@ -93,17 +117,31 @@ export async function planFrom(
   const isSettled = statuses.every(({ state }) => state === "applied") &&
     request.migration === undefined && request.to === undefined;
   return {
-    apply: isSettled ? [] : await choose(registry, statuses, request),
+    apply: isSettled ? [] : await choose(workspace, found, { statuses, request }),
     adopt: adopted,
     reconcile: reconciled,
   };
 }
 
 async function choose(
-  registry: Registry,
-  statuses: readonly MigrationStatus[],
-  request: UpgradeRequest,
+  { registry }: Workspace,
+  found: Inspection,
+  { statuses, request }: {
+    readonly statuses: readonly MigrationStatus[];
+    readonly request: UpgradeRequest;
+  },
 ): Promise<Migration[]> {
   const { planUpgrade } = await import("./plan.ts");
-  return planUpgrade(registry, statuses, request);
+  try {
+    const chosen = planUpgrade(registry, statuses, request);
+    if (chosen.some(({ source }) => source !== undefined)) {
+      const { refuseSyntaxErrors } = await import("./syntax.ts");
+      refuseSyntaxErrors(chosen);
+    }
+    return chosen;
+  } catch (error) {
+    if (!(error instanceof ChangedMigrationError)) throw error;
+    const { withDifference } = await import("./changed.ts");
+    throw withDifference(error, registry, found);
+  }
 }

@@ -26,6 +26,8 @@ export interface DatabaseVerification {
   readonly problems: readonly Finding[];
   /** What is no problem, such as tables that no migration knows. */
   readonly notices: readonly Finding[];
+  /** SHA-256 of its content, however it is stored; null where it wasn't asked for, or there is none. */
+  readonly hash: string | null;
 }
 
 /** What {@link verify} found. */
@@ -45,6 +47,8 @@ export type DataCheck = (
 export interface VerifyOptions {
   /** Also the data: SQLite's own checks, foreign keys, and what spans databases. Default `false`. */
   readonly data?: boolean;
+  /** Also a hash of each database's content. Default `false`. */
+  readonly hash?: boolean;
 }
 
 /** Compares each database with what its applied migrations make. It changes nothing. */
@@ -77,7 +81,8 @@ export async function verify(
       notices.push(...schema.notices);
       if (options.data) problems.push(...await checkIntegrity(connection));
     }
-    databases.set(name, { name, path, ok: problems.length === 0, problems, notices });
+    const hash = options.hash && exists ? await hashOf(workspace, name) : null;
+    databases.set(name, { name, path, ok: problems.length === 0, problems, notices, hash });
   }
   if (options.data && options.dataCheck !== undefined) {
     for (const { database, ...finding } of await options.dataCheck(connections)) {
@@ -88,6 +93,11 @@ export async function verify(
   }
   const all = [...databases.values()];
   return { ok: all.every(({ ok }) => ok), databases: all };
+}
+
+async function hashOf(workspace: Workspace, database: string): Promise<string> {
+  const { contentHash } = await import("./dump/hash.ts");
+  return await contentHash(locationOf(workspace, database), workspace.settings);
 }
 
 function stateProblems(workspace: Workspace, found: Inspection, database: string): Finding[] {

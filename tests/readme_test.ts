@@ -68,16 +68,40 @@ Deno.test("the README shows what `upgrade` prints", async () => {
   }
 });
 
-Deno.test("the README's library example runs", async () => {
+Deno.test("the README's library examples pass the type check, and that of a program runs", async () => {
   const directory = await Deno.makeTempDir();
   try {
     const imports = { "@catalyst/migrate": new URL("../mod.ts", import.meta.url).href };
     await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify({ imports }));
-    await Deno.writeTextFile(`${directory}/example.ts`, blocks("ts")[0] ?? "");
-    const { code, stdout, stderr } = await deno(["run", "-A", "--check", "example.ts"], directory);
+    const names: string[] = [];
+    for (const [index, example] of blocks("ts").entries()) {
+      const isProgram = example.includes("await migrator.upgrade()");
+      names.push(isProgram ? "program.ts" : `example_${index}.ts`);
+      await Deno.writeTextFile(`${directory}/${names.at(-1)}`, example);
+    }
+    const checked = await deno(["check", ...names], directory);
+    assert.equal(checked.code, 0, checked.stderr);
+    const { code, stdout, stderr } = await deno(["run", "-A", "program.ts"], directory);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /001_create_positions_tables/);
     assert.match(stdout, /orders: 0/);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("the README's migration file is applied and rolled back", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    await Deno.mkdir(`${directory}/migrations`);
+    await Deno.writeTextFile(`${directory}/migrations/004_add.sql`, blocks("sql")[0] ?? "");
+    for (const command of [["upgrade"], ["lint", "004"], ["downgrade", "--steps", "1"]]) {
+      const { code, stderr } = await deno(
+        ["run", "-A", `${root}/cli.ts`, ...command],
+        directory,
+      );
+      assert.equal(code, 0, stderr);
+    }
   } finally {
     await Deno.remove(directory, { recursive: true });
   }

@@ -2,6 +2,7 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import type { DatabaseSource } from "../database/location.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { UsageError } from "../errors.ts";
+import type { LoadMigrationsOptions } from "../loader.ts";
 import type { Migration } from "../migration.ts";
 import { Migrator } from "../migrator.ts";
 
@@ -25,6 +26,8 @@ export interface CatalystOptions {
   readonly settings?: Partial<ConnectionSettings>;
   /** Seconds to wait for a lock. Default 30. */
   readonly timeout?: number;
+  /** Seconds that a migration's function may go without a statement before it fails. Default 60. */
+  readonly idleTimeout?: number;
   /** Whether no other code of this process has the databases open. Default `false`. */
   readonly alone?: boolean;
   /** Whether the data directory may be created, if its parent is there. Default `true`. */
@@ -62,11 +65,90 @@ export function createCatalystMigrator(options: CatalystOptions = {}): Migrator 
     ),
     ledger: `${before}migrations.db`,
     migrations: [...bundledMigrations, ...migrations],
+    trusted: bundledMigrations,
     dataCheck: async (connections) => {
       const { checkCatalystData } = await import("./consistency.ts");
       return await checkCatalystData(connections);
     },
   });
+}
+
+/** {@link CatalystOptions}, with the bot's own migrations in files. */
+export interface OpenCatalystOptions extends CatalystOptions {
+  /** Directory of the bot's own migrations, beside the bundled ones. Default: there is none. */
+  readonly migrationsDir?: string;
+}
+
+/**
+ * Makes a {@link Migrator} as {@link createCatalystMigrator} does, with the migrations of a directory
+ * too: all are read and checked first. Needs read permission on it.
+ *
+ * @throws {MigrationFileError} where a file is no right migration; the message says where and why.
+ * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
+ * @throws {RegistryError} where a file has the number of a bundled migration.
+ *
+ * @example Apply a bot's own migrations
+ * ```ts
+ * import { openCatalystMigrator } from "@catalyst/migrate";
+ *
+ * const migrationsDir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(
+ *   `${migrationsDir}/004_add_notes.sql`,
+ *   `-- database: trading
+ * -- migrate:up
+ * ALTER TABLE orders ADD COLUMN notes TEXT;
+ * -- migrate:down
+ * ALTER TABLE orders DROP COLUMN notes;
+ * `,
+ * );
+ * const migrator = await openCatalystMigrator({
+ *   dataDir: await Deno.makeTempDir(),
+ *   migrationsDir,
+ * });
+ * const { applied } = await migrator.upgrade();
+ * console.assert(applied.at(-1)?.id === "004");
+ * ```
+ */
+export async function openCatalystMigrator(options: OpenCatalystOptions = {}): Promise<Migrator> {
+  const { migrationsDir, migrations = [], ...rest } = options;
+  if (migrationsDir === undefined) return createCatalystMigrator({ ...rest, migrations });
+  const own = await loadMigrations(migrationsDir, {
+    databases: catalystDatabases,
+    except: bundledMigrations.map(({ name }) => name),
+  });
+  return createCatalystMigrator({ ...rest, migrations: [...migrations, ...own] });
+}
+
+/**
+ * Reads and checks every migration of a directory, lowest number first: `004_add_notes.sql`, `.ts` or
+ * `.js`. Other files and subdirectories don't matter. Needs read permission on the directory.
+ *
+ * @throws {MigrationFileError} where a file is no right migration, or two have the same number.
+ * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
+ *
+ * @example Migrate a program's own database by files
+ * ```ts
+ * import { loadMigrations, Migrator } from "@catalyst/migrate";
+ *
+ * const directory = await Deno.makeTempDir();
+ * await Deno.writeTextFile(
+ *   `${directory}/001_create_notes.sql`,
+ *   "-- database: app\n-- migrate:up\nCREATE TABLE notes (body TEXT NOT NULL);\n",
+ * );
+ * const migrator = new Migrator({
+ *   databases: { app: `${directory}/app.db` },
+ *   ledger: `${directory}/migrations.db`,
+ *   migrations: await loadMigrations(directory, { databases: ["app"] }),
+ * });
+ * console.assert(migrator.ids.join() === "001");
+ * ```
+ */
+export async function loadMigrations(
+  directory: string,
+  options: LoadMigrationsOptions = {},
+): Promise<Migration[]> {
+  const { readMigrations } = await import("../loader.ts");
+  return await readMigrations(directory, options);
 }
 
 /** A directory as a prefix: `data` is `data/`. */

@@ -6,17 +6,24 @@ export interface Flag {
   readonly type: "boolean" | "string";
   /** One letter. */
   readonly short?: string;
+  /** Whether it may be given several times, each with a value. */
+  readonly multiple?: boolean;
   /** What stands for the value in help, such as `DIR`. */
   readonly value?: string;
   readonly help: string;
 }
 
 /** What was given on the command line: the value of each flag. */
-export type FlagValues = Readonly<Record<string, string | boolean | undefined>>;
+export type FlagValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /** Flags that every command has. */
 export const commonFlags: Readonly<Record<string, Flag>> = {
   "data-dir": { type: "string", value: "DIR", help: "where the databases are (default: data)" },
+  "migrations-dir": {
+    type: "string",
+    value: "DIR",
+    help: "where your own migrations are (default: migrations)",
+  },
   "timeout": {
     type: "string",
     value: "SECONDS",
@@ -50,6 +57,12 @@ export function stringFlag(flags: FlagValues, name: string): string | undefined 
   return typeof value === "string" ? value : undefined;
 }
 
+/** Values of a flag that may be given several times; none where it wasn't given. */
+export function listFlag(flags: FlagValues, name: string): readonly string[] {
+  const value = flags[name];
+  return Array.isArray(value) ? value : [];
+}
+
 /** Splits the command's name from the rest; `upgrade` where none is given. */
 export function splitCommand(args: readonly string[]): { name: string; rest: readonly string[] } {
   const index = args.findIndex((arg, at) => !arg.startsWith("-") && !awaitsValue(args[at - 1]));
@@ -58,16 +71,27 @@ export function splitCommand(args: readonly string[]): { name: string; rest: rea
   return { name, rest: args.toSpliced(index, 1) };
 }
 
-/** Flags of single commands that take a value; known before the command is. */
+/**
+ * Flags of single commands that take a value; known before the command is. One that another command has
+ * without a value, such as `--check`, is none of them and must stand behind the command.
+ */
 export const valueFlags: readonly string[] = [
+  "accept-changed",
+  "database",
+  "dir",
+  "format",
   "keep",
   "keep-daily",
   "keep-monthly",
   "keep-weekly",
+  "large-table",
+  "kind",
   "limit",
   "migration",
   "out",
+  "skip-bad-rows",
   "steps",
+  "table",
   "to",
   "verify",
 ];
@@ -105,17 +129,20 @@ export async function parseArguments(
 ): Promise<Arguments> {
   const operands: string[] = [];
   const flags = new Map(Object.entries({ ...commonFlags, ...command.flags }));
-  const values: Record<string, string | boolean> = {};
+  const values: Record<string, string | boolean | readonly string[]> = {};
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] ?? "";
-    if (command.operands !== undefined && !arg.startsWith("-")) {
+    // A single dash stands for stdin.
+    if (command.operands !== undefined && (arg === "-" || !arg.startsWith("-"))) {
       operands.push(arg);
       continue;
     }
     const recognized = recognize(arg, flags);
     if (recognized === null) throw await unrecognized(command, arg, [...flags.keys()]);
     const { name, flag, value } = recognized;
-    if (flag.type === "string" && name in values) throw misuse(command, `--${name} is given twice`);
+    if (flag.type === "string" && !flag.multiple && name in values) {
+      throw misuse(command, `--${name} is given twice`);
+    }
     if (flag.type === "boolean") {
       if (value !== undefined) throw misuse(command, `--${name} takes no value`);
       values[name] = true;
@@ -126,7 +153,7 @@ export async function parseArguments(
     if (given === undefined || (value === undefined && given.startsWith("--"))) {
       throw misuse(command, `--${name} needs a value (${flag.value ?? "VALUE"})`);
     }
-    values[name] = given;
+    values[name] = flag.multiple ? [...listFlag(values, name), given] : given;
   }
   return { flags: values, operands };
 }

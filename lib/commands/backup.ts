@@ -57,6 +57,7 @@ export const command: Command = {
     },
     "dry-run": dryRunFlag,
   },
+  withoutMigrations: true,
   examples: [
     ["backup", "copy all databases and the ledger"],
     ["backup list", "show the snapshots"],

@@ -20,6 +20,11 @@ export interface Command {
   readonly operands?: string;
   /** Its own flags, besides the common ones. */
   readonly flags: Readonly<Record<string, Flag>>;
+  /**
+   * Whether it does its work without the user's own migrations: then they aren't read, and one that is
+   * wrong doesn't stop it. Default `false`.
+   */
+  readonly withoutMigrations?: boolean;
   /** Command lines that show its use, each with what it does. */
   readonly examples: readonly (readonly [line: string, does: string])[];
   /** Runs it; returns the exit code. */

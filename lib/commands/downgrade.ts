@@ -44,20 +44,13 @@ export const command: Command = {
       output.answer(renderPlan(plan));
       return 0;
     }
-    const confirm = async (plan: DowngradePlan) => {
-      output.narrate(renderLosses(plan.losses));
-      if (flags.yes) return true;
-      const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
-      return canAsk() &&
-        confirmByWord(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
-    };
     const interruption = new AbortController();
     using listening = new DisposableStack();
     try {
       const result = await migrator.downgrade({
         ...request,
         backup: !flags["no-backup"],
-        confirm,
+        confirm: confirmLosses({ flags, output }),
         signal: interruption.signal,
         onWork: async () => {
           const { abortOnInterrupt } = await import("./interrupt.ts");
@@ -90,6 +83,18 @@ export const command: Command = {
   },
 };
 
+/** Shows what would be lost, and asks, unless `--yes` has answered it. */
+export function confirmLosses(
+  { flags, output }: Pick<CommandContext, "flags" | "output">,
+): (plan: DowngradePlan) => Promise<boolean> {
+  return async (plan) => {
+    output.narrate(renderLosses(plan.losses));
+    if (flags.yes) return true;
+    const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
+    return canAsk() && confirmByWord(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
+  };
+}
+
 function requestOf(
   flags: CommandContext["flags"],
 ): { migration?: string; to?: string; steps?: number } {
@@ -104,7 +109,8 @@ function requestOf(
   };
 }
 
-function renderPlan({ rollBack, losses }: DowngradePlan): string {
+/** What would be rolled back and lost, in words. */
+export function renderPlan({ rollBack, losses }: DowngradePlan): string {
   return [
     ...rollBack.map(({ name, database }) => `would roll back ${name} in ${database}`),
     renderLosses(losses),

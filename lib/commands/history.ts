@@ -9,6 +9,7 @@ export const command: Command = {
   flags: {
     "limit": { type: "string", value: "N", help: "how many events at most (default: 20)" },
   },
+  withoutMigrations: true,
   examples: [["history --limit 5", "the last five events"]],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const limit = wholeNumber(stringFlag(flags, "limit") ?? "20", "limit", 1);

@@ -1,4 +1,5 @@
-import { createCatalystMigrator, prefixOf } from "../catalyst/mod.ts";
+import { bundledMigrations } from "../../migrations/mod.ts";
+import { createCatalystMigrator, openCatalystMigrator, prefixOf } from "../catalyst/mod.ts";
 import { settingsFrom, settingVariables } from "../database/settings.ts";
 import { AccessError, CatalystError, UsageError } from "../errors.ts";
 import { createOutput } from "../terminal/output.ts";
@@ -16,19 +17,31 @@ const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION"];
 
 const DEFAULT_PREFIX = "data/";
 
+/** Where the user's own migrations are, unless `--migrations-dir` says otherwise. */
+export const DEFAULT_MIGRATIONS = "migrations";
+
 /**
  * Every command, loaded when it is called. To wait for that makes the event loop turn, which is when
  * Deno stores compiled code for the next start: a command that has nothing to do waits for no more.
  */
 const loaders: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
   upgrade: () => import("./upgrade.ts"),
+  new: () => import("./new.ts"),
   downgrade: () => import("./downgrade.ts"),
+  redo: () => import("./redo.ts"),
+  baseline: () => import("./baseline.ts"),
+  squash: () => import("./squash.ts"),
   status: () => import("./status.ts"),
   verify: () => import("./verify.ts"),
+  lint: () => import("./lint.ts"),
+  rehearse: () => import("./rehearse.ts"),
   repair: () => import("./repair.ts"),
   history: () => import("./history.ts"),
   backup: () => import("./backup.ts"),
   restore: () => import("./restore.ts"),
+  export: () => import("./export.ts"),
+  import: () => import("./import.ts"),
+  schema: () => import("./schema.ts"),
 };
 
 /** Names of all commands, in the order in which help lists them. */
@@ -76,11 +89,15 @@ export async function main(args: readonly string[], environment: Environment): P
       return 0;
     }
     const variable = permitted(environment);
-    const migrator = createCatalystMigrator({
+    const options = {
       ...await place(flags, variable),
       ...limits(flags, variable),
       alone: true,
-    });
+    };
+    const migrationsDir = command.withoutMigrations ? null : ownMigrations(flags);
+    const migrator = migrationsDir === null
+      ? createCatalystMigrator(options)
+      : await openCatalystMigrator({ ...options, migrationsDir });
     return await command.run({ flags, operands, migrator, output });
   } catch (error) {
     await output.error(error);
@@ -123,6 +140,40 @@ async function place(
   if (prefix === DEFAULT_PREFIX) return { prefix, createDirectories: true };
   (await import("../directory.ts")).refuseMissingDirectory(prefix, "DB_PATH_PREFIX");
   return { prefix, createDirectories: false };
+}
+
+/** Directory of the user's own migrations; null where none is named and none has any. */
+function ownMigrations(flags: FlagValues): string | null {
+  const named = stringFlag(flags, "migrations-dir");
+  if (named === "") {
+    throw new UsageError("Cannot use --migrations-dir: it is empty", {
+      help: "name a directory such as --migrations-dir migrations",
+    });
+  }
+  if (named !== undefined) return named;
+  try {
+    // Without the permission Deno would ask a person at a terminal for it.
+    if (Deno.stdin.isTerminal() && !mayRead(DEFAULT_MIGRATIONS)) return null;
+    for (const { name } of Deno.readDirSync(DEFAULT_MIGRATIONS)) {
+      if (/^\d+_.*\.(sql|ts|js)$/i.test(name) && !isBundled(name)) return DEFAULT_MIGRATIONS;
+    }
+    return null;
+  } catch (error) {
+    // No such directory, or none that Deno may read: nobody has named it.
+    const { NotADirectory, NotCapable, NotFound } = Deno.errors;
+    const kinds = [NotADirectory, NotCapable, NotFound];
+    if (kinds.some((kind) => error instanceof kind)) return null;
+    return DEFAULT_MIGRATIONS; // reading it will say what is wrong
+  }
+}
+
+function mayRead(path: string): boolean {
+  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
+}
+
+/** The toolkit's own repository has the bundled migrations in a directory of this name. */
+function isBundled(file: string): boolean {
+  return bundledMigrations.some(({ name }) => file.startsWith(`${name}.`));
 }
 
 /** Says which permission is missing where Deno may not read a variable. */

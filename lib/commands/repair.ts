@@ -1,6 +1,6 @@
 import type { RepairResult } from "../repair.ts";
 import { printable } from "../terminal/text.ts";
-import { dryRunFlag, noBackupFlag } from "./arguments.ts";
+import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { copyNotice, renderReconciliation, renderSnapshot } from "./upgrade.ts";
 import { renderFinding } from "./verify.ts";
@@ -9,13 +9,32 @@ import { renderFinding } from "./verify.ts";
 export const command: Command = {
   name: "repair",
   summary: "correct the ledger, and create missing tables, indexes and views again",
-  flags: { "dry-run": dryRunFlag, "no-backup": noBackupFlag },
+  flags: {
+    "accept-changed": {
+      type: "string",
+      value: "ID",
+      help: "take over the changed text of an applied migration; runs nothing",
+    },
+    "dry-run": dryRunFlag,
+    "no-backup": noBackupFlag,
+  },
   examples: [
     ["repair --dry-run", "show what would be mended"],
     ["repair", "mend it; nothing is dropped or rewritten"],
+    ["repair --accept-changed 004", "the file was edited, and is right so"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const dryRun = flags["dry-run"] === true;
+    const changed = stringFlag(flags, "accept-changed");
+    if (changed !== undefined) {
+      refuseTogether("repair", flags, ["accept-changed", "dry-run"]);
+      const accepted = await migrator.acceptChanged(changed);
+      output.json({ ok: true, accepted });
+      output.answer(
+        `accepted ${accepted.name} as it is now; ${accepted.database} was not changed by it`,
+      );
+      return 0;
+    }
     const result = await migrator.repair({
       dryRun,
       backup: !flags["no-backup"],

@@ -1,10 +1,9 @@
 import type { MigrationProgress } from "../attempt.ts";
 import { CatalystError } from "../errors.ts";
-import type { Migration } from "../migration.ts";
 import { formatCount, formatDuration } from "../terminal/text.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import type { Output } from "../terminal/output.ts";
-import type { UpgradePlan, UpgradeResult } from "../upgrade.ts";
+import type { UpgradeResult } from "../upgrade.ts";
 import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 
@@ -15,12 +14,16 @@ export const command: Command = {
   flags: {
     "migration": { type: "string", value: "ID", help: "apply only this one" },
     "to": { type: "string", value: "ID", help: "apply up to this one" },
+    "out-of-order": {
+      type: "boolean",
+      help: "apply a migration that sorts before one that is applied already",
+    },
     "dry-run": dryRunFlag,
     "no-backup": noBackupFlag,
   },
   examples: [
     ["upgrade", "create or update the databases in data/"],
-    ["upgrade --dry-run", "show the SQL that would run"],
+    ["upgrade --dry-run", "show what would run, and what it does"],
     ["upgrade --to 002 --data-dir ~/bot/data", "stop after migration 002"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
@@ -30,9 +33,11 @@ export const command: Command = {
     const request = {
       ...(migration === undefined ? {} : { migration }),
       ...(to === undefined ? {} : { to }),
+      outOfOrder: flags["out-of-order"] === true,
     };
     if (flags["dry-run"]) {
-      const plan = await migrator.planUpgrade(request);
+      const plan = await migrator.planUpgrade({ ...request, effects: true });
+      const { planAsJson, renderPlan } = await import("./dry_run.ts");
       output.json(planAsJson(plan));
       output.answer(renderPlan(plan));
       return 0;
@@ -158,30 +163,4 @@ export function renderReconciliation(
       `corrected the ledger for ${reconciled.join(", ")}: it did not say what the databases say`,
     ],
   ];
-}
-
-function planAsJson(plan: UpgradePlan): Record<string, unknown> {
-  return {
-    ok: true,
-    dryRun: true,
-    apply: plan.apply.map((one) => ({ id: one.id, database: one.database, sql: sqlText(one) })),
-    adopt: plan.adopt,
-    reconcile: plan.reconcile,
-  };
-}
-
-function renderPlan({ apply, adopt, reconcile }: UpgradePlan): string {
-  const notes = [
-    ...adopt.length === 0 ? [] : [`would adopt ${adopt.join(", ")}: the tables are there already`],
-    ...reconcile.length === 0 ? [] : [`would correct the ledger for ${reconcile.join(", ")}`],
-  ];
-  const sections = apply.map((one) =>
-    `-- would apply ${one.name} to ${one.database}\n${sqlText(one) ?? "-- (a function, not SQL)"}`
-  );
-  const end = `${formatCount(apply.length, "migration")} would be applied. Nothing was changed.`;
-  return [...notes, ...sections, end].join("\n");
-}
-
-function sqlText({ upgrade }: Migration): string | null {
-  return typeof upgrade === "string" ? upgrade.trim() : null;
 }

@@ -10,13 +10,18 @@ export const command: Command = {
   summary: "check that each database has exactly the schema of its migrations",
   flags: {
     "data": { type: "boolean", help: "check the data too: pages, foreign keys, orders, positions" },
+    "hash": { type: "boolean", help: "print a hash of each database's schema and rows" },
   },
   examples: [
     ["verify", "compare the schemas"],
+    ["verify --hash", "tell whether two copies say the same"],
     ["verify --data", "look for damage and for rows that contradict each other"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
-    const verification = await migrator.verify({ data: flags.data === true });
+    const verification = await migrator.verify({
+      data: flags.data === true,
+      hash: flags.hash === true,
+    });
     output.json(verification);
     output.answer(renderVerification(verification, output.answerStyle));
     return verification.ok ? 0 : 1;
@@ -32,11 +37,12 @@ export function renderVerification({ ok, databases }: Verification, style: Style
 }
 
 function renderDatabase(
-  { name, path, ok, problems, notices }: DatabaseVerification,
+  { name, path, ok, problems, notices, hash }: DatabaseVerification,
   style: Style,
 ): string {
   return [
     `${name} (${printable(path)}): ${ok ? style.green("ok") : style.red("not ok")}`,
+    ...hash === null ? [] : [`  sha256 ${hash}`],
     ...problems.map((problem) => renderFinding("problem", problem)),
     ...notices.map((notice) => renderFinding("notice", notice)),
   ].join("\n");

@@ -49,13 +49,19 @@ Deno.test("only the first word that no flag takes is the command", () => {
   assert.deepEqual(splitCommand(["--data-dir=x", "status"]).name, "status");
 });
 
-Deno.test("every flag that takes a value is known before the command is", async () => {
+Deno.test("every flag that always takes a value is known before the command is", async () => {
   const commands = await Promise.all(commandNames.map(loadCommand));
-  for (const { flags } of commands) {
-    for (const [name, { type }] of Object.entries(flags)) {
-      assert.equal(valueFlags.includes(name), type === "string", name);
-    }
+  const all = commands.flatMap(({ flags }) => Object.entries(flags));
+  for (const [name] of all) {
+    const takesValue = all.every(([other, { type }]) => other !== name || type === "string");
+    assert.equal(valueFlags.includes(name), takesValue, name);
   }
+});
+
+Deno.test("a flag that takes a value in one command only leaves the next word to the command", () => {
+  assert.deepEqual(splitCommand(["--check", "status"]), { name: "status", rest: ["--check"] });
+  const rest = ["trading", "--check", "schema.sql"];
+  assert.deepEqual(splitCommand(["schema", ...rest]), { name: "schema", rest });
 });
 
 Deno.test("a value follows its flag, or stands behind an equals sign", async () => {

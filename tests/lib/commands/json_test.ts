@@ -55,7 +55,14 @@ Deno.test("upgrade --dry-run", async () => {
   const [code, document] = await run(directory, "upgrade", "--dry-run");
   assert.equal(code, 0);
   assert.deepEqual(Object.keys(document), ["ok", "dryRun", "apply", "adopt", "reconcile"]);
-  assert.deepEqual(keysOfEach(document["apply"]), ["id", "database", "sql"]);
+  assert.deepEqual(keysOfEach(document["apply"]), [
+    "id",
+    "database",
+    "sql",
+    "objects",
+    "rows",
+    "unknown",
+  ]);
   assert.deepEqual(directory.names(), []);
 });
 
@@ -111,7 +118,7 @@ Deno.test("verify", async () => {
   assert.deepEqual(Object.keys(document), ["ok", "databases"]);
   assert.deepEqual(
     keysOfEach(document["databases"]),
-    ["name", "path", "ok", "problems", "notices"],
+    ["name", "path", "ok", "problems", "notices", "hash"],
   );
   const trading = (document["databases"] as Json[])[1] ?? {};
   assert.deepEqual(keysOfEach(trading["problems"]), ["kind", "object", "detail", "fix"]);

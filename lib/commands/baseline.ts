@@ -1,0 +1,32 @@
+import { UsageError } from "../errors.ts";
+import { dryRunFlag, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
+
+/** `baseline`: marks as applied what is in the databases already. */
+export const command: Command = {
+  name: "baseline",
+  summary: "mark migrations as applied that are in the databases already",
+  flags: {
+    "to": { type: "string", value: "ID", help: "up to this one" },
+    "dry-run": dryRunFlag,
+  },
+  examples: [["baseline --to 006", "another tool has made what 001 to 006 make"]],
+  run: async ({ flags, migrator, output }: CommandContext) => {
+    const to = stringFlag(flags, "to");
+    if (to === undefined) {
+      throw new UsageError("Cannot set a baseline: --to ID has to say up to which migration", {
+        help: "`status` lists the migrations",
+      });
+    }
+    const dryRun = flags["dry-run"] === true;
+    const { marked } = await migrator.baseline({ to, dryRun });
+    output.json({ ok: true, dryRun, marked });
+    const verb = dryRun ? "would mark" : "marked";
+    output.answer(
+      marked.length === 0
+        ? "Nothing to mark: all of them are applied."
+        : `${verb} ${marked.join(", ")} as applied: the databases have the schema that they make.`,
+    );
+    return 0;
+  },
+};

@@ -1,0 +1,197 @@
+import { UsageError } from "../errors.ts";
+import { ensureDirectory } from "../directory.ts";
+import { unwritable, writeAll, writeFile } from "../dump/output.ts";
+import type { DumpContent } from "../dump/part.ts";
+import type { ExportControl, ExportProgress } from "../dump/write.ts";
+import { createProgress } from "../terminal/progress.ts";
+import { formatBytes, printable, renderTable } from "../terminal/text.ts";
+import { type FlagValues, listFlag, refuseTogether, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
+
+/** A file that was written. */
+interface Written {
+  readonly file: string;
+  /** In bytes. */
+  readonly size: number;
+}
+
+/** `export`: writes databases as SQL, or tables as CSV or JSON Lines. */
+export const command: Command = {
+  name: "export",
+  summary: "write a database as SQL, or its tables as CSV or JSON Lines",
+  operands: "[DATABASE]",
+  flags: {
+    "out": {
+      type: "string",
+      value: "FILE|DIR|-",
+      help: "where to (default: stdout); compressed where the name ends in .gz",
+    },
+    "all": { type: "boolean", help: "all databases, into the directory --out" },
+    "format": { type: "string", value: "sql|csv|jsonl", help: "default: sql" },
+    "table": {
+      type: "string",
+      value: "T",
+      multiple: true,
+      help: "only this table; may be given several times",
+    },
+    "schema-only": { type: "boolean", help: "no rows" },
+    "data-only": { type: "boolean", help: "rows only, for a database that has the schema" },
+    "compress": { type: "boolean", help: "compress by gzip" },
+  },
+  withoutMigrations: true,
+  examples: [
+    ["export trading > trading.sql", "a database as SQL"],
+    ["export --all --out dumps --compress", "every database, compressed"],
+    ["export trading --table fills --format csv > fills.csv", "a table for a spreadsheet"],
+    ["export trading --format jsonl --out rows", "every table as JSON Lines"],
+  ],
+  run: async (context: CommandContext) => {
+    const { output } = context;
+    const request = requestOf(context);
+    const interruption = new AbortController();
+    using _listening = abortOnInterrupt(interruption);
+    using progress = createProgress(output);
+    const control = {
+      signal: interruption.signal,
+      onProgress: ({ table, done, total }: ExportProgress) =>
+        progress.show(`exporting ${printable(table)}`, done / total),
+    };
+    const files: Written[] = [];
+    for (const database of request.databases) {
+      for await (const { name, stream } of streams(context, { ...request, database, control })) {
+        files.push(await write(stream, { ...request, name }));
+      }
+    }
+    progress.end();
+    if (request.out === "-") return 0;
+    output.json({ ok: true, files });
+    output.answer(renderTable(files.map(({ file, size }) => [printable(file), formatBytes(size)])));
+    return 0;
+  },
+};
+
+/** What the command line asks for. */
+interface Request {
+  readonly databases: readonly string[];
+  readonly format: "sql" | "csv" | "jsonl";
+  readonly tables: readonly string[];
+  readonly content: DumpContent;
+  /** Path of the one file or of the directory; `-` for stdout. */
+  readonly out: string;
+  readonly isDirectory: boolean;
+  readonly compress: boolean;
+}
+
+function requestOf({ flags, operands, migrator, output }: CommandContext): Request {
+  const databases = databasesOf(flags, operands, migrator.databases);
+  const format = formatOf(flags);
+  const tables = listFlag(flags, "table");
+  refuseTogether("export", flags, ["schema-only", "data-only"]);
+  const content = flags["schema-only"] ? "schema" : flags["data-only"] ? "data" : "all";
+  if (format !== "sql" && content !== "all") {
+    throw misuse(`--${content}-only is for SQL: ${format} has rows only`);
+  }
+  const out = stringFlag(flags, "out") ?? "-";
+  if (out === "") throw misuse("--out is empty");
+  const isMany = flags.all === true || (format !== "sql" && tables.length !== 1);
+  if (isMany && out === "-") {
+    throw misuse("it is more than one file, for which --out DIR has to say where");
+  }
+  if (output.isJson && out === "-") throw misuse("--json needs --out: stdout can't have both");
+  const isDirectory = isMany ||
+    (format !== "sql" && !/\.(csv|jsonl|ndjson)(\.gz)?$|^-$/i.test(out));
+  const compress = flags.compress === true || (!isDirectory && out.endsWith(".gz"));
+  if (compress && out === "-" && Deno.stdout.isTerminal()) {
+    throw misuse("a terminal can't show what is compressed");
+  }
+  return { databases, format, tables, content, out, isDirectory, compress };
+}
+
+function databasesOf(
+  flags: FlagValues,
+  operands: readonly string[],
+  known: readonly string[],
+): readonly string[] {
+  const [database, ...others] = operands;
+  if (others.length > 0) throw misuse("it takes one database; --all takes all of them");
+  if (flags.all === true) {
+    if (database !== undefined) throw misuse(`--all and ${database} say different things`);
+    if (listFlag(flags, "table").length > 0) throw misuse("--table is for one database");
+    return known;
+  }
+  if (database !== undefined) return [database];
+  throw misuse(`no database is named; there are ${known.join(", ")}`);
+}
+
+function formatOf(flags: FlagValues): Request["format"] {
+  const format = stringFlag(flags, "format") ?? "sql";
+  if (format === "sql" || format === "csv" || format === "jsonl") return format;
+  throw misuse(`--format ${JSON.stringify(format)} is none of sql, csv, jsonl`);
+}
+
+function misuse(reason: string): UsageError {
+  return new UsageError(`Cannot run export: ${reason}`, {
+    help: "`catalyst-migrate export --help` shows how it is used",
+  });
+}
+
+type Bytes = Uint8Array<ArrayBuffer>;
+
+/** What becomes one file. */
+interface NamedStream {
+  /** Name of the file in a directory, without what compression adds. */
+  readonly name: string;
+  readonly stream: ReadableStream<Bytes>;
+}
+
+async function* streams(
+  { migrator }: CommandContext,
+  request: Request & { readonly database: string; readonly control: ExportControl },
+): AsyncGenerator<NamedStream> {
+  const { database, format, tables, content, control } = request;
+  if (format === "sql") {
+    const stream = await migrator.exportDatabase(database, { content, tables, ...control });
+    yield { name: `${database}.sql`, stream };
+    return;
+  }
+  const directory = request.databases.length > 1 ? `${database}/` : "";
+  for await (
+    const { name, rows } of migrator.exportTables(database, { format, tables, ...control })
+  ) {
+    yield { name: `${directory}${fileName(name)}.${format}`, stream: rows };
+  }
+}
+
+/** A table's name as a file's: what a file system may not take is written as in a URL. */
+function fileName(table: string): string {
+  return table.replace(/[^\w .()-]|^\.|[. ]$/gu, (character) => encodeURIComponent(character));
+}
+
+async function write(
+  stream: ReadableStream<Bytes>,
+  request: Request & { readonly name: string },
+): Promise<Written> {
+  const bytes = request.compress ? stream.pipeThrough(new CompressionStream("gzip")) : stream;
+  try {
+    return await writeTo(request, bytes);
+  } catch (error) {
+    // Only then is the database closed, and leaves nothing beside it.
+    await bytes.cancel().catch(() => {}); // it may be what failed
+    throw request.out === "-" ? unwritable("stdout", error) : error;
+  }
+}
+
+async function writeTo(
+  { out, isDirectory, compress, name }: Request & { readonly name: string },
+  bytes: ReadableStream<Bytes>,
+): Promise<Written> {
+  if (out === "-") return { file: out, size: await writeAll(Deno.stdout, bytes) };
+  const directory = out.replace(/(.)[/\\]+$/, "$1");
+  const path = isDirectory ? `${directory}/${name}${compress ? ".gz" : ""}` : out;
+  if (isDirectory) {
+    ensureDirectory(`${directory}/x`, true);
+    ensureDirectory(path, true);
+  }
+  return { file: path, size: await writeFile(path, bytes) };
+}

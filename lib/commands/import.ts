@@ -1,0 +1,246 @@
+import { AccessError, UsageError } from "../errors.ts";
+import type { ImportPlan, ImportResult } from "../dump/import/mod.ts";
+import { createProgress } from "../terminal/progress.ts";
+import { formatCount, printable, renderTable } from "../terminal/text.ts";
+import { type FlagValues, noBackupFlag, stringFlag, yesFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
+import { renderReconciliation } from "./upgrade.ts";
+
+/** What a file may hold. */
+type Format = "sql" | "csv" | "jsonl";
+
+/** `import`: loads a dump, or rows into a table. */
+export const command: Command = {
+  name: "import",
+  summary: "load a dump into a new database or one that is there, or rows into a table",
+  operands: "FILE|-",
+  flags: {
+    "database": { type: "string", value: "NAME", help: "the database to import into" },
+    "into-existing": {
+      type: "boolean",
+      help: "run the dump against the database that is there, in place of replacing it",
+    },
+    "format": {
+      type: "string",
+      value: "sql|csv|jsonl",
+      help: "what the file holds (default: as its name says, else sql)",
+    },
+    "table": { type: "string", value: "T", help: "csv, jsonl: the table that the rows go into" },
+    "skip-bad-rows": {
+      type: "string",
+      value: "FILE",
+      help: "csv, jsonl: import the good rows and write the bad ones to FILE",
+    },
+    "no-backup": noBackupFlag,
+    "yes": yesFlag,
+  },
+  examples: [
+    ["import trading.sql.gz --database trading", "a database from a dump"],
+    ["import - --database trading --yes < trading.sql", "the same from a pipe"],
+    ["import orders.sql --database trading --into-existing", "rows for one that is there"],
+    ["import orders.csv --database trading --table orders", "rows of a CSV file"],
+  ],
+  run: async (context: CommandContext) => {
+    const { flags, operands } = context;
+    const [file, ...others] = operands;
+    if (file === undefined || others.length > 0) {
+      throw misuse("one file has to be named, or - for stdin");
+    }
+    const database = stringFlag(flags, "database");
+    if (database === undefined) throw misuse("--database doesn't say which one");
+    const format = formatOf(file, flags);
+    if (format === "sql") return await importSql(context, { file, database });
+    if (flags["into-existing"]) throw misuse("rows always go into a table that is there");
+    const { importTable } = await import("./import_rows.ts");
+    return await importTable(context, { file, database, format });
+  },
+};
+
+async function importSql(
+  { flags, migrator, output }: CommandContext,
+  { file, database }: { readonly file: string; readonly database: string },
+): Promise<number> {
+  for (const flag of ["table", "skip-bad-rows"]) {
+    if (flags[flag] !== undefined) throw misuse(`--${flag} is for rows of CSV or JSON Lines`);
+  }
+  const intoExisting = flags["into-existing"] === true;
+  const confirm = await confirmation({ flags, output }, { intoExisting });
+  const source = await openSource(file);
+  const interruption = new AbortController();
+  using _listening = abortOnInterrupt(interruption);
+  using progress = createProgress(output);
+  const result = await migrator.importDump(source.stream, {
+    database,
+    intoExisting,
+    label: source.label,
+    backup: flags["no-backup"] !== true,
+    signal: interruption.signal,
+    ...(confirm === undefined ? {} : {
+      confirm: (plan) => {
+        progress.end();
+        return confirm(plan);
+      },
+    }),
+    ...(source.size === null ? {} : {
+      onProgress: (read) => progress.show(`importing ${source.label}`, read / (source.size || 1)),
+    }),
+    onSnapshotProgress: ({ database, done, total }) =>
+      progress.show(`keeping ${database}`, done / total),
+  });
+  progress.end();
+  output.json({ ok: true, ...result });
+  output.answer(renderImport(result, source.label));
+  for (const { table, parent, rows } of result.violations) {
+    output.warn(
+      `${formatCount(rows, "row")} of ${table} ${
+        rows === 1 ? "points" : "point"
+      } to rows of ${parent} that don't exist, as in the dump`,
+    );
+  }
+  return 0;
+}
+
+/** Who is asked before anything is lost; nobody where there is no person and no --yes. */
+async function confirmation(
+  { flags, output }: Pick<CommandContext, "flags" | "output">,
+  { intoExisting }: { readonly intoExisting: boolean },
+): Promise<((plan: ImportPlan) => boolean) | undefined> {
+  const tell = (plan: ImportPlan) => output.narrate(renderPlan(plan));
+  if (flags.yes) {
+    return (plan) => {
+      tell(plan);
+      return true;
+    };
+  }
+  const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
+  // A bot would have to wait for the answer, since the transaction is open meanwhile.
+  if (intoExisting || !canAsk()) return undefined;
+  return (plan) => {
+    tell(plan);
+    return confirmByWord(`Replace ${plan.database}?`);
+  };
+}
+
+/** A file to import, as a stream. */
+export interface ImportSource {
+  readonly stream: ReadableStream<Uint8Array>;
+  /** What it is called in messages. */
+  readonly label: string;
+  /** Size in bytes; null where that can't be known. */
+  readonly size: number | null;
+}
+
+/** Bytes that are read at once. */
+const READ_SIZE = 128 * 1024;
+
+/**
+ * Opens a file, or stdin by `-`.
+ *
+ * @throws {AccessError} where there is none, or it may not be read.
+ */
+export async function openSource(file: string): Promise<ImportSource> {
+  if (file === "-") return { stream: Deno.stdin.readable, label: "stdin", size: null };
+  try {
+    const opened = await Deno.open(file);
+    const { isDirectory, isFile, size } = await opened.stat();
+    if (isDirectory) {
+      opened.close();
+      throw new Error("it is a directory");
+    }
+    return { stream: streamOf(opened), label: file, size: isFile ? size : null };
+  } catch (error) {
+    const message = error instanceof Deno.errors.NotFound
+      ? "there is no such file"
+      : error instanceof Error
+      ? error.message
+      : String(error);
+    throw new AccessError(`Cannot read ${file}: ${message}`, {
+      cause: error,
+      help: "name a file that this user may read; nothing was changed",
+    });
+  }
+}
+
+/** Reads a file in larger chunks than its own stream does. */
+function streamOf(file: Deno.FsFile): ReadableStream<Uint8Array> {
+  return new ReadableStream({
+    async pull(controller) {
+      const chunk = new Uint8Array(READ_SIZE);
+      const length = await file.read(chunk);
+      if (length !== null) return controller.enqueue(chunk.subarray(0, length));
+      file.close();
+      controller.close();
+    },
+    cancel: () => file.close(),
+  }, { highWaterMark: 1 });
+}
+
+/** What a file holds: as its name says, else as the user says, else SQL. */
+function formatOf(file: string, flags: FlagValues): Format {
+  const given = stringFlag(flags, "format");
+  if (given !== undefined && given !== "sql" && given !== "csv" && given !== "jsonl") {
+    throw new UsageError(
+      `Cannot use --format ${JSON.stringify(given)}: it is none of sql, csv, jsonl`,
+      { help: "leave it out where the file's name says it, as in orders.csv.gz" },
+    );
+  }
+  if (given !== undefined) return given;
+  const ending = /\.(csv|jsonl|ndjson)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase();
+  return ending === undefined ? "sql" : ending === "csv" ? "csv" : "jsonl";
+}
+
+function renderPlan({ label, database, now, then }: ImportPlan): string {
+  const tables = new Set([...Object.keys(now?.rows ?? {}), ...Object.keys(then.rows)]);
+  const count = (rows: Readonly<Record<string, number>> | undefined, table: string) => {
+    const found = rows?.[table];
+    return found === undefined ? "not there" : formatCount(found, "row");
+  };
+  return [
+    `Importing ${printable(label)} will change ${database}:`,
+    renderTable(
+      [...tables].map((table) => [
+        printable(table),
+        count(now?.rows, table),
+        "->",
+        count(then.rows, table),
+      ]),
+      { indent: 2, align: ["left", "right", "left", "right"] },
+    ),
+  ].join("\n");
+}
+
+function renderImport(result: ImportResult, label: string): string {
+  const { database, outcome, rows, snapshot } = result;
+  const tables = Object.entries(rows);
+  const total = tables.reduce((sum, [, count]) => sum + count, 0);
+  const done = {
+    created: `Created ${database}`,
+    replaced: `Replaced ${database}`,
+    added: `Changed ${database}`,
+  }[outcome];
+  return [
+    ...tables.length === 0 ? [] : [renderTable(
+      tables.map(([table, count]) => [printable(table), formatCount(count, "row")]),
+      { align: ["left", "right"] },
+    )],
+    `${done} by ${printable(label)}: ${formatCount(tables.length, "table")}, ${
+      formatCount(total, "row")
+    }.`,
+    ...snapshot === null ? [] : [
+      outcome === "replaced"
+        ? `What was there before is in snapshot ${snapshot}; \`restore --undo\` goes back.`
+        : `How it was before is in snapshot ${snapshot}; \`restore ${snapshot}\` goes back.`,
+    ],
+    ...renderReconciliation(result),
+    ...outcome === "replaced"
+      ? ["If the bot is running, restart it: what it has in memory is of the former database."]
+      : [],
+  ].join("\n");
+}
+
+function misuse(reason: string): UsageError {
+  return new UsageError(`Cannot run import: ${reason}`, {
+    help: "`catalyst-migrate import --help` lists what it takes",
+  });
+}

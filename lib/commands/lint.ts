@@ -1,0 +1,65 @@
+import type { LintFinding } from "../lint/finding.ts";
+import type { LintResult } from "../lint/mod.ts";
+import type { Style } from "../terminal/output.ts";
+import { formatCount, printable } from "../terminal/text.ts";
+import { stringFlag, wholeNumber } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
+
+/** `lint`: looks for dangers in migrations before they are applied. */
+export const command: Command = {
+  name: "lint",
+  summary: "look for data loss and other dangers in pending migrations",
+  operands: "[FILE|ID…]",
+  flags: {
+    "strict": { type: "boolean", help: "exit with 1 for warnings too" },
+    "large-table": {
+      type: "string",
+      value: "ROWS",
+      help: "rows from which on a table is locked for long (default: 1000000)",
+    },
+  },
+  examples: [
+    ["lint", "look at all pending migrations"],
+    ["lint migrations/004_add_notes.sql", "look at one, applied or not"],
+    ["lint --strict --json", "for a check that runs by itself"],
+  ],
+  run: async ({ flags, operands, migrator, output }: CommandContext) => {
+    const rows = stringFlag(flags, "large-table");
+    const result = await migrator.lint({
+      ...(operands.length === 0 ? {} : { migrations: operands }),
+      ...(rows === undefined ? {} : { largeTable: wholeNumber(rows, "large-table", 1) }),
+    });
+    const { findings } = result;
+    const fails = !result.ok || (flags.strict === true && findings.length > 0);
+    output.json({ ...result, ok: !fails });
+    output.answer(renderLint(result, output.answerStyle));
+    return fails ? 1 : 0;
+  },
+};
+
+/** The findings in words, by migration. */
+export function renderLint({ findings, checked }: LintResult, style: Style): string {
+  if (checked.length === 0) return "Nothing to look at: no migration of yours is pending.";
+  const lines = checked.flatMap((name) => {
+    const own = findings.filter(({ migration }) => migration === name);
+    if (own.length === 0) return [`${name}: ${style.green("ok")}`];
+    return [`${name}:`, ...own.map((finding) => renderFinding(finding, style))];
+  });
+  const errors = findings.filter(({ severity }) => severity === "error").length;
+  const warnings = findings.length - errors;
+  const counts = findings.length === 0
+    ? "no findings"
+    : `${formatCount(errors, "error")} and ${formatCount(warnings, "warning")}`;
+  return [...lines, `${formatCount(checked.length, "migration")} looked at: ${counts}.`].join("\n");
+}
+
+function renderFinding(finding: LintFinding, style: Style): string {
+  const { severity, code, file, line, reason, fix } = finding;
+  const place = [file, line === null ? null : file === null ? `line ${line}` : line]
+    .filter((part) => part !== null).join(":");
+  const label = severity === "error" ? style.red(severity) : style.yellow(severity);
+  return [
+    `  ${label} ${code}${place === "" ? "" : ` at ${printable(place)}`}: ${printable(reason)}`,
+    `    fix: ${printable(fix)}`,
+  ].join("\n");
+}

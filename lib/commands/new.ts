@@ -1,0 +1,170 @@
+import { bundledMigrations } from "../../migrations/mod.ts";
+import { AccessError, LocationError, UsageError } from "../errors.ts";
+import { listMigrationFiles } from "../loader.ts";
+import { compareIds } from "../registry.ts";
+import { didYouMean } from "../suggestion.ts";
+import { templateOf } from "../template.ts";
+import { printable } from "../terminal/text.ts";
+import { type FlagValues, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
+import { DEFAULT_MIGRATIONS } from "./main.ts";
+
+const KINDS = ["sql", "ts", "js"] as const;
+type Kind = (typeof KINDS)[number];
+
+/** `new`: writes the file of the next migration. */
+export const command: Command = {
+  name: "new",
+  summary: "write the file of your next migration, to be edited",
+  operands: "NAME",
+  flags: {
+    "database": { type: "string", value: "NAME", help: "the database that it changes" },
+    "kind": { type: "string", value: "sql|ts|js", help: "the kind of file (default: sql)" },
+    "timestamp": { type: "boolean", help: "number it by the time (UTC), such as 20250120123000" },
+  },
+  withoutMigrations: true,
+  examples: [
+    ["new add_notes --database trading", "write migrations/004_add_notes.sql"],
+    ["new fill_notes --database trading --kind ts", "as a function in TypeScript"],
+  ],
+  run: ({ flags, operands, migrator, output }: CommandContext) => {
+    const description = descriptionOf(operands);
+    const database = databaseOf(flags, migrator.databases);
+    const kind = kindOf(flags);
+    const directory = (stringFlag(flags, "migrations-dir") ?? DEFAULT_MIGRATIONS)
+      .replace(/(?<=[^/\\])[/\\]+$/, "");
+    const known = [...bundledMigrations, ...filesIn(directory)].map(({ id }) => id);
+    const id = nextId(known, { byTime: flags["timestamp"] === true, now: new Date() });
+    const name = `${id}_${description}`;
+    const path = `${directory}/${name}.${kind}`;
+    writeNew(path, directory, templateOf({ name, database, kind }));
+    const next = [
+      ["lint", "look for what may go wrong"],
+      ["rehearse", "try it on a copy of your data"],
+      ["upgrade", "apply it"],
+    ] as const;
+    output.json({ ok: true, path, id, name, database, kind });
+    output.answer([
+      `wrote ${printable(path)}`,
+      `Next: edit it, then`,
+      ...next.map(([line, does]) => `  catalyst-migrate ${line.padEnd(10)}${does}`),
+    ].join("\n"));
+    return Promise.resolve(0);
+  },
+};
+
+/** A name that is safe as part of a file's name: small letters, digits and `_`. */
+function descriptionOf(operands: readonly string[]): string {
+  const given = operands.join(" ");
+  // A letter with a mark becomes the letter alone.
+  const plain = given.normalize("NFKD").replace(/\p{Mark}/gu, "").toLowerCase();
+  const description = plain.replace(/[^a-z0-9]+/g, "_").replace(/^_+|_+$/g, "");
+  if (description !== "" && description.length <= LONGEST) return description;
+  throw new UsageError(
+    operands.length === 0
+      ? "Cannot make a migration: it has no name"
+      : description === ""
+      ? `Cannot name a migration ${
+        JSON.stringify(given)
+      }: it has no letter from a to z and no digit`
+      : `Cannot name a migration "${
+        given.slice(0, 20)
+      }…": the name is longer than ${LONGEST} characters`,
+    { help: "name it by what it does: `new add_notes --database trading`" },
+  );
+}
+
+/** File names may have 255 bytes; the number and the ending need some. */
+const LONGEST = 100;
+
+function databaseOf(flags: FlagValues, databases: readonly string[]): string {
+  const named = stringFlag(flags, "database");
+  const help = `the databases are ${databases.join(", ")}`;
+  if (named === undefined) {
+    throw new UsageError("Cannot make a migration: it doesn't say which database it changes", {
+      help: `add --database NAME; ${help}`,
+    });
+  }
+  if (databases.includes(named)) return named;
+  throw new UsageError(`Cannot make a migration of "${named}": there is no such database`, {
+    help: `${didYouMean(named, databases)}${help}`,
+  });
+}
+
+function kindOf(flags: FlagValues): Kind {
+  const given = stringFlag(flags, "kind") ?? "sql";
+  const kind = KINDS.find((one) => one === given);
+  if (kind === undefined) {
+    throw new UsageError(`Cannot make a migration of kind "${given}": there is no such kind`, {
+      help: "give --kind sql, --kind ts or --kind js",
+    });
+  }
+  if (kind === "ts" && Deno.build.standalone) {
+    throw new UsageError("Cannot make a migration in TypeScript: this executable can't load it", {
+      help: "give --kind js or --kind sql, or run the toolkit with Deno",
+    });
+  }
+  return kind;
+}
+
+function filesIn(directory: string): readonly { readonly id: string }[] {
+  try {
+    return listMigrationFiles(directory);
+  } catch (error) {
+    if (error instanceof LocationError && error.cause instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}
+
+/** Number of a new migration, and how it is made. */
+export interface NumberOptions {
+  /** Whether to number it by the time. */
+  readonly byTime: boolean;
+  readonly now: Date;
+}
+
+/**
+ * The number after the highest one, as wide as that and at least three digits. Where the highest is a
+ * time, so is this one.
+ */
+export function nextId(known: readonly string[], { byTime, now }: NumberOptions): string {
+  const highest = known.toSorted(compareIds).at(-1) ?? "0";
+  const following = String(BigInt(highest) + 1n).padStart(Math.max(3, highest.length), "0");
+  if (!byTime && highest.length !== TIME_DIGITS) return following;
+  const time = now.toISOString().replace(/\D/g, "").slice(0, TIME_DIGITS);
+  return compareIds(time, highest) > 0 ? time : following;
+}
+
+/** As in 20250120123000. */
+const TIME_DIGITS = 14;
+
+function writeNew(path: string, directory: string, text: string): void {
+  try {
+    try {
+      Deno.mkdirSync(directory);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+    }
+    // Never over a file that is there, such as that of another `new` at the same time.
+    Deno.writeTextFileSync(path, text, { createNew: true });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    const options = { cause: error };
+    if (error instanceof Deno.errors.AlreadyExists) {
+      throw new LocationError(`Cannot write ${path}: it is there already`, {
+        ...options,
+        help: "run the command again for the next number",
+      });
+    }
+    if (error instanceof Deno.errors.NotFound) {
+      throw new LocationError(`Cannot create ${directory}: the directory above it does not exist`, {
+        ...options,
+        help: "create it first, or name another with --migrations-dir",
+      });
+    }
+    throw new AccessError(`Cannot write ${path}: ${reason}`, {
+      ...options,
+      help: "check that this user may write there, or name another directory with --migrations-dir",
+    });
+  }
+}

@@ -1,0 +1,61 @@
+import { UsageError } from "../errors.ts";
+import { formatDuration, renderTable } from "../terminal/text.ts";
+import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
+import { confirmLosses, renderPlan } from "./downgrade.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
+import { copyNotice, renderSnapshot, tell } from "./upgrade.ts";
+
+/** `redo`: rolls a migration back and applies it again. */
+export const command: Command = {
+  name: "redo",
+  summary: "roll a migration back and apply it again, by default the last one",
+  operands: "[ID]",
+  flags: { "dry-run": dryRunFlag, "no-backup": noBackupFlag, "yes": yesFlag },
+  examples: [
+    ["redo", "after the last migration was edited, down and up again"],
+    ["redo 004 --dry-run", "show what would be lost"],
+  ],
+  run: async ({ flags, operands, migrator, output }: CommandContext) => {
+    const [migration, ...others] = operands;
+    if (others.length > 0) {
+      throw new UsageError("Cannot redo several migrations: one is done at a time", {
+        help: "`downgrade --to ID` and `upgrade` do several",
+      });
+    }
+    const request = migration === undefined ? {} : { migration };
+    if (flags["dry-run"]) {
+      const plan = await migrator.planRedo(request);
+      const redo = plan.rollBack.map(({ id }) => id);
+      output.json({
+        ok: true,
+        dryRun: true,
+        redo,
+        lost: plan.losses.filter(({ rows }) => rows > 0),
+      });
+      output.answer(renderPlan(plan));
+      return 0;
+    }
+    const interruption = new AbortController();
+    using _listening = abortOnInterrupt(interruption);
+    const result = await migrator.redo({
+      ...request,
+      backup: !flags["no-backup"],
+      confirm: confirmLosses({ flags, output }),
+      signal: interruption.signal,
+      onSnapshot: copyNotice(output),
+      onProgress: (progress) => tell(output, progress),
+    });
+    output.json({ ok: true, ...result });
+    output.answer([
+      ...result.snapshot === null ? [] : [renderSnapshot(result.snapshot)],
+      renderTable(result.applied.map(({ name, database, durationSeconds }) => [
+        "redone",
+        name,
+        database,
+        formatDuration(durationSeconds),
+      ])),
+    ].join("\n"));
+    return 0;
+  },
+};

@@ -1,0 +1,183 @@
+import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../rehearse/result.ts";
+import type { Style } from "../terminal/output.ts";
+import { createProgress } from "../terminal/progress.ts";
+import {
+  formatBytes,
+  formatCount,
+  formatDuration,
+  printable,
+  renderTable,
+} from "../terminal/text.ts";
+import { refuseTogether, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
+import { abortOnInterrupt } from "./interrupt.ts";
+import { tell } from "./upgrade.ts";
+
+/** `rehearse`: tries the pending migrations on copies of the databases. */
+export const command: Command = {
+  name: "rehearse",
+  summary: "try the pending migrations up, down and up on a copy of the real data",
+  flags: {
+    "migration": { type: "string", value: "ID", help: "try only this one" },
+    "to": { type: "string", value: "ID", help: "try up to this one" },
+    "out-of-order": {
+      type: "boolean",
+      help: "try a migration that sorts before one that is applied already",
+    },
+    "dir": {
+      type: "string",
+      value: "DIR",
+      help: "where the copies are made, and removed again (default: beside the databases)",
+    },
+  },
+  examples: [
+    ["rehearse", "what `upgrade` would do, and the way back"],
+    ["rehearse --dir /mnt/large --json", "make the copies on another disk"],
+  ],
+  run: async ({ flags, migrator, output }: CommandContext) => {
+    const migration = stringFlag(flags, "migration");
+    const to = stringFlag(flags, "to");
+    const directory = stringFlag(flags, "dir");
+    refuseTogether("rehearse", flags, ["migration", "to"]);
+    const interruption = new AbortController();
+    using _listening = abortOnInterrupt(interruption);
+    using progress = createProgress(output);
+    const rehearsal = await migrator.rehearse({
+      ...(migration === undefined ? {} : { migration }),
+      ...(to === undefined ? {} : { to }),
+      ...(directory === undefined ? {} : { directory }),
+      outOfOrder: flags["out-of-order"] === true,
+      signal: interruption.signal,
+      onCopy: ({ database, done, total }) => progress.show(`copying ${database}`, done / total),
+      onProgress: (step) => {
+        progress.end();
+        tell(output, step);
+      },
+    });
+    progress.end();
+    output.json(rehearsal);
+    output.answer(renderRehearsal(rehearsal, output.answerStyle));
+    return rehearsal.ok ? 0 : 1;
+  },
+};
+
+/** Statements that are shown. */
+const SHOWN = 5;
+
+/** Seconds from which on a statement is worth showing. */
+const SLOW = 0.01;
+
+/** What a rehearsal found, in words. */
+export function renderRehearsal(rehearsal: Rehearsal, style: Style): string {
+  const { migrations, databases, surprises, notices } = rehearsal;
+  if (databases.length === 0) return "Nothing to rehearse: no migration is pending.";
+  const sections = [
+    renderCopies(rehearsal),
+    ...migrations.length === 0 ? [] : [renderMigrations(migrations)],
+    ...renderTables(migrations),
+    ...renderStatements(migrations),
+    ...notices.map(({ migration, reason }) => `note: ${migration}: ${printable(reason)}`),
+    ...surprises.map(({ code, migration, reason, fix }) =>
+      [
+        `${style.red("surprise:")} ${migration}: ${printable(reason)} [${code}]`,
+        `    ${style.bold("fix:")} ${printable(fix)}`,
+      ].join("\n")
+    ),
+  ];
+  const count = formatCount(migrations.length, "migration");
+  const end = surprises.length === 0
+    ? `${count} rehearsed, ${
+      style.green("no surprises")
+    }. Nothing was changed; \`upgrade\` applies ${migrations.length === 1 ? "it" : "them"}.`
+    : `${count} rehearsed, ${
+      style.red(formatCount(surprises.length, "surprise"))
+    }. Nothing was changed.`;
+  return [...sections, end].join("\n");
+}
+
+function renderCopies({ databases, copySeconds, heldSeconds }: Rehearsal): string {
+  const copied = databases.filter(({ sizeBytes }) => sizeBytes > 0);
+  if (copied.length === 0) return "On new databases, since there are none yet:";
+  const names = copied.map(({ name, sizeBytes }) => `${name} (${formatBytes(sizeBytes)})`);
+  return `On a copy of ${names.join(", ")}, made in ${
+    formatDuration(copySeconds)
+  }; writers waited ${formatDuration(heldSeconds)}:`;
+}
+
+function renderMigrations(migrations: readonly RehearsedMigration[]): string {
+  return renderTable(
+    migrations.map((one) => [
+      one.name,
+      one.database,
+      formatDuration(one.seconds),
+      formatDuration(one.lockedSeconds),
+      formatCount(one.rowsTouched, "row").replace(/ .*/, ""),
+      one.downgradeSeconds === null ? "-" : formatDuration(one.downgradeSeconds),
+    ]),
+    {
+      header: ["MIGRATION", "DATABASE", "TOOK", "LOCKED OUT FOR", "ROWS TOUCHED", "WAY BACK"],
+      align: ["left", "left", "right", "right", "right", "right"],
+      indent: 2,
+    },
+  );
+}
+
+function renderTables(migrations: readonly RehearsedMigration[]): string[] {
+  const rows = migrations.flatMap(({ id, tables }) =>
+    tables.map((table) => [
+      id,
+      printable(table.name),
+      countOf(table.rowsBefore),
+      countOf(table.rowsAfter),
+      changeOf(table),
+      table.restored === null ? "-" : table.restored ? "as before" : "NOT as before",
+    ])
+  );
+  if (rows.length === 0) return [];
+  return [
+    renderTable(rows, {
+      header: ["", "TABLE", "ROWS BEFORE", "AFTER", "VALUES", "AFTER THE WAY BACK"],
+      align: ["left", "left", "right", "right"],
+      indent: 2,
+    }),
+  ];
+}
+
+function countOf(rows: number | null): string {
+  return rows === null ? "-" : formatCount(rows, "row").replace(/ .*/, "");
+}
+
+function changeOf({ rowsBefore, rowsAfter, changed }: RehearsedTable): string {
+  if (rowsBefore === null) return rowsAfter === null ? "-" : "new";
+  if (rowsAfter === null) return "gone";
+  return changed ? "changed" : "the same";
+}
+
+function renderStatements(migrations: readonly RehearsedMigration[]): string[] {
+  const slow = migrations
+    .flatMap(({ id, statements }) => statements.map((one) => ({ id, ...one })))
+    .filter(({ seconds }) => seconds >= SLOW)
+    .toSorted((a, b) => b.seconds - a.seconds)
+    .slice(0, SHOWN);
+  if (slow.length === 0) return [];
+  return [
+    renderTable(
+      slow.map(({ id, line, seconds, sql }) => [
+        id,
+        line === null ? "" : `line ${line}`,
+        formatDuration(seconds),
+        printable(oneLine(sql)),
+      ]),
+      {
+        header: ["", "", "TOOK", "SLOWEST STATEMENTS"],
+        align: ["left", "left", "right", "left"],
+        indent: 2,
+      },
+    ),
+  ];
+}
+
+function oneLine(sql: string): string {
+  const line = sql.trim().replace(/\s+/g, " ");
+  return line.length > 60 ? `${line.slice(0, 60)}…` : line;
+}

@@ -1,0 +1,6 @@
+/** Loads, checks and plans the migrations of a directory: `plan_files.ts DATA DIRECTORY`. */
+import { openCatalystMigrator } from "../../lib/catalyst/mod.ts";
+
+const [dataDir = "", migrationsDir = ""] = Deno.args;
+const migrator = await openCatalystMigrator({ dataDir, migrationsDir, alone: true });
+await migrator.planUpgrade();

@@ -1,0 +1,252 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import {
+  checkJson,
+  checkText,
+  command,
+  decoded,
+  expectFailure,
+  filesIn,
+  prepare,
+  run,
+} from "../cli_helpers.ts";
+import { execute, existsSync, insertRows, tempDir } from "../helpers.ts";
+import { reasonForNoMount } from "../lib/database/read_only_directory.ts";
+import { openSnapshots } from "../snapshot.ts";
+
+const snapshots = openSnapshots("export");
+const noMount = reasonForNoMount();
+const withoutMount = noMount === null ? "" : ` (skipped: ${noMount})`;
+const isWindows = Deno.build.os === "windows";
+const withoutSignals = isWindows ? " (skipped: Windows has no such signals)" : "";
+
+/** Makes the bot's databases, one of them with so many megabytes. */
+async function makeBot(cwd: string, megabytes = 0): Promise<void> {
+  await prepare(["upgrade"], { cwd });
+  insertRows(join(cwd, "data/trading.db"), "trading");
+  if (megabytes === 0) return;
+  execute(
+    join(cwd, "data/trading.db"),
+    `CREATE TABLE large (id INTEGER PRIMARY KEY, body TEXT);
+    WITH RECURSIVE numbers (n) AS (
+      SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${megabytes * 1000}
+    )
+    INSERT INTO large SELECT n, hex(randomblob(500)) FROM numbers`,
+  );
+}
+
+Deno.test("what can't be exported is told, and nothing is written", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await expectFailure({
+    ...{ args: ["export", "trading", "--out", "a.sql"], cwd, code: "INVALID_LOCATION" },
+    snapshot: snapshots("no such database file"),
+  });
+  await makeBot(cwd);
+  for (
+    const [name, line] of Object.entries({
+      "no such table": "export trading --table nowhere --out a.sql",
+      "no such database": "export nowhere --out a.sql",
+      "no such format": "export trading --format xml --out a.xml",
+    })
+  ) {
+    const args = line.split(" ");
+    await expectFailure({ args, cwd, exit: 2, code: "USAGE", snapshot: snapshots(name) });
+  }
+});
+
+Deno.test("a place that can't be written is told, and nothing is left there", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await makeBot(cwd);
+  Deno.writeTextFileSync(join(cwd, "file"), "kept");
+  for (
+    const [name, line] of Object.entries({
+      "no such directory": "export trading --out missing/a.sql",
+      "a file for a directory": "export trading --out file/a.sql",
+      "a directory for a file": "export trading --out data",
+      "a file for the directory of all": "export --all --out file",
+    })
+  ) {
+    const code = line.includes("--all") ? "INVALID_LOCATION" : "NOT_PERMITTED";
+    await expectFailure({ args: line.split(" "), cwd, code, snapshot: snapshots(name) });
+  }
+});
+
+Deno.test({
+  name: `a reader that goes away is told plainly${withoutSignals}`,
+  ignore: isWindows,
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await makeBot(cwd, 2);
+    for (const format of ["sql", "csv", "jsonl"]) {
+      const args = ["export", "trading", "--table", "large", "--format", format];
+      const child = command(args, { cwd }).spawn();
+      const reader = child.stdout.getReader();
+      await reader.read();
+      await reader.cancel();
+      const stderr = await new Response(child.stderr).text();
+      const { code } = await child.status;
+      checkText({ code, stdout: "", stderr }, { exit: 1 });
+      if (format === "sql") snapshots("a reader that goes away")(stderr);
+    }
+  },
+});
+
+Deno.test({
+  name: `a full disk leaves no half file, and an older file as it was${withoutMount}`,
+  ignore: noMount !== null,
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await makeBot(cwd, 3);
+    const disk = join(cwd, "disk");
+    Deno.mkdirSync(disk);
+    mount(["-t", "tmpfs", "-o", "size=1m", "tmpfs", disk]);
+    try {
+      Deno.writeTextFileSync(join(disk, "a.sql"), "older");
+      for (const name of ["a.sql", "b.sql", "c.sql.gz"]) {
+        const before = filesIn(disk);
+        const args = ["export", "trading", "--out", `disk/${name}`];
+        const text = await run(args, { cwd });
+        checkText(text, { exit: 1 });
+        if (name === "a.sql") snapshots("a full disk")(text.stderr);
+        checkJson(await run([...args, "--json"], { cwd }), { exit: 1, code: "DISK_FULL" });
+        assert.deepEqual(filesIn(disk), before);
+      }
+      await prepare(["export", "positions", "--out", "disk/a.sql"], { cwd });
+      const args = ["export", "trading", "--format", "csv", "--out", "disk/rows"];
+      checkText(await run(args, { cwd }), { exit: 1 });
+      assert(!Object.keys(filesIn(disk)).some((name) => /\.part$|large/.test(name)));
+    } finally {
+      new Deno.Command("umount", { args: [disk] }).outputSync();
+    }
+  },
+});
+
+function mount(args: string[]): void {
+  assert(new Deno.Command("mount", { args }).outputSync().success);
+}
+
+const noFull = existsSync("/dev/full") ? null : "there is no /dev/full";
+Deno.test({
+  name: "a full device behind stdout is told" + (noFull === null ? "" : ` (skipped: ${noFull})`),
+  ignore: noFull !== null,
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await makeBot(cwd);
+    const through = ["sh", "-c", 'exec "$@" > /dev/full', "sh"];
+    const result = await run(["export", "trading"], { cwd, through });
+    checkText(result, { exit: 1 });
+    snapshots("a full device behind stdout")(result.stderr);
+  },
+});
+
+Deno.test({
+  name: `killed at any moment, no file has its final name before it is whole${withoutSignals}`,
+  ignore: isWindows,
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await makeBot(cwd, 20);
+    const path = join(cwd, "a.sql");
+    const args = ["export", "trading", "--out", "a.sql"];
+    Deno.writeTextFileSync(path, "older");
+    let kills = 0;
+    for (let bytes = 1; bytes < 40e6; bytes += 9e6) {
+      const child = command(args, { cwd }).spawn();
+      const ended = child.output();
+      let isOver = false;
+      ended.then(() => isOver = true);
+      while (!isOver && sizeOf(`${path}.part`) < bytes) await pause(2);
+      try {
+        child.kill("SIGKILL");
+        kills++;
+      } catch {
+        // It had ended.
+      }
+      await ended;
+      const text = Deno.readTextFileSync(path);
+      assert(text === "older" || text.endsWith("COMMIT;\n"), text.slice(-50));
+    }
+    assert(kills > 2);
+    await prepare(args, { cwd });
+    assert(Deno.readTextFileSync(path).endsWith("COMMIT;\n"));
+    assert(!existsSync(`${path}.part`));
+  },
+});
+
+for (const signal of ["SIGINT", "SIGTERM"] as const) {
+  Deno.test({
+    name: `${signal} ends an export, and leaves an older file as it was${withoutSignals}`,
+    ignore: isWindows,
+    async fn() {
+      await using directory = await tempDir();
+      const cwd = directory.path;
+      await makeBot(cwd, 20);
+      const path = join(cwd, "a.sql");
+      Deno.writeTextFileSync(path, "older");
+      const child = command(["export", "trading", "--out", "a.sql"], { cwd }).spawn();
+      const output = child.output();
+      while (sizeOf(`${path}.part`) === 0) await pause(2);
+      child.kill(signal);
+      const result = decoded(await output);
+      checkText(result, { exit: 1 });
+      if (signal === "SIGINT") snapshots("interrupted")(result.stderr);
+      assert.equal(Deno.readTextFileSync(path), "older");
+      assert(!existsSync(`${path}.part`));
+    },
+  });
+}
+
+function sizeOf(path: string): number {
+  try {
+    return Deno.statSync(path).size;
+  } catch {
+    return 0;
+  }
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+const variables = [
+  ...["DB_PATH_PREFIX", "SQLITE_WAL_MODE", "SQLITE_SYNCHRONOUS"],
+  ...["SQLITE_CACHE_SIZE", "SQLITE_MMAP_SIZE", "NO_COLOR"],
+];
+const environment = `--allow-env=${variables}`;
+
+Deno.test("an export to stdout needs only to read the data directory, whatever its size", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await makeBot(cwd, 40);
+  const before = filesIn(cwd, /-(shm|wal)$/); // SQLite makes them where it may only read
+  const { stdout } = await prepare(["export", "trading"], { cwd });
+  for (const more of [[], ["--allow-write=data"]]) {
+    const permissions = ["--allow-read=data", environment, ...more];
+    const least = await prepare(["export", "trading"], { cwd, permissions });
+    assert(least.stdout === stdout);
+    const csv = ["export", "trading", "--format", "csv", "--table", "large"];
+    await prepare(csv, { cwd, permissions });
+  }
+  assert.deepEqual(filesIn(cwd, /-(shm|wal)$/), before);
+});
+
+Deno.test("an export to a file needs to write there, which is told where it may not", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await makeBot(cwd);
+  const args = ["export", "--all", "--out", "dumps"];
+  const least = ["--allow-read=data", environment];
+  await expectFailure({
+    ...{ args, cwd, permissions: least, code: "NOT_PERMITTED" },
+    snapshot: snapshots("no permission to write"),
+    mayChange: /-(shm|wal)$/,
+  });
+  const permissions = ["--allow-read=data,dumps", "--allow-write=data,dumps", environment];
+  await prepare(args, { cwd, permissions });
+  await prepare(["export", "trading", "--out", "dumps/a.sql"], { cwd, permissions });
+});

@@ -1,0 +1,197 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { gunzipSync } from "node:zlib";
+import { contentOf } from "../dump/content.ts";
+import { runShell, shellVersion } from "../dump/shell.ts";
+import {
+  type CommandResult,
+  createBot,
+  execute,
+  fillBot,
+  query,
+  runCommandLine,
+  TemporaryDirectory,
+} from "../support.ts";
+
+/** Runs a command in a directory whose databases are in `data`. */
+async function run(cwd: string, ...args: string[]): Promise<CommandResult> {
+  return await runCommandLine([...args, "--data-dir", "."], { cwd });
+}
+
+async function makeBot(): Promise<TemporaryDirectory> {
+  const directory = new TemporaryDirectory();
+  await createBot(directory);
+  fillBot(directory, 20);
+  return directory;
+}
+
+Deno.test("export writes a database to stdout, which import and the shell load", async () => {
+  using directory = await makeBot();
+  const before = directory.listing();
+  const { code, stdout, stderr } = await run(directory.path, "export", "trading");
+  assert.deepEqual([code, stderr], [0, ""]);
+  assert.deepEqual(directory.listing(), before);
+  assert.match(stdout, /^-- catalyst-migrate dump of trading; format 1\n/);
+  using other = new TemporaryDirectory();
+  Deno.writeTextFileSync(other.file("dump.sql"), stdout);
+  const imported = await run(other.path, "import", "dump.sql", "--database", "trading");
+  assert.equal(imported.code, 0, imported.stderr);
+  const original = contentOf(directory.file("trading.db"));
+  assert.deepEqual(contentOf(other.file("trading.db")), original);
+  if (shellVersion === null) return;
+  await runShell(other.file("shell.db"), stdout);
+  assert.deepEqual(contentOf(other.file("shell.db")), original);
+});
+
+Deno.test("--out writes a file and tells its size; .gz and --compress pack it", async () => {
+  using directory = await makeBot();
+  const { stdout: dump } = await run(directory.path, "export", "trading");
+  const size = new TextEncoder().encode(dump).length;
+  const plain = await run(directory.path, "export", "trading", "--out", "a.sql", "--json");
+  assert.deepEqual(JSON.parse(plain.stdout), { ok: true, files: [{ file: "a.sql", size }] });
+  assert.equal(Deno.readTextFileSync(directory.file("a.sql")), dump);
+  const text = await run(directory.path, "export", "trading", "--out", "b.sql.gz");
+  assert.match(text.stdout, /^b\.sql\.gz +\d/);
+  await run(directory.path, "export", "trading", "--out", "c.sql", "--compress");
+  for (const name of ["b.sql.gz", "c.sql"]) {
+    assert.equal(
+      new TextDecoder().decode(gunzipSync(Deno.readFileSync(directory.file(name)))),
+      dump,
+    );
+  }
+  const again = await run(directory.path, "export", "trading", "--out", "a.sql");
+  assert.equal(again.code, 0, "a file that is there is replaced");
+});
+
+Deno.test("--all writes every database into a directory, which it makes", async () => {
+  using directory = await makeBot();
+  const args = ["export", "--all", "--out", "dumps/", "--compress", "--json"];
+  const { code, stdout, stderr } = await run(directory.path, ...args);
+  assert.equal(code, 0, stderr);
+  const files = JSON.parse(stdout).files.map(({ file }: { file: string }) => file);
+  assert.deepEqual(files, [
+    "dumps/positions.sql.gz",
+    "dumps/trading.sql.gz",
+    "dumps/ml_training.sql.gz",
+  ]);
+  using other = new TemporaryDirectory();
+  for (const name of ["positions", "trading", "ml_training"]) {
+    const file = directory.file(`dumps/${name}.sql.gz`);
+    const { code, stderr } = await run(other.path, "import", file, "--database", name);
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(contentOf(other.file(`${name}.db`)), contentOf(directory.file(`${name}.db`)));
+  }
+});
+
+Deno.test("--table, --schema-only and --data-only write a part", async () => {
+  using directory = await makeBot();
+  const tables = async (...args: string[]) => {
+    const { code, stdout, stderr } = await run(directory.path, "export", "trading", ...args);
+    assert.equal(code, 0, stderr);
+    const found = (pattern: RegExp) => [...stdout.matchAll(pattern)].map(([, name]) => name);
+    return [found(/^CREATE TABLE "?(\w+)/gm), found(/^INSERT INTO "(\w+)"/gm)];
+  };
+  const some = ["--table", "fills", "--table", "orders"];
+  assert.deepEqual(await tables(...some), [["orders", "fills"], ["orders", "fills"]]);
+  assert.deepEqual(await tables(...some, "--schema-only"), [["orders", "fills"], []]);
+  assert.deepEqual(await tables(...some, "--data-only"), [[], ["orders", "fills"]]);
+});
+
+Deno.test("csv and jsonl write one table to stdout, or every table into a directory", async () => {
+  using directory = await makeBot();
+  for (const format of ["csv", "jsonl"]) {
+    const args = ["export", "trading", "--format", format];
+    const { code, stdout, stderr } = await run(directory.path, ...args, "--table", "fills");
+    assert.deepEqual([code, stderr], [0, ""]);
+    assert.equal(stdout.split("\n").length, format === "csv" ? 22 : 21);
+    assert.equal((await run(directory.path, ...args, "--out", "rows", "--compress")).code, 0);
+    const file = directory.file(`rows/fills.${format}.gz`);
+    assert.equal(new TextDecoder().decode(gunzipSync(Deno.readFileSync(file))), stdout);
+    const names = [...Deno.readDirSync(directory.file("rows"))].map(({ name }) => name);
+    assert(
+      names.includes(`orders.${format}.gz`) && names.includes(`portfolio_snapshots.${format}.gz`),
+    );
+    assert(!names.some((name) => /schema_migrations|^v_/.test(name)));
+    const one = await run(directory.path, ...args, "--table", "fills", "--out", `f.${format}`);
+    assert.equal(one.code, 0);
+    assert.equal(Deno.readTextFileSync(directory.file(`f.${format}`)), stdout);
+    execute(directory.file("trading.db"), "CREATE TABLE copy AS SELECT * FROM fills WHERE 0");
+    const back = ["import", `f.${format}`, "--database", "trading", "--table", "copy"];
+    const imported = await run(directory.path, ...back);
+    assert.equal(imported.code, 0, imported.stderr);
+    const path = directory.file("trading.db");
+    assert.deepEqual(query(path, "SELECT * FROM copy"), query(path, "SELECT * FROM fills"));
+    execute(path, "DROP TABLE copy");
+  }
+});
+
+Deno.test("a view can be exported as rows", async () => {
+  using directory = await makeBot();
+  const args = ["export", "trading", "--format", "jsonl", "--table", "v_equity_curve"];
+  const { code, stdout } = await run(directory.path, ...args);
+  assert.equal(code, 0);
+  assert.equal(stdout.trim().split("\n").length, 20);
+});
+
+Deno.test("tables of any name become files of their own, inside the directory", async () => {
+  using directory = await makeBot();
+  const names = [
+    "../up",
+    "a/b",
+    "..",
+    ".",
+    ".hidden",
+    "a b",
+    "50%",
+    "é",
+    'say "x"',
+    "a\\b",
+    "a\nb",
+  ];
+  for (const name of names) {
+    execute(
+      directory.file("trading.db"),
+      `CREATE TABLE "${name.replaceAll('"', '""')}" (a); INSERT INTO "${
+        name.replaceAll('"', '""')
+      }" VALUES ('${name}')`,
+    );
+  }
+  const args = ["export", "trading", "--format", "jsonl", "--out", "rows"];
+  const { code, stderr } = await run(directory.path, ...args);
+  assert.equal(code, 0, stderr);
+  assert.deepEqual(directory.names().filter((name) => !/\.db$|lock/.test(name)), ["rows"]);
+  const rows = directory.file("rows");
+  const values = [...Deno.readDirSync(rows)]
+    .map(({ name }) => Deno.readTextFileSync(join(rows, name)).trim())
+    .filter((line) => line.startsWith('{"a":'));
+  assert.deepEqual(
+    values.toSorted(),
+    names.map((name) => JSON.stringify({ a: name })).toSorted(),
+  );
+});
+
+Deno.test("a wrong combination of flags is told before anything is read", async () => {
+  using directory = new TemporaryDirectory();
+  const cases: Readonly<Record<string, RegExp>> = {
+    "export": /no database is named; there are positions, trading, ml_training/,
+    "export trading positions": /it takes one database/,
+    "export trading --all --out x": /say different things/,
+    "export --all": /--out DIR/,
+    "export --all --out x --table orders": /--table is for one database/,
+    "export trading --format xml": /none of sql, csv, jsonl/,
+    "export trading --format csv": /--out DIR/,
+    "export trading --format csv --table a --table b": /--out DIR/,
+    "export trading --format csv --table a --schema-only": /csv has rows only/,
+    "export trading --format jsonl --out x --data-only": /jsonl has rows only/,
+    "export trading --schema-only --data-only": /--schema-only/,
+    "export trading --json": /--json needs --out/,
+    "export trading --out= --json": /--out is empty/,
+    "export nowhere": /nowhere/,
+  };
+  for (const [line, message] of Object.entries(cases)) {
+    const { code, stdout, stderr } = await run(directory.path, ...line.split(" "));
+    assert.equal(code, 2, `${line}: ${stderr}`);
+    assert.match(`${stdout}${stderr}`, message, line);
+    assert.deepEqual(directory.names(), []);
+  }
+});
