@@ -148,9 +148,15 @@ Deno.test({
     // iterdump can write neither generated columns nor, with an older SQLite, Infinity.
     const fitting = 'DROP TABLE "odd ""name;"; UPDATE a SET r = 1e308 WHERE r > 1e308;';
     await run("sqlite3", [source], fitting);
-    await app.import(await run("python3", ["-c", script, source]));
+    const iterdump = () => run("python3", ["-c", script, source]);
+    // Before 3.11.4 Python wrote virtual tables in a way that no SQLite loads.
+    const isOld = /^CREATE VIRTUAL TABLE/m.test(await iterdump());
+    if (isOld) {
+      await run("sqlite3", [source], "DROP TABLE words; DROP TABLE old_words; DROP TABLE boxes;");
+    }
+    await app.import(await iterdump());
     assert.deepEqual(everythingIn(app.path), everythingIn(source));
-    await checkVirtualTables(app);
+    if (!isOld) await checkVirtualTables(app);
   },
 });
 
