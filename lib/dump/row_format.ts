@@ -40,8 +40,9 @@ export function isDelicateReal(column: string, affinity: Affinity): string {
     return `(typeof(${column}) = 'real' AND abs(${column}) NOT BETWEEN 1e-30 AND 1e30)`;
   }
   // A text or a blob, which such a column rarely has, is greater than every number.
-  return `(${column} > 1e30 OR ${column} < -1e30 OR ` +
-    `(${column} < 1e-30 AND ${column} > -1e-30 AND ${column} <> 0))`;
+  // The first comparison decides for most numbers, and for NULL.
+  return `(${column} NOT BETWEEN 1e-30 AND 1e30 AND ${column} <> 0 AND ` +
+    `${column} NOT BETWEEN -1e30 AND -1e-30)`;
 }
 
 /**

@@ -24,8 +24,8 @@ export interface ExportControl {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Pieces that are written at once: about 1 MB. */
-const PIECES = 16;
+/** Pieces that are written at once: about 500 KB, of which some for each thread are in memory. */
+const PIECES = 8;
 
 /** Writes the parts of a dump as UTF-8, in their order; the threads of the reading work ahead. */
 export async function* writeParts(
