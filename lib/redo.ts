@@ -33,6 +33,16 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
       help: "`status` shows the state of every migration",
     });
   }
+  if (!workspace.registry.byId.has(migration.id)) {
+    throw new UsageError(
+      `Cannot redo ${migration.name}: its file is gone, so it can't be applied again`,
+      {
+        migration: migration.name,
+        database: migration.database,
+        help: `put the file back; \`downgrade --migration ${migration.id}\` only rolls it back`,
+      },
+    );
+  }
   const { lost, snapshot } = await downgrade(workspace, { ...options, ...requestOf(options) });
   const { migration: _, ...control } = options;
   const { applied } = await upgrade(workspace, {

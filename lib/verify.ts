@@ -113,7 +113,7 @@ function stateProblems(workspace: Workspace, found: Inspection, database: string
     pending: "run `upgrade`",
     failed: "mend what failed, then run `upgrade`",
     rolled_back: "run `upgrade` to apply it again",
-    changed: "put the migration's old text back",
+    changed: "put the migration's old text back, or take it over: `repair --accept-changed ID`",
     missing: "use the version of catalyst-migrate, or the migrations, that made this database",
   };
   return [

@@ -49,3 +49,13 @@ Deno.test("redo() where nothing is applied says so", async () => {
   using directory = new TemporaryDirectory();
   await assert.rejects(appMigrator(directory, [first]).redo(), UsageError);
 });
+
+Deno.test("redo() of a migration whose file is gone is refused before it is rolled back", async () => {
+  using directory = new TemporaryDirectory();
+  await appMigrator(directory, [first, second("tag TEXT")]).upgrade();
+  await assert.rejects(appMigrator(directory, [first]).redo(), /002_create_tags: its file is gone/);
+  assert.equal(
+    query(directory.file("app.db"), "SELECT * FROM pragma_table_info('tags')").length,
+    1,
+  );
+});
