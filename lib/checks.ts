@@ -35,7 +35,8 @@ export async function countRows(connection: Connection): Promise<Map<string, num
   return rows;
 }
 
-async function ordinaryTables(connection: Connection): Promise<string[]> {
+/** Names of the tables that hold rows of the user's own: neither SQLite's, nor views, nor the markers. */
+export async function ordinaryTables(connection: Connection): Promise<string[]> {
   const tables = await connection.all(
     `SELECT name
     FROM pragma_table_list
@@ -57,6 +58,11 @@ async function findViolations(connection: Connection): Promise<Set<string>> {
       JSON.stringify([text(row, "table"), text(row, "parent"), numberOrNull(row, "rowid")])
     ),
   );
+}
+
+/** A text as an SQL literal; it must have no NUL. */
+export function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
 }
 
 async function checkForeignKeys(connection: Connection): Promise<Row[]> {

@@ -1,5 +1,10 @@
 import { DiskFullError } from "./errors.ts";
 
+/** Whether an error of the system says that a disk, or what a user may have of it, is full. */
+export function isFullDisk(error: unknown): boolean {
+  return error instanceof Error && /os error (28|112|122)\b/.test(error.message);
+}
+
 /** Waits until a file is on the disk. */
 export async function syncFile(path: string): Promise<void> {
   using file = await Deno.open(path, { read: true, write: true });

@@ -1,3 +1,4 @@
+import { driverMessage } from "./database/failure.ts";
 import type { Begun, Run } from "./apply.ts";
 import { outcomeOf } from "./checks.ts";
 import { CatalystError, InterruptedError, MigrationFailedError, StatementError } from "./errors.ts";
@@ -25,7 +26,7 @@ export async function explain(error: unknown, run: Run, begun: Begun): Promise<u
   const line = place.line ?? cause?.line;
   const what = cause?.help ?? "mend the migration, then run the command again";
   return new MigrationFailedError(
-    `${cannot} to ${migration.database}: ${reasonOf(error)}${place.text}`,
+    `${cannot} to ${migration.database}: ${driverMessage(error)}${place.text}`,
     {
       ...options,
       ...(cause?.statement === undefined ? {} : { statement: cause.statement }),
@@ -67,21 +68,11 @@ async function placeOf(
     statement,
     line,
     firstLine: first ?? 1,
-    message: reasonOf(error),
+    message: driverMessage(error),
   });
   if (first === undefined) {
     return { place: { text: ` (line ${line} of its SQL in ${source.path})` }, shown };
   }
   const ofFile = first + line - 1;
   return { place: { text: ` (${source.path}:${ofFile})`, line: ofFile }, shown };
-}
-
-function reasonOf(error: unknown): string {
-  if (
-    error instanceof CatalystError && error.cause instanceof Error &&
-    !(error.cause instanceof CatalystError)
-  ) {
-    return error.cause.message;
-  }
-  return error instanceof Error ? error.message : String(error);
 }

@@ -1,3 +1,4 @@
+import { lineOf } from "./database/script.ts";
 import { MigrationFileError } from "./errors.ts";
 import { excerpt, placeOf } from "./excerpt.ts";
 import type { LintAllowance, Migration } from "./migration.ts";
@@ -78,8 +79,8 @@ export function parseMigrationFile(content: string, file: MigrationFileOptions):
     ...(allows.length === 0 ? {} : { allows }),
     source: {
       path: file.path,
-      upgradeLine: lineAt(text, upgrade.at),
-      ...(hasDowngrade ? { downgradeLine: lineAt(text, downgrade.at) } : {}),
+      upgradeLine: lineOf(text, upgrade.at),
+      ...(hasDowngrade ? { downgradeLine: lineOf(text, downgrade.at) } : {}),
     },
   };
 }
@@ -334,12 +335,4 @@ function databaseOf(
     });
   }
   return first.name;
-}
-
-function lineAt(text: string, at: number): number {
-  let line = 1;
-  for (let end = text.indexOf("\n"); end !== -1 && end < at; end = text.indexOf("\n", end + 1)) {
-    line++;
-  }
-  return line;
 }

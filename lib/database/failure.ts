@@ -96,6 +96,13 @@ function reasonOfAccess(message: string): string {
   return "the file can't be opened";
 }
 
+/** What the driver itself said, where an error of the toolkit stands for it; else the error's message. */
+export function driverMessage(error: unknown): string {
+  const isDrivers = error instanceof CatalystError && error.cause instanceof Error &&
+    !(error.cause instanceof CatalystError);
+  return messageOf(isDrivers ? error.cause : error);
+}
+
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -18,6 +18,14 @@ export type DatabaseLocation =
     readonly path: string;
   };
 
+/**
+ * Whether a database is open through another SQLite library than ours. Two of them must not open the
+ * same file in one process: to close it in one drops the locks of the other.
+ */
+export function isForeign(location: DatabaseLocation): boolean {
+  return location.kind === "open" && !("location" in location.handle);
+}
+
 /** What can be told of a database without opening it. */
 export interface DatabaseStat {
   /** Whether there is one. */

@@ -1,4 +1,4 @@
-import { quoteName } from "../checks.ts";
+import { quoteName, quoteText } from "../checks.ts";
 import { hexParts, isDelicateReal, mayBeReplaced, realText, type RowFormat } from "./row_format.ts";
 import type { DumpColumn } from "./table.ts";
 import type { Value } from "./value.ts";
@@ -67,8 +67,4 @@ function* member(value: Value): Generator<string> {
   yield '{"hex":"';
   yield* hexParts(value.bytes);
   yield '"}';
-}
-
-function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

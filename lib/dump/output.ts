@@ -1,5 +1,5 @@
 import { AccessError, DiskFullError } from "../errors.ts";
-import { removeIfThere, syncDirectory } from "../disk.ts";
+import { isFullDisk, removeIfThere, syncDirectory } from "../disk.ts";
 import { directoryOf } from "../directory.ts";
 import type { Bytes } from "./render.ts";
 
@@ -77,7 +77,7 @@ async function writeChunk(sink: ByteSink, chunk: Uint8Array): Promise<void> {
 export function unwritable(path: string, error: unknown): unknown {
   const message = error instanceof Error ? error.message : String(error);
   const options = { cause: error };
-  if (/os error (28|112|122)\b/.test(message)) {
+  if (isFullDisk(error)) {
     return new DiskFullError(`Cannot write ${path}: the disk is full`, {
       ...options,
       help: "free some space, or name another place with --out; no half file is left",

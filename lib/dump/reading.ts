@@ -1,5 +1,5 @@
 import type { Connection } from "../database/connection.ts";
-import { type DatabaseLocation, statDatabase } from "../database/location.ts";
+import { type DatabaseLocation, isForeign, statDatabase } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
@@ -60,7 +60,7 @@ export async function openReading(
  */
 function fileOf(location: DatabaseLocation): DatabaseLocation {
   if (location.kind === "file" || location.path === ":memory:") return location;
-  return "location" in location.handle ? { kind: "file", path: location.path } : location;
+  return isForeign(location) ? location : { kind: "file", path: location.path };
 }
 
 /**

@@ -1,4 +1,4 @@
-import { quoteName } from "../checks.ts";
+import { quoteName, quoteText } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, type SqlValue, text } from "../database/row.ts";
 import type { RowFormat } from "./row_format.ts";
@@ -180,8 +180,4 @@ function whereOf({ order }: DumpTable): string {
 function orderOf({ order }: DumpTable): string {
   if (order.by === "rowid") return `ORDER BY ${quoteName(order.name)}`;
   return order.names.length === 0 ? "" : `ORDER BY ${order.names.map(quoteName).join(", ")}`;
-}
-
-function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }

@@ -1,4 +1,4 @@
-import { quoteName } from "../checks.ts";
+import { quoteName, quoteText } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { MARKER_TABLE } from "../marker.ts";
 import { fold } from "../schema/tokens.ts";
@@ -181,10 +181,6 @@ async function* dataOnly(
       }
     }
   }
-}
-
-function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }
 
 function text(text: string): DumpPart {

@@ -1,3 +1,4 @@
+import { driverMessage } from "../database/failure.ts";
 import { quoteName } from "../checks.ts";
 import { number, type Row, text } from "../database/row.ts";
 import { StatementError } from "../errors.ts";
@@ -126,14 +127,9 @@ async function compile(transaction: MigrationTransaction, sql: string): Promise<
     await transaction.all(`EXPLAIN ${sql}`);
     return null;
   } catch (error) {
-    if (error instanceof StatementError) return reasonOf(error);
+    if (error instanceof StatementError) return driverMessage(error);
     throw error;
   }
-}
-
-/** What SQLite itself said. */
-export function reasonOf(error: StatementError): string {
-  return error.cause instanceof Error ? error.cause.message : error.message;
 }
 
 async function countDangling(

@@ -1,3 +1,4 @@
+import { driverMessage } from "../database/failure.ts";
 import { quoteName } from "../checks.ts";
 import { StatementError } from "../errors.ts";
 import type { MigrationTransaction } from "../migration.ts";
@@ -6,12 +7,7 @@ import { fold } from "../schema/tokens.ts";
 import { didYouMean } from "../suggestion.ts";
 import { copyStatement } from "./copy.ts";
 import { createUnder, editDefinition, nameIn } from "./definition.ts";
-import {
-  compareDependents,
-  examineDependents,
-  reasonOf,
-  refuseIdleTriggers,
-} from "./dependents.ts";
+import { compareDependents, examineDependents, refuseIdleTriggers } from "./dependents.ts";
 import { RebuildFault } from "./fault.ts";
 import { atOnce, countRows, makeAgain, renameOnly, requireForeignKeysOff } from "./steps.ts";
 import {
@@ -133,7 +129,7 @@ function explain(
     return new StatementError(`${cannot}: ${error.message}`, { help: error.help });
   }
   if (!(error instanceof StatementError)) return error;
-  return new StatementError(`${cannot}: ${reasonOf(error).replaceAll(temporary, table)}`, {
+  return new StatementError(`${cannot}: ${driverMessage(error).replaceAll(temporary, table)}`, {
     cause: error,
     ...(error.statement === undefined ? {} : { statement: error.statement }),
     help: "mend the rows or the definition",

@@ -2,7 +2,7 @@ import { quoteName } from "../checks.ts";
 import { number } from "../database/row.ts";
 import { StatementError } from "../errors.ts";
 import type { MigrationTransaction } from "../migration.ts";
-import { reasonOf } from "./dependents.ts";
+import { driverMessage } from "../database/failure.ts";
 import { RebuildFault } from "./fault.ts";
 import type { Made } from "./table.ts";
 
@@ -69,7 +69,7 @@ export async function makeAgain(
   } catch (error) {
     if (!(error instanceof StatementError)) throw error;
     throw new RebuildFault(
-      `${type} "${name}" can't be made again (${reasonOf(error)})`,
+      `${type} "${name}" can't be made again (${driverMessage(error)})`,
       type === "index"
         ? `name it in "dropIndexes", and create it anew behind the rebuild if it is still wanted`
         : "drop it before the rebuild and create it anew behind it, in the same migration",

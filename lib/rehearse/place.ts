@@ -1,3 +1,4 @@
+import { isFullDisk } from "../disk.ts";
 import { AccessError, DiskFullError } from "../errors.ts";
 import { ensureDirectory } from "../directory.ts";
 import { acquireLock } from "../lock.ts";
@@ -49,7 +50,7 @@ function makeDirectory(beginning: string): string {
         cause: error,
         help: "name a directory that may be written with --dir; nothing was changed",
       };
-      throw /os error (28|112|122)\b/.test(message)
+      throw isFullDisk(error)
         ? new DiskFullError(`Cannot create ${directory}: the disk is full`, options)
         : new AccessError(`Cannot create ${directory}: ${message}`, options);
     }

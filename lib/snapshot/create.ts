@@ -4,7 +4,14 @@ import { CatalystError, DiskFullError, SnapshotError } from "../errors.ts";
 import type { StopFlag } from "../lock.ts";
 import { version } from "../version.ts";
 import { type CopyCheck, copyPinned, type SnapshotProgress } from "./copy.ts";
-import { removeIfThere, requireRoom, sizeOf, syncDirectory, writeDurably } from "../disk.ts";
+import {
+  isFullDisk,
+  removeIfThere,
+  requireRoom,
+  sizeOf,
+  syncDirectory,
+  writeDurably,
+} from "../disk.ts";
 import {
   type Manifest,
   serializeManifest,
@@ -145,7 +152,7 @@ function aboutSnapshot(error: unknown): unknown {
   if (error instanceof CatalystError) return error;
   const message = error instanceof Error ? error.message : String(error);
   const help = "nothing of it is left, and older snapshots are as they were";
-  return /os error (28|112|122)\b/.test(message)
+  return isFullDisk(error)
     ? new DiskFullError("Cannot take a snapshot: the disk is full", { cause: error, help })
     : new SnapshotError(`Cannot take a snapshot: ${message}`, { cause: error, help });
 }

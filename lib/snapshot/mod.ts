@@ -1,8 +1,7 @@
-import { quoteName } from "../checks.ts";
+import { ordinaryTables, quoteName } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
-import { text } from "../database/row.ts";
+import { isForeign } from "../database/location.ts";
 import { UsageError } from "../errors.ts";
-import { MARKER_TABLE } from "../marker.ts";
 import type { Session } from "../session.ts";
 import { locationOf, restoreJournal, type Workspace } from "../workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./check.ts";
@@ -122,19 +121,12 @@ export async function snapshotBefore(
  */
 function mayCopy(workspace: Workspace, database: string): boolean {
   const location = locationOf(workspace, database);
-  return location.path !== ":memory:" &&
-    (location.kind === "file" || "location" in location.handle);
+  return location.path !== ":memory:" && !isForeign(location);
 }
 
 async function holdsRows(connection: Connection): Promise<boolean> {
-  const tables = await connection.all(
-    `SELECT name
-    FROM pragma_table_list
-    WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> ?`,
-    [MARKER_TABLE],
-  );
-  for (const table of tables) {
-    const row = await connection.get(`SELECT 1 FROM ${quoteName(text(table, "name"))} LIMIT 1`);
+  for (const table of await ordinaryTables(connection)) {
+    const row = await connection.get(`SELECT 1 FROM ${quoteName(table)} LIMIT 1`);
     if (row !== undefined) return true;
   }
   return false;

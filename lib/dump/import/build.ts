@@ -1,9 +1,10 @@
+import { driverMessage } from "../../database/failure.ts";
 import { quoteName } from "../../checks.ts";
 import type { Connection } from "../../database/connection.ts";
 import { openFile } from "../../database/node_sqlite.ts";
 import { number, text } from "../../database/row.ts";
 import type { ConnectionSettings } from "../../database/settings.ts";
-import { CatalystError, StatementError } from "../../errors.ts";
+import { StatementError } from "../../errors.ts";
 import { removeDatabase, syncFile } from "../../disk.ts";
 import { DumpFault } from "./fault.ts";
 import { loadDump } from "./loader.ts";
@@ -114,7 +115,7 @@ async function check(
     try {
       await connection.get(`SELECT 1 FROM ${quoteName(name)} LIMIT 1`);
     } catch (error) {
-      throw new DumpFault(`virtual table ${name} can't be used: ${reasonOf(error)}`, {
+      throw new DumpFault(`virtual table ${name} can't be used: ${driverMessage(error)}`, {
         line,
         statement: sql,
         cause: error,
@@ -151,9 +152,4 @@ async function findViolations(connection: Connection): Promise<readonly Violatio
     if (error instanceof StatementError) return [];
     throw error;
   }
-}
-
-function reasonOf(error: unknown): string {
-  const cause = error instanceof CatalystError ? error.cause : error;
-  return cause instanceof Error ? cause.message : String(error);
 }

@@ -1,4 +1,5 @@
 import type { Connection } from "../../database/connection.ts";
+import { driverMessage } from "../../database/failure.ts";
 import { lineOf, skipTrivia } from "../../database/script.ts";
 import { StatementError } from "../../errors.ts";
 import { DumpFault } from "./fault.ts";
@@ -261,8 +262,7 @@ function joinAt(bytes: Uint8Array, joins: readonly number[], index: number): voi
 
 /** SQLite's own words; the driver adds all of the SQL to some of them. */
 function reasonOf(error: StatementError): string {
-  const message = error.cause instanceof Error ? error.cause.message : error.message;
-  return message.replace(/ in [^]* at offset \d+$/, "");
+  return driverMessage(error).replace(/ in [^]* at offset \d+$/, "");
 }
 
 /** What it is called, and what the caller makes of it, is known further up. */

@@ -14,11 +14,12 @@ import {
 import { inspect } from "../../inspect.ts";
 import { knownDatabase } from "../../known_database.ts";
 import { addOccurrence } from "../../ledger_writer.ts";
+import { isForeign } from "../../database/location.ts";
 import { readMarkers } from "../../marker.ts";
 import { reconcile, type Reconciliation } from "../../reconcile.ts";
 import { Session } from "../../session.ts";
 import type { SnapshotProgress } from "../../snapshot/copy.ts";
-import { removeDatabase, requireRoom, sizeOf } from "../../disk.ts";
+import { isFullDisk, removeDatabase, requireRoom, sizeOf } from "../../disk.ts";
 import { snapshotBefore } from "../../snapshot/mod.ts";
 import { partOf } from "../../snapshot/name.ts";
 import {
@@ -116,11 +117,11 @@ async function replace(job: Job): Promise<ImportResult> {
   const location = locationOf(workspace, database);
   const { path: target } = location;
   // Two SQLite libraries in one process must not open the same file: closing it drops locks.
-  const isForeign = location.kind === "open" && !("location" in location.handle);
-  if (target === ":memory:" || isForeign) {
-    const reason = isForeign ? "is open through another SQLite library" : "is in memory";
+  const isOthers = isForeign(location);
+  if (target === ":memory:" || isOthers) {
+    const reason = isOthers ? "is open through another SQLite library" : "is in memory";
     throw new UsageError(`Cannot import ${label}: database "${database}" ${reason}`, {
-      help: isForeign ? "close it first, and give its path" : "import into it with intoExisting",
+      help: isOthers ? "close it first, and give its path" : "import into it with intoExisting",
     });
   }
   const isThere = Boolean(sizeOf(target));
@@ -271,7 +272,7 @@ async function requireRoomFor(path: string, target: string, backup: boolean): Pr
 function aboutImport(error: unknown, label: string): unknown {
   const isFull = error instanceof DiskFullError
     ? error.help?.endsWith("nothing was lost")
-    : error instanceof Error && /os error (28|112|122)\b/.test(error.message);
+    : isFullDisk(error);
   if (isFull) {
     return new DiskFullError(`Cannot import ${label}: the disk is full`, {
       cause: error,
