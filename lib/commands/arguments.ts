@@ -1,5 +1,5 @@
 import { UsageError } from "../errors.ts";
-import type { Command } from "./command.ts";
+import type { CommandDescription } from "./command.ts";
 
 /** A flag as `node:util`'s `parseArgs` describes it, and what help says of it. */
 export interface Flag {
@@ -110,7 +110,7 @@ function awaitsValue(arg: string | undefined): boolean {
  * @throws {UsageError} where a flag is unknown, has no value, or an argument is one too many.
  */
 export async function parseFlags(
-  command: Command,
+  command: CommandDescription,
   args: readonly string[],
 ): Promise<FlagValues> {
   return (await parseArguments(command, args)).flags;
@@ -124,7 +124,7 @@ export interface Arguments {
 
 /** Reads flags as {@link parseFlags} does, and with them the operands of a command that takes some. */
 export async function parseArguments(
-  command: Command,
+  command: CommandDescription,
   args: readonly string[],
 ): Promise<Arguments> {
   const operands: string[] = [];
@@ -177,7 +177,7 @@ function recognize(arg: string, flags: ReadonlyMap<string, Flag>): Recognized | 
 }
 
 async function unrecognized(
-  command: Command,
+  command: CommandDescription,
   arg: string,
   names: readonly string[],
 ): Promise<UsageError> {
@@ -188,7 +188,7 @@ async function unrecognized(
   return misuse(command, `it has no flag ${written}`, hint);
 }
 
-function misuse(command: Command, reason: string, hint = ""): UsageError {
+function misuse(command: CommandDescription, reason: string, hint = ""): UsageError {
   return new UsageError(`Cannot run ${command.name}: ${reason}`, {
     help: `${hint}\`catalyst-migrate ${command.name} --help\` lists what it takes`,
   });

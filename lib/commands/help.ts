@@ -1,6 +1,6 @@
 import { renderTable } from "../terminal/text.ts";
 import { commonFlags, type Flag } from "./arguments.ts";
-import type { Command } from "./command.ts";
+import type { CommandDescription } from "./command.ts";
 import { commandNames, loadCommand } from "./main.ts";
 
 const PROGRAM = "catalyst-migrate";
@@ -34,7 +34,7 @@ export async function generalHelp(): Promise<string> {
 }
 
 /** The text of `COMMAND --help`. */
-export function commandHelp(command: Command): string {
+export function commandHelp(command: CommandDescription): string {
   const { name, summary, operands, flags, examples } = command;
   return [
     `${PROGRAM} ${name}: ${summary}.`,

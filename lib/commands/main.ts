@@ -1,30 +1,18 @@
-import { bundledMigrations } from "../../migrations/mod.ts";
-import { createCatalystMigrator, openCatalystMigrator, prefixOf } from "../catalyst/mod.ts";
-import { settingsFrom, settingVariables } from "../database/settings.ts";
-import { AccessError, CatalystError, UsageError } from "../errors.ts";
+import { createCatalystMigrator, openCatalystMigrator } from "../catalyst/mod.ts";
+import { CatalystError, UsageError } from "../errors.ts";
 import { createOutput } from "../terminal/output.ts";
-import {
-  type FlagValues,
-  parseArguments,
-  splitCommand,
-  stringFlag,
-  wholeNumber,
-} from "./arguments.ts";
-import type { Command } from "./command.ts";
+import { parseArguments, splitCommand } from "./arguments.ts";
+import type { AnyCommand } from "./command.ts";
+import { type Environment, ownMigrations, placeAndLimits } from "./configuration.ts";
 
 /** Errors that are the caller's mistake; the command exits with 2. */
 const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION"];
-
-const DEFAULT_PREFIX = "data/";
-
-/** Where the user's own migrations are, unless `--migrations-dir` says otherwise. */
-export const DEFAULT_MIGRATIONS = "migrations";
 
 /**
  * Every command, loaded when it is called. To wait for that makes the event loop turn, which is when
  * Deno stores compiled code for the next start: a command that has nothing to do waits for no more.
  */
-const loaders: Readonly<Record<string, () => Promise<{ readonly command: Command }>>> = {
+const loaders: Readonly<Record<string, () => Promise<{ readonly command: AnyCommand }>>> = {
   upgrade: () => import("./upgrade.ts"),
   new: () => import("./new.ts"),
   downgrade: () => import("./downgrade.ts"),
@@ -52,7 +40,7 @@ export const commandNames: readonly string[] = Object.keys(loaders);
  *
  * @throws {UsageError} where there is none of that name.
  */
-export async function loadCommand(name: string): Promise<Command> {
+export async function loadCommand(name: string): Promise<AnyCommand> {
   const load = Object.hasOwn(loaders, name) ? loaders[name] : undefined;
   if (load === undefined) {
     const { didYouMean } = await import("../suggestion.ts");
@@ -62,9 +50,6 @@ export async function loadCommand(name: string): Promise<Command> {
   }
   return (await load()).command;
 }
-
-/** Reads a variable of the environment; undefined where it is not set. */
-export type Environment = (name: string) => string | undefined;
 
 /** Runs a command line and returns its exit code: 0 done, 1 failed or found something, 2 misused. */
 export async function main(args: readonly string[], environment: Environment): Promise<number> {
@@ -88,12 +73,10 @@ export async function main(args: readonly string[], environment: Environment): P
       output.answer(commandHelp(command));
       return 0;
     }
-    const variable = permitted(environment);
-    const options = {
-      ...await place(flags, variable),
-      ...limits(flags, variable),
-      alone: true,
-    };
+    if ("runAlone" in command) {
+      return await command.runAlone({ flags, operands, environment, output });
+    }
+    const options = { ...await placeAndLimits(flags, environment), alone: true };
     const migrationsDir = command.withoutMigrations ? null : ownMigrations(flags);
     const migrator = migrationsDir === null
       ? createCatalystMigrator(options)
@@ -120,85 +103,4 @@ async function printVersion(answer: (text: string) => void): Promise<number> {
   const { version } = await import("../version.ts");
   answer(`catalyst-migrate ${version} (deno ${Deno.version.deno})`);
   return 0;
-}
-
-/** Where the databases are: `--data-dir`, else `DB_PATH_PREFIX`, else `data/`. */
-async function place(
-  flags: FlagValues,
-  environment: Environment,
-): Promise<{ prefix: string; createDirectories: boolean }> {
-  const directory = stringFlag(flags, "data-dir");
-  if (directory !== undefined) {
-    if (directory === "") {
-      throw new UsageError("Cannot use --data-dir: it is empty", {
-        help: "name a directory such as --data-dir data",
-      });
-    }
-    return { prefix: prefixOf(directory), createDirectories: true };
-  }
-  const prefix = environment("DB_PATH_PREFIX") || DEFAULT_PREFIX;
-  if (prefix === DEFAULT_PREFIX) return { prefix, createDirectories: true };
-  (await import("../directory.ts")).refuseMissingDirectory(prefix, "DB_PATH_PREFIX");
-  return { prefix, createDirectories: false };
-}
-
-/** Directory of the user's own migrations; null where none is named and none has any. */
-function ownMigrations(flags: FlagValues): string | null {
-  const named = stringFlag(flags, "migrations-dir");
-  if (named === "") {
-    throw new UsageError("Cannot use --migrations-dir: it is empty", {
-      help: "name a directory such as --migrations-dir migrations",
-    });
-  }
-  if (named !== undefined) return named;
-  try {
-    // Without the permission Deno would ask a person at a terminal for it.
-    if (Deno.stdin.isTerminal() && !mayRead(DEFAULT_MIGRATIONS)) return null;
-    for (const { name } of Deno.readDirSync(DEFAULT_MIGRATIONS)) {
-      if (/^\d+_.*\.(sql|ts|js)$/i.test(name) && !isBundled(name)) return DEFAULT_MIGRATIONS;
-    }
-    return null;
-  } catch (error) {
-    // No such directory, or none that Deno may read: nobody has named it.
-    const { NotADirectory, NotCapable, NotFound } = Deno.errors;
-    const kinds = [NotADirectory, NotCapable, NotFound];
-    if (kinds.some((kind) => error instanceof kind)) return null;
-    return DEFAULT_MIGRATIONS; // reading it will say what is wrong
-  }
-}
-
-function mayRead(path: string): boolean {
-  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
-}
-
-/** The toolkit's own repository has the bundled migrations in a directory of this name. */
-function isBundled(file: string): boolean {
-  return bundledMigrations.some(({ name }) => file.startsWith(`${name}.`));
-}
-
-/** Says which permission is missing where Deno may not read a variable. */
-function permitted(environment: Environment): Environment {
-  return (name) => {
-    try {
-      return environment(name);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.NotCapable)) throw error;
-      const names = ["DB_PATH_PREFIX", ...settingVariables].join();
-      throw new AccessError(`Cannot read the variable ${name}: Deno was not given the permission`, {
-        cause: error,
-        help: `run it with --allow-env=${names}`,
-      });
-    }
-  };
-}
-
-function limits(
-  flags: FlagValues,
-  environment: Environment,
-): { settings: ReturnType<typeof settingsFrom>; timeout: number } {
-  const timeout = stringFlag(flags, "timeout");
-  return {
-    settings: settingsFrom(environment),
-    timeout: timeout === undefined ? 30 : wholeNumber(timeout, "timeout", 0),
-  };
 }

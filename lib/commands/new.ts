@@ -7,7 +7,7 @@ import { templateOf } from "../template.ts";
 import { printable } from "../terminal/text.ts";
 import { type FlagValues, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { DEFAULT_MIGRATIONS } from "./main.ts";
+import { DEFAULT_MIGRATIONS } from "./configuration.ts";
 
 const KINDS = ["sql", "ts", "js"] as const;
 type Kind = (typeof KINDS)[number];

@@ -1,0 +1,119 @@
+import { bundledMigrations } from "../../migrations/mod.ts";
+import { prefixOf } from "../catalyst/mod.ts";
+import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
+import { AccessError, UsageError } from "../errors.ts";
+import { type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
+
+/** Reads a variable of the environment; undefined where it is not set. */
+export type Environment = (name: string) => string | undefined;
+
+const DEFAULT_PREFIX = "data/";
+
+/** Where the user's own migrations are, unless `--migrations-dir` says otherwise. */
+export const DEFAULT_MIGRATIONS = "migrations";
+
+/** Variables of the environment that the command line reads. */
+export const variables: readonly string[] = ["DB_PATH_PREFIX", ...settingVariables];
+
+/** Where the databases are, and how they are opened. */
+export interface PlaceAndLimits {
+  /** Put before each file name. */
+  readonly prefix: string;
+  readonly createDirectories: boolean;
+  readonly settings: ConnectionSettings;
+  /** Seconds to wait for a lock. */
+  readonly timeout: number;
+}
+
+/**
+ * Reads where the databases are (`--data-dir`, else `DB_PATH_PREFIX`, else `data/`), and the limits.
+ *
+ * @throws {UsageError} where a flag or a variable holds something else than it may.
+ * @throws {AccessError} where Deno may not read a variable.
+ */
+export async function placeAndLimits(
+  flags: FlagValues,
+  environment: Environment,
+): Promise<PlaceAndLimits> {
+  const variable = permitted(environment);
+  return { ...await place(flags, variable), ...limits(flags, variable) };
+}
+
+async function place(
+  flags: FlagValues,
+  environment: Environment,
+): Promise<Pick<PlaceAndLimits, "prefix" | "createDirectories">> {
+  const directory = stringFlag(flags, "data-dir");
+  if (directory !== undefined) {
+    if (directory === "") {
+      throw new UsageError("Cannot use --data-dir: it is empty", {
+        help: "name a directory such as --data-dir data",
+      });
+    }
+    return { prefix: prefixOf(directory), createDirectories: true };
+  }
+  const prefix = environment("DB_PATH_PREFIX") || DEFAULT_PREFIX;
+  if (prefix === DEFAULT_PREFIX) return { prefix, createDirectories: true };
+  (await import("../directory.ts")).refuseMissingDirectory(prefix, "DB_PATH_PREFIX");
+  return { prefix, createDirectories: false };
+}
+
+/** Directory of the user's own migrations; null where none is named and none has any. */
+export function ownMigrations(flags: FlagValues): string | null {
+  const named = stringFlag(flags, "migrations-dir");
+  if (named === "") {
+    throw new UsageError("Cannot use --migrations-dir: it is empty", {
+      help: "name a directory such as --migrations-dir migrations",
+    });
+  }
+  if (named !== undefined) return named;
+  try {
+    // Without the permission Deno would ask a person at a terminal for it.
+    if (Deno.stdin.isTerminal() && !mayRead(DEFAULT_MIGRATIONS)) return null;
+    for (const { name } of Deno.readDirSync(DEFAULT_MIGRATIONS)) {
+      if (/^\d+_.*\.(sql|ts|js)$/i.test(name) && !isBundled(name)) return DEFAULT_MIGRATIONS;
+    }
+    return null;
+  } catch (error) {
+    // No such directory, or none that Deno may read: nobody has named it.
+    const { NotADirectory, NotCapable, NotFound } = Deno.errors;
+    const kinds = [NotADirectory, NotCapable, NotFound];
+    if (kinds.some((kind) => error instanceof kind)) return null;
+    return DEFAULT_MIGRATIONS; // reading it will say what is wrong
+  }
+}
+
+function mayRead(path: string): boolean {
+  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
+}
+
+/** The toolkit's own repository has the bundled migrations in a directory of this name. */
+function isBundled(file: string): boolean {
+  return bundledMigrations.some(({ name }) => file.startsWith(`${name}.`));
+}
+
+/** Says which permission is missing where Deno may not read a variable. */
+function permitted(environment: Environment): Environment {
+  return (name) => {
+    try {
+      return environment(name);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotCapable)) throw error;
+      throw new AccessError(`Cannot read the variable ${name}: Deno was not given the permission`, {
+        cause: error,
+        help: `run it with --allow-env=${variables.join()}`,
+      });
+    }
+  };
+}
+
+function limits(
+  flags: FlagValues,
+  environment: Environment,
+): Pick<PlaceAndLimits, "settings" | "timeout"> {
+  const timeout = stringFlag(flags, "timeout");
+  return {
+    settings: settingsFrom(environment),
+    timeout: timeout === undefined ? 30 : wholeNumber(timeout, "timeout", 0),
+  };
+}
