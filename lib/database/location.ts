@@ -37,9 +37,15 @@ export interface DatabaseStat {
 /** Says where a source is. */
 export function locate(source: DatabaseSource): DatabaseLocation {
   if (typeof source === "string") return { kind: "file", path: source };
-  if (source instanceof URL) return { kind: "file", path: decodeURIComponent(source.pathname) };
+  if (source instanceof URL) return { kind: "file", path: pathOf(source) };
   const path = "location" in source ? source.location() : source.path;
   return { kind: "open", handle: source, path: path || ":memory:" };
+}
+
+/** Not by `node:url`, which takes long to load. */
+function pathOf(url: URL): string {
+  const path = decodeURIComponent(url.pathname);
+  return Deno.build.os === "windows" ? path.replace(/^\/(?=[A-Za-z]:)/, "") : path;
 }
 
 /**

@@ -1,7 +1,17 @@
 import assert from "node:assert/strict";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
 import { DatabaseSync } from "node:sqlite";
 import { locate, statDatabase } from "../../../lib/database/location.ts";
 import { TemporaryDirectory } from "../support.ts";
+
+Deno.test("the URL of a path names that path on this system", () => {
+  const path = resolve("data", "a é #1.db");
+  assert.deepEqual(locate(pathToFileURL(path)), {
+    kind: "file",
+    path: path.replaceAll("\\", "/"),
+  });
+});
 
 Deno.test("a path is taken as it is, a URL is turned into one", () => {
   assert.deepEqual(locate("data/a b.db"), { kind: "file", path: "data/a b.db" });
