@@ -54,8 +54,18 @@ export function fromFailure(
   return Kind === undefined ? otherwise(message, options) : new Kind(message, options);
 }
 
-/** Whether a thread of this module may be started: Deno reads its file as the program would. */
-export function mayStart(module: URL): boolean {
+/**
+ * Whether a thread of this module may be started: Deno reads its file as the program would. `path` is
+ * how the module's address ends; where it has another one, a bundler has put it into a program, which
+ * must not be run once more.
+ */
+export function mayStart(module: URL, path: string): boolean {
+  if (!module.pathname.endsWith(path)) return false;
   if (module.protocol !== "file:") return true;
   return Deno.permissions.querySync({ name: "read", path: module }).state === "granted";
+}
+
+/** Whether this code runs on a thread that was started by this name. */
+export function isThread(name: string): boolean {
+  return globalThis.name === name;
 }

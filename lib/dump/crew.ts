@@ -1,9 +1,34 @@
+/**
+ * Threads that read one database at one moment. Both ends are in this file, so that whoever has
+ * the one has the other: a package's cache, without a network, and an executable.
+ *
+ * @module
+ */
+import type { Connection } from "../database/connection.ts";
+import { openForReading } from "../database/reading.ts";
+import { defaultSettings } from "../database/settings.ts";
+import { beginReading } from "../database/transaction.ts";
 import { AccessError, StatementError } from "../errors.ts";
-import { fromFailure, mayStart } from "../thread.ts";
+import { fromFailure, isThread, mayStart, type ThreadFailure, toFailure } from "../thread.ts";
 import type { RowsPart } from "./part.ts";
-import type { Bytes } from "./render.ts";
+import { type Bytes, renderRows } from "./render.ts";
 import type { RowRange } from "./rows.ts";
-import type { CrewRequest, CrewResponse } from "./worker.ts";
+
+const THREAD = "catalyst-migrate export";
+
+/** What a thread is asked to do. */
+interface ThreadRequest {
+  /** Path of the database file. */
+  readonly path: string;
+  readonly task:
+    | { readonly kind: "open" | "begin" | "close" }
+    | { readonly kind: "render"; readonly part: RowsPart; readonly range: RowRange | null };
+}
+
+/** What a thread answers. */
+type ThreadResponse =
+  | { readonly kind: "done"; readonly chunks: readonly Bytes[] }
+  | ({ readonly kind: "failed" } & ThreadFailure);
 
 /** Threads that read one database file at one moment, and write its rows as text. */
 export class Crew implements AsyncDisposable {
@@ -15,8 +40,8 @@ export class Crew implements AsyncDisposable {
 
   /** Starts so many threads; null where none may be started. */
   static start(path: string, size: number): Crew | null {
-    const module = new URL("./worker.ts", import.meta.url);
-    if (!mayStart(module)) return null;
+    const module = new URL(import.meta.url);
+    if (!mayStart(module, "/lib/dump/crew.ts")) return null;
     return new Crew(Array.from({ length: size }, () => new Member(module, path)));
   }
 
@@ -47,7 +72,7 @@ export class Crew implements AsyncDisposable {
     for (const member of this.#members) member.end();
   }
 
-  async #all(task: CrewRequest["task"]): Promise<void> {
+  async #all(task: ThreadRequest["task"]): Promise<void> {
     await Promise.all(this.#members.map((member) => member.ask(task)));
   }
 }
@@ -66,8 +91,8 @@ class Member {
 
   constructor(module: URL, path: string) {
     this.#path = path;
-    this.#worker = new Worker(module, { type: "module" });
-    this.#worker.onmessage = ({ data }: MessageEvent<CrewResponse>) => {
+    this.#worker = new Worker(module, { type: "module", name: THREAD });
+    this.#worker.onmessage = ({ data }: MessageEvent<ThreadResponse>) => {
       const { resolve, reject } = this.#pending.shift() ?? {};
       if (data.kind === "done") resolve?.(data.chunks);
       else reject?.(fromFailure(data, (...failure) => new StatementError(...failure)));
@@ -84,12 +109,12 @@ class Member {
     return this.#pending.length;
   }
 
-  ask(task: CrewRequest["task"]): Promise<readonly Bytes[]> {
+  ask(task: ThreadRequest["task"]): Promise<readonly Bytes[]> {
     // It would never answer.
     if (this.#failure !== null) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       this.#pending.push({ resolve, reject });
-      this.#worker.postMessage({ path: this.#path, task } satisfies CrewRequest);
+      this.#worker.postMessage({ path: this.#path, task } satisfies ThreadRequest);
     });
   }
 
@@ -97,3 +122,43 @@ class Member {
     this.#worker.terminate();
   }
 }
+
+/** The part of a worker's global scope that is used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<ThreadRequest>) => void) | null;
+  postMessage(message: ThreadResponse, transfer?: readonly ArrayBuffer[]): void;
+}
+
+/**
+ * A thread itself: it has a read transaction of its own, which began at the same moment as those of
+ * the others, and writes the rows that it is asked for.
+ */
+function serve(scope: WorkerScope): void {
+  let connection: Connection | null = null;
+  let last: Promise<void> = Promise.resolve();
+  // One after the other: that is the order in which the answers are expected.
+  scope.onmessage = ({ data }) => {
+    last = last.then(() => answer(data));
+  };
+
+  async function answer(request: ThreadRequest): Promise<void> {
+    try {
+      const chunks = await perform(request);
+      scope.postMessage({ kind: "done", chunks }, chunks.map(({ buffer }) => buffer));
+    } catch (error) {
+      scope.postMessage({ kind: "failed", ...toFailure(error) });
+    }
+  }
+
+  async function perform({ path, task }: ThreadRequest): Promise<readonly Bytes[]> {
+    connection ??= await openForReading({ kind: "file", path }, defaultSettings);
+    if (task.kind === "render") {
+      return await Array.fromAsync(renderRows(connection, task.part, task.range));
+    }
+    if (task.kind === "begin") await beginReading(connection);
+    if (task.kind === "close") await connection.close();
+    return [];
+  }
+}
+
+if (isThread(THREAD)) serve(globalThis as unknown as WorkerScope);

@@ -1,29 +1,51 @@
+/**
+ * Takes a snapshot on a thread of its own: SQLite's copying blocks the thread that it runs on, and
+ * the host of the library is a bot that trades. Both ends are in this file, so that whoever has
+ * the one has the other: a package's cache, without a network, and an executable.
+ *
+ * @module
+ */
 import { SnapshotError } from "../errors.ts";
-import { fromFailure, mayStart } from "../thread.ts";
+import { fromFailure, isThread, mayStart, type ThreadFailure, toFailure } from "../thread.ts";
+import type { SnapshotProgress } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
 import type { Manifest } from "./manifest.ts";
-import type { WorkerRequest, WorkerResponse } from "./worker.ts";
+
+const THREAD = "catalyst-migrate snapshot";
+
+/** What the thread is told. */
+interface ThreadRequest {
+  readonly job: SnapshotJob;
+  /** One number that becomes 1 when the work is to stop; a message would not be heard meanwhile. */
+  readonly stop: SharedArrayBuffer;
+}
+
+/** What the thread says. */
+type ThreadResponse =
+  | { readonly kind: "progress"; readonly progress: SnapshotProgress }
+  | { readonly kind: "done"; readonly manifest: Manifest }
+  | ({ readonly kind: "failed" } & ThreadFailure);
 
 /** Takes a snapshot on a thread of its own; on this one where a thread may not be started. */
 export async function runSnapshotInThread(
   job: SnapshotJob,
   control: SnapshotControl & { readonly signal?: AbortSignal | undefined },
 ): Promise<Manifest> {
-  const module = new URL("./worker.ts", import.meta.url);
-  if (!mayStart(module)) return await runSnapshot(job, control);
+  const module = new URL(import.meta.url);
+  if (!mayStart(module, "/lib/snapshot/thread.ts")) return await runSnapshot(job, control);
   const stop = new SharedArrayBuffer(4);
   const abort = () => Atomics.store(new Int32Array(stop), 0, 1);
   if (control.signal?.aborted) abort();
   control.signal?.addEventListener("abort", abort);
   let thrown: { readonly error: unknown } | null = null;
-  const worker = new Worker(module, { type: "module" });
+  const worker = new Worker(module, { type: "module", name: THREAD });
   try {
     return await new Promise((resolve, reject) => {
       worker.onerror = (event) => {
         event.preventDefault();
         reject(new SnapshotError(`Cannot take a snapshot: ${event.message}`));
       };
-      worker.onmessage = ({ data }: MessageEvent<WorkerResponse>) => {
+      worker.onmessage = ({ data }: MessageEvent<ThreadResponse>) => {
         if (data.kind === "progress") {
           try {
             control.onProgress?.(data.progress);
@@ -36,10 +58,37 @@ export async function runSnapshotInThread(
         else if (data.kind === "done") resolve(data.manifest);
         else reject(fromFailure(data, (...failure) => new SnapshotError(...failure)));
       };
-      worker.postMessage({ job, stop } satisfies WorkerRequest);
+      worker.postMessage({ job, stop } satisfies ThreadRequest);
     });
   } finally {
     control.signal?.removeEventListener("abort", abort);
     worker.terminate();
   }
 }
+
+/** The part of a worker's global scope that is used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<ThreadRequest>) => void) | null;
+  postMessage(message: ThreadResponse): void;
+}
+
+/** The thread itself: waits for its one request. */
+function serve(scope: WorkerScope): void {
+  scope.onmessage = async ({ data: { job, stop } }) => {
+    const flag = new Int32Array(stop);
+    const signal = {
+      get aborted(): boolean {
+        return Atomics.load(flag, 0) === 1;
+      },
+    };
+    try {
+      const onProgress = (progress: SnapshotProgress) =>
+        scope.postMessage({ kind: "progress", progress });
+      scope.postMessage({ kind: "done", manifest: await runSnapshot(job, { signal, onProgress }) });
+    } catch (error) {
+      scope.postMessage({ kind: "failed", ...toFailure(error) });
+    }
+  };
+}
+
+if (isThread(THREAD)) serve(globalThis as unknown as WorkerScope);

@@ -148,7 +148,7 @@ Deno.test("where the thread's module may not be read the caller's thread does th
     import.meta.url,
   )}";
     const { state } = await Deno.permissions.query({ name: "read", path: "${
-    new URL("../../../lib/snapshot/worker.ts", import.meta.url).pathname
+    new URL("../../../lib/snapshot/thread.ts", import.meta.url).pathname
   }" });
     const migrator = createCatalystMigrator({ dataDir: ${JSON.stringify(bot.path)} });
     const { name } = await migrator.createSnapshot();
