@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { AccessError, LocationError } from "../errors.ts";
+import { AccessError, LocationError, UsageError } from "../errors.ts";
 import type { DenoSqliteDatabase } from "./deno_sqlite.ts";
 
 /**
@@ -24,6 +24,21 @@ export type DatabaseLocation =
  */
 export function isForeign(location: DatabaseLocation): boolean {
   return location.kind === "open" && !("location" in location.handle);
+}
+
+/**
+ * Refuses a database whose file would be opened by our SQLite while another one has it open.
+ *
+ * @throws {UsageError} where it is open through another SQLite library.
+ */
+export function refuseForeign(
+  location: DatabaseLocation,
+  { cannot }: { readonly cannot: string },
+): void {
+  if (!isForeign(location)) return;
+  throw new UsageError(`Cannot ${cannot}: it is open through another SQLite library`, {
+    help: "close it first, and give its path in place of the open database",
+  });
 }
 
 /** What can be told of a database without opening it. */
@@ -69,10 +84,11 @@ export function statDatabase(location: DatabaseLocation): DatabaseStat {
 }
 
 function sizeOf(path: string): number | null {
+  if (path === ":memory:") return null;
   try {
     return Deno.statSync(path).size;
   } catch {
-    return null; // in memory, or nobody allowed to look
+    return null; // nobody allowed to look
   }
 }
 

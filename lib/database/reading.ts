@@ -23,7 +23,7 @@ export async function openForReading(
       if (mode !== "immutable" && !isAccessProblem(error)) throw error;
     }
   }
-  throw failure;
+  return await openCopy(location.path, settings) ?? fail(failure);
 }
 
 /**
@@ -42,7 +42,23 @@ export async function openPrivateFile(
       if (!isAccessProblem(error)) throw error;
     }
   }
-  return await openReadOnly(path, "read-only", settings);
+  try {
+    return await openReadOnly(path, "read-only", settings);
+  } catch (error) {
+    const connection = isAccessProblem(error) ? await openCopy(path, settings) : null;
+    return connection ?? fail(error);
+  }
+}
+
+/** The last resort: a copy elsewhere, where only the place of a WAL database keeps it from being read. */
+async function openCopy(path: string, settings: ConnectionSettings): Promise<Connection | null> {
+  if (!isWalFile(path)) return null;
+  const { openPrivateCopy } = await import("./private_copy.ts");
+  return await openPrivateCopy(path, settings);
+}
+
+function fail(error: unknown): never {
+  throw error;
 }
 
 /** How {@link readDatabase} reads. */
@@ -128,7 +144,8 @@ async function openReadOnly(
  * an ordinary one removes them when it closes. So: beside an existing log read-only, since an
  * ordinary close would move the log into the database; else ordinary; and in a directory that
  * can't be written as an immutable file, which needs no lock and no other file. That is refused
- * under restricted permissions, where without permission to write only read-only is left.
+ * under restricted permissions, where without permission to write only read-only is left, and with
+ * it a copy.
  */
 function* readingModes(path: string): Generator<OpenMode> {
   if (hasContent(`${path}-wal`)) return yield "read-only";

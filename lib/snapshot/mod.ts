@@ -1,6 +1,6 @@
 import { ordinaryTables, quoteName } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
-import { isForeign } from "../database/location.ts";
+import { isForeign, refuseForeign } from "../database/location.ts";
 import { UsageError } from "../errors.ts";
 import type { Session } from "../session.ts";
 import { locationOf, restoreJournal, type Workspace } from "../workspace.ts";
@@ -76,7 +76,11 @@ function targetsOf(workspace: Workspace, names: readonly string[]): PinTarget[] 
   }
   const databases = [...workspace.locations.keys()]
     .filter((name) => names.length === 0 || names.includes(name))
-    .map((database) => ({ database, path: locationOf(workspace, database).path }));
+    .map((database) => {
+      const location = locationOf(workspace, database);
+      refuseForeign(location, { cannot: `take a snapshot of ${database}` });
+      return { database, path: location.path };
+    });
   return [...databases, { database: LEDGER, path: workspace.ledger.path }]
     .filter(({ path }) => path !== ":memory:");
 }

@@ -1,4 +1,5 @@
 import { countRows } from "../checks.ts";
+import { refuseForeign } from "../database/location.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { ConfirmationError, DatabaseLockedError, DiskFullError, SnapshotError } from "../errors.ts";
@@ -207,6 +208,10 @@ async function chooseSources(
   // The ledger is history: what happened since the snapshot did happen.
   const keepsLedger = !databases.includes("migrations") && sizeOf(workspace.ledger.path) !== null;
   const sources = found.sources.filter(({ database }) => database !== "migrations" || !keepsLedger);
+  for (const { database } of sources) {
+    if (database === "migrations") continue;
+    refuseForeign(locationOf(workspace, database), { cannot: `restore ${database}` });
+  }
   return { label: found.label, sources };
 }
 
