@@ -7,14 +7,16 @@
 import { main } from "./lib/commands/main.ts";
 
 /**
- * Runs the command line of this process and sets its exit code. Needs read and write permission on
- * the data directory and on the environment variables that `--help` lists.
+ * Runs the command line of this process and sets its exit code: 0 done or nothing to do, 1 failed or
+ * found something, 2 wrong usage. What goes wrong is written to stderr, not thrown. Needs read and write
+ * permission on the data directory and on the environment variables that `--help` lists.
  *
  * @example Run a command
- * ```ts no-eval
+ * ```ts
  * import { run } from "@catalyst/migrate/cli";
  *
- * await run(["status", "--data-dir", "data"]);
+ * await run(["upgrade", "--quiet", "--data-dir", await Deno.makeTempDir()]);
+ * console.assert(Deno.exitCode === 0);
  * ```
  */
 export async function run(args: readonly string[] = Deno.args): Promise<void> {

@@ -88,7 +88,7 @@ export type { DowngradeRequest, UpgradeRequest } from "./lib/plan.ts";
 export { type RebuildOptions, rebuildTable } from "./lib/rebuild.ts";
 export type { Reconciliation } from "./lib/reconcile.ts";
 export type { MissingObject, RepairOptions, RepairResult } from "./lib/repair.ts";
-export type { SchemaDescription } from "./lib/schema_description.ts";
+export type { SchemaDescription } from "./lib/schema/stable.ts";
 export type { Finding } from "./lib/schema/finding.ts";
 export type {
   CheckSchema,
@@ -138,7 +138,9 @@ export type { MigratorOptions } from "./lib/workspace.ts";
 export { bundledMigrations } from "./migrations/mod.ts";
 
 if (import.meta.main) {
-  const { run } = await import("./cli.ts");
-  await run();
-  Deno.exit();
+  // Not awaited here: a migration that imports this module would wait for it, and it for the migration.
+  import("./cli.ts").then(async ({ run }) => {
+    await run();
+    Deno.exit();
+  });
 }

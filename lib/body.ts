@@ -163,5 +163,5 @@ function isVacuum(sql: string): boolean {
 /** Beginning of a statement for a message, on one line. */
 export function firstLine(sql: string): string {
   const line = sql.trim().replace(/\s+/g, " ");
-  return line.length > 80 ? `${line.slice(0, 80)}…` : line;
+  return line.length > 80 ? `${line.slice(0, 80)}...` : line;
 }

@@ -26,11 +26,12 @@ export interface CheckMigrationsResult {
  * the bundled migrations, lints, and runs all of it up, down and up again in memory, comparing the
  * schemas. Needs read permission on the directory; it writes nothing.
  *
- * @throws {MigrationCheckError} listing all that was found, each with its file and line.
+ * @throws {MigrationCheckError} where something is wrong, listing all that was found, each with its file and line.
  * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
  *
  * @example A test for `deno test`
  * ```ts ignore
+ * // Not run: it is a test itself, of a directory that is not there.
  * import { checkMigrations } from "@catalyst/migrate";
  *
  * Deno.test("migrations are fine", async () => {

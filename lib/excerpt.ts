@@ -42,7 +42,7 @@ export function excerpt(text: string, options: ExcerptOptions): string {
   if (caret) lines.push(`${gutter("")}${" ".repeat(column - 1)}^`);
   if (first.line < fault.line) {
     lines.unshift(gutter(String(first.line)) + cut(lineAt(text, from), 1).shown);
-    if (fault.line - first.line > 1) lines.splice(1, 0, `${gutter("")}…`);
+    if (fault.line - first.line > 1) lines.splice(1, 0, `${gutter("")}...`);
   }
   return lines.map((line) => line.trimEnd()).join("\n");
 }
@@ -59,7 +59,7 @@ function cut(line: string, column: number): { shown: string; column: number } {
   if (characters.length <= WIDTH) return { shown: characters.join(""), column };
   const start = Math.max(0, Math.min(column - 1 - WIDTH / 2, characters.length - WIDTH));
   const part = characters.slice(start, start + WIDTH).join("");
-  const before = start === 0 ? "" : "…";
-  const after = start + WIDTH < characters.length ? "…" : "";
+  const before = start === 0 ? "" : "...";
+  const after = start + WIDTH < characters.length ? "..." : "";
   return { shown: before + part + after, column: column - start + before.length };
 }

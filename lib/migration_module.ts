@@ -37,14 +37,14 @@ export async function loadMigrationModule(module: MigrationModuleOptions): Promi
   if (!("default" in exported)) {
     throw invalid(module, {
       reason: "it has no default export",
-      help: `write \`export default defineMigration({ name: "${name}", … })\``,
+      help: `write \`export default defineMigration({ name: "${name}", ... })\``,
     });
   }
   return migrationFrom(exported.default, module);
 }
 
 async function importWithin(module: MigrationModuleOptions): Promise<Record<string, unknown>> {
-  const { path, timeout = 10 } = module;
+  const { path, timeout = 10, standalone = Deno.build.standalone } = module;
   const [{ resolve }, { pathToFileURL }] = await Promise.all([
     import("node:path"),
     import("node:url"),
@@ -60,16 +60,23 @@ async function importWithin(module: MigrationModuleOptions): Promise<Record<stri
     }, timeout * 1000);
   });
   try {
-    return await Promise.race([import(pathToFileURL(resolve(path)).href), late]);
+    // Only the user knows what is imported here. In the code of a package it would be warned of.
+    const { load } = await import("data:text/javascript,export const load = (url) => import(url)");
+    return await Promise.race([load(pathToFileURL(resolve(path)).href), late]);
   } catch (error) {
     if (error instanceof MigrationFileError) throw error;
     const [message = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
     const isSyntax = error instanceof SyntaxError ||
       /^SyntaxError: |could not be parsed/.test(message);
     const what = isSyntax ? "it can't be parsed" : "it throws when it is imported";
+    const isUnmapped = /not a dependency|not in import map/.test(message);
     throw invalid(module, {
       reason: `${what}: ${message.replace(/^SyntaxError: /, "")}`,
-      help: "correct it; --verbose shows the stack trace",
+      help: !isUnmapped
+        ? "correct it; --verbose shows the stack trace"
+        : standalone
+        ? "the standalone executable has no packages: import only files, by their paths"
+        : 'write the whole name, such as "jsr:@catalyst/migrate", or run deno with --config deno.json',
       cause: error,
     });
   } finally {
@@ -115,7 +122,7 @@ function migrationFrom(exported: unknown, module: MigrationModuleOptions): Migra
   if (typeof exported !== "object" || exported === null || Array.isArray(exported)) {
     return fail(
       "its default export is no migration",
-      `write \`export default defineMigration({ name: "${module.name}", … })\``,
+      `write \`export default defineMigration({ name: "${module.name}", ... })\``,
     );
   }
   const fields = new Map<string, unknown>(Object.entries(exported));

@@ -12,7 +12,7 @@ import type { RedoOptions, RedoResult } from "./redo.ts";
 import type { RehearseOptions } from "./rehearse.ts";
 import type { Rehearsal } from "./rehearse/result.ts";
 import type { RepairOptions, RepairResult } from "./repair.ts";
-import type { SchemaDescription } from "./schema_description.ts";
+import type { SchemaDescription } from "./schema/stable.ts";
 import type { SquashedMigration } from "./squash.ts";
 // What every start needs is loaded with the migrator; the rest when it is called.
 import { history, type Status, status } from "./status.ts";
@@ -81,7 +81,9 @@ export class Migrator {
     this.#dataCheck = options.dataCheck;
   }
 
-  /** Ids of the known migrations, in order. */
+  /**
+   * Ids of the known migrations, such as `001`, in order.
+   */
   get ids(): readonly string[] {
     return this.#workspace.registry.migrations.map(({ id }) => id);
   }
@@ -91,12 +93,47 @@ export class Migrator {
     return [...this.#workspace.locations.keys()];
   }
 
-  /** Reads the state of the databases and migrations; writes nothing, creates nothing. */
+  /**
+   * Reads the state of the databases and migrations; writes nothing, creates nothing. A bot may have the
+   * databases open and go on writing.
+   *
+   * @throws {LocationError | AccessError} where a database's place can't be used or read.
+   * @throws {NotADatabaseError | CorruptDatabaseError} where a file is no database, or damaged.
+   * @throws {DatabaseLockedError} where a lock was not gone within the timeout.
+   * @throws {FormatError} where a newer version wrote the ledger or the markers.
+   *
+   * @example Tell whether there is something to do
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   *
+   * const { ok, pending } = await migrator.status();
+   * console.assert(!ok && pending === 3);
+   * ```
+   */
   async status(): Promise<Status> {
     return await status(this.#workspace);
   }
 
-  /** Says what {@link Migrator.upgrade} would do; writes nothing, creates nothing. */
+  /**
+   * Says what {@link Migrator.upgrade} would do; writes nothing, creates nothing.
+   *
+   * @throws {UnknownMigrationError} where it asks for a migration that there is not.
+   * @throws {OutOfOrderError} where a migration would run before one that it must follow.
+   * @throws {ChangedMigrationError} where an applied migration's text is not what was applied.
+   * @throws {UnknownMarkerError} where a database has a migration that is not known.
+   *
+   * @example List the pending migrations
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   *
+   * const { apply } = await migrator.planUpgrade();
+   * console.assert(apply.map(({ id }) => id).join() === "001,002,003");
+   * ```
+   */
   async planUpgrade(request: PlanUpgradeOptions = {}): Promise<UpgradePlan> {
     return await planUpgrade(this.#workspace, request);
   }
@@ -105,6 +142,8 @@ export class Migrator {
    * Looks for what is dangerous or wrong in migrations, by running them on a scratch database in memory
    * with the schema of the real one: data loss, rebuilds that lose something, long locks and more. The
    * functions of migrations are called too. The real databases are only read.
+   *
+   * @throws {UnknownMigrationError} where it asks for a migration that there is not.
    *
    * @example Lint the pending migrations
    * ```ts
@@ -166,14 +205,44 @@ export class Migrator {
    * @throws {LintError} where one would lose data that it doesn't declare; nothing was run.
    * @throws {MigrationFailedError} where one failed; `progress` says what was applied before.
    * @throws {SchemaConflictError} where tables of the same names have another shape.
+   * @throws {ChangedMigrationError | OutOfOrderError | UnknownMarkerError} where the migrations don't go with
+   * what was applied; nothing was run.
    * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
+   * @throws {HookError} where a hook failed; what was applied before stays.
+   * @throws {InterruptedError} where `signal` stopped it.
+   *
+   * @example Bring the databases up to date
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   *
+   * const { applied } = await migrator.upgrade();
+   * console.assert(applied.map(({ name }) => name)[0] === "001_create_positions_tables");
+   * console.assert((await migrator.upgrade()).applied.length === 0); // once is enough
+   * ```
    */
   async upgrade(options: UpgradeOptions = {}): Promise<UpgradeResult> {
     await this.#finishRestore();
     return await upgrade(this.#workspace, options);
   }
 
-  /** Says what {@link Migrator.downgrade} would roll back and lose; writes nothing. */
+  /**
+   * Says what {@link Migrator.downgrade} would roll back and lose; writes nothing.
+   *
+   * @throws {UnknownMigrationError} where it asks for a migration that there is not.
+   * @throws {DowngradeBlockedError} where a later migration is in the way, or there is no way back.
+   *
+   * @example See what would be lost
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { rollBack, losses } = await migrator.planDowngrade({ steps: 1 });
+   * console.assert(rollBack[0]?.id === "003" && losses.every(({ rows }) => rows === 0));
+   * ```
+   */
   async planDowngrade(request: DowngradeRequest = {}): Promise<DowngradePlan> {
     const { plan } = await import("./downgrade.ts");
     return await plan(this.#workspace, request);
@@ -185,6 +254,17 @@ export class Migrator {
    * @throws {ConfirmationError} where rows would be lost and nobody confirmed it.
    * @throws {DowngradeBlockedError} where a later migration of the same database is applied.
    * @throws {MigrationFailedError} where one failed; `progress` says what was rolled back before.
+   * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
+   *
+   * @example Roll the last migration back
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { rolledBack } = await migrator.downgrade({ steps: 1, confirm: () => false });
+   * console.assert(rolledBack.join() === "003"); // there were no rows, so nobody was asked
+   * ```
    */
   async downgrade(options: DowngradeOptions = {}): Promise<DowngradeResult> {
     await this.#finishRestore();
@@ -192,7 +272,22 @@ export class Migrator {
     return await downgrade(this.#workspace, options);
   }
 
-  /** Says what {@link Migrator.redo} would roll back and lose; writes nothing. */
+  /**
+   * Says what {@link Migrator.redo} would roll back and lose; writes nothing.
+   *
+   * @throws {UnknownMigrationError} where there is no such migration.
+   * @throws {DowngradeBlockedError} where a later migration is in the way, or there is no way back.
+   *
+   * @example See what would be rolled back
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { rollBack } = await migrator.planRedo();
+   * console.assert(rollBack[0]?.name === "003_create_ml_training_tables");
+   * ```
+   */
   async planRedo(options: Pick<RedoOptions, "migration"> = {}): Promise<DowngradePlan> {
     const { planRedo } = await import("./redo.ts");
     return await planRedo(this.#workspace, options);
@@ -204,7 +299,18 @@ export class Migrator {
    *
    * @throws {ConfirmationError} where rows would be lost and nobody confirmed it.
    * @throws {DowngradeBlockedError} where a later migration of the same database is applied.
+   * @throws {UsageError} where none is applied, or its file is gone.
    * @throws {MigrationFailedError} where one way failed.
+   *
+   * @example Run a migration once more
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { applied } = await migrator.redo({ migration: "002" });
+   * console.assert(applied[0]?.id === "002");
+   * ```
    */
   async redo(options: RedoOptions = {}): Promise<RedoResult> {
     await this.#finishRestore();
@@ -218,6 +324,24 @@ export class Migrator {
    *
    * @throws {SchemaConflictError} where a database has another schema; no marker is written then.
    * @throws {UnknownMigrationError} where there is no such migration.
+   *
+   * @example Take over a database that was made by hand
+   * ```ts
+   * import { openDatabase } from "@catalyst/migrate/database";
+   * import { defineMigration, Migrator } from "@catalyst/migrate";
+   *
+   * const directory = await Deno.makeTempDir();
+   * const upgrade = "CREATE TABLE notes (body TEXT NOT NULL)";
+   * openDatabase(`${directory}/app.db`).exec(upgrade);
+   *
+   * const migrator = new Migrator({
+   *   databases: { app: `${directory}/app.db` },
+   *   ledger: `${directory}/migrations.db`,
+   *   migrations: [defineMigration({ name: "001_create_notes", database: "app", upgrade })],
+   * });
+   * const { marked } = await migrator.baseline({ to: "001" });
+   * console.assert(marked.join() === "001" && (await migrator.status()).ok);
+   * ```
    */
   async baseline(options: BaselineOptions): Promise<BaselineResult> {
     if (!options.dryRun) await this.#finishRestore();
@@ -231,6 +355,23 @@ export class Migrator {
    *
    * @throws {SquashError} where one of them is no SQL, or the outcome would be another schema.
    * @throws {UnknownMigrationError} where there is no such migration.
+   *
+   * @example Make one file out of two
+   * ```ts
+   * import { loadMigrations, Migrator } from "@catalyst/migrate";
+   *
+   * const directory = await Deno.makeTempDir();
+   * const head = "-- database: app\n-- migrate:up\n";
+   * await Deno.writeTextFile(`${directory}/001_a.sql`, `${head}CREATE TABLE a (x);\n`);
+   * await Deno.writeTextFile(`${directory}/002_b.sql`, `${head}CREATE TABLE b (x);\n`);
+   * const migrator = new Migrator({
+   *   databases: { app: `${directory}/app.db` },
+   *   ledger: `${directory}/migrations.db`,
+   *   migrations: await loadMigrations(directory),
+   * });
+   * const [squashed] = await migrator.squash("002");
+   * console.assert(squashed?.text.includes("CREATE TABLE a") && squashed.replacedFiles.length === 2);
+   * ```
    */
   async squash(to: string): Promise<readonly SquashedMigration[]> {
     const { squash } = await import("./squash.ts");
@@ -242,6 +383,24 @@ export class Migrator {
    *
    * @throws {UnknownMigrationError} where there is no such migration.
    * @throws {UsageError} where it isn't applied, or not changed.
+   *
+   * @example Take over what was corrected afterwards
+   * ```ts
+   * import { defineMigration, Migrator } from "@catalyst/migrate";
+   *
+   * const directory = await Deno.makeTempDir();
+   * const migratorWith = (upgrade: string) =>
+   *   new Migrator({
+   *     databases: { app: `${directory}/app.db` },
+   *     ledger: `${directory}/migrations.db`,
+   *     migrations: [defineMigration({ name: "001_create_notes", database: "app", upgrade })],
+   *   });
+   * await migratorWith("CREATE TABLE notes (body)").upgrade();
+   *
+   * const changed = migratorWith("CREATE TABLE IF NOT EXISTS notes (body)");
+   * const { name } = await changed.acceptChanged("001");
+   * console.assert(name === "001_create_notes" && (await changed.status()).ok);
+   * ```
    */
   async acceptChanged(migration: string): Promise<AcceptResult> {
     await this.#finishRestore();
@@ -249,7 +408,29 @@ export class Migrator {
     return await acceptChanged(this.#workspace, migration);
   }
 
-  /** Compares each database with what its applied migrations make; writes nothing. */
+  /**
+   * Compares each database with what its applied migrations make; writes nothing. What it finds is
+   * returned, with what to do about each; it throws only where a database can't be read.
+   *
+   * @throws {LocationError | AccessError} where a database's place can't be used or read.
+   * @throws {NotADatabaseError | CorruptDatabaseError} where a file is no database, or damaged.
+   * @throws {DatabaseLockedError} where a lock was not gone within the timeout.
+   *
+   * @example Find what was changed by hand
+   * ```ts
+   * import { openDatabase } from "@catalyst/migrate/database";
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const dataDir = await Deno.makeTempDir();
+   * const migrator = createCatalystMigrator({ dataDir });
+   * await migrator.upgrade();
+   * openDatabase(`${dataDir}/trading.db`).exec("DROP VIEW v_equity_curve");
+   *
+   * const { ok, databases } = await migrator.verify();
+   * const problems = databases.flatMap(({ problems }) => problems);
+   * console.assert(!ok && problems[0]?.detail === 'view "v_equity_curve" is missing');
+   * ```
+   */
   async verify(options: VerifyOptions = {}): Promise<Verification> {
     const { verify } = await import("./verify.ts");
     return await verify(this.#workspace, { ...options, dataCheck: this.#dataCheck });
@@ -278,7 +459,25 @@ export class Migrator {
     return await describeSchema(this.#workspace, database);
   }
 
-  /** Reconciles the ledger, and creates missing tables, indexes and views; drops nothing. */
+  /**
+   * Reconciles the ledger, and creates missing tables, indexes, views and triggers; drops nothing.
+   *
+   * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
+   *
+   * @example Create a view again that somebody dropped
+   * ```ts
+   * import { openDatabase } from "@catalyst/migrate/database";
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const dataDir = await Deno.makeTempDir();
+   * const migrator = createCatalystMigrator({ dataDir });
+   * await migrator.upgrade();
+   * openDatabase(`${dataDir}/trading.db`).exec("DROP VIEW v_equity_curve");
+   *
+   * const { recreated } = await migrator.repair();
+   * console.assert(recreated[0]?.name === "v_equity_curve" && (await migrator.verify()).ok);
+   * ```
+   */
   async repair(options: RepairOptions = {}): Promise<RepairResult> {
     if (!options.dryRun) await this.#finishRestore();
     const { repair } = await import("./repair.ts");
@@ -309,7 +508,23 @@ export class Migrator {
     return await createSnapshot(this.#workspace, options);
   }
 
-  /** Lists the snapshots of a directory, the newest first. Default: the migrator's directory. */
+  /**
+   * Lists the snapshots of a directory, the newest first. Default: the migrator's directory, `backups`
+   * beside the ledger. A directory that is not there has none.
+   *
+   * @throws {LocationError | AccessError} where it is a file, or can't be read.
+   *
+   * @example Find the newest snapshot
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { name } = await migrator.createSnapshot();
+   * const [newest] = await migrator.listSnapshots();
+   * console.assert(newest?.name === name && newest.problems.length === 0);
+   * ```
+   */
   async listSnapshots(
     directory: string = this.#workspace.backups,
   ): Promise<readonly SnapshotEntry[]> {
@@ -321,6 +536,18 @@ export class Migrator {
    * Reads a snapshot again and compares every file with the manifest.
    *
    * @throws {SnapshotError} where there is none of that name, or its manifest is damaged.
+   *
+   * @example Find out whether a snapshot is still whole
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const dataDir = await Deno.makeTempDir();
+   * const migrator = createCatalystMigrator({ dataDir });
+   * await migrator.upgrade();
+   * const { name, files } = await migrator.createSnapshot();
+   * await Deno.truncate(`${dataDir}/backups/${files[0]?.file}`, 100);
+   * console.assert(!(await migrator.verifySnapshot(name)).ok);
+   * ```
    */
   async verifySnapshot(name: string, options: VerifySnapshotOptions = {}): Promise<SnapshotCheck> {
     const { verifySnapshot } = await import("./snapshot/mod.ts");
@@ -328,7 +555,22 @@ export class Migrator {
     return await verifySnapshot(directory, name, verify);
   }
 
-  /** Removes snapshots that a retention doesn't keep, never the only whole one; their names. */
+  /**
+   * Removes snapshots that a retention doesn't keep, never the only whole one; their names.
+   *
+   * @throws {MigratorLockedError} where another run works in that directory past the timeout.
+   *
+   * @example Keep the newest one
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { name: old } = await migrator.createSnapshot();
+   * await migrator.createSnapshot();
+   * console.assert((await migrator.pruneSnapshots({ keep: 1 })).join() === old);
+   * ```
+   */
   async pruneSnapshots(options: PruneSnapshotsOptions): Promise<readonly string[]> {
     const { directory = this.#workspace.backups, dryRun = false, ...retention } = options;
     // What is to be deleted may be what an interrupted restore needs.
@@ -338,9 +580,21 @@ export class Migrator {
   }
 
   /**
-   * Says what restoring a snapshot would change; writes nothing.
+   * Says what restoring a snapshot would change; writes nothing. `reference` is its name, its manifest's
+   * path, `latest`, or one database file.
    *
    * @throws {SnapshotError} where there is no such snapshot, or it is damaged.
+   *
+   * @example See how many rows there were
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * await migrator.createSnapshot();
+   * const { changes } = await migrator.planRestore("latest");
+   * console.assert(changes.find(({ database }) => database === "trading")?.then.rows.orders === 0);
+   * ```
    */
   async planRestore(
     reference: string,
@@ -357,6 +611,21 @@ export class Migrator {
    *
    * @throws {SnapshotError} where there is no such snapshot, or it is damaged; nothing is changed.
    * @throws {ConfirmationError} where nobody confirmed.
+   * @throws {DatabaseLockedError} where another program writes for longer than the timeout.
+   * @throws {DiskFullError} where there is no room; nothing is changed.
+   *
+   * @example Go back
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { name } = await migrator.createSnapshot();
+   * await migrator.downgrade({ steps: 1 });
+   *
+   * const { restored } = await migrator.restoreSnapshot(name, { confirm: () => true });
+   * console.assert(restored.includes("ml_training") && (await migrator.status()).ok);
+   * ```
    */
   async restoreSnapshot(reference: string, options: RestoreOptions = {}): Promise<RestoreResult> {
     await this.#finishRestore({ orReplace: true });
@@ -364,7 +633,24 @@ export class Migrator {
     return await restore(this.#workspace, reference, options);
   }
 
-  /** Goes back to what was there before the last restore, as {@link Migrator.restoreSnapshot} does. */
+  /**
+   * Goes back to what was there before the last restore, as {@link Migrator.restoreSnapshot} does.
+   *
+   * @throws {SnapshotError} where nothing was restored yet, or that snapshot is gone or damaged.
+   * @throws {ConfirmationError} where nobody confirmed.
+   *
+   * @example Undo a restore
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { name } = await migrator.createSnapshot();
+   * const confirm = () => true;
+   * const { safety } = await migrator.restoreSnapshot(name, { confirm });
+   * console.assert((await migrator.undoRestore({ confirm })).snapshot === safety);
+   * ```
+   */
   async undoRestore(options: RestoreOptions = {}): Promise<RestoreResult> {
     await this.#finishRestore({ orReplace: true });
     const { undoRestore } = await import("./snapshot/restore.ts");
@@ -509,7 +795,22 @@ export class Migrator {
     }
   }
 
-  /** Reads the ledger's events, the newest first. */
+  /**
+   * Reads the ledger's events, the newest first; writes nothing. A ledger that is not there has none.
+   *
+   * @throws {FormatError} where a newer version wrote the ledger.
+   *
+   * @example See what was done last
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const [event] = await migrator.history({ limit: 1 });
+   * console.assert(event?.id === "003" && event.outcome === "applied");
+   * console.log(new Date((event?.endedAt ?? 0) * 1000)); // epoch seconds
+   * ```
+   */
   async history(options: HistoryOptions = {}): Promise<readonly LedgerEvent[]> {
     return await history(this.#workspace, options.limit ?? 20);
   }

@@ -193,7 +193,7 @@ function fixOf({ kind, type, object, table }: Difference): string {
   if (kind === "different" && (type === "index" || type === "view" || type === "trigger")) {
     return `drop it (DROP ${type.toUpperCase()} ${object}), then run \`repair\`, which creates it again`;
   }
-  if (kind === "missing") return `add it with a migration (ALTER TABLE ${table} ADD COLUMN …)`;
+  if (kind === "missing") return `add it with a migration (ALTER TABLE ${table} ADD COLUMN ...)`;
   if (kind === "extra") return `drop it with a migration, or leave it if your bot needs it`;
   return `rebuild table ${table} with a migration: new table, copy the rows, drop the old, rename`;
 }

@@ -4,7 +4,7 @@ import { connectionPragmas, type ConnectionSettings, defaultSettings } from "./s
 
 /** How to open a bot's database. */
 export interface OpenDatabaseOptions {
-  /** Settings over the defaults. */
+  /** Settings over the defaults. Default: none. */
   readonly settings?: Partial<ConnectionSettings>;
 }
 
@@ -28,9 +28,13 @@ export interface SettingsInForce {
 
 /**
  * Opens a bot's database with the right connection settings, creating the file where there is none.
- * Needs read and write permission on the file and its directory.
+ * `path` may be `:memory:`. Needs read and write permission on the file and its directory. The caller
+ * closes it, or `using` does.
  *
- * @throws {CatalystError} where it can't be opened: not a database, locked, not permitted.
+ * @throws {NotADatabaseError | CorruptDatabaseError} where the file is no database, or damaged.
+ * @throws {DatabaseLockedError} where another connection's lock was not gone within the busy timeout.
+ * @throws {AccessError} where the file can't be opened: no permission, no such directory.
+ * @throws {DiskFullError} where there is no room for it.
  *
  * @example Open a bot's database
  * ```ts
@@ -56,7 +60,18 @@ export function openDatabase(path: string, options: OpenDatabaseOptions = {}): D
   }
 }
 
-/** Reads the settings of an open database back. */
+/**
+ * Reads the settings of an open database back.
+ *
+ * @example See what SQLite made of a setting
+ * ```ts
+ * import { openDatabase, settingsInForce } from "@catalyst/migrate";
+ *
+ * using db = openDatabase(":memory:");
+ * const { journalMode, busyTimeout, foreignKeys } = settingsInForce(db);
+ * console.assert(journalMode === "memory" && busyTimeout === 30 && foreignKeys);
+ * ```
+ */
 export function settingsInForce(db: DatabaseSync): SettingsInForce {
   const pragma = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];
   return {

@@ -3,8 +3,8 @@ import type { Connection } from "./connection.ts";
 import { NodeSqliteConnection } from "./node_sqlite.ts";
 
 /** Opens a new, empty database in memory; it is gone when the connection is closed. */
-export function openMemory(): Connection {
-  return new NodeSqliteConnection(new DatabaseSync(":memory:"), { label: ":memory:", owned: true });
+export function openMemory({ label = ":memory:" }: { readonly label?: string } = {}): Connection {
+  return new NodeSqliteConnection(new DatabaseSync(":memory:"), { label, owned: true });
 }
 
 /** Version of the SQLite that drives local databases, such as `3.53.2`. */

@@ -16,7 +16,7 @@ export interface ConnectionSettings {
   readonly busyTimeout: number;
 }
 
-/** The settings that hold where nothing else is said. */
+/** The settings that hold where nothing else is said: WAL, NORMAL, 10000 pages, 30 s of patience. */
 export const defaultSettings: ConnectionSettings = {
   journalMode: "WAL",
   synchronous: "NORMAL",
@@ -34,6 +34,9 @@ export const settingVariables = [
   "SQLITE_MMAP_SIZE",
 ] as const;
 
+/** Name of an environment variable that overrides a setting. */
+export type SettingVariable = (typeof settingVariables)[number];
+
 /** SQLite takes a greater one for 0. */
 const LARGEST_CACHE = 2 ** 31 - 1;
 
@@ -41,12 +44,22 @@ const JOURNAL_MODES = ["WAL", "DELETE", "TRUNCATE", "PERSIST"] as const;
 const SYNCHRONOUS = ["NORMAL", "FULL", "EXTRA", "OFF"] as const;
 
 /**
- * Settings from environment variables, over the defaults.
+ * Settings from environment variables, over the defaults. `variable` says what a variable holds; an
+ * unset or empty one changes nothing. `Deno.env.get` needs permission to read the variables.
  *
  * @throws {UsageError} where a variable holds something else than it may.
+ *
+ * @example Open a database with the settings of the environment
+ * ```ts
+ * import { openDatabase, settingsFrom, settingsInForce } from "@catalyst/migrate/database";
+ *
+ * const settings = settingsFrom((name) => name === "SQLITE_CACHE_SIZE" ? "500" : undefined);
+ * using db = openDatabase(`${await Deno.makeTempDir()}/trading.db`, { settings });
+ * console.assert(settingsInForce(db).cacheSize === 500); // else: settingsFrom((name) => Deno.env.get(name))
+ * ```
  */
 export function settingsFrom(
-  variable: (name: (typeof settingVariables)[number]) => string | undefined,
+  variable: (name: SettingVariable) => string | undefined,
 ): ConnectionSettings {
   const journal = variable("SQLITE_WAL_MODE");
   const synchronous = variable("SQLITE_SYNCHRONOUS");
@@ -94,7 +107,7 @@ function choice<T extends string>(name: string, value: string, allowed: readonly
 function integer(
   name: "SQLITE_CACHE_SIZE" | "SQLITE_MMAP_SIZE",
   key: "cacheSize" | "mmapSize",
-  variable: (name: (typeof settingVariables)[number]) => string | undefined,
+  variable: (name: SettingVariable) => string | undefined,
 ): Partial<ConnectionSettings> {
   const value = variable(name);
   if (!value) return {};

@@ -37,7 +37,7 @@ interface Parts {
   readonly items: readonly (readonly Token[])[];
 }
 
-const SHAPE = `give the whole statement: "CREATE TABLE name (…)"`;
+const SHAPE = `give the whole statement: "CREATE TABLE name (...)"`;
 
 /** Takes a `CREATE TABLE` apart; throws where it is anything else. */
 function parse(sql: string): Parts {

@@ -8,6 +8,16 @@ import { fold, normalize } from "./tokens.ts";
  * Compares two schemas by meaning: white space, comments, the case of names, the names of
  * constraints and other spellings of the same rule make no difference. Differences come in the
  * order of the expected schema, tables first; what is extra comes last of its type.
+ *
+ * @example Compare two schemas
+ * ```ts
+ * import { compareSchemas, parseSchema } from "@catalyst/migrate/schema";
+ *
+ * const { schema: expected } = await parseSchema("CREATE TABLE notes (body TEXT NOT NULL)");
+ * const { schema: actual } = await parseSchema("create table Notes (body text)");
+ * const [difference] = await compareSchemas(expected, actual);
+ * console.assert(difference?.object === "notes.body" && difference.kind === "different");
+ * ```
  */
 export async function compareSchemas(expected: Schema, actual: Schema): Promise<Difference[]> {
   const differences: Difference[] = [];

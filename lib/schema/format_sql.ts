@@ -8,6 +8,15 @@ import { keepUnnamed } from "./unnamed.ts";
  * Writes a schema as SQL that makes the same one in an empty database, always in the same order and
  * layout: tables by name, each with its indexes and triggers, then views with their triggers. White
  * space, comments and quotes around names don't count. Empty where the schema is.
+ *
+ * @example Write only one table
+ * ```ts
+ * import { formatSchema, parseSchema } from "@catalyst/migrate/schema";
+ *
+ * const { schema } = await parseSchema("create table b (x); create table a (x)");
+ * const tables = schema.tables.filter(({ name }) => name === "a");
+ * console.assert(formatSchema({ ...schema, tables }) === "CREATE TABLE a (\n  x\n);\n");
+ * ```
  */
 export function formatSchema(schema: Schema): string {
   const { tables, indexes, views, triggers } = schema;

@@ -1,20 +1,50 @@
 /**
- * What a database's schema is, as plain data, and how two schemas differ in meaning.
+ * What the schema of a database is, as data and as SQL that is always in the same order and layout, and
+ * how two schemas differ in meaning. Reading needs read permission on the database, nothing is written.
+ *
+ * @example Tell whether a database still has the schema that is kept in a file
+ * ```ts
+ * import { openDatabase } from "@catalyst/migrate/database";
+ * import { compareSchemas, describeSchema, parseSchema } from "@catalyst/migrate/schema";
+ *
+ * const kept = "CREATE TABLE notes (note_id INTEGER PRIMARY KEY, body TEXT NOT NULL);";
+ * const path = `${await Deno.makeTempDir()}/app.db`;
+ * using db = openDatabase(path);
+ * db.exec("CREATE TABLE notes (note_id INTEGER PRIMARY KEY, body TEXT)");
+ *
+ * const { schema: expected } = await parseSchema(kept);
+ * const { schema: actual } = await describeSchema(path);
+ * for (const { detail } of await compareSchemas(expected, actual)) console.log(detail);
+ * ```
  *
  * @module
  */
+export {
+  AccessError,
+  CatalystError,
+  type CatalystErrorOptions,
+  CorruptDatabaseError,
+  DatabaseLockedError,
+  LocationError,
+  type LostRows,
+  NotADatabaseError,
+  type Progress,
+  StatementError,
+} from "../errors.ts";
 export { compareSchemas } from "./compare.ts";
 export type { Difference } from "./difference.ts";
-export * from "./model.ts";
-export { readSchema, type ReadSchemaOptions } from "./read.ts";
-export {
-  buildReference,
-  buildReferenceSteps,
-  type BuiltReference,
-  type BuiltSteps,
-  type Reference,
-  type ReferenceStep,
-  type ReferenceSteps,
-  type UnknownReference,
-} from "./reference.ts";
-export { normalize } from "./tokens.ts";
+export { describeSchema, type DescribeSchemaOptions, parseSchema } from "./document.ts";
+export { formatSchema } from "./format_sql.ts";
+export type {
+  CheckSchema,
+  ColumnSchema,
+  ForeignKeySchema,
+  GeneratedSchema,
+  IndexColumn,
+  IndexSchema,
+  Schema,
+  TableSchema,
+  TriggerSchema,
+  ViewSchema,
+} from "./model.ts";
+export type { SchemaDescription } from "./stable.ts";

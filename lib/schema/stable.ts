@@ -1,8 +1,28 @@
-import { formatIndex, formatTable, formatTrigger, formatView, sorted } from "./format_sql.ts";
+import {
+  formatIndex,
+  formatSchema,
+  formatTable,
+  formatTrigger,
+  formatView,
+  sorted,
+} from "./format_sql.ts";
 import { oneLine } from "./layout.ts";
 import type { ColumnSchema, IndexSchema, Schema, TableSchema } from "./model.ts";
 import { spell } from "./spelling.ts";
 import { fold, tokenize } from "./tokens.ts";
+
+/** The schema of a database in a form that stays the same as long as the schema does. */
+export interface SchemaDescription {
+  /** SQL that makes the same schema in an empty database; empty where there is none. */
+  readonly sql: string;
+  /** The same as data: lists of objects by name, texts in one spelling. */
+  readonly schema: Schema;
+}
+
+/** Describes a schema as it was read. */
+export function describe(schema: Schema): SchemaDescription {
+  return { sql: formatSchema(schema), schema: stableSchema(schema) };
+}
 
 /**
  * The schema with its lists in the order of names and its texts in one spelling, so that two

@@ -116,6 +116,17 @@ Deno.test("a module whose import takes too long is given up by name", async () =
   await new Promise((resolve) => setTimeout(resolve, 500)); // until it has ended all the same
 });
 
+Deno.test("a name that no deno.json maps is told how to write", async () => {
+  const text = 'import "@catalyst/unmapped";';
+  for (const [standalone, help] of [[false, /"jsr:@catalyst/], [true, /only files/]] as const) {
+    await assert.rejects(load(text, { kind: "js", standalone }), (error) => {
+      assert(error instanceof MigrationFileError);
+      assert.match(error.help ?? "", help);
+      return true;
+    });
+  }
+});
+
 Deno.test("the standalone executable says what to do in place of TypeScript", async () => {
   await assert.rejects(load("", { standalone: true }), (error) => {
     assert(error instanceof MigrationFileError);

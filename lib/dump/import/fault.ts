@@ -43,5 +43,5 @@ export function toDumpError(fault: DumpFault, label: string): DumpError {
 
 function beginningOf(statement: string): string {
   const text = statement.slice(0, 4 * SHOWN).replace(/\s+/g, " ").trim();
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
 }

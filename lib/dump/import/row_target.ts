@@ -130,7 +130,7 @@ const SHOWN = 40;
 
 /** A text of the data, short enough for a message. */
 export function shortened(text: string): string {
-  return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
 }
 
 /** A name as SQLite compares it: only ASCII letters are the same in both cases. */

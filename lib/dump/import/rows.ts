@@ -15,10 +15,22 @@ import { readTarget, type Target } from "./row_target.ts";
 
 /** How far an import of rows has come. */
 export type ImportRowsProgress =
-  /** The database is being copied into a snapshot; pages. */
-  | { readonly stage: "snapshot"; readonly done: number; readonly total: number }
-  /** Rows are being put in; bytes read of the source, packed where it is packed. */
-  | { readonly stage: "rows"; readonly bytes: number; readonly rows: number };
+  | {
+    /** The database is being copied into a snapshot. */
+    readonly stage: "snapshot";
+    /** Pages copied. */
+    readonly done: number;
+    /** Pages in all. */
+    readonly total: number;
+  }
+  | {
+    /** Rows are being put in. */
+    readonly stage: "rows";
+    /** Bytes read of the source, packed where it is packed. */
+    readonly bytes: number;
+    /** Rows put in. */
+    readonly rows: number;
+  };
 
 /** What to import, and where to. */
 export interface ImportRowsOptions {

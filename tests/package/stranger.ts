@@ -1,0 +1,88 @@
+/** A machine that has Deno and nothing else: an empty directory, an empty cache, a bare environment. */
+import { delimiter, dirname, join } from "node:path";
+import type { CliResult } from "../helpers.ts";
+
+/** How something is run. */
+export interface StrangerRun {
+  /** Variables of its environment, besides what Deno needs. Default: none. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Somebody who has just installed Deno. Goes with all files when it is disposed of. */
+export class Stranger implements Disposable {
+  readonly #root: string = Deno.makeTempDirSync({ prefix: "catalyst-stranger-" });
+  readonly #registry: string;
+  /** Directory that everything runs in. */
+  readonly home: string = join(this.#root, "home");
+  /** What Deno keeps of what it has downloaded. */
+  readonly cache: string;
+
+  /** `registry` is the address of one; `cache` a directory for what Deno downloads, to be kept. */
+  constructor(registry: string, options: { readonly cache?: string } = {}) {
+    this.#registry = registry;
+    this.cache = options.cache ?? join(this.#root, "cache");
+    Deno.mkdirSync(this.home);
+  }
+
+  /** Variables that Deno needs to find the registry and its cache. */
+  get environment(): Record<string, string> {
+    const system = Deno.env.get("SYSTEMROOT"); // without it no program starts on Windows
+    return {
+      ...(system === undefined ? {} : { SYSTEMROOT: system }),
+      DENO_DIR: this.cache,
+      HOME: this.#root,
+      JSR_URL: this.#registry,
+      NO_COLOR: "1",
+      PATH: [dirname(Deno.execPath()), ...systemPath()].join(delimiter),
+    };
+  }
+
+  /** Path of a file in the directory. */
+  file(name: string): string {
+    return join(this.home, name);
+  }
+
+  /** Writes a file into the directory. */
+  write(name: string, text: string): void {
+    Deno.mkdirSync(dirname(this.file(name)), { recursive: true });
+    Deno.writeTextFileSync(this.file(name), text);
+  }
+
+  /** Names of what is in the directory, sorted. */
+  names(directory = "."): string[] {
+    return [...Deno.readDirSync(this.file(directory))].map(({ name }) => name).toSorted();
+  }
+
+  /** Runs Deno to its end. */
+  async deno(args: readonly string[], options: StrangerRun = {}): Promise<CliResult> {
+    return await this.run(Deno.execPath(), args, options);
+  }
+
+  /** Runs a program to its end. */
+  async run(
+    program: string,
+    args: readonly string[],
+    { env = {} }: StrangerRun = {},
+  ): Promise<CliResult> {
+    const { code, stdout, stderr } = await new Deno.Command(program, {
+      args: [...args],
+      cwd: this.home,
+      clearEnv: true,
+      env: { ...this.environment, ...env },
+      stdin: "null",
+    }).output();
+    const decoder = new TextDecoder();
+    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.#root, { recursive: true });
+  }
+}
+
+/** Where the system's own programs are; the script that `deno install` makes needs a shell. */
+function systemPath(): string[] {
+  return Deno.build.os === "windows"
+    ? [`${Deno.env.get("SYSTEMROOT")}\\system32`]
+    : ["/usr/bin", "/bin"];
+}

@@ -1,0 +1,7 @@
+/** Makes `console.assert`, which only prints, throw: else an example could be wrong and pass. */
+import assert from "node:assert/strict";
+
+// deno-lint-ignore no-console -- nothing is written
+console.assert = (condition?: boolean, ...data: unknown[]): void => {
+  assert(condition, data.length === 0 ? "the example's assertion fails" : data.join(" "));
+};
