@@ -73,7 +73,8 @@ export async function requireRoom(
   );
 }
 
-async function roomIn(directory: string): Promise<number | null> {
+/** Free bytes of a directory's disk; null where they can't be told. */
+export async function roomIn(directory: string): Promise<number | null> {
   try {
     const { statfsSync } = await import("node:fs");
     const { bavail, bsize } = statfsSync(directory);

@@ -24,9 +24,12 @@ export async function explain(error: unknown, run: Run, begun: Begun): Promise<u
   const cause = error instanceof StatementError ? error : undefined;
   const { place, shown } = await placeOf(cause, run);
   const line = place.line ?? cause?.line;
-  const what = cause?.help ?? "mend the migration, then run the command again";
+  const denied = error instanceof Deno.errors.NotCapable ? error : undefined;
+  const what = cause?.help ??
+    (denied === undefined ? "mend the migration, then run the command again" : permissionHelp());
+  const reason = denied === undefined ? driverMessage(error) : missingPermission(denied);
   return new MigrationFailedError(
-    `${cannot} to ${migration.database}: ${driverMessage(error)}${place.text}`,
+    `${cannot} to ${migration.database}: ${reason}${place.text}`,
     {
       ...options,
       ...(cause?.statement === undefined ? {} : { statement: cause.statement }),
@@ -35,6 +38,18 @@ export async function explain(error: unknown, run: Run, begun: Begun): Promise<u
       help: `${what}. ${outcome}${shown === "" ? "" : `\n${shown}`}`,
     },
   );
+}
+
+/** What Deno says is missing, without its advice, which is for whoever starts or builds the program. */
+function missingPermission({ message }: Error): string {
+  return message.replace(/^Requires/, "it requires").replace(/, (run again|specify) .*$/s, "");
+}
+
+function permissionHelp(): string {
+  return Deno.build.standalone
+    ? "the executable may only read and write files; for more run the toolkit with Deno: " +
+      "deno run -A jsr:@catalyst/migrate upgrade"
+    : "run Deno with that permission too, then run the command again";
 }
 
 /** Statements that were done: all that were begun, but for the one that failed. */

@@ -77,6 +77,7 @@ export function restoreJournal(ledger: string): string {
 
 /** Whether a restore was begun and not finished. */
 export function isRestoring(workspace: Workspace): boolean {
+  if (workspace.ledger.path === ":memory:") return false;
   try {
     return Deno.statSync(restoreJournal(workspace.ledger.path)).isFile;
   } catch {

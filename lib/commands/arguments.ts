@@ -8,7 +8,10 @@ export interface Flag {
   readonly short?: string;
   /** Whether it may be given several times, each with a value. */
   readonly multiple?: boolean;
-  /** What stands for the value in help, such as `DIR`. */
+  /**
+   * What stands for the value in help, and says what completes it: `ID` of a migration, `DATABASE`,
+   * `SNAPSHOT`, `DIR`, `FILE`, or the words of which it is one, as in `sql|json`. Others are free.
+   */
   readonly value?: string;
   readonly help: string;
 }
@@ -63,6 +66,20 @@ export function listFlag(flags: FlagValues, name: string): readonly string[] {
   return Array.isArray(value) ? value : [];
 }
 
+/** The words of which a flag's value has to be one; none where it may be anything else. */
+export function choicesOf({ value = "" }: Pick<Flag, "value">): readonly string[] {
+  return /^[a-z]+(\|[a-z]+)+$/.test(value) ? value.split("|") : [];
+}
+
+/** Value of a flag that is one of some words, as `parseArguments` has seen to. */
+export function choiceFlag<const Choice extends string>(
+  flags: FlagValues,
+  name: string,
+  choices: readonly Choice[],
+): Choice | undefined {
+  return choices.find((choice) => choice === flags[name]);
+}
+
 /** Splits the command's name from the rest; `upgrade` where none is given. */
 export function splitCommand(args: readonly string[]): { name: string; rest: readonly string[] } {
   const index = args.findIndex((arg, at) => !arg.startsWith("-") && !awaitsValue(args[at - 1]));
@@ -88,6 +105,7 @@ export const valueFlags: readonly string[] = [
   "kind",
   "limit",
   "migration",
+  "name",
   "out",
   "skip-bad-rows",
   "steps",
@@ -153,6 +171,10 @@ export async function parseArguments(
     if (given === undefined || (value === undefined && given.startsWith("--"))) {
       throw misuse(command, `--${name} needs a value (${flag.value ?? "VALUE"})`);
     }
+    const choices = choicesOf(flag);
+    if (choices.length > 0 && !choices.includes(given)) {
+      throw await noChoice(`--${name}`, given, { command, choices });
+    }
     values[name] = flag.multiple ? [...listFlag(values, name), given] : given;
   }
   return { flags: values, operands };
@@ -186,6 +208,29 @@ async function unrecognized(
   const written = /^--[^=]+/.exec(arg)?.[0] ?? arg;
   const hint = didYouMean(written, names.map((name) => `--${name}`));
   return misuse(command, `it has no flag ${written}`, hint);
+}
+
+/** What may stand in a place, and the command that it belongs to. */
+interface ChoiceContext {
+  readonly command: Pick<CommandDescription, "name">;
+  readonly choices: readonly string[];
+}
+
+/** Says that a value is none of the words that may stand there. */
+export async function noChoice(
+  what: string,
+  given: string,
+  { command, choices }: ChoiceContext,
+): Promise<UsageError> {
+  const { didYouMean } = await import("../suggestion.ts");
+  const reason = choices.length === 2
+    ? `it is neither ${choices.join(" nor ")}`
+    : `it is none of ${choices.join(", ")}`;
+  return new UsageError(`Cannot use ${what} ${JSON.stringify(given)}: ${reason}`, {
+    help: `${
+      didYouMean(given, choices)
+    }\`catalyst-migrate ${command.name} --help\` says what each is`,
+  });
 }
 
 function misuse(command: CommandDescription, reason: string, hint = ""): UsageError {

@@ -1,4 +1,5 @@
 import { UsageError } from "../errors.ts";
+import { compareIds } from "../registry.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
 import {
@@ -10,8 +11,8 @@ import {
   renderTable,
 } from "../terminal/text.ts";
 import { createProgress } from "../terminal/progress.ts";
-import { dryRunFlag, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
+import { choiceFlag, dryRunFlag, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
+import type { Command, CommandContext, CommandForm } from "./command.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 
 /** Flags of `prune`, and the retention that each is. */
@@ -22,11 +23,41 @@ const RETENTION = {
   "keep-monthly": "keepMonthly",
 } as const;
 
+/** How the copies are checked. */
+const VERIFICATIONS = ["quick", "full", "none"] as const;
+
+/** Taking a snapshot, and the subcommands. */
+const FORMS: readonly [CommandForm, ...CommandForm[]] = [
+  {
+    word: null,
+    operands: "[DATABASE...]",
+    summary: "take a snapshot of all databases as one, or of those that are named",
+    flags: ["out", "verify", "compress"],
+  },
+  {
+    word: "list",
+    summary: "show the snapshots, and whether their files are all there",
+    flags: ["out"],
+  },
+  {
+    word: "verify",
+    operands: "SNAPSHOT",
+    summary: "read a snapshot again and compare it with its manifest",
+    flags: ["out", "verify"],
+  },
+  {
+    word: "prune",
+    summary: "delete older snapshots, never the only good one",
+    flags: ["out", ...Object.keys(RETENTION), "dry-run"],
+  },
+];
+
 /** `backup`: takes, lists, checks and prunes snapshots. */
 export const command: Command = {
   name: "backup",
   summary: "take a snapshot of all databases as one; list, verify and prune snapshots",
-  operands: "[DATABASE…] | list | verify SNAPSHOT | prune",
+  operands: "[DATABASE...]",
+  forms: FORMS,
   flags: {
     "out": {
       type: "string",
@@ -35,8 +66,8 @@ export const command: Command = {
     },
     "verify": {
       type: "string",
-      value: "quick|full|none",
-      help: "how the copies are checked (default: quick)",
+      value: VERIFICATIONS.join("|"),
+      help: "how the copies are checked (default: quick); full also compares indexes with tables",
     },
     "compress": { type: "boolean", help: "compress the files by gzip" },
     "keep": { type: "string", value: "N", help: "prune: keep the newest N" },
@@ -55,7 +86,7 @@ export const command: Command = {
       value: "N",
       help: "prune: keep one of each of the last N months",
     },
-    "dry-run": dryRunFlag,
+    "dry-run": { ...dryRunFlag, help: "prune: show what would be deleted, and delete nothing" },
   },
   withoutMigrations: true,
   examples: [
@@ -87,15 +118,20 @@ export const command: Command = {
 
 /** What is for pruning alone must not be taken for something that a snapshot would heed. */
 function refuseStrayFlags(flags: FlagValues, action: string | undefined): void {
-  if (action === "prune") return;
-  const stray = ["dry-run", ...Object.keys(RETENTION)].find((flag) => flags[flag] !== undefined);
+  const form = FORMS.find(({ word }) => word === action) ?? FORMS[0];
+  const stray = Object.keys(command.flags).find((flag) =>
+    flags[flag] !== undefined && !form.flags.includes(flag)
+  );
   if (stray === undefined) return;
-  throw new UsageError(`Cannot use --${stray}: it belongs to \`backup prune\``, {
+  const owners = FORMS.filter(({ flags }) => flags.includes(stray))
+    .map(({ word }) => word === null ? "`backup`" : `\`backup ${word}\``);
+  throw new UsageError(`Cannot use --${stray}: it belongs to ${owners.join(" and ")}`, {
     help: "`catalyst-migrate backup --help` lists the flags",
   });
 }
 
 async function take({ flags, operands, migrator, output }: CommandContext): Promise<number> {
+  await refuseMisspelling(operands, migrator.databases);
   const interruption = new AbortController();
   using _listening = abortOnInterrupt(interruption);
   using progress = createProgress(output);
@@ -111,6 +147,20 @@ async function take({ flags, operands, migrator, output }: CommandContext): Prom
   output.json({ ok: true, snapshot: manifest });
   output.answer(renderSnapshot(manifest));
   return 0;
+}
+
+/** A mistyped subcommand would be taken for a database. */
+async function refuseMisspelling(
+  [word]: readonly string[],
+  databases: readonly string[],
+): Promise<void> {
+  if (word === undefined || databases.includes(word)) return;
+  const { didYouMean } = await import("../suggestion.ts");
+  const hint = didYouMean(word, FORMS.flatMap((form) => form.word ?? []));
+  if (hint === "") return;
+  throw new UsageError(`Cannot run backup: "${word}" is neither a subcommand nor a database`, {
+    help: `${hint}\`catalyst-migrate backup --help\` lists what it takes`,
+  });
 }
 
 function renderSnapshot({ name, files, heldSeconds, verified }: Manifest): string {
@@ -146,12 +196,20 @@ function renderEntries(entries: readonly SnapshotEntry[]): string {
       manifest === null
         ? "-"
         : formatBytes(manifest.files.reduce((sum, one) => sum + one.sizeBytes, 0)),
-      manifest === null ? "-" : manifest.files.flatMap((one) => one.migrations).join(" ") || "-",
+      manifest === null ? "-" : newest(manifest),
       manifest?.reason ?? "-",
-      problems.length === 0 ? "whole" : printable(problems.join("; ")),
+      problems.length === 0 ? "whole" : "damaged",
     ]),
-    { header: ["SNAPSHOT", "TAKEN (UTC)", "AGE", "SIZE", "MIGRATIONS", "WHY", "STATE"] },
+    {
+      header: ["SNAPSHOT", "TAKEN (UTC)", "AGE", "SIZE", "UP TO", "WHY", "STATE"],
+      notes: entries.map(({ problems }) => printable(problems.join("; "))),
+    },
   );
+}
+
+/** Id of the newest migration that is in a snapshot. */
+function newest({ files }: Manifest): string {
+  return files.flatMap(({ migrations }) => migrations).toSorted(compareIds).at(-1) ?? "-";
 }
 
 function age(seconds: number): string {
@@ -222,13 +280,6 @@ function directoryOf(flags: FlagValues): { directory?: string } {
   return out === undefined ? {} : { directory: out.replace(/(.)[/\\]+$/, "$1") };
 }
 
-function verification(flags: FlagValues): "quick" | "full" | "none" {
-  const value = stringFlag(flags, "verify") ?? "quick";
-  if (value === "quick" || value === "full" || value === "none") return value;
-  throw new UsageError(
-    `Cannot use --verify ${JSON.stringify(value)}: it is none of quick, full, none`,
-    {
-      help: "quick looks at every page, full also compares indexes with tables",
-    },
-  );
+function verification(flags: FlagValues): (typeof VERIFICATIONS)[number] {
+  return choiceFlag(flags, "verify", VERIFICATIONS) ?? "quick";
 }

@@ -21,13 +21,27 @@ export interface SelfContainedContext extends Invocation {
   readonly environment: Environment;
 }
 
+/** One of the ways in which a command is called that has subcommands. */
+export interface CommandForm {
+  /** The subcommand; null where it is called without one. */
+  readonly word: string | null;
+  /** What it does, in one line. */
+  readonly summary: string;
+  /** What arguments it takes besides flags; absent where it takes none. */
+  readonly operands?: string;
+  /** Names of the command's own flags that it heeds. */
+  readonly flags: readonly string[];
+}
+
 /** How a command is called, as help, completions and the man page tell it. */
 export interface CommandDescription {
   readonly name: string;
   /** What it does, in one line. */
   readonly summary: string;
-  /** What arguments it takes besides flags, such as `[DATABASE…]`; absent where it takes none. */
+  /** What arguments it takes besides flags, such as `[DATABASE...]`; absent where it takes none. */
   readonly operands?: string;
+  /** The ways in which it is called, where that is more than one. */
+  readonly forms?: readonly CommandForm[];
   /** Its own flags, besides the common ones. */
   readonly flags: Readonly<Record<string, Flag>>;
   /** Command lines that show its use, each with what it does. */

@@ -39,7 +39,13 @@ export async function placeAndLimits(
   return { ...await place(flags, variable), ...limits(flags, variable) };
 }
 
-async function place(
+/**
+ * Reads where the databases are: `--data-dir`, else `DB_PATH_PREFIX`, else `data/`.
+ *
+ * @throws {UsageError} where the flag is empty.
+ * @throws {LocationError} where the variable names a directory that isn't there.
+ */
+export async function place(
   flags: FlagValues,
   environment: Environment,
 ): Promise<Pick<PlaceAndLimits, "prefix" | "createDirectories">> {

@@ -5,7 +5,7 @@ import type { DumpContent } from "../dump/part.ts";
 import type { ExportControl, ExportProgress } from "../dump/write.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { formatBytes, printable, renderTable } from "../terminal/text.ts";
-import { type FlagValues, listFlag, refuseTogether, stringFlag } from "./arguments.ts";
+import { choiceFlag, type FlagValues, listFlag, refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 
@@ -15,6 +15,9 @@ interface Written {
   /** In bytes. */
   readonly size: number;
 }
+
+const FORMATS = ["sql", "csv", "jsonl"] as const;
+type Format = (typeof FORMATS)[number];
 
 /** `export`: writes databases as SQL, or tables as CSV or JSON Lines. */
 export const command: Command = {
@@ -28,7 +31,7 @@ export const command: Command = {
       help: "where to (default: stdout); compressed where the name ends in .gz",
     },
     "all": { type: "boolean", help: "all databases, into the directory --out" },
-    "format": { type: "string", value: "sql|csv|jsonl", help: "default: sql" },
+    "format": { type: "string", value: FORMATS.join("|"), help: "default: sql" },
     "table": {
       type: "string",
       value: "T",
@@ -74,7 +77,7 @@ export const command: Command = {
 /** What the command line asks for. */
 interface Request {
   readonly databases: readonly string[];
-  readonly format: "sql" | "csv" | "jsonl";
+  readonly format: Format;
   readonly tables: readonly string[];
   readonly content: DumpContent;
   /** Path of the one file or of the directory; `-` for stdout. */
@@ -85,7 +88,7 @@ interface Request {
 
 function requestOf({ flags, operands, migrator, output }: CommandContext): Request {
   const databases = databasesOf(flags, operands, migrator.databases);
-  const format = formatOf(flags);
+  const format = choiceFlag(flags, "format", FORMATS) ?? "sql";
   const tables = listFlag(flags, "table");
   refuseTogether("export", flags, ["schema-only", "data-only"]);
   const content = flags["schema-only"] ? "schema" : flags["data-only"] ? "data" : "all";
@@ -122,12 +125,6 @@ function databasesOf(
   }
   if (database !== undefined) return [database];
   throw misuse(`no database is named; there are ${known.join(", ")}`);
-}
-
-function formatOf(flags: FlagValues): Request["format"] {
-  const format = stringFlag(flags, "format") ?? "sql";
-  if (format === "sql" || format === "csv" || format === "jsonl") return format;
-  throw misuse(`--format ${JSON.stringify(format)} is none of sql, csv, jsonl`);
 }
 
 function misuse(reason: string): UsageError {

@@ -1,62 +1,194 @@
-import { renderTable } from "../terminal/text.ts";
+import { UsageError } from "../errors.ts";
+import { didYouMean } from "../suggestion.ts";
+import { answerWidth } from "../terminal/output.ts";
+import { renderTable, wrapText } from "../terminal/text.ts";
 import { commonFlags, type Flag } from "./arguments.ts";
-import type { CommandDescription } from "./command.ts";
+import type { CommandDescription, CommandForm } from "./command.ts";
 import { commandNames, loadCommand } from "./main.ts";
 
-const PROGRAM = "catalyst-migrate";
+/** What the program is called. */
+export const PROGRAM = "catalyst-migrate";
+
+/** What the program does, in one sentence. */
+export const purpose = "Creates and migrates the SQLite databases of a paper-trading bot.";
+
+/** Flags of a command line without a command, besides those of every command and of `upgrade`. */
+export const bareFlags: Readonly<Record<string, Flag>> = {
+  "version": {
+    type: "boolean",
+    short: "V",
+    help: "the version, and that of Deno, SQLite and the bundled migrations",
+  },
+};
+
+/** Variables of the environment, and what each is for. */
+export const environment: readonly (readonly [variable: string, does: string])[] = [
+  ["DB_PATH_PREFIX", "put before each file name (default: data/)"],
+  ["SQLITE_WAL_MODE", "journal mode of new databases (default: WAL)"],
+  ["SQLITE_SYNCHRONOUS", "NORMAL, FULL, EXTRA or OFF (default: NORMAL)"],
+  ["SQLITE_CACHE_SIZE", "cache in pages; a negative number is in KiB (default: 10000)"],
+  ["SQLITE_MMAP_SIZE", "memory map in bytes (default: 30000000000)"],
+  ["NO_COLOR", "set to anything: no colours"],
+  ["TERM", "dumb: no colours and no progress"],
+];
+
+/** Files that the program makes or reads, and what is in each. */
+export const files: readonly (readonly [path: string, holds: string])[] = [
+  ["data/positions.db", "open and closed positions"],
+  ["data/trading.db", "orders, fills, portfolio snapshots, performance metrics"],
+  ["data/ml_training.db", "training runs and what came of them"],
+  ["data/migrations.db", "the ledger: what was migrated when"],
+  ["data/migrations.lock", "keeps two migrators apart; may stay, is never in the way"],
+  ["data/backups/", "snapshots"],
+  ["migrations/", "your own migrations"],
+];
+
+/** Exit codes, and what each says. */
+export const exitCodes: readonly (readonly [code: string, says: string])[] = [
+  ["0", "done, or nothing to do"],
+  ["1", "it failed, or a check found something"],
+  ["2", "wrong usage"],
+];
+
+/** How a help text is laid out. */
+export interface HelpOptions {
+  /** Cells of a line. Default: as wide as the terminal, within 60 and 100. */
+  readonly width?: number;
+}
 
 /** The text of `--help`: commands, options, variables. */
-export async function generalHelp(): Promise<string> {
+export async function generalHelp(options: HelpOptions = {}): Promise<string> {
+  const { width = answerWidth() } = options;
+  const table = tableOf(width);
   const commands = await Promise.all(commandNames.map(loadCommand));
   return [
-    `Creates and migrates the SQLite databases of a paper-trading bot.`,
+    ...wrapText(purpose, width),
     ``,
     `Usage: ${PROGRAM} [COMMAND] [OPTIONS]`,
     ``,
     `Commands`,
-    renderTable(commands.map(({ name, summary }) => [name, summary]), { indent: 2 }),
+    table([
+      ...commands.map(({ name, summary }) => [name, summary] as const),
+      ["help", "show the help of a command, as in `help upgrade`"],
+    ]),
     ``,
     `Options of every command`,
-    renderFlags(commonFlags),
+    table(flagRows({ ...commonFlags, ...bareFlags })),
     ``,
     `Environment`,
-    renderTable([
-      ["DB_PATH_PREFIX", "put before each file name (default: data/)"],
-      ["SQLITE_WAL_MODE", "journal mode of new databases (default: WAL)"],
-      ["SQLITE_SYNCHRONOUS", "NORMAL, FULL, EXTRA or OFF (default: NORMAL)"],
-      ["SQLITE_CACHE_SIZE", "cache in pages (default: 10000)"],
-      ["SQLITE_MMAP_SIZE", "memory map in bytes (default: 30000000000)"],
-    ], { indent: 2 }),
+    table(environment),
     ``,
-    `Exit codes: 0 done, or nothing to do; 1 it failed, or a check found something; 2 wrong usage.`,
-    `\`${PROGRAM} COMMAND --help\` tells more of one command.`,
+    `Files`,
+    table(files),
+    ``,
+    `Exit codes`,
+    table(exitCodes),
+    ``,
+    ...wrapText(`\`${PROGRAM} COMMAND --help\` tells more of one command, with examples.`, width),
   ].join("\n");
 }
 
-/** The text of `COMMAND --help`. */
-export function commandHelp(command: CommandDescription): string {
-  const { name, summary, operands, flags, examples } = command;
+/** A command of which help tells only one form. */
+export interface CommandHelpOptions extends HelpOptions {
+  /** Words behind the command, of which the first may be a subcommand. Default: none. */
+  readonly operands?: readonly string[];
+}
+
+/** The text of `COMMAND --help`, or that of its subcommand. */
+export function commandHelp(command: CommandDescription, options: CommandHelpOptions = {}): string {
+  const { width = answerWidth(), operands: [word] = [] } = options;
+  const forms = formsOf(command);
+  const only = word === undefined ? undefined : forms.find((form) => form.word === word);
+  return only === undefined
+    ? renderHelp(command, { forms, width })
+    : renderHelp({ ...command, ...partOf(command, only) }, { forms: [only], width });
+}
+
+/**
+ * Refuses a subcommand that isn't there, where help of it was asked for.
+ *
+ * @throws {UsageError} where the command has none of that name.
+ */
+export function refuseUnknownForm(command: CommandDescription, word: string): void {
+  const words = formsOf(command).flatMap((form) => form.word ?? []);
+  if (words.includes(word)) return;
+  const has = words.length === 0 ? "it has no subcommands" : `there are ${words.join(", ")}`;
+  throw new UsageError(`Cannot show help of "${command.name} ${word}": ${has}`, {
+    help: `${didYouMean(word, words)}\`${PROGRAM} help ${command.name}\` shows that of the command`,
+  });
+}
+
+/** The ways in which a command is called; one where it has no subcommands. */
+export function formsOf(command: CommandDescription): readonly CommandForm[] {
+  const { summary, operands, flags, forms } = command;
+  return forms ?? [{
+    word: null,
+    summary,
+    ...(operands === undefined ? {} : { operands }),
+    flags: Object.keys(flags),
+  }];
+}
+
+/** How a form of a command is called, without the program: `backup verify SNAPSHOT`. */
+export function usageOf({ name }: CommandDescription, { word, operands }: CommandForm): string {
+  return [name, word, operands].filter((part) => part !== null && part !== undefined).join(" ");
+}
+
+/** The examples of a command that show one of its forms. */
+function partOf(
+  { name, flags, examples }: CommandDescription,
+  { word, summary, flags: heeded }: CommandForm,
+): Pick<CommandDescription, "name" | "summary" | "flags" | "examples"> {
+  return {
+    name,
+    summary,
+    flags: Object.fromEntries(Object.entries(flags).filter(([flag]) => heeded.includes(flag))),
+    examples: examples.filter(([line]) => `${line} `.startsWith(`${name} ${word} `)),
+  };
+}
+
+interface Layout {
+  readonly forms: readonly CommandForm[];
+  readonly width: number;
+}
+
+function renderHelp(command: CommandDescription, { forms, width }: Layout): string {
+  const { name, summary, flags, examples } = command;
+  const table = tableOf(width);
+  const title = forms.length === 1 ? [name, forms[0]?.word ?? ""].join(" ").trim() : name;
   return [
-    `${PROGRAM} ${name}: ${summary}.`,
+    ...wrapText(`${PROGRAM} ${title}: ${summary}.`, width),
     ``,
-    `Usage: ${PROGRAM} ${name}${operands === undefined ? "" : ` ${operands}`} [OPTIONS]`,
+    ...forms.map((form, at) =>
+      `${at === 0 ? "Usage: " : "       "}${PROGRAM} ${usageOf(command, form)} [OPTIONS]`
+    ),
     ``,
-    `Options`,
-    renderFlags({ ...flags, ...commonFlags }),
-    ``,
-    `Examples`,
-    renderTable(examples.map(([line, does]) => [`${PROGRAM} ${line}`, does]), { indent: 2 }),
+    ...forms.length === 1
+      ? []
+      : [`Subcommands`, table(forms.map((form) => [form.word ?? "(none)", form.summary])), ``],
+    ...Object.keys(flags).length === 0 ? [] : [`Options`, table(flagRows(flags)), ``],
+    `Options of every command`,
+    table(flagRows(commonFlags)),
+    ...examples.length === 0 ? [] : [``, `Examples`, ...examples.flatMap(renderExample(width))],
   ].join("\n");
 }
 
-function renderFlags(flags: Readonly<Record<string, Flag>>): string {
-  return renderTable(
-    Object.entries(flags).map(([name, { short, value, help }]) => [
-      `${short === undefined ? "" : `-${short}, `}--${name}${
-        value === undefined ? "" : ` ${value}`
-      }`,
-      help,
-    ]),
-    { indent: 2 },
-  );
+/** What an example does stands below it: beside a long line there would be no room. */
+function renderExample(width: number): (example: readonly [string, string]) => string[] {
+  return ([line, does]) => [
+    `  ${PROGRAM} ${line}`,
+    ...wrapText(does, width - 6).map((part) => `      ${part}`),
+  ];
+}
+
+function tableOf(width: number): (rows: readonly (readonly string[])[]) => string {
+  return (rows) => renderTable(rows, { indent: 2, width });
+}
+
+/** Flags as help lists them, each with what it does. */
+export function flagRows(flags: Readonly<Record<string, Flag>>): (readonly [string, string])[] {
+  return Object.entries(flags).map(([name, { short, value, help }]) => [
+    `${short === undefined ? "" : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`,
+    help,
+  ]);
 }

@@ -2,13 +2,14 @@ import { AccessError, UsageError } from "../errors.ts";
 import type { ImportPlan, ImportResult } from "../dump/import/mod.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { formatCount, printable, renderTable } from "../terminal/text.ts";
-import { type FlagValues, noBackupFlag, stringFlag, yesFlag } from "./arguments.ts";
+import { choiceFlag, type FlagValues, noBackupFlag, stringFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { renderReconciliation } from "./upgrade.ts";
 
 /** What a file may hold. */
-type Format = "sql" | "csv" | "jsonl";
+const FORMATS = ["sql", "csv", "jsonl"] as const;
+type Format = (typeof FORMATS)[number];
 
 /** `import`: loads a dump, or rows into a table. */
 export const command: Command = {
@@ -16,14 +17,14 @@ export const command: Command = {
   summary: "load a dump into a new database or one that is there, or rows into a table",
   operands: "FILE|-",
   flags: {
-    "database": { type: "string", value: "NAME", help: "the database to import into" },
+    "database": { type: "string", value: "DATABASE", help: "the database to import into" },
     "into-existing": {
       type: "boolean",
       help: "run the dump against the database that is there, in place of replacing it",
     },
     "format": {
       type: "string",
-      value: "sql|csv|jsonl",
+      value: FORMATS.join("|"),
       help: "what the file holds (default: as its name says, else sql)",
     },
     "table": { type: "string", value: "T", help: "csv, jsonl: the table that the rows go into" },
@@ -178,13 +179,7 @@ function streamOf(file: Deno.FsFile): ReadableStream<Uint8Array> {
 
 /** What a file holds: as its name says, else as the user says, else SQL. */
 function formatOf(file: string, flags: FlagValues): Format {
-  const given = stringFlag(flags, "format");
-  if (given !== undefined && given !== "sql" && given !== "csv" && given !== "jsonl") {
-    throw new UsageError(
-      `Cannot use --format ${JSON.stringify(given)}: it is none of sql, csv, jsonl`,
-      { help: "leave it out where the file's name says it, as in orders.csv.gz" },
-    );
-  }
+  const given = choiceFlag(flags, "format", FORMATS);
   if (given !== undefined) return given;
   const ending = /\.(csv|jsonl|ndjson)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase();
   return ending === undefined ? "sql" : ending === "csv" ? "csv" : "jsonl";
@@ -229,12 +224,12 @@ function renderImport(result: ImportResult, label: string): string {
     }.`,
     ...snapshot === null ? [] : [
       outcome === "replaced"
-        ? `What was there before is in snapshot ${snapshot}; \`restore --undo\` goes back.`
-        : `How it was before is in snapshot ${snapshot}; \`restore ${snapshot}\` goes back.`,
+        ? `What was there is in snapshot ${snapshot}; \`restore --undo\` goes back.`
+        : `Snapshot ${snapshot} is of before; \`restore ${snapshot}\` goes back.`,
     ],
     ...renderReconciliation(result),
     ...outcome === "replaced"
-      ? ["If the bot is running, restart it: what it has in memory is of the former database."]
+      ? ["If the bot is running, restart it: its memory is of the former database."]
       : [],
   ].join("\n");
 }

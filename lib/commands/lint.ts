@@ -9,7 +9,7 @@ import type { Command, CommandContext } from "./command.ts";
 export const command: Command = {
   name: "lint",
   summary: "look for data loss and other dangers in pending migrations",
-  operands: "[FILE|ID…]",
+  operands: "[FILE|ID...]",
   flags: {
     "strict": { type: "boolean", help: "exit with 1 for warnings too" },
     "large-table": {

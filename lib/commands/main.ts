@@ -1,5 +1,6 @@
+import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst/mod.ts";
-import { CatalystError, UsageError } from "../errors.ts";
+import { CatalystError, RegistryError, UsageError } from "../errors.ts";
 import { createOutput } from "../terminal/output.ts";
 import { parseArguments, splitCommand } from "./arguments.ts";
 import type { AnyCommand } from "./command.ts";
@@ -21,6 +22,7 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly command: AnyComm
   squash: () => import("./squash.ts"),
   status: () => import("./status.ts"),
   verify: () => import("./verify.ts"),
+  doctor: () => import("./doctor.ts"),
   lint: () => import("./lint.ts"),
   rehearse: () => import("./rehearse.ts"),
   repair: () => import("./repair.ts"),
@@ -30,6 +32,8 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly command: AnyComm
   export: () => import("./export.ts"),
   import: () => import("./import.ts"),
   schema: () => import("./schema.ts"),
+  completion: () => import("./completion.ts"),
+  man: () => import("./man.ts"),
 };
 
 /** Names of all commands, in the order in which help lists them. */
@@ -62,15 +66,26 @@ export async function main(args: readonly string[], environment: Environment): P
     noColor: args.includes("--no-color"),
   });
   try {
-    if (name === "help" || (name === "upgrade" && !args.includes("upgrade") && wantsHelp(rest))) {
-      return await help(rest, output.answer);
+    if (name === "help") return await help(rest, output.answer);
+    if (name === "upgrade" && !args.includes("upgrade") && wantsHelp(rest)) {
+      return await help([], output.answer);
     }
-    if (args.includes("--version") || args.includes("-V")) return await printVersion(output.answer);
+    if (args.includes("--version") || args.includes("-V")) {
+      const { printVersion } = await import("./version.ts");
+      await printVersion(output, bundledMigrations);
+      return 0;
+    }
+    if (bundledMigrations.length === 0) {
+      throw new RegistryError(
+        "Cannot run catalyst-migrate: this build has no bundled migrations",
+        { help: "download it again, or build it from a whole checkout" },
+      );
+    }
     const command = await loadCommand(name);
     const { flags, operands } = await parseArguments(command, rest);
     if (flags.help) {
       const { commandHelp } = await import("./help.ts");
-      output.answer(commandHelp(command));
+      output.answer(commandHelp(command, { operands }));
       return 0;
     }
     if ("runAlone" in command) {
@@ -93,14 +108,14 @@ function wantsHelp(args: readonly string[]): boolean {
 }
 
 async function help(args: readonly string[], answer: (text: string) => void): Promise<number> {
-  const { commandHelp, generalHelp } = await import("./help.ts");
-  const topic = args.find((arg) => !arg.startsWith("-"));
-  answer(topic === undefined ? await generalHelp() : commandHelp(await loadCommand(topic)));
-  return 0;
-}
-
-async function printVersion(answer: (text: string) => void): Promise<number> {
-  const { version } = await import("../version.ts");
-  answer(`catalyst-migrate ${version} (deno ${Deno.version.deno})`);
+  const { commandHelp, generalHelp, refuseUnknownForm } = await import("./help.ts");
+  const [topic, ...operands] = args.filter((arg) => !arg.startsWith("-"));
+  if (topic === undefined || topic === "help") {
+    answer(await generalHelp());
+    return 0;
+  }
+  const command = await loadCommand(topic);
+  if (operands[0] !== undefined) refuseUnknownForm(command, operands[0]);
+  answer(commandHelp(command, { operands }));
   return 0;
 }

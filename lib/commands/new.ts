@@ -5,7 +5,7 @@ import { compareIds } from "../registry.ts";
 import { didYouMean } from "../suggestion.ts";
 import { templateOf } from "../template.ts";
 import { printable } from "../terminal/text.ts";
-import { type FlagValues, stringFlag } from "./arguments.ts";
+import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { DEFAULT_MIGRATIONS } from "./configuration.ts";
 
@@ -18,8 +18,8 @@ export const command: Command = {
   summary: "write the file of your next migration, to be edited",
   operands: "NAME",
   flags: {
-    "database": { type: "string", value: "NAME", help: "the database that it changes" },
-    "kind": { type: "string", value: "sql|ts|js", help: "the kind of file (default: sql)" },
+    "database": { type: "string", value: "DATABASE", help: "the database that it changes" },
+    "kind": { type: "string", value: KINDS.join("|"), help: "the kind of file (default: sql)" },
     "timestamp": { type: "boolean", help: "number it by the time (UTC), such as 20250120123000" },
   },
   withoutMigrations: true,
@@ -69,7 +69,7 @@ function descriptionOf(operands: readonly string[]): string {
       }: it has no letter from a to z and no digit`
       : `Cannot name a migration "${
         given.slice(0, 20)
-      }…": the name is longer than ${LONGEST} characters`,
+      }...": the name is longer than ${LONGEST} characters`,
     { help: "name it by what it does: `new add_notes --database trading`" },
   );
 }
@@ -82,7 +82,7 @@ function databaseOf(flags: FlagValues, databases: readonly string[]): string {
   const help = `the databases are ${databases.join(", ")}`;
   if (named === undefined) {
     throw new UsageError("Cannot make a migration: it doesn't say which database it changes", {
-      help: `add --database NAME; ${help}`,
+      help: `add --database DATABASE; ${help}`,
     });
   }
   if (databases.includes(named)) return named;
@@ -92,13 +92,7 @@ function databaseOf(flags: FlagValues, databases: readonly string[]): string {
 }
 
 function kindOf(flags: FlagValues): Kind {
-  const given = stringFlag(flags, "kind") ?? "sql";
-  const kind = KINDS.find((one) => one === given);
-  if (kind === undefined) {
-    throw new UsageError(`Cannot make a migration of kind "${given}": there is no such kind`, {
-      help: "give --kind sql, --kind ts or --kind js",
-    });
-  }
+  const kind = choiceFlag(flags, "kind", KINDS) ?? "sql";
   if (kind === "ts" && Deno.build.standalone) {
     throw new UsageError("Cannot make a migration in TypeScript: this executable can't load it", {
       help: "give --kind js or --kind sql, or run the toolkit with Deno",

@@ -7,6 +7,7 @@ import {
   formatDuration,
   printable,
   renderTable,
+  wrapText,
 } from "../terminal/text.ts";
 import { refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
@@ -80,7 +81,7 @@ export function renderRehearsal(rehearsal: Rehearsal, style: Style): string {
     ...surprises.map(({ code, migration, reason, fix }) =>
       [
         `${style.red("surprise:")} ${migration}: ${printable(reason)} [${code}]`,
-        `    ${style.bold("fix:")} ${printable(fix)}`,
+        `    ${style.bold("fix:")} ${fix.split("\n").map(printable).join("\n    ")}`,
       ].join("\n")
     ),
   ];
@@ -99,9 +100,10 @@ function renderCopies({ databases, copySeconds, heldSeconds }: Rehearsal): strin
   const copied = databases.filter(({ sizeBytes }) => sizeBytes > 0);
   if (copied.length === 0) return "On new databases, since there are none yet:";
   const names = copied.map(({ name, sizeBytes }) => `${name} (${formatBytes(sizeBytes)})`);
-  return `On a copy of ${names.join(", ")}, made in ${
+  const line = `On a copy of ${names.join(", ")}, made in ${
     formatDuration(copySeconds)
   }; writers waited ${formatDuration(heldSeconds)}:`;
+  return wrapText(line, 80).join("\n");
 }
 
 function renderMigrations(migrations: readonly RehearsedMigration[]): string {
@@ -115,7 +117,7 @@ function renderMigrations(migrations: readonly RehearsedMigration[]): string {
       one.downgradeSeconds === null ? "-" : formatDuration(one.downgradeSeconds),
     ]),
     {
-      header: ["MIGRATION", "DATABASE", "TOOK", "LOCKED OUT FOR", "ROWS TOUCHED", "WAY BACK"],
+      header: ["MIGRATION", "DATABASE", "TOOK", "LOCKED", "ROWS", "WAY BACK"],
       align: ["left", "left", "right", "right", "right", "right"],
       indent: 2,
     },
@@ -136,7 +138,7 @@ function renderTables(migrations: readonly RehearsedMigration[]): string[] {
   if (rows.length === 0) return [];
   return [
     renderTable(rows, {
-      header: ["", "TABLE", "ROWS BEFORE", "AFTER", "VALUES", "AFTER THE WAY BACK"],
+      header: ["", "TABLE", "ROWS BEFORE", "AFTER", "VALUES", "WAY BACK"],
       align: ["left", "left", "right", "right"],
       indent: 2,
     }),
@@ -179,5 +181,5 @@ function renderStatements(migrations: readonly RehearsedMigration[]): string[] {
 
 function oneLine(sql: string): string {
   const line = sql.trim().replace(/\s+/g, " ");
-  return line.length > 60 ? `${line.slice(0, 60)}…` : line;
+  return line.length > 48 ? `${line.slice(0, 48)}...` : line;
 }

@@ -10,7 +10,7 @@ import { renderReconciliation } from "./upgrade.ts";
 export const command: Command = {
   name: "restore",
   summary: "go back to a snapshot, keeping what is there in another one",
-  operands: "SNAPSHOT [DATABASE…]",
+  operands: "SNAPSHOT|FILE [DATABASE...]",
   flags: {
     "undo": { type: "boolean", help: "go back to what was there before the last restore" },
     "dry-run": dryRunFlag,
@@ -102,8 +102,8 @@ function renderRestore(result: RestoreResult): string {
     `Restored ${restored.join(", ")} from ${printable(snapshot)}.`,
     ...safety === null
       ? []
-      : [`What was there before is in snapshot ${safety}; \`restore --undo\` goes back.`],
+      : [`What was there is in snapshot ${safety}; \`restore --undo\` goes back.`],
     ...renderReconciliation(result),
-    "If the bot is running, restart it: what it has in memory is newer than its databases.",
+    "If the bot is running, restart it: its memory is newer than its databases.",
   ].join("\n");
 }

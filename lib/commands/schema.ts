@@ -1,10 +1,12 @@
 import { sameLines, unifiedDiff } from "../diff.ts";
 import { AccessError, LocationError, UsageError } from "../errors.ts";
-import type { SchemaDescription } from "../schema_description.ts";
+import type { SchemaDescription } from "../schema/stable.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
 import { printableJson } from "../terminal/text.ts";
-import { type FlagValues, stringFlag } from "./arguments.ts";
+import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
+
+const FORMATS = ["sql", "json"] as const;
 
 /** `schema`: prints the schema in a form for version control, or compares it with a file. */
 export const command: Command = {
@@ -12,7 +14,11 @@ export const command: Command = {
   summary: "print the schema in a stable order and layout, or compare it with a file",
   operands: "[DATABASE]",
   flags: {
-    "format": { type: "string", value: "sql|json", help: "how it is written (default: sql)" },
+    "format": {
+      type: "string",
+      value: FORMATS.join("|"),
+      help: "how it is written (default: sql)",
+    },
     "check": {
       type: "string",
       value: "FILE",
@@ -55,15 +61,7 @@ type Descriptions = ReadonlyMap<string, SchemaDescription>;
 
 /** With `--check`, `--json` is about the answer, and `--format` about the file. */
 function formatOf(flags: FlagValues): "sql" | "json" {
-  const format = stringFlag(flags, "format");
-  if (format !== undefined && format !== "sql" && format !== "json") {
-    throw new UsageError(
-      `Cannot use --format ${JSON.stringify(format)}: it is neither sql nor json`,
-      {
-        help: "give --format sql or --format json",
-      },
-    );
-  }
+  const format = choiceFlag(flags, "format", FORMATS);
   if (flags.json === true && flags["check"] === undefined && format === "sql") {
     throw new UsageError("Cannot run schema: --json and --format sql say different things", {
       help: "give one of them",

@@ -83,14 +83,22 @@ export function renderEvents(events: readonly LedgerEvent[]): string {
   return renderTable(
     events.map((event) => [
       formatDate(event.startedAt),
-      event.direction,
+      whatOf(event),
       printable(event.name),
-      event.outcome,
       event.durationSeconds === null ? "-" : formatDuration(event.durationSeconds),
-      printable(event.error ?? event.detail ?? ""),
     ]),
-    { header: ["WHEN (UTC)", "WHAT", "MIGRATION", "OUTCOME", "TOOK", "NOTE"] },
+    {
+      header: ["WHEN (UTC)", "WHAT", "MIGRATION", "TOOK"],
+      notes: events.map(({ error, detail }) => printable(error ?? detail ?? "")),
+    },
   );
+}
+
+/** What was done and how far it came; `downgrade rolled_back` would say it twice. */
+function whatOf({ direction, outcome }: LedgerEvent): string {
+  return direction === "downgrade" && outcome === "rolled_back"
+    ? "rolled back"
+    : `${direction} ${outcome}`;
 }
 
 function hints(status: Status, output: Output): void {

@@ -143,7 +143,7 @@ export function copyNotice(output: Output): (progress: SnapshotProgress) => void
 
 /** Where to go back to, in words. */
 export function renderSnapshot(name: string): string {
-  return `snapshot ${name} was taken before; \`restore ${name}\` goes back to it`;
+  return `took snapshot ${name} first; \`restore ${name}\` goes back`;
 }
 
 /** What reconciling did, in words; nothing where it did nothing. */
@@ -155,9 +155,7 @@ export function renderReconciliation(
 ): string[] {
   return [
     ...adopted.length === 0 ? [] : [
-      `adopted ${
-        adopted.join(", ")
-      }: the tables were there already; nothing but the marker was written`,
+      `adopted ${adopted.join(", ")}: the tables were there already; only markers were written`,
     ],
     ...reconciled.length === 0 ? [] : [
       `corrected the ledger for ${reconciled.join(", ")}: it did not say what the databases say`,

@@ -41,7 +41,7 @@ export function describeHolders(path: string): string {
  * Linux's list of locks, read in pieces as large as the kernel gives them: the list may change
  * between two of them, so that in small pieces, as `readTextFile` takes them, a lock may be missed.
  */
-function readLocks(): string {
+export function readLocks(): string {
   using file = Deno.openSync("/proc/locks");
   const piece = new Uint8Array(65_536);
   const decoder = new TextDecoder();
@@ -52,18 +52,30 @@ function readLocks(): string {
   return text;
 }
 
-interface FileLock {
+/** A lock that a process has on a part of a file. */
+export interface FileLock {
   readonly exclusive: boolean;
   readonly pid: number;
   readonly inode: number;
+  /** Its first byte. */
+  readonly start: number;
+  /** Its last byte; infinite where it goes to the end. */
+  readonly end: number;
 }
 
 /** Reads lines such as `1: POSIX  ADVISORY  WRITE 6582 fe:00:1603 120 120`. */
 export function parseLocks(text: string): FileLock[] {
   return text.split("\n").flatMap((line) => {
-    const match = /(READ|WRITE)\s+(\d+)\s+\S+:(\d+)\s/.exec(line);
+    const match = /(READ|WRITE)\s+(\d+)\s+\S+:(\d+)\s+(\d+)\s+(\d+|EOF)/.exec(line);
     if (match === null || line.includes("->")) return [];
-    return [{ exclusive: match[1] === "WRITE", pid: Number(match[2]), inode: Number(match[3]) }];
+    const [, kind, pid, inode, start, end] = match;
+    return [{
+      exclusive: kind === "WRITE",
+      pid: Number(pid),
+      inode: Number(inode),
+      start: Number(start),
+      end: end === "EOF" ? Infinity : Number(end),
+    }];
   });
 }
 
@@ -76,10 +88,11 @@ function inodeOf(path: string): number[] {
   }
 }
 
-function commandOf(pid: number): string {
+/** Command line of a process, shortened; empty where it can't be read. */
+export function commandOf(pid: number): string {
   try {
     const command = Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
-    return command.length > COMMAND_LENGTH ? `${command.slice(0, COMMAND_LENGTH)}…` : command;
+    return command.length > COMMAND_LENGTH ? `${command.slice(0, COMMAND_LENGTH)}...` : command;
   } catch {
     return "";
   }

@@ -147,12 +147,40 @@ export interface ColorWish {
   /** Whether `--no-color` was given. Default `false`. */
   readonly noColorFlag?: boolean;
   /** The stream that the text goes to. */
-  readonly stream: { readonly isTerminal: () => boolean };
+  readonly stream: Terminal;
 }
 
-/** Tells whether text for a stream may be coloured: a terminal, no `--no-color`, no `NO_COLOR`. */
+/** What is asked of a stream before it gets more than plain lines. */
+interface Terminal {
+  isTerminal(): boolean;
+}
+
+/**
+ * Tells whether text for a stream may be coloured: a terminal that is not dumb, no `--no-color`, no
+ * `NO_COLOR`.
+ */
 export function wantsColor({ noColorFlag = false, stream }: ColorWish): boolean {
-  return !noColorFlag && !Deno.noColor && stream.isTerminal();
+  return !noColorFlag && !Deno.noColor && takesCommands(stream);
+}
+
+/**
+ * Tells whether a stream is a terminal that takes commands, such as for colour, in place of showing
+ * them. By `TERM=dumb` one says that it doesn't, as far as Deno may read that variable.
+ */
+export function takesCommands(stream: Terminal): boolean {
+  if (!stream.isTerminal()) return false;
+  const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
+  return state !== "granted" || Deno.env.get("TERM") !== "dumb";
+}
+
+/** Cells of a line of running text on stdout: as wide as the terminal, within what reads well. */
+export function answerWidth(): number {
+  if (!Deno.stdout.isTerminal()) return 80;
+  try {
+    return Math.min(100, Math.max(60, Deno.consoleSize().columns || 80));
+  } catch {
+    return 80; // a terminal that doesn't tell
+  }
 }
 
 /** Makes a {@link Style}; one that is not enabled returns every text unchanged. */

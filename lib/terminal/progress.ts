@@ -1,4 +1,4 @@
-import { createWriter, type Output } from "./output.ts";
+import { createWriter, type Output, takesCommands } from "./output.ts";
 
 /** A line that shows how far a long piece of work has come. */
 export interface Progress extends Disposable {
@@ -11,10 +11,10 @@ export interface Progress extends Disposable {
 /** Milliseconds for which nothing is shown: short work needs no line. */
 const PATIENCE = 500;
 
-/** Makes a progress line on stderr; it stays empty where that is no terminal, or nobody looks. */
+/** Makes a progress line on stderr; it stays empty where that can't show one. */
 export function createProgress(output: Pick<Output, "isJson">): Progress {
   const begin = performance.now();
-  const isShown = !output.isJson && Deno.stderr.isTerminal();
+  const isShown = !output.isJson && takesCommands(Deno.stderr);
   const write = createWriter(Deno.stderr);
   let last = "";
   const end = () => {

@@ -128,6 +128,10 @@ export interface TableOptions {
   readonly align?: readonly Alignment[];
   /** Spaces between two columns. Default 2. */
   readonly gap?: number;
+  /** What stands below a row, by its index, wrapped to 80 cells; empty for a row without. Default: none. */
+  readonly notes?: readonly string[];
+  /** Cells for a whole line; the last column is wrapped within them. Default: nothing is wrapped. */
+  readonly width?: number;
 }
 
 /**
@@ -139,7 +143,7 @@ export function renderTable(
   rows: readonly (readonly string[])[],
   options: TableOptions = {},
 ): string {
-  const { header, indent = 0, align = [], gap = 2 } = options;
+  const { header, indent = 0, align = [], gap = 2, notes = [], width } = options;
   const lines = header === undefined ? rows : [header, ...rows];
   const widths: number[] = [];
   for (const line of lines) {
@@ -147,13 +151,47 @@ export function renderTable(
       widths[column] = Math.max(widths[column] ?? 0, visibleWidth(cell));
     });
   }
+  const margin = " ".repeat(indent);
   const render = (line: readonly string[]): string =>
-    widths.map((width, column) => {
+    (margin + widths.map((width, column) => {
       const cell = line[column] ?? "";
-      const space = " ".repeat(width - visibleWidth(cell));
+      const space = " ".repeat(Math.max(0, width - visibleWidth(cell)));
       return align[column] === "right" ? space + cell : cell + space;
-    }).join(" ".repeat(gap));
-  return lines.map((line) => (" ".repeat(indent) + render(line)).trimEnd()).join("\n");
+    }).join(" ".repeat(gap))).trimEnd();
+  if (notes.length > 0) {
+    const below = notes.map((note) =>
+      note === "" ? "" : wrapText(note, 76).map((part) => `\n    ${part}`).join("")
+    );
+    if (header !== undefined) below.unshift("");
+    return lines.map((line, at) => render(line) + (below[at] ?? "")).join("\n");
+  }
+  if (width === undefined) return lines.map(render).join("\n");
+  const last = widths.length - 1;
+  const before = widths.slice(0, last).reduce((sum, one) => sum + one + gap, indent);
+  return lines.map((line) => {
+    if (line.length <= last) return render(line);
+    const [first = "", ...others] = wrapText(line[last] ?? "", Math.max(width - before, NARROWEST));
+    return [render(line.with(last, first)), ...others.map((part) => " ".repeat(before) + part)]
+      .join("\n");
+  }).join("\n");
+}
+
+/** Cells that a wrapped column has at least, so that it isn't one word on each line. */
+const NARROWEST = 20;
+
+/** Breaks a text at its spaces into lines of at most so many cells; a longer word is not cut. */
+export function wrapText(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    const longer = line === "" ? word : `${line} ${word}`;
+    if (line === "" || visibleWidth(longer) <= width) line = longer;
+    else {
+      lines.push(line);
+      line = word;
+    }
+  }
+  return [...lines, line];
 }
 
 const PLAIN = /^[ -~]*$/;

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { DatabaseSync } from "node:sqlite";
 import { expectFailure, prepare, run } from "../cli_helpers.ts";
 import { insertRows, tempDir } from "../helpers.ts";
 import { openSnapshots } from "../snapshot.ts";
@@ -67,6 +68,31 @@ Deno.test("a directory outside of the permissions is named", async () => {
       snapshot: snapshots(`${args[0]} of another directory`),
     });
   }
+});
+
+Deno.test("the permission that a migration lacks is named, and the migration rolled back", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  await Deno.mkdir(join(cwd, "migrations"));
+  await Deno.writeTextFile(
+    join(cwd, "migrations/004_ask.js"),
+    `export default { database: "trading", async upgrade(transaction) {
+      await transaction.exec("CREATE TABLE asked (a)");
+      await fetch("http://127.0.0.1:8080/");
+    } };`,
+  );
+  await expectFailure({
+    ...{ args: ["upgrade"], cwd, code: "MIGRATION_FAILED" },
+    permissions: ["--allow-read=data,migrations", "--allow-write=data", environment],
+    mayChange: /migrations\.(db|lock)|-(shm|wal)$/,
+    snapshot: snapshots("a migration that asks the network"),
+  });
+  using database = new DatabaseSync(join(cwd, "data/trading.db"));
+  assert.equal(
+    database.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'asked'").get(),
+    undefined,
+  );
 });
 
 Deno.test("reading needs no permission to write", async () => {

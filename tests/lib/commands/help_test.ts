@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { commonFlags, parseFlags, splitCommand } from "../../../lib/commands/arguments.ts";
-import { commandHelp, generalHelp } from "../../../lib/commands/help.ts";
+import {
+  commandHelp,
+  environment,
+  files,
+  formsOf,
+  generalHelp,
+} from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { settingVariables } from "../../../lib/database/settings.ts";
 import { UsageError } from "../../../lib/errors.ts";
@@ -13,9 +19,14 @@ Deno.test("the general help names every command, common flag, variable and exit 
     ...settingVariables,
     "DB_PATH_PREFIX",
     "NO_COLOR",
+    "--version",
     "Exit codes",
+    ...environment.flat(),
+    ...files.flat(),
   ];
-  for (const word of words) assert(text.includes(word), word);
+  // A text may go on in the next line.
+  const flat = text.replace(/\s+/g, " ");
+  for (const word of words) assert(flat.includes(word), word);
 });
 
 for (const name of commandNames) {
@@ -29,17 +40,55 @@ for (const name of commandNames) {
     assert(command.examples.length > 0);
     for (const [line] of command.examples) {
       assert(text.includes(`catalyst-migrate ${line}`));
-      const { name: named, rest } = splitCommand(line.split(" "));
+      // What stands behind these is for the shell.
+      const [words = ""] = line.split(/ (?:>>?|[<|]) /);
+      const { name: named, rest } = splitCommand(words.split(" "));
       assert.equal(named, name);
-      parseFlags(command, rest);
+      await parseFlags(command, rest);
     }
   });
 }
 
-Deno.test("no line of help is wider than 100 characters", async () => {
+for (const width of [60, 80, 100]) {
+  Deno.test(`no line of help is wider than ${width} characters, but for a longer command line`, async () => {
+    const commands = await Promise.all(commandNames.map(loadCommand));
+    const texts = [
+      await generalHelp({ width }),
+      ...commands.flatMap((command) =>
+        formsOf(command).map(({ word }) =>
+          commandHelp(command, { width, operands: word === null ? [] : [word] })
+        )
+      ),
+    ];
+    for (const line of texts.flatMap((text) => text.split("\n"))) {
+      const isCommandLine = /^(Usage:)? +catalyst-migrate /.test(line);
+      assert(line.length <= (isCommandLine ? Math.max(width, 80) : width), line);
+    }
+  });
+}
+
+Deno.test("help is plain text: no character of it needs more than ASCII", async () => {
   const commands = await Promise.all(commandNames.map(loadCommand));
-  for (const text of [await generalHelp(), ...commands.map(commandHelp)]) {
-    for (const line of text.split("\n")) assert(line.length <= 100, line);
+  for (const text of [await generalHelp(), ...commands.map((command) => commandHelp(command))]) {
+    assert.match(text, /^[\n -~]+$/);
+  }
+});
+
+Deno.test("help of a subcommand tells its own flags and examples alone", async () => {
+  const backup = await loadCommand("backup");
+  const text = commandHelp(backup, { operands: ["verify"], width: 80 });
+  assert.match(text, /^catalyst-migrate backup verify: /);
+  assert.match(text, /^Usage: catalyst-migrate backup verify SNAPSHOT \[OPTIONS\]$/m);
+  assert.match(text, /^ {2}--verify quick\|full\|none /m);
+  assert.doesNotMatch(text, /--keep|backup list/);
+  assert.match(text, /^ {2}catalyst-migrate backup verify latest$/m);
+  assert.match(commandHelp(backup, { width: 80 }), /^ {2}prune +delete /m);
+});
+
+Deno.test("each flag of a command belongs to one of its forms, and each form has flags that are there", async () => {
+  for (const command of await Promise.all(commandNames.map(loadCommand))) {
+    const heeded = formsOf(command).flatMap(({ flags }) => flags);
+    assert.deepEqual(new Set(heeded), new Set(Object.keys(command.flags)), command.name);
   }
 });
 

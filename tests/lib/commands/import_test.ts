@@ -53,7 +53,7 @@ Deno.test("import over a database shows rows now and then, needs --yes, and can 
   assert.match(done.stderr, /^ {2}positions +1 row +-> +not there$/m);
   assert.match(done.stderr, /^ {2}deposits +not there +-> +2 rows$/m);
   assert.match(done.stdout, /^Replaced positions by \S+: 1 table, 2 rows\.$/m);
-  assert.match(done.stdout, /^What was there before is in snapshot \d+_\d+; `restore --undo`/m);
+  assert.match(done.stdout, /^What was there is in snapshot \d+_\d+; `restore --undo`/m);
   assert.match(done.stdout, /^corrected the ledger for 001:/m);
   assert.equal((await place.run("restore", "--undo", "--yes")).code, 0);
   assert.deepEqual(query(place.database, "SELECT position_id FROM positions"), [
@@ -116,7 +116,7 @@ Deno.test("import --into-existing adds rows, and loses some only with --yes", as
   assert.equal(added.code, 0, added.stderr);
   assert.match(added.stdout, /^deposits +1 row$/m);
   assert.match(added.stdout, /^Changed positions by \S+: 1 table, 1 row\.$/m);
-  assert.match(added.stdout, /^How it was before is in snapshot \d+_\d+; `restore \d+_\d+` goes/m);
+  assert.match(added.stdout, /^Snapshot \d+_\d+ is of before; `restore \d+_\d+` goes/m);
   await Deno.writeTextFile(place.file, "DELETE FROM deposits;");
   const refused = await place.run("import", place.file, ...into);
   assert.equal(refused.code, 1);

@@ -46,13 +46,16 @@ Deno.test("restore says what it restored, and where the former is", async () => 
   assert.equal(safety?.manifest?.reason, "safety");
   assert.deepEqual(stdout.split("\n"), [
     `Restored trading from ${name}.`,
-    `What was there before is in snapshot ${safety?.name}; \`restore --undo\` goes back.`,
-    "If the bot is running, restart it: what it has in memory is newer than its databases.",
+    `What was there is in snapshot ${safety?.name}; \`restore --undo\` goes back.`,
+    "If the bot is running, restart it: its memory is newer than its databases.",
     "",
   ]);
   assert.deepEqual(fills(bot), { fills: 4 });
   const history = await run(bot, "history", "--limit", "1");
-  assert.match(history.stdout, new RegExp(` restore +${name} +applied .*${safety?.name}`));
+  assert.match(
+    history.stdout,
+    new RegExp(` restore applied +${name} .*\\n.* ${safety?.name}$`, "m"),
+  );
 });
 
 Deno.test("restore as JSON", async () => {
@@ -132,7 +135,7 @@ Deno.test("the message of an upgrade leads back by its own words", async () => {
   assert.doesNotMatch(stdout, /snapshot/);
   execute(bot.file("trading.db"), "DROP INDEX idx_orders_ticker");
   const repaired = await run(bot, "repair");
-  const command = /`(restore \S+)` goes back to it$/m.exec(repaired.stdout)?.[1]?.split(" ") ?? [];
+  const command = /`(restore \S+)` goes back$/m.exec(repaired.stdout)?.[1]?.split(" ") ?? [];
   assert.equal((await run(bot, ...command, "--yes")).code, 0);
   const indexes = "SELECT count(*) AS found FROM sqlite_schema WHERE name = 'idx_orders_ticker'";
   assert.deepEqual(query(bot.file("trading.db"), indexes), [{ found: 0 }]);

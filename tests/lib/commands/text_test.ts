@@ -111,7 +111,7 @@ Deno.test("downgrade without a terminal says what would be lost, and needs --yes
   const [snapshot, ...lines] = done.stdout.split("\n");
   assert.match(
     snapshot ?? "",
-    /^snapshot (\d{8}_\d{6}) was taken before; `restore \1` goes back to it$/,
+    /^took snapshot (\d{8}_\d{6}) first; `restore \1` goes back$/,
   );
   assert.deepEqual(lines, ["3 migrations rolled back: 003, 002, 001.", "8 rows lost.", ""]);
 });
@@ -134,7 +134,7 @@ Deno.test("history is a table, newest first, and says so where there is none", a
   assert.deepEqual(directory.names(), []);
   await createBot(directory);
   const { stdout } = await run(directory, "history", "--limit", "1");
-  assert.match(stdout, /^WHEN \(UTC\).*\n.*upgrade +003_create_ml_training_tables +applied/);
+  assert.match(stdout, /^WHEN \(UTC\).*\n.*upgrade applied +003_create_ml_training_tables +/);
   assert.equal(stdout.trim().split("\n").length, 2);
 });
 

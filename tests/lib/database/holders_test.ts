@@ -11,8 +11,8 @@ Deno.test("the lines of Linux's list of locks are read; locks that are only wait
     "",
   ].join("\n");
   assert.deepEqual(parseLocks(text), [
-    { exclusive: true, pid: 6582, inode: 1603 },
-    { exclusive: false, pid: 77, inode: 42 },
+    { exclusive: true, pid: 6582, inode: 1603, start: 120, end: 120 },
+    { exclusive: false, pid: 77, inode: 42, start: 0, end: Infinity },
   ]);
 });
 

@@ -114,3 +114,17 @@ Deno.test({
     assert.equal(plain.stdout, "ok\\x1b[2J\nerror: Cannot do it\n");
   },
 });
+
+Deno.test({
+  name: `running text is as wide as the terminal, within what reads well${onTerminal}`,
+  ignore: noTerminal !== null,
+  fn: async () => {
+    const body = "console.log(String(answerWidth()))";
+    const widths = [[undefined, 80], [40, 60], [72, 72], [200, 100]] as const;
+    for (const [columns, width] of widths) {
+      const { stdout } = await runOnTerminal(body, columns === undefined ? {} : { columns });
+      assert.equal(stdout, `${width}\n`);
+    }
+    assert.equal((await runProgram(body)).stdout, "80\n");
+  },
+});

@@ -11,6 +11,8 @@ export interface ProgramResult {
 export interface ProgramOptions {
   /** What it finds on stdin; nothing by default. */
   readonly input?: string;
+  /** Width of the terminal that {@link runOnTerminal} makes; by default it has none. */
+  readonly columns?: number;
 }
 
 const terminalCode = new URL("../../../lib/terminal/", import.meta.url);
@@ -21,7 +23,7 @@ const terminalCode = new URL("../../../lib/terminal/", import.meta.url);
  */
 export function programArguments(body: string): string[] {
   const code = [
-    `import { createOutput } from "${new URL("output.ts", terminalCode)}";`,
+    `import { answerWidth, createOutput } from "${new URL("output.ts", terminalCode)}";`,
     `import { canAsk, confirmByWord } from "${new URL("prompt.ts", terminalCode)}";`,
     `import * as errors from "${new URL("../errors.ts", terminalCode)}";`,
     body,
@@ -45,9 +47,15 @@ export async function runOnTerminal(
   body: string,
   options: ProgramOptions = {},
 ): Promise<ProgramResult> {
-  const command = [Deno.execPath(), ...programArguments(body)].map(quoted).join(" ");
+  const program = [Deno.execPath(), ...programArguments(body)].map(quoted).join(" ");
+  const { columns } = options;
+  const command = columns === undefined ? program : `stty cols ${columns}; ${program}`;
   const args = ["--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"];
-  const script = new Deno.Command("script", { args, env: { NO_COLOR: "" }, ...PIPED });
+  const script = new Deno.Command("script", {
+    args,
+    env: { NO_COLOR: "", TERM: "xterm" },
+    ...PIPED,
+  });
   const result = await run(script, { input: "", ...options });
   return { ...result, stdout: result.stdout.replaceAll("\r\n", "\n") };
 }

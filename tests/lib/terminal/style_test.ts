@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createStyle, wantsColor } from "../../../lib/terminal/output.ts";
+import { createStyle, takesCommands, wantsColor } from "../../../lib/terminal/output.ts";
 
 const terminal = { isTerminal: () => true };
 const file = { isTerminal: () => false };
@@ -17,7 +17,28 @@ Deno.test("a style that is not enabled changes nothing", () => {
 });
 
 Deno.test("only a terminal gets colour, and not against the user's wish", () => {
-  assert.equal(wantsColor({ stream: terminal }), !Deno.noColor);
+  assert.equal(wantsColor({ stream: terminal }), !Deno.noColor && takesCommands(terminal));
   assert.equal(wantsColor({ stream: terminal, noColorFlag: true }), false);
   assert.equal(wantsColor({ stream: file }), false);
+});
+
+Deno.test("a dumb terminal gets neither colour nor commands", () => {
+  const before = Deno.env.get("TERM");
+  try {
+    Deno.env.set("TERM", "dumb");
+    assert.equal(takesCommands(terminal), false);
+    assert.equal(wantsColor({ stream: terminal }), false);
+    Deno.env.set("TERM", "xterm");
+    assert.equal(takesCommands(terminal), true);
+    assert.equal(takesCommands(file), false);
+  } finally {
+    if (before === undefined) Deno.env.delete("TERM");
+    else Deno.env.set("TERM", before);
+  }
+});
+
+Deno.test("without the permission to read TERM a terminal is taken for a usual one", {
+  permissions: { env: false },
+}, () => {
+  assert.equal(takesCommands(terminal), true);
 });

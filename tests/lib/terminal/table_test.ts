@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { renderTable, visibleWidth } from "../../../lib/terminal/text.ts";
+import { renderTable, visibleWidth, wrapText } from "../../../lib/terminal/text.ts";
 import { createStyle } from "../../../lib/terminal/output.ts";
 
 Deno.test("columns are aligned under their header", () => {
@@ -54,4 +54,49 @@ Deno.test("no line ends with a space, and no cell is lost", () => {
       assert.deepEqual(line.split(/ +/).filter(Boolean), rows[index]?.filter(Boolean));
     });
   }));
+});
+
+Deno.test("the last column is wrapped within a width, below itself, and nothing is lost", () => {
+  const rows = [["--to ID", "apply up to this one, and stop there"], ["--json", "short"], ["x"]];
+  assert.equal(
+    renderTable(rows, { indent: 2, width: 32 }),
+    [
+      "  --to ID  apply up to this one,",
+      "           and stop there",
+      "  --json   short",
+      "  x",
+    ].join("\n"),
+  );
+  const wide = renderTable([["a", "word ".repeat(40).trim()]], { width: 60 });
+  assert.deepEqual(wide.match(/word/g)?.length, 40);
+  for (const line of wide.split("\n")) assert(line.length <= 60);
+});
+
+Deno.test("notes stand below their rows, also with a header, and are wrapped", () => {
+  const note = `${"much ".repeat(20)}to say`;
+  assert.equal(
+    renderTable([["a", "1"], ["b", "2"]], { header: ["NAME", "N"], notes: ["", note] }),
+    [
+      "NAME  N",
+      "a     1",
+      "b     2",
+      `    ${"much ".repeat(15).trim()}`,
+      `    ${"much ".repeat(5)}to say`,
+    ].join("\n"),
+  );
+});
+
+Deno.test("wrapping keeps words whole, and joined again they are the text", () => {
+  const word = fc.string({ unit: fc.constantFrom("a", "表", "-"), minLength: 1 });
+  fc.assert(
+    fc.property(
+      fc.array(word, { minLength: 1 }),
+      fc.integer({ min: 1, max: 30 }),
+      (words, width) => {
+        const lines = wrapText(words.join(" "), width);
+        assert.equal(lines.join(" "), words.join(" "));
+        for (const line of lines) assert(visibleWidth(line) <= width || !line.includes(" "));
+      },
+    ),
+  );
 });

@@ -1,0 +1,123 @@
+import { bundledMigrations } from "../../migrations/mod.ts";
+import { catalystDatabases } from "../catalyst/mod.ts";
+import { settingsFrom, type SettingVariable, settingVariables } from "../database/settings.ts";
+import type { Check } from "../doctor/diagnose_database.ts";
+import type { DoctorRequest } from "../doctor/state.ts";
+import type { Style } from "../terminal/output.ts";
+import { formatCount, printable, wrapText } from "../terminal/text.ts";
+import type { FlagValues } from "./arguments.ts";
+import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
+import { type Environment, ownMigrations, placeAndLimits, variables } from "./configuration.ts";
+
+/** `doctor`: what is wrong with this installation. */
+export const command: SelfContainedCommand = {
+  name: "doctor",
+  summary: "say what is wrong with this installation, and what to do; changes nothing",
+  flags: {},
+  examples: [
+    ["doctor", "look at everything"],
+    ["doctor --quiet", "show only what is wrong or has to be known"],
+    ["doctor --json", "the same for a program"],
+  ],
+  runAlone: async ({ flags, environment, output }: SelfContainedContext) => {
+    const request = await requestFrom(flags, environment);
+    const [{ gather }, { diagnose }] = await Promise.all([
+      import("../doctor/gather.ts"),
+      import("../doctor/diagnose.ts"),
+    ]);
+    const checks = diagnose(await gather(request));
+    const shown = flags.quiet === true ? checks.filter(({ level }) => level !== "ok") : checks;
+    const { problems, notices } = countsOf(checks);
+    output.json({ ok: problems === 0, problems, notices, checks: shown });
+    if (shown.length > 0) output.answer(renderChecks(checks, shown, output.answerStyle));
+    return problems === 0 ? 0 : 1;
+  },
+};
+
+/** Reads flags and variables; a variable that is wrong or may not be read becomes a part of the answer. */
+async function requestFrom(flags: FlagValues, environment: Environment): Promise<DoctorRequest> {
+  // Only the flags: they are this command line's own, and a wrong one is wrong usage.
+  const { prefix, timeout } = await placeAndLimits(flags, () => undefined);
+  const readable = variables.filter((variable) =>
+    Deno.permissions.querySync({ name: "env", variable }).state === "granted"
+  );
+  const values = new Map(readable.map((name) => [name, environment(name)]));
+  const { failureOf } = await import("../doctor/database.ts");
+  const wrongVariables = settingVariables.flatMap((name) => {
+    try {
+      settingsFrom((one) => one === name ? values.get(name) : undefined);
+      return [];
+    } catch (error) {
+      values.delete(name);
+      return [failureOf(error)];
+    }
+  });
+  const variable = values.get("DB_PATH_PREFIX") || undefined;
+  const isNamed = flags["data-dir"] !== undefined;
+  return {
+    prefix: isNamed ? prefix : variable ?? prefix,
+    prefixFrom: isNamed ? "flag" : variable === undefined ? "default" : "variable",
+    variable,
+    settings: {
+      ...settingsFrom((name: SettingVariable) => values.get(name)),
+      busyTimeout: timeout,
+    },
+    wrongVariables,
+    hiddenVariables: variables.filter((name) => !readable.includes(name)),
+    migrationsDir: ownMigrations(flags),
+    databases: catalystDatabases,
+    bundled: bundledMigrations,
+  };
+}
+
+function countsOf(checks: readonly Check[]): {
+  readonly problems: number;
+  readonly notices: number;
+} {
+  const count = (level: Check["level"]) => checks.filter((check) => check.level === level).length;
+  return { problems: count("problem"), notices: count("notice") };
+}
+
+const WIDTH = 80;
+
+/** The checks in words, by group; each says by a word what it is, and in what order to mend it. */
+export function renderChecks(
+  all: readonly Check[],
+  shown: readonly Check[],
+  style: Style,
+): string {
+  const lines: string[] = [];
+  let group = "";
+  for (const check of shown) {
+    if (check.group !== group) {
+      if (group !== "") lines.push("");
+      group = check.group;
+      lines.push(style.bold(group.charAt(0).toUpperCase() + group.slice(1)));
+    }
+    lines.push(...renderCheck(check, style));
+  }
+  const { problems, notices } = countsOf(all);
+  const counts = `${formatCount(problems, "problem")}, ${formatCount(notices, "notice")}.`;
+  return [...lines, "", problems === 0 && notices === 0 ? "Nothing is wrong." : counts].join("\n");
+}
+
+function renderCheck({ level, code, detail, help }: Check, style: Style): string[] {
+  const paint = { ok: style.green, notice: style.yellow, problem: style.red }[level];
+  const words = level === "ok" ? detail : `${detail} [${code}]`;
+  const indent = " ".repeat(11);
+  const [first = "", ...rest] = wrapText(printable(words), WIDTH - indent.length);
+  return [
+    `  ${paint(level)}${" ".repeat(9 - level.length)}${first}`,
+    ...rest.map((line) => indent + line),
+    ...help === null ? [] : helpLines(help, indent),
+  ];
+}
+
+function helpLines(help: string, indent: string): string[] {
+  const label = "help: ";
+  const below = " ".repeat(label.length);
+  const lines = help.split("\n").flatMap((line) =>
+    wrapText(printable(line), WIDTH - indent.length - label.length)
+  );
+  return lines.map((line, index) => `${indent}${index === 0 ? label : below}${line}`);
+}

@@ -1,0 +1,70 @@
+import { sqliteVersion } from "../database/memory.ts";
+import { checksumOf, type Migration } from "../migration.ts";
+import type { Output } from "../terminal/output.ts";
+import { renderTable } from "../terminal/text.ts";
+import { version } from "../version.ts";
+
+/** What this program is made of. */
+export interface VersionReport {
+  /** Version of the toolkit. */
+  readonly version: string;
+  /** Version of the Deno that runs it, or that is inside the executable. */
+  readonly deno: string;
+  /** Version of the SQLite inside that Deno. */
+  readonly sqlite: string;
+  /** Whether this is the standalone executable. */
+  readonly standalone: boolean;
+  /** What it was built for, such as `x86_64-unknown-linux-gnu`. */
+  readonly target: string;
+  readonly migrations: {
+    readonly count: number;
+    /** SHA-256 over the name and the checksum of each migration, one line for each. */
+    readonly sha256: string;
+    /** The migrations that come with it; the checksum of one is that in a database's marker. */
+    readonly bundled: readonly { readonly name: string; readonly checksum: string | null }[];
+  };
+}
+
+/** `--version`: says what this program is made of. */
+export async function printVersion(
+  output: Output,
+  migrations: readonly Migration[],
+): Promise<void> {
+  const report = await versionReport(migrations);
+  output.json({ ok: true, ...report });
+  output.answer(renderVersion(report));
+}
+
+/** Finds out what this program is made of. */
+export async function versionReport(migrations: readonly Migration[]): Promise<VersionReport> {
+  const bundled = await Promise.all(
+    migrations.map(async ({ name, upgrade }) => ({ name, checksum: await checksumOf(upgrade) })),
+  );
+  const lines = bundled.map(({ name, checksum }) => `${name} ${checksum ?? "-"}\n`).join("");
+  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(lines));
+  return {
+    version,
+    deno: Deno.version.deno,
+    sqlite: sqliteVersion(),
+    standalone: Deno.build.standalone,
+    target: Deno.build.target,
+    migrations: {
+      count: bundled.length,
+      sha256: new Uint8Array(digest).toHex(),
+      bundled,
+    },
+  };
+}
+
+function renderVersion(report: VersionReport): string {
+  const { deno, sqlite, standalone, target, migrations } = report;
+  return [
+    `catalyst-migrate ${report.version}`,
+    renderTable([
+      ["deno", deno],
+      ["sqlite", sqlite],
+      ["migrations", `${migrations.count}, sha256 ${migrations.sha256.slice(0, 12)}`],
+      ["program", `${standalone ? "standalone executable" : "run by deno"}, ${target}`],
+    ]),
+  ].join("\n");
+}

@@ -1,0 +1,282 @@
+import { type SettingsInForce, settingsInForce } from "../database/bot.ts";
+import { type Holder, writersOf } from "../database/holders.ts";
+import {
+  type FileHeader,
+  INDEX_BYTES,
+  type LogIndex,
+  type Observation,
+  observe,
+  type Observed,
+  parseHeader,
+  parseLogIndex,
+} from "../database/observe.ts";
+import { translate } from "../database/failure.ts";
+import { wrapHandle } from "../database/node_sqlite.ts";
+import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
+import { CatalystError } from "../errors.ts";
+import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
+
+/** A failure in words. */
+export interface Failure {
+  readonly code: string;
+  readonly message: string;
+  readonly help: string | null;
+}
+
+/** What is at a database's path. */
+export type Place =
+  | { readonly kind: "file"; readonly realPath: string; readonly info: Deno.FileInfo }
+  | { readonly kind: "missing" }
+  | { readonly kind: "directory" }
+  /** A link to a place where nothing is. */
+  | { readonly kind: "broken-link" }
+  | { readonly kind: "unreachable"; readonly reason: string; readonly isPermission: boolean };
+
+/** What was found of one database's files. */
+export interface DatabaseFacts {
+  /** Its name; the ledger is called `migrations`. */
+  readonly name: string;
+  /** Its path as it follows from the flags and variables. */
+  readonly path: string;
+  readonly place: Place;
+  /** Why it can't be written; null where it can, or that isn't known. */
+  readonly unwritable: string | null;
+  /** Why it can't be read; null where it can. */
+  readonly unreadable: string | null;
+  readonly header: FileHeader | null;
+  /** Size of the log; null where there is none. */
+  readonly logBytes: number | null;
+  /** Whether the log's index is beside it. */
+  readonly hasIndex: boolean;
+  readonly index: LogIndex | null;
+  /** Size of the rollback journal; null where there is none. */
+  readonly journalBytes: number | null;
+  /** The file system that it is on; null where that can't be told. */
+  readonly mount: Mount | null;
+  /** Who keeps commits in the log by an old reading transaction. */
+  readonly lateReaders: readonly Holder[];
+  /** Who keeps others from writing. */
+  readonly writers: readonly Holder[];
+  /** Who has a lock on it, also where its open files can't be looked at. */
+  readonly lockers: readonly Holder[];
+}
+
+/** What the system tells about all files. */
+export interface FileContext {
+  /** Whether Deno has all permissions, which `/proc` takes. */
+  readonly isAllPermitted: boolean;
+  /** The mounted file systems; null where that can't be told. */
+  readonly mounts: readonly Mount[] | null;
+}
+
+/** Looks at a database's files by plain file calls; nobody in this process may have it open. */
+export function lookAtFiles(name: string, path: string, context: FileContext): DatabaseFacts {
+  const place = placeOf(path);
+  const logBytes = sizeAt(`${path}-wal`);
+  const hasIndex = sizeAt(`${path}-shm`) !== null;
+  const found = {
+    name,
+    path,
+    place,
+    logBytes,
+    hasIndex,
+    journalBytes: sizeAt(`${path}-journal`),
+  };
+  if (place.kind !== "file") return { ...found, ...UNKNOWN };
+  const { bytes, reason } = beginningOf(path, 100);
+  const index = hasIndex ? parseLogIndex(beginningOf(`${path}-shm`, INDEX_BYTES).bytes) : null;
+  const isLinux = context.isAllPermitted && Deno.build.os === "linux";
+  return {
+    ...found,
+    unreadable: reason,
+    unwritable: reasonAgainstWriting(path),
+    header: parseHeader(bytes),
+    index,
+    mount: context.mounts === null ? null : mountOf(context.mounts, place.realPath),
+    lateReaders: isLinux && index !== null ? attempt(() => lateReaders(`${path}-shm`, index)) : [],
+    writers: isLinux ? writersOf(path) : [],
+    lockers: isLinux ? attempt(() => lockersOf(path)) : [],
+  };
+}
+
+const UNKNOWN = {
+  unreadable: null,
+  unwritable: null,
+  header: null,
+  index: null,
+  mount: null,
+  lateReaders: [],
+  writers: [],
+  lockers: [],
+};
+
+function placeOf(path: string): Place {
+  if (!mayRead(path)) {
+    return { kind: "unreachable", reason: "Deno may not read it", isPermission: true };
+  }
+  try {
+    const info = Deno.statSync(path);
+    if (info.isDirectory) return { kind: "directory" };
+    return { kind: "file", realPath: Deno.realPathSync(path), info };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      return { kind: isLink(path) ? "broken-link" : "missing" };
+    }
+    return { kind: "unreachable", reason: reasonOf(error), isPermission: false };
+  }
+}
+
+function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false;
+  }
+}
+
+/** Whether Deno may read a path without asking a person. */
+export function mayRead(path: string): boolean {
+  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
+}
+
+function sizeAt(path: string): number | null {
+  try {
+    return mayRead(path) ? Deno.statSync(path).size : null;
+  } catch {
+    return null;
+  }
+}
+
+function beginningOf(
+  path: string,
+  length: number,
+): { readonly bytes: Uint8Array; readonly reason: string | null } {
+  const bytes = new Uint8Array(length);
+  try {
+    using file = Deno.openSync(path);
+    return { bytes: bytes.subarray(0, file.readSync(bytes) ?? 0), reason: null };
+  } catch (error) {
+    return { bytes: new Uint8Array(), reason: reasonOf(error) };
+  }
+}
+
+/** To open a file for writing changes nothing of it, and is what the system itself says about it. */
+function reasonAgainstWriting(path: string): string | null {
+  if (Deno.permissions.querySync({ name: "write", path }).state !== "granted") return null;
+  try {
+    Deno.openSync(path, { write: true }).close();
+    return null;
+  } catch (error) {
+    return reasonOf(error);
+  }
+}
+
+/** What an error says, without the words that Deno adds. */
+export function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.replace(/ \(os error \d+\).*$/s, "");
+}
+
+function attempt<T>(look: () => readonly T[]): readonly T[] {
+  try {
+    return look();
+  } catch {
+    return []; // gone meanwhile, or not to be seen
+  }
+}
+
+/** Who has the databases open; null where the system doesn't tell. */
+export function openersOf(
+  databases: readonly DatabaseFacts[],
+  { isAllPermitted }: FileContext,
+): Openers | null {
+  if (!isAllPermitted || Deno.build.os !== "linux") return null;
+  try {
+    // A file that was deleted had the name that its database has, or would have.
+    return findOpeners(
+      databases.map(({ place, path }) => place.kind === "file" ? place.realPath : absolute(path)),
+    );
+  } catch {
+    return null;
+  }
+}
+
+function absolute(path: string): string {
+  return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
+}
+
+/** What looking into a database gave. */
+export type Content =
+  | {
+    readonly kind: "read";
+    readonly how: Observation;
+    /** The settings as SQLite has them; null where the file itself isn't open. */
+    readonly inForce: SettingsInForce | null;
+  }
+  | { readonly kind: "failed"; readonly failure: Failure }
+  /**
+   * A `journal` has to be played back first, SQLite would create `files`, or the file itself says why
+   * not.
+   */
+  | { readonly kind: "unread"; readonly because: "journal" | "files" | null };
+
+/** A database that was opened to be looked at. */
+export interface OpenedDatabase {
+  readonly content: Content;
+  /** Null where it could not be opened. */
+  readonly observed: Observed | null;
+}
+
+/** How long to wait for a writer, in seconds. */
+const PATIENCE = 1;
+
+/** Opens a database in a way that changes nothing, and makes sure that it can be read. */
+export async function openToLook(
+  facts: DatabaseFacts,
+  settings: ConnectionSettings,
+  { isAllPermitted }: FileContext,
+): Promise<OpenedDatabase> {
+  const { path, place, header, unreadable } = facts;
+  if (place.kind !== "file" || unreadable !== null) return unread(null);
+  if (header?.isWal !== true && facts.journalBytes !== null && facts.journalBytes > 0) {
+    // Only a writer that is at it has a journal that need not be played back.
+    if (facts.writers.length === 0) {
+      return unread("journal");
+    }
+  }
+  let observed: Observed | null = null;
+  try {
+    observed = observe(path, {
+      mayUseUri: isAllPermitted,
+      header,
+      sizeBytes: place.info.size,
+      logBytes: facts.logBytes ?? 0,
+      hasIndex: facts.hasIndex,
+    });
+    if (observed === null) return unread("files");
+    const { handle, how } = observed;
+    const connection = await wrapHandle({ kind: "open", handle, path });
+    await connection.exec(`PRAGMA busy_timeout = ${PATIENCE * 1000}`);
+    await connection.get("SELECT count(*) FROM sqlite_schema");
+    if (how === "memory") return { content: { kind: "read", how, inForce: null }, observed };
+    await connection.exec(connectionPragmas(settings));
+    const inForce = settingsInForce(handle);
+    await connection.exec(`PRAGMA busy_timeout = ${PATIENCE * 1000}`);
+    return { content: { kind: "read", how, inForce }, observed };
+  } catch (error) {
+    observed?.[Symbol.dispose]();
+    const failure = failureOf(translate(error, { verb: "read", label: path }));
+    return { content: { kind: "failed", failure }, observed: null };
+  }
+}
+
+function unread(because: "journal" | "files" | null): OpenedDatabase {
+  return { content: { kind: "unread", because }, observed: null };
+}
+
+/** An error of any kind in words. */
+export function failureOf(error: unknown): Failure {
+  return error instanceof CatalystError
+    ? { code: error.code, message: error.message, help: error.help ?? null }
+    : { code: "INTERNAL", message: reasonOf(error), help: null };
+}

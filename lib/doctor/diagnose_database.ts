@@ -1,0 +1,297 @@
+import type { Holder } from "../database/holders.ts";
+import { shellWord } from "../database/failure.ts";
+import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
+import { formatBytes } from "../terminal/text.ts";
+import type { Facts } from "./gather.ts";
+import { LEDGER, type LookedDatabase } from "./state.ts";
+
+/** Parts of the answer, in the order in which they are told. */
+export const groups = [
+  "versions",
+  "permissions",
+  "paths",
+  "settings",
+  "databases",
+  "processes",
+  "migrations",
+  "leftovers",
+  "disk",
+  "clock",
+] as const;
+
+/** Something that was looked at, and what is the case. */
+export interface Check {
+  /** Part of the answer that it belongs to. */
+  readonly group: (typeof groups)[number];
+  /** `problem`: something has to be done; `notice`: to be known; `ok`: as it should be. */
+  readonly level: "ok" | "notice" | "problem";
+  /** Stable name of the condition. */
+  readonly code: string;
+  /** Name of the database that it is about; null where it is about all. */
+  readonly database: string | null;
+  /** What is the case. */
+  readonly detail: string;
+  /** What to do; null where nothing has to be done. */
+  readonly help: string | null;
+}
+
+/** Makes checks of one group, about one database or all. */
+export function checksOf(
+  group: Check["group"],
+  database: string | null = null,
+): Record<Check["level"], (code: string, detail: string, help?: string | null) => Check> {
+  const make = (level: Check["level"]) => (code: string, detail: string, help?: string | null) => ({
+    group,
+    level,
+    code,
+    database,
+    detail: database === null ? detail : `${subject(database)}: ${detail}`,
+    help: help ?? null,
+  });
+  return { ok: make("ok"), notice: make("notice"), problem: make("problem") };
+}
+
+function subject(database: string): string {
+  return database === LEDGER ? "the ledger" : database;
+}
+
+/** Processes as a phrase, such as `process 4242 (deno run bot.ts)`. */
+export function processes(holders: readonly Holder[]): string {
+  return holders.map(({ pid, command }) => `process ${pid}${command === "" ? "" : ` (${command})`}`)
+    .join(", ");
+}
+
+/** What is the case with one database. */
+export function diagnoseDatabase(
+  facts: LookedDatabase,
+  { request, state, directory }: Facts,
+): Check[] {
+  const { name, path, place } = facts;
+  const { ok, notice, problem } = checksOf("databases", name);
+  switch (place.kind) {
+    case "missing": {
+      const recorded = name !== LEDGER && (state.status?.unreconciled.length ?? 0) > 0 &&
+        state.status?.migrations.some(({ id, database }) =>
+          database === name && state.status?.unreconciled.includes(id)
+        );
+      // That is told of the directory, once for all.
+      if (directory.state !== "directory") return [];
+      const upgrade = "`upgrade` creates it";
+      return recorded
+        ? [problem(
+          "database-gone",
+          `${path} isn't there, though the ledger says that it was`,
+          `put it back, or \`restore\` a snapshot; else ${upgrade} without rows`,
+        )]
+        : [notice("database-missing", `${path} isn't there yet`, upgrade)];
+    }
+    case "directory":
+      return [problem(
+        "database-is-directory",
+        `${path} is a directory`,
+        "move it away, or name another place for the databases",
+      )];
+    case "broken-link":
+      return [problem(
+        "link-broken",
+        `${path} is a link to a place where nothing is`,
+        "correct the link, or remove it",
+      )];
+    case "unreachable":
+      // A permission that is missing is told once for all.
+      return place.isPermission ? [] : [problem(
+        "database-unreachable",
+        `${path} can't be looked at: ${place.reason}`,
+        "check that this user may read the directory of the databases",
+      )];
+    case "file": {
+      const checks = [
+        ...fileChecks(facts),
+        ...damageChecks(facts),
+        ...logChecks(facts, request.settings),
+        ...modeChecks(facts, request.settings),
+      ];
+      const size = place.info.size;
+      const isWrong = checks.some(({ level }) => level === "problem");
+      const link = place.realPath.endsWith(path) ? "" : `, in truth ${place.realPath}`;
+      return isWrong || facts.header === null && size > 0 ? checks : [
+        ok(
+          "database-file",
+          size === 0
+            ? `${path} is empty`
+            : `${path}${link}, ${formatBytes(size)}, ${
+              facts.header?.isWal ? "WAL" : "rollback journal"
+            }, pages of ${facts.header?.pageSize} bytes`,
+          null,
+        ),
+        ...checks,
+      ];
+    }
+  }
+}
+
+/** Databases into which this Deno can't look without a trace. */
+export function unreadChecks({ databases, system }: Facts): Check[] {
+  const names = databases.filter(({ content }) =>
+    content.kind === "unread" && content.because === "files"
+  ).map(({ name }) => subject(name));
+  if (names.length === 0) return [];
+  return [
+    checksOf("databases").notice(
+      "databases-not-read",
+      `${names.join(", ")}: not looked into, since SQLite would create files beside WAL databases`,
+      "`status` and `verify` look into them" +
+        (system.isStandalone ? "" : "; `doctor` can with -A, or with a newer Deno"),
+    ),
+  ];
+}
+
+function fileChecks({ name, path, place, unreadable, unwritable }: LookedDatabase): Check[] {
+  const { problem } = checksOf("databases", name);
+  if (place.kind !== "file") return [];
+  const { uid, gid, mode } = place.info;
+  const owner = uid === null || mode === null
+    ? ""
+    : `; it is of user ${uid} and group ${gid}, with mode ${(mode & 0o7777).toString(8)}`;
+  if (unreadable !== null) {
+    return [problem(
+      "database-unreadable",
+      `${path} can't be read: ${unreadable}${owner}`,
+      "run this as the user that the file is of, or let this user read it",
+    )];
+  }
+  if (unwritable === null) return [];
+  return [problem(
+    "database-read-only",
+    `${path} can't be written: ${unwritable}${owner}`,
+    "run this as the user that the file is of, or let this user write the file and its directory",
+  )];
+}
+
+/** Signs of damage that don't take reading the whole file. */
+function damageChecks(facts: LookedDatabase): Check[] {
+  const { name, path, place, header, content, logBytes, journalBytes, unreadable } = facts;
+  if (place.kind !== "file" || unreadable !== null) return [];
+  const { ok, notice, problem } = checksOf("databases", name);
+  const { size } = place.info;
+  const restore = name === LEDGER
+    ? `\`restore\` a snapshot, or move ${path} away: \`upgrade\` makes a new one, without history`
+    : `\`restore\` a snapshot; to save what is readable: sqlite3 ${shellWord(path)} .recover`;
+  if (facts.isChanging && (header === null || content.kind === "failed")) {
+    return [notice(
+      "database-busy",
+      "a program writes so much to it that it could not be seen whole",
+      "`verify` reads it beside the writer; or run `doctor` again later",
+    )];
+  }
+  if (size > 0 && header === null) {
+    return [problem(
+      "not-a-database",
+      `${path} is not an SQLite database, or it is encrypted`,
+      "move the file away or decrypt it",
+    )];
+  }
+  // While there is a log, the file may lag behind; in a transaction it grows.
+  const should = header?.pages == null || (logBytes ?? 0) > 0 || (journalBytes ?? 0) > 0
+    ? null
+    : header.pages * header.pageSize;
+  if (should !== null && size < should) {
+    return [problem(
+      "database-cut-short",
+      `${path} has ${size} bytes, and should have ${should}: it was cut short`,
+      restore,
+    )];
+  }
+  switch (content.kind) {
+    case "failed":
+      return content.failure.code === "DATABASE_LOCKED"
+        ? [notice(
+          "database-locked",
+          `it can't be read: a program has locked it for itself`,
+          "stop that program, then run `doctor` again",
+        )]
+        : [problem("database-damaged", content.failure.message, restore)];
+    case "unread":
+      // Those for which it takes another Deno are told at once.
+      return content.because !== "journal" ? [] : [notice(
+        "database-not-read",
+        "it was not looked into, since a journal beside it has to be played back first",
+        "`status` and `verify` look into it",
+      )];
+    case "read":
+      return content.how === "without-log"
+        ? [notice(
+          "log-not-read",
+          "the commits in its log were not looked into: that would create a file",
+          "`status` and `verify` look into them",
+        )]
+        : [ok("database-readable", "no sign of damage; `verify --data` reads all of it")];
+  }
+}
+
+/** How many times as large as it would be by itself a log counts as large. */
+const LARGE = 10;
+
+const FRAME_HEADER = 24;
+
+function logChecks(facts: LookedDatabase, settings: ConnectionSettings): Check[] {
+  const { name, path, header, logBytes, index, hasIndex, journalBytes, lockers, writers } = facts;
+  const { ok, notice, problem } = checksOf("databases", name);
+  const checks: Check[] = [];
+  if (header !== null && !header.isWal && (journalBytes ?? 0) > 0 && writers.length === 0) {
+    checks.push(notice(
+      "journal-left",
+      `${path}-journal is beside it: a writer is at it, or was killed`,
+      "leave it there: the next program that opens the database plays it back",
+    ));
+  }
+  if (header === null || logBytes === null || logBytes === 0) return checks;
+  const frame = header.pageSize + FRAME_HEADER;
+  const pages = settings.walAutocheckpoint > 0
+    ? settings.walAutocheckpoint
+    : defaultSettings.walAutocheckpoint;
+  if (!hasIndex || index === null) {
+    return [
+      ...checks,
+      notice(
+        "log-left",
+        `${path}-wal has ${
+          formatBytes(logBytes)
+        } of commits of a program that was killed, or of a copy`,
+        "leave it beside the database: who opens that next takes them over",
+      ),
+    ];
+  }
+  const waiting = Math.max(0, index.frames - index.moved) * frame;
+  if (waiting <= LARGE * pages * frame) {
+    return [...checks, ok("log", `its log has ${formatBytes(logBytes)}`)];
+  }
+  const inLog = `${formatBytes(waiting)} of commits are in its log and not in the database`;
+  if (facts.lateReaders.length > 0) {
+    checks.push(problem(
+      "checkpoint-blocked",
+      `${inLog}, because of an old reading transaction of ${processes(facts.lateReaders)}`,
+      "let that program finish its query or stop it; the log grows until then",
+    ));
+  } else {
+    checks.push(notice(
+      "log-large",
+      lockers.length > 0 ? `${inLog}; ${processes(lockers)} has it open` : inLog,
+      "stop the programs that have it open; `upgrade` then moves them into the database",
+    ));
+  }
+  return checks;
+}
+
+function modeChecks({ name, path, header }: LookedDatabase, settings: ConnectionSettings): Check[] {
+  if (header === null || header.isWal === (settings.journalMode === "WAL")) return [];
+  const { notice } = checksOf("settings", name);
+  const [is, asked] = header.isWal ? ["WAL", settings.journalMode] : ["not WAL", "WAL"];
+  return [notice(
+    "journal-mode-differs",
+    `its journal mode is ${is}, and ${asked} is asked for` +
+      (header.isWal ? "" : "; so readers and a writer wait for each other"),
+    "only a new file gets the mode asked for; with all programs stopped: " +
+      `sqlite3 ${shellWord(path)} "PRAGMA journal_mode = ${settings.journalMode}"`,
+  )];
+}

@@ -1,0 +1,206 @@
+import { isSnapshotName } from "../snapshot/name.ts";
+import { type Check, checksOf } from "./diagnose_database.ts";
+import type { Facts } from "./gather.ts";
+
+/** What a file that lies beside the databases may be. */
+export type LeftoverKind =
+  /** Commits of a database that isn't there. */
+  | "log-without-database"
+  /** The index of the log of a database that isn't there. */
+  | "index-without-database"
+  /** The note of a restore that was begun. */
+  | "restore-note"
+  /** The note of a restore that was not decided. */
+  | "restore-part"
+  /** What an import or a restore was building. */
+  | "database-part"
+  /** A damaged database that a restore moved aside. */
+  | "moved-aside"
+  /** The copies of a rehearsal. */
+  | "rehearsal"
+  /** The note of a snapshot that was not finished. */
+  | "snapshot-unfinished"
+  /** A file of a snapshot that was not finished, or was unpacked for a look. */
+  | "snapshot-part"
+  /** A database file with a snapshot's name, and no snapshot that it belongs to. */
+  | "snapshot-stray";
+
+/** A file or directory that a program has left. */
+export interface Leftover {
+  readonly kind: LeftoverKind;
+  readonly path: string;
+}
+
+/** What is in a directory. */
+export interface Listing {
+  /** The directory as a prefix of paths: `data/`, or empty. */
+  readonly prefix: string;
+  /** Names of its files and directories. */
+  readonly names: readonly string[];
+}
+
+/** What names tell. */
+export interface ListingOptions {
+  /** What the names of the databases' files begin with, such as `test_`; often empty. */
+  readonly beginning: string;
+  /** Names of the databases, the ledger included. */
+  readonly databases: readonly string[];
+}
+
+/** Leftovers beside the databases, by their names. */
+export function leftoversBeside(
+  { prefix, names }: Listing,
+  { beginning, databases }: ListingOptions,
+): Leftover[] {
+  const there = new Set(names);
+  const own = databases.map((name) => `${beginning}${name}.db`);
+  return names.toSorted().flatMap((name): Leftover[] => {
+    const found = (kind: LeftoverKind): Leftover[] => [{ kind, path: prefix + name }];
+    if (name === `${beginning}migrations.restore`) return found("restore-note");
+    if (name === `${beginning}migrations.restore.part`) return found("restore-part");
+    if (name.startsWith(`${beginning}rehearsal-`) && /^[0-9a-f]{8}$/.test(name.slice(-8))) {
+      return name.length === beginning.length + "rehearsal-".length + 8 ? found("rehearsal") : [];
+    }
+    const file = own.find((one) => name.startsWith(one));
+    if (file === undefined) return [];
+    const ending = name.slice(file.length);
+    if (/^-(wal|journal)$/.test(ending) && !there.has(file)) return found("log-without-database");
+    if (ending === "-shm" && !there.has(file)) return found("index-without-database");
+    if (/^(\.import)?\.part$/.test(ending)) return found("database-part");
+    if (/^\.damaged_\d+$/.test(ending)) return found("moved-aside");
+    return [];
+  });
+}
+
+/** Leftovers among the snapshots, by their names; `whole` are the files that a manifest vouches for. */
+export function leftoversAmongSnapshots(
+  { prefix, names }: Listing,
+  whole: ReadonlySet<string>,
+): Leftover[] {
+  return names.toSorted().flatMap((name): Leftover[] => {
+    const found = (kind: LeftoverKind): Leftover[] => [{ kind, path: prefix + name }];
+    const unfinished = /^snapshot_(\w+)\.unfinished$/.exec(name)?.[1];
+    if (unfinished !== undefined) {
+      return isSnapshotName(unfinished) ? found("snapshot-unfinished") : [];
+    }
+    if (/^(snapshot_\w+\.json|\w+\.db(\.gz)?(\.plain|\.unpacked_\d+)?)\.part$/.test(name)) {
+      return found("snapshot-part");
+    }
+    const [, moment = ""] = /^\w+?_(\d{8}_\d{6}(?:_\d+)?)\.db(?:\.gz)?$/.exec(name) ?? [];
+    return isSnapshotName(moment) && !whole.has(name) ? found("snapshot-stray") : [];
+  });
+}
+
+/** Path of the lock of a rehearsal's directory. */
+export function lockOf(rehearsal: string): string {
+  return `${rehearsal}/rehearsal.lock`;
+}
+
+interface Advice {
+  readonly level: "notice" | "problem";
+  readonly what: string;
+  readonly help: string;
+}
+
+const ADVICE: Readonly<Record<LeftoverKind, Advice>> = {
+  "log-without-database": {
+    level: "problem",
+    what: "has commits of a database that isn't there",
+    help:
+      "put the database back beside it, or move it away: SQLite deletes it when a new one is made",
+  },
+  "index-without-database": {
+    level: "notice",
+    what: "belongs to a database that isn't there",
+    help: "it may be deleted",
+  },
+  "restore-note": {
+    level: "problem",
+    what: "says that a restore was interrupted, so that the databases don't fit together",
+    help: "run `upgrade`, which finishes it; don't delete the file",
+  },
+  "restore-part": {
+    level: "notice",
+    what: "is of a restore that was killed before it changed anything",
+    help: "it may be deleted; the next command that changes something does that",
+  },
+  "database-part": {
+    level: "notice",
+    what: "was being built by an import or a restore that was killed",
+    help: "it may be deleted while no catalyst-migrate runs",
+  },
+  "moved-aside": {
+    level: "notice",
+    what: "is a damaged database that a restore moved aside",
+    help: "it may be deleted when nothing in it is missed any more",
+  },
+  "rehearsal": {
+    level: "notice",
+    what: "has the copies of a rehearsal that was killed",
+    help: "it may be deleted; the next `rehearse` does that",
+  },
+  "snapshot-unfinished": {
+    level: "notice",
+    what: "is of a snapshot that was not finished",
+    help: "the next `backup` removes what is left of it",
+  },
+  "snapshot-part": {
+    level: "notice",
+    what: "is a file of a snapshot that was not finished, or was unpacked for a look",
+    help: "it may be deleted while no catalyst-migrate runs; the next `backup` does that",
+  },
+  "snapshot-stray": {
+    level: "notice",
+    what: "has the name of a snapshot's file and belongs to none",
+    help: "if it isn't a copy of your own, it may be deleted",
+  },
+};
+
+/** Kinds that are no leftovers while a migrator is at work. */
+const IN_USE: Readonly<Partial<Record<LeftoverKind, "migrator" | "store">>> = {
+  "restore-note": "migrator",
+  "restore-part": "migrator",
+  "database-part": "migrator",
+  "snapshot-unfinished": "store",
+  "snapshot-part": "store",
+  "snapshot-stray": "store",
+};
+
+/** What is the case with locks, leftovers and snapshots. */
+export function diagnoseLeftovers(
+  { leftovers, locks, request, directory, backups, snapshots }: Facts,
+): Check[] {
+  const { ok, notice, problem } = checksOf("leftovers");
+  const isHeld = (path: string) => locks.find((lock) => lock.path === path)?.isHeld ?? false;
+  const at = {
+    migrator: isHeld(`${request.prefix}migrations.lock`),
+    store: isHeld(`${backups}/backups.lock`),
+  };
+  const left = leftovers.filter(({ kind, path }) => {
+    const user = IN_USE[kind];
+    return kind === "rehearsal" ? !isHeld(lockOf(path)) : user === undefined || !at[user];
+  });
+  const files = left.map(({ kind, path }) => {
+    const { level, what, help } = ADVICE[kind];
+    return checksOf("leftovers")[level](kind, `${path} ${what}`, help);
+  });
+  const held = locks.filter((lock) => lock.isHeld === true).map(({ path, holder }) =>
+    notice(
+      "lock-held",
+      `${path} is held${holder === "" ? "" : ` by ${holder}`}: a catalyst-migrate is at work`,
+      "let it finish; the lock goes with its process",
+    )
+  );
+  const damaged = snapshots.filter(({ problems }) => problems.length > 0).map((snapshot) =>
+    problem(
+      "snapshot-damaged",
+      `snapshot ${snapshot.name} in ${backups} can't be used: ${snapshot.problems.join("; ")}`,
+      "take another one by `backup`; when it isn't needed any more, delete its files",
+    )
+  );
+  const found = [...held, ...files, ...damaged];
+  if (found.length === 0 && !directory.mayRead) return [];
+  return found.length > 0
+    ? found
+    : [ok("no-leftovers", "no lock is held, and nothing is left over")];
+}

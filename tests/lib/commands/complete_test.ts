@@ -1,0 +1,204 @@
+import assert from "node:assert/strict";
+import {
+  complete,
+  type Completion,
+  type CompletionState,
+  type ValueKind,
+} from "../../../lib/commands/complete.ts";
+import { rendered, unquoted } from "../../../lib/commands/completion.ts";
+import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
+
+/** Commands as they are, and values by which their kind can be told. */
+const state: CompletionState = {
+  commandNames,
+  load: loadCommand,
+  values: (kind: ValueKind) =>
+    Promise.resolve(
+      {
+        ID: [{ value: "001", description: "create notes" }],
+        DATABASE: [{ value: "trading", description: "" }, { value: "positions", description: "" }],
+        SNAPSHOT: [{ value: "latest", description: "the newest one" }],
+      }[kind],
+    ),
+};
+
+/** Completes a line; what is behind its last space is the word at the cursor. */
+function completeLine(line: string): Promise<Completion> {
+  return complete(line.split(" "), state);
+}
+
+/** Values that are offered, in their order, and which paths. */
+async function offered(line: string): Promise<string> {
+  const { prefix, candidates, paths } = await completeLine(line);
+  return [...candidates.map(({ value }) => prefix + value), ...paths === "none" ? [] : [paths]]
+    .join(" ");
+}
+
+const lines: Readonly<Record<string, string>> = {
+  "upgrade --migration ": "001",
+  "upgrade --to ": "001",
+  "--to ": "001",
+  "upgrade --to=": "--to=001",
+  "upgrade --to=0": "--to=001",
+  "downgrade --steps ": "",
+  "repair --accept-changed ": "001",
+  "redo ": "001",
+  "lint ": "001 files",
+  "lint a.sql ": "001 files",
+  "baseline --to ": "001",
+  "squash --out ": "directories",
+  "rehearse --dir ": "directories",
+  "status --data-dir ": "directories",
+  "--data-dir ": "directories",
+  "status --data-dir=": "directories",
+  "status --timeout ": "",
+  "backup ": "list verify prune trading positions",
+  "backup trading ": "positions",
+  "backup verify ": "latest",
+  "backup --out x verify ": "latest",
+  "backup --verify ": "quick full none",
+  "backup --verify=": "--verify=quick --verify=full --verify=none",
+  "restore ": "latest files",
+  "restore latest ": "trading positions",
+  "restore latest trading ": "positions",
+  "export ": "trading positions",
+  "export --out ": "files",
+  "export trading --format ": "sql csv jsonl",
+  "export trading --table ": "",
+  "import ": "files",
+  "import --database ": "trading positions",
+  "import --skip-bad-rows ": "files",
+  "new ": "--database --kind --timestamp",
+  "new x --kind ": "sql ts js",
+  "schema --check ": "files",
+  "schema --format ": "sql json",
+  "completion ": "bash zsh fish powershell",
+  "help backup ": "list verify prune",
+  "help status ": "",
+  "help backup list ": "",
+  "status > ": "files",
+  "status 2>> ": "files",
+  "export > x ": "trading positions",
+  "upgrade --nonsense=": "",
+  "upgrade --dry-run=": "",
+  "upgrade --constructor=": "",
+};
+
+for (const [line, values] of Object.entries(lines)) {
+  Deno.test(`completing \`${line}\` offers ${values === "" ? "nothing" : values}`, async () => {
+    const got = await offered(line);
+    // Where nothing else is possible, flags are: those of every command are left out here.
+    assert.equal(got.replace(/ ?--data-dir --migrations-dir .*$/, ""), values);
+  });
+}
+
+Deno.test("without a command, commands are offered with what they do, and help", async () => {
+  const { candidates } = await completeLine("");
+  assert.deepEqual(candidates.map(({ value }) => value), [...commandNames, "help"]);
+  for (const { description } of candidates) assert.notEqual(description, "");
+  assert.deepEqual((await completeLine("help ")).candidates, candidates);
+  assert.deepEqual((await completeLine("--json --data-dir x ")).candidates, candidates);
+});
+
+Deno.test("every flag of every command is offered with what it does, once", async () => {
+  for (const name of commandNames) {
+    const command = await loadCommand(name);
+    if (command.forms !== undefined) continue;
+    const { candidates } = await completeLine(`${name} --`);
+    for (const [flag, { help }] of Object.entries(command.flags)) {
+      const found = candidates.filter(({ value }) => value === `--${flag}`);
+      assert.deepEqual(found, [{ value: `--${flag}`, description: help }]);
+    }
+  }
+});
+
+Deno.test("a flag that was given is offered again only where it may be given twice", async () => {
+  const values = (await offered("export trading --table orders --all --format=csv -")).split(" ");
+  assert(values.includes("--table"));
+  assert(!values.includes("--all"));
+  assert(!values.includes("--format"));
+});
+
+Deno.test("a subcommand has its own flags alone", async () => {
+  assert.match(await offered("backup prune --"), /^--out --keep .*--dry-run --data-dir/);
+  assert.match(await offered("backup list --"), /^--out --data-dir/);
+  assert.match(await offered("backup --"), /^--out --verify --compress --data-dir/);
+});
+
+Deno.test("values are looked up with the flags of the line", async () => {
+  let seen: unknown;
+  const words = ["--data-dir", "a b", "backup", "verify", "--out=c", "--json", ""];
+  await complete(words, {
+    ...state,
+    values: (_, flags) => {
+      seen = flags;
+      return Promise.resolve([]);
+    },
+  });
+  assert.deepEqual(seen, { "data-dir": "a b", "out": "c", "json": true });
+});
+
+Deno.test("every kind of value that a flag names is one that completion knows, or is free", async () => {
+  const known = ["ID", "DATABASE", "SNAPSHOT", "DIR", "FILE"];
+  const free = ["N", "T", "NAME", "SECONDS", "ROWS", "-"];
+  for (const { flags, name } of await Promise.all(commandNames.map(loadCommand))) {
+    for (const [flag, { value, type }] of Object.entries(flags)) {
+      assert.equal(type === "string", value !== undefined, `--${flag} of ${name}`);
+      for (const word of value?.split("|") ?? []) {
+        const isChoice = /^[a-z]+$/.test(word);
+        assert(isChoice || known.includes(word) || free.includes(word), `${word} of --${flag}`);
+      }
+    }
+  }
+});
+
+Deno.test("a word of bash is read as bash reads it, but nothing in it is expanded", () => {
+  const words: readonly (readonly [string, string])[] = [
+    ["plain", "plain"],
+    ["a\\ b", "a b"],
+    ["'a b", "a b"],
+    ["'a\\'b", "a\\b"],
+    ['"a \\"b\\" \\c"d', 'a "b" \\cd'],
+    ["$(touch pwned)", "$(touch pwned)"],
+    ["it\\'s", "it's"],
+    ["\\", ""],
+    ["", ""],
+  ];
+  for (const [written, meant] of words) assert.equal(unquoted(written), meant);
+});
+
+Deno.test("a shell gets no value that it could take for more than a plain word", () => {
+  const values = [
+    "ok-1.2_x",
+    "a b",
+    "$(x)",
+    "`x`",
+    "a'b",
+    'a"b',
+    "a;b",
+    "a\nb",
+    "a\tb",
+    "~",
+    "*",
+    "",
+  ];
+  const completion: Completion = {
+    prefix: "",
+    candidates: values.map((value) => ({ value, description: "a\tb\nc\u001b[31m" })),
+    paths: "files",
+  };
+  for (const shell of ["bash", "zsh", "fish", "powershell"] as const) {
+    assert.equal(rendered(completion, shell, ""), "files\nok-1.2_x\ta\\tb\\nc\\x1b[31m\n");
+  }
+});
+
+Deno.test("bash and PowerShell get what the word begins with, the others choose by themselves", async () => {
+  const completion = await completeLine("backup pru");
+  assert.equal(rendered(completion, "bash", "pru").split("\n").length, 3);
+  assert.equal(rendered(completion, "powershell", "pru").split("\n").length, 3);
+  assert.equal(rendered(completion, "fish", "pru").split("\n").length, 7);
+  const inline = await completeLine("new x --kind=t");
+  assert.equal(rendered(inline, "bash", "--kind=t"), "none\n--kind=ts\t\n");
+  assert.match(rendered(inline, "fish", "--kind=t"), /^--kind=sql\t$/m);
+  assert.match(rendered(inline, "zsh", "--kind=t"), /^sql\t$/m);
+});

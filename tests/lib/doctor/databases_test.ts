@@ -1,0 +1,191 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { prepare } from "../../cli_helpers.ts";
+import { execute, tempDir } from "../../helpers.ts";
+import { examine, Program, testOnLinux } from "./support.ts";
+
+Deno.test("in an empty directory doctor finds nothing wrong, and says what comes next", async () => {
+  await using directory = await tempDir();
+  const diagnosis = await examine({ cwd: directory.path });
+  assert.equal(diagnosis.code, 0);
+  assert.deepEqual(diagnosis.codes("problem"), []);
+  assert.match(diagnosis.only("directory-missing").help ?? "", /`upgrade` creates it/);
+  assert.match(diagnosis.only("migrations-pending").detail, /001_.*002_.*003_/);
+});
+
+Deno.test("after an upgrade nothing is wrong, and doctor says what is in force", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const diagnosis = await examine({ cwd, env: { SQLITE_CACHE_SIZE: "777" } });
+  assert.deepEqual(diagnosis.codes("problem"), []);
+  assert.match(diagnosis.only("settings").detail, /: cacheSize 777$/);
+  const { detail } = diagnosis.only("settings-in-force");
+  assert.match(detail, /synchronous NORMAL, cache 777, foreign keys on, busy timeout 30 s/);
+  assert.match(detail, /mmap 2\.1 GB of 30\.0 GB/);
+});
+
+testOnLinux("doctor names the process that has a database open", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const nobody = await examine({ cwd });
+  nobody.only("open-by-nobody");
+  await using program = await Program.start(
+    join(cwd, "data/trading.db"),
+    `db.exec("SELECT count(*) FROM orders")`,
+  );
+  const diagnosis = await examine({ cwd });
+  const { database, detail } = diagnosis.only("open");
+  assert.equal(database, "trading");
+  assert.match(detail, new RegExp(`open in process ${program.pid} \\(.*deno`));
+  assert.deepEqual(diagnosis.codes("problem"), []);
+});
+
+testOnLinux("doctor names who keeps others from writing", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const path = join(cwd, "data/trading.db");
+  await using program = await Program.start(path, `db.exec("BEGIN IMMEDIATE")`);
+  const { detail, database } = (await examine({ cwd })).only("write-locked");
+  assert.equal(database, "trading");
+  assert(detail.includes(`process ${program.pid} `));
+});
+
+testOnLinux("doctor finds the bot that writes into a database that was deleted", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const path = join(cwd, "data/trading.db");
+  await using program = await Program.start(path, `db.exec("SELECT count(*) FROM orders")`);
+  for (const ending of ["", "-wal", "-shm"]) await Deno.remove(path + ending).catch(() => {});
+  const gone = await examine({ cwd });
+  assert(gone.only("deleted-file-open").detail.includes(`process ${program.pid} `));
+  assert.equal(gone.only("database-gone").database, "trading");
+  await prepare(["upgrade"], { cwd });
+  const replaced = await examine({ cwd });
+  assert.deepEqual(replaced.codes("problem"), ["deleted-file-open"]);
+});
+
+const FILL = `for (let n = 0; n < 60; n++) {
+  db.exec("INSERT INTO mine VALUES (randomblob(400000))");
+}`;
+
+for (const began of ["an empty log", "commits in the log"]) {
+  testOnLinux(
+    `doctor names the reader that began with ${began}, which can't be moved on`,
+    async () => {
+      await using directory = await tempDir();
+      const cwd = directory.path;
+      await prepare(["upgrade"], { cwd });
+      const path = join(cwd, "data/trading.db");
+      execute(path, "CREATE TABLE mine (a); INSERT INTO mine VALUES (1)");
+      await using _first = await Program.start(
+        path,
+        began === "an empty log" ? "" : `db.exec("INSERT INTO mine VALUES (2)")`,
+      );
+      await using reader = await Program.start(
+        path,
+        `db.exec("BEGIN"); db.prepare("SELECT * FROM mine").all()`,
+      );
+      await using _writer = await Program.start(path, FILL);
+      const { detail, help } = (await examine({ cwd })).only("checkpoint-blocked");
+      assert.match(detail, /trading: 2\d\.\d MB of commits are in its log/);
+      assert.match(detail, new RegExp(`reading transaction of process ${reader.pid} \\([^,]*\\)$`));
+      assert.match(help ?? "", /let that program finish/);
+    },
+  );
+}
+
+testOnLinux("a reader that sees the newest commits isn't blamed for a large log", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const path = join(cwd, "data/trading.db");
+  execute(path, "CREATE TABLE mine (a)");
+  const never = `db.exec("PRAGMA wal_autocheckpoint = 0")`;
+  await using _writer = await Program.start(path, `${never}; ${FILL}`);
+  await using _reader = await Program.start(
+    path,
+    `db.exec("BEGIN"); db.prepare("SELECT count(*) FROM mine").all()`,
+  );
+  const diagnosis = await examine({ cwd });
+  diagnosis.only("log-large");
+  assert.deepEqual(diagnosis.codes("problem"), []);
+});
+
+Deno.test("a large log that nobody moves is a notice, and one that was moved is fine", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const path = join(cwd, "data/trading.db");
+  execute(path, "CREATE TABLE mine (a)");
+  {
+    await using _idle = await Program.start(
+      path,
+      `db.exec("PRAGMA wal_autocheckpoint = 0"); ${FILL}`,
+    );
+    const diagnosis = await examine({ cwd });
+    assert.deepEqual(diagnosis.codes("problem"), []);
+    assert.match(diagnosis.only("log-large").help ?? "", /stop the programs/);
+  }
+  await using _busy = await Program.start(path, FILL);
+  const diagnosis = await examine({ cwd });
+  assert.match(diagnosis.only("log").detail, /its log has [\d.]+ MB/);
+  assert(!diagnosis.codes("notice").includes("log-large"));
+});
+
+Deno.test("the log of a killed program is left alone, and doctor says so", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const path = join(cwd, "data/trading.db");
+  await using program = await Program.start(
+    path,
+    `db.exec("PRAGMA wal_autocheckpoint = 0; CREATE TABLE mine (a)")`,
+  );
+  await program.kill();
+  await Deno.remove(`${path}-shm`);
+  const { detail, help } = (await examine({ cwd })).only("log-left");
+  assert.match(detail, /data\/trading\.db-wal has .* of commits/);
+  assert.match(help ?? "", /leave it beside the database/);
+});
+
+Deno.test("another journal mode than the one asked for is told", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  execute(join(cwd, "data/trading.db"), "PRAGMA journal_mode = DELETE");
+  const { database, help } = (await examine({ cwd })).only("journal-mode-differs");
+  assert.equal(database, "trading");
+  assert.match(help ?? "", /PRAGMA journal_mode = WAL/);
+});
+
+Deno.test("a link is followed, and one to nowhere is a problem", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade", "--data-dir", "elsewhere"], { cwd });
+  await Deno.mkdir(join(cwd, "data"));
+  for (const name of ["positions", "trading", "ml_training", "migrations"]) {
+    await Deno.symlink(`../elsewhere/${name}.db`, join(cwd, `data/${name}.db`));
+  }
+  const linked = await examine({ cwd });
+  assert.deepEqual(linked.codes("problem"), []);
+  const files = linked.checks.filter(({ code }) => code === "database-file");
+  assert.match(files[0]?.detail ?? "", /in truth .*elsewhere\/positions\.db, /);
+  await Deno.remove(join(cwd, "elsewhere/trading.db"));
+  assert.equal((await examine({ cwd })).only("link-broken").database, "trading");
+});
+
+const CLOUDS = ["Dropbox", "OneDrive - Work", "Google Drive", "Library/Mobile Documents"];
+
+for (const cloud of CLOUDS) {
+  Deno.test(`databases in a folder of ${cloud} are a notice`, async () => {
+    await using directory = await tempDir();
+    const data = join(directory.path, cloud, "bot/data");
+    await Deno.mkdir(data, { recursive: true });
+    const diagnosis = await examine({ cwd: directory.path }, ["--data-dir", data]);
+    assert.match(diagnosis.only("cloud-folder").detail, new RegExp(cloud.replace(/^.*\//, "")));
+  });
+}

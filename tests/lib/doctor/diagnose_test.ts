@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import { catalystDatabases } from "../../../lib/catalyst/mod.ts";
+import { defaultSettings } from "../../../lib/database/settings.ts";
+import { diagnose } from "../../../lib/doctor/diagnose.ts";
+import type { Check } from "../../../lib/doctor/diagnose_database.ts";
+import { isOlder } from "../../../lib/doctor/diagnose_state.ts";
+import { type Facts, gather } from "../../../lib/doctor/gather.ts";
+import type { Mount } from "../../../lib/doctor/linux.ts";
+import { bundledMigrations } from "../../../migrations/mod.ts";
+import { createBot, TemporaryDirectory } from "../support.ts";
+
+/** Facts of a bot's databases that nothing is wrong with. */
+async function soundFacts(): Promise<Facts> {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  return await gather({
+    prefix: `${directory.path}/`,
+    prefixFrom: "flag",
+    variable: undefined,
+    settings: defaultSettings,
+    wrongVariables: [],
+    hiddenVariables: [],
+    migrationsDir: null,
+    databases: catalystDatabases,
+    bundled: bundledMigrations,
+  });
+}
+
+const facts = await soundFacts();
+
+/** The check of a code, which must be there once. */
+function only(changed: Facts, code: string): Check {
+  const found = diagnose(changed).filter((check) => check.code === code);
+  assert.equal(found.length, 1, code);
+  return found[0] ?? assert.fail();
+}
+
+Deno.test("every check has a code, a sentence, and what to do where something is wrong", () => {
+  for (const { code, detail, level, help } of diagnose(facts)) {
+    assert.match(code, /^[a-z]+(-[a-z]+)*$/);
+    assert.notEqual(detail, "");
+    if (level !== "ok") assert.notEqual(help, null, code);
+  }
+  assert.deepEqual(diagnose(facts).filter(({ level }) => level === "problem"), []);
+});
+
+Deno.test("versions are compared by their numbers", () => {
+  assert(isOlder("2.7.10", "2.7.11"));
+  assert(isOlder("2.7.9", "2.7.11"));
+  assert(isOlder("1.46.3", "2.0.0"));
+  assert(!isOlder("2.7.11", "2.7.11"));
+  assert(!isOlder("2.10.0", "2.7.11"));
+  assert(!isOlder("3.0.0", "2.7.11"));
+});
+
+Deno.test("a Deno that is too old is a problem, a SQLite with a known fault a notice", () => {
+  const system = { ...facts.system, deno: "2.7.10", sqlite: "3.50.2" };
+  assert.equal(only({ ...facts, system }, "deno-too-old").level, "problem");
+  assert.equal(only({ ...facts, system }, "sqlite-old").level, "notice");
+  const fine = { ...facts.system, deno: "2.7.11", sqlite: "3.51.3" };
+  assert.equal(only({ ...facts, system: fine }, "deno").level, "ok");
+  assert.equal(only({ ...facts, system: fine }, "sqlite").level, "ok");
+});
+
+function on(type: string): Facts {
+  const mount: Mount = { point: "/bot", type, source: "somewhere", readOnly: false };
+  return {
+    ...facts,
+    directory: { ...facts.directory, mount },
+    databases: facts.databases.map((one) => ({ ...one, mount })),
+  };
+}
+
+Deno.test("file systems over a network or through FUSE are problems", () => {
+  const types = [
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "9p",
+    "fuse.sshfs",
+    "fuse.rclone",
+    "vboxsf",
+    "ceph",
+  ];
+  for (const type of types) {
+    const { level, detail } = only(on(type), "file-system-unsafe");
+    assert.equal(level, "problem");
+    assert(detail.includes(`/bot is ${type} (somewhere)`));
+  }
+});
+
+Deno.test("local file systems are fine; one in memory, or of the host, is a notice", () => {
+  for (const type of ["ext4", "xfs", "btrfs", "zfs", "overlay", "fuseblk", "apfs", "ntfs3"]) {
+    assert.equal(only(on(type), "file-system").level, "ok", type);
+  }
+  assert.equal(only(on("tmpfs"), "file-system-temporary").level, "notice");
+  assert.equal(only(on("virtiofs"), "file-system-doubtful").level, "notice");
+});
+
+Deno.test("room is compared with what a snapshot needs", () => {
+  const needed = facts.databases.reduce(
+    (sum, { place }) => sum + (place.kind === "file" ? place.info.size : 0),
+    0,
+  );
+  const withRoom = (room: number | null) => ({
+    ...facts,
+    directory: { ...facts.directory, room },
+  });
+  assert.equal(only(withRoom(needed - 1), "room-missing").level, "problem");
+  assert.equal(only(withRoom(needed), "room-little").level, "notice");
+  assert.equal(only(withRoom(3 * needed), "room").level, "ok");
+  assert(diagnose(withRoom(null)).every(({ code }) => !code.startsWith("room")));
+});
+
+Deno.test("a clock that can't be right is a problem", () => {
+  const { level, detail } = only({ ...facts, now: 0 }, "clock-wrong");
+  assert.equal(level, "problem");
+  assert.match(detail, /1970-01-01 00:00:00/);
+});
+
+Deno.test("a clock that is behind what was recorded is a problem", () => {
+  const { level, detail } = only({ ...facts, now: facts.now - 86_400 }, "clock-behind");
+  assert.equal(level, "problem");
+  assert.match(detail, /and \d+ more are of later/);
+  const fine = { ...facts, now: facts.now - 30 };
+  assert.equal(only(fine, "clock").level, "ok");
+});
+
+Deno.test("without a permission the command line that gives it is said", () => {
+  const { help, level } = only({
+    ...facts,
+    request: { ...facts.request, hiddenVariables: ["DB_PATH_PREFIX"] },
+    directory: { ...facts.directory, path: "my data", mayRead: false, mayWrite: false },
+  }, "permission-missing");
+  assert.equal(level, "problem");
+  assert.equal(
+    help,
+    "run it with --allow-read='my data' --allow-write='my data' --allow-env=DB_PATH_PREFIX",
+  );
+});
+
+Deno.test("a standalone executable is told what it can do, not what Deno can", () => {
+  const system = { ...facts.system, isStandalone: true, isAllPermitted: false, sqlite: "3.50.2" };
+  assert.match(only({ ...facts, system }, "sqlite-old").help ?? "", /newer executable/);
+  assert.match(only({ ...facts, system }, "permissions-narrow").help ?? "", /deno run -A jsr:/);
+});
+
+Deno.test("a database that is written to all the time isn't called damaged", () => {
+  const failure = { code: "DATABASE_CORRUPT", message: "malformed", help: null };
+  const withFirst = (isChanging: boolean) => ({
+    ...facts,
+    databases: facts.databases.map((one, index) =>
+      index === 0 ? { ...one, content: { kind: "failed" as const, failure }, isChanging } : one
+    ),
+  });
+  assert.equal(only(withFirst(true), "database-busy").level, "notice");
+  assert.equal(only(withFirst(false), "database-damaged").level, "problem");
+});

@@ -1,0 +1,116 @@
+/** What tests of `doctor` share. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import type { Check } from "../../../lib/doctor/diagnose_database.ts";
+import { run, type RunOptions } from "../../cli_helpers.ts";
+
+/** What `doctor --json` said. */
+export interface Diagnosis {
+  readonly code: number;
+  readonly checks: readonly Check[];
+  /** The check of a code, which must be there once. */
+  only(code: string): Check;
+  /** Codes of a level. */
+  codes(level: Check["level"]): readonly string[];
+}
+
+/** Runs `doctor` on `data/` below a directory, or as the arguments say. */
+export async function examine(
+  options: RunOptions,
+  args: readonly string[] = [],
+): Promise<Diagnosis> {
+  const { code, stdout, stderr } = await run(["doctor", "--json", ...args], options);
+  assert.equal(stderr, "");
+  const { ok, problems, notices, checks } = JSON.parse(stdout);
+  const codes = (level: Check["level"]) =>
+    checks.filter((check: Check) => check.level === level).map((check: Check) => check.code);
+  assert.equal(problems, codes("problem").length);
+  assert.equal(notices, codes("notice").length);
+  assert.equal(ok, problems === 0);
+  assert.equal(code, ok ? 0 : 1);
+  return {
+    code,
+    checks,
+    codes,
+    only: (wanted) => {
+      const found = checks.filter((check: Check) => check.code === wanted);
+      assert.equal(found.length, 1, `${wanted} in ${JSON.stringify(checks, null, 1)}`);
+      return found[0];
+    },
+  };
+}
+
+/** Everything about the files below a directory that a look could change. */
+export function traces(directory: string): Record<string, string> {
+  const found: Record<string, string> = {};
+  const look = (path: string) => {
+    const { ino, size, mtime, mode, isDirectory, isFile } = Deno.lstatSync(path);
+    const bytes = isFile ? Deno.readFileSync(path).toHex() : "";
+    found[path] = `${ino} ${isDirectory ? "" : size} ${mtime?.getTime()} ${mode} ${bytes}`;
+    if (!isDirectory) return;
+    for (const { name } of Deno.readDirSync(path)) look(join(path, name));
+  };
+  look(directory);
+  return found;
+}
+
+/** A process that does something with a database and keeps it open until it is disposed of. */
+export class Program implements AsyncDisposable {
+  readonly #child: Deno.ChildProcess;
+
+  private constructor(child: Deno.ChildProcess) {
+    this.#child = child;
+  }
+
+  /** Starts it; when this returns, `script` has run: it has `db` and the other one, `other`. */
+  static async start(path: string, script: string): Promise<Program> {
+    const program = `import { DatabaseSync } from "node:sqlite";
+      const db = new DatabaseSync(${JSON.stringify(path)});
+      const open = () => new DatabaseSync(${JSON.stringify(path)});
+      ${script};
+      Deno.stdout.writeSync(new Uint8Array([1]));
+      await Deno.stdin.read(new Uint8Array(1));
+      db.close();`;
+    const child = new Deno.Command(Deno.execPath(), {
+      args: ["eval", "--quiet", program],
+      stdin: "piped",
+      stdout: "piped",
+    }).spawn();
+    const reader = child.stdout.getReader();
+    assert((await reader.read()).value !== undefined, "the program ended too early");
+    reader.releaseLock();
+    return new Program(child);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** Kills it, so that it can clear nothing up. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#end();
+  }
+
+  async #end(): Promise<void> {
+    await this.#child.stdin.close().catch(() => {});
+    await this.#child.stdout.cancel().catch(() => {});
+    await this.#child.status;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#end().catch(() => {});
+  }
+}
+
+/** Why the look into other processes isn't tested; null where it is. */
+export const noLinux: string | null = Deno.build.os === "linux" ? null : "only Linux tells this";
+
+/** A test that only runs on Linux, and says so elsewhere. */
+export function testOnLinux(name: string, fn: () => Promise<void> | void): void {
+  Deno.test({
+    name: name + (noLinux === null ? "" : ` (skipped: ${noLinux})`),
+    ignore: noLinux !== null,
+    fn,
+  });
+}
