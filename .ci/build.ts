@@ -1,0 +1,227 @@
+/** Builds standalone executables by `deno compile`, with what belongs in them and nothing else. */
+import { createHash } from "node:crypto";
+import { basename, dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { variables } from "../lib/commands/configuration.ts";
+import { bundledMigrations } from "../migrations/mod.ts";
+import {
+  BuildError,
+  checkMigrations,
+  migrationFiles,
+  type ModuleGraph,
+  moduleGraph,
+} from "./graph.ts";
+
+/** What executables are released for. */
+export const releaseTargets: readonly string[] = [
+  "x86_64-unknown-linux-gnu",
+  "aarch64-unknown-linux-gnu",
+  "x86_64-apple-darwin",
+  "aarch64-apple-darwin",
+  "x86_64-pc-windows-msvc",
+];
+
+/** What may be done by the executable: read, write, its own variables. It never asks for more. */
+export const permissions: readonly string[] = [
+  "--allow-read",
+  "--allow-write",
+  // TERM=dumb says that a terminal shows no colours.
+  `--allow-env=${[...variables, "TERM"].join()}`,
+  "--no-prompt",
+];
+
+/** What to build, and where to. */
+export interface BuildOptions {
+  /** `null` is this machine, and leaves the target out of the file's name. Default: `[null]`. */
+  readonly targets?: readonly (string | null)[];
+  /** Directory that the files go to. Default: `dist` in the checkout. */
+  readonly out?: string;
+  /** The Deno that compiles. Default: `COMPILE_DENO`, else the one that runs this. */
+  readonly deno?: string;
+  /** Called before each target. */
+  readonly onTarget?: (target: string) => void;
+}
+
+/** A file that was built. */
+export interface Executable {
+  readonly path: string;
+  readonly bytes: number;
+  /** SHA-256 in hexadecimal. */
+  readonly sha256: string;
+}
+
+const checkout = fileURLToPath(new URL("..", import.meta.url));
+const NAME = "catalyst-migrate";
+
+/** The embedded files' time of change: it is part of the executable, and no two checkouts share it. */
+const FILE_TIME = new Date("2020-01-01T00:00:00Z");
+
+/**
+ * Builds executables, all that are asked for or none.
+ *
+ * @throws {BuildError} where something is missing, or `deno compile` fails.
+ */
+export async function build(options: BuildOptions = {}): Promise<Executable[]> {
+  const { targets = [null], out = join(checkout, "dist"), onTarget = () => {} } = options;
+  const deno = options.deno ?? (Deno.env.get("COMPILE_DENO") || Deno.execPath());
+  const graph = await moduleGraph("cli.ts", { deno, root: checkout });
+  const registry = bundledMigrations.map(({ name }) => name);
+  checkMigrations(migrationFiles(checkout), { ...graph, registry });
+  const isNew = makeDirectory(out);
+  // In the same directory, so that what is finished takes its place by being renamed.
+  const part = Deno.makeTempDirSync({ dir: out, prefix: ".part-" });
+  const stage = stageModules(graph);
+  try {
+    const made: string[] = [];
+    for (const target of targets) {
+      onTarget(target ?? Deno.build.target);
+      made.push(await compile(target, { deno, graph, stage, part }));
+    }
+    const executables = made.toSorted().map((name) => describe(name, { part, out }));
+    const sums = executables.map(({ path, sha256 }) => `${sha256}  ${basename(path)}\n`);
+    Deno.writeTextFileSync(join(part, "SHA256SUMS"), sums.join(""));
+    for (const name of [...made, "SHA256SUMS"]) Deno.renameSync(join(part, name), join(out, name));
+    return executables;
+  } catch (error) {
+    Deno.removeSync(isNew ? out : part, { recursive: true });
+    throw error;
+  } finally {
+    Deno.removeSync(stage, { recursive: true });
+    removeIfThere(part);
+  }
+}
+
+interface CompileOptions {
+  readonly deno: string;
+  readonly graph: ModuleGraph;
+  /** Directory with the modules. */
+  readonly stage: string;
+  /** Directory for the file. */
+  readonly part: string;
+}
+
+/** Builds one executable; returns its file's name. */
+async function compile(
+  target: string | null,
+  { deno, graph, stage, part }: CompileOptions,
+): Promise<string> {
+  const triple = target ?? Deno.build.target;
+  const name = (target === null ? NAME : `${NAME}-${target}`) +
+    (triple.includes("windows") ? ".exe" : "");
+  const isForHere = triple === Deno.build.target;
+  const { success, stderr } = await new Deno.Command(deno, {
+    args: [
+      "compile",
+      "--quiet",
+      "--no-check", // `deno task check` does that
+      "--no-config", // the program needs no import map
+      "--no-lock",
+      "--no-remote",
+      "--no-npm",
+      // A cache of compiled code would lie in the directory for temporary files, under a name that
+      // everybody knows: whoever else may write there could plant one. It saves two milliseconds.
+      "--no-code-cache",
+      ...permissions,
+      ...graph.workers.flatMap((path) => ["--include", path]),
+      ...["--target", triple, "--output", join(part, name)],
+      "cli.ts",
+    ],
+    cwd: stage,
+    clearEnv: true,
+    env: environment(isForHere),
+    stdin: "null",
+  }).output();
+  if (!success) {
+    const said = new TextDecoder().decode(stderr).trim();
+    const hint = isForHere
+      ? "deno compile downloads the runtime that it embeds; where it can't, DENORT_BIN names one"
+      : "deno compile downloads the runtime that it embeds; DENORT_BIN is only for this machine";
+    throw new BuildError(`Cannot build for ${triple}: \`deno compile\` failed`, {
+      help: `${hint}\n${said}`,
+    });
+  }
+  if (isForHere) await checkExecutable(join(part, name));
+  return name;
+}
+
+/** Asks an executable what it is. */
+async function checkExecutable(path: string): Promise<void> {
+  const { success, stdout, stderr } = await new Deno.Command(path, {
+    args: ["--version", "--json"],
+    clearEnv: true,
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  if (!success) {
+    throw new BuildError(`Cannot build: the executable fails: ${decoder.decode(stderr).trim()}`);
+  }
+  const { migrations } = JSON.parse(decoder.decode(stdout)) as {
+    readonly migrations: { readonly bundled: readonly { readonly name: string }[] };
+  };
+  const names = migrations.bundled.map(({ name }) => name);
+  const missing = bundledMigrations.find(({ name }) => !names.includes(name));
+  if (missing !== undefined) {
+    throw new BuildError(`Cannot build: the executable has no migration ${missing.name}`);
+  }
+}
+
+/**
+ * Copies the modules to a directory that has nothing else, with one time for all: then the same sources
+ * make the same executable, wherever and whenever it is built.
+ */
+function stageModules({ modules }: ModuleGraph): string {
+  const stage = Deno.makeTempDirSync({ prefix: "catalyst-compile-" });
+  for (const module of modules) {
+    const path = join(stage, module);
+    Deno.mkdirSync(dirname(path), { recursive: true });
+    Deno.copyFileSync(join(checkout, module), path);
+    Deno.utimeSync(path, FILE_TIME, FILE_TIME);
+  }
+  return stage;
+}
+
+/** Variables that `deno compile` may see: to find and download what it needs, nothing that ends up in the file. */
+function environment(isForHere: boolean): Record<string, string> {
+  const names = [
+    ...["PATH", "HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA", "SYSTEMROOT", "XDG_CACHE_HOME"],
+    ...["TMPDIR", "TMP", "TEMP", "DENO_DIR", "DENO_CERT", "DENO_TLS_CA_STORE", "SSL_CERT_FILE"],
+    ...["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"],
+    // It is the runtime of this machine, and would be embedded for any other as well.
+    ...(isForHere ? ["DENORT_BIN"] : []),
+  ];
+  const found = names.map((name) => [name, Deno.env.get(name)] as const);
+  return {
+    ...Object.fromEntries(found.filter((one): one is [string, string] => one[1] !== undefined)),
+    DENO_NO_PACKAGE_JSON: "1",
+    DENO_NO_UPDATE_CHECK: "1",
+    NO_COLOR: "1",
+  };
+}
+
+function describe(
+  name: string,
+  { part, out }: { readonly part: string; readonly out: string },
+): Executable {
+  const bytes = Deno.readFileSync(join(part, name));
+  const sha256 = createHash("sha256").update(bytes).digest("hex");
+  return { path: join(out, name), bytes: bytes.length, sha256 };
+}
+
+/** Makes a directory; false where it is there. */
+function makeDirectory(path: string): boolean {
+  try {
+    Deno.mkdirSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.AlreadyExists) return false;
+    throw error;
+  }
+}
+
+function removeIfThere(path: string): void {
+  try {
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+}

@@ -1,0 +1,157 @@
+/** What of this checkout belongs into an executable: its modules, found as Deno would load them. */
+import { basename, join, relative, sep } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
+import { CatalystError } from "../lib/errors.ts";
+
+/** An executable can't be built. */
+export class BuildError extends CatalystError {
+  override readonly code = "BUILD_FAILED";
+}
+
+/** The modules of the program, by their paths below the checkout. */
+export interface ModuleGraph {
+  /** All that can be loaded, sorted. */
+  readonly modules: readonly string[];
+  /** Those of them that are started as threads; nothing imports them. */
+  readonly workers: readonly string[];
+}
+
+/** How {@link moduleGraph} looks. */
+export interface GraphOptions {
+  /** The Deno that is asked. */
+  readonly deno: string;
+  /** Directory of the checkout. */
+  readonly root: string;
+}
+
+/**
+ * Finds every module that the program may load, from its main module and its threads.
+ *
+ * @throws {BuildError} where a module is missing, is none of the checkout, or a thread can't be found.
+ */
+export async function moduleGraph(
+  main: string,
+  { deno, root }: GraphOptions,
+): Promise<ModuleGraph> {
+  const modules = new Set<string>();
+  const workers = new Set<string>();
+  const roots = [pathToFileURL(join(root, main)).href];
+  for (let next = roots.pop(); next !== undefined; next = roots.pop()) {
+    for (const url of await codeOf(next, { deno, root })) {
+      const path = insidePath(url, root);
+      if (modules.has(path)) continue;
+      modules.add(path);
+      for (const worker of threadsOf(url)) {
+        workers.add(insidePath(worker, root));
+        roots.push(worker);
+      }
+    }
+  }
+  return { modules: [...modules].toSorted(), workers: [...workers].toSorted() };
+}
+
+/**
+ * Compares the files of `migrations/` with what is built: each has to be in the registry under its own
+ * name, and among the modules.
+ *
+ * @throws {BuildError} where one is in either of them not, or there is none at all.
+ */
+export function checkMigrations(
+  files: readonly string[],
+  { modules, registry }: Pick<ModuleGraph, "modules"> & { readonly registry: readonly string[] },
+): void {
+  const help = "add it to the list in migrations/mod.ts, or take the file away";
+  for (const file of files) {
+    if (!modules.includes(`migrations/${file}`)) {
+      throw new BuildError(`Cannot build: migrations/${file} would not be in the executable`, {
+        help,
+      });
+    }
+    if (!registry.includes(basename(file, ".ts"))) {
+      throw new BuildError(`Cannot build: migrations/${file} is not in the registry`, { help });
+    }
+  }
+  const missing = registry.find((name) => !files.includes(`${name}.ts`));
+  if (missing !== undefined) {
+    throw new BuildError(`Cannot build: ${missing} of the registry has no file in migrations/`, {
+      help: "name the file as the migration is named",
+    });
+  }
+  if (registry.length === 0) {
+    throw new BuildError("Cannot build: there are no bundled migrations", {
+      help: "build from a whole checkout",
+    });
+  }
+}
+
+/** Names of the files in `migrations/` that have to be bundled, sorted. */
+export function migrationFiles(root: string): string[] {
+  return [...Deno.readDirSync(join(root, "migrations"))]
+    .map(({ name }) => name)
+    .filter((name) => name !== "mod.ts" && !name.startsWith("."))
+    .toSorted();
+}
+
+/** The part of `deno info --json` that is used here. */
+interface ModuleInfo {
+  readonly specifier: string;
+  readonly error?: string;
+  readonly dependencies?: readonly { readonly code?: { readonly specifier?: string } }[];
+}
+
+/** The modules that a module loads, itself among them; what is imported for its types is not loaded. */
+async function codeOf(url: string, { deno, root }: GraphOptions): Promise<string[]> {
+  const { success, stdout, stderr } = await new Deno.Command(deno, {
+    args: ["info", "--json", "--no-lock", "--no-config", url],
+    cwd: root,
+    env: { NO_COLOR: "1", DENO_NO_PACKAGE_JSON: "1" },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  if (!success) {
+    throw new BuildError(`Cannot build: \`deno info\` failed: ${decoder.decode(stderr).trim()}`);
+  }
+  const { modules } = JSON.parse(decoder.decode(stdout)) as { modules: readonly ModuleInfo[] };
+  const known = new Map(modules.map((module) => [module.specifier, module]));
+  const found = new Set([url]);
+  for (const specifier of found) {
+    // Deno has the one, and the other is its own text.
+    if (/^(node|data):/.test(specifier)) {
+      found.delete(specifier);
+      continue;
+    }
+    const module = known.get(specifier);
+    if (module === undefined || module.error !== undefined) {
+      throw new BuildError(
+        `Cannot build: ${specifier} can't be loaded: ${module?.error ?? "it is not in the graph"}`,
+      );
+    }
+    for (const { code } of module.dependencies ?? []) {
+      if (code?.specifier !== undefined) found.add(code.specifier);
+    }
+  }
+  return [...found];
+}
+
+/** Modules that a module starts as threads: nothing but their URL says so. It may start itself. */
+function threadsOf(url: string): string[] {
+  const source = Deno.readTextFileSync(new URL(url));
+  const pattern = /new URL\(\s*(?:"(\.{1,2}\/[^"]+)",\s*)?import\.meta\.url,?\s*\)/g;
+  const found = [...source.matchAll(pattern)].map(([, path = ""]) => new URL(path, url).href);
+  if (found.length === 0 && /\bnew Worker\(/.test(source)) {
+    throw new BuildError(`Cannot build: ${url} starts a thread whose module can't be found`, {
+      help: 'name it in that file: new URL("./thread.ts", import.meta.url)',
+    });
+  }
+  return found;
+}
+
+function insidePath(url: string, root: string): string {
+  const path = url.startsWith("file:") ? relative(root, fileURLToPath(url)) : "..";
+  if (path.startsWith("..")) {
+    throw new BuildError(`Cannot build: ${url} is not in this checkout`, {
+      help: "the executable has no module of somebody else",
+    });
+  }
+  return path.replaceAll(sep, "/");
+}

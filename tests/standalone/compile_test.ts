@@ -1,0 +1,181 @@
+/** The build itself, on copies of the checkout. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { BuildError, checkMigrations, moduleGraph } from "../../.ci/graph.ts";
+import type { CliResult } from "../helpers.ts";
+import { copyTree } from "../lib/snapshot/files.ts";
+import { builtExecutable } from "./build.ts";
+
+const root = fileURLToPath(new URL("../..", import.meta.url));
+const built = await builtExecutable();
+const missing = built.kind === "missing" ? built.reason : null;
+
+/** A copy of what an executable is built from. */
+class Checkout implements Disposable {
+  readonly path: string = Deno.makeTempDirSync({ prefix: "catalyst-checkout-" });
+
+  constructor() {
+    for (const name of [".ci", "lib", "migrations"]) copyTree(join(root, name), this.file(name));
+    for (const name of ["cli.ts", "deno.json"]) {
+      Deno.copyFileSync(join(root, name), this.file(name));
+    }
+  }
+
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  /** Changes a file's text. */
+  edit(name: string, change: (text: string) => string): void {
+    const before = Deno.readTextFileSync(this.file(name));
+    const after = change(before);
+    assert.notEqual(after, before);
+    Deno.writeTextFileSync(this.file(name), after);
+  }
+
+  async run(
+    args: readonly string[],
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<CliResult> {
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "-A", "--no-lock", ...args],
+      cwd: this.path,
+      env: { NO_COLOR: "1", DB_PATH_PREFIX: "", ...env },
+      stdin: "null",
+    }).output();
+    const decoder = new TextDecoder();
+    return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  }
+
+  /** Builds; where it fails nothing may be left. */
+  async fails(message: RegExp, env: Readonly<Record<string, string>> = {}): Promise<void> {
+    const { code, stderr } = await this.run([".ci/compile.ts"], env);
+    assert.equal(code, 1);
+    assert.match(stderr, message);
+    assert.match(stderr, /^help: ./m);
+    assert(![...Deno.readDirSync(this.path)].some(({ name }) => name === "dist"));
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.path, { recursive: true });
+  }
+}
+
+Deno.test({
+  name: "the same sources make the same executable, in whichever directory and whenever" +
+    (missing === null ? "" : ` (skipped: ${missing})`),
+  ignore: missing !== null,
+  async fn() {
+    const sums: string[] = [];
+    for (const time of [1e9, 1.5e9]) {
+      using checkout = new Checkout();
+      for (const name of ["cli.ts", "lib/version.ts", "migrations/mod.ts"]) {
+        Deno.utimeSync(checkout.file(name), time, time);
+      }
+      const { code, stderr } = await checkout.run([".ci/compile.ts"], { TZ: `UTC${sums.length}` });
+      assert.equal(code, 0, stderr);
+      sums.push(Deno.readTextFileSync(checkout.file("dist/SHA256SUMS")));
+      assert.deepEqual(
+        [...Deno.readDirSync(checkout.file("dist"))].map(({ name }) => name).toSorted(),
+        ["SHA256SUMS", sums[0]?.trim().split("  ")[1]],
+      );
+    }
+    assert.match(sums[0] ?? "", /^[0-9a-f]{64} {2}catalyst-migrate(\.exe)?\n$/);
+    assert.equal(sums[0], sums[1]);
+    if (built.kind === "built") {
+      assert.equal(Deno.readTextFileSync(join(built.path, "../SHA256SUMS")), sums[0]);
+    }
+  },
+});
+
+Deno.test("a migration that would not be in the executable stops the build", async () => {
+  using checkout = new Checkout();
+  Deno.writeTextFileSync(checkout.file("migrations/004_forgotten.ts"), "export default {};\n");
+  await checkout.fails(/^error: Cannot build: migrations\/004_forgotten\.ts would not be in/m);
+});
+
+Deno.test("a migration that is imported and not in the registry stops the build", async () => {
+  using checkout = new Checkout();
+  checkout.edit("migrations/mod.ts", (text) => text.replace(/^ {2}createTradingTables,\n/m, ""));
+  await checkout.fails(
+    /^error: Cannot build: migrations\/002_create_trading_tables\.ts is not in/m,
+  );
+});
+
+Deno.test("a build without migrations is refused, and does nothing where it runs all the same", async () => {
+  using checkout = new Checkout();
+  checkout.edit(
+    "migrations/mod.ts",
+    () =>
+      'import type { Migration } from "../lib/migration.ts";\n' +
+      "export const bundledMigrations: readonly Migration[] = [];\n",
+  );
+  await checkout.fails(/^error: Cannot build: migrations\/001_create_positions_tables\.ts would/m);
+  assert.throws(
+    () => checkMigrations([], { modules: [], registry: [] }),
+    /no bundled migrations/,
+  );
+  for (const command of ["upgrade", "status", "new"]) {
+    const { code, stdout, stderr } = await checkout.run(["cli.ts", command]);
+    assert.deepEqual({ code, stdout }, { code: 1, stdout: "" });
+    assert.match(
+      stderr,
+      /^error: Cannot run catalyst-migrate: this build has no bundled migrations\nhelp: download it again/,
+    );
+  }
+  assert.equal((await checkout.run(["cli.ts", "--version"])).code, 0);
+});
+
+Deno.test("a failed build leaves what was there before, and nothing half-made", async () => {
+  using checkout = new Checkout();
+  const env = { DENORT_BIN: checkout.file("no-such-file") };
+  await checkout.fails(/^error: Cannot build for \S+: `deno compile` failed$/m, env);
+  Deno.mkdirSync(checkout.file("dist"));
+  Deno.writeTextFileSync(checkout.file("dist/SHA256SUMS"), "before");
+  assert.equal((await checkout.run([".ci/compile.ts"], env)).code, 1);
+  assert.deepEqual([...Deno.readDirSync(checkout.file("dist"))].map(({ name }) => name), [
+    "SHA256SUMS",
+  ]);
+});
+
+Deno.test("the runtime of this machine is embedded for no other", async () => {
+  using checkout = new Checkout();
+  const target = Deno.build.target === "aarch64-unknown-linux-gnu"
+    ? "x86_64-unknown-linux-gnu"
+    : "aarch64-unknown-linux-gnu";
+  // It would be taken without a question. Nothing can be downloaded, and nothing was before.
+  const { code, stderr } = await checkout.run([".ci/compile.ts", "--target", target], {
+    DENORT_BIN: Deno.env.get("DENORT_BIN") ?? Deno.execPath(),
+    DENO_DIR: checkout.file("cache"),
+    HTTPS_PROXY: "http://127.0.0.1:9",
+  });
+  assert.equal(code, 1, stderr);
+  assert.match(stderr, /help: .*DENORT_BIN is only for this machine/);
+});
+
+Deno.test("a wrong target, and two wishes at once, are refused", async () => {
+  using checkout = new Checkout();
+  const wrong = await checkout.run([".ci/compile.ts", "--target", "vax"]);
+  assert.match(wrong.stderr, /^error: Cannot build for "vax": .*\nhelp: the targets are x86_64/);
+  const both = await checkout.run([".ci/compile.ts", "--all", "--target", "vax"]);
+  assert.match(both.stderr, /^error: .*--all and --target/);
+});
+
+Deno.test("a thread whose module nothing names stops the build", async () => {
+  using checkout = new Checkout();
+  Deno.writeTextFileSync(checkout.file("a.ts"), 'new Worker(String("./b.ts"));\n');
+  const options = { deno: Deno.execPath(), root: checkout.path };
+  await assert.rejects(moduleGraph("a.ts", options), (error) => {
+    assert(error instanceof BuildError);
+    assert.match(error.message, /a\.ts starts a thread whose module can't be found/);
+    return true;
+  });
+  Deno.writeTextFileSync(checkout.file("b.ts"), "export {};\n");
+  Deno.writeTextFileSync(
+    checkout.file("a.ts"),
+    'new Worker(new URL("./b.ts", import.meta.url), { type: "module" });\n',
+  );
+  const { modules, workers } = await moduleGraph("a.ts", options);
+  assert.deepEqual({ modules, workers }, { modules: ["a.ts", "b.ts"], workers: ["b.ts"] });
+});

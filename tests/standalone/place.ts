@@ -1,0 +1,207 @@
+/** A stranger's machine: an empty directory, the program beside it, and nothing in the environment. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { copyTree } from "../lib/snapshot/files.ts";
+import type { CliResult } from "../helpers.ts";
+import type { WayIn } from "./way.ts";
+
+/** How a command is run. */
+export interface RunOptions {
+  /** Directory that it runs in. Default: the place's own. */
+  readonly cwd?: string;
+  /** Variables of its environment. Default: none. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** A program that starts it, with its arguments, such as `setpriv`. Default: none. */
+  readonly through?: readonly string[];
+  /** What it finds on stdin. Default: nothing. */
+  readonly input?: string;
+  /** Whether all ways have to say the same. Default `true`. */
+  readonly same?: boolean;
+}
+
+/** An empty directory, and a way in; it goes with all in it when it is disposed of. */
+export class Place implements Disposable {
+  readonly #root: string;
+  readonly #way: WayIn;
+  /** The program and its first arguments. */
+  readonly command: readonly string[];
+  /** The directory that commands run in. */
+  readonly path: string;
+  /** What was run and what it said, without what differs from run to run. */
+  readonly transcript: string[] = [];
+
+  constructor(way: WayIn, options: { readonly name?: string } = {}) {
+    const { name = "home" } = options;
+    this.#way = way;
+    this.#root = Deno.makeTempDirSync({ prefix: "catalyst-place-" });
+    Deno.chmodSync(this.#root, 0o755); // for another user as well
+    this.path = join(this.#root, name);
+    Deno.mkdirSync(this.path);
+    this.command = way.standalone ? [this.#installed(name)] : way.command;
+  }
+
+  get isStandalone(): boolean {
+    return this.#way.standalone === true;
+  }
+
+  /** Path of a file in it. */
+  file(name: string): string {
+    return join(this.path, name);
+  }
+
+  /** Writes a file, and the directories that it is in. */
+  write(name: string, text: string): void {
+    Deno.mkdirSync(join(this.file(name), ".."), { recursive: true });
+    Deno.writeTextFileSync(this.file(name), text);
+  }
+
+  /** Names of the files in a directory of it, sorted. */
+  names(directory = "."): string[] {
+    return [...Deno.readDirSync(this.file(directory))].map(({ name }) => name).toSorted();
+  }
+
+  /** A copy of a directory of it, elsewhere in it. */
+  copy(from: string, to: string): void {
+    copyTree(this.file(from), this.file(to));
+  }
+
+  /** The program and arguments of a command, with what takes the network away from it. */
+  line(args: readonly string[], { through = [] }: RunOptions = {}): string[] {
+    const isolation = this.#way.offline === false ? [] : withoutNetwork();
+    return [...isolation, ...through, ...this.command, ...args];
+  }
+
+  /** The variables of a command's environment. */
+  environment({ env = {} }: RunOptions = {}): Record<string, string> {
+    return { ...this.#way.env, ...env };
+  }
+
+  /** A command, not yet started. */
+  start(args: readonly string[], options: RunOptions = {}): Deno.Command {
+    const [program = "", ...rest] = this.line(args, options);
+    return new Deno.Command(program, {
+      args: rest,
+      cwd: options.cwd ?? this.path,
+      clearEnv: true,
+      env: this.environment(options),
+      stdin: options.input === undefined ? "null" : "piped",
+      stdout: "piped",
+      stderr: "piped",
+    });
+  }
+
+  /** Runs a command to its end. */
+  async run(args: string | readonly string[], options: RunOptions = {}): Promise<CliResult> {
+    const words = typeof args === "string" ? args.split(" ") : args;
+    const child = this.start(words, options).spawn();
+    if (options.input !== undefined) {
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(options.input));
+      await writer.close();
+    }
+    const result = decoded(await child.output());
+    if (options.same ?? true) {
+      const { code, stdout, stderr } = result;
+      const text = this.normalized(`${stdout}--\n${stderr}`);
+      this.transcript.push(`$ ${this.normalized(words.join(" "))}\n${text}exit ${code}`);
+    }
+    return result;
+  }
+
+  /** Runs a command that has to succeed. */
+  async ok(args: string | readonly string[], options: RunOptions = {}): Promise<CliResult> {
+    return await this.ends(0, args, options);
+  }
+
+  /** Runs a command that has to end with an exit code. */
+  async ends(
+    code: number,
+    args: string | readonly string[],
+    options: RunOptions = {},
+  ): Promise<CliResult> {
+    const result = await this.run(args, options);
+    assert.equal(result.code, code, `${args}\n${result.stdout}${result.stderr}`);
+    return result;
+  }
+
+  /** Takes out of a text what differs from run to run, and from place to place. */
+  normalized(text: string): string {
+    return text
+      .replaceAll(this.#root, "<root>")
+      .replace(/catalyst-[a-z]+-[0-9a-f]{16}/g, "<temporary>")
+      .replace(/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+Z)?/g, "<time>")
+      .replace(/\d{8}_\d{6}(_[0-9a-z]+)?/g, "<snapshot>")
+      .replace(/"(\w+(?:At|Seconds))":( ?)[\d.e-]+/g, '"$1":$2<number>')
+      .replace(/\b[0-9a-f]{64}\b/g, "<hash>") // rows have the time of their making
+      .replace(/(<1|\d+(\.\d+)?) (ms|s)\b/g, "<took>")
+      .replace(/process \d+[^\n]*/g, "process <pid>")
+      .replace(/ {2,}/g, "  "); // columns are as wide as what was replaced
+  }
+
+  [Symbol.dispose](): void {
+    Deno.removeSync(this.#root, { recursive: true });
+  }
+
+  /** Puts the executable alone into an empty directory. */
+  #installed(name: string): string {
+    const directory = join(this.#root, `bin of ${name}`);
+    Deno.mkdirSync(directory);
+    const path = join(
+      directory,
+      Deno.build.os === "windows" ? "catalyst-migrate.exe" : "catalyst-migrate",
+    );
+    // A second name for the same file: a copy of 100 MB for each test would take longer than the test.
+    Deno.linkSync(this.#way.command[0] ?? "", path);
+    return path;
+  }
+}
+
+function decoded({ code, stdout, stderr }: Deno.CommandOutput): CliResult {
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+let isolation: readonly string[] | null = null;
+
+/** What runs a program without a network, not even to itself; nothing where this user can't do that. */
+function withoutNetwork(): readonly string[] {
+  return isolation ??= findIsolation();
+}
+
+function findIsolation(): readonly string[] {
+  if (Deno.build.os !== "linux") return [];
+  const flags = Deno.uid() === 0 ? "-n" : "-rn";
+  for (const program of ["/usr/bin/unshare", "/bin/unshare"]) {
+    try {
+      const { success } = new Deno.Command(program, { args: [flags, "--", "/bin/true"] })
+        .outputSync();
+      if (success) return [program, flags, "--"];
+    } catch {
+      // not there
+    }
+  }
+  // deno-lint-ignore no-console -- says what is not tested
+  console.log("skipped: to take the network away, which this user can't");
+  return [];
+}
+
+/** Why programs can't be run as another user here; `null` where they can. */
+export function reasonForNoOtherUser(way: WayIn): string | null {
+  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return "only root can become another user";
+  try {
+    const program = way.standalone ? "/bin/true" : way.command[0] ?? "";
+    const [through = "", ...args] = [...anotherUser, program, "--version"];
+    return new Deno.Command(through, { args, env: { DENO_DIR: "/nonexistent" } }).outputSync()
+        .success
+      ? null
+      : "another user can't run the program";
+  } catch {
+    return "there is no `setpriv`";
+  }
+}
+
+/** Runs a program as a user who owns nothing. */
+export const anotherUser = [
+  "/usr/bin/setpriv",
+  ...["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"],
+] as const;

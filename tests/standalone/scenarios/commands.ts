@@ -1,0 +1,194 @@
+/** Every command, with the bundled migrations. */
+import assert from "node:assert/strict";
+import { commandNames } from "../../../lib/commands/main.ts";
+import { databaseNames, execute, insertRows, query } from "../../helpers.ts";
+import type { Place } from "../place.ts";
+import type { Scenario } from "../scenario.ts";
+
+/** The bot's databases, with some rows in every table. */
+export async function makeBot(place: Place): Promise<void> {
+  await place.ok("upgrade");
+  for (const name of databaseNames) insertRows(place.file(`data/${name}.db`), name);
+}
+
+/** Scenarios of every command that needs no migration of one's own. */
+export const commandScenarios: readonly Scenario[] = [
+  {
+    name: "upgrade makes the databases, once, and status, history and verify say so",
+    commands: ["upgrade", "status", "history", "verify"],
+    async run(place) {
+      await place.ok("status");
+      assert.deepEqual(place.names(), []);
+      await place.ends(1, "status --check --quiet");
+      await place.ok("upgrade --dry-run");
+      assert.deepEqual(place.names(), []);
+      const { stdout } = await place.ok([]);
+      assert.match(stdout, /^applied {2}001_create_positions_tables [^]*3 migrations applied\.\n$/);
+      assert.deepEqual(place.names("data"), [
+        "migrations.db",
+        "migrations.lock",
+        "ml_training.db",
+        "positions.db",
+        "trading.db",
+      ]);
+      assert.match((await place.ok("upgrade")).stdout, /Nothing to apply/);
+      await place.ok("status --check");
+      const status = JSON.parse((await place.ok("status --json")).stdout);
+      assert.deepEqual([status.ok, status.pending], [true, 0]);
+      assert.match((await place.ok("history --limit 2")).stdout, /003_create_ml_training_tables/);
+      await place.ok("verify");
+      assert.equal(JSON.parse((await place.ok("verify --data --hash --json")).stdout).ok, true);
+    },
+  },
+  {
+    name: "the help of the program and of each command is there, and a wrong word is wrong usage",
+    commands: [],
+    async run(place) {
+      const { stdout } = await place.ok("--help");
+      for (const name of commandNames) {
+        assert.match(stdout, new RegExp(`^ +${name} `, "m"));
+        const help = await place.ok([name, "--help"]);
+        assert.match(help.stdout, new RegExp(`^catalyst-migrate ${name}: `));
+      }
+      assert.match((await place.ends(2, "stauts")).stderr, /did you mean "status"/);
+      assert.match((await place.ends(2, "status --chek")).stderr, /did you mean "--check"/);
+      assert.deepEqual(place.names(), []);
+    },
+  },
+  {
+    name: "--version says what the program is made of",
+    commands: [],
+    async run(place) {
+      const { stdout } = await place.ok("--version", { same: false });
+      assert.match(stdout, /^catalyst-migrate \d+\.\d+\.\d+\ndeno +\d+\.\S+\nsqlite +3\.\S+\n/);
+      assert.match(stdout, /\nmigrations {2}3, sha256 [0-9a-f]{12}\n/);
+      const report = JSON.parse((await place.ok("--version --json", { same: false })).stdout);
+      assert.equal(report.standalone, place.isStandalone);
+      assert.equal(report.target, Deno.build.target);
+      // The same migrations in all of them.
+      place.transcript.push(JSON.stringify(report.migrations));
+    },
+  },
+  {
+    name: "downgrade takes rows away only with a yes, and keeps them in a snapshot",
+    commands: ["downgrade", "restore"],
+    async run(place) {
+      await makeBot(place);
+      const refused = await place.ends(1, "downgrade --to 002");
+      assert.match(refused.stderr, /^error: .* 3 rows of ml_training\.training_runs, [^]*--yes/m);
+      await place.ok("downgrade --to 002 --dry-run");
+      await place.ok("downgrade --to 002 --yes");
+      assert.deepEqual(
+        query(
+          place.file("data/ml_training.db"),
+          "SELECT * FROM sqlite_schema WHERE name = 'training_runs'",
+        ),
+        [],
+      );
+      await place.ends(1, "status --check --quiet");
+      await place.ok("restore latest --dry-run");
+      await place.ok("restore latest --yes");
+      assert.deepEqual(rowsIn(place, "ml_training", "training_runs"), 3);
+    },
+  },
+  {
+    name: "a snapshot is taken, listed, checked, gone back to, and that is taken back",
+    commands: ["backup", "restore"],
+    async run(place) {
+      await makeBot(place);
+      await place.ok("backup");
+      await place.ok("backup --compress --verify full trading --out elsewhere");
+      await place.ok("backup list");
+      await place.ok("backup verify latest");
+      await place.ok("backup verify latest --out elsewhere");
+      execute(place.file("data/trading.db"), "DELETE FROM fills");
+      await place.ends(1, "restore latest");
+      await place.ok("restore latest trading --yes");
+      assert.equal(rowsIn(place, "trading", "fills"), 3);
+      await place.ok("restore --undo --yes");
+      assert.equal(rowsIn(place, "trading", "fills"), 0);
+      await place.ok("backup prune --keep 1 --dry-run");
+      await place.ok("backup prune --keep 1");
+      assert.equal(
+        JSON.parse((await place.ok("backup list --json", { same: false })).stdout).ok,
+        true,
+      );
+    },
+  },
+  {
+    name: "an export is imported again as the same database, whole and by tables",
+    commands: ["export", "import", "verify"],
+    async run(place) {
+      await makeBot(place);
+      const hash = async () => (await place.ok("verify --hash --json")).stdout;
+      const before = await hash();
+      const { stdout: dump } = await place.ok("export trading", { same: false });
+      assert.match(dump, /CREATE TABLE [^]*INSERT INTO/);
+      await place.ok("export --all --out dumps --compress", { same: false });
+      assert.deepEqual(
+        place.names("dumps"),
+        databaseNames.map((name) => `${name}.sql.gz`).toSorted(),
+      );
+      execute(place.file("data/trading.db"), "DELETE FROM fills");
+      await place.ends(1, "import dumps/trading.sql.gz --database trading");
+      await place.ok("import dumps/trading.sql.gz --database trading --yes");
+      assert.equal(rowsIn(place, "trading", "fills"), 3);
+      await place.ok("import - --database trading --yes", { input: dump });
+      assert.equal(await hash(), before);
+      for (const format of ["csv", "jsonl"]) {
+        await place.ok(`export trading --table fills --format ${format} --out fills.${format}`);
+        execute(place.file("data/trading.db"), "DELETE FROM fills");
+        await place.ok(`import fills.${format} --database trading --table fills`);
+      }
+      assert.equal(await hash(), before);
+    },
+  },
+  {
+    name: "the schema is printed, and compared with a file",
+    commands: ["schema"],
+    async run(place) {
+      await place.ok("upgrade");
+      const { stdout } = await place.ok("schema trading");
+      place.write("schema.sql", stdout);
+      await place.ok("schema trading --check schema.sql");
+      await place.ok("schema --format json");
+      execute(place.file("data/trading.db"), "ALTER TABLE orders ADD COLUMN mine TEXT");
+      await place.ends(1, "schema trading --check schema.sql");
+    },
+  },
+  {
+    name: "repair makes a missing index and a lost ledger again",
+    commands: ["repair", "upgrade"],
+    async run(place) {
+      await makeBot(place);
+      const [index] = query(
+        place.file("data/trading.db"),
+        "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL ORDER BY name LIMIT 1",
+      );
+      execute(place.file("data/trading.db"), `DROP INDEX "${index?.["name"]}"`);
+      await place.ends(1, "verify");
+      await place.ok("repair --dry-run");
+      await place.ok("repair");
+      await place.ok("verify");
+      Deno.removeSync(place.file("data/migrations.db"));
+      await place.ok("upgrade");
+      await place.ok("status --check");
+    },
+  },
+  {
+    name: "variables of the environment are heeded, and a wrong one is wrong usage",
+    commands: ["upgrade", "status"],
+    async run(place) {
+      const env = { DB_PATH_PREFIX: "test_", SQLITE_WAL_MODE: "off", SQLITE_CACHE_SIZE: "100" };
+      await place.ok("upgrade", { env });
+      assert.equal(place.names().includes("test_trading.db"), true);
+      assert.match((await place.ok("status", { env })).stdout, /test_trading\.db .* delete/);
+      const wrong = await place.ends(2, "status", { env: { SQLITE_SYNCHRONOUS: "maybe" } });
+      assert.match(wrong.stderr, /SQLITE_SYNCHRONOUS="maybe"/);
+    },
+  },
+];
+
+function rowsIn(place: Place, database: string, table: string): unknown {
+  return query(place.file(`data/${database}.db`), `SELECT count(*) AS n FROM ${table}`)[0]?.["n"];
+}

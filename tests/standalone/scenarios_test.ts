@@ -1,0 +1,16 @@
+import assert from "node:assert/strict";
+import { commandNames } from "../../lib/commands/main.ts";
+import { published } from "../package/way.ts";
+import { testScenarios } from "./scenario.ts";
+import { allScenarios } from "./scenarios/mod.ts";
+import { checkout, executable } from "./way.ts";
+
+testScenarios(allScenarios, [await executable(), checkout(), await published()]);
+
+Deno.test("every command has a scenario", () => {
+  const tried = new Set(allScenarios.flatMap(({ commands }) => commands));
+  // Their own tests run them in the shells, and on the executable.
+  const elsewhere = ["completion", "doctor", "man"];
+  const untried = commandNames.filter((name) => !tried.has(name) && !elsewhere.includes(name));
+  assert.deepEqual(untried, []);
+});
