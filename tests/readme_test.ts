@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { configuration, startRegistry } from "./package/registry.ts";
+import { Stranger } from "./package/stranger.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const readme = Deno.readTextFileSync(`${root}/README.md`);
@@ -36,13 +38,21 @@ function withoutDurations(text: string): string {
 
 Deno.test("the README's commands run, one after the other, in an empty directory", async () => {
   const lines = blocks("sh").flatMap((block) => block.trim().split("\n"))
-    .map((line) => line.replace(/^npx --yes deno@\S+ /, "deno "));
+    .map((line) => line.replace(/^npx --yes deno@\S+ /, "deno "))
+    .map((line) => line.replace(/^catalyst-migrate /, "deno run -A cli.ts "));
   assert.ok(lines.length > 5);
   const directory = await Deno.makeTempDir();
+  await using registry = await startRegistry();
+  using stranger = new Stranger(registry.url);
   try {
     for (const line of lines) {
       const words = line.split(" ");
       assert.equal(words[0], "deno", line);
+      if (line.includes("jsr:")) {
+        const { code, stderr } = await stranger.deno(words.slice(1));
+        assert.equal(code, 0, `${line}\n${stderr}`);
+        continue;
+      }
       if (words[1] === "task") {
         const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
         assert.ok(Object.hasOwn(tasks, words[2] ?? ""), `deno.json has no task ${words[2]}`);
@@ -71,7 +81,13 @@ Deno.test("the README shows what `upgrade` prints", async () => {
 Deno.test("the README's library examples pass the type check, and that of a program runs", async () => {
   const directory = await Deno.makeTempDir();
   try {
-    const imports = { "@catalyst/migrate": new URL("../mod.ts", import.meta.url).href };
+    const { name, exports } = configuration();
+    const imports = Object.fromEntries(
+      Object.entries(exports).map(([part, path]) => [
+        part.replace(/^\./, name),
+        new URL(`../${path}`, import.meta.url).href,
+      ]),
+    );
     await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify({ imports }));
     const names: string[] = [];
     for (const [index, example] of blocks("ts").entries()) {

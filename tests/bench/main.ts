@@ -10,6 +10,7 @@ import { rehearsals } from "./rehearsal.ts";
 import { type Cells, renderReport } from "./report.ts";
 import { type Bench, creating, manyMigrations, nothingToDo } from "./scenarios.ts";
 import { snapshots } from "./snapshots.ts";
+import { executable, modulesLoaded } from "./startup.ts";
 import { Workspace } from "./workspace.ts";
 
 const { values: flags } = parseArgs({
@@ -53,6 +54,8 @@ const rehearsing: readonly Part[] = [
 ];
 const short: readonly Part[] = [
   ["nothing to do", () => nothingToDo(bench)],
+  ["modules loaded", () => modulesLoaded(bench)],
+  ["the executable", () => executable(bench)],
   ["creating the databases", () => creating(bench)],
   ["1,000 migrations", () => manyMigrations(bench, { count: 1000, runs: 5, limit: 0.5 })],
   ["10,000 migrations", () => manyMigrations(ten, { count: 10_000, runs: 3, limit: 1 })],

@@ -27,7 +27,8 @@ export interface ManyOptions {
   readonly limit: number;
 }
 
-const FLOOR_LIMIT: Check = { kind: "ratio", to: "floor", limit: 1.6 };
+/** Longest time of a start with nothing to do. */
+export const FLOOR_LIMIT: Check & { kind: "ratio" } = { kind: "ratio", to: "floor", limit: 1.6 };
 const DBMATE_LIMIT: Check = { kind: "ratio", to: "dbmate", limit: 1 };
 
 /** `upgrade` and `status` where all is applied, against the floor and dbmate's three calls. */

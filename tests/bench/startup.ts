@@ -1,0 +1,120 @@
+import { fileURLToPath } from "node:url";
+import { denoRun, makeFloorDatabases } from "./workspace.ts";
+import { type Candidate, type CommandLine, measure, runToEnd } from "./measure.ts";
+import { type Cells, type Check, timingCells } from "./report.ts";
+import { type Bench, FLOOR_LIMIT } from "./scenarios.ts";
+
+/** Longest time of the executable, as a multiple of the time with Deno. */
+const EXECUTABLE_LIMIT = 1.2;
+
+/** Most bytes that the executable may have over that of an empty script. */
+const SIZE_LIMIT = 15e6;
+
+/** Commands that only look, by what they load. */
+const COMMANDS = ["--version", "upgrade", "status", "verify", "history", "doctor"] as const;
+
+/**
+ * The start of the standalone executable against that of the same Deno with the same files, each
+ * against its own floor; and how large it is.
+ */
+export function executable({ workspace, runs }: Bench): Cells[] {
+  const deno = Deno.env.get("COMPILE_DENO") ?? Deno.execPath();
+  const built = workspace.empty("dist");
+  runToEnd(denoRun("../../.ci/compile.ts", "--out", built));
+  const program = `${built}/catalyst-migrate`;
+  const floor = compiled(deno, { script: fileOf("floor.ts"), output: `${built}/floor` });
+  const empty = compiled(deno, { script: emptyScript(built), output: `${built}/empty` });
+
+  const floors = workspace.empty("executable_floor");
+  makeFloorDatabases(floors);
+  const data = ["--data-dir", workspace.empty("executable_data")];
+  const cli = [deno, "run", "-A", fileOf("../../cli.ts")] as const;
+  runToEnd([program, "upgrade", ...data]);
+  const candidates: Candidate[] = [
+    { name: "floor", commands: [[deno, "run", "-A", fileOf("floor.ts"), floors]] },
+    { name: "compiled floor", commands: [[floor, floors]] },
+    { name: "deno status", commands: [[...cli, "status", ...data]] },
+    { name: "status", commands: [[program, "status", ...data]] },
+    { name: "deno upgrade", commands: [[...cli, "upgrade", ...data]] },
+    { name: "upgrade", commands: [[program, "upgrade", ...data]] },
+  ];
+  const against = (to: string): Check => ({ kind: "ratio", to, limit: EXECUTABLE_LIMIT });
+  const own: Check = { ...FLOOR_LIMIT, to: "compiled floor" };
+  const size = Deno.statSync(program).size - Deno.statSync(empty).size;
+  return [
+    ...timingCells(measure(candidates, { runs }), [
+      { title: `floor (${version(deno)})`, name: "floor" },
+      { title: "floor, as an executable", name: "compiled floor" },
+      {
+        title: `status (${version(deno)})`,
+        name: "deno status",
+        checks: [FLOOR_LIMIT],
+      },
+      {
+        title: "status, the executable",
+        name: "status",
+        checks: [against("deno status"), own],
+      },
+      {
+        title: "upgrade, nothing to do, the executable",
+        name: "upgrade",
+        checks: [against("deno upgrade"), own],
+      },
+    ]),
+    sizeCells(size),
+  ];
+}
+
+/** How many of its modules the toolkit runs for each command, and how many Deno looks at. */
+export function modulesLoaded({ workspace }: Bench): Cells[] {
+  const data = workspace.empty("modules_data");
+  runToEnd(denoRun("../../cli.ts", "upgrade", "--data-dir", data));
+  const known = modulesOf("../../cli.ts");
+  return COMMANDS.map((command) => {
+    const coverage = workspace.empty("coverage");
+    const line = [Deno.execPath(), "run", "-A", `--coverage=${coverage}`] as const;
+    runToEnd([...line, fileOf("../../cli.ts"), command, "--data-dir", data]);
+    const run = [...Deno.readDirSync(coverage)].filter(({ name }) => name.endsWith(".json"));
+    return [`modules run by ${command}`, "", "", `${run.length} of ${known}`];
+  });
+}
+
+function sizeCells(bytes: number): Cells {
+  const verdict = bytes <= SIZE_LIMIT ? "ok" : "over";
+  const megabytes = (value: number): string => `${(value / 1e6).toFixed(1)} MB`;
+  return ["executable over an empty one", "", "", megabytes(bytes), megabytes(SIZE_LIMIT), verdict];
+}
+
+interface Compilation {
+  readonly script: string;
+  readonly output: string;
+}
+
+function compiled(deno: string, { script, output }: Compilation): string {
+  runToEnd([deno, "compile", "--quiet", "-A", "--no-check", "--output", output, script]);
+  return output;
+}
+
+function emptyScript(directory: string): string {
+  const path = `${directory}/empty.ts`;
+  Deno.writeTextFileSync(path, "");
+  return path;
+}
+
+function version(deno: string): string {
+  const { stdout } = new Deno.Command(deno, { args: ["--version"] }).outputSync();
+  return `Deno ${/\d+\.\d+\.\d+/.exec(new TextDecoder().decode(stdout))?.[0] ?? "unknown"}`;
+}
+
+/** Number of modules that Deno reads before the first one runs. */
+function modulesOf(script: string): number {
+  const command: CommandLine = [Deno.execPath(), "info", "--json", fileOf(script)];
+  const { stdout } = new Deno.Command(command[0], { args: command.slice(1) }).outputSync();
+  const info: unknown = JSON.parse(new TextDecoder().decode(stdout));
+  if (typeof info !== "object" || info === null || !("modules" in info)) return 0;
+  return Array.isArray(info.modules) ? info.modules.length : 0;
+}
+
+function fileOf(script: string): string {
+  return fileURLToPath(new URL(script, import.meta.url));
+}
