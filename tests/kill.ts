@@ -1,7 +1,6 @@
-/** Kills the command line inside its work: so long after it has taken a lock. */
+/** Kills a command inside its work: so long after it has taken a lock. */
 import assert from "node:assert/strict";
 import { existsSync } from "node:fs";
-import { cliCommand } from "./helpers.ts";
 
 /** When to kill a process. */
 export interface Killing {
@@ -9,15 +8,14 @@ export interface Killing {
   readonly lock: string;
   /** Milliseconds after it has taken the lock. */
   readonly delay: number;
-  readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Runs a command line and kills it by SIGKILL; false where it had ended by then. */
+/** Runs a command and kills it by SIGKILL; false where it had ended by then. */
 export async function killInside(
-  args: readonly string[],
-  { lock, delay, env = {} }: Killing,
+  command: Deno.Command,
+  { lock, delay }: Killing,
 ): Promise<boolean> {
-  const child = cliCommand(args, { env }).spawn();
+  const child = command.spawn();
   const output = child.output();
   await lockTaken(lock, { pid: child.pid, ended: output });
   const deadline = performance.now() + delay;

@@ -125,7 +125,8 @@ async function killMany(scenario: Scenario, { schema, random }: Campaign): Promi
     const args = [...scenario.args, "--data-dir", dir.path];
     const events = eventsOf(dir.path);
     const delay = delayWithin(window, random);
-    const killed = await killInside(args, { lock: lockOf(dir.path), delay, env: scenario.env });
+    const command = cliCommand(args, { env: scenario.env ?? {} });
+    const killed = await killInside(command, { lock: lockOf(dir.path), delay });
     if (!killed) {
       window *= 0.9;
       continue;
@@ -136,7 +137,7 @@ async function killMany(scenario: Scenario, { schema, random }: Campaign): Promi
     checkLockIsFree(dir.path);
     // Each third time the recovery itself is killed as well.
     if (kills % 3 === 0) {
-      const recovery = ["upgrade", "--data-dir", dir.path];
+      const recovery = cliCommand(["upgrade", "--data-dir", dir.path]);
       await killInside(recovery, { lock: lockOf(dir.path), delay: random() * window });
       checkFiles(dir.path, { ...expectation, scenario: { ...scenario, changing: databaseNames } });
     }

@@ -1,7 +1,7 @@
 /** Kills the program by SIGKILL inside an upgrade over rows, and lets the next one finish the work. */
 import assert from "node:assert/strict";
 import { type Content, contentOf, copyDirectory, databaseNames } from "../helpers.ts";
-import { lockTaken } from "../kill.ts";
+import { killInside, lockTaken } from "../kill.ts";
 import { randomOf, seedFrom } from "../lib/snapshot/files.ts";
 import { Place } from "./place.ts";
 import { makeBot } from "./scenarios/commands.ts";
@@ -74,7 +74,9 @@ Deno.test({
       const span = args.length === 0 ? spans.backup : spans.none;
       // And more often late than early: a command reads first, and writes at its end.
       const when = random() < 0.2 ? random() : 1 - random() * 0.6;
-      if (!await killInside(place, { args, delay: when * span })) continue;
+      const lock = place.file("data/migrations.lock");
+      const command = place.start(["upgrade", ...args]);
+      if (!await killInside(command, { lock, delay: when * span })) continue;
       killed++;
       const done = checkLeft(place, { before, expected });
       reached[done] = (reached[done] ?? 0) + 1;
@@ -135,24 +137,4 @@ async function spanOf(place: Place, args: readonly string[]): Promise<number> {
   const { success, stderr } = await output;
   assert(success, new TextDecoder().decode(stderr));
   return performance.now() - start;
-}
-
-/** Kills an upgrade so many milliseconds after it took the lock; false where it had ended. */
-async function killInside(
-  place: Place,
-  { args, delay }: { readonly args: readonly string[]; readonly delay: number },
-): Promise<boolean> {
-  const child = place.start(["upgrade", ...args]).spawn();
-  const output = child.output();
-  await lockTaken(place.file("data/migrations.lock"), { pid: child.pid, ended: output });
-  const deadline = performance.now() + delay;
-  while (performance.now() < deadline);
-  try {
-    child.kill("SIGKILL");
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error; // it had ended
-  }
-  const { success, signal, stderr } = await output;
-  assert(success || signal === "SIGKILL", new TextDecoder().decode(stderr));
-  return signal === "SIGKILL";
 }

@@ -188,7 +188,7 @@ async function killMany(campaign: Campaign): Promise<string> {
     copyTree(template.path, dir.path);
     const delay = (random() < 0.5 ? random() : 1 - random() * 0.4) * window;
     const killed = await killInside(
-      [...argsOf(campaign), "--data-dir", dir.path],
+      cliCommand([...argsOf(campaign), "--data-dir", dir.path]),
       { lock: join(dir.path, scenario.lock), delay },
     );
     if (!killed) {
@@ -207,7 +207,7 @@ async function killMany(campaign: Campaign): Promise<string> {
       const args = scenario.next === undefined ? ["upgrade"] : argsOf(campaign);
       const lock = "migrations.lock";
       await killInside(
-        [...args, "--data-dir", dir.path],
+        cliCommand([...args, "--data-dir", dir.path]),
         { lock: join(dir.path, lock), delay: random() * window },
       );
       await checkFiles(dir, campaign);

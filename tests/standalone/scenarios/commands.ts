@@ -70,6 +70,37 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "the shells' scripts and the manual page are printed, and values are completed",
+    commands: ["completion", "man"],
+    async run(place) {
+      for (const shell of ["bash", "zsh", "fish", "powershell"]) {
+        assert.match((await place.ok(`completion ${shell}`)).stdout, /catalyst-migrate/);
+      }
+      const { stdout } = await place.ok("completion bash --words .upgrade .--to .");
+      assert.match(stdout, /^002\tcreate trading tables$/m);
+      assert.match((await place.ok("man")).stdout, /^\.TH "CATALYST\\-MIGRATE" "1"/m);
+      assert.deepEqual(place.names(), []);
+    },
+  },
+  {
+    name:
+      "doctor finds nothing wrong with a bot's databases, says what is, and leaves all as it was",
+    commands: ["doctor"],
+    async run(place) {
+      // What it sees depends on the permissions, so the ways don't say the same.
+      const same = { same: false };
+      await place.ok("doctor", same);
+      assert.deepEqual(place.names(), []);
+      await makeBot(place);
+      const names = place.names("data");
+      assert.equal(JSON.parse((await place.ok("doctor --json", same)).stdout).problems, 0);
+      Deno.writeTextFileSync(place.file("data/trading.db"), "no database");
+      const { stdout } = await place.ends(1, "doctor --quiet", same);
+      assert.match(stdout, /^ {2}problem {2}.*\btrading\b/m);
+      assert.deepEqual(place.names("data"), names);
+    },
+  },
+  {
     name: "downgrade takes rows away only with a yes, and keeps them in a snapshot",
     commands: ["downgrade", "restore"],
     async run(place) {

@@ -100,7 +100,7 @@ async function killMany(
     const lock = join(dir.path, "migrations.lock");
     // Half of the kills fall into the end, where the databases are exchanged.
     const delay = (random() < 0.5 ? random() : 1 - random() * 0.4) * window;
-    if (!await killInside(args(dir), { lock, delay })) continue;
+    if (!await killInside(cliCommand(args(dir)), { lock, delay })) continue;
     kills++;
     const isDecided = existsSync(join(dir.path, "migrations.restore"));
     const found = stateOfCopy(dir);
