@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { checkJson, checkText, command, decoded, kept, prepare } from "../cli_helpers.ts";
 import { contentOf, existsSync, tempDir } from "../helpers.ts";
-import { Writer } from "../lib/support.ts";
+import { startWriter } from "../lib/support.ts";
 import { openSnapshots } from "../snapshot.ts";
 
 const snapshots = openSnapshots("interrupt");
@@ -34,7 +34,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const before = contentOf(path);
       const events = join(cwd, "data/migrations.db-wal");
       {
-        await using _writer = await Writer.start(path, "SELECT 1");
+        await using _writer = await startWriter(path, "SELECT 1");
         const args = ["downgrade", "--migration", "001", "--timeout", "600"];
         const isReady = () => existsSync(events);
         const text = await interrupted(command(args, { cwd }), { isReady, signal });

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { expectFailure, filesIn, prepare } from "../cli_helpers.ts";
 import { contentOf, execute, query, tempDir } from "../helpers.ts";
-import { Writer } from "../lib/support.ts";
+import { startWriter } from "../lib/support.ts";
 import { openSnapshots } from "../snapshot.ts";
 
 const snapshots = openSnapshots("locked");
@@ -20,7 +20,7 @@ for (const mode of ["WAL", "DELETE"]) {
     const before = contentOf(path);
     const args = ["downgrade", "--timeout", "1"];
     {
-      await using writer = await Writer.start(path, "CREATE TABLE mine (a)");
+      await using writer = await startWriter(path, "CREATE TABLE mine (a)");
       const check = snapshots(`a writer in ${mode} mode`);
       await expectFailure({
         ...{ args, cwd, code, mayChange },
@@ -47,7 +47,7 @@ Deno.test("a database that nobody may even read is named", async () => {
   const path = join(cwd, "data/positions.db");
   execute(path, "PRAGMA journal_mode = DELETE");
   // Pages written before the commit leave a journal, beside which nobody may read.
-  await using _writer = await Writer.start(
+  await using _writer = await startWriter(
     path,
     `COMMIT; PRAGMA cache_size = 1; BEGIN EXCLUSIVE;
     CREATE TABLE mine AS
@@ -68,7 +68,7 @@ Deno.test("a new database that another program is just making is waited for, the
   await prepare(["upgrade", "--to", "001"], { cwd });
   const path = join(cwd, "data/trading.db");
   {
-    await using _writer = await Writer.start(path, "CREATE TABLE mine (a)");
+    await using _writer = await startWriter(path, "CREATE TABLE mine (a)");
     const check = snapshots("a database in the making");
     const snapshot = Deno.build.os === "linux" ? { snapshot: check } : {};
     const args = ["upgrade", "--timeout", "1"];
@@ -81,7 +81,7 @@ Deno.test("a ledger that another program writes is named, and nothing is changed
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade", "--to", "001"], { cwd });
-  await using _writer = await Writer.start(join(cwd, "data/migrations.db"), "SELECT 1");
+  await using _writer = await startWriter(join(cwd, "data/migrations.db"), "SELECT 1");
   const check = snapshots("a locked ledger");
   const snapshot = Deno.build.os === "linux" ? { snapshot: check } : {};
   const args = ["upgrade", "--timeout", "1"];

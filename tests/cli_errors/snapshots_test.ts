@@ -14,7 +14,7 @@ import {
 import { execute, insertRows, tempDir } from "../helpers.ts";
 import { ReadOnlyDirectory } from "../lib/database/read_only_directory.ts";
 import { damagePages, filesOf, reasonForNoDisk, SmallDisk } from "../lib/snapshot/bot.ts";
-import { Writer } from "../lib/support.ts";
+import { startWriter } from "../lib/support.ts";
 import { openSnapshots } from "../snapshot.ts";
 
 const messages = openSnapshots("snapshots");
@@ -179,7 +179,7 @@ Deno.test("a lock that can't be had in time is named with its holder", async () 
     ...Deno.build.os === "linux" ? { snapshot: message(what) } : {},
   });
   {
-    await using _writer = await Writer.start(join(cwd, "data/trading.db"), "SELECT 1");
+    await using _writer = await startWriter(join(cwd, "data/trading.db"), "SELECT 1");
     const timeout = ["--timeout", "0"];
     await expectFailure({ ...expected("backup beside a writer"), args: ["backup", ...timeout] });
     await expectFailure({

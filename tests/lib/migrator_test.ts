@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { DatabaseLockedError, StatementError } from "../../lib/errors.ts";
 import type { Migration } from "../../lib/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
-import { migrationOf, query, TemporaryDirectory, Writer } from "./support.ts";
+import { migrationOf, query, startWriter, TemporaryDirectory } from "./support.ts";
 
 const migrations = [
   migrationOf({
@@ -92,7 +92,7 @@ Deno.test("a writer in another process is waited for until the timeout, and noth
       timeout,
     });
   await open(1).upgrade({ to: "001" });
-  const writer = await Writer.start(path, "INSERT INTO notes (body) VALUES ('bot')");
+  const writer = await startWriter(path, "INSERT INTO notes (body) VALUES ('bot')");
   await assert.rejects(open(0.05).upgrade(), (error) => {
     assert(error instanceof DatabaseLockedError);
     assert(error.message.includes(path));

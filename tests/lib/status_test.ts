@@ -1,7 +1,14 @@
 import assert from "node:assert/strict";
 import { createCatalystMigrator } from "../../lib/catalyst/mod.ts";
 import { Migrator } from "../../lib/migrator.ts";
-import { createBot, execute, fillBot, migrationOf, TemporaryDirectory, Writer } from "./support.ts";
+import {
+  createBot,
+  execute,
+  fillBot,
+  migrationOf,
+  startWriter,
+  TemporaryDirectory,
+} from "./support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./database/read_only_directory.ts";
 
 Deno.test("in an empty directory all is pending, and nothing is created", async () => {
@@ -60,7 +67,7 @@ Deno.test("of migrated databases everything is told, and no file is touched", as
 Deno.test("while a bot writes, the state is told, and the bot goes on", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
-  await using writer = await Writer.start(
+  await using writer = await startWriter(
     directory.file("trading.db"),
     "INSERT INTO performance_metrics (metric_date, metric_time) VALUES ('2026-01-01', 1)",
   );

@@ -1,3 +1,4 @@
+import assert from "node:assert/strict";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { createCatalystMigrator } from "../../lib/catalyst/mod.ts";
 import { defineMigration, type Migration, type MigrationDefinition } from "../../lib/migration.ts";
@@ -121,31 +122,39 @@ export async function runCommandLine(
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** A process that holds a write transaction on a database until it is released. */
-export class Writer implements AsyncDisposable {
+/** How a {@link Program} ends. */
+export interface ProgramOptions {
+  /** Code that runs before it closes the database. Default: none. */
+  readonly last?: string;
+}
+
+/** A process that does something with a database and keeps it open until it is released. */
+export class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
 
   private constructor(child: Deno.ChildProcess) {
     this.#child = child;
   }
 
-  /** Starts it; when this returns, the transaction is open and `sql` has run in it. */
-  static async start(path: string, sql: string): Promise<Writer> {
+  /** Starts it; when this returns, `script` has run: it has `db`, and `open()` gives another one. */
+  static async start(path: string, script: string, options: ProgramOptions = {}): Promise<Program> {
     const program = `import { DatabaseSync } from "node:sqlite";
-      const db = new DatabaseSync(${JSON.stringify(path)});
-      db.exec("BEGIN IMMEDIATE"); db.exec(${JSON.stringify(sql)});
+      const open = () => new DatabaseSync(${JSON.stringify(path)});
+      const db = open();
+      ${script};
       Deno.stdout.writeSync(new Uint8Array([1]));
-      Deno.stdin.readSync(new Uint8Array(1));
-      db.exec("COMMIT"); db.close();`;
+      await Deno.stdin.read(new Uint8Array(1));
+      ${options.last ?? ""};
+      db.close();`;
     const child = new Deno.Command(Deno.execPath(), {
       args: ["eval", "--quiet", program],
       stdin: "piped",
       stdout: "piped",
     }).spawn();
     const reader = child.stdout.getReader();
-    await reader.read();
+    assert((await reader.read()).value !== undefined, "the program ended too early");
     reader.releaseLock();
-    return new Writer(child);
+    return new Program(child);
   }
 
   /** Its process id. */
@@ -153,14 +162,26 @@ export class Writer implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Lets it commit, and waits until it has ended. */
+  /** Kills it, so that it can clear nothing up. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.release();
+  }
+
+  /** Lets it end, and waits until it has. */
   async release(): Promise<void> {
-    await this.#child.stdin.close();
-    await this.#child.stdout.cancel();
+    await this.#child.stdin.close().catch(() => {});
+    await this.#child.stdout.cancel().catch(() => {});
     await this.#child.status;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.release().catch(() => {});
+    await this.release();
   }
+}
+
+/** Starts a process that holds a write transaction, in which `sql` has run, until it is released. */
+export async function startWriter(path: string, sql: string): Promise<Program> {
+  const script = `db.exec("BEGIN IMMEDIATE"); db.exec(${JSON.stringify(sql)})`;
+  return await Program.start(path, script, { last: `db.exec("COMMIT")` });
 }

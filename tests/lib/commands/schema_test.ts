@@ -6,8 +6,8 @@ import {
   execute,
   query,
   runCommandLine,
+  startWriter,
   TemporaryDirectory,
-  Writer,
 } from "../support.ts";
 
 async function schema(directory: TemporaryDirectory, ...args: string[]): Promise<CommandResult> {
@@ -176,7 +176,7 @@ Deno.test("what another connection has not committed is not seen", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   const before = await schema(directory, "trading");
-  await using writer = await Writer.start(directory.file("trading.db"), "CREATE TABLE extra (a)");
+  await using writer = await startWriter(directory.file("trading.db"), "CREATE TABLE extra (a)");
   assert.deepEqual(await schema(directory, "trading"), before);
   await writer.release();
   assert.match((await schema(directory, "trading")).stdout, /^CREATE TABLE extra/);

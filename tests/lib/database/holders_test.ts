@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { describeHolders, parseLocks, writersOf } from "../../../lib/database/holders.ts";
-import { execute, TemporaryDirectory, Writer } from "../support.ts";
+import { execute, startWriter, TemporaryDirectory } from "../support.ts";
 
 Deno.test("the lines of Linux's list of locks are read; locks that are only waited for are left out", () => {
   const text = [
@@ -30,7 +30,7 @@ for (const mode of ["WAL", "DELETE"]) {
       using directory = new TemporaryDirectory();
       const path = directory.file("a.db");
       execute(path, `PRAGMA journal_mode = ${mode}; CREATE TABLE t (a)`);
-      await using writer = await Writer.start(path, "INSERT INTO t VALUES (1)");
+      await using writer = await startWriter(path, "INSERT INTO t VALUES (1)");
       assert.deepEqual(writersOf(path).map(({ pid }) => pid), [writer.pid]);
       const phrase = describeHolders(path);
       assert(phrase.startsWith(`process ${writer.pid} (`));

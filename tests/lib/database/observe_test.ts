@@ -8,8 +8,8 @@ import {
   parseLogIndex,
   withLog,
 } from "../../../lib/database/observe.ts";
-import { Program, traces } from "../doctor/support.ts";
-import { execute, query, TemporaryDirectory } from "../support.ts";
+import { traces } from "../doctor/support.ts";
+import { execute, Program, query, TemporaryDirectory } from "../support.ts";
 
 function sizeAt(path: string): number {
   try {

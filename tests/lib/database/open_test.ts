@@ -4,7 +4,7 @@ import { openForWriting } from "../../../lib/database/open.ts";
 import { openForReading, readDatabase } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { AccessError, NotADatabaseError } from "../../../lib/errors.ts";
-import { execute, query, TemporaryDirectory, Writer } from "../support.ts";
+import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";
 
 const WAL = "PRAGMA journal_mode = WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1);";
@@ -83,7 +83,7 @@ for (const alone of [false, true]) {
       using directory = new TemporaryDirectory();
       const path = directory.file("a.db");
       execute(path, sql ?? "");
-      await using writer = await Writer.start(path, "INSERT INTO t VALUES (2)");
+      await using writer = await startWriter(path, "INSERT INTO t VALUES (2)");
       const before = directory.listing({ timesOf: /\.db$/ });
       assert.equal(await countOf(path, alone), 1);
       assert.deepEqual(directory.listing({ timesOf: /\.db$/ }), before);
@@ -177,7 +177,7 @@ Deno.test("a database that another process writes while it is read alone is read
   const counts: number[] = [];
   const options = { settings: defaultSettings, alone: true };
   const result = await readDatabase({ kind: "file", path }, options, async (db) => {
-    if (counts.length === 0) await (await Writer.start(path, "INSERT INTO t VALUES (2)")).release();
+    if (counts.length === 0) await (await startWriter(path, "INSERT INTO t VALUES (2)")).release();
     counts.push((await db.all("SELECT * FROM t")).length);
     return counts.at(-1);
   });

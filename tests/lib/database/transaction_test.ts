@@ -6,7 +6,7 @@ import { defaultSettings } from "../../../lib/database/settings.ts";
 import { withTransaction } from "../../../lib/database/transaction.ts";
 import type { Connection } from "../../../lib/database/connection.ts";
 import { DatabaseLockedError, InterruptedError } from "../../../lib/errors.ts";
-import { execute, query, TemporaryDirectory, Writer } from "../support.ts";
+import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 
 async function open(path: string): Promise<Connection> {
   return await openForWriting({ kind: "file", path }, defaultSettings);
@@ -48,7 +48,7 @@ for (const mode of ["WAL", "DELETE"]) {
     const path = directory.file("a.db");
     execute(path, `PRAGMA journal_mode = ${mode}; CREATE TABLE t (a)`);
     await using db = await open(path);
-    const writer = await Writer.start(path, "INSERT INTO t VALUES ('other')");
+    const writer = await startWriter(path, "INSERT INTO t VALUES ('other')");
     const mine = withTransaction(db, () => db.run("INSERT INTO t VALUES ('mine')"), {
       timeout: 60,
     });
@@ -65,7 +65,7 @@ for (const mode of ["WAL", "DELETE"]) {
     const path = directory.file("a.db");
     execute(path, `PRAGMA journal_mode = ${mode}; CREATE TABLE t (a)`);
     await using db = await open(path);
-    await using writer = await Writer.start(path, "INSERT INTO t VALUES ('other')");
+    await using writer = await startWriter(path, "INSERT INTO t VALUES ('other')");
     let hasBegun = false;
     const work = () => Promise.resolve(hasBegun = true);
     await assert.rejects(withTransaction(db, work, { timeout: 0.02 }), (error) => {
@@ -85,7 +85,7 @@ Deno.test("an abort ends the wait, and the caller's busy timeout is as it was", 
   execute(path, "CREATE TABLE t (a)");
   await using db = await open(path);
   await db.exec("PRAGMA busy_timeout = 123");
-  await using _writer = await Writer.start(path, "INSERT INTO t VALUES (1)");
+  await using _writer = await startWriter(path, "INSERT INTO t VALUES (1)");
   const options = { timeout: 60, signal: AbortSignal.abort() };
   await assert.rejects(withTransaction(db, () => Promise.resolve(), options), InterruptedError);
   assert.equal(await busyTimeout(db), 123);

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { prepare } from "../../cli_helpers.ts";
 import { execute, tempDir } from "../../helpers.ts";
-import { examine, Program, testOnLinux } from "./support.ts";
+import { examine, testOnLinux } from "./support.ts";
+import { Program } from "../support.ts";
 
 Deno.test("in an empty directory doctor finds nothing wrong, and says what comes next", async () => {
   await using directory = await tempDir();

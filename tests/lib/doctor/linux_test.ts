@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { findOpeners, lockersOf, mountOf, parseMounts } from "../../../lib/doctor/linux.ts";
-import { execute, TemporaryDirectory } from "../support.ts";
-import { Program, testOnLinux } from "./support.ts";
+import { execute, Program, TemporaryDirectory } from "../support.ts";
+import { testOnLinux } from "./support.ts";
 
 const MOUNTS = String.raw`22 28 0:20 / /proc rw,nosuid shared:13 - proc proc rw
 28 1 254:0 / / rw,relatime shared:1 master:2 - ext4 /dev/vda rw

@@ -54,55 +54,6 @@ export function traces(directory: string): Record<string, string> {
   return found;
 }
 
-/** A process that does something with a database and keeps it open until it is disposed of. */
-export class Program implements AsyncDisposable {
-  readonly #child: Deno.ChildProcess;
-
-  private constructor(child: Deno.ChildProcess) {
-    this.#child = child;
-  }
-
-  /** Starts it; when this returns, `script` has run: it has `db` and the other one, `other`. */
-  static async start(path: string, script: string): Promise<Program> {
-    const program = `import { DatabaseSync } from "node:sqlite";
-      const db = new DatabaseSync(${JSON.stringify(path)});
-      const open = () => new DatabaseSync(${JSON.stringify(path)});
-      ${script};
-      Deno.stdout.writeSync(new Uint8Array([1]));
-      await Deno.stdin.read(new Uint8Array(1));
-      db.close();`;
-    const child = new Deno.Command(Deno.execPath(), {
-      args: ["eval", "--quiet", program],
-      stdin: "piped",
-      stdout: "piped",
-    }).spawn();
-    const reader = child.stdout.getReader();
-    assert((await reader.read()).value !== undefined, "the program ended too early");
-    reader.releaseLock();
-    return new Program(child);
-  }
-
-  get pid(): number {
-    return this.#child.pid;
-  }
-
-  /** Kills it, so that it can clear nothing up. */
-  async kill(): Promise<void> {
-    this.#child.kill("SIGKILL");
-    await this.#end();
-  }
-
-  async #end(): Promise<void> {
-    await this.#child.stdin.close().catch(() => {});
-    await this.#child.stdout.cancel().catch(() => {});
-    await this.#child.status;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#end().catch(() => {});
-  }
-}
-
 /** Why the look into other processes isn't tested; null where it is. */
 export const noLinux: string | null = Deno.build.os === "linux" ? null : "only Linux tells this";
 

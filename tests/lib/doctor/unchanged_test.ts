@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { prepare } from "../../cli_helpers.ts";
 import { insertRows, tempDir } from "../../helpers.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "../database/read_only_directory.ts";
-import { examine, Program, traces } from "./support.ts";
+import { examine, traces } from "./support.ts";
+import { Program } from "../support.ts";
 
 const VARIABLES = "DB_PATH_PREFIX,SQLITE_WAL_MODE,SQLITE_SYNCHRONOUS,SQLITE_CACHE_SIZE," +
   "SQLITE_MMAP_SIZE";

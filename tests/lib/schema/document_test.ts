@@ -7,7 +7,7 @@ import {
   formatSchema,
   parseSchema,
 } from "../../../lib/schema/mod.ts";
-import { createBot, execute, TemporaryDirectory, Writer } from "../support.ts";
+import { createBot, execute, startWriter, TemporaryDirectory } from "../support.ts";
 import { SAMPLE } from "./sample.ts";
 
 Deno.test("a database file is described by its path or URL, without the markers", async () => {
@@ -35,7 +35,7 @@ Deno.test("a database that a bot is writing to is described as it was before", a
   using directory = new TemporaryDirectory();
   const path = directory.file("app.db");
   execute(path, "PRAGMA journal_mode = WAL; CREATE TABLE a (x)");
-  await using _writer = await Writer.start(path, "CREATE TABLE b (x)");
+  await using _writer = await startWriter(path, "CREATE TABLE b (x)");
   const { schema } = await describeSchema(path, { timeout: 0 });
   assert.deepEqual(schema.tables.map(({ name }) => name), ["a"]);
 });

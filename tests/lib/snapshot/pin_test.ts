@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { DatabaseLockedError, InterruptedError } from "../../../lib/errors.ts";
 import { pin, type PinTarget } from "../../../lib/snapshot/pin.ts";
 import { databaseNames } from "../../helpers.ts";
-import { execute, withDatabase, Writer } from "../support.ts";
+import { execute, startWriter, withDatabase } from "../support.ts";
 import { Bot } from "./bot.ts";
 
 function targetsOf(bot: Bot): PinTarget[] {
@@ -41,7 +41,7 @@ Deno.test("after it is let go nothing is left beside the databases", async () =>
 Deno.test("a writer past the timeout is named, and the other databases are free meanwhile", async () => {
   using bot = await Bot.create(3);
   const path = bot.file("trading.db");
-  await using writer = await Writer.start(path, "DELETE FROM fills");
+  await using writer = await startWriter(path, "DELETE FROM fills");
   const failed = pin(targetsOf(bot), { timeout: 1 }).then(() => null, (error) => error);
   using positions = new DatabaseSync(bot.file("positions.db"), { timeout: 1000 });
   let writes = 0;
@@ -62,7 +62,7 @@ Deno.test("a writer past the timeout is named, and the other databases are free 
 
 Deno.test("a writer that ends in time is waited for", async () => {
   using bot = await Bot.create(3);
-  const writer = await Writer.start(bot.file("trading.db"), "DELETE FROM fills");
+  const writer = await startWriter(bot.file("trading.db"), "DELETE FROM fills");
   const waiting = pin(targetsOf(bot), { timeout: 30 });
   await writer.release();
   await using pinned = await waiting;
@@ -72,7 +72,7 @@ Deno.test("a writer that ends in time is waited for", async () => {
 
 Deno.test("the wait for a writer can be ended", async () => {
   using bot = await Bot.create(3);
-  await using _writer = await Writer.start(bot.file("trading.db"), "DELETE FROM fills");
+  await using _writer = await startWriter(bot.file("trading.db"), "DELETE FROM fills");
   const controller = new AbortController();
   const waiting = pin(targetsOf(bot), { timeout: 600, signal: controller.signal });
   controller.abort();

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { DatabaseLockedError } from "../../../lib/errors.ts";
 import { isSound, replaceDatabase } from "../../../lib/snapshot/replace.ts";
 import { contentOf } from "../../helpers.ts";
-import { execute, query, TemporaryDirectory, Writer } from "../support.ts";
+import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 import { damagePages } from "./bot.ts";
 
 /** A directory with a source, and a target that holds something else. */
@@ -137,7 +137,7 @@ Deno.test("a writer past the timeout is named, and nothing is changed", async ()
     const target = directory.file("target.db");
     const before = contentOf(target);
     {
-      await using writer = await Writer.start(target, "DELETE FROM former WHERE a = -1");
+      await using writer = await startWriter(target, "DELETE FROM former WHERE a = -1");
       await assert.rejects(replace(directory, 1), (error) => {
         assert(error instanceof DatabaseLockedError);
         if (Deno.build.os === "linux") assert(error.message.includes(`process ${writer.pid} (`));

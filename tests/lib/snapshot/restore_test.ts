@@ -8,7 +8,7 @@ import {
 } from "../../../lib/errors.ts";
 import type { RestorePlan } from "../../../lib/snapshot/restore.ts";
 import { databaseNames } from "../../helpers.ts";
-import { execute, query, Writer } from "../support.ts";
+import { execute, query, startWriter } from "../support.ts";
 import { Bot, damagePages } from "./bot.ts";
 
 const yes = { confirm: () => true };
@@ -256,7 +256,7 @@ Deno.test("a writer past the timeout stops a restore before anything is changed"
   const before = bot.contents();
   const files = bot.backupFiles();
   {
-    await using _writer = await Writer.start(bot.file("trading.db"), "SELECT 1");
+    await using _writer = await startWriter(bot.file("trading.db"), "SELECT 1");
     await assert.rejects(
       bot.migratorWith({ timeout: 1 }).restoreSnapshot(name, yes),
       DatabaseLockedError,

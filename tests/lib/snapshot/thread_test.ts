@@ -13,7 +13,7 @@ import {
 import { lockStore } from "../../../lib/snapshot/store.ts";
 import type { SnapshotProgress } from "../../../lib/snapshot/copy.ts";
 import { databaseNames } from "../../helpers.ts";
-import { Writer } from "../support.ts";
+import { Program, startWriter } from "../support.ts";
 import { Bot, damagePages, filesOf, reasonForNoDisk, SmallDisk } from "./bot.ts";
 
 const noDisk = reasonForNoDisk();
@@ -44,7 +44,7 @@ Deno.test("an AbortSignal stops the thread, and nothing is left", async () => {
   const migrator = bot.migratorWith({ alone: false });
   await assert.rejects(migrator.createSnapshot({ signal: AbortSignal.abort() }), InterruptedError);
   assert.deepEqual(bot.backupFiles(), []);
-  await using _writer = await Writer.start(bot.file("trading.db"), "SELECT 1");
+  await using _writer = await startWriter(bot.file("trading.db"), "SELECT 1");
   const controller = new AbortController();
   const waiting = bot.migratorWith({ alone: false, timeout: 600 })
     .createSnapshot({ signal: controller.signal });
@@ -73,7 +73,7 @@ interface Condition {
 const conditions: Readonly<Record<string, Condition>> = {
   "a writer": {
     kind: DatabaseLockedError,
-    prepare: async (bot) => await Writer.start(bot.file("trading.db"), "SELECT 1"),
+    prepare: async (bot) => await startWriter(bot.file("trading.db"), "SELECT 1"),
   },
   "another run": {
     kind: MigratorLockedError,
@@ -169,7 +169,7 @@ Deno.test("where the thread's module may not be read the caller's thread does th
 });
 
 async function release(made: unknown): Promise<void> {
-  if (made instanceof Writer) await made.release();
+  if (made instanceof Program) await made.release();
   else if (typeof made === "object" && made !== null && Symbol.dispose in made) {
     (made as Disposable)[Symbol.dispose]();
   }
