@@ -491,6 +491,7 @@ export class Migrator {
    *
    * @throws {DatabaseLockedError} where a writer was not done within the timeout.
    * @throws {CorruptDatabaseError} where a database is damaged; older snapshots stay as they were.
+   * @throws {UsageError} where a database is open through `jsr:@db/sqlite`.
    *
    * @example Take a snapshot
    * ```ts
@@ -613,6 +614,7 @@ export class Migrator {
    * @throws {ConfirmationError} where nobody confirmed.
    * @throws {DatabaseLockedError} where another program writes for longer than the timeout.
    * @throws {DiskFullError} where there is no room; nothing is changed.
+   * @throws {UsageError} where a database is open through `jsr:@db/sqlite`.
    *
    * @example Go back
    * ```ts

@@ -158,6 +158,10 @@ async function finish(workspace: Workspace, session: Session): Promise<RestoreRe
     sizeOf(source) === null && !(temporary === "move" && sizeOf(target))
   );
   if (gone !== undefined) throw sourceGone(gone.source, journal);
+  for (const { database } of journal.replacements) {
+    const location = workspace.locations.get(database);
+    if (location) refuseForeign(location, { cannot: `finish the restore of ${database}` });
+  }
   try {
     for (const replacement of journal.replacements) {
       await replaceDatabase(replacement, workspace.timeout);

@@ -253,6 +253,18 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
       () => migrator.restoreSnapshot(place.file("other.db"), { databases: ["app"] }),
       /^Cannot restore app: it is open through another SQLite library$/,
     );
+    // One that was interrupted before the program opened the database.
+    const journal = place.file("migrations.restore");
+    const [source, target] = [place.file("other.db"), place.file("app.db")];
+    const replacements = [{ database: "app", source, compressed: false, target }];
+    Deno.writeTextFileSync(journal, JSON.stringify({ label: "x", safety: null, replacements }));
+    const before = Deno.readFileSync(target);
+    await refused(
+      () => migrator.upgrade(),
+      /^Cannot finish the restore of app: it is open through another SQLite library$/,
+    );
+    assert.deepEqual(Deno.readFileSync(target), before);
+    Deno.removeSync(journal);
   });
 
   onFile("its dump has every value", async (db, place) => {
