@@ -1,7 +1,7 @@
 import { shellWord } from "../database/failure.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { formatBytes, formatCount } from "../terminal/text.ts";
-import { version } from "../version.ts";
+import { isOlder, oldestDeno, version } from "../version.ts";
 import {
   type Check,
   checksOf,
@@ -9,18 +9,9 @@ import {
   groups,
   unreadChecks,
 } from "./diagnose_database.ts";
-import {
-  clockChecks,
-  diskChecks,
-  isOlder,
-  migrationChecks,
-  processChecks,
-} from "./diagnose_state.ts";
+import { clockChecks, diskChecks, migrationChecks, processChecks } from "./diagnose_state.ts";
 import type { Facts } from "./gather.ts";
 import { diagnoseLeftovers } from "./leftovers.ts";
-
-/** The oldest Deno that the toolkit supports. */
-const OLDEST_DENO = "2.7.11";
 
 /** From this SQLite on, two checkpoints at once can't damage a database in WAL mode. */
 const SOUND_SQLITE = "3.51.3";
@@ -55,10 +46,10 @@ function versionChecks({ system, request }: Facts): Check[] {
       `catalyst-migrate ${version}, ${formatCount(request.bundled.length, "bundled migration")}, ` +
         `${program}, ${platform}`,
     ),
-    isOlder(deno, OLDEST_DENO)
+    isOlder(deno, oldestDeno)
       ? problem(
         "deno-too-old",
-        `Deno ${deno} is older than ${OLDEST_DENO}, the oldest that is supported`,
+        `Deno ${deno} is older than ${oldestDeno}, the oldest that is supported`,
         "update it: deno upgrade",
       )
       : ok("deno", `Deno ${deno}`),

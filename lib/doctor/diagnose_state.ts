@@ -1,5 +1,5 @@
 import { formatBytes, formatCount, formatDate } from "../terminal/text.ts";
-import { version } from "../version.ts";
+import { isOlder, version } from "../version.ts";
 import { type Check, checksOf, processes } from "./diagnose_database.ts";
 import type { Facts } from "./gather.ts";
 
@@ -8,13 +8,6 @@ const EARLIEST = Date.UTC(2026, 0) / 1000;
 
 /** Seconds by which clocks may differ. */
 const TOLERANCE = 60;
-
-/** Whether a version such as `2.7.11` comes before another. */
-export function isOlder(one: string, other: string): boolean {
-  const [a, b] = [one, other].map((text) => text.split(/[.+-]/).map(Number));
-  const at = [0, 1, 2].find((part) => a?.[part] !== b?.[part]);
-  return at !== undefined && (a?.[at] ?? 0) < (b?.[at] ?? 0);
-}
 
 /** Who has the databases open. */
 export function processChecks({ openers, databases }: Facts): Check[] {

@@ -3,7 +3,6 @@ import { catalystDatabases } from "../../../lib/catalyst/mod.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { diagnose } from "../../../lib/doctor/diagnose.ts";
 import type { Check } from "../../../lib/doctor/diagnose_database.ts";
-import { isOlder } from "../../../lib/doctor/diagnose_state.ts";
 import { type Facts, gather } from "../../../lib/doctor/gather.ts";
 import type { Mount } from "../../../lib/doctor/linux.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
@@ -42,15 +41,6 @@ Deno.test("every check has a code, a sentence, and what to do where something is
     if (level !== "ok") assert.notEqual(help, null, code);
   }
   assert.deepEqual(diagnose(facts).filter(({ level }) => level === "problem"), []);
-});
-
-Deno.test("versions are compared by their numbers", () => {
-  assert(isOlder("2.7.10", "2.7.11"));
-  assert(isOlder("2.7.9", "2.7.11"));
-  assert(isOlder("1.46.3", "2.0.0"));
-  assert(!isOlder("2.7.11", "2.7.11"));
-  assert(!isOlder("2.10.0", "2.7.11"));
-  assert(!isOlder("3.0.0", "2.7.11"));
 });
 
 Deno.test("a Deno that is too old is a problem, a SQLite with a known fault a notice", () => {

@@ -22,6 +22,12 @@ Deno.test("anything else that was thrown is a fault to report", () => {
   assert.equal(reportOf(undefined).message, "undefined");
 });
 
+Deno.test("where Deno is older than what is supported, that is said to be the cause", () => {
+  const error = new TypeError("file.tryLockSync is not a function");
+  assert.match(reportOf(error, "2.6.8").help ?? "", /^Deno 2\.6\.8 is too old: .*deno upgrade/);
+  assert.match(reportOf(error, "2.7.11").help ?? "", /--verbose/);
+});
+
 Deno.test("a trace names the causes, and ends where they go in a circle", () => {
   const inner = new Error("inner");
   const outer = new Error("outer", { cause: inner });
