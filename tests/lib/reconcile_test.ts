@@ -1,29 +1,33 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import {
-  type CatalystError,
   createCatalystMigrator,
   defineMigration,
-  MigrationFailedError,
   Migrator,
   UnknownMarkerError,
 } from "../../mod.ts";
 import {
   contentOf,
   copyDirectory,
-  type DatabaseName,
-  databaseNames,
   execute,
   existsSync,
   filesOf,
-  idOf,
-  insertRows,
-  type PlainRow,
   query,
   runCli,
   type TempDir,
   tempDir,
 } from "../helpers.ts";
+import {
+  assertAgreed,
+  contents,
+  crashBeforeRecording,
+  eventsOf,
+  historyOf,
+  migrated,
+  migratorOf,
+  statusOf,
+  upgradeByCli,
+} from "./reconcile_support.ts";
 
 Deno.test("a crash after an upgrade's commit and before the ledger's is corrected", async () => {
   await using dir = await migrated();
@@ -281,159 +285,3 @@ Deno.test("events are only ever added, whatever is reconciled", async () => {
   );
   assert.deepEqual(eventsOf(dir), events);
 });
-
-Deno.test("a failed rollback leaves the migration applied, and its row", async () => {
-  await using dir = await tempDir();
-  const migrator = new Migrator({
-    databases: { app: `${dir.path}/app.db` },
-    ledger: dir.database("migrations"),
-    migrations: [
-      defineMigration({
-        name: "001_notes",
-        database: "app",
-        upgrade: "CREATE TABLE notes (body TEXT)",
-        downgrade: "DROP TABLE notes; DROP TABLE nothing",
-      }),
-    ],
-  });
-  await migrator.upgrade();
-  const before = [query(dir.database("migrations"), "SELECT * FROM migration_history")];
-  await assert.rejects(migrator.downgrade(), (error: CatalystError) => {
-    assert.ok(error instanceof MigrationFailedError);
-    assert.deepEqual(error.progress?.failed, "001");
-    return true;
-  });
-  assert.deepEqual([query(dir.database("migrations"), "SELECT * FROM migration_history")], before);
-  assert.deepEqual(contentOf(`${dir.path}/app.db`).markers, ["001"]);
-  assert.deepEqual((await migrator.history({ limit: 1 }))[0]?.outcome, "failed");
-  assert.ok((await migrator.status()).ok);
-});
-
-Deno.test("a migration that failed and then succeeds is applied; failing again never undoes that", async () => {
-  await using dir = await tempDir();
-  let fails = true;
-  const migrator = new Migrator({
-    databases: { app: `${dir.path}/app.db` },
-    ledger: dir.database("migrations"),
-    migrations: [
-      defineMigration({
-        name: "001_notes",
-        database: "app",
-        upgrade: async (transaction) => {
-          await transaction.exec("CREATE TABLE notes (body TEXT)");
-          if (fails) throw new Error("not today");
-        },
-        downgrade: "DROP TABLE notes",
-      }),
-    ],
-  });
-  await assert.rejects(migrator.upgrade(), /not today/);
-  assert.deepEqual(historyOf(dir), { "001": "failed" });
-  assert.deepEqual(contentOf(`${dir.path}/app.db`).objects, []);
-  fails = false;
-  await migrator.upgrade();
-  assert.deepEqual(historyOf(dir), { "001": "applied" });
-  fails = true;
-  for (const request of [{}, { migration: "001" }, { to: "001" }]) {
-    assert.deepEqual((await migrator.upgrade(request)).applied, []);
-  }
-  assert.deepEqual(historyOf(dir), { "001": "applied" });
-});
-
-Deno.test("rows that a bot inserts after the question was answered are not lost unsaid", async () => {
-  await using dir = await tempDir();
-  const migrator = migratorOf(dir);
-  await migrator.upgrade();
-  const confirm = () => assert.fail("there was nothing to lose");
-  const rollback = migrator.downgrade({
-    migration: "002",
-    confirm,
-    onProgress: ({ kind }) => {
-      if (kind === "started") insertRows(dir.database("trading"), "trading", 1);
-    },
-  });
-  await assert.rejects(rollback, MigrationFailedError);
-  const { rows, markers } = contentOf(dir.database("trading"));
-  assert.deepEqual([rows["orders"]?.length, markers], [1, ["002"]]);
-});
-
-/** A directory with all migrations applied and rows in every table. */
-async function migrated(): Promise<TempDir> {
-  const dir = await tempDir();
-  await migratorOf(dir).upgrade();
-  for (const name of databaseNames) insertRows(dir.database(name), name);
-  return dir;
-}
-
-function migratorOf(dir: TempDir): Migrator {
-  return createCatalystMigrator({ dataDir: dir.path });
-}
-
-/** Adds to the ledger what a process leaves that is killed after it wrote that it begins. */
-function crashBeforeRecording(
-  dir: TempDir,
-  { id, direction }: { readonly id: string; readonly direction: string },
-): void {
-  execute(
-    dir.database("migrations"),
-    `INSERT INTO migration_events (
-      migration_id, migration_name, database_name, database_path, direction, outcome, started_at,
-      toolkit_version
-    ) SELECT
-      migration_id, migration_name, database_name, database_path, '${direction}', 'started', 1, '0'
-    FROM migration_events
-    WHERE migration_id = '${id}'
-    LIMIT 1`,
-  );
-}
-
-function contents(
-  dir: Pick<TempDir, "database">,
-): Record<DatabaseName, ReturnType<typeof contentOf>> {
-  const of = (name: DatabaseName) => contentOf(dir.database(name));
-  return { positions: of("positions"), trading: of("trading"), ml_training: of("ml_training") };
-}
-
-function eventsOf(dir: TempDir): PlainRow[] {
-  return query(dir.database("migrations"), "SELECT * FROM migration_events ORDER BY event_id");
-}
-
-/** Status by migration id, as the ledger has it. */
-function historyOf(dir: TempDir): Record<string, unknown> {
-  const rows = query(
-    dir.database("migrations"),
-    "SELECT migration_id, status FROM migration_history ORDER BY 1",
-  );
-  return Object.fromEntries(rows.map((row) => [row["migration_id"], row["status"]]));
-}
-
-/** State by migration id, as the command line tells it. */
-async function statusOf(dir: Pick<TempDir, "path">): Promise<Record<string, string>> {
-  const { stdout } = await runCli(["status", "--json", "--data-dir", dir.path]);
-  const { migrations } = JSON.parse(stdout);
-  return Object.fromEntries(
-    migrations.map(({ id, state }: { id: string; state: string }) => [id, state]),
-  );
-}
-
-async function upgradeByCli(
-  dir: Pick<TempDir, "path">,
-): Promise<{ applied: string[]; adopted: string[]; reconciled: string[] }> {
-  const { code, stdout } = await runCli(["upgrade", "--json", "--data-dir", dir.path]);
-  assert.equal(code, 0, stdout);
-  const { applied, adopted, reconciled } = JSON.parse(stdout);
-  return { applied: applied.map(({ id }: { id: string }) => id), adopted, reconciled };
-}
-
-/** Ledger, markers and schema agree, and there is nothing left to do. */
-async function assertAgreed(dir: TempDir): Promise<void> {
-  assert.deepEqual(historyOf(dir), { "001": "applied", "002": "applied", "003": "applied" });
-  for (const name of databaseNames) {
-    assert.deepEqual(contentOf(dir.database(name)).markers, [idOf[name]]);
-  }
-  const migrator = migratorOf(dir);
-  const { ok, unreconciled } = await migrator.status();
-  assert.deepEqual({ ok, unreconciled }, { ok: true, unreconciled: [] });
-  assert.ok((await migrator.verify()).ok);
-  assert.deepEqual(await upgradeByCli(dir), { applied: [], adopted: [], reconciled: [] });
-}

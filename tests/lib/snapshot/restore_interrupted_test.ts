@@ -1,0 +1,131 @@
+import assert from "node:assert/strict";
+import { SnapshotError } from "../../../lib/errors.ts";
+import { databaseNames } from "../../helpers.ts";
+import type { Bot } from "./bot.ts";
+import { assertInOrder, changed, yes } from "./restore_support.ts";
+
+/** Puts the journal of a restore that was killed when it had only decided what to do. */
+function interrupt(bot: Bot, name: string): void {
+  const replacements = databaseNames.map((database) => ({
+    database,
+    source: Deno.realPathSync(`${bot.backups}/${database}_${name}.db`),
+    compressed: false,
+    target: bot.file(`${database}.db`),
+  }));
+  const journal = { label: name, safety: null, replacements };
+  Deno.writeTextFileSync(bot.file("migrations.restore"), JSON.stringify(journal));
+}
+
+const finishers: Readonly<Record<string, (bot: Bot) => Promise<unknown>>> = {
+  upgrade: ({ migrator }) => migrator.upgrade(),
+  downgrade: ({ migrator }) => migrator.downgrade({ migration: "003" }),
+  repair: ({ migrator }) => migrator.repair(),
+  backup: ({ migrator }) => migrator.createSnapshot(),
+};
+
+for (const [command, run] of Object.entries(finishers)) {
+  Deno.test(`a restore that was killed is finished by ${command}`, async () => {
+    const { bot: made, name, former } = await changed();
+    using bot = made;
+    interrupt(bot, name);
+    await run(bot);
+    assert(!bot.names().includes("migrations.restore"));
+    const { positions, trading } = bot.contents();
+    assert.deepEqual([positions, trading], [former["positions"], former["trading"]]);
+    const events = await bot.migrator.history({ limit: 100 });
+    assert.equal(events.filter(({ direction }) => direction === "restore").length, 3);
+    await bot.migrator.upgrade();
+    await assertInOrder(bot);
+  });
+}
+
+Deno.test("what only reads doesn't finish a restore that was killed", async () => {
+  const { bot: made, name } = await changed();
+  using bot = made;
+  const before = bot.contents();
+  interrupt(bot, name);
+  await bot.migrator.status();
+  await bot.migrator.verify();
+  await bot.migrator.history();
+  await bot.migrator.listSnapshots();
+  await bot.migrator.planUpgrade();
+  await bot.migrator.planRestore(name);
+  await bot.migrator.repair({ dryRun: true });
+  assert(bot.names().includes("migrations.restore"));
+  assert.deepEqual(bot.contents(), before);
+});
+
+Deno.test("a killed restore whose snapshot is gone, or whose journal is damaged, says what to do", async () => {
+  const { bot: made, name } = await changed();
+  using bot = made;
+  interrupt(bot, name);
+  Deno.renameSync(`${bot.backups}/trading_${name}.db`, bot.file("away"));
+  await assert.rejects(bot.migrator.upgrade(), (error) => {
+    assert(error instanceof SnapshotError && error.help !== undefined);
+    assert.match(error.message, /trading_\S+ is gone$/);
+    return true;
+  });
+  Deno.renameSync(bot.file("away"), `${bot.backups}/trading_${name}.db`);
+  await bot.migrator.upgrade();
+  for (const text of ["", "{", "null", "[]", "{}", '{"replacements": [1]}']) {
+    Deno.writeTextFileSync(bot.file("migrations.restore"), text);
+    await assert.rejects(
+      bot.migrator.upgrade(),
+      (error) => error instanceof SnapshotError && /is damaged$/.test(error.message),
+      text,
+    );
+  }
+  Deno.removeSync(bot.file("migrations.restore"));
+  await assertInOrder(bot);
+});
+
+Deno.test("an interrupted restore whose files are gone gives way to another one, and to nothing else", async () => {
+  const { bot, name, former } = await changed();
+  using _bot = bot;
+  const replacements = [{
+    database: "trading",
+    source: bot.file("gone.db"),
+    compressed: false,
+    target: bot.file("trading.db"),
+  }];
+  const journal = { label: "gone", safety: null, replacements };
+  Deno.writeTextFileSync(bot.file("migrations.restore"), JSON.stringify(journal));
+  await assert.rejects(bot.migrator.upgrade(), SnapshotError);
+  await assert.rejects(bot.migrator.createSnapshot(), SnapshotError);
+  await bot.migrator.restoreSnapshot(name, yes);
+  assert.deepEqual(bot.contents(), former);
+  await assertInOrder(bot);
+});
+
+Deno.test("a command that waited for a restore that was killed does not go on with a mixture", async () => {
+  const { bot } = await changed();
+  using _bot = bot;
+  const { createWorkspace } = await import("../../../lib/workspace.ts");
+  const { Session } = await import("../../../lib/session.ts");
+  const workspace = createWorkspace({
+    databases: { trading: bot.file("trading.db") },
+    ledger: bot.file("migrations.db"),
+    migrations: [],
+  });
+  Deno.writeTextFileSync(bot.file("migrations.restore"), "{}");
+  await assert.rejects(Session.begin(workspace), SnapshotError);
+  await (await Session.begin(workspace, { restores: true }))[Symbol.asyncDispose]();
+});
+
+Deno.test("a session that can't begin leaves the lock free", async () => {
+  const { bot } = await changed();
+  using _bot = bot;
+  const { createWorkspace } = await import("../../../lib/workspace.ts");
+  const { Session } = await import("../../../lib/session.ts");
+  const workspace = createWorkspace({
+    databases: { trading: bot.file("trading.db") },
+    ledger: bot.file("migrations.db"),
+    migrations: [],
+    timeout: 1,
+  });
+  // A directory in the place of the note, which can't be removed as a file can.
+  Deno.mkdirSync(bot.file("migrations.restore.part/full"), { recursive: true });
+  await assert.rejects(Session.begin(workspace));
+  Deno.removeSync(bot.file("migrations.restore.part"), { recursive: true });
+  await (await Session.begin(workspace))[Symbol.asyncDispose]();
+});
