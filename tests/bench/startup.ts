@@ -10,8 +10,14 @@ const EXECUTABLE_LIMIT = 1.2;
 /** Most bytes that the executable may have over that of an empty script. */
 const SIZE_LIMIT = 15e6;
 
-/** Commands that only look, by what they load. */
-const COMMANDS = ["--version", "upgrade", "status", "verify", "history", "doctor"] as const;
+/** Each command, in the way that does least; `{file}` is a file of its own. */
+const COMMANDS: readonly string[] = [
+  ...["--version", "--help", "upgrade", "status", "verify", "doctor", "history", "schema", "lint"],
+  ...["rehearse", "repair", "downgrade --dry-run", "baseline --to 003 --dry-run", "backup"],
+  ...["backup list", "restore latest --dry-run", "export trading --out {file}"],
+  ...["import {file} --database trading --yes", "squash --to 005 --out {file}.d", "redo --yes"],
+  ...["completion bash", "man", "new later --database trading"],
+];
 
 /**
  * The start of the standalone executable against that of the same Deno with the same files, each
@@ -67,16 +73,34 @@ export function executable({ workspace, runs }: Bench): Cells[] {
 
 /** How many of its modules the toolkit runs for each command, and how many Deno looks at. */
 export function modulesLoaded({ workspace }: Bench): Cells[] {
-  const data = workspace.empty("modules_data");
-  runToEnd(denoRun("../../cli.ts", "upgrade", "--data-dir", data));
+  const place = ["--data-dir", workspace.empty("modules_data")];
+  const migrations = workspace.empty("modules_migrations");
+  for (const name of ["004_one", "005_two"]) {
+    Deno.writeTextFileSync(`${migrations}/${name}.sql`, sqlMigration(name));
+  }
+  const own = ["--migrations-dir", migrations];
+  const file = `${workspace.empty("modules_files")}/trading.sql`;
+  runToEnd(denoRun("../../cli.ts", "upgrade", ...place, ...own));
   const known = modulesOf("../../cli.ts");
   return COMMANDS.map((command) => {
     const coverage = workspace.empty("coverage");
+    const words = command.replaceAll("{file}", file).split(" ");
     const line = [Deno.execPath(), "run", "-A", `--coverage=${coverage}`] as const;
-    runToEnd([...line, fileOf("../../cli.ts"), command, "--data-dir", data]);
+    runToEnd([...line, fileOf("../../cli.ts"), ...words, ...place, ...own]);
     const run = [...Deno.readDirSync(coverage)].filter(({ name }) => name.endsWith(".json"));
-    return [`modules run by ${command}`, "", "", `${run.length} of ${known}`];
+    const title = command.replace(/ (-|\{|\w+ -).*/, "");
+    return [`modules run by ${title}`, "", "", `${run.length} of ${known}`];
   });
+}
+
+/** A migration of the user's own, for `squash` to have something to squash. */
+function sqlMigration(name: string): string {
+  return `-- database: trading
+-- migrate:up
+CREATE TABLE "${name}" (id INTEGER PRIMARY KEY);
+-- migrate:down
+DROP TABLE "${name}";
+`;
 }
 
 function sizeCells(bytes: number): Cells {
