@@ -1,6 +1,6 @@
 import { choicesOf, commonFlags, type Flag, type FlagValues, splitCommand } from "./arguments.ts";
 import type { CommandDescription, CommandForm } from "./command.ts";
-import { bareFlags, formsOf } from "./help.ts";
+import { bareFlags, formsOf, helpCommand } from "./help.ts";
 
 /** Something that may stand where the cursor is. */
 export interface Candidate {
@@ -192,7 +192,7 @@ async function commandsOf({ commandNames, load }: CompletionState): Promise<Cand
   const commands = await Promise.all(commandNames.map(load));
   return [
     ...commands.map(({ name, summary }) => ({ value: name, description: summary })),
-    { value: "help", description: "show the help of a command" },
+    { value: helpCommand.name, description: helpCommand.summary },
   ];
 }
 

@@ -12,6 +12,15 @@ export const PROGRAM = "catalyst-migrate";
 /** What the program does, in one sentence. */
 export const purpose = "Creates and migrates the SQLite databases of a paper-trading bot.";
 
+/** `help`, which is no command like the others: it does without loading most of what they need. */
+export const helpCommand: CommandDescription = {
+  name: "help",
+  summary: "show the help of a command, as in `help upgrade`",
+  operands: "[COMMAND]",
+  flags: {},
+  examples: [],
+};
+
 /** Flags of a command line without a command, besides those of every command and of `upgrade`. */
 export const bareFlags: Readonly<Record<string, Flag>> = {
   "version": {
@@ -69,7 +78,7 @@ export async function generalHelp(options: HelpOptions = {}): Promise<string> {
     `Commands`,
     table([
       ...commands.map(({ name, summary }) => [name, summary] as const),
-      ["help", "show the help of a command, as in `help upgrade`"],
+      [helpCommand.name, helpCommand.summary],
     ]),
     ``,
     `Options of every command`,

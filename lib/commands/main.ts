@@ -1,7 +1,7 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst/mod.ts";
 import { CatalystError, RegistryError, UsageError } from "../errors.ts";
-import { createOutput } from "../terminal/output.ts";
+import { createOutput, type Output } from "../terminal/output.ts";
 import { parseArguments, splitCommand } from "./arguments.ts";
 import type { AnyCommand } from "./command.ts";
 import { type Environment, ownMigrations, placeAndLimits } from "./configuration.ts";
@@ -66,9 +66,9 @@ export async function main(args: readonly string[], environment: Environment): P
     noColor: args.includes("--no-color"),
   });
   try {
-    if (name === "help") return await help(rest, output.answer);
+    if (name === "help") return await help(rest, output);
     if (name === "upgrade" && !args.includes("upgrade") && wantsHelp(rest)) {
-      return await help([], output.answer);
+      return await help([], output);
     }
     if (args.includes("--version") || args.includes("-V")) {
       const { printVersion } = await import("./version.ts");
@@ -85,8 +85,7 @@ export async function main(args: readonly string[], environment: Environment): P
     const { flags, operands } = await parseArguments(command, rest);
     if (flags.help) {
       const { commandHelp } = await import("./help.ts");
-      output.answer(commandHelp(command, { operands }));
-      return 0;
+      return show(commandHelp(command, { operands }), output);
     }
     if ("runAlone" in command) {
       return await command.runAlone({ flags, operands, environment, output });
@@ -107,15 +106,17 @@ function wantsHelp(args: readonly string[]): boolean {
   return args.includes("--help") || args.includes("-h");
 }
 
-async function help(args: readonly string[], answer: (text: string) => void): Promise<number> {
-  const { commandHelp, generalHelp, refuseUnknownForm } = await import("./help.ts");
-  const [topic, ...operands] = args.filter((arg) => !arg.startsWith("-"));
-  if (topic === undefined || topic === "help") {
-    answer(await generalHelp());
-    return 0;
-  }
+async function help(args: readonly string[], output: Output): Promise<number> {
+  const { commandHelp, generalHelp, helpCommand, refuseUnknownForm } = await import("./help.ts");
+  const { operands: [topic, ...operands] } = await parseArguments(helpCommand, args);
+  if (topic === undefined || topic === helpCommand.name) return show(await generalHelp(), output);
   const command = await loadCommand(topic);
   if (operands[0] !== undefined) refuseUnknownForm(command, operands[0]);
-  answer(commandHelp(command, { operands }));
+  return show(commandHelp(command, { operands }), output);
+}
+
+function show(text: string, output: Output): number {
+  output.json({ ok: true, help: text });
+  output.answer(text);
   return 0;
 }

@@ -152,3 +152,17 @@ Deno.test("history", async () => {
     ...["durationSeconds", "error", "checksum", "toolkitVersion"],
   );
 });
+
+Deno.test("help in each of its forms, and --version", async () => {
+  using directory = new TemporaryDirectory();
+  const forms = [["--help"], ["help"], ["help", "backup", "list"], ["status", "--help"]];
+  for (const form of forms) {
+    const [code, document] = await run(directory, ...form);
+    assert.equal(code, 0);
+    assert.deepEqual(Object.keys(document), ["ok", "help"]);
+    assert.match(String(document["help"]), /^Usage: catalyst-migrate /m);
+  }
+  const [, document] = await run(directory, "--version");
+  const keys = ["ok", "version", "deno", "sqlite", "standalone", "target", "migrations"];
+  assert.deepEqual(Object.keys(document), keys);
+});
