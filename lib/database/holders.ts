@@ -23,11 +23,16 @@ export function writersOf(path: string): Holder[] {
     // Outside WAL mode a reader is in the way as well; in WAL mode every connection has a shared lock.
     const pids = (writing.length === 0 && inodes.length === 1 ? locks : writing)
       .map((lock) => lock.pid);
-    return [...new Set(pids)].filter((pid) => pid > 0 && pid !== Deno.pid)
-      .map((pid) => ({ pid, command: commandOf(pid) }));
+    return othersOf(pids);
   } catch {
     return [];
   }
+}
+
+/** Other processes than this one, each once; a lock of the kernel's own has no process. */
+export function othersOf(pids: readonly number[]): Holder[] {
+  return [...new Set(pids)].filter((pid) => pid > 0 && pid !== Deno.pid)
+    .map((pid) => ({ pid, command: commandOf(pid) }));
 }
 
 /** The writers of a file as a phrase, such as `process 4242 (deno run bot.ts)`. */

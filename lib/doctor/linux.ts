@@ -1,4 +1,4 @@
-import { commandOf, type Holder, parseLocks, readLocks } from "../database/holders.ts";
+import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../database/holders.ts";
 import type { LogIndex } from "../database/observe.ts";
 
 /** A file system that is mounted. */
@@ -133,9 +133,9 @@ function isSameFile(one: string, other: string): boolean {
 /** Processes that have a lock on a file, each once. */
 export function lockersOf(path: string): readonly Holder[] {
   const { ino } = Deno.statSync(path);
-  const pids = parseLocks(readLocks()).filter(({ inode }) => inode === ino).map(({ pid }) => pid);
-  return [...new Set(pids)].filter((pid) => pid > 0 && pid !== Deno.pid)
-    .map((pid) => ({ pid, command: commandOf(pid) }));
+  return othersOf(
+    parseLocks(readLocks()).filter(({ inode }) => inode === ino).map(({ pid }) => pid),
+  );
 }
 
 /** Bytes of a log's index at which its locks for readers are; fixed by SQLite's format. */
@@ -154,6 +154,5 @@ export function lateReaders(indexPath: string, index: LogIndex): readonly Holder
     const at = READ_LOCKS + slot;
     return isLate ? locks.filter(({ start, end }) => start <= at && at <= end) : [];
   });
-  return [...new Set(late.map(({ pid }) => pid))].filter((pid) => pid > 0 && pid !== Deno.pid)
-    .map((pid) => ({ pid, command: commandOf(pid) }));
+  return othersOf(late.map(({ pid }) => pid));
 }

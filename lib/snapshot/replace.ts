@@ -1,4 +1,4 @@
-import { parseLocks } from "../database/holders.ts";
+import { parseLocks, readLocks } from "../database/holders.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import { number, text } from "../database/row.ts";
@@ -128,7 +128,7 @@ function processesWith(path: string): number[] {
   try {
     const inodes = [path, `${path}-shm`].filter((one) => sizeOf(one) !== null)
       .map((one) => Deno.statSync(one).ino);
-    const locks = parseLocks(Deno.readTextFileSync("/proc/locks"));
+    const locks = parseLocks(readLocks());
     return [...new Set(locks.filter(({ inode }) => inodes.includes(inode)).map(({ pid }) => pid))];
   } catch {
     return []; // another system, or no permission
