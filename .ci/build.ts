@@ -67,10 +67,11 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
   const graph = await moduleGraph("cli.ts", { deno, root: checkout });
   const registry = bundledMigrations.map(({ name }) => name);
   checkMigrations(migrationFiles(checkout), { ...graph, registry });
+  const stage = stageModules(graph);
   const isNew = makeDirectory(out);
   // In the same directory, so that what is finished takes its place by being renamed.
   const part = Deno.makeTempDirSync({ dir: out, prefix: ".part-" });
-  const stage = stageModules(graph);
+  let isDone = false;
   try {
     const made: string[] = [];
     for (const target of targets) {
@@ -81,13 +82,11 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
     const sums = executables.map(({ path, sha256 }) => `${sha256}  ${basename(path)}\n`);
     Deno.writeTextFileSync(join(part, "SHA256SUMS"), sums.join(""));
     for (const name of [...made, "SHA256SUMS"]) Deno.renameSync(join(part, name), join(out, name));
+    isDone = true;
     return executables;
-  } catch (error) {
-    Deno.removeSync(isNew ? out : part, { recursive: true });
-    throw error;
   } finally {
     Deno.removeSync(stage, { recursive: true });
-    removeIfThere(part);
+    Deno.removeSync(isNew && !isDone ? out : part, { recursive: true });
   }
 }
 
@@ -215,13 +214,5 @@ function makeDirectory(path: string): boolean {
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) return false;
     throw error;
-  }
-}
-
-function removeIfThere(path: string): void {
-  try {
-    Deno.removeSync(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
 }

@@ -8,7 +8,13 @@ import { createLedger } from "./ledger_writer.ts";
 import { acquireLock } from "./lock.ts";
 import { ensureDirectory } from "./directory.ts";
 import { removeIfThere } from "./disk.ts";
-import { isRestoring, locationOf, restoreJournal, type Workspace } from "./workspace.ts";
+import {
+  isRestoring,
+  locationOf,
+  lockBeside,
+  restoreJournal,
+  type Workspace,
+} from "./workspace.ts";
 
 /** How a session begins. */
 export interface SessionOptions {
@@ -40,7 +46,7 @@ export class Session implements AsyncDisposable {
     // A ledger in memory belongs to this process alone: nobody to keep out.
     if (ledger.path === ":memory:") return new Session(workspace, null, signal);
     ensureDirectory(ledger.path, createDirectories);
-    const lock = await acquireLock(lockPath(ledger.path), { timeout, signal });
+    const lock = await acquireLock(lockBeside(ledger.path), { timeout, signal });
     try {
       // What a restore that was killed had not decided yet.
       removeIfThere(`${restoreJournal(ledger.path)}.part`);
@@ -123,9 +129,4 @@ function refuseRestoring(workspace: Workspace): void {
     "Cannot go on: meanwhile a restore was interrupted, and the databases don't fit together",
     { help: "run the command again: it finishes the restore first" },
   );
-}
-
-/** `data/migrations.db` is locked by `data/migrations.lock`. */
-function lockPath(ledger: string): string {
-  return `${ledger.replace(/\.db$/, "")}.lock`;
 }

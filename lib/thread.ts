@@ -1,3 +1,4 @@
+import { mayRead } from "./database/location.ts";
 import {
   AccessError,
   CatalystError,
@@ -61,8 +62,7 @@ export function fromFailure(
  */
 export function mayStart(module: URL, path: string): boolean {
   if (!module.pathname.endsWith(path)) return false;
-  if (module.protocol !== "file:") return true;
-  return Deno.permissions.querySync({ name: "read", path: module }).state === "granted";
+  return module.protocol !== "file:" || mayRead(module);
 }
 
 /** Whether this code runs on a thread that was started by this name. */

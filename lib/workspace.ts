@@ -75,6 +75,16 @@ export function restoreJournal(ledger: string): string {
   return `${ledger.replace(/\.db$/, "")}.restore`;
 }
 
+/** The ledger of what has a prefix: `data/` has `data/migrations.db`. */
+export function ledgerOf(prefix: string): string {
+  return `${prefix}migrations.db`;
+}
+
+/** `data/migrations.db` is locked by `data/migrations.lock`. */
+export function lockBeside(ledger: string): string {
+  return `${ledger.replace(/\.db$/, "")}.lock`;
+}
+
 /** Whether a restore was begun and not finished. */
 export function isRestoring(workspace: Workspace): boolean {
   if (workspace.ledger.path === ":memory:") return false;
@@ -86,7 +96,7 @@ export function isRestoring(workspace: Workspace): boolean {
 }
 
 /** `data/migrations.db` has `data/backups`, and `test_migrations.db` has `test_backups`. */
-function backupsBeside(ledger: string): string {
+export function backupsBeside(ledger: string): string {
   return `${prefixOfLedger(ledger)}backups`;
 }
 

@@ -5,6 +5,7 @@ import { UsageError } from "../errors.ts";
 import type { LoadMigrationsOptions } from "../loader.ts";
 import type { Migration } from "../migration.ts";
 import { Migrator } from "../migrator.ts";
+import { ledgerOf } from "../workspace.ts";
 
 /** Names of the bot's databases. */
 export const catalystDatabases = ["positions", "trading", "ml_training"] as const;
@@ -63,7 +64,7 @@ export function createCatalystMigrator(options: CatalystOptions = {}): Migrator 
     databases: Object.fromEntries(
       catalystDatabases.map((name) => [name, databases?.[name] ?? `${before}${name}.db`]),
     ),
-    ledger: `${before}migrations.db`,
+    ledger: ledgerOf(before),
     migrations: [...bundledMigrations, ...migrations],
     trusted: bundledMigrations,
     dataCheck: async (connections) => {

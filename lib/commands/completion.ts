@@ -2,8 +2,9 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { catalystDatabases } from "../catalyst/mod.ts";
 import { UsageError } from "../errors.ts";
 import { compareIds } from "../registry.ts";
-import { isSnapshotName } from "../snapshot/name.ts";
+import { compareSnapshotNames, manifestOf } from "../snapshot/name.ts";
 import { createWriter } from "../terminal/output.ts";
+import { backupsBeside, ledgerOf } from "../workspace.ts";
 import { printable } from "../terminal/text.ts";
 import { type FlagValues, noChoice, stringFlag } from "./arguments.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
@@ -164,12 +165,10 @@ function migrations(flags: FlagValues): Candidate[] {
 
 async function snapshots(flags: FlagValues, environment: Environment): Promise<Candidate[]> {
   const directory = stringFlag(flags, "out") ??
-    `${(await place(flags, environment)).prefix}backups`;
+    backupsBeside(ledgerOf((await place(flags, environment)).prefix));
   const names = fileNames(directory)
-    .flatMap((file) => /^snapshot_(\w+)\.json$/.exec(file)?.[1] ?? [])
-    .filter(isSnapshotName)
-    .toSorted()
-    .reverse();
+    .flatMap((file) => manifestOf(file) ?? [])
+    .toSorted((a, b) => compareSnapshotNames(b, a));
   const latest = names.length === 0 ? [] : [{ value: "latest", description: "the newest one" }];
   return [...latest, ...names.map((name) => ({ value: name, description: momentOf(name) }))];
 }

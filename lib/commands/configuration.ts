@@ -1,5 +1,6 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { prefixOf } from "../catalyst/mod.ts";
+import { mayRead } from "../database/location.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
 import { AccessError, UsageError } from "../errors.ts";
 import { type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
@@ -87,10 +88,6 @@ export function ownMigrations(flags: FlagValues): string | null {
     if (kinds.some((kind) => error instanceof kind)) return null;
     return DEFAULT_MIGRATIONS; // reading it will say what is wrong
   }
-}
-
-function mayRead(path: string): boolean {
-  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
 /** The toolkit's own repository has the bundled migrations in a directory of this name. */

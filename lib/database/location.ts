@@ -134,3 +134,18 @@ function fileIn(path: string): string {
   }
   return "a part of it";
 }
+
+/** Whether Deno may read a path or an address; it asks nobody. */
+export function mayRead(path: string | URL): boolean {
+  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
+}
+
+/** Changes with each write to a file; null where it can't be looked at. */
+export function fileVersion(path: string): string | null {
+  try {
+    const { mtime, size, ino } = Deno.statSync(path);
+    return `${mtime?.getTime()} ${size} ${ino}`;
+  } catch {
+    return null;
+  }
+}

@@ -223,15 +223,18 @@ export async function openFile(
   try {
     const db = mode === "ordinary"
       ? new DatabaseSync(path, { enableDoubleQuotedStringLiterals: lenient })
-      : new DatabaseSync(mode === "immutable" ? immutableUri(path) : path, { readOnly: true });
+      : new DatabaseSync(mode === "immutable" ? uriOf(path, "immutable=1") : path, {
+        readOnly: true,
+      });
     return new NodeSqliteConnection(db, { label: path, owned: true });
   } catch (error) {
     return await explain(error, { verb, label: path });
   }
 }
 
-function immutableUri(path: string): string {
-  return `file:${encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23")}?immutable=1`;
+/** A path as the URI that SQLite reads, with parameters such as `immutable=1`. */
+export function uriOf(path: string, parameters: string): string {
+  return `file:${encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23")}?${parameters}`;
 }
 
 /** Takes a database that the caller has open. */

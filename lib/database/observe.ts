@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { uriOf } from "./node_sqlite.ts";
 
 /** What the first bytes of a database file say. */
 export interface FileHeader {
@@ -179,8 +180,7 @@ export function observe(path: string, options: ObserveOptions): Observed | null 
 }
 
 function openUri(path: string, query: string): DatabaseSync {
-  const escaped = encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23");
-  return new DatabaseSync(`file:${escaped}?${query}`, { readOnly: true });
+  return new DatabaseSync(uriOf(path, query), { readOnly: true });
 }
 
 /** Only newer versions of Deno can open a database from its bytes. */

@@ -1,5 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Connection } from "./connection.ts";
+import { fileVersion } from "./location.ts";
 import { NodeSqliteConnection } from "./node_sqlite.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
@@ -82,14 +83,7 @@ function copyUnchanged(path: string, copy: string): boolean {
 
 /** Changes with each write to the file; null where there is a log or a journal beside it, or no file. */
 function stateOf(path: string): string | null {
-  try {
-    const { mtime, size, ino } = Deno.statSync(path);
-    return isThere(`${path}-wal`) || isThere(`${path}-journal`)
-      ? null
-      : `${mtime?.getTime()} ${size} ${ino}`;
-  } catch {
-    return null;
-  }
+  return isThere(`${path}-wal`) || isThere(`${path}-journal`) ? null : fileVersion(path);
 }
 
 function isThere(path: string): boolean {

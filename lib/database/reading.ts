@@ -1,7 +1,7 @@
 import { AccessError, DiskFullError } from "../errors.ts";
 import type { Connection } from "./connection.ts";
 import { openFile, type OpenMode, wrapHandle } from "./node_sqlite.ts";
-import type { DatabaseLocation } from "./location.ts";
+import { type DatabaseLocation, fileVersion } from "./location.ts";
 import { text } from "./row.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
@@ -88,9 +88,9 @@ export async function readDatabase<T>(
 ): Promise<T> {
   const { path } = location;
   if (options.alone && location.kind === "file" && !hasLog(path)) {
-    const before = versionOf(path);
+    const before = fileVersion(path);
     const outcome = await readImmutable(path, work).catch(() => null);
-    if (outcome !== null && before !== null && before === versionOf(path)) return outcome.result;
+    if (outcome !== null && before !== null && before === fileVersion(path)) return outcome.result;
   }
   await using connection = await openForReading(location, options.settings);
   return await work(connection, async () => {
@@ -104,16 +104,6 @@ async function readImmutable<T>(path: string, work: ReadingWork<T>): Promise<{ r
   // An immutable connection calls every file's mode "delete"; the file itself knows better.
   const journalMode = () => Promise.resolve(isWalFile(path) ? "wal" : "delete");
   return { result: await work(connection, journalMode) };
-}
-
-/** Changes with each write to the file. */
-function versionOf(path: string): string | null {
-  try {
-    const { mtime, size, ino } = Deno.statSync(path);
-    return `${mtime?.getTime()} ${size} ${ino}`;
-  } catch {
-    return null;
-  }
 }
 
 function hasLog(path: string): boolean {

@@ -10,6 +10,7 @@ import {
   parseHeader,
   parseLogIndex,
 } from "../database/observe.ts";
+import { mayRead } from "../database/location.ts";
 import { translate } from "../database/failure.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
 import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
@@ -132,11 +133,6 @@ function isLink(path: string): boolean {
   } catch {
     return false;
   }
-}
-
-/** Whether Deno may read a path without asking a person. */
-export function mayRead(path: string): boolean {
-  return Deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
 function sizeAt(path: string): number | null {

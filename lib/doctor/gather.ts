@@ -1,10 +1,13 @@
+import { mayRead } from "../database/location.ts";
 import { openMemory } from "../database/memory.ts";
 import { text } from "../database/row.ts";
 import { directoryOf } from "../directory.ts";
 import { roomIn } from "../disk.ts";
-import { listSnapshots, type SnapshotEntry } from "../snapshot/store.ts";
-import { type FileContext, mayRead, openersOf, reasonOf } from "./database.ts";
-import { type Leftover, leftoversAmongSnapshots, leftoversBeside, lockOf } from "./leftovers.ts";
+import { GRACE, rehearsalLock } from "../rehearse/place.ts";
+import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
+import { backupsBeside, ledgerOf, lockBeside } from "../workspace.ts";
+import { type FileContext, openersOf, reasonOf } from "./database.ts";
+import { type Leftover, leftoversAmongSnapshots, leftoversBeside } from "./leftovers.ts";
 import { lockersOf, type Mount, mountOf, type Openers, readMounts } from "./linux.ts";
 import {
   type DoctorRequest,
@@ -97,7 +100,7 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
   for (let attempt = 1; attempt < ATTEMPTS && looked.isStale; attempt++) {
     looked = await lookInto(request, own, context);
   }
-  const backups = `${prefix}backups`;
+  const backups = backupsBeside(ledgerOf(prefix));
   const snapshots = await snapshotsIn(backups);
   const found = leftovers(request, backups, snapshots);
   return {
@@ -111,9 +114,9 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
     state: looked.state,
     own,
     locks: [
-      `${prefix}migrations.lock`,
-      `${backups}/backups.lock`,
-      ...found.filter(({ kind }) => kind === "rehearsal").map(({ path }) => lockOf(path)),
+      lockBeside(ledgerOf(prefix)),
+      storeLock(backups),
+      ...found.filter(({ kind }) => kind === "rehearsal").map(({ path }) => rehearsalLock(path)),
     ].flatMap((path) => lockFacts(path, context)),
     leftovers: found,
     backups,
@@ -222,9 +225,6 @@ function mayCreateIn({ mode, uid, gid }: Deno.FileInfo, mount: Mount | null): bo
   // It may be a group that this user is in besides.
   return (mode & 0o020) !== 0 ? null : false;
 }
-
-/** Milliseconds in which a rehearsal takes the lock that it has just made. */
-const GRACE = 60_000;
 
 /** Nothing where there is no such file. */
 function lockFacts(path: string, { isAllPermitted }: FileContext): LockFacts[] {

@@ -1,4 +1,7 @@
-import { isSnapshotName } from "../snapshot/name.ts";
+import { isSnapshotName, reservationOf } from "../snapshot/name.ts";
+import { rehearsalLock } from "../rehearse/place.ts";
+import { storeLock } from "../snapshot/store.ts";
+import { ledgerOf, lockBeside } from "../workspace.ts";
 import { type Check, checksOf } from "./diagnose_database.ts";
 import type { Facts } from "./gather.ts";
 
@@ -79,21 +82,13 @@ export function leftoversAmongSnapshots(
 ): Leftover[] {
   return names.toSorted().flatMap((name): Leftover[] => {
     const found = (kind: LeftoverKind): Leftover[] => [{ kind, path: prefix + name }];
-    const unfinished = /^snapshot_(\w+)\.unfinished$/.exec(name)?.[1];
-    if (unfinished !== undefined) {
-      return isSnapshotName(unfinished) ? found("snapshot-unfinished") : [];
-    }
+    if (reservationOf(name) !== null) return found("snapshot-unfinished");
     if (/^(snapshot_\w+\.json|\w+\.db(\.gz)?(\.plain|\.unpacked_\d+)?)\.part$/.test(name)) {
       return found("snapshot-part");
     }
     const [, moment = ""] = /^\w+?_(\d{8}_\d{6}(?:_\d+)?)\.db(?:\.gz)?$/.exec(name) ?? [];
     return isSnapshotName(moment) && !whole.has(name) ? found("snapshot-stray") : [];
   });
-}
-
-/** Path of the lock of a rehearsal's directory. */
-export function lockOf(rehearsal: string): string {
-  return `${rehearsal}/rehearsal.lock`;
 }
 
 interface Advice {
@@ -173,12 +168,12 @@ export function diagnoseLeftovers(
   const { ok, notice, problem } = checksOf("leftovers");
   const isHeld = (path: string) => locks.find((lock) => lock.path === path)?.isHeld ?? false;
   const at = {
-    migrator: isHeld(`${request.prefix}migrations.lock`),
-    store: isHeld(`${backups}/backups.lock`),
+    migrator: isHeld(lockBeside(ledgerOf(request.prefix))),
+    store: isHeld(storeLock(backups)),
   };
   const left = leftovers.filter(({ kind, path }) => {
     const user = IN_USE[kind];
-    return kind === "rehearsal" ? !isHeld(lockOf(path)) : user === undefined || !at[user];
+    return kind === "rehearsal" ? !isHeld(rehearsalLock(path)) : user === undefined || !at[user];
   });
   const files = left.map(({ kind, path }) => {
     const { level, what, help } = ADVICE[kind];

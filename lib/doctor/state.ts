@@ -1,3 +1,4 @@
+import { fileVersion, mayRead } from "../database/location.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../ledger.ts";
@@ -12,7 +13,6 @@ import {
   failureOf,
   type FileContext,
   lookAtFiles,
-  mayRead,
   type OpenedDatabase,
   openToLook,
 } from "./database.ts";
@@ -125,15 +125,7 @@ const NOT_OPENED: OpenedDatabase = { content: { kind: "unread", because: null },
 
 /** Changes with each write to a database or its log. */
 function versionOf(path: string): string {
-  return [path, `${path}-wal`].map((one) => {
-    if (!mayRead(one)) return "";
-    try {
-      const { mtime, size, ino } = Deno.statSync(one);
-      return `${mtime?.getTime()} ${size} ${ino}`;
-    } catch {
-      return "";
-    }
-  }).join();
+  return [path, `${path}-wal`].map((one) => mayRead(one) ? fileVersion(one) : null).join();
 }
 
 interface Subjects {

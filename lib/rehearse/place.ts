@@ -6,8 +6,13 @@ import { acquireLock } from "../lock.ts";
 /** Name of the lock in a rehearsal's directory; it dies with the process. */
 const LOCK = "rehearsal.lock";
 
+/** Path of the lock of a rehearsal's directory. */
+export function rehearsalLock(directory: string): string {
+  return `${directory}/${LOCK}`;
+}
+
 /** Milliseconds after which a directory without a lock belongs to nobody. */
-const GRACE = 60_000;
+export const GRACE = 60_000;
 
 /** A directory for the copies; it is removed when it is disposed of. */
 export interface Place extends Disposable {
@@ -25,7 +30,7 @@ export async function makePlace(prefix: string): Promise<Place> {
   ensureDirectory(beginning, true);
   await removeLeftovers(beginning);
   const directory = makeDirectory(beginning);
-  const lock = await acquireLock(`${directory}/${LOCK}`, { timeout: 0 });
+  const lock = await acquireLock(rehearsalLock(directory), { timeout: 0 });
   return {
     directory,
     file: (name) => `${directory}/${name}`,
@@ -70,13 +75,13 @@ async function removeLeftovers(beginning: string): Promise<void> {
 
 async function isAbandoned(directory: string): Promise<boolean> {
   try {
-    if (!exists(`${directory}/${LOCK}`)) {
+    if (!exists(rehearsalLock(directory))) {
       // One that is being made has no lock yet; nothing else but a rehearsal's directory is removed.
       const { mtime } = Deno.statSync(directory);
       const isEmpty = [...Deno.readDirSync(directory)].length === 0;
       return isEmpty && mtime !== null && Date.now() - mtime.getTime() > GRACE;
     }
-    using _lock = await acquireLock(`${directory}/${LOCK}`, { timeout: 0 });
+    using _lock = await acquireLock(rehearsalLock(directory), { timeout: 0 });
     return true;
   } catch {
     return false; // somebody holds the lock, or it is another user's

@@ -3,7 +3,14 @@ import { CatalystError, LocationError, SnapshotError } from "../errors.ts";
 import { acquireLock, type LockOptions } from "../lock.ts";
 import { removeDatabase, removeIfThere, sizeOf } from "../disk.ts";
 import { type Manifest, parseManifest, type SnapshotFile } from "./manifest.ts";
-import { isSnapshotName, manifestFile, partOf, reservationFile } from "./name.ts";
+import {
+  compareSnapshotNames,
+  manifestFile,
+  manifestOf,
+  partOf,
+  reservationFile,
+  reservationOf,
+} from "./name.ts";
 
 /** A snapshot in a directory, as a list shows it. */
 export interface SnapshotEntry {
@@ -17,28 +24,22 @@ export interface SnapshotEntry {
 
 /** Takes the lock of a directory of snapshots: one run at a time writes or deletes there. */
 export async function lockStore(directory: string, options: LockOptions): Promise<Disposable> {
-  return await acquireLock(`${directory}/backups.lock`, options);
+  return await acquireLock(storeLock(directory), options);
+}
+
+/** Path of that lock. */
+export function storeLock(directory: string): string {
+  return `${directory}/backups.lock`;
 }
 
 /** The snapshots of a directory, newest first; empty where there is no such directory. */
 export async function listSnapshots(directory: string): Promise<SnapshotEntry[]> {
-  const names = fileNames(directory).flatMap((file) =>
-    /^snapshot_(\w+)\.json$/.exec(file)?.[1] ?? []
-  )
-    .filter(isSnapshotName);
+  const names = fileNames(directory).flatMap((file) => manifestOf(file) ?? []);
   const entries = await Promise.all(names.map((name) => entryOf(directory, name)));
   return entries.toSorted((a, b) =>
-    (b.manifest?.createdAt ?? 0) - (a.manifest?.createdAt ?? 0) || compareNames(b.name, a.name)
+    (b.manifest?.createdAt ?? 0) - (a.manifest?.createdAt ?? 0) ||
+    compareSnapshotNames(b.name, a.name)
   );
-}
-
-/** Orders names by date, and `…_10` after `…_9`. */
-function compareNames(a: string, b: string): number {
-  return a.slice(0, 15) === b.slice(0, 15)
-    ? a.length - b.length || (a < b ? -1 : 1)
-    : a < b
-    ? -1
-    : 1;
 }
 
 async function entryOf(directory: string, name: string): Promise<SnapshotEntry> {
@@ -97,8 +98,8 @@ export async function readManifest(directory: string, name: string): Promise<Man
 export function removeLeftovers(directory: string): void {
   for (const file of fileNames(directory)) {
     if (isAbandoned(directory, file)) removeDatabase(`${directory}/${file}`);
-    const name = /^snapshot_(\w+)\.unfinished$/.exec(file)?.[1];
-    if (name === undefined || !isSnapshotName(name)) continue;
+    const name = reservationOf(file);
+    if (name === null) continue;
     const isComplete = sizeOf(`${directory}/${manifestFile(name)}`) !== null;
     for (const planned of plannedFiles(`${directory}/${file}`)) {
       removeDatabase(`${directory}/${partOf(planned)}`);

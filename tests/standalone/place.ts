@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { copyTree } from "../lib/snapshot/files.ts";
+import { decoded } from "../cli_helpers.ts";
 import type { CliResult } from "../helpers.ts";
 import type { WayIn } from "./way.ts";
 
@@ -154,11 +155,6 @@ export class Place implements Disposable {
     Deno.linkSync(this.#way.command[0] ?? "", path);
     return path;
   }
-}
-
-function decoded({ code, stdout, stderr }: Deno.CommandOutput): CliResult {
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
 let isolation: readonly string[] | null = null;
