@@ -9,17 +9,32 @@ const snapshots = openSnapshots("interrupt");
 const ignore = Deno.build.os === "windows";
 const skipped = ignore ? " (skipped: Windows has no SIGINT to send)" : "";
 
-/** Starts a command, sends a signal as soon as `isReady` says so, and waits for the end. */
+/** Starts a command, sends a signal when it listens and `isReady` says so, and waits for the end. */
 async function interrupted(
   process: Deno.Command,
-  { isReady, signal = "SIGINT" }: { isReady: () => boolean; signal?: Deno.Signal },
+  { isReady, signal = "SIGINT" }: { isReady: () => boolean; signal?: "SIGINT" | "SIGTERM" },
 ) {
   const child = process.spawn();
-  while (!isReady()) await new Promise((resolve) => setTimeout(resolve, 5));
-  // Once more: the program listens only a moment after the trace that it leaves.
-  await new Promise((resolve) => setTimeout(resolve, 200));
+  const output = child.output();
+  let isOver = false;
+  output.then(() => isOver = true);
+  while (!isOver && !(isReady() && listensTo(signal, child.pid))) await pause(5);
+  await pause(200); // until it waits for what it can't have
   child.kill(signal);
-  return decoded(await child.output());
+  return decoded(await output);
+}
+
+/** Whether a process would hear of a signal; only Linux tells. */
+function listensTo(signal: "SIGINT" | "SIGTERM", pid: number): boolean {
+  if (Deno.build.os !== "linux") return true;
+  const status = Deno.readTextFileSync(`/proc/${pid}/status`);
+  const caught = BigInt(`0x${/^SigCgt:\s*([0-9a-f]+)$/m.exec(status)?.[1]}`);
+  const number = { SIGINT: 2n, SIGTERM: 15n }[signal];
+  return (caught >> (number - 1n) & 1n) === 1n;
+}
+
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
