@@ -1,7 +1,7 @@
 import { mayRead } from "./database/location.ts";
 import {
   AccessError,
-  CatalystError,
+  type CatalystError,
   type CatalystErrorOptions,
   CorruptDatabaseError,
   DatabaseLockedError,
@@ -13,6 +13,7 @@ import {
   NotADatabaseError,
   StatementError,
 } from "./errors.ts";
+import type { Failure } from "./failure.ts";
 
 /** Errors that work on another thread throws, by their code: only their parts can be handed over. */
 const kinds: Readonly<
@@ -30,24 +31,9 @@ const kinds: Readonly<
   NOT_A_DATABASE: NotADatabaseError,
 };
 
-/** What of an error goes from one thread to another. */
-export interface ThreadFailure {
-  readonly code: string;
-  readonly message: string;
-  readonly help: string | null;
-}
-
-/** Takes an error apart, to hand it over to another thread. */
-export function toFailure(error: unknown): ThreadFailure {
-  const message = error instanceof Error ? error.message : String(error);
-  return error instanceof CatalystError
-    ? { code: error.code, message, help: error.help ?? null }
-    : { code: "INTERNAL", message, help: null };
-}
-
-/** Makes the error again; where its code is of no kind that is known here, `otherwise` makes it. */
+/** Makes an error of another thread again; where its code is of no kind that is known here, `otherwise` makes it. */
 export function fromFailure(
-  { code, message, help }: ThreadFailure,
+  { code, message, help }: Failure,
   otherwise: (message: string, options: CatalystErrorOptions) => Error,
 ): Error {
   const options = help === null ? {} : { help };

@@ -14,15 +14,8 @@ import { mayRead } from "../database/location.ts";
 import { translate } from "../database/failure.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
 import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
-import { CatalystError } from "../errors.ts";
+import { type Failure, failureOf } from "../failure.ts";
 import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
-
-/** A failure in words. */
-export interface Failure {
-  readonly code: string;
-  readonly message: string;
-  readonly help: string | null;
-}
 
 /** What is at a database's path. */
 export type Place =
@@ -268,11 +261,4 @@ export async function openToLook(
 
 function unread(because: "journal" | "files" | null): OpenedDatabase {
   return { content: { kind: "unread", because }, observed: null };
-}
-
-/** An error of any kind in words. */
-export function failureOf(error: unknown): Failure {
-  return error instanceof CatalystError
-    ? { code: error.code, message: error.message, help: error.help ?? null }
-    : { code: "INTERNAL", message: reasonOf(error), help: null };
 }

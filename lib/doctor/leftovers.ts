@@ -1,7 +1,7 @@
-import { isSnapshotName, reservationOf } from "../snapshot/name.ts";
-import { rehearsalLock } from "../rehearse/place.ts";
+import { isRehearsal, rehearsalLock } from "../rehearse/place.ts";
+import { isSnapshotName, partOf, reservationOf } from "../snapshot/name.ts";
 import { storeLock } from "../snapshot/store.ts";
-import { ledgerOf, lockBeside } from "../workspace.ts";
+import { ledgerOf, lockBeside, restoreJournal } from "../workspace.ts";
 import { type Check, checksOf } from "./diagnose_database.ts";
 import type { Facts } from "./gather.ts";
 
@@ -57,13 +57,12 @@ export function leftoversBeside(
 ): Leftover[] {
   const there = new Set(names);
   const own = databases.map((name) => `${beginning}${name}.db`);
+  const note = restoreJournal(ledgerOf(beginning));
   return names.toSorted().flatMap((name): Leftover[] => {
     const found = (kind: LeftoverKind): Leftover[] => [{ kind, path: prefix + name }];
-    if (name === `${beginning}migrations.restore`) return found("restore-note");
-    if (name === `${beginning}migrations.restore.part`) return found("restore-part");
-    if (name.startsWith(`${beginning}rehearsal-`) && /^[0-9a-f]{8}$/.test(name.slice(-8))) {
-      return name.length === beginning.length + "rehearsal-".length + 8 ? found("rehearsal") : [];
-    }
+    if (name === note) return found("restore-note");
+    if (name === partOf(note)) return found("restore-part");
+    if (isRehearsal(name, beginning)) return found("rehearsal");
     const file = own.find((one) => name.startsWith(one));
     if (file === undefined) return [];
     const ending = name.slice(file.length);

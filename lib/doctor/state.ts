@@ -1,6 +1,7 @@
 import { fileVersion, mayRead } from "../database/location.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
+import { type Failure, failureOf } from "../failure.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../ledger.ts";
 import { type Marker, readMarkers } from "../marker.ts";
 import type { Migration } from "../migration.ts";
@@ -9,8 +10,6 @@ import { createWorkspace } from "../workspace.ts";
 import {
   type Content,
   type DatabaseFacts,
-  type Failure,
-  failureOf,
   type FileContext,
   lookAtFiles,
   type OpenedDatabase,

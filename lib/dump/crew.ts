@@ -9,7 +9,8 @@ import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, StatementError } from "../errors.ts";
-import { fromFailure, isThread, mayStart, type ThreadFailure, toFailure } from "../thread.ts";
+import { type Failure, failureOf } from "../failure.ts";
+import { fromFailure, isThread, mayStart } from "../thread.ts";
 import type { RowsPart } from "./part.ts";
 import { type Bytes, renderRows } from "./render.ts";
 import type { RowRange } from "./rows.ts";
@@ -28,7 +29,7 @@ interface ThreadRequest {
 /** What a thread answers. */
 type ThreadResponse =
   | { readonly kind: "done"; readonly chunks: readonly Bytes[] }
-  | ({ readonly kind: "failed" } & ThreadFailure);
+  | ({ readonly kind: "failed" } & Failure);
 
 /** Threads that read one database file at one moment, and write its rows as text. */
 export class Crew implements AsyncDisposable {
@@ -146,7 +147,7 @@ function serve(scope: WorkerScope): void {
       const chunks = await perform(request);
       scope.postMessage({ kind: "done", chunks }, chunks.map(({ buffer }) => buffer));
     } catch (error) {
-      scope.postMessage({ kind: "failed", ...toFailure(error) });
+      scope.postMessage({ kind: "failed", ...failureOf(error) });
     }
   }
 

@@ -1,6 +1,7 @@
 import { AccessError, DiskFullError } from "../errors.ts";
 import { isFullDisk, removeIfThere, syncDirectory } from "../disk.ts";
 import { directoryOf } from "../directory.ts";
+import { partOf } from "../snapshot/name.ts";
 import type { Bytes } from "./render.ts";
 
 /** What bytes are written to. */
@@ -16,7 +17,7 @@ export interface ByteSink {
  * @throws {DiskFullError | AccessError} where it can't be written; what was there before is as it was.
  */
 export async function writeFile(path: string, stream: ReadableStream<Bytes>): Promise<number> {
-  const part = `${path}.part`;
+  const part = partOf(path);
   try {
     // A device or a pipe has nothing that could be kept, and must not be replaced by a file.
     if (await isDevice(path)) return await writePart(path, stream, { isDevice: true });

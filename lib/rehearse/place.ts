@@ -11,6 +11,17 @@ export function rehearsalLock(directory: string): string {
   return `${directory}/${LOCK}`;
 }
 
+/** What the names of such directories begin with: `data/rehearsal-`. */
+function beginningOf(prefix: string): string {
+  return `${prefix}rehearsal-`;
+}
+
+/** Whether a name is that of a rehearsal's directory, where names begin with a prefix; often empty. */
+export function isRehearsal(name: string, prefix: string): boolean {
+  const beginning = beginningOf(prefix);
+  return name.startsWith(beginning) && /^[0-9a-f]{8}$/.test(name.slice(beginning.length));
+}
+
 /** Milliseconds after which a directory without a lock belongs to nobody. */
 export const GRACE = 60_000;
 
@@ -26,10 +37,9 @@ export interface Place extends Disposable {
  * rehearsals of the same prefix left.
  */
 export async function makePlace(prefix: string): Promise<Place> {
-  const beginning = `${prefix}rehearsal-`;
-  ensureDirectory(beginning, true);
-  await removeLeftovers(beginning);
-  const directory = makeDirectory(beginning);
+  ensureDirectory(beginningOf(prefix), true);
+  await removeLeftovers(prefix);
+  const directory = makeDirectory(beginningOf(prefix));
   const lock = await acquireLock(rehearsalLock(directory), { timeout: 0 });
   return {
     directory,
@@ -63,11 +73,10 @@ function makeDirectory(beginning: string): string {
 }
 
 /** Removes the directories of rehearsals whose process is gone. */
-async function removeLeftovers(beginning: string): Promise<void> {
-  const [, parent = "", start = ""] = /^(.*?)([^/\\]*)$/s.exec(beginning) ?? [];
+async function removeLeftovers(prefix: string): Promise<void> {
+  const [, parent = "", beginning = ""] = /^(.*?)([^/\\]*)$/s.exec(prefix) ?? [];
   for (const { name, isDirectory } of Deno.readDirSync(parent === "" ? "." : parent)) {
-    const rest = name.startsWith(start) ? name.slice(start.length) : "";
-    if (isDirectory && /^[0-9a-f]{8}$/.test(rest) && await isAbandoned(parent + name)) {
+    if (isDirectory && isRehearsal(name, beginning) && await isAbandoned(parent + name)) {
       remove(parent + name);
     }
   }

@@ -6,7 +6,8 @@
  * @module
  */
 import { SnapshotError } from "../errors.ts";
-import { fromFailure, isThread, mayStart, type ThreadFailure, toFailure } from "../thread.ts";
+import { type Failure, failureOf } from "../failure.ts";
+import { fromFailure, isThread, mayStart } from "../thread.ts";
 import type { SnapshotProgress } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
 import type { Manifest } from "./manifest.ts";
@@ -24,7 +25,7 @@ interface ThreadRequest {
 type ThreadResponse =
   | { readonly kind: "progress"; readonly progress: SnapshotProgress }
   | { readonly kind: "done"; readonly manifest: Manifest }
-  | ({ readonly kind: "failed" } & ThreadFailure);
+  | ({ readonly kind: "failed" } & Failure);
 
 /** Takes a snapshot on a thread of its own; on this one where a thread may not be started. */
 export async function runSnapshotInThread(
@@ -86,7 +87,7 @@ function serve(scope: WorkerScope): void {
         scope.postMessage({ kind: "progress", progress });
       scope.postMessage({ kind: "done", manifest: await runSnapshot(job, { signal, onProgress }) });
     } catch (error) {
-      scope.postMessage({ kind: "failed", ...toFailure(error) });
+      scope.postMessage({ kind: "failed", ...failureOf(error) });
     }
   };
 }

@@ -1,5 +1,5 @@
 import { AccessError, DiskFullError } from "../errors.ts";
-import type { ErrorReport } from "./error_report.ts";
+import type { Failure } from "../failure.ts";
 import { printable, printableJson, printableLines } from "./text.ts";
 
 export { printable } from "./text.ts";
@@ -81,7 +81,7 @@ export function createOutput(options: OutputOptions = {}): Output {
       return false;
     }
   };
-  const writeReport = ({ message, help }: ErrorReport): void => {
+  const writeReport = ({ message, help }: Failure): void => {
     stderr(`${style.red(style.bold("error:"))} ${printable(message)}\n`);
     // The lines of a help text after the first stand below it.
     if (help !== null) {
