@@ -4,13 +4,7 @@ import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { variables } from "../lib/commands/configuration.ts";
 import { bundledMigrations } from "../migrations/mod.ts";
-import {
-  BuildError,
-  checkMigrations,
-  migrationFiles,
-  type ModuleGraph,
-  moduleGraph,
-} from "./graph.ts";
+import { BuildError, checkMigrations, migrationFiles, moduleGraph } from "./graph.ts";
 
 /** What executables are released for. */
 export const releaseTargets: readonly string[] = [
@@ -64,10 +58,10 @@ const FILE_TIME = new Date("2020-01-01T00:00:00Z");
 export async function build(options: BuildOptions = {}): Promise<Executable[]> {
   const { targets = [null], out = join(checkout, "dist"), onTarget = () => {} } = options;
   const deno = options.deno ?? (Deno.env.get("COMPILE_DENO") || Deno.execPath());
-  const graph = await moduleGraph("cli.ts", { deno, root: checkout });
+  const modules = await moduleGraph("cli.ts", { deno, root: checkout });
   const registry = bundledMigrations.map(({ name }) => name);
-  checkMigrations(migrationFiles(checkout), { ...graph, registry });
-  const stage = stageModules(graph);
+  checkMigrations(migrationFiles(checkout), { modules, registry });
+  const stage = stageModules(modules);
   const isNew = makeDirectory(out);
   // In the same directory, so that what is finished takes its place by being renamed.
   const part = Deno.makeTempDirSync({ dir: out, prefix: ".part-" });
@@ -76,7 +70,7 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
     const made: string[] = [];
     for (const target of targets) {
       onTarget(target ?? Deno.build.target);
-      made.push(await compile(target, { deno, graph, stage, part }));
+      made.push(await compile(target, { deno, stage, part }));
     }
     const executables = made.toSorted().map((name) => describe(name, { part, out }));
     const sums = executables.map(({ path, sha256 }) => `${sha256}  ${basename(path)}\n`);
@@ -92,7 +86,6 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
 
 interface CompileOptions {
   readonly deno: string;
-  readonly graph: ModuleGraph;
   /** Directory with the modules. */
   readonly stage: string;
   /** Directory for the file. */
@@ -102,7 +95,7 @@ interface CompileOptions {
 /** Builds one executable; returns its file's name. */
 async function compile(
   target: string | null,
-  { deno, graph, stage, part }: CompileOptions,
+  { deno, stage, part }: CompileOptions,
 ): Promise<string> {
   const triple = target ?? Deno.build.target;
   const name = (target === null ? NAME : `${NAME}-${target}`) +
@@ -121,7 +114,6 @@ async function compile(
       // everybody knows: whoever else may write there could plant one. It saves two milliseconds.
       "--no-code-cache",
       ...permissions,
-      ...graph.workers.flatMap((path) => ["--include", path]),
       ...["--target", triple, "--output", join(part, name)],
       "cli.ts",
     ],
@@ -168,7 +160,7 @@ async function checkExecutable(path: string): Promise<void> {
  * Copies the modules to a directory that has nothing else, with one time for all: then the same sources
  * make the same executable, wherever and whenever it is built.
  */
-function stageModules({ modules }: ModuleGraph): string {
+function stageModules(modules: readonly string[]): string {
   const stage = Deno.makeTempDirSync({ prefix: "catalyst-compile-" });
   for (const module of modules) {
     const path = join(stage, module);

@@ -8,14 +8,6 @@ export class BuildError extends CatalystError {
   override readonly code = "BUILD_FAILED";
 }
 
-/** The modules of the program, by their paths below the checkout. */
-export interface ModuleGraph {
-  /** All that can be loaded, sorted. */
-  readonly modules: readonly string[];
-  /** Those of them that are started as threads; nothing imports them. */
-  readonly workers: readonly string[];
-}
-
 /** How {@link moduleGraph} looks. */
 export interface GraphOptions {
   /** The Deno that is asked. */
@@ -25,29 +17,15 @@ export interface GraphOptions {
 }
 
 /**
- * Finds every module that the program may load, from its main module and its threads.
+ * Finds every module that the program may load; their paths below the checkout, sorted.
  *
- * @throws {BuildError} where a module is missing, is none of the checkout, or a thread can't be found.
+ * @throws {BuildError} where a module is missing, is none of the checkout, or starts a thread of another
+ * module than itself.
  */
-export async function moduleGraph(
-  main: string,
-  { deno, root }: GraphOptions,
-): Promise<ModuleGraph> {
-  const modules = new Set<string>();
-  const workers = new Set<string>();
-  const roots = [pathToFileURL(join(root, main)).href];
-  for (let next = roots.pop(); next !== undefined; next = roots.pop()) {
-    for (const url of await codeOf(next, { deno, root })) {
-      const path = insidePath(url, root);
-      if (modules.has(path)) continue;
-      modules.add(path);
-      for (const worker of threadsOf(url)) {
-        workers.add(insidePath(worker, root));
-        roots.push(worker);
-      }
-    }
-  }
-  return { modules: [...modules].toSorted(), workers: [...workers].toSorted() };
+export async function moduleGraph(main: string, options: GraphOptions): Promise<string[]> {
+  const urls = await codeOf(pathToFileURL(join(options.root, main)).href, options);
+  for (const url of urls) checkThreads(url);
+  return urls.map((url) => insidePath(url, options.root)).toSorted();
 }
 
 /**
@@ -58,7 +36,10 @@ export async function moduleGraph(
  */
 export function checkMigrations(
   files: readonly string[],
-  { modules, registry }: Pick<ModuleGraph, "modules"> & { readonly registry: readonly string[] },
+  { modules, registry }: {
+    readonly modules: readonly string[];
+    readonly registry: readonly string[];
+  },
 ): void {
   const help = "add it to the list in migrations/mod.ts, or take the file away";
   for (const file of files) {
@@ -133,17 +114,14 @@ async function codeOf(url: string, { deno, root }: GraphOptions): Promise<string
   return [...found];
 }
 
-/** Modules that a module starts as threads: nothing but their URL says so. It may start itself. */
-function threadsOf(url: string): string[] {
+/** A module that is only started as a thread is imported by nothing, and would not be embedded. */
+function checkThreads(url: string): void {
   const source = Deno.readTextFileSync(new URL(url));
-  const pattern = /new URL\(\s*(?:"(\.{1,2}\/[^"]+)",\s*)?import\.meta\.url,?\s*\)/g;
-  const found = [...source.matchAll(pattern)].map(([, path = ""]) => new URL(path, url).href);
-  if (found.length === 0 && /\bnew Worker\(/.test(source)) {
-    throw new BuildError(`Cannot build: ${url} starts a thread whose module can't be found`, {
-      help: 'name it in that file: new URL("./thread.ts", import.meta.url)',
+  if (/\bnew Worker\(/.test(source) && !/\bnew URL\(import\.meta\.url\)/.test(source)) {
+    throw new BuildError(`Cannot build: ${url} starts a thread of another module`, {
+      help: "let the module start itself: new URL(import.meta.url)",
     });
   }
-  return found;
 }
 
 function insidePath(url: string, root: string): string {
