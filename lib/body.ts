@@ -1,5 +1,5 @@
 import type { Connection } from "./database/connection.ts";
-import { firstStatement, skipTrivia } from "./database/script.ts";
+import { createBreather, firstStatement, skipTrivia } from "./database/script.ts";
 import { CatalystError, StatementError } from "./errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 
@@ -65,7 +65,10 @@ async function runFunction(
 ): Promise<void> {
   const running = new Set<Promise<unknown>>();
   let [ended, lastAt] = [false, performance.now()];
+  const breathe = createBreather();
   const attempt = async <T>(begin: () => Promise<T>): Promise<T> => {
+    const pause = breathe();
+    if (pause !== undefined) await pause;
     if (ended) throw new StatementError(`Cannot use the transaction of ${database}: it has ended`);
     return await begin();
   };
