@@ -1,7 +1,7 @@
 import type { Connection } from "./database/connection.ts";
 import type { Migration } from "./migration.ts";
 import { compareSchemas } from "./schema/compare.ts";
-import type { Difference } from "./schema/difference.ts";
+import { describeDifference, type Difference } from "./schema/difference.ts";
 import type { Schema } from "./schema/model.ts";
 import { readSchema } from "./schema/read.ts";
 import { buildReferenceSteps } from "./schema/reference.ts";
@@ -70,7 +70,7 @@ async function conflicts(
     { tables, indexes: [], views: [], triggers: [] },
     actual,
   );
-  return differences.map(({ table, detail }) => `table "${table}": ${detail}`);
+  return differences.map(describeDifference);
 }
 
 async function tableDifferences(expected: Schema, actual: Schema): Promise<Difference[]> {

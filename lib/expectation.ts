@@ -4,6 +4,7 @@ import { readMarkers } from "./marker.ts";
 import type { Migration } from "./migration.ts";
 import type { Registry } from "./registry.ts";
 import { compareSchemas } from "./schema/compare.ts";
+import { describeDifference } from "./schema/difference.ts";
 import { readSchema } from "./schema/read.ts";
 import { buildReferenceSteps } from "./schema/reference.ts";
 
@@ -28,9 +29,7 @@ export async function expectCreated(
   if (differences.length === 0) return;
   throw new SchemaConflictError(
     `Cannot apply ${migration.name} to ${migration.database}: what is there has another shape: ` +
-      differences.map(({ table, detail }) =>
-        table === null ? detail : `table "${table}": ${detail}`
-      ).join("; "),
+      differences.map(describeDifference).join("; "),
     {
       migration: migration.name,
       database: migration.database,

@@ -5,7 +5,7 @@ import { inspect, type Inspection } from "./inspect.ts";
 import { readMarkers } from "./marker.ts";
 import type { Migration } from "./migration.ts";
 import { compareSchemas } from "./schema/compare.ts";
-import type { Difference } from "./schema/difference.ts";
+import { describeDifference, type Difference } from "./schema/difference.ts";
 import type { Finding } from "./schema/finding.ts";
 import { checkIntegrity } from "./schema/integrity.ts";
 import type { Schema } from "./schema/model.ts";
@@ -184,8 +184,8 @@ function unchecked({ migration, error }: UnknownReference): Finding {
 }
 
 function toProblem(difference: Difference): Finding {
-  const { kind, object, detail } = difference;
-  return { kind, object, detail, fix: fixOf(difference) };
+  const { kind, object } = difference;
+  return { kind, object, detail: describeDifference(difference), fix: fixOf(difference) };
 }
 
 function fixOf({ kind, type, object, table }: Difference): string {

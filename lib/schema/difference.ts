@@ -11,3 +11,9 @@ export interface Difference {
   /** The difference in plain words. */
   readonly detail: string;
 }
+
+/** The difference in plain words; that of a table's column or key says which table it is. */
+export function describeDifference({ type, table, detail }: Difference): string {
+  const isTold = type !== "column" && (type !== "table" || detail.startsWith('table "'));
+  return isTold ? detail : `table "${table}": ${detail}`;
+}

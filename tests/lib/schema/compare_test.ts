@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { NodeSqliteConnection } from "../../../lib/database/node_sqlite.ts";
 import { compareSchemas } from "../../../lib/schema/compare.ts";
+import { describeDifference } from "../../../lib/schema/difference.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import { differences, SAMPLE, schemaOf } from "./sample.ts";
 
@@ -211,4 +212,17 @@ Deno.test("texts in double quotes, which other SQLites let pass, are texts", asy
   } finally {
     await Deno.remove(path);
   }
+});
+
+Deno.test("a difference in words says which table it is about", async () => {
+  const expected = await schemaOf(
+    "CREATE TABLE t (a, t); CREATE TABLE u (a); CREATE VIEW v AS SELECT 1",
+  );
+  const actual = await schemaOf("CREATE TABLE t (a PRIMARY KEY)");
+  assert.deepEqual((await compareSchemas(expected, actual)).map(describeDifference), [
+    'table "t": column "t" is missing (of any type)',
+    'table "t": the primary key is (a), and should be none',
+    'table "u" is missing',
+    'view "v" is missing',
+  ]);
 });
