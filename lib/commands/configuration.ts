@@ -65,6 +65,14 @@ export async function place(
   return { prefix, createDirectories: false };
 }
 
+/**
+ * Whether it can be told if there are migrations of the user's own: where none is named, Deno must be
+ * allowed to look.
+ */
+export function seesOwnMigrations(flags: FlagValues): boolean {
+  return stringFlag(flags, "migrations-dir") !== undefined || mayRead(DEFAULT_MIGRATIONS);
+}
+
 /** Directory of the user's own migrations; null where none is named and none has any. */
 export function ownMigrations(flags: FlagValues): string | null {
   const named = stringFlag(flags, "migrations-dir");
@@ -74,18 +82,17 @@ export function ownMigrations(flags: FlagValues): string | null {
     });
   }
   if (named !== undefined) return named;
+  // Without the permission Deno would ask a person at a terminal for it.
+  if (!mayRead(DEFAULT_MIGRATIONS)) return null;
   try {
-    // Without the permission Deno would ask a person at a terminal for it.
-    if (Deno.stdin.isTerminal() && !mayRead(DEFAULT_MIGRATIONS)) return null;
     for (const { name } of Deno.readDirSync(DEFAULT_MIGRATIONS)) {
       if (/^\d+_.*\.(sql|ts|js)$/i.test(name) && !isBundled(name)) return DEFAULT_MIGRATIONS;
     }
     return null;
   } catch (error) {
-    // No such directory, or none that Deno may read: nobody has named it.
-    const { NotADirectory, NotCapable, NotFound } = Deno.errors;
-    const kinds = [NotADirectory, NotCapable, NotFound];
-    if (kinds.some((kind) => error instanceof kind)) return null;
+    // Nobody has named it.
+    const { NotADirectory, NotFound } = Deno.errors;
+    if ([NotADirectory, NotFound].some((kind) => error instanceof kind)) return null;
     return DEFAULT_MIGRATIONS; // reading it will say what is wrong
   }
 }

@@ -4,7 +4,12 @@ import { CatalystError, RegistryError, UsageError } from "../errors.ts";
 import { createOutput, type Output } from "../terminal/output.ts";
 import { parseArguments, splitCommand } from "./arguments.ts";
 import type { AnyCommand } from "./command.ts";
-import { type Environment, ownMigrations, placeAndLimits } from "./configuration.ts";
+import {
+  type Environment,
+  ownMigrations,
+  placeAndLimits,
+  seesOwnMigrations,
+} from "./configuration.ts";
 
 /** Errors that are the caller's mistake; the command exits with 2. */
 const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION"];
@@ -49,7 +54,9 @@ export async function loadCommand(name: string): Promise<AnyCommand> {
   if (load === undefined) {
     const { didYouMean } = await import("../suggestion.ts");
     throw new UsageError(`Cannot run "${name}": there is no such command`, {
-      help: `${didYouMean(name, commandNames)}\`catalyst-migrate --help\` lists the commands`,
+      help: `${
+        didYouMean(name, [...commandNames, "help"])
+      }\`catalyst-migrate --help\` lists the commands`,
     });
   }
   return (await load()).command;
@@ -92,6 +99,12 @@ export async function main(args: readonly string[], environment: Environment): P
     }
     const options = { ...await placeAndLimits(flags, environment), alone: true };
     const migrationsDir = command.withoutMigrations ? null : ownMigrations(flags);
+    if (!command.withoutMigrations && !seesOwnMigrations(flags)) {
+      output.narrate(
+        "Deno may not read migrations/, so migrations of your own are not seen: " +
+          "add it to --allow-read",
+      );
+    }
     const migrator = migrationsDir === null
       ? createCatalystMigrator(options)
       : await openCatalystMigrator({ ...options, migrationsDir });

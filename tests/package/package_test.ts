@@ -7,12 +7,12 @@ import { Stranger } from "./stranger.ts";
 const PACKAGE = "jsr:@catalyst/migrate";
 
 /** The options that the README names in place of `-A`. */
-const permissions = /^deno run (--allow-read=data .*) \S+ upgrade$/m
+const permissions = /^deno run (--allow-read=data,migrations .*) \S+ upgrade$/m
   .exec(Deno.readTextFileSync(`${root}/README.md`))?.[1]?.split(" ") ?? [];
 
-/** The same, with a directory of migrations. */
+/** The same for `new`, which writes to the directory of migrations. */
 const withMigrations = permissions.map((option) =>
-  option.replace(/^(--allow-(?:read|write)=data)$/, "$1,migrations")
+  option.replace(/^--allow-write=data$/, "$&,migrations")
 );
 
 function succeeded(result: CliResult): CliResult {
