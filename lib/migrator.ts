@@ -75,6 +75,8 @@ export class Migrator {
    * Resolves the options; opens nothing yet.
    *
    * @throws {RegistryError} where the migrations contradict each other.
+   * @throws {UsageError} where the timeout is no time, or two names have the same file.
+   * @throws {LocationError} where an address is not that of a file.
    */
   constructor(options: MigratorOptions & { readonly dataCheck?: DataCheck }) {
     this.#workspace = createWorkspace(options);

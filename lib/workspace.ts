@@ -1,6 +1,6 @@
 import { type DatabaseLocation, type DatabaseSource, locate } from "./database/location.ts";
 import { type ConnectionSettings, defaultSettings } from "./database/settings.ts";
-import { LocationError } from "./errors.ts";
+import { LocationError, UsageError } from "./errors.ts";
 import type { Migration } from "./migration.ts";
 import { createRegistry, type Registry } from "./registry.ts";
 
@@ -51,23 +51,46 @@ export interface Workspace {
  * Resolves the options.
  *
  * @throws {RegistryError} where the migrations contradict each other.
+ * @throws {UsageError} where the timeout is no time, or one file has two names.
  */
 export function createWorkspace(options: MigratorOptions): Workspace {
   const timeout = options.timeout ?? defaultSettings.busyTimeout;
+  if (!(timeout >= 0 && timeout < Infinity)) {
+    throw new UsageError(
+      `Cannot wait for ${timeout} s: the timeout is a number of seconds from 0 on`,
+    );
+  }
+  const locations = new Map(
+    Object.entries(options.databases).map(([name, source]) => [name, locate(source)]),
+  );
+  const ledger = locate(options.ledger);
+  refuseSharedFiles([...locations, ["the ledger", ledger]]);
   return {
     registry: createRegistry(options.migrations, Object.keys(options.databases)),
     trusted: options.trusted ?? [],
-    locations: new Map(
-      Object.entries(options.databases).map(([name, source]) => [name, locate(source)]),
-    ),
-    ledger: locate(options.ledger),
+    locations,
+    ledger,
     settings: { ...defaultSettings, ...options.settings, busyTimeout: timeout },
     timeout,
     idleTimeout: options.idleTimeout,
     alone: options.alone ?? false,
     createDirectories: options.createDirectories ?? true,
-    backups: options.backupDir ?? backupsBeside(locate(options.ledger).path),
+    backups: options.backupDir ?? backupsBeside(ledger.path),
   };
+}
+
+/** One file for two of them would be locked by the one against the other. */
+function refuseSharedFiles(locations: readonly (readonly [string, DatabaseLocation])[]): void {
+  const names = new Map<string, string>();
+  for (const [name, { path }] of locations) {
+    const other = names.get(path);
+    if (other !== undefined && path !== ":memory:") {
+      throw new UsageError(`Cannot use ${path} for ${name}: it is the file of ${other}`, {
+        help: "give each database, and the ledger, a file of its own",
+      });
+    }
+    names.set(path, name);
+  }
 }
 
 /** Path of the note of a restore that is under way, beside the ledger: `data/migrations.restore`. */

@@ -59,6 +59,14 @@ export function locate(source: DatabaseSource): DatabaseLocation {
 
 /** Not by `node:url`, which takes long to load. */
 function pathOf(url: URL): string {
+  if (url.protocol !== "file:" || url.host !== "") {
+    throw new LocationError(
+      `Cannot use ${url.href} as a database: it is no address of a file here`,
+      {
+        help: "give a path, or an address that begins with file:///",
+      },
+    );
+  }
   const path = decodeURIComponent(url.pathname);
   return Deno.build.os === "windows" ? path.replace(/^\/(?=[A-Za-z]:)/, "") : path;
 }
@@ -92,13 +100,34 @@ function sizeOf(path: string): number | null {
   }
 }
 
+/** What a directory is for, so that a message about it says so. */
+export interface DirectoryUse {
+  /** Such as `directory of the snapshots`. */
+  readonly what: string;
+  /** Flag by which another one is named; null where there is none. */
+  readonly flag: string | null;
+}
+
+/** The directory that most of what is done needs. */
+export const databasesDirectory: DirectoryUse = {
+  what: "directory of the databases",
+  flag: "--data-dir",
+};
+
+/** `name another directory with --out, or move the file away`. */
+export function whereAFileIs({ flag }: DirectoryUse): string {
+  return flag === null
+    ? "move the file away"
+    : `name another directory with ${flag}, or move the file away`;
+}
+
 /**
  * What is at a path; null where there is nothing.
  *
  * @throws {LocationError} where a part of the path is a file.
  * @throws {AccessError} where it may not be looked at.
  */
-export function statPath(path: string): Deno.FileInfo | null {
+export function statPath(path: string, use = databasesDirectory): Deno.FileInfo | null {
   try {
     return Deno.statSync(path);
   } catch (error) {
@@ -106,18 +135,18 @@ export function statPath(path: string): Deno.FileInfo | null {
     if (error instanceof Deno.errors.NotADirectory) {
       throw new LocationError(`Cannot use ${path}: ${fileIn(path)} is a file, not a directory`, {
         cause: error,
-        help: "name another directory with --data-dir, or move the file away",
+        help: whereAFileIs(use),
       });
     }
     const message = error instanceof Error ? error.message : String(error);
     throw error instanceof Deno.errors.NotCapable
       ? new AccessError(`Cannot look at ${path}: Deno was not given the permission (${message})`, {
         cause: error,
-        help: "give it read and write permission on the directory of the databases",
+        help: `give it read and write permission on the ${use.what}`,
       })
       : new AccessError(`Cannot look at ${path}: ${message}`, {
         cause: error,
-        help: "check that this user may read the directory of the databases",
+        help: `check that this user may read the ${use.what}`,
       });
   }
 }
@@ -135,17 +164,72 @@ function fileIn(path: string): string {
   return "a part of it";
 }
 
+/** A file, seen without opening it. */
+export interface SeenFile {
+  /**
+   * Where the file itself is: SQLite keeps `-wal`, `-shm` and `-journal` beside the file, and not
+   * beside a link to it.
+   */
+  readonly itself: string;
+  /** Changes with each write to it. */
+  readonly version: string;
+}
+
+/** Looks at a file, through links; null where there is none, or it can't be looked at. */
+export function seeFile(path: string): SeenFile | null {
+  try {
+    const info = Deno.lstatSync(path);
+    if (!info.isSymlink) return { itself: path, version: versionOf(info) };
+    return { itself: Deno.realPathSync(path), version: versionOf(Deno.statSync(path)) };
+  } catch {
+    return null;
+  }
+}
+
+function versionOf({ mtime, size, ino }: Deno.FileInfo): string {
+  return `${mtime?.getTime()} ${size} ${ino}`;
+}
+
+/** Changes with each write to a file; null where it can't be looked at. */
+export function fileVersion(path: string): string | null {
+  return seeFile(path)?.version ?? null;
+}
+
+/** Where a file itself is, for what SQLite keeps beside it; the path as it is where there is no file. */
+export function fileItself(path: string): string {
+  return seeFile(path)?.itself ?? path;
+}
+
+/** Whether a path is a link, also one to a place where nothing is. */
+export function isLink(path: string): boolean {
+  try {
+    return Deno.lstatSync(path).isSymlink;
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Refuses a database that is a link into a directory where Deno may not write: SQLite itself follows
+ * it, but what has to be made, moved or removed beside the file could not be.
+ *
+ * @throws {AccessError} where it is one.
+ */
+export function refuseHiddenFile(path: string, { cannot }: { readonly cannot: string }): void {
+  const itself = fileItself(path);
+  const beside = `${itself}-wal`;
+  if (itself === path || mayRead(beside) && mayWrite(beside)) return;
+  throw new AccessError(
+    `Cannot ${cannot}: ${path} is a link to ${itself}, and Deno may not write beside that`,
+    { help: "name the directory that it leads to in --allow-read and --allow-write as well" },
+  );
+}
+
 /** Whether Deno may read a path or an address; it asks nobody. */
 export function mayRead(path: string | URL): boolean {
   return Deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
-/** Changes with each write to a file; null where it can't be looked at. */
-export function fileVersion(path: string): string | null {
-  try {
-    const { mtime, size, ino } = Deno.statSync(path);
-    return `${mtime?.getTime()} ${size} ${ino}`;
-  } catch {
-    return null;
-  }
+function mayWrite(path: string): boolean {
+  return Deno.permissions.querySync({ name: "write", path }).state === "granted";
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { RegistryError } from "../../lib/errors.ts";
+import { RegistryError, UsageError } from "../../lib/errors.ts";
 import { createWorkspace, locationOf } from "../../lib/workspace.ts";
 import { migrationOf } from "./support.ts";
 
@@ -26,4 +26,23 @@ Deno.test("contradicting migrations are refused at once", () => {
     () => createWorkspace({ databases: { app: "app.db" }, ledger: "l.db", migrations }),
     RegistryError,
   );
+});
+
+Deno.test("a timeout that is no time is refused", () => {
+  for (const timeout of [NaN, -1, Infinity]) {
+    assert.throws(
+      () => createWorkspace({ databases: {}, ledger: "l.db", migrations: [], timeout }),
+      UsageError,
+    );
+  }
+});
+
+Deno.test("a file can't be that of two databases, or of one and the ledger", () => {
+  for (const databases of [{ a: "a.db", b: "a.db" }, { a: "a.db", b: "l.db" }]) {
+    assert.throws(
+      () => createWorkspace({ databases, ledger: "l.db", migrations: [] }),
+      (error) => error instanceof UsageError && /^Cannot use [al]\.db for /.test(error.message),
+    );
+  }
+  createWorkspace({ databases: { a: ":memory:", b: ":memory:" }, ledger: "l.db", migrations: [] });
 });
