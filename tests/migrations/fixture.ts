@@ -5,11 +5,10 @@ import type { Migration } from "../../lib/migration.ts";
 /** Values of a row by column name. */
 export type Values = Readonly<Record<string, SQLInputValue>>;
 
-/** The bundled migration of a database. */
-export function migrationOf(database: string): Migration {
-  const migration = bundledMigrations.find((each) => each.database === database);
-  if (migration === undefined) throw new Error(`no bundled migration of "${database}"`);
-  return migration;
+/** The bundled migrations of the same database that come before one. */
+export function earlierThan(migration: Migration): readonly Migration[] {
+  return bundledMigrations.slice(0, bundledMigrations.indexOf(migration))
+    .filter(({ database }) => database === migration.database);
 }
 
 /** SQL of a migration's one direction; the bundled ones are all text. */
@@ -25,11 +24,22 @@ export class MemoryDatabase extends DatabaseSync {
     super(":memory:", { enableForeignKeyConstraints: options.foreignKeys ?? true });
   }
 
-  /** One in which a database's bundled migration has run. */
+  /** One in which a database's bundled migrations have run. */
   static migrated(database: string, options: { foreignKeys?: boolean } = {}): MemoryDatabase {
-    const db = new MemoryDatabase(options);
-    db.exec(sqlOf(migrationOf(database), "upgrade"));
-    return db;
+    return new MemoryDatabase(options).upgraded(
+      bundledMigrations.filter((each) => each.database === database),
+    );
+  }
+
+  /** One in which a bundled migration may run. */
+  static before(migration: Migration): MemoryDatabase {
+    return new MemoryDatabase().upgraded(earlierThan(migration));
+  }
+
+  /** Runs migrations, and returns itself. */
+  upgraded(migrations: readonly Migration[]): this {
+    for (const migration of migrations) this.exec(sqlOf(migration, "upgrade"));
+    return this;
   }
 
   /** All rows of a query, as plain objects. */

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { MemoryDatabase, sqlOf } from "./fixture.ts";
+import { earlierThan, MemoryDatabase, sqlOf } from "./fixture.ts";
 
 const missing = await whyNoShell();
 
@@ -11,24 +11,29 @@ for (const migration of bundledMigrations) {
     ignore: missing !== undefined,
     fn: async () => {
       const views = `SELECT name FROM sqlite_schema WHERE type = 'view' ORDER BY rowid`;
-      using db = MemoryDatabase.migrated(migration.database);
+      using db = MemoryDatabase.before(migration);
+      const names = "SELECT type || ' ' || name FROM sqlite_schema ORDER BY rowid";
+      const before = db.column(names);
+      db.exec(sqlOf(migration, "upgrade"));
       // Reading every view shows that this SQLite knows all the functions in them.
       const reads = db.column(views).map((view) => `SELECT count(*) FROM (SELECT * FROM ${view});`);
       const output = await shell([
         ".bail on",
+        ...earlierThan(migration).map((one) => sqlOf(one, "upgrade")),
         "BEGIN;",
-        sqlOf(migration, "upgrade"),
         sqlOf(migration, "upgrade"),
         "COMMIT;",
         ...reads,
-        "SELECT type || ' ' || name FROM sqlite_schema ORDER BY rowid;",
+        `${names};`,
         sqlOf(migration, "downgrade"),
-        "SELECT count(*) FROM sqlite_schema WHERE name <> 'sqlite_sequence';",
+        `${names};`,
       ]);
       assert.deepEqual(output, [
         ...reads.map(() => "0"),
-        ...db.column("SELECT type || ' ' || name FROM sqlite_schema ORDER BY rowid"),
-        "0",
+        ...db.column(names),
+        ...db.column(names).filter((name) =>
+          before.includes(name) || name === "table sqlite_sequence"
+        ),
       ]);
     },
   });
