@@ -103,14 +103,14 @@ for (const [database, { tables, indexes, views }] of Object.entries(reference)) 
 
 Deno.test("the bundled migrations make 11 tables, 38 indexes and 10 views", () => {
   const counts = { table: 0, index: 0, view: 0 };
-  for (const { database } of bundledMigrations) {
+  for (const database of Object.keys(reference)) {
     using db = MemoryDatabase.migrated(database);
     for (const { type } of db.objects()) counts[String(type) as keyof typeof counts]++;
   }
   assert.deepEqual(counts, { table: 11, index: 38, view: 10 });
 });
 
-Deno.test("the bundled migrations are in order, one for each database of the reference", () => {
+Deno.test("the bundled migrations are in order, and make the databases of the reference", () => {
   assert.deepEqual(
     bundledMigrations.map(({ id, name, database }) => [id, name, database]),
     [
@@ -119,5 +119,6 @@ Deno.test("the bundled migrations are in order, one for each database of the ref
       ["003", "003_create_ml_training_tables", "ml_training"],
     ],
   );
-  assert.deepEqual(bundledMigrations.map(({ database }) => database), Object.keys(reference));
+  const databases = new Set(bundledMigrations.map(({ database }) => database));
+  assert.deepEqual([...databases], Object.keys(reference));
 });
