@@ -137,9 +137,11 @@ async function compile(
 
 /** Asks an executable what it is. */
 async function checkExecutable(path: string): Promise<void> {
+  const system = Deno.env.get("SYSTEMROOT"); // without it no program starts on Windows
   const { success, stdout, stderr } = await new Deno.Command(path, {
     args: ["--version", "--json"],
     clearEnv: true,
+    env: system === undefined ? {} : { SYSTEMROOT: system },
     stdin: "null",
   }).output();
   const decoder = new TextDecoder();

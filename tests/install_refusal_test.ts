@@ -1,5 +1,6 @@
 /** What install.sh refuses: nothing is installed, nothing left behind, an old executable stays. */
 import assert from "node:assert/strict";
+import { showToAll } from "./another_user.ts";
 import {
   assertRefused,
   asset,
@@ -131,6 +132,7 @@ posixTest("install.sh as an ordinary user needs no HOME, and names an unwritable
   await Deno.writeTextFile(installation.path("file"), "");
   assertRefused(await run(["--dir", "file"]), /Cannot write to .+\/file\/: /);
   await Deno.mkdir(installation.path("taken", "catalyst-migrate"), { recursive: true });
+  showToAll(installation.path("taken"));
   assertRefused(await run(["--dir", "taken"]), /: a directory has that name$/);
   assert.deepEqual(installation.server.requests, []);
   const { code, stdout, stderr } = await run(["--dir", "a/b"]);

@@ -276,7 +276,7 @@ for (const shell of ["sh", "bash", "zsh"]) {
       const { code, stderr } = await installation.run([], { text, shell: [shell] });
       assert.equal(code, 0, stderr);
       assert.equal(await Deno.readTextFile(installation.installed), program("1.2.3"));
-      assert.equal((await Deno.stat(installation.installed)).mode! & 0o111, 0o111); // not Windows
+      assert.equal((await Deno.stat(installation.installed)).mode! & 0o100, 0o100); // not Windows
       server.put("1.2.3", asset, () => new Response(program("6.6.6")));
       assert.notEqual((await installation.run([], { text, shell: [shell] })).code, 0);
       assert.equal(await Deno.readTextFile(installation.installed), program("1.2.3"));

@@ -1,6 +1,5 @@
 /** Kills a command inside its work: so long after it has taken a lock. */
 import assert from "node:assert/strict";
-import { existsSync } from "node:fs";
 
 /** When to kill a process. */
 export interface Killing {
@@ -25,9 +24,16 @@ export async function killInside(
   } catch (error) {
     if (!(error instanceof TypeError)) throw error; // it had ended
   }
-  const { success, signal, stderr } = await output;
-  assert.ok(success || signal === "SIGKILL", new TextDecoder().decode(stderr));
-  return signal === "SIGKILL";
+  const { stderr, ...status } = await output;
+  const said = new TextDecoder().decode(stderr);
+  const killed = wasKilled(status);
+  assert.ok(status.success || (killed && !said.includes("error: ")), said);
+  return killed;
+}
+
+/** Whether SIGKILL has ended a process. Windows has no signals: there its exit code is 1. */
+export function wasKilled({ code, signal }: Deno.CommandStatus): boolean {
+  return Deno.build.os === "windows" ? code === 1 : signal === "SIGKILL";
 }
 
 /** Resolves when a process has taken a lock, or has ended. */
@@ -37,7 +43,15 @@ export async function lockTaken(
 ): Promise<void> {
   let over = false;
   ended.then(() => over = true);
-  while (!over && !(existsSync(lock) && Deno.readTextFileSync(lock) === `process ${pid}\n`)) {
-    await new Promise((resolve) => setTimeout(resolve));
+  while (!over && !isTaken(lock, pid)) await new Promise((resolve) => setTimeout(resolve));
+}
+
+function isTaken(lock: string, pid: number): boolean {
+  try {
+    return Deno.readTextFileSync(lock) === `process ${pid}\n`;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    if (Deno.build.os !== "windows") throw error;
+    return true; // Windows lets nobody read what is locked
   }
 }

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 
 /** Variable that makes a run write the messages in place of comparing them. */
 const UPDATE = "UPDATE_SNAPSHOTS";
@@ -35,10 +37,12 @@ export function openSnapshots(topic: string): Snapshots {
 /** Takes out of a text what differs from run to run and from machine to machine. */
 export function normalized(text: string): string {
   return text
+    .replaceAll(join(tmpdir(), "catalyst-"), "/catalyst-") // it may have spaces
     .replace(/process \d+ \([^\n]*?\)(?=\n|$|"|; )/g, "process <pid> (<command>)")
     .replace(/process \d+/g, "process <pid>")
     .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "<time>")
     .replace(/(?:[A-Z]:)?[\\/](?:[^\s"'\\/]+[\\/])*(?:catalyst-[^\s"'\\/]*)/g, "<directory>")
+    .replaceAll("<directory>\\", "<directory>/")
     .trim();
 }
 

@@ -72,6 +72,11 @@ export function settingsFrom(
   };
 }
 
+/** Without them macOS calls bytes written that its disk has not, and may write in another order. */
+const FULL_SYNC = Deno.build.os === "darwin"
+  ? "PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;"
+  : "";
+
 /** The pragmas of a connection, without `journal_mode`, which belongs to the file. */
 export function connectionPragmas(settings: ConnectionSettings): string {
   return `PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)};
@@ -80,7 +85,8 @@ export function connectionPragmas(settings: ConnectionSettings): string {
     PRAGMA cache_size = ${settings.cacheSize};
     PRAGMA mmap_size = ${settings.mmapSize};
     PRAGMA temp_store = MEMORY;
-    PRAGMA wal_autocheckpoint = ${settings.walAutocheckpoint};`;
+    PRAGMA wal_autocheckpoint = ${settings.walAutocheckpoint};
+    ${FULL_SYNC}`;
 }
 
 /** `SQLITE_WAL_MODE` names a journal mode; on and off are taken as WAL and not WAL. */
@@ -118,7 +124,8 @@ function integer(
     });
   }
   if (key === "cacheSize" && Math.abs(Number(value)) > LARGEST_CACHE) {
-    throw new UsageError(`Cannot use ${name}=${value}: it is more than ${LARGEST_CACHE}`, { help });
+    const limit = Number(value) < 0 ? `less than -${LARGEST_CACHE}` : `more than ${LARGEST_CACHE}`;
+    throw new UsageError(`Cannot use ${name}=${value}: it is ${limit}`, { help });
   }
   return { [key]: Number(value) };
 }

@@ -128,7 +128,7 @@ async function killMany(scenario: Scenario, { schema, random }: Campaign): Promi
     const command = cliCommand(args, { env: scenario.env ?? {} });
     const killed = await killInside(command, { lock: lockOf(dir.path), delay });
     if (!killed) {
-      window *= 0.9;
+      window = Math.min(window * 0.9, delay);
       continue;
     }
     kills++;

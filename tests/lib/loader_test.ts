@@ -83,7 +83,7 @@ Deno.test("a directory that is missing, a file, or has what can't be read is ref
   assert(await failure(directory.file("none")) instanceof LocationError);
   write(directory, { "file": "" });
   assert(await failure(directory.file("file")) instanceof LocationError);
-  Deno.symlinkSync(directory.file("gone"), directory.file("004_gone.sql"));
+  Deno.symlinkSync(directory.file("gone"), directory.file("004_gone.sql"), { type: "file" });
   const error = await failure(directory.path);
   assert(error instanceof AccessError);
   assert.match(error.message, /004_gone\.sql/);

@@ -1,12 +1,14 @@
 import assert from "node:assert/strict";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
+import { fileURLToPath } from "node:url";
 import { createCatalystMigrator } from "../../lib/catalyst/mod.ts";
 import { defineMigration, type Migration, type MigrationDefinition } from "../../lib/migration.ts";
 import type { Migrator } from "../../lib/migrator.ts";
+import { makeTemporaryDirectory } from "../helpers.ts";
 
 /** A directory that is removed, with all in it, when it is disposed of. */
 export class TemporaryDirectory implements Disposable {
-  readonly path: string = Deno.makeTempDirSync({ prefix: "catalyst-" });
+  readonly path: string = makeTemporaryDirectory("catalyst-");
 
   /** Path of a file in it. */
   file(name: string): string {
@@ -110,8 +112,8 @@ export async function runCommandLine(
   args: readonly string[],
   options: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<CommandResult> {
-  const cli = new URL("../../cli.ts", import.meta.url).pathname;
-  const config = new URL("../../deno.json", import.meta.url).pathname;
+  const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
+  const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", "--quiet", "--config", config, cli, ...args],
     stdin: "null",

@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import type { WayIn } from "../standalone/way.ts";
+import { showToAll } from "../another_user.ts";
+import { variablesOf, type WayIn } from "../standalone/way.ts";
 import { startRegistry } from "./registry.ts";
 import { Stranger } from "./stranger.ts";
 
@@ -18,15 +19,9 @@ export async function published(): Promise<WayIn> {
   return {
     name: "the package",
     command: [Deno.execPath(), "run", "-A", "--no-prompt", "jsr:@catalyst/migrate"],
-    env: { DENO_DIR: stranger.cache, JSR_URL: registry.url, HOME: cache },
+    env: {
+      ...variablesOf(["SYSTEMROOT"]),
+      ...{ DENO_DIR: stranger.cache, JSR_URL: registry.url, HOME: cache },
+    },
   };
-}
-
-/** Lets other users read what Deno has downloaded for this one. */
-function showToAll(path: string): void {
-  if (Deno.build.os === "windows") return;
-  const { isDirectory } = Deno.statSync(path);
-  Deno.chmodSync(path, isDirectory ? 0o755 : 0o644);
-  if (!isDirectory) return;
-  for (const { name } of Deno.readDirSync(path)) showToAll(join(path, name));
 }

@@ -70,13 +70,16 @@ Deno.test({
       assert(runs < kills * 5, "almost every process ended before it could be killed");
       using place = await copied(template);
       // Each second time without the snapshot, which takes most of the time.
-      const args = killed % 2 === 0 ? [] : ["--no-backup"];
-      const span = args.length === 0 ? spans.backup : spans.none;
+      const kind = killed % 2 === 0 ? "backup" : "none";
       // And more often late than early: a command reads first, and writes at its end.
       const when = random() < 0.2 ? random() : 1 - random() * 0.6;
       const lock = place.file("data/migrations.lock");
-      const command = place.start(["upgrade", ...args]);
-      if (!await killInside(command, { lock, delay: when * span })) continue;
+      const command = place.start(["upgrade", ...kind === "none" ? ["--no-backup"] : []]);
+      const delay = when * spans[kind];
+      if (!await killInside(command, { lock, delay })) {
+        spans[kind] = Math.min(spans[kind] * 0.9, delay);
+        continue;
+      }
       killed++;
       const done = checkLeft(place, { before, expected });
       reached[done] = (reached[done] ?? 0) + 1;

@@ -62,7 +62,7 @@ test("takes nothing from what somebody puts into the directory for temporary fil
   assert(new Deno.Command("mkfifo", { args: [planted] }).outputSync().success);
   const env = { TMPDIR: place.file("temporary") };
   const child = place.start(["upgrade"], { env }).spawn();
-  const timer = setTimeout(() => child.kill("SIGKILL"), 20_000);
+  const timer = setTimeout(() => child.kill("SIGKILL"), 120_000);
   const { code, signal } = await child.output();
   clearTimeout(timer);
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
@@ -115,7 +115,7 @@ test("asks nobody for a permission that it lacks", async () => {
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode("y\ny\n"));
   await writer.close();
-  const timer = setTimeout(() => child.kill(), 20_000); // a question would be waited for
+  const timer = setTimeout(() => child.kill(), 120_000); // a question would be waited for
   const { code, stdout } = await child.output();
   clearTimeout(timer);
   const text = new TextDecoder().decode(stdout);

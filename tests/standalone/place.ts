@@ -1,6 +1,7 @@
 /** A stranger's machine: an empty directory, the program beside it, and nothing in the environment. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { showToAll } from "../another_user.ts";
 import { copyTree } from "../lib/snapshot/files.ts";
 import { decoded } from "../cli_helpers.ts";
 import type { CliResult } from "../helpers.ts";
@@ -34,11 +35,11 @@ export class Place implements Disposable {
   constructor(way: WayIn, options: { readonly name?: string } = {}) {
     const { name = "home" } = options;
     this.#way = way;
-    this.#root = Deno.makeTempDirSync({ prefix: "catalyst-place-" });
-    Deno.chmodSync(this.#root, 0o755); // for another user as well
+    this.#root = Deno.realPathSync(Deno.makeTempDirSync({ prefix: "catalyst-place-" }));
     this.path = join(this.#root, name);
     Deno.mkdirSync(this.path);
     this.command = way.standalone ? [this.#installed(name)] : way.command;
+    showToAll(this.#root);
   }
 
   get isStandalone(): boolean {
@@ -128,6 +129,7 @@ export class Place implements Disposable {
   /** Takes out of a text what differs from run to run, and from place to place. */
   normalized(text: string): string {
     return text
+      .replaceAll(JSON.stringify(this.#root).slice(1, -1), "<root>") // backslashes twice, as in JSON
       .replaceAll(this.#root, "<root>")
       .replace(/catalyst-[a-z]+-[0-9a-f]{16}/g, "<temporary>")
       .replace(/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+Z)?/g, "<time>")
@@ -180,24 +182,3 @@ function findIsolation(): readonly string[] {
   console.log("skipped: to take the network away, which this user can't");
   return [];
 }
-
-/** Why programs can't be run as another user here; `null` where they can. */
-export function reasonForNoOtherUser(way: WayIn): string | null {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return "only root can become another user";
-  try {
-    const program = way.standalone ? "/bin/true" : way.command[0] ?? "";
-    const [through = "", ...args] = [...anotherUser, program, "--version"];
-    return new Deno.Command(through, { args, env: { DENO_DIR: "/nonexistent" } }).outputSync()
-        .success
-      ? null
-      : "another user can't run the program";
-  } catch {
-    return "there is no `setpriv`";
-  }
-}
-
-/** Runs a program as a user who owns nothing. */
-export const anotherUser = [
-  "/usr/bin/setpriv",
-  ...["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"],
-] as const;

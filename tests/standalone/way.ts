@@ -22,12 +22,17 @@ export function checkout(): WayIn {
   const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
   // Where Deno keeps compiled code: without it each start would compile all of it anew.
   const names = ["HOME", "DENO_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA", "SYSTEMROOT"];
-  const env = names.map((name) => [name, Deno.env.get(name) ?? ""] as const);
   return {
     name: "deno run",
     command: [Deno.execPath(), "run", "-A", "--no-prompt", cli],
-    env: Object.fromEntries(env.filter(([, value]) => value !== "")),
+    env: variablesOf(names),
   };
+}
+
+/** Those of some variables that are set here. */
+export function variablesOf(names: readonly string[]): Record<string, string> {
+  const all = names.map((name) => [name, Deno.env.get(name) ?? ""] as const);
+  return Object.fromEntries(all.filter(([, value]) => value !== ""));
 }
 
 /** The standalone executable, built from this checkout. */
@@ -36,6 +41,7 @@ export async function executable(): Promise<WayIn> {
   return {
     name: "the executable",
     standalone: true,
+    env: variablesOf(["SYSTEMROOT"]), // without it no program starts on Windows
     ...built.kind === "built"
       ? { command: [built.path] }
       : { command: ["catalyst-migrate"], reason: built.reason },

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { cliCommand, execute, existsSync, query, runCli, tempDir } from "../../helpers.ts";
+
+const isWindows = Deno.build.os === "windows";
+const withoutSignals = isWindows ? " (skipped: Windows has no SIGINT to send)" : "";
 
 const DUMP = `BEGIN TRANSACTION;
 CREATE TABLE deposits (deposit_id INTEGER PRIMARY KEY, cents INTEGER NOT NULL);
@@ -46,13 +50,13 @@ Deno.test("import over a database shows rows now and then, needs --yes, and can 
   const args = ["import", place.file, "--database", "positions"];
   const refused = await place.run(...args);
   assert.equal(refused.code, 1);
-  assert.match(refused.stderr, /^error: Cannot import \S+: it would replace positions$/m);
+  assert.match(refused.stderr, /^error: Cannot import .+: it would replace positions$/m);
   assert.match(refused.stderr, /^help: nothing was changed; .*--yes/m);
   const done = await place.run(...args, "--yes");
   assert.equal(done.code, 0, done.stderr);
   assert.match(done.stderr, /^ {2}positions +1 row +-> +not there$/m);
   assert.match(done.stderr, /^ {2}deposits +not there +-> +2 rows$/m);
-  assert.match(done.stdout, /^Replaced positions by \S+: 1 table, 2 rows\.$/m);
+  assert.match(done.stdout, /^Replaced positions by .+: 1 table, 2 rows\.$/m);
   assert.match(done.stdout, /^What was there is in snapshot \d+_\d+; `restore --undo`/m);
   assert.match(done.stdout, /^corrected the ledger for 001:/m);
   assert.equal((await place.run("restore", "--undo", "--yes")).code, 0);
@@ -93,7 +97,7 @@ Deno.test("import - reads stdin, packed or not", async () => {
   const args = ["import", "-", "--database", "positions", "--yes", "--data-dir", place.dir.path];
   for (const bytes of [new TextEncoder().encode(DUMP), await new Response(packed).bytes()]) {
     const child = new Deno.Command(Deno.execPath(), {
-      args: ["run", "-A", new URL("../../../cli.ts", import.meta.url).pathname, ...args],
+      args: ["run", "-A", fileURLToPath(new URL("../../../cli.ts", import.meta.url)), ...args],
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",
@@ -115,7 +119,7 @@ Deno.test("import --into-existing adds rows, and loses some only with --yes", as
   const added = await place.run("import", place.file, ...into);
   assert.equal(added.code, 0, added.stderr);
   assert.match(added.stdout, /^deposits +1 row$/m);
-  assert.match(added.stdout, /^Changed positions by \S+: 1 table, 1 row\.$/m);
+  assert.match(added.stdout, /^Changed positions by .+: 1 table, 1 row\.$/m);
   assert.match(added.stdout, /^Snapshot \d+_\d+ is of before; `restore \d+_\d+` goes/m);
   await Deno.writeTextFile(place.file, "DELETE FROM deposits;");
   const refused = await place.run("import", place.file, ...into);
@@ -144,7 +148,7 @@ Deno.test("import takes rows of CSV and JSON Lines, and writes bad ones aside", 
     aside,
   );
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^Imported 2 rows of \S+ into deposits\.\n1 bad row went to /);
+  assert.match(stdout, /^Imported 2 rows of .+ into deposits\.\n1 bad row went to /);
   assert.equal(await Deno.readTextFile(aside), "deposit_id,cents\n4,\n");
   const jsonl = join(place.dir.path, "rows.ndjson");
   await Deno.writeTextFile(jsonl, '{"cents": 11}\n');
@@ -155,32 +159,35 @@ Deno.test("import takes rows of CSV and JSON Lines, and writes bad ones aside", 
   ]);
 });
 
-Deno.test("import ended by Ctrl-C says so, and leaves nothing", async () => {
-  if (Deno.build.os === "windows") return;
-  await using place = await withDump("");
-  const fifo = join(place.dir.path, "fifo");
-  assert.ok(new Deno.Command("mkfifo", { args: [fifo] }).outputSync().success);
-  const args = ["import", fifo, "--database", "positions", "--data-dir", place.dir.path];
-  const child = cliCommand(args).spawn();
-  using writer = await Deno.open(fifo, { write: true });
-  const line = new TextEncoder().encode("CREATE TABLE IF NOT EXISTS t (a);\n".repeat(2000));
-  await writer.write(line);
-  while (!existsSync(join(place.dir.path, "positions.db.import.part"))) {
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-  child.kill("SIGINT");
-  const writing = (async () => {
-    while (true) await writer.write(line);
-  })().catch(() => {});
-  const { code, stderr } = await child.output();
-  await writing;
-  assert.equal(code, 1);
-  assert.match(
-    new TextDecoder().decode(stderr),
-    /^error: Cannot import \S+: interrupted\nhelp: noth/m,
-  );
-  assert.deepEqual(
-    [...Deno.readDirSync(place.dir.path)].map(({ name }) => name).toSorted(),
-    ["dump.sql", "fifo", "migrations.lock"],
-  );
+Deno.test({
+  name: `import ended by Ctrl-C says so, and leaves nothing${withoutSignals}`,
+  ignore: isWindows,
+  async fn() {
+    await using place = await withDump("");
+    const fifo = join(place.dir.path, "fifo");
+    assert.ok(new Deno.Command("mkfifo", { args: [fifo] }).outputSync().success);
+    const args = ["import", fifo, "--database", "positions", "--data-dir", place.dir.path];
+    const child = cliCommand(args).spawn();
+    using writer = await Deno.open(fifo, { write: true });
+    const line = new TextEncoder().encode("CREATE TABLE IF NOT EXISTS t (a);\n".repeat(2000));
+    await writer.write(line);
+    while (!existsSync(join(place.dir.path, "positions.db.import.part"))) {
+      await new Promise((resolve) => setTimeout(resolve, 5));
+    }
+    child.kill("SIGINT");
+    const writing = (async () => {
+      while (true) await writer.write(line);
+    })().catch(() => {});
+    const { code, stderr } = await child.output();
+    await writing;
+    assert.equal(code, 1);
+    assert.match(
+      new TextDecoder().decode(stderr),
+      /^error: Cannot import .+: interrupted\nhelp: noth/m,
+    );
+    assert.deepEqual(
+      [...Deno.readDirSync(place.dir.path)].map(({ name }) => name).toSorted(),
+      ["dump.sql", "fifo", "migrations.lock"],
+    );
+  },
 });

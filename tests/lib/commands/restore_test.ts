@@ -84,7 +84,7 @@ Deno.test("restore --dry-run changes nothing, also with --yes and --undo", async
   for (const args of [[name], ["latest"], ["--undo"], [`${bot.backups}/trading_${name}.db`]]) {
     const { code, stdout } = await run(bot, "restore", ...args, "--dry-run", "--yes");
     assert.equal(code, 0);
-    assert.match(stdout, /^Restoring \S+ will change:\n/);
+    assert.match(stdout, /^Restoring .+ will change:\n/);
     assert.match(stdout, /\nNothing was changed\.\n$/);
   }
   assert.deepEqual([bot.listing({ timesOf: /\.db$/ }), bot.backupFiles()], before);

@@ -1,11 +1,14 @@
 /** A directory with a bot, a program on its PATH, and the shells that complete its command lines. */
+import { fileURLToPath } from "node:url";
 import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
 import { TemporaryDirectory } from "../support.ts";
 
-/** Name of a file of which a shell must expand nothing. */
-export const hostileFile = `dump 'a' $(touch pwned) \`touch pwned\` "b".sql`;
+/** Name of a file of which a shell must expand nothing; on Windows none has quotation marks. */
+export const hostileFile = `dump 'a' $(touch pwned) \`touch pwned\` ${
+  Deno.build.os === "windows" ? "b" : '"b"'
+}.sql`;
 
-const cli = new URL("../../../cli.ts", import.meta.url).pathname;
+const cli = fileURLToPath(new URL("../../../cli.ts", import.meta.url));
 
 /** A test in a shell; where it can't run, its name says why it is skipped. */
 export function shellTest(
@@ -53,7 +56,8 @@ export class ShellDirectory extends TemporaryDirectory {
       hostileFile,
       "migrations/110_notes.sql",
       "migrations/120_$(touch pwned).sql",
-      "migrations/130_a\nb.sql",
+      // No name of Windows has a line break.
+      ...Deno.build.os === "windows" ? [] : ["migrations/130_a\nb.sql"],
       "mine/777_mine.ts",
       "sub dir/backups/snapshot_20200101_000000.json",
       "sub dir/backups/snapshot_20200101_$(touch pwned).json",

@@ -138,7 +138,8 @@ const CASES = {
 for (const [name, how] of Object.entries(CASES)) {
   Deno.test(`looking at a database leaves no trace: ${name}`, async () => {
     using directory = new TemporaryDirectory();
-    const path = directory.file("a?b#c d.db");
+    // No file of Windows has a question mark in its name.
+    const path = directory.file(Deno.build.os === "windows" ? "a#c d.db" : "a?b#c d.db");
     const mode = name === "no WAL" ? "DELETE" : "WAL";
     await using program = await Program.start(
       path,

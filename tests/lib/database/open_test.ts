@@ -141,7 +141,10 @@ for (const alone of [false, true]) {
 
   Deno.test(`a path with characters that mean something in a URI is read, ${how}`, async () => {
     using directory = new TemporaryDirectory();
-    for (const name of ["a b.db", "a?b=c.db", "a#b.db", "a%20b.db", "é🚀.db", "file:a.db"]) {
+    const names = ["a b.db", "a#b.db", "a%20b.db", "é🚀.db"];
+    // No file of Windows has one of the others.
+    if (Deno.build.os !== "windows") names.push("a?b=c.db", "file:a.db");
+    for (const name of names) {
       execute(directory.file(name), WAL);
       assert.equal(await countOf(directory.file(name), alone), 1, name);
     }

@@ -75,6 +75,12 @@ for (
   });
 }
 
+Deno.test("a cache size that SQLite can't hold is said to be too large or too small", () => {
+  const refused = (value: string) => () => read({ SQLITE_CACHE_SIZE: value });
+  assert.throws(refused("2147483648"), /: it is more than 2147483647$/m);
+  assert.throws(refused("-2147483648"), /: it is less than -2147483647$/m);
+});
+
 Deno.test("the pragmas are in force after they were run", () => {
   const db = new DatabaseSync(":memory:");
   db.exec(connectionPragmas({ ...defaultSettings, busyTimeout: 1.5, synchronous: "EXTRA" }));

@@ -192,7 +192,7 @@ async function killMany(campaign: Campaign): Promise<string> {
       { lock: join(dir.path, scenario.lock), delay },
     );
     if (!killed) {
-      window *= 0.9;
+      window = Math.min(window * 0.9, delay);
       continue;
     }
     kills++;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import {
   type CatalystError,
   CorruptDatabaseError,
@@ -147,15 +148,15 @@ Deno.test("where the thread's module may not be read the caller's thread does th
     "../../../mod.ts",
     import.meta.url,
   )}";
-    const { state } = await Deno.permissions.query({ name: "read", path: "${
-    new URL("../../../lib/snapshot/thread.ts", import.meta.url).pathname
-  }" });
+    const { state } = await Deno.permissions.query({ name: "read", path: ${
+    JSON.stringify(fileURLToPath(new URL("../../../lib/snapshot/thread.ts", import.meta.url)))
+  } });
     const migrator = createCatalystMigrator({ dataDir: ${JSON.stringify(bot.path)} });
     const { name } = await migrator.createSnapshot();
     console.log(state === "granted", name, (await migrator.verifySnapshot(name)).ok);`;
   const file = bot.file("program.ts");
   Deno.writeTextFileSync(file, program);
-  const config = new URL("../../../deno.json", import.meta.url).pathname;
+  const config = fileURLToPath(new URL("../../../deno.json", import.meta.url));
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--quiet", "--no-prompt", "--no-check", "--config", config],

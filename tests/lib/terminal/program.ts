@@ -53,7 +53,8 @@ export async function runOnTerminal(
   const args = ["--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"];
   const script = new Deno.Command("script", {
     args,
-    env: { NO_COLOR: "", TERM: "xterm" },
+    // A service's own shell may be none, and what Deno says of its cache isn't the program's.
+    env: { DENO_LOG: "off", NO_COLOR: "", SHELL: "/bin/sh", TERM: "xterm" },
     ...PIPED,
   });
   const result = await run(script, { input: "", ...options });

@@ -1,10 +1,10 @@
 /** Places where databases are: read-only, somebody else's, on another disk, of odd names. */
 import assert from "node:assert/strict";
+import { anotherUser, reasonForNoOtherUser, showToAll } from "../../another_user.ts";
 import { filesIn } from "../../cli_helpers.ts";
 import { query } from "../../helpers.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "../../lib/database/read_only_directory.ts";
 import { reasonForNoDisk, SmallDisk } from "../../lib/snapshot/bot.ts";
-import { anotherUser, reasonForNoOtherUser } from "../place.ts";
 import type { Scenario } from "../scenario.ts";
 import { makeBot } from "./commands.ts";
 
@@ -52,9 +52,13 @@ export const placeScenarios: readonly Scenario[] = [
     name:
       "somebody else's data can be read, not written, and one's own directory is used as by anybody",
     commands: ["status", "upgrade", "history"],
-    reason: reasonForNoOtherUser,
+    reason: (way) =>
+      way.standalone
+        ? reasonForNoOtherUser("/bin/true", "/bin/true")
+        : reasonForNoOtherUser(way.command[0]),
     async run(place) {
       await makeBot(place);
+      showToAll(place.path);
       // Deno wants a place for compiled code; the executable doesn't, and that of the package is filled.
       Deno.mkdirSync(place.file("cache"));
       Deno.chmodSync(place.file("cache"), 0o777);

@@ -104,7 +104,7 @@ async function onTerminal(
     args: ["--quiet", "--return", "--echo", "never", "--command", line, "/dev/null"],
     cwd: place.path,
     clearEnv: true,
-    env: { ...place.environment({ env }), TERM: "xterm" },
+    env: { ...place.environment({ env }), DENO_LOG: "off", TERM: "xterm" },
     stdin: "piped",
     stdout: "piped",
   }).spawn();

@@ -90,17 +90,20 @@ async function killMany(
     "--data-dir",
     dir.path,
   ];
-  const { window, after } = await measure(template, args);
+  const { window: measured, after } = await measure(template, args);
   assert.notDeepEqual(after, before);
   const isAdded = flags.includes("--into-existing");
-  for (let kills = 0, runs = 0; kills < killsPerScenario; runs++) {
+  for (let kills = 0, runs = 0, window = measured; kills < killsPerScenario; runs++) {
     assert.ok(runs < killsPerScenario * 5, "almost every process ended before it could be killed");
     await using dir = await tempDir();
     copyTree(template.path, dir.path);
     const lock = join(dir.path, "migrations.lock");
     // Half of the kills fall into the end, where the databases are exchanged.
     const delay = (random() < 0.5 ? random() : 1 - random() * 0.4) * window;
-    if (!await killInside(cliCommand(args(dir)), { lock, delay })) continue;
+    if (!await killInside(cliCommand(args(dir)), { lock, delay })) {
+      window = Math.min(window * 0.9, delay);
+      continue;
+    }
     kills++;
     const isDecided = existsSync(join(dir.path, "migrations.restore"));
     const found = stateOfCopy(dir);
