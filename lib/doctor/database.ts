@@ -10,7 +10,7 @@ import {
   parseHeader,
   parseLogIndex,
 } from "../database/observe.ts";
-import { mayRead } from "../database/location.ts";
+import { fileItself, isLink, mayRead } from "../database/location.ts";
 import { translate } from "../database/failure.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
 import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
@@ -66,19 +66,21 @@ export interface FileContext {
 /** Looks at a database's files by plain file calls; nobody in this process may have it open. */
 export function lookAtFiles(name: string, path: string, context: FileContext): DatabaseFacts {
   const place = placeOf(path);
-  const logBytes = sizeAt(`${path}-wal`);
-  const hasIndex = sizeAt(`${path}-shm`) !== null;
+  // Without the permission it would be asked for.
+  const real = mayRead(path) ? fileItself(path) : path;
+  const logBytes = sizeAt(`${real}-wal`);
+  const hasIndex = sizeAt(`${real}-shm`) !== null;
   const found = {
     name,
     path,
     place,
     logBytes,
     hasIndex,
-    journalBytes: sizeAt(`${path}-journal`),
+    journalBytes: sizeAt(`${real}-journal`),
   };
   if (place.kind !== "file") return { ...found, ...UNKNOWN };
   const { bytes, reason } = beginningOf(path, 100);
-  const index = hasIndex ? parseLogIndex(beginningOf(`${path}-shm`, INDEX_BYTES).bytes) : null;
+  const index = hasIndex ? parseLogIndex(beginningOf(`${real}-shm`, INDEX_BYTES).bytes) : null;
   const isLinux = context.isAllPermitted && Deno.build.os === "linux";
   return {
     ...found,
@@ -87,7 +89,7 @@ export function lookAtFiles(name: string, path: string, context: FileContext): D
     header: parseHeader(bytes),
     index,
     mount: context.mounts === null ? null : mountOf(context.mounts, place.realPath),
-    lateReaders: isLinux && index !== null ? attempt(() => lateReaders(`${path}-shm`, index)) : [],
+    lateReaders: isLinux && index !== null ? attempt(() => lateReaders(`${real}-shm`, index)) : [],
     writers: isLinux ? writersOf(path) : [],
     lockers: isLinux ? attempt(() => lockersOf(path)) : [],
   };
@@ -111,20 +113,22 @@ function placeOf(path: string): Place {
   try {
     const info = Deno.statSync(path);
     if (info.isDirectory) return { kind: "directory" };
-    return { kind: "file", realPath: Deno.realPathSync(path), info };
+    // To open a pipe waits for whoever writes into it.
+    if (!info.isFile) {
+      return { kind: "unreachable", reason: "it is not a file", isPermission: false };
+    }
+    const realPath = Deno.realPathSync(path);
+    // Deno follows a link, but what SQLite keeps beside the file it then can't look at.
+    if (isLink(path) && !mayRead(`${realPath}-wal`)) {
+      const reason = `it is a link to ${realPath}, and Deno may not read there`;
+      return { kind: "unreachable", reason, isPermission: false };
+    }
+    return { kind: "file", realPath, info };
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       return { kind: isLink(path) ? "broken-link" : "missing" };
     }
     return { kind: "unreachable", reason: reasonOf(error), isPermission: false };
-  }
-}
-
-function isLink(path: string): boolean {
-  try {
-    return Deno.lstatSync(path).isSymlink;
-  } catch {
-    return false;
   }
 }
 
@@ -136,7 +140,8 @@ function sizeAt(path: string): number | null {
   }
 }
 
-function beginningOf(
+/** The first bytes of a file, or why they can't be read. */
+export function beginningOf(
   path: string,
   length: number,
 ): { readonly bytes: Uint8Array; readonly reason: string | null } {
@@ -150,7 +155,7 @@ function beginningOf(
 }
 
 /** To open a file for writing changes nothing of it, and is what the system itself says about it. */
-function reasonAgainstWriting(path: string): string | null {
+export function reasonAgainstWriting(path: string): string | null {
   if (Deno.permissions.querySync({ name: "write", path }).state !== "granted") return null;
   try {
     Deno.openSync(path, { write: true }).close();

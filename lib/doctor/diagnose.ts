@@ -7,11 +7,13 @@ import {
   checksOf,
   diagnoseDatabase,
   groups,
+  ownerIn,
   unreadChecks,
 } from "./diagnose_database.ts";
 import { clockChecks, diskChecks, migrationChecks, processChecks } from "./diagnose_state.ts";
 import type { Facts } from "./gather.ts";
 import { diagnoseLeftovers } from "./leftovers.ts";
+import { lockProblems } from "./locks.ts";
 
 /** From this SQLite on, two checkpoints at once can't damage a database in WAL mode. */
 const SOUND_SQLITE = "3.51.3";
@@ -22,6 +24,8 @@ export function diagnose(facts: Facts): Check[] {
     ...versionChecks(facts),
     ...permissionChecks(facts),
     ...pathChecks(facts),
+    ...backupsChecks(facts),
+    ...lockProblems(facts),
     ...settingChecks(facts),
     ...facts.databases.flatMap((one) => diagnoseDatabase(one, facts)),
     ...unreadChecks(facts),
@@ -166,20 +170,40 @@ function pathChecks({ request, directory, workingDirectory }: Facts): Check[] {
       }
       break;
     case "directory": {
-      const { uid, gid, mode } = directory.info ?? {};
       if (directory.isWritable === false) {
         checks.push(problem(
           "directory-read-only",
           directory.mount?.readOnly
             ? `${directory.path} is on a file system that is mounted read-only`
-            : `this user may not create files in ${directory.path}; it is of user ${uid} and ` +
-              `group ${gid}, with mode ${((mode ?? 0) & 0o7777).toString(8)}`,
+            : `this user may not create files in ${directory.path}` +
+              (directory.info === null ? "" : ownerIn(directory.info)),
           "let this user write there: SQLite keeps files beside each database",
         ));
       } else checks.push(ok("directory", directory.realPath ?? directory.path));
     }
   }
   return checks;
+}
+
+/** Whether snapshots can be taken, which `upgrade` does where rows are at stake. */
+function backupsChecks({ backups, backupsDirectory }: Facts): Check[] {
+  const { problem } = checksOf("paths");
+  const { state, info, isWritable, mount } = backupsDirectory;
+  if (state === "file") {
+    return [problem(
+      "backups-unwritable",
+      `${backups} is a file, and has to be the directory of the snapshots`,
+      "move it away",
+    )];
+  }
+  // Of a file system that is mounted read-only it is said above.
+  if (state !== "directory" || isWritable !== false || mount?.readOnly) return [];
+  return [problem(
+    "backups-unwritable",
+    `this user may not create files in ${backups}, where the snapshots are` +
+      (info === null ? "" : ownerIn(info)),
+    "let this user write there, or run this as the user that it is of",
+  )];
 }
 
 function settingChecks({ request, databases }: Facts): Check[] {

@@ -3,7 +3,7 @@ import { shellWord } from "../database/failure.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
 import { formatBytes } from "../terminal/text.ts";
 import type { Facts } from "./gather.ts";
-import { LEDGER, type LookedDatabase } from "./state.ts";
+import { LEDGER, type LookedDatabase, type StateFacts } from "./state.ts";
 
 /** Parts of the answer, in the order in which they are told. */
 export const groups = [
@@ -61,29 +61,59 @@ export function processes(holders: readonly Holder[]): string {
     .join(", ");
 }
 
+/** Whether a database is missing or empty. */
+function isBare({ place }: LookedDatabase): boolean {
+  return place.kind === "missing" || place.kind === "file" && place.info.size === 0;
+}
+
+/** Whether a database is missing or empty, and the ledger says that migrations were applied to it. */
+function isLost(facts: LookedDatabase, { status }: StateFacts): boolean {
+  return facts.name !== LEDGER && isBare(facts) && status !== null &&
+    status.migrations.some(({ id, database }) =>
+      database === facts.name && status.unreconciled.includes(id)
+    );
+}
+
+/** Whether rows may have been in a database that is missing or empty, as far as the ledger tells. */
+export function mayBeLost(facts: LookedDatabase, state: StateFacts): boolean {
+  return isLost(facts, state) || isBare(facts) && !state.isLedgerRead;
+}
+
+/** Whose a file is, as an addition to a sentence; empty where the system doesn't say. */
+export function ownerIn({ uid, gid, mode }: Deno.FileInfo): string {
+  return uid === null || mode === null
+    ? ""
+    : `; it is of user ${uid} and group ${gid}, with mode ${(mode & 0o7777).toString(8)}`;
+}
+
 /** What is the case with one database. */
 export function diagnoseDatabase(
   facts: LookedDatabase,
-  { request, state, directory }: Facts,
+  { request, state, directory, isMigrating }: Facts,
 ): Check[] {
   const { name, path, place } = facts;
   const { ok, notice, problem } = checksOf("databases", name);
   switch (place.kind) {
     case "missing": {
-      const recorded = name !== LEDGER && (state.status?.unreconciled.length ?? 0) > 0 &&
-        state.status?.migrations.some(({ id, database }) =>
-          database === name && state.status?.unreconciled.includes(id)
-        );
       // That is told of the directory, once for all.
       if (directory.state !== "directory") return [];
       const upgrade = "`upgrade` creates it";
-      return recorded
-        ? [problem(
+      if (isLost(facts, state)) {
+        return [problem(
           "database-gone",
           `${path} isn't there, though the ledger says that it was`,
           `put it back, or \`restore\` a snapshot; else ${upgrade} without rows`,
-        )]
-        : [notice("database-missing", `${path} isn't there yet`, upgrade)];
+        )];
+      }
+      return [
+        state.isLedgerRead
+          ? notice("database-missing", `${path} isn't there yet`, upgrade)
+          : notice(
+            "database-missing",
+            `${path} isn't there; whether it ever was can't be told, since the ledger was not read`,
+            `if it was, put it back, or \`restore\` a snapshot; else ${upgrade}`,
+          ),
+      ];
     }
     case "directory":
       return [problem(
@@ -102,19 +132,24 @@ export function diagnoseDatabase(
       return place.isPermission ? [] : [problem(
         "database-unreachable",
         `${path} can't be looked at: ${place.reason}`,
-        "check that this user may read the directory of the databases",
+        "check that this user may read the directory of the databases, and that --allow-read and " +
+          "--allow-write name the one that a link leads to",
       )];
     case "file": {
+      const empty = emptyChecks(facts, state);
       const checks = [
         ...fileChecks(facts),
-        ...damageChecks(facts),
-        ...logChecks(facts, request.settings),
+        ...empty.length > 0 ? empty : damageChecks(facts),
+        ...logChecks(facts, { settings: request.settings, isMigrating }),
         ...modeChecks(facts, request.settings),
       ];
       const size = place.info.size;
-      const isWrong = checks.some(({ level }) => level === "problem");
-      const link = place.realPath.endsWith(path) ? "" : `, in truth ${place.realPath}`;
-      return isWrong || facts.header === null && size > 0 ? checks : [
+      const isTold = checks.some(({ level, code }) =>
+        level === "problem" || code === "database-empty"
+      );
+      const given = Deno.build.os === "windows" ? path.replaceAll("/", "\\") : path;
+      const link = place.realPath.endsWith(given) ? "" : `, in truth ${place.realPath}`;
+      return isTold || facts.header === null && size > 0 ? checks : [
         ok(
           "database-file",
           size === 0
@@ -149,10 +184,7 @@ export function unreadChecks({ databases, system }: Facts): Check[] {
 function fileChecks({ name, path, place, unreadable, unwritable }: LookedDatabase): Check[] {
   const { problem } = checksOf("databases", name);
   if (place.kind !== "file") return [];
-  const { uid, gid, mode } = place.info;
-  const owner = uid === null || mode === null
-    ? ""
-    : `; it is of user ${uid} and group ${gid}, with mode ${(mode & 0o7777).toString(8)}`;
+  const owner = ownerIn(place.info);
   if (unreadable !== null) {
     return [problem(
       "database-unreadable",
@@ -165,6 +197,26 @@ function fileChecks({ name, path, place, unreadable, unwritable }: LookedDatabas
     "database-read-only",
     `${path} can't be written: ${unwritable}${owner}`,
     "run this as the user that the file is of, or let this user write the file and its directory",
+  )];
+}
+
+/** Whether an empty file is what is left of a database. */
+function emptyChecks(facts: LookedDatabase, state: StateFacts): Check[] {
+  const { name, path, place } = facts;
+  if (place.kind !== "file" || place.info.size > 0 || name === LEDGER) return [];
+  const { notice, problem } = checksOf("databases", name);
+  const upgrade = "`upgrade` makes a database of it";
+  if (isLost(facts, state)) {
+    return [problem(
+      "database-emptied",
+      `${path} is empty, though the ledger says that migrations were applied to it`,
+      `\`restore\` a snapshot; else ${upgrade}, without rows`,
+    )];
+  }
+  return state.isLedgerRead ? [] : [notice(
+    "database-empty",
+    `${path} is empty; whether it ever was a database can't be told, since the ledger was not read`,
+    `if it was, \`restore\` a snapshot; else ${upgrade}`,
   )];
 }
 
@@ -188,7 +240,9 @@ function damageChecks(facts: LookedDatabase): Check[] {
     return [problem(
       "not-a-database",
       `${path} is not an SQLite database, or it is encrypted`,
-      "move the file away or decrypt it",
+      name === LEDGER
+        ? "decrypt it, or move the file away: `upgrade` makes a new one, without history"
+        : "move the file away or decrypt it",
     )];
   }
   // While there is a log, the file may lag behind; in a transaction it grows.
@@ -234,7 +288,13 @@ const LARGE = 10;
 
 const FRAME_HEADER = 24;
 
-function logChecks(facts: LookedDatabase, settings: ConnectionSettings): Check[] {
+interface LogContext {
+  readonly settings: ConnectionSettings;
+  /** Whether a migrator is at work. */
+  readonly isMigrating: boolean;
+}
+
+function logChecks(facts: LookedDatabase, { settings, isMigrating }: LogContext): Check[] {
   const { name, path, header, logBytes, index, hasIndex, journalBytes, lockers, writers } = facts;
   const { ok, notice, problem } = checksOf("databases", name);
   const checks: Check[] = [];
@@ -263,7 +323,8 @@ function logChecks(facts: LookedDatabase, settings: ConnectionSettings): Check[]
     ];
   }
   const waiting = Math.max(0, index.frames - index.moved) * frame;
-  if (waiting <= LARGE * pages * frame) {
+  // A migrator moves them itself when it has finished.
+  if (waiting <= LARGE * pages * frame || isMigrating) {
     return [...checks, ok("log", `its log has ${formatBytes(logBytes)}`)];
   }
   const inLog = `${formatBytes(waiting)} of commits are in its log and not in the database`;
@@ -277,7 +338,8 @@ function logChecks(facts: LookedDatabase, settings: ConnectionSettings): Check[]
     checks.push(notice(
       "log-large",
       lockers.length > 0 ? `${inLog}; ${processes(lockers)} has it open` : inLog,
-      "stop the programs that have it open; `upgrade` then moves them into the database",
+      "nothing is lost: the next program that writes to it moves them; one that sets " +
+        "wal_autocheckpoint to 0 has to run PRAGMA wal_checkpoint(TRUNCATE) itself",
     ));
   }
   return checks;

@@ -1,6 +1,6 @@
 import { formatBytes, formatCount, formatDate } from "../terminal/text.ts";
 import { isOlder, version } from "../version.ts";
-import { type Check, checksOf, processes } from "./diagnose_database.ts";
+import { type Check, checksOf, mayBeLost, processes } from "./diagnose_database.ts";
 import type { Facts } from "./gather.ts";
 
 /** Every clock that is right is later: the oldest supported Deno is of 2026. Unix epoch seconds. */
@@ -10,19 +10,22 @@ const EARLIEST = Date.UTC(2026, 0) / 1000;
 const TOLERANCE = 60;
 
 /** Who has the databases open. */
-export function processChecks({ openers, databases }: Facts): Check[] {
+export function processChecks({ openers, databases, blockers }: Facts): Check[] {
   const { ok, notice } = checksOf("processes");
   if (openers === null) {
     return [ok("openers-unknown", "who has the databases open can't be told here")];
   }
-  const checks = databases.flatMap(({ name, path, place, lockers, writers }) => {
+  const checks = databases.flatMap(({ name, path, place, lockers }) => {
     const of = checksOf("processes", name);
     const real = place.kind === "file" ? place.realPath : null;
-    const having = openers.openers.filter((one) => !one.isGone && one.path === real);
+    const having = openers.openers.filter((one) => one.what === "file" && one.path === real);
     const all = [...having, ...lockers.filter(({ pid }) => having.every((one) => one.pid !== pid))];
     const isOf = (one: string) =>
       one === real || (real === null && one.endsWith(`/${fileOf(path)}`));
-    const gone = openers.openers.filter((one) => one.isGone && isOf(one.path));
+    const lost = openers.openers.filter((one) => isOf(one.path));
+    const gone = lost.filter(({ what }) => what === "deleted");
+    const moved = lost.filter(({ what }) => what === "moved");
+    const writers = blockers.get(name) ?? [];
     return [
       ...all.length === 0 ? [] : [of.ok("open", `open in ${processes(all)}`)],
       ...writers.length === 0 ? [] : [of.notice(
@@ -36,6 +39,15 @@ export function processChecks({ openers, databases }: Facts): Check[] {
           "writes is lost",
         "stop that program and start it again",
       )],
+      ...moved.length === 0 ? [] : [of.problem(
+        "moved-file-open",
+        `${processes(moved)} has its log open, and as the database a file that was moved away or ` +
+          `deleted: what it writes doesn't get into ${path}`,
+        `stop that program; if ${
+          real ?? path
+        }-wal is there afterwards, it is that file's: move it ` +
+          "beside that one, under its name, before anything opens the database",
+      )],
     ];
   });
   if (openers.isPartial) {
@@ -47,7 +59,15 @@ export function processChecks({ openers, databases }: Facts): Check[] {
   }
   const isOpen = checks.some(({ code }) => code !== "openers-partial");
   if (isOpen || openers.isPartial) return checks;
-  return [ok("open-by-nobody", "no other program has the databases open"), ...checks];
+  return [
+    ok(
+      "open-by-nobody",
+      openers.isContained
+        ? "no other program in this container has the databases open; those outside of it can't be seen"
+        : "no other program has the databases open",
+    ),
+    ...checks,
+  ];
 }
 
 function fileOf(path: string): string {
@@ -55,7 +75,8 @@ function fileOf(path: string): string {
 }
 
 /** What the migrations and the ledger say. */
-export function migrationChecks({ state, own, request }: Facts): Check[] {
+export function migrationChecks(facts: Facts): Check[] {
+  const { state, own, request } = facts;
   const { ok, notice, problem } = checksOf("migrations");
   const { status, failures } = state;
   const checks: Check[] = failures.map(({ message, help, database }) =>
@@ -100,8 +121,13 @@ export function migrationChecks({ state, own, request }: Facts): Check[] {
   for (const conflict of status.conflicts) {
     checks.push(problem("schema-conflict", conflict, "rename your table, or add what is missing"));
   }
-  if (status.pending > failed.length) {
-    const names = [...named("pending"), ...named("rolled_back")];
+  // Of a database that may be lost it is said what to do first.
+  const gone = facts.databases.filter((one) => mayBeLost(one, state)).map(({ name }) => name);
+  const lost = new Set(
+    status.migrations.filter(({ database }) => gone.includes(database)).map(({ name }) => name),
+  );
+  const names = [...named("pending"), ...named("rolled_back")].filter((name) => !lost.has(name));
+  if (names.length > 0) {
     checks.push(
       notice("migrations-pending", `pending: ${names.join(", ")}`, "`upgrade` applies them"),
     );
@@ -110,8 +136,12 @@ export function migrationChecks({ state, own, request }: Facts): Check[] {
     const ids = status.adoptable.join(", ");
     checks.push(notice("adoptable", `${ids} found by the tables`, "`upgrade` adopts them"));
   }
-  if (status.unreconciled.length > 0) {
-    const ids = status.unreconciled.join(", ");
+  const wrong = status.migrations.filter(({ id, name }) =>
+    status.unreconciled.includes(id) && !lost.has(name)
+  );
+  // While a migrator is at work, the ledger is about to be right; of one that was not read all is wrong.
+  if (wrong.length > 0 && state.isLedgerRead && !facts.isMigrating) {
+    const ids = wrong.map(({ id }) => id).join(", ");
     checks.push(
       notice("unreconciled", `the ledger is wrong about ${ids}`, "`upgrade` corrects it"),
     );

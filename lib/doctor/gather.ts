@@ -1,14 +1,16 @@
+import type { Holder } from "../database/holders.ts";
 import { mayRead } from "../database/location.ts";
 import { openMemory } from "../database/memory.ts";
 import { text } from "../database/row.ts";
 import { directoryOf } from "../directory.ts";
 import { roomIn } from "../disk.ts";
-import { GRACE, rehearsalLock } from "../rehearse/place.ts";
+import { rehearsalLock } from "../rehearse/place.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { backupsBeside, ledgerOf, lockBeside } from "../workspace.ts";
-import { type FileContext, openersOf, reasonOf } from "./database.ts";
+import { openersOf, reasonOf } from "./database.ts";
 import { type Leftover, leftoversAmongSnapshots, leftoversBeside } from "./leftovers.ts";
-import { lockersOf, type Mount, mountOf, type Openers, readMounts } from "./linux.ts";
+import { type Mount, mountOf, type Openers, readMounts } from "./linux.ts";
+import { blockersOf, type LockFacts, lockFacts } from "./locks.ts";
 import {
   type DoctorRequest,
   LEDGER,
@@ -54,15 +56,6 @@ export interface DirectoryFacts {
   readonly room: number | null;
 }
 
-/** A file that a migrator has locked, or had. */
-export interface LockFacts {
-  readonly path: string;
-  /** Null where that can't be told. */
-  readonly isHeld: boolean | null;
-  /** What the file says of its last holder. */
-  readonly holder: string;
-}
-
 /** Everything that was found, as plain data. */
 export interface Facts {
   readonly request: DoctorRequest;
@@ -75,11 +68,16 @@ export interface Facts {
   readonly databases: readonly LookedDatabase[];
   /** Null where the system doesn't tell. */
   readonly openers: Openers | null;
+  /** By the name of the database, who keeps others from writing to it, and not for a moment only. */
+  readonly blockers: ReadonlyMap<string, readonly Holder[]>;
   readonly state: StateFacts;
   readonly own: OwnFacts;
   readonly locks: readonly LockFacts[];
+  /** Whether a migrator was at work before or after the databases were looked at. */
+  readonly isMigrating: boolean;
   readonly leftovers: readonly Leftover[];
   readonly backups: string;
+  readonly backupsDirectory: DirectoryFacts;
   readonly snapshots: readonly SnapshotEntry[];
 }
 
@@ -96,6 +94,8 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
   const mounts = system.isAllPermitted && Deno.build.os === "linux" ? readMounts() : null;
   const context = { isAllPermitted: system.isAllPermitted, mounts };
   const own = await ownFacts(request);
+  const migratorLock = lockBeside(ledgerOf(prefix));
+  const wasMigrating = lockFacts(migratorLock, context).some(({ isHeld }) => isHeld);
   let looked = await lookInto(request, own, context);
   for (let attempt = 1; attempt < ATTEMPTS && looked.isStale; attempt++) {
     looked = await lookInto(request, own, context);
@@ -103,6 +103,11 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
   const backups = backupsBeside(ledgerOf(prefix));
   const snapshots = await snapshotsIn(backups);
   const found = leftovers(request, backups, snapshots);
+  const locks = [
+    migratorLock,
+    storeLock(backups),
+    ...found.filter(({ kind }) => kind === "rehearsal").map(({ path }) => rehearsalLock(path)),
+  ].flatMap((path) => lockFacts(path, context));
   return {
     request,
     now: Date.now() / 1000,
@@ -111,15 +116,15 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
     directory: await directoryFacts(directoryOf(prefix), mounts),
     databases: looked.databases,
     openers: openersOf(looked.databases, context),
+    blockers: await blockersOf(looked.databases),
     state: looked.state,
     own,
-    locks: [
-      lockBeside(ledgerOf(prefix)),
-      storeLock(backups),
-      ...found.filter(({ kind }) => kind === "rehearsal").map(({ path }) => rehearsalLock(path)),
-    ].flatMap((path) => lockFacts(path, context)),
-    leftovers: found,
+    locks,
+    isMigrating: wasMigrating || locks.some((one) => one.path === migratorLock && one.isHeld),
+    // Some were of a command that has finished meanwhile, and so holds no lock.
+    leftovers: found.filter(({ path }) => isThere(path)),
     backups,
+    backupsDirectory: await directoryFacts(backups, mounts),
     snapshots,
   };
 }
@@ -226,26 +231,12 @@ function mayCreateIn({ mode, uid, gid }: Deno.FileInfo, mount: Mount | null): bo
   return (mode & 0o020) !== 0 ? null : false;
 }
 
-/** Nothing where there is no such file. */
-function lockFacts(path: string, { isAllPermitted }: FileContext): LockFacts[] {
-  if (!mayRead(path)) return [];
+function isThere(path: string): boolean {
   try {
-    const holder = Deno.readTextFileSync(path).trim();
-    if (isAllPermitted && Deno.build.os === "linux") {
-      return [{ path, isHeld: lockersOf(path).length > 0, holder }];
-    }
-    const { mtime } = Deno.statSync(path);
-    if (mtime !== null && Date.now() - mtime.getTime() < GRACE && path.endsWith("rehearsal.lock")) {
-      return [{ path, isHeld: null, holder }];
-    }
-    using file = Deno.openSync(path);
-    // Given back at once; it is shared, so that two looks don't disturb each other.
-    const isFree = file.tryLockSync(false);
-    if (isFree) file.unlockSync();
-    return [{ path, isHeld: !isFree, holder }];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    return [{ path, isHeld: null, holder: "" }];
+    Deno.lstatSync(path);
+    return true;
+  } catch {
+    return false;
   }
 }
 

@@ -19,12 +19,16 @@ export type LeftoverKind =
   | "database-part"
   /** A damaged database that a restore moved aside. */
   | "moved-aside"
+  /** What an export was writing. */
+  | "export-part"
   /** The copies of a rehearsal. */
   | "rehearsal"
   /** The note of a snapshot that was not finished. */
   | "snapshot-unfinished"
-  /** A file of a snapshot that was not finished, or was unpacked for a look. */
+  /** A file of a snapshot that was not finished. */
   | "snapshot-part"
+  /** A file of a snapshot that was unpacked for a look. */
+  | "snapshot-unpacked"
   /** A database file with a snapshot's name, and no snapshot that it belongs to. */
   | "snapshot-stray";
 
@@ -50,6 +54,9 @@ export interface ListingOptions {
   readonly databases: readonly string[];
 }
 
+/** An export may have any name; such a one is likely to be one. */
+const EXPORT_PART = /\.(sql|csv|jsonl|ndjson)(\.gz)?\.part$/i;
+
 /** Leftovers beside the databases, by their names. */
 export function leftoversBeside(
   { prefix, names }: Listing,
@@ -63,6 +70,7 @@ export function leftoversBeside(
     if (name === note) return found("restore-note");
     if (name === partOf(note)) return found("restore-part");
     if (isRehearsal(name, beginning)) return found("rehearsal");
+    if (name.startsWith(beginning) && EXPORT_PART.test(name)) return found("export-part");
     const file = own.find((one) => name.startsWith(one));
     if (file === undefined) return [];
     const ending = name.slice(file.length);
@@ -82,7 +90,8 @@ export function leftoversAmongSnapshots(
   return names.toSorted().flatMap((name): Leftover[] => {
     const found = (kind: LeftoverKind): Leftover[] => [{ kind, path: prefix + name }];
     if (reservationOf(name) !== null) return found("snapshot-unfinished");
-    if (/^(snapshot_\w+\.json|\w+\.db(\.gz)?(\.plain|\.unpacked_\d+)?)\.part$/.test(name)) {
+    if (/^\w+\.db\.gz\.unpacked_\d+\.part$/.test(name)) return found("snapshot-unpacked");
+    if (/^(snapshot_\w+\.json|\w+\.db(\.gz)?(\.plain)?)\.part$/.test(name)) {
       return found("snapshot-part");
     }
     const [, moment = ""] = /^\w+?_(\d{8}_\d{6}(?:_\d+)?)\.db(?:\.gz)?$/.exec(name) ?? [];
@@ -128,6 +137,11 @@ const ADVICE: Readonly<Record<LeftoverKind, Advice>> = {
     what: "is a damaged database that a restore moved aside",
     help: "it may be deleted when nothing in it is missed any more",
   },
+  "export-part": {
+    level: "notice",
+    what: "was being written by an export that is at it, or was killed",
+    help: "it may be deleted while no `export` runs",
+  },
   "rehearsal": {
     level: "notice",
     what: "has the copies of a rehearsal that was killed",
@@ -140,8 +154,14 @@ const ADVICE: Readonly<Record<LeftoverKind, Advice>> = {
   },
   "snapshot-part": {
     level: "notice",
-    what: "is a file of a snapshot that was not finished, or was unpacked for a look",
+    what: "is a file of a snapshot that was not finished",
     help: "it may be deleted while no catalyst-migrate runs; the next `backup` does that",
+  },
+  "snapshot-unpacked": {
+    level: "notice",
+    what: "was unpacked from a snapshot by a command that is at it, or was killed",
+    help:
+      "it may be deleted while no catalyst-migrate runs; when it is a day old, `backup` does that",
   },
   "snapshot-stray": {
     level: "notice",
@@ -165,14 +185,19 @@ export function diagnoseLeftovers(
   { leftovers, locks, request, directory, backups, snapshots }: Facts,
 ): Check[] {
   const { ok, notice, problem } = checksOf("leftovers");
-  const isHeld = (path: string) => locks.find((lock) => lock.path === path)?.isHeld ?? false;
+  const lockAt = (path: string) => locks.find((lock) => lock.path === path);
   const at = {
-    migrator: isHeld(lockBeside(ledgerOf(request.prefix))),
-    store: isHeld(storeLock(backups)),
+    migrator: lockAt(lockBeside(ledgerOf(request.prefix)))?.isHeld === true,
+    store: lockAt(storeLock(backups))?.isHeld === true,
   };
   const left = leftovers.filter(({ kind, path }) => {
     const user = IN_USE[kind];
-    return kind === "rehearsal" ? !isHeld(rehearsalLock(path)) : user === undefined || !at[user];
+    // Where it can't be told whether a rehearsal is at work, it is none that was killed.
+    if (kind === "rehearsal") {
+      const lock = lockAt(rehearsalLock(path));
+      return lock === undefined || lock.isHeld === false;
+    }
+    return user === undefined || !at[user];
   });
   const files = left.map(({ kind, path }) => {
     const { level, what, help } = ADVICE[kind];

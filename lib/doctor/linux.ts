@@ -54,25 +54,48 @@ export function readMounts(): readonly Mount[] | null {
   }
 }
 
-/** A process that has a file open. */
+/** A process that has a database open. */
 export interface Opener extends Holder {
-  /** Path under which the file was asked for. */
+  /** Path under which the database was asked for. */
   readonly path: string;
-  /** Whether the file was deleted or replaced since, so that another one has its name now. */
-  readonly isGone: boolean;
+  /**
+   * `file`: what is at the path; `deleted`: it or its log was deleted or replaced since; `moved`: it
+   * has the log of this path, and as the database a file that has another name by now.
+   */
+  readonly what: "file" | "deleted" | "moved";
 }
 
-/** Who has files open, as far as this user may know. */
+/** Who has databases open, as far as this user may know. */
 export interface Openers {
   readonly openers: readonly Opener[];
   /** Whether the open files of some processes may not be looked at. */
   readonly isPartial: boolean;
+  /** Whether the processes outside of this container can't be seen. */
+  readonly isContained: boolean;
+}
+
+/** What Linux calls the namespace of processes that contains all others; fixed by the kernel. */
+const ALL_PROCESSES = "pid:[4026531836]";
+
+/** Whether this process sees only those of its own container, also among the holders of locks. */
+export function isContained(): boolean {
+  try {
+    return Deno.readLinkSync("/proc/self/ns/pid") !== ALL_PROCESSES;
+  } catch {
+    return true; // then what isn't seen proves nothing
+  }
 }
 
 const DELETED = " (deleted)";
 
-/** Finds the processes that have some files open, by their real paths, but for this one. */
+/** The files that a connection has open: the database, its log and the log's index. */
+const ENDINGS = ["", "-wal", "-shm"];
+
+/** Finds the processes that have some databases open, by their real paths, but for this one. */
 export function findOpeners(paths: readonly string[]): Openers {
+  const files = new Map(
+    paths.flatMap((path) => ENDINGS.map((ending) => [path + ending, { path, ending }])),
+  );
   const openers: Opener[] = [];
   let isPartial = false;
   for (const { name } of Deno.readDirSync("/proc")) {
@@ -83,21 +106,40 @@ export function findOpeners(paths: readonly string[]): Openers {
       isPartial = true;
       continue;
     }
-    const seen = new Set<string>();
+    const seen = new Map<string, Set<string>>();
     for (const { descriptor, link } of links) {
       const isGone = link.endsWith(DELETED);
       const target = isGone ? link.slice(0, -DELETED.length) : link;
-      const path = paths.find((one) =>
-        target === one ||
-        // In another mount namespace, such as a container, the same file has another path.
-        (!isGone && nameOf(target) === nameOf(one) && isSameFile(descriptor, one))
-      );
-      if (path === undefined || seen.has(`${path} ${isGone}`)) continue;
-      seen.add(`${path} ${isGone}`);
-      openers.push({ pid, command: commandOf(pid), path, isGone });
+      // In another mount namespace, such as a container, the same file has another path.
+      const there = files.has(target) || isGone
+        ? target
+        : [...files.keys()].find((one) =>
+          nameOf(target) === nameOf(one) && isSameFile(descriptor, one)
+        );
+      const file = files.get(there ?? "");
+      if (file === undefined) continue;
+      const found = seen.get(file.path) ?? new Set();
+      seen.set(file.path, found.add(file.ending + (isGone ? DELETED : "")));
+    }
+    for (const [path, found] of seen) {
+      for (const what of stateOf(found)) openers.push({ pid, command: commandOf(pid), path, what });
     }
   }
-  return { openers, isPartial };
+  return { openers, isPartial, isContained: isContained() };
+}
+
+/** What the files that a process has open under one database's name tell. */
+function stateOf(found: ReadonlySet<string>): Opener["what"][] {
+  const isThere = found.has("");
+  // The index alone proves nothing: SQLite deletes it before it is closed.
+  const isGone = found.has(DELETED) || found.has(`-wal${DELETED}`);
+  // One of the two alone may be a program that copies files.
+  const isMoved = !isThere && !isGone && found.has("-wal") && found.has("-shm");
+  return [
+    ...isThere ? ["file" as const] : [],
+    ...isGone ? ["deleted" as const] : [],
+    ...isMoved ? ["moved" as const] : [],
+  ];
 }
 
 function nameOf(path: string): string {

@@ -1,4 +1,4 @@
-import { fileVersion, mayRead } from "../database/location.ts";
+import { fileItself, fileVersion, mayRead } from "../database/location.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { type Failure, failureOf } from "../failure.ts";
@@ -46,6 +46,8 @@ export interface StateFacts {
   readonly markers: ReadonlyMap<string, readonly Marker[]>;
   /** The newest first. */
   readonly events: readonly LedgerEvent[];
+  /** Whether the ledger was read, or there is none; else the status knows nothing of it. */
+  readonly isLedgerRead: boolean;
 }
 
 /** The user's own migrations. */
@@ -124,7 +126,9 @@ const NOT_OPENED: OpenedDatabase = { content: { kind: "unread", because: null },
 
 /** Changes with each write to a database or its log. */
 function versionOf(path: string): string {
-  return [path, `${path}-wal`].map((one) => mayRead(one) ? fileVersion(one) : null).join();
+  if (!mayRead(path)) return "";
+  return [path, `${fileItself(path)}-wal`].map((one) => mayRead(one) ? fileVersion(one) : null)
+    .join();
 }
 
 interface Subjects {
@@ -169,7 +173,7 @@ async function stateFacts(
       ledger: sources.get(LEDGER) ?? ":memory:",
       migrations: migrations.filter(({ database }) => database in databases),
     }));
-  const found = { failures, markers, events };
+  const found = { failures, markers, events, isLedgerRead: sources.has(LEDGER) };
   try {
     return { ...found, status: await look([...request.bundled, ...own.migrations]) };
   } catch (error) {

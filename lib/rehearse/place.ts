@@ -37,10 +37,14 @@ export interface Place extends Disposable {
  * rehearsals of the same prefix left.
  */
 export async function makePlace(prefix: string): Promise<Place> {
-  ensureDirectory(beginningOf(prefix), true);
+  ensureDirectory(beginningOf(prefix), true, { what: "directory of the rehearsal", flag: "--dir" });
   await removeLeftovers(prefix);
   const directory = makeDirectory(beginningOf(prefix));
-  const lock = await acquireLock(rehearsalLock(directory), { timeout: 0 });
+  const lock = await acquireLock(rehearsalLock(directory), {
+    timeout: 0,
+    holder: "rehearsal",
+    directory: "directory of the rehearsal",
+  });
   return {
     directory,
     file: (name) => `${directory}/${name}`,

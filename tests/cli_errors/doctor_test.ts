@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { anotherUser, reasonForNoOtherUser, showToAll } from "../another_user.ts";
 import { kept, prepare, run } from "../cli_helpers.ts";
 import { tempDir } from "../helpers.ts";
 import { examine, traces } from "../lib/doctor/support.ts";
@@ -186,7 +187,8 @@ for (const permissions of [[], granted.slice(0, 1), granted]) {
       const cwd = directory.path;
       await prepare(["upgrade"], { cwd });
       const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
-      const line = [Deno.execPath(), "run", ...permissions, cli, "doctor"].join(" ");
+      const line = [Deno.execPath(), "run", ...permissions, cli, "doctor"]
+        .map((word) => `'${word}'`).join(" ");
       const { stdout } = await new Deno.Command("script", {
         args: ["-qec", line, "/dev/null"],
         cwd,
@@ -214,7 +216,6 @@ function reasonForNoTerminal(): string | null {
   }
 }
 
-const ANOTHER_USER = ["setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups"];
 const noOther = reasonForNoOtherUser();
 
 Deno.test({
@@ -225,10 +226,10 @@ Deno.test({
     await using directory = await tempDir();
     const cwd = directory.path;
     await prepare(["upgrade"], { cwd });
-    await Deno.chmod(cwd, 0o755);
+    showToAll(cwd);
     await using cache = await tempDir();
     await Deno.chmod(cache.path, 0o777);
-    const other = { cwd, env: { DENO_DIR: cache.path }, through: ANOTHER_USER };
+    const other = { cwd, env: { DENO_DIR: cache.path }, through: anotherUser };
     await Deno.chmod(join(cwd, "data/positions.db"), 0o600);
     const before = traces(cwd);
     const { only, checks } = await examine(other);
@@ -245,17 +246,3 @@ Deno.test({
     assert.equal(closed.checks.filter(({ code }) => code === "database-unreachable").length, 4);
   },
 });
-
-/** Why a program can't be run as another user here; null where it can. */
-function reasonForNoOtherUser(): string | null {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return "only root can become another user";
-  try {
-    const args = [...ANOTHER_USER.slice(1), Deno.execPath(), "-V"];
-    const options = { args, env: { DENO_DIR: "/nonexistent" } };
-    return new Deno.Command("setpriv", options).outputSync().success
-      ? null
-      : "another user can't run Deno";
-  } catch {
-    return "there is no `setpriv`";
-  }
-}

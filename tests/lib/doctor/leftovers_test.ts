@@ -14,11 +14,14 @@ Deno.test("what lies beside the databases is told by its name, and nothing else 
     ...["positions.db.damaged_1700000000", "positions.db.damaged_1700000000-wal"],
     ...["migrations.restore", "migrations.restore.part", "migrations.lock", "backups"],
     ...["rehearsal-0123abcd", "rehearsal-notes", "test_trading.db-wal", "notes.txt.part"],
+    ...["trading.sql.part", "all.SQL.gz.part", "trading.sql", "fills.csv.part"],
   ];
   assert.deepEqual(
     leftoversBeside({ prefix: "data/", names }, { beginning: "", databases })
       .map(({ kind, path }) => `${path} ${kind}`),
     [
+      "data/all.SQL.gz.part export-part",
+      "data/fills.csv.part export-part",
       "data/migrations.restore restore-note",
       "data/migrations.restore.part restore-part",
       "data/positions.db.damaged_1700000000 moved-aside",
@@ -27,6 +30,7 @@ Deno.test("what lies beside the databases is told by its name, and nothing else 
       "data/trading.db-shm index-without-database",
       "data/trading.db-wal log-without-database",
       "data/trading.db.import.part database-part",
+      "data/trading.sql.part export-part",
     ],
   );
 });
@@ -62,7 +66,7 @@ Deno.test("among snapshots, what no manifest vouches for is told", () => {
     "b/ml_training_20250121_000000_2.db.gz snapshot-stray",
     "b/snapshot_20250122_000000.json.part snapshot-part",
     "b/snapshot_20250122_000000.unfinished snapshot-unfinished",
-    "b/trading_20250120_123000.db.gz.unpacked_17.part snapshot-part",
+    "b/trading_20250120_123000.db.gz.unpacked_17.part snapshot-unpacked",
     "b/trading_20250121_000000.db snapshot-stray",
     "b/trading_20250122_000000.db.gz.plain.part snapshot-part",
     "b/trading_20250122_000000.db.part snapshot-part",
@@ -100,6 +104,23 @@ Deno.test("leftovers are told, each with what may be done, and a lock that is he
     assert.equal(busy.checks.filter(({ code }) => code === "lock-held").length, 2);
     assert.deepEqual(codes.filter((code) => busy.codes("notice").includes(code)), ["moved-aside"]);
   }
+});
+
+Deno.test("a rehearsal that began just now is never called killed", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const place = join(cwd, "data/rehearsal-0123abcd");
+  await Deno.mkdir(place);
+  using lock = await Deno.open(join(place, "rehearsal.lock"), { create: true, write: true });
+  await lock.lock(true);
+  const permissions = ["--allow-read", "--allow-write", "--allow-env"];
+  assert(!(await examine({ cwd, permissions })).codes("notice").includes("rehearsal"));
+  await lock.unlock();
+  await Deno.utime(join(place, "rehearsal.lock"), 1_700_000_000, 1_700_000_000);
+  (await examine({ cwd, permissions })).only("rehearsal");
+  await Deno.remove(join(place, "rehearsal.lock"));
+  (await examine({ cwd, permissions })).only("rehearsal");
 });
 
 Deno.test("commits of a database that is gone, and a restore that was interrupted, are problems", async () => {

@@ -51,17 +51,21 @@ testOnLinux(
     const path = directory.file("my bot.db");
     execute(path, "PRAGMA journal_mode = WAL; CREATE TABLE t (a)");
     const found = () =>
-      findOpeners([path]).openers.map(({ pid, isGone, command }) => ({
+      findOpeners([path]).openers.map(({ pid, what, command }) => ({
         pid,
-        isGone,
+        what,
         isDeno: command.includes("deno"),
       }));
     assert.deepEqual(found(), []);
     await using program = await Program.start(path, `db.exec("INSERT INTO t VALUES (1)")`);
     const { pid } = program;
-    assert.deepEqual(found(), [{ pid, isGone: false, isDeno: true }]);
+    assert.deepEqual(found(), [{ pid, what: "file", isDeno: true }]);
     assert.deepEqual(lockersOf(path).map((one) => one.pid), [pid]);
-    await Deno.remove(path);
-    assert.deepEqual(found(), [{ pid, isGone: true, isDeno: true }]);
+    await Deno.rename(path, `${path}.old`);
+    assert.deepEqual(found(), [{ pid, what: "moved", isDeno: true }]);
+    await Deno.remove(`${path}.old`);
+    assert.deepEqual(found(), [{ pid, what: "moved", isDeno: true }]);
+    await Deno.remove(`${path}-wal`);
+    assert.deepEqual(found(), [{ pid, what: "deleted", isDeno: true }]);
   },
 );

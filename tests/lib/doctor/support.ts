@@ -65,3 +65,9 @@ export function testOnLinux(name: string, fn: () => Promise<void> | void): void 
     fn,
   });
 }
+
+/** Runs a program as a user to whom nothing belongs, and why that can't be done here. */
+export {
+  anotherUser as ANOTHER_USER,
+  reasonForNoOtherUser as noOtherUser,
+} from "../../another_user.ts";

@@ -1,0 +1,65 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { prepare } from "../../cli_helpers.ts";
+import { tempDir } from "../../helpers.ts";
+import { examine } from "./support.ts";
+
+const narrow = ["--allow-read", "--allow-write", "--allow-env"];
+
+for (const [what, code] of [["emptied", "database-emptied"], ["deleted", "database-gone"]]) {
+  Deno.test(`a database that was ${what} is a loss, and nothing to be corrected`, async () => {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await prepare(["upgrade"], { cwd });
+    const path = join(cwd, "data/trading.db");
+    await (what === "emptied" ? Deno.truncate(path) : Deno.remove(path));
+    const diagnosis = await examine({ cwd });
+    assert.deepEqual(diagnosis.codes("problem"), [code]);
+    assert.match(diagnosis.only(code ?? "").help ?? "", /`restore` a snapshot; else `upgrade`/);
+    const misleading = ["unreconciled", "migrations-pending", "database-missing", "database-empty"];
+    assert.deepEqual(diagnosis.codes("notice").filter((one) => misleading.includes(one)), []);
+    const about = diagnosis.checks.filter(({ database }) => database === "trading");
+    assert.deepEqual(about.map((check) => check.code), [code]);
+  });
+}
+
+Deno.test("an empty file that no migration was applied to is nothing wrong", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade", "--to", "001"], { cwd });
+  await Deno.writeTextFile(join(cwd, "data/trading.db"), "");
+  const diagnosis = await examine({ cwd });
+  assert.deepEqual(diagnosis.codes("problem"), []);
+  assert.match(diagnosis.only("migrations-pending").detail, /002_\w+, 003_/);
+});
+
+for (const permissions of [["-A"], narrow]) {
+  Deno.test(`a ledger that can't be read isn't called wrong, with ${permissions[0]}`, async () => {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await prepare(["upgrade"], { cwd });
+    await Deno.writeFile(
+      join(cwd, "data/migrations.db"),
+      crypto.getRandomValues(new Uint8Array(9000)),
+    );
+    await Deno.remove(join(cwd, "data/trading.db"));
+    await Deno.truncate(join(cwd, "data/positions.db"));
+    const diagnosis = await examine({ cwd, permissions });
+    assert.deepEqual(diagnosis.codes("problem"), ["not-a-database"]);
+    const { database, help } = diagnosis.only("not-a-database");
+    assert.equal(database, "migrations");
+    assert.match(help ?? "", /`upgrade` makes a new one/);
+    for (const code of ["unreconciled", "migrations-pending"]) {
+      assert(!diagnosis.codes("notice").includes(code), code);
+    }
+    for (const [code, name] of [["database-missing", "trading"], ["database-empty", "positions"]]) {
+      const check = diagnosis.only(code ?? "");
+      assert.equal(check.database, name);
+      assert.match(check.detail, /whether it ever was .*can't be told/);
+      assert.match(check.help ?? "", /if it was, .*`restore` a snapshot; else `upgrade`/);
+    }
+    // What the help says works.
+    await Deno.remove(join(cwd, "data/migrations.db"));
+    await prepare(["upgrade"], { cwd });
+  });
+}
