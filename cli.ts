@@ -5,6 +5,7 @@
  * @module
  */
 import { main } from "./lib/commands/main.ts";
+import { UsageError } from "./lib/errors.ts";
 
 /**
  * Runs the command line of this process and sets its exit code: 0 done or nothing to do, 1 failed or
@@ -20,7 +21,19 @@ import { main } from "./lib/commands/main.ts";
  * ```
  */
 export async function run(args: readonly string[] = Deno.args): Promise<void> {
-  Deno.exitCode = await main(args, (name) => Deno.env.get(name));
+  Deno.exitCode = await main(args, variable);
+}
+
+function variable(name: string): string | undefined {
+  try {
+    return Deno.env.get(name);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.InvalidData)) throw error;
+    throw new UsageError(`Cannot use ${name}: its bytes are no text in UTF-8`, {
+      cause: error,
+      help: `set ${name} to such a text, or unset it`,
+    });
+  }
 }
 
 if (import.meta.main) {

@@ -1,3 +1,4 @@
+import { fileItself, sizeBeside } from "./database/location.ts";
 import { DiskFullError } from "./errors.ts";
 
 /** Whether an error of the system says that a disk, or what a user may have of it, is full. */
@@ -44,6 +45,21 @@ export function sizeOf(path: string): number | null {
     return Deno.statSync(path).size;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return null;
+    throw error;
+  }
+}
+
+/** Size of a database's log in bytes; 0 where there is none, or it can't be looked at. */
+export function logSizeOf(path: string): number {
+  return sizeBeside(fileItself(path), "-wal") ?? 0;
+}
+
+/** Whether there is a file of that name, and nothing else. */
+export function isFile(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
     throw error;
   }
 }

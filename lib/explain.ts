@@ -1,4 +1,5 @@
 import { driverMessage } from "./database/failure.ts";
+import { missingPermission } from "./database/location.ts";
 import type { Begun, Run } from "./apply.ts";
 import { outcomeOf } from "./checks.ts";
 import { CatalystError, InterruptedError, MigrationFailedError, StatementError } from "./errors.ts";
@@ -27,7 +28,7 @@ export async function explain(error: unknown, run: Run, begun: Begun): Promise<u
   const denied = error instanceof Deno.errors.NotCapable ? error : undefined;
   const what = cause?.help ??
     (denied === undefined ? "mend the migration, then run the command again" : permissionHelp());
-  const reason = denied === undefined ? driverMessage(error) : missingPermission(denied);
+  const reason = denied === undefined ? driverMessage(error) : lacking(denied);
   return new MigrationFailedError(
     `${cannot} to ${migration.database}: ${reason}${place.text}`,
     {
@@ -40,9 +41,8 @@ export async function explain(error: unknown, run: Run, begun: Begun): Promise<u
   );
 }
 
-/** What Deno says is missing, without its advice, which is for whoever starts or builds the program. */
-function missingPermission({ message }: Error): string {
-  return message.replace(/^Requires/, "it requires").replace(/, (run again|specify) .*$/s, "");
+function lacking({ message }: Error): string {
+  return missingPermission(message).replace(/^Requires/, "it requires");
 }
 
 function permissionHelp(): string {

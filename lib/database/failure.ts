@@ -4,10 +4,12 @@ import {
   CorruptDatabaseError,
   DatabaseLockedError,
   DiskFullError,
+  LocationError,
   NotADatabaseError,
   StatementError,
 } from "../errors.ts";
 import { describeHolders } from "./holders.ts";
+import { brokenLinkHelp, denied, fileItself, isLink, sizeBeside, statPath } from "./location.ts";
 
 /** Where a driver's error happened. */
 export interface FailureContext {
@@ -15,6 +17,8 @@ export interface FailureContext {
   readonly verb: string;
   /** The database, as a person would name it. */
   readonly label: string;
+  /** File into which it was to be copied. */
+  readonly target?: string;
   /** The statement that failed. */
   readonly statement?: string;
   /** The line on which it begins, where it is part of a script. */
@@ -35,17 +39,18 @@ export function isBusy(error: unknown): boolean {
 /** Turns what a driver threw into an error with a stable code; drivers differ only in decoration. */
 export function translate(error: unknown, context: FailureContext): CatalystError {
   if (error instanceof CatalystError) return error;
-  const { verb, label, statement, line } = context;
+  const { verb, label, target, statement, line } = context;
   const message = messageOf(error);
   const options = {
     cause: error,
     ...(statement === undefined ? {} : { statement }),
     ...(line === undefined ? {} : { line }),
   };
-  const cannot = `Cannot ${verb} ${label}`;
+  const cannot = `Cannot ${verb} ${label}${target === undefined ? "" : ` to ${target}`}`;
+  const [written, it] = target === undefined ? [label, "it"] : [target, target];
   if (isBusy(error)) {
     return new DatabaseLockedError(
-      `${cannot}: it is locked by ${describeHolders(label) || "another process"}`,
+      `${cannot}: ${it} is locked by ${describeHolders(written) || "another process"}`,
       { ...options, help: WHEN_LOCKED },
     );
   }
@@ -79,21 +84,87 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
       help: "free some space, then run the command again; nothing was lost",
     });
   }
-  if (
-    /readonly database|unable to open database file|NotCapable|Requires \w+ access/.test(message)
-  ) {
-    return new AccessError(`${cannot}: ${reasonOfAccess(message)}`, {
-      ...options,
-      help: "check that this user may read and write the file and its directory",
-    });
+  const help = "check that this user may read and write the file and its directory";
+  if (/NotCapable|Requires \w+ access/.test(message)) {
+    const denial = denied(message, help);
+    return new AccessError(`${cannot}: ${denial.reason}`, { ...options, help: denial.help });
+  }
+  if (/readonly database/.test(message)) {
+    return new AccessError(`${cannot}: ${it} is read-only`, { ...options, help });
+  }
+  if (/unable to open database file/.test(message)) {
+    if (isLink(label) && statPath(label) === null) {
+      return new LocationError(
+        `${cannot}: it is a link to ${fileItself(label)}, which isn't there and can't be made`,
+        { ...options, help: brokenLinkHelp },
+      );
+    }
+    const { reason, help: known = help } = whyNotOpened(written);
+    return new AccessError(`${cannot}: ${reason}`, { ...options, help: known });
   }
   return new StatementError(`${cannot}: ${message}`, options);
 }
 
-function reasonOfAccess(message: string): string {
-  if (/readonly/.test(message)) return "it is read-only";
-  if (/Requires/.test(message)) return `Deno was not given the permission (${message})`;
-  return "the file can't be opened";
+/** Bytes of the longest path that SQLite opens, which keeps room for the ending of a journal. */
+const LONGEST_PATH = 512 - "-journal".length;
+
+/** Why SQLite can't open a file, of which it says no more than that. */
+function whyNotOpened(path: string): { readonly reason: string; readonly help?: string } {
+  if (isAtLimitOfFiles()) return { reason: TOO_MANY_FILES, help: RAISE_LIMIT };
+  const bytes = new TextEncoder().encode(wholePath(path)).length;
+  if (Deno.build.os !== "windows" && bytes > LONGEST_PATH) {
+    return {
+      reason: `its path has ${bytes} bytes, and SQLite opens none of more than ${LONGEST_PATH}`,
+      help: "use a directory with a shorter path",
+    };
+  }
+  const itself = fileItself(path);
+  if ((sizeBeside(itself, "-wal") ?? 0) > 0 && sizeBeside(itself, "-shm") === 0) {
+    return {
+      reason: `it has a log, ${itself}-wal, which needs a file beside it to be read`,
+      help: "let this user write the directory, or copy both files to another one, and name that " +
+        "by --data-dir",
+    };
+  }
+  return { reason: "the file can't be opened" };
+}
+
+function wholePath(path: string): string {
+  try {
+    return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
+  } catch {
+    return path; // Deno may not say where it is
+  }
+}
+
+const TOO_MANY_FILES = "this process may open no more files";
+const RAISE_LIMIT = "raise the limit, such as by `ulimit -n 1024`, then run the command again";
+
+/** Whether an error of the system says that a process, or all of them, have too many files open. */
+export function isTooManyFiles(error: unknown): boolean {
+  return Deno.build.os !== "windows" && /os error (23|24)\b/.test(messageOf(error));
+}
+
+/** The error for {@link isTooManyFiles}. */
+export function tooManyFiles(cannot: string, cause: unknown): AccessError {
+  return new AccessError(`${cannot}: ${TOO_MANY_FILES}`, { cause, help: RAISE_LIMIT });
+}
+
+/**
+ * Whether no more files can be opened. Asked of a directory: to open and close a database here would
+ * drop the locks that SQLite has on it.
+ */
+function isAtLimitOfFiles(): boolean {
+  const opened: Deno.FsFile[] = [];
+  try {
+    // As many as SQLite opens for one database.
+    for (let file = 0; file < 3; file++) opened.push(Deno.openSync("."));
+    return false;
+  } catch (error) {
+    return isTooManyFiles(error);
+  } finally {
+    for (const file of opened) file.close();
+  }
 }
 
 /** What the driver itself said, where an error of the toolkit stands for it; else the error's message. */

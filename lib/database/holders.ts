@@ -1,3 +1,5 @@
+import { fileItself } from "./location.ts";
+
 /** A process that has a lock on a file. */
 export interface Holder {
   /** Its process id. */
@@ -16,7 +18,7 @@ const COMMAND_LENGTH = 60;
 export function writersOf(path: string): Holder[] {
   try {
     // In WAL mode the write lock is on the shared-memory file, else on the database itself.
-    const inodes = [path, `${path}-shm`].flatMap(inodeOf);
+    const inodes = [path, `${fileItself(path)}-shm`].flatMap(inodeOf);
     const locks = parseLocks(readLocks())
       .filter((lock) => inodes.includes(lock.inode));
     const writing = locks.filter((lock) => lock.exclusive);

@@ -81,14 +81,17 @@ export function statDatabase(location: DatabaseLocation): DatabaseStat {
   // By this name SQLite opens a new one in memory, and no file.
   if (location.path === ":memory:") return { exists: false, sizeBytes: null };
   const stat = statPath(location.path);
-  if (stat?.isDirectory) {
-    throw new LocationError(`Cannot use ${location.path} as a database: it is a directory`, {
-      help: "move the directory away, or name another place for the databases",
-    });
-  }
-  return stat === null
-    ? { exists: false, sizeBytes: null }
-    : { exists: true, sizeBytes: stat.size };
+  if (stat === null) return { exists: false, sizeBytes: null };
+  if (!stat.isFile) throw noFile(location.path, stat);
+  return { exists: true, sizeBytes: stat.size };
+}
+
+/** What is wrong with a database's place in which something else is, such as a pipe. */
+export function noFile(path: string, { isDirectory }: Deno.FileInfo): LocationError {
+  const [what, it] = isDirectory ? ["a directory", "the directory"] : ["not a file", "it"];
+  return new LocationError(`Cannot use ${path} as a database: it is ${what}`, {
+    help: `move ${it} away, or name another place for the databases`,
+  });
 }
 
 function sizeOf(path: string): number | null {
@@ -131,37 +134,73 @@ export function statPath(path: string, use = databasesDirectory): Deno.FileInfo 
   try {
     return Deno.statSync(path);
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    if (error instanceof Deno.errors.NotADirectory) {
-      throw new LocationError(`Cannot use ${path}: ${fileIn(path)} is a file, not a directory`, {
+    const { NotADirectory, NotFound } = Deno.errors;
+    // Of a path below a file Windows says only that there is none.
+    const file = error instanceof NotADirectory
+      ? fileIn(path) ?? "a part of it"
+      : error instanceof NotFound && Deno.build.os === "windows"
+      ? fileIn(path)
+      : null;
+    if (file !== null) {
+      throw new LocationError(`Cannot use ${path}: ${file} is a file, not a directory`, {
         cause: error,
         help: whereAFileIs(use),
       });
     }
+    if (error instanceof NotFound) return null;
     const message = error instanceof Error ? error.message : String(error);
-    throw error instanceof Deno.errors.NotCapable
-      ? new AccessError(`Cannot look at ${path}: Deno was not given the permission (${message})`, {
+    if (error instanceof Deno.errors.NotCapable) {
+      const denial = denied(message, `give it read and write permission on the ${use.what}`);
+      throw new AccessError(`Cannot look at ${path}: ${denial.reason}`, {
         cause: error,
-        help: `give it read and write permission on the ${use.what}`,
-      })
-      : new AccessError(`Cannot look at ${path}: ${message}`, {
-        cause: error,
-        help: `check that this user may read the ${use.what}`,
+        help: denial.help,
       });
+    }
+    if (error instanceof Deno.errors.FilesystemLoop) {
+      throw new LocationError(`Cannot use ${path}: it is a link that leads back to itself`, {
+        cause: error,
+        help: "correct the link, or remove it",
+      });
+    }
+    throw new AccessError(`Cannot look at ${path}: ${message}`, {
+      cause: error,
+      help: `check that this user may read the ${use.what}`,
+    });
   }
 }
 
-/** The part of a path that is a file, where a directory should be. */
-function fileIn(path: string): string {
-  for (let end = path.indexOf("/", 1); end !== -1; end = path.indexOf("/", end + 1)) {
-    const part = path.slice(0, end);
+/** What Deno says is missing, without its advice, which is for whoever starts or builds the program. */
+export function missingPermission(message: string): string {
+  return message.replace(/, (run again|specify) .*$/s, "");
+}
+
+/** How a message says what Deno doesn't permit, and what to do: `help`, where that is enough. */
+export function denied(
+  message: string,
+  help: string,
+): { readonly reason: string; readonly help: string } {
+  const missing = missingPermission(message);
+  return {
+    reason: `Deno was not given the permission (${missing})`,
+    // So it is of /dev, /proc and /sys, whatever permissions are named.
+    help: missing.startsWith("Requires all access")
+      ? "Deno lets no program write there but one that it runs with -A: use another directory" +
+        (Deno.build.standalone ? ", or deno run -A jsr:@catalyst/migrate" : "")
+      : help,
+  };
+}
+
+/** The part of a path that is a file, where a directory should be; null where none can be seen. */
+function fileIn(path: string): string | null {
+  for (const { index } of path.matchAll(Deno.build.os === "windows" ? /[/\\]/g : /\//g)) {
+    const part = path.slice(0, index);
     try {
       if (!Deno.statSync(part).isDirectory) return part;
     } catch {
       // Nobody has to be allowed to look at what is above the databases.
     }
   }
-  return "a part of it";
+  return null;
 }
 
 /** A file, seen without opening it. */
@@ -195,9 +234,9 @@ export function fileVersion(path: string): string | null {
   return seeFile(path)?.version ?? null;
 }
 
-/** Where a file itself is, for what SQLite keeps beside it; the path as it is where there is no file. */
+/** Where a file itself is, or would be made, for what SQLite keeps beside it. */
 export function fileItself(path: string): string {
-  return seeFile(path)?.itself ?? path;
+  return isLink(path) ? endOf(path) : path;
 }
 
 /** Whether a path is a link, also one to a place where nothing is. */
@@ -209,20 +248,82 @@ export function isLink(path: string): boolean {
   }
 }
 
+/** Links that a system follows before it gives up. */
+const MOST_LINKS = 40;
+
+/** Where a link leads, also where nothing is there, or Deno may not look further. */
+function endOf(path: string, links = MOST_LINKS): string {
+  try {
+    return Deno.realPathSync(path);
+  } catch {
+    try {
+      const next = Deno.readLinkSync(path);
+      if (links === 0) return path;
+      const isWhole = /^([A-Za-z]:)?[\\/]/.test(next);
+      return endOf(isWhole ? next : `${Deno.realPathSync(parentOf(path))}/${next}`, links - 1);
+    } catch {
+      return path;
+    }
+  }
+}
+
+function parentOf(path: string): string {
+  const end = Deno.build.os === "windows" ? path.search(/[^\\/]*$/) : path.lastIndexOf("/") + 1;
+  return path.slice(0, end) || ".";
+}
+
 /**
- * Refuses a database that is a link into a directory where Deno may not write: SQLite itself follows
- * it, but what has to be made, moved or removed beside the file could not be.
+ * Refuses a database that is a link to where its file can't be replaced: SQLite follows a link by
+ * itself, but Deno has to make, move and remove files beside that file.
  *
- * @throws {AccessError} where it is one.
+ * @throws {AccessError} where Deno may not do that, or the link leads to itself.
+ * @throws {LocationError} where there is no directory for it.
  */
-export function refuseHiddenFile(path: string, { cannot }: { readonly cannot: string }): void {
+export function refuseLink(path: string, { cannot }: { readonly cannot: string }): void {
+  if (!isLink(path)) return;
+  statPath(path); // says it of a link that leads to itself
   const itself = fileItself(path);
-  const beside = `${itself}-wal`;
-  if (itself === path || mayRead(beside) && mayWrite(beside)) return;
-  throw new AccessError(
-    `Cannot ${cannot}: ${path} is a link to ${itself}, and Deno may not write beside that`,
-    { help: "name the directory that it leads to in --allow-read and --allow-write as well" },
+  const directory = parentOf(itself);
+  if (!mayRead(directory) || !mayWrite(directory)) {
+    throw new AccessError(
+      `Cannot ${cannot}: ${path} is a link to ${itself}, and Deno may not write in ${directory}`,
+      { help: `give it read and write permission on ${directory} as well` },
+    );
+  }
+  if (statPath(directory) !== null) return;
+  throw new LocationError(
+    `Cannot ${cannot}: ${path} is a link to ${itself}, which isn't there and can't be made`,
+    { help: brokenLinkHelp },
   );
+}
+
+/** What to do about a link to a place that isn't there. */
+export const brokenLinkHelp =
+  "check that the disk and the directory that it leads to are there, or correct the link";
+
+/**
+ * Size of what SQLite keeps beside a file; 0 where there is nothing. Null where it can't be told: a
+ * link may lead to where Deno may not look, while SQLite does.
+ */
+export function sizeBeside(
+  itself: string,
+  ending: "-wal" | "-shm" | "-journal",
+): number | null {
+  try {
+    return Deno.statSync(`${itself}${ending}`).size;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound ? 0 : null;
+  }
+}
+
+/** Whether there is something at a path, or it can't be told. */
+export function mayBeThere(path: string): boolean {
+  try {
+    Deno.statSync(path);
+    return true;
+  } catch (error) {
+    return !(error instanceof Deno.errors.NotFound);
+  }
 }
 
 /** Whether Deno may read a path or an address; it asks nobody. */

@@ -144,7 +144,7 @@ export class NodeSqliteConnection implements Connection {
       });
     } catch (error) {
       if (stopped !== undefined) throw stopped;
-      return await explain(error, { verb: "copy", label: this.label });
+      return await explain(error, { verb: "copy", label: this.label, target: path });
     }
   }
 

@@ -1,4 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
+import { fileItself } from "./location.ts";
 import { uriOf } from "./node_sqlite.ts";
 
 /** What the first bytes of a database file say. */
@@ -191,7 +192,7 @@ function openInMemory(path: string, bytes: number): DatabaseSync | null {
     return null;
   }
   // The log first: a commit that is moved out of it meanwhile is then in both.
-  const log = bytesOf(`${path}-wal`);
+  const log = bytesOf(`${fileItself(path)}-wal`);
   handle.deserialize(withLog(Deno.readFileSync(path), log));
   return handle;
 }

@@ -1,6 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Connection } from "./connection.ts";
-import { fileVersion } from "./location.ts";
+import { mayBeThere, missingPermission, seeFile } from "./location.ts";
+import { AccessError } from "../errors.ts";
 import { NodeSqliteConnection } from "./node_sqlite.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
@@ -20,8 +21,8 @@ export async function openPrivateCopy(
   settings: ConnectionSettings,
 ): Promise<Connection | null> {
   if (Deno.permissions.querySync({ name: "write" }).state !== "granted") return null;
-  const directory = makeDirectory();
-  if (directory === null) return null;
+  if (stateOf(path) === null) return null;
+  const directory = makeDirectory(path);
   const copy = `${directory}/copy.db`;
   if (!copyUnchanged(path, copy)) {
     remove(directory);
@@ -57,11 +58,16 @@ class CopyConnection extends NodeSqliteConnection {
   }
 }
 
-function makeDirectory(): string | null {
+function makeDirectory(path: string): string {
   try {
     return Deno.makeTempDirSync({ prefix: "catalyst-migrate-" });
-  } catch {
-    return null; // the caller has a better error
+  } catch (error) {
+    const message = error instanceof Error ? error.message : String(error);
+    throw new AccessError(
+      `Cannot read ${path}: no file can be made beside it, and for a copy of it ` +
+        `the directory for temporary files can't be used (${missingPermission(message)})`,
+      { cause: error, help: "name one that this user may write in the variable TMPDIR" },
+    );
   }
 }
 
@@ -83,16 +89,10 @@ function copyUnchanged(path: string, copy: string): boolean {
 
 /** Changes with each write to the file; null where there is a log or a journal beside it, or no file. */
 function stateOf(path: string): string | null {
-  return isThere(`${path}-wal`) || isThere(`${path}-journal`) ? null : fileVersion(path);
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch (error) {
-    return !(error instanceof Deno.errors.NotFound);
-  }
+  const seen = seeFile(path);
+  if (seen === null) return null;
+  const endings = ["-wal", "-journal"];
+  return endings.some((ending) => mayBeThere(`${seen.itself}${ending}`)) ? null : seen.version;
 }
 
 function remove(directory: string): void {

@@ -1,7 +1,14 @@
 import { AccessError, DiskFullError } from "../errors.ts";
 import type { Connection } from "./connection.ts";
 import { openFile, type OpenMode, wrapHandle } from "./node_sqlite.ts";
-import { type DatabaseLocation, fileVersion } from "./location.ts";
+import {
+  type DatabaseLocation,
+  fileItself,
+  fileVersion,
+  mayBeThere,
+  seeFile,
+  sizeBeside,
+} from "./location.ts";
 import { text } from "./row.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
@@ -14,16 +21,24 @@ export async function openForReading(
   settings: ConnectionSettings,
 ): Promise<Connection> {
   if (location.kind === "open") return await wrapHandle(location);
+  const { path } = location;
+  return await openItself(path, { itself: fileItself(path), settings });
+}
+
+async function openItself(
+  path: string,
+  { itself, settings }: { readonly itself: string; readonly settings: ConnectionSettings },
+): Promise<Connection> {
   let failure: unknown;
-  for (const mode of readingModes(location.path)) {
+  for (const mode of readingModes(itself)) {
     try {
-      return await openReadOnly(location.path, mode, settings);
+      return await openReadOnly(path, mode, settings);
     } catch (error) {
       failure ??= error;
       if (mode !== "immutable" && !isAccessProblem(error)) throw error;
     }
   }
-  return await openCopy(location.path, settings) ?? fail(failure);
+  return await openCopy(path, settings) ?? fail(failure);
 }
 
 /**
@@ -35,7 +50,7 @@ export async function openPrivateFile(
   path: string,
   settings: ConnectionSettings,
 ): Promise<Connection> {
-  if (!hasLog(path)) {
+  if (!mayHaveLog(fileItself(path))) {
     try {
       return await openReadOnly(path, "immutable", settings);
     } catch (error) {
@@ -87,12 +102,14 @@ export async function readDatabase<T>(
   work: ReadingWork<T>,
 ): Promise<T> {
   const { path } = location;
-  if (options.alone && location.kind === "file" && !hasLog(path)) {
-    const before = fileVersion(path);
+  const seen = location.kind === "file" ? seeFile(path) : null;
+  if (options.alone && seen !== null && !mayHaveLog(seen.itself)) {
     const outcome = await readImmutable(path, work).catch(() => null);
-    if (outcome !== null && before !== null && before === fileVersion(path)) return outcome.result;
+    if (outcome !== null && seen.version === fileVersion(path)) return outcome.result;
   }
-  await using connection = await openForReading(location, options.settings);
+  await using connection = seen === null
+    ? await openForReading(location, options.settings)
+    : await openItself(path, { ...seen, settings: options.settings });
   return await work(connection, async () => {
     const row = await connection.get("PRAGMA journal_mode");
     return row === undefined ? "" : text(row, "journal_mode");
@@ -106,8 +123,8 @@ async function readImmutable<T>(path: string, work: ReadingWork<T>): Promise<{ r
   return { result: await work(connection, journalMode) };
 }
 
-function hasLog(path: string): boolean {
-  return hasContent(`${path}-wal`) || hasContent(`${path}-journal`);
+function mayHaveLog(itself: string): boolean {
+  return sizeBeside(itself, "-wal") !== 0 || sizeBeside(itself, "-journal") !== 0;
 }
 
 async function openReadOnly(
@@ -137,22 +154,16 @@ async function openReadOnly(
  * under restricted permissions, where without permission to write only read-only is left, and with
  * it a copy.
  */
-function* readingModes(path: string): Generator<OpenMode> {
-  if (hasContent(`${path}-wal`)) return yield "read-only";
+function* readingModes(itself: string): Generator<OpenMode> {
+  if (sizeBeside(itself, "-wal")) return yield "read-only";
   // A journal may have to be played back, which immutable would not: it read half a transaction.
-  if (hasContent(`${path}-journal`)) return yield* ["ordinary", "read-only"] as const;
+  if (sizeBeside(itself, "-journal") !== 0) return yield* ["ordinary", "read-only"] as const;
+  // Of one that is gone an ordinary connection would make an empty database.
+  if (!mayBeThere(itself)) return yield "read-only";
   yield "ordinary";
   // Nobody has a WAL database open that has no log.
-  if (isWalFile(path)) yield* ["immutable", "read-only"] as const;
+  if (isWalFile(itself)) yield* ["immutable", "read-only"] as const;
   else yield* ["read-only", "immutable"] as const;
-}
-
-function hasContent(path: string): boolean {
-  try {
-    return Deno.statSync(path).size > 0;
-  } catch {
-    return false;
-  }
 }
 
 /** Bytes 18 and 19 of an SQLite file are 2 in WAL mode, else 1. */

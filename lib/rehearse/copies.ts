@@ -2,7 +2,7 @@ import { refuseOpenTransaction } from "../apply.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";
-import { requireRoom, sizeOf } from "../disk.ts";
+import { logSizeOf, requireRoom, sizeOf } from "../disk.ts";
 import { InterruptedError, UsageError } from "../errors.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import { pin } from "../snapshot/pin.ts";
@@ -109,7 +109,7 @@ function hasBytes({ path }: DatabaseLocation): boolean {
 }
 
 function bytesOf({ path }: DatabaseLocation): number {
-  return (sizeOf(path) ?? 0) + (sizeOf(`${path}-wal`) ?? 0);
+  return (sizeOf(path) ?? 0) + logSizeOf(path);
 }
 
 /** What a caller has open may be of another SQLite library, or in the middle of a transaction. */

@@ -1,5 +1,6 @@
 import { countRows } from "../checks.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
+import { fileItself, mayBeThere } from "../database/location.ts";
 import { openPrivateFile } from "../database/reading.ts";
 import { number, text } from "../database/row.ts";
 import { defaultSettings } from "../database/settings.ts";
@@ -8,7 +9,7 @@ import type { StopFlag } from "../lock.ts";
 import { readMarkers } from "../marker.ts";
 import { digestFile } from "./digest.ts";
 import { partOf } from "./name.ts";
-import { removeIfThere, sizeOf, syncFile } from "../disk.ts";
+import { removeIfThere, syncFile } from "../disk.ts";
 import type { Pinned } from "./pin.ts";
 
 /** How thoroughly a copy is checked. */
@@ -63,12 +64,15 @@ export async function copyPinned(pinned: Pinned, job: CopyJob): Promise<Copy> {
   await syncFile(plain);
   report({ done: total, total });
   if (job.compress) await compress(plain, path);
-  const [sha256, content] = await Promise.all([
+  const looks = [
     job.verify === "none" ? null : digestFile(path, job.signal),
     examine(plain, job.verify).catch((error) => {
       throw aboutOriginal(error, connection.label);
     }),
-  ]);
+  ] as const;
+  // Where one of them fails too: Windows keeps what is removed while it is still read.
+  await Promise.allSettled(looks);
+  const [sha256, content] = await Promise.all(looks);
   if (job.compress) Deno.removeSync(plain);
   return { sizeBytes: Deno.statSync(path).size, sha256, ...content };
 }
@@ -82,7 +86,8 @@ export async function examine(
   path: string,
   verify: CopyCheck,
 ): Promise<Pick<Copy, "rows" | "migrations">> {
-  const hadLog = sizeOf(`${path}-wal`) !== null;
+  const itself = fileItself(path);
+  const hadLog = mayBeThere(`${itself}-wal`);
   try {
     await using connection = await openPrivateFile(path, defaultSettings);
     if (verify !== "none") await check(connection, verify);
@@ -92,7 +97,7 @@ export async function examine(
       migrations: (markers ?? []).map(({ id }) => id),
     };
   } finally {
-    if (!hadLog) { for (const ending of ["-wal", "-shm"]) removeIfThere(`${path}${ending}`); }
+    if (!hadLog) { for (const ending of ["-wal", "-shm"]) removeIfThere(`${itself}${ending}`); }
   }
 }
 

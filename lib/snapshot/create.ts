@@ -1,11 +1,14 @@
 import { ensureDirectory } from "../directory.ts";
+import { isTooManyFiles, tooManyFiles } from "../database/failure.ts";
+import { denied, statDatabase } from "../database/location.ts";
 import { sqliteVersion } from "../database/memory.ts";
-import { CatalystError, DiskFullError, SnapshotError } from "../errors.ts";
+import { AccessError, CatalystError, DiskFullError, SnapshotError } from "../errors.ts";
 import type { StopFlag } from "../lock.ts";
 import { version } from "../version.ts";
 import { type CopyCheck, copyPinned, type SnapshotProgress } from "./copy.ts";
 import {
   isFullDisk,
+  logSizeOf,
   removeIfThere,
   requireRoom,
   sizeOf,
@@ -20,7 +23,7 @@ import {
 } from "./manifest.ts";
 import { databaseFile, manifestFile, partOf, reservationFile, snapshotName } from "./name.ts";
 import { pin, type PinTarget } from "./pin.ts";
-import { lockStore, refuseFile, removeLeftovers } from "./store.ts";
+import { lockStore, removeLeftovers, SNAPSHOTS } from "./store.ts";
 
 /** What to take a snapshot of, and how. */
 export interface SnapshotJob {
@@ -55,14 +58,15 @@ export interface SnapshotControl {
 export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): Promise<Manifest> {
   const { directory, timeout } = job;
   const { signal } = control;
-  const targets = job.targets.filter(({ path }) => sizeOf(path) !== null);
+  const targets = job.targets.filter(({ path }) => statDatabase({ kind: "file", path }).exists);
   if (targets.length === 0) {
     throw new SnapshotError("Cannot take a snapshot: none of the databases exists", {
       help: "`status` shows where they should be",
     });
   }
-  refuseFile(directory);
-  ensureDirectory(`${directory}/x`, true);
+  // Of the commands that take one of themselves, none has the flag.
+  const use = job.reason === "manual" ? SNAPSHOTS : { ...SNAPSHOTS, flag: null };
+  ensureDirectory(`${directory}/x`, true, use);
   using _lock = await lockStore(directory, { timeout, signal });
   removeLeftovers(directory);
   await requireRoom(directory, roomFor(targets, job.compress));
@@ -130,7 +134,7 @@ async function publish(directory: string, manifest: Manifest): Promise<void> {
 
 /** The copies, their logs, and beside a compressed one the plain one of the largest database. */
 function roomFor(targets: readonly PinTarget[], compress: boolean): number {
-  const sizes = targets.map(({ path }) => (sizeOf(path) ?? 0) + (sizeOf(`${path}-wal`) ?? 0));
+  const sizes = targets.map(({ path }) => (sizeOf(path) ?? 0) + logSizeOf(path));
   const all = sizes.reduce((sum, size) => sum + size, 0);
   return compress ? Math.max(...sizes) + all / 2 : all;
 }
@@ -151,8 +155,15 @@ function freeName(
 function aboutSnapshot(error: unknown): unknown {
   if (error instanceof CatalystError) return error;
   const message = error instanceof Error ? error.message : String(error);
+  const cannot = "Cannot take a snapshot";
   const help = "nothing of it is left, and older snapshots are as they were";
-  return isFullDisk(error)
-    ? new DiskFullError("Cannot take a snapshot: the disk is full", { cause: error, help })
-    : new SnapshotError(`Cannot take a snapshot: ${message}`, { cause: error, help });
+  if (isFullDisk(error)) {
+    return new DiskFullError(`${cannot}: the disk is full`, { cause: error, help });
+  }
+  if (isTooManyFiles(error)) return tooManyFiles(cannot, error);
+  if (error instanceof Deno.errors.NotCapable) {
+    const denial = denied(message, help);
+    return new AccessError(`${cannot}: ${denial.reason}`, { cause: error, help: denial.help });
+  }
+  return new SnapshotError(`${cannot}: ${message}`, { cause: error, help });
 }

@@ -1,4 +1,6 @@
+import type { Connection } from "../database/connection.ts";
 import { parseLocks, readLocks } from "../database/holders.ts";
+import { fileItself, isLink } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import { number, text } from "../database/row.ts";
@@ -10,24 +12,31 @@ import {
   CorruptDatabaseError,
   DatabaseLockedError,
   NotADatabaseError,
+  SnapshotError,
 } from "../errors.ts";
 import { plainFile } from "./check.ts";
 import { removeDatabase, sizeOf, syncDirectory, syncFile } from "../disk.ts";
 import type { Replacement } from "./journal.ts";
 import { partOf } from "./name.ts";
 
+/** A file, and the path of the database in whose place it is put. */
+export type Placement =
+  & Pick<Replacement, "database" | "source" | "compressed" | "temporary">
+  & { readonly target: string };
+
 /**
  * Makes a database the same as its source. Where the database is sound, SQLite itself overwrites it
  * in one transaction: other connections may stay open, and no log of the former one survives. A
- * damaged one is moved aside with its log, and kept. Done twice it is the same as once.
+ * damaged one is moved aside with its log, and kept. Done twice it is the same as once. A link stays
+ * a link: it is the file that it leads to which is replaced, and moved aside where that file is.
  *
  * No sound file is opened but by SQLite: closing it would drop the locks of a host that has it open.
  * SQLite itself waits until what it has written is on the disk.
  */
-export async function replaceDatabase(replacement: Replacement, timeout: number): Promise<void> {
+export async function replaceDatabase(replacement: Placement, timeout: number): Promise<void> {
   if (replacement.temporary === "move" && await moveInto(replacement)) return;
   await using plain = await plainFile(replacement.source, replacement.compressed);
-  const { target } = replacement;
+  const target = fileItself(replacement.target);
   if (!sizeOf(target) || await prepare(target, plain.path, timeout)) {
     await overwrite(plain.path, target);
   } else {
@@ -42,9 +51,10 @@ export async function replaceDatabase(replacement: Replacement, timeout: number)
  * Gives a file the name of a database that isn't there; false where meanwhile there is one. A file
  * that is gone was moved when this was done before.
  */
-async function moveInto({ source, target }: Replacement): Promise<boolean> {
+async function moveInto({ source, target }: Placement): Promise<boolean> {
   if (sizeOf(source) === null) return true;
-  if (sizeOf(target) !== null) return false;
+  // A link that somebody has made meanwhile stays one.
+  if (sizeOf(target) !== null || isLink(target)) return false;
   // A log of a database that somebody has removed would be replayed into the new one.
   removeDatabase(target);
   Deno.renameSync(source, target);
@@ -88,36 +98,59 @@ export async function isSound(path: string): Promise<boolean> {
 }
 
 async function overwrite(source: string, target: string): Promise<void> {
-  await using connection = await openForReading({ kind: "file", path: source }, defaultSettings);
+  await using connection = await openSource(source);
   await connection.copyTo(target);
   // The whole database is in the log now; it need not stay there, but no reader is waited for long.
   await using checkpointing = await openForWriting({ kind: "file", path: target }, defaultSettings);
   await checkpointing.exec("PRAGMA busy_timeout = 1000; PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
+/** Opens a source; of one that is gone SQLite would make an empty database, and copy that. */
+async function openSource(path: string): Promise<Connection> {
+  const bytes = sizeOf(path);
+  if (bytes !== null) {
+    const connection = await openForReading({ kind: "file", path }, defaultSettings);
+    const row = await connection.get("PRAGMA page_count");
+    if (bytes === 0 || (row !== undefined && number(row, "page_count") > 0)) return connection;
+    await connection.close();
+  }
+  throw new SnapshotError(`Cannot restore ${path}: it is gone`, {
+    help: "put the file back, then run the command again, or restore another snapshot",
+  });
+}
+
 async function replaceFile(source: string, target: string): Promise<void> {
   const processes = processesWith(target);
   if (processes.length > 0) {
-    const holders = processes.map((pid) => `process ${pid}`).join(", ");
-    throw new DatabaseLockedError(`Cannot replace ${target}: ${holders} has it open`, {
-      help: "stop that program, then run the command again: it will go on where it stopped",
-    });
+    throw inUse(target, processes.map((pid) => `process ${pid}`).join(", "));
   }
   const staged = partOf(target);
   removeDatabase(staged);
   {
-    await using connection = await openForReading({ kind: "file", path: source }, defaultSettings);
+    await using connection = await openSource(source);
     await connection.copyTo(staged);
   }
   await syncFile(staged);
   const aside = `${target}.damaged_${Math.floor(Date.now() / 1000)}`;
   // The logs go first: beside the new file they would be replayed into it.
   for (const ending of ["-wal", "-shm", "-journal", ""]) {
-    if (sizeOf(`${target}${ending}`) !== null) {
+    if (sizeOf(`${target}${ending}`) === null) continue;
+    try {
       Deno.renameSync(`${target}${ending}`, `${aside}${ending}`);
+    } catch (error) {
+      // Windows lets nobody rename what SQLite has open.
+      if (!/os error 32\b/.test(String(error)) || Deno.build.os !== "windows") throw error;
+      throw inUse(target, "another process", error);
     }
   }
   Deno.renameSync(staged, target);
+}
+
+function inUse(target: string, holders: string, cause?: unknown): DatabaseLockedError {
+  return new DatabaseLockedError(`Cannot replace ${target}: ${holders} has it open`, {
+    cause,
+    help: "stop that program, then run the command again: it will go on where it stopped",
+  });
 }
 
 /**

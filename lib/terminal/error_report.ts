@@ -1,3 +1,4 @@
+import { isTooManyFiles, tooManyFiles } from "../database/failure.ts";
 import { type Failure, failureOf } from "../failure.ts";
 import { isOlder, oldestDeno } from "../version.ts";
 
@@ -8,6 +9,7 @@ const REPORT_IT =
 export function reportOf(error: unknown, deno: string = Deno.version.deno): Failure {
   const failure = failureOf(error);
   if (failure.code !== "INTERNAL") return failure;
+  if (isTooManyFiles(error)) return failureOf(tooManyFiles("Cannot run the command", error));
   const help = isOlder(deno, oldestDeno)
     ? `Deno ${deno} is too old: update it to ${oldestDeno} or newer, by \`deno upgrade\``
     : REPORT_IT;

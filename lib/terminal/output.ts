@@ -170,7 +170,11 @@ export function wantsColor({ noColorFlag = false, stream }: ColorWish): boolean 
 export function takesCommands(stream: Terminal): boolean {
   if (!stream.isTerminal()) return false;
   const { state } = Deno.permissions.querySync({ name: "env", variable: "TERM" });
-  return state !== "granted" || Deno.env.get("TERM") !== "dumb";
+  try {
+    return state !== "granted" || Deno.env.get("TERM") !== "dumb";
+  } catch {
+    return false; // it is no text, so no terminal that anybody knows
+  }
 }
 
 /** Cells of a line of running text on stdout: as wide as the terminal, within what reads well. */

@@ -6,6 +6,7 @@ import {
 } from "../../../lib/database/deno_sqlite.ts";
 import { MigrationFailedError, StatementError, UsageError } from "../../../lib/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
+import { writeJournal } from "../../../lib/snapshot/journal.ts";
 import { migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 /** The driver's database, with what a program does besides with it. */
@@ -256,8 +257,9 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     // One that was interrupted before the program opened the database.
     const journal = place.file("migrations.restore");
     const [source, target] = [place.file("other.db"), place.file("app.db")];
-    const replacements = [{ database: "app", source, compressed: false, target }];
-    Deno.writeTextFileSync(journal, JSON.stringify({ label: "x", safety: null, replacements }));
+    const { size: bytes } = Deno.statSync(source);
+    const replacements = [{ database: "app", source, bytes, compressed: false }];
+    await writeJournal(journal, { label: "x", safety: null, replacements });
     const before = Deno.readFileSync(target);
     await refused(
       () => migrator.upgrade(),

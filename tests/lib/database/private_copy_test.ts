@@ -1,5 +1,6 @@
 /** Reading a WAL database where no file can stand beside it and Deno allows no immutable one. */
 import assert from "node:assert/strict";
+import { dirname } from "node:path";
 import { openPrivateCopy } from "../../../lib/database/private_copy.ts";
 import { openForReading, openPrivateFile } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
@@ -7,7 +8,9 @@ import { AccessError } from "../../../lib/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";
 
-const WAL = "PRAGMA journal_mode = WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1);";
+/** By the number of this process its copies are told from those of other tests and programs. */
+const WAL = "PRAGMA journal_mode = WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1);" +
+  `PRAGMA user_version = ${Deno.pid}`;
 const noMount = reasonForNoMount();
 
 /** A database in a directory that nobody can write. */
@@ -26,21 +29,23 @@ Deno.test({
   ignore: noMount !== null,
   permissions: { read: true, write: true },
   async fn() {
-    const temporary = Deno.makeTempDirSync().replace(/[/\\][^/\\]+$/, "");
+    const own = Deno.makeTempDirSync();
+    Deno.removeSync(own);
+    const temporary = dirname(own);
     const copies = () =>
       [...Deno.readDirSync(temporary)].filter(({ name }) =>
         name.startsWith("catalyst-migrate-") && isCopy(`${temporary}/${name}`)
       ).length;
     for (const open of [() => openForReading(location, defaultSettings), privately]) {
-      const before = copies();
       const connection = await open();
       assert.equal(connection.label, location.path);
+      if (open === privately) assert.equal(copies(), 1);
       assert.equal((await connection.get("SELECT a FROM t"))?.["a"], 1);
       assert.equal((await connection.get("PRAGMA journal_mode"))?.["journal_mode"], "wal");
       await assert.rejects(connection.exec("INSERT INTO t VALUES (2)"));
       await connection.close();
       await connection.close();
-      assert(copies() <= before);
+      assert.equal(copies(), 0);
     }
   },
 });
@@ -49,9 +54,11 @@ function privately(): ReturnType<typeof openPrivateFile> {
   return openPrivateFile(location.path, defaultSettings);
 }
 
+/** Whether a directory holds a copy that this process has made. */
 function isCopy(directory: string): boolean {
   try {
-    return Deno.statSync(`${directory}/copy.db`).isFile;
+    const copy = Deno.readFileSync(`${directory}/copy.db`);
+    return new DataView(copy.buffer).getUint32(60) === Deno.pid; // where `user_version` is
   } catch {
     return false; // somebody else's
   }
@@ -65,6 +72,28 @@ Deno.test({
   async fn() {
     await assert.rejects(openForReading(location, defaultSettings), AccessError);
     assert.equal(await openPrivateCopy(location.path, defaultSettings), null);
+  },
+});
+
+Deno.test({
+  name: `where no copy can be made, the directory for temporary files is named${skipped}`,
+  ignore: noMount !== null,
+  async fn() {
+    const module = new URL("../../../lib/database/private_copy.ts", import.meta.url).href;
+    const program = `import { openPrivateCopy } from ${JSON.stringify(module)};
+      await openPrivateCopy(${JSON.stringify(location.path)}, { busyTimeout: 1 })
+        .catch(({ code, message, help }) => console.log(code, message, help));`;
+    const { stdout } = await new Deno.Command(Deno.execPath(), {
+      args: ["eval", program],
+      env: { TMPDIR: "/no/such/directory" },
+      stderr: "inherit",
+    }).output();
+    const said = new TextDecoder().decode(stdout);
+    assert.match(
+      said,
+      /^NOT_PERMITTED Cannot read .+ for a copy of it the directory for temporary/,
+    );
+    assert.match(said, /TMPDIR$/m);
   },
 });
 

@@ -72,8 +72,8 @@ Deno.test("several snapshots of one second have names of their own", async () =>
 Deno.test("two runs at once both make their snapshot", async () => {
   using bot = await Bot.create(3);
   const both = await Promise.all([
-    bot.migrator.createSnapshot(),
-    bot.migratorWith().createSnapshot(),
+    bot.migratorWith({ timeout: 600 }).createSnapshot(),
+    bot.migratorWith({ timeout: 600 }).createSnapshot(),
   ]);
   assert.notEqual(both[0].name, both[1].name);
   for (const { name } of both) assert((await bot.migrator.verifySnapshot(name)).ok);
@@ -183,7 +183,7 @@ Deno.test("a file in the place of the directory, and one without a parent, are r
   Deno.writeTextFileSync(bot.backups, "mine");
   await assert.rejects(bot.migrator.createSnapshot(), (error) => {
     assert(error instanceof LocationError);
-    assert.match(error.message, /backups for snapshots: it is a file$/);
+    assert.match(error.message, /backups as directory of the snapshots: it is a file$/);
     return true;
   });
   await assert.rejects(

@@ -1,0 +1,138 @@
+/** Commands where something else is in the place of a database, a directory or a variable. */
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { expectFailure, filesIn, prepare, run } from "../cli_helpers.ts";
+import { tempDir } from "../helpers.ts";
+import { openSnapshots } from "../snapshot.ts";
+
+const snapshots = openSnapshots("odd_places");
+const code = "INVALID_LOCATION";
+const isUnix = Deno.build.os !== "windows";
+const onUnix = isUnix ? "" : " (skipped: not on Windows)";
+
+/** Starts a program with variables as a shell writes them, which may be any bytes. */
+function withShell(script: string): readonly string[] {
+  return ["sh", "-c", `${script} exec "$0" "$@"`];
+}
+
+Deno.test("a backup of a data directory that is a file, or of a directory as a database, is refused", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await Deno.writeTextFile(join(cwd, "data"), "mine");
+  await expectFailure({ args: ["backup"], cwd, code, snapshot: snapshots("data is a file") });
+  await Deno.remove(join(cwd, "data"));
+  await Deno.mkdir(join(cwd, "data/trading.db"), { recursive: true });
+  await expectFailure({ args: ["backup"], cwd, code, snapshot: snapshots("a directory") });
+});
+
+Deno.test({
+  name: `a pipe in the place of a database is refused, and nobody waits for it${onUnix}`,
+  ignore: !isUnix,
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await Deno.mkdir(join(cwd, "data"));
+    await new Deno.Command("mkfifo", { args: [join(cwd, "data/trading.db")] }).output();
+    for (const command of ["status", "upgrade", "verify", "backup"]) {
+      await expectFailure({ args: [command], cwd, code, snapshot: snapshots(`${command}, pipe`) });
+    }
+    const { stdout } = await run(["doctor"], { cwd });
+    assert.match(stdout, /data\/trading\.db can't be looked at: it is not a file/);
+  },
+});
+
+Deno.test({
+  name: `links that lead nowhere or back to themselves are named${onUnix}`,
+  ignore: !isUnix,
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await Deno.symlink("unmounted/disk", join(cwd, "data"));
+    const link = snapshots("the data directory is a link to nowhere");
+    await expectFailure({ args: ["upgrade"], cwd, code, snapshot: link });
+    await Deno.remove(join(cwd, "data"));
+    await Deno.mkdir(join(cwd, "data"));
+    await Deno.symlink("trading.db", join(cwd, "data/trading.db"));
+    for (const command of ["status", "backup"]) {
+      await expectFailure({ args: [command], cwd, code, snapshot: snapshots(`${command}, loop`) });
+    }
+  },
+});
+
+Deno.test("a directory in the place of a restore's note stops no backup, and no restore begins", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  await Deno.mkdir(join(cwd, "data/migrations.restore"));
+  await prepare(["backup", "--timeout", "0"], { cwd });
+  const databases = () => filesIn(cwd, /backups|migrations/);
+  const before = databases();
+  const { code, stderr } = await run(["restore", "latest", "--yes"], { cwd });
+  assert.equal(code, 1);
+  assert.match(
+    stderr,
+    /^error: Cannot write data\/migrations\.restore: it is a directory\nhelp: /m,
+  );
+  assert.deepEqual(databases(), before);
+});
+
+Deno.test({
+  name: `a variable that is no text is named${onUnix}`,
+  ignore: !isUnix,
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    const through = withShell(`DB_PATH_PREFIX=$(printf '\\377/');`);
+    for (const command of ["status", "doctor"]) {
+      await expectFailure({
+        ...{ args: [command], cwd, through, code: "USAGE", exit: 2 },
+        snapshot: snapshots(`${command} with a prefix of odd bytes`),
+      });
+    }
+  },
+});
+
+Deno.test({
+  name: `a terminal whose name is no text takes plain lines${onUnix}`,
+  ignore: !isUnix,
+  async fn() {
+    const module = new URL("../../lib/terminal/output.ts", import.meta.url).href;
+    const program = `import { takesCommands } from ${JSON.stringify(module)};
+      console.log(takesCommands({ isTerminal: () => true }));`;
+    const [shell = "", ...args] = withShell("TERM=$(printf '\\377');");
+    const line = [...args, Deno.execPath(), "eval", program];
+    const environment = { env: { TERM: "xterm" }, stderr: "inherit" } as const;
+    const { stdout } = await new Deno.Command(shell, { args: line, ...environment }).output();
+    assert.equal(new TextDecoder().decode(stdout).trim(), "false");
+  },
+});
+
+Deno.test({
+  name: "what Deno allows only with all permissions is said without Deno's own advice" +
+    (Deno.build.os === "linux" ? "" : " (skipped: only on Linux)"),
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    const permissions = ["--allow-read", "--allow-write", "--allow-env"];
+    const memory = await Deno.makeTempDir({ dir: "/dev/shm", prefix: "catalyst-migrate-" });
+    await using _removed = {
+      [Symbol.asyncDispose]: () => Deno.remove(memory, { recursive: true }),
+    };
+    const place = join(memory, "new");
+    const wrong = await run(["upgrade", "--data-dir", place], { cwd, permissions });
+    assert.match(
+      wrong.stderr,
+      /^error: Cannot .+: Deno was not given the permission \(Requires all access to "[^"]+"\)\n/,
+    );
+    assert.match(wrong.stderr, /^help: .+ -A: use another directory$/m);
+    await prepare(["upgrade"], { cwd });
+    for (
+      const args of [["backup", "--out", place], ["export", "trading", "--out", `${place}.sql`]]
+    ) {
+      const { code, stderr } = await run(args, { cwd, permissions });
+      assert.equal(code, 1);
+      assert.match(stderr, /permission \(Requires all access to "[^"]+"\)\nhelp: .+ -A: use/);
+    }
+  },
+});
