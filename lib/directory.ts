@@ -1,4 +1,10 @@
-import { statPath } from "./database/location.ts";
+import {
+  brokenLinkHelp,
+  databasesDirectory,
+  denied,
+  statPath,
+  whereAFileIs,
+} from "./database/location.ts";
 import { AccessError, LocationError } from "./errors.ts";
 import { shellWord } from "./database/failure.ts";
 
@@ -7,34 +13,48 @@ import { shellWord } from "./database/failure.ts";
  *
  * @throws {LocationError} where it isn't and may not be created, or is a file.
  */
-export function ensureDirectory(path: string, mayCreate: boolean): void {
+export function ensureDirectory(
+  path: string,
+  mayCreate: boolean,
+  use = databasesDirectory,
+): void {
   const directory = directoryOf(path);
-  const stat = statPath(directory);
+  const stat = statPath(directory, use);
   if (stat?.isDirectory) return;
   if (stat !== null) {
-    throw new LocationError(`Cannot use ${directory} as data directory: it is a file`, {
-      help: "name another directory with --data-dir, or move the file away",
+    throw new LocationError(`Cannot use ${directory} as ${use.what}: it is a file`, {
+      help: whereAFileIs(use),
     });
   }
   if (!mayCreate) {
-    throw new LocationError(`Cannot use ${directory} as data directory: it does not exist`, {
+    throw new LocationError(`Cannot use ${directory} as ${use.what}: it does not exist`, {
       help: `create it first: mkdir -p ${shellWord(directory)}`,
     });
   }
   try {
     Deno.mkdirSync(directory);
   } catch (error) {
-    if (error instanceof Deno.errors.AlreadyExists) return;
+    if (error instanceof Deno.errors.AlreadyExists) {
+      if (statPath(directory, use) !== null) return; // somebody else was quicker
+      throw new LocationError(
+        `Cannot use ${directory} as ${use.what}: it is a link to a place that is not there`,
+        { cause: error, help: brokenLinkHelp },
+      );
+    }
     if (error instanceof Deno.errors.NotFound) {
       throw new LocationError(`Cannot create ${directory}: the directory above it does not exist`, {
         cause: error,
         help: `create it first: mkdir -p ${shellWord(directory)}`,
       });
     }
-    throw new AccessError(`Cannot create ${directory}: ${reason(error)}`, {
-      cause: error,
-      help: "check that this user may write there, or name another directory with --data-dir",
-    });
+    const message = error instanceof Error ? error.message : String(error);
+    const check = `check that this user may write there${
+      use.flag === null ? "" : `, or name another directory with ${use.flag}`
+    }`;
+    const { reason, help } = error instanceof Deno.errors.NotCapable
+      ? denied(message, `give it read and write permission on the ${use.what}`)
+      : { reason: message, help: check };
+    throw new AccessError(`Cannot create ${directory}: ${reason}`, { cause: error, help });
   }
 }
 
@@ -45,10 +65,6 @@ export function directoryOf(path: string): string {
     Deno.build.os === "windows" ? path.lastIndexOf("\\") : -1,
   );
   return end === -1 ? "." : end === 0 ? "/" : path.slice(0, end);
-}
-
-function reason(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /**

@@ -1,21 +1,24 @@
+import { CatalystError, DowngradeBlockedError, UnknownMarkerError } from "./errors.ts";
 import { openForReading } from "./database/reading.ts";
 import { number, text, textOrNull } from "./database/row.ts";
 import { MARKER_TABLE } from "./marker.ts";
 import type { Migration } from "./migration.ts";
-import { createRegistry, type Registry } from "./registry.ts";
-import type { MigrationStatus } from "./state.ts";
+import { planDowngrade } from "./plan.ts";
+import { compareIds, createRegistry, type Registry } from "./registry.ts";
+import { assess, type FoundState, type MigrationStatus } from "./state.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
 /**
  * The registry, and with it the migrations whose files vanished, as the databases themselves keep
- * them. Those of which a function was applied are left out: of it nothing was kept.
+ * them. Those of which a function was applied are left out: of it nothing was kept. So are those whose
+ * number another one has: it must not be taken for them.
  */
 export async function withKept(
   workspace: Workspace,
   statuses: readonly MigrationStatus[],
 ): Promise<Registry> {
   const { registry } = workspace;
-  const missing = statuses.filter(({ id, state }) => state === "missing" && !registry.byId.has(id));
+  const missing = statuses.filter((one) => one.state === "missing" && hasOwnNumber(one, statuses));
   if (missing.length === 0) return registry;
   const kept: Migration[] = [];
   for (const database of new Set(missing.map((one) => one.database))) {
@@ -25,6 +28,10 @@ export async function withKept(
   return createRegistry([...registry.migrations, ...kept], registry.databases);
 }
 
+function hasOwnNumber(one: MigrationStatus, statuses: readonly MigrationStatus[]): boolean {
+  return statuses.every((other) => other === one || compareIds(other.id, one.id) !== 0);
+}
+
 async function readKept(workspace: Workspace, database: string): Promise<Migration[]> {
   await using connection = await openForReading(
     locationOf(workspace, database),
@@ -32,7 +39,7 @@ async function readKept(workspace: Workspace, database: string): Promise<Migrati
   );
   const rows = await connection.all(
     `SELECT migration_id, migration_name, upgrade_sql, downgrade_sql, foreign_keys
-    FROM ${MARKER_TABLE}
+    FROM main.${MARKER_TABLE}
     WHERE upgrade_sql IS NOT NULL`,
   );
   return rows.map((row) => {
@@ -46,4 +53,48 @@ async function readKept(workspace: Workspace, database: string): Promise<Migrati
       foreignKeys: number(row, "foreign_keys") === 1,
     };
   });
+}
+
+/** What was found, and where; the error came of a plan for it. */
+export interface Refused {
+  readonly workspace: Workspace;
+  readonly found: FoundState;
+}
+
+/**
+ * Adds to a plan's error about a migration whose file vanished how to get rid of that migration: by the
+ * command that rolls it back, but only where that command would.
+ */
+export async function withWayBack(error: unknown, { workspace, found }: Refused): Promise<unknown> {
+  const isAboutVanished = error instanceof UnknownMarkerError ||
+    error instanceof DowngradeBlockedError;
+  if (!isAboutVanished) return error;
+  const statuses = assess(workspace.registry, found);
+  const vanished = statuses.find(({ state, name, database }) =>
+    state === "missing" && name === error.migration && database === error.database
+  );
+  if (vanished === undefined || !hasOwnNumber(vanished, statuses)) return error;
+  const { id, name } = vanished;
+  const registry = await withKept(workspace, statuses);
+  const isKept = registry.byId.get(id)?.downgrade !== undefined;
+  const options = { cause: error, migration: name, database: vanished.database };
+  if (error instanceof DowngradeBlockedError) {
+    return isKept ? error : new DowngradeBlockedError(
+      `Cannot roll back ${name}: its file is gone, and the database keeps no SQL to roll it back`,
+      { ...options, help: "put its file back, or restore a snapshot from before it" },
+    );
+  }
+  const others = isKept
+    ? mayRollBack(registry, found, id) ? `; \`downgrade --migration ${id}\` rolls it back` : ""
+    : "; otherwise restore a snapshot from before it: the database keeps no SQL to roll it back";
+  return new UnknownMarkerError(error.message, { ...options, help: `${error.help}${others}` });
+}
+
+function mayRollBack(registry: Registry, found: FoundState, id: string): boolean {
+  try {
+    return planDowngrade(registry, assess(registry, found), { migration: id }).length === 1;
+  } catch (error) {
+    if (error instanceof CatalystError) return false;
+    throw error;
+  }
 }

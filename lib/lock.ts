@@ -1,6 +1,9 @@
+import { isTooManyFiles, shellWord, tooManyFiles } from "./database/failure.ts";
+import { denied } from "./database/location.ts";
 import { sleep } from "./database/transaction.ts";
 import {
   AccessError,
+  type CatalystError,
   DiskFullError,
   InterruptedError,
   LocationError,
@@ -15,10 +18,14 @@ export interface StopFlag {
 
 /** How to wait for the lock. */
 export interface LockOptions {
-  /** Seconds to wait for another migrator. */
+  /** Seconds to wait for another holder. */
   readonly timeout: number;
   /** Ends the wait. */
   readonly signal?: StopFlag | undefined;
+  /** What holds such a lock. Default `migrator`. */
+  readonly holder?: string;
+  /** What directory the lock's file is in. Default `directory of the databases`. */
+  readonly directory?: string;
 }
 
 /**
@@ -26,14 +33,15 @@ export interface LockOptions {
  * dies with the process that held it, whatever killed it. The file itself stays; its text names the
  * last holder.
  *
- * @throws {MigratorLockedError} where another migrator holds it for longer than the timeout.
+ * @throws {MigratorLockedError} where another process holds it for longer than the timeout.
+ * @throws {LocationError | AccessError | DiskFullError} where its file can't be written.
  */
 export async function acquireLock(path: string, options: LockOptions): Promise<Disposable> {
-  const file = openLockFile(path);
+  const file = openLockFile(path, options);
   try {
     const deadline = performance.now() + options.timeout * 1000;
-    for (let pause = 1; !file.tryLockSync(true); pause = Math.min(pause * 2, 50)) {
-      if (performance.now() + pause > deadline) throw lockedBy(path, options.timeout);
+    for (let pause = 1; !tryLock(file, path); pause = Math.min(pause * 2, 50)) {
+      if (performance.now() + pause > deadline) throw lockedBy(path, options);
       await sleep(pause);
       if (options.signal?.aborted) {
         throw new InterruptedError(`Cannot take the lock ${path}: interrupted`, {
@@ -49,6 +57,19 @@ export async function acquireLock(path: string, options: LockOptions): Promise<D
   return { [Symbol.dispose]: () => file.close() };
 }
 
+function tryLock(file: Deno.FsFile, path: string): boolean {
+  try {
+    return file.tryLockSync(true);
+  } catch (error) {
+    // Windows opens a directory as well, and some file systems have no locks.
+    const message = error instanceof Error ? error.message : String(error);
+    throw new AccessError(`Cannot lock ${path}: ${message}`, {
+      cause: error,
+      help: "check that it is a file, on a disk of this machine; nothing was changed",
+    });
+  }
+}
+
 /** Only a help for whoever waits: a full disk must not stop the holder here. */
 function leaveName(file: Deno.FsFile): void {
   try {
@@ -59,36 +80,79 @@ function leaveName(file: Deno.FsFile): void {
   }
 }
 
-function openLockFile(path: string): Deno.FsFile {
+function openLockFile(path: string, { directory }: LockOptions): Deno.FsFile {
   try {
     return Deno.openSync(path, { create: true, read: true, write: true });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
-    if (error instanceof Deno.errors.NotFound) {
-      throw new LocationError(`Cannot create ${path}: its directory does not exist`, {
-        cause: error,
-        help: "create the directory first; nothing was changed",
-      });
-    }
-    if (/os error (28|122)\b|os error 112/.test(message)) {
-      throw new DiskFullError(`Cannot create ${path}: the disk is full`, {
-        cause: error,
-        help: "free some space, then run the command again; nothing was lost",
-      });
-    }
-    const reason = error instanceof Deno.errors.NotCapable
-      ? `Deno was not given the permission (${message})`
-      : "the file or its directory is not writable";
-    throw new AccessError(`Cannot write ${path}: ${reason}`, {
-      cause: error,
-      help: "check that this user may write the directory of the databases; nothing was changed",
-    });
+    throw unusable(path, { error, directory });
   }
 }
 
-function lockedBy(path: string, timeout: number): MigratorLockedError {
+function unusable(
+  path: string,
+  { error, directory = "directory of the databases" }: {
+    readonly error: unknown;
+    readonly directory: string | undefined;
+  },
+): CatalystError {
+  const message = error instanceof Error ? error.message : String(error);
+  if (error instanceof Deno.errors.NotFound) {
+    return new LocationError(`Cannot create ${path}: its directory does not exist`, {
+      cause: error,
+      help: "create the directory first; nothing was changed",
+    });
+  }
+  if (/os error (28|122)\b|os error 112/.test(message)) {
+    return new DiskFullError(`Cannot create ${path}: the disk is full`, {
+      cause: error,
+      help: "free some space, then run the command again; nothing was lost",
+    });
+  }
+  if (isTooManyFiles(error)) return tooManyFiles(`Cannot open ${path}`, error);
+  const help = `check that this user may write the ${directory}; nothing was changed`;
+  if (error instanceof Deno.errors.NotCapable) {
+    const denial = denied(message, help);
+    return new AccessError(`Cannot write ${path}: ${denial.reason}`, {
+      cause: error,
+      help: denial.help,
+    });
+  }
+  const place = whatIsAt(path);
+  if (place === "directory") {
+    return new LocationError(`Cannot use ${path} as a lock: it is a directory`, {
+      cause: error,
+      help: "move the directory away; nothing was changed",
+    });
+  }
+  const isReadOnly = /os error 30\b/.test(message); // the whole file system is
+  if (place === "file" && !isReadOnly) {
+    return new AccessError(`Cannot write ${path}: the file is not writable for this user`, {
+      cause: error,
+      // Whoever held it meanwhile would not keep the holder of a new file out.
+      help: "it holds nothing: when no other catalyst-migrate is running, delete it " +
+        `(rm ${shellWord(path)}); ${help}`,
+    });
+  }
+  const reason = isReadOnly ? "the file system is read-only" : "its directory is not writable";
+  return new AccessError(`Cannot write ${path}: ${reason}`, { cause: error, help });
+}
+
+function whatIsAt(path: string): "directory" | "file" | null {
+  try {
+    return Deno.statSync(path).isDirectory ? "directory" : "file";
+  } catch {
+    return null;
+  }
+}
+
+function lockedBy(
+  path: string,
+  { timeout, holder = "migrator" }: LockOptions,
+): MigratorLockedError {
   return new MigratorLockedError(
-    `Cannot take the lock ${path}: another migrator held it for ${timeout} s (${holder(path)})`,
+    `Cannot take the lock ${path}: another ${holder} held it for ${timeout} s (${
+      lastHolder(path)
+    })`,
     {
       help:
         "wait until it has finished, then run the command again; --timeout SECONDS waits longer",
@@ -96,7 +160,7 @@ function lockedBy(path: string, timeout: number): MigratorLockedError {
   );
 }
 
-function holder(path: string): string {
+function lastHolder(path: string): string {
   try {
     return Deno.readTextFileSync(path).trim() || "unknown process";
   } catch {

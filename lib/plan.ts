@@ -43,9 +43,9 @@ export function planUpgrade(
   statuses: readonly MigrationStatus[],
   request: UpgradeRequest,
 ): Migration[] {
+  refuseStrangers(registry, statuses, request);
   const only = request.migration === undefined ? null : findMigration(registry, request.migration);
   const last = request.to === undefined ? null : findMigration(registry, request.to);
-  refuseStrangers(registry, statuses);
   refuseChanged(statuses);
   const states = new Map(statuses.map(({ id, state }) => [id, state]));
   const pending = registry.migrations.filter(({ id }) => states.get(id) !== "applied");
@@ -68,9 +68,9 @@ export function planDowngrade(
   statuses: readonly MigrationStatus[],
   request: DowngradeRequest,
 ): Migration[] {
+  refuseStrangers(registry, statuses, request);
   const only = request.migration === undefined ? null : findMigration(registry, request.migration);
   const last = request.to === undefined ? null : findMigration(registry, request.to);
-  refuseStrangers(registry, statuses);
   const inDatabase = new Set(
     statuses.filter(({ state }) => state === "applied" || state === "changed").map(({ id }) => id),
   );
@@ -97,11 +97,13 @@ export function planDowngrade(
  * @throws {UnknownMigrationError} where there is none; the help names the nearest.
  */
 export function findMigration(registry: Registry, wanted: string): Migration {
-  const found = registry.migrations.find((one) =>
-    one.name === wanted || (/^\d+$/.test(wanted) && compareIds(one.id, wanted) === 0)
-  );
+  const found = registry.migrations.find((one) => isCalled(one, wanted));
   if (found !== undefined) return found;
-  const names = registry.migrations.flatMap((one) => [one.id, one.name]);
+  // Of another number is another migration: nobody is to be led to roll that one back.
+  const number = /^\d+/.exec(wanted)?.[0];
+  const names = registry.migrations
+    .filter(({ id }) => number === undefined || compareIds(id, number) === 0)
+    .map(({ name }) => name);
   throw new UnknownMigrationError(
     `Cannot find migration "${wanted}": the registry doesn't have it`,
     {
@@ -110,8 +112,19 @@ export function findMigration(registry: Registry, wanted: string): Migration {
   );
 }
 
-function refuseStrangers(registry: Registry, statuses: readonly MigrationStatus[]): void {
-  const stranger = statuses.find(({ state }) => state === "missing");
+function isCalled({ id, name }: Pick<Migration, "id" | "name">, wanted: string): boolean {
+  return name === wanted || (/^\d+$/.test(wanted) && compareIds(id, wanted) === 0);
+}
+
+/** The one that was asked for is named, else the one that would have to be rolled back first. */
+function refuseStrangers(
+  registry: Registry,
+  statuses: readonly MigrationStatus[],
+  { migration: wanted }: Pick<UpgradeRequest, "migration">,
+): void {
+  const strangers = statuses.filter(({ state }) => state === "missing");
+  const stranger = strangers.find((one) => wanted !== undefined && isCalled(one, wanted)) ??
+    strangers.at(-1);
   if (stranger === undefined) return;
   const { id, name, database } = stranger;
   const home = registry.byId.get(id);
@@ -132,7 +145,7 @@ function refuseStrangers(registry: Registry, statuses: readonly MigrationStatus[
       database,
       help:
         "a newer catalyst-migrate or another set of migrations made this database: use the one that " +
-        `made it, or put the file back; \`downgrade --migration ${id}\` rolls it back`,
+        "made it, or put its file back",
     },
   );
 }

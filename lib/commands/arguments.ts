@@ -206,7 +206,9 @@ async function unrecognized(
   if (!arg.startsWith("-")) return misuse(command, `it takes no argument "${arg}"`);
   const { didYouMean } = await import("../suggestion.ts");
   const written = /^--[^=]+/.exec(arg)?.[0] ?? arg;
-  const hint = didYouMean(written, names.map((name) => `--${name}`));
+  const { bareFlags } = await import("./help.ts");
+  const all = [...names, ...Object.keys(bareFlags)];
+  const hint = didYouMean(written, all.map((name) => `--${name}`));
   return misuse(command, `it has no flag ${written}`, hint);
 }
 

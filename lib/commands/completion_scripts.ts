@@ -172,6 +172,7 @@ function _{function}_complete
     set -l run $words[1]
     set -e words[1]
     type -q -- $run; or set run ${PROGRAM}
+    type -q -- $run; or return
     set -q words[1]; and set words (string replace -r '^~/' "$HOME/" -- $words)
     set -l lines ($run completion fish --words .$words ".$current" </dev/null 2>/dev/null)
     set -l paths $lines[1]

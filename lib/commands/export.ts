@@ -187,8 +187,9 @@ async function writeTo(
   const directory = out.replace(/(.)[/\\]+$/, "$1");
   const path = isDirectory ? `${directory}/${name}${compress ? ".gz" : ""}` : out;
   if (isDirectory) {
-    ensureDirectory(`${directory}/x`, true);
-    ensureDirectory(path, true);
+    const use = { what: "directory of the export", flag: "--out" };
+    ensureDirectory(`${directory}/x`, true, use);
+    ensureDirectory(path, true, use);
   }
   return { file: path, size: await writeFile(path, bytes) };
 }

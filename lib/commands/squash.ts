@@ -24,7 +24,8 @@ export const command: Command = {
     }
     const squashed = await migrator.squash(to);
     const directory = out.replace(/(.)[/\\]+$/, "$1");
-    ensureDirectory(`${directory}/x`, true);
+    const use = { what: "directory of the new files", flag: "--out" };
+    ensureDirectory(`${directory}/x`, true, use);
     const files = squashed.map(({ fileName }) => `${directory}/${fileName}`);
     for (const [index, { text }] of squashed.entries()) {
       await writeNew(files[index] ?? "", text);

@@ -21,6 +21,9 @@ const misuses: Readonly<Record<string, Misuse>> = {
   "help on an unknown command": { args: ["help", "stauts"] },
   "an unknown flag": { args: ["status", "--chek"] },
   "a flag of another command": { args: ["status", "--steps", "1"] },
+  "a flag near one that needs no command": { args: ["--verson"] },
+  "a flag of every command that help alone knows": { args: ["man", "--verison"] },
+  "a command near help": { args: ["halp"] },
   "an unknown short flag": { args: ["upgrade", "-z"] },
   "an unknown migration": {
     args: ["upgrade", "--migration", "002_create_trading_table"],

@@ -20,6 +20,24 @@ Deno.test("one directory is created, but not its parents", () => {
   assert.deepEqual(directory.names(), ["new"]);
 });
 
+Deno.test("what the directory is for, and the flag that names another, are said", () => {
+  using directory = new TemporaryDirectory();
+  Deno.writeTextFileSync(directory.file("taken"), "");
+  const use = { what: "directory of the dumps", flag: "--out" };
+  for (const path of ["taken/a.sql", "taken/deeper/a.sql"]) {
+    assert.throws(() => ensureDirectory(directory.file(path), true, use), (error) => {
+      assert(error instanceof LocationError);
+      assert.match(error.help ?? "", /with --out\b/);
+      assert.doesNotMatch(`${error.message} ${error.help}`, /data/);
+      return true;
+    });
+  }
+  assert.throws(
+    () => ensureDirectory(directory.file("taken/a"), true, use),
+    /as directory of the dumps: it is a file$/,
+  );
+});
+
 Deno.test("a file where a directory should be is refused, also further up", () => {
   using directory = new TemporaryDirectory();
   Deno.writeTextFileSync(directory.file("taken"), "");

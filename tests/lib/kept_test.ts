@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { DowngradeBlockedError, UnknownMarkerError } from "../../lib/errors.ts";
+import type { Migration } from "../../lib/migration.ts";
+import { Migrator } from "../../lib/migrator.ts";
 import { appMigrator } from "./app.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
 
@@ -13,6 +15,19 @@ const second = migrationOf({
   upgrade: "CREATE TABLE tags (tag TEXT)",
   downgrade: "DROP TABLE tags",
 });
+
+const third = migrationOf({
+  name: "003_program",
+  upgrade: (db) => db.exec("CREATE TABLE made (id)"),
+  downgrade: (db) => db.exec("DROP TABLE made"),
+});
+
+/** The migration that an upgrade refuses, and the one that its help rolls back. */
+async function refusal(migrator: Migrator): Promise<[string | undefined, string | undefined]> {
+  const error: unknown = await migrator.upgrade().then(() => null, (reason) => reason);
+  assert(error instanceof UnknownMarkerError, String(error));
+  return [error.migration, /`downgrade --migration (\d+)`/.exec(error.help ?? "")?.[1]];
+}
 
 const tables = (directory: TemporaryDirectory) =>
   query(
@@ -71,11 +86,60 @@ Deno.test("a vanished migration without a downgrade can't be rolled back", async
 
 Deno.test("of a vanished migration that was a function nothing was kept", async () => {
   using directory = new TemporaryDirectory();
-  const program = migrationOf({
-    name: "003_program",
-    upgrade: (db) => db.exec("CREATE TABLE made (id)"),
-    downgrade: (db) => db.exec("DROP TABLE made"),
+  await appMigrator(directory, [first, third]).upgrade();
+  const migrator = appMigrator(directory, [first]);
+  for (const request of [{ steps: 1 }, { migration: "003" }, { to: "001" }]) {
+    await assert.rejects(migrator.downgrade(request), UnknownMarkerError);
+  }
+});
+
+Deno.test("the help rolls vanished migrations back one by one, the newest first", async () => {
+  using directory = new TemporaryDirectory();
+  await appMigrator(directory, [first, second]).upgrade();
+  const migrator = appMigrator(directory, []);
+  for (const [name, id] of [["002_create_tags", "002"], ["001_create_notes", "001"]] as const) {
+    assert.deepEqual(await refusal(migrator), [name, id]);
+    assert.deepEqual((await migrator.downgrade({ migration: id })).rolledBack, [id]);
+  }
+  assert.deepEqual(tables(directory), []);
+});
+
+Deno.test("the help rolls nothing back where a known or an unkept migration came after it", async () => {
+  for (
+    const later of [third, migrationOf({ name: "003_last", upgrade: "CREATE TABLE last (id)" })]
+  ) {
+    using directory = new TemporaryDirectory();
+    await appMigrator(directory, [first, second, later]).upgrade();
+    assert.deepEqual(await refusal(appMigrator(directory, [first, later])), [
+      second.name,
+      undefined,
+    ]);
+    assert.deepEqual(await refusal(appMigrator(directory, [first])), [later.name, undefined]);
+    await assert.rejects(
+      appMigrator(directory, [first]).downgrade({ migration: "002" }),
+      later === third ? UnknownMarkerError : DowngradeBlockedError,
+    );
+  }
+});
+
+Deno.test("a vanished migration isn't taken for another of its number", async () => {
+  using directory = new TemporaryDirectory();
+  const place = (migrations: readonly Migration[]) =>
+    new Migrator({
+      databases: { app: directory.file("app.db"), other: directory.file("other.db") },
+      ledger: directory.file("migrations.db"),
+      migrations,
+    });
+  const own = migrationOf({
+    ...{ name: "002_other", database: "other" },
+    upgrade: "CREATE TABLE other (id)",
+    downgrade: "DROP TABLE other",
   });
-  await appMigrator(directory, [first, program]).upgrade();
-  await assert.rejects(appMigrator(directory, [first]).downgrade({ steps: 1 }), UnknownMarkerError);
+  await place([first, second]).upgrade();
+  for (const name of ["002_other", "2_other"]) {
+    const migrator = place([first, { ...own, name, id: name.replace(/_.*/, "") }]);
+    assert.deepEqual(await refusal(migrator), [second.name, undefined]);
+    await assert.rejects(migrator.downgrade({ migration: "002" }), UnknownMarkerError);
+  }
+  assert.deepEqual(tables(directory), [{ name: "notes" }, { name: "tags" }]);
 });

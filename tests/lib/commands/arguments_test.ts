@@ -89,6 +89,7 @@ Deno.test("every command takes every common flag", async () => {
 
 Deno.test("what can't be taken is refused with the word, and with what was meant", async () => {
   assert.match(await refusal("status", "--chekc"), /no flag --chekc.*did you mean "--check"/);
+  assert.match(await refusal("man", "--verison"), /did you mean "--version"/);
   assert.match(await refusal("status", "--yes"), /no flag --yes/);
   assert.match(await refusal("status", "-x"), /no flag -x/);
   assert.match(await refusal("upgrade", "now"), /takes no argument "now"/);

@@ -183,3 +183,14 @@ shellTest(
     }
   },
 );
+
+shellTest(
+  "fish",
+  "offers nothing and says nothing where the program can't be found",
+  async (directory) => {
+    const setUp = [`source ${await directory.script("fish")}`, "set -e PATH[1]"];
+    for (const line of ["catalyst-migrate sta", "./gone/catalyst-migrate sta"]) {
+      assert.deepEqual([...(await directory.askFish(line, setUp)).keys()], [], line);
+    }
+  },
+);

@@ -44,6 +44,7 @@ const cases: readonly [string, readonly string[], number, RegExp, RegExp][] = [
     /^$/,
     /^error: .*\nhelp: did you mean "status"/,
   ],
+  ["a word near help is wrong usage", ["halp"], 2, /^$/, /^error: .*\nhelp: did you mean "help"/],
   [
     "an unknown flag is wrong usage",
     ["status", "--chek"],
