@@ -38,7 +38,7 @@ async function* contentParts(
     const table = withOnlyKey(await readTable(connection, name));
     yield line({ table: name, columns: columnList(table) });
     // Each row ends alike, in whatever groups the rows are read.
-    yield { kind: "rows", table, format: "sql", encoding, opening: "", closing: ",\n" };
+    yield { kind: "rows", table, format: "hash", encoding, opening: "", closing: ",\n" };
   }
   if (catalog.internal.has("sqlite_sequence")) {
     const marks = [...await readSequences(connection)].sort(([a], [b]) => compare(a, b));

@@ -9,6 +9,7 @@ const formats: Readonly<Record<RowFormatName, () => Promise<RowFormat>>> = {
   sql: () => Promise.resolve(sqlFormat),
   csv: async () => (await import("./csv_format.ts")).csvFormat,
   jsonl: async () => (await import("./jsonl_format.ts")).jsonlFormat,
+  hash: async () => (await import("./hash_format.ts")).hashFormat,
 };
 
 /** Bytes of UTF-8, as they go to a file. */

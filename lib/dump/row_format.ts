@@ -2,8 +2,8 @@ import type { Affinity } from "../schema/affinity.ts";
 import type { DumpColumn } from "./table.ts";
 import type { Value } from "./value.ts";
 
-/** Formats in which rows are written. */
-export type RowFormatName = "sql" | "csv" | "jsonl";
+/** Formats in which rows are written; `hash` is only for the hash of what a database says. */
+export type RowFormatName = "sql" | "csv" | "jsonl" | "hash";
 
 /**
  * How a row is written. SQLite itself builds the text of many rows at once, which is the fast way; for

@@ -13,10 +13,12 @@ import type { Value } from "./value.ts";
 /** Rows of a `VALUES`: `(1,'a',NULL)`. */
 export const sqlFormat: RowFormat = {
   separator: ",\n",
-  textSql(columns) {
-    const directives = columns.map((column) => isText(column) ? "%Q" : "%s");
-    return `format('(${directives.join(",")})', ${columns.map(argument).join(", ")})`;
-  },
+  // To call a function takes longer than to see that there is nothing to call it for.
+  textSql: (columns) =>
+    textOfRow(columns, ({ name }) => {
+      const column = quoteName(name);
+      return `iif(${column} IS NULL, 'NULL', quote(${column}))`;
+    }),
   inexactSql(columns) {
     return columns.flatMap(inexact).join(" OR ") || "0";
   },
@@ -33,21 +35,21 @@ export const sqlFormat: RowFormat = {
   },
 };
 
-function isText({ affinity }: DumpColumn): boolean {
-  return affinity === "TEXT";
-}
-
-function argument({ name, affinity }: DumpColumn): string {
-  const column = quoteName(name);
-  switch (affinity) {
-    case "TEXT":
-      return column;
-    case "INTEGER":
-      return `ifnull(${column}, 'NULL')`;
-    default:
-      // To call a function takes longer than to see that there is nothing to call it for.
-      return `iif(${column} IS NULL, 'NULL', quote(${column}))`;
-  }
+/**
+ * SQL expression that is the text of a row; `number` makes the one of a column that is neither of
+ * texts nor of integers.
+ */
+export function textOfRow(
+  columns: readonly DumpColumn[],
+  number: (column: DumpColumn) => string,
+): string {
+  const directives = columns.map(({ affinity }) => affinity === "TEXT" ? "%Q" : "%s");
+  const values = columns.map((column) => {
+    const name = quoteName(column.name);
+    if (column.affinity === "TEXT") return name;
+    return column.affinity === "INTEGER" ? `ifnull(${name}, 'NULL')` : number(column);
+  });
+  return `format('(${directives.join(",")})', ${values.join(", ")})`;
 }
 
 /**
