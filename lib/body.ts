@@ -1,5 +1,6 @@
 import type { Connection } from "./database/connection.ts";
 import { createBreather, firstStatement, skipTrivia } from "./database/script.ts";
+import { text } from "./database/row.ts";
 import { CatalystError, StatementError } from "./errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 
@@ -17,8 +18,24 @@ export interface BodyOptions {
   readonly onStatement?: (sql: string) => void;
 }
 
-/** Runs a migration's body in the open transaction, which it may not end, or outside of any. */
+/**
+ * Runs a migration's body in the open transaction, which it may not end, or outside of any. The
+ * temporary tables, views and triggers that it leaves are dropped: the next migration would find them
+ * or not, depending on whether it has the same connection.
+ */
 export async function runBody(
+  connection: Connection,
+  body: MigrationBody,
+  options: BodyOptions,
+): Promise<void> {
+  // Nothing is made in `temp` without that word.
+  const mayLeave = typeof body !== "string" || /temp/i.test(body);
+  const former = mayLeave ? await temporaryObjects(connection) : [];
+  await runConfined(connection, body, options);
+  if (mayLeave) await dropTemporary(connection, former);
+}
+
+async function runConfined(
   connection: Connection,
   body: MigrationBody,
   options: BodyOptions,
@@ -50,6 +67,27 @@ export async function runBody(
   }
   if (!transaction && connection.inTransaction) {
     throw new StatementError("Cannot go on: the migration has a SAVEPOINT that it doesn't release");
+  }
+}
+
+/** Statements that drop what is temporary, in an order in which each works. */
+async function temporaryObjects(connection: Connection): Promise<string[]> {
+  const rows = await connection.all(
+    `SELECT format('DROP %s IF EXISTS temp."%w"', type, name) AS sql
+    FROM temp.sqlite_schema
+    WHERE type IN ('trigger', 'view', 'table') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    ORDER BY type DESC, rootpage`, // a virtual table, which takes those inside along, has no page
+  );
+  return rows.map((row) => text(row, "sql"));
+}
+
+/** Drops what has become temporary since; what a program has in its connection stays. */
+export async function dropTemporary(
+  connection: Connection,
+  former: readonly string[] = [],
+): Promise<void> {
+  for (const sql of await temporaryObjects(connection)) {
+    if (!former.includes(sql)) await connection.exec(sql);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { Connection } from "./database/connection.ts";
-import { number, numberOrNull, type Row, text } from "./database/row.ts";
+import { number, type Row, text, textOrNull } from "./database/row.ts";
 import { MigrationFailedError, StatementError } from "./errors.ts";
 import { MARKER_TABLE } from "./marker.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
@@ -25,25 +25,50 @@ export async function observe(connection: Connection): Promise<Observation> {
   return { rows: await countRows(connection), violations: await findViolations(connection) };
 }
 
-/** Number of rows of every ordinary table. */
+/** Number of rows of every table that keeps rows; of a virtual one, where it is known to keep its own. */
 export async function countRows(connection: Connection): Promise<Map<string, number>> {
   const rows = new Map<string, number>();
-  for (const name of await ordinaryTables(connection)) {
-    const count = await connection.get(`SELECT count(*) AS rows FROM ${quoteName(name)}`);
+  for (const { name, store } of await usersTables(connection)) {
+    if (store === null) continue;
+    // A temporary table may have the same name.
+    const count = await connection.get(`SELECT count(*) AS rows FROM main.${quoteName(store)}`);
     rows.set(name, count === undefined ? 0 : number(count, "rows"));
   }
   return rows;
 }
 
-/** Names of the tables that hold rows of the user's own: neither SQLite's, nor views, nor the markers. */
-export async function ordinaryTables(connection: Connection): Promise<string[]> {
+/** A table of the user's own. */
+export interface UsersTable {
+  /** Its name. */
+  readonly name: string;
+  /** How it keeps its rows. */
+  readonly type: "table" | "virtual";
+  /**
+   * Name of the table that has its rows. Of full-text search and of an R-Tree it is a table inside;
+   * null where that is another's, as of an index over the rows of another table, or not known.
+   */
+  readonly store: string | null;
+}
+
+/** The tables of the user's own: neither SQLite's, nor those inside others, nor the markers. */
+export async function usersTables(connection: Connection): Promise<UsersTable[]> {
   const tables = await connection.all(
-    `SELECT name
-    FROM pragma_table_list
-    WHERE schema = 'main' AND type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> ?`,
+    `SELECT name, type, iif(type = 'table', name, (
+        SELECT inside.name
+        FROM main.sqlite_schema AS inside
+        WHERE inside.type = 'table'
+            AND inside.name COLLATE NOCASE IN (list.name || '_content', list.name || '_rowid')
+    )) AS store
+    FROM pragma_table_list AS list
+    WHERE schema = 'main' AND type IN ('table', 'virtual')
+        AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> ?`,
     [MARKER_TABLE],
   );
-  return tables.map((table) => text(table, "name"));
+  return tables.map((table) => ({
+    name: text(table, "name"),
+    type: table["type"] === "virtual" ? "virtual" : "table",
+    store: textOrNull(table, "store"),
+  }));
 }
 
 /** A name as an SQL identifier. */
@@ -53,11 +78,20 @@ export function quoteName(name: string): string {
 
 async function findViolations(connection: Connection): Promise<Set<string>> {
   const rows = await checkForeignKeys(connection);
-  return new Set(
-    rows.map((row) =>
-      JSON.stringify([text(row, "table"), text(row, "parent"), numberOrNull(row, "rowid")])
-    ),
-  );
+  const keys = rows.filter(({ rowid }) => rowid !== null)
+    .map((row) => [text(row, "table"), text(row, "parent"), String(row["rowid"])]);
+  if (keys.length < rows.length) {
+    const { keysWithoutRowid } = await import("./schema/integrity.ts");
+    keys.push(...await keysWithoutRowid(connection, rows.filter(({ rowid }) => rowid === null)));
+  }
+  // A row with two foreign keys may be there twice.
+  const times = new Map<string, number>();
+  return new Set(keys.map((key) => {
+    const name = JSON.stringify(key);
+    const time = (times.get(name) ?? 0) + 1;
+    times.set(name, time);
+    return time === 1 ? name : JSON.stringify([...key, time]);
+  }));
 }
 
 /** A text as an SQL literal; it must have no NUL. */
@@ -67,14 +101,15 @@ export function quoteText(text: string): string {
 
 async function checkForeignKeys(connection: Connection): Promise<Row[]> {
   try {
-    return await connection.all("PRAGMA foreign_key_check");
+    return await connection.all("PRAGMA main.foreign_key_check");
   } catch (error) {
     if (!isMismatch(error)) throw error;
   }
   const rows: Row[] = [];
-  for (const table of await ordinaryTables(connection)) {
+  for (const { name, type } of await usersTables(connection)) {
+    if (type === "virtual") continue;
     try {
-      rows.push(...await connection.all(`PRAGMA foreign_key_check(${quoteName(table)})`));
+      rows.push(...await connection.all(`PRAGMA main.foreign_key_check(${quoteName(name)})`));
     } catch (error) {
       if (!isMismatch(error)) throw error;
     }

@@ -33,7 +33,7 @@ export async function readMarkers(connection: Connection): Promise<MarkerState> 
     `SELECT
         count(*) FILTER (WHERE type = 'table' AND name = '${MARKER_TABLE}') AS marker_tables,
         count(*) FILTER (WHERE name <> '${MARKER_TABLE}' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\') AS tables
-    FROM sqlite_schema
+    FROM main.sqlite_schema
     WHERE type IN ('table', 'view')`,
   );
   const hasTables = counts !== undefined && number(counts, "tables") > 0;
@@ -43,7 +43,7 @@ export async function readMarkers(connection: Connection): Promise<MarkerState> 
   try {
     const rows = await connection.all(
       `SELECT migration_id, migration_name, applied_at, duration_seconds, upgrade_sql
-      FROM ${MARKER_TABLE}
+      FROM main.${MARKER_TABLE}
       ORDER BY rowid`,
     );
     return { markers: rows.map(toMarker), hasTables };

@@ -1,5 +1,6 @@
 import { type Migration, sqlOf } from "./migration.ts";
 import type { Connection } from "./database/connection.ts";
+import { StatementError } from "./errors.ts";
 import { foreignTable, MARKER_TABLE } from "./marker.ts";
 import { version } from "./version.ts";
 
@@ -7,22 +8,39 @@ import { version } from "./version.ts";
 export async function hasMarker(connection: Connection, id: string): Promise<boolean | null> {
   // Asked first, since a statement that fails costs a new database more than both of these.
   const table = await connection.get(
-    "SELECT 1 FROM sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE",
+    "SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE",
     [MARKER_TABLE],
   );
   if (table === undefined) return null;
   try {
-    const row = await connection.get(`SELECT 1 FROM ${MARKER_TABLE} WHERE migration_id = ?`, [id]);
-    return row !== undefined;
+    return await isMarked(connection, id);
   } catch (error) {
     throw foreignTable(connection, error);
   }
 }
 
+/** Named with its schema, as everywhere: a migration may have made a temporary table of that name. */
+async function isMarked(connection: Connection, id: string): Promise<boolean> {
+  const sql = `SELECT 1 FROM main.${MARKER_TABLE} WHERE migration_id = ?`;
+  return await connection.get(sql, [id]) !== undefined;
+}
+
+/** Reads back, before the commit, what was written: a trigger may have done something else. */
+async function expectMarked(connection: Connection, id: string, wanted: boolean): Promise<void> {
+  if (await isMarked(connection, id) === wanted) return;
+  const what = `a trigger on ${MARKER_TABLE} ${
+    wanted ? "takes its marker away" : "puts its marker back"
+  }`;
+  throw new StatementError(`Cannot change the marker of ${id} in ${connection.label}: ${what}`, {
+    cause: new Error(what),
+    help: `drop the triggers of table ${MARKER_TABLE}, which belongs to catalyst-migrate`,
+  });
+}
+
 /** Creates the marker table where there is none; runs inside the caller's transaction. */
 export async function createMarkerTable(connection: Connection): Promise<void> {
   await connection.exec(
-    `CREATE TABLE IF NOT EXISTS ${MARKER_TABLE} (
+    `CREATE TABLE IF NOT EXISTS main.${MARKER_TABLE} (
         migration_id TEXT NOT NULL,
         migration_name TEXT NOT NULL,
         applied_at INTEGER NOT NULL,    -- Unix epoch seconds
@@ -48,7 +66,11 @@ export interface MarkerDetails {
   readonly checksum: string | null;
 }
 
-/** Writes the marker of a migration; runs inside the migration's own transaction. */
+/**
+ * Writes the marker of a migration; runs inside the migration's own transaction.
+ *
+ * @throws {StatementError} where it isn't there then.
+ */
 export async function writeMarker(
   connection: Connection,
   migration: Migration,
@@ -56,7 +78,7 @@ export async function writeMarker(
 ): Promise<void> {
   const upgrade = sqlOf(migration.upgrade);
   await connection.run(
-    `INSERT INTO ${MARKER_TABLE} (
+    `INSERT INTO main.${MARKER_TABLE} (
         migration_id, migration_name, applied_at, duration_seconds, checksum,
         upgrade_sql, downgrade_sql, foreign_keys, adopted, toolkit_version
     ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
@@ -73,6 +95,7 @@ export async function writeMarker(
       version,
     ],
   );
+  await expectMarked(connection, migration.id, true);
 }
 
 /** Makes a marker say what its migration is now; runs inside the caller's transaction. */
@@ -82,7 +105,7 @@ export async function rewriteMarker(
   checksum: string | null,
 ): Promise<void> {
   await connection.run(
-    `UPDATE ${MARKER_TABLE}
+    `UPDATE main.${MARKER_TABLE}
     SET migration_name = ?,
         checksum = ?,
         upgrade_sql = ?,
@@ -102,7 +125,12 @@ export async function rewriteMarker(
   );
 }
 
-/** Removes the marker of a migration; runs inside the rollback's own transaction. */
+/**
+ * Removes the marker of a migration; runs inside the rollback's own transaction.
+ *
+ * @throws {StatementError} where it is still there then.
+ */
 export async function deleteMarker(connection: Connection, id: string): Promise<void> {
-  await connection.run(`DELETE FROM ${MARKER_TABLE} WHERE migration_id = ?`, [id]);
+  await connection.run(`DELETE FROM main.${MARKER_TABLE} WHERE migration_id = ?`, [id]);
+  await expectMarked(connection, id, false);
 }

@@ -159,7 +159,7 @@ async function sizeOfRows(
 /** The high-water marks of `AUTOINCREMENT`, as SQL literals, by table. */
 export async function readSequences(connection: Connection): Promise<Map<string, string>> {
   const rows = await connection.all(
-    "SELECT name, quote(seq) AS seq FROM sqlite_sequence ORDER BY rowid",
+    "SELECT name, quote(seq) AS seq FROM main.sqlite_sequence ORDER BY rowid",
   );
   return new Map(
     rows.flatMap((row) => {

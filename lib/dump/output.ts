@@ -1,5 +1,6 @@
 import { AccessError, DiskFullError } from "../errors.ts";
 import { isFullDisk, removeIfThere, syncDirectory } from "../disk.ts";
+import { denied } from "../database/location.ts";
 import { directoryOf } from "../directory.ts";
 import { partOf } from "../snapshot/name.ts";
 import type { Bytes } from "./render.ts";
@@ -17,23 +18,61 @@ export interface ByteSink {
  * @throws {DiskFullError | AccessError} where it can't be written; what was there before is as it was.
  */
 export async function writeFile(path: string, stream: ReadableStream<Bytes>): Promise<number> {
-  const part = partOf(path);
   try {
     // A device or a pipe has nothing that could be kept, and must not be replaced by a file.
-    if (await isDevice(path)) return await writePart(path, stream, { isDevice: true });
-    const size = await writePart(part, stream);
-    await Deno.rename(part, path);
-    await syncDirectory(directoryOf(path));
-    return size;
+    if (await isDevice(path)) {
+      using device = await Deno.open(path, { write: true });
+      return await writeAll(device, stream);
+    }
+    const part = partOf(path);
+    using file = await openPart(part, path);
+    try {
+      await file.truncate(); // an export that was killed may have begun it
+      const size = await writeAll(file, stream);
+      await file.sync();
+      await Deno.rename(part, path);
+      await syncDirectory(directoryOf(path));
+      return size;
+    } catch (error) {
+      if (await isStillThere(file, part)) removeIfThere(part);
+      throw error;
+    }
   } catch (error) {
     await stream.cancel().catch(() => {}); // it may be what failed, or be at its end
-    try {
-      removeIfThere(part);
-    } catch {
-      // It could not even be made; that is what will be reported.
-    }
     throw unwritable(path, error);
   }
+}
+
+/**
+ * Opens the file that is being written, and takes its lock, which goes with the process: two exports
+ * into one file would else mix, and one go on in what the other has finished.
+ */
+async function openPart(part: string, path: string): Promise<Deno.FsFile> {
+  for (;;) {
+    const file = await Deno.open(part, { write: true, create: true });
+    try {
+      // A file system that knows no locks must not keep anybody from exporting.
+      if (!await file.tryLock(true).catch(() => true)) {
+        throw new AccessError(`Cannot write ${path}: another export is writing it`, {
+          help: "wait until that one has ended, or name another file",
+        });
+      }
+      // Between opening and locking, the other one may have given it its name.
+      if (await isStillThere(file, part)) return file;
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+    file.close();
+  }
+}
+
+async function isStillThere(file: Deno.FsFile, path: string): Promise<boolean> {
+  const opened = await file.stat();
+  const found = await Deno.stat(path).catch((error) =>
+    error instanceof Deno.errors.NotFound ? null : opened
+  );
+  return found !== null && found.ino === opened.ino && found.dev === opened.dev;
 }
 
 async function isDevice(path: string): Promise<boolean> {
@@ -42,17 +81,6 @@ async function isDevice(path: string): Promise<boolean> {
     throw new AccessError(`Cannot write ${path}: it is a directory`, { help: "name a file in it" });
   }
   return found !== null && !found.isFile;
-}
-
-async function writePart(
-  path: string,
-  stream: ReadableStream<Bytes>,
-  { isDevice = false } = {},
-): Promise<number> {
-  using file = await Deno.open(path, { write: true, create: !isDevice, truncate: !isDevice });
-  const size = await writeAll(file, stream);
-  if (!isDevice) await file.sync();
-  return size;
 }
 
 /** Writes a stream to what is open already; returns how many bytes it was. */
@@ -90,7 +118,11 @@ export function unwritable(path: string, error: unknown): unknown {
       help: "nothing is wrong with the database; what was read is only a part of it",
     });
   }
-  if (error instanceof Deno.errors.NotCapable || /os error \d+/.test(message)) {
+  if (error instanceof Deno.errors.NotCapable) {
+    const { reason, help } = denied(message, "give it write permission on that directory");
+    return new AccessError(`Cannot write ${path}: ${reason}`, { ...options, help });
+  }
+  if (/os error \d+/.test(message)) {
     return new AccessError(`Cannot write ${path}: ${message}`, {
       ...options,
       help: "check that its directory is there, and that this user may write to it",

@@ -33,7 +33,7 @@ export async function* rangesOf(
   const sql = `SELECT min(key) AS first, max(key) AS last
     FROM (
         SELECT ${key} AS key
-        FROM ${quoteName(name)} NOT INDEXED
+        FROM main.${quoteName(name)} NOT INDEXED
         WHERE ${key} >= ? AND ${key} <= ?
         ORDER BY ${key}
         LIMIT ${rows}
@@ -93,7 +93,7 @@ async function readFast(
   if (table.hasLargeRows) {
     const lengths = table.columns.map(({ name }) => `ifnull(octet_length(${quoteName(name)}), 0)`);
     const found = await connection.get(
-      `SELECT total(${lengths.join(" + ")}) AS bytes FROM ${quoteName(table.name)} ${where}`,
+      `SELECT total(${lengths.join(" + ")}) AS bytes FROM main.${quoteName(table.name)} ${where}`,
       parameters,
     );
     if (found === undefined || number(found, "bytes") > LARGE) return null;
@@ -102,7 +102,7 @@ async function readFast(
     `SELECT
         group_concat(${format.textSql(table.columns)}, ${quoteText(format.separator)}) AS text,
         count(*) FILTER (WHERE ${format.inexactSql(table.columns)}) AS inexact
-    FROM ${quoteName(table.name)} ${where}`,
+    FROM main.${quoteName(table.name)} ${where}`,
     parameters,
   );
   if (row === undefined || number(row, "inexact") > 0) return null;
@@ -148,7 +148,7 @@ async function* readValues(
   for (let at = 0; at < table.columns.length; at += COLUMNS_AT_ONCE) {
     const columns = table.columns.slice(at, at + COLUMNS_AT_ONCE);
     const sql = `SELECT ${exactColumns(columns)}
-      FROM ${quoteName(table.name)} ${range === null ? orderOf(table) : whereOf(table)}`;
+      FROM main.${quoteName(table.name)} ${range === null ? orderOf(table) : whereOf(table)}`;
     const read = valueReader(columns, encoding);
     readers.push({ read, rows: connection.iterate(sql, parameters)[Symbol.asyncIterator]() });
   }

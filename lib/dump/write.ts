@@ -48,7 +48,7 @@ async function* writeRows(
 ): AsyncGenerator<Bytes> {
   const { name } = part.table;
   const report = await reporter(name, control, async () => {
-    const row = await connection.get(`SELECT count(*) AS rows FROM ${quoteName(name)}`);
+    const row = await connection.get(`SELECT count(*) AS rows FROM main.${quoteName(name)}`);
     return row === undefined ? 0 : number(row, "rows");
   });
   const rows = part.table.rowsPerPiece * PIECES;

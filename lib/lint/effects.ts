@@ -118,8 +118,8 @@ async function rowEffects(rehearsed: Rehearsed): Promise<RowEffect[]> {
   const count = async (fate: typeof fates[number]) =>
     await book.count({ name: fate.original ?? fate.name, sources: fate.sources }) ?? 0;
   for (const step of run.steps) {
-    for (const { table, kind, whole } of rowChanges(step.deeds)) {
-      const fate = at.get(step)?.get(fold(table));
+    for (const { table, database, kind, whole } of rowChanges(step.deeds)) {
+      const fate = at.get(step)?.named(table, database);
       if (fate === undefined || fate.database === "temp") continue;
       if (kind === "insert") {
         const sources = fates.filter((one) => one.copies.some((copy) => copy.step === step));

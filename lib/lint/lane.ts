@@ -1,3 +1,4 @@
+import { dropTemporary } from "../body.ts";
 import { openForReading } from "../database/reading.ts";
 import { statDatabase } from "../database/location.ts";
 import type { Migration, MigrationBody } from "../migration.ts";
@@ -187,13 +188,15 @@ export class Lane implements AsyncDisposable {
     body: MigrationBody,
     options: { readonly tables?: readonly TableEntry[] } = {},
   ): Promise<BodyRun> {
-    return await rehearseBody(body, {
+    const run = await rehearseBody(body, {
       ...options,
       scratch: this.scratch,
       watch: this.#watch,
       migration,
       mayHaveRows: (table) => this.#book.mayHaveRows(table),
     });
+    await dropTemporary(this.scratch.connection);
+    return run;
   }
 
   /** A foreign key that points to no key, which SQLite only finds when it is used. */

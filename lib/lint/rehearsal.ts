@@ -28,9 +28,15 @@ export interface Step extends Place {
   readonly failsOnRows: string | null;
 }
 
-/** Columns that an ALTER TABLE changed. */
-export interface AlteredColumns {
+/** A table, and in which database it is. */
+interface NamedTable {
   readonly table: string;
+  /** `main` or `temp`. */
+  readonly database: string;
+}
+
+/** Columns that an ALTER TABLE changed. */
+export interface AlteredColumns extends NamedTable {
   readonly dropped: readonly string[];
   /** New names. */
   readonly renamed: readonly string[];
@@ -150,7 +156,7 @@ class Rehearsal {
       ? await failureOnRows(sql, prepared, { scratch, mayHaveRows })
       : null;
     const altered = this.#follows ? tableAltered(prepared) : null;
-    const columns = altered === null ? [] : await scratch.columns(altered);
+    const columns = altered === null ? [] : await scratch.columns(altered.table, altered.database);
     watch.resume();
     // It was prepared: what it names is there, and the rows that it needs may not be.
     this.#isCertain = changesSchema(prepared);
@@ -161,9 +167,11 @@ class Rehearsal {
       ...place,
       deeds,
       failsOnRows,
-      altered: altered === null
-        ? null
-        : compareColumns(altered, columns, await scratch.columns(altered)),
+      altered: altered === null ? null : compareColumns(
+        altered,
+        columns,
+        await scratch.columns(altered.table, altered.database),
+      ),
     });
   }
 
@@ -266,12 +274,13 @@ function isVacuum(sql: string): boolean {
   return /^VACUUM\b/i.test(sql.slice(skipTrivia(sql, 0)));
 }
 
-function tableAltered(deeds: readonly Deed[]): string | null {
-  return deeds.find(({ action }) => action === "alter-table")?.second ?? null;
+function tableAltered(deeds: readonly Deed[]): NamedTable | null {
+  const deed = deeds.find(({ action }) => action === "alter-table");
+  return deed === undefined ? null : { table: deed.second, database: deed.first };
 }
 
 function compareColumns(
-  table: string,
+  table: NamedTable,
   before: readonly string[],
   after: readonly string[],
 ): AlteredColumns | null {
@@ -281,8 +290,8 @@ function compareColumns(
   const renamed = after.filter((name) => !before.includes(name));
   if (dropped.length === 0) return null;
   return before.length === after.length
-    ? { table, dropped: [], renamed }
-    : { table, dropped, renamed: [] };
+    ? { ...table, dropped: [], renamed }
+    : { ...table, dropped, renamed: [] };
 }
 
 function failureOf(error: unknown, isScript: boolean): Omit<Failure, "isCertain"> {

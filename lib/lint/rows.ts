@@ -120,7 +120,7 @@ function sourcesOf(fate: TableFate, fates: readonly TableFate[]): readonly strin
 
 async function countRows(connection: Connection, table: string): Promise<number> {
   try {
-    const row = await connection.get(`SELECT count(*) AS rows FROM ${quoteName(table)}`);
+    const row = await connection.get(`SELECT count(*) AS rows FROM main.${quoteName(table)}`);
     return row === undefined ? 0 : number(row, "rows");
   } catch {
     return 0; // a virtual table of a module that is not there
@@ -128,11 +128,13 @@ async function countRows(connection: Connection, table: string): Promise<number>
 }
 
 async function hasValue(connection: Connection, table: string, column: string): Promise<boolean> {
-  const columns = await connection.all("SELECT name FROM pragma_table_xinfo(?)", [table]);
+  const columns = await connection.all("SELECT name FROM pragma_table_xinfo(?, 'main')", [table]);
   // SQLite would take an unknown name in double quotes for a text.
   if (!columns.some((row) => fold(text(row, "name")) === fold(column))) return false;
   const found = await connection.get(
-    `SELECT 1 AS found FROM ${quoteName(table)} WHERE ${quoteName(column)} IS NOT NULL LIMIT 1`,
+    `SELECT 1 AS found FROM main.${quoteName(table)} WHERE ${
+      quoteName(column)
+    } IS NOT NULL LIMIT 1`,
   );
   return found !== undefined;
 }

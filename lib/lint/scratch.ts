@@ -63,15 +63,18 @@ export class Scratch implements AsyncDisposable {
     return await readSchema(this.connection, previous === undefined ? {} : { previous });
   }
 
-  /** Names of the columns of a table. */
-  async columns(table: string): Promise<readonly string[]> {
-    const rows = await this.connection.all("SELECT name FROM pragma_table_xinfo(?)", [table]);
+  /** Names of the columns of a table of `main` or `temp`. */
+  async columns(table: string, database = "main"): Promise<readonly string[]> {
+    const rows = await this.connection.all("SELECT name FROM pragma_table_xinfo(?, ?)", [
+      table,
+      database,
+    ]);
     return rows.map((row) => text(row, "name"));
   }
 
   /** Number of rows that migrations have put into a table here. */
   async rows(table: string): Promise<number> {
-    const row = await this.connection.get(`SELECT count(*) AS rows FROM ${quoteName(table)}`);
+    const row = await this.connection.get(`SELECT count(*) AS rows FROM main.${quoteName(table)}`);
     return row === undefined ? 0 : number(row, "rows");
   }
 

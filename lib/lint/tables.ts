@@ -39,8 +39,33 @@ export interface KnownTable {
 /** The tables of a migration, and which one a name means at each statement. */
 export interface Course {
   readonly fates: readonly TableFate[];
-  /** The tables right before each statement by their folded names; a temporary one hides another. */
-  readonly at: ReadonlyMap<Step, ReadonlyMap<string, TableFate>>;
+  /** The tables right before each statement. */
+  readonly at: ReadonlyMap<Step, LiveTables>;
+}
+
+/** The tables that there are at a moment, by name. */
+export class LiveTables {
+  readonly #fates: ReadonlyMap<string, TableFate>;
+
+  constructor(fates: readonly TableFate[]) {
+    const live = fates.filter(({ dropped }) => dropped === null);
+    this.#fates = new Map(live.map((fate) => [keyOf(fate.database, fate.name), fate]));
+  }
+
+  /** Which table a name means; where nothing says in which database, a temporary one hides another. */
+  named(name: string, database = ""): TableFate | undefined {
+    if (database !== "") return this.#fates.get(keyOf(database, name));
+    return this.#fates.get(keyOf("temp", name)) ?? this.#fates.get(keyOf("main", name));
+  }
+
+  /** Whether a table is there. */
+  has(fate: TableFate): boolean {
+    return this.#fates.values().some((one) => one === fate);
+  }
+}
+
+function keyOf(database: string, name: string): string {
+  return `${database} ${fold(name)}`;
 }
 
 /** Follows all tables through the statements of a migration: by their pages, which a new name keeps. */
@@ -53,24 +78,18 @@ export function followTables(known: readonly KnownTable[], steps: readonly Step[
     dropped: null,
     copies: [],
   }));
-  const at = new Map<Step, ReadonlyMap<string, TableFate>>();
-  let named = nameLive(fates);
+  const at = new Map<Step, LiveTables>();
+  let named = new LiveTables(fates);
   for (const step of steps) {
     at.set(step, named);
     const before = named;
     if (step.before !== step.after) {
       followSchema(fates, step);
-      named = nameLive(fates);
+      named = new LiveTables(fates);
     }
     followRows(step, before, named);
   }
   return { fates, at };
-}
-
-function nameLive(fates: readonly TableFate[]): Map<string, TableFate> {
-  const live = fates.filter(({ dropped }) => dropped === null)
-    .toSorted((a, b) => a.database.localeCompare(b.database));
-  return new Map(live.map((fate) => [fold(fate.name), fate]));
 }
 
 function followSchema(fates: TableFate[], step: Step): void {
@@ -114,18 +133,21 @@ function followSchema(fates: TableFate[], step: Step): void {
 
 function followRows(
   step: Step,
-  before: ReadonlyMap<string, TableFate>,
-  after: ReadonlyMap<string, TableFate>,
+  before: LiveTables,
+  after: LiveTables,
 ): void {
   const makes = step.deeds.find(({ action }) => action === "create-table");
-  const target = makes?.first ??
-    rowChanges(step.deeds).find(({ kind }) => kind === "insert")?.table;
-  const into = target === undefined ? undefined : after.get(fold(target));
+  const inserts = rowChanges(step.deeds).find(({ kind }) => kind === "insert");
+  const into = makes !== undefined
+    ? after.named(makes.first, makes.database)
+    : inserts === undefined
+    ? undefined
+    : after.named(inserts.table, inserts.database);
   if (into === undefined) return;
   const read = new Map<TableFate, Set<string>>();
-  for (const { action, first, second } of step.deeds) {
+  for (const { action, first, second, database } of step.deeds) {
     if (action !== "read" || second === "") continue;
-    const from = before.get(fold(first));
+    const from = before.named(first, database);
     if (from === undefined || from === into) continue;
     const columns = read.get(from) ?? new Set();
     read.set(from, columns.add(fold(second)));

@@ -112,6 +112,8 @@ export function changesTables(deeds: readonly Deed[]): boolean {
 /** Rows of a table that a statement itself changes: not by a trigger, nor in SQLite's own tables. */
 export interface RowChange {
   readonly table: string;
+  /** `main` or `temp`. */
+  readonly database: string;
   readonly kind: "insert" | "update" | "delete";
   /** Columns that an update sets. */
   readonly columns: readonly string[];
@@ -131,15 +133,17 @@ export function rowChanges(deeds: readonly Deed[]): RowChange[] {
   if (changesSchema(deeds)) return [];
   const own = deeds.filter(({ cause }) => cause === null);
   const changes = new Map<string, RowChange>();
-  own.forEach(({ action, first: table, second }, at) => {
+  own.forEach(({ action, first: table, second, database }, at) => {
     if (action !== "insert" && action !== "update" && action !== "delete") return;
-    const key = `${action} ${fold(table)}`;
+    const key = `${action} ${database} ${fold(table)}`;
     const known = changes.get(key);
     const columns = action === "update" ? [...known?.columns ?? [], second] : [];
     const isRead = own.slice(at + 1).some((later) =>
-      later.action === "read" && later.second !== "" && fold(later.first) === fold(table)
+      later.action === "read" && later.second !== "" && later.database === database &&
+      fold(later.first) === fold(table)
     );
-    changes.set(key, { table, kind: action, columns, whole: action !== "insert" && !isRead });
+    const whole = action !== "insert" && !isRead;
+    changes.set(key, { table, database, kind: action, columns, whole });
   });
   return [...changes.values()];
 }

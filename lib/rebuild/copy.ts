@@ -65,9 +65,9 @@ export function copyStatement(
   }
   const [targets, sources] = [0, 1].map((side) => copied.map((pair) => pair[side]).join(", "));
   // OR ABORT: an ON CONFLICT of the table's own would leave rows out without a word.
-  return `INSERT OR ABORT INTO ${quoteName(to.name)} (${targets})\nSELECT ${sources}\nFROM ${
-    quoteName(from.name)
-  }`;
+  return `INSERT OR ABORT INTO main.${
+    quoteName(to.name)
+  } (${targets})\nSELECT ${sources}\nFROM main.${quoteName(from.name)}`;
 }
 
 /** Refuses to leave out a column that nobody has named. */

@@ -64,7 +64,7 @@ async function rebuildInside(
     throw new RebuildFault(`it would have ${copied} rows in place of ${rows}`, "report this");
   }
   await takeOverMark(transaction, old, made);
-  await transaction.exec(`DROP TABLE ${quoteName(old.name)}`);
+  await transaction.exec(`DROP TABLE main.${quoteName(old.name)}`);
   await renameOnly(transaction, temporary, name);
   for (const index of indexes) await makeAgain(transaction, "index", index);
   for (const trigger of old.triggers) await makeAgain(transaction, "trigger", trigger);
@@ -80,7 +80,9 @@ async function renameColumns(
   const entries = Object.entries(renames);
   for (const [from, to] of entries) {
     await transaction.exec(
-      `ALTER TABLE ${quoteName(table.name)} RENAME COLUMN ${quoteName(from)} TO ${quoteName(to)}`,
+      `ALTER TABLE main.${quoteName(table.name)} RENAME COLUMN ${quoteName(from)} TO ${
+        quoteName(to)
+      }`,
     );
   }
   return entries.length === 0 ? table : await readTable(transaction, table.name);

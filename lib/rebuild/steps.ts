@@ -34,7 +34,7 @@ export async function atOnce(
 
 /** Number of rows of a table. */
 export async function countRows(transaction: MigrationTransaction, table: string): Promise<number> {
-  const [row] = await transaction.all(`SELECT count(*) AS rows FROM ${quoteName(table)}`);
+  const [row] = await transaction.all(`SELECT count(*) AS rows FROM main.${quoteName(table)}`);
   return row === undefined ? 0 : number(row, "rows");
 }
 
@@ -52,7 +52,7 @@ export async function renameOnly(
   // By `run`, which lets nothing else happen meanwhile: an interruption would leave the pragma on.
   await transaction.run("PRAGMA legacy_alter_table = ON");
   try {
-    await transaction.run(`ALTER TABLE ${quoteName(from)} RENAME TO ${quoteName(to)}`);
+    await transaction.run(`ALTER TABLE main.${quoteName(from)} RENAME TO ${quoteName(to)}`);
   } finally {
     await transaction.run(`PRAGMA legacy_alter_table = ${former}`);
   }

@@ -141,14 +141,14 @@ export async function takeOverMark(
   if (!from.autoincrement || !to.autoincrement) return;
   const names = [from.name, to.name];
   await transaction.run(
-    `UPDATE sqlite_sequence AS new SET seq = max(new.seq, old.seq)
-    FROM (SELECT seq FROM sqlite_sequence WHERE name = ?1) AS old WHERE new.name = ?2`,
+    `UPDATE main.sqlite_sequence AS new SET seq = max(new.seq, old.seq)
+    FROM (SELECT seq FROM main.sqlite_sequence WHERE name = ?1) AS old WHERE new.name = ?2`,
     names,
   );
   // To copy no rows gives a table the mark 0, even where it had none.
   await transaction.run(
-    `DELETE FROM sqlite_sequence WHERE name = ?2 AND seq = 0
-      AND NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ?1)`,
+    `DELETE FROM main.sqlite_sequence WHERE name = ?2 AND seq = 0
+      AND NOT EXISTS (SELECT 1 FROM main.sqlite_sequence WHERE name = ?1)`,
     names,
   );
 }
@@ -162,7 +162,7 @@ export async function readStatistics(
     "SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_stat1'",
   );
   if (analyzed.length === 0) return [];
-  return await transaction.all("SELECT idx, stat FROM sqlite_stat1 WHERE tbl = ?", [table]);
+  return await transaction.all("SELECT idx, stat FROM main.sqlite_stat1 WHERE tbl = ?", [table]);
 }
 
 /** Writes the statistics of the table and of the indexes that are still there. */
@@ -173,7 +173,7 @@ export async function writeStatistics(
 ): Promise<void> {
   for (const { idx = null, stat = null } of statistics) {
     await transaction.run(
-      `INSERT INTO sqlite_stat1 (tbl, idx, stat) SELECT ?1, ?2, ?3
+      `INSERT INTO main.sqlite_stat1 (tbl, idx, stat) SELECT ?1, ?2, ?3
       WHERE ?2 IS NULL OR EXISTS (SELECT 1 FROM main.sqlite_schema WHERE name = ?2)`,
       [table, idx, stat],
     );

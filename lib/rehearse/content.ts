@@ -38,7 +38,7 @@ export async function readContent(
   connection: Connection,
   { table, columns }: ContentQuestion,
 ): Promise<TableContent> {
-  const name = quoteName(table);
+  const name = `main.${quoteName(table)}`;
   const count = await connection.get(`SELECT count(*) AS rows FROM ${name}`);
   const rows = count === undefined ? 0 : number(count, "rows");
   if (columns.length === 0 || rows === 0) return { rows, digest: "" };

@@ -121,7 +121,7 @@ async function goUp(migration: Migration, course: Course): Promise<Step | Cataly
   const run = runOf(workspace, {
     migration,
     checksum: await checksumOf(migration.upgrade),
-    snapshot: null,
+    safeguard: null,
     found,
     options: signal === undefined ? {} : { signal },
   });

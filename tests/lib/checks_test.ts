@@ -28,15 +28,42 @@ Deno.test("rows are counted of every table but SQLite's own and the markers, wha
     CREATE TABLE counted (a INTEGER PRIMARY KEY AUTOINCREMENT);
     CREATE TABLE schema_migrations (a);
     CREATE VIEW shown AS SELECT 1;
-    CREATE VIRTUAL TABLE words USING fts5(body);
+    CREATE TEMP TABLE counted (a);
     INSERT INTO "it's ""odd""" VALUES (1), (2);
-    INSERT INTO counted DEFAULT VALUES;
+    INSERT INTO main.counted DEFAULT VALUES;
     INSERT INTO schema_migrations VALUES (1);
   `);
   assert.deepEqual(
     [...await countRows(db)].toSorted(),
     [["counted", 1], [`it's "odd"`, 2]],
   );
+});
+
+Deno.test("rows of a virtual table count where it keeps them itself, and not where it shows others", async () => {
+  await using db = openMemory();
+  await db.exec(`
+    CREATE TABLE bodies (id INTEGER PRIMARY KEY, body);
+    CREATE VIRTUAL TABLE notes USING fts5(body);
+    CREATE VIRTUAL TABLE old_notes USING fts4(body);
+    CREATE VIRTUAL TABLE "odd ""boxes" USING rtree(id, low, high);
+    CREATE VIRTUAL TABLE of_others USING fts5(body, content=bodies, content_rowid=id);
+    CREATE VIRTUAL TABLE of_nothing USING fts5(body, content='');
+    CREATE VIRTUAL TABLE terms USING fts5vocab(notes, row);
+    CREATE VIRTUAL TABLE temp.passing USING fts5(body);
+    INSERT INTO bodies VALUES (1, 'a');
+    INSERT INTO of_others (rowid, body) VALUES (1, 'a');
+    INSERT INTO of_nothing (rowid, body) VALUES (1, 'a');
+    INSERT INTO notes VALUES ('a b'), ('c'), ('d');
+    INSERT INTO old_notes VALUES ('a'), ('c');
+    INSERT INTO "odd ""boxes" VALUES (1, 0, 1);
+    INSERT INTO passing VALUES ('a');
+  `);
+  assert.deepEqual([...await countRows(db)].toSorted(), [
+    ["bodies", 1],
+    ["notes", 3],
+    [`odd "boxes`, 1],
+    ["old_notes", 2],
+  ]);
 });
 
 Deno.test("a name is quoted so that SQLite reads it back", () => {
@@ -116,6 +143,58 @@ Deno.test("the violations of a table WITHOUT ROWID are seen too", async () => {
   assert.equal(before.violations.size, 1);
 });
 
+const WITHOUT_ROWID = `
+  PRAGMA foreign_keys = OFF;
+  CREATE TABLE orders (id INTEGER PRIMARY KEY);
+  CREATE TABLE fills (
+    part TEXT COLLATE NOCASE, id, order_id INTEGER REFERENCES orders, PRIMARY KEY (part, id)
+  ) WITHOUT ROWID;
+  INSERT INTO orders VALUES (1), (2), (3);
+  INSERT INTO fills VALUES ('a', 1, 1), ('a', 2.5, 2), ('b', x'01', 3), ('b', 9, 99);`;
+
+for (
+  const [what, sql] of [
+    ["more than before", "UPDATE fills SET order_id = order_id + 1000 WHERE order_id < 10"],
+    [
+      "as many as were mended",
+      "UPDATE fills SET order_id = iif(id = 9, 1, 1000) WHERE id IN (1, 9)",
+    ],
+  ] as const
+) {
+  Deno.test(`new violations in a table WITHOUT ROWID are told from old ones: ${what}`, async () => {
+    await using db = openMemory();
+    await db.exec(WITHOUT_ROWID);
+    const before = await observe(db);
+    compareObservations(before, await observe(db), { migration, destroys: [] });
+    await db.exec(sql);
+    const after = await observe(db);
+    assert.throws(
+      () => compareObservations(before, after, { migration, destroys: [] }),
+      /rows? would point to rows that don't exist \(fills to orders\)/,
+    );
+    await db.exec("UPDATE fills SET order_id = 1 WHERE order_id > 10");
+    compareObservations(before, await observe(db), { migration, destroys: [] });
+  });
+}
+
+Deno.test("a second key of the same row that comes to point to nothing is a new violation", async () => {
+  await using db = openMemory();
+  await db.exec(`
+    PRAGMA foreign_keys = OFF;
+    CREATE TABLE orders (id INTEGER PRIMARY KEY);
+    CREATE TABLE pairs (first REFERENCES orders, second REFERENCES orders);
+    INSERT INTO orders VALUES (1);
+    INSERT INTO pairs VALUES (1, 99);
+  `);
+  const before = await observe(db);
+  await db.exec("UPDATE pairs SET first = 98");
+  const after = await observe(db);
+  assert.throws(
+    () => compareObservations(before, after, { migration, destroys: [] }),
+    /1 row would point/,
+  );
+});
+
 Deno.test("a foreign key that SQLite can't check hides no violation of another table", async () => {
   await using db = openMemory();
   await db.exec(`
@@ -127,5 +206,5 @@ Deno.test("a foreign key that SQLite can't check hides no violation of another t
     INSERT INTO children VALUES (7);
   `);
   const { violations } = await observe(db);
-  assert.deepEqual([...violations], ['["children","parents",1]']);
+  assert.deepEqual([...violations], ['["children","parents","1"]']);
 });

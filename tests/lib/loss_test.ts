@@ -25,10 +25,13 @@ async function losses(options: {
   applied: readonly Migration[];
   rollback: readonly Migration[];
   sql: string;
+  isCertain?: boolean;
 }): Promise<unknown[]> {
   await using db = openMemory();
   await db.script(options.sql);
-  return await findLosses(db, options.applied, options.rollback);
+  const { losses, isCertain } = await findLosses(db, options.applied, options.rollback);
+  assert.equal(isCertain, options.isCertain ?? true);
+  return [...losses];
 }
 
 const ALL = `CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT, tag TEXT);
@@ -72,7 +75,12 @@ Deno.test("where memory can't tell what a rollback does, every table is at stake
     },
     downgrade: "DELETE FROM own",
   });
-  const found = await losses({ applied: [needsRows], rollback: [needsRows], sql: ALL });
+  const found = await losses({
+    applied: [needsRows],
+    rollback: [needsRows],
+    sql: ALL,
+    isCertain: false,
+  });
   assert.deepEqual(found, [
     { database: "app", table: "orders", rows: 3 },
     { database: "app", table: "fills", rows: 0 },

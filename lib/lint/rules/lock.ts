@@ -1,4 +1,3 @@
-import { fold } from "../../schema/tokens.ts";
 import type { Fault } from "../finding.ts";
 import type { Step } from "../rehearsal.ts";
 import type { TableFate } from "../tables.ts";
@@ -26,7 +25,7 @@ export async function lockFaults(rehearsed: Rehearsed): Promise<Fault[]> {
   for (const step of run.steps) {
     if (step.forbidden !== null) continue;
     for (const [table, work] of worksOf(step)) {
-      const fate: TableFate | undefined = at.get(step)?.get(fold(table));
+      const fate: TableFate | undefined = at.get(step)?.named(table);
       if (fate === undefined) continue;
       const rows = await rowsOf(rehearsed, fate, book);
       if (rows === null || rows <= largeTable) continue;

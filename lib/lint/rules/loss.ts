@@ -69,7 +69,7 @@ async function droppedColumns(rehearsed: Rehearsed): Promise<Fault[]> {
   for (const step of run.steps) {
     const { altered } = step;
     if (altered === null || altered.dropped.length === 0) continue;
-    const fate = at.get(step)?.get(fold(altered.table));
+    const fate = at.get(step)?.named(altered.table, altered.database);
     if (fate !== undefined) await lose(fate, altered.dropped, step);
   }
   for (const { old, name, dropped } of rebuilds) {
@@ -90,8 +90,8 @@ async function changedRows(rehearsed: Rehearsed): Promise<Fault[]> {
   const faults: Fault[] = [];
   for (const step of run.steps) {
     if (step.forbidden !== null) continue;
-    for (const { table, kind, columns, whole } of rowChanges(step.deeds)) {
-      const fate = whole ? at.get(step)?.get(fold(table)) : undefined;
+    for (const { table, database, kind, columns, whole } of rowChanges(step.deeds)) {
+      const fate = whole ? at.get(step)?.named(table, database) : undefined;
       if (fate === undefined || fate.original === null) continue;
       if (isDeclared(migration.destroys, fate)) continue;
       const rows = await book.count({ name: fate.original, sources: fate.sources });

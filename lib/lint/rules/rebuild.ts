@@ -23,7 +23,7 @@ async function withForeignKeys(rehearsed: Rehearsed, rebuild: Rebuild): Promise<
     if (fold(child.name) === fold(name)) continue;
     if (!child.foreignKeys.some(({ table }) => fold(table) === fold(name))) continue;
     const fate = fates.find(({ original }) => original === child.name);
-    if (fate === undefined || !at.get(dropped)?.values().some((one) => one === fate)) continue;
+    if (fate === undefined || !at.get(dropped)?.has(fate)) continue;
     if (isDeclared(migration.destroys, fate)) continue;
     const rows = await book.count({ name: child.name, sources: fate.sources });
     if (rows !== 0) emptied.push(child.name);

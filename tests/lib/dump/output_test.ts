@@ -123,17 +123,21 @@ Deno.test("a database that a program has open is exported, and stays free for it
 Deno.test("a database in memory is exported by the program's own connection", async () => {
   await using directory = await tempDir();
   using db = new DatabaseSync(":memory:");
-  db.exec("CREATE TABLE t (a); INSERT INTO t VALUES (1)");
+  db.exec("CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE TEMP TABLE t (a)");
   const ledger = join(directory.path, "migrations.db");
   const migrator = new Migrator({ databases: { app: db }, ledger, migrations: [] });
   assert.match(await textOf(await migrator.exportDatabase("app")), /\n\(1,1\);\n/);
   assert.equal(db.isTransaction, false);
   const reader = (await migrator.exportDatabase("app")).getReader();
   await reader.read();
-  db.exec("INSERT INTO t VALUES (7)");
+  db.exec("INSERT INTO main.t VALUES (7)");
   await reader.cancel();
-  assert.equal(db.prepare("DELETE FROM t WHERE a = 7").run().changes, 1, "what it wrote is kept");
-  db.exec("BEGIN; INSERT INTO t VALUES (2)");
+  assert.equal(
+    db.prepare("DELETE FROM main.t WHERE a = 7").run().changes,
+    1,
+    "what it wrote is kept",
+  );
+  db.exec("BEGIN; INSERT INTO main.t VALUES (2)");
   assert.match(await textOf(await migrator.exportDatabase("app")), /\n\(2,2\);\n/);
   assert(db.isTransaction, "a transaction of the program's own goes on");
   db.exec("COMMIT");
@@ -219,6 +223,61 @@ Deno.test("a file has its name only when it is whole", async () => {
   assert.equal(Deno.readTextFileSync(path), "one two");
   await assert.rejects(writeFile(path, streamOf(["three"], new Error("broken"))), /broken/);
   assert.equal(Deno.readTextFileSync(path), "one two");
+  assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
+});
+
+/** A stream that waits after its first chunk until it is let go on. */
+function heldStream(): { stream: ReadableStream<Uint8Array<ArrayBuffer>>; release: () => void } {
+  const { promise, resolve: release } = Promise.withResolvers<void>();
+  const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
+    async start(controller) {
+      controller.enqueue(new TextEncoder().encode("first "));
+      await promise;
+      controller.enqueue(new TextEncoder().encode("second"));
+      controller.close();
+    },
+  });
+  return { stream, release };
+}
+
+async function isThere(path: string): Promise<void> {
+  while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 5));
+}
+
+Deno.test("a file that another export is writing is left to it", async () => {
+  await using directory = await tempDir();
+  const path = join(directory.path, "a.sql");
+  const { stream, release } = heldStream();
+  const first = writeFile(path, stream);
+  await isThere(`${path}.part`);
+  const refused = await writeFile(path, streamOf(["other"])).then(() => null, (error) => error);
+  release();
+  assert.equal(await first, 12);
+  assert.equal(Deno.readTextFileSync(path), "first second");
+  assert(refused instanceof AccessError);
+  assert.match(refused.message, /^Cannot write .*a\.sql: another export is writing it/);
+  assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
+});
+
+Deno.test("exports to one file at once: one of them is the file, whole, and the others are refused", async () => {
+  await using directory = await tempDir();
+  const path = join(directory.path, "a.sql");
+  const texts = Array.from({ length: 20 }, (_, at) => `${at} `.repeat(100 + at));
+  const outcomes = await Promise.allSettled(texts.map((text) => writeFile(path, streamOf([text]))));
+  assert(outcomes.some(({ status }) => status === "fulfilled"));
+  assert(texts.includes(Deno.readTextFileSync(path)));
+  for (const outcome of outcomes) {
+    if (outcome.status === "rejected") assert(outcome.reason instanceof AccessError);
+  }
+  assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
+});
+
+Deno.test("what an export left that was killed is written over", async () => {
+  await using directory = await tempDir();
+  const path = join(directory.path, "a.sql");
+  Deno.writeTextFileSync(`${path}.part`, "the half of a longer text");
+  assert.equal(await writeFile(path, streamOf(["all"])), 3);
+  assert.equal(Deno.readTextFileSync(path), "all");
   assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
 });
 

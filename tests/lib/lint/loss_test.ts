@@ -56,6 +56,29 @@ Deno.test("where the database isn't there its rows are unknown, but not those of
   assert.deepEqual(await subject.codes("CREATE TABLE t (a); DROP TABLE t"), []);
 });
 
+Deno.test("of a table and a temporary one of its name, the one that a statement names is meant", async () => {
+  using subject = await Subject.create();
+  const hide =
+    "CREATE TEMP TABLE plain (a, c); INSERT INTO temp.plain SELECT a, 1 FROM main.plain;";
+  for (
+    const [sql, codes] of [
+      ["DELETE FROM main.plain", ["error rows-deleted"]],
+      ["UPDATE main.plain SET a = 1", ["error rows-updated"]],
+      ["DROP TABLE main.plain", ["error table-dropped"]],
+      ["ALTER TABLE main.plain DROP COLUMN a", ["error column-dropped"]],
+      ["DELETE FROM plain", []],
+      ["UPDATE temp.plain SET a = 1", []],
+      ["ALTER TABLE plain DROP COLUMN a", []],
+      ["DROP TABLE plain", []],
+    ] as const
+  ) {
+    assert.deepEqual(await subject.codes(`${hide} ${sql}`), codes, sql);
+    // What one leaves is not there for the next.
+    const next = sql.replace(/\b(temp|main)\./, "");
+    if (codes.length > 0) assert.deepEqual(await subject.codes([hide, next]), codes, next);
+  }
+});
+
 Deno.test("dropping a virtual table with rows is one error", async () => {
   using subject = await Subject.create("CREATE VIRTUAL TABLE words USING fts5(word);");
   subject.migrator([]);
