@@ -120,6 +120,7 @@ export type {
   RestoreResult,
 } from "./lib/snapshot/restore.ts";
 export type { Retention } from "./lib/snapshot/retention.ts";
+export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { SnapshotEntry } from "./lib/snapshot/store.ts";
 export type { Status } from "./lib/status.ts";
 export type {

@@ -1,5 +1,5 @@
 import { runBody } from "./body.ts";
-import { compareObservations, mayTouchRows, observe } from "./checks.ts";
+import { compareObservations, mayTouchRows, type Observation, observe } from "./checks.ts";
 import type { Connection } from "./database/connection.ts";
 import { number } from "./database/row.ts";
 import { withTransaction } from "./database/transaction.ts";
@@ -13,17 +13,25 @@ export interface Run {
   readonly direction: "upgrade" | "downgrade";
   /** Checksum of what is run; null where it is a function. */
   readonly checksum: string | null;
-  /** Name of the snapshot that was taken before; null where none was. */
+  /** Name of the snapshot that was taken before; null where none was. It may change with `begin`. */
   readonly snapshot: string | null;
   /** Tables of which rows may be lost. */
   readonly destroys: readonly string[];
+  /** Called inside the transaction before anything is changed; outside of one, in one of its own. */
+  readonly begin?: ((connection: Connection) => Promise<void>) | undefined;
   /** Checks of the result, before the commit; throws to roll back. */
-  readonly verify?: ((connection: Connection) => Promise<void>) | undefined;
+  readonly verify?: ((connection: Connection, counted: Counted) => Promise<void>) | undefined;
   /** Seconds to wait for another writer. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
   /** Seconds that a function may go without a statement. Default 60. */
   readonly idleTimeout?: number | undefined;
+}
+
+/** Numbers of rows by table; both are empty where the body can't change any. */
+export interface Counted {
+  readonly before: ReadonlyMap<string, number>;
+  readonly after: ReadonlyMap<string, number>;
 }
 
 /**
@@ -72,6 +80,8 @@ async function runOutside(
   const { migration, direction } = run;
   const marked = await hasMarker(connection, migration.id);
   if ((marked ?? false) === (direction === "upgrade")) return null;
+  const { begin } = run;
+  if (begin !== undefined) await withTransaction(connection, () => begin(connection), run);
   const start = performance.now();
   const before = mayTouchRows(body) ? await observe(connection) : null;
   try {
@@ -88,8 +98,7 @@ async function runOutside(
   } finally {
     if (connection.inTransaction) await connection.exec("ROLLBACK"); // of a SAVEPOINT left open
   }
-  if (before !== null) compareObservations(before, await observe(connection), run);
-  await run.verify?.(connection);
+  await check(connection, run, before);
   const durationSeconds = (performance.now() - start) / 1000;
   const end = { durationSeconds, hasTable: marked !== null };
   await withTransaction(connection, () => mark(connection, run, end), run);
@@ -105,6 +114,7 @@ async function runInside(
   // The state was read before the transaction began; only what is read inside it is certain.
   const marked = await hasMarker(connection, migration.id);
   if ((marked ?? false) === (direction === "upgrade")) return null;
+  await run.begin?.(connection);
   const start = performance.now();
   const before = mayTouchRows(body) ? await observe(connection) : null;
   await runBody(connection, body, {
@@ -112,11 +122,22 @@ async function runInside(
     signal: run.signal,
     idleTimeout: run.idleTimeout,
   });
-  if (before !== null) compareObservations(before, await observe(connection), run);
-  await run.verify?.(connection);
+  await check(connection, run, before);
   const durationSeconds = (performance.now() - start) / 1000;
   await mark(connection, run, { durationSeconds, hasTable: marked !== null });
   return durationSeconds;
+}
+
+/** Compares with what was observed before, and does the run's own checks. */
+async function check(
+  connection: Connection,
+  run: Run,
+  before: Observation | null,
+): Promise<void> {
+  const after = before === null ? null : await observe(connection);
+  if (before !== null && after !== null) compareObservations(before, after, run);
+  const counted = { before: before?.rows ?? new Map(), after: after?.rows ?? new Map() };
+  await run.verify?.(connection, counted);
 }
 
 /** Writes or removes the marker, in an open transaction. */

@@ -8,6 +8,7 @@ import { inspect, type Inspection } from "./inspect.ts";
 import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";
 import type { BeforeOptions } from "./snapshot/mod.ts";
+import type { Safeguard, TakenSnapshots } from "./snapshot/safeguard.ts";
 import {
   type AppliedMigration,
   planFrom,
@@ -22,13 +23,28 @@ export async function applyPending(
   options: UpgradeOptions,
 ): Promise<UpgradeResult> {
   await using session = await Session.begin(workspace, { signal: options.signal });
+  return await applyWith(workspace, session, options);
+}
+
+/** How to apply while the lock is held. */
+export interface ApplyOptions extends UpgradeOptions {
+  /** What was copied before; null where nothing is to be. Default: the options say. */
+  readonly safeguard?: Safeguard | null | undefined;
+}
+
+/** The same with a lock that was taken before. */
+export async function applyWith(
+  workspace: Workspace,
+  session: Session,
+  options: ApplyOptions,
+): Promise<UpgradeResult> {
   // Read again: another migrator may have worked until the lock was ours.
   const found = await inspect(workspace);
   const { apply } = await planFrom(workspace, found, options);
   await refuseDataLoss(workspace, apply);
   // Begun now, since each is computed on another thread.
   const checksums = apply.map(({ upgrade }) => checksumOf(upgrade));
-  const snapshot = await snapshotOf(workspace, session, { apply, found, options });
+  const { safeguard = await safeguardFor(workspace, session, { apply, found, options }) } = options;
   const applied: AppliedMigration[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
   const at: { current: Migration | null } = { current: null };
@@ -38,7 +54,7 @@ export async function applyPending(
       at.current = migration;
       const checksum = await checksums[index] ?? null;
       applied.push(
-        await applyOne(workspace, session, { migration, checksum, snapshot, found, options }),
+        await applyOne(workspace, session, { migration, checksum, safeguard, found, options }),
       );
     };
     await forEach(apply, applyNext, { direction: "upgrade", hooks: options.hooks });
@@ -54,7 +70,7 @@ export async function applyPending(
     }
     throw error;
   }
-  return { applied, ...reconciliation, snapshot };
+  return { applied, ...reconciliation, ...takenBy(safeguard) };
 }
 
 /** Refuses data loss that no migration declares; those that can't lose any are not looked at. */
@@ -104,17 +120,27 @@ export function beforeOptions(
   };
 }
 
-/** Takes a snapshot of what will be changed, if it has tables at all; new databases have none. */
-async function snapshotOf(
+/**
+ * Takes a snapshot of what will be changed, if it has tables at all. New databases have none; but rows
+ * may come between one migration and another that destroys them.
+ */
+async function safeguardFor(
   workspace: Workspace,
   session: Session,
   { apply, found, options }: Stake,
-): Promise<string | null> {
-  const databases = [...new Set(apply.map(({ database }) => database))]
-    .filter((database) => found.databases.get(database)?.hasTables);
-  if (options.backup === false || databases.length === 0) return null;
-  const { snapshotBefore } = await import("./snapshot/mod.ts");
-  return await snapshotBefore(workspace, session, beforeOptions(databases, options));
+): Promise<Safeguard | null> {
+  const atStake = apply.filter(({ database, destroys = [] }) =>
+    destroys.length > 0 || found.databases.get(database)?.hasTables
+  );
+  if (options.backup === false || atStake.length === 0) return null;
+  const databases = [...new Set(atStake.map(({ database }) => database))];
+  const { Safeguard } = await import("./snapshot/safeguard.ts");
+  return await Safeguard.begin(workspace, session, beforeOptions(databases, options));
+}
+
+/** Names of the snapshots that were taken. */
+export function takenBy(safeguard: Safeguard | null): TakenSnapshots {
+  return safeguard?.taken ?? { snapshot: null };
 }
 
 /** A migration that is to be applied. */
@@ -122,8 +148,8 @@ export interface Application {
   readonly migration: Migration;
   /** Checksum of its upgrade; null where that is a function. */
   readonly checksum: string | null;
-  /** Name of the snapshot that was taken before; null where none was. */
-  readonly snapshot: string | null;
+  /** The snapshots that are taken before; null where none is. */
+  readonly safeguard: Safeguard | null;
   /** What was found before the first one. */
   readonly found: Inspection;
   readonly options: Pick<UpgradeOptions, "signal">;
@@ -132,16 +158,22 @@ export interface Application {
 /** How a migration is run up. */
 export function runOf(
   workspace: Workspace,
-  { migration, checksum, snapshot, found, options }: Application,
+  { migration, checksum, safeguard, found, options }: Application,
 ): Run {
-  const state = found.databases.get(migration.database);
+  const { database, destroys = [] } = migration;
+  const state = found.databases.get(database);
   const isFresh = state === undefined || (state.markers ?? []).length === 0 && !state.hasTables;
   return {
     migration,
     direction: "upgrade",
     checksum,
-    snapshot,
-    destroys: migration.destroys ?? [],
+    get snapshot() {
+      return safeguard?.nameFor(database) ?? null;
+    },
+    destroys,
+    begin: destroys.length === 0
+      ? undefined
+      : async (connection) => await safeguard?.secure(connection, database),
     verify: isFresh ? undefined : async (connection) => {
       const { expectCreated, mayFindExisting } = await import("./expectation.ts");
       if (mayFindExisting(migration)) {
@@ -157,10 +189,9 @@ export function runOf(
 async function applyOne(
   workspace: Workspace,
   session: Session,
-  { migration, checksum, snapshot, found, options }: Application & {
-    readonly options: UpgradeOptions;
-  },
+  application: Application & { readonly options: UpgradeOptions },
 ): Promise<AppliedMigration> {
+  const { migration, safeguard, options } = application;
   const { id, name, database } = migration;
   if (options.signal?.aborted) {
     throw new InterruptedError(`Cannot apply ${name}: interrupted`, {
@@ -169,8 +200,8 @@ async function applyOne(
   }
   const progress = { direction: "upgrade", id, name, database } as const;
   options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
-  const run = runOf(workspace, { migration, checksum, snapshot, found, options });
-  const seconds = await attempt(workspace, session, run);
+  const seconds = await attempt(workspace, session, runOf(workspace, application));
+  safeguard?.recordChange();
   const durationSeconds = seconds ?? 0;
   options.onProgress?.({ kind: "finished", ...progress, durationSeconds });
   return { id, name, database, durationSeconds };

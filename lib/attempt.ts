@@ -41,7 +41,7 @@ export async function attempt(
     durationSeconds: null,
     error: null,
     checksum: run.checksum,
-    detail: run.snapshot === null ? null : `snapshot ${run.snapshot} was taken before`,
+    detail: detailOf(run),
   };
   await addEvent(await session.ledger(), event);
   const finish = async (
@@ -56,6 +56,7 @@ export async function attempt(
         endedAt: epochSeconds(),
         durationSeconds: seconds,
         error,
+        detail: detailOf(run),
       });
       // A rollback that failed leaves the migration applied, and so its row.
       if (outcome === "failed" && direction === "downgrade") return;
@@ -83,4 +84,8 @@ export async function attempt(
   }
   await finish(direction === "upgrade" ? "applied" : "rolled_back", seconds, null);
   return seconds;
+}
+
+function detailOf({ snapshot }: Run): string | null {
+  return snapshot === null ? null : `snapshot ${snapshot} was taken before`;
 }

@@ -1,16 +1,20 @@
-import { beforeOptions, forEach } from "./apply_pending.ts";
+import { beforeOptions, forEach, takenBy } from "./apply_pending.ts";
 import { attempt } from "./attempt.ts";
+import type { Connection } from "./database/connection.ts";
 import { openForReading } from "./database/reading.ts";
+import { text } from "./database/row.ts";
 import { checksumOf, type Migration } from "./migration.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { CatalystError, ConfirmationError, InterruptedError } from "./errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
-import { withKept } from "./kept.ts";
+import { withKept, withWayBack } from "./kept.ts";
 import type { Loss } from "./loss.ts";
 import { type DowngradeRequest, planDowngrade } from "./plan.ts";
 import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";
-import { assess, corrections } from "./state.ts";
+import type { Safeguard, TakenSnapshots } from "./snapshot/safeguard.ts";
+import type { Registry } from "./registry.ts";
+import { assess, corrections, type MigrationStatus } from "./state.ts";
 import type { UpgradeOptions } from "./upgrade.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
@@ -32,17 +36,15 @@ export interface DowngradeOptions
 }
 
 /** What a downgrade did. */
-export interface DowngradeResult {
+export interface DowngradeResult extends TakenSnapshots {
   /** Ids of the migrations that it rolled back, newest first. */
   readonly rolledBack: readonly string[];
-  /** What was lost, table by table; only tables that had rows. */
+  /** What was lost, table by table, counted in the transactions that took it; only tables that had rows. */
   readonly lost: readonly Loss[];
   /** Ids of the migrations that were there without a marker, and were marked before. */
   readonly adopted: readonly string[];
   /** Ids of the migrations whose ledger row was corrected. */
   readonly reconciled: readonly string[];
-  /** Name of the snapshot that was taken before; null where no rows were at stake. */
-  readonly snapshot: string | null;
 }
 
 /** Says what {@link downgrade} would do, and changes nothing. */
@@ -50,7 +52,8 @@ export async function plan(
   workspace: Workspace,
   request: DowngradeRequest,
 ): Promise<DowngradePlan> {
-  return await planFrom(workspace, await inspect(workspace), request);
+  const { rollBack, losses } = await planFrom(workspace, await inspect(workspace), request);
+  return { rollBack, losses };
 }
 
 /** Reconciles, then rolls migrations back, newest first; stops at the first that fails. */
@@ -66,20 +69,45 @@ export async function downgrade(
   await confirmLosses(planned, options);
   await options.onWork?.();
   await using session = await Session.begin(workspace, { signal: options.signal });
+  const { safeguard, ...done } = await rollBackWith(workspace, session, { planned, options });
+  return { ...done, ...takenBy(safeguard) };
+}
+
+/** What was confirmed, and how to do it. */
+export interface Confirmed {
+  readonly planned: DowngradePlan;
+  readonly options: DowngradeOptions;
+}
+
+/** What was rolled back while the lock was held. */
+export interface RolledBack extends Omit<DowngradeResult, keyof TakenSnapshots> {
+  /** The snapshots that were taken; null where none was wanted, or nothing was done. */
+  readonly safeguard: Safeguard | null;
+}
+
+/** Rolls back what was confirmed, with a lock that was taken before. */
+export async function rollBackWith(
+  workspace: Workspace,
+  session: Session,
+  { planned, options }: Confirmed,
+): Promise<RolledBack> {
   const found = await inspect(workspace);
-  const { rollBack, losses } = await planFrom(workspace, found, options);
+  const { rollBack, losses, uncertain } = await planFrom(workspace, found, options);
   refuseOtherLosses(planned, losses);
-  const snapshot = options.backup === false
+  const safeguard = options.backup === false
     ? null
-    : await snapshotOf(workspace, session, { rollBack, options });
+    : await safeguardFor(workspace, session, { rollBack, options });
   const rolledBack: string[] = [];
+  const lost: Loss[] = [];
   let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
   const at: { current: Migration | null } = { current: null };
   try {
     reconciliation = await reconcile(workspace, session, found);
     const rollBackNext = async (migration: Migration) => {
       at.current = migration;
-      await rollBackOne(workspace, session, { migration, snapshot, losses, options });
+      const isCertain = !uncertain.has(migration.database);
+      const rollback = { migration, safeguard, losses, isCertain, planned, options };
+      lost.push(...await rollBackOne(workspace, session, rollback));
       rolledBack.push(migration.id);
     };
     await forEach(rollBack, rollBackNext, { direction: "downgrade", hooks: options.hooks });
@@ -90,44 +118,39 @@ export async function downgrade(
       error.progress = {
         done: rolledBack,
         ...reconciliation,
-        lost: lossesOf(rollBack.filter(({ id }) => rolledBack.includes(id)), losses),
+        lost,
         failed: at.current?.id ?? null,
       };
     }
     throw error;
   }
-  return { rolledBack, lost: losses.filter(({ rows }) => rows > 0), ...reconciliation, snapshot };
+  return { rolledBack, lost, ...reconciliation, safeguard };
 }
 
-/** Losses in the databases of some migrations. */
-function lossesOf(migrations: readonly Migration[], losses: readonly Loss[]): Loss[] {
-  const databases = new Set(migrations.map(({ database }) => database));
-  return losses.filter(({ database, rows }) => rows > 0 && databases.has(database));
-}
-
-async function snapshotOf(
+async function safeguardFor(
   workspace: Workspace,
   session: Session,
   { rollBack, options }: Pick<DowngradePlan, "rollBack"> & { readonly options: DowngradeOptions },
-): Promise<string | null> {
+): Promise<Safeguard | null> {
   if (rollBack.length === 0) return null;
   const databases = [...new Set(rollBack.map(({ database }) => database))];
-  const { snapshotBefore } = await import("./snapshot/mod.ts");
-  return await snapshotBefore(workspace, session, beforeOptions(databases, options));
+  const { Safeguard } = await import("./snapshot/safeguard.ts");
+  return await Safeguard.begin(workspace, session, beforeOptions(databases, options));
 }
 
-interface Rollback {
+interface Rollback extends Confirmed {
   readonly migration: Migration;
-  readonly snapshot: string | null;
+  readonly safeguard: Safeguard | null;
   readonly losses: readonly Loss[];
-  readonly options: DowngradeOptions;
+  /** Whether there can be no others. */
+  readonly isCertain: boolean;
 }
 
 async function rollBackOne(
   workspace: Workspace,
   session: Session,
-  { migration, snapshot, losses, options }: Rollback,
-): Promise<void> {
+  { migration, safeguard, losses, isCertain, planned, options }: Rollback,
+): Promise<Loss[]> {
   const { id, name, database } = migration;
   if (options.signal?.aborted) {
     throw new InterruptedError(`Cannot roll back ${name}: interrupted`, {
@@ -136,25 +159,62 @@ async function rollBackOne(
   }
   const progress = { direction: "downgrade", id, name, database } as const;
   options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
+  const atStake = losses.filter((loss) => loss.database === database);
+  const { goneBetween, recountLosses, uncounted } = await import("./loss.ts");
+  const isInside = migration.transaction !== false;
+  let others: readonly Loss[] = [];
+  let lost: Loss[] = [];
   const durationSeconds = await attempt(workspace, session, {
     migration,
     direction: "downgrade",
-    // Only what was confirmed: rows that came into an empty table since then stop the rollback.
     checksum: await checksumOf(migration.downgrade),
-    snapshot,
-    destroys: losses.filter((loss) => loss.database === database && loss.rows > 0)
-      .map(({ table }) => table),
+    get snapshot() {
+      return safeguard?.nameFor(database) ?? null;
+    },
+    // Only what was confirmed: rows that came into an empty table since then stop the rollback.
+    destroys: atStake.filter(({ rows }) => rows > 0).map(({ table }) => table),
+    begin: async (connection) => {
+      others = await recountLosses(connection, await uncounted(connection, atStake));
+      const isEarly = !isCertain || !isInside || !await isReadableLater(connection);
+      if (isEarly && atStake.some(({ rows }) => rows > 0)) {
+        await safeguard?.secure(connection, database);
+      }
+    },
+    verify: async (connection, { before, after }) => {
+      lost = goneBetween(
+        atStake,
+        { rows: before, others },
+        { rows: after, others: await recountLosses(connection, others) },
+      );
+      if (!isInside) return;
+      refuseOtherLosses(planned, lost);
+      // A copy takes long: only before a commit that takes rows away.
+      if (lost.length > 0) await safeguard?.secure(connection, database);
+    },
     timeout: workspace.timeout,
     signal: options.signal,
   });
+  safeguard?.recordChange();
   options.onProgress?.({ kind: "finished", ...progress, durationSeconds });
+  return lost;
+}
+
+/** Whether others can still read what is committed when a transaction has written much. */
+async function isReadableLater(connection: Connection): Promise<boolean> {
+  const row = await connection.get("PRAGMA main.journal_mode");
+  return row !== undefined && text(row, "journal_mode") === "wal";
+}
+
+interface FullPlan extends DowngradePlan {
+  /** Names of the databases of which memory can't tell what they lose. */
+  readonly uncertain: ReadonlySet<string>;
 }
 
 async function planFrom(
   workspace: Workspace,
   found: Inspection,
   request: DowngradeRequest,
-): Promise<DowngradePlan> {
+): Promise<FullPlan> {
   refuseConflicts(workspace, found);
   // What vanished from the registry is rolled back by what the databases keep of it, if it is asked
   // for; to roll back all must not undo what a newer version did.
@@ -163,11 +223,12 @@ async function planFrom(
     ? await withKept(workspace, assess(workspace.registry, found))
     : workspace.registry;
   const statuses = assess(registry, found);
-  const rollBack = planDowngrade(registry, statuses, request);
+  const rollBack = await choose(workspace, found, { registry, statuses, request });
   const applied = new Set(
     statuses.filter(({ state }) => state === "applied" || state === "changed").map(({ id }) => id),
   );
   const losses: Loss[] = [];
+  const uncertain = new Set<string>();
   if (rollBack.length > 0) {
     const { findLosses } = await import("./loss.ts");
     for (const database of new Set(rollBack.map((one) => one.database))) {
@@ -176,19 +237,36 @@ async function planFrom(
         locationOf(workspace, database),
         workspace.settings,
       );
-      losses.push(
-        ...await findLosses(
-          connection,
-          registry.migrations.filter((one) => belongs(one) && applied.has(one.id)),
-          rollBack.filter(belongs),
-        ),
+      const found = await findLosses(
+        connection,
+        registry.migrations.filter((one) => belongs(one) && applied.has(one.id)),
+        rollBack.filter(belongs),
       );
+      losses.push(...found.losses);
+      if (!found.isCertain) uncertain.add(database);
     }
   }
-  return { rollBack, losses };
+  return { rollBack, losses, uncertain };
 }
 
-async function confirmLosses(plan: DowngradePlan, options: DowngradeOptions): Promise<void> {
+async function choose(
+  workspace: Workspace,
+  found: Inspection,
+  { registry, statuses, request }: {
+    readonly registry: Registry;
+    readonly statuses: readonly MigrationStatus[];
+    readonly request: DowngradeRequest;
+  },
+): Promise<Migration[]> {
+  try {
+    return planDowngrade(registry, statuses, request);
+  } catch (error) {
+    throw await withWayBack(error, { workspace, found });
+  }
+}
+
+/** Asks before rows are lost. */
+export async function confirmLosses(plan: DowngradePlan, options: DowngradeOptions): Promise<void> {
   if (plan.losses.every(({ rows }) => rows === 0)) return;
   if (await options.confirm?.(plan) === true) return;
   throw new ConfirmationError(
@@ -209,7 +287,7 @@ function refuseOtherLosses(confirmed: DowngradePlan, losses: readonly Loss[]): v
     `Cannot roll back: meanwhile there are rows that nobody was asked about: ${
       describeLosses(added)
     }`,
-    { help: "nothing was changed; run the command again" },
+    { help: "they are still there; run the command again" },
   );
 }
 

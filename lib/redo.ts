@@ -1,7 +1,16 @@
-import { downgrade, type DowngradeOptions, type DowngradePlan, plan } from "./downgrade.ts";
+import { applyWith } from "./apply_pending.ts";
+import {
+  confirmLosses,
+  type DowngradeOptions,
+  type DowngradePlan,
+  plan,
+  rollBackWith,
+} from "./downgrade.ts";
 import { UsageError } from "./errors.ts";
 import type { Loss } from "./loss.ts";
-import { type AppliedMigration, upgrade } from "./upgrade.ts";
+import { Session } from "./session.ts";
+import type { TakenSnapshots } from "./snapshot/safeguard.ts";
+import type { AppliedMigration } from "./upgrade.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** How to redo. */
@@ -11,13 +20,11 @@ export interface RedoOptions extends Omit<DowngradeOptions, "migration" | "to" |
 }
 
 /** What was redone. */
-export interface RedoResult {
+export interface RedoResult extends TakenSnapshots {
   /** The migration, as applied again. */
   readonly applied: readonly AppliedMigration[];
   /** What was lost on the way, table by table; only tables that had rows. */
   readonly lost: readonly Loss[];
-  /** Name of the snapshot that was taken before; null where no rows were at stake. */
-  readonly snapshot: string | null;
 }
 
 /** Says what rolling back would lose; writes nothing. */
@@ -27,7 +34,8 @@ export async function planRedo(workspace: Workspace, options: RedoOptions): Prom
 
 /** Rolls a migration back and applies it again, with the same care as a downgrade. */
 export async function redo(workspace: Workspace, options: RedoOptions): Promise<RedoResult> {
-  const [migration] = (await planRedo(workspace, options)).rollBack;
+  const planned = await planRedo(workspace, options);
+  const [migration] = planned.rollBack;
   if (migration === undefined) {
     throw new UsageError("Cannot redo a migration: none is applied", {
       help: "`status` shows the state of every migration",
@@ -43,16 +51,23 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
       },
     );
   }
-  const { lost, snapshot } = await downgrade(workspace, { ...options, ...requestOf(options) });
-  const { migration: _, ...control } = options;
-  const { applied } = await upgrade(workspace, {
-    ...control,
-    migration: migration.id,
-    // What was at stake has been copied before the way down.
-    backup: false,
-    outOfOrder: true,
+  await confirmLosses(planned, options);
+  await options.onWork?.();
+  // Nobody else may get between the way down and the way up.
+  await using session = await Session.begin(workspace, { signal: options.signal });
+  const { lost, safeguard } = await rollBackWith(workspace, session, {
+    planned,
+    // Another may have come last meanwhile.
+    options: { ...options, migration: migration.id },
   });
-  return { applied, lost, snapshot };
+  // The databases are open now, and must not be read as if they were not.
+  const shared = { ...workspace, alone: false };
+  const { applied, adopted: _adopted, reconciled: _reconciled, ...taken } = await applyWith(
+    shared,
+    session,
+    { ...options, migration: migration.id, outOfOrder: true, safeguard: safeguard ?? undefined },
+  );
+  return { applied, lost, ...taken };
 }
 
 function requestOf({ migration }: RedoOptions): { migration: string } | { steps: number } {

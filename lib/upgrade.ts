@@ -1,6 +1,7 @@
 import type { MigrationProgress } from "./attempt.ts";
 import type { SnapshotProgress } from "./snapshot/copy.ts";
-import { ChangedMigrationError } from "./errors.ts";
+import type { TakenSnapshots } from "./snapshot/safeguard.ts";
+import { ChangedMigrationError, UnknownMarkerError } from "./errors.ts";
 import type { MigrationHooks } from "./hooks.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { MigrationEffects } from "./lint/effects.ts";
@@ -49,15 +50,13 @@ export interface UpgradePlan {
 }
 
 /** What an upgrade did. */
-export interface UpgradeResult {
+export interface UpgradeResult extends TakenSnapshots {
   /** The migrations that it applied, in order. */
   readonly applied: readonly AppliedMigration[];
   /** Ids of the migrations that were there without a marker, and are now marked. */
   readonly adopted: readonly string[];
   /** Ids of the migrations whose ledger row was corrected. */
   readonly reconciled: readonly string[];
-  /** Name of the snapshot that was taken before; null where no rows were at stake. */
-  readonly snapshot: string | null;
 }
 
 /** A migration that was applied. */
@@ -124,13 +123,14 @@ export async function planFrom(
 }
 
 async function choose(
-  { registry }: Workspace,
+  workspace: Workspace,
   found: Inspection,
   { statuses, request }: {
     readonly statuses: readonly MigrationStatus[];
     readonly request: UpgradeRequest;
   },
 ): Promise<Migration[]> {
+  const { registry } = workspace;
   const { planUpgrade } = await import("./plan.ts");
   try {
     const chosen = planUpgrade(registry, statuses, request);
@@ -140,6 +140,10 @@ async function choose(
     }
     return chosen;
   } catch (error) {
+    if (error instanceof UnknownMarkerError) {
+      const { withWayBack } = await import("./kept.ts");
+      throw await withWayBack(error, { workspace, found });
+    }
     if (!(error instanceof ChangedMigrationError)) throw error;
     const { withDifference } = await import("./changed.ts");
     throw withDifference(error, registry, found);

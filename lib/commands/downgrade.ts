@@ -11,7 +11,7 @@ import {
   yesFlag,
 } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { copyNotice, renderReconciliation, renderSnapshot, tell } from "./upgrade.ts";
+import { copyNotice, renderReconciliation, renderSnapshots, tell } from "./upgrade.ts";
 
 /** `downgrade`: rolls migrations back. */
 export const command: Command = {
@@ -59,11 +59,13 @@ export const command: Command = {
         onSnapshot: copyNotice(output),
         onProgress: (progress) => tell(output, progress),
       });
+      const { laterSnapshots: later } = result;
       output.json({
         ok: true,
         rolledBack: result.rolledBack,
         lost: result.lost,
         snapshot: result.snapshot,
+        ...later === undefined ? {} : { laterSnapshots: later },
         failed: null,
       });
       output.answer(renderDowngrade(result));
@@ -133,7 +135,7 @@ function renderDowngrade(result: DowngradeResult): string {
   const { rolledBack, lost } = result;
   return [
     ...renderReconciliation(result),
-    ...result.snapshot === null ? [] : [renderSnapshot(result.snapshot)],
+    ...renderSnapshots(result),
     rolledBack.length === 0
       ? "Nothing to roll back: no migration is applied."
       : `${formatCount(rolledBack.length, "migration")} rolled back: ${rolledBack.join(", ")}.`,

@@ -4,7 +4,7 @@ import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { confirmLosses, renderPlan } from "./downgrade.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
-import { copyNotice, renderSnapshot, tell } from "./upgrade.ts";
+import { copyNotice, renderSnapshots, tell } from "./upgrade.ts";
 
 /** `redo`: rolls a migration back and applies it again. */
 export const command: Command = {
@@ -48,7 +48,7 @@ export const command: Command = {
     });
     output.json({ ok: true, ...result });
     output.answer([
-      ...result.snapshot === null ? [] : [renderSnapshot(result.snapshot)],
+      ...renderSnapshots(result),
       renderTable(result.applied.map(({ name, database, durationSeconds }) => [
         "redone",
         name,

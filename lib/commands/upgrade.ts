@@ -2,6 +2,7 @@ import type { MigrationProgress } from "../attempt.ts";
 import { CatalystError } from "../errors.ts";
 import { formatCount, formatDuration } from "../terminal/text.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
+import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { Output } from "../terminal/output.ts";
 import type { UpgradeResult } from "../upgrade.ts";
 import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
@@ -90,13 +91,11 @@ export function tell(output: Output, progress: MigrationProgress): void {
 }
 
 function asJson(
-  { applied, adopted, reconciled, snapshot }: UpgradeResult,
+  { applied, ...others }: UpgradeResult,
 ): Record<string, unknown> {
   return {
     applied: applied.map(appliedAsJson),
-    adopted,
-    reconciled,
-    snapshot,
+    ...others,
   };
 }
 
@@ -113,7 +112,7 @@ function appliedAsJson(
 export async function renderUpgrade(result: UpgradeResult, known: number): Promise<string> {
   const { applied, adopted, reconciled } = result;
   const lines = renderReconciliation({ adopted, reconciled });
-  if (result.snapshot !== null) lines.push(renderSnapshot(result.snapshot));
+  lines.push(...renderSnapshots(result));
   if (applied.length > 0) {
     const { renderTable } = await import("../terminal/text.ts");
     lines.push(
@@ -144,6 +143,16 @@ export function copyNotice(output: Output): (progress: SnapshotProgress) => void
 /** Where to go back to, in words. */
 export function renderSnapshot(name: string): string {
   return `took snapshot ${name} first; \`restore ${name}\` goes back`;
+}
+
+/** The same of all that were taken. */
+export function renderSnapshots({ snapshot, laterSnapshots = [] }: TakenSnapshots): string[] {
+  return [
+    ...snapshot === null ? [] : [renderSnapshot(snapshot)],
+    ...laterSnapshots.map((name) =>
+      `took snapshot ${name} later, since others wrote meanwhile; what they wrote is in it`
+    ),
+  ];
 }
 
 /** What reconciling did, in words; nothing where it did nothing. */

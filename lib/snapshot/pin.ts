@@ -7,12 +7,14 @@ import { defaultSettings } from "../database/settings.ts";
 import { beginReading, sleep } from "../database/transaction.ts";
 import { AccessError, DatabaseLockedError, InterruptedError } from "../errors.ts";
 import type { StopFlag } from "../lock.ts";
-import { sizeOf } from "../disk.ts";
+import { isFile } from "../disk.ts";
 
 /** A database that is to be copied. */
 export interface PinTarget {
   readonly database: string;
   readonly path: string;
+  /** Whether the caller holds the write lock, which then isn't taken. Default `false`. */
+  readonly held?: boolean;
 }
 
 /** A database of which one moment is held fast by an open read transaction. */
@@ -37,7 +39,7 @@ export interface PinOptions {
 }
 
 interface Pair extends PinTarget {
-  /** Takes the write lock; null where nobody may write. */
+  /** Takes the write lock; null where nobody else may write. */
   readonly writer: Connection | null;
   readonly reader: Connection;
 }
@@ -57,7 +59,7 @@ export async function pin(
   const pairs: Pair[] = [];
   for (const target of targets) {
     const location = { kind: "file", path: target.path } as const;
-    const writer = await openWriter(target.path, options);
+    const writer = target.held ? null : await openWriter(target.path, options);
     if (writer !== null) opened.use(writer);
     const reader = opened.use(await openForReading(location, defaultSettings));
     pairs.push({ ...target, writer, reader });
@@ -122,7 +124,7 @@ async function tryTogether(
       }
     }
     // With the locks held no restore goes on: one that is under way now has replaced only some.
-    if (restoreNote !== undefined && sizeOf(restoreNote) !== null) return restoreNote;
+    if (restoreNote !== undefined && isFile(restoreNote)) return restoreNote;
     for (const { reader } of pairs) {
       await beginReading(reader);
     }
