@@ -70,6 +70,7 @@ export interface HistoryOptions {
 export class Migrator {
   readonly #workspace: Workspace;
   readonly #dataCheck: DataCheck | undefined;
+  readonly #onRestoreFinished: MigratorOptions["onRestoreFinished"];
 
   /**
    * Resolves the options; opens nothing yet.
@@ -81,6 +82,7 @@ export class Migrator {
   constructor(options: MigratorOptions & { readonly dataCheck?: DataCheck }) {
     this.#workspace = createWorkspace(options);
     this.#dataCheck = options.dataCheck;
+    this.#onRestoreFinished = options.onRestoreFinished;
   }
 
   /**
@@ -559,7 +561,7 @@ export class Migrator {
   }
 
   /**
-   * Removes snapshots that a retention doesn't keep, never the only whole one; their names.
+   * Removes snapshots that a retention does not keep, never a database's last whole one; their names.
    *
    * @throws {MigratorLockedError} where another run works in that directory past the timeout.
    *
@@ -575,11 +577,10 @@ export class Migrator {
    * ```
    */
   async pruneSnapshots(options: PruneSnapshotsOptions): Promise<readonly string[]> {
-    const { directory = this.#workspace.backups, dryRun = false, ...retention } = options;
     // What is to be deleted may be what an interrupted restore needs.
-    if (!dryRun) await this.#finishRestore();
-    const { prune } = await import("./snapshot/mod.ts");
-    return await prune(directory, this.#workspace.timeout, { retention, dryRun });
+    if (!options.dryRun) await this.#finishRestore();
+    const { pruneSnapshots } = await import("./snapshot/mod.ts");
+    return await pruneSnapshots(this.#workspace, options);
   }
 
   /**
@@ -792,7 +793,8 @@ export class Migrator {
     if (!isRestoring(this.#workspace)) return;
     const { finishRestore } = await import("./snapshot/restore.ts");
     try {
-      await finishRestore(this.#workspace);
+      const finished = await finishRestore(this.#workspace);
+      if (finished !== null) await this.#onRestoreFinished?.(finished);
     } catch (error) {
       // Where its files are gone, another restore is what helps.
       if (!orReplace || !(error instanceof SnapshotError)) throw error;

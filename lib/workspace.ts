@@ -3,6 +3,7 @@ import { type ConnectionSettings, defaultSettings } from "./database/settings.ts
 import { LocationError, UsageError } from "./errors.ts";
 import type { Migration } from "./migration.ts";
 import { createRegistry, type Registry } from "./registry.ts";
+import type { RestoreResult } from "./snapshot/restore.ts";
 
 /** What a {@link Migrator} works on. */
 export interface MigratorOptions {
@@ -29,6 +30,11 @@ export interface MigratorOptions {
   readonly createDirectories?: boolean;
   /** Directory of the snapshots. Default: `backups` beside the ledger, with the same prefix. */
   readonly backupDir?: string;
+  /**
+   * Told when a restore or an import that was killed has been finished, before what was asked for. Its
+   * `laterSnapshots` have what was written meanwhile.
+   */
+  readonly onRestoreFinished?: (result: RestoreResult) => void | Promise<void>;
 }
 
 /** The options, resolved: which migrations there are and where everything is. */

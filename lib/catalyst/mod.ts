@@ -5,6 +5,7 @@ import { UsageError } from "../errors.ts";
 import type { LoadMigrationsOptions } from "../loader.ts";
 import type { Migration } from "../migration.ts";
 import { Migrator } from "../migrator.ts";
+import type { RestoreResult } from "../snapshot/restore.ts";
 import { ledgerOf } from "../workspace.ts";
 
 /** Names of the bot's databases. */
@@ -33,6 +34,11 @@ export interface CatalystOptions {
   readonly alone?: boolean;
   /** Whether the data directory may be created, if its parent is there. Default `true`. */
   readonly createDirectories?: boolean;
+  /**
+   * Told when a restore or an import that was killed has been finished, before what was asked for. Its
+   * `laterSnapshots` have what was written meanwhile.
+   */
+  readonly onRestoreFinished?: (result: RestoreResult) => void | Promise<void>;
 }
 
 /**

@@ -70,7 +70,7 @@ export const command: Command = {
       help: "how the copies are checked (default: quick); full also compares indexes with tables",
     },
     "compress": { type: "boolean", help: "compress the files by gzip" },
-    "keep": { type: "string", value: "N", help: "prune: keep the newest N" },
+    "keep": { type: "string", value: "N", help: "prune: keep the newest N of each database" },
     "keep-daily": {
       type: "string",
       value: "N",

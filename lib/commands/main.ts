@@ -1,6 +1,7 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst/mod.ts";
 import { CatalystError, RegistryError, UsageError } from "../errors.ts";
+import type { RestoreResult } from "../snapshot/restore.ts";
 import { createOutput, type Output } from "../terminal/output.ts";
 import { parseArguments, splitCommand } from "./arguments.ts";
 import type { AnyCommand } from "./command.ts";
@@ -97,7 +98,14 @@ export async function main(args: readonly string[], environment: Environment): P
     if ("runAlone" in command) {
       return await command.runAlone({ flags, operands, environment, output });
     }
-    const options = { ...await placeAndLimits(flags, environment), alone: true };
+    const options = {
+      ...await placeAndLimits(flags, environment),
+      alone: true,
+      onRestoreFinished: async (result: RestoreResult) => {
+        const { renderFinished } = await import("./restore.ts");
+        output.warn(renderFinished(result));
+      },
+    };
     const migrationsDir = command.withoutMigrations ? null : ownMigrations(flags);
     if (!command.withoutMigrations && !seesOwnMigrations(flags)) {
       output.narrate(

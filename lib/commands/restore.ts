@@ -1,5 +1,6 @@
 import { SnapshotError, UsageError } from "../errors.ts";
 import type { RestoreChange, RestorePlan, RestoreResult } from "../snapshot/restore.ts";
+import { newestSafety } from "../snapshot/store.ts";
 import { formatCount, printable, renderTable } from "../terminal/text.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { dryRunFlag, yesFlag } from "./arguments.ts";
@@ -30,7 +31,7 @@ export const command: Command = {
       });
     }
     if (flags["dry-run"]) {
-      const plan = await migrator.planRestore(reference ?? await newestSafety(migrator), {
+      const plan = await migrator.planRestore(reference ?? await nameToUndo(migrator), {
         databases,
       });
       output.json({ ok: true, dryRun: true, ...plan });
@@ -61,9 +62,8 @@ export const command: Command = {
 };
 
 /** Name of the snapshot that undoing the last restore would go back to. */
-async function newestSafety(migrator: CommandContext["migrator"]): Promise<string> {
-  const safety = (await migrator.listSnapshots())
-    .find(({ manifest }) => manifest?.reason === "safety");
+async function nameToUndo(migrator: CommandContext["migrator"]): Promise<string> {
+  const safety = newestSafety(await migrator.listSnapshots());
   if (safety !== undefined) return safety.name;
   throw new SnapshotError("Cannot undo a restore: there is no snapshot of before one", {
     help: "`backup list` shows the snapshots",
@@ -94,6 +94,14 @@ function rowsOf({ now, then }: RestoreChange): string[][] {
     };
     return [printable(table), count(now?.rows), "->", count(then.rows)];
   });
+}
+
+/** What another command says that has finished a restore first. */
+export function renderFinished({ snapshot, restored, laterSnapshots = [] }: RestoreResult): string {
+  const kept = laterSnapshots.length === 0
+    ? ""
+    : `; what was in them until then is in snapshot ${laterSnapshots.join(", ")}`;
+  return `finished first what was interrupted: ${restored.join(", ")} from ${snapshot}${kept}`;
 }
 
 function renderRestore(result: RestoreResult): string {

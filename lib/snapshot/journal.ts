@@ -1,21 +1,35 @@
 import { directoryOf } from "../directory.ts";
-import { SnapshotError } from "../errors.ts";
+import { statPath } from "../database/location.ts";
+import {
+  AccessError,
+  DatabaseLockedError,
+  DiskFullError,
+  LocationError,
+  SnapshotError,
+} from "../errors.ts";
 import { removeIfThere, syncDirectory, writeDurably } from "../disk.ts";
+import { sha256 } from "./manifest.ts";
 import { partOf } from "./name.ts";
 
 /** A database that a restore replaces. */
 export interface Replacement {
+  /**
+   * Name of the database. Where it is only the command that finishes the restore can say: since this
+   * was written the directory may have been moved or copied.
+   */
   readonly database: string;
-  /** Absolute path of the file that it is restored from. */
+  /** Path of the file that it is restored from. */
   readonly source: string;
+  /** Size of that file, by which it is known again. */
+  readonly bytes: number;
   readonly compressed: boolean;
-  /** Path of the database. */
-  readonly target: string;
   /**
    * How a source is used that was made only for this and is gone afterwards: moved where the database
    * was not there when this was decided, copied where it was. Absent where the source is to stay.
    */
   readonly temporary?: "move" | "copy";
+  /** Whether it was replaced already, and may hold newer rows. Absent where it was not. */
+  readonly isDone?: boolean;
 }
 
 /** What a restore or an import has decided to do; from the moment it is on the disk, it will be done. */
@@ -26,37 +40,118 @@ export interface RestoreJournal {
   readonly label: string;
   /** Name of the snapshot of what was there before; null where nothing was. */
   readonly safety: string | null;
+  /** Names of the snapshots that were taken each time when it was gone on with; absent where it was not. */
+  readonly laterSnapshots?: readonly string[];
   readonly replacements: readonly Replacement[];
 }
 
-/** Writes the journal, so that a restore that is killed from now on is finished by the next command. */
+/** Format of the journal that this version writes. */
+const JOURNAL_FORMAT = 1;
+
+/**
+ * Writes the journal, so that a restore that is killed from now on is finished by the next command. A
+ * source in the journal's directory is named from there: where that is copied or moved, it is as well.
+ */
 export async function writeJournal(path: string, journal: RestoreJournal): Promise<void> {
-  await writeDurably(partOf(path), JSON.stringify(journal, null, 2));
+  if (statPath(path)?.isDirectory) {
+    throw new LocationError(`Cannot write ${path}: it is a directory`, {
+      help: "move the directory away; nothing was changed",
+    });
+  }
+  const directory = directoryOf(path);
+  const replacements = journal.replacements.map((one) => ({
+    ...one,
+    source: pathInside(directory, one.source) ?? pathFromAnywhere(directory, one.source),
+  }));
+  const content = { format: JOURNAL_FORMAT, ...journal, replacements };
+  const checksum = await sha256(JSON.stringify(content));
+  await writeDurably(partOf(path), JSON.stringify({ ...content, checksum }, null, 2));
   Deno.renameSync(partOf(path), path);
   await syncDirectory(directoryOf(path));
 }
 
-/** Reads the journal. It was renamed into its place when it was whole. */
-export async function readJournal(path: string): Promise<RestoreJournal> {
+/** Path of a file as seen from a directory that it is in, by their names alone; null where it is not. */
+function pathInside(directory: string, path: string): string | null {
+  const inside = path.slice(directory.length + 1);
+  const isInside = path.startsWith(directory) && /[/\\]/.test(path.charAt(directory.length)) &&
+    !inside.split(/[/\\]/).includes("..");
+  return isInside ? inside : null;
+}
+
+/** Whoever finishes the restore may have another working directory; a file that is gone stays as named. */
+function pathFromAnywhere(directory: string, path: string): string {
   try {
-    const journal: unknown = JSON.parse(await Deno.readTextFile(path));
-    if (isJournal(journal)) return journal;
-    throw new TypeError("a field is missing or wrong");
+    const itself = Deno.realPathSync(path);
+    return pathInside(Deno.realPathSync(directory), itself) ?? itself;
   } catch (error) {
-    throw new SnapshotError(`Cannot finish the restore that was interrupted: ${path} is damaged`, {
-      cause: error,
-      help: `run \`restore\` with the snapshot again after removing ${path}`,
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+    return path;
+  }
+}
+
+/**
+ * Reads the journal. It was renamed into its place when it was whole.
+ *
+ * @throws {SnapshotError} where it is damaged, or of another format: by it nothing may be overwritten.
+ */
+export async function readJournal(path: string): Promise<RestoreJournal> {
+  const { format, checksum, ...content } = fieldsOf(parse(await readNote(path)));
+  if (typeof format === "number" && format > JOURNAL_FORMAT) {
+    throw unfinishable(
+      `the format of ${path} is ${format}, and this version knows ${JOURNAL_FORMAT}`,
+      {
+        help: "a newer catalyst-migrate wrote it: update this one, which then finishes the restore",
+      },
+    );
+  }
+  const isWhole = format === JOURNAL_FORMAT && isJournal(content) &&
+    checksum === await sha256(JSON.stringify({ format, ...content }));
+  if (!isWhole) {
+    throw unfinishable(`${path} is damaged`, {
+      help:
+        "nothing was changed by this; run `restore` with a snapshot, which keeps what is there in " +
+        "another one: `backup list` shows them",
+    });
+  }
+  const directory = directoryOf(path);
+  const replacements = content.replacements.map((one) => ({
+    ...one,
+    source: /^([A-Za-z]:)?[\\/]/.test(one.source) ? one.source : `${directory}/${one.source}`,
+  }));
+  return { ...content, replacements };
+}
+
+/** What keeps a restore from being finished, while nothing is changed. */
+export function unfinishable(reason: string, { help }: { readonly help: string }): SnapshotError {
+  return new SnapshotError(`Cannot finish the restore that was interrupted: ${reason}`, { help });
+}
+
+async function readNote(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw unfinishable(`${path} can't be read: ${reason}`, {
+      help: "nothing was changed by this; let this user read that file, then run the command again",
     });
   }
 }
 
-function isJournal(value: unknown): value is RestoreJournal {
+function parse(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return null; // said by who reads it
+  }
+}
+
+function isJournal(value: object): value is RestoreJournal {
   const { label, safety, replacements } = fieldsOf(value);
   return typeof label === "string" && (safety === null || typeof safety === "string") &&
     Array.isArray(replacements) && replacements.every((one) => {
-      const { database, source, compressed, target } = fieldsOf(one);
-      return typeof compressed === "boolean" &&
-        [database, source, target].every((text) => typeof text === "string");
+      const { database, source, bytes, compressed } = fieldsOf(one);
+      return typeof compressed === "boolean" && typeof bytes === "number" &&
+        typeof database === "string" && typeof source === "string";
     });
 }
 
@@ -68,4 +163,27 @@ function fieldsOf(value: unknown): Record<string, unknown> {
 export async function removeJournal(path: string): Promise<void> {
   removeIfThere(path);
   await syncDirectory(directoryOf(path));
+}
+
+/** From the journal on, what is in the way means "later", and no longer "not at all". */
+export function begun(error: unknown, direction: RestoreJournal["direction"] = "restore"): unknown {
+  const later =
+    `then run any command that changes something, such as \`upgrade\`; it finishes the ` +
+    direction;
+  if (error instanceof DatabaseLockedError) {
+    const help = `the ${direction} has begun: stop that program, or let it finish, ${later}`;
+    return new DatabaseLockedError(error.message, { cause: error, help });
+  }
+  if (error instanceof DiskFullError) {
+    const help = `the ${direction} has begun: free some space, ${later}`;
+    return new DiskFullError(error.message, { cause: error, help });
+  }
+  const isRefused = error instanceof Deno.errors.PermissionDenied;
+  if (isRefused || error instanceof AccessError) {
+    const message = isRefused ? `Cannot finish the ${direction}: ${error.message}` : error.message;
+    const help =
+      `the ${direction} has begun: let this user read and write that file and its directory, ${later}`;
+    return new AccessError(message, { cause: error, help });
+  }
+  return error;
 }

@@ -4,8 +4,11 @@ import { databaseFile, isSnapshotName } from "./name.ts";
 /** Format of the manifest that this version writes. */
 const MANIFEST_FORMAT = 1;
 
-/** Why a snapshot was taken: asked for, before a change, or before a restore. */
-export type SnapshotReason = "manual" | "automatic" | "safety";
+/**
+ * Why a snapshot was taken: asked for, before a change, before a restore, or before a restore that was
+ * interrupted went on.
+ */
+export type SnapshotReason = "manual" | "automatic" | "safety" | "interrupted";
 
 /** One database in a snapshot. */
 export interface SnapshotFile {
@@ -139,7 +142,8 @@ function isRecord(value: unknown): value is Record<string, unknown> {
 }
 
 function isReason(value: unknown): value is SnapshotReason {
-  return value === "manual" || value === "automatic" || value === "safety";
+  return value === "manual" || value === "automatic" || value === "safety" ||
+    value === "interrupted";
 }
 
 function isVerified(value: unknown): value is Manifest["verified"] {
@@ -160,7 +164,8 @@ function damaged(label: string, reason: string): SnapshotError {
   });
 }
 
-async function sha256(text: string): Promise<string> {
+/** SHA-256 of a text in hexadecimal. */
+export async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
 }

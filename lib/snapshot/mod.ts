@@ -1,17 +1,19 @@
-import { ordinaryTables, quoteName } from "../checks.ts";
+import { quoteName, usersTables } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
-import { isForeign, refuseForeign } from "../database/location.ts";
+import { isForeign, refuseForeign, statDatabase } from "../database/location.ts";
 import { UsageError } from "../errors.ts";
-import type { Session } from "../session.ts";
+import { directoryOf } from "../directory.ts";
+import { sizeOf } from "../disk.ts";
+import { Session } from "../session.ts";
 import { locationOf, restoreJournal, type Workspace } from "../workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./check.ts";
 import type { CopyCheck } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
-import { sizeOf } from "../disk.ts";
 import type { PinTarget } from "./pin.ts";
-import { expired, type Retention } from "./retention.ts";
+import { type Candidate, expired, type Retention } from "./retention.ts";
 import {
+  fileProblem,
   listSnapshots,
   lockStore,
   readManifest,
@@ -19,14 +21,14 @@ import {
   removeSnapshot,
 } from "./store.ts";
 
-/** How many automatic snapshots are kept. */
+/** How many automatic snapshots of each database are kept. */
 const AUTOMATIC_KEPT = 10;
 
 /** Bytes that are copied in an instant, for which a thread of its own is not worth its start. */
 const LARGE = 64e6;
 
 /** Name that the ledger has in a snapshot. */
-const LEDGER = "migrations";
+export const LEDGER = "migrations";
 
 /** How to take a snapshot. */
 export interface SnapshotOptions extends SnapshotControl {
@@ -42,19 +44,30 @@ export interface SnapshotOptions extends SnapshotControl {
   readonly signal?: AbortSignal;
 }
 
+/** How to take a snapshot beside a transaction of one's own. */
+export interface HeldOptions extends SnapshotOptions {
+  /** Databases of which the caller holds the write lock, and so what is committed. Default: none. */
+  readonly held?: readonly string[];
+}
+
+/** Seconds to wait for others' locks while holding one: who has them may wait for that one. */
+const WAIT_HOLDING = 1;
+
 /** Takes a snapshot of the workspace's databases and its ledger. */
 export async function createSnapshot(
   workspace: Workspace,
-  options: SnapshotOptions,
+  options: HeldOptions,
   reason: SnapshotReason = "manual",
 ): Promise<Manifest> {
+  const { held = [] } = options;
   const job: SnapshotJob = {
-    targets: targetsOf(workspace, options.databases ?? []),
+    targets: targetsOf(workspace, options.databases ?? [])
+      .map((target) => held.includes(target.database) ? { ...target, held: true } : target),
     directory: options.directory ?? workspace.backups,
     reason,
     verify: options.verify ?? "quick",
     compress: options.compress ?? false,
-    timeout: workspace.timeout,
+    timeout: held.length === 0 ? workspace.timeout : Math.min(workspace.timeout, WAIT_HOLDING),
     restoreNote: restoreJournal(workspace.ledger.path),
   };
   // A command has nothing else to do meanwhile but to hear Ctrl-C; a bot has.
@@ -64,7 +77,10 @@ export async function createSnapshot(
 }
 
 function bytesOf(targets: readonly PinTarget[]): number {
-  return targets.reduce((sum, { path }) => sum + (sizeOf(path) ?? 0), 0);
+  return targets.reduce((sum, { path }) => {
+    const { sizeBytes } = statDatabase({ kind: "file", path });
+    return sum + (sizeBytes ?? 0);
+  }, 0);
 }
 
 function targetsOf(workspace: Workspace, names: readonly string[]): PinTarget[] {
@@ -123,14 +139,16 @@ export async function snapshotBefore(
  * A database in memory has no file. One that is open through another SQLite library in this process
  * must not be opened by ours as well: closing it would drop the other's locks.
  */
-function mayCopy(workspace: Workspace, database: string): boolean {
+export function mayCopy(workspace: Workspace, database: string): boolean {
   const location = locationOf(workspace, database);
   return location.path !== ":memory:" && !isForeign(location);
 }
 
 async function holdsRows(connection: Connection): Promise<boolean> {
-  for (const table of await ordinaryTables(connection)) {
-    const row = await connection.get(`SELECT 1 FROM ${quoteName(table)} LIMIT 1`);
+  for (const { name, type } of await usersTables(connection)) {
+    // What a virtual table keeps, and where, only its module knows.
+    if (type === "virtual") return true;
+    const row = await connection.get(`SELECT 1 FROM main.${quoteName(name)} LIMIT 1`);
     if (row !== undefined) return true;
   }
   return false;
@@ -161,28 +179,45 @@ export interface PruneOptions {
   readonly dryRun?: boolean;
 }
 
-/** Removes the snapshots that a retention doesn't keep; never the only whole one. Names, oldest first. */
+/** Prunes a directory, by default the workspace's, while no restore reads what would be deleted. */
+export async function pruneSnapshots(
+  workspace: Workspace,
+  options: PruneSnapshotsOptions,
+): Promise<readonly string[]> {
+  const { directory = workspace.backups, dryRun = false, ...retention } = options;
+  // Where there is no directory of databases none is made for this.
+  const isAlone = dryRun || sizeOf(directoryOf(workspace.ledger.path)) === null;
+  await using _session = isAlone ? null : await Session.begin(workspace);
+  return await prune(directory, workspace.timeout, { retention, dryRun });
+}
+
+/** Removes the snapshots that a retention doesn't keep; never a database's last one. Names, oldest first. */
 export async function prune(
   directory: string,
   timeout: number,
   { retention, reason, dryRun = false }: PruneOptions,
 ): Promise<readonly string[]> {
-  const entries = (await listSnapshots(directory)).flatMap(({ manifest, problems }) =>
-    manifest !== null && (reason === undefined || manifest.reason === reason)
-      ? [{
-        manifest,
-        name: manifest.name,
-        createdAt: manifest.createdAt,
-        isWhole: problems.length === 0,
-      }]
-      : []
-  );
-  const names = expired(entries, retention);
+  const manifests = new Map<string, Manifest>();
+  const candidates: Candidate[] = [];
+  const now = Date.now() / 1000;
+  for (const { manifest, problems } of await listSnapshots(directory)) {
+    if (manifest === null) continue;
+    const { name, createdAt, files } = manifest;
+    // The clock has gone back since: such a one says nothing about which are the newest.
+    if (createdAt > now) continue;
+    const there = files.filter((file) => fileProblem(directory, file) === null);
+    const databases = there.map(({ database }) => database);
+    const isWhole = problems.length === 0;
+    candidates.push({ name, createdAt, reason: manifest.reason, isWhole, databases });
+    if (reason === undefined || manifest.reason === reason) manifests.set(name, manifest);
+  }
+  const names = expired(candidates, retention)
+    .filter((name) => manifests.has(name));
   if (dryRun || names.length === 0) return names;
   using _lock = await lockStore(directory, { timeout });
   for (const name of names) {
-    const entry = entries.find((one) => one.name === name);
-    if (entry !== undefined) removeSnapshot(directory, entry.manifest);
+    const manifest = manifests.get(name);
+    if (manifest !== undefined) removeSnapshot(directory, manifest);
   }
   removeLeftovers(directory);
   return names;

@@ -1,8 +1,8 @@
 import { countRows } from "../checks.ts";
-import { refuseForeign } from "../database/location.ts";
+import { refuseForeign, refuseLink } from "../database/location.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { ConfirmationError, DatabaseLockedError, DiskFullError, SnapshotError } from "../errors.ts";
+import { ConfirmationError, SnapshotError } from "../errors.ts";
 import { inspect } from "../inspect.ts";
 import { addOccurrence } from "../ledger_writer.ts";
 import { readMarkers } from "../marker.ts";
@@ -10,13 +10,22 @@ import { reconcile, type Reconciliation } from "../reconcile.ts";
 import { Session } from "../session.ts";
 import { isRestoring, locationOf, restoreJournal, type Workspace } from "../workspace.ts";
 import { runSnapshot, type SnapshotControl } from "./create.ts";
-import { readJournal, removeJournal, type RestoreJournal, writeJournal } from "./journal.ts";
+import {
+  begun,
+  readJournal,
+  removeJournal,
+  type Replacement,
+  type RestoreJournal,
+  unfinishable,
+  writeJournal,
+} from "./journal.ts";
 import { partOf } from "./name.ts";
 import type { PinTarget } from "./pin.ts";
 import { isDamage, isSound, replaceDatabase } from "./replace.ts";
+import { requireReplaceable } from "./replaceable.ts";
 import { findSources, type RestoreSource } from "./source.ts";
 import { removeDatabase, removeIfThere, sizeOf } from "../disk.ts";
-import { listSnapshots } from "./store.ts";
+import { listSnapshots, newestSafety } from "./store.ts";
 
 /** Rows and migrations of a database, now and then. */
 export interface RestoreChange {
@@ -60,6 +69,11 @@ export interface RestoreResult extends Reconciliation {
   readonly restored: readonly string[];
   /** Name of the snapshot of what was there before; null where nothing was. */
   readonly safety: string | null;
+  /**
+   * Names of the snapshots of what was there when a restore went on that had been interrupted; absent
+   * where there are none.
+   */
+  readonly laterSnapshots?: readonly string[];
 }
 
 /** Checks a snapshot and says what restoring it would change; changes nothing. */
@@ -92,17 +106,39 @@ export async function restore(
     );
   }
   await using session = await Session.begin(workspace, { restores: true });
-  const safety = await takeSafety(workspace, sources.map(({ database }) => database), options);
-  return await replaceAll(workspace, session, {
-    label,
-    safety,
-    replacements: sources.map(({ database, path, compressed }) => ({
-      database,
-      source: Deno.realPathSync(path),
-      compressed,
+  const replacements = sources.map(({ database, path, bytes, compressed }) => ({
+    database,
+    source: path,
+    bytes,
+    compressed,
+  }));
+  // Until the lock was to be had, somebody may have deleted them.
+  requireSources(replacements, label);
+  await requireReplaceable(workspace, {
+    cannot: `restore ${label}`,
+    replacements: replacements.map(({ database, bytes }) => ({
       target: pathOf(workspace, database),
+      bytes,
     })),
+    keeps: true,
   });
+  const safety = await takeSafety(workspace, sources.map(({ database }) => database), options);
+  return await replaceAll(workspace, session, { label, safety, replacements });
+}
+
+/** Makes sure that sources are still what was checked. */
+function requireSources(replacements: readonly Replacement[], label: string): void {
+  const other = replacements.find(({ source, bytes }) => sizeOf(source) !== bytes);
+  if (other === undefined) return;
+  throw new SnapshotError(`Cannot restore ${label}: ${whatHappenedTo(other)}`, {
+    help: "nothing was changed; `backup list` shows the snapshots",
+  });
+}
+
+function whatHappenedTo({ source }: Replacement): string {
+  return `${source} ${
+    sizeOf(source) === null ? "is gone" : "is not what it was when it was checked"
+  }`;
 }
 
 /** Goes back to what was there before the last restore. */
@@ -110,8 +146,7 @@ export async function undoRestore(
   workspace: Workspace,
   options: RestoreOptions,
 ): Promise<RestoreResult> {
-  const last = (await listSnapshots(workspace.backups))
-    .find(({ manifest }) => manifest?.reason === "safety");
+  const last = newestSafety(await listSnapshots(workspace.backups));
   if (last === undefined) {
     throw new SnapshotError(
       `Cannot undo a restore: ${workspace.backups} has no snapshot of before one`,
@@ -127,7 +162,7 @@ export async function undoRestore(
 export async function finishRestore(workspace: Workspace): Promise<RestoreResult | null> {
   if (!isRestoring(workspace)) return null;
   await using session = await Session.begin(workspace, { restores: true });
-  return isRestoring(workspace) ? await finish(workspace, session) : null;
+  return isRestoring(workspace) ? await finish(workspace, session, { isResumed: true }) : null;
 }
 
 /**
@@ -141,61 +176,103 @@ export async function replaceAll(
   journal: RestoreJournal,
 ): Promise<RestoreResult> {
   const path = restoreJournal(workspace.ledger.path);
+  requireSources(journal.replacements, journal.label);
   try {
     await writeJournal(path, journal);
   } catch (error) {
     removeIfThere(partOf(path));
     throw error;
   }
-  return await finish(workspace, session);
+  return await finish(workspace, session, { isResumed: false });
 }
 
-/** Does what the journal says. Everything before was only preparation, everything here can be done again. */
-async function finish(workspace: Workspace, session: Session): Promise<RestoreResult> {
+/**
+ * Does what is left to do of what the journal says. Everything before was only preparation, everything
+ * here can be done again. What was replaced already stays as it is now.
+ */
+async function finish(
+  workspace: Workspace,
+  session: Session,
+  { isResumed }: { readonly isResumed: boolean },
+): Promise<RestoreResult> {
   const path = restoreJournal(workspace.ledger.path);
-  const journal = await readJournal(path);
-  const gone = journal.replacements.find(({ source, target, temporary }) =>
-    sizeOf(source) === null && !(temporary === "move" && sizeOf(target))
+  let journal = await readJournal(path);
+  requireKnown(workspace, journal, path);
+  const targets = new Map(
+    journal.replacements.map(({ database }) => [database, pathOf(workspace, database)]),
   );
-  if (gone !== undefined) throw sourceGone(gone.source, journal);
-  for (const { database } of journal.replacements) {
+  const targetOf = ({ database }: Replacement): string => targets.get(database) ?? "";
+  const wasMoved = (one: Replacement) =>
+    one.temporary === "move" && sizeOf(one.source) === null && Boolean(sizeOf(targetOf(one)));
+  const left = journal.replacements.filter((one) => !one.isDone && !wasMoved(one));
+  const other = left.find(({ source, bytes }) => sizeOf(source) !== bytes);
+  if (other !== undefined) throw sourceGone(other, journal);
+  for (const [database, target] of targets) {
     const location = workspace.locations.get(database);
-    if (location) refuseForeign(location, { cannot: `finish the restore of ${database}` });
+    const cannot = `finish the restore of ${database}`;
+    if (location) refuseForeign(location, { cannot });
+    refuseLink(target, { cannot });
   }
   try {
-    for (const replacement of journal.replacements) {
-      await replaceDatabase(replacement, workspace.timeout);
+    if (isResumed && left.length > 0) {
+      journal = await keepWritten(workspace, journal, left.map(({ database }) => database));
+      await writeJournal(path, journal);
     }
-    const restored = journal.replacements.map(({ database }) => database);
+    for (const one of left) {
+      await replaceDatabase({ ...one, target: targetOf(one) }, workspace.timeout);
+      // Whoever goes on leaves it alone: a bot may write to it from now on.
+      const replacements = journal.replacements
+        .map((each) => each.database === one.database ? { ...each, isDone: true } : each);
+      journal = { ...journal, replacements };
+      await writeJournal(path, journal);
+    }
+    const restored = [...targets.keys()];
     const reconciliation = await reconcile(workspace, session, await inspect(workspace));
-    await recordRestore(session, journal);
+    await recordRestore(session, journal, targets);
     await session.sync();
     await removeJournal(path);
     for (const { source, temporary } of journal.replacements) if (temporary) removeDatabase(source);
-    return { snapshot: journal.label, restored, safety: journal.safety, ...reconciliation };
+    const { label, safety, laterSnapshots } = journal;
+    const later = laterSnapshots === undefined ? {} : { laterSnapshots };
+    return { snapshot: label, restored, safety, ...later, ...reconciliation };
   } catch (error) {
     throw begun(error, journal.direction);
   }
 }
 
-/** From the journal on, a lock in the way or a full disk means "later", and no longer "not at all". */
-function begun(error: unknown, direction: RestoreJournal["direction"] = "restore"): unknown {
-  const later =
-    `then run any command that changes something, such as \`upgrade\`; it finishes the ` +
-    direction;
-  if (error instanceof DatabaseLockedError) {
-    const help = `the ${direction} has begun: stop that program, or let it finish, ${later}`;
-    return new DatabaseLockedError(error.message, { cause: error, help });
-  }
-  if (error instanceof DiskFullError) {
-    const help = `the ${direction} has begun: free some space, ${later}`;
-    return new DiskFullError(error.message, { cause: error, help });
-  }
-  return error;
+/** Which file is overwritten the workspace says, and never the journal alone. */
+function requireKnown(workspace: Workspace, { replacements }: RestoreJournal, path: string): void {
+  const known = [...workspace.locations.keys(), "migrations"];
+  const stranger = replacements.find(({ database }) => !known.includes(database));
+  if (stranger === undefined) return;
+  throw unfinishable(`${path} is about "${stranger.database}", and there is no such database`, {
+    help: `run the program that has it; here the databases are ${known.join(", ")}`,
+  });
 }
 
-function sourceGone(source: string, { safety }: RestoreJournal): SnapshotError {
-  return new SnapshotError(`Cannot finish the restore that was interrupted: ${source} is gone`, {
+/** Since it was interrupted a bot may have written to what is about to be overwritten. */
+async function keepWritten(
+  workspace: Workspace,
+  journal: RestoreJournal,
+  databases: readonly string[],
+): Promise<RestoreJournal> {
+  const bytesOf = new Map(journal.replacements.map(({ database, bytes }) => [database, bytes]));
+  // What keeps it from going on should do so before a snapshot is taken with each attempt.
+  await requireReplaceable(workspace, {
+    cannot: `finish the ${journal.direction ?? "restore"}`,
+    replacements: databases.map((database) => ({
+      target: pathOf(workspace, database),
+      bytes: bytesOf.get(database) ?? 0,
+    })),
+    keeps: true,
+  });
+  const name = await takeSafety(workspace, databases, { reason: "interrupted" });
+  if (name === null) return journal;
+  return { ...journal, laterSnapshots: [...journal.laterSnapshots ?? [], name] };
+}
+
+function sourceGone(gone: Replacement, { safety }: RestoreJournal): SnapshotError {
+  return unfinishable(whatHappenedTo(gone), {
     help: `put the file back, or restore another snapshot${
       safety === null ? "" : `; ${safety} has what was there before`
     }`,
@@ -206,18 +283,25 @@ async function chooseSources(
   workspace: Workspace,
   reference: string,
   databases: readonly string[],
-): Promise<{ label: string; sources: readonly RestoreSource[] }> {
+): Promise<{ label: string; sources: readonly CheckedSource[] }> {
   const { registry, backups } = workspace;
   const found = await findSources(reference, { directory: backups, databases, registry });
   // The ledger is history: what happened since the snapshot did happen.
   const keepsLedger = !databases.includes("migrations") && sizeOf(workspace.ledger.path) !== null;
   const sources = found.sources.filter(({ database }) => database !== "migrations" || !keepsLedger);
   for (const { database } of sources) {
+    refuseLink(pathOf(workspace, database), { cannot: `restore ${database}` });
     if (database === "migrations") continue;
     refuseForeign(locationOf(workspace, database), { cannot: `restore ${database}` });
   }
-  return { label: found.label, sources };
+  return {
+    label: found.label,
+    sources: sources.map((one) => ({ ...one, bytes: sizeOf(one.path) ?? 0 })),
+  };
 }
+
+/** A source, and its size when it was checked. */
+type CheckedSource = RestoreSource & Pick<Replacement, "bytes">;
 
 async function planFor(
   workspace: Workspace,
@@ -248,17 +332,23 @@ export async function contentOf(path: string): Promise<DatabaseContent | null> {
   }
 }
 
+/** How {@link takeSafety} takes a snapshot. */
+export interface SafetyOptions extends SnapshotControl {
+  /** Default `safety`. */
+  readonly reason?: "safety" | "interrupted";
+}
+
 /** A snapshot of all that will be replaced; damaged databases, of which there can be none, are kept aside. */
 export async function takeSafety(
   workspace: Workspace,
   databases: readonly string[],
-  control: SnapshotControl,
+  { reason = "safety", ...control }: SafetyOptions,
 ): Promise<string | null> {
   const { timeout, backups: directory } = workspace;
   const take = async (targets: readonly PinTarget[]) => {
     if (targets.length === 0) return null;
     const manifest = await runSnapshot(
-      { targets, directory, reason: "safety", verify: "quick", compress: false, timeout },
+      { targets, directory, reason, verify: "quick", compress: false, timeout },
       control,
     );
     return manifest.name;
@@ -277,16 +367,21 @@ export async function takeSafety(
 
 async function recordRestore(
   session: Session,
-  { label, safety, replacements, direction = "restore" }: RestoreJournal,
+  { label, safety, laterSnapshots = [], direction = "restore" }: RestoreJournal,
+  targets: ReadonlyMap<string, string>,
 ): Promise<void> {
+  const kept = [
+    ...safety === null ? [] : [`what was there before is in snapshot ${safety}`],
+    ...laterSnapshots.map((name) => `what was there when it went on is in snapshot ${name}`),
+  ];
   await session.record(async (ledger) => {
-    for (const { database, target } of replacements) {
+    for (const [database, target] of targets) {
       await addOccurrence(ledger, {
         name: label,
         database,
         databasePath: target,
         direction,
-        detail: safety === null ? null : `what was there before is in snapshot ${safety}`,
+        detail: kept.join("; ") || null,
       });
     }
   });

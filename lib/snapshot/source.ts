@@ -1,6 +1,7 @@
+import { shellWord } from "../database/failure.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { SnapshotError } from "../errors.ts";
+import { NotADatabaseError, SnapshotError } from "../errors.ts";
 import { readMarkers } from "../marker.ts";
 import type { Registry } from "../registry.ts";
 import { checkSnapshot, plainFile } from "./check.ts";
@@ -8,7 +9,7 @@ import { examine } from "./copy.ts";
 import { sizeOf } from "../disk.ts";
 import type { Manifest, SnapshotFile } from "./manifest.ts";
 import { isSnapshotName } from "./name.ts";
-import { listSnapshots, readManifest } from "./store.ts";
+import { listSnapshots, newestWhere, readManifest } from "./store.ts";
 
 /** A database file to restore from. */
 export interface RestoreSource {
@@ -70,8 +71,13 @@ async function locateSnapshot(
 ): Promise<{ directory: string; name: string | null }> {
   if (reference === "latest") {
     // What a restore kept for `--undo` is older than its date: it is not the latest one that was taken.
-    const newest = (await listSnapshots(directory))
-      .find(({ manifest, problems }) => problems.length === 0 && manifest?.reason !== "safety");
+    // What it kept when it went on may be of databases that don't fit together.
+    const newest = newestWhere(
+      await listSnapshots(directory),
+      ({ manifest, problems }) =>
+        problems.length === 0 && manifest?.reason !== "safety" &&
+        manifest?.reason !== "interrupted",
+    );
     if (newest !== undefined) return { directory, name: newest.name };
     throw new SnapshotError(`Cannot find a snapshot: ${directory} has none that is whole`, {
       help: "`backup` makes one",
@@ -81,9 +87,10 @@ async function locateSnapshot(
   const [, parent, name] = /^(?:(.*)[/\\])?snapshot_(\w+)\.json$/.exec(reference) ?? [];
   if (name !== undefined) return { directory: parent ?? ".", name };
   if (sizeOf(reference) !== null) return { directory, name: null };
+  const { didYouMean } = await import("../suggestion.ts");
   throw new SnapshotError(
     `Cannot find snapshot "${reference}": it is neither the name of one nor a file`,
-    { help: "`backup list` shows the snapshots" },
+    { help: `${didYouMean(reference, ["latest"])}\`backup list\` shows the snapshots` },
   );
 }
 
@@ -124,11 +131,31 @@ function refuseStrangers(label: string, database: string, { migrations, registry
 /** A database file of any origin: by `cp`, by the `sqlite3` shell, or a part of a snapshot. */
 async function singleFile(path: string, query: SourceQuery): Promise<RestoreSet> {
   const compressed = path.endsWith(".gz");
-  const database = await databaseOf(path, compressed, query);
-  await using plain = await plainFile(path, compressed);
-  const { rows, migrations } = await examine(plain.path, "quick");
-  refuseStrangers(path, database, { migrations, registry: query.registry });
-  return { label: path, sources: [{ database, path, compressed, rows, migrations }] };
+  try {
+    const database = await databaseOf(path, compressed, query);
+    await using plain = await plainFile(path, compressed);
+    const { rows, migrations } = await examine(plain.path, "quick");
+    refuseOther(path, database, { migrations, registry: query.registry });
+    refuseStrangers(path, database, { migrations, registry: query.registry });
+    return { label: path, sources: [{ database, path, compressed, rows, migrations }] };
+  } catch (error) {
+    if (!(error instanceof NotADatabaseError)) throw error;
+    const reason = error.message.replace(/^Cannot .*: /, "");
+    throw new NotADatabaseError(`Cannot restore ${path}: ${reason}`, {
+      cause: error,
+      help: "name a database file; `backup list` shows the snapshots",
+    });
+  }
+}
+
+/** Its first migration says which database a file is of. */
+function refuseOther(path: string, database: string, { migrations, registry }: Held): void {
+  const owner = registry.byId.get(migrations[0] ?? "")?.database ?? database;
+  if (owner === database) return;
+  throw new SnapshotError(
+    `Cannot restore ${path}: it is a file of ${owner}, not of ${database}`,
+    { help: `nothing was changed; \`restore ${shellWord(path)} ${owner}\` restores ${owner}` },
+  );
 }
 
 /** Which database a file is of: as the caller says, else by its markers, else by its name. */

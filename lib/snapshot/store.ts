@@ -1,4 +1,10 @@
-import { statPath } from "../database/location.ts";
+import {
+  type DirectoryUse,
+  fileItself,
+  sizeBeside,
+  statPath,
+  whereAFileIs,
+} from "../database/location.ts";
 import { CatalystError, LocationError, SnapshotError } from "../errors.ts";
 import { acquireLock, type LockOptions } from "../lock.ts";
 import { removeDatabase, removeIfThere, sizeOf } from "../disk.ts";
@@ -22,14 +28,36 @@ export interface SnapshotEntry {
   readonly problems: readonly string[];
 }
 
+/** What such a directory is called, and the flag of `backup` that names another. */
+export const SNAPSHOTS: DirectoryUse = { what: "directory of the snapshots", flag: "--out" };
+
 /** Takes the lock of a directory of snapshots: one run at a time writes or deletes there. */
 export async function lockStore(directory: string, options: LockOptions): Promise<Disposable> {
-  return await acquireLock(storeLock(directory), options);
+  const use = { holder: "backup", directory: SNAPSHOTS.what };
+  return await acquireLock(storeLock(directory), { ...options, ...use });
 }
 
 /** Path of that lock. */
 export function storeLock(directory: string): string {
   return `${directory}/backups.lock`;
+}
+
+/**
+ * The newest snapshot that is of some kind. One that is dated in the future, since the clock has gone back,
+ * is that only where there is no other.
+ */
+export function newestWhere(
+  newestFirst: readonly SnapshotEntry[],
+  isOfKind: (entry: SnapshotEntry) => boolean,
+): SnapshotEntry | undefined {
+  const now = Date.now() / 1000;
+  const ofKind = newestFirst.filter(isOfKind);
+  return ofKind.find(({ manifest }) => manifest !== null && manifest.createdAt <= now) ?? ofKind[0];
+}
+
+/** The newest snapshot of what was there before a restore. */
+export function newestSafety(newestFirst: readonly SnapshotEntry[]): SnapshotEntry | undefined {
+  return newestWhere(newestFirst, ({ manifest }) => manifest?.reason === "safety");
 }
 
 /** The snapshots of a directory, newest first; empty where there is no such directory. */
@@ -55,13 +83,15 @@ async function entryOf(directory: string, name: string): Promise<SnapshotEntry> 
 
 /** What names and sizes tell against a file; null where nothing does. */
 export function fileProblem(directory: string, file: SnapshotFile): string | null {
-  const size = sizeOf(`${directory}/${file.file}`);
+  const path = `${directory}/${file.file}`;
+  const size = sizeOf(path);
   if (size === null) return `${file.file} is missing`;
   if (size !== file.sizeBytes) {
     return `${file.file} has ${size} bytes, and should have ${file.sizeBytes}`;
   }
   // Read together with the file, a log would give other rows than those that were checked.
-  const log = ["-wal", "-journal"].find((ending) => sizeOf(`${directory}/${file.file}${ending}`));
+  const itself = fileItself(path);
+  const log = (["-wal", "-journal"] as const).find((ending) => sizeBeside(itself, ending));
   return log === undefined
     ? null
     : `${file.file} was opened and changed: ${file.file}${log} is beside it`;
@@ -150,9 +180,9 @@ function fileNames(directory: string): string[] {
  *
  * @throws {LocationError} where a file is in its place.
  */
-export function refuseFile(directory: string): void {
-  if (statPath(directory)?.isDirectory ?? true) return;
-  throw new LocationError(`Cannot use ${directory} for snapshots: it is a file`, {
-    help: "move the file away, or name another directory with --out",
+function refuseFile(directory: string): void {
+  if (statPath(directory, SNAPSHOTS)?.isDirectory ?? true) return;
+  throw new LocationError(`Cannot use ${directory} as ${SNAPSHOTS.what}: it is a file`, {
+    help: whereAFileIs(SNAPSHOTS),
   });
 }

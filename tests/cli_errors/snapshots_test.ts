@@ -81,11 +81,15 @@ Deno.test("what is no snapshot is named", async () => {
   const { cwd } = place;
   Deno.writeTextFileSync(join(cwd, "notes.txt"), "hello\n".repeat(300));
   Deno.writeTextFileSync(join(cwd, "positions.db.gz"), "no gzip");
+  const packed = new Blob(["hello\n".repeat(300)]).stream()
+    .pipeThrough(new CompressionStream("gzip"));
+  await Deno.writeFile(join(cwd, "notes.db.gz"), packed);
   const failures: Readonly<Record<string, [string, string]>> = {
     "restore of the latest of none": ["restore latest --yes", UNUSABLE.code],
     "restore of nothing that is there": ["restore 20200101_000000 --yes", UNUSABLE.code],
     "restore of a misspelt word": ["restore lastest --yes", UNUSABLE.code],
     "restore of a text": ["restore notes.txt positions --yes", "NOT_A_DATABASE"],
+    "restore of a packed text": ["restore notes.db.gz --yes", "NOT_A_DATABASE"],
     "restore of no gzip": ["restore positions.db.gz --yes", UNUSABLE.code],
     "restore of another's file": ["restore data/trading.db positions --yes", UNUSABLE.code],
     "undo of nothing": ["restore --undo --yes", UNUSABLE.code],
@@ -131,10 +135,12 @@ Deno.test("a file in the place of the snapshots' directory stops what needs one"
   const { cwd } = place;
   const code = "INVALID_LOCATION";
   Deno.writeTextFileSync(backups(cwd), "mine");
+  Deno.writeTextFileSync(join(cwd, "notes.txt"), "mine");
   execute(join(cwd, "data/trading.db"), "DROP INDEX idx_orders_ticker");
   const lines: Readonly<Record<string, string>> = {
     "backup where a file is": "backup",
     "backup below a file": "backup --out data/backups/below",
+    "backup below a file of another name": "backup --out notes.txt/below",
     "backup where no directory is": "backup --out a/b",
     "backup list where a file is": "backup list",
     "backup prune where a file is": "backup prune --keep 1",
@@ -173,6 +179,7 @@ Deno.test("a damaged database at backup time is named, and the older snapshots s
 Deno.test("a lock that can't be had in time is named with its holder", async () => {
   await using place = await prepared();
   const { cwd } = place;
+  await backup(cwd);
   const name = await backup(cwd);
   const expected = (what: string): Omit<ExpectedFailure, "args"> => ({
     ...{ cwd, code: "DATABASE_LOCKED", mayChange },
@@ -192,9 +199,12 @@ Deno.test("a lock that can't be had in time is named with its holder", async () 
   using lock = Deno.openSync(join(backups(cwd), "backups.lock"), { write: true });
   lock.lockSync(true);
   for (const args of [["backup"], ["backup", "prune", "--keep", "1"]]) {
+    const check = message(`${args.slice(0, 2).join(" ")} beside another backup`);
+    // Windows lets nobody read what is locked, and so who has locked it.
+    const snapshot = Deno.build.os === "windows" ? {} : { snapshot: check };
     await expectFailure({
-      ...{ args: [...args, "--timeout", "0"], cwd, code: "MIGRATOR_LOCKED" },
-      snapshot: message(`${args.slice(0, 2).join(" ")} beside another backup`),
+      ...{ args: [...args, "--timeout", "0"], cwd, code: "MIGRATOR_LOCKED", mayChange },
+      ...snapshot,
     });
   }
   await prepare(["backup", "list"], { cwd });

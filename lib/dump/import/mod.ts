@@ -14,14 +14,15 @@ import {
 import { inspect } from "../../inspect.ts";
 import { knownDatabase } from "../../known_database.ts";
 import { addOccurrence } from "../../ledger_writer.ts";
-import { isForeign } from "../../database/location.ts";
+import { isForeign, isLink, refuseLink } from "../../database/location.ts";
 import { readMarkers } from "../../marker.ts";
 import { reconcile, type Reconciliation } from "../../reconcile.ts";
 import { Session } from "../../session.ts";
 import type { SnapshotProgress } from "../../snapshot/copy.ts";
-import { isFullDisk, removeDatabase, requireRoom, sizeOf } from "../../disk.ts";
+import { isFullDisk, removeDatabase, sizeOf } from "../../disk.ts";
 import { snapshotBefore } from "../../snapshot/mod.ts";
 import { partOf } from "../../snapshot/name.ts";
+import { requireReplaceable } from "../../snapshot/replaceable.ts";
 import {
   contentOf,
   type DatabaseContent,
@@ -29,7 +30,7 @@ import {
   type RestoreChange,
   takeSafety,
 } from "../../snapshot/restore.ts";
-import { directoryOf, ensureDirectory } from "../../directory.ts";
+import { ensureDirectory } from "../../directory.ts";
 import { isRestoring, locationOf, type Workspace } from "../../workspace.ts";
 import { buildDatabase, type Violation } from "./build.ts";
 import { loadIntoExisting } from "./existing.ts";
@@ -124,6 +125,7 @@ async function replace(job: Job): Promise<ImportResult> {
       help: isOthers ? "close it first, and give its path" : "import into it with intoExisting",
     });
   }
+  refuseLink(target, { cannot: `import ${label} into ${database}` });
   const isThere = Boolean(sizeOf(target));
   if (isThere && options.confirm === undefined) throw unconfirmed(database, label);
   ensureDirectory(target, workspace.createDirectories);
@@ -137,8 +139,14 @@ async function replace(job: Job): Promise<ImportResult> {
       if (await options.confirm?.({ label, database, now, then }) !== true) {
         throw unconfirmed(database, label);
       }
-      await requireRoomFor(path, target, options.backup !== false);
     }
+    // The file that a link leads to may be on another disk, and the link is to stay.
+    const temporary = sizeOf(target) === null && !isLink(target) ? "move" : "copy";
+    await requireReplaceable(workspace, {
+      cannot: `import ${label}`,
+      replacements: [{ target, bytes: temporary === "move" ? 0 : sizeOf(path) ?? 0 }],
+      keeps: options.backup !== false,
+    });
     const snapshot = options.backup === false ? null : await takeSafety(workspace, [database], {
       onProgress: options.onSnapshotProgress,
       signal,
@@ -149,10 +157,10 @@ async function replace(job: Job): Promise<ImportResult> {
       safety: snapshot,
       replacements: [{
         database,
-        source: Deno.realPathSync(path),
+        source: path,
+        bytes: sizeOf(path) ?? 0,
         compressed: false,
-        target,
-        temporary: sizeOf(target) === null ? "move" : "copy",
+        temporary,
       }],
     });
     const outcome = isThere ? "replaced" : "created";
@@ -249,23 +257,6 @@ async function refuseStrangers(
     `it holds migration ${stranger}, which this version doesn't know for ${database}`,
     { help: "name the database that it is of with --database, or update catalyst-migrate" },
   );
-}
-
-/** Bytes for the ledger and its log, and for the note of what is to be done. */
-const ROOM_FOR_LEDGER = 500_000;
-
-/** The snapshot of what is there is written first, then its log, and from that the database itself. */
-async function requireRoomFor(path: string, target: string, backup: boolean): Promise<void> {
-  const size = sizeOf(path) ?? 0;
-  const former = sizeOf(target) ?? 0;
-  const growth = Math.max(0, size - former);
-  const snapshot = backup ? former + (sizeOf(`${target}-wal`) ?? 0) : 0;
-  try {
-    await requireRoom(directoryOf(target), snapshot + size + growth + ROOM_FOR_LEDGER);
-  } catch (error) {
-    if (!(error instanceof DiskFullError)) throw error;
-    throw new DiskFullError(error.message, { cause: error, help: WHEN_FULL });
-  }
 }
 
 /** What went wrong beside the dump itself. */

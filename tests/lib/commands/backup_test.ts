@@ -17,7 +17,7 @@ Deno.test("backup says which files it made, of how many rows, and how long write
   using bot = await Bot.create(4);
   const { code, stdout, stderr } = await run(bot, "backup");
   assert.deepEqual([code, stderr], [0, ""]);
-  const name = /^Snapshot (\S+): 4 files, [\d.]+ kB, checked; writers waited \S+ ms\.$/m
+  const name = /^Snapshot (\S+): 4 files, [\d.]+ kB, checked; writers waited \S+ m?s\.$/m
     .exec(stdout)?.[1];
   assert.match(stdout, new RegExp(`^positions_${name}\\.db +[\\d.]+ kB +4 rows$`, "m"));
   assert.match(stdout, new RegExp(`^trading_${name}\\.db +[\\d.]+ kB +12 rows$`, "m"));
@@ -141,6 +141,32 @@ Deno.test("backup prune says what it deletes, and with --dry-run only what it wo
     { ok: true, dryRun: false, deleted: [middle] },
   ]);
   assert.deepEqual(bot.backupFiles(), [`positions_${newest}.db`, `snapshot_${newest}.json`]);
+});
+
+Deno.test("backup prune leaves the last snapshot of each database, and what restores go back to", async () => {
+  using bot = await Bot.create(3);
+  const former = bot.contents();
+  const { name: full } = await bot.migrator.createSnapshot();
+  execute(bot.file("trading.db"), "DROP INDEX idx_orders_ticker");
+  const { snapshot: automatic } = await bot.migrator.repair();
+  execute(bot.file("positions.db"), "DELETE FROM positions");
+  const emptied = bot.contents();
+  await bot.migrator.restoreSnapshot(full, { databases: ["positions"], confirm: () => true });
+  const { name: partial } = await bot.migrator.createSnapshot({ databases: ["trading"] });
+  const before = bot.backupFiles();
+  for (const flags of [["--keep", "1"], ["--keep-daily", "14", "--keep-weekly", "8"]]) {
+    const { stdout } = await run(bot, "backup", "prune", ...flags);
+    assert.equal(stdout, "Nothing to delete.\n");
+  }
+  assert.deepEqual(bot.backupFiles(), before);
+  await bot.migrator.createSnapshot();
+  const [, document] = await json(bot, "backup", "prune", "--keep", "1");
+  assert.deepEqual(document["deleted"], [full, partial]);
+  assert((await bot.migrator.verifySnapshot(automatic ?? "")).ok);
+  await bot.migrator.undoRestore({ confirm: () => true });
+  assert.deepEqual(bot.contents(), emptied);
+  await bot.migrator.restoreSnapshot("latest", { confirm: () => true });
+  assert.deepEqual(bot.contents()["positions"], former["positions"]);
 });
 
 Deno.test("a prefix of the databases is one of the snapshots' directory, too", async () => {

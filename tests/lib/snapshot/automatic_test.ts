@@ -123,17 +123,21 @@ Deno.test("a repair first takes a snapshot of the databases that it changes and 
   assert.equal((await bot.migrator.repair()).snapshot, null);
 });
 
-Deno.test("the last ten automatic ones are kept, and no other ones are touched", async () => {
+Deno.test("the last ten automatic ones of a database are kept, and no other ones are touched", async () => {
   using directory = await begun();
   const backups = directory.file("backups");
   const old = 1_500_000_000;
+  const databases = ["app", "migrations"];
   const others = [
-    await writeFake(backups, { createdAt: old - 2, reason: "manual" }),
-    await writeFake(backups, { createdAt: old - 1, reason: "safety" }),
+    await writeFake(backups, { createdAt: old - 3, reason: "manual", databases }),
+    await writeFake(backups, { createdAt: old - 2, reason: "safety", databases }),
+    // The last good copy of another database, however old.
+    await writeFake(backups, { createdAt: old - 1, reason: "automatic", databases: ["other"] }),
   ];
   const automatic: string[] = [];
   for (let number = 0; number < 12; number++) {
-    automatic.push(await writeFake(backups, { createdAt: old + number, reason: "automatic" }));
+    const createdAt = old + number;
+    automatic.push(await writeFake(backups, { createdAt, reason: "automatic", databases }));
   }
   const migrator = migratorIn(directory);
   const { snapshot } = await migrator.upgrade();
@@ -142,7 +146,30 @@ Deno.test("the last ten automatic ones are kept, and no other ones are touched",
     names,
     [snapshot, ...automatic.slice(-9).toReversed(), ...others.toReversed()],
   );
-  assert.equal(filesOf(backups).filter((file) => file.endsWith(".json")).length, 12);
+  assert.equal(filesOf(backups).filter((file) => file.endsWith(".json")).length, 13);
+});
+
+Deno.test("where the clock has gone back, the snapshot just taken stays, and none of the future goes or counts", async () => {
+  using directory = await begun();
+  const backups = directory.file("backups");
+  const databases = ["app", "migrations"];
+  const tomorrow = Math.floor(Date.now() / 1000) + 86_400;
+  for (let number = 0; number < 12; number++) {
+    const createdAt = tomorrow + number;
+    await writeFake(backups, { createdAt, reason: "automatic", databases });
+    await writeFake(backups, { createdAt: createdAt + 100, reason: "safety", databases });
+  }
+  const migrator = migratorIn(directory);
+  const { snapshot } = await migrator.upgrade();
+  const names = async () => (await migrator.listSnapshots()).map(({ name }) => name);
+  assert.ok(snapshot !== null && (await names()).includes(snapshot));
+  const { name } = await migrator.createSnapshot();
+  assert.deepEqual(await migrator.pruneSnapshots({ keep: 1 }), []);
+  assert.equal((await names()).length, 26);
+  assert.equal((await migrator.planRestore("latest")).snapshot, name);
+  const confirm = () => true;
+  const { safety } = await migrator.restoreSnapshot(name, { confirm });
+  assert.equal((await migrator.undoRestore({ confirm })).snapshot, safety);
 });
 
 Deno.test("where no snapshot can be taken nothing is changed", async () => {

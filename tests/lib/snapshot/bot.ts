@@ -5,6 +5,7 @@ import type { Migrator } from "../../../lib/migrator.ts";
 import {
   type Manifest,
   serializeManifest,
+  type SnapshotFile,
   type SnapshotReason,
 } from "../../../lib/snapshot/manifest.ts";
 import { databaseFile, manifestFile, snapshotName } from "../../../lib/snapshot/name.ts";
@@ -52,23 +53,29 @@ export function filesOf(directory: string): string[] {
     .filter((name) => name !== "backups.lock").toSorted();
 }
 
-/** What a snapshot that is only a manifest and a file of one byte is like. */
+/** What a snapshot that is only a manifest and files of one byte is like. */
 export interface FakeSnapshot {
   readonly createdAt: number;
   readonly attempt?: number;
   readonly reason?: SnapshotReason;
-  /** Whether its file is there. Default `true`. */
+  /** Its databases. Default `positions`. */
+  readonly databases?: readonly string[];
+  /** Whether its files are there. Default `true`. */
   readonly isWhole?: boolean;
 }
 
 /** Puts a snapshot into a directory that only looks like one; its name. */
 export async function writeFake(directory: string, fake: FakeSnapshot): Promise<string> {
   const { createdAt, attempt = 1, reason = "manual", isWhole = true } = fake;
+  const { databases = ["positions"] } = fake;
   const name = snapshotName(createdAt, attempt);
-  const manifest = manifestOf({ name, createdAt, reason });
+  const files = databases.map((database) => fileOf(database, name));
+  const manifest = manifestOf({ name, createdAt, reason, files });
   Deno.mkdirSync(directory, { recursive: true });
   if (isWhole) {
-    Deno.writeTextFileSync(`${directory}/${databaseFile("positions", name, false)}`, "x");
+    for (const { file } of files) {
+      Deno.writeTextFileSync(`${directory}/${file}`, "x");
+    }
   }
   Deno.writeTextFileSync(`${directory}/${manifestFile(name)}`, await serializeManifest(manifest));
   return name;
@@ -85,16 +92,20 @@ export function manifestOf(parts: Partial<Manifest> = {}): Manifest {
     sqliteVersion: "3.53.2",
     verified: "quick",
     heldSeconds: 0.001,
-    files: [{
-      database: "positions",
-      file: databaseFile("positions", name, false),
-      sizeBytes: 1,
-      sha256: "ab".repeat(32),
-      compressed: false,
-      rows: { positions: 1 },
-      migrations: ["001"],
-    }],
+    files: [fileOf("positions", name)],
     ...parts,
+  };
+}
+
+function fileOf(database: string, name: string): SnapshotFile {
+  return {
+    database,
+    file: databaseFile(database, name, false),
+    sizeBytes: 1,
+    sha256: "ab".repeat(32),
+    compressed: false,
+    rows: { positions: 1 },
+    migrations: ["001"],
   };
 }
 

@@ -38,7 +38,7 @@ const manifests: fc.Arbitrary<Manifest> = fc.tuple(
     return fc.record({
       name: fc.constant(name),
       createdAt: fc.constant(createdAt),
-      reason: fc.constantFrom("manual", "automatic", "safety"),
+      reason: fc.constantFrom("manual", "automatic", "safety", "interrupted"),
       toolkitVersion: fc.string({ unit: "grapheme" }),
       sqliteVersion: fc.string(),
       verified: fc.constantFrom("quick", "full", "none"),

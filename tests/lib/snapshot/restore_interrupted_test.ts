@@ -1,19 +1,18 @@
 import assert from "node:assert/strict";
 import { SnapshotError } from "../../../lib/errors.ts";
+import { writeJournal } from "../../../lib/snapshot/journal.ts";
 import { databaseNames } from "../../helpers.ts";
 import type { Bot } from "./bot.ts";
 import { assertInOrder, changed, yes } from "./restore_support.ts";
 
 /** Puts the journal of a restore that was killed when it had only decided what to do. */
-function interrupt(bot: Bot, name: string): void {
-  const replacements = databaseNames.map((database) => ({
-    database,
-    source: Deno.realPathSync(`${bot.backups}/${database}_${name}.db`),
-    compressed: false,
-    target: bot.file(`${database}.db`),
-  }));
+async function interrupt(bot: Bot, name: string): Promise<void> {
+  const replacements = databaseNames.map((database) => {
+    const source = Deno.realPathSync(`${bot.backups}/${database}_${name}.db`);
+    return { database, source, bytes: Deno.statSync(source).size, compressed: false };
+  });
   const journal = { label: name, safety: null, replacements };
-  Deno.writeTextFileSync(bot.file("migrations.restore"), JSON.stringify(journal));
+  await writeJournal(bot.file("migrations.restore"), journal);
 }
 
 const finishers: Readonly<Record<string, (bot: Bot) => Promise<unknown>>> = {
@@ -27,7 +26,7 @@ for (const [command, run] of Object.entries(finishers)) {
   Deno.test(`a restore that was killed is finished by ${command}`, async () => {
     const { bot: made, name, former } = await changed();
     using bot = made;
-    interrupt(bot, name);
+    await interrupt(bot, name);
     await run(bot);
     assert(!bot.names().includes("migrations.restore"));
     const { positions, trading } = bot.contents();
@@ -43,7 +42,7 @@ Deno.test("what only reads doesn't finish a restore that was killed", async () =
   const { bot: made, name } = await changed();
   using bot = made;
   const before = bot.contents();
-  interrupt(bot, name);
+  await interrupt(bot, name);
   await bot.migrator.status();
   await bot.migrator.verify();
   await bot.migrator.history();
@@ -58,7 +57,7 @@ Deno.test("what only reads doesn't finish a restore that was killed", async () =
 Deno.test("a killed restore whose snapshot is gone, or whose journal is damaged, says what to do", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
-  interrupt(bot, name);
+  await interrupt(bot, name);
   Deno.renameSync(`${bot.backups}/trading_${name}.db`, bot.file("away"));
   await assert.rejects(bot.migrator.upgrade(), (error) => {
     assert(error instanceof SnapshotError && error.help !== undefined);
@@ -85,11 +84,11 @@ Deno.test("an interrupted restore whose files are gone gives way to another one,
   const replacements = [{
     database: "trading",
     source: bot.file("gone.db"),
+    bytes: 4096,
     compressed: false,
-    target: bot.file("trading.db"),
   }];
   const journal = { label: "gone", safety: null, replacements };
-  Deno.writeTextFileSync(bot.file("migrations.restore"), JSON.stringify(journal));
+  await writeJournal(bot.file("migrations.restore"), journal);
   await assert.rejects(bot.migrator.upgrade(), SnapshotError);
   await assert.rejects(bot.migrator.createSnapshot(), SnapshotError);
   await bot.migrator.restoreSnapshot(name, yes);

@@ -4,18 +4,41 @@ import { type Candidate, expired, type Retention } from "../../../lib/snapshot/r
 
 const DAY = 86_400;
 
-/** Snapshots of different moments within some three years, in any order. */
-const candidates: fc.Arbitrary<Candidate[]> = fc.uniqueArray(
-  fc.record({
-    createdAt: fc.oneof(
-      fc.integer({ min: 1_700_000_000, max: 1_800_000_000 }),
-      // Many of the same few days.
-      fc.integer({ min: 1_735_603_200, max: 1_735_603_200 + 20 * DAY }),
-    ),
-    isWhole: fc.boolean(),
-  }),
-  { selector: ({ createdAt }) => createdAt, maxLength: 40 },
-).map((all) => all.map((one) => ({ ...one, name: `n${one.createdAt}` })));
+const DATABASES = ["positions", "trading", "ml_training", "migrations"];
+const REASONS = ["manual", "automatic", "safety"] as const;
+
+/** Snapshots of different moments within some three years, in any order, and of what databases they are. */
+function candidatesOf(
+  databases: fc.Arbitrary<string[]>,
+  reasons: readonly Candidate["reason"][],
+): fc.Arbitrary<Candidate[]> {
+  return fc.uniqueArray(
+    fc.record({
+      createdAt: fc.oneof(
+        fc.integer({ min: 1_700_000_000, max: 1_800_000_000 }),
+        // Many of the same few days.
+        fc.integer({ min: 1_735_603_200, max: 1_735_603_200 + 20 * DAY }),
+      ),
+      reason: fc.constantFrom(...reasons),
+      isWhole: fc.boolean(),
+      databases,
+    }),
+    { selector: ({ createdAt }) => createdAt, maxLength: 40 },
+  ).map((all) => all.map((one) => ({ ...one, name: `n${one.createdAt}` })));
+}
+
+/** All asked for, and each of all databases. */
+const candidates = candidatesOf(fc.constant(DATABASES), ["manual"]);
+
+/** Partial ones in between, taken for all reasons; the ledger is in nearly every one. */
+const mixed = candidatesOf(
+  fc.oneof(
+    fc.constant(DATABASES),
+    fc.subarray(DATABASES.slice(0, 3), { minLength: 1 }).map((some) => [...some, "migrations"]),
+    fc.subarray(DATABASES, { minLength: 1 }),
+  ),
+  REASONS,
+);
 
 const count = fc.option(fc.nat(12), { nil: undefined });
 const retentions: fc.Arbitrary<Retention> = fc.record({
@@ -36,39 +59,106 @@ const periods = {
   keepMonthly: (moment: number) => new Date(moment * 1000).toISOString().slice(0, 7),
 };
 
-/** Names that stay, said in the plainest way. */
-function keptByModel(all: readonly Candidate[], retention: Retention): Set<string> {
-  const whole = all.filter(({ isWhole }) => isWhole).toSorted((a, b) => b.createdAt - a.createdAt);
-  const kept = new Set(whole.slice(0, 1).map(({ name }) => name));
-  for (const { name } of whole.slice(0, retention.keep ?? 0)) kept.add(name);
+/** Names that the rules keep of whole snapshots of one database and one reason, said in the plainest way. */
+function keptByRules(whole: readonly Candidate[], retention: Retention): string[] {
+  const kept = whole.slice(0, Math.max(1, retention.keep ?? 0)).map(({ name }) => name);
   for (const [rule, period] of Object.entries(periods)) {
     const all = [...new Set(whole.map(({ createdAt }) => period(createdAt)))];
     const wanted = all.slice(0, retention[rule as keyof typeof periods] ?? 0);
     for (const one of wanted) {
       const newest = whole.find(({ createdAt }) => period(createdAt) === one);
-      if (newest !== undefined) kept.add(newest.name);
+      if (newest !== undefined) kept.push(newest.name);
     }
   }
   return kept;
 }
 
-Deno.test("what expires is what a plain model of the calendar does not keep", () => {
+/** Snapshots that have a database, the newest first. */
+function having(all: readonly Candidate[], database: string): Candidate[] {
+  return all.filter(({ databases }) => databases.includes(database))
+    .toSorted((a, b) => b.createdAt - a.createdAt);
+}
+
+/** Names that stay: what the rules keep for each database and each reason, else its newest file. */
+function keptByModel(all: readonly Candidate[], retention: Retention): Set<string> {
+  const kept = new Set<string>();
+  for (const database of DATABASES) {
+    const found = having(all, database);
+    const whole = found.filter(({ isWhole }) => isWhole);
+    if (whole.length === 0 && found[0] !== undefined) kept.add(found[0].name);
+    for (const reason of REASONS) {
+      const group = whole.filter((one) => one.reason === reason);
+      for (const name of keptByRules(group, retention)) kept.add(name);
+    }
+  }
+  return kept;
+}
+
+for (const [what, arbitrary] of [["full", candidates], ["full and partial", mixed]] as const) {
+  Deno.test(`what expires of ${what} snapshots is what a plain model of the calendar does not keep`, () => {
+    fc.assert(
+      fc.property(arbitrary, retentions, (all, retention) => {
+        const kept = keptByModel(all, retention);
+        const gone = all.filter(({ name }) => !kept.has(name))
+          .toSorted((a, b) => a.createdAt - b.createdAt).map(({ name }) => name);
+        assert.deepEqual(expired(all, retention), gone);
+      }),
+      { numRuns: 500 },
+    );
+  });
+}
+
+Deno.test("the newest whole one of each database stays, and of each reason, whatever else is there", () => {
   fc.assert(
-    fc.property(candidates, retentions, (all, retention) => {
-      const kept = keptByModel(all, retention);
-      const gone = all.filter(({ name }) => !kept.has(name))
-        .toSorted((a, b) => a.createdAt - b.createdAt).map(({ name }) => name);
-      assert.deepEqual(expired(all, retention), gone);
+    fc.property(mixed, retentions, (all, retention) => {
+      const gone = new Set(expired(all, retention));
+      for (const database of DATABASES) {
+        const whole = having(all, database).filter(({ isWhole }) => isWhole);
+        for (const reason of [undefined, ...REASONS]) {
+          const newest = whole.find((one) => reason === undefined || one.reason === reason);
+          if (newest !== undefined) assert(!gone.has(newest.name), `${database}: ${newest.name}`);
+        }
+      }
     }),
     { numRuns: 500 },
   );
 });
 
-Deno.test("the newest whole one always stays", () => {
-  fc.assert(fc.property(candidates, retentions, (all, retention) => {
-    const newest = all.filter(({ isWhole }) => isWhole)
-      .toSorted((a, b) => b.createdAt - a.createdAt)[0];
-    if (newest !== undefined) assert(!expired(all, retention).includes(newest.name));
+Deno.test("the last file of a database stays, even in a snapshot that is damaged", () => {
+  fc.assert(fc.property(mixed, retentions, (all, retention) => {
+    const gone = new Set(expired(all, retention));
+    for (const database of DATABASES) {
+      const found = having(all, database);
+      if (found.length > 0) assert(found.some(({ name }) => !gone.has(name)), database);
+    }
+  }));
+});
+
+Deno.test("`restore latest` and `restore --undo` find the same as before", () => {
+  fc.assert(fc.property(mixed, retentions, (all, retention) => {
+    const gone = new Set(expired(all, retention));
+    const whole = all.filter(({ isWhole }) => isWhole)
+      .toSorted((a, b) => b.createdAt - a.createdAt);
+    for (const isUndo of [false, true]) {
+      const newest = whole.find(({ reason }) => (reason === "safety") === isUndo);
+      if (newest !== undefined) assert(!gone.has(newest.name), newest.name);
+    }
+  }));
+});
+
+Deno.test("what is taken beside them, of less or for another reason, takes nobody's place", () => {
+  fc.assert(fc.property(candidates, mixed, retentions, (full, others, retention) => {
+    const taken = new Set(full.map(({ name }) => name));
+    const beside = others.filter(({ name, reason }) => reason !== "manual" && !taken.has(name));
+    const partial = others.filter(({ name, databases }) =>
+      !databases.includes("positions") && !taken.has(name)
+    );
+    const kept = (all: readonly Candidate[]) => {
+      const gone = new Set(expired(all, retention));
+      return full.filter(({ name, isWhole }) => isWhole && !gone.has(name));
+    };
+    assert.deepEqual(kept([...full, ...beside]), kept(full));
+    for (const one of kept(full)) assert(kept([...full, ...partial]).includes(one), one.name);
   }));
 });
 
@@ -77,14 +167,16 @@ Deno.test("keep N keeps the newest N whole ones and nothing else", () => {
     const gone = new Set(expired(all, { keep }));
     const stay = all.filter(({ name }) => !gone.has(name));
     const whole = all.filter(({ isWhole }) => isWhole);
+    if (whole.length === 0) return;
     assert.equal(stay.length, Math.min(keep, whole.length));
     const oldest = Math.min(...stay.map(({ createdAt }) => createdAt));
     for (const one of whole) assert.equal(one.createdAt >= oldest, !gone.has(one.name));
   }));
 });
 
-Deno.test("a damaged one may go, and is never counted as kept", () => {
+Deno.test("a damaged one may go, and is never counted as kept, where there is a whole one", () => {
   fc.assert(fc.property(candidates, retentions, (all, retention) => {
+    fc.pre(all.some(({ isWhole }) => isWhole));
     const gone = expired(all, retention);
     for (const { name, isWhole } of all) if (!isWhole) assert(gone.includes(name));
     const withoutDamaged = expired(all.filter(({ isWhole }) => isWhole), retention);
@@ -94,7 +186,7 @@ Deno.test("a damaged one may go, and is never counted as kept", () => {
 });
 
 Deno.test("to keep more never deletes more, and pruning twice is pruning once", () => {
-  fc.assert(fc.property(candidates, retentions, fc.nat(5), (all, retention, more) => {
+  fc.assert(fc.property(mixed, retentions, fc.nat(5), (all, retention, more) => {
     const gone = expired(all, retention);
     const left = all.filter(({ name }) => !gone.includes(name));
     assert.deepEqual(expired(left, retention), []);
@@ -107,7 +199,9 @@ Deno.test("the newest of each day, of each week from Monday, and of each month",
   const at = (name: string): Candidate => ({
     name,
     createdAt: Date.parse(`${name}:00Z`) / 1000,
+    reason: "manual",
     isWhole: true,
+    databases: DATABASES,
   });
   const all = [
     "2024-12-31T23:59",
@@ -138,6 +232,28 @@ Deno.test("the newest of each day, of each week from Monday, and of each month",
   ]);
   assert.deepEqual(kept({}), ["2025-02-01T00:00"]);
   assert.deepEqual(kept({ keep: 0 }), ["2025-02-01T00:00"]);
+});
+
+Deno.test("the night's snapshot of all stays for its day beside a partial one of the afternoon", () => {
+  const taken = (name: string, reason: Candidate["reason"], ...databases: string[]): Candidate => {
+    const createdAt = Date.parse(`${name}:00Z`) / 1000;
+    return { name, createdAt, reason, isWhole: true, databases };
+  };
+  const all = [
+    taken("2025-11-19T03:00", "manual", ...DATABASES),
+    taken("2025-11-20T03:00", "manual", ...DATABASES),
+    taken("2025-11-20T14:00", "safety", ...DATABASES),
+    taken("2025-11-20T15:00", "automatic", "trading", "migrations"),
+    taken("2025-11-20T16:00", "manual", "trading", "migrations"),
+    taken("2025-11-21T03:00", "manual", ...DATABASES),
+  ];
+  assert.deepEqual(expired(all, { keepDaily: 14 }), []);
+  assert.deepEqual(expired(all, { keepDaily: 2 }), ["2025-11-19T03:00"]);
+  assert.deepEqual(expired(all.slice(0, -1), { keep: 1 }), ["2025-11-19T03:00"]);
+  assert.deepEqual(
+    expired(all, { keep: 1 }),
+    all.map(({ name }) => name).filter((_, index) => [0, 1, 4].includes(index)),
+  );
 });
 
 Deno.test("nothing expires of nothing", () => {
