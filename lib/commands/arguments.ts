@@ -152,6 +152,7 @@ export async function parseArguments(
     const arg = args[at] ?? "";
     // A single dash stands for stdin.
     if (command.operands !== undefined && (arg === "-" || !arg.startsWith("-"))) {
+      if (arg === "") throw misuse(command, "an argument is empty");
       operands.push(arg);
       continue;
     }
@@ -170,6 +171,10 @@ export async function parseArguments(
     const given = value ?? args[++at];
     if (given === undefined || (value === undefined && given.startsWith("--"))) {
       throw misuse(command, `--${name} needs a value (${flag.value ?? "VALUE"})`);
+    }
+    // As of a variable that isn't set: it would mean the root of the file system, or be as if not given.
+    if (given === "" && /\b(DIR|FILE)\b/.test(flag.value ?? "")) {
+      throw misuse(command, `--${name} is empty`);
     }
     const choices = choicesOf(flag);
     if (choices.length > 0 && !choices.includes(given)) {

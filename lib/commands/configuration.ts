@@ -2,7 +2,7 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { prefixOf } from "../catalyst/mod.ts";
 import { mayRead } from "../database/location.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
-import { AccessError, UsageError } from "../errors.ts";
+import { AccessError } from "../errors.ts";
 import { type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
 
 /** Reads a variable of the environment; undefined where it is not set. */
@@ -43,7 +43,6 @@ export async function placeAndLimits(
 /**
  * Reads where the databases are: `--data-dir`, else `DB_PATH_PREFIX`, else `data/`.
  *
- * @throws {UsageError} where the flag is empty.
  * @throws {LocationError} where the variable names a directory that isn't there.
  */
 export async function place(
@@ -52,11 +51,6 @@ export async function place(
 ): Promise<Pick<PlaceAndLimits, "prefix" | "createDirectories">> {
   const directory = stringFlag(flags, "data-dir");
   if (directory !== undefined) {
-    if (directory === "") {
-      throw new UsageError("Cannot use --data-dir: it is empty", {
-        help: "name a directory such as --data-dir data",
-      });
-    }
     return { prefix: prefixOf(directory), createDirectories: true };
   }
   const prefix = environment("DB_PATH_PREFIX") || DEFAULT_PREFIX;
@@ -76,11 +70,6 @@ export function seesOwnMigrations(flags: FlagValues): boolean {
 /** Directory of the user's own migrations; null where none is named and none has any. */
 export function ownMigrations(flags: FlagValues): string | null {
   const named = stringFlag(flags, "migrations-dir");
-  if (named === "") {
-    throw new UsageError("Cannot use --migrations-dir: it is empty", {
-      help: "name a directory such as --migrations-dir migrations",
-    });
-  }
   if (named !== undefined) return named;
   // Without the permission Deno would ask a person at a terminal for it.
   if (!mayRead(DEFAULT_MIGRATIONS)) return null;

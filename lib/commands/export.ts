@@ -96,7 +96,6 @@ function requestOf({ flags, operands, migrator, output }: CommandContext): Reque
     throw misuse(`--${content}-only is for SQL: ${format} has rows only`);
   }
   const out = stringFlag(flags, "out") ?? "-";
-  if (out === "") throw misuse("--out is empty");
   const isMany = flags.all === true || (format !== "sql" && tables.length !== 1);
   if (isMany && out === "-") {
     throw misuse("it is more than one file, for which --out DIR has to say where");

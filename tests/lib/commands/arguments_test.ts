@@ -68,7 +68,7 @@ Deno.test("a value follows its flag, or stands behind an equals sign", async () 
   assert.deepEqual(await parse("upgrade", "--to", "002", "--json"), { to: "002", json: true });
   assert.deepEqual(await parse("upgrade", "--to=002"), { to: "002" });
   assert.deepEqual(await parse("upgrade", "--data-dir=a=b"), { "data-dir": "a=b" });
-  assert.deepEqual(await parse("upgrade", "--data-dir="), { "data-dir": "" });
+  assert.deepEqual(await parse("upgrade", "--to="), { to: "" });
   assert.deepEqual(await parse("upgrade", "--data-dir", "-x"), { "data-dir": "-x" });
 });
 
@@ -98,6 +98,23 @@ Deno.test("what can't be taken is refused with the word, and with what was meant
   assert.match(await refusal("upgrade", "--json=yes"), /--json takes no value/);
   assert.match(await refusal("upgrade", "--to", "1", "--to", "2"), /--to is given twice/);
   assert.match(await refusal("upgrade", "--constructor"), /no flag --constructor/);
+});
+
+Deno.test("an empty directory or file is refused: it would mean the root of the file system", async () => {
+  const lines = [
+    ["backup", "--out", ""],
+    ["backup", "prune", "--keep", "1", "--out="],
+    ["rehearse", "--dir", ""],
+    ["schema", "trading", "--check", ""],
+    ["status", "--data-dir", ""],
+    ["upgrade", "--migrations-dir="],
+  ] as const;
+  for (const [command, ...args] of lines) {
+    assert.match(await refusal(command, ...args), /^Cannot run \w+: --[a-z-]+ is empty /);
+  }
+  for (const command of ["restore", "import", "backup"]) {
+    assert.match(await refusal(command, ""), /: an argument is empty /);
+  }
 });
 
 Deno.test("any arguments are either taken or refused as wrong usage", async () => {
