@@ -304,6 +304,7 @@ export class Migrator {
    * @throws {ConfirmationError} where rows would be lost and nobody confirmed it.
    * @throws {DowngradeBlockedError} where a later migration of the same database is applied.
    * @throws {UsageError} where none is applied, or its file is gone.
+   * @throws {OutOfOrderError} where an earlier one of the same database has to be applied first.
    * @throws {MigrationFailedError} where one way failed.
    *
    * @example Run a migration once more

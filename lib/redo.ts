@@ -7,8 +7,12 @@ import {
   rollBackWith,
 } from "./downgrade.ts";
 import { UsageError } from "./errors.ts";
+import { inspect } from "./inspect.ts";
 import type { Loss } from "./loss.ts";
+import type { Migration } from "./migration.ts";
+import { planUpgrade } from "./plan.ts";
 import { Session } from "./session.ts";
+import { assess } from "./state.ts";
 import type { TakenSnapshots } from "./snapshot/safeguard.ts";
 import type { AppliedMigration } from "./upgrade.ts";
 import type { Workspace } from "./workspace.ts";
@@ -55,6 +59,7 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
   await options.onWork?.();
   // Nobody else may get between the way down and the way up.
   await using session = await Session.begin(workspace, { signal: options.signal });
+  await requireWayUp(workspace, migration);
   const { lost, safeguard } = await rollBackWith(workspace, session, {
     planned,
     // Another may have come last meanwhile.
@@ -68,6 +73,14 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
     { ...options, migration: migration.id, outOfOrder: true, safeguard: safeguard ?? undefined },
   );
   return { applied, lost, ...taken };
+}
+
+/** Makes sure that a migration may be applied again once it is rolled back. */
+async function requireWayUp(workspace: Workspace, { id }: Migration): Promise<void> {
+  const { registry } = workspace;
+  const statuses = assess(registry, await inspect(workspace))
+    .map((one) => one.id === id ? { ...one, state: "rolled_back" as const } : one);
+  planUpgrade(registry, statuses, { migration: id, outOfOrder: true });
 }
 
 function requestOf({ migration }: RedoOptions): { migration: string } | { steps: number } {

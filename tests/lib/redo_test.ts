@@ -59,3 +59,17 @@ Deno.test("redo() of a migration whose file is gone is refused before it is roll
     1,
   );
 });
+
+Deno.test("redo() of a migration that could not be applied again is refused before it is rolled back", async () => {
+  using directory = new TemporaryDirectory();
+  await appMigrator(directory, [second("tag TEXT")]).upgrade();
+  // The first one's file came later.
+  await assert.rejects(
+    appMigrator(directory, [first, second("tag TEXT")]).redo(),
+    /^OutOfOrderError: Cannot apply 002_create_tags: 001_create_notes must come before it/,
+  );
+  assert.equal(
+    query(directory.file("app.db"), "SELECT * FROM pragma_table_info('tags')").length,
+    1,
+  );
+});
