@@ -81,13 +81,12 @@ Deno.test("the README shows what `upgrade` prints", async () => {
 Deno.test("the README's library examples pass the type check, and that of a program runs", async () => {
   const directory = await Deno.makeTempDir();
   try {
-    const { name, exports } = configuration();
-    const imports = Object.fromEntries(
-      Object.entries(exports).map(([part, path]) => [
-        part.replace(/^\./, name),
-        new URL(`../${path}`, import.meta.url).href,
-      ]),
+    const { name, version, exports } = configuration();
+    const addresses = Object.entries(exports).map(([part, path]) =>
+      [part.replace(/^\./, name), new URL(`../${path}`, import.meta.url).href] as const
     );
+    const own = addresses.find(([part]) => part === name)?.[1];
+    const imports = { ...Object.fromEntries(addresses), [`jsr:${name}@^${version}`]: own };
     await Deno.writeTextFile(`${directory}/deno.json`, JSON.stringify({ imports }));
     const names: string[] = [];
     for (const [index, example] of blocks("ts").entries()) {
