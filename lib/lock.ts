@@ -1,5 +1,6 @@
 import { isTooManyFiles, shellWord, tooManyFiles } from "./database/failure.ts";
 import { denied } from "./database/location.ts";
+import { isFullDisk } from "./disk.ts";
 import { sleep } from "./database/transaction.ts";
 import {
   AccessError,
@@ -102,7 +103,7 @@ function unusable(
       help: "create the directory first; nothing was changed",
     });
   }
-  if (/os error (28|122)\b|os error 112/.test(message)) {
+  if (isFullDisk(error)) {
     return new DiskFullError(`Cannot create ${path}: the disk is full`, {
       cause: error,
       help: "free some space, then run the command again; nothing was lost",

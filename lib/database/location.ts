@@ -259,12 +259,19 @@ function endOf(path: string, links = MOST_LINKS): string {
     try {
       const next = Deno.readLinkSync(path);
       if (links === 0) return path;
-      const isWhole = /^([A-Za-z]:)?[\\/]/.test(next);
-      return endOf(isWhole ? next : `${Deno.realPathSync(parentOf(path))}/${next}`, links - 1);
+      return endOf(
+        isAbsolute(next) ? next : `${Deno.realPathSync(parentOf(path))}/${next}`,
+        links - 1,
+      );
     } catch {
       return path;
     }
   }
+}
+
+/** Whether a path begins at a root, or at a drive of Windows. Not by `node:path`: that takes time to load. */
+export function isAbsolute(path: string): boolean {
+  return /^([A-Za-z]:)?[\\/]/.test(path);
 }
 
 function parentOf(path: string): string {

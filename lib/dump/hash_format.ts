@@ -1,6 +1,6 @@
 import { quoteName } from "../checks.ts";
 import { isDelicate, type RowFormat } from "./row_format.ts";
-import { literal, realLiteral, sqlFormat, textOfRow } from "./sql_format.ts";
+import { literal, realLiteral, sqlFormat, textOfRow, tuple } from "./sql_format.ts";
 import type { DumpColumn } from "./table.ts";
 import type { Value } from "./value.ts";
 
@@ -12,15 +12,7 @@ import type { Value } from "./value.ts";
 export const hashFormat: RowFormat = {
   ...sqlFormat,
   textSql: (columns) => textOfRow(columns, exactly),
-  *row(values) {
-    let before = "(";
-    for (const value of values) {
-      yield before;
-      yield* hashed(value);
-      before = ",";
-    }
-    yield ")";
-  },
+  row: (values) => tuple(values, hashed),
 };
 
 function* hashed(value: Value): Generator<string> {

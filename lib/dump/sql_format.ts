@@ -24,16 +24,22 @@ export const sqlFormat: RowFormat = {
   },
   // The `sqlite3` shell takes a carriage return away that stands before a line break.
   isSuspect: (text) => mayBeReplaced(text) || text.includes("\r"),
-  *row(values) {
-    let before = "(";
-    for (const value of values) {
-      yield before;
-      yield* literal(value);
-      before = ",";
-    }
-    yield ")";
-  },
+  row: (values) => tuple(values, literal),
 };
+
+/** A row as a list in parentheses, of which `write` makes each value. */
+export function* tuple(
+  values: Iterable<Value>,
+  write: (value: Value) => Iterable<string>,
+): Generator<string> {
+  let before = "(";
+  for (const value of values) {
+    yield before;
+    yield* write(value);
+    before = ",";
+  }
+  yield ")";
+}
 
 /**
  * SQL expression that is the text of a row; `number` makes the one of a column that is neither of

@@ -1,5 +1,5 @@
 import { directoryOf } from "../directory.ts";
-import { statPath } from "../database/location.ts";
+import { isAbsolute, statPath } from "../database/location.ts";
 import {
   AccessError,
   DatabaseLockedError,
@@ -116,7 +116,7 @@ export async function readJournal(path: string): Promise<RestoreJournal> {
   const directory = directoryOf(path);
   const replacements = content.replacements.map((one) => ({
     ...one,
-    source: /^([A-Za-z]:)?[\\/]/.test(one.source) ? one.source : `${directory}/${one.source}`,
+    source: isAbsolute(one.source) ? one.source : `${directory}/${one.source}`,
   }));
   return { ...content, replacements };
 }

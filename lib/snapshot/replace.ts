@@ -109,10 +109,15 @@ async function overwrite(source: string, target: string): Promise<void> {
 async function openSource(path: string): Promise<Connection> {
   const bytes = sizeOf(path);
   if (bytes !== null) {
-    const connection = await openForReading({ kind: "file", path }, defaultSettings);
+    await using opened = new AsyncDisposableStack();
+    const connection = opened.use(
+      await openForReading({ kind: "file", path }, defaultSettings),
+    );
     const row = await connection.get("PRAGMA page_count");
-    if (bytes === 0 || (row !== undefined && number(row, "page_count") > 0)) return connection;
-    await connection.close();
+    if (bytes === 0 || (row !== undefined && number(row, "page_count") > 0)) {
+      opened.move();
+      return connection;
+    }
   }
   throw new SnapshotError(`Cannot restore ${path}: it is gone`, {
     help: "put the file back, then run the command again, or restore another snapshot",

@@ -1,6 +1,7 @@
 /** What stands in the way of replacing databases is found before the first of them is replaced. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { anotherUser, reasonForNoOtherUser } from "../another_user.ts";
 import { checkText, expectFailure, filesIn, kept, prepare, run } from "../cli_helpers.ts";
 import { contentOf, databaseNames, execute, insertRows, tempDir } from "../helpers.ts";
 import { writeJournal } from "../../lib/snapshot/journal.ts";
@@ -8,7 +9,6 @@ import { reasonForNoDisk, SmallDisk } from "../lib/snapshot/bot.ts";
 import { openSnapshots } from "../snapshot.ts";
 
 const NOBODY = 65534;
-const ANOTHER_USER = `setpriv --reuid ${NOBODY} --regid ${NOBODY} --clear-groups`.split(" ");
 
 const messages = openSnapshots("replacing");
 const noDisk = reasonForNoDisk();
@@ -42,7 +42,7 @@ async function prepared(): Promise<Place> {
   return {
     cwd,
     name: JSON.parse(stdout).snapshot.name,
-    other: { cwd, env: { DENO_DIR: cache.path }, through: ANOTHER_USER },
+    other: { cwd, env: { DENO_DIR: cache.path }, through: anotherUser },
     [Symbol.asyncDispose]: async () => {
       await directory[Symbol.asyncDispose]();
       await cache[Symbol.asyncDispose]();
@@ -196,19 +196,5 @@ function leave(disk: string, bytes: number): void {
     while (true) file.writeSync(new Uint8Array(4096));
   } catch {
     file.truncateSync(Math.max(0, file.statSync().size - bytes));
-  }
-}
-
-/** Why a program can't be run as another user here; `null` where it can. */
-function reasonForNoOtherUser(): string | null {
-  if (Deno.build.os !== "linux" || Deno.uid() !== 0) return "only root can become another user";
-  try {
-    const [program = "", ...args] = [...ANOTHER_USER, Deno.execPath(), "-V"];
-    const options = { args, env: { DENO_DIR: "/nonexistent" } };
-    return new Deno.Command(program, options).outputSync().success
-      ? null
-      : "another user can't run Deno";
-  } catch {
-    return "there is no `setpriv`";
   }
 }

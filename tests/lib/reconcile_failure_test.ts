@@ -1,22 +1,19 @@
 import assert from "node:assert/strict";
-import { type CatalystError, defineMigration, MigrationFailedError, Migrator } from "../../mod.ts";
+import { type CatalystError, defineMigration, MigrationFailedError } from "../../mod.ts";
 import { contentOf, insertRows, query, tempDir } from "../helpers.ts";
+import { appMigrator } from "./app.ts";
 import { historyOf, migratorOf } from "./reconcile_support.ts";
 
 Deno.test("a failed rollback leaves the migration applied, and its row", async () => {
   await using dir = await tempDir();
-  const migrator = new Migrator({
-    databases: { app: `${dir.path}/app.db` },
-    ledger: dir.database("migrations"),
-    migrations: [
-      defineMigration({
-        name: "001_notes",
-        database: "app",
-        upgrade: "CREATE TABLE notes (body TEXT)",
-        downgrade: "DROP TABLE notes; DROP TABLE nothing",
-      }),
-    ],
-  });
+  const migrator = appMigrator(dir, [
+    defineMigration({
+      name: "001_notes",
+      database: "app",
+      upgrade: "CREATE TABLE notes (body TEXT)",
+      downgrade: "DROP TABLE notes; DROP TABLE nothing",
+    }),
+  ]);
   await migrator.upgrade();
   const before = [query(dir.database("migrations"), "SELECT * FROM migration_history")];
   await assert.rejects(migrator.downgrade(), (error: CatalystError) => {
@@ -33,21 +30,17 @@ Deno.test("a failed rollback leaves the migration applied, and its row", async (
 Deno.test("a migration that failed and then succeeds is applied; failing again never undoes that", async () => {
   await using dir = await tempDir();
   let fails = true;
-  const migrator = new Migrator({
-    databases: { app: `${dir.path}/app.db` },
-    ledger: dir.database("migrations"),
-    migrations: [
-      defineMigration({
-        name: "001_notes",
-        database: "app",
-        upgrade: async (transaction) => {
-          await transaction.exec("CREATE TABLE notes (body TEXT)");
-          if (fails) throw new Error("not today");
-        },
-        downgrade: "DROP TABLE notes",
-      }),
-    ],
-  });
+  const migrator = appMigrator(dir, [
+    defineMigration({
+      name: "001_notes",
+      database: "app",
+      upgrade: async (transaction) => {
+        await transaction.exec("CREATE TABLE notes (body TEXT)");
+        if (fails) throw new Error("not today");
+      },
+      downgrade: "DROP TABLE notes",
+    }),
+  ]);
   await assert.rejects(migrator.upgrade(), /not today/);
   assert.deepEqual(historyOf(dir), { "001": "failed" });
   assert.deepEqual(contentOf(`${dir.path}/app.db`).objects, []);

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import {
   createCatalystMigrator,
   defineMigration,
-  Migrator,
+  type Migrator,
   UnknownMarkerError,
 } from "../../mod.ts";
 import {
@@ -17,6 +17,7 @@ import {
   type TempDir,
   tempDir,
 } from "../helpers.ts";
+import { appMigrator } from "./app.ts";
 import {
   assertAgreed,
   contents,
@@ -142,24 +143,20 @@ Deno.test("a database and the ledger that were deleted together are made again",
 
 /** Two migrations of one database, so that an older copy of it has the first alone. */
 function twoSteps(dir: TempDir): Migrator {
-  return new Migrator({
-    databases: { app: `${dir.path}/app.db` },
-    ledger: dir.database("migrations"),
-    migrations: [
-      defineMigration({
-        name: "001_notes",
-        database: "app",
-        upgrade: "CREATE TABLE notes (note_id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
-        downgrade: "DROP TABLE notes",
-      }),
-      defineMigration({
-        name: "002_tags",
-        database: "app",
-        upgrade: "CREATE TABLE tags (tag TEXT PRIMARY KEY); ALTER TABLE notes ADD COLUMN tag TEXT",
-        downgrade: "ALTER TABLE notes DROP COLUMN tag; DROP TABLE tags",
-      }),
-    ],
-  });
+  return appMigrator(dir, [
+    defineMigration({
+      name: "001_notes",
+      database: "app",
+      upgrade: "CREATE TABLE notes (note_id INTEGER PRIMARY KEY, body TEXT NOT NULL)",
+      downgrade: "DROP TABLE notes",
+    }),
+    defineMigration({
+      name: "002_tags",
+      database: "app",
+      upgrade: "CREATE TABLE tags (tag TEXT PRIMARY KEY); ALTER TABLE notes ADD COLUMN tag TEXT",
+      downgrade: "ALTER TABLE notes DROP COLUMN tag; DROP TABLE tags",
+    }),
+  ]);
 }
 
 Deno.test("a database restored from a copy made before a migration gets that migration again", async () => {

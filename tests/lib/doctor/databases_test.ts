@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { prepare } from "../../cli_helpers.ts";
 import { execute, tempDir } from "../../helpers.ts";
-import { examine, testOnLinux } from "./support.ts";
+import { examine, FILL, HOLD_OLD_ROWS, testOnLinux } from "./support.ts";
 import { Program } from "../support.ts";
 
 Deno.test("in an empty directory doctor finds nothing wrong, and says what comes next", async () => {
@@ -108,10 +108,6 @@ testOnLinux("a bot that writes without a pause keeps nobody from writing", async
   await program.kill();
 });
 
-const FILL = `for (let n = 0; n < 60; n++) {
-  db.exec("INSERT INTO mine VALUES (randomblob(400000))");
-}`;
-
 for (const began of ["an empty log", "commits in the log"]) {
   testOnLinux(
     `doctor names the reader that began with ${began}, which can't be moved on`,
@@ -125,10 +121,7 @@ for (const began of ["an empty log", "commits in the log"]) {
         path,
         began === "an empty log" ? "" : `db.exec("INSERT INTO mine VALUES (2)")`,
       );
-      await using reader = await Program.start(
-        path,
-        `db.exec("BEGIN"); db.prepare("SELECT * FROM mine").all()`,
-      );
+      await using reader = await Program.start(path, HOLD_OLD_ROWS);
       await using _writer = await Program.start(path, FILL);
       const { detail, help } = (await examine({ cwd })).only("checkpoint-blocked");
       assert.match(detail, /trading: 2\d\.\d MB of commits are in its log/);

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { prepare } from "../../cli_helpers.ts";
 import { execute, tempDir } from "../../helpers.ts";
-import { ANOTHER_USER, examine, noOtherUser, testOnLinux, traces } from "./support.ts";
+import { anotherUser, reasonForNoOtherUser } from "../../another_user.ts";
+import { examine, FILL, HOLD_OLD_ROWS, testOnLinux, traces } from "./support.ts";
 import { Program } from "../support.ts";
 
 Deno.test("a lock that is a directory, and snapshots that are a file, are problems", async () => {
@@ -24,7 +25,7 @@ Deno.test("a lock that is a directory, and snapshots that are a file, are proble
   assert.deepEqual(inside.codes("problem"), ["lock-unwritable", "lock-unwritable"]);
 });
 
-const skipped = noOtherUser();
+const skipped = reasonForNoOtherUser();
 Deno.test({
   name: "what one run as root left, which stops the bot's user, is a problem" +
     (skipped === null ? "" : ` (skipped: ${skipped})`),
@@ -41,7 +42,7 @@ Deno.test({
     for (const name of [".", ...[...Deno.readDirSync(data)].map(({ name }) => name)]) {
       if (!/lock|backups/.test(name)) await Deno.chown(join(data, name), 65534, 65534);
     }
-    const other = { cwd, env: { DENO_DIR: cache.path }, through: ANOTHER_USER };
+    const other = { cwd, env: { DENO_DIR: cache.path }, through: anotherUser };
     const before = traces(cwd);
     const diagnosis = await examine(other);
     assert.deepEqual(traces(cwd), before);
@@ -117,14 +118,8 @@ testOnLinux("while a migrator is at work, what it is about to mend is no finding
   execute(join(cwd, "data/migrations.db"), "DELETE FROM migration_history");
   execute(path, "CREATE TABLE mine (a); INSERT INTO mine VALUES (1)");
   await using _first = await Program.start(path, "");
-  await using _reader = await Program.start(
-    path,
-    `db.exec("BEGIN"); db.prepare("SELECT * FROM mine").all()`,
-  );
-  await using _writer = await Program.start(
-    path,
-    `for (let n = 0; n < 60; n++) db.exec("INSERT INTO mine VALUES (randomblob(400000))");`,
-  );
+  await using _reader = await Program.start(path, HOLD_OLD_ROWS);
+  await using _writer = await Program.start(path, FILL);
   const told = ["checkpoint-blocked", "unreconciled"];
   const free = await examine({ cwd });
   for (const code of told) free.only(code);

@@ -66,8 +66,10 @@ export function testOnLinux(name: string, fn: () => Promise<void> | void): void 
   });
 }
 
-/** Runs a program as a user to whom nothing belongs, and why that can't be done here. */
-export {
-  anotherUser as ANOTHER_USER,
-  reasonForNoOtherUser as noOtherUser,
-} from "../../another_user.ts";
+/** Statements of a program that reads, and goes on seeing what it read. */
+export const HOLD_OLD_ROWS = `db.exec("BEGIN"); db.prepare("SELECT * FROM mine").all()`;
+
+/** Statements of a program that writes 24 MB, which is more than a log usually has. */
+export const FILL = `for (let n = 0; n < 60; n++) {
+  db.exec("INSERT INTO mine VALUES (randomblob(400000))");
+}`;

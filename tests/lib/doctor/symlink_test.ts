@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { prepare } from "../../cli_helpers.ts";
 import { execute, tempDir } from "../../helpers.ts";
 import { Program } from "../support.ts";
-import { examine, testOnLinux } from "./support.ts";
+import { examine, FILL, HOLD_OLD_ROWS, testOnLinux } from "./support.ts";
 
 /** Moves `data/trading.db` to another directory, and puts a link in its place. */
 async function moveAndLink(cwd: string): Promise<string> {
@@ -44,14 +44,8 @@ testOnLinux("doctor names the reader of a linked database that can't be moved on
   const path = await moveAndLink(cwd);
   execute(path, "CREATE TABLE mine (a); INSERT INTO mine VALUES (1)");
   await using _first = await Program.start(path, "");
-  await using reader = await Program.start(
-    path,
-    `db.exec("BEGIN"); db.prepare("SELECT * FROM mine").all()`,
-  );
-  await using _writer = await Program.start(
-    join(cwd, "data/trading.db"),
-    `for (let n = 0; n < 60; n++) db.exec("INSERT INTO mine VALUES (randomblob(400000))");`,
-  );
+  await using reader = await Program.start(path, HOLD_OLD_ROWS);
+  await using _writer = await Program.start(join(cwd, "data/trading.db"), FILL);
   const diagnosis = await examine({ cwd });
   assert.deepEqual(diagnosis.codes("problem"), ["checkpoint-blocked"]);
   assert(diagnosis.only("checkpoint-blocked").detail.includes(`process ${reader.pid} `));

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { SnapshotError } from "../../../lib/errors.ts";
+import { Session } from "../../../lib/session.ts";
 import { writeJournal } from "../../../lib/snapshot/journal.ts";
+import { createWorkspace, type Workspace } from "../../../lib/workspace.ts";
 import { databaseNames } from "../../helpers.ts";
 import type { Bot } from "./bot.ts";
 import { assertInOrder, changed, yes } from "./restore_support.ts";
@@ -96,16 +98,20 @@ Deno.test("an interrupted restore whose files are gone gives way to another one,
   await assertInOrder(bot);
 });
 
-Deno.test("a command that waited for a restore that was killed does not go on with a mixture", async () => {
-  const { bot } = await changed();
-  using _bot = bot;
-  const { createWorkspace } = await import("../../../lib/workspace.ts");
-  const { Session } = await import("../../../lib/session.ts");
-  const workspace = createWorkspace({
+/** What a session of the bot works on. */
+function workspaceOf(bot: Bot, limits: { readonly timeout?: number } = {}): Workspace {
+  return createWorkspace({
     databases: { trading: bot.file("trading.db") },
     ledger: bot.file("migrations.db"),
     migrations: [],
+    ...limits,
   });
+}
+
+Deno.test("a command that waited for a restore that was killed does not go on with a mixture", async () => {
+  const { bot } = await changed();
+  using _bot = bot;
+  const workspace = workspaceOf(bot);
   Deno.writeTextFileSync(bot.file("migrations.restore"), "{}");
   await assert.rejects(Session.begin(workspace), SnapshotError);
   await (await Session.begin(workspace, { restores: true }))[Symbol.asyncDispose]();
@@ -114,14 +120,7 @@ Deno.test("a command that waited for a restore that was killed does not go on wi
 Deno.test("a session that can't begin leaves the lock free", async () => {
   const { bot } = await changed();
   using _bot = bot;
-  const { createWorkspace } = await import("../../../lib/workspace.ts");
-  const { Session } = await import("../../../lib/session.ts");
-  const workspace = createWorkspace({
-    databases: { trading: bot.file("trading.db") },
-    ledger: bot.file("migrations.db"),
-    migrations: [],
-    timeout: 1,
-  });
+  const workspace = workspaceOf(bot, { timeout: 1 });
   // A directory in the place of the note, which can't be removed as a file can.
   Deno.mkdirSync(bot.file("migrations.restore.part/full"), { recursive: true });
   await assert.rejects(Session.begin(workspace));
