@@ -5,7 +5,7 @@
  * @module
  */
 import { main } from "./lib/commands/main.ts";
-import { UsageError } from "./lib/errors.ts";
+import { UsageError } from "./lib/base/errors.ts";
 
 /**
  * Runs the command line of this process and sets its exit code: 0 done or nothing to do, 1 failed or

@@ -68,11 +68,11 @@ export type {
   ImportRowsProgress,
   ImportRowsResult,
 } from "./lib/dump/import/rows.ts";
-export * from "./lib/errors.ts";
+export * from "./lib/base/errors.ts";
 export type { Direction, LedgerEvent, Outcome } from "./lib/ledger.ts";
 export type { Loss } from "./lib/loss.ts";
 export type { LoadMigrationsOptions } from "./lib/loader.ts";
-export type { StopFlag } from "./lib/lock.ts";
+export type { StopFlag } from "./lib/base/lock.ts";
 export type { Marker } from "./lib/marker.ts";
 export {
   defineMigration,
@@ -134,7 +134,7 @@ export type { LintCode, LintFinding } from "./lib/lint/finding.ts";
 export type { LintOptions, LintResult } from "./lib/lint/mod.ts";
 export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/lint/effects.ts";
 export type { DatabaseVerification, DataCheck, Verification, VerifyOptions } from "./lib/verify.ts";
-export { version } from "./lib/version.ts";
+export { version } from "./lib/base/version.ts";
 export type { MigratorOptions } from "./lib/workspace.ts";
 export { bundledMigrations } from "./migrations/mod.ts";
 

@@ -13,9 +13,9 @@
  */
 import { resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { UsageError } from "../lib/errors.ts";
+import { UsageError } from "../lib/base/errors.ts";
 import { createOutput } from "../lib/terminal/output.ts";
-import { formatBytes, renderTable } from "../lib/terminal/text.ts";
+import { formatBytes, renderTable } from "../lib/base/format.ts";
 import { build, type BuildOptions, releaseTargets } from "./build.ts";
 
 export { releaseTargets };

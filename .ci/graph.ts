@@ -1,7 +1,7 @@
 /** What of this checkout belongs into an executable: its modules, found as Deno would load them. */
 import { basename, join, relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { CatalystError } from "../lib/errors.ts";
+import { CatalystError } from "../lib/base/errors.ts";
 
 /** An executable can't be built. */
 export class BuildError extends CatalystError {

@@ -1,5 +1,5 @@
 import { withTransaction } from "./database/transaction.ts";
-import { UsageError } from "./errors.ts";
+import { UsageError } from "./base/errors.ts";
 import { inspect } from "./inspect.ts";
 import { addOccurrence } from "./ledger_writer.ts";
 import { rewriteMarker } from "./marker_writer.ts";

@@ -3,7 +3,7 @@ import { compareObservations, mayTouchRows, type Observation, observe } from "./
 import type { Connection } from "./database/connection.ts";
 import { number } from "./database/row.ts";
 import { withTransaction } from "./database/transaction.ts";
-import { DowngradeBlockedError, StatementError } from "./errors.ts";
+import { DowngradeBlockedError, StatementError } from "./base/errors.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "./marker_writer.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
 

@@ -2,7 +2,7 @@ import type { Run } from "./apply.ts";
 import { attempt } from "./attempt.ts";
 import { mayTouchRows } from "./checks.ts";
 import { checksumOf, type Migration } from "./migration.ts";
-import { CatalystError, InterruptedError } from "./errors.ts";
+import { CatalystError, InterruptedError } from "./base/errors.ts";
 import type { MigrationHooks } from "./hooks.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import { reconcile } from "./reconcile.ts";

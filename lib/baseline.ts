@@ -1,5 +1,5 @@
 import { openForReading } from "./database/reading.ts";
-import { SchemaConflictError } from "./errors.ts";
+import { SchemaConflictError } from "./base/errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { Migration } from "./migration.ts";
 import { findMigration } from "./plan.ts";

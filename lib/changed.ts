@@ -1,5 +1,5 @@
-import { unifiedDiff } from "./diff.ts";
-import { ChangedMigrationError } from "./errors.ts";
+import { unifiedDiff } from "./base/diff.ts";
+import { ChangedMigrationError } from "./base/errors.ts";
 import type { Registry } from "./registry.ts";
 import type { FoundState } from "./state.ts";
 

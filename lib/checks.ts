@@ -1,6 +1,6 @@
 import type { Connection } from "./database/connection.ts";
 import { number, type Row, text, textOrNull } from "./database/row.ts";
-import { MigrationFailedError, StatementError } from "./errors.ts";
+import { MigrationFailedError, StatementError } from "./base/errors.ts";
 import { MARKER_TABLE } from "./marker.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
 

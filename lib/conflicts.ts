@@ -1,4 +1,4 @@
-import { SchemaConflictError } from "./errors.ts";
+import { SchemaConflictError } from "./base/errors.ts";
 import type { Inspection } from "./inspect.ts";
 import { shellWord } from "./database/failure.ts";
 import { locationOf, type Workspace } from "./workspace.ts";

@@ -5,7 +5,7 @@ import {
   statPath,
   whereAFileIs,
 } from "./database/location.ts";
-import { AccessError, LocationError } from "./errors.ts";
+import { AccessError, LocationError } from "./base/errors.ts";
 import { shellWord } from "./database/failure.ts";
 
 /**

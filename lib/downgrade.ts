@@ -5,7 +5,7 @@ import { openForReading } from "./database/reading.ts";
 import { text } from "./database/row.ts";
 import { checksumOf, type Migration } from "./migration.ts";
 import { refuseConflicts } from "./conflicts.ts";
-import { CatalystError, ConfirmationError, InterruptedError } from "./errors.ts";
+import { CatalystError, ConfirmationError, InterruptedError } from "./base/errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import { withKept, withWayBack } from "./kept.ts";
 import type { Loss } from "./loss.ts";

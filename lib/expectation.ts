@@ -1,5 +1,5 @@
 import type { Connection } from "./database/connection.ts";
-import { SchemaConflictError } from "./errors.ts";
+import { SchemaConflictError } from "./base/errors.ts";
 import { readMarkers } from "./marker.ts";
 import type { Migration } from "./migration.ts";
 import type { Registry } from "./registry.ts";

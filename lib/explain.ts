@@ -2,7 +2,12 @@ import { driverMessage } from "./database/failure.ts";
 import { missingPermission } from "./database/location.ts";
 import type { Begun, Run } from "./apply.ts";
 import { outcomeOf } from "./checks.ts";
-import { CatalystError, InterruptedError, MigrationFailedError, StatementError } from "./errors.ts";
+import {
+  CatalystError,
+  InterruptedError,
+  MigrationFailedError,
+  StatementError,
+} from "./base/errors.ts";
 
 /** Says which migration failed where; errors that already say what to do stay as they are. */
 export async function explain(error: unknown, run: Run, begun: Begun): Promise<unknown> {

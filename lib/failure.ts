@@ -1,4 +1,4 @@
-import { CatalystError } from "./errors.ts";
+import { CatalystError } from "./base/errors.ts";
 
 /** What of an error a user, a JSON document or another thread gets. */
 export interface Failure {

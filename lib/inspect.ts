@@ -1,7 +1,7 @@
 import type { Connection } from "./database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "./database/location.ts";
 import { readDatabase } from "./database/reading.ts";
-import { CorruptDatabaseError, NotADatabaseError } from "./errors.ts";
+import { CorruptDatabaseError, NotADatabaseError } from "./base/errors.ts";
 import {
   emptyLedger,
   type LedgerEvent,

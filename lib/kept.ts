@@ -1,4 +1,4 @@
-import { CatalystError, DowngradeBlockedError, UnknownMarkerError } from "./errors.ts";
+import { CatalystError, DowngradeBlockedError, UnknownMarkerError } from "./base/errors.ts";
 import { openForReading } from "./database/reading.ts";
 import { number, text, textOrNull } from "./database/row.ts";
 import { MARKER_TABLE } from "./marker.ts";

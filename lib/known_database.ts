@@ -1,5 +1,5 @@
 import type { DatabaseLocation } from "./database/location.ts";
-import { UsageError } from "./errors.ts";
+import { UsageError } from "./base/errors.ts";
 import type { Workspace } from "./workspace.ts";
 
 /**
@@ -15,7 +15,7 @@ export async function knownDatabase(
   const location = workspace.locations.get(database);
   if (location !== undefined) return location;
   const names = [...workspace.locations.keys()];
-  const { didYouMean } = await import("./suggestion.ts");
+  const { didYouMean } = await import("./base/suggestion.ts");
   throw new UsageError(`Cannot ${verb} "${database}": there is no such database`, {
     help: `${didYouMean(database, names)}the databases are ${names.join(", ")}`,
   });

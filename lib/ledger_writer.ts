@@ -1,6 +1,6 @@
 import type { Connection } from "./database/connection.ts";
 import { checkFormat, type HistoryRow, LEDGER_FORMAT, type NewEvent } from "./ledger.ts";
-import { version } from "./version.ts";
+import { version } from "./base/version.ts";
 
 /** Creates the ledger's tables where they are missing; runs inside the caller's transaction. */
 export async function createLedger(connection: Connection): Promise<void> {

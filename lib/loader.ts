@@ -1,5 +1,5 @@
-import { AccessError, LocationError, MigrationFileError } from "./errors.ts";
-import { excerpt, placeOf } from "./excerpt.ts";
+import { AccessError, LocationError, MigrationFileError } from "./base/errors.ts";
+import { excerpt, placeOf } from "./base/excerpt.ts";
 import { parseMigrationFile } from "./migration_file.ts";
 import type { Migration } from "./migration.ts";
 import { compareIds } from "./registry.ts";

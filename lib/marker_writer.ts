@@ -1,8 +1,8 @@
 import { type Migration, sqlOf } from "./migration.ts";
 import type { Connection } from "./database/connection.ts";
-import { StatementError } from "./errors.ts";
+import { StatementError } from "./base/errors.ts";
 import { foreignTable, MARKER_TABLE } from "./marker.ts";
-import { version } from "./version.ts";
+import { version } from "./base/version.ts";
 
 /** Whether a database has the marker of a migration; null where it has no marker table. */
 export async function hasMarker(connection: Connection, id: string): Promise<boolean | null> {

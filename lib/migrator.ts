@@ -1,4 +1,4 @@
-import { SnapshotError } from "./errors.ts";
+import { SnapshotError } from "./base/errors.ts";
 import type { AcceptResult } from "./accept.ts";
 import type { BaselineOptions, BaselineResult } from "./baseline.ts";
 import type { LedgerEvent } from "./ledger.ts";

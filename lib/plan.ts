@@ -4,11 +4,11 @@ import {
   OutOfOrderError,
   UnknownMarkerError,
   UnknownMigrationError,
-} from "./errors.ts";
+} from "./base/errors.ts";
 import type { Migration } from "./migration.ts";
 import { compareIds, type Registry } from "./registry.ts";
 import type { MigrationStatus } from "./state.ts";
-import { didYouMean } from "./suggestion.ts";
+import { didYouMean } from "./base/suggestion.ts";
 
 /** Which migrations to apply; all pending ones where nothing is said. */
 export interface UpgradeRequest {

@@ -6,7 +6,7 @@ import {
   plan,
   rollBackWith,
 } from "./downgrade.ts";
-import { UsageError } from "./errors.ts";
+import { UsageError } from "./base/errors.ts";
 import { inspect } from "./inspect.ts";
 import type { Loss } from "./loss.ts";
 import type { Migration } from "./migration.ts";

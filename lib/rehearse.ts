@@ -1,6 +1,6 @@
 import { refuseDataLoss } from "./apply_pending.ts";
 import type { MigrationProgress } from "./attempt.ts";
-import { LintError, UsageError } from "./errors.ts";
+import { LintError, UsageError } from "./base/errors.ts";
 import { inspect } from "./inspect.ts";
 import type { Migration } from "./migration.ts";
 import type { UpgradeRequest } from "./plan.ts";

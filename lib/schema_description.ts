@@ -1,7 +1,7 @@
 import { statDatabase } from "./database/location.ts";
 import { readDatabase } from "./database/reading.ts";
 import { withSnapshot } from "./database/transaction.ts";
-import { LocationError } from "./errors.ts";
+import { LocationError } from "./base/errors.ts";
 import { knownDatabase } from "./known_database.ts";
 import { readSchema } from "./schema/read.ts";
 import { describe, type SchemaDescription } from "./schema/stable.ts";

@@ -1,13 +1,13 @@
-import { SnapshotError } from "./errors.ts";
+import { SnapshotError } from "./base/errors.ts";
 import type { Connection } from "./database/connection.ts";
 import type { DatabaseLocation } from "./database/location.ts";
 import { makeDurable, openForWriting } from "./database/open.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { refuseOpenTransaction } from "./apply.ts";
 import { createLedger } from "./ledger_writer.ts";
-import { acquireLock } from "./lock.ts";
+import { acquireLock } from "./base/lock.ts";
 import { ensureDirectory } from "./directory.ts";
-import { removeIfThere } from "./disk.ts";
+import { removeIfThere } from "./base/files.ts";
 import {
   isRestoring,
   locationOf,

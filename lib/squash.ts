@@ -1,4 +1,4 @@
-import { SquashError } from "./errors.ts";
+import { SquashError } from "./base/errors.ts";
 import { defineMigration, type Migration } from "./migration.ts";
 import { findMigration } from "./plan.ts";
 import { compareIds } from "./registry.ts";

@@ -1,5 +1,5 @@
 import { openParser, type Parser } from "./database/parser.ts";
-import { excerpt } from "./excerpt.ts";
+import { excerpt } from "./base/excerpt.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
 import { faultIn, unfinishedFault } from "./migration_file.ts";
 import { splitStatements } from "./statements.ts";

@@ -1,7 +1,7 @@
 import type { MigrationProgress } from "./attempt.ts";
 import type { SnapshotProgress } from "./snapshot/copy.ts";
 import type { TakenSnapshots } from "./snapshot/safeguard.ts";
-import { ChangedMigrationError, UnknownMarkerError } from "./errors.ts";
+import { ChangedMigrationError, UnknownMarkerError } from "./base/errors.ts";
 import type { MigrationHooks } from "./hooks.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { MigrationEffects } from "./lint/effects.ts";

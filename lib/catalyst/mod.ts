@@ -1,7 +1,7 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import type { DatabaseSource } from "../database/location.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import type { LoadMigrationsOptions } from "../loader.ts";
 import type { Migration } from "../migration.ts";
 import { Migrator } from "../migrator.ts";

@@ -1,7 +1,7 @@
 import { runMigration } from "../apply.ts";
 import { catalystDatabases } from "../catalyst/mod.ts";
 import { openMemory } from "../database/memory.ts";
-import { CatalystError, MigrationCheckError, type MigrationProblem } from "../errors.ts";
+import { CatalystError, MigrationCheckError, type MigrationProblem } from "../base/errors.ts";
 import type { LintFinding } from "../lint/finding.ts";
 import { lint } from "../lint/mod.ts";
 import { readMigrations } from "../loader.ts";

@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import type { CommandDescription } from "./command.ts";
 
 /** A flag as `node:util`'s `parseArgs` describes it, and what help says of it. */
@@ -209,7 +209,7 @@ async function unrecognized(
   names: readonly string[],
 ): Promise<UsageError> {
   if (!arg.startsWith("-")) return misuse(command, `it takes no argument "${arg}"`);
-  const { didYouMean } = await import("../suggestion.ts");
+  const { didYouMean } = await import("../base/suggestion.ts");
   const written = /^--[^=]+/.exec(arg)?.[0] ?? arg;
   const { bareFlags } = await import("./help.ts");
   const all = [...names, ...Object.keys(bareFlags)];
@@ -229,7 +229,7 @@ export async function noChoice(
   given: string,
   { command, choices }: ChoiceContext,
 ): Promise<UsageError> {
-  const { didYouMean } = await import("../suggestion.ts");
+  const { didYouMean } = await import("../base/suggestion.ts");
   const reason = choices.length === 2
     ? `it is neither ${choices.join(" nor ")}`
     : `it is none of ${choices.join(", ")}`;

@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { compareIds } from "../registry.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
@@ -9,7 +9,7 @@ import {
   formatDuration,
   printable,
   renderTable,
-} from "../terminal/text.ts";
+} from "../base/format.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { choiceFlag, dryRunFlag, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
 import type { Command, CommandContext, CommandForm } from "./command.ts";
@@ -155,7 +155,7 @@ async function refuseMisspelling(
   databases: readonly string[],
 ): Promise<void> {
   if (word === undefined || databases.includes(word)) return;
-  const { didYouMean } = await import("../suggestion.ts");
+  const { didYouMean } = await import("../base/suggestion.ts");
   const hint = didYouMean(word, FORMS.flatMap((form) => form.word ?? []));
   if (hint === "") return;
   throw new UsageError(`Cannot run backup: "${word}" is neither a subcommand nor a database`, {

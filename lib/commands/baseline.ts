@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { dryRunFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 

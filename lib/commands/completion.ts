@@ -1,11 +1,11 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { catalystDatabases } from "../catalyst/mod.ts";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { compareIds } from "../registry.ts";
 import { compareSnapshotNames, manifestOf } from "../snapshot/name.ts";
 import { createWriter } from "../terminal/output.ts";
 import { backupsBeside, ledgerOf } from "../workspace.ts";
-import { printable } from "../terminal/text.ts";
+import { printable } from "../base/format.ts";
 import { type FlagValues, noChoice, stringFlag } from "./arguments.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
 import type { Candidate, Completion, CompletionState, ValueKind } from "./complete.ts";

@@ -2,7 +2,7 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { prefixOf } from "../catalyst/mod.ts";
 import { mayRead } from "../database/location.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
-import { AccessError } from "../errors.ts";
+import { AccessError } from "../base/errors.ts";
 import { type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
 
 /** Reads a variable of the environment; undefined where it is not set. */

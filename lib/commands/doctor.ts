@@ -4,7 +4,7 @@ import { settingsFrom, type SettingVariable, settingVariables } from "../databas
 import type { Check } from "../doctor/diagnose_database.ts";
 import type { DoctorRequest } from "../doctor/state.ts";
 import type { Style } from "../terminal/output.ts";
-import { formatCount, printable, wrapText } from "../terminal/text.ts";
+import { formatCount, printable, wrapText } from "../base/format.ts";
 import type { FlagValues } from "./arguments.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
 import { type Environment, ownMigrations, placeAndLimits, variables } from "./configuration.ts";

@@ -1,7 +1,7 @@
 import type { DowngradePlan, DowngradeResult } from "../downgrade.ts";
-import { CatalystError } from "../errors.ts";
+import { CatalystError } from "../base/errors.ts";
 import type { Loss } from "../loss.ts";
-import { formatCount, printable, renderTable } from "../terminal/text.ts";
+import { formatCount, printable, renderTable } from "../base/format.ts";
 import {
   dryRunFlag,
   noBackupFlag,

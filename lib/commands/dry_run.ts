@@ -1,6 +1,6 @@
 import type { MigrationEffects, RowEffect } from "../lint/effects.ts";
 import type { Migration } from "../migration.ts";
-import { formatCount, printable } from "../terminal/text.ts";
+import { formatCount, printable } from "../base/format.ts";
 import type { UpgradePlan } from "../upgrade.ts";
 
 /** What an upgrade would do, as data. */

@@ -1,10 +1,10 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { ensureDirectory } from "../directory.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output.ts";
 import type { DumpContent } from "../dump/part.ts";
 import type { ExportControl, ExportProgress } from "../dump/write.ts";
 import { createProgress } from "../terminal/progress.ts";
-import { formatBytes, printable, renderTable } from "../terminal/text.ts";
+import { formatBytes, printable, renderTable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, listFlag, refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { abortOnInterrupt } from "./interrupt.ts";

@@ -1,7 +1,7 @@
-import { UsageError } from "../errors.ts";
-import { didYouMean } from "../suggestion.ts";
+import { UsageError } from "../base/errors.ts";
+import { didYouMean } from "../base/suggestion.ts";
 import { answerWidth } from "../terminal/output.ts";
-import { renderTable, wrapText } from "../terminal/text.ts";
+import { renderTable, wrapText } from "../base/format.ts";
 import { commonFlags, type Flag } from "./arguments.ts";
 import type { CommandDescription, CommandForm } from "./command.ts";
 import { commandNames, loadCommand } from "./main.ts";

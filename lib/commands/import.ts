@@ -1,7 +1,7 @@
-import { AccessError, UsageError } from "../errors.ts";
+import { AccessError, UsageError } from "../base/errors.ts";
 import type { ImportPlan, ImportResult } from "../dump/import/mod.ts";
 import { createProgress } from "../terminal/progress.ts";
-import { formatCount, printable, renderTable } from "../terminal/text.ts";
+import { formatCount, printable, renderTable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, noBackupFlag, stringFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { abortOnInterrupt } from "./interrupt.ts";

@@ -1,8 +1,8 @@
-import { AccessError, UsageError } from "../errors.ts";
+import { AccessError, UsageError } from "../base/errors.ts";
 import type { BadRow } from "../dump/import/row_parser.ts";
 import type { ImportRowsResult } from "../dump/import/rows.ts";
 import { createProgress } from "../terminal/progress.ts";
-import { formatCount, printable } from "../terminal/text.ts";
+import { formatCount, printable } from "../base/format.ts";
 import { stringFlag } from "./arguments.ts";
 import type { CommandContext } from "./command.ts";
 import { openSource } from "./import.ts";

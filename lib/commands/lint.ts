@@ -1,7 +1,7 @@
 import type { LintFinding } from "../lint/finding.ts";
 import type { LintResult } from "../lint/mod.ts";
 import type { Style } from "../terminal/output.ts";
-import { formatCount, printable } from "../terminal/text.ts";
+import { formatCount, printable } from "../base/format.ts";
 import { stringFlag, wholeNumber } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 

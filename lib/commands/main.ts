@@ -1,6 +1,6 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst/mod.ts";
-import { CatalystError, RegistryError, UsageError } from "../errors.ts";
+import { CatalystError, RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/restore.ts";
 import { createOutput, type Output } from "../terminal/output.ts";
 import { parseArguments, splitCommand } from "./arguments.ts";
@@ -53,7 +53,7 @@ export const commandNames: readonly string[] = Object.keys(loaders);
 export async function loadCommand(name: string): Promise<AnyCommand> {
   const load = Object.hasOwn(loaders, name) ? loaders[name] : undefined;
   if (load === undefined) {
-    const { didYouMean } = await import("../suggestion.ts");
+    const { didYouMean } = await import("../base/suggestion.ts");
     throw new UsageError(`Cannot run "${name}": there is no such command`, {
       help: `${
         didYouMean(name, [...commandNames, "help"])

@@ -1,4 +1,4 @@
-import { version } from "../version.ts";
+import { version } from "../base/version.ts";
 import { createWriter } from "../terminal/output.ts";
 import { commonFlags, type Flag } from "./arguments.ts";
 import type { CommandDescription, SelfContainedCommand } from "./command.ts";

@@ -1,10 +1,10 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { AccessError, LocationError, UsageError } from "../errors.ts";
+import { AccessError, LocationError, UsageError } from "../base/errors.ts";
 import { listMigrationFiles } from "../loader.ts";
 import { compareIds } from "../registry.ts";
-import { didYouMean } from "../suggestion.ts";
+import { didYouMean } from "../base/suggestion.ts";
 import { templateOf } from "../template.ts";
-import { printable } from "../terminal/text.ts";
+import { printable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { DEFAULT_MIGRATIONS } from "./configuration.ts";

@@ -1,5 +1,5 @@
-import { UsageError } from "../errors.ts";
-import { formatDuration, renderTable } from "../terminal/text.ts";
+import { UsageError } from "../base/errors.ts";
+import { formatDuration, renderTable } from "../base/format.ts";
 import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { confirmLosses, renderPlan } from "./downgrade.ts";

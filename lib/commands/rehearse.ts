@@ -8,7 +8,7 @@ import {
   printable,
   renderTable,
   wrapText,
-} from "../terminal/text.ts";
+} from "../base/format.ts";
 import { refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { abortOnInterrupt } from "./interrupt.ts";

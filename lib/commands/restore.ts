@@ -1,7 +1,7 @@
-import { SnapshotError, UsageError } from "../errors.ts";
+import { SnapshotError, UsageError } from "../base/errors.ts";
 import type { RestoreChange, RestorePlan, RestoreResult } from "../snapshot/restore.ts";
 import { newestSafety } from "../snapshot/store.ts";
-import { formatCount, printable, renderTable } from "../terminal/text.ts";
+import { formatCount, printable, renderTable } from "../base/format.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { dryRunFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";

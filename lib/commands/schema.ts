@@ -1,8 +1,8 @@
-import { sameLines, unifiedDiff } from "../diff.ts";
-import { AccessError, LocationError, UsageError } from "../errors.ts";
+import { sameLines, unifiedDiff } from "../base/diff.ts";
+import { AccessError, LocationError, UsageError } from "../base/errors.ts";
 import type { SchemaDescription } from "../schema/stable.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
-import { printableJson } from "../terminal/text.ts";
+import { printableJson } from "../base/format.ts";
 import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 

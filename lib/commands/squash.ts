@@ -1,7 +1,7 @@
 import { ensureDirectory } from "../directory.ts";
-import { writeDurably } from "../disk.ts";
-import { AccessError, UsageError } from "../errors.ts";
-import { printable } from "../terminal/text.ts";
+import { writeDurably } from "../base/files.ts";
+import { AccessError, UsageError } from "../base/errors.ts";
+import { printable } from "../base/format.ts";
 import { stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 

@@ -1,12 +1,6 @@
 import type { LedgerEvent } from "../ledger.ts";
 import type { Status } from "../status.ts";
-import {
-  formatBytes,
-  formatDate,
-  formatDuration,
-  printable,
-  renderTable,
-} from "../terminal/text.ts";
+import { formatBytes, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
 import type { Output, Style } from "../terminal/output.ts";
 import type { Command, CommandContext } from "./command.ts";
 

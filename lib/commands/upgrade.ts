@@ -1,6 +1,6 @@
 import type { MigrationProgress } from "../attempt.ts";
-import { CatalystError } from "../errors.ts";
-import { formatCount, formatDuration } from "../terminal/text.ts";
+import { CatalystError } from "../base/errors.ts";
+import { formatCount, formatDuration } from "../base/format.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { Output } from "../terminal/output.ts";
@@ -114,7 +114,7 @@ export async function renderUpgrade(result: UpgradeResult, known: number): Promi
   const lines = renderReconciliation({ adopted, reconciled });
   lines.push(...renderSnapshots(result));
   if (applied.length > 0) {
-    const { renderTable } = await import("../terminal/text.ts");
+    const { renderTable } = await import("../base/format.ts");
     lines.push(
       renderTable(applied.map(({ name, database, durationSeconds }) => [
         "applied",

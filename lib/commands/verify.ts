@@ -1,5 +1,5 @@
 import type { Finding } from "../schema/finding.ts";
-import { printable } from "../terminal/text.ts";
+import { printable } from "../base/format.ts";
 import type { Style } from "../terminal/output.ts";
 import type { DatabaseVerification, Verification } from "../verify.ts";
 import type { Command, CommandContext } from "./command.ts";

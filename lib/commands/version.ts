@@ -1,8 +1,8 @@
 import { sqliteVersion } from "../database/memory.ts";
 import { checksumOf, type Migration } from "../migration.ts";
 import type { Output } from "../terminal/output.ts";
-import { renderTable } from "../terminal/text.ts";
-import { version } from "../version.ts";
+import { renderTable } from "../base/format.ts";
+import { version } from "../base/version.ts";
 
 /** What this program is made of. */
 export interface VersionReport {

@@ -1,4 +1,4 @@
-import { AccessError } from "../errors.ts";
+import { AccessError } from "../base/errors.ts";
 import type { Connection, Judge, ScriptOptions, StatementResult } from "./connection.ts";
 import { translate } from "./failure.ts";
 import type { Row, SqlValue } from "./row.ts";

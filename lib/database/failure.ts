@@ -7,8 +7,8 @@ import {
   LocationError,
   NotADatabaseError,
   StatementError,
-} from "../errors.ts";
-import { describeHolders } from "./holders.ts";
+} from "../base/errors.ts";
+import { describeHolders } from "../base/holders.ts";
 import { brokenLinkHelp, denied, fileItself, isLink, sizeBeside, statPath } from "./location.ts";
 
 /** Where a driver's error happened. */

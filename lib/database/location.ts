@@ -1,5 +1,5 @@
 import type { DatabaseSync } from "node:sqlite";
-import { AccessError, LocationError, UsageError } from "../errors.ts";
+import { AccessError, LocationError, UsageError } from "../base/errors.ts";
 import type { DenoSqliteDatabase } from "./deno_sqlite.ts";
 
 /**

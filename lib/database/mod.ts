@@ -25,7 +25,7 @@ export {
   type Progress,
   StatementError,
   UsageError,
-} from "../errors.ts";
+} from "../base/errors.ts";
 export {
   openDatabase,
   type OpenDatabaseOptions,

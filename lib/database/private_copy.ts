@@ -1,7 +1,7 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Connection } from "./connection.ts";
 import { mayBeThere, missingPermission, seeFile } from "./location.ts";
-import { AccessError } from "../errors.ts";
+import { AccessError } from "../base/errors.ts";
 import { NodeSqliteConnection } from "./node_sqlite.ts";
 import type { ConnectionSettings } from "./settings.ts";
 

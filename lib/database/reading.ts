@@ -1,4 +1,4 @@
-import { AccessError, DiskFullError } from "../errors.ts";
+import { AccessError, DiskFullError } from "../base/errors.ts";
 import type { Connection } from "./connection.ts";
 import { openFile, type OpenMode, wrapHandle } from "./node_sqlite.ts";
 import {

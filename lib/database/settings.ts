@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 
 /** How a connection to a bot's database is set up; each is an SQLite pragma. */
 export interface ConnectionSettings {

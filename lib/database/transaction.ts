@@ -1,7 +1,7 @@
-import { DatabaseLockedError, InterruptedError } from "../errors.ts";
+import { DatabaseLockedError, InterruptedError } from "../base/errors.ts";
 import type { Connection } from "./connection.ts";
 import { isBusy, WHEN_LOCKED } from "./failure.ts";
-import { describeHolders } from "./holders.ts";
+import { describeHolders } from "../base/holders.ts";
 import { number } from "./row.ts";
 
 /** How long to wait for others. */

@@ -1,5 +1,5 @@
 import { type SettingsInForce, settingsInForce } from "../database/bot.ts";
-import { type Holder, writersOf } from "../database/holders.ts";
+import { type Holder, writersOf } from "../base/holders.ts";
 import {
   type FileHeader,
   INDEX_BYTES,

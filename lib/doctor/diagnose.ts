@@ -1,7 +1,7 @@
 import { shellWord } from "../database/failure.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { formatBytes, formatCount } from "../terminal/text.ts";
-import { isOlder, oldestDeno, version } from "../version.ts";
+import { formatBytes, formatCount } from "../base/format.ts";
+import { isOlder, oldestDeno, version } from "../base/version.ts";
 import {
   type Check,
   checksOf,

@@ -1,7 +1,7 @@
-import type { Holder } from "../database/holders.ts";
+import type { Holder } from "../base/holders.ts";
 import { shellWord } from "../database/failure.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
-import { formatBytes } from "../terminal/text.ts";
+import { formatBytes } from "../base/format.ts";
 import type { Facts } from "./gather.ts";
 import { LEDGER, type LookedDatabase, type StateFacts } from "./state.ts";
 

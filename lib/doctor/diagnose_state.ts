@@ -1,5 +1,5 @@
-import { formatBytes, formatCount, formatDate } from "../terminal/text.ts";
-import { isOlder, version } from "../version.ts";
+import { formatBytes, formatCount, formatDate } from "../base/format.ts";
+import { isOlder, version } from "../base/version.ts";
 import { type Check, checksOf, mayBeLost, processes } from "./diagnose_database.ts";
 import type { Facts } from "./gather.ts";
 

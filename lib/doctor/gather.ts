@@ -1,9 +1,9 @@
-import type { Holder } from "../database/holders.ts";
+import type { Holder } from "../base/holders.ts";
 import { mayRead } from "../database/location.ts";
 import { openMemory } from "../database/memory.ts";
 import { text } from "../database/row.ts";
 import { directoryOf } from "../directory.ts";
-import { roomIn } from "../disk.ts";
+import { roomIn } from "../base/files.ts";
 import { rehearsalLock } from "../rehearse/place.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { backupsBeside, ledgerOf, lockBeside } from "../workspace.ts";

@@ -1,4 +1,4 @@
-import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../database/holders.ts";
+import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../base/holders.ts";
 import type { LogIndex } from "../database/observe.ts";
 
 /** A file system that is mounted. */

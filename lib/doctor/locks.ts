@@ -1,4 +1,4 @@
-import { type Holder, writersOf } from "../database/holders.ts";
+import { type Holder, writersOf } from "../base/holders.ts";
 import { shellWord } from "../database/failure.ts";
 import { fileItself, mayRead } from "../database/location.ts";
 import { sleep } from "../database/transaction.ts";

@@ -1,4 +1,4 @@
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { knownDatabase } from "../known_database.ts";
 import { MARKER_TABLE } from "../marker.ts";
 import { fold } from "../schema/tokens.ts";

@@ -1,5 +1,5 @@
-import { AccessError, DiskFullError } from "../errors.ts";
-import { isFullDisk, removeIfThere, syncDirectory } from "../disk.ts";
+import { AccessError, DiskFullError } from "../base/errors.ts";
+import { isFullDisk, removeIfThere, syncDirectory } from "../base/files.ts";
 import { denied } from "../database/location.ts";
 import { directoryOf } from "../directory.ts";
 import { partOf } from "../snapshot/name.ts";

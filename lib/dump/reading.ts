@@ -4,7 +4,7 @@ import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { beginReading, withTransaction } from "../database/transaction.ts";
-import { AccessError, DatabaseLockedError, LocationError } from "../errors.ts";
+import { AccessError, DatabaseLockedError, LocationError } from "../base/errors.ts";
 import { type Catalog, readCatalog } from "./catalog.ts";
 import { Crew } from "./crew.ts";
 

@@ -1,4 +1,4 @@
-import { InterruptedError } from "../errors.ts";
+import { InterruptedError } from "../base/errors.ts";
 import { number } from "../database/row.ts";
 import { quoteName } from "../checks.ts";
 import type { DumpPart, RowsPart } from "./part.ts";

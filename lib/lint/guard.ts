@@ -1,4 +1,4 @@
-import { LintError } from "../errors.ts";
+import { LintError } from "../base/errors.ts";
 import type { Migration } from "../migration.ts";
 import type { Workspace } from "../workspace.ts";
 import { dataLossCodes, type LintFinding } from "./finding.ts";

@@ -1,4 +1,4 @@
-import { UnknownMigrationError } from "../errors.ts";
+import { UnknownMigrationError } from "../base/errors.ts";
 import { inspect } from "../inspect.ts";
 import type { Migration } from "../migration.ts";
 import { findMigration } from "../plan.ts";

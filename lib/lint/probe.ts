@@ -1,5 +1,5 @@
 import { quoteName } from "../checks.ts";
-import { StatementError } from "../errors.ts";
+import { StatementError } from "../base/errors.ts";
 import { fold } from "../schema/tokens.ts";
 import { text } from "../database/row.ts";
 import type { Scratch } from "./scratch.ts";

@@ -2,7 +2,7 @@ import { firstLine, forbidden } from "../body.ts";
 import type { ScriptStatement } from "../database/connection.ts";
 import { skipTrivia } from "../database/script.ts";
 import type { SqlValue } from "../database/row.ts";
-import { CatalystError } from "../errors.ts";
+import { CatalystError } from "../base/errors.ts";
 import type { Migration, MigrationBody, MigrationTransaction } from "../migration.ts";
 import { fold } from "../schema/tokens.ts";
 import type { Place } from "./finding.ts";

@@ -9,7 +9,7 @@ import {
   type Token,
   tokenize,
 } from "../schema/tokens.ts";
-import { didYouMean } from "../suggestion.ts";
+import { didYouMean } from "../base/suggestion.ts";
 import { RebuildFault } from "./fault.ts";
 
 /** Changes of a `CREATE TABLE`, in the order in which they are made. */

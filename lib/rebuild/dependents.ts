@@ -1,7 +1,7 @@
 import { driverMessage } from "../database/failure.ts";
 import { quoteName } from "../checks.ts";
 import { number, type Row, text } from "../database/row.ts";
-import { StatementError } from "../errors.ts";
+import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration.ts";
 import { fold, is, type Token, tokenize } from "../schema/tokens.ts";
 import { RebuildFault } from "./fault.ts";

@@ -1,10 +1,10 @@
 import { driverMessage } from "../database/failure.ts";
 import { quoteName } from "../checks.ts";
-import { StatementError } from "../errors.ts";
+import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration.ts";
 import type { RebuildOptions } from "../rebuild.ts";
 import { fold } from "../schema/tokens.ts";
-import { didYouMean } from "../suggestion.ts";
+import { didYouMean } from "../base/suggestion.ts";
 import { copyStatement } from "./copy.ts";
 import { createUnder, editDefinition, nameIn } from "./definition.ts";
 import { compareDependents, examineDependents, refuseIdleTriggers } from "./dependents.ts";

@@ -1,6 +1,6 @@
 import { quoteName } from "../checks.ts";
 import { number } from "../database/row.ts";
-import { StatementError } from "../errors.ts";
+import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration.ts";
 import { driverMessage } from "../database/failure.ts";
 import { RebuildFault } from "./fault.ts";

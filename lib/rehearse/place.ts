@@ -1,7 +1,7 @@
-import { isFullDisk } from "../disk.ts";
-import { AccessError, DiskFullError } from "../errors.ts";
+import { isFullDisk } from "../base/files.ts";
+import { AccessError, DiskFullError } from "../base/errors.ts";
 import { ensureDirectory } from "../directory.ts";
-import { acquireLock } from "../lock.ts";
+import { acquireLock } from "../base/lock.ts";
 
 /** Name of the lock in a rehearsal's directory; it dies with the process. */
 const LOCK = "rehearsal.lock";

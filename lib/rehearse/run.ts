@@ -1,6 +1,6 @@
 import { runOf } from "../apply_pending.ts";
 import type { MigrationProgress } from "../attempt.ts";
-import { requireRoom, sizeOf } from "../disk.ts";
+import { requireRoom, sizeOf } from "../base/files.ts";
 import {
   CatalystError,
   FormatError,
@@ -8,7 +8,7 @@ import {
   MigrationFailedError,
   SchemaConflictError,
   StatementError,
-} from "../errors.ts";
+} from "../base/errors.ts";
 import type { Inspection } from "../inspect.ts";
 import { checksumOf, type Migration } from "../migration.ts";
 import { fold } from "../schema/tokens.ts";

@@ -1,4 +1,4 @@
-import type { CatalystError } from "../errors.ts";
+import type { CatalystError } from "../base/errors.ts";
 import type { Migration } from "../migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Difference } from "../schema/difference.ts";

@@ -3,7 +3,7 @@ import { openMemory } from "../database/memory.ts";
 import { readDatabase } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { withSnapshot } from "../database/transaction.ts";
-import { LocationError, StatementError } from "../errors.ts";
+import { LocationError, StatementError } from "../base/errors.ts";
 import { readSchema } from "./read.ts";
 import { describe, type SchemaDescription } from "./stable.ts";
 

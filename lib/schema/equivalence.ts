@@ -1,6 +1,6 @@
 import type { Connection } from "../database/connection.ts";
 import { openMemory } from "../database/memory.ts";
-import { StatementError } from "../errors.ts";
+import { StatementError } from "../base/errors.ts";
 import { type Axis, gridOf, isComparing } from "./grid.ts";
 import type { CheckSchema, ColumnSchema } from "./model.ts";
 import { closing, fold, is, render, type Token, tokenize } from "./tokens.ts";

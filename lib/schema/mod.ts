@@ -30,7 +30,7 @@ export {
   NotADatabaseError,
   type Progress,
   StatementError,
-} from "../errors.ts";
+} from "../base/errors.ts";
 export { compareSchemas } from "./compare.ts";
 export type { Difference } from "./difference.ts";
 export { describeSchema, type DescribeSchemaOptions, parseSchema } from "./document.ts";

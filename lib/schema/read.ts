@@ -1,6 +1,6 @@
 import type { Connection } from "../database/connection.ts";
 import { number, type Row, text, textOrNull } from "../database/row.ts";
-import { StatementError } from "../errors.ts";
+import { StatementError } from "../base/errors.ts";
 import { type Entry, groups, indexOf, tableOf } from "./from_rows.ts";
 import {
   type IndexSchema,

@@ -1,7 +1,7 @@
-import { CatalystError, SnapshotError } from "../errors.ts";
+import { CatalystError, SnapshotError } from "../base/errors.ts";
 import { type CopyCheck, examine } from "./copy.ts";
 import { digestFile } from "./digest.ts";
-import { removeIfThere } from "../disk.ts";
+import { removeIfThere } from "../base/files.ts";
 import type { Manifest, SnapshotFile } from "./manifest.ts";
 import { partOf } from "./name.ts";
 import { fileProblem } from "./store.ts";

@@ -4,12 +4,12 @@ import { fileItself, mayBeThere } from "../database/location.ts";
 import { openPrivateFile } from "../database/reading.ts";
 import { number, text } from "../database/row.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { CorruptDatabaseError, InterruptedError } from "../errors.ts";
-import type { StopFlag } from "../lock.ts";
+import { CorruptDatabaseError, InterruptedError } from "../base/errors.ts";
+import type { StopFlag } from "../base/lock.ts";
 import { readMarkers } from "../marker.ts";
 import { digestFile } from "./digest.ts";
 import { partOf } from "./name.ts";
-import { removeIfThere, syncFile } from "../disk.ts";
+import { removeIfThere, syncFile } from "../base/files.ts";
 import type { Pinned } from "./pin.ts";
 
 /** How thoroughly a copy is checked. */

@@ -2,9 +2,9 @@ import { ensureDirectory } from "../directory.ts";
 import { isTooManyFiles, tooManyFiles } from "../database/failure.ts";
 import { denied, statDatabase } from "../database/location.ts";
 import { sqliteVersion } from "../database/memory.ts";
-import { AccessError, CatalystError, DiskFullError, SnapshotError } from "../errors.ts";
-import type { StopFlag } from "../lock.ts";
-import { version } from "../version.ts";
+import { AccessError, CatalystError, DiskFullError, SnapshotError } from "../base/errors.ts";
+import type { StopFlag } from "../base/lock.ts";
+import { version } from "../base/version.ts";
 import { type CopyCheck, copyPinned, type SnapshotProgress } from "./copy.ts";
 import {
   isFullDisk,
@@ -14,7 +14,7 @@ import {
   sizeOf,
   syncDirectory,
   writeDurably,
-} from "../disk.ts";
+} from "../base/files.ts";
 import {
   type Manifest,
   serializeManifest,

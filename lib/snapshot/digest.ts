@@ -1,5 +1,5 @@
-import { InterruptedError } from "../errors.ts";
-import type { StopFlag } from "../lock.ts";
+import { InterruptedError } from "../base/errors.ts";
+import type { StopFlag } from "../base/lock.ts";
 
 /** Bytes that are read at once. */
 const CHUNK = 1 << 20;

@@ -6,8 +6,8 @@ import {
   DiskFullError,
   LocationError,
   SnapshotError,
-} from "../errors.ts";
-import { removeIfThere, syncDirectory, writeDurably } from "../disk.ts";
+} from "../base/errors.ts";
+import { removeIfThere, syncDirectory, writeDurably } from "../base/files.ts";
 import { sha256 } from "./manifest.ts";
 import { partOf } from "./name.ts";
 

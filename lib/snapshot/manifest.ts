@@ -1,4 +1,4 @@
-import { SnapshotError } from "../errors.ts";
+import { SnapshotError } from "../base/errors.ts";
 import { databaseFile, isSnapshotName } from "./name.ts";
 
 /** Format of the manifest that this version writes. */

@@ -1,9 +1,9 @@
 import { quoteName, usersTables } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { isForeign, refuseForeign, statDatabase } from "../database/location.ts";
-import { UsageError } from "../errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { directoryOf } from "../directory.ts";
-import { sizeOf } from "../disk.ts";
+import { sizeOf } from "../base/files.ts";
 import { Session } from "../session.ts";
 import { locationOf, restoreJournal, type Workspace } from "../workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./check.ts";

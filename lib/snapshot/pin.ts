@@ -1,13 +1,13 @@
 import type { Connection } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
-import { describeHolders } from "../database/holders.ts";
+import { describeHolders } from "../base/holders.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { beginReading, sleep } from "../database/transaction.ts";
-import { AccessError, DatabaseLockedError, InterruptedError } from "../errors.ts";
-import type { StopFlag } from "../lock.ts";
-import { isFile } from "../disk.ts";
+import { AccessError, DatabaseLockedError, InterruptedError } from "../base/errors.ts";
+import type { StopFlag } from "../base/lock.ts";
+import { isFile } from "../base/files.ts";
 
 /** A database that is to be copied. */
 export interface PinTarget {

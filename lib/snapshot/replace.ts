@@ -1,5 +1,5 @@
 import type { Connection } from "../database/connection.ts";
-import { parseLocks, readLocks } from "../database/holders.ts";
+import { parseLocks, readLocks } from "../base/holders.ts";
 import { fileItself, isLink } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
@@ -13,9 +13,9 @@ import {
   DatabaseLockedError,
   NotADatabaseError,
   SnapshotError,
-} from "../errors.ts";
+} from "../base/errors.ts";
 import { plainFile } from "./check.ts";
-import { removeDatabase, sizeOf, syncDirectory, syncFile } from "../disk.ts";
+import { removeDatabase, sizeOf, syncDirectory, syncFile } from "../base/files.ts";
 import type { Replacement } from "./journal.ts";
 import { partOf } from "./name.ts";
 

@@ -2,7 +2,7 @@ import { countRows } from "../checks.ts";
 import { refuseForeign, refuseLink } from "../database/location.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { ConfirmationError, SnapshotError } from "../errors.ts";
+import { ConfirmationError, SnapshotError } from "../base/errors.ts";
 import { inspect } from "../inspect.ts";
 import { addOccurrence } from "../ledger_writer.ts";
 import { readMarkers } from "../marker.ts";
@@ -24,7 +24,7 @@ import type { PinTarget } from "./pin.ts";
 import { isDamage, isSound, replaceDatabase } from "./replace.ts";
 import { requireReplaceable } from "./replaceable.ts";
 import { findSources, type RestoreSource } from "./source.ts";
-import { removeDatabase, removeIfThere, sizeOf } from "../disk.ts";
+import { removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
 import { listSnapshots, newestSafety } from "./store.ts";
 
 /** Rows and migrations of a database, now and then. */

@@ -1,12 +1,12 @@
 import { shellWord } from "../database/failure.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { NotADatabaseError, SnapshotError } from "../errors.ts";
+import { NotADatabaseError, SnapshotError } from "../base/errors.ts";
 import { readMarkers } from "../marker.ts";
 import type { Registry } from "../registry.ts";
 import { checkSnapshot, plainFile } from "./check.ts";
 import { examine } from "./copy.ts";
-import { sizeOf } from "../disk.ts";
+import { sizeOf } from "../base/files.ts";
 import type { Manifest, SnapshotFile } from "./manifest.ts";
 import { isSnapshotName } from "./name.ts";
 import { listSnapshots, newestWhere, readManifest } from "./store.ts";
@@ -87,7 +87,7 @@ async function locateSnapshot(
   const [, parent, name] = /^(?:(.*)[/\\])?snapshot_(\w+)\.json$/.exec(reference) ?? [];
   if (name !== undefined) return { directory: parent ?? ".", name };
   if (sizeOf(reference) !== null) return { directory, name: null };
-  const { didYouMean } = await import("../suggestion.ts");
+  const { didYouMean } = await import("../base/suggestion.ts");
   throw new SnapshotError(
     `Cannot find snapshot "${reference}": it is neither the name of one nor a file`,
     { help: `${didYouMean(reference, ["latest"])}\`backup list\` shows the snapshots` },

@@ -5,9 +5,9 @@ import {
   statPath,
   whereAFileIs,
 } from "../database/location.ts";
-import { CatalystError, LocationError, SnapshotError } from "../errors.ts";
-import { acquireLock, type LockOptions } from "../lock.ts";
-import { removeDatabase, removeIfThere, sizeOf } from "../disk.ts";
+import { CatalystError, LocationError, SnapshotError } from "../base/errors.ts";
+import { acquireLock, type LockOptions } from "../base/lock.ts";
+import { removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
 import { type Manifest, parseManifest, type SnapshotFile } from "./manifest.ts";
 import {
   compareSnapshotNames,

@@ -5,9 +5,9 @@
  *
  * @module
  */
-import { SnapshotError } from "../errors.ts";
+import { SnapshotError } from "../base/errors.ts";
 import { type Failure, failureOf } from "../failure.ts";
-import { fromFailure, isThread, mayStart } from "../thread.ts";
+import { fromFailure, isThread, mayStart } from "../base/thread.ts";
 import type { SnapshotProgress } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
 import type { Manifest } from "./manifest.ts";

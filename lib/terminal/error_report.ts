@@ -1,6 +1,6 @@
 import { isTooManyFiles, tooManyFiles } from "../database/failure.ts";
 import { type Failure, failureOf } from "../failure.ts";
-import { isOlder, oldestDeno } from "../version.ts";
+import { isOlder, oldestDeno } from "../base/version.ts";
 
 const REPORT_IT =
   "this is a fault in catalyst-migrate: run the command again with --verbose and report what it prints";

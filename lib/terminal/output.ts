@@ -1,8 +1,8 @@
-import { AccessError, DiskFullError } from "../errors.ts";
+import { AccessError, DiskFullError } from "../base/errors.ts";
 import type { Failure } from "../failure.ts";
-import { printable, printableJson, printableLines } from "./text.ts";
+import { printable, printableJson, printableLines } from "../base/format.ts";
 
-export { printable } from "./text.ts";
+export { printable } from "../base/format.ts";
 
 /** What the user's flags say about output. */
 export interface OutputOptions {

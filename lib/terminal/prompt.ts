@@ -1,4 +1,4 @@
-import { printable } from "./text.ts";
+import { printable } from "../base/format.ts";
 import { createWriter } from "./output.ts";
 
 /** Options of {@link confirmByWord}. */

@@ -1,4 +1,4 @@
-import { formatBytes, renderTable } from "../../lib/terminal/text.ts";
+import { formatBytes, renderTable } from "../../lib/base/format.ts";
 import type { Timing, Timings } from "./measure.ts";
 
 /** One comparison of a measured value with what it may be. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ChangedMigrationError, UsageError } from "../../lib/errors.ts";
+import { ChangedMigrationError, UsageError } from "../../lib/base/errors.ts";
 import { appMigrator } from "./app.ts";
 import { migrationOf, query, TemporaryDirectory } from "./support.ts";
 

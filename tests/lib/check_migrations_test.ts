@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { checkMigrations, type CheckMigrationsOptions } from "../../lib/check_migrations.ts";
-import { LocationError, MigrationCheckError } from "../../lib/errors.ts";
+import { LocationError, MigrationCheckError } from "../../lib/base/errors.ts";
 import { TemporaryDirectory } from "./support.ts";
 
 /** Files by name. */

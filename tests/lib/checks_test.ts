@@ -9,7 +9,7 @@ import {
   quoteName,
 } from "../../lib/checks.ts";
 import { openMemory } from "../../lib/database/memory.ts";
-import { MigrationFailedError } from "../../lib/errors.ts";
+import { MigrationFailedError } from "../../lib/base/errors.ts";
 import { migrationOf } from "./support.ts";
 
 const migration = migrationOf({ name: "001_a" });

@@ -3,7 +3,7 @@ import {
   ConfirmationError,
   DowngradeBlockedError,
   MigrationFailedError,
-} from "../../lib/errors.ts";
+} from "../../lib/base/errors.ts";
 import { describeLosses, type DowngradePlan } from "../../lib/downgrade.ts";
 import type { Migration } from "../../lib/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";

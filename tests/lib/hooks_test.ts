@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { HookError, MigrationFailedError } from "../../lib/errors.ts";
+import { HookError, MigrationFailedError } from "../../lib/base/errors.ts";
 import type { MigrationHooks } from "../../lib/hooks.ts";
 import { appMigrator } from "./app.ts";
 import { migrationOf, query, TemporaryDirectory } from "./support.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { DowngradeBlockedError, UnknownMarkerError } from "../../lib/errors.ts";
+import { DowngradeBlockedError, UnknownMarkerError } from "../../lib/base/errors.ts";
 import type { Migration } from "../../lib/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { appMigrator } from "./app.ts";

@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { AccessError, CatalystError, LocationError, MigrationFileError } from "../../lib/errors.ts";
+import {
+  AccessError,
+  CatalystError,
+  LocationError,
+  MigrationFileError,
+} from "../../lib/base/errors.ts";
 import { type LoadMigrationsOptions, readMigrations } from "../../lib/loader.ts";
 import { loadMigrations, openCatalystMigrator } from "../../lib/catalyst/mod.ts";
 import { refuseSyntaxErrors } from "../../lib/syntax.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openMemory } from "../../lib/database/memory.ts";
-import { FormatError } from "../../lib/errors.ts";
+import { FormatError } from "../../lib/base/errors.ts";
 import { readMarkers } from "../../lib/marker.ts";
 import {
   createMarkerTable,
@@ -8,7 +8,7 @@ import {
   hasMarker,
   writeMarker,
 } from "../../lib/marker_writer.ts";
-import { version } from "../../lib/version.ts";
+import { version } from "../../lib/base/version.ts";
 import { migrationOf } from "./support.ts";
 
 const migration = migrationOf({

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { MigrationFileError } from "../../lib/errors.ts";
+import { MigrationFileError } from "../../lib/base/errors.ts";
 import { parseMigrationFile } from "../../lib/migration_file.ts";
 
 const databases = ["positions", "trading", "ml_training"];

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MigrationFileError } from "../../lib/errors.ts";
+import { MigrationFileError } from "../../lib/base/errors.ts";
 import type { Migration } from "../../lib/migration.ts";
 import { loadMigrationModule } from "../../lib/migration_module.ts";
 import { TemporaryDirectory } from "./support.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { RegistryError } from "../../lib/errors.ts";
+import { RegistryError } from "../../lib/base/errors.ts";
 import { defineMigration } from "../../lib/migration.ts";
 
 Deno.test("the id is the number that the name begins with, as it is written", () => {

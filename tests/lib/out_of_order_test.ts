@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { OutOfOrderError } from "../../lib/errors.ts";
+import { OutOfOrderError } from "../../lib/base/errors.ts";
 import { appMigrator } from "./app.ts";
 import { migrationOf, TemporaryDirectory } from "./support.ts";
 

@@ -6,7 +6,7 @@ import {
   OutOfOrderError,
   UnknownMarkerError,
   UnknownMigrationError,
-} from "../../lib/errors.ts";
+} from "../../lib/base/errors.ts";
 import type { Migration } from "../../lib/migration.ts";
 import {
   type DowngradeRequest,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { MigrationFailedError } from "../../lib/errors.ts";
+import { MigrationFailedError } from "../../lib/base/errors.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { rebuildTable } from "../../lib/rebuild.ts";
 import { type App, appOf, contentOf } from "./rebuild/support.ts";

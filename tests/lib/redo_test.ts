@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { ConfirmationError, DowngradeBlockedError, UsageError } from "../../lib/errors.ts";
+import { ConfirmationError, DowngradeBlockedError, UsageError } from "../../lib/base/errors.ts";
 import { appMigrator } from "./app.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
 

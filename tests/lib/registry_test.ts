@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { RegistryError, UnknownMigrationError } from "../../lib/errors.ts";
+import { RegistryError, UnknownMigrationError } from "../../lib/base/errors.ts";
 import { findMigration } from "../../lib/plan.ts";
 import { compareIds, createRegistry } from "../../lib/registry.ts";
 import { migrationOf } from "./support.ts";

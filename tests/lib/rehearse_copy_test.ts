@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { DiskFullError, InterruptedError, UsageError } from "../../lib/errors.ts";
+import { DiskFullError, InterruptedError, UsageError } from "../../lib/base/errors.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { appMigrator } from "./app.ts";
 import { first, makeApp } from "./rehearse_support.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SquashError } from "../../lib/errors.ts";
+import { SquashError } from "../../lib/base/errors.ts";
 import { type Migration, sameText } from "../../lib/migration.ts";
 import { parseMigrationFile } from "../../lib/migration_file.ts";
 import { appMigrator } from "./app.ts";

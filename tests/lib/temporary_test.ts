@@ -5,7 +5,7 @@ import { createMarkerTable, hasMarker, writeMarker } from "../../lib/marker_writ
 import { openMemory } from "../../lib/database/memory.ts";
 import { findLosses } from "../../lib/loss.ts";
 import { readMarkers } from "../../lib/marker.ts";
-import { LintError, MigrationFailedError } from "../../lib/errors.ts";
+import { LintError, MigrationFailedError } from "../../lib/base/errors.ts";
 import type { MigrationDefinition, MigrationTransaction } from "../../lib/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { rebuildTable } from "../../lib/rebuild.ts";

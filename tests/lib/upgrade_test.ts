@@ -6,7 +6,7 @@ import {
   InterruptedError,
   MigrationFailedError,
   UnknownMarkerError,
-} from "../../lib/errors.ts";
+} from "../../lib/base/errors.ts";
 import type { Migration } from "../../lib/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "./support.ts";

@@ -1,6 +1,6 @@
 /** What full-text search and R-Trees keep are rows like others: none is lost without a word. */
 import assert from "node:assert/strict";
-import { LintError, MigrationFailedError } from "../../lib/errors.ts";
+import { LintError, MigrationFailedError } from "../../lib/base/errors.ts";
 import type { MigrationDefinition } from "../../lib/migration.ts";
 import type { Migrator } from "../../lib/migrator.ts";
 import { appMigrator } from "./app.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { InterruptedError, MigrationFailedError } from "../../lib/errors.ts";
+import { InterruptedError, MigrationFailedError } from "../../lib/base/errors.ts";
 import type { MigrationDefinition } from "../../lib/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { cliCommand } from "../helpers.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { RegistryError, UsageError } from "../../lib/errors.ts";
+import { RegistryError, UsageError } from "../../lib/base/errors.ts";
 import { createWorkspace, locationOf } from "../../lib/workspace.ts";
 import { migrationOf } from "./support.ts";
 

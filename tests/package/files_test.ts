@@ -19,7 +19,7 @@ Deno.test("`deno publish` has nothing to warn of, and publishes what belongs int
 });
 
 Deno.test("the version is the same wherever it is written", async () => {
-  const { version } = await import("../../lib/version.ts");
+  const { version } = await import("../../lib/base/version.ts");
   assert.equal(configuration().version, version);
 });
 

@@ -1,4 +1,4 @@
-import { DumpError } from "../../errors.ts";
+import { DumpError } from "../../base/errors.ts";
 
 /** What is wrong with a dump, and where. */
 export interface FaultPlace {

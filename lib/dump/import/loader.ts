@@ -1,7 +1,7 @@
 import type { Connection } from "../../database/connection.ts";
 import { driverMessage } from "../../database/failure.ts";
 import { lineOf, skipTrivia } from "../../database/script.ts";
-import { StatementError } from "../../errors.ts";
+import { StatementError } from "../../base/errors.ts";
 import { DumpFault } from "./fault.ts";
 import { Guard, type TransactionMarks } from "./guard.ts";
 import { type Piece, Scanner } from "./scanner.ts";

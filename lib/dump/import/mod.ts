@@ -10,7 +10,7 @@ import {
   InterruptedError,
   LocationError,
   UsageError,
-} from "../../errors.ts";
+} from "../../base/errors.ts";
 import { inspect } from "../../inspect.ts";
 import { knownDatabase } from "../../known_database.ts";
 import { addOccurrence } from "../../ledger_writer.ts";
@@ -19,7 +19,7 @@ import { readMarkers } from "../../marker.ts";
 import { reconcile, type Reconciliation } from "../../reconcile.ts";
 import { Session } from "../../session.ts";
 import type { SnapshotProgress } from "../../snapshot/copy.ts";
-import { isFullDisk, removeDatabase, sizeOf } from "../../disk.ts";
+import { isFullDisk, removeDatabase, sizeOf } from "../../base/files.ts";
 import { snapshotBefore } from "../../snapshot/mod.ts";
 import { partOf } from "../../snapshot/name.ts";
 import { requireReplaceable } from "../../snapshot/replaceable.ts";

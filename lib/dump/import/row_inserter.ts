@@ -1,5 +1,5 @@
 import type { Connection } from "../../database/connection.ts";
-import { CatalystError, StatementError } from "../../errors.ts";
+import { CatalystError, StatementError } from "../../base/errors.ts";
 import type { GoodRow, ParsedRow } from "./row_parser.ts";
 import { insertSql, type Target, type TargetColumn } from "./row_target.ts";
 

@@ -1,4 +1,4 @@
-import { DumpError } from "../../errors.ts";
+import { DumpError } from "../../base/errors.ts";
 import type { BadRow } from "./row_parser.ts";
 import type { ImportRowsOptions } from "./rows.ts";
 

@@ -1,9 +1,9 @@
 import { quoteName } from "../../checks.ts";
 import type { Connection } from "../../database/connection.ts";
 import { number, text } from "../../database/row.ts";
-import { UsageError } from "../../errors.ts";
+import { UsageError } from "../../base/errors.ts";
 import { type Affinity, affinityOf } from "../../schema/affinity.ts";
-import { didYouMean } from "../../suggestion.ts";
+import { didYouMean } from "../../base/suggestion.ts";
 import { DumpFault } from "./fault.ts";
 
 /** A column into which values are put. */

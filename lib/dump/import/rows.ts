@@ -1,6 +1,6 @@
 import { statDatabase } from "../../database/location.ts";
 import { withTransaction } from "../../database/transaction.ts";
-import { CatalystError, DumpError, InterruptedError, UsageError } from "../../errors.ts";
+import { CatalystError, DumpError, InterruptedError, UsageError } from "../../base/errors.ts";
 import { knownDatabase } from "../../known_database.ts";
 import { addOccurrence } from "../../ledger_writer.ts";
 import { Session } from "../../session.ts";

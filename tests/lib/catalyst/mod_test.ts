@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { catalystDatabases, createCatalystMigrator, prefixOf } from "../../../lib/catalyst/mod.ts";
-import { RegistryError, UsageError } from "../../../lib/errors.ts";
+import { RegistryError, UsageError } from "../../../lib/base/errors.ts";
 import { migrationOf, TemporaryDirectory } from "../support.ts";
 
 Deno.test("the databases and the ledger are in the data directory", async () => {

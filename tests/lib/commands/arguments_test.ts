@@ -9,7 +9,7 @@ import {
   wholeNumber,
 } from "../../../lib/commands/arguments.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
-import { UsageError } from "../../../lib/errors.ts";
+import { UsageError } from "../../../lib/base/errors.ts";
 
 async function parse(command: string, ...args: string[]): Promise<FlagValues> {
   return await parseFlags(await loadCommand(command), args);

@@ -9,7 +9,7 @@ import {
 } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { settingVariables } from "../../../lib/database/settings.ts";
-import { UsageError } from "../../../lib/errors.ts";
+import { UsageError } from "../../../lib/base/errors.ts";
 
 Deno.test("the general help names every command, common flag, variable and exit code", async () => {
   const text = await generalHelp();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { version } from "../../../lib/version.ts";
+import { version } from "../../../lib/base/version.ts";
 import { createBot, runCommandLine, TemporaryDirectory } from "../support.ts";
 
 /** A test's name, the arguments, the exit code, and what stands on stdout and stderr. */

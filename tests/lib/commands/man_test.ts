@@ -3,7 +3,7 @@ import { commonFlags } from "../../../lib/commands/arguments.ts";
 import { environment, exitCodes, files, formsOf } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { manualPage } from "../../../lib/commands/man.ts";
-import { version } from "../../../lib/version.ts";
+import { version } from "../../../lib/base/version.ts";
 import { decoded } from "../../cli_helpers.ts";
 import { runCommandLine, TemporaryDirectory } from "../support.ts";
 import { whyNot } from "./shells.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { versionReport } from "../../../lib/commands/version.ts";
-import { version } from "../../../lib/version.ts";
+import { version } from "../../../lib/base/version.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { migrationOf, query, runCommandLine, TemporaryDirectory } from "../support.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openDatabase, settingsInForce } from "../../../lib/database/bot.ts";
-import { AccessError, NotADatabaseError } from "../../../lib/errors.ts";
+import { AccessError, NotADatabaseError } from "../../../lib/base/errors.ts";
 import { TemporaryDirectory } from "../support.ts";
 
 Deno.test("a bot's database is opened with the settings of the design", () => {

@@ -4,7 +4,7 @@ import {
   DenoSqliteConnection,
   type DenoSqliteDatabase,
 } from "../../../lib/database/deno_sqlite.ts";
-import { MigrationFailedError, StatementError, UsageError } from "../../../lib/errors.ts";
+import { MigrationFailedError, StatementError, UsageError } from "../../../lib/base/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { writeJournal } from "../../../lib/snapshot/journal.ts";
 import { migrationOf, query, TemporaryDirectory } from "../support.ts";

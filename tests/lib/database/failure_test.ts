@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isBusy, translate } from "../../../lib/database/failure.ts";
-import { type CatalystError, StatementError } from "../../../lib/errors.ts";
+import { type CatalystError, StatementError } from "../../../lib/base/errors.ts";
 
 const context = { verb: "read", label: "data/a.db", statement: "SELECT 1", line: 7 };
 

@@ -4,7 +4,7 @@ import fc from "fast-check";
 import { openMemory } from "../../../lib/database/memory.ts";
 import { NodeSqliteConnection } from "../../../lib/database/node_sqlite.ts";
 import type { SqlValue } from "../../../lib/database/row.ts";
-import { StatementError } from "../../../lib/errors.ts";
+import { StatementError } from "../../../lib/base/errors.ts";
 
 const value: fc.Arbitrary<SqlValue> = fc.oneof(
   fc.constant(null),

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { openForWriting } from "../../../lib/database/open.ts";
 import { openForReading, readDatabase } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
-import { AccessError, NotADatabaseError } from "../../../lib/errors.ts";
+import { AccessError, NotADatabaseError } from "../../../lib/base/errors.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";
 

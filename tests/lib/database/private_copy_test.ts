@@ -4,7 +4,7 @@ import { dirname } from "node:path";
 import { openPrivateCopy } from "../../../lib/database/private_copy.ts";
 import { openForReading, openPrivateFile } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
-import { AccessError } from "../../../lib/errors.ts";
+import { AccessError } from "../../../lib/base/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";
 

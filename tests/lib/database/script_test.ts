@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { openMemory } from "../../../lib/database/memory.ts";
-import { StatementError } from "../../../lib/errors.ts";
+import { StatementError } from "../../../lib/base/errors.ts";
 
 /** The statements that a script consists of, as they were run. */
 async function statementsOf(sql: string): Promise<string[]> {

@@ -5,7 +5,7 @@ import {
   defaultSettings,
   settingsFrom,
 } from "../../../lib/database/settings.ts";
-import { UsageError } from "../../../lib/errors.ts";
+import { UsageError } from "../../../lib/base/errors.ts";
 
 function read(variables: Record<string, string>): ReturnType<typeof settingsFrom> {
   return settingsFrom((name) => variables[name]);

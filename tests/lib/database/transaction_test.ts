@@ -5,7 +5,7 @@ import { number } from "../../../lib/database/row.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { withTransaction } from "../../../lib/database/transaction.ts";
 import type { Connection } from "../../../lib/database/connection.ts";
-import { DatabaseLockedError, InterruptedError } from "../../../lib/errors.ts";
+import { DatabaseLockedError, InterruptedError } from "../../../lib/base/errors.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 
 async function open(path: string): Promise<Connection> {

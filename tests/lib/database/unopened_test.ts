@@ -4,7 +4,7 @@ import { translate } from "../../../lib/database/failure.ts";
 import { denied } from "../../../lib/database/location.ts";
 import { openForReading } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
-import type { AccessError } from "../../../lib/errors.ts";
+import type { AccessError } from "../../../lib/base/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";
 

@@ -8,7 +8,7 @@ import {
   DiskFullError,
   InterruptedError,
   LocationError,
-} from "../../../lib/errors.ts";
+} from "../../../lib/base/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { execute, existsSync, query, tempDir } from "../../helpers.ts";
 import { Database } from "../database/db_sqlite.ts";

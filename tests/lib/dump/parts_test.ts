@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { ExportOptions } from "../../../lib/dump/mod.ts";
-import { CatalystError, UsageError } from "../../../lib/errors.ts";
+import { CatalystError, UsageError } from "../../../lib/base/errors.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
 import { execute, insertRows, query, tempDir } from "../../helpers.ts";
 import { appIn, textOf } from "./app.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { openReading } from "../../../lib/dump/reading.ts";
-import { InterruptedError } from "../../../lib/errors.ts";
+import { InterruptedError } from "../../../lib/base/errors.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { execute, query, tempDir } from "../../helpers.ts";
 import { appIn, textOf } from "./app.ts";

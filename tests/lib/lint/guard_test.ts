@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LintError } from "../../../lib/errors.ts";
+import { LintError } from "../../../lib/base/errors.ts";
 import { execute, query } from "../support.ts";
 import { rebuildOwners, type Step, Subject } from "./subject.ts";
 

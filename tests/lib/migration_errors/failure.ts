@@ -1,9 +1,9 @@
 /** Runs a program's own migrations into their errors. */
 import assert from "node:assert/strict";
-import { CatalystError } from "../../../lib/errors.ts";
+import { CatalystError } from "../../../lib/base/errors.ts";
 import { defineMigration, type MigrationDefinition } from "../../../lib/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
-import { printableLines } from "../../../lib/terminal/text.ts";
+import { printableLines } from "../../../lib/base/format.ts";
 import { type Content, contentOf, existsSync } from "../../helpers.ts";
 import { TemporaryDirectory } from "../support.ts";
 

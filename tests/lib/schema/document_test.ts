@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
-import { LocationError, NotADatabaseError, StatementError } from "../../../lib/errors.ts";
+import { LocationError, NotADatabaseError, StatementError } from "../../../lib/base/errors.ts";
 import {
   compareSchemas,
   describeSchema,

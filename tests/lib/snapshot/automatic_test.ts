@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LocationError } from "../../../lib/errors.ts";
+import { LocationError } from "../../../lib/base/errors.ts";
 import type { Migration } from "../../../lib/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { existsSync } from "../../helpers.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { DatabaseLockedError } from "../../../lib/errors.ts";
+import { DatabaseLockedError } from "../../../lib/base/errors.ts";
 import { pin } from "../../../lib/snapshot/pin.ts";
 import { databaseNames, execute, query, tempDir } from "../../helpers.ts";
 import { makeBot } from "./files.ts";

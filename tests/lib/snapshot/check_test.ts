@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { SnapshotError } from "../../../lib/errors.ts";
+import { SnapshotError } from "../../../lib/base/errors.ts";
 import { checkSnapshot, plainFile } from "../../../lib/snapshot/check.ts";
 import { readManifest } from "../../../lib/snapshot/store.ts";
 import { execute } from "../support.ts";

@@ -9,7 +9,7 @@ import {
   MigratorLockedError,
   SnapshotError,
   UsageError,
-} from "../../../lib/errors.ts";
+} from "../../../lib/base/errors.ts";
 import { unpack } from "../../../lib/snapshot/check.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
 import { snapshotName } from "../../../lib/snapshot/name.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
 import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
-import { DatabaseLockedError } from "../../../lib/errors.ts";
+import { DatabaseLockedError } from "../../../lib/base/errors.ts";
 import {
   contentOf,
   type DatabaseName,

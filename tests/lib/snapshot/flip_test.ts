@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
-import { SnapshotError } from "../../../lib/errors.ts";
+import { SnapshotError } from "../../../lib/base/errors.ts";
 import { defineMigration } from "../../../lib/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { type Manifest, parseManifest, serializeManifest } from "../../../lib/snapshot/manifest.ts";

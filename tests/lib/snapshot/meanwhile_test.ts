@@ -1,6 +1,6 @@
 /** Others write between the automatic snapshot and the change that it is taken for. */
 import assert from "node:assert/strict";
-import { ConfirmationError, MigratorLockedError } from "../../../lib/errors.ts";
+import { ConfirmationError, MigratorLockedError } from "../../../lib/base/errors.ts";
 import type { MigrationHooks } from "../../../lib/hooks.ts";
 import type { Migration } from "../../../lib/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";

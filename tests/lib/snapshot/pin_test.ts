@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { DatabaseLockedError, InterruptedError } from "../../../lib/errors.ts";
+import { DatabaseLockedError, InterruptedError } from "../../../lib/base/errors.ts";
 import { pin, type PinTarget } from "../../../lib/snapshot/pin.ts";
 import { databaseNames } from "../../helpers.ts";
 import { execute, startWriter, withDatabase } from "../support.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { DatabaseLockedError } from "../../../lib/errors.ts";
+import { DatabaseLockedError } from "../../../lib/base/errors.ts";
 import { isSound, replaceDatabase } from "../../../lib/snapshot/replace.ts";
 import { contentOf } from "../../helpers.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";

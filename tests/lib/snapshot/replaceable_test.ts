@@ -5,7 +5,7 @@ import {
   DatabaseLockedError,
   LocationError,
   NotADatabaseError,
-} from "../../../lib/errors.ts";
+} from "../../../lib/base/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { contentOf } from "../../helpers.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "../database/read_only_directory.ts";

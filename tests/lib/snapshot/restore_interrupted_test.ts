@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { SnapshotError } from "../../../lib/errors.ts";
+import { SnapshotError } from "../../../lib/base/errors.ts";
 import { Session } from "../../../lib/session.ts";
 import { writeJournal } from "../../../lib/snapshot/journal.ts";
 import { createWorkspace, type Workspace } from "../../../lib/workspace.ts";

@@ -4,7 +4,7 @@ import {
   CorruptDatabaseError,
   DatabaseLockedError,
   SnapshotError,
-} from "../../../lib/errors.ts";
+} from "../../../lib/base/errors.ts";
 import type { RestorePlan } from "../../../lib/snapshot/restore.ts";
 import { databaseNames } from "../../helpers.ts";
 import { query, startWriter } from "../support.ts";

@@ -2,9 +2,9 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
-import { SnapshotError } from "../../../lib/errors.ts";
+import { SnapshotError } from "../../../lib/base/errors.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
-import { acquireLock } from "../../../lib/lock.ts";
+import { acquireLock } from "../../../lib/base/lock.ts";
 import { readJournal, writeJournal } from "../../../lib/snapshot/journal.ts";
 import { lockStore } from "../../../lib/snapshot/store.ts";
 import {

@@ -4,7 +4,7 @@ import {
   CatalystError,
   CorruptDatabaseError,
   SnapshotError,
-} from "../../../lib/errors.ts";
+} from "../../../lib/base/errors.ts";
 import { createRegistry } from "../../../lib/registry.ts";
 import { findSources, type RestoreSet } from "../../../lib/snapshot/source.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LocationError, MigratorLockedError, SnapshotError } from "../../../lib/errors.ts";
+import { LocationError, MigratorLockedError, SnapshotError } from "../../../lib/base/errors.ts";
 import { prune } from "../../../lib/snapshot/mod.ts";
 import {
   listSnapshots,

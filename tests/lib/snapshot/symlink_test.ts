@@ -1,6 +1,6 @@
 /** Snapshots, restores and imports of a database that is a symbolic link to a file elsewhere. */
 import assert from "node:assert/strict";
-import { DatabaseLockedError, LocationError } from "../../../lib/errors.ts";
+import { DatabaseLockedError, LocationError } from "../../../lib/base/errors.ts";
 import { replaceDatabase } from "../../../lib/snapshot/replace.ts";
 import { partOf } from "../../../lib/snapshot/name.ts";
 import { type Content, contentOf } from "../../helpers.ts";

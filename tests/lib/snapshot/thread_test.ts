@@ -10,7 +10,7 @@ import {
   MigratorLockedError,
   NotADatabaseError,
   SnapshotError,
-} from "../../../lib/errors.ts";
+} from "../../../lib/base/errors.ts";
 import { lockStore } from "../../../lib/snapshot/store.ts";
 import type { SnapshotProgress } from "../../../lib/snapshot/copy.ts";
 import { databaseNames } from "../../helpers.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { UsageError } from "../../../lib/errors.ts";
+import { UsageError } from "../../../lib/base/errors.ts";
 import { reportOf, traceOf } from "../../../lib/terminal/error_report.ts";
 
 Deno.test("an error of the toolkit keeps its code, message and help", () => {

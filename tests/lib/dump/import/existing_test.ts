@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { ConfirmationError, DatabaseLockedError } from "../../../../lib/errors.ts";
+import { ConfirmationError, DatabaseLockedError } from "../../../../lib/base/errors.ts";
 import { execute } from "../../../helpers.ts";
 import { type App, makeApp } from "./support.ts";
 

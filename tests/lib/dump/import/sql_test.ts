@@ -5,7 +5,7 @@ import {
   InterruptedError,
   LocationError,
   UsageError,
-} from "../../../../lib/errors.ts";
+} from "../../../../lib/base/errors.ts";
 import { execute, existsSync } from "../../../helpers.ts";
 import { makeApp, streamOf } from "./support.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { sameLines, unifiedDiff } from "../../lib/diff.ts";
+import { sameLines, unifiedDiff } from "../../../lib/base/diff.ts";
 
 const NAMES = { before: "old", after: "new" };
 

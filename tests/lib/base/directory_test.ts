@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { LocationError } from "../../lib/errors.ts";
-import { directoryOf, ensureDirectory } from "../../lib/directory.ts";
-import { TemporaryDirectory } from "./support.ts";
+import { LocationError } from "../../../lib/base/errors.ts";
+import { directoryOf, ensureDirectory } from "../../../lib/directory.ts";
+import { TemporaryDirectory } from "../support.ts";
 
 Deno.test("the directory of a path is what stands before its last separator", () => {
   assert.equal(directoryOf("data/a.db"), "data");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { isOlder, version } from "../../lib/version.ts";
-import config from "../../deno.json" with { type: "json" };
+import { isOlder, version } from "../../../lib/base/version.ts";
+import config from "../../../deno.json" with { type: "json" };
 
 Deno.test("the version in the code is that of deno.json", () => {
   assert.equal(version, config.version);

@@ -5,7 +5,7 @@ import {
   formatDate,
   formatDuration,
   utcDate,
-} from "../../../lib/terminal/text.ts";
+} from "../../../lib/base/format.ts";
 
 Deno.test("bytes are written with decimal units", () => {
   assert.equal(formatBytes(0), "0 B");

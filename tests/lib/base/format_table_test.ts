@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { renderTable, visibleWidth, wrapText } from "../../../lib/terminal/text.ts";
+import { renderTable, visibleWidth, wrapText } from "../../../lib/base/format.ts";
 import { createStyle } from "../../../lib/terminal/output.ts";
 
 Deno.test("columns are aligned under their header", () => {

@@ -1,4 +1,4 @@
-import { fileItself, sizeBeside } from "./database/location.ts";
+import { fileItself, sizeBeside } from "../database/location.ts";
 import { DiskFullError } from "./errors.ts";
 
 /** Whether an error of the system says that a disk, or what a user may have of it, is full. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { InterruptedError, LocationError, MigratorLockedError } from "../../lib/errors.ts";
-import { acquireLock } from "../../lib/lock.ts";
-import { TemporaryDirectory } from "./support.ts";
+import { InterruptedError, LocationError, MigratorLockedError } from "../../../lib/base/errors.ts";
+import { acquireLock } from "../../../lib/base/lock.ts";
+import { TemporaryDirectory } from "../support.ts";
 
 Deno.test("a lock is held until it is disposed of, and names its holder meanwhile", async () => {
   using directory = new TemporaryDirectory();

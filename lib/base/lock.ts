@@ -1,7 +1,7 @@
-import { isTooManyFiles, shellWord, tooManyFiles } from "./database/failure.ts";
-import { denied } from "./database/location.ts";
-import { isFullDisk } from "./disk.ts";
-import { sleep } from "./database/transaction.ts";
+import { isTooManyFiles, shellWord, tooManyFiles } from "../database/failure.ts";
+import { denied } from "../database/location.ts";
+import { isFullDisk } from "./files.ts";
+import { sleep } from "../database/transaction.ts";
 import {
   AccessError,
   type CatalystError,

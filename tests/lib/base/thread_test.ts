@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { isThread, mayStart } from "../../lib/thread.ts";
+import { isThread, mayStart } from "../../../lib/base/thread.ts";
 
 Deno.test("a program that a bundler made is not started once more as a thread", () => {
   const path = "/lib/snapshot/thread.ts";
-  const own = new URL("../../lib/snapshot/thread.ts", import.meta.url);
+  const own = new URL("../../../lib/snapshot/thread.ts", import.meta.url);
   assert(mayStart(own, path));
   assert(mayStart(new URL("https://jsr.io/@catalyst/migrate/0.1.0/lib/snapshot/thread.ts"), path));
   assert(!mayStart(new URL("bot.js", own), path));

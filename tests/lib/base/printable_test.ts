@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import {
-  printable,
-  printableJson,
-  printableLines,
-  stripStyle,
-} from "../../../lib/terminal/text.ts";
+import { printable, printableJson, printableLines, stripStyle } from "../../../lib/base/format.ts";
 
 Deno.test("line breaks and control characters of a name become visible", () => {
   assert.equal(printable("a\nb\rc\td"), "a\\nb\\rc\\td");
