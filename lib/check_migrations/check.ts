@@ -10,7 +10,7 @@ import type { Registry } from "../registry.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import { refuseSyntaxErrors } from "../syntax.ts";
 import { createWorkspace, type Workspace } from "../workspace.ts";
 import { bundledMigrations } from "../../migrations/mod.ts";

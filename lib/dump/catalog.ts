@@ -2,7 +2,7 @@ import { quoteName } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, numberOrNull, text, textOrNull } from "../database/row.ts";
 import { affinityOf } from "../schema/affinity.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import type { DumpColumn, DumpTable, RowOrder } from "./table.ts";
 
 /** What a database consists of, as a dump writes it. */

@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { knownDatabase } from "../known_database.ts";
 import { MARKER_TABLE } from "../marker.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import type { Workspace } from "../workspace.ts";
 import { type Catalog, type CatalogObject, readTable } from "./catalog.ts";
 import { csvHeader } from "./csv_format.ts";

@@ -1,7 +1,7 @@
 import { quoteName, quoteText } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { MARKER_TABLE } from "../marker.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import {
   type Catalog,
   type CatalogObject,

@@ -1,5 +1,5 @@
 import { quoteName } from "../checks.ts";
-import { fold, tokenize } from "../schema/tokens.ts";
+import { fold, tokenize } from "../sql/tokens.ts";
 import type { DumpTable } from "./table.ts";
 
 /** How the content of a virtual table is written without that of its inner tables. */

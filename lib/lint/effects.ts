@@ -1,6 +1,6 @@
 import type { Migration } from "../migration.ts";
 import type { Schema } from "../schema/model.ts";
-import { fold, normalize } from "../schema/tokens.ts";
+import { fold, normalize } from "../sql/tokens.ts";
 import type { Workspace } from "../workspace.ts";
 import { Lane } from "./lane.ts";
 import { reasonOf } from "./rules/reversal.ts";

@@ -3,7 +3,7 @@ import { openForReading } from "../database/reading.ts";
 import { statDatabase } from "../database/location.ts";
 import type { Migration, MigrationBody } from "../migration.ts";
 import type { Schema } from "../schema/model.ts";
-import { tokenize } from "../schema/tokens.ts";
+import { tokenize } from "../sql/tokens.ts";
 import { locationOf, type Workspace } from "../workspace.ts";
 import { type BodyRun, type Failure, rehearseBody, type Step } from "./rehearsal.ts";
 import { RowBook } from "./rows.ts";

@@ -1,6 +1,6 @@
 import { quoteName } from "../checks.ts";
 import { StatementError } from "../base/errors.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import { text } from "../database/row.ts";
 import type { Scratch } from "./scratch.ts";
 import { type Deed, rowChanges } from "./watch.ts";

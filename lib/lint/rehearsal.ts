@@ -4,7 +4,7 @@ import { skipTrivia } from "../database/script.ts";
 import type { SqlValue } from "../database/row.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { Migration, MigrationBody, MigrationTransaction } from "../migration.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import type { Place } from "./finding.ts";
 import { failureOnRows } from "./probe.ts";
 import type { Scratch, TableEntry } from "./scratch.ts";

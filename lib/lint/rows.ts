@@ -1,7 +1,7 @@
 import { quoteName } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, text } from "../database/row.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import type { KnownTable, TableFate } from "./tables.ts";
 import type { Scratch, TableEntry } from "./scratch.ts";
 

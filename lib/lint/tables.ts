@@ -1,4 +1,4 @@
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import type { Step } from "./rehearsal.ts";
 import type { TableEntry } from "./scratch.ts";
 import { rowChanges } from "./watch.ts";

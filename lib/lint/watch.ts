@@ -1,5 +1,5 @@
 import type { Connection } from "../database/connection.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 
 /** Actions that SQLite's authorizer reports; the numbers are fixed by SQLite's interface. */
 const ACTIONS = {

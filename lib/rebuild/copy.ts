@@ -1,5 +1,5 @@
 import { quoteName } from "../checks.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import { noColumn } from "./definition.ts";
 import { RebuildFault } from "./fault.ts";
 import type { RebuiltTable } from "./table.ts";

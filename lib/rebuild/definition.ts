@@ -8,7 +8,7 @@ import {
   source,
   type Token,
   tokenize,
-} from "../schema/tokens.ts";
+} from "../sql/tokens.ts";
 import { didYouMean } from "../base/suggestion.ts";
 import { RebuildFault } from "./fault.ts";
 

@@ -3,7 +3,7 @@ import { quoteName } from "../checks.ts";
 import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration.ts";
 import type { RebuildOptions } from "../rebuild.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import { didYouMean } from "../base/suggestion.ts";
 import { copyStatement } from "./copy.ts";
 import { createUnder, editDefinition, nameIn } from "./definition.ts";

@@ -1,7 +1,7 @@
 import { number, type Row, text } from "../database/row.ts";
 import type { MigrationTransaction } from "../migration.ts";
 import { readTableText } from "../schema/constraints.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import { didYouMean } from "../base/suggestion.ts";
 import { RebuildFault } from "./fault.ts";
 

@@ -2,7 +2,7 @@ import { quoteName } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, type SqlValue, text } from "../database/row.ts";
 import { type Affinity, affinityOf } from "../schema/affinity.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 
 /** What to read of a table. */
 export interface ContentQuestion {

@@ -11,7 +11,7 @@ import {
 } from "../base/errors.ts";
 import type { Inspection } from "../inspect.ts";
 import { checksumOf, type Migration } from "../migration.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import { locationOf, type Workspace } from "../workspace.ts";
 import type { Place } from "./place.ts";
 import type { RehearsalNotice, RehearsedMigration, Surprise, TimedStatement } from "./result.ts";

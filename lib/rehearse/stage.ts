@@ -6,7 +6,7 @@ import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import { type ContentQuestion, readContent, type TableContent } from "./content.ts";
 import { type Touched, touchedBy } from "./touched.ts";
 import { type Observed, WatchedConnection } from "./watched.ts";

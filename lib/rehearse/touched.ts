@@ -1,6 +1,6 @@
 import { MARKER_TABLE } from "../marker.ts";
 import type { Schema } from "../schema/model.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import type { Observed } from "./watched.ts";
 
 // Actions of SQLite's authorizer; fixed by SQLite's interface.

@@ -3,7 +3,7 @@ import type { Migration } from "../migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Difference } from "../schema/difference.ts";
 import type { Schema, TableSchema } from "../schema/model.ts";
-import { fold } from "../schema/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import type { TableContent } from "./content.ts";
 import type { RehearsalNotice, RehearsedTable, Surprise, SurpriseCode } from "./result.ts";
 import type { Stage, Step } from "./stage.ts";

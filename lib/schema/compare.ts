@@ -2,7 +2,7 @@ import { compareTable } from "./compare_table.ts";
 import { describeNames, describeTerms } from "./describe.ts";
 import type { Difference } from "./difference.ts";
 import type { IndexSchema, Schema, TriggerSchema, ViewSchema } from "./model.ts";
-import { fold, normalize } from "./tokens.ts";
+import { fold, normalize } from "../sql/tokens.ts";
 
 /**
  * Compares two schemas by meaning: white space, comments, the case of names, the names of

@@ -1,7 +1,7 @@
 import { describeColumn } from "./describe.ts";
 import type { Difference } from "./difference.ts";
 import type { ColumnSchema, GeneratedSchema, TableSchema } from "./model.ts";
-import { fold, normalize, tokenize } from "./tokens.ts";
+import { fold, normalize, tokenize } from "../sql/tokens.ts";
 
 /** The differences between the columns of two tables, their order included. */
 export function compareColumns(expected: TableSchema, actual: TableSchema): Difference[] {

@@ -3,7 +3,7 @@ import { describeForeignKey, describeNames } from "./describe.ts";
 import type { Difference } from "./difference.ts";
 import { unmatchedChecks } from "./equivalence.ts";
 import type { ForeignKeySchema, Schema, TableSchema } from "./model.ts";
-import { fold, normalize } from "./tokens.ts";
+import { fold, normalize } from "../sql/tokens.ts";
 
 /** A table and the schema that it is part of. */
 export interface PlacedTable {

@@ -1,5 +1,5 @@
 import type { CheckSchema } from "./model.ts";
-import { closing, fold, is, itemsOf, render, source, type Token, tokenize } from "./tokens.ts";
+import { closing, fold, is, itemsOf, render, source, type Token, tokenize } from "../sql/tokens.ts";
 
 /** What a `CREATE TABLE` says and SQLite's pragmas don't. Columns are named in small letters. */
 export interface TableText {

@@ -3,7 +3,7 @@ import { openMemory } from "../database/memory.ts";
 import { StatementError } from "../base/errors.ts";
 import { type Axis, gridOf, isComparing } from "./grid.ts";
 import type { CheckSchema, ColumnSchema } from "./model.ts";
-import { closing, fold, is, render, type Token, tokenize } from "./tokens.ts";
+import { closing, fold, is, render, type Token, tokenize } from "../sql/tokens.ts";
 
 /** Where a check stands: the table whose columns it names. */
 export interface CheckContext {

@@ -1,7 +1,7 @@
-import { indent, layOut, layOutStatement, oneLine } from "./layout.ts";
+import { indent, layOut, layOutStatement, oneLine } from "../sql/layout.ts";
 import type { IndexSchema, Schema, TableSchema, TriggerSchema, ViewSchema } from "./model.ts";
-import { type Piece, spell, spellName } from "./spelling.ts";
-import { closing, fold, is, itemsOf, source, type Token, tokenize } from "./tokens.ts";
+import { type Piece, spell, spellName } from "../sql/spelling.ts";
+import { closing, fold, is, itemsOf, source, type Token, tokenize } from "../sql/tokens.ts";
 import { keepUnnamed } from "./unnamed.ts";
 
 /**

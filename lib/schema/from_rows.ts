@@ -1,7 +1,7 @@
 import { number, type Row, text, textOrNull } from "../database/row.ts";
 import { readIndexText, readTableText } from "./constraints.ts";
 import type { ColumnSchema, ForeignKeySchema, IndexSchema, TableSchema } from "./model.ts";
-import { fold } from "./tokens.ts";
+import { fold } from "../sql/tokens.ts";
 
 /** An object as SQLite's own list has it. */
 export interface Entry {

@@ -1,6 +1,6 @@
 import { affinityOf } from "./affinity.ts";
 import type { ColumnSchema } from "./model.ts";
-import { fold, is, type Token } from "./tokens.ts";
+import { fold, is, type Token } from "../sql/tokens.ts";
 
 /** A value to try a column with. */
 export type Candidate = null | number | string;

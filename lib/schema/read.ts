@@ -10,7 +10,7 @@ import {
   type TriggerSchema,
   type ViewSchema,
 } from "./model.ts";
-import { fold } from "./tokens.ts";
+import { fold } from "../sql/tokens.ts";
 
 /** What may be told to {@link readSchema}. */
 export interface ReadSchemaOptions {

@@ -6,10 +6,10 @@ import {
   formatView,
   sorted,
 } from "./format_sql.ts";
-import { oneLine } from "./layout.ts";
+import { oneLine } from "../sql/layout.ts";
 import type { ColumnSchema, IndexSchema, Schema, TableSchema } from "./model.ts";
-import { spell } from "./spelling.ts";
-import { fold, tokenize } from "./tokens.ts";
+import { spell } from "../sql/spelling.ts";
+import { fold, tokenize } from "../sql/tokens.ts";
 
 /** The schema of a database in a form that stays the same as long as the schema does. */
 export interface SchemaDescription {

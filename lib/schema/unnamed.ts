@@ -1,5 +1,5 @@
-import { RESERVED } from "./spelling.ts";
-import { is, itemsOf, type Token } from "./tokens.ts";
+import { RESERVED } from "../sql/spelling.ts";
+import { is, itemsOf, type Token } from "../sql/tokens.ts";
 
 /**
  * Makes one token, with the text as it was written, of each column of a SELECT that has neither a name

@@ -1,4 +1,4 @@
-import { closing, fold, is, itemsOf, type Token, tokenize } from "../../schema/tokens.ts";
+import { closing, fold, is, itemsOf, type Token, tokenize } from "../../sql/tokens.ts";
 import { DumpFault } from "./fault.ts";
 
 /** Modules of which a dump may have virtual tables: they keep all that they hold in the database. */

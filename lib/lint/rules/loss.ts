@@ -1,4 +1,4 @@
-import { fold } from "../../schema/tokens.ts";
+import { fold } from "../../sql/tokens.ts";
 import type { Fault } from "../finding.ts";
 import type { Step } from "../rehearsal.ts";
 import { successorOf, type TableFate } from "../tables.ts";

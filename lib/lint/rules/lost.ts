@@ -1,5 +1,5 @@
 import type { CheckSchema, IndexSchema, TableSchema } from "../../schema/model.ts";
-import { fold, normalize, tokenize } from "../../schema/tokens.ts";
+import { fold, normalize, tokenize } from "../../sql/tokens.ts";
 import type { Fault } from "../finding.ts";
 import type { Step } from "../rehearsal.ts";
 import type { Rehearsed } from "./rule.ts";

@@ -1,4 +1,4 @@
-import { fold, tokenize } from "../../schema/tokens.ts";
+import { fold, tokenize } from "../../sql/tokens.ts";
 import type { Schema } from "../../schema/model.ts";
 import type { Fault } from "../finding.ts";
 import type { Rebuild } from "../tables.ts";

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { createUnder, editDefinition, nameIn } from "../../../lib/rebuild/definition.ts";
-import { normalize } from "../../../lib/schema/tokens.ts";
+import { normalize } from "../../../lib/sql/tokens.ts";
 
 /** What may stand between two items: white space and comments, with a line break behind a `--`. */
 const gap = fc.constantFrom("", " ", "\n  ", " -- a, (b\n", "\n  -- it's\n  ", "/* ) , */ ");

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { tokenize } from "../../../lib/schema/tokens.ts";
+import { tokenize } from "../../../lib/sql/tokens.ts";
 import { differences } from "./sample.ts";
 
 interface Column {

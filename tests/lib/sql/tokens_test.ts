@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { normalize, tokenize } from "../../../lib/schema/tokens.ts";
+import { normalize, tokenize } from "../../../lib/sql/tokens.ts";
 
 Deno.test("the tokens of a text cover it but for white space and comments", () => {
   const sql =
