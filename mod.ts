@@ -36,7 +36,7 @@ export {
 export type { Row, SqlValue } from "./lib/database/row.ts";
 export { type ConnectionSettings, defaultSettings } from "./lib/database/settings.ts";
 export type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./lib/downgrade.ts";
-export type { HookSubject, MigrationHooks } from "./lib/hooks.ts";
+export type { HookSubject, MigrationHooks } from "./lib/migration/hooks.ts";
 export type { RedoOptions, RedoResult } from "./lib/redo.ts";
 export {
   checkMigrations,
@@ -71,7 +71,7 @@ export type {
 export * from "./lib/base/errors.ts";
 export type { Direction, LedgerEvent, Outcome } from "./lib/ledger.ts";
 export type { Loss } from "./lib/loss.ts";
-export type { LoadMigrationsOptions } from "./lib/loader.ts";
+export type { LoadMigrationsOptions } from "./lib/migration/loader.ts";
 export type { StopFlag } from "./lib/base/lock.ts";
 export type { Marker } from "./lib/marker.ts";
 export {
@@ -82,7 +82,7 @@ export {
   type MigrationDefinition,
   type MigrationSource,
   type MigrationTransaction,
-} from "./lib/migration.ts";
+} from "./lib/migration/migration.ts";
 export { type HistoryOptions, Migrator } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/plan.ts";
 export { type RebuildOptions, rebuildTable } from "./lib/rebuild.ts";

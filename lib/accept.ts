@@ -3,7 +3,7 @@ import { UsageError } from "./base/errors.ts";
 import { inspect } from "./inspect.ts";
 import { addOccurrence } from "./ledger_writer.ts";
 import { rewriteMarker } from "./marker_writer.ts";
-import { checksumOf } from "./migration.ts";
+import { checksumOf } from "./migration/migration.ts";
 import { findMigration } from "./plan.ts";
 import { reconcile, type Reconciliation } from "./reconcile.ts";
 import { Session } from "./session.ts";

@@ -1,5 +1,5 @@
 import type { Connection } from "./database/connection.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./migration/migration.ts";
 import { compareSchemas } from "./schema/compare.ts";
 import { describeDifference, type Difference } from "./schema/difference.ts";
 import type { Schema } from "./schema/model.ts";

@@ -1,11 +1,11 @@
-import { runBody } from "./body.ts";
+import { runBody } from "./migration/body.ts";
 import { compareObservations, mayTouchRows, type Observation, observe } from "./checks.ts";
 import type { Connection } from "./database/connection.ts";
 import { number } from "./database/row.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { DowngradeBlockedError, StatementError } from "./base/errors.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "./marker_writer.ts";
-import type { Migration, MigrationBody } from "./migration.ts";
+import type { Migration, MigrationBody } from "./migration/migration.ts";
 
 /** One run of one migration, up or down. */
 export interface Run {

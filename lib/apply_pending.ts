@@ -1,9 +1,9 @@
 import type { Run } from "./apply.ts";
 import { attempt } from "./attempt.ts";
 import { mayTouchRows } from "./checks.ts";
-import { checksumOf, type Migration } from "./migration.ts";
+import { checksumOf, type Migration } from "./migration/migration.ts";
 import { CatalystError, InterruptedError } from "./base/errors.ts";
-import type { MigrationHooks } from "./hooks.ts";
+import type { MigrationHooks } from "./migration/hooks.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";
@@ -96,7 +96,7 @@ export async function forEach(
   },
 ): Promise<void> {
   if (hooks !== undefined) {
-    const { withHooks } = await import("./hooks.ts");
+    const { withHooks } = await import("./migration/hooks.ts");
     return await withHooks(migrations, work, { direction, hooks });
   }
   for (const [index, migration] of migrations.entries()) await work(migration, index);

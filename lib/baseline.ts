@@ -1,10 +1,10 @@
 import { openForReading } from "./database/reading.ts";
 import { SchemaConflictError } from "./base/errors.ts";
 import { inspect, type Inspection } from "./inspect.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./migration/migration.ts";
 import { findMigration } from "./plan.ts";
 import { adopt } from "./reconcile.ts";
-import { compareIds } from "./registry.ts";
+import { compareIds } from "./migration/registry.ts";
 import { Session } from "./session.ts";
 import { migrationsIn } from "./state.ts";
 import { compareWithReference } from "./verify.ts";

@@ -1,6 +1,6 @@
 import { unifiedDiff } from "./base/diff.ts";
 import { ChangedMigrationError } from "./base/errors.ts";
-import type { Registry } from "./registry.ts";
+import type { Registry } from "./migration/registry.ts";
 import type { FoundState } from "./state.ts";
 
 /** Adds to an error what was applied and what is there now, line by line. */

@@ -1,8 +1,8 @@
 import type { Connection } from "./database/connection.ts";
 import { SchemaConflictError } from "./base/errors.ts";
 import { readMarkers } from "./marker.ts";
-import type { Migration } from "./migration.ts";
-import type { Registry } from "./registry.ts";
+import type { Migration } from "./migration/migration.ts";
+import type { Registry } from "./migration/registry.ts";
 import { compareSchemas } from "./schema/compare.ts";
 import { describeDifference } from "./schema/difference.ts";
 import { readSchema } from "./schema/read.ts";

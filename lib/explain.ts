@@ -83,7 +83,7 @@ async function placeOf(
   if (typeof body !== "string" || source === undefined) {
     return { place: { text: ` (line ${line} of its SQL)` }, shown: "" };
   }
-  const { showFailure } = await import("./syntax.ts");
+  const { showFailure } = await import("./migration/syntax.ts");
   const shown = showFailure(body, {
     statement,
     line,

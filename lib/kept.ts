@@ -2,9 +2,9 @@ import { CatalystError, DowngradeBlockedError, UnknownMarkerError } from "./base
 import { openForReading } from "./database/reading.ts";
 import { number, text, textOrNull } from "./database/row.ts";
 import { MARKER_TABLE } from "./marker.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./migration/migration.ts";
 import { planDowngrade } from "./plan.ts";
-import { compareIds, createRegistry, type Registry } from "./registry.ts";
+import { compareIds, createRegistry, type Registry } from "./migration/registry.ts";
 import { assess, type FoundState, type MigrationStatus } from "./state.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 

@@ -2,7 +2,7 @@ import { quoteName, usersTables } from "./checks.ts";
 import type { Connection } from "./database/connection.ts";
 import { number, text } from "./database/row.ts";
 import { withSnapshot } from "./database/transaction.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./migration/migration.ts";
 import type { Schema } from "./schema/model.ts";
 import { readSchema } from "./schema/read.ts";
 import { buildReference, type Reference } from "./schema/reference.ts";

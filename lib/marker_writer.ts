@@ -1,4 +1,4 @@
-import { type Migration, sqlOf } from "./migration.ts";
+import { type Migration, sqlOf } from "./migration/migration.ts";
 import type { Connection } from "./database/connection.ts";
 import { StatementError } from "./base/errors.ts";
 import { foreignTable, MARKER_TABLE } from "./marker.ts";

@@ -5,8 +5,8 @@ import {
   UnknownMarkerError,
   UnknownMigrationError,
 } from "./base/errors.ts";
-import type { Migration } from "./migration.ts";
-import { compareIds, type Registry } from "./registry.ts";
+import type { Migration } from "./migration/migration.ts";
+import { compareIds, type Registry } from "./migration/registry.ts";
 import type { MigrationStatus } from "./state.ts";
 import { didYouMean } from "./base/suggestion.ts";
 

@@ -1,4 +1,4 @@
-import type { MigrationTransaction } from "./migration.ts";
+import type { MigrationTransaction } from "./migration/migration.ts";
 
 /**
  * How a table is changed: by its whole new definition, or by changes of the one that it has. Names

@@ -1,5 +1,5 @@
 import { epochSeconds } from "./apply.ts";
-import { checksumOf } from "./migration.ts";
+import { checksumOf } from "./migration/migration.ts";
 import { withTransaction } from "./database/transaction.ts";
 import type { Inspection } from "./inspect.ts";
 import type { NewEvent } from "./ledger.ts";

@@ -9,7 +9,7 @@ import {
 import { UsageError } from "./base/errors.ts";
 import { inspect } from "./inspect.ts";
 import type { Loss } from "./loss.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./migration/migration.ts";
 import { planUpgrade } from "./plan.ts";
 import { Session } from "./session.ts";
 import { assess } from "./state.ts";

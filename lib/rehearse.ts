@@ -2,7 +2,7 @@ import { refuseDataLoss } from "./apply_pending.ts";
 import type { MigrationProgress } from "./attempt.ts";
 import { LintError, UsageError } from "./base/errors.ts";
 import { inspect } from "./inspect.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./migration/migration.ts";
 import type { UpgradeRequest } from "./plan.ts";
 import { reconcile } from "./reconcile.ts";
 import { copyDatabases, type CopyPaths, copyPaths } from "./rehearse/copies.ts";

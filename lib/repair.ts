@@ -4,7 +4,7 @@ import { openForReading } from "./database/reading.ts";
 import { withTransaction } from "./database/transaction.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import { addOccurrence } from "./ledger_writer.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./migration/migration.ts";
 import { reconcile, type Reconciliation } from "./reconcile.ts";
 import { compareSchemas } from "./schema/compare.ts";
 import type { Finding } from "./schema/finding.ts";

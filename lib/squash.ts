@@ -1,7 +1,7 @@
 import { SquashError } from "./base/errors.ts";
-import { defineMigration, type Migration } from "./migration.ts";
+import { defineMigration, type Migration } from "./migration/migration.ts";
 import { findMigration } from "./plan.ts";
-import { compareIds } from "./registry.ts";
+import { compareIds } from "./migration/registry.ts";
 import { compareSchemas } from "./schema/compare.ts";
 import { buildReference } from "./schema/reference.ts";
 import type { Schema } from "./schema/model.ts";

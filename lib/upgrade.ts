@@ -2,10 +2,10 @@ import type { MigrationProgress } from "./attempt.ts";
 import type { SnapshotProgress } from "./snapshot/copy.ts";
 import type { TakenSnapshots } from "./snapshot/safeguard.ts";
 import { ChangedMigrationError, UnknownMarkerError } from "./base/errors.ts";
-import type { MigrationHooks } from "./hooks.ts";
+import type { MigrationHooks } from "./migration/hooks.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import type { MigrationEffects } from "./lint/effects.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./migration/migration.ts";
 import type { UpgradeRequest } from "./plan.ts";
 import { assess, corrections, type MigrationStatus, summarize } from "./state.ts";
 import type { Workspace } from "./workspace.ts";
@@ -135,7 +135,7 @@ async function choose(
   try {
     const chosen = planUpgrade(registry, statuses, request);
     if (chosen.some(({ source }) => source !== undefined)) {
-      const { refuseSyntaxErrors } = await import("./syntax.ts");
+      const { refuseSyntaxErrors } = await import("./migration/syntax.ts");
       refuseSyntaxErrors(chosen);
     }
     return chosen;

@@ -3,7 +3,7 @@ import { openForReading } from "./database/reading.ts";
 import { withSnapshot } from "./database/transaction.ts";
 import { inspect, type Inspection } from "./inspect.ts";
 import { readMarkers } from "./marker.ts";
-import type { Migration } from "./migration.ts";
+import type { Migration } from "./migration/migration.ts";
 import { compareSchemas } from "./schema/compare.ts";
 import { describeDifference, type Difference } from "./schema/difference.ts";
 import type { Finding } from "./schema/finding.ts";

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defineMigration, type Migration } from "../lib/migration.ts";
+import { defineMigration, type Migration } from "../lib/migration/migration.ts";
 
 /** Tables `positions` and `closed_positions`, their indexes and views. */
 const migration: Migration = defineMigration({

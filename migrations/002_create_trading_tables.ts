@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { defineMigration, type Migration } from "../lib/migration.ts";
+import { defineMigration, type Migration } from "../lib/migration/migration.ts";
 
 /** Tables `orders`, `fills`, `portfolio_snapshots` and `performance_metrics`, indexes and views. */
 const migration: Migration = defineMigration({

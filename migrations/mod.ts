@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Migration } from "../lib/migration.ts";
+import type { Migration } from "../lib/migration/migration.ts";
 import createPositionsTables from "./001_create_positions_tables.ts";
 import createTradingTables from "./002_create_trading_tables.ts";
 import createMlTrainingTables from "./003_create_ml_training_tables.ts";

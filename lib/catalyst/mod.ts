@@ -2,8 +2,8 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import type { DatabaseSource } from "../database/location.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { UsageError } from "../base/errors.ts";
-import type { LoadMigrationsOptions } from "../loader.ts";
-import type { Migration } from "../migration.ts";
+import type { LoadMigrationsOptions } from "../migration/loader.ts";
+import type { Migration } from "../migration/migration.ts";
 import { Migrator } from "../migrator.ts";
 import type { RestoreResult } from "../snapshot/restore.ts";
 import { ledgerOf } from "../workspace.ts";
@@ -154,7 +154,7 @@ export async function loadMigrations(
   directory: string,
   options: LoadMigrationsOptions = {},
 ): Promise<Migration[]> {
-  const { readMigrations } = await import("../loader.ts");
+  const { readMigrations } = await import("../migration/loader.ts");
   return await readMigrations(directory, options);
 }
 

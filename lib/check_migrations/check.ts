@@ -4,14 +4,14 @@ import { openMemory } from "../database/memory.ts";
 import { CatalystError, MigrationCheckError, type MigrationProblem } from "../base/errors.ts";
 import type { LintFinding } from "../lint/finding.ts";
 import { lint } from "../lint/mod.ts";
-import { readMigrations } from "../loader.ts";
-import { checksumOf, type Migration } from "../migration.ts";
-import type { Registry } from "../registry.ts";
+import { readMigrations } from "../migration/loader.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
+import type { Registry } from "../migration/registry.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { fold } from "../sql/tokens.ts";
-import { refuseSyntaxErrors } from "../syntax.ts";
+import { refuseSyntaxErrors } from "../migration/syntax.ts";
 import { createWorkspace, type Workspace } from "../workspace.ts";
 import { bundledMigrations } from "../../migrations/mod.ts";
 

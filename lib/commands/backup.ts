@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { compareIds } from "../registry.ts";
+import { compareIds } from "../migration/registry.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
 import {

@@ -1,7 +1,7 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { catalystDatabases } from "../catalyst/mod.ts";
 import { UsageError } from "../base/errors.ts";
-import { compareIds } from "../registry.ts";
+import { compareIds } from "../migration/registry.ts";
 import { compareSnapshotNames, manifestOf } from "../snapshot/name.ts";
 import { createWriter } from "../terminal/output.ts";
 import { backupsBeside, ledgerOf } from "../workspace.ts";

@@ -1,5 +1,5 @@
 import type { MigrationEffects, RowEffect } from "../lint/effects.ts";
-import type { Migration } from "../migration.ts";
+import type { Migration } from "../migration/migration.ts";
 import { formatCount, printable } from "../base/format.ts";
 import type { UpgradePlan } from "../upgrade.ts";
 

@@ -1,9 +1,9 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { AccessError, LocationError, UsageError } from "../base/errors.ts";
-import { listMigrationFiles } from "../loader.ts";
-import { compareIds } from "../registry.ts";
+import { listMigrationFiles } from "../migration/loader.ts";
+import { compareIds } from "../migration/registry.ts";
 import { didYouMean } from "../base/suggestion.ts";
-import { templateOf } from "../template.ts";
+import { templateOf } from "../migration/template.ts";
 import { printable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";

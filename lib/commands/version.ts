@@ -1,5 +1,5 @@
 import { sqliteVersion } from "../database/memory.ts";
-import { checksumOf, type Migration } from "../migration.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { Output } from "../terminal/output.ts";
 import { renderTable } from "../base/format.ts";
 import { version } from "../base/version.ts";

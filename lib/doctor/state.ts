@@ -4,7 +4,7 @@ import type { ConnectionSettings } from "../database/settings.ts";
 import { type Failure, failureOf } from "../failure.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../ledger.ts";
 import { type Marker, readMarkers } from "../marker.ts";
-import type { Migration } from "../migration.ts";
+import type { Migration } from "../migration/migration.ts";
 import { type Status, status } from "../status.ts";
 import { createWorkspace } from "../workspace.ts";
 import {
@@ -199,8 +199,8 @@ export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
     return { ...nothing, failures: [{ code: "NOT_PERMITTED", message, help }] };
   }
   const [{ readMigrations }, { refuseSyntaxErrors }] = await Promise.all([
-    import("../loader.ts"),
-    import("../syntax.ts"),
+    import("../migration/loader.ts"),
+    import("../migration/syntax.ts"),
   ]);
   const bundled = request.bundled.map(({ name }) => name);
   while (true) {

@@ -1,4 +1,4 @@
-import type { Migration } from "../migration.ts";
+import type { Migration } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
 import { fold, normalize } from "../sql/tokens.ts";
 import type { Workspace } from "../workspace.ts";

@@ -1,4 +1,4 @@
-import type { Migration } from "../migration.ts";
+import type { Migration } from "../migration/migration.ts";
 
 /** What a finding is about; fixed names, by which `-- lint:allow` silences one. */
 export type LintCode =

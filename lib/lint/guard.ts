@@ -1,5 +1,5 @@
 import { LintError } from "../base/errors.ts";
-import type { Migration } from "../migration.ts";
+import type { Migration } from "../migration/migration.ts";
 import type { Workspace } from "../workspace.ts";
 import { dataLossCodes, type LintFinding } from "./finding.ts";
 import { Lane } from "./lane.ts";

@@ -1,7 +1,7 @@
-import { dropTemporary } from "../body.ts";
+import { dropTemporary } from "../migration/body.ts";
 import { openForReading } from "../database/reading.ts";
 import { statDatabase } from "../database/location.ts";
-import type { Migration, MigrationBody } from "../migration.ts";
+import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
 import { tokenize } from "../sql/tokens.ts";
 import { locationOf, type Workspace } from "../workspace.ts";

@@ -1,8 +1,8 @@
 import { UnknownMigrationError } from "../base/errors.ts";
 import { inspect } from "../inspect.ts";
-import type { Migration } from "../migration.ts";
+import type { Migration } from "../migration/migration.ts";
 import { findMigration } from "../plan.ts";
-import type { Registry } from "../registry.ts";
+import type { Registry } from "../migration/registry.ts";
 import { assess } from "../state.ts";
 import type { Workspace } from "../workspace.ts";
 import { type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";

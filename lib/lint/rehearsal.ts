@@ -1,9 +1,9 @@
-import { firstLine, forbidden } from "../body.ts";
+import { firstLine, forbidden } from "../migration/body.ts";
 import type { ScriptStatement } from "../database/connection.ts";
 import { skipTrivia } from "../database/script.ts";
 import type { SqlValue } from "../database/row.ts";
 import { CatalystError } from "../base/errors.ts";
-import type { Migration, MigrationBody, MigrationTransaction } from "../migration.ts";
+import type { Migration, MigrationBody, MigrationTransaction } from "../migration/migration.ts";
 import { fold } from "../sql/tokens.ts";
 import type { Place } from "./finding.ts";
 import { failureOnRows } from "./probe.ts";

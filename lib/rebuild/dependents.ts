@@ -2,7 +2,7 @@ import { driverMessage } from "../database/failure.ts";
 import { quoteName } from "../checks.ts";
 import { number, type Row, text } from "../database/row.ts";
 import { StatementError } from "../base/errors.ts";
-import type { MigrationTransaction } from "../migration.ts";
+import type { MigrationTransaction } from "../migration/migration.ts";
 import { fold, is, type Token, tokenize } from "../sql/tokens.ts";
 import { RebuildFault } from "./fault.ts";
 import type { RebuiltTable } from "./table.ts";

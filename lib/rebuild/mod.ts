@@ -1,7 +1,7 @@
 import { driverMessage } from "../database/failure.ts";
 import { quoteName } from "../checks.ts";
 import { StatementError } from "../base/errors.ts";
-import type { MigrationTransaction } from "../migration.ts";
+import type { MigrationTransaction } from "../migration/migration.ts";
 import type { RebuildOptions } from "../rebuild.ts";
 import { fold } from "../sql/tokens.ts";
 import { didYouMean } from "../base/suggestion.ts";

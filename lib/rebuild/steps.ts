@@ -1,7 +1,7 @@
 import { quoteName } from "../checks.ts";
 import { number } from "../database/row.ts";
 import { StatementError } from "../base/errors.ts";
-import type { MigrationTransaction } from "../migration.ts";
+import type { MigrationTransaction } from "../migration/migration.ts";
 import { driverMessage } from "../database/failure.ts";
 import { RebuildFault } from "./fault.ts";
 import type { Made } from "./table.ts";

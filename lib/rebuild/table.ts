@@ -1,5 +1,5 @@
 import { number, type Row, text } from "../database/row.ts";
-import type { MigrationTransaction } from "../migration.ts";
+import type { MigrationTransaction } from "../migration/migration.ts";
 import { readTableText } from "../schema/constraints.ts";
 import { fold } from "../sql/tokens.ts";
 import { didYouMean } from "../base/suggestion.ts";

@@ -10,7 +10,7 @@ import {
   StatementError,
 } from "../base/errors.ts";
 import type { Inspection } from "../inspect.ts";
-import { checksumOf, type Migration } from "../migration.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
 import { fold } from "../sql/tokens.ts";
 import { locationOf, type Workspace } from "../workspace.ts";
 import type { Place } from "./place.ts";

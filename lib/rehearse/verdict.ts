@@ -1,5 +1,5 @@
 import type { CatalystError } from "../base/errors.ts";
-import type { Migration } from "../migration.ts";
+import type { Migration } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Difference } from "../schema/difference.ts";
 import type { Schema, TableSchema } from "../schema/model.ts";

@@ -1,7 +1,7 @@
-import { runBody } from "../body.ts";
+import { runBody } from "../migration/body.ts";
 import type { Connection } from "../database/connection.ts";
 import { openMemory } from "../database/memory.ts";
-import type { Migration, MigrationBody } from "../migration.ts";
+import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "./model.ts";
 import { readSchema } from "./read.ts";
 

@@ -3,7 +3,7 @@ import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { NotADatabaseError, SnapshotError } from "../base/errors.ts";
 import { readMarkers } from "../marker.ts";
-import type { Registry } from "../registry.ts";
+import type { Registry } from "../migration/registry.ts";
 import { checkSnapshot, plainFile } from "./check.ts";
 import { examine } from "./copy.ts";
 import { sizeOf } from "../base/files.ts";

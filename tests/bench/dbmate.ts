@@ -1,4 +1,4 @@
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 import { type CommandLine, runToEnd } from "./measure.ts";
 
 /** The version that the limits were set against. */

@@ -1,4 +1,4 @@
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 
 /** Makes migrations `00001_create_t_00001` and on, of one small table each, for the database `main`. */
 export function generatedMigrations(count: number): Migration[] {

@@ -4,9 +4,9 @@
  */
 import { openCatalystMigrator } from "../../lib/catalyst/mod.ts";
 import { openFile } from "../../lib/database/node_sqlite.ts";
-import { readMigrations } from "../../lib/loader.ts";
+import { readMigrations } from "../../lib/migration/loader.ts";
 import { writeMarker } from "../../lib/marker_writer.ts";
-import { checksumOf } from "../../lib/migration.ts";
+import { checksumOf } from "../../lib/migration/migration.ts";
 
 const [dataDir = "", migrationsDir = ""] = Deno.args;
 const migrator = await openCatalystMigrator({ dataDir, migrationsDir });

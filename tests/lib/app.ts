@@ -1,4 +1,4 @@
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 
 /** A migrator of one database, `app`, in a directory. */

@@ -1,8 +1,8 @@
 import fc from "fast-check";
 import type { HistoryRow } from "../../lib/ledger.ts";
 import type { Marker } from "../../lib/marker.ts";
-import { defineMigration, type Migration } from "../../lib/migration.ts";
-import { createRegistry, type Registry } from "../../lib/registry.ts";
+import { defineMigration, type Migration } from "../../lib/migration/migration.ts";
+import { createRegistry, type Registry } from "../../lib/migration/registry.ts";
 import type {
   DatabaseState,
   FoundState,

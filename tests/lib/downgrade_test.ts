@@ -5,7 +5,7 @@ import {
   MigrationFailedError,
 } from "../../lib/base/errors.ts";
 import { describeLosses, type DowngradePlan } from "../../lib/downgrade.ts";
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "./support.ts";
 

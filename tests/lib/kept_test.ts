@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DowngradeBlockedError, UnknownMarkerError } from "../../lib/base/errors.ts";
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { appMigrator } from "./app.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openMemory } from "../../lib/database/memory.ts";
 import { findLosses } from "../../lib/loss.ts";
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 import { migrationOf } from "./support.ts";
 
 const create = migrationOf({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { DatabaseLockedError, StatementError } from "../../lib/base/errors.ts";
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { migrationOf, query, startWriter, TemporaryDirectory } from "./support.ts";
 

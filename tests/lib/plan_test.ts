@@ -7,14 +7,14 @@ import {
   UnknownMarkerError,
   UnknownMigrationError,
 } from "../../lib/base/errors.ts";
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 import {
   type DowngradeRequest,
   planDowngrade,
   planUpgrade,
   type UpgradeRequest,
 } from "../../lib/plan.ts";
-import { createRegistry } from "../../lib/registry.ts";
+import { createRegistry } from "../../lib/migration/registry.ts";
 import type { MigrationStatus } from "../../lib/state.ts";
 import { orderlySituations, type Situation, situations, statusOf } from "./arbitraries.ts";
 import { migrationOf } from "./support.ts";

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { MigrationDefinition } from "../../lib/migration.ts";
+import type { MigrationDefinition } from "../../lib/migration/migration.ts";
 import type { Rehearsal } from "../../lib/rehearse/result.ts";
 import { filesOf } from "../helpers.ts";
 import { appMigrator } from "./app.ts";

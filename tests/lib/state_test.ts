@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { HistoryRow } from "../../lib/ledger.ts";
 import type { Marker } from "../../lib/marker.ts";
-import { createRegistry } from "../../lib/registry.ts";
+import { createRegistry } from "../../lib/migration/registry.ts";
 import {
   assess,
   type Correction,

@@ -2,7 +2,11 @@ import assert from "node:assert/strict";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { createCatalystMigrator } from "../../lib/catalyst/mod.ts";
-import { defineMigration, type Migration, type MigrationDefinition } from "../../lib/migration.ts";
+import {
+  defineMigration,
+  type Migration,
+  type MigrationDefinition,
+} from "../../lib/migration/migration.ts";
 import type { Migrator } from "../../lib/migrator.ts";
 import { makeTemporaryDirectory } from "../helpers.ts";
 

@@ -6,7 +6,7 @@ import { openMemory } from "../../lib/database/memory.ts";
 import { findLosses } from "../../lib/loss.ts";
 import { readMarkers } from "../../lib/marker.ts";
 import { LintError, MigrationFailedError } from "../../lib/base/errors.ts";
-import type { MigrationDefinition, MigrationTransaction } from "../../lib/migration.ts";
+import type { MigrationDefinition, MigrationTransaction } from "../../lib/migration/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { rebuildTable } from "../../lib/rebuild.ts";
 import { appMigrator } from "./app.ts";

@@ -7,7 +7,7 @@ import {
   MigrationFailedError,
   UnknownMarkerError,
 } from "../../lib/base/errors.ts";
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "./support.ts";
 import { definitions } from "./arbitraries.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { InterruptedError, MigrationFailedError } from "../../lib/base/errors.ts";
-import type { MigrationDefinition } from "../../lib/migration.ts";
+import type { MigrationDefinition } from "../../lib/migration/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
 import { cliCommand } from "../helpers.ts";
 import { migrationOf, TemporaryDirectory, withDatabase } from "./support.ts";

@@ -1,6 +1,6 @@
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue } from "node:sqlite";
 import { bundledMigrations } from "../../migrations/mod.ts";
-import type { Migration } from "../../lib/migration.ts";
+import type { Migration } from "../../lib/migration/migration.ts";
 
 /** Values of a row by column name. */
 export type Values = Readonly<Record<string, SQLInputValue>>;

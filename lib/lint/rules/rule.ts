@@ -1,4 +1,4 @@
-import type { Migration } from "../../migration.ts";
+import type { Migration } from "../../migration/migration.ts";
 import type { Schema } from "../../schema/model.ts";
 import type { Fault } from "../finding.ts";
 import type { BodyRun } from "../rehearsal.ts";

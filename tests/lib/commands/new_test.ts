@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { nextId } from "../../../lib/commands/new.ts";
-import { parseMigrationFile } from "../../../lib/migration_file.ts";
-import { templateOf } from "../../../lib/template.ts";
+import { parseMigrationFile } from "../../../lib/migration/file.ts";
+import { templateOf } from "../../../lib/migration/template.ts";
 import { prepare, run } from "../../cli_helpers.ts";
 import { tempDir } from "../../helpers.ts";
 

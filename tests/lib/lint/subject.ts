@@ -1,6 +1,6 @@
 import type { LintFinding } from "../../../lib/lint/finding.ts";
 import type { LintOptions } from "../../../lib/lint/mod.ts";
-import type { Migration, MigrationDefinition } from "../../../lib/migration.ts";
+import type { Migration, MigrationDefinition } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { execute, migrationOf, TemporaryDirectory } from "../support.ts";
 

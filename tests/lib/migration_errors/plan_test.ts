@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { defineMigration } from "../../../lib/migration.ts";
+import { defineMigration } from "../../../lib/migration/migration.ts";
 import { execute, query } from "../../helpers.ts";
 import { openSnapshots } from "../../snapshot.ts";
 import { type Definition, failureOf, Program, worded } from "./failure.ts";

@@ -1,5 +1,5 @@
 /** Rebuilds the table of the database in a directory, in a process that a test can kill. */
-import { defineMigration } from "../../../lib/migration.ts";
+import { defineMigration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { rebuildTable } from "../../../lib/rebuild.ts";
 

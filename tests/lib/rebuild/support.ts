@@ -1,5 +1,5 @@
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
-import type { MigrationTransaction } from "../../../lib/migration.ts";
+import type { MigrationTransaction } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { type RebuildOptions, rebuildTable } from "../../../lib/rebuild.ts";
 import { migrationOf, type TemporaryDirectory, withDatabase } from "../support.ts";

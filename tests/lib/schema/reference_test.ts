@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { defineMigration, type MigrationBody } from "../../../lib/migration.ts";
+import { defineMigration, type MigrationBody } from "../../../lib/migration/migration.ts";
 import { buildReference, buildReferenceSteps } from "../../../lib/schema/reference.ts";
 import { SAMPLE, schemaOf } from "./sample.ts";
 

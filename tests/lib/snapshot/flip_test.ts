@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
 import { SnapshotError } from "../../../lib/base/errors.ts";
-import { defineMigration } from "../../../lib/migration.ts";
+import { defineMigration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { type Manifest, parseManifest, serializeManifest } from "../../../lib/snapshot/manifest.ts";
 import { execute, runCli, type TempDir, tempDir } from "../../helpers.ts";

@@ -1,8 +1,8 @@
 /** Others write between the automatic snapshot and the change that it is taken for. */
 import assert from "node:assert/strict";
 import { ConfirmationError, MigratorLockedError } from "../../../lib/base/errors.ts";
-import type { MigrationHooks } from "../../../lib/hooks.ts";
-import type { Migration } from "../../../lib/migration.ts";
+import type { MigrationHooks } from "../../../lib/migration/hooks.ts";
+import type { Migration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { lockStore } from "../../../lib/snapshot/store.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";

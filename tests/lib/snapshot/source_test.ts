@@ -5,7 +5,7 @@ import {
   CorruptDatabaseError,
   SnapshotError,
 } from "../../../lib/base/errors.ts";
-import { createRegistry } from "../../../lib/registry.ts";
+import { createRegistry } from "../../../lib/migration/registry.ts";
 import { findSources, type RestoreSet } from "../../../lib/snapshot/source.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { databaseNames } from "../../helpers.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { ImportOptions, ImportResult } from "../../../../lib/dump/import/mod.ts";
 import { DumpError } from "../../../../lib/base/errors.ts";
-import { defineMigration } from "../../../../lib/migration.ts";
+import { defineMigration } from "../../../../lib/migration/migration.ts";
 import { Migrator } from "../../../../lib/migrator.ts";
 import { existsSync, type PlainRow, query, tempDir } from "../../../helpers.ts";
 

@@ -1,7 +1,7 @@
-import type { Connection } from "./database/connection.ts";
-import { createBreather, firstStatement, skipTrivia } from "./database/script.ts";
-import { text } from "./database/row.ts";
-import { CatalystError, StatementError } from "./base/errors.ts";
+import type { Connection } from "../database/connection.ts";
+import { createBreather, firstStatement, skipTrivia } from "../database/script.ts";
+import { text } from "../database/row.ts";
+import { CatalystError, StatementError } from "../base/errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 
 /** Whose body is run, and what may stop it. */

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { RegistryError, UnknownMigrationError } from "../../lib/base/errors.ts";
-import { findMigration } from "../../lib/plan.ts";
-import { compareIds, createRegistry } from "../../lib/registry.ts";
-import { migrationOf } from "./support.ts";
-import { definitions } from "./arbitraries.ts";
+import { RegistryError, UnknownMigrationError } from "../../../lib/base/errors.ts";
+import { findMigration } from "../../../lib/plan.ts";
+import { compareIds, createRegistry } from "../../../lib/migration/registry.ts";
+import { migrationOf } from "../support.ts";
+import { definitions } from "../arbitraries.ts";
 
 const id = fc.tuple(fc.bigInt({ min: 0n, max: 10n ** 30n }), fc.nat(5))
   .map(([number, zeros]) => "0".repeat(zeros) + number);

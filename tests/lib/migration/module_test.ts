@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { MigrationFileError } from "../../lib/base/errors.ts";
-import type { Migration } from "../../lib/migration.ts";
-import { loadMigrationModule } from "../../lib/migration_module.ts";
-import { TemporaryDirectory } from "./support.ts";
+import { MigrationFileError } from "../../../lib/base/errors.ts";
+import type { Migration } from "../../../lib/migration/migration.ts";
+import { loadMigrationModule } from "../../../lib/migration/module.ts";
+import { TemporaryDirectory } from "../support.ts";
 
 /** Loads a module of this text. */
 async function load(
@@ -17,7 +17,7 @@ async function load(
   return await loadMigrationModule({ ...module, ...rest });
 }
 
-const defineUrl = new URL("../../lib/migration.ts", import.meta.url).href;
+const defineUrl = new URL("../../../lib/migration/migration.ts", import.meta.url).href;
 
 Deno.test("a module's default export is a migration, made by defineMigration or plain", async () => {
   const fields = `{

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { HookError, MigrationFailedError } from "../../lib/base/errors.ts";
-import type { MigrationHooks } from "../../lib/hooks.ts";
-import { appMigrator } from "./app.ts";
-import { migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { HookError, MigrationFailedError } from "../../../lib/base/errors.ts";
+import type { MigrationHooks } from "../../../lib/migration/hooks.ts";
+import { appMigrator } from "../app.ts";
+import { migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const one = migrationOf({
   name: "001_one",

@@ -1,4 +1,4 @@
-import { version } from "./base/version.ts";
+import { version } from "../base/version.ts";
 
 /** What a new migration's file is made for. */
 export interface TemplateOptions {

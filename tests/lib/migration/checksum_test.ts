@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { canonical, checksum, sameText, sqlOf } from "../../lib/migration.ts";
+import { canonical, checksum, sameText, sqlOf } from "../../../lib/migration/migration.ts";
 
 const SQL = `-- what it is for
 CREATE TABLE notes (

@@ -1,9 +1,9 @@
-import { lineOf } from "./database/script.ts";
-import { MigrationFileError } from "./base/errors.ts";
-import { excerpt, placeOf } from "./base/excerpt.ts";
+import { lineOf } from "../database/script.ts";
+import { MigrationFileError } from "../base/errors.ts";
+import { excerpt, placeOf } from "../base/excerpt.ts";
 import type { LintAllowance, Migration } from "./migration.ts";
-import { splitStatements, type Unfinished } from "./sql/statements.ts";
-import { didYouMean } from "./base/suggestion.ts";
+import { splitStatements, type Unfinished } from "../sql/statements.ts";
+import { didYouMean } from "../base/suggestion.ts";
 
 /** Which file a text is from. */
 export interface MigrationFileOptions {

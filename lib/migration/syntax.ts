@@ -1,8 +1,8 @@
-import { openParser, type Parser } from "./database/parser.ts";
-import { excerpt } from "./base/excerpt.ts";
+import { openParser, type Parser } from "../database/parser.ts";
+import { excerpt } from "../base/excerpt.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
-import { faultIn, unfinishedFault } from "./migration_file.ts";
-import { splitStatements } from "./sql/statements.ts";
+import { faultIn, unfinishedFault } from "./file.ts";
+import { splitStatements } from "../sql/statements.ts";
 
 /** What is wrong with a text whatever tables there are. All else needs the migrations before it. */
 const SYNTAX_ERROR = /^(?:near "[^]*": syntax error|unrecognized token: "[^]*|incomplete input)$/;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { MigrationFileError } from "../../lib/base/errors.ts";
-import { parseMigrationFile } from "../../lib/migration_file.ts";
+import { MigrationFileError } from "../../../lib/base/errors.ts";
+import { parseMigrationFile } from "../../../lib/migration/file.ts";
 
 const databases = ["positions", "trading", "ml_training"];
 const file = { path: "migrations/004_add_notes.sql", id: "004", name: "004_add_notes", databases };

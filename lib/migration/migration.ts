@@ -1,6 +1,6 @@
-import type { StatementResult } from "./database/connection.ts";
-import type { Row, SqlValue } from "./database/row.ts";
-import { RegistryError } from "./base/errors.ts";
+import type { StatementResult } from "../database/connection.ts";
+import type { Row, SqlValue } from "../database/row.ts";
+import { RegistryError } from "../base/errors.ts";
 
 /**
  * The open transaction that a migration written as a function works in. It may read and write

@@ -1,4 +1,4 @@
-import { RegistryError } from "./base/errors.ts";
+import { RegistryError } from "../base/errors.ts";
 import type { Migration } from "./migration.ts";
 
 /** The ordered list of known migrations. */

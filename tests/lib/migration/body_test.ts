@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { firstLine, forbidden, runBody } from "../../lib/body.ts";
-import { openMemory } from "../../lib/database/memory.ts";
-import { StatementError } from "../../lib/base/errors.ts";
-import type { MigrationBody } from "../../lib/migration.ts";
+import { firstLine, forbidden, runBody } from "../../../lib/migration/body.ts";
+import { openMemory } from "../../../lib/database/memory.ts";
+import { StatementError } from "../../../lib/base/errors.ts";
+import type { MigrationBody } from "../../../lib/migration/migration.ts";
 
 async function run(body: MigrationBody, signal?: AbortSignal): Promise<void> {
   await using db = openMemory();

@@ -1,4 +1,4 @@
-import { HookError } from "./base/errors.ts";
+import { HookError } from "../base/errors.ts";
 import type { Migration } from "./migration.ts";
 
 /** A migration that is about to run, or has run. */

@@ -4,11 +4,11 @@ import {
   CatalystError,
   LocationError,
   MigrationFileError,
-} from "../../lib/base/errors.ts";
-import { type LoadMigrationsOptions, readMigrations } from "../../lib/loader.ts";
-import { loadMigrations, openCatalystMigrator } from "../../lib/catalyst/mod.ts";
-import { refuseSyntaxErrors } from "../../lib/syntax.ts";
-import { TemporaryDirectory, withDatabase } from "./support.ts";
+} from "../../../lib/base/errors.ts";
+import { type LoadMigrationsOptions, readMigrations } from "../../../lib/migration/loader.ts";
+import { loadMigrations, openCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { refuseSyntaxErrors } from "../../../lib/migration/syntax.ts";
+import { TemporaryDirectory, withDatabase } from "../support.ts";
 
 const SQL = "-- database: app\n-- migrate:up\nSELECT 1;\n";
 const MODULE = `export default { database: "app", upgrade: "SELECT 1" };`;

@@ -1,6 +1,6 @@
-import { AccessError, LocationError, MigrationFileError } from "./base/errors.ts";
-import { excerpt, placeOf } from "./base/excerpt.ts";
-import { parseMigrationFile } from "./migration_file.ts";
+import { AccessError, LocationError, MigrationFileError } from "../base/errors.ts";
+import { excerpt, placeOf } from "../base/excerpt.ts";
+import { parseMigrationFile } from "./file.ts";
 import type { Migration } from "./migration.ts";
 import { compareIds } from "./registry.ts";
 
@@ -50,7 +50,7 @@ export async function readMigrations(
   // After the SQL files: a module runs code of its own when it is imported.
   const sources = files.filter(({ kind }) => kind !== "sql");
   if (sources.length > 0) {
-    const { loadMigrationModule } = await import("./migration_module.ts");
+    const { loadMigrationModule } = await import("./module.ts");
     const { timeout } = options;
     const limits = { ...databases, ...(timeout === undefined ? {} : { timeout }) };
     modules.push(...sources.map((file) => loadMigrationModule({ ...file, ...limits })));

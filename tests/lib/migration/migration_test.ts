@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { RegistryError } from "../../lib/base/errors.ts";
-import { defineMigration } from "../../lib/migration.ts";
+import { RegistryError } from "../../../lib/base/errors.ts";
+import { defineMigration } from "../../../lib/migration/migration.ts";
 
 Deno.test("the id is the number that the name begins with, as it is written", () => {
   fc.assert(fc.property(fc.stringMatching(/^\d{1,20}$/), (id) => {
