@@ -85,7 +85,7 @@ export {
 } from "./lib/migration/migration.ts";
 export { type HistoryOptions, Migrator } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/plan.ts";
-export { type RebuildOptions, rebuildTable } from "./lib/rebuild.ts";
+export { type RebuildOptions, rebuildTable } from "./lib/schema/rebuild.ts";
 export type { Reconciliation } from "./lib/reconcile.ts";
 export type { MissingObject, RepairOptions, RepairResult } from "./lib/repair.ts";
 export type { SchemaDescription } from "./lib/schema/stable.ts";

@@ -1,8 +1,8 @@
 import { quoteName } from "../checks.ts";
 import { fold } from "../sql/tokens.ts";
-import { noColumn } from "./definition.ts";
+import { noColumn } from "../schema/rebuild_definition.ts";
 import { RebuildFault } from "./fault.ts";
-import type { RebuiltTable } from "./table.ts";
+import type { RebuiltTable } from "../schema/rebuild_dependents.ts";
 
 /** What is said about the columns of a copy. */
 export interface CopyRequest {

@@ -5,7 +5,7 @@ import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
 import { fold, is, type Token, tokenize } from "../sql/tokens.ts";
 import { RebuildFault } from "./fault.ts";
-import type { RebuiltTable } from "./table.ts";
+import type { RebuiltTable } from "../schema/rebuild_dependents.ts";
 
 /** Which views and triggers work, and which rows point to nothing. */
 export interface Dependents {

@@ -4,7 +4,7 @@ import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
 import { driverMessage } from "../database/failure.ts";
 import { RebuildFault } from "./fault.ts";
-import type { Made } from "./table.ts";
+import type { Made } from "../schema/rebuild_dependents.ts";
 
 /** Refuses to go on where dropping a table would delete its rows first, and cascade. */
 export async function requireForeignKeysOff(transaction: MigrationTransaction): Promise<void> {

@@ -34,7 +34,7 @@ export {
 export { compareSchemas } from "./compare.ts";
 export type { Difference } from "./difference.ts";
 export { describeSchema, type DescribeSchemaOptions, parseSchema } from "./document.ts";
-export { formatSchema } from "./format_sql.ts";
+export { formatSchema } from "./format.ts";
 export type {
   CheckSchema,
   ColumnSchema,

@@ -5,7 +5,7 @@ import {
   formatTrigger,
   formatView,
   sorted,
-} from "./format_sql.ts";
+} from "./format.ts";
 import { oneLine } from "../sql/layout.ts";
 import type { ColumnSchema, IndexSchema, Schema, TableSchema } from "./model.ts";
 import { spell } from "../sql/spelling.ts";

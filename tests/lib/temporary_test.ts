@@ -8,7 +8,7 @@ import { readMarkers } from "../../lib/marker.ts";
 import { LintError, MigrationFailedError } from "../../lib/base/errors.ts";
 import type { MigrationDefinition, MigrationTransaction } from "../../lib/migration/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";
-import { rebuildTable } from "../../lib/rebuild.ts";
+import { rebuildTable } from "../../lib/schema/rebuild.ts";
 import { appMigrator } from "./app.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
 

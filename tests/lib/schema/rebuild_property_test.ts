@@ -5,7 +5,7 @@ import { compareSchemas } from "../../../lib/schema/compare.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import type { Schema } from "../../../lib/schema/model.ts";
 import { TemporaryDirectory } from "../support.ts";
-import { type App, appOf, contentOf } from "./support.ts";
+import { type App, appOf, contentOf } from "./rebuild_support.ts";
 
 /** Values of every storage class, as SQL literals. */
 const value = fc.oneof(

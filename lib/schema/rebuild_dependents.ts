@@ -1,9 +1,9 @@
 import { number, type Row, text } from "../database/row.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
-import { readTableText } from "../schema/constraints.ts";
+import { readTableText } from "./constraints.ts";
 import { fold } from "../sql/tokens.ts";
 import { didYouMean } from "../base/suggestion.ts";
-import { RebuildFault } from "./fault.ts";
+import { RebuildFault } from "../rebuild/fault.ts";
 
 /** A table as a rebuild sees it. */
 export interface RebuiltTable {

@@ -1,4 +1,4 @@
-import type { MigrationTransaction } from "./migration/migration.ts";
+import type { MigrationTransaction } from "../migration/migration.ts";
 
 /**
  * How a table is changed: by its whole new definition, or by changes of the one that it has. Names
@@ -71,6 +71,6 @@ export async function rebuildTable(
   table: string,
   options: RebuildOptions = {},
 ): Promise<void> {
-  const { rebuild } = await import("./rebuild/mod.ts");
+  const { rebuild } = await import("./rebuild_table.ts");
   await rebuild(transaction, table, options);
 }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { Migrator } from "../../lib/migrator.ts";
-import { rebuildTable } from "../../lib/rebuild.ts";
-import { type App, appOf } from "./rebuild/support.ts";
-import { createBot, fillBot, migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild.ts";
+import { type App, appOf } from "./rebuild_support.ts";
+import { createBot, fillBot, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 /** The text of one object. */
 function sqlOf(app: App, name: string): unknown {
@@ -218,7 +218,7 @@ Deno.test("the bot's orders are rebuilt beneath their views, up and down", async
   await createBot(directory);
   fillBot(directory, 20);
   const path = directory.file("trading.db");
-  const { bundledMigrations } = await import("../../migrations/mod.ts");
+  const { bundledMigrations } = await import("../../../migrations/mod.ts");
   const quantity = (check: string) => ({
     changeColumns: { quantity: `INTEGER NOT NULL CHECK (${check})` },
   });

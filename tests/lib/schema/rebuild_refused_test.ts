@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { MigrationFailedError } from "../../lib/base/errors.ts";
-import { Migrator } from "../../lib/migrator.ts";
-import { rebuildTable } from "../../lib/rebuild.ts";
-import { type App, appOf, contentOf } from "./rebuild/support.ts";
-import { migrationOf, TemporaryDirectory } from "./support.ts";
+import { MigrationFailedError } from "../../../lib/base/errors.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild.ts";
+import { type App, appOf, contentOf } from "./rebuild_support.ts";
+import { migrationOf, TemporaryDirectory } from "../support.ts";
 
 /** Expects a rebuild to fail so, and to leave everything as it was. */
 async function refused(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { openCatalystMigrator } from "../../../lib/catalyst/mod.ts";
 import { createBot, fillBot, query, TemporaryDirectory } from "../support.ts";
-import { appOf } from "./support.ts";
+import { appOf } from "./rebuild_support.ts";
 
 /** Texts that the README shows too. */
 const textOf = (name: string): string =>

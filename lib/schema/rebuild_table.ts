@@ -2,14 +2,20 @@ import { driverMessage } from "../database/failure.ts";
 import { quoteName } from "../checks.ts";
 import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
-import type { RebuildOptions } from "../rebuild.ts";
+import type { RebuildOptions } from "./rebuild.ts";
 import { fold } from "../sql/tokens.ts";
 import { didYouMean } from "../base/suggestion.ts";
-import { copyStatement } from "./copy.ts";
-import { createUnder, editDefinition, nameIn } from "./definition.ts";
-import { compareDependents, examineDependents, refuseIdleTriggers } from "./dependents.ts";
-import { RebuildFault } from "./fault.ts";
-import { atOnce, countRows, makeAgain, renameOnly, requireForeignKeysOff } from "./steps.ts";
+import { copyStatement } from "../rebuild/copy.ts";
+import { createUnder, editDefinition, nameIn } from "./rebuild_definition.ts";
+import { compareDependents, examineDependents, refuseIdleTriggers } from "../rebuild/dependents.ts";
+import { RebuildFault } from "../rebuild/fault.ts";
+import {
+  atOnce,
+  countRows,
+  makeAgain,
+  renameOnly,
+  requireForeignKeysOff,
+} from "../rebuild/steps.ts";
 import {
   freeName,
   type Made,
@@ -18,7 +24,7 @@ import {
   type RebuiltTable,
   takeOverMark,
   writeStatistics,
-} from "./table.ts";
+} from "./rebuild_dependents.ts";
 
 /** Rebuilds a table, all at once; `rebuildTable` is the door to it, and loads it when it is called. */
 export async function rebuild(

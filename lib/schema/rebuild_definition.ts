@@ -10,7 +10,7 @@ import {
   tokenize,
 } from "../sql/tokens.ts";
 import { didYouMean } from "../base/suggestion.ts";
-import { RebuildFault } from "./fault.ts";
+import { RebuildFault } from "../rebuild/fault.ts";
 
 /** Changes of a `CREATE TABLE`, in the order in which they are made. */
 export interface Edits {

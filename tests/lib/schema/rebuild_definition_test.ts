@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { createUnder, editDefinition, nameIn } from "../../../lib/rebuild/definition.ts";
+import { createUnder, editDefinition, nameIn } from "../../../lib/schema/rebuild_definition.ts";
 import { normalize } from "../../../lib/sql/tokens.ts";
 
 /** What may stand between two items: white space and comments, with a line break behind a `--`. */

@@ -5,7 +5,7 @@ import { locate } from "../../../lib/database/location.ts";
 import { openForReading } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { compareSchemas } from "../../../lib/schema/compare.ts";
-import { formatSchema } from "../../../lib/schema/format_sql.ts";
+import { formatSchema } from "../../../lib/schema/format.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import { RESERVED, spellName } from "../../../lib/sql/spelling.ts";
 import { stableSchema } from "../../../lib/schema/stable.ts";
