@@ -69,11 +69,11 @@ export type {
   ImportRowsResult,
 } from "./lib/dump/import/rows.ts";
 export * from "./lib/base/errors.ts";
-export type { Direction, LedgerEvent, Outcome } from "./lib/ledger.ts";
+export type { Direction, LedgerEvent, Outcome } from "./lib/state/ledger.ts";
 export type { Loss } from "./lib/loss.ts";
 export type { LoadMigrationsOptions } from "./lib/migration/loader.ts";
 export type { StopFlag } from "./lib/base/lock.ts";
-export type { Marker } from "./lib/marker.ts";
+export type { Marker } from "./lib/state/marker.ts";
 export {
   defineMigration,
   type LintAllowance,
@@ -84,7 +84,7 @@ export {
   type MigrationTransaction,
 } from "./lib/migration/migration.ts";
 export { type HistoryOptions, Migrator } from "./lib/migrator.ts";
-export type { DowngradeRequest, UpgradeRequest } from "./lib/plan.ts";
+export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
 export { type RebuildOptions, rebuildTable } from "./lib/schema/rebuild.ts";
 export type { Reconciliation } from "./lib/reconcile.ts";
 export type { MissingObject, RepairOptions, RepairResult } from "./lib/repair.ts";
@@ -102,7 +102,7 @@ export type {
   TriggerSchema,
   ViewSchema,
 } from "./lib/schema/model.ts";
-export type { DatabaseState, MigrationState, MigrationStatus } from "./lib/state.ts";
+export type { DatabaseState, MigrationState, MigrationStatus } from "./lib/state/assess.ts";
 export type { SnapshotCheck } from "./lib/snapshot/check.ts";
 export type { CopyCheck, SnapshotProgress } from "./lib/snapshot/copy.ts";
 export type { SnapshotControl } from "./lib/snapshot/create.ts";
@@ -122,7 +122,7 @@ export type {
 export type { Retention } from "./lib/snapshot/retention.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { SnapshotEntry } from "./lib/snapshot/store.ts";
-export type { Status } from "./lib/status.ts";
+export type { Status } from "./lib/state/status.ts";
 export type {
   AppliedMigration,
   PlanUpgradeOptions,
@@ -135,7 +135,7 @@ export type { LintOptions, LintResult } from "./lib/lint/mod.ts";
 export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/lint/effects.ts";
 export type { DatabaseVerification, DataCheck, Verification, VerifyOptions } from "./lib/verify.ts";
 export { version } from "./lib/base/version.ts";
-export type { MigratorOptions } from "./lib/workspace.ts";
+export type { MigratorOptions } from "./lib/state/workspace.ts";
 export { bundledMigrations } from "./migrations/mod.ts";
 
 if (import.meta.main) {

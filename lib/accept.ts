@@ -1,14 +1,14 @@
 import { withTransaction } from "./database/transaction.ts";
 import { UsageError } from "./base/errors.ts";
-import { inspect } from "./inspect.ts";
+import { inspect } from "./state/inspect.ts";
 import { addOccurrence } from "./ledger_writer.ts";
 import { rewriteMarker } from "./marker_writer.ts";
 import { checksumOf } from "./migration/migration.ts";
-import { findMigration } from "./plan.ts";
+import { findMigration } from "./state/plan.ts";
 import { reconcile, type Reconciliation } from "./reconcile.ts";
 import { Session } from "./session.ts";
-import { assess } from "./state.ts";
-import { locationOf, type Workspace } from "./workspace.ts";
+import { assess } from "./state/assess.ts";
+import { locationOf, type Workspace } from "./state/workspace.ts";
 
 /** What was accepted. */
 export interface AcceptResult extends Reconciliation {

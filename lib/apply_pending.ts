@@ -4,7 +4,7 @@ import { mayTouchRows } from "./checks.ts";
 import { checksumOf, type Migration } from "./migration/migration.ts";
 import { CatalystError, InterruptedError } from "./base/errors.ts";
 import type { MigrationHooks } from "./migration/hooks.ts";
-import { inspect, type Inspection } from "./inspect.ts";
+import { inspect, type Inspection } from "./state/inspect.ts";
 import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";
 import type { BeforeOptions } from "./snapshot/mod.ts";
@@ -15,7 +15,7 @@ import {
   type UpgradeOptions,
   type UpgradeResult,
 } from "./upgrade.ts";
-import type { Workspace } from "./workspace.ts";
+import type { Workspace } from "./state/workspace.ts";
 
 /** Takes the lock, reconciles, and applies what is pending then; stops at the first that fails. */
 export async function applyPending(

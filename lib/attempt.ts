@@ -1,8 +1,8 @@
 import { epochSeconds, type Run, runMigration } from "./apply.ts";
-import type { NewEvent } from "./ledger.ts";
+import type { NewEvent } from "./state/ledger.ts";
 import { addEvent, setHistory } from "./ledger_writer.ts";
 import type { Session } from "./session.ts";
-import { locationOf, type Workspace } from "./workspace.ts";
+import { locationOf, type Workspace } from "./state/workspace.ts";
 
 /** Told before and after each migration. */
 export interface MigrationProgress {

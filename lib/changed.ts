@@ -1,7 +1,7 @@
 import { unifiedDiff } from "./base/diff.ts";
 import { ChangedMigrationError } from "./base/errors.ts";
 import type { Registry } from "./migration/registry.ts";
-import type { FoundState } from "./state.ts";
+import type { FoundState } from "./state/assess.ts";
 
 /** Adds to an error what was applied and what is there now, line by line. */
 export function withDifference(

@@ -1,7 +1,7 @@
 import type { Connection } from "./database/connection.ts";
 import { number, type Row, text, textOrNull } from "./database/row.ts";
 import { MigrationFailedError, StatementError } from "./base/errors.ts";
-import { MARKER_TABLE } from "./marker.ts";
+import { MARKER_TABLE } from "./state/marker.ts";
 import type { Migration, MigrationBody } from "./migration/migration.ts";
 
 /** What is compared before and after a migration, inside its transaction. */

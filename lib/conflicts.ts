@@ -1,7 +1,7 @@
 import { SchemaConflictError } from "./base/errors.ts";
-import type { Inspection } from "./inspect.ts";
+import type { Inspection } from "./state/inspect.ts";
 import { shellWord } from "./database/failure.ts";
-import { locationOf, type Workspace } from "./workspace.ts";
+import { locationOf, type Workspace } from "./state/workspace.ts";
 
 /**
  * Refuses databases with tables of the migrations' names and of another shape.

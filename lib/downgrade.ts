@@ -6,17 +6,17 @@ import { text } from "./database/row.ts";
 import { checksumOf, type Migration } from "./migration/migration.ts";
 import { refuseConflicts } from "./conflicts.ts";
 import { CatalystError, ConfirmationError, InterruptedError } from "./base/errors.ts";
-import { inspect, type Inspection } from "./inspect.ts";
-import { withKept, withWayBack } from "./kept.ts";
+import { inspect, type Inspection } from "./state/inspect.ts";
+import { withKept, withWayBack } from "./state/refusals.ts";
 import type { Loss } from "./loss.ts";
-import { type DowngradeRequest, planDowngrade } from "./plan.ts";
+import { type DowngradeRequest, planDowngrade } from "./state/plan.ts";
 import { reconcile } from "./reconcile.ts";
 import { Session } from "./session.ts";
 import type { Safeguard, TakenSnapshots } from "./snapshot/safeguard.ts";
 import type { Registry } from "./migration/registry.ts";
-import { assess, corrections, type MigrationStatus } from "./state.ts";
+import { assess, corrections, type MigrationStatus } from "./state/assess.ts";
 import type { UpgradeOptions } from "./upgrade.ts";
-import { locationOf, type Workspace } from "./workspace.ts";
+import { locationOf, type Workspace } from "./state/workspace.ts";
 
 /** What a downgrade would do. */
 export interface DowngradePlan {

@@ -1,6 +1,6 @@
 import type { Connection } from "./database/connection.ts";
 import { SchemaConflictError } from "./base/errors.ts";
-import { readMarkers } from "./marker.ts";
+import { readMarkers } from "./state/marker.ts";
 import type { Migration } from "./migration/migration.ts";
 import type { Registry } from "./migration/registry.ts";
 import { compareSchemas } from "./schema/compare.ts";

@@ -1,6 +1,6 @@
 import type { DatabaseLocation } from "./database/location.ts";
 import { UsageError } from "./base/errors.ts";
-import type { Workspace } from "./workspace.ts";
+import type { Workspace } from "./state/workspace.ts";
 
 /**
  * Where a database is that a person has named.

@@ -1,5 +1,5 @@
 import type { Connection } from "./database/connection.ts";
-import { checkFormat, type HistoryRow, LEDGER_FORMAT, type NewEvent } from "./ledger.ts";
+import { checkFormat, type HistoryRow, LEDGER_FORMAT, type NewEvent } from "./state/ledger.ts";
 import { version } from "./base/version.ts";
 
 /** Creates the ledger's tables where they are missing; runs inside the caller's transaction. */

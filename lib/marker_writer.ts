@@ -1,7 +1,7 @@
 import { type Migration, sqlOf } from "./migration/migration.ts";
 import type { Connection } from "./database/connection.ts";
 import { StatementError } from "./base/errors.ts";
-import { foreignTable, MARKER_TABLE } from "./marker.ts";
+import { foreignTable, MARKER_TABLE } from "./state/marker.ts";
 import { version } from "./base/version.ts";
 
 /** Whether a database has the marker of a migration; null where it has no marker table. */

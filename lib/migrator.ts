@@ -1,13 +1,13 @@
 import { SnapshotError } from "./base/errors.ts";
 import type { AcceptResult } from "./accept.ts";
 import type { BaselineOptions, BaselineResult } from "./baseline.ts";
-import type { LedgerEvent } from "./ledger.ts";
+import type { LedgerEvent } from "./state/ledger.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./downgrade.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/mod.ts";
 import type { ImportOptions, ImportResult } from "./dump/import/mod.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import/rows.ts";
 import type { LintOptions, LintResult } from "./lint/mod.ts";
-import type { DowngradeRequest } from "./plan.ts";
+import type { DowngradeRequest } from "./state/plan.ts";
 import type { RedoOptions, RedoResult } from "./redo.ts";
 import type { RehearseOptions } from "./rehearse.ts";
 import type { Rehearsal } from "./rehearse/result.ts";
@@ -15,7 +15,7 @@ import type { RepairOptions, RepairResult } from "./repair.ts";
 import type { SchemaDescription } from "./schema/stable.ts";
 import type { SquashedMigration } from "./squash.ts";
 // What every start needs is loaded with the migrator; the rest when it is called.
-import { history, type Status, status } from "./status.ts";
+import { history, type Status, status } from "./state/status.ts";
 import {
   plan as planUpgrade,
   type PlanUpgradeOptions,
@@ -34,7 +34,12 @@ import type { SnapshotCheck } from "./snapshot/check.ts";
 import type { Manifest } from "./snapshot/manifest.ts";
 import type { RestoreOptions, RestorePlan, RestoreResult } from "./snapshot/restore.ts";
 import type { SnapshotEntry } from "./snapshot/store.ts";
-import { createWorkspace, isRestoring, type MigratorOptions, type Workspace } from "./workspace.ts";
+import {
+  createWorkspace,
+  isRestoring,
+  type MigratorOptions,
+  type Workspace,
+} from "./state/workspace.ts";
 
 /** How to read the ledger's events. */
 export interface HistoryOptions {

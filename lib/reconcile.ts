@@ -1,8 +1,8 @@
 import { epochSeconds } from "./apply.ts";
 import { checksumOf } from "./migration/migration.ts";
 import { withTransaction } from "./database/transaction.ts";
-import type { Inspection } from "./inspect.ts";
-import type { NewEvent } from "./ledger.ts";
+import type { Inspection } from "./state/inspect.ts";
+import type { NewEvent } from "./state/ledger.ts";
 import { addEvent, removeHistory, setHistory } from "./ledger_writer.ts";
 import {
   createMarkerTable,
@@ -12,8 +12,8 @@ import {
   writeMarker,
 } from "./marker_writer.ts";
 import type { Session } from "./session.ts";
-import { type Correction, corrections, summarize } from "./state.ts";
-import { locationOf, type Workspace } from "./workspace.ts";
+import { type Correction, corrections, summarize } from "./state/assess.ts";
+import { locationOf, type Workspace } from "./state/workspace.ts";
 
 /** What reconciling changed. */
 export interface Reconciliation {

@@ -7,15 +7,15 @@ import {
   rollBackWith,
 } from "./downgrade.ts";
 import { UsageError } from "./base/errors.ts";
-import { inspect } from "./inspect.ts";
+import { inspect } from "./state/inspect.ts";
 import type { Loss } from "./loss.ts";
 import type { Migration } from "./migration/migration.ts";
-import { planUpgrade } from "./plan.ts";
+import { planUpgrade } from "./state/plan.ts";
 import { Session } from "./session.ts";
-import { assess } from "./state.ts";
+import { assess } from "./state/assess.ts";
 import type { TakenSnapshots } from "./snapshot/safeguard.ts";
 import type { AppliedMigration } from "./upgrade.ts";
-import type { Workspace } from "./workspace.ts";
+import type { Workspace } from "./state/workspace.ts";
 
 /** How to redo. */
 export interface RedoOptions extends Omit<DowngradeOptions, "migration" | "to" | "steps"> {

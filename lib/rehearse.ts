@@ -1,9 +1,9 @@
 import { refuseDataLoss } from "./apply_pending.ts";
 import type { MigrationProgress } from "./attempt.ts";
 import { LintError, UsageError } from "./base/errors.ts";
-import { inspect } from "./inspect.ts";
+import { inspect } from "./state/inspect.ts";
 import type { Migration } from "./migration/migration.ts";
-import type { UpgradeRequest } from "./plan.ts";
+import type { UpgradeRequest } from "./state/plan.ts";
 import { reconcile } from "./reconcile.ts";
 import { copyDatabases, type CopyPaths, copyPaths } from "./rehearse/copies.ts";
 import { makePlace } from "./rehearse/place.ts";
@@ -13,7 +13,7 @@ import { Stage } from "./rehearse/stage.ts";
 import { Session } from "./session.ts";
 import type { SnapshotProgress } from "./snapshot/copy.ts";
 import { planFrom } from "./upgrade.ts";
-import { createWorkspace, prefixOfLedger, type Workspace } from "./workspace.ts";
+import { createWorkspace, prefixOfLedger, type Workspace } from "./state/workspace.ts";
 
 /** How to rehearse. */
 export interface RehearseOptions extends UpgradeRequest {

@@ -2,7 +2,7 @@ import type { Connection } from "./database/connection.ts";
 import { beforeOptions } from "./apply_pending.ts";
 import { openForReading } from "./database/reading.ts";
 import { withTransaction } from "./database/transaction.ts";
-import { inspect, type Inspection } from "./inspect.ts";
+import { inspect, type Inspection } from "./state/inspect.ts";
 import { addOccurrence } from "./ledger_writer.ts";
 import type { Migration } from "./migration/migration.ts";
 import { reconcile, type Reconciliation } from "./reconcile.ts";
@@ -14,9 +14,9 @@ import { buildReference } from "./schema/reference.ts";
 import { Session } from "./session.ts";
 import type { SnapshotProgress } from "./snapshot/copy.ts";
 import { snapshotBefore } from "./snapshot/mod.ts";
-import { corrections, migrationsIn, summarize } from "./state.ts";
+import { corrections, migrationsIn, summarize } from "./state/assess.ts";
 import { compareWithReference } from "./verify.ts";
-import { locationOf, type Workspace } from "./workspace.ts";
+import { locationOf, type Workspace } from "./state/workspace.ts";
 
 /** How to repair. */
 export interface RepairOptions {

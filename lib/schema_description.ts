@@ -5,7 +5,7 @@ import { LocationError } from "./base/errors.ts";
 import { knownDatabase } from "./known_database.ts";
 import { readSchema } from "./schema/read.ts";
 import { describe, type SchemaDescription } from "./schema/stable.ts";
-import type { Workspace } from "./workspace.ts";
+import type { Workspace } from "./state/workspace.ts";
 
 /**
  * Describes the schema of a database, without the markers; writes nothing.

@@ -14,7 +14,7 @@ import {
   lockBeside,
   restoreJournal,
   type Workspace,
-} from "./workspace.ts";
+} from "./state/workspace.ts";
 
 /** How a session begins. */
 export interface SessionOptions {

@@ -3,12 +3,12 @@ import type { SnapshotProgress } from "./snapshot/copy.ts";
 import type { TakenSnapshots } from "./snapshot/safeguard.ts";
 import { ChangedMigrationError, UnknownMarkerError } from "./base/errors.ts";
 import type { MigrationHooks } from "./migration/hooks.ts";
-import { inspect, type Inspection } from "./inspect.ts";
+import { inspect, type Inspection } from "./state/inspect.ts";
 import type { MigrationEffects } from "./lint/effects.ts";
 import type { Migration } from "./migration/migration.ts";
-import type { UpgradeRequest } from "./plan.ts";
-import { assess, corrections, type MigrationStatus, summarize } from "./state.ts";
-import type { Workspace } from "./workspace.ts";
+import type { UpgradeRequest } from "./state/plan.ts";
+import { assess, corrections, type MigrationStatus, summarize } from "./state/assess.ts";
+import type { Workspace } from "./state/workspace.ts";
 
 /** How to upgrade. */
 export interface UpgradeOptions extends UpgradeRequest {
@@ -131,7 +131,7 @@ async function choose(
   },
 ): Promise<Migration[]> {
   const { registry } = workspace;
-  const { planUpgrade } = await import("./plan.ts");
+  const { planUpgrade } = await import("./state/plan.ts");
   try {
     const chosen = planUpgrade(registry, statuses, request);
     if (chosen.some(({ source }) => source !== undefined)) {
@@ -141,7 +141,7 @@ async function choose(
     return chosen;
   } catch (error) {
     if (error instanceof UnknownMarkerError) {
-      const { withWayBack } = await import("./kept.ts");
+      const { withWayBack } = await import("./state/refusals.ts");
       throw await withWayBack(error, { workspace, found });
     }
     if (!(error instanceof ChangedMigrationError)) throw error;

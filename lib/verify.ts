@@ -1,8 +1,8 @@
 import type { Connection } from "./database/connection.ts";
 import { openForReading } from "./database/reading.ts";
 import { withSnapshot } from "./database/transaction.ts";
-import { inspect, type Inspection } from "./inspect.ts";
-import { readMarkers } from "./marker.ts";
+import { inspect, type Inspection } from "./state/inspect.ts";
+import { readMarkers } from "./state/marker.ts";
 import type { Migration } from "./migration/migration.ts";
 import { compareSchemas } from "./schema/compare.ts";
 import { describeDifference, type Difference } from "./schema/difference.ts";
@@ -11,8 +11,8 @@ import { checkIntegrity } from "./schema/integrity.ts";
 import type { Schema } from "./schema/model.ts";
 import { readSchema } from "./schema/read.ts";
 import { buildReference, type UnknownReference } from "./schema/reference.ts";
-import { assess, migrationsOf } from "./state.ts";
-import { locationOf, type Workspace } from "./workspace.ts";
+import { assess, migrationsOf } from "./state/assess.ts";
+import { locationOf, type Workspace } from "./state/workspace.ts";
 
 /** What was found of one database. */
 export interface DatabaseVerification {

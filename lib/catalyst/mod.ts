@@ -6,7 +6,7 @@ import type { LoadMigrationsOptions } from "../migration/loader.ts";
 import type { Migration } from "../migration/migration.ts";
 import { Migrator } from "../migrator.ts";
 import type { RestoreResult } from "../snapshot/restore.ts";
-import { ledgerOf } from "../workspace.ts";
+import { ledgerOf } from "../state/workspace.ts";
 
 /** Names of the bot's databases. */
 export const catalystDatabases = ["positions", "trading", "ml_training"] as const;

@@ -12,7 +12,7 @@ import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { fold } from "../sql/tokens.ts";
 import { refuseSyntaxErrors } from "../migration/syntax.ts";
-import { createWorkspace, type Workspace } from "../workspace.ts";
+import { createWorkspace, type Workspace } from "../state/workspace.ts";
 import { bundledMigrations } from "../../migrations/mod.ts";
 
 import type { CheckMigrationsOptions, CheckMigrationsResult } from "../check_migrations.ts";

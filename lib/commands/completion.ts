@@ -4,7 +4,7 @@ import { UsageError } from "../base/errors.ts";
 import { compareIds } from "../migration/registry.ts";
 import { compareSnapshotNames, manifestOf } from "../snapshot/name.ts";
 import { createWriter } from "../terminal/output.ts";
-import { backupsBeside, ledgerOf } from "../workspace.ts";
+import { backupsBeside, ledgerOf } from "../state/workspace.ts";
 import { printable } from "../base/format.ts";
 import { type FlagValues, noChoice, stringFlag } from "./arguments.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";

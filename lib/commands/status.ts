@@ -1,5 +1,5 @@
-import type { LedgerEvent } from "../ledger.ts";
-import type { Status } from "../status.ts";
+import type { LedgerEvent } from "../state/ledger.ts";
+import type { Status } from "../state/status.ts";
 import { formatBytes, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
 import type { Output, Style } from "../terminal/output.ts";
 import type { Command, CommandContext } from "./command.ts";

@@ -1,7 +1,7 @@
 import { isRehearsal, rehearsalLock } from "../rehearse/place.ts";
 import { isSnapshotName, partOf, reservationOf } from "../snapshot/name.ts";
 import { storeLock } from "../snapshot/store.ts";
-import { ledgerOf, lockBeside, restoreJournal } from "../workspace.ts";
+import { ledgerOf, lockBeside, restoreJournal } from "../state/workspace.ts";
 import { type Check, checksOf } from "./diagnose_database.ts";
 import type { Facts } from "./gather.ts";
 

@@ -2,11 +2,11 @@ import { fileItself, fileVersion, mayRead } from "../database/location.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { type Failure, failureOf } from "../failure.ts";
-import { type LedgerEvent, readEvents, readLedger } from "../ledger.ts";
-import { type Marker, readMarkers } from "../marker.ts";
+import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";
+import { type Marker, readMarkers } from "../state/marker.ts";
 import type { Migration } from "../migration/migration.ts";
-import { type Status, status } from "../status.ts";
-import { createWorkspace } from "../workspace.ts";
+import { type Status, status } from "../state/status.ts";
+import { createWorkspace } from "../state/workspace.ts";
 import {
   type Content,
   type DatabaseFacts,

@@ -1,8 +1,8 @@
 import { UsageError } from "../base/errors.ts";
 import { knownDatabase } from "../known_database.ts";
-import { MARKER_TABLE } from "../marker.ts";
+import { MARKER_TABLE } from "../state/marker.ts";
 import { fold } from "../sql/tokens.ts";
-import type { Workspace } from "../workspace.ts";
+import type { Workspace } from "../state/workspace.ts";
 import { type Catalog, type CatalogObject, readTable } from "./catalog.ts";
 import { csvHeader } from "./csv_format.ts";
 import type { DumpContent, DumpPart } from "./part.ts";

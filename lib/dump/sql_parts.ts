@@ -1,6 +1,6 @@
 import { quoteName, quoteText } from "../checks.ts";
 import type { Connection } from "../database/connection.ts";
-import { MARKER_TABLE } from "../marker.ts";
+import { MARKER_TABLE } from "../state/marker.ts";
 import { fold } from "../sql/tokens.ts";
 import {
   type Catalog,

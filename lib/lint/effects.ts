@@ -1,7 +1,7 @@
 import type { Migration } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
 import { fold, normalize } from "../sql/tokens.ts";
-import type { Workspace } from "../workspace.ts";
+import type { Workspace } from "../state/workspace.ts";
 import { Lane } from "./lane.ts";
 import { reasonOf } from "./rules/reversal.ts";
 import type { Rehearsed } from "./rules/rule.ts";

@@ -1,6 +1,6 @@
 import { LintError } from "../base/errors.ts";
 import type { Migration } from "../migration/migration.ts";
-import type { Workspace } from "../workspace.ts";
+import type { Workspace } from "../state/workspace.ts";
 import { dataLossCodes, type LintFinding } from "./finding.ts";
 import { Lane } from "./lane.ts";
 import { isCutShort, keep } from "./mod.ts";

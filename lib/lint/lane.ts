@@ -4,7 +4,7 @@ import { statDatabase } from "../database/location.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
 import { tokenize } from "../sql/tokens.ts";
-import { locationOf, type Workspace } from "../workspace.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
 import { type BodyRun, type Failure, rehearseBody, type Step } from "./rehearsal.ts";
 import { RowBook } from "./rows.ts";
 import { Scratch, type TableEntry } from "./scratch.ts";

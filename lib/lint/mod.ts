@@ -1,10 +1,10 @@
 import { UnknownMigrationError } from "../base/errors.ts";
-import { inspect } from "../inspect.ts";
+import { inspect } from "../state/inspect.ts";
 import type { Migration } from "../migration/migration.ts";
-import { findMigration } from "../plan.ts";
+import { findMigration } from "../state/plan.ts";
 import type { Registry } from "../migration/registry.ts";
-import { assess } from "../state.ts";
-import type { Workspace } from "../workspace.ts";
+import { assess } from "../state/assess.ts";
+import type { Workspace } from "../state/workspace.ts";
 import { type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
 import { Lane } from "./lane.ts";
 import { lockFaults } from "./rules/lock.ts";

@@ -6,7 +6,7 @@ import { logSizeOf, requireRoom, sizeOf } from "../base/files.ts";
 import { InterruptedError, UsageError } from "../base/errors.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import { pin } from "../snapshot/pin.ts";
-import { locationOf, restoreJournal, type Workspace } from "../workspace.ts";
+import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import type { Place } from "./place.ts";
 
 /** What to copy, and how. */

@@ -1,4 +1,4 @@
-import { MARKER_TABLE } from "../marker.ts";
+import { MARKER_TABLE } from "../state/marker.ts";
 import type { Schema } from "../schema/model.ts";
 import { fold } from "../sql/tokens.ts";
 import type { Observed } from "./watched.ts";

@@ -6,7 +6,7 @@ import { number, text } from "../database/row.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { CorruptDatabaseError, InterruptedError } from "../base/errors.ts";
 import type { StopFlag } from "../base/lock.ts";
-import { readMarkers } from "../marker.ts";
+import { readMarkers } from "../state/marker.ts";
 import { digestFile } from "./digest.ts";
 import { partOf } from "./name.ts";
 import { removeIfThere, syncFile } from "../base/files.ts";

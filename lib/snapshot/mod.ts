@@ -5,7 +5,7 @@ import { UsageError } from "../base/errors.ts";
 import { directoryOf } from "../directory.ts";
 import { sizeOf } from "../base/files.ts";
 import { Session } from "../session.ts";
-import { locationOf, restoreJournal, type Workspace } from "../workspace.ts";
+import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./check.ts";
 import type { CopyCheck } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";

@@ -6,7 +6,7 @@ import { whileBusy } from "../database/transaction.ts";
 import { directoryOf, ensureDirectory } from "../directory.ts";
 import { logSizeOf, removeIfThere, requireRoom, sizeOf } from "../base/files.ts";
 import { AccessError, DiskFullError } from "../base/errors.ts";
-import type { Workspace } from "../workspace.ts";
+import type { Workspace } from "../state/workspace.ts";
 import { partOf } from "./name.ts";
 import { isDamage } from "./replace.ts";
 

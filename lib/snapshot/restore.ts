@@ -3,12 +3,12 @@ import { refuseForeign, refuseLink } from "../database/location.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { ConfirmationError, SnapshotError } from "../base/errors.ts";
-import { inspect } from "../inspect.ts";
+import { inspect } from "../state/inspect.ts";
 import { addOccurrence } from "../ledger_writer.ts";
-import { readMarkers } from "../marker.ts";
+import { readMarkers } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../reconcile.ts";
 import { Session } from "../session.ts";
-import { isRestoring, locationOf, restoreJournal, type Workspace } from "../workspace.ts";
+import { isRestoring, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import { runSnapshot, type SnapshotControl } from "./create.ts";
 import {
   begun,

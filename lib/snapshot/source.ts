@@ -2,7 +2,7 @@ import { shellWord } from "../database/failure.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { NotADatabaseError, SnapshotError } from "../base/errors.ts";
-import { readMarkers } from "../marker.ts";
+import { readMarkers } from "../state/marker.ts";
 import type { Registry } from "../migration/registry.ts";
 import { checkSnapshot, plainFile } from "./check.ts";
 import { examine } from "./copy.ts";

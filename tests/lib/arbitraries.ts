@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import type { HistoryRow } from "../../lib/ledger.ts";
-import type { Marker } from "../../lib/marker.ts";
+import type { HistoryRow } from "../../lib/state/ledger.ts";
+import type { Marker } from "../../lib/state/marker.ts";
 import { defineMigration, type Migration } from "../../lib/migration/migration.ts";
 import { createRegistry, type Registry } from "../../lib/migration/registry.ts";
 import type {
@@ -8,7 +8,7 @@ import type {
   FoundState,
   MigrationState,
   MigrationStatus,
-} from "../../lib/state.ts";
+} from "../../lib/state/assess.ts";
 
 /** Migrations in any order, and the databases that they belong to. */
 export interface Definitions {

@@ -4,7 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { createMarkerTable, hasMarker, writeMarker } from "../../lib/marker_writer.ts";
 import { openMemory } from "../../lib/database/memory.ts";
 import { findLosses } from "../../lib/loss.ts";
-import { readMarkers } from "../../lib/marker.ts";
+import { readMarkers } from "../../lib/state/marker.ts";
 import { LintError, MigrationFailedError } from "../../lib/base/errors.ts";
 import type { MigrationDefinition, MigrationTransaction } from "../../lib/migration/migration.ts";
 import { Migrator } from "../../lib/migrator.ts";

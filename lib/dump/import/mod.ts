@@ -11,11 +11,11 @@ import {
   LocationError,
   UsageError,
 } from "../../base/errors.ts";
-import { inspect } from "../../inspect.ts";
+import { inspect } from "../../state/inspect.ts";
 import { knownDatabase } from "../../known_database.ts";
 import { addOccurrence } from "../../ledger_writer.ts";
 import { isForeign, isLink, refuseLink } from "../../database/location.ts";
-import { readMarkers } from "../../marker.ts";
+import { readMarkers } from "../../state/marker.ts";
 import { reconcile, type Reconciliation } from "../../reconcile.ts";
 import { Session } from "../../session.ts";
 import type { SnapshotProgress } from "../../snapshot/copy.ts";
@@ -31,7 +31,7 @@ import {
   takeSafety,
 } from "../../snapshot/restore.ts";
 import { ensureDirectory } from "../../directory.ts";
-import { isRestoring, locationOf, type Workspace } from "../../workspace.ts";
+import { isRestoring, locationOf, type Workspace } from "../../state/workspace.ts";
 import { buildDatabase, type Violation } from "./build.ts";
 import { loadIntoExisting } from "./existing.ts";
 import { DumpFault, toDumpError } from "./fault.ts";

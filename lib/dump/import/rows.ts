@@ -5,7 +5,7 @@ import { knownDatabase } from "../../known_database.ts";
 import { addOccurrence } from "../../ledger_writer.ts";
 import { Session } from "../../session.ts";
 import { snapshotBefore } from "../../snapshot/mod.ts";
-import { locationOf, type Workspace } from "../../workspace.ts";
+import { locationOf, type Workspace } from "../../state/workspace.ts";
 import { DumpFault, toDumpError } from "./fault.ts";
 import { BadRows } from "./row_refusals.ts";
 import { RowInserter } from "./row_inserter.ts";

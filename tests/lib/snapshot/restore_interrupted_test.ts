@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { SnapshotError } from "../../../lib/base/errors.ts";
 import { Session } from "../../../lib/session.ts";
 import { writeJournal } from "../../../lib/snapshot/journal.ts";
-import { createWorkspace, type Workspace } from "../../../lib/workspace.ts";
+import { createWorkspace, type Workspace } from "../../../lib/state/workspace.ts";
 import { databaseNames } from "../../helpers.ts";
 import type { Bot } from "./bot.ts";
 import { assertInOrder, changed, yes } from "./restore_support.ts";

@@ -1,6 +1,6 @@
-import type { Connection } from "./database/connection.ts";
-import { number, numberOrNull, type Row, text, textOrNull } from "./database/row.ts";
-import { FormatError } from "./base/errors.ts";
+import type { Connection } from "../database/connection.ts";
+import { number, numberOrNull, type Row, text, textOrNull } from "../database/row.ts";
+import { FormatError } from "../base/errors.ts";
 
 /** Name of the table that holds the markers in each database. */
 export const MARKER_TABLE = "schema_migrations";

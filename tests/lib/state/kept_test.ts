@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { DowngradeBlockedError, UnknownMarkerError } from "../../lib/base/errors.ts";
-import type { Migration } from "../../lib/migration/migration.ts";
-import { Migrator } from "../../lib/migrator.ts";
-import { appMigrator } from "./app.ts";
-import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { DowngradeBlockedError, UnknownMarkerError } from "../../../lib/base/errors.ts";
+import type { Migration } from "../../../lib/migration/migration.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { appMigrator } from "../app.ts";
+import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const first = migrationOf({
   name: "001_create_notes",

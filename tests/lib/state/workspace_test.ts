@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { RegistryError, UsageError } from "../../lib/base/errors.ts";
-import { createWorkspace, locationOf } from "../../lib/workspace.ts";
-import { migrationOf } from "./support.ts";
+import { RegistryError, UsageError } from "../../../lib/base/errors.ts";
+import { createWorkspace, locationOf } from "../../../lib/state/workspace.ts";
+import { migrationOf } from "../support.ts";
 
 Deno.test("options that aren't given have the documented defaults", () => {
   const workspace = createWorkspace({

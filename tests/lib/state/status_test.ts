@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createCatalystMigrator } from "../../lib/catalyst/mod.ts";
-import { Migrator } from "../../lib/migrator.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { Migrator } from "../../../lib/migrator.ts";
 import {
   createBot,
   execute,
@@ -8,8 +8,8 @@ import {
   migrationOf,
   startWriter,
   TemporaryDirectory,
-} from "./support.ts";
-import { ReadOnlyDirectory, reasonForNoMount } from "./database/read_only_directory.ts";
+} from "../support.ts";
+import { ReadOnlyDirectory, reasonForNoMount } from "../database/read_only_directory.ts";
 
 Deno.test("in an empty directory all is pending, and nothing is created", async () => {
   using directory = new TemporaryDirectory();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { ChangedMigrationError, UsageError } from "../../lib/base/errors.ts";
-import { appMigrator } from "./app.ts";
-import { migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { ChangedMigrationError, UsageError } from "../../../lib/base/errors.ts";
+import { appMigrator } from "../app.ts";
+import { migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const NOTES = `CREATE TABLE notes (
   note_id INTEGER PRIMARY KEY,

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import type { HistoryRow } from "../../lib/ledger.ts";
-import type { Marker } from "../../lib/marker.ts";
-import { createRegistry } from "../../lib/migration/registry.ts";
+import type { HistoryRow } from "../../../lib/state/ledger.ts";
+import type { Marker } from "../../../lib/state/marker.ts";
+import { createRegistry } from "../../../lib/migration/registry.ts";
 import {
   assess,
   type Correction,
@@ -10,9 +10,9 @@ import {
   type FoundState,
   migrationsIn,
   summarize,
-} from "../../lib/state.ts";
-import { findings } from "./arbitraries.ts";
-import { migrationOf } from "./support.ts";
+} from "../../../lib/state/assess.ts";
+import { findings } from "../arbitraries.ts";
+import { migrationOf } from "../support.ts";
 
 /** What reconciling does, on plain data. */
 function reconciled(found: FoundState, wrong: readonly Correction[]): FoundState {

@@ -1,6 +1,6 @@
-import type { Connection } from "./database/connection.ts";
-import { number, numberOrNull, type Row, text, textOrNull } from "./database/row.ts";
-import { FormatError } from "./base/errors.ts";
+import type { Connection } from "../database/connection.ts";
+import { number, numberOrNull, type Row, text, textOrNull } from "../database/row.ts";
+import { FormatError } from "../base/errors.ts";
 
 /** Format of the ledger that this version writes, kept in `user_version`. */
 export const LEDGER_FORMAT = 1;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { createCatalystMigrator, SchemaConflictError } from "../../mod.ts";
-import { EARLIER_MOMENT, earlierSql, makeEarlierSystem } from "../earlier_system.ts";
+import { createCatalystMigrator, SchemaConflictError } from "../../../mod.ts";
+import { EARLIER_MOMENT, earlierSql, makeEarlierSystem } from "../../earlier_system.ts";
 import {
   contentOf,
   type DatabaseName,
@@ -11,7 +11,7 @@ import {
   runCli,
   type TempDir,
   tempDir,
-} from "../helpers.ts";
+} from "../../helpers.ts";
 
 for (const rows of [0, 3]) {
   for (const ledger of [true, false]) {

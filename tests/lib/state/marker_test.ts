@@ -1,15 +1,15 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../lib/database/memory.ts";
-import { FormatError } from "../../lib/base/errors.ts";
-import { readMarkers } from "../../lib/marker.ts";
+import { openMemory } from "../../../lib/database/memory.ts";
+import { FormatError } from "../../../lib/base/errors.ts";
+import { readMarkers } from "../../../lib/state/marker.ts";
 import {
   createMarkerTable,
   deleteMarker,
   hasMarker,
   writeMarker,
-} from "../../lib/marker_writer.ts";
-import { version } from "../../lib/base/version.ts";
-import { migrationOf } from "./support.ts";
+} from "../../../lib/marker_writer.ts";
+import { version } from "../../../lib/base/version.ts";
+import { migrationOf } from "../support.ts";
 
 const migration = migrationOf({
   name: "001_a",

@@ -1,11 +1,11 @@
-import { CatalystError, DowngradeBlockedError, UnknownMarkerError } from "./base/errors.ts";
-import { openForReading } from "./database/reading.ts";
-import { number, text, textOrNull } from "./database/row.ts";
+import { CatalystError, DowngradeBlockedError, UnknownMarkerError } from "../base/errors.ts";
+import { openForReading } from "../database/reading.ts";
+import { number, text, textOrNull } from "../database/row.ts";
 import { MARKER_TABLE } from "./marker.ts";
-import type { Migration } from "./migration/migration.ts";
+import type { Migration } from "../migration/migration.ts";
 import { planDowngrade } from "./plan.ts";
-import { compareIds, createRegistry, type Registry } from "./migration/registry.ts";
-import { assess, type FoundState, type MigrationStatus } from "./state.ts";
+import { compareIds, createRegistry, type Registry } from "../migration/registry.ts";
+import { assess, type FoundState, type MigrationStatus } from "./assess.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
 /**

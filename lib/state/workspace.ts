@@ -1,9 +1,9 @@
-import { type DatabaseLocation, type DatabaseSource, locate } from "./database/location.ts";
-import { type ConnectionSettings, defaultSettings } from "./database/settings.ts";
-import { LocationError, UsageError } from "./base/errors.ts";
-import type { Migration } from "./migration/migration.ts";
-import { createRegistry, type Registry } from "./migration/registry.ts";
-import type { RestoreResult } from "./snapshot/restore.ts";
+import { type DatabaseLocation, type DatabaseSource, locate } from "../database/location.ts";
+import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
+import { LocationError, UsageError } from "../base/errors.ts";
+import type { Migration } from "../migration/migration.ts";
+import { createRegistry, type Registry } from "../migration/registry.ts";
+import type { RestoreResult } from "../snapshot/restore.ts";
 
 /** What a {@link Migrator} works on. */
 export interface MigratorOptions {

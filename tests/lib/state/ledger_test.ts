@@ -1,9 +1,14 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../lib/database/memory.ts";
-import { FormatError } from "../../lib/base/errors.ts";
-import { type HistoryRow, type NewEvent, readEvents, readLedger } from "../../lib/ledger.ts";
-import { addEvent, createLedger, removeHistory, setHistory } from "../../lib/ledger_writer.ts";
-import { version } from "../../lib/base/version.ts";
+import { openMemory } from "../../../lib/database/memory.ts";
+import { FormatError } from "../../../lib/base/errors.ts";
+import {
+  type HistoryRow,
+  type NewEvent,
+  readEvents,
+  readLedger,
+} from "../../../lib/state/ledger.ts";
+import { addEvent, createLedger, removeHistory, setHistory } from "../../../lib/ledger_writer.ts";
+import { version } from "../../../lib/base/version.ts";
 
 const ROW: HistoryRow = {
   id: "001",

@@ -6,7 +6,7 @@ import {
   type DatabaseState,
   type MigrationStatus,
   summarize,
-} from "./state.ts";
+} from "./assess.ts";
 import { isRestoring, type Workspace } from "./workspace.ts";
 
 /** State of the databases and of every migration. */

@@ -1,7 +1,7 @@
-import type { Connection } from "./database/connection.ts";
-import { type DatabaseLocation, statDatabase } from "./database/location.ts";
-import { readDatabase } from "./database/reading.ts";
-import { CorruptDatabaseError, NotADatabaseError } from "./base/errors.ts";
+import type { Connection } from "../database/connection.ts";
+import { type DatabaseLocation, statDatabase } from "../database/location.ts";
+import { readDatabase } from "../database/reading.ts";
+import { CorruptDatabaseError, NotADatabaseError } from "../base/errors.ts";
 import {
   emptyLedger,
   type LedgerEvent,
@@ -10,7 +10,7 @@ import {
   readLedger,
 } from "./ledger.ts";
 import { readMarkers } from "./marker.ts";
-import type { DatabaseState, FoundState } from "./state.ts";
+import type { DatabaseState, FoundState } from "./assess.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** What {@link inspect} found, and what stands in the way of adopting it. */

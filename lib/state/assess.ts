@@ -1,7 +1,7 @@
-import { type Migration, sameText } from "./migration/migration.ts";
+import { type Migration, sameText } from "../migration/migration.ts";
 import type { HistoryRow, LedgerState } from "./ledger.ts";
 import type { Marker } from "./marker.ts";
-import type { Registry } from "./migration/registry.ts";
+import type { Registry } from "../migration/registry.ts";
 
 /** What was found of one database. */
 export interface DatabaseState {

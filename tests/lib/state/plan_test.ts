@@ -6,18 +6,18 @@ import {
   OutOfOrderError,
   UnknownMarkerError,
   UnknownMigrationError,
-} from "../../lib/base/errors.ts";
-import type { Migration } from "../../lib/migration/migration.ts";
+} from "../../../lib/base/errors.ts";
+import type { Migration } from "../../../lib/migration/migration.ts";
 import {
   type DowngradeRequest,
   planDowngrade,
   planUpgrade,
   type UpgradeRequest,
-} from "../../lib/plan.ts";
-import { createRegistry } from "../../lib/migration/registry.ts";
-import type { MigrationStatus } from "../../lib/state.ts";
-import { orderlySituations, type Situation, situations, statusOf } from "./arbitraries.ts";
-import { migrationOf } from "./support.ts";
+} from "../../../lib/state/plan.ts";
+import { createRegistry } from "../../../lib/migration/registry.ts";
+import type { MigrationStatus } from "../../../lib/state/assess.ts";
+import { orderlySituations, type Situation, situations, statusOf } from "../arbitraries.ts";
+import { migrationOf } from "../support.ts";
 
 type Kind = "all" | "to" | "migration";
 const kinds = fc.constantFrom<Kind>("all", "to", "migration");

@@ -4,11 +4,11 @@ import {
   OutOfOrderError,
   UnknownMarkerError,
   UnknownMigrationError,
-} from "./base/errors.ts";
-import type { Migration } from "./migration/migration.ts";
-import { compareIds, type Registry } from "./migration/registry.ts";
-import type { MigrationStatus } from "./state.ts";
-import { didYouMean } from "./base/suggestion.ts";
+} from "../base/errors.ts";
+import type { Migration } from "../migration/migration.ts";
+import { compareIds, type Registry } from "../migration/registry.ts";
+import type { MigrationStatus } from "./assess.ts";
+import { didYouMean } from "../base/suggestion.ts";
 
 /** Which migrations to apply; all pending ones where nothing is said. */
 export interface UpgradeRequest {
