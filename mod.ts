@@ -86,7 +86,7 @@ export {
 export { type HistoryOptions, Migrator } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
 export { type RebuildOptions, rebuildTable } from "./lib/schema/rebuild.ts";
-export type { Reconciliation } from "./lib/reconcile.ts";
+export type { Reconciliation } from "./lib/engine/reconcile.ts";
 export type { MissingObject, RepairOptions, RepairResult } from "./lib/repair.ts";
 export type { SchemaDescription } from "./lib/schema/stable.ts";
 export type { Finding } from "./lib/schema/finding.ts";

@@ -5,8 +5,8 @@ import { addOccurrence } from "./ledger_writer.ts";
 import { rewriteMarker } from "./marker_writer.ts";
 import { checksumOf } from "./migration/migration.ts";
 import { findMigration } from "./state/plan.ts";
-import { reconcile, type Reconciliation } from "./reconcile.ts";
-import { Session } from "./session.ts";
+import { reconcile, type Reconciliation } from "./engine/reconcile.ts";
+import { Session } from "./engine/session.ts";
 import { assess } from "./state/assess.ts";
 import { locationOf, type Workspace } from "./state/workspace.ts";
 

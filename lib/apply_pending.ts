@@ -1,12 +1,12 @@
-import type { Run } from "./apply.ts";
+import type { Run } from "./engine/apply.ts";
 import { attempt } from "./attempt.ts";
-import { mayTouchRows } from "./checks.ts";
+import { mayTouchRows } from "./engine/checks.ts";
 import { checksumOf, type Migration } from "./migration/migration.ts";
 import { CatalystError, InterruptedError } from "./base/errors.ts";
 import type { MigrationHooks } from "./migration/hooks.ts";
 import { inspect, type Inspection } from "./state/inspect.ts";
-import { reconcile } from "./reconcile.ts";
-import { Session } from "./session.ts";
+import { reconcile } from "./engine/reconcile.ts";
+import { Session } from "./engine/session.ts";
 import type { BeforeOptions } from "./snapshot/mod.ts";
 import type { Safeguard, TakenSnapshots } from "./snapshot/safeguard.ts";
 import {

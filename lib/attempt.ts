@@ -1,7 +1,7 @@
-import { epochSeconds, type Run, runMigration } from "./apply.ts";
+import { epochSeconds, type Run, runMigration } from "./engine/apply.ts";
 import type { NewEvent } from "./state/ledger.ts";
 import { addEvent, setHistory } from "./ledger_writer.ts";
-import type { Session } from "./session.ts";
+import type { Session } from "./engine/session.ts";
 import { locationOf, type Workspace } from "./state/workspace.ts";
 
 /** Told before and after each migration. */

@@ -1,7 +1,7 @@
 import { driverMessage } from "./database/failure.ts";
 import { missingPermission } from "./database/location.ts";
-import type { Begun, Run } from "./apply.ts";
-import { outcomeOf } from "./checks.ts";
+import type { Begun, Run } from "./engine/apply.ts";
+import { outcomeOf } from "./engine/checks.ts";
 import {
   CatalystError,
   InterruptedError,

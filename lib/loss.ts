@@ -1,4 +1,4 @@
-import { quoteName, usersTables } from "./checks.ts";
+import { quoteName, usersTables } from "./engine/checks.ts";
 import type { Connection } from "./database/connection.ts";
 import { number, text } from "./database/row.ts";
 import { withSnapshot } from "./database/transaction.ts";

@@ -11,7 +11,7 @@ import { inspect } from "./state/inspect.ts";
 import type { Loss } from "./loss.ts";
 import type { Migration } from "./migration/migration.ts";
 import { planUpgrade } from "./state/plan.ts";
-import { Session } from "./session.ts";
+import { Session } from "./engine/session.ts";
 import { assess } from "./state/assess.ts";
 import type { TakenSnapshots } from "./snapshot/safeguard.ts";
 import type { AppliedMigration } from "./upgrade.ts";

@@ -1,4 +1,4 @@
-import { runMigration } from "../apply.ts";
+import { runMigration } from "../engine/apply.ts";
 import { catalystDatabases } from "../catalyst/mod.ts";
 import { openMemory } from "../database/memory.ts";
 import { CatalystError, MigrationCheckError, type MigrationProblem } from "../base/errors.ts";

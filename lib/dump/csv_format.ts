@@ -1,4 +1,4 @@
-import { quoteName } from "../checks.ts";
+import { quoteName } from "../engine/checks.ts";
 import {
   hexParts,
   isDelicateReal,

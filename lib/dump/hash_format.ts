@@ -1,4 +1,4 @@
-import { quoteName } from "../checks.ts";
+import { quoteName } from "../engine/checks.ts";
 import { isDelicate, type RowFormat } from "./row_format.ts";
 import { literal, realLiteral, sqlFormat, textOfRow, tuple } from "./sql_format.ts";
 import type { DumpColumn } from "./table.ts";

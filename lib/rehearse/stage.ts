@@ -1,4 +1,4 @@
-import { type Run, runMigration } from "../apply.ts";
+import { type Run, runMigration } from "../engine/apply.ts";
 import type { Connection } from "../database/connection.ts";
 import { openFile } from "../database/node_sqlite.ts";
 import { number, type SqlValue } from "../database/row.ts";

@@ -1,4 +1,4 @@
-import { countRows } from "../checks.ts";
+import { countRows } from "../engine/checks.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
 import { fileItself, mayBeThere } from "../database/location.ts";
 import { openPrivateFile } from "../database/reading.ts";

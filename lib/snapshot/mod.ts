@@ -1,10 +1,10 @@
-import { quoteName, usersTables } from "../checks.ts";
+import { quoteName, usersTables } from "../engine/checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { isForeign, refuseForeign, statDatabase } from "../database/location.ts";
 import { UsageError } from "../base/errors.ts";
 import { directoryOf } from "../directory.ts";
 import { sizeOf } from "../base/files.ts";
-import { Session } from "../session.ts";
+import { Session } from "../engine/session.ts";
 import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./check.ts";
 import type { CopyCheck } from "./copy.ts";

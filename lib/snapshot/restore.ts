@@ -1,4 +1,4 @@
-import { countRows } from "../checks.ts";
+import { countRows } from "../engine/checks.ts";
 import { refuseForeign, refuseLink } from "../database/location.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
@@ -6,8 +6,8 @@ import { ConfirmationError, SnapshotError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
 import { addOccurrence } from "../ledger_writer.ts";
 import { readMarkers } from "../state/marker.ts";
-import { reconcile, type Reconciliation } from "../reconcile.ts";
-import { Session } from "../session.ts";
+import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
+import { Session } from "../engine/session.ts";
 import { isRestoring, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import { runSnapshot, type SnapshotControl } from "./create.ts";
 import {

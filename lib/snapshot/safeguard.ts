@@ -1,6 +1,6 @@
 import type { Connection } from "../database/connection.ts";
 import { number } from "../database/row.ts";
-import type { Session } from "../session.ts";
+import type { Session } from "../engine/session.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { type BeforeOptions, createSnapshot, LEDGER, mayCopy, snapshotBefore } from "./mod.ts";
 import { readManifest } from "./store.ts";

@@ -1,5 +1,5 @@
-import { holdForeignKeys } from "../../apply.ts";
-import { brokenReferences, lostRows, type Observation, observe } from "../../checks.ts";
+import { holdForeignKeys } from "../../engine/apply.ts";
+import { brokenReferences, lostRows, type Observation, observe } from "../../engine/checks.ts";
 import type { Connection } from "../../database/connection.ts";
 import { withTransaction } from "../../database/transaction.ts";
 import { DumpFault } from "./fault.ts";

@@ -1,4 +1,4 @@
-import { countRows } from "../../checks.ts";
+import { countRows } from "../../engine/checks.ts";
 import type { Connection } from "../../database/connection.ts";
 import { openForReading } from "../../database/reading.ts";
 import { defaultSettings } from "../../database/settings.ts";
@@ -16,8 +16,8 @@ import { knownDatabase } from "../../known_database.ts";
 import { addOccurrence } from "../../ledger_writer.ts";
 import { isForeign, isLink, refuseLink } from "../../database/location.ts";
 import { readMarkers } from "../../state/marker.ts";
-import { reconcile, type Reconciliation } from "../../reconcile.ts";
-import { Session } from "../../session.ts";
+import { reconcile, type Reconciliation } from "../../engine/reconcile.ts";
+import { Session } from "../../engine/session.ts";
 import type { SnapshotProgress } from "../../snapshot/copy.ts";
 import { isFullDisk, removeDatabase, sizeOf } from "../../base/files.ts";
 import { snapshotBefore } from "../../snapshot/mod.ts";

@@ -3,7 +3,7 @@ import { withTransaction } from "../../database/transaction.ts";
 import { CatalystError, DumpError, InterruptedError, UsageError } from "../../base/errors.ts";
 import { knownDatabase } from "../../known_database.ts";
 import { addOccurrence } from "../../ledger_writer.ts";
-import { Session } from "../../session.ts";
+import { Session } from "../../engine/session.ts";
 import { snapshotBefore } from "../../snapshot/mod.ts";
 import { locationOf, type Workspace } from "../../state/workspace.ts";
 import { DumpFault, toDumpError } from "./fault.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { SnapshotError } from "../../../lib/base/errors.ts";
-import { Session } from "../../../lib/session.ts";
+import { Session } from "../../../lib/engine/session.ts";
 import { writeJournal } from "../../../lib/snapshot/journal.ts";
 import { createWorkspace, type Workspace } from "../../../lib/state/workspace.ts";
 import { databaseNames } from "../../helpers.ts";

@@ -1,20 +1,20 @@
-import { SnapshotError } from "./base/errors.ts";
-import type { Connection } from "./database/connection.ts";
-import type { DatabaseLocation } from "./database/location.ts";
-import { makeDurable, openForWriting } from "./database/open.ts";
-import { withTransaction } from "./database/transaction.ts";
+import { SnapshotError } from "../base/errors.ts";
+import type { Connection } from "../database/connection.ts";
+import type { DatabaseLocation } from "../database/location.ts";
+import { makeDurable, openForWriting } from "../database/open.ts";
+import { withTransaction } from "../database/transaction.ts";
 import { refuseOpenTransaction } from "./apply.ts";
-import { createLedger } from "./ledger_writer.ts";
-import { acquireLock } from "./base/lock.ts";
-import { ensureDirectory } from "./directory.ts";
-import { removeIfThere } from "./base/files.ts";
+import { createLedger } from "../ledger_writer.ts";
+import { acquireLock } from "../base/lock.ts";
+import { ensureDirectory } from "../directory.ts";
+import { removeIfThere } from "../base/files.ts";
 import {
   isRestoring,
   locationOf,
   lockBeside,
   restoreJournal,
   type Workspace,
-} from "./state/workspace.ts";
+} from "../state/workspace.ts";
 
 /** How a session begins. */
 export interface SessionOptions {

@@ -7,10 +7,10 @@ import {
   type Observation,
   observe,
   quoteName,
-} from "../../lib/checks.ts";
-import { openMemory } from "../../lib/database/memory.ts";
-import { MigrationFailedError } from "../../lib/base/errors.ts";
-import { migrationOf } from "./support.ts";
+} from "../../../lib/engine/checks.ts";
+import { openMemory } from "../../../lib/database/memory.ts";
+import { MigrationFailedError } from "../../../lib/base/errors.ts";
+import { migrationOf } from "../support.ts";
 
 const migration = migrationOf({ name: "001_a" });
 

@@ -1,11 +1,11 @@
-import { runBody } from "./migration/body.ts";
+import { runBody } from "../migration/body.ts";
 import { compareObservations, mayTouchRows, type Observation, observe } from "./checks.ts";
-import type { Connection } from "./database/connection.ts";
-import { number } from "./database/row.ts";
-import { withTransaction } from "./database/transaction.ts";
-import { DowngradeBlockedError, StatementError } from "./base/errors.ts";
-import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "./marker_writer.ts";
-import type { Migration, MigrationBody } from "./migration/migration.ts";
+import type { Connection } from "../database/connection.ts";
+import { number } from "../database/row.ts";
+import { withTransaction } from "../database/transaction.ts";
+import { DowngradeBlockedError, StatementError } from "../base/errors.ts";
+import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../marker_writer.ts";
+import type { Migration, MigrationBody } from "../migration/migration.ts";
 
 /** One run of one migration, up or down. */
 export interface Run {
@@ -52,7 +52,7 @@ export async function runMigration(connection: Connection, run: Run): Promise<nu
       ? await runOutside(connection, { body, begun, run })
       : await withTransaction(connection, () => runInside(connection, body, run), run);
   } catch (error) {
-    const { explain } = await import("./explain.ts");
+    const { explain } = await import("../explain.ts");
     throw await explain(error, run, begun);
   } finally {
     await foreignKeys.restore();

@@ -5,7 +5,7 @@ import {
   defineMigration,
   type Migrator,
   UnknownMarkerError,
-} from "../../mod.ts";
+} from "../../../mod.ts";
 import {
   contentOf,
   copyDirectory,
@@ -16,8 +16,8 @@ import {
   runCli,
   type TempDir,
   tempDir,
-} from "../helpers.ts";
-import { appMigrator } from "./app.ts";
+} from "../../helpers.ts";
+import { appMigrator } from "../app.ts";
 import {
   assertAgreed,
   contents,

@@ -1,6 +1,6 @@
 /** What tests of reconciling share: the bot's databases, and what they and their ledger tell. */
 import assert from "node:assert/strict";
-import { createCatalystMigrator, type Migrator } from "../../mod.ts";
+import { createCatalystMigrator, type Migrator } from "../../../mod.ts";
 import {
   contentOf,
   type DatabaseName,
@@ -13,7 +13,7 @@ import {
   runCli,
   type TempDir,
   tempDir,
-} from "../helpers.ts";
+} from "../../helpers.ts";
 
 /** A directory with all migrations applied and rows in every table. */
 export async function migrated(): Promise<TempDir> {

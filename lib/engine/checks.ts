@@ -1,8 +1,8 @@
-import type { Connection } from "./database/connection.ts";
-import { number, type Row, text, textOrNull } from "./database/row.ts";
-import { MigrationFailedError, StatementError } from "./base/errors.ts";
-import { MARKER_TABLE } from "./state/marker.ts";
-import type { Migration, MigrationBody } from "./migration/migration.ts";
+import type { Connection } from "../database/connection.ts";
+import { number, type Row, text, textOrNull } from "../database/row.ts";
+import { MigrationFailedError, StatementError } from "../base/errors.ts";
+import { MARKER_TABLE } from "../state/marker.ts";
+import type { Migration, MigrationBody } from "../migration/migration.ts";
 
 /** What is compared before and after a migration, inside its transaction. */
 export interface Observation {
@@ -81,7 +81,7 @@ async function findViolations(connection: Connection): Promise<Set<string>> {
   const keys = rows.filter(({ rowid }) => rowid !== null)
     .map((row) => [text(row, "table"), text(row, "parent"), String(row["rowid"])]);
   if (keys.length < rows.length) {
-    const { keysWithoutRowid } = await import("./schema/integrity.ts");
+    const { keysWithoutRowid } = await import("../schema/integrity.ts");
     keys.push(...await keysWithoutRowid(connection, rows.filter(({ rowid }) => rowid === null)));
   }
   // A row with two foreign keys may be there twice.
