@@ -105,7 +105,7 @@ export type {
 export type { DatabaseState, MigrationState, MigrationStatus } from "./lib/state/assess.ts";
 export type { SnapshotCheck } from "./lib/snapshot/check.ts";
 export type { CopyCheck, SnapshotProgress } from "./lib/snapshot/copy.ts";
-export type { SnapshotControl } from "./lib/snapshot/create.ts";
+export type { SnapshotControl } from "./lib/snapshot/take.ts";
 export type { Manifest, SnapshotFile, SnapshotReason } from "./lib/snapshot/manifest.ts";
 export type {
   PruneSnapshotsOptions,

@@ -8,7 +8,7 @@ import { Session } from "../engine/session.ts";
 import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./check.ts";
 import type { CopyCheck } from "./copy.ts";
-import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
+import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
 import type { PinTarget } from "./pin.ts";
 import { type Candidate, expired, type Retention } from "./retention.ts";

@@ -9,7 +9,7 @@ import { readMarkers } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { isRestoring, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
-import { runSnapshot, type SnapshotControl } from "./create.ts";
+import { runSnapshot, type SnapshotControl } from "./take.ts";
 import {
   begun,
   readJournal,
@@ -23,7 +23,7 @@ import { partOf } from "./name.ts";
 import type { PinTarget } from "./pin.ts";
 import { isDamage, isSound, replaceDatabase } from "./replace.ts";
 import { requireReplaceable } from "./replaceable.ts";
-import { findSources, type RestoreSource } from "./source.ts";
+import { findSources, type RestoreSource } from "./sources.ts";
 import { removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
 import { listSnapshots, newestSafety } from "./store.ts";
 

@@ -9,7 +9,7 @@ import { SnapshotError } from "../base/errors.ts";
 import { type Failure, failureOf } from "../failure.ts";
 import { fromFailure, isThread, mayStart } from "../base/thread.ts";
 import type { SnapshotProgress } from "./copy.ts";
-import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./create.ts";
+import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";
 import type { Manifest } from "./manifest.ts";
 
 const THREAD = "catalyst-migrate snapshot";

@@ -6,7 +6,7 @@ import {
   SnapshotError,
 } from "../../../lib/base/errors.ts";
 import { createRegistry } from "../../../lib/migration/registry.ts";
-import { findSources, type RestoreSet } from "../../../lib/snapshot/source.ts";
+import { findSources, type RestoreSet } from "../../../lib/snapshot/sources.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { databaseNames } from "../../helpers.ts";
 import { execute, migrationOf } from "../support.ts";
