@@ -57,17 +57,17 @@ export type {
 export type { SquashedMigration } from "./lib/squash.ts";
 export type { AcceptResult } from "./lib/accept.ts";
 export type { BaselineOptions, BaselineResult } from "./lib/baseline.ts";
-export type { Violation } from "./lib/dump/import/build.ts";
-export type { ExportedTable, ExportOptions, ExportTablesOptions } from "./lib/dump/mod.ts";
+export type { Violation } from "./lib/dump/import_build.ts";
+export type { ExportedTable, ExportOptions, ExportTablesOptions } from "./lib/dump/export.ts";
 export type { DumpContent } from "./lib/dump/part.ts";
 export type { ExportControl, ExportProgress } from "./lib/dump/write.ts";
-export type { ImportOptions, ImportPlan, ImportResult } from "./lib/dump/import/mod.ts";
+export type { ImportOptions, ImportPlan, ImportResult } from "./lib/dump/import.ts";
 export type { BadRow } from "./lib/dump/import/row_parser.ts";
 export type {
   ImportRowsOptions,
   ImportRowsProgress,
   ImportRowsResult,
-} from "./lib/dump/import/rows.ts";
+} from "./lib/dump/import_rows.ts";
 export * from "./lib/base/errors.ts";
 export type { Direction, LedgerEvent, Outcome } from "./lib/state/ledger.ts";
 export type { Loss } from "./lib/loss.ts";

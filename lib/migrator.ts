@@ -3,9 +3,9 @@ import type { AcceptResult } from "./accept.ts";
 import type { BaselineOptions, BaselineResult } from "./baseline.ts";
 import type { LedgerEvent } from "./state/ledger.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./downgrade.ts";
-import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/mod.ts";
-import type { ImportOptions, ImportResult } from "./dump/import/mod.ts";
-import type { ImportRowsOptions, ImportRowsResult } from "./dump/import/rows.ts";
+import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
+import type { ImportOptions, ImportResult } from "./dump/import.ts";
+import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
 import type { LintOptions, LintResult } from "./lint/mod.ts";
 import type { DowngradeRequest } from "./state/plan.ts";
 import type { RedoOptions, RedoResult } from "./redo.ts";
@@ -691,7 +691,7 @@ export class Migrator {
     database: string,
     options: ExportOptions = {},
   ): Promise<ReadableStream<Uint8Array<ArrayBuffer>>> {
-    const { exportSql } = await import("./dump/mod.ts");
+    const { exportSql } = await import("./dump/export.ts");
     return await exportSql(this.#workspace, database, options);
   }
 
@@ -719,7 +719,7 @@ export class Migrator {
     database: string,
     options: ExportTablesOptions,
   ): AsyncGenerator<ExportedTable, void, void> {
-    const { exportTables } = await import("./dump/mod.ts");
+    const { exportTables } = await import("./dump/export.ts");
     yield* exportTables(this.#workspace, database, options);
   }
 
@@ -753,7 +753,7 @@ export class Migrator {
     options: ImportOptions,
   ): Promise<ImportResult> {
     await this.#finishRestore();
-    const { importDump } = await import("./dump/import/mod.ts");
+    const { importDump } = await import("./dump/import.ts");
     return await importDump(this.#workspace, source, options);
   }
 
@@ -790,7 +790,7 @@ export class Migrator {
     options: ImportRowsOptions,
   ): Promise<ImportRowsResult> {
     await this.#finishRestore();
-    const { importRows } = await import("./dump/import/rows.ts");
+    const { importRows } = await import("./dump/import_rows.ts");
     return await importRows(this.#workspace, source, options);
   }
 

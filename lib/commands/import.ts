@@ -1,5 +1,5 @@
 import { AccessError, UsageError } from "../base/errors.ts";
-import type { ImportPlan, ImportResult } from "../dump/import/mod.ts";
+import type { ImportPlan, ImportResult } from "../dump/import.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, noBackupFlag, stringFlag, yesFlag } from "./arguments.ts";

@@ -1,6 +1,6 @@
 import { AccessError, UsageError } from "../base/errors.ts";
 import type { BadRow } from "../dump/import/row_parser.ts";
-import type { ImportRowsResult } from "../dump/import/rows.ts";
+import type { ImportRowsResult } from "../dump/import_rows.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { formatCount, printable } from "../base/format.ts";
 import { stringFlag } from "./arguments.ts";

@@ -1,5 +1,5 @@
 import { quoteName } from "../engine/checks.ts";
-import { isDelicate, type RowFormat } from "./row_format.ts";
+import { isDelicate, type RowFormat } from "./row.ts";
 import { literal, realLiteral, sqlFormat, textOfRow, tuple } from "./sql_format.ts";
 import type { DumpColumn } from "./table.ts";
 import type { Value } from "./value.ts";

@@ -1,4 +1,4 @@
-import type { RowFormatName } from "./row_format.ts";
+import type { RowFormatName } from "./row.ts";
 import type { DumpTable } from "./table.ts";
 
 /** What content of a database is written. */

@@ -6,7 +6,7 @@ import type { ConnectionSettings } from "../database/settings.ts";
 import { beginReading, withTransaction } from "../database/transaction.ts";
 import { AccessError, DatabaseLockedError, LocationError } from "../base/errors.ts";
 import { type Catalog, readCatalog } from "./catalog.ts";
-import { Crew } from "./crew.ts";
+import { Crew } from "./workers.ts";
 
 /** A database of one moment, whatever is written to it meanwhile. */
 export interface Reading extends AsyncDisposable {

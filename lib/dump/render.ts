@@ -1,14 +1,14 @@
 import type { Connection } from "../database/connection.ts";
 import type { RowsPart } from "./part.ts";
-import type { RowFormat, RowFormatName } from "./row_format.ts";
+import type { RowFormat, RowFormatName } from "./row.ts";
 import { readRows, type RowRange } from "./rows.ts";
 import { sqlFormat } from "./sql_format.ts";
 
 /** Loads a format; most dumps need only one. */
 const formats: Readonly<Record<RowFormatName, () => Promise<RowFormat>>> = {
   sql: () => Promise.resolve(sqlFormat),
-  csv: async () => (await import("./csv_format.ts")).csvFormat,
-  jsonl: async () => (await import("./jsonl_format.ts")).jsonlFormat,
+  csv: async () => (await import("./csv.ts")).csvFormat,
+  jsonl: async () => (await import("./jsonl.ts")).jsonlFormat,
   hash: async () => (await import("./hash_format.ts")).hashFormat,
 };
 

@@ -1,7 +1,7 @@
 import { quoteName, quoteText } from "../engine/checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, type SqlValue, text } from "../database/row.ts";
-import type { RowFormat } from "./row_format.ts";
+import type { RowFormat } from "./row.ts";
 import { type DumpTable, MOST_COLUMNS } from "./table.ts";
 import { exactColumns, type Value, valueReader } from "./value.ts";
 

@@ -1,8 +1,8 @@
 import type { SqlValue } from "../../database/row.ts";
-import { CsvReader, type CsvRecord } from "./csv_reader.ts";
+import { CsvReader, type CsvRecord } from "../import_csv.ts";
 import { DumpFault } from "./fault.ts";
 import type { ParsedRow, RowParser } from "./row_parser.ts";
-import { ColumnFinder, type Target, type TargetColumn } from "./row_target.ts";
+import { ColumnFinder, type Target, type TargetColumn } from "../import_target.ts";
 import { csvValue, notANumber } from "./row_values.ts";
 
 /** Makes rows for a table of CSV text: the first line names the columns. */

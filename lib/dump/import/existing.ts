@@ -3,7 +3,7 @@ import { brokenReferences, lostRows, type Observation, observe } from "../../eng
 import type { Connection } from "../../database/connection.ts";
 import { withTransaction } from "../../database/transaction.ts";
 import { DumpFault } from "./fault.ts";
-import { loadDump } from "./loader.ts";
+import { loadDump } from "../import_loader.ts";
 
 /** What a dump did to a database that was there. */
 export interface ExistingChange {

@@ -1,5 +1,5 @@
 import type { SqlValue } from "../../database/row.ts";
-import type { TargetColumn } from "./row_target.ts";
+import type { TargetColumn } from "../import_target.ts";
 
 /** A row that is to be put into the table. */
 export interface GoodRow {

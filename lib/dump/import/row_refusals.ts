@@ -1,6 +1,6 @@
 import { DumpError } from "../../base/errors.ts";
 import type { BadRow } from "./row_parser.ts";
-import type { ImportRowsOptions } from "./rows.ts";
+import type { ImportRowsOptions } from "../import_rows.ts";
 
 /** Bad rows that an error tells of; there the import ends. */
 const MOST_BAD = 10;

@@ -1,6 +1,6 @@
 import { DumpFault } from "./fault.ts";
 import type { ParsedRow, RowParser } from "./row_parser.ts";
-import type { Target } from "./row_target.ts";
+import type { Target } from "../import_target.ts";
 import { readRowText } from "./row_text.ts";
 
 /** Milliseconds after which a long import lets the host's event loop go on. */
@@ -78,6 +78,6 @@ async function parserFor(target: Target, format: "csv" | "jsonl"): Promise<RowPa
     const { CsvRows } = await import("./csv_rows.ts");
     return new CsvRows(target);
   }
-  const { JsonlRows } = await import("./jsonl_rows.ts");
+  const { JsonlRows } = await import("../import_jsonl.ts");
   return new JsonlRows(target);
 }

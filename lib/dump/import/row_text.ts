@@ -1,5 +1,5 @@
 import { DumpFault } from "./fault.ts";
-import { readText } from "./source.ts";
+import { readText } from "../import_source.ts";
 
 /**
  * Reads a stream of bytes as UTF-8 text, piece by piece; gzip is unpacked, a byte-order mark dropped.

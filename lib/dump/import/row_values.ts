@@ -1,5 +1,5 @@
 import type { SqlValue } from "../../database/row.ts";
-import { shortened, type TargetColumn } from "./row_target.ts";
+import { shortened, type TargetColumn } from "../import_target.ts";
 
 /** A number as SQLite takes it from text for a column of numbers; only this white space is any to it. */
 const NUMBER = /^[\t-\r ]*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[\t-\r ]*$/i;

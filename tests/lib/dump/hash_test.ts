@@ -7,7 +7,7 @@ import { defaultSettings } from "../../../lib/database/settings.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
 import { contentHash } from "../../../lib/dump/hash.ts";
 import { hashFormat } from "../../../lib/dump/hash_format.ts";
-import { isDelicate } from "../../../lib/dump/row_format.ts";
+import { isDelicate } from "../../../lib/dump/row.ts";
 import { execute, tempDir } from "../../helpers.ts";
 import { doubles, ODD_DOUBLES } from "./cells.ts";
 

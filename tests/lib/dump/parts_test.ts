@@ -1,7 +1,7 @@
 /** What of a database an export has: all of it, the schema, the rows, some tables. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import type { ExportOptions } from "../../../lib/dump/mod.ts";
+import type { ExportOptions } from "../../../lib/dump/export.ts";
 import { CatalystError, UsageError } from "../../../lib/base/errors.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
 import { execute, insertRows, query, tempDir } from "../../helpers.ts";

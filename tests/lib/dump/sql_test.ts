@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { literal, realLiteral, textLiteral } from "../../../lib/dump/sql_format.ts";
-import { isDelicate, realText } from "../../../lib/dump/row_format.ts";
+import { isDelicate, realText } from "../../../lib/dump/row.ts";
 import type { Value } from "../../../lib/dump/value.ts";
 
 function written(value: Value): string {

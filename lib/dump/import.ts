@@ -1,7 +1,7 @@
-import { countRows } from "../../engine/checks.ts";
-import type { Connection } from "../../database/connection.ts";
-import { openForReading } from "../../database/reading.ts";
-import { defaultSettings } from "../../database/settings.ts";
+import { countRows } from "../engine/checks.ts";
+import type { Connection } from "../database/connection.ts";
+import { openForReading } from "../database/reading.ts";
+import { defaultSettings } from "../database/settings.ts";
 import {
   CatalystError,
   ConfirmationError,
@@ -10,32 +10,32 @@ import {
   InterruptedError,
   LocationError,
   UsageError,
-} from "../../base/errors.ts";
-import { inspect } from "../../state/inspect.ts";
-import { knownDatabase } from "../../known_database.ts";
-import { addOccurrence } from "../../ledger_writer.ts";
-import { isForeign, isLink, refuseLink } from "../../database/location.ts";
-import { readMarkers } from "../../state/marker.ts";
-import { reconcile, type Reconciliation } from "../../engine/reconcile.ts";
-import { Session } from "../../engine/session.ts";
-import type { SnapshotProgress } from "../../snapshot/copy.ts";
-import { isFullDisk, removeDatabase, sizeOf } from "../../base/files.ts";
-import { snapshotBefore } from "../../snapshot/mod.ts";
-import { partOf } from "../../snapshot/name.ts";
-import { requireReplaceable } from "../../snapshot/replaceable.ts";
+} from "../base/errors.ts";
+import { inspect } from "../state/inspect.ts";
+import { knownDatabase } from "../known_database.ts";
+import { addOccurrence } from "../ledger_writer.ts";
+import { isForeign, isLink, refuseLink } from "../database/location.ts";
+import { readMarkers } from "../state/marker.ts";
+import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
+import { Session } from "../engine/session.ts";
+import type { SnapshotProgress } from "../snapshot/copy.ts";
+import { isFullDisk, removeDatabase, sizeOf } from "../base/files.ts";
+import { snapshotBefore } from "../snapshot/mod.ts";
+import { partOf } from "../snapshot/name.ts";
+import { requireReplaceable } from "../snapshot/replaceable.ts";
 import {
   contentOf,
   type DatabaseContent,
   replaceAll,
   type RestoreChange,
   takeSafety,
-} from "../../snapshot/restore.ts";
-import { ensureDirectory } from "../../directory.ts";
-import { isRestoring, locationOf, type Workspace } from "../../state/workspace.ts";
-import { buildDatabase, type Violation } from "./build.ts";
-import { loadIntoExisting } from "./existing.ts";
-import { DumpFault, toDumpError } from "./fault.ts";
-import { readText } from "./source.ts";
+} from "../snapshot/restore.ts";
+import { ensureDirectory } from "../directory.ts";
+import { isRestoring, locationOf, type Workspace } from "../state/workspace.ts";
+import { buildDatabase, type Violation } from "./import_build.ts";
+import { loadIntoExisting } from "./import/existing.ts";
+import { DumpFault, toDumpError } from "./import/fault.ts";
+import { readText } from "./import_source.ts";
 
 /** What an import would do. */
 export interface ImportPlan extends RestoreChange {

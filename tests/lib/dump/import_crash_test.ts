@@ -14,8 +14,8 @@ import {
   runCli,
   type TempDir,
   tempDir,
-} from "../../../helpers.ts";
-import { killInside, lockTaken } from "../../../kill.ts";
+} from "../../helpers.ts";
+import { killInside, lockTaken } from "../../kill.ts";
 import {
   backupsOf,
   copyTree,
@@ -24,7 +24,7 @@ import {
   namesIn,
   randomOf,
   seedFrom,
-} from "../../snapshot/files.ts";
+} from "../snapshot/files.ts";
 
 const seed = seedFrom("CATALYST_CRASH_SEED");
 const killsPerScenario = Number(Deno.env.get("CATALYST_CRASH_KILLS") ?? 8);

@@ -6,7 +6,7 @@ import {
   notIntegers,
   realText,
   type RowFormat,
-} from "./row_format.ts";
+} from "./row.ts";
 import type { DumpColumn } from "./table.ts";
 import type { Value } from "./value.ts";
 

@@ -1,4 +1,4 @@
-import { DumpFault } from "./fault.ts";
+import { DumpFault } from "./import/fault.ts";
 import {
   BRACKET,
   CLOSERS,
@@ -25,7 +25,7 @@ import {
   TRIGGER_END,
   TRIGGER_SEMICOLON,
   WORD,
-} from "./scanner_tables.ts";
+} from "./import/scanner_tables.ts";
 
 /** Whole statements of a dump. Its bytes are good only until the scanner is given more. */
 export interface Piece {

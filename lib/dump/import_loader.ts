@@ -1,11 +1,11 @@
-import type { Connection } from "../../database/connection.ts";
-import { driverMessage } from "../../database/failure.ts";
-import { lineOf, skipTrivia } from "../../database/script.ts";
-import { StatementError } from "../../base/errors.ts";
-import { DumpFault } from "./fault.ts";
-import { Guard, type TransactionMarks } from "./guard.ts";
-import { type Piece, Scanner } from "./scanner.ts";
-import { readVirtualTable, type VirtualTable } from "./virtual_tables.ts";
+import type { Connection } from "../database/connection.ts";
+import { driverMessage } from "../database/failure.ts";
+import { lineOf, skipTrivia } from "../database/script.ts";
+import { StatementError } from "../base/errors.ts";
+import { DumpFault } from "./import/fault.ts";
+import { Guard, type TransactionMarks } from "./import_guard.ts";
+import { type Piece, Scanner } from "./import_scanner.ts";
+import { readVirtualTable, type VirtualTable } from "./import/virtual_tables.ts";
 
 /** Bytes of SQL that are kept, so that they can be run again to find a fault. */
 const GROUP_SIZE = 8_000_000;

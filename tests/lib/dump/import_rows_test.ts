@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { query } from "../../../helpers.ts";
-import { appWith, bytesOf, failureOf, gzip, importText, streamOf } from "./rows_support.ts";
+import { query } from "../../helpers.ts";
+import { appWith, bytesOf, failureOf, gzip, importText, streamOf } from "./import_rows_support.ts";
 
 // A writer of the formats, as simple as can be.
 

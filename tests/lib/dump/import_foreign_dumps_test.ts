@@ -1,8 +1,8 @@
 /** Dumps that the `sqlite3` shell and Python's `iterdump` write, of all that SQLite has. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type PlainRow, query } from "../../../helpers.ts";
-import { type App, leftovers, makeApp } from "./support.ts";
+import { type PlainRow, query } from "../../helpers.ts";
+import { type App, leftovers, makeApp } from "./import_support.ts";
 
 const SOURCE = `
 PRAGMA page_size = 8192;

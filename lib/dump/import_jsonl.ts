@@ -1,8 +1,8 @@
-import type { SqlValue } from "../../database/row.ts";
-import { type JsonLine, JsonlReader } from "./jsonl_reader.ts";
-import type { ParsedRow, RowParser } from "./row_parser.ts";
-import { ColumnFinder, type Target, type TargetColumn } from "./row_target.ts";
-import { exactJsonValue, jsonValue, parseExactly } from "./row_values.ts";
+import type { SqlValue } from "../database/row.ts";
+import { type JsonLine, JsonlReader } from "./import/jsonl_reader.ts";
+import type { ParsedRow, RowParser } from "./import/row_parser.ts";
+import { ColumnFinder, type Target, type TargetColumn } from "./import_target.ts";
+import { exactJsonValue, jsonValue, parseExactly } from "./import/row_values.ts";
 
 /** The columns of all objects that have the same keys in the same order. */
 interface Shape {

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { lineOf, skipTrivia } from "../../../../lib/database/script.ts";
-import { DumpFault } from "../../../../lib/dump/import/fault.ts";
-import { Scanner } from "../../../../lib/dump/import/scanner.ts";
+import { lineOf, skipTrivia } from "../../../lib/database/script.ts";
+import { DumpFault } from "../../../lib/dump/import/fault.ts";
+import { Scanner } from "../../../lib/dump/import_scanner.ts";
 
 /** A piece as text, and what is left at the end. */
 interface Scanned {

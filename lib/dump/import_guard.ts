@@ -1,5 +1,5 @@
-import type { Connection, Verdict } from "../../database/connection.ts";
-import { modules } from "./virtual_tables.ts";
+import type { Connection, Verdict } from "../database/connection.ts";
+import { modules } from "./import/virtual_tables.ts";
 
 // What the authorizer may answer.
 const ALLOW = 0;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { CsvReader, type CsvRecord } from "../../../../lib/dump/import/csv_reader.ts";
+import { CsvReader, type CsvRecord } from "../../../lib/dump/import_csv.ts";
 
 /** All records of a text that comes in these pieces; a field without quotes stands in brackets. */
 function read(...pieces: string[]): CsvRecord[] {

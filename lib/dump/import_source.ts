@@ -1,4 +1,4 @@
-import { DumpFault } from "./fault.ts";
+import { DumpFault } from "./import/fault.ts";
 
 /** What a file begins with that is no SQL, and what is to be said of it. */
 const OTHERS: readonly {

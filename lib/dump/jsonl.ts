@@ -1,5 +1,5 @@
 import { quoteName, quoteText } from "../engine/checks.ts";
-import { hexParts, isDelicateReal, mayBeReplaced, realText, type RowFormat } from "./row_format.ts";
+import { hexParts, isDelicateReal, mayBeReplaced, realText, type RowFormat } from "./row.ts";
 import type { DumpColumn } from "./table.ts";
 import type { Value } from "./value.ts";
 

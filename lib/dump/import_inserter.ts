@@ -1,7 +1,7 @@
-import type { Connection } from "../../database/connection.ts";
-import { CatalystError, StatementError } from "../../base/errors.ts";
-import type { GoodRow, ParsedRow } from "./row_parser.ts";
-import { insertSql, type Target, type TargetColumn } from "./row_target.ts";
+import type { Connection } from "../database/connection.ts";
+import { CatalystError, StatementError } from "../base/errors.ts";
+import type { GoodRow, ParsedRow } from "./import/row_parser.ts";
+import { insertSql, type Target, type TargetColumn } from "./import_target.ts";
 
 /** Rows that one statement puts in: three times as quick as one by one, and more gain nothing. */
 const MOST_ROWS = 32;

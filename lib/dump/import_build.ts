@@ -1,14 +1,14 @@
-import { driverMessage } from "../../database/failure.ts";
-import { quoteName } from "../../engine/checks.ts";
-import type { Connection } from "../../database/connection.ts";
-import { openFile } from "../../database/node_sqlite.ts";
-import { number, text } from "../../database/row.ts";
-import type { ConnectionSettings } from "../../database/settings.ts";
-import { StatementError } from "../../base/errors.ts";
-import { removeDatabase, syncFile } from "../../base/files.ts";
-import { DumpFault } from "./fault.ts";
-import { loadDump } from "./loader.ts";
-import type { VirtualTable } from "./virtual_tables.ts";
+import { driverMessage } from "../database/failure.ts";
+import { quoteName } from "../engine/checks.ts";
+import type { Connection } from "../database/connection.ts";
+import { openFile } from "../database/node_sqlite.ts";
+import { number, text } from "../database/row.ts";
+import type { ConnectionSettings } from "../database/settings.ts";
+import { StatementError } from "../base/errors.ts";
+import { removeDatabase, syncFile } from "../base/files.ts";
+import { DumpFault } from "./import/fault.ts";
+import { loadDump } from "./import_loader.ts";
+import type { VirtualTable } from "./import/virtual_tables.ts";
 
 /**
  * Memory for pages, in KiB. As much again is what sorting an index takes, of which the rest is in

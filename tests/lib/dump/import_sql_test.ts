@@ -5,9 +5,9 @@ import {
   InterruptedError,
   LocationError,
   UsageError,
-} from "../../../../lib/base/errors.ts";
-import { execute, existsSync } from "../../../helpers.ts";
-import { makeApp, streamOf } from "./support.ts";
+} from "../../../lib/base/errors.ts";
+import { execute, existsSync } from "../../helpers.ts";
+import { makeApp, streamOf } from "./import_support.ts";
 
 const DUMP = `PRAGMA foreign_keys=OFF;
 BEGIN TRANSACTION;

@@ -5,8 +5,8 @@ import {
   type ImportRowsOptions,
   type ImportRowsResult,
   Migrator,
-} from "../../../../mod.ts";
-import { execute, type TempDir, tempDir } from "../../../helpers.ts";
+} from "../../../mod.ts";
+import { execute, type TempDir, tempDir } from "../../helpers.ts";
 
 /** A migrator of one database, `app`, that a script has made. */
 export async function appWith(

@@ -1,7 +1,7 @@
 /** Dumps that try to reach out of the database that they are imported into. */
 import assert from "node:assert/strict";
-import { filesIn } from "../../../cli_helpers.ts";
-import { makeApp } from "./support.ts";
+import { filesIn } from "../../cli_helpers.ts";
+import { makeApp } from "./import_support.ts";
 
 const row = (values: string, table = "sqlite_schema(type,name,tbl_name,rootpage,sql)") =>
   `CREATE TABLE t (a);\nPRAGMA writable_schema=ON;\nINSERT INTO ${table} VALUES(${values});`;

@@ -1,17 +1,17 @@
-import { statDatabase } from "../../database/location.ts";
-import { withTransaction } from "../../database/transaction.ts";
-import { CatalystError, DumpError, InterruptedError, UsageError } from "../../base/errors.ts";
-import { knownDatabase } from "../../known_database.ts";
-import { addOccurrence } from "../../ledger_writer.ts";
-import { Session } from "../../engine/session.ts";
-import { snapshotBefore } from "../../snapshot/mod.ts";
-import { locationOf, type Workspace } from "../../state/workspace.ts";
-import { DumpFault, toDumpError } from "./fault.ts";
-import { BadRows } from "./row_refusals.ts";
-import { RowInserter } from "./row_inserter.ts";
-import type { BadRow } from "./row_parser.ts";
-import { RowSource } from "./row_source.ts";
-import { readTarget, type Target } from "./row_target.ts";
+import { statDatabase } from "../database/location.ts";
+import { withTransaction } from "../database/transaction.ts";
+import { CatalystError, DumpError, InterruptedError, UsageError } from "../base/errors.ts";
+import { knownDatabase } from "../known_database.ts";
+import { addOccurrence } from "../ledger_writer.ts";
+import { Session } from "../engine/session.ts";
+import { snapshotBefore } from "../snapshot/mod.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
+import { DumpFault, toDumpError } from "./import/fault.ts";
+import { BadRows } from "./import/row_refusals.ts";
+import { RowInserter } from "./import_inserter.ts";
+import type { BadRow } from "./import/row_parser.ts";
+import { RowSource } from "./import/row_source.ts";
+import { readTarget, type Target } from "./import_target.ts";
 
 /** How far an import of rows has come. */
 export type ImportRowsProgress =

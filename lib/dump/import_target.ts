@@ -1,10 +1,10 @@
-import { quoteName } from "../../engine/checks.ts";
-import type { Connection } from "../../database/connection.ts";
-import { number, text } from "../../database/row.ts";
-import { UsageError } from "../../base/errors.ts";
-import { type Affinity, affinityOf } from "../../schema/affinity.ts";
-import { didYouMean } from "../../base/suggestion.ts";
-import { DumpFault } from "./fault.ts";
+import { quoteName } from "../engine/checks.ts";
+import type { Connection } from "../database/connection.ts";
+import { number, text } from "../database/row.ts";
+import { UsageError } from "../base/errors.ts";
+import { type Affinity, affinityOf } from "../schema/affinity.ts";
+import { didYouMean } from "../base/suggestion.ts";
+import { DumpFault } from "./import/fault.ts";
 
 /** A column into which values are put. */
 export interface TargetColumn {

@@ -1,11 +1,11 @@
 /** What tests of importing dumps share: a program's own database, and dumps as streams. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { ImportOptions, ImportResult } from "../../../../lib/dump/import/mod.ts";
-import { DumpError } from "../../../../lib/base/errors.ts";
-import { defineMigration } from "../../../../lib/migration/migration.ts";
-import { Migrator } from "../../../../lib/migrator.ts";
-import { existsSync, type PlainRow, query, tempDir } from "../../../helpers.ts";
+import type { ImportOptions, ImportResult } from "../../../lib/dump/import.ts";
+import { DumpError } from "../../../lib/base/errors.ts";
+import { defineMigration } from "../../../lib/migration/migration.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { existsSync, type PlainRow, query, tempDir } from "../../helpers.ts";
 
 /** A directory with a database `app` to import into. */
 export interface App extends AsyncDisposable {

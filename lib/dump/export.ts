@@ -4,11 +4,11 @@ import { MARKER_TABLE } from "../state/marker.ts";
 import { fold } from "../sql/tokens.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { type Catalog, type CatalogObject, readTable } from "./catalog.ts";
-import { csvHeader } from "./csv_format.ts";
+import { csvHeader } from "./csv.ts";
 import type { DumpContent, DumpPart } from "./part.ts";
 import { openReading, type Reading } from "./reading.ts";
 import type { Bytes } from "./render.ts";
-import { sqlParts } from "./sql_parts.ts";
+import { sqlParts } from "./sql.ts";
 import { type ExportControl, streamOf, writeParts } from "./write.ts";
 
 /** What to export. */

@@ -1,4 +1,4 @@
-import { DumpFault } from "./fault.ts";
+import { DumpFault } from "./import/fault.ts";
 
 /** One record of a CSV text. */
 export interface CsvRecord {

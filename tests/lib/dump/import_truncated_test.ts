@@ -1,7 +1,7 @@
 /** Dumps that end in the middle: at every byte of a small one, and at any byte of larger ones. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { makeApp } from "./support.ts";
+import { makeApp } from "./import_support.ts";
 
 const DUMP = `PRAGMA foreign_keys=OFF;
 BEGIN TRANSACTION;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { ConfirmationError, DatabaseLockedError } from "../../../../lib/base/errors.ts";
-import { execute } from "../../../helpers.ts";
-import { type App, makeApp } from "./support.ts";
+import { ConfirmationError, DatabaseLockedError } from "../../../lib/base/errors.ts";
+import { execute } from "../../helpers.ts";
+import { type App, makeApp } from "./import_support.ts";
 
 const into = { intoExisting: true } as const;
 

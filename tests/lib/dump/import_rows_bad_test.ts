@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { BadRow } from "../../../../mod.ts";
-import { query } from "../../../helpers.ts";
+import type { BadRow } from "../../../mod.ts";
+import { query } from "../../helpers.ts";
 import {
   appWith,
   bytesOf,
@@ -9,7 +9,7 @@ import {
   gzip,
   importText,
   streamOf,
-} from "./rows_support.ts";
+} from "./import_rows_support.ts";
 
 const ORDERS = `CREATE TABLE t (
   id TEXT PRIMARY KEY,
