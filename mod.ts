@@ -43,7 +43,7 @@ export {
   type CheckMigrationsOptions,
   type CheckMigrationsResult,
 } from "./lib/check_migrations.ts";
-export type { RehearseOptions } from "./lib/rehearse.ts";
+export type { RehearseOptions } from "./lib/trial/rehearse.ts";
 export type {
   Rehearsal,
   RehearsalNotice,
@@ -53,7 +53,7 @@ export type {
   Surprise,
   SurpriseCode,
   TimedStatement,
-} from "./lib/rehearse/result.ts";
+} from "./lib/trial/result.ts";
 export type { SquashedMigration } from "./lib/squash.ts";
 export type { AcceptResult } from "./lib/accept.ts";
 export type { BaselineOptions, BaselineResult } from "./lib/baseline.ts";
@@ -130,9 +130,9 @@ export type {
   UpgradePlan,
   UpgradeResult,
 } from "./lib/upgrade.ts";
-export type { LintCode, LintFinding } from "./lib/lint/finding.ts";
-export type { LintOptions, LintResult } from "./lib/lint/mod.ts";
-export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/lint/effects.ts";
+export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
+export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
+export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/trial/effects.ts";
 export type { DatabaseVerification, DataCheck, Verification, VerifyOptions } from "./lib/verify.ts";
 export { version } from "./lib/base/version.ts";
 export type { MigratorOptions } from "./lib/state/workspace.ts";

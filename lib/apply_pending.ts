@@ -82,7 +82,7 @@ export async function refuseDataLoss(
     mayTouchRows(one.upgrade) && !workspace.trusted.includes(one)
   );
   if (suspects.length === 0) return;
-  const guard = await import("./lint/guard.ts");
+  const guard = await import("./trial/guard.ts");
   await guard.refuseDataLoss(workspace, { apply, suspects });
 }
 

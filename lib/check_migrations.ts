@@ -1,4 +1,4 @@
-import type { LintFinding } from "./lint/finding.ts";
+import type { LintFinding } from "./trial/finding.ts";
 
 /** What to check, and how. */
 export interface CheckMigrationsOptions {

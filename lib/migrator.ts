@@ -6,11 +6,11 @@ import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./downgra
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
-import type { LintOptions, LintResult } from "./lint/mod.ts";
+import type { LintOptions, LintResult } from "./trial/lint.ts";
 import type { DowngradeRequest } from "./state/plan.ts";
 import type { RedoOptions, RedoResult } from "./redo.ts";
-import type { RehearseOptions } from "./rehearse.ts";
-import type { Rehearsal } from "./rehearse/result.ts";
+import type { RehearseOptions } from "./trial/rehearse.ts";
+import type { Rehearsal } from "./trial/result.ts";
 import type { RepairOptions, RepairResult } from "./repair.ts";
 import type { SchemaDescription } from "./schema/stable.ts";
 import type { SquashedMigration } from "./squash.ts";
@@ -171,7 +171,7 @@ export class Migrator {
    * ```
    */
   async lint(options: LintOptions = {}): Promise<LintResult> {
-    const { lint } = await import("./lint/mod.ts");
+    const { lint } = await import("./trial/lint.ts");
     return await lint(this.#workspace, options);
   }
 
@@ -203,7 +203,7 @@ export class Migrator {
    * ```
    */
   async rehearse(options: RehearseOptions = {}): Promise<Rehearsal> {
-    const { rehearse } = await import("./rehearse.ts");
+    const { rehearse } = await import("./trial/rehearse.ts");
     return await rehearse(this.#workspace, options);
   }
 

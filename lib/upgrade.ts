@@ -4,7 +4,7 @@ import type { TakenSnapshots } from "./snapshot/safeguard.ts";
 import { ChangedMigrationError, UnknownMarkerError } from "./base/errors.ts";
 import type { MigrationHooks } from "./migration/hooks.ts";
 import { inspect, type Inspection } from "./state/inspect.ts";
-import type { MigrationEffects } from "./lint/effects.ts";
+import type { MigrationEffects } from "./trial/effects.ts";
 import type { Migration } from "./migration/migration.ts";
 import type { UpgradeRequest } from "./state/plan.ts";
 import { assess, corrections, type MigrationStatus, summarize } from "./state/assess.ts";
@@ -81,7 +81,7 @@ export async function plan(
 ): Promise<UpgradePlan> {
   const planned = await planFrom(workspace, await inspect(workspace), request);
   if (!request.effects || planned.apply.length > MOST_EFFECTS) return planned;
-  const { findEffects } = await import("./lint/effects.ts");
+  const { findEffects } = await import("./trial/effects.ts");
   return { ...planned, effects: await findEffects(workspace, planned.apply) };
 }
 

@@ -1,4 +1,4 @@
-import type { MigrationEffects, RowEffect } from "../lint/effects.ts";
+import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
 import type { Migration } from "../migration/migration.ts";
 import { formatCount, printable } from "../base/format.ts";
 import type { UpgradePlan } from "../upgrade.ts";

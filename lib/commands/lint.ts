@@ -1,5 +1,5 @@
-import type { LintFinding } from "../lint/finding.ts";
-import type { LintResult } from "../lint/mod.ts";
+import type { LintFinding } from "../trial/finding.ts";
+import type { LintResult } from "../trial/lint.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable } from "../base/format.ts";
 import { stringFlag, wholeNumber } from "./arguments.ts";

@@ -1,4 +1,4 @@
-import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../rehearse/result.ts";
+import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/result.ts";
 import type { Style } from "../terminal/output.ts";
 import { createProgress } from "../terminal/progress.ts";
 import {

@@ -2,7 +2,7 @@ import { quoteName } from "../engine/checks.ts";
 import { StatementError } from "../base/errors.ts";
 import { fold } from "../sql/tokens.ts";
 import { text } from "../database/row.ts";
-import type { Scratch } from "./scratch.ts";
+import type { Scratch } from "../trial/scratch.ts";
 import { type Deed, rowChanges } from "./watch.ts";
 
 /** What is needed to try a statement. */

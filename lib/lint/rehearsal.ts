@@ -5,9 +5,9 @@ import type { SqlValue } from "../database/row.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { Migration, MigrationBody, MigrationTransaction } from "../migration/migration.ts";
 import { fold } from "../sql/tokens.ts";
-import type { Place } from "./finding.ts";
+import type { Place } from "../trial/finding.ts";
 import { failureOnRows } from "./probe.ts";
-import type { Scratch, TableEntry } from "./scratch.ts";
+import type { Scratch, TableEntry } from "../trial/scratch.ts";
 import { changesSchema, changesTables, type Deed, type Watch } from "./watch.ts";
 
 /** One statement that a migration ran, and what SQLite said and did. */

@@ -2,8 +2,8 @@ import { quoteName } from "../engine/checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, text } from "../database/row.ts";
 import { fold } from "../sql/tokens.ts";
-import type { KnownTable, TableFate } from "./tables.ts";
-import type { Scratch, TableEntry } from "./scratch.ts";
+import type { KnownTable, TableFate } from "../trial/tables.ts";
+import type { Scratch, TableEntry } from "../trial/scratch.ts";
 
 /** Stands for a table of a real database that is not at hand. */
 const ELSEWHERE = "";

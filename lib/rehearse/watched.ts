@@ -7,7 +7,7 @@ import type {
   StatementResult,
 } from "../database/connection.ts";
 import type { Row, SqlValue } from "../database/row.ts";
-import type { TimedStatement } from "./result.ts";
+import type { TimedStatement } from "../trial/result.ts";
 
 /** What SQLite asked its authorizer about a statement. */
 export interface Deed {

@@ -1,7 +1,7 @@
 import { fold } from "../../sql/tokens.ts";
-import type { Fault } from "../finding.ts";
+import type { Fault } from "../../trial/finding.ts";
 import type { Step } from "../rehearsal.ts";
-import { successorOf, type TableFate } from "../tables.ts";
+import { successorOf, type TableFate } from "../../trial/tables.ts";
 import { rowChanges } from "../watch.ts";
 import { describeRows, names, type Rehearsed } from "./rule.ts";
 

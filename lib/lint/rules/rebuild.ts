@@ -1,7 +1,7 @@
 import { fold, tokenize } from "../../sql/tokens.ts";
 import type { Schema } from "../../schema/model.ts";
-import type { Fault } from "../finding.ts";
-import type { Rebuild } from "../tables.ts";
+import type { Fault } from "../../trial/finding.ts";
+import type { Rebuild } from "../../trial/tables.ts";
 import { isDeclared } from "./loss.ts";
 import { names, type Rehearsed } from "./rule.ts";
 

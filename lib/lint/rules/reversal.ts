@@ -1,6 +1,6 @@
 import { compareSchemas } from "../../schema/compare.ts";
 import type { Schema } from "../../schema/model.ts";
-import type { Fault } from "../finding.ts";
+import type { Fault } from "../../trial/finding.ts";
 import { type BodyRun, type Failure, quoted } from "../rehearsal.ts";
 import type { Rehearsed } from "./rule.ts";
 

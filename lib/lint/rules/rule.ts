@@ -1,9 +1,9 @@
 import type { Migration } from "../../migration/migration.ts";
 import type { Schema } from "../../schema/model.ts";
-import type { Fault } from "../finding.ts";
+import type { Fault } from "../../trial/finding.ts";
 import type { BodyRun } from "../rehearsal.ts";
 import type { RowBook } from "../rows.ts";
-import type { Course, Rebuild } from "../tables.ts";
+import type { Course, Rebuild } from "../../trial/tables.ts";
 
 /** A migration after its upgrade was run on a scratch database. */
 export interface Rehearsed extends Course {

@@ -1,4 +1,4 @@
-import type { Fault } from "../finding.ts";
+import type { Fault } from "../../trial/finding.ts";
 import { quoted } from "../rehearsal.ts";
 import { isTrue } from "./rebuild.ts";
 import type { Rehearsed } from "./rule.ts";

@@ -6,14 +6,14 @@ import type { Registry } from "../migration/registry.ts";
 import { assess } from "../state/assess.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
-import { Lane } from "./lane.ts";
-import { lockFaults } from "./rules/lock.ts";
-import { lossFaults } from "./rules/loss.ts";
-import { lostFaults } from "./rules/lost.ts";
-import { rebuildFaults } from "./rules/rebuild.ts";
-import { reasonOf, reversalFaults } from "./rules/reversal.ts";
-import type { Rehearsed, Rule } from "./rules/rule.ts";
-import { statementFaults } from "./rules/statements.ts";
+import { Lane } from "./lint_run.ts";
+import { lockFaults } from "./rules.ts";
+import { lossFaults } from "../lint/rules/loss.ts";
+import { lostFaults } from "./rules_loss.ts";
+import { rebuildFaults } from "../lint/rules/rebuild.ts";
+import { reasonOf, reversalFaults } from "../lint/rules/reversal.ts";
+import type { Rehearsed, Rule } from "../lint/rules/rule.ts";
+import { statementFaults } from "../lint/rules/statements.ts";
 
 /** Which migrations to look at, and how. */
 export interface LintOptions {

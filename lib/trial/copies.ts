@@ -7,7 +7,7 @@ import { InterruptedError, UsageError } from "../base/errors.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import { pin } from "../snapshot/pin.ts";
 import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
-import type { Place } from "./place.ts";
+import type { Place } from "../rehearse/place.ts";
 
 /** What to copy, and how. */
 export interface CopyOptions {

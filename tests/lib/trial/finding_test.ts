@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { findingOf } from "../../../lib/lint/finding.ts";
+import { findingOf } from "../../../lib/trial/finding.ts";
 import { Subject } from "./subject.ts";
 import { migrationOf } from "../support.ts";
 

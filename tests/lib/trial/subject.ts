@@ -1,5 +1,5 @@
-import type { LintFinding } from "../../../lib/lint/finding.ts";
-import type { LintOptions } from "../../../lib/lint/mod.ts";
+import type { LintFinding } from "../../../lib/trial/finding.ts";
+import type { LintOptions } from "../../../lib/trial/lint.ts";
 import type { Migration, MigrationDefinition } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { execute, migrationOf, TemporaryDirectory } from "../support.ts";

@@ -1,8 +1,8 @@
-import type { CheckSchema, IndexSchema, TableSchema } from "../../schema/model.ts";
-import { fold, normalize, tokenize } from "../../sql/tokens.ts";
-import type { Fault } from "../finding.ts";
-import type { Step } from "../rehearsal.ts";
-import type { Rehearsed } from "./rule.ts";
+import type { CheckSchema, IndexSchema, TableSchema } from "../schema/model.ts";
+import { fold, normalize, tokenize } from "../sql/tokens.ts";
+import type { Fault } from "./finding.ts";
+import type { Step } from "../lint/rehearsal.ts";
+import type { Rehearsed } from "../lint/rules/rule.ts";
 
 /** Checks, indexes, triggers and views that a rebuild forgets, and views that it breaks. */
 export function lostFaults(rehearsed: Rehearsed): Fault[] {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openMemory } from "../../../lib/database/memory.ts";
-import { readContent } from "../../../lib/rehearse/content.ts";
+import { readContent } from "../../../lib/trial/content.ts";
 
 /** Digest of the table `t` that a script makes. */
 async function digestOf(sql: string, columns: readonly string[] = ["a", "b"]): Promise<string> {

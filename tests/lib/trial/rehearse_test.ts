@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import type { MigrationDefinition } from "../../lib/migration/migration.ts";
-import type { Rehearsal } from "../../lib/rehearse/result.ts";
-import { filesOf } from "../helpers.ts";
-import { appMigrator } from "./app.ts";
+import type { MigrationDefinition } from "../../../lib/migration/migration.ts";
+import type { Rehearsal } from "../../../lib/trial/result.ts";
+import { filesOf } from "../../helpers.ts";
+import { appMigrator } from "../app.ts";
 import { first, makeApp } from "./rehearse_support.ts";
-import { migrationOf } from "./support.ts";
+import { migrationOf } from "../support.ts";
 
 /** Rehearses migrations on such a database, and checks that nothing of it was changed or left. */
 async function rehearse(

@@ -1,7 +1,7 @@
 import { fold } from "../sql/tokens.ts";
-import type { Step } from "./rehearsal.ts";
+import type { Step } from "../lint/rehearsal.ts";
 import type { TableEntry } from "./scratch.ts";
-import { rowChanges } from "./watch.ts";
+import { rowChanges } from "../lint/watch.ts";
 
 /** What becomes of a table in the course of a migration. */
 export interface TableFate {

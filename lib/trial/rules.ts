@@ -1,8 +1,8 @@
-import type { Fault } from "../finding.ts";
-import type { Step } from "../rehearsal.ts";
-import type { TableFate } from "../tables.ts";
-import { rowChanges } from "../watch.ts";
-import { describeRows, type Rehearsed } from "./rule.ts";
+import type { Fault } from "./finding.ts";
+import type { Step } from "../lint/rehearsal.ts";
+import type { TableFate } from "./tables.ts";
+import { rowChanges } from "../lint/watch.ts";
+import { describeRows, type Rehearsed } from "../lint/rules/rule.ts";
 
 /** Seconds for a million rows of some 60 bytes, measured on a server with an SSD and rounded. */
 const SECONDS = { index: 1.2, copy: 0.6, update: 0.5, scan: 0.3, rewrite: 0.5, delete: 0.3 };

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { DiskFullError, InterruptedError, UsageError } from "../../lib/base/errors.ts";
-import { Migrator } from "../../lib/migrator.ts";
-import { appMigrator } from "./app.ts";
+import { DiskFullError, InterruptedError, UsageError } from "../../../lib/base/errors.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { appMigrator } from "../app.ts";
 import { first, makeApp } from "./rehearse_support.ts";
-import { reasonForNoDisk, SmallDisk } from "./snapshot/bot.ts";
-import { execute, migrationOf, query, TemporaryDirectory, withDatabase } from "./support.ts";
+import { reasonForNoDisk, SmallDisk } from "../snapshot/bot.ts";
+import { execute, migrationOf, query, TemporaryDirectory, withDatabase } from "../support.ts";
 
 Deno.test("databases that aren't there yet are rehearsed as new ones", async () => {
   using directory = new TemporaryDirectory();

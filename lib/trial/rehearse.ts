@@ -1,19 +1,19 @@
-import { refuseDataLoss } from "./apply_pending.ts";
-import type { MigrationProgress } from "./attempt.ts";
-import { LintError, UsageError } from "./base/errors.ts";
-import { inspect } from "./state/inspect.ts";
-import type { Migration } from "./migration/migration.ts";
-import type { UpgradeRequest } from "./state/plan.ts";
-import { reconcile } from "./engine/reconcile.ts";
-import { copyDatabases, type CopyPaths, copyPaths } from "./rehearse/copies.ts";
-import { makePlace } from "./rehearse/place.ts";
-import type { Rehearsal, Surprise } from "./rehearse/result.ts";
-import { upDownUp } from "./rehearse/run.ts";
-import { Stage } from "./rehearse/stage.ts";
-import { Session } from "./engine/session.ts";
-import type { SnapshotProgress } from "./snapshot/copy.ts";
-import { planFrom } from "./upgrade.ts";
-import { createWorkspace, prefixOfLedger, type Workspace } from "./state/workspace.ts";
+import { refuseDataLoss } from "../apply_pending.ts";
+import type { MigrationProgress } from "../attempt.ts";
+import { LintError, UsageError } from "../base/errors.ts";
+import { inspect } from "../state/inspect.ts";
+import type { Migration } from "../migration/migration.ts";
+import type { UpgradeRequest } from "../state/plan.ts";
+import { reconcile } from "../engine/reconcile.ts";
+import { copyDatabases, type CopyPaths, copyPaths } from "./copies.ts";
+import { makePlace } from "../rehearse/place.ts";
+import type { Rehearsal, Surprise } from "./result.ts";
+import { upDownUp } from "./rehearse_run.ts";
+import { Stage } from "./stage.ts";
+import { Session } from "../engine/session.ts";
+import type { SnapshotProgress } from "../snapshot/copy.ts";
+import { planFrom } from "../upgrade.ts";
+import { createWorkspace, prefixOfLedger, type Workspace } from "../state/workspace.ts";
 
 /** How to rehearse. */
 export interface RehearseOptions extends UpgradeRequest {

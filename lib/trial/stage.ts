@@ -8,8 +8,8 @@ import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { fold } from "../sql/tokens.ts";
 import { type ContentQuestion, readContent, type TableContent } from "./content.ts";
-import { type Touched, touchedBy } from "./touched.ts";
-import { type Observed, WatchedConnection } from "./watched.ts";
+import { type Touched, touchedBy } from "../rehearse/touched.ts";
+import { type Observed, WatchedConnection } from "../rehearse/watched.ts";
 
 /** What one run of a migration did. */
 export interface Step {

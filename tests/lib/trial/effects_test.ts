@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import type { MigrationEffects } from "../../../lib/lint/effects.ts";
+import type { MigrationEffects } from "../../../lib/trial/effects.ts";
 import { rebuildOwners, type Step, Subject } from "./subject.ts";
 
 async function effectsOf(subject: Subject, ...steps: Step[]): Promise<readonly MigrationEffects[]> {

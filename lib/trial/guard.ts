@@ -2,10 +2,10 @@ import { LintError } from "../base/errors.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { dataLossCodes, type LintFinding } from "./finding.ts";
-import { Lane } from "./lane.ts";
-import { isCutShort, keep } from "./mod.ts";
-import { lossFaults } from "./rules/loss.ts";
-import { rebuildFaults } from "./rules/rebuild.ts";
+import { Lane } from "./lint_run.ts";
+import { isCutShort, keep } from "./lint.ts";
+import { lossFaults } from "../lint/rules/loss.ts";
+import { rebuildFaults } from "../lint/rules/rebuild.ts";
 
 /** What is about to be applied. */
 export interface GuardOptions {

@@ -2,10 +2,10 @@ import type { Migration } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
 import { fold, normalize } from "../sql/tokens.ts";
 import type { Workspace } from "../state/workspace.ts";
-import { Lane } from "./lane.ts";
-import { reasonOf } from "./rules/reversal.ts";
-import type { Rehearsed } from "./rules/rule.ts";
-import { rowChanges } from "./watch.ts";
+import { Lane } from "./lint_run.ts";
+import { reasonOf } from "../lint/rules/reversal.ts";
+import type { Rehearsed } from "../lint/rules/rule.ts";
+import { rowChanges } from "../lint/watch.ts";
 
 /** An object that a migration creates, changes or drops. */
 export interface ObjectEffect {

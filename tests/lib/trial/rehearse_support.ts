@@ -1,6 +1,6 @@
 /** What tests of rehearsals share: a database with orders and fills. */
-import { appMigrator } from "./app.ts";
-import { execute, migrationOf, TemporaryDirectory } from "./support.ts";
+import { appMigrator } from "../app.ts";
+import { execute, migrationOf, TemporaryDirectory } from "../support.ts";
 
 /** The migration that creates both tables. */
 export const first = migrationOf({
