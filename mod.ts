@@ -35,9 +35,13 @@ export {
 } from "./lib/database/bot.ts";
 export type { Row, SqlValue } from "./lib/database/row.ts";
 export { type ConnectionSettings, defaultSettings } from "./lib/database/settings.ts";
-export type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./lib/downgrade.ts";
+export type {
+  DowngradeOptions,
+  DowngradePlan,
+  DowngradeResult,
+} from "./lib/operations/downgrade.ts";
 export type { HookSubject, MigrationHooks } from "./lib/migration/hooks.ts";
-export type { RedoOptions, RedoResult } from "./lib/redo.ts";
+export type { RedoOptions, RedoResult } from "./lib/operations/redo.ts";
 export {
   checkMigrations,
   type CheckMigrationsOptions,
@@ -54,9 +58,9 @@ export type {
   SurpriseCode,
   TimedStatement,
 } from "./lib/trial/result.ts";
-export type { SquashedMigration } from "./lib/squash.ts";
+export type { SquashedMigration } from "./lib/operations/squash.ts";
 export type { AcceptResult } from "./lib/accept.ts";
-export type { BaselineOptions, BaselineResult } from "./lib/baseline.ts";
+export type { BaselineOptions, BaselineResult } from "./lib/operations/baseline.ts";
 export type { Violation } from "./lib/dump/import_build.ts";
 export type { ExportedTable, ExportOptions, ExportTablesOptions } from "./lib/dump/export.ts";
 export type { DumpContent } from "./lib/dump/part.ts";
@@ -87,7 +91,7 @@ export { type HistoryOptions, Migrator } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
 export { type RebuildOptions, rebuildTable } from "./lib/schema/rebuild.ts";
 export type { Reconciliation } from "./lib/engine/reconcile.ts";
-export type { MissingObject, RepairOptions, RepairResult } from "./lib/repair.ts";
+export type { MissingObject, RepairOptions, RepairResult } from "./lib/operations/repair.ts";
 export type { SchemaDescription } from "./lib/schema/stable.ts";
 export type { Finding } from "./lib/schema/finding.ts";
 export type {
@@ -129,11 +133,16 @@ export type {
   UpgradeOptions,
   UpgradePlan,
   UpgradeResult,
-} from "./lib/upgrade.ts";
+} from "./lib/operations/upgrade.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
 export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/trial/effects.ts";
-export type { DatabaseVerification, DataCheck, Verification, VerifyOptions } from "./lib/verify.ts";
+export type {
+  DatabaseVerification,
+  DataCheck,
+  Verification,
+  VerifyOptions,
+} from "./lib/operations/verify.ts";
 export { version } from "./lib/base/version.ts";
 export type { MigratorOptions } from "./lib/state/workspace.ts";
 export { bundledMigrations } from "./migrations/mod.ts";

@@ -1,19 +1,19 @@
 import { SnapshotError } from "./base/errors.ts";
 import type { AcceptResult } from "./accept.ts";
-import type { BaselineOptions, BaselineResult } from "./baseline.ts";
+import type { BaselineOptions, BaselineResult } from "./operations/baseline.ts";
 import type { LedgerEvent } from "./state/ledger.ts";
-import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./downgrade.ts";
+import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./operations/downgrade.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
 import type { LintOptions, LintResult } from "./trial/lint.ts";
 import type { DowngradeRequest } from "./state/plan.ts";
-import type { RedoOptions, RedoResult } from "./redo.ts";
+import type { RedoOptions, RedoResult } from "./operations/redo.ts";
 import type { RehearseOptions } from "./trial/rehearse.ts";
 import type { Rehearsal } from "./trial/result.ts";
-import type { RepairOptions, RepairResult } from "./repair.ts";
+import type { RepairOptions, RepairResult } from "./operations/repair.ts";
 import type { SchemaDescription } from "./schema/stable.ts";
-import type { SquashedMigration } from "./squash.ts";
+import type { SquashedMigration } from "./operations/squash.ts";
 // What every start needs is loaded with the migrator; the rest when it is called.
 import { history, type Status, status } from "./state/status.ts";
 import {
@@ -23,8 +23,8 @@ import {
   type UpgradeOptions,
   type UpgradePlan,
   type UpgradeResult,
-} from "./upgrade.ts";
-import type { DataCheck, Verification, VerifyOptions } from "./verify.ts";
+} from "./operations/upgrade.ts";
+import type { DataCheck, Verification, VerifyOptions } from "./operations/verify.ts";
 import type {
   PruneSnapshotsOptions,
   SnapshotOptions,
@@ -253,7 +253,7 @@ export class Migrator {
    * ```
    */
   async planDowngrade(request: DowngradeRequest = {}): Promise<DowngradePlan> {
-    const { plan } = await import("./downgrade.ts");
+    const { plan } = await import("./operations/downgrade.ts");
     return await plan(this.#workspace, request);
   }
 
@@ -277,7 +277,7 @@ export class Migrator {
    */
   async downgrade(options: DowngradeOptions = {}): Promise<DowngradeResult> {
     await this.#finishRestore();
-    const { downgrade } = await import("./downgrade.ts");
+    const { downgrade } = await import("./operations/downgrade.ts");
     return await downgrade(this.#workspace, options);
   }
 
@@ -298,7 +298,7 @@ export class Migrator {
    * ```
    */
   async planRedo(options: Pick<RedoOptions, "migration"> = {}): Promise<DowngradePlan> {
-    const { planRedo } = await import("./redo.ts");
+    const { planRedo } = await import("./operations/redo.ts");
     return await planRedo(this.#workspace, options);
   }
 
@@ -324,7 +324,7 @@ export class Migrator {
    */
   async redo(options: RedoOptions = {}): Promise<RedoResult> {
     await this.#finishRestore();
-    const { redo } = await import("./redo.ts");
+    const { redo } = await import("./operations/redo.ts");
     return await redo(this.#workspace, options);
   }
 
@@ -355,7 +355,7 @@ export class Migrator {
    */
   async baseline(options: BaselineOptions): Promise<BaselineResult> {
     if (!options.dryRun) await this.#finishRestore();
-    const { baseline } = await import("./baseline.ts");
+    const { baseline } = await import("./operations/baseline.ts");
     return await baseline(this.#workspace, options);
   }
 
@@ -384,7 +384,7 @@ export class Migrator {
    * ```
    */
   async squash(to: string): Promise<readonly SquashedMigration[]> {
-    const { squash } = await import("./squash.ts");
+    const { squash } = await import("./operations/squash.ts");
     return await squash(this.#workspace, to);
   }
 
@@ -442,7 +442,7 @@ export class Migrator {
    * ```
    */
   async verify(options: VerifyOptions = {}): Promise<Verification> {
-    const { verify } = await import("./verify.ts");
+    const { verify } = await import("./operations/verify.ts");
     return await verify(this.#workspace, { ...options, dataCheck: this.#dataCheck });
   }
 
@@ -490,7 +490,7 @@ export class Migrator {
    */
   async repair(options: RepairOptions = {}): Promise<RepairResult> {
     if (!options.dryRun) await this.#finishRestore();
-    const { repair } = await import("./repair.ts");
+    const { repair } = await import("./operations/repair.ts");
     return await repair(this.#workspace, options);
   }
 

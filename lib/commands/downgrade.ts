@@ -1,4 +1,4 @@
-import type { DowngradePlan, DowngradeResult } from "../downgrade.ts";
+import type { DowngradePlan, DowngradeResult } from "../operations/downgrade.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { Loss } from "../loss.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";

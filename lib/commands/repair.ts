@@ -1,4 +1,4 @@
-import type { RepairResult } from "../repair.ts";
+import type { RepairResult } from "../operations/repair.ts";
 import { printable } from "../base/format.ts";
 import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";

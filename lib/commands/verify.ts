@@ -1,7 +1,7 @@
 import type { Finding } from "../schema/finding.ts";
 import { printable } from "../base/format.ts";
 import type { Style } from "../terminal/output.ts";
-import type { DatabaseVerification, Verification } from "../verify.ts";
+import type { DatabaseVerification, Verification } from "../operations/verify.ts";
 import type { Command, CommandContext } from "./command.ts";
 
 /** `verify`: compares the databases with what their migrations make. */

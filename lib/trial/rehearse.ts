@@ -1,4 +1,4 @@
-import { refuseDataLoss } from "../apply_pending.ts";
+import { refuseDataLoss } from "../operations/apply_pending.ts";
 import type { MigrationProgress } from "../attempt.ts";
 import { LintError, UsageError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
@@ -12,7 +12,7 @@ import { upDownUp } from "./rehearse_run.ts";
 import { Stage } from "./stage.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
-import { planFrom } from "../upgrade.ts";
+import { planFrom } from "../operations/upgrade.ts";
 import { createWorkspace, prefixOfLedger, type Workspace } from "../state/workspace.ts";
 
 /** How to rehearse. */

@@ -1,4 +1,4 @@
-import { runOf } from "../apply_pending.ts";
+import { runOf } from "../operations/apply_pending.ts";
 import type { MigrationProgress } from "../attempt.ts";
 import { requireRoom, sizeOf } from "../base/files.ts";
 import {

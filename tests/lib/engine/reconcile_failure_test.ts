@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type CatalystError, defineMigration, MigrationFailedError } from "../../../mod.ts";
 import { contentOf, insertRows, query, tempDir } from "../../helpers.ts";
-import { appMigrator } from "../app.ts";
+import { appMigrator } from "../operations/app.ts";
 import { historyOf, migratorOf } from "./reconcile_support.ts";
 
 Deno.test("a failed rollback leaves the migration applied, and its row", async () => {

@@ -17,7 +17,7 @@ import {
   type TempDir,
   tempDir,
 } from "../../helpers.ts";
-import { appMigrator } from "../app.ts";
+import { appMigrator } from "../operations/app.ts";
 import {
   assertAgreed,
   contents,

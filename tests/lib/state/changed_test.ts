@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { ChangedMigrationError, UsageError } from "../../../lib/base/errors.ts";
-import { appMigrator } from "../app.ts";
+import { appMigrator } from "../operations/app.ts";
 import { migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const NOTES = `CREATE TABLE notes (

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DowngradeBlockedError, UnknownMarkerError } from "../../../lib/base/errors.ts";
 import type { Migration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
-import { appMigrator } from "../app.ts";
+import { appMigrator } from "../operations/app.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const first = migrationOf({

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { DiskFullError, InterruptedError, UsageError } from "../../../lib/base/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
-import { appMigrator } from "../app.ts";
+import { appMigrator } from "../operations/app.ts";
 import { first, makeApp } from "./rehearse_support.ts";
 import { reasonForNoDisk, SmallDisk } from "../snapshot/bot.ts";
 import { execute, migrationOf, query, TemporaryDirectory, withDatabase } from "../support.ts";

@@ -1,5 +1,5 @@
 /** What tests of rehearsals share: a database with orders and fills. */
-import { appMigrator } from "../app.ts";
+import { appMigrator } from "../operations/app.ts";
 import { execute, migrationOf, TemporaryDirectory } from "../support.ts";
 
 /** The migration that creates both tables. */

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { MigrationDefinition } from "../../../lib/migration/migration.ts";
 import type { Rehearsal } from "../../../lib/trial/result.ts";
 import { filesOf } from "../../helpers.ts";
-import { appMigrator } from "../app.ts";
+import { appMigrator } from "../operations/app.ts";
 import { first, makeApp } from "./rehearse_support.ts";
 import { migrationOf } from "../support.ts";
 

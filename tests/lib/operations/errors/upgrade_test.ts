@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { execute, query } from "../../helpers.ts";
-import { openSnapshots } from "../../snapshot.ts";
+import { execute, query } from "../../../helpers.ts";
+import { openSnapshots } from "../../../snapshot.ts";
 import { type Definition, failureOf, Program, worded } from "./failure.ts";
 
 const snapshots = openSnapshots("migrations");

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { ConfirmationError, DowngradeBlockedError, UsageError } from "../../lib/base/errors.ts";
+import { ConfirmationError, DowngradeBlockedError, UsageError } from "../../../lib/base/errors.ts";
 import { appMigrator } from "./app.ts";
-import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const first = migrationOf({
   name: "001_create_notes",

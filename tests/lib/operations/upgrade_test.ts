@@ -6,11 +6,11 @@ import {
   InterruptedError,
   MigrationFailedError,
   UnknownMarkerError,
-} from "../../lib/base/errors.ts";
-import type { Migration } from "../../lib/migration/migration.ts";
-import { Migrator } from "../../lib/migrator.ts";
-import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "./support.ts";
-import { definitions } from "./arbitraries.ts";
+} from "../../../lib/base/errors.ts";
+import type { Migration } from "../../../lib/migration/migration.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "../support.ts";
+import { definitions } from "../arbitraries.ts";
 
 /** A migrator of one database `app` in a directory. */
 function migratorOf(directory: TemporaryDirectory, migrations: readonly Migration[]): Migrator {

@@ -1,21 +1,21 @@
-import type { Run } from "./engine/apply.ts";
-import { attempt } from "./attempt.ts";
-import { mayTouchRows } from "./engine/checks.ts";
-import { checksumOf, type Migration } from "./migration/migration.ts";
-import { CatalystError, InterruptedError } from "./base/errors.ts";
-import type { MigrationHooks } from "./migration/hooks.ts";
-import { inspect, type Inspection } from "./state/inspect.ts";
-import { reconcile } from "./engine/reconcile.ts";
-import { Session } from "./engine/session.ts";
-import type { BeforeOptions } from "./snapshot/mod.ts";
-import type { Safeguard, TakenSnapshots } from "./snapshot/safeguard.ts";
+import type { Run } from "../engine/apply.ts";
+import { attempt } from "../attempt.ts";
+import { mayTouchRows } from "../engine/checks.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
+import { CatalystError, InterruptedError } from "../base/errors.ts";
+import type { MigrationHooks } from "../migration/hooks.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
+import { reconcile } from "../engine/reconcile.ts";
+import { Session } from "../engine/session.ts";
+import type { BeforeOptions } from "../snapshot/mod.ts";
+import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import {
   type AppliedMigration,
   planFrom,
   type UpgradeOptions,
   type UpgradeResult,
 } from "./upgrade.ts";
-import type { Workspace } from "./state/workspace.ts";
+import type { Workspace } from "../state/workspace.ts";
 
 /** Takes the lock, reconciles, and applies what is pending then; stops at the first that fails. */
 export async function applyPending(
@@ -82,7 +82,7 @@ export async function refuseDataLoss(
     mayTouchRows(one.upgrade) && !workspace.trusted.includes(one)
   );
   if (suspects.length === 0) return;
-  const guard = await import("./trial/guard.ts");
+  const guard = await import("../trial/guard.ts");
   await guard.refuseDataLoss(workspace, { apply, suspects });
 }
 
@@ -96,7 +96,7 @@ export async function forEach(
   },
 ): Promise<void> {
   if (hooks !== undefined) {
-    const { withHooks } = await import("./migration/hooks.ts");
+    const { withHooks } = await import("../migration/hooks.ts");
     return await withHooks(migrations, work, { direction, hooks });
   }
   for (const [index, migration] of migrations.entries()) await work(migration, index);
@@ -134,7 +134,7 @@ async function safeguardFor(
   );
   if (options.backup === false || atStake.length === 0) return null;
   const databases = [...new Set(atStake.map(({ database }) => database))];
-  const { Safeguard } = await import("./snapshot/safeguard.ts");
+  const { Safeguard } = await import("../snapshot/safeguard.ts");
   return await Safeguard.begin(workspace, session, beforeOptions(databases, options));
 }
 
@@ -175,7 +175,7 @@ export function runOf(
       ? undefined
       : async (connection) => await safeguard?.secure(connection, database),
     verify: isFresh ? undefined : async (connection) => {
-      const { expectCreated, mayFindExisting } = await import("./expectation.ts");
+      const { expectCreated, mayFindExisting } = await import("../expectation.ts");
       if (mayFindExisting(migration)) {
         await expectCreated(connection, migration, workspace.registry);
       }

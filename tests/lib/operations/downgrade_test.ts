@@ -3,11 +3,11 @@ import {
   ConfirmationError,
   DowngradeBlockedError,
   MigrationFailedError,
-} from "../../lib/base/errors.ts";
-import { describeLosses, type DowngradePlan } from "../../lib/downgrade.ts";
-import type { Migration } from "../../lib/migration/migration.ts";
-import { Migrator } from "../../lib/migrator.ts";
-import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "./support.ts";
+} from "../../../lib/base/errors.ts";
+import { describeLosses, type DowngradePlan } from "../../../lib/operations/downgrade.ts";
+import type { Migration } from "../../../lib/migration/migration.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const yes = () => true;
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { Migrator } from "../../lib/migrator.ts";
-import type { Finding } from "../../lib/schema/finding.ts";
-import type { Verification } from "../../lib/verify.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import type { Finding } from "../../../lib/schema/finding.ts";
+import type { Verification } from "../../../lib/operations/verify.ts";
 import {
   createBot,
   execute,
@@ -10,7 +10,7 @@ import {
   query,
   TemporaryDirectory,
   withDatabase,
-} from "./support.ts";
+} from "../support.ts";
 
 function problemsOf({ databases }: Verification): readonly Finding[] {
   return databases.flatMap(({ problems }) => problems);

@@ -5,8 +5,8 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { createCatalystMigrator } from "../../mod.ts";
-import { makeEarlierSystem } from "../earlier_system.ts";
+import { createCatalystMigrator } from "../../../mod.ts";
+import { makeEarlierSystem } from "../../earlier_system.ts";
 import {
   cliCommand,
   type Content,
@@ -22,8 +22,8 @@ import {
   runCli,
   type TempDir,
   tempDir,
-} from "../helpers.ts";
-import { killInside, lockTaken } from "../kill.ts";
+} from "../../helpers.ts";
+import { killInside, lockTaken } from "../../kill.ts";
 
 const seed = Number(Deno.env.get("CATALYST_CRASH_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 const killsPerScenario = Number(Deno.env.get("CATALYST_CRASH_KILLS") ?? 10);

@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { InterruptedError, MigrationFailedError } from "../../lib/base/errors.ts";
-import type { MigrationDefinition } from "../../lib/migration/migration.ts";
-import { Migrator } from "../../lib/migrator.ts";
-import { cliCommand } from "../helpers.ts";
-import { migrationOf, TemporaryDirectory, withDatabase } from "./support.ts";
+import { InterruptedError, MigrationFailedError } from "../../../lib/base/errors.ts";
+import type { MigrationDefinition } from "../../../lib/migration/migration.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { cliCommand } from "../../helpers.ts";
+import { migrationOf, TemporaryDirectory, withDatabase } from "../support.ts";
 
 /** A migrator of one database with a table of three rows, and one migration outside of a transaction. */
 async function prepare(

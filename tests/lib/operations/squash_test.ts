@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
-import { SquashError } from "../../lib/base/errors.ts";
-import { type Migration, sameText } from "../../lib/migration/migration.ts";
-import { parseMigrationFile } from "../../lib/migration/file.ts";
+import { SquashError } from "../../../lib/base/errors.ts";
+import { type Migration, sameText } from "../../../lib/migration/migration.ts";
+import { parseMigrationFile } from "../../../lib/migration/file.ts";
 import { appMigrator } from "./app.ts";
-import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 /** A migration as if it had been read from a file. */
 function fromFile(definition: Parameters<typeof migrationOf>[0]): Migration {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { defineMigration } from "../../../lib/migration/migration.ts";
-import { execute, query } from "../../helpers.ts";
-import { openSnapshots } from "../../snapshot.ts";
+import { defineMigration } from "../../../../lib/migration/migration.ts";
+import { execute, query } from "../../../helpers.ts";
+import { openSnapshots } from "../../../snapshot.ts";
 import { type Definition, failureOf, Program, worded } from "./failure.ts";
 
 const snapshots = openSnapshots("plans");
@@ -169,7 +169,7 @@ Deno.test("a database whose caller has begun a transaction is refused", async ()
   using program = new Program();
   using db = new DatabaseSync(program.path);
   db.exec("CREATE TABLE mine (a); BEGIN; INSERT INTO mine VALUES (1)");
-  const { Migrator } = await import("../../../lib/migrator.ts");
+  const { Migrator } = await import("../../../../lib/migrator.ts");
   const migrations = [defineMigration({ name: "001_a", database: "app", ...table("a") })];
   const migrator = new Migrator({ databases: { app: db }, ledger: program.ledger, migrations });
   const error = await failureOf(() => migrator.upgrade());

@@ -1,11 +1,11 @@
 /** Runs a program's own migrations into their errors. */
 import assert from "node:assert/strict";
-import { CatalystError } from "../../../lib/base/errors.ts";
-import { defineMigration, type MigrationDefinition } from "../../../lib/migration/migration.ts";
-import { Migrator } from "../../../lib/migrator.ts";
-import { printableLines } from "../../../lib/base/format.ts";
-import { type Content, contentOf, existsSync } from "../../helpers.ts";
-import { TemporaryDirectory } from "../support.ts";
+import { CatalystError } from "../../../../lib/base/errors.ts";
+import { defineMigration, type MigrationDefinition } from "../../../../lib/migration/migration.ts";
+import { Migrator } from "../../../../lib/migrator.ts";
+import { printableLines } from "../../../../lib/base/format.ts";
+import { type Content, contentOf, existsSync } from "../../../helpers.ts";
+import { TemporaryDirectory } from "../../support.ts";
 
 /** A migration of the database `app`; its name has a number only. */
 export type Definition = Partial<MigrationDefinition> & Pick<MigrationDefinition, "upgrade">;

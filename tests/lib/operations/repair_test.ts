@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { Migrator } from "../../lib/migrator.ts";
-import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 Deno.test("where all is well, nothing is repaired and no file is touched", async () => {
   using directory = new TemporaryDirectory();

@@ -1,10 +1,10 @@
 /** What full-text search and R-Trees keep are rows like others: none is lost without a word. */
 import assert from "node:assert/strict";
-import { LintError, MigrationFailedError } from "../../lib/base/errors.ts";
-import type { MigrationDefinition } from "../../lib/migration/migration.ts";
-import type { Migrator } from "../../lib/migrator.ts";
+import { LintError, MigrationFailedError } from "../../../lib/base/errors.ts";
+import type { MigrationDefinition } from "../../../lib/migration/migration.ts";
+import type { Migrator } from "../../../lib/migrator.ts";
 import { appMigrator } from "./app.ts";
-import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const MODULES = [
   ["fts5", "notes USING fts5(body)"],

@@ -1,14 +1,14 @@
-import { openForReading } from "./database/reading.ts";
-import { SchemaConflictError } from "./base/errors.ts";
-import { inspect, type Inspection } from "./state/inspect.ts";
-import type { Migration } from "./migration/migration.ts";
-import { findMigration } from "./state/plan.ts";
-import { adopt } from "./engine/reconcile.ts";
-import { compareIds } from "./migration/registry.ts";
-import { Session } from "./engine/session.ts";
-import { migrationsIn } from "./state/assess.ts";
+import { openForReading } from "../database/reading.ts";
+import { SchemaConflictError } from "../base/errors.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
+import type { Migration } from "../migration/migration.ts";
+import { findMigration } from "../state/plan.ts";
+import { adopt } from "../engine/reconcile.ts";
+import { compareIds } from "../migration/registry.ts";
+import { Session } from "../engine/session.ts";
+import { migrationsIn } from "../state/assess.ts";
 import { compareWithReference } from "./verify.ts";
-import { locationOf, type Workspace } from "./state/workspace.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** How to set a baseline. */
 export interface BaselineOptions {

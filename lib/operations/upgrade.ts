@@ -1,14 +1,14 @@
-import type { MigrationProgress } from "./attempt.ts";
-import type { SnapshotProgress } from "./snapshot/copy.ts";
-import type { TakenSnapshots } from "./snapshot/safeguard.ts";
-import { ChangedMigrationError, UnknownMarkerError } from "./base/errors.ts";
-import type { MigrationHooks } from "./migration/hooks.ts";
-import { inspect, type Inspection } from "./state/inspect.ts";
-import type { MigrationEffects } from "./trial/effects.ts";
-import type { Migration } from "./migration/migration.ts";
-import type { UpgradeRequest } from "./state/plan.ts";
-import { assess, corrections, type MigrationStatus, summarize } from "./state/assess.ts";
-import type { Workspace } from "./state/workspace.ts";
+import type { MigrationProgress } from "../attempt.ts";
+import type { SnapshotProgress } from "../snapshot/copy.ts";
+import type { TakenSnapshots } from "../snapshot/safeguard.ts";
+import { ChangedMigrationError, UnknownMarkerError } from "../base/errors.ts";
+import type { MigrationHooks } from "../migration/hooks.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
+import type { MigrationEffects } from "../trial/effects.ts";
+import type { Migration } from "../migration/migration.ts";
+import type { UpgradeRequest } from "../state/plan.ts";
+import { assess, corrections, type MigrationStatus, summarize } from "../state/assess.ts";
+import type { Workspace } from "../state/workspace.ts";
 
 /** How to upgrade. */
 export interface UpgradeOptions extends UpgradeRequest {
@@ -81,7 +81,7 @@ export async function plan(
 ): Promise<UpgradePlan> {
   const planned = await planFrom(workspace, await inspect(workspace), request);
   if (!request.effects || planned.apply.length > MOST_EFFECTS) return planned;
-  const { findEffects } = await import("./trial/effects.ts");
+  const { findEffects } = await import("../trial/effects.ts");
   return { ...planned, effects: await findEffects(workspace, planned.apply) };
 }
 
@@ -107,7 +107,7 @@ export async function planFrom(
   request: UpgradeRequest,
 ): Promise<UpgradePlan> {
   if (found.conflicts.size > 0) {
-    const { refuseConflicts } = await import("./conflicts.ts");
+    const { refuseConflicts } = await import("../conflicts.ts");
     refuseConflicts(workspace, found);
   }
   const { registry } = workspace;
@@ -131,21 +131,21 @@ async function choose(
   },
 ): Promise<Migration[]> {
   const { registry } = workspace;
-  const { planUpgrade } = await import("./state/plan.ts");
+  const { planUpgrade } = await import("../state/plan.ts");
   try {
     const chosen = planUpgrade(registry, statuses, request);
     if (chosen.some(({ source }) => source !== undefined)) {
-      const { refuseSyntaxErrors } = await import("./migration/syntax.ts");
+      const { refuseSyntaxErrors } = await import("../migration/syntax.ts");
       refuseSyntaxErrors(chosen);
     }
     return chosen;
   } catch (error) {
     if (error instanceof UnknownMarkerError) {
-      const { withWayBack } = await import("./state/refusals.ts");
+      const { withWayBack } = await import("../state/refusals.ts");
       throw await withWayBack(error, { workspace, found });
     }
     if (!(error instanceof ChangedMigrationError)) throw error;
-    const { withDifference } = await import("./changed.ts");
+    const { withDifference } = await import("../changed.ts");
     throw withDifference(error, registry, found);
   }
 }

@@ -1,22 +1,22 @@
-import type { Connection } from "./database/connection.ts";
+import type { Connection } from "../database/connection.ts";
 import { beforeOptions } from "./apply_pending.ts";
-import { openForReading } from "./database/reading.ts";
-import { withTransaction } from "./database/transaction.ts";
-import { inspect, type Inspection } from "./state/inspect.ts";
-import { addOccurrence } from "./ledger_writer.ts";
-import type { Migration } from "./migration/migration.ts";
-import { reconcile, type Reconciliation } from "./engine/reconcile.ts";
-import { compareSchemas } from "./schema/compare.ts";
-import type { Finding } from "./schema/finding.ts";
-import type { Schema } from "./schema/model.ts";
-import { readSchema } from "./schema/read.ts";
-import { buildReference } from "./schema/reference.ts";
-import { Session } from "./engine/session.ts";
-import type { SnapshotProgress } from "./snapshot/copy.ts";
-import { snapshotBefore } from "./snapshot/mod.ts";
-import { corrections, migrationsIn, summarize } from "./state/assess.ts";
+import { openForReading } from "../database/reading.ts";
+import { withTransaction } from "../database/transaction.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
+import { addOccurrence } from "../ledger_writer.ts";
+import type { Migration } from "../migration/migration.ts";
+import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
+import { compareSchemas } from "../schema/compare.ts";
+import type { Finding } from "../schema/finding.ts";
+import type { Schema } from "../schema/model.ts";
+import { readSchema } from "../schema/read.ts";
+import { buildReference } from "../schema/reference.ts";
+import { Session } from "../engine/session.ts";
+import type { SnapshotProgress } from "../snapshot/copy.ts";
+import { snapshotBefore } from "../snapshot/mod.ts";
+import { corrections, migrationsIn, summarize } from "../state/assess.ts";
 import { compareWithReference } from "./verify.ts";
-import { locationOf, type Workspace } from "./state/workspace.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** How to repair. */
 export interface RepairOptions {

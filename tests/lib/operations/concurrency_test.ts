@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { createCatalystMigrator } from "../../mod.ts";
-import { makeEarlierSystem } from "../earlier_system.ts";
+import { createCatalystMigrator } from "../../../mod.ts";
+import { makeEarlierSystem } from "../../earlier_system.ts";
 import {
   type CliResult,
   contentOf,
@@ -13,8 +13,8 @@ import {
   runCli,
   type TempDir,
   tempDir,
-} from "../helpers.ts";
-import { wasKilled } from "../kill.ts";
+} from "../../helpers.ts";
+import { wasKilled } from "../../kill.ts";
 
 Deno.test("20 processes at once on one new directory apply each migration exactly once", async () => {
   await using parent = await tempDir();

@@ -1,5 +1,5 @@
-import type { Migration } from "../../lib/migration/migration.ts";
-import { Migrator } from "../../lib/migrator.ts";
+import type { Migration } from "../../../lib/migration/migration.ts";
+import { Migrator } from "../../../lib/migrator.ts";
 
 /** A migrator of one database, `app`, in a directory. */
 export function appMigrator(

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../lib/database/memory.ts";
-import { findLosses } from "../../lib/loss.ts";
-import type { Migration } from "../../lib/migration/migration.ts";
-import { migrationOf } from "./support.ts";
+import { openMemory } from "../../../lib/database/memory.ts";
+import { findLosses } from "../../../lib/loss.ts";
+import type { Migration } from "../../../lib/migration/migration.ts";
+import { migrationOf } from "../support.ts";
 
 const create = migrationOf({
   name: "001_create",

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { OutOfOrderError } from "../../lib/base/errors.ts";
+import { OutOfOrderError } from "../../../lib/base/errors.ts";
 import { appMigrator } from "./app.ts";
-import { migrationOf, TemporaryDirectory } from "./support.ts";
+import { migrationOf, TemporaryDirectory } from "../support.ts";
 
 const table = (id: string) =>
   migrationOf({

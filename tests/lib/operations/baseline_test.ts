@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { SchemaConflictError } from "../../lib/base/errors.ts";
+import { SchemaConflictError } from "../../../lib/base/errors.ts";
 import { appMigrator } from "./app.ts";
-import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const migrations = [
   migrationOf({ name: "001_create_notes", upgrade: "CREATE TABLE notes (body TEXT NOT NULL)" }),

@@ -1,16 +1,19 @@
 /** Temporary objects hide those of the database; what the toolkit counts and writes is the database's. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { createMarkerTable, hasMarker, writeMarker } from "../../lib/marker_writer.ts";
-import { openMemory } from "../../lib/database/memory.ts";
-import { findLosses } from "../../lib/loss.ts";
-import { readMarkers } from "../../lib/state/marker.ts";
-import { LintError, MigrationFailedError } from "../../lib/base/errors.ts";
-import type { MigrationDefinition, MigrationTransaction } from "../../lib/migration/migration.ts";
-import { Migrator } from "../../lib/migrator.ts";
-import { rebuildTable } from "../../lib/schema/rebuild.ts";
+import { createMarkerTable, hasMarker, writeMarker } from "../../../lib/marker_writer.ts";
+import { openMemory } from "../../../lib/database/memory.ts";
+import { findLosses } from "../../../lib/loss.ts";
+import { readMarkers } from "../../../lib/state/marker.ts";
+import { LintError, MigrationFailedError } from "../../../lib/base/errors.ts";
+import type {
+  MigrationDefinition,
+  MigrationTransaction,
+} from "../../../lib/migration/migration.ts";
+import { Migrator } from "../../../lib/migrator.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild.ts";
 import { appMigrator } from "./app.ts";
-import { execute, migrationOf, query, TemporaryDirectory } from "./support.ts";
+import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const orders = migrationOf({
   name: "001_orders",

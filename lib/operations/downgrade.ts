@@ -1,22 +1,22 @@
 import { beforeOptions, forEach, takenBy } from "./apply_pending.ts";
-import { attempt } from "./attempt.ts";
-import type { Connection } from "./database/connection.ts";
-import { openForReading } from "./database/reading.ts";
-import { text } from "./database/row.ts";
-import { checksumOf, type Migration } from "./migration/migration.ts";
-import { refuseConflicts } from "./conflicts.ts";
-import { CatalystError, ConfirmationError, InterruptedError } from "./base/errors.ts";
-import { inspect, type Inspection } from "./state/inspect.ts";
-import { withKept, withWayBack } from "./state/refusals.ts";
-import type { Loss } from "./loss.ts";
-import { type DowngradeRequest, planDowngrade } from "./state/plan.ts";
-import { reconcile } from "./engine/reconcile.ts";
-import { Session } from "./engine/session.ts";
-import type { Safeguard, TakenSnapshots } from "./snapshot/safeguard.ts";
-import type { Registry } from "./migration/registry.ts";
-import { assess, corrections, type MigrationStatus } from "./state/assess.ts";
+import { attempt } from "../attempt.ts";
+import type { Connection } from "../database/connection.ts";
+import { openForReading } from "../database/reading.ts";
+import { text } from "../database/row.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
+import { refuseConflicts } from "../conflicts.ts";
+import { CatalystError, ConfirmationError, InterruptedError } from "../base/errors.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
+import { withKept, withWayBack } from "../state/refusals.ts";
+import type { Loss } from "../loss.ts";
+import { type DowngradeRequest, planDowngrade } from "../state/plan.ts";
+import { reconcile } from "../engine/reconcile.ts";
+import { Session } from "../engine/session.ts";
+import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
+import type { Registry } from "../migration/registry.ts";
+import { assess, corrections, type MigrationStatus } from "../state/assess.ts";
 import type { UpgradeOptions } from "./upgrade.ts";
-import { locationOf, type Workspace } from "./state/workspace.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** What a downgrade would do. */
 export interface DowngradePlan {
@@ -134,7 +134,7 @@ async function safeguardFor(
 ): Promise<Safeguard | null> {
   if (rollBack.length === 0) return null;
   const databases = [...new Set(rollBack.map(({ database }) => database))];
-  const { Safeguard } = await import("./snapshot/safeguard.ts");
+  const { Safeguard } = await import("../snapshot/safeguard.ts");
   return await Safeguard.begin(workspace, session, beforeOptions(databases, options));
 }
 
@@ -160,7 +160,7 @@ async function rollBackOne(
   const progress = { direction: "downgrade", id, name, database } as const;
   options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
   const atStake = losses.filter((loss) => loss.database === database);
-  const { goneBetween, recountLosses, uncounted } = await import("./loss.ts");
+  const { goneBetween, recountLosses, uncounted } = await import("../loss.ts");
   const isInside = migration.transaction !== false;
   let others: readonly Loss[] = [];
   let lost: Loss[] = [];
@@ -230,7 +230,7 @@ async function planFrom(
   const losses: Loss[] = [];
   const uncertain = new Set<string>();
   if (rollBack.length > 0) {
-    const { findLosses } = await import("./loss.ts");
+    const { findLosses } = await import("../loss.ts");
     for (const database of new Set(rollBack.map((one) => one.database))) {
       const belongs = (one: Migration) => one.database === database;
       await using connection = await openForReading(

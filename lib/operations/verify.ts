@@ -1,18 +1,18 @@
-import type { Connection } from "./database/connection.ts";
-import { openForReading } from "./database/reading.ts";
-import { withSnapshot } from "./database/transaction.ts";
-import { inspect, type Inspection } from "./state/inspect.ts";
-import { readMarkers } from "./state/marker.ts";
-import type { Migration } from "./migration/migration.ts";
-import { compareSchemas } from "./schema/compare.ts";
-import { describeDifference, type Difference } from "./schema/difference.ts";
-import type { Finding } from "./schema/finding.ts";
-import { checkIntegrity } from "./schema/integrity.ts";
-import type { Schema } from "./schema/model.ts";
-import { readSchema } from "./schema/read.ts";
-import { buildReference, type UnknownReference } from "./schema/reference.ts";
-import { assess, migrationsOf } from "./state/assess.ts";
-import { locationOf, type Workspace } from "./state/workspace.ts";
+import type { Connection } from "../database/connection.ts";
+import { openForReading } from "../database/reading.ts";
+import { withSnapshot } from "../database/transaction.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
+import { readMarkers } from "../state/marker.ts";
+import type { Migration } from "../migration/migration.ts";
+import { compareSchemas } from "../schema/compare.ts";
+import { describeDifference, type Difference } from "../schema/difference.ts";
+import type { Finding } from "../schema/finding.ts";
+import { checkIntegrity } from "../schema/integrity.ts";
+import type { Schema } from "../schema/model.ts";
+import { readSchema } from "../schema/read.ts";
+import { buildReference, type UnknownReference } from "../schema/reference.ts";
+import { assess, migrationsOf } from "../state/assess.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** What was found of one database. */
 export interface DatabaseVerification {
@@ -96,7 +96,7 @@ export async function verify(
 }
 
 async function hashOf(workspace: Workspace, database: string): Promise<string> {
-  const { contentHash } = await import("./dump/hash.ts");
+  const { contentHash } = await import("../dump/hash.ts");
   return await contentHash(locationOf(workspace, database), workspace.settings);
 }
 

@@ -1,11 +1,11 @@
-import { SquashError } from "./base/errors.ts";
-import { defineMigration, type Migration } from "./migration/migration.ts";
-import { findMigration } from "./state/plan.ts";
-import { compareIds } from "./migration/registry.ts";
-import { compareSchemas } from "./schema/compare.ts";
-import { buildReference } from "./schema/reference.ts";
-import type { Schema } from "./schema/model.ts";
-import type { Workspace } from "./state/workspace.ts";
+import { SquashError } from "../base/errors.ts";
+import { defineMigration, type Migration } from "../migration/migration.ts";
+import { findMigration } from "../state/plan.ts";
+import { compareIds } from "../migration/registry.ts";
+import { compareSchemas } from "../schema/compare.ts";
+import { buildReference } from "../schema/reference.ts";
+import type { Schema } from "../schema/model.ts";
+import type { Workspace } from "../state/workspace.ts";
 
 /** A migration that does the work of several. */
 export interface SquashedMigration {
