@@ -7,7 +7,7 @@ import { roomIn } from "../base/files.ts";
 import { rehearsalLock } from "../rehearse/place.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { backupsBeside, ledgerOf, lockBeside } from "../state/workspace.ts";
-import { openersOf, reasonOf } from "./database.ts";
+import { openersOf, reasonOf } from "./inspect_database.ts";
 import { type Leftover, leftoversAmongSnapshots, leftoversBeside } from "./leftovers.ts";
 import { type Mount, mountOf, type Openers, readMounts } from "./linux.ts";
 import { blockersOf, type LockFacts, lockFacts } from "./locks.ts";

@@ -5,7 +5,7 @@ import { sleep } from "../database/transaction.ts";
 import { GRACE } from "../rehearse/place.ts";
 import { storeLock } from "../snapshot/store.ts";
 import { ledgerOf, lockBeside } from "../state/workspace.ts";
-import { beginningOf, type FileContext, reasonAgainstWriting } from "./database.ts";
+import { beginningOf, type FileContext, reasonAgainstWriting } from "./inspect_database.ts";
 import { type Check, checksOf, ownerIn } from "./diagnose_database.ts";
 import type { Facts } from "./gather.ts";
 import { isContained, lockersOf } from "./linux.ts";

@@ -14,7 +14,7 @@ import {
   lookAtFiles,
   type OpenedDatabase,
   openToLook,
-} from "./database.ts";
+} from "./inspect_database.ts";
 
 /** What to look at. */
 export interface DoctorRequest {

@@ -9,7 +9,7 @@ import {
   type Observed,
   parseHeader,
   parseLogIndex,
-} from "../database/observe.ts";
+} from "./read_database.ts";
 import { fileItself, isLink, mayRead } from "../database/location.ts";
 import { translate } from "../database/failure.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
