@@ -38,7 +38,7 @@ export const command: Command = {
     };
     if (flags["dry-run"]) {
       const plan = await migrator.planUpgrade({ ...request, effects: true });
-      const { planAsJson, renderPlan } = await import("./dry_run.ts");
+      const { planAsJson, renderPlan } = await import("./render.ts");
       output.json(planAsJson(plan));
       output.answer(renderPlan(plan));
       return 0;
