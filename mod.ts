@@ -12,7 +12,7 @@ export {
   loadMigrations,
   openCatalystMigrator,
   type OpenCatalystOptions,
-} from "./lib/catalyst/mod.ts";
+} from "./lib/catalyst.ts";
 export type { MigrationProgress } from "./lib/attempt.ts";
 export type {
   ConfineOptions,

@@ -56,6 +56,6 @@ export async function checkMigrations(
   options: CheckMigrationsOptions,
 ): Promise<CheckMigrationsResult> {
   // Whoever imports the toolkit for something else need not load it.
-  const { check } = await import("./check_migrations/check.ts");
+  const { check } = await import("./check_migrations_run.ts");
   return await check(options);
 }

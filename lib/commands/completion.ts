@@ -1,5 +1,5 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { catalystDatabases } from "../catalyst/mod.ts";
+import { catalystDatabases } from "../catalyst.ts";
 import { UsageError } from "../base/errors.ts";
 import { compareIds } from "../migration/registry.ts";
 import { compareSnapshotNames, manifestOf } from "../snapshot/name.ts";

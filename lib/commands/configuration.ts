@@ -1,5 +1,5 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { prefixOf } from "../catalyst/mod.ts";
+import { prefixOf } from "../catalyst.ts";
 import { mayRead } from "../database/location.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
 import { AccessError } from "../base/errors.ts";

@@ -1,5 +1,5 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { catalystDatabases } from "../catalyst/mod.ts";
+import { catalystDatabases } from "../catalyst.ts";
 import { settingsFrom, type SettingVariable, settingVariables } from "../database/settings.ts";
 import type { Check } from "../doctor/diagnose_database.ts";
 import type { DoctorRequest } from "../doctor/state.ts";

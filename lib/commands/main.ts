@@ -1,5 +1,5 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { createCatalystMigrator, openCatalystMigrator } from "../catalyst/mod.ts";
+import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
 import { CatalystError, RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/restore.ts";
 import { createOutput, type Output } from "../terminal/output.ts";

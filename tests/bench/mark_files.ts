@@ -2,7 +2,7 @@
  * Makes the databases as if every migration of a directory were applied: `mark_files.ts DATA DIRECTORY`.
  * To apply them takes long, and is measured elsewhere.
  */
-import { openCatalystMigrator } from "../../lib/catalyst/mod.ts";
+import { openCatalystMigrator } from "../../lib/catalyst.ts";
 import { openFile } from "../../lib/database/node_sqlite.ts";
 import { readMigrations } from "../../lib/migration/loader.ts";
 import { writeMarker } from "../../lib/marker_writer.ts";

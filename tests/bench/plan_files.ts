@@ -1,5 +1,5 @@
 /** Loads, checks and plans the migrations of a directory: `plan_files.ts DATA DIRECTORY`. */
-import { openCatalystMigrator } from "../../lib/catalyst/mod.ts";
+import { openCatalystMigrator } from "../../lib/catalyst.ts";
 
 const [dataDir = "", migrationsDir = ""] = Deno.args;
 const migrator = await openCatalystMigrator({ dataDir, migrationsDir, alone: true });

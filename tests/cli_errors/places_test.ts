@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { createCatalystMigrator } from "../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../lib/catalyst.ts";
 import { CatalystError } from "../../lib/base/errors.ts";
 import { anotherUser, reasonForNoOtherUser, showToAll } from "../another_user.ts";
 import { expectFailure, filesIn, prepare, run } from "../cli_helpers.ts";

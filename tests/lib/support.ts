@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
 import { fileURLToPath } from "node:url";
-import { createCatalystMigrator } from "../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../lib/catalyst.ts";
 import {
   defineMigration,
   type Migration,

@@ -1,6 +1,6 @@
 /** A directory with a bot, a program on its PATH, and the shells that complete its command lines. */
 import { fileURLToPath } from "node:url";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { TemporaryDirectory } from "../support.ts";
 
 /** Name of a file of which a shell must expand nothing; on Windows none has quotation marks. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { catalystDatabases } from "../../../lib/catalyst/mod.ts";
+import { catalystDatabases } from "../../../lib/catalyst.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { diagnose } from "../../../lib/doctor/diagnose.ts";
 import type { Check } from "../../../lib/doctor/diagnose_database.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { ExportOptions } from "../../../lib/dump/export.ts";
 import { CatalystError, UsageError } from "../../../lib/base/errors.ts";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { execute, insertRows, query, tempDir } from "../../helpers.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";

@@ -6,7 +6,7 @@ import {
   MigrationFileError,
 } from "../../../lib/base/errors.ts";
 import { type LoadMigrationsOptions, readMigrations } from "../../../lib/migration/loader.ts";
-import { loadMigrations, openCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { loadMigrations, openCatalystMigrator } from "../../../lib/catalyst.ts";
 import { refuseSyntaxErrors } from "../../../lib/migration/syntax.ts";
 import { TemporaryDirectory, withDatabase } from "../support.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { openCatalystMigrator } from "../../../lib/catalyst.ts";
 import { createBot, fillBot, query, TemporaryDirectory } from "../support.ts";
 import { appOf } from "./rebuild_support.ts";
 

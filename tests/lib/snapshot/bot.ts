@@ -1,6 +1,6 @@
 /** What tests of snapshots share: a bot with rows, snapshots without databases, a small disk. */
 import assert from "node:assert/strict";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
 import {
   type Manifest,

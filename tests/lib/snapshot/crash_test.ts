@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
 import {
   cliCommand,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { DatabaseLockedError } from "../../../lib/base/errors.ts";
 import {
   contentOf,

@@ -1,7 +1,7 @@
 /** What tests share that look at the files that a snapshot or a kill left. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { databaseNames, execute, insertRows, type TempDir } from "../../helpers.ts";
 
 /** A small generator of numbers from 0 to 1, which a seed repeats (a linear congruence). */

@@ -4,7 +4,7 @@
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { SnapshotError } from "../../../lib/base/errors.ts";
 import { defineMigration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";

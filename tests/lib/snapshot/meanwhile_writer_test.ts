@@ -1,7 +1,7 @@
 /** A process that commits numbered rows without a pause, while a command destroys rows. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { execute, query, runCli, type TempDir, tempDir } from "../../helpers.ts";
 
 /** Says the number of the first row, and at the end that of the last one that was committed. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { SnapshotError } from "../../../lib/base/errors.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
 import { acquireLock } from "../../../lib/base/lock.ts";

@@ -11,7 +11,7 @@ import {
   UsageError,
 } from "../../../lib/base/errors.ts";
 import { unpack } from "../../../lib/snapshot/check.ts";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { snapshotName } from "../../../lib/snapshot/name.ts";
 import { listSnapshots, lockStore } from "../../../lib/snapshot/store.ts";
 import { contentOf, databaseNames, execute } from "../../helpers.ts";

@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { runCli, type TempDir, tempDir } from "../../helpers.ts";
 
 const snapshots = Number(Deno.env.get("CATALYST_WRITER_SNAPSHOTS") ?? 200);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createCatalystMigrator } from "../../../lib/catalyst/mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import {
   createBot,

@@ -1,12 +1,12 @@
-import { bundledMigrations } from "../../migrations/mod.ts";
-import type { DatabaseSource } from "../database/location.ts";
-import type { ConnectionSettings } from "../database/settings.ts";
-import { UsageError } from "../base/errors.ts";
-import type { LoadMigrationsOptions } from "../migration/loader.ts";
-import type { Migration } from "../migration/migration.ts";
-import { Migrator } from "../migrator.ts";
-import type { RestoreResult } from "../snapshot/restore.ts";
-import { ledgerOf } from "../state/workspace.ts";
+import { bundledMigrations } from "../migrations/mod.ts";
+import type { DatabaseSource } from "./database/location.ts";
+import type { ConnectionSettings } from "./database/settings.ts";
+import { UsageError } from "./base/errors.ts";
+import type { LoadMigrationsOptions } from "./migration/loader.ts";
+import type { Migration } from "./migration/migration.ts";
+import { Migrator } from "./migrator.ts";
+import type { RestoreResult } from "./snapshot/restore.ts";
+import { ledgerOf } from "./state/workspace.ts";
 
 /** Names of the bot's databases. */
 export const catalystDatabases = ["positions", "trading", "ml_training"] as const;
@@ -74,7 +74,7 @@ export function createCatalystMigrator(options: CatalystOptions = {}): Migrator 
     migrations: [...bundledMigrations, ...migrations],
     trusted: bundledMigrations,
     dataCheck: async (connections) => {
-      const { checkCatalystData } = await import("./consistency.ts");
+      const { checkCatalystData } = await import("./catalyst_data.ts");
       return await checkCatalystData(connections);
     },
   });
@@ -154,7 +154,7 @@ export async function loadMigrations(
   directory: string,
   options: LoadMigrationsOptions = {},
 ): Promise<Migration[]> {
-  const { readMigrations } = await import("../migration/loader.ts");
+  const { readMigrations } = await import("./migration/loader.ts");
   return await readMigrations(directory, options);
 }
 

@@ -1,7 +1,7 @@
-import type { Connection } from "../database/connection.ts";
-import { number, text } from "../database/row.ts";
-import type { Finding } from "../schema/finding.ts";
-import type { DataCheck } from "../operations/verify.ts";
+import type { Connection } from "./database/connection.ts";
+import { number, text } from "./database/row.ts";
+import type { Finding } from "./schema/finding.ts";
+import type { DataCheck } from "./operations/verify.ts";
 
 type CatalystFinding = Finding & { readonly database: string };
 

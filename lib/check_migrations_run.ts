@@ -1,21 +1,21 @@
-import { runMigration } from "../engine/apply.ts";
-import { catalystDatabases } from "../catalyst/mod.ts";
-import { openMemory } from "../database/memory.ts";
-import { CatalystError, MigrationCheckError, type MigrationProblem } from "../base/errors.ts";
-import type { LintFinding } from "../trial/finding.ts";
-import { lint } from "../trial/lint.ts";
-import { readMigrations } from "../migration/loader.ts";
-import { checksumOf, type Migration } from "../migration/migration.ts";
-import type { Registry } from "../migration/registry.ts";
-import { compareSchemas } from "../schema/compare.ts";
-import type { Schema } from "../schema/model.ts";
-import { readSchema } from "../schema/read.ts";
-import { fold } from "../sql/tokens.ts";
-import { refuseSyntaxErrors } from "../migration/syntax.ts";
-import { createWorkspace, type Workspace } from "../state/workspace.ts";
-import { bundledMigrations } from "../../migrations/mod.ts";
+import { runMigration } from "./engine/apply.ts";
+import { catalystDatabases } from "./catalyst.ts";
+import { openMemory } from "./database/memory.ts";
+import { CatalystError, MigrationCheckError, type MigrationProblem } from "./base/errors.ts";
+import type { LintFinding } from "./trial/finding.ts";
+import { lint } from "./trial/lint.ts";
+import { readMigrations } from "./migration/loader.ts";
+import { checksumOf, type Migration } from "./migration/migration.ts";
+import type { Registry } from "./migration/registry.ts";
+import { compareSchemas } from "./schema/compare.ts";
+import type { Schema } from "./schema/model.ts";
+import { readSchema } from "./schema/read.ts";
+import { fold } from "./sql/tokens.ts";
+import { refuseSyntaxErrors } from "./migration/syntax.ts";
+import { createWorkspace, type Workspace } from "./state/workspace.ts";
+import { bundledMigrations } from "../migrations/mod.ts";
 
-import type { CheckMigrationsOptions, CheckMigrationsResult } from "../check_migrations.ts";
+import type { CheckMigrationsOptions, CheckMigrationsResult } from "./check_migrations.ts";
 
 /** Checks a directory of migrations, as `checkMigrations` says. */
 export async function check(options: CheckMigrationsOptions): Promise<CheckMigrationsResult> {

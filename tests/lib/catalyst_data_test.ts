@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import type { Migrator } from "../../../lib/migrator.ts";
-import { createBot, execute, fillBot, TemporaryDirectory } from "../support.ts";
+import type { Migrator } from "../../lib/migrator.ts";
+import { createBot, execute, fillBot, TemporaryDirectory } from "./support.ts";
 
 /** The findings of `verify --data`, each as its kind, its object and what is said. */
 async function findingsOf(migrator: Migrator): Promise<string[]> {

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { catalystDatabases, createCatalystMigrator, prefixOf } from "../../../lib/catalyst/mod.ts";
-import { RegistryError, UsageError } from "../../../lib/base/errors.ts";
-import { migrationOf, TemporaryDirectory } from "../support.ts";
+import { catalystDatabases, createCatalystMigrator, prefixOf } from "../../lib/catalyst.ts";
+import { RegistryError, UsageError } from "../../lib/base/errors.ts";
+import { migrationOf, TemporaryDirectory } from "./support.ts";
 
 Deno.test("the databases and the ledger are in the data directory", async () => {
   using directory = new TemporaryDirectory();
