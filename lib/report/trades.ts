@@ -1,0 +1,227 @@
+/**
+ * Figures of closed positions. Pure functions over plain data.
+ *
+ * @module
+ */
+import { extreme, mean, quantile, sampleDeviation, sum } from "./statistics.ts";
+
+/** One row of `closed_positions`. Amounts are in the account's currency. */
+export interface Trade {
+  readonly ticker: string;
+  readonly side: string;
+  readonly quantity: number | null;
+  readonly entryPrice: number | null;
+  /** Realized profit or loss. */
+  readonly pnl: number;
+  readonly stopPrice: number | null;
+  /** Epoch seconds. */
+  readonly closedAt: number;
+  readonly holdingHours: number | null;
+  readonly exitReason: string | null;
+  readonly strategy: string | null;
+  readonly regime: string | null;
+  /** 0 to 1. */
+  readonly signalScore: number | null;
+  /** Furthest that the price went against the position, as recorded. */
+  readonly adverseExcursion: number | null;
+}
+
+/** Figures of some closed positions. Null where undefined; `reasons` says why. */
+export interface TradeFigures {
+  readonly trades: number;
+  readonly wins: number;
+  readonly losses: number;
+  readonly breakEven: number;
+  readonly totalPnl: number;
+  /** Wins divided by all trades, as a fraction; a break-even trade is not a win. */
+  readonly winRate: number | null;
+  /** Sum of profits divided by the sum of losses; null without a loss. */
+  readonly profitFactor: number | null;
+  /** Mean profit or loss of a trade. */
+  readonly expectancy: number | null;
+  readonly averageWin: number | null;
+  /** Negative. */
+  readonly averageLoss: number | null;
+  /** Average win divided by the average loss, without its sign. */
+  readonly payoffRatio: number | null;
+  readonly largestWin: number | null;
+  /** Negative. */
+  readonly largestLoss: number | null;
+  /** Most wins in a row, by closing time; a break-even trade ends a streak. */
+  readonly winStreak: number;
+  /** Most losses in a row, by closing time. */
+  readonly lossStreak: number;
+  readonly meanHoldingHours: number | null;
+  readonly medianHoldingHours: number | null;
+  /** System quality number: sqrt(n) * mean(P&L) / sd(P&L, n - 1). */
+  readonly sqn: number | null;
+  /** Mean R multiple, P&L / (|entry - stop| * quantity), of the trades with a known stop. */
+  readonly meanR: number | null;
+  /** Number of trades with an R multiple. */
+  readonly tradesWithR: number;
+  /** Why a figure is null, by its name. */
+  readonly reasons: Readonly<Record<string, string>>;
+}
+
+/** Figures of the trades that have one value of a property in common. */
+export interface TradeGroup {
+  /** The value, or `(none)`. */
+  readonly key: string;
+  readonly trades: number;
+  readonly winRate: number;
+  readonly totalPnl: number;
+  readonly expectancy: number;
+  readonly profitFactor: number | null;
+}
+
+/** How trades may be grouped. Weekday and hour are those of closing, in UTC. */
+export const groupings = [
+  "strategy",
+  "ticker",
+  "side",
+  "exitReason",
+  "regime",
+  "weekday",
+  "hour",
+  "scoreDecile",
+] as const;
+
+/** A property to group trades by. */
+export type Grouping = (typeof groupings)[number];
+
+const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+const NONE = "(none)";
+
+/** R multiple of a trade: P&L / (|entry - stop| * quantity); null without a stop away from the entry. */
+export function rMultiple({ pnl, entryPrice, stopPrice, quantity }: Trade): number | null {
+  if (entryPrice === null || stopPrice === null || quantity === null) return null;
+  const risk = Math.abs(entryPrice - stopPrice) * quantity;
+  return risk > 0 ? pnl / risk : null;
+}
+
+/** Computes the figures of closed positions. */
+export function tradeFigures(trades: readonly Trade[]): TradeFigures {
+  const pnls = trades.map(({ pnl }) => pnl);
+  const wins = pnls.filter((pnl) => pnl > 0);
+  const losses = pnls.filter((pnl) => pnl < 0);
+  const profit = sum(wins);
+  const loss = -sum(losses);
+  const reasons: Record<string, string> = {};
+  const known = (name: string, value: number | null, reason: string): number | null => {
+    if (value === null) reasons[name] = trades.length === 0 ? "no closed positions" : reason;
+    return value;
+  };
+  const averageWin = mean(wins);
+  const averageLoss = mean(losses);
+  const expectancy = mean(pnls);
+  const deviation = sampleDeviation(pnls);
+  const hours = trades.flatMap(({ holdingHours }) => holdingHours ?? []);
+  const multiples = trades.flatMap((trade) => rMultiple(trade) ?? []);
+  const streaks = longestStreaks(trades);
+  return {
+    trades: trades.length,
+    wins: wins.length,
+    losses: losses.length,
+    breakEven: trades.length - wins.length - losses.length,
+    totalPnl: sum(pnls),
+    winRate: known("winRate", trades.length === 0 ? null : wins.length / trades.length, ""),
+    profitFactor: known("profitFactor", loss > 0 ? profit / loss : null, "no losing trade"),
+    expectancy: known("expectancy", expectancy, ""),
+    averageWin: known("averageWin", averageWin, "no winning trade"),
+    averageLoss: known("averageLoss", averageLoss, "no losing trade"),
+    payoffRatio: known(
+      "payoffRatio",
+      averageWin === null || averageLoss === null ? null : averageWin / -averageLoss,
+      averageWin === null ? "no winning trade" : "no losing trade",
+    ),
+    largestWin: known("largestWin", extreme(wins, Math.max), "no winning trade"),
+    largestLoss: known("largestLoss", extreme(losses, Math.min), "no losing trade"),
+    winStreak: streaks.wins,
+    lossStreak: streaks.losses,
+    meanHoldingHours: known("meanHoldingHours", mean(hours), "no holding hours"),
+    medianHoldingHours: known("medianHoldingHours", quantile(hours, 0.5), "no holding hours"),
+    sqn: known(
+      "sqn",
+      expectancy === null || deviation === null || deviation === 0
+        ? null
+        : Math.sqrt(pnls.length) * expectancy / deviation,
+      trades.length < 2 ? "needs two trades" : "results do not vary",
+    ),
+    meanR: known("meanR", mean(multiples), "no trade has a stop"),
+    tradesWithR: multiples.length,
+    reasons,
+  };
+}
+
+function longestStreaks(trades: readonly Trade[]): { wins: number; losses: number } {
+  const longest = { wins: 0, losses: 0 };
+  let wins = 0;
+  let losses = 0;
+  for (const { pnl } of trades.toSorted((a, b) => a.closedAt - b.closedAt)) {
+    wins = pnl > 0 ? wins + 1 : 0;
+    losses = pnl < 0 ? losses + 1 : 0;
+    longest.wins = Math.max(longest.wins, wins);
+    longest.losses = Math.max(longest.losses, losses);
+  }
+  return longest;
+}
+
+/**
+ * Groups trades by a property. Weekdays run from Monday to Sunday, hours from 0 to 23 and deciles from
+ * the lowest scores to the highest; all others come by total P&L, best first. Trades with equal scores
+ * share a decile.
+ */
+export function groupTrades(trades: readonly Trade[], by: Grouping): TradeGroup[] {
+  const decileOf = by === "scoreDecile" ? scoreDeciles(trades) : () => NONE;
+  const keyOf = (trade: Trade): string => {
+    const closed = new Date(trade.closedAt * 1000);
+    switch (by) {
+      case "weekday":
+        return WEEKDAYS[closed.getUTCDay()] ?? NONE;
+      case "hour":
+        return Number.isNaN(closed.getTime()) ? NONE : String(closed.getUTCHours());
+      case "scoreDecile":
+        return decileOf(trade);
+      default:
+        return trade[by] ?? NONE;
+    }
+  };
+  const groups = Map.groupBy(trades, keyOf);
+  const order = (key: string): number =>
+    by === "weekday"
+      ? (WEEKDAYS.indexOf(key) + 6) % 7
+      : by === "hour" || by === "scoreDecile"
+      ? Number.parseInt(key) || (key === NONE ? Infinity : 0)
+      : 0;
+  return [...groups].map(([key, members]): TradeGroup => {
+    const pnls = members.map(({ pnl }) => pnl);
+    const totalPnl = sum(pnls);
+    const loss = -sum(pnls.filter((pnl) => pnl < 0));
+    return {
+      key,
+      trades: members.length,
+      winRate: pnls.filter((pnl) => pnl > 0).length / members.length,
+      totalPnl,
+      expectancy: totalPnl / members.length,
+      profitFactor: loss > 0 ? sum(pnls.filter((pnl) => pnl > 0)) / loss : null,
+    };
+  }).sort((a, b) => (order(a.key) - order(b.key) || 0) || b.totalPnl - a.totalPnl);
+}
+
+/** Says to which tenth of the scores a trade belongs, such as `1 (0.50 to 0.55)`. */
+function scoreDeciles(trades: readonly Trade[]): (trade: Trade) => string {
+  const scores = trades.flatMap(({ signalScore }) => signalScore ?? []).sort((a, b) => a - b);
+  const decileByScore = new Map<number, number>();
+  for (const [rank, score] of scores.entries()) {
+    if (!decileByScore.has(score)) {
+      decileByScore.set(score, Math.floor(rank / scores.length * 10) + 1);
+    }
+  }
+  const ranges = Map.groupBy([...decileByScore.keys()], (score) => decileByScore.get(score));
+  return ({ signalScore }) => {
+    const decile = signalScore === null ? undefined : decileByScore.get(signalScore);
+    const range = ranges.get(decile);
+    if (decile === undefined || range === undefined) return NONE;
+    return `${decile} (${range[0]?.toFixed(2)} to ${range.at(-1)?.toFixed(2)})`;
+  };
+}
