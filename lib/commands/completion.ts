@@ -90,7 +90,7 @@ async function answerWords(
       commandNames,
       load: loadCommand,
       // An alias or a function may give flags too, before the script's own.
-      values: (kind, line) => valuesOf(kind, { ...flags, ...line }, environment),
+      values: (kind, line) => valuesOfKind(kind, { ...flags, ...line }, environment),
     };
     const completion = await complete(read, state);
     createWriter(Deno.stdout)(rendered(completion, shell, read.at(-1) ?? ""));
@@ -134,7 +134,7 @@ export function rendered(completion: Completion, shell: Shell, word: string): st
   return [paths, ...lines, ""].join("\n");
 }
 
-async function valuesOf(
+async function valuesOfKind(
   kind: ValueKind,
   flags: FlagValues,
   environment: Environment,

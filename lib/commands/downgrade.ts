@@ -41,7 +41,7 @@ export const command: Command = {
         rollBack,
         lost: plan.losses.filter(({ rows }) => rows > 0),
       });
-      output.answer(renderPlan(plan));
+      output.answer(renderRollback(plan));
       return 0;
     }
     const interruption = new AbortController();
@@ -112,7 +112,7 @@ function requestOf(
 }
 
 /** What would be rolled back and lost, in words. */
-export function renderPlan({ rollBack, losses }: DowngradePlan): string {
+export function renderRollback({ rollBack, losses }: DowngradePlan): string {
   return [
     ...rollBack.map(({ name, database }) => `would roll back ${name} in ${database}`),
     renderLosses(losses),

@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { formatDuration, renderTable } from "../base/format.ts";
 import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { confirmLosses, renderPlan } from "./downgrade.ts";
+import { confirmLosses, renderRollback } from "./downgrade.ts";
 import { abortOnInterrupt } from "./interrupt.ts";
 import { copyNotice, renderSnapshots, tell } from "./upgrade.ts";
 
@@ -33,7 +33,7 @@ export const command: Command = {
         redo,
         lost: plan.losses.filter(({ rows }) => rows > 0),
       });
-      output.answer(renderPlan(plan));
+      output.answer(renderRollback(plan));
       return 0;
     }
     const interruption = new AbortController();

@@ -41,7 +41,11 @@ export async function applyWith(
   // Read again: another migrator may have worked until the lock was ours.
   const found = await inspect(workspace);
   const { apply } = await planFrom(workspace, found, options);
-  await refuseDataLoss(workspace, apply);
+  // Most migrations only create something; only the others need the code that tries them.
+  if (apply.some(({ upgrade }) => mayTouchRows(upgrade))) {
+    const { refuseDataLoss } = await import("../trial/guard.ts");
+    await refuseDataLoss(workspace, apply);
+  }
   // Begun now, since each is computed on another thread.
   const checksums = apply.map(({ upgrade }) => checksumOf(upgrade));
   const { safeguard = await safeguardFor(workspace, session, { apply, found, options }) } = options;
@@ -71,19 +75,6 @@ export async function applyWith(
     throw error;
   }
   return { applied, ...reconciliation, ...takenBy(safeguard) };
-}
-
-/** Refuses data loss that no migration declares; those that can't lose any are not looked at. */
-export async function refuseDataLoss(
-  workspace: Workspace,
-  apply: readonly Migration[],
-): Promise<void> {
-  const suspects = apply.filter((one) =>
-    mayTouchRows(one.upgrade) && !workspace.trusted.includes(one)
-  );
-  if (suspects.length === 0) return;
-  const guard = await import("../trial/guard.ts");
-  await guard.refuseDataLoss(workspace, { apply, suspects });
 }
 
 /** Does work for one migration after the other, with the program's hooks called around it. */

@@ -1,4 +1,5 @@
 import { LintError } from "../base/errors.ts";
+import { mayTouchRows } from "../engine/checks.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { dataLossCodes, type LintFinding } from "./finding.ts";
@@ -7,20 +8,30 @@ import { isCutShort, keep } from "./lint.ts";
 import { lossFaults } from "../lint/rules/loss.ts";
 import { rebuildFaults } from "../lint/rules/rebuild.ts";
 
-/** What is about to be applied. */
-export interface GuardOptions {
-  /** The migrations, in order. */
-  readonly apply: readonly Migration[];
-  /** Which of them are to be looked at; the others are only run. */
-  readonly suspects: readonly Migration[];
-}
-
 /**
  * Looks, before anything is changed, whether migrations lose rows or values that they don't declare.
  *
  * @throws {LintError} where they do; it names each statement.
  */
 export async function refuseDataLoss(
+  workspace: Workspace,
+  apply: readonly Migration[],
+): Promise<void> {
+  const suspects = apply.filter((one) =>
+    mayTouchRows(one.upgrade) && !workspace.trusted.includes(one)
+  );
+  if (suspects.length > 0) await refuseLosses(workspace, { apply, suspects });
+}
+
+/** What is about to be applied. */
+interface GuardOptions {
+  /** The migrations, in order. */
+  readonly apply: readonly Migration[];
+  /** Which of them are to be looked at; the others are only run. */
+  readonly suspects: readonly Migration[];
+}
+
+async function refuseLosses(
   workspace: Workspace,
   { apply, suspects }: GuardOptions,
 ): Promise<void> {

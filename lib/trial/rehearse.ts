@@ -1,4 +1,4 @@
-import { refuseDataLoss } from "../operations/apply_pending.ts";
+import { refuseDataLoss } from "./guard.ts";
 import type { MigrationProgress } from "../attempt.ts";
 import { LintError, UsageError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
