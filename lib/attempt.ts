@@ -1,4 +1,5 @@
-import { epochSeconds, type Run, runMigration } from "./engine/apply.ts";
+import { epochSeconds } from "./base/format.ts";
+import { type Run, runMigration } from "./engine/apply.ts";
 import type { NewEvent } from "./state/ledger.ts";
 import { addEvent, setHistory } from "./ledger_writer.ts";
 import type { Session } from "./engine/session.ts";

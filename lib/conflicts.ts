@@ -1,6 +1,6 @@
 import { SchemaConflictError } from "./base/errors.ts";
 import type { Inspection } from "./state/inspect.ts";
-import { shellWord } from "./database/failure.ts";
+import { shellWord } from "./base/suggestion.ts";
 import { locationOf, type Workspace } from "./state/workspace.ts";
 
 /**

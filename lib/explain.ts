@@ -1,5 +1,5 @@
 import { driverMessage } from "./database/failure.ts";
-import { missingPermission } from "./database/location.ts";
+import { missingPermission } from "./base/paths.ts";
 import type { Begun, Run } from "./engine/apply.ts";
 import { outcomeOf } from "./engine/checks.ts";
 import {

@@ -223,3 +223,8 @@ function widthOfAnyScript(text: string): number {
   }
   return width;
 }
+
+/** Now, in Unix epoch seconds. */
+export function epochSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}

@@ -1,4 +1,4 @@
-import { fileItself } from "../database/location.ts";
+import { fileItself } from "./paths.ts";
 
 /** A process that has a lock on a file. */
 export interface Holder {

@@ -1,7 +1,8 @@
-import { isTooManyFiles, shellWord, tooManyFiles } from "../database/failure.ts";
-import { denied } from "../database/location.ts";
+import { isTooManyFiles, tooManyFiles } from "./files.ts";
+import { shellWord } from "./suggestion.ts";
+import { denied } from "./paths.ts";
 import { isFullDisk } from "./files.ts";
-import { sleep } from "../database/transaction.ts";
+import { sleep } from "./files.ts";
 import {
   AccessError,
   type CatalystError,

@@ -1,4 +1,4 @@
-import { mayRead } from "../database/location.ts";
+import { mayRead } from "./paths.ts";
 import {
   AccessError,
   type CatalystError,
@@ -13,7 +13,7 @@ import {
   NotADatabaseError,
   StatementError,
 } from "./errors.ts";
-import type { Failure } from "../failure.ts";
+import type { Failure } from "./errors.ts";
 
 /** Errors that work on another thread throws, by their code: only their parts can be handed over. */
 const kinds: Readonly<

@@ -1,6 +1,6 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { prefixOf } from "../catalyst.ts";
-import { mayRead } from "../database/location.ts";
+import { mayRead } from "../base/paths.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
 import { AccessError } from "../base/errors.ts";
 import { type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
@@ -55,7 +55,7 @@ export async function place(
   }
   const prefix = environment("DB_PATH_PREFIX") || DEFAULT_PREFIX;
   if (prefix === DEFAULT_PREFIX) return { prefix, createDirectories: true };
-  (await import("../directory.ts")).refuseMissingDirectory(prefix, "DB_PATH_PREFIX");
+  (await import("../base/files.ts")).refuseMissingDirectory(prefix, "DB_PATH_PREFIX");
   return { prefix, createDirectories: false };
 }
 

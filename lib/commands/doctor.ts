@@ -42,7 +42,7 @@ async function requestFrom(flags: FlagValues, environment: Environment): Promise
     Deno.permissions.querySync({ name: "env", variable }).state === "granted"
   );
   const values = new Map(readable.map((name) => [name, environment(name)]));
-  const { failureOf } = await import("../failure.ts");
+  const { failureOf } = await import("../base/errors.ts");
   const wrongVariables = settingVariables.flatMap((name) => {
     try {
       settingsFrom((one) => one === name ? values.get(name) : undefined);

@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { ensureDirectory } from "../directory.ts";
+import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output.ts";
 import type { DumpContent } from "../dump/part.ts";
 import type { ExportControl, ExportProgress } from "../dump/write.ts";

@@ -1,4 +1,4 @@
-import { ensureDirectory } from "../directory.ts";
+import { ensureDirectory } from "../base/files.ts";
 import { writeDurably } from "../base/files.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";

@@ -8,8 +8,10 @@ import {
   NotADatabaseError,
   StatementError,
 } from "../base/errors.ts";
+import { isTooManyFiles, messageOf, RAISE_LIMIT, TOO_MANY_FILES } from "../base/files.ts";
 import { describeHolders } from "../base/holders.ts";
-import { brokenLinkHelp, denied, fileItself, isLink, sizeBeside, statPath } from "./location.ts";
+import { brokenLinkHelp, denied, fileItself, isLink, sizeBeside, statPath } from "../base/paths.ts";
+import { shellWord } from "../base/suggestion.ts";
 
 /** Where a driver's error happened. */
 export interface FailureContext {
@@ -137,19 +139,6 @@ function wholePath(path: string): string {
   }
 }
 
-const TOO_MANY_FILES = "this process may open no more files";
-const RAISE_LIMIT = "raise the limit, such as by `ulimit -n 1024`, then run the command again";
-
-/** Whether an error of the system says that a process, or all of them, have too many files open. */
-export function isTooManyFiles(error: unknown): boolean {
-  return Deno.build.os !== "windows" && /os error (23|24)\b/.test(messageOf(error));
-}
-
-/** The error for {@link isTooManyFiles}. */
-export function tooManyFiles(cannot: string, cause: unknown): AccessError {
-  return new AccessError(`${cannot}: ${TOO_MANY_FILES}`, { cause, help: RAISE_LIMIT });
-}
-
 /**
  * Whether no more files can be opened. Asked of a directory: to open and close a database here would
  * drop the locks that SQLite has on it.
@@ -172,13 +161,4 @@ export function driverMessage(error: unknown): string {
   const isDrivers = error instanceof CatalystError && error.cause instanceof Error &&
     !(error.cause instanceof CatalystError);
   return messageOf(isDrivers ? error.cause : error);
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** A text as one word of a shell's command line, for commands that a message tells a user to type. */
-export function shellWord(text: string): string {
-  return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import type { Connection } from "./connection.ts";
-import { mayBeThere, missingPermission, seeFile } from "./location.ts";
+import { mayBeThere, missingPermission, seeFile } from "../base/paths.ts";
 import { AccessError } from "../base/errors.ts";
 import { NodeSqliteConnection } from "./node_sqlite.ts";
 import type { ConnectionSettings } from "./settings.ts";

@@ -1,7 +1,8 @@
 import { DatabaseLockedError, InterruptedError } from "../base/errors.ts";
+import { sleep } from "../base/files.ts";
+import { describeHolders } from "../base/holders.ts";
 import type { Connection } from "./connection.ts";
 import { isBusy, WHEN_LOCKED } from "./failure.ts";
-import { describeHolders } from "../base/holders.ts";
 import { number } from "./row.ts";
 
 /** How long to wait for others. */
@@ -97,9 +98,4 @@ function locked(path: string, cause: unknown, timeout: number): DatabaseLockedEr
     `Cannot change ${path}: it was locked for ${timeout} s by ${holders}`,
     { cause, help: `${WHEN_LOCKED}; nothing was changed in it` },
   );
-}
-
-/** Waits for so many milliseconds. */
-export function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }

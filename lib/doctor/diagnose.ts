@@ -1,4 +1,4 @@
-import { shellWord } from "../database/failure.ts";
+import { shellWord } from "../base/suggestion.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { formatBytes, formatCount } from "../base/format.ts";
 import { isOlder, oldestDeno, version } from "../base/version.ts";

@@ -1,5 +1,5 @@
 import type { Holder } from "../base/holders.ts";
-import { shellWord } from "../database/failure.ts";
+import { shellWord } from "../base/suggestion.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
 import { formatBytes } from "../base/format.ts";
 import type { Facts } from "./gather.ts";

@@ -1,8 +1,8 @@
 import type { Holder } from "../base/holders.ts";
-import { mayRead } from "../database/location.ts";
+import { mayRead } from "../base/paths.ts";
 import { openMemory } from "../database/memory.ts";
 import { text } from "../database/row.ts";
-import { directoryOf } from "../directory.ts";
+import { directoryOf } from "../base/files.ts";
 import { roomIn } from "../base/files.ts";
 import { rehearsalLock } from "../rehearse/place.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";

@@ -10,11 +10,11 @@ import {
   parseHeader,
   parseLogIndex,
 } from "./read_database.ts";
-import { fileItself, isLink, mayRead } from "../database/location.ts";
+import { fileItself, isLink, mayRead } from "../base/paths.ts";
 import { translate } from "../database/failure.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
 import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
-import { type Failure, failureOf } from "../failure.ts";
+import { type Failure, failureOf } from "../base/errors.ts";
 import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
 
 /** What is at a database's path. */

@@ -1,5 +1,6 @@
 import { isRehearsal, rehearsalLock } from "../rehearse/place.ts";
-import { isSnapshotName, partOf, reservationOf } from "../snapshot/name.ts";
+import { partOf } from "../base/files.ts";
+import { isSnapshotName, reservationOf } from "../snapshot/name.ts";
 import { storeLock } from "../snapshot/store.ts";
 import { ledgerOf, lockBeside, restoreJournal } from "../state/workspace.ts";
 import { type Check, checksOf } from "./diagnose_database.ts";

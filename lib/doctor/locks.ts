@@ -1,7 +1,7 @@
 import { type Holder, writersOf } from "../base/holders.ts";
-import { shellWord } from "../database/failure.ts";
-import { fileItself, mayRead } from "../database/location.ts";
-import { sleep } from "../database/transaction.ts";
+import { shellWord } from "../base/suggestion.ts";
+import { fileItself, mayRead } from "../base/paths.ts";
+import { sleep } from "../base/files.ts";
 import { GRACE } from "../rehearse/place.ts";
 import { storeLock } from "../snapshot/store.ts";
 import { ledgerOf, lockBeside } from "../state/workspace.ts";

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { fileItself } from "../database/location.ts";
+import { fileItself } from "../base/paths.ts";
 import { uriOf } from "../database/node_sqlite.ts";
 
 /** What the first bytes of a database file say. */

@@ -1,7 +1,7 @@
-import { fileItself, fileVersion, mayRead } from "../database/location.ts";
+import { fileItself, fileVersion, mayRead } from "../base/paths.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
-import { type Failure, failureOf } from "../failure.ts";
+import { type Failure, failureOf } from "../base/errors.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";
 import { type Marker, readMarkers } from "../state/marker.ts";
 import type { Migration } from "../migration/migration.ts";

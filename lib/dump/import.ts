@@ -14,14 +14,15 @@ import {
 import { inspect } from "../state/inspect.ts";
 import { knownDatabase } from "../known_database.ts";
 import { addOccurrence } from "../ledger_writer.ts";
-import { isForeign, isLink, refuseLink } from "../database/location.ts";
+import { isLink } from "../base/paths.ts";
+import { isForeign, refuseLink } from "../database/location.ts";
 import { readMarkers } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
 import { isFullDisk, removeDatabase, sizeOf } from "../base/files.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
-import { partOf } from "../snapshot/name.ts";
+import { partOf } from "../base/files.ts";
 import { requireReplaceable } from "../snapshot/replaceable.ts";
 import {
   contentOf,
@@ -30,7 +31,7 @@ import {
   type RestoreChange,
   takeSafety,
 } from "../snapshot/restore.ts";
-import { ensureDirectory } from "../directory.ts";
+import { ensureDirectory } from "../base/files.ts";
 import { isRestoring, locationOf, type Workspace } from "../state/workspace.ts";
 import { buildDatabase, type Violation } from "./import_build.ts";
 import { loadIntoExisting } from "./import/existing.ts";

@@ -9,7 +9,7 @@ import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, StatementError } from "../base/errors.ts";
-import { type Failure, failureOf } from "../failure.ts";
+import { type Failure, failureOf } from "../base/errors.ts";
 import { fromFailure, isThread, mayStart } from "../base/thread.ts";
 import type { RowsPart } from "./part.ts";
 import { type Bytes, renderRows } from "./render.ts";

@@ -1,11 +1,12 @@
-import { runBody } from "../migration/body.ts";
-import { compareObservations, mayTouchRows, type Observation, observe } from "./checks.ts";
+import { DowngradeBlockedError, StatementError } from "../base/errors.ts";
+import { epochSeconds } from "../base/format.ts";
 import type { Connection } from "../database/connection.ts";
 import { number } from "../database/row.ts";
 import { withTransaction } from "../database/transaction.ts";
-import { DowngradeBlockedError, StatementError } from "../base/errors.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../marker_writer.ts";
+import { runBody } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
+import { compareObservations, mayTouchRows, type Observation, observe } from "./checks.ts";
 
 /** One run of one migration, up or down. */
 export interface Run {
@@ -193,9 +194,4 @@ export function refuseOpenTransaction(connection: Connection): void {
     `Cannot change ${connection.label}: the connection that was given is inside a transaction`,
     { help: "commit it or roll it back first" },
   );
-}
-
-/** Now, in Unix epoch seconds. */
-export function epochSeconds(): number {
-  return Math.floor(Date.now() / 1000);
 }

@@ -1,4 +1,4 @@
-import { epochSeconds } from "./apply.ts";
+import { epochSeconds } from "../base/format.ts";
 import { checksumOf } from "../migration/migration.ts";
 import { withTransaction } from "../database/transaction.ts";
 import type { Inspection } from "../state/inspect.ts";

@@ -6,7 +6,7 @@ import { withTransaction } from "../database/transaction.ts";
 import { refuseOpenTransaction } from "./apply.ts";
 import { createLedger } from "../ledger_writer.ts";
 import { acquireLock } from "../base/lock.ts";
-import { ensureDirectory } from "../directory.ts";
+import { ensureDirectory } from "../base/files.ts";
 import { removeIfThere } from "../base/files.ts";
 import {
   isRestoring,

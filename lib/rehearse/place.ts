@@ -1,6 +1,6 @@
 import { isFullDisk } from "../base/files.ts";
 import { AccessError, DiskFullError } from "../base/errors.ts";
-import { ensureDirectory } from "../directory.ts";
+import { ensureDirectory } from "../base/files.ts";
 import { acquireLock } from "../base/lock.ts";
 
 /** Name of the lock in a rehearsal's directory; it dies with the process. */

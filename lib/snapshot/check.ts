@@ -3,7 +3,7 @@ import { type CopyCheck, examine } from "./copy.ts";
 import { digestFile } from "./digest.ts";
 import { removeIfThere } from "../base/files.ts";
 import type { Manifest, SnapshotFile } from "./manifest.ts";
-import { partOf } from "./name.ts";
+import { partOf } from "../base/files.ts";
 import { fileProblem } from "./store.ts";
 
 /** What {@link checkSnapshot} found. */

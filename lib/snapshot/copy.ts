@@ -1,6 +1,6 @@
 import { countRows } from "../engine/checks.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
-import { fileItself, mayBeThere } from "../database/location.ts";
+import { fileItself, mayBeThere } from "../base/paths.ts";
 import { openPrivateFile } from "../database/reading.ts";
 import { number, text } from "../database/row.ts";
 import { defaultSettings } from "../database/settings.ts";
@@ -8,7 +8,7 @@ import { CorruptDatabaseError, InterruptedError } from "../base/errors.ts";
 import type { StopFlag } from "../base/lock.ts";
 import { readMarkers } from "../state/marker.ts";
 import { digestFile } from "./digest.ts";
-import { partOf } from "./name.ts";
+import { partOf } from "../base/files.ts";
 import { removeIfThere, syncFile } from "../base/files.ts";
 import type { Pinned } from "./pin.ts";
 

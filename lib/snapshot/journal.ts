@@ -1,5 +1,5 @@
-import { directoryOf } from "../directory.ts";
-import { isAbsolute, statPath } from "../database/location.ts";
+import { directoryOf } from "../base/files.ts";
+import { isAbsolute, statPath } from "../base/paths.ts";
 import {
   AccessError,
   DatabaseLockedError,
@@ -9,7 +9,7 @@ import {
 } from "../base/errors.ts";
 import { removeIfThere, syncDirectory, writeDurably } from "../base/files.ts";
 import { sha256 } from "./manifest.ts";
-import { partOf } from "./name.ts";
+import { partOf } from "../base/files.ts";
 
 /** A database that a restore replaces. */
 export interface Replacement {

@@ -2,7 +2,7 @@ import { quoteName, usersTables } from "../engine/checks.ts";
 import type { Connection } from "../database/connection.ts";
 import { isForeign, refuseForeign, statDatabase } from "../database/location.ts";
 import { UsageError } from "../base/errors.ts";
-import { directoryOf } from "../directory.ts";
+import { directoryOf } from "../base/files.ts";
 import { sizeOf } from "../base/files.ts";
 import { Session } from "../engine/session.ts";
 import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";

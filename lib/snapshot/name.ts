@@ -51,8 +51,3 @@ function named(pattern: RegExp, file: string): string | null {
 export function databaseFile(database: string, name: string, compressed: boolean): string {
   return `${database}_${name}.db${compressed ? ".gz" : ""}`;
 }
-
-/** What a file is called until it is whole and checked. */
-export function partOf(file: string): string {
-  return `${file}.part`;
-}

@@ -1,12 +1,12 @@
 import type { Connection } from "../database/connection.ts";
 import { parseLocks, readLocks } from "../base/holders.ts";
-import { fileItself, isLink } from "../database/location.ts";
+import { fileItself, isLink } from "../base/paths.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import { number, text } from "../database/row.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { whileBusy, withTransaction } from "../database/transaction.ts";
-import { directoryOf } from "../directory.ts";
+import { directoryOf } from "../base/files.ts";
 import {
   CatalystError,
   CorruptDatabaseError,
@@ -17,7 +17,7 @@ import {
 import { plainFile } from "./check.ts";
 import { removeDatabase, sizeOf, syncDirectory, syncFile } from "../base/files.ts";
 import type { Replacement } from "./journal.ts";
-import { partOf } from "./name.ts";
+import { partOf } from "../base/files.ts";
 
 /** A file, and the path of the database in whose place it is put. */
 export type Placement =

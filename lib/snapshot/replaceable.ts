@@ -1,13 +1,13 @@
-import { fileItself } from "../database/location.ts";
+import { fileItself } from "../base/paths.ts";
 import { openFile } from "../database/node_sqlite.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { whileBusy } from "../database/transaction.ts";
-import { directoryOf, ensureDirectory } from "../directory.ts";
+import { directoryOf, ensureDirectory } from "../base/files.ts";
 import { logSizeOf, removeIfThere, requireRoom, sizeOf } from "../base/files.ts";
 import { AccessError, DiskFullError } from "../base/errors.ts";
 import type { Workspace } from "../state/workspace.ts";
-import { partOf } from "./name.ts";
+import { partOf } from "../base/files.ts";
 import { isDamage } from "./replace.ts";
 
 /** Databases that are to be replaced. */

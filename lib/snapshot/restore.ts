@@ -19,7 +19,7 @@ import {
   unfinishable,
   writeJournal,
 } from "./journal.ts";
-import { partOf } from "./name.ts";
+import { partOf } from "../base/files.ts";
 import type { PinTarget } from "./pin.ts";
 import { isDamage, isSound, replaceDatabase } from "./replace.ts";
 import { requireReplaceable } from "./replaceable.ts";

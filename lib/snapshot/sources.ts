@@ -1,4 +1,4 @@
-import { shellWord } from "../database/failure.ts";
+import { shellWord } from "../base/suggestion.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { NotADatabaseError, SnapshotError } from "../base/errors.ts";

@@ -4,16 +4,16 @@ import {
   sizeBeside,
   statPath,
   whereAFileIs,
-} from "../database/location.ts";
+} from "../base/paths.ts";
 import { CatalystError, LocationError, SnapshotError } from "../base/errors.ts";
 import { acquireLock, type LockOptions } from "../base/lock.ts";
 import { removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
 import { type Manifest, parseManifest, type SnapshotFile } from "./manifest.ts";
+import { partOf } from "../base/files.ts";
 import {
   compareSnapshotNames,
   manifestFile,
   manifestOf,
-  partOf,
   reservationFile,
   reservationOf,
 } from "./name.ts";

@@ -1,6 +1,7 @@
-import { ensureDirectory } from "../directory.ts";
-import { isTooManyFiles, tooManyFiles } from "../database/failure.ts";
-import { denied, statDatabase } from "../database/location.ts";
+import { ensureDirectory } from "../base/files.ts";
+import { isTooManyFiles, tooManyFiles } from "../base/files.ts";
+import { denied } from "../base/paths.ts";
+import { statDatabase } from "../database/location.ts";
 import { sqliteVersion } from "../database/memory.ts";
 import { AccessError, CatalystError, DiskFullError, SnapshotError } from "../base/errors.ts";
 import type { StopFlag } from "../base/lock.ts";
@@ -21,7 +22,8 @@ import {
   type SnapshotFile,
   type SnapshotReason,
 } from "./manifest.ts";
-import { databaseFile, manifestFile, partOf, reservationFile, snapshotName } from "./name.ts";
+import { partOf } from "../base/files.ts";
+import { databaseFile, manifestFile, reservationFile, snapshotName } from "./name.ts";
 import { pin, type PinTarget } from "./pin.ts";
 import { lockStore, removeLeftovers, SNAPSHOTS } from "./store.ts";
 

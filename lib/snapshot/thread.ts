@@ -6,7 +6,7 @@
  * @module
  */
 import { SnapshotError } from "../base/errors.ts";
-import { type Failure, failureOf } from "../failure.ts";
+import { type Failure, failureOf } from "../base/errors.ts";
 import { fromFailure, isThread, mayStart } from "../base/thread.ts";
 import type { SnapshotProgress } from "./copy.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";

@@ -1,5 +1,5 @@
-import { isTooManyFiles, tooManyFiles } from "../database/failure.ts";
-import { type Failure, failureOf } from "../failure.ts";
+import { isTooManyFiles, tooManyFiles } from "../base/files.ts";
+import { type Failure, failureOf } from "../base/errors.ts";
 import { isOlder, oldestDeno } from "../base/version.ts";
 
 const REPORT_IT =

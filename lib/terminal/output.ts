@@ -1,5 +1,5 @@
 import { AccessError, DiskFullError } from "../base/errors.ts";
-import type { Failure } from "../failure.ts";
+import type { Failure } from "../base/errors.ts";
 import { printable, printableJson, printableLines } from "../base/format.ts";
 
 export { printable } from "../base/format.ts";

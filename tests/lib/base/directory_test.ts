@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { LocationError } from "../../../lib/base/errors.ts";
-import { directoryOf, ensureDirectory } from "../../../lib/directory.ts";
+import { directoryOf, ensureDirectory } from "../../../lib/base/files.ts";
 import { TemporaryDirectory } from "../support.ts";
 
 Deno.test("the directory of a path is what stands before its last separator", () => {

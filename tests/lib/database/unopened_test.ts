@@ -1,7 +1,7 @@
 /** What is said where SQLite can't open a database, and doesn't say why. */
 import assert from "node:assert/strict";
 import { translate } from "../../../lib/database/failure.ts";
-import { denied } from "../../../lib/database/location.ts";
+import { denied } from "../../../lib/base/paths.ts";
 import { openForReading } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import type { AccessError } from "../../../lib/base/errors.ts";

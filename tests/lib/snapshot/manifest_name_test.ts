@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
+import { partOf } from "../../../lib/base/files.ts";
 import {
   databaseFile,
   isSnapshotName,
   manifestFile,
-  partOf,
   reservationFile,
   snapshotName,
 } from "../../../lib/snapshot/name.ts";
