@@ -1,4 +1,5 @@
-import { quoteName, usersTables } from "./engine/checks.ts";
+import { usersTables } from "./engine/checks.ts";
+import { quoteName } from "./sql/tokens.ts";
 import type { Connection } from "./database/connection.ts";
 import { number, text } from "./database/row.ts";
 import { withSnapshot } from "./database/transaction.ts";

@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, numberOrNull, text, textOrNull } from "../database/row.ts";
 import { affinityOf } from "../schema/affinity.ts";

@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import {
   hexParts,
   isDelicateReal,

@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import { isDelicate, type RowFormat } from "./row.ts";
 import { literal, realLiteral, sqlFormat, textOfRow, tuple } from "./sql_format.ts";
 import type { DumpColumn } from "./table.ts";

@@ -1,5 +1,5 @@
 import { driverMessage } from "../database/failure.ts";
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { openFile } from "../database/node_sqlite.ts";
 import { number, text } from "../database/row.ts";

@@ -1,6 +1,6 @@
 import type { Connection } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
-import { lineOf, skipTrivia } from "../database/script.ts";
+import { lineOf, skipTrivia } from "../sql/statements.ts";
 import { StatementError } from "../base/errors.ts";
 import { DumpFault } from "./import/fault.ts";
 import { Guard, type TransactionMarks } from "./import_guard.ts";

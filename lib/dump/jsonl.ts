@@ -1,4 +1,4 @@
-import { quoteName, quoteText } from "../engine/checks.ts";
+import { quoteName, quoteText } from "../sql/tokens.ts";
 import { hexParts, isDelicateReal, mayBeReplaced, realText, type RowFormat } from "./row.ts";
 import type { DumpColumn } from "./table.ts";
 import type { Value } from "./value.ts";

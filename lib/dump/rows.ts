@@ -1,4 +1,4 @@
-import { quoteName, quoteText } from "../engine/checks.ts";
+import { quoteName, quoteText } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, type SqlValue, text } from "../database/row.ts";
 import type { RowFormat } from "./row.ts";

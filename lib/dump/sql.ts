@@ -1,4 +1,4 @@
-import { quoteName, quoteText } from "../engine/checks.ts";
+import { quoteName, quoteText } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { MARKER_TABLE } from "../state/marker.ts";
 import { fold } from "../sql/tokens.ts";

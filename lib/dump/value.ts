@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import type { Row } from "../database/row.ts";
 import type { DumpColumn } from "./table.ts";
 

@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import { fold, tokenize } from "../sql/tokens.ts";
 import type { DumpTable } from "./table.ts";
 

@@ -1,6 +1,6 @@
 import { InterruptedError } from "../base/errors.ts";
 import { number } from "../database/row.ts";
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import type { DumpPart, RowsPart } from "./part.ts";
 import type { Reading } from "./reading.ts";
 import { type Bytes, renderRows } from "./render.ts";

@@ -1,8 +1,9 @@
+import { MigrationFailedError, StatementError } from "../base/errors.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, type Row, text, textOrNull } from "../database/row.ts";
-import { MigrationFailedError, StatementError } from "../base/errors.ts";
-import { MARKER_TABLE } from "../state/marker.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
+import { quoteName } from "../sql/tokens.ts";
+import { MARKER_TABLE } from "../state/marker.ts";
 
 /** What is compared before and after a migration, inside its transaction. */
 export interface Observation {
@@ -71,11 +72,6 @@ export async function usersTables(connection: Connection): Promise<UsersTable[]>
   }));
 }
 
-/** A name as an SQL identifier. */
-export function quoteName(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
-}
-
 async function findViolations(connection: Connection): Promise<Set<string>> {
   const rows = await checkForeignKeys(connection);
   const keys = rows.filter(({ rowid }) => rowid !== null)
@@ -92,11 +88,6 @@ async function findViolations(connection: Connection): Promise<Set<string>> {
     times.set(name, time);
     return time === 1 ? name : JSON.stringify([...key, time]);
   }));
-}
-
-/** A text as an SQL literal; it must have no NUL. */
-export function quoteText(text: string): string {
-  return `'${text.replaceAll("'", "''")}'`;
 }
 
 async function checkForeignKeys(connection: Connection): Promise<Row[]> {

@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import { StatementError } from "../base/errors.ts";
 import { fold } from "../sql/tokens.ts";
 import { text } from "../database/row.ts";

@@ -1,5 +1,6 @@
 import type { Connection } from "../database/connection.ts";
-import { createBreather, firstStatement, skipTrivia } from "../database/script.ts";
+import { createBreather } from "../database/script.ts";
+import { firstStatement, skipTrivia } from "../sql/statements.ts";
 import { text } from "../database/row.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";

@@ -1,4 +1,4 @@
-import { lineOf } from "../database/script.ts";
+import { lineOf } from "../sql/statements.ts";
 import { MigrationFileError } from "../base/errors.ts";
 import { excerpt, placeOf } from "../base/excerpt.ts";
 import type { LintAllowance, Migration } from "./migration.ts";

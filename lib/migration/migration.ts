@@ -1,6 +1,7 @@
+import { RegistryError } from "../base/errors.ts";
 import type { StatementResult } from "../database/connection.ts";
 import type { Row, SqlValue } from "../database/row.ts";
-import { RegistryError } from "../base/errors.ts";
+import { canonical } from "../sql/statements.ts";
 
 /**
  * The open transaction that a migration written as a function works in. It may read and write
@@ -129,24 +130,4 @@ export async function checksum(sql: string): Promise<string> {
 /** Checksum of a migration's body; null where it is a function, or there is none. */
 export async function checksumOf(body: MigrationBody | undefined): Promise<string | null> {
   return typeof body === "string" ? await checksum(body) : null;
-}
-
-/** Tells whether two SQL texts have the same checksum; equal texts are not even read. */
-export function sameText(a: string, b: string): boolean {
-  return a === b || canonical(a) === canonical(b);
-}
-
-// Quoted text in any of SQLite's four ways comes first, so that what looks like a comment inside it is kept.
-const QUOTED_OR_COMMENT =
-  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g;
-
-/** The text without what has no meaning. */
-export function canonical(sql: string): string {
-  return sql
-    .replace(/^\uFEFF/, "")
-    .replaceAll("\r\n", "\n")
-    .replace(QUOTED_OR_COMMENT, (found) =>
-      // A line break inside quotes is part of the text, and must not be taken for the end of a line.
-      /^(--|\/\*)/.test(found) ? " " : found.replaceAll("\n", "\0"))
-    .split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
 }

@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import { fold } from "../sql/tokens.ts";
 import { noColumn } from "../schema/rebuild_definition.ts";
 import { RebuildFault } from "./fault.ts";

@@ -1,5 +1,5 @@
 import { driverMessage } from "../database/failure.ts";
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import { number, type Row, text } from "../database/row.ts";
 import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";

@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import { number } from "../database/row.ts";
 import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";

@@ -1,5 +1,5 @@
 import { driverMessage } from "../database/failure.ts";
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
 import type { RebuildOptions } from "./rebuild.ts";

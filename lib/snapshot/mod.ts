@@ -1,4 +1,5 @@
-import { quoteName, usersTables } from "../engine/checks.ts";
+import { usersTables } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { isForeign, refuseForeign, statDatabase } from "../database/location.ts";
 import { UsageError } from "../base/errors.ts";

@@ -93,3 +93,68 @@ function isTrigger(before: string, word: string, words: number): boolean {
 function unfinished(what: Unfinished["what"], at: number, statement: number): Unfinished {
   return { what, at, statement: statement === -1 ? at : statement };
 }
+
+/**
+ * Offset of the first character of `sql`, from `start` on, that belongs to a statement: white space,
+ * comments, semicolons and a byte-order mark are skipped. `sql.length` where nothing follows.
+ *
+ * A driver must never be given text that holds no statement: Deno's `node:sqlite` crashes the
+ * process when it is asked for the source text of such a statement.
+ */
+export function skipTrivia(sql: string, start: number): number {
+  let at = start;
+  while (at < sql.length) {
+    const character = sql[at];
+    if (character === ";" || character === "\uFEFF" || /\s/.test(character ?? "")) at++;
+    else if (sql.startsWith("--", at)) at = after(sql, "\n", at + 2);
+    else if (sql.startsWith("/*", at)) at = after(sql, "*/", at + 2);
+    else return at;
+  }
+  return at;
+}
+
+function after(sql: string, end: string, from: number): number {
+  const found = sql.indexOf(end, from);
+  return found === -1 ? sql.length : found + end.length;
+}
+
+const STATEMENT =
+  /^(?:[^;'"`[\-/]+|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?\*\/|[^;])*/;
+
+/** Length to which {@link firstStatement} cuts a text, in characters. */
+const LONGEST = 10_000;
+
+/**
+ * The first statement of a text that SQLite can't parse, for a message only: it ends at the first
+ * semicolon outside of quotes and comments, so a trigger is cut short, and a very long one is cut.
+ */
+export function firstStatement(sql: string): string {
+  return STATEMENT.exec(sql.slice(0, LONGEST))?.[0] ?? "";
+}
+
+/** Number of the line on which `offset` is; the first line is 1. */
+export function lineOf(sql: string, offset: number): number {
+  let line = 1;
+  for (let at = sql.indexOf("\n"); at !== -1 && at < offset; at = sql.indexOf("\n", at + 1)) line++;
+  return line;
+}
+
+/** Tells whether two SQL texts have the same checksum; equal texts are not even read. */
+export function sameText(a: string, b: string): boolean {
+  return a === b || canonical(a) === canonical(b);
+}
+
+// Quoted text in any of SQLite's four ways comes first, so that what looks like a comment inside it is kept.
+const QUOTED_OR_COMMENT =
+  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g;
+
+/** The text without what has no meaning. */
+export function canonical(sql: string): string {
+  return sql
+    .replace(/^\uFEFF/, "")
+    .replaceAll("\r\n", "\n")
+    .replace(QUOTED_OR_COMMENT, (found) =>
+      // A line break inside quotes is part of the text, and must not be taken for the end of a line.
+      /^(--|\/\*)/.test(found) ? " " : found.replaceAll("\n", "\0"))
+    .split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
+}

@@ -135,3 +135,13 @@ export function itemsOf(tokens: readonly Token[], open: number): Token[][] {
   }
   return items;
 }
+
+/** A name as an SQL identifier. */
+export function quoteName(name: string): string {
+  return `"${name.replaceAll('"', '""')}"`;
+}
+
+/** A text as an SQL literal; it must have no NUL. */
+export function quoteText(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}

@@ -1,4 +1,5 @@
-import { type Migration, sameText } from "../migration/migration.ts";
+import type { Migration } from "../migration/migration.ts";
+import { sameText } from "../sql/statements.ts";
 import type { HistoryRow, LedgerState } from "./ledger.ts";
 import type { Marker } from "./marker.ts";
 import type { Registry } from "../migration/registry.ts";

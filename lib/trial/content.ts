@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, type SqlValue, text } from "../database/row.ts";
 import { type Affinity, affinityOf } from "../schema/affinity.ts";

@@ -1,4 +1,4 @@
-import { quoteName } from "../engine/checks.ts";
+import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { openMemory } from "../database/memory.ts";
 import { number, type Row, text, textOrNull } from "../database/row.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { lineOf, skipTrivia } from "../../../lib/database/script.ts";
+import { lineOf, skipTrivia } from "../../../lib/sql/statements.ts";
 import { DumpFault } from "../../../lib/dump/import/fault.ts";
 import { Scanner } from "../../../lib/dump/import_scanner.ts";
 

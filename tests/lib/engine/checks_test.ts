@@ -6,8 +6,8 @@ import {
   mayTouchRows,
   type Observation,
   observe,
-  quoteName,
 } from "../../../lib/engine/checks.ts";
+import { quoteName } from "../../../lib/sql/tokens.ts";
 import { openMemory } from "../../../lib/database/memory.ts";
 import { MigrationFailedError } from "../../../lib/base/errors.ts";
 import { migrationOf } from "../support.ts";

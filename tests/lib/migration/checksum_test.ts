@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { canonical, checksum, sameText, sqlOf } from "../../../lib/migration/migration.ts";
+import { checksum, sqlOf } from "../../../lib/migration/migration.ts";
+import { canonical, sameText } from "../../../lib/sql/statements.ts";
 
 const SQL = `-- what it is for
 CREATE TABLE notes (
