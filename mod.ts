@@ -25,7 +25,7 @@ export type {
   StatementResult,
   Verdict,
 } from "./lib/database/connection.ts";
-export type { DenoSqliteDatabase, DenoSqliteStatement } from "./lib/database/deno_sqlite.ts";
+export type { DenoSqliteDatabase, DenoSqliteStatement } from "./lib/database/location.ts";
 export type { DatabaseSource } from "./lib/database/location.ts";
 export {
   openDatabase,
@@ -33,7 +33,7 @@ export {
   type SettingsInForce,
   settingsInForce,
 } from "./lib/database/bot.ts";
-export type { Row, SqlValue } from "./lib/database/row.ts";
+export type { Row, SqlValue } from "./lib/database/connection.ts";
 export { type ConnectionSettings, defaultSettings } from "./lib/database/settings.ts";
 export type {
   DowngradeOptions,

@@ -1,5 +1,5 @@
 import type { Connection } from "./database/connection.ts";
-import { number, text } from "./database/row.ts";
+import { number, text } from "./database/connection.ts";
 import type { Finding } from "./schema/finding.ts";
 import type { DataCheck } from "./operations/verify.ts";
 

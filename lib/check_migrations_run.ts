@@ -1,6 +1,6 @@
 import { runMigration } from "./engine/apply.ts";
 import { catalystDatabases } from "./catalyst.ts";
-import { openMemory } from "./database/memory.ts";
+import { openMemory } from "./database/open.ts";
 import { CatalystError, MigrationCheckError, type MigrationProblem } from "./base/errors.ts";
 import type { LintFinding } from "./trial/finding.ts";
 import { lint } from "./trial/lint.ts";

@@ -1,7 +1,7 @@
 import { usersTables } from "./engine/checks.ts";
 import { quoteName } from "./sql/tokens.ts";
 import type { Connection } from "./database/connection.ts";
-import { number, text } from "./database/row.ts";
+import { number, text } from "./database/connection.ts";
 import { withSnapshot } from "./database/transaction.ts";
 import type { Migration } from "./migration/migration.ts";
 import type { Schema } from "./schema/model.ts";

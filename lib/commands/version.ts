@@ -1,4 +1,4 @@
-import { sqliteVersion } from "../database/memory.ts";
+import { sqliteVersion } from "../database/open.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { Output } from "../terminal/output.ts";
 import { renderTable } from "../base/format.ts";

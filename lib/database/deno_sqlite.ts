@@ -1,34 +1,15 @@
 import { AccessError } from "../base/errors.ts";
-import type { Connection, Judge, ScriptOptions, StatementResult } from "./connection.ts";
+import type {
+  Connection,
+  Judge,
+  Row,
+  ScriptOptions,
+  SqlValue,
+  StatementResult,
+} from "./connection.ts";
 import { translate } from "./failure.ts";
-import type { Row, SqlValue } from "./row.ts";
+import type { DenoSqliteDatabase, DenoSqliteStatement } from "./location.ts";
 import { runScript } from "./script.ts";
-
-/** The part of a `Statement` of `jsr:@db/sqlite` that the toolkit uses. */
-export interface DenoSqliteStatement {
-  /** Reads integers of 64 bits; without it they are cut to 32. */
-  int64?: boolean;
-  /** Text of the statement, as SQLite delimited it. */
-  readonly sql: string;
-  /** Runs the statement; returns the number of rows changed. */
-  run(...parameters: SqlValue[]): number;
-  /** Reads all rows. */
-  all(...parameters: SqlValue[]): object[];
-  /** Frees the statement. */
-  finalize(): void;
-}
-
-/** The part of a `Database` of `jsr:@db/sqlite` that the toolkit uses; no import is needed. */
-export interface DenoSqliteDatabase {
-  /** Path of the main file. */
-  readonly path: string;
-  /** Whether a transaction is open. */
-  readonly inTransaction: boolean;
-  /** Runs any number of statements. */
-  exec(sql: string): number;
-  /** Prepares the first statement of a text. */
-  prepare(sql: string): DenoSqliteStatement;
-}
 
 /** A connection over a `Database` of `jsr:@db/sqlite` that the caller has open; it is never closed. */
 export class DenoSqliteConnection implements Connection {

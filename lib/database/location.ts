@@ -1,7 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
 import { AccessError, LocationError, UsageError } from "../base/errors.ts";
 import { brokenLinkHelp, fileItself, isLink, mayRead, parentOf, statPath } from "../base/paths.ts";
-import type { DenoSqliteDatabase } from "./deno_sqlite.ts";
+import type { SqlValue } from "./connection.ts";
 
 /**
  * What a program may name as a database: a path, a `file:` URL, or a database that it has open,
@@ -131,4 +131,30 @@ export function refuseLink(path: string, { cannot }: { readonly cannot: string }
 
 function mayWrite(path: string): boolean {
   return Deno.permissions.querySync({ name: "write", path }).state === "granted";
+}
+
+/** The part of a `Statement` of `jsr:@db/sqlite` that the toolkit uses. */
+export interface DenoSqliteStatement {
+  /** Reads integers of 64 bits; without it they are cut to 32. */
+  int64?: boolean;
+  /** Text of the statement, as SQLite delimited it. */
+  readonly sql: string;
+  /** Runs the statement; returns the number of rows changed. */
+  run(...parameters: SqlValue[]): number;
+  /** Reads all rows. */
+  all(...parameters: SqlValue[]): object[];
+  /** Frees the statement. */
+  finalize(): void;
+}
+
+/** The part of a `Database` of `jsr:@db/sqlite` that the toolkit uses; no import is needed. */
+export interface DenoSqliteDatabase {
+  /** Path of the main file. */
+  readonly path: string;
+  /** Whether a transaction is open. */
+  readonly inTransaction: boolean;
+  /** Runs any number of statements. */
+  exec(sql: string): number;
+  /** Prepares the first statement of a text. */
+  prepare(sql: string): DenoSqliteStatement;
 }

@@ -9,7 +9,7 @@ import type {
 } from "./connection.ts";
 import type { FailureContext } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
-import type { Row, SqlValue } from "./row.ts";
+import type { Row, SqlValue } from "./connection.ts";
 
 // Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
 const TRANSACTION = 22;

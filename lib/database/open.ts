@@ -1,9 +1,20 @@
-import type { Connection } from "./connection.ts";
-import { openFile, wrapHandle } from "./node_sqlite.ts";
+import { DatabaseSync } from "node:sqlite";
+import { type Connection, number } from "./connection.ts";
 import type { DatabaseLocation } from "./location.ts";
-import { number } from "./row.ts";
-import { whileBusy } from "./transaction.ts";
+import { NodeSqliteConnection, openFile, wrapHandle } from "./node_sqlite.ts";
 import { connectionPragmas, type ConnectionSettings } from "./settings.ts";
+import { whileBusy } from "./transaction.ts";
+
+/** Opens a new, empty database in memory; it is gone when the connection is closed. */
+export function openMemory({ label = ":memory:" }: { readonly label?: string } = {}): Connection {
+  return new NodeSqliteConnection(new DatabaseSync(":memory:"), { label, owned: true });
+}
+
+/** Version of the SQLite that drives local databases, such as `3.53.2`. */
+export function sqliteVersion(): string {
+  using db = new DatabaseSync(":memory:");
+  return String(db.prepare("SELECT sqlite_version() AS version").get()?.version);
+}
 
 /**
  * Opens a database to change it, and creates the file where there is none. It waits for another
@@ -58,4 +69,26 @@ async function setUpNewFile(connection: Connection, settings: ConnectionSettings
  */
 export async function makeDurable(connection: Connection): Promise<void> {
   await connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
+}
+
+/** SQLite's own parser, over an empty database: it runs nothing. */
+export interface Parser extends Disposable {
+  /** What SQLite says against the first statement of a text that holds one; null where nothing. */
+  errorIn(sql: string): string | null;
+}
+
+/** Opens a parser. */
+export function openParser(): Parser {
+  const db = new DatabaseSync(":memory:");
+  return {
+    errorIn: (sql) => {
+      try {
+        db.prepare(sql);
+        return null;
+      } catch (error) {
+        return error instanceof Error ? error.message : String(error);
+      }
+    },
+    [Symbol.dispose]: () => db.close(),
+  };
 }

@@ -3,7 +3,7 @@ import type { Connection } from "./connection.ts";
 import { openFile, type OpenMode, wrapHandle } from "./node_sqlite.ts";
 import { fileItself, fileVersion, mayBeThere, seeFile, sizeBeside } from "../base/paths.ts";
 import type { DatabaseLocation } from "./location.ts";
-import { text } from "./row.ts";
+import { text } from "./connection.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
 /**

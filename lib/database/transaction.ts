@@ -1,9 +1,9 @@
-import { DatabaseLockedError, InterruptedError } from "../base/errors.ts";
+import { DatabaseLockedError, InterruptedError, StatementError } from "../base/errors.ts";
 import { sleep } from "../base/files.ts";
 import { describeHolders } from "../base/holders.ts";
-import type { Connection } from "./connection.ts";
+import { readForeignKeys } from "../engine/apply.ts";
+import { type Connection, number } from "./connection.ts";
 import { isBusy, WHEN_LOCKED } from "./failure.ts";
-import { number } from "./row.ts";
 
 /** How long to wait for others. */
 export interface TransactionOptions {
@@ -97,5 +97,31 @@ function locked(path: string, cause: unknown, timeout: number): DatabaseLockedEr
   return new DatabaseLockedError(
     `Cannot change ${path}: it was locked for ${timeout} s by ${holders}`,
     { cause, help: `${WHEN_LOCKED}; nothing was changed in it` },
+  );
+}
+
+/** Turns enforcement on or off; SQLite ignores it inside a transaction, so it is read back. */
+export async function holdForeignKeys(
+  connection: Connection,
+  wanted: boolean,
+): Promise<{ restore: () => Promise<void> }> {
+  const former = await readForeignKeys(connection);
+  if (former === wanted) return { restore: () => Promise.resolve() };
+  const set = (on: boolean) => connection.exec(`PRAGMA foreign_keys = ${on ? "ON" : "OFF"}`);
+  await set(wanted);
+  if (await readForeignKeys(connection) !== wanted) {
+    throw new StatementError(
+      `Cannot turn foreign keys ${wanted ? "on" : "off"} in ${connection.label}: SQLite refused`,
+    );
+  }
+  return { restore: () => set(former) };
+}
+
+/** A transaction of the caller's, on a database that it brought open, would swallow ours. */
+export function refuseOpenTransaction(connection: Connection): void {
+  if (!connection.inTransaction) return;
+  throw new StatementError(
+    `Cannot change ${connection.label}: the connection that was given is inside a transaction`,
+    { help: "commit it or roll it back first" },
   );
 }

@@ -1,7 +1,7 @@
 import type { Holder } from "../base/holders.ts";
 import { mayRead } from "../base/paths.ts";
-import { openMemory } from "../database/memory.ts";
-import { text } from "../database/row.ts";
+import { openMemory } from "../database/open.ts";
+import { text } from "../database/connection.ts";
 import { directoryOf } from "../base/files.ts";
 import { roomIn } from "../base/files.ts";
 import { rehearsalLock } from "../rehearse/place.ts";

@@ -1,6 +1,6 @@
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
-import { number, numberOrNull, text, textOrNull } from "../database/row.ts";
+import { number, numberOrNull, text, textOrNull } from "../database/connection.ts";
 import { affinityOf } from "../schema/affinity.ts";
 import { fold } from "../sql/tokens.ts";
 import type { DumpColumn, DumpTable, RowOrder } from "./table.ts";

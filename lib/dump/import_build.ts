@@ -2,7 +2,7 @@ import { driverMessage } from "../database/failure.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { openFile } from "../database/node_sqlite.ts";
-import { number, text } from "../database/row.ts";
+import { number, text } from "../database/connection.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { StatementError } from "../base/errors.ts";
 import { removeDatabase, syncFile } from "../base/files.ts";

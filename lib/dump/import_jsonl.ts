@@ -1,4 +1,4 @@
-import type { SqlValue } from "../database/row.ts";
+import type { SqlValue } from "../database/connection.ts";
 import { type JsonLine, JsonlReader } from "./import/jsonl_reader.ts";
 import type { ParsedRow, RowParser } from "./import/row_parser.ts";
 import { ColumnFinder, type Target, type TargetColumn } from "./import_target.ts";

@@ -1,6 +1,6 @@
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
-import { number, text } from "../database/row.ts";
+import { number, text } from "../database/connection.ts";
 import { UsageError } from "../base/errors.ts";
 import { type Affinity, affinityOf } from "../schema/affinity.ts";
 import { didYouMean } from "../base/suggestion.ts";

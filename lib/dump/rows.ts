@@ -1,6 +1,6 @@
 import { quoteName, quoteText } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
-import { number, type SqlValue, text } from "../database/row.ts";
+import { number, type SqlValue, text } from "../database/connection.ts";
 import type { RowFormat } from "./row.ts";
 import { type DumpTable, MOST_COLUMNS } from "./table.ts";
 import { exactColumns, type Value, valueReader } from "./value.ts";

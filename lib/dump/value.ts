@@ -1,5 +1,5 @@
 import { quoteName } from "../sql/tokens.ts";
-import type { Row } from "../database/row.ts";
+import type { Row } from "../database/connection.ts";
 import type { DumpColumn } from "./table.ts";
 
 /** A value, exactly as SQLite has it. */

@@ -1,5 +1,5 @@
 import { InterruptedError } from "../base/errors.ts";
-import { number } from "../database/row.ts";
+import { number } from "../database/connection.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { DumpPart, RowsPart } from "./part.ts";
 import type { Reading } from "./reading.ts";

@@ -1,8 +1,11 @@
-import { DowngradeBlockedError, StatementError } from "../base/errors.ts";
+import { DowngradeBlockedError } from "../base/errors.ts";
 import { epochSeconds } from "../base/format.ts";
-import type { Connection } from "../database/connection.ts";
-import { number } from "../database/row.ts";
-import { withTransaction } from "../database/transaction.ts";
+import { type Connection, number } from "../database/connection.ts";
+import {
+  holdForeignKeys,
+  refuseOpenTransaction,
+  withTransaction,
+} from "../database/transaction.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../marker_writer.ts";
 import { runBody } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
@@ -165,33 +168,7 @@ function bodyOf({ migration, direction }: Run): MigrationBody {
   throw new DowngradeBlockedError(`Cannot roll back ${migration.name}: it has no downgrade`);
 }
 
-/** Turns enforcement on or off; SQLite ignores it inside a transaction, so it is read back. */
-export async function holdForeignKeys(
-  connection: Connection,
-  wanted: boolean,
-): Promise<{ restore: () => Promise<void> }> {
-  const former = await readForeignKeys(connection);
-  if (former === wanted) return { restore: () => Promise.resolve() };
-  const set = (on: boolean) => connection.exec(`PRAGMA foreign_keys = ${on ? "ON" : "OFF"}`);
-  await set(wanted);
-  if (await readForeignKeys(connection) !== wanted) {
-    throw new StatementError(
-      `Cannot turn foreign keys ${wanted ? "on" : "off"} in ${connection.label}: SQLite refused`,
-    );
-  }
-  return { restore: () => set(former) };
-}
-
-async function readForeignKeys(connection: Connection): Promise<boolean> {
+export async function readForeignKeys(connection: Connection): Promise<boolean> {
   const row = await connection.get("PRAGMA foreign_keys");
   return row !== undefined && number(row, "foreign_keys") === 1;
-}
-
-/** A transaction of the caller's, on a database that it brought open, would swallow ours. */
-export function refuseOpenTransaction(connection: Connection): void {
-  if (!connection.inTransaction) return;
-  throw new StatementError(
-    `Cannot change ${connection.label}: the connection that was given is inside a transaction`,
-    { help: "commit it or roll it back first" },
-  );
 }

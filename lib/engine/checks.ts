@@ -1,6 +1,6 @@
 import { MigrationFailedError, StatementError } from "../base/errors.ts";
 import type { Connection } from "../database/connection.ts";
-import { number, type Row, text, textOrNull } from "../database/row.ts";
+import { number, type Row, text, textOrNull } from "../database/connection.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import { quoteName } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../state/marker.ts";

@@ -3,7 +3,7 @@ import type { Connection } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { makeDurable, openForWriting } from "../database/open.ts";
 import { withTransaction } from "../database/transaction.ts";
-import { refuseOpenTransaction } from "./apply.ts";
+import { refuseOpenTransaction } from "../database/transaction.ts";
 import { createLedger } from "../ledger_writer.ts";
 import { acquireLock } from "../base/lock.ts";
 import { ensureDirectory } from "../base/files.ts";

@@ -1,7 +1,7 @@
 import { quoteName } from "../sql/tokens.ts";
 import { StatementError } from "../base/errors.ts";
 import { fold } from "../sql/tokens.ts";
-import { text } from "../database/row.ts";
+import { text } from "../database/connection.ts";
 import type { Scratch } from "../trial/scratch.ts";
 import { type Deed, rowChanges } from "./watch.ts";
 

@@ -1,7 +1,7 @@
 import { firstLine, forbidden } from "../migration/body.ts";
 import type { ScriptStatement } from "../database/connection.ts";
 import { skipTrivia } from "../sql/statements.ts";
-import type { SqlValue } from "../database/row.ts";
+import type { SqlValue } from "../database/connection.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { Migration, MigrationBody, MigrationTransaction } from "../migration/migration.ts";
 import { fold } from "../sql/tokens.ts";

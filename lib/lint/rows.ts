@@ -1,6 +1,6 @@
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
-import { number, text } from "../database/row.ts";
+import { number, text } from "../database/connection.ts";
 import { fold } from "../sql/tokens.ts";
 import type { KnownTable, TableFate } from "../trial/tables.ts";
 import type { Scratch, TableEntry } from "../trial/scratch.ts";

@@ -1,4 +1,4 @@
-import { openParser, type Parser } from "../database/parser.ts";
+import { openParser, type Parser } from "../database/open.ts";
 import { excerpt } from "../base/excerpt.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
 import { faultIn, unfinishedFault } from "./file.ts";

@@ -2,7 +2,7 @@ import { beforeOptions, forEach, takenBy } from "./apply_pending.ts";
 import { attempt } from "../attempt.ts";
 import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/reading.ts";
-import { text } from "../database/row.ts";
+import { text } from "../database/connection.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import { refuseConflicts } from "../conflicts.ts";
 import { CatalystError, ConfirmationError, InterruptedError } from "../base/errors.ts";

@@ -1,6 +1,6 @@
 import { driverMessage } from "../database/failure.ts";
 import { quoteName } from "../sql/tokens.ts";
-import { number, type Row, text } from "../database/row.ts";
+import { number, type Row, text } from "../database/connection.ts";
 import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
 import { fold, is, type Token, tokenize } from "../sql/tokens.ts";

@@ -1,5 +1,5 @@
 import { quoteName } from "../sql/tokens.ts";
-import { number } from "../database/row.ts";
+import { number } from "../database/connection.ts";
 import { StatementError } from "../base/errors.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
 import { driverMessage } from "../database/failure.ts";

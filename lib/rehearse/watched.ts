@@ -6,7 +6,7 @@ import type {
   ScriptOptions,
   StatementResult,
 } from "../database/connection.ts";
-import type { Row, SqlValue } from "../database/row.ts";
+import type { Row, SqlValue } from "../database/connection.ts";
 import type { TimedStatement } from "../trial/result.ts";
 
 /** What SQLite asked its authorizer about a statement. */

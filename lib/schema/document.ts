@@ -1,5 +1,5 @@
 import { locate, statDatabase } from "../database/location.ts";
-import { openMemory } from "../database/memory.ts";
+import { openMemory } from "../database/open.ts";
 import { readDatabase } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { withSnapshot } from "../database/transaction.ts";

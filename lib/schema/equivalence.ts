@@ -1,5 +1,5 @@
 import type { Connection } from "../database/connection.ts";
-import { openMemory } from "../database/memory.ts";
+import { openMemory } from "../database/open.ts";
 import { StatementError } from "../base/errors.ts";
 import { type Axis, gridOf, isComparing } from "./grid.ts";
 import type { CheckSchema, ColumnSchema } from "./model.ts";

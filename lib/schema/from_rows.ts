@@ -1,4 +1,4 @@
-import { number, type Row, text, textOrNull } from "../database/row.ts";
+import { number, type Row, text, textOrNull } from "../database/connection.ts";
 import { readIndexText, readTableText } from "./constraints.ts";
 import type { ColumnSchema, ForeignKeySchema, IndexSchema, TableSchema } from "./model.ts";
 import { fold } from "../sql/tokens.ts";

@@ -1,5 +1,5 @@
 import type { Connection } from "../database/connection.ts";
-import { number, type Row, text } from "../database/row.ts";
+import { number, type Row, text } from "../database/connection.ts";
 import type { Finding } from "./finding.ts";
 
 /** SQLite's own checks of a whole file: its pages, its indexes, its constraints, its foreign keys. */

@@ -1,5 +1,5 @@
 import type { Connection } from "../database/connection.ts";
-import { number, type Row, text, textOrNull } from "../database/row.ts";
+import { number, type Row, text, textOrNull } from "../database/connection.ts";
 import { StatementError } from "../base/errors.ts";
 import { type Entry, groups, indexOf, tableOf } from "./from_rows.ts";
 import {

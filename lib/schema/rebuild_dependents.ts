@@ -1,4 +1,4 @@
-import { number, type Row, text } from "../database/row.ts";
+import { number, type Row, text } from "../database/connection.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
 import { readTableText } from "./constraints.ts";
 import { fold } from "../sql/tokens.ts";

@@ -1,6 +1,6 @@
 import { runBody } from "../migration/body.ts";
 import type { Connection } from "../database/connection.ts";
-import { openMemory } from "../database/memory.ts";
+import { openMemory } from "../database/open.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "./model.ts";
 import { readSchema } from "./read.ts";

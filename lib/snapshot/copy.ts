@@ -2,7 +2,7 @@ import { countRows } from "../engine/checks.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
 import { fileItself, mayBeThere } from "../base/paths.ts";
 import { openPrivateFile } from "../database/reading.ts";
-import { number, text } from "../database/row.ts";
+import { number, text } from "../database/connection.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { CorruptDatabaseError, InterruptedError } from "../base/errors.ts";
 import type { StopFlag } from "../base/lock.ts";

@@ -3,7 +3,7 @@ import { parseLocks, readLocks } from "../base/holders.ts";
 import { fileItself, isLink } from "../base/paths.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
-import { number, text } from "../database/row.ts";
+import { number, text } from "../database/connection.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { whileBusy, withTransaction } from "../database/transaction.ts";
 import { directoryOf } from "../base/files.ts";

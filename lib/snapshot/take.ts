@@ -2,7 +2,7 @@ import { ensureDirectory } from "../base/files.ts";
 import { isTooManyFiles, tooManyFiles } from "../base/files.ts";
 import { denied } from "../base/paths.ts";
 import { statDatabase } from "../database/location.ts";
-import { sqliteVersion } from "../database/memory.ts";
+import { sqliteVersion } from "../database/open.ts";
 import { AccessError, CatalystError, DiskFullError, SnapshotError } from "../base/errors.ts";
 import type { StopFlag } from "../base/lock.ts";
 import { version } from "../base/version.ts";

@@ -1,5 +1,5 @@
 import type { Connection } from "../database/connection.ts";
-import { number, numberOrNull, type Row, text, textOrNull } from "../database/row.ts";
+import { number, numberOrNull, type Row, text, textOrNull } from "../database/connection.ts";
 import { FormatError } from "../base/errors.ts";
 
 /** Format of the ledger that this version writes, kept in `user_version`. */

@@ -1,5 +1,5 @@
 import type { Connection } from "../database/connection.ts";
-import { number, numberOrNull, type Row, text, textOrNull } from "../database/row.ts";
+import { number, numberOrNull, type Row, text, textOrNull } from "../database/connection.ts";
 import { FormatError } from "../base/errors.ts";
 
 /** Name of the table that holds the markers in each database. */

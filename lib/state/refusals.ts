@@ -1,6 +1,6 @@
 import { CatalystError, DowngradeBlockedError, UnknownMarkerError } from "../base/errors.ts";
 import { openForReading } from "../database/reading.ts";
-import { number, text, textOrNull } from "../database/row.ts";
+import { number, text, textOrNull } from "../database/connection.ts";
 import { MARKER_TABLE } from "./marker.ts";
 import type { Migration } from "../migration/migration.ts";
 import { planDowngrade } from "./plan.ts";

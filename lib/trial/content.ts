@@ -1,6 +1,6 @@
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
-import { number, type SqlValue, text } from "../database/row.ts";
+import { number, type SqlValue, text } from "../database/connection.ts";
 import { type Affinity, affinityOf } from "../schema/affinity.ts";
 import { fold } from "../sql/tokens.ts";
 

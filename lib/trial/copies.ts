@@ -1,4 +1,4 @@
-import { refuseOpenTransaction } from "../engine/apply.ts";
+import { refuseOpenTransaction } from "../database/transaction.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";

@@ -1,7 +1,7 @@
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
-import { openMemory } from "../database/memory.ts";
-import { number, type Row, text, textOrNull } from "../database/row.ts";
+import { openMemory } from "../database/open.ts";
+import { number, type Row, text, textOrNull } from "../database/connection.ts";
 import { readSchema } from "../schema/read.ts";
 import type { Schema } from "../schema/model.ts";
 

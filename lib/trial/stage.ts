@@ -1,7 +1,7 @@
 import { type Run, runMigration } from "../engine/apply.ts";
 import type { Connection } from "../database/connection.ts";
 import { openFile } from "../database/node_sqlite.ts";
-import { number, type SqlValue } from "../database/row.ts";
+import { number, type SqlValue } from "../database/connection.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
 import type { Schema } from "../schema/model.ts";

@@ -1,4 +1,4 @@
-import type { SqlValue } from "../../database/row.ts";
+import type { SqlValue } from "../../database/connection.ts";
 import { CsvReader, type CsvRecord } from "../import_csv.ts";
 import { DumpFault } from "./fault.ts";
 import type { ParsedRow, RowParser } from "./row_parser.ts";

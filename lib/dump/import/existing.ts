@@ -1,4 +1,4 @@
-import { holdForeignKeys } from "../../engine/apply.ts";
+import { holdForeignKeys } from "../../database/transaction.ts";
 import { brokenReferences, lostRows, type Observation, observe } from "../../engine/checks.ts";
 import type { Connection } from "../../database/connection.ts";
 import { withTransaction } from "../../database/transaction.ts";

@@ -1,4 +1,4 @@
-import type { SqlValue } from "../../database/row.ts";
+import type { SqlValue } from "../../database/connection.ts";
 import type { TargetColumn } from "../import_target.ts";
 
 /** A row that is to be put into the table. */

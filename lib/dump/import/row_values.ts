@@ -1,4 +1,4 @@
-import type { SqlValue } from "../../database/row.ts";
+import type { SqlValue } from "../../database/connection.ts";
 import { shortened, type TargetColumn } from "../import_target.ts";
 
 /** A number as SQLite takes it from text for a column of numbers; only this white space is any to it. */

@@ -1,6 +1,6 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { DenoSqliteDatabase, DenoSqliteStatement } from "../../../lib/database/deno_sqlite.ts";
-import type { SqlValue } from "../../../lib/database/row.ts";
+import type { DenoSqliteDatabase, DenoSqliteStatement } from "../../../lib/database/location.ts";
+import type { SqlValue } from "../../../lib/database/connection.ts";
 
 /**
  * A `Database` as `jsr:@db/sqlite` has it, on the SQLite inside Deno, since the real one needs FFI and

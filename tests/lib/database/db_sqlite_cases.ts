@@ -1,9 +1,7 @@
 /** What holds for a `Database` of `jsr:@db/sqlite`, or one that is like it, that a program has open. */
 import assert from "node:assert/strict";
-import {
-  DenoSqliteConnection,
-  type DenoSqliteDatabase,
-} from "../../../lib/database/deno_sqlite.ts";
+import { DenoSqliteConnection } from "../../../lib/database/deno_sqlite.ts";
+import type { DenoSqliteDatabase } from "../../../lib/database/location.ts";
 import { MigrationFailedError, StatementError, UsageError } from "../../../lib/base/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { writeJournal } from "../../../lib/snapshot/journal.ts";

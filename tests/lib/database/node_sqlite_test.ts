@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { NodeSqliteConnection } from "../../../lib/database/node_sqlite.ts";
-import type { SqlValue } from "../../../lib/database/row.ts";
+import type { SqlValue } from "../../../lib/database/connection.ts";
 import { StatementError } from "../../../lib/base/errors.ts";
 
 const value: fc.Arbitrary<SqlValue> = fc.oneof(

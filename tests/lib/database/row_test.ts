@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { number, numberOrNull, text, textOrNull } from "../../../lib/database/row.ts";
+import { number, numberOrNull, text, textOrNull } from "../../../lib/database/connection.ts";
 
 const ROW = { name: "a", count: 1, none: null, big: 2n ** 60n };
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { StatementError } from "../../../lib/base/errors.ts";
 
 /** The statements that a script consists of, as they were run. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { openForWriting } from "../../../lib/database/open.ts";
-import { number } from "../../../lib/database/row.ts";
+import { number } from "../../../lib/database/connection.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { withTransaction } from "../../../lib/database/transaction.ts";
 import type { Connection } from "../../../lib/database/connection.ts";

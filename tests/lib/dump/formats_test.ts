@@ -1,7 +1,7 @@
 /** What CSV and JSON Lines look like. */
 import assert from "node:assert/strict";
 import { execute, tempDir } from "../../helpers.ts";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
 import { csvFormat } from "../../../lib/dump/csv.ts";
 import { jsonlFormat } from "../../../lib/dump/jsonl.ts";

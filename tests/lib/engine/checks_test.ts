@@ -8,7 +8,7 @@ import {
   observe,
 } from "../../../lib/engine/checks.ts";
 import { quoteName } from "../../../lib/sql/tokens.ts";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { MigrationFailedError } from "../../../lib/base/errors.ts";
 import { migrationOf } from "../support.ts";
 

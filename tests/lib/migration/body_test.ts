@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { firstLine, forbidden, runBody } from "../../../lib/migration/body.ts";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { StatementError } from "../../../lib/base/errors.ts";
 import type { MigrationBody } from "../../../lib/migration/migration.ts";
 

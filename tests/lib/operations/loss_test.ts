@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { findLosses } from "../../../lib/loss.ts";
 import type { Migration } from "../../../lib/migration/migration.ts";
 import { migrationOf } from "../support.ts";

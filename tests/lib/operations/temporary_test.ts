@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { createMarkerTable, hasMarker, writeMarker } from "../../../lib/marker_writer.ts";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { findLosses } from "../../../lib/loss.ts";
 import { readMarkers } from "../../../lib/state/marker.ts";
 import { LintError, MigrationFailedError } from "../../../lib/base/errors.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { sameCheck, unmatchedChecks } from "../../../lib/schema/equivalence.ts";
 import { schemaOf } from "./sample.ts";
 

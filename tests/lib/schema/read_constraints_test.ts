@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { readIndexText, readTableText } from "../../../lib/schema/constraints.ts";
 
 /** Reads a statement that SQLite has accepted. */

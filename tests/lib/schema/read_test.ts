@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import { SAMPLE, schemaOf } from "./sample.ts";
 

@@ -1,4 +1,4 @@
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { compareSchemas } from "../../../lib/schema/compare.ts";
 import type { Schema } from "../../../lib/schema/model.ts";
 import { readSchema, type ReadSchemaOptions } from "../../../lib/schema/read.ts";

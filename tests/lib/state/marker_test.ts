@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { FormatError } from "../../../lib/base/errors.ts";
 import { readMarkers } from "../../../lib/state/marker.ts";
 import {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../../lib/database/memory.ts";
+import { openMemory } from "../../../lib/database/open.ts";
 import { readContent } from "../../../lib/trial/content.ts";
 
 /** Digest of the table `t` that a script makes. */
