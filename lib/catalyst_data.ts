@@ -1,6 +1,6 @@
 import type { Connection } from "./database/connection.ts";
 import { number, text } from "./database/connection.ts";
-import type { Finding } from "./schema/finding.ts";
+import type { Finding } from "./schema/model.ts";
 import type { DataCheck } from "./operations/verify.ts";
 
 type CatalystFinding = Finding & { readonly database: string };

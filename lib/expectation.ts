@@ -4,7 +4,7 @@ import { readMarkers } from "./state/marker.ts";
 import type { Migration } from "./migration/migration.ts";
 import type { Registry } from "./migration/registry.ts";
 import { compareSchemas } from "./schema/compare.ts";
-import { describeDifference } from "./schema/difference.ts";
+import { describeDifference } from "./schema/model.ts";
 import { readSchema } from "./schema/read.ts";
 import { buildReferenceSteps } from "./schema/reference.ts";
 

@@ -12,7 +12,7 @@ import type { RedoOptions, RedoResult } from "./operations/redo.ts";
 import type { RehearseOptions } from "./trial/rehearse.ts";
 import type { Rehearsal } from "./trial/result.ts";
 import type { RepairOptions, RepairResult } from "./operations/repair.ts";
-import type { SchemaDescription } from "./schema/stable.ts";
+import type { SchemaDescription } from "./schema/document.ts";
 import type { SquashedMigration } from "./operations/squash.ts";
 // What every start needs is loaded with the migrator; the rest when it is called.
 import { history, type Status, status } from "./state/status.ts";

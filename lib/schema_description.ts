@@ -4,7 +4,7 @@ import { withSnapshot } from "./database/transaction.ts";
 import { LocationError } from "./base/errors.ts";
 import { knownDatabase } from "./known_database.ts";
 import { readSchema } from "./schema/read.ts";
-import { describe, type SchemaDescription } from "./schema/stable.ts";
+import { describe, type SchemaDescription } from "./schema/document.ts";
 import type { Workspace } from "./state/workspace.ts";
 
 /**

@@ -1,6 +1,6 @@
 import { sameLines, unifiedDiff } from "../base/diff.ts";
 import { AccessError, LocationError, UsageError } from "../base/errors.ts";
-import type { SchemaDescription } from "../schema/stable.ts";
+import type { SchemaDescription } from "../schema/document.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
 import { printableJson } from "../base/format.ts";
 import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";

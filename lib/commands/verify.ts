@@ -1,4 +1,4 @@
-import type { Finding } from "../schema/finding.ts";
+import type { Finding } from "../schema/model.ts";
 import { printable } from "../base/format.ts";
 import type { Style } from "../terminal/output.ts";
 import type { DatabaseVerification, Verification } from "../operations/verify.ts";

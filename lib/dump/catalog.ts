@@ -1,7 +1,7 @@
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, numberOrNull, text, textOrNull } from "../database/connection.ts";
-import { affinityOf } from "../schema/affinity.ts";
+import { affinityOf } from "../schema/model.ts";
 import { fold } from "../sql/tokens.ts";
 import type { DumpColumn, DumpTable, RowOrder } from "./table.ts";
 

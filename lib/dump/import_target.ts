@@ -2,7 +2,7 @@ import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { number, text } from "../database/connection.ts";
 import { UsageError } from "../base/errors.ts";
-import { type Affinity, affinityOf } from "../schema/affinity.ts";
+import { type Affinity, affinityOf } from "../schema/model.ts";
 import { didYouMean } from "../base/suggestion.ts";
 import { DumpFault } from "./import/fault.ts";
 

@@ -1,4 +1,4 @@
-import type { Affinity } from "../schema/affinity.ts";
+import type { Affinity } from "../schema/model.ts";
 import type { DumpColumn } from "./table.ts";
 import type { Value } from "./value.ts";
 

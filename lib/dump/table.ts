@@ -1,4 +1,4 @@
-import type { Affinity } from "../schema/affinity.ts";
+import type { Affinity } from "../schema/model.ts";
 
 /** A table as it is read to be written elsewhere; plain data, so that a thread can have it. */
 export interface DumpTable {

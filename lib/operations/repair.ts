@@ -7,7 +7,7 @@ import { addOccurrence } from "../ledger_writer.ts";
 import type { Migration } from "../migration/migration.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { compareSchemas } from "../schema/compare.ts";
-import type { Finding } from "../schema/finding.ts";
+import type { Finding } from "../schema/model.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference } from "../schema/reference.ts";

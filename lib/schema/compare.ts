@@ -1,8 +1,17 @@
-import { compareTable } from "./compare_table.ts";
-import { describeNames, describeTerms } from "./describe.ts";
-import type { Difference } from "./difference.ts";
-import type { IndexSchema, Schema, TriggerSchema, ViewSchema } from "./model.ts";
-import { fold, normalize } from "../sql/tokens.ts";
+import { fold, normalize, tokenize } from "../sql/tokens.ts";
+import { unmatchedChecks } from "./equivalence.ts";
+import type {
+  ColumnSchema,
+  Difference,
+  ForeignKeySchema,
+  GeneratedSchema,
+  IndexColumn,
+  IndexSchema,
+  Schema,
+  TableSchema,
+  TriggerSchema,
+  ViewSchema,
+} from "./model.ts";
 
 /**
  * Compares two schemas by meaning: white space, comments, the case of names, the names of
@@ -171,4 +180,319 @@ function compareTrigger(expected: TriggerSchema, actual: TriggerSchema): string[
   const same = fold(expected.table) === fold(actual.table) &&
     normalize(expected.sql) === normalize(actual.sql);
   return same ? [] : [`trigger "${expected.name}" does something else than it should`];
+}
+
+/** The differences between the columns of two tables, their order included. */
+export function compareColumns(expected: TableSchema, actual: TableSchema): Difference[] {
+  const found = new Map(actual.columns.map((column) => [fold(column.name), column]));
+  const wanted = new Set(expected.columns.map((column) => fold(column.name)));
+  const of = (kind: Difference["kind"], column: string, detail: string): Difference => {
+    const table = expected.name;
+    return { kind, type: "column", object: `${table}.${column}`, table, detail };
+  };
+  const differences = expected.columns.flatMap((column) => {
+    const { name } = column;
+    const other = found.get(fold(name));
+    if (other === undefined) {
+      return of("missing", name, `column "${name}" is missing (${describeColumn(column)})`);
+    }
+    const details = compareColumn(
+      { ...column, notNull: isNotNull(column, expected) },
+      { ...other, notNull: isNotNull(other, actual) },
+    );
+    return details.map((detail) => of("different", name, detail));
+  });
+  const extra = actual.columns.filter((column) => !wanted.has(fold(column.name)));
+  differences.push(
+    ...extra.map((column) =>
+      of(
+        "extra",
+        column.name,
+        `column "${column.name}" is not expected (${describeColumn(column)})`,
+      )
+    ),
+  );
+  const order = compareOrder(expected, actual);
+  if (order !== null) {
+    const { name } = expected;
+    differences.push({
+      kind: "different",
+      type: "table",
+      object: name,
+      table: name,
+      detail: order,
+    });
+  }
+  return differences;
+}
+
+function compareColumn(expected: ColumnSchema, actual: ColumnSchema): string[] {
+  const { name } = expected;
+  const details: string[] = [];
+  if (normalize(expected.type) !== normalize(actual.type)) {
+    details.push(
+      `column "${name}" is ${typeOf(actual)}, and should be ${typeOf(expected)}`,
+    );
+  }
+  if (expected.notNull && !actual.notNull) {
+    details.push(`column "${name}" may be NULL, and should be NOT NULL`);
+  } else if (!expected.notNull && actual.notNull) {
+    details.push(`column "${name}" is NOT NULL, and should allow NULL`);
+  }
+  if (defaultOf(expected) !== defaultOf(actual)) {
+    details.push(
+      actual.default === null
+        ? `"${name}" has no default, and should have ${expected.default}`
+        : `the default of "${name}" is ${actual.default}, and should be ${
+          expected.default ?? "none"
+        }`,
+    );
+  }
+  if (expected.collation !== actual.collation) {
+    details.push(
+      `column "${name}" is compared by ${actual.collation}, and should be by ${expected.collation}`,
+    );
+  }
+  if (spellGenerated(expected.generated) !== spellGenerated(actual.generated)) {
+    details.push(
+      `column "${name}" is ${describeGenerated(actual.generated)}, and should be ${
+        describeGenerated(expected.generated)
+      }`,
+    );
+  }
+  return details;
+}
+
+function typeOf(column: ColumnSchema): string {
+  return column.type === "" ? "of no type" : column.type;
+}
+
+/** The key of a row, `INTEGER PRIMARY KEY`, is never NULL, whether the table says so or not. */
+function isNotNull(column: ColumnSchema, table: TableSchema): boolean {
+  const isRowid = column.primaryKey === 1 && fold(column.type) === "integer" &&
+    !table.columns.some((other) => other.primaryKey > 1);
+  return column.notNull || isRowid;
+}
+
+/** The default in one spelling: `0` and `0.0` are the same to a number, and `NULL` is no default. */
+function defaultOf(column: ColumnSchema): string {
+  const tokens = tokenize(column.default ?? "null");
+  const [first, second] = tokens;
+  if (tokens.length === 1 && first?.kind === "quoted" && first.text.startsWith('"')) {
+    return `'${first.value.replaceAll("'", "''")}'`;
+  }
+  const isNumber = tokens.length === 1 && first?.kind === "number" ||
+    tokens.length === 2 && first?.kind === "operator" && second?.kind === "number";
+  const keepsText = /^$|char|clob|text|blob|any/i.test(column.type) && !/int/i.test(column.type);
+  const spelling = normalize(column.default ?? "null");
+  if (!isNumber) return spelling;
+  const compact = spelling.replace(/^\+ ?|(?<=^-) /, "");
+  const value = Number(compact);
+  return keepsText || Math.abs(value) > Number.MAX_SAFE_INTEGER || Number.isNaN(value)
+    ? compact
+    : String(value);
+}
+
+function spellGenerated(generated: GeneratedSchema | null): string {
+  return generated === null ? "" : `${generated.kind} ${normalize(generated.expression)}`;
+}
+
+function describeGenerated(generated: GeneratedSchema | null): string {
+  return generated === null
+    ? "an ordinary column"
+    : `computed as (${generated.expression}), ${generated.kind}`;
+}
+
+function compareOrder(expected: TableSchema, actual: TableSchema): string | null {
+  const names = (table: TableSchema, other: TableSchema): string[] => {
+    const known = new Set(other.columns.map((column) => fold(column.name)));
+    return table.columns.map((column) => column.name).filter((name) => known.has(fold(name)));
+  };
+  const wanted = names(expected, actual);
+  const found = names(actual, expected);
+  const place = wanted.findIndex((name, at) => fold(name) !== fold(found[at] ?? ""));
+  if (place === -1) return null;
+  return `columns are in another order: "${found[place]}" comes where "${wanted[place]}" should`;
+}
+
+/** A table and the schema that it is part of. */
+export interface PlacedTable {
+  readonly table: TableSchema;
+  readonly schema: Schema;
+}
+
+/** The differences between two tables of one name, by meaning. */
+export async function compareTable(
+  expected: PlacedTable,
+  actual: PlacedTable,
+): Promise<Difference[]> {
+  const wanted = expected.table;
+  const found = actual.table;
+  if (wanted.sql === found.sql) return [];
+  const ofTable = (detail: string): Difference => {
+    const { name } = wanted;
+    return { kind: "different", type: "table", object: name, table: name, detail };
+  };
+  if (wanted.virtual || found.virtual) {
+    return normalize(wanted.sql) === normalize(found.sql)
+      ? []
+      : [ofTable(`table "${wanted.name}" is made as ${found.sql}, and should be as ${wanted.sql}`)];
+  }
+  const details = [
+    ...compareKeys(wanted, found),
+    ...compareForeignKeys(expected, actual),
+    ...await compareChecks(wanted, found),
+    ...compareSets(wanted.conflicts, found.conflicts, {
+      spell: fold,
+      missing: (conflict) => `the rule ON CONFLICT of ${conflict} is missing`,
+      extra: (conflict) => `the rule ON CONFLICT of ${conflict} is not expected`,
+    }),
+    ...compareOptions(wanted, found),
+  ];
+  return [...compareColumns(wanted, found), ...details.map(ofTable)];
+}
+
+function compareKeys(expected: TableSchema, actual: TableSchema): string[] {
+  const details: string[] = [];
+  const wanted = primaryKeyOf(expected);
+  const found = primaryKeyOf(actual);
+  if (fold(wanted.join()) !== fold(found.join())) {
+    details.push(
+      `the primary key is ${found.length === 0 ? "missing" : describeNames(found)}, ` +
+        `and should be ${wanted.length === 0 ? "none" : describeNames(wanted)}`,
+    );
+  }
+  const uniquesOf = (table: TableSchema): (readonly string[])[] =>
+    table.uniques.filter((names) => spellNames(names) !== spellNames(primaryKeyOf(table)));
+  details.push(...compareSets(uniquesOf(expected), uniquesOf(actual), {
+    spell: spellNames,
+    missing: (names) => `the rule that ${describeNames(names)} is unique is missing`,
+    extra: (names) => `${describeNames(names)} must be unique, and need not be`,
+  }));
+  return details;
+}
+
+function primaryKeyOf(table: TableSchema): string[] {
+  return table.columns.filter((column) => column.primaryKey > 0)
+    .toSorted((a, b) => a.primaryKey - b.primaryKey)
+    .map((column) => column.name);
+}
+
+/** Names without regard to their order: unique together is unique in any order. */
+function spellNames(names: readonly string[]): string {
+  return JSON.stringify(names.map(fold).toSorted());
+}
+
+function compareForeignKeys(expected: PlacedTable, actual: PlacedTable): string[] {
+  const resolve = ({ table, schema }: PlacedTable): ForeignKeySchema[] =>
+    table.foreignKeys.map((key) => {
+      if (key.references.length > 0) return key;
+      const parent = schema.tables.find((other) => fold(other.name) === fold(key.table));
+      return { ...key, references: parent === undefined ? [] : primaryKeyOf(parent) };
+    });
+  return compareSets(resolve(expected), resolve(actual), {
+    spell: spellForeignKey,
+    missing: (key) => `the foreign key ${describeForeignKey(key)} is missing`,
+    extra: (key) => `the foreign key ${describeForeignKey(key)} is not expected`,
+  });
+}
+
+function spellForeignKey(key: ForeignKeySchema): string {
+  const { columns, references, onUpdate, onDelete, deferred } = key;
+  const pairs = columns.map((column, at) => [fold(column), fold(references[at] ?? "")].join("\n"));
+  return JSON.stringify([fold(key.table), pairs.toSorted(), onUpdate, onDelete, deferred]);
+}
+
+async function compareChecks(expected: TableSchema, actual: TableSchema): Promise<string[]> {
+  if (expected.checks.length === 0 && actual.checks.length === 0) return [];
+  const { missing, extra } = await unmatchedChecks(expected.checks, actual.checks, {
+    table: expected.name,
+    columns: expected.columns,
+  });
+  return [
+    ...missing.map(({ expression }) => `the check "${oneLine(expression)}" is missing`),
+    ...extra.map(({ expression }) => `the check "${oneLine(expression)}" is not expected`),
+  ];
+}
+
+function oneLine(sql: string): string {
+  return sql.replace(/\s+/g, " ").trim();
+}
+
+function compareOptions(expected: TableSchema, actual: TableSchema): string[] {
+  const options = [
+    ["autoincrement", "AUTOINCREMENT"],
+    ["withoutRowid", "WITHOUT ROWID"],
+    ["strict", "STRICT"],
+  ] as const;
+  return options.filter(([key]) => expected[key] !== actual[key]).map(([key, words]) =>
+    expected[key]
+      ? `the table is not ${words}, and should be`
+      : `the table is ${words}, and should not be`
+  );
+}
+
+/** How two lists are compared whose order means nothing. */
+interface SetComparison<T> {
+  /** The same text for what means the same. */
+  readonly spell: (item: T) => string;
+  readonly missing: (item: T) => string;
+  readonly extra: (item: T) => string;
+}
+
+function compareSets<T>(
+  expected: readonly T[],
+  actual: readonly T[],
+  { spell, missing, extra }: SetComparison<T>,
+): string[] {
+  const wanted = new Map(expected.map((item) => [spell(item), item]));
+  const found = new Map(actual.map((item) => [spell(item), item]));
+  return [
+    ...[...wanted].filter(([key]) => !found.has(key)).map(([, item]) => missing(item)),
+    ...[...found].filter(([key]) => !wanted.has(key)).map(([, item]) => extra(item)),
+  ];
+}
+
+/** A list of names as SQL writes it, such as `(a, b)`. */
+export function describeNames(names: readonly string[]): string {
+  return `(${names.join(", ")})`;
+}
+
+/** A column without its name, such as `TEXT NOT NULL DEFAULT 'new'`. */
+export function describeColumn(column: ColumnSchema): string {
+  const parts = [
+    column.type,
+    column.notNull ? "NOT NULL" : "",
+    column.primaryKey > 0 ? "PRIMARY KEY" : "",
+    column.default === null ? "" : `DEFAULT ${column.default}`,
+    column.collation === "BINARY" ? "" : `COLLATE ${column.collation}`,
+    column.generated === null ? "" : `AS (${column.generated.expression})`,
+  ];
+  return parts.filter((part) => part !== "").join(" ") || "of any type";
+}
+
+/** A foreign key, such as `(order_id) to orders (id), ON DELETE CASCADE`. */
+export function describeForeignKey(key: ForeignKeySchema): string {
+  const parts = [
+    [describeNames(key.columns), "to", key.table, describeReferences(key)].join(" ").trim(),
+    key.onUpdate === "NO ACTION" ? "" : `ON UPDATE ${key.onUpdate}`,
+    key.onDelete === "NO ACTION" ? "" : `ON DELETE ${key.onDelete}`,
+    key.deferred ? "checked at commit" : "",
+  ];
+  return parts.filter((part) => part !== "").join(", ");
+}
+
+function describeReferences(key: ForeignKeySchema): string {
+  return key.references.length === 0 ? "" : describeNames(key.references);
+}
+
+/** The terms of an index, such as `(a, b DESC)`. */
+export function describeTerms(index: IndexSchema): string {
+  return describeNames(index.columns.map(describeTerm));
+}
+
+function describeTerm(column: IndexColumn): string {
+  const term = column.name ?? column.expression ?? "";
+  const collation = column.collation === "BINARY" ? "" : ` COLLATE ${column.collation}`;
+  return `${term}${collation}${column.descending ? " DESC" : ""}`;
 }

@@ -1,6 +1,6 @@
 import type { Connection } from "../database/connection.ts";
 import { number, type Row, text } from "../database/connection.ts";
-import type { Finding } from "./finding.ts";
+import type { Finding } from "./model.ts";
 
 /** SQLite's own checks of a whole file: its pages, its indexes, its constraints, its foreign keys. */
 export async function checkIntegrity(connection: Connection): Promise<Finding[]> {

@@ -32,7 +32,7 @@ export {
   StatementError,
 } from "../base/errors.ts";
 export { compareSchemas } from "./compare.ts";
-export type { Difference } from "./difference.ts";
+export type { Difference } from "./model.ts";
 export { describeSchema, type DescribeSchemaOptions, parseSchema } from "./document.ts";
 export { formatSchema } from "./format.ts";
 export type {
@@ -47,4 +47,4 @@ export type {
   TriggerSchema,
   ViewSchema,
 } from "./model.ts";
-export type { SchemaDescription } from "./stable.ts";
+export type { SchemaDescription } from "./document.ts";

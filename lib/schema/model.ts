@@ -1,3 +1,48 @@
+/** What SQLite makes of a value that is stored in a column. `BLOB` leaves every value as it is. */
+export type Affinity = "INTEGER" | "REAL" | "NUMERIC" | "TEXT" | "BLOB";
+
+/** The affinity of a column by its declared type, as SQLite's rules have it for any or a STRICT table. */
+export function affinityOf(type: string, isStrict: boolean): Affinity {
+  const declared = type.toUpperCase();
+  if (declared.includes("INT")) return "INTEGER";
+  if (/CHAR|CLOB|TEXT/.test(declared)) return "TEXT";
+  if (declared === "" || declared.includes("BLOB")) return "BLOB";
+  if (/REAL|FLOA|DOUB/.test(declared)) return "REAL";
+  return isStrict && declared === "ANY" ? "BLOB" : "NUMERIC";
+}
+
+/** One way in which a database is not as it should be, as plain data. */
+export interface Difference {
+  /** `missing` where it should be there, `extra` where it should not, or `different`. */
+  readonly kind: "missing" | "different" | "extra";
+  /** What differs; the keys, checks and column order of a table are differences of the table. */
+  readonly type: "table" | "column" | "index" | "view" | "trigger";
+  /** Its name; that of a column with its table, such as `positions.side`. */
+  readonly object: string;
+  /** Table that it belongs to; of a table its own name; null for a view. */
+  readonly table: string | null;
+  /** The difference in plain words. */
+  readonly detail: string;
+}
+
+/** The difference in plain words; that of a table's column or key says which table it is. */
+export function describeDifference({ type, table, detail }: Difference): string {
+  const isTold = type !== "column" && (type !== "table" || detail.startsWith('table "'));
+  return isTold ? detail : `table "${table}": ${detail}`;
+}
+
+/** What is wrong with a database, or worth knowing of it. */
+export interface Finding {
+  /** What sort it is: `missing`, `different` or `extra` of the schema, or the name of a data check. */
+  readonly kind: string;
+  /** What it is about, such as `orders` or `orders.side`. */
+  readonly object: string;
+  /** What is the case, in plain words. */
+  readonly detail: string;
+  /** What to do. */
+  readonly fix: string;
+}
+
 /** Table in which a database keeps the markers of its migrations; no part of its schema. */
 export const MARKER_TABLE = "schema_migrations";
 

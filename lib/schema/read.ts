@@ -1,8 +1,10 @@
-import type { Connection } from "../database/connection.ts";
-import { number, type Row, text, textOrNull } from "../database/connection.ts";
 import { StatementError } from "../base/errors.ts";
-import { type Entry, groups, indexOf, tableOf } from "./from_rows.ts";
+import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
+import { closing, fold, is, itemsOf, render, source, type Token, tokenize } from "../sql/tokens.ts";
 import {
+  type CheckSchema,
+  type ColumnSchema,
+  type ForeignKeySchema,
   type IndexSchema,
   MARKER_TABLE,
   type Schema,
@@ -10,7 +12,219 @@ import {
   type TriggerSchema,
   type ViewSchema,
 } from "./model.ts";
-import { fold } from "../sql/tokens.ts";
+
+/** What a `CREATE TABLE` says and SQLite's pragmas don't. Columns are named in small letters. */
+export interface TableText {
+  readonly checks: readonly CheckSchema[];
+  /** Collations in capitals, by column. */
+  readonly collations: ReadonlyMap<string, string>;
+  /** Expressions of generated columns, by column. */
+  readonly generated: ReadonlyMap<string, string>;
+  /** Whether each foreign key is checked at commit, in the order of the text. */
+  readonly deferred: readonly boolean[];
+  /** Each unusual `ON CONFLICT`, such as `NOT NULL (side): REPLACE`. */
+  readonly conflicts: readonly string[];
+  readonly autoincrement: boolean;
+  readonly withoutRowid: boolean;
+  readonly strict: boolean;
+}
+
+/** What a `CREATE INDEX` says and SQLite's pragmas don't. */
+export interface IndexText {
+  /** Text of each term, without direction and collation. */
+  readonly terms: readonly string[];
+  /** Condition of a partial index; null where there is none. */
+  readonly where: string | null;
+}
+
+/** Reads a `CREATE TABLE` statement that SQLite has accepted. */
+export function readTableText(sql: string): TableText {
+  const tokens = tokenize(sql);
+  const open = tokens.findIndex((token) => is(token, "("));
+  const reader = new ConstraintReader(sql);
+  if (open !== -1) { for (const item of itemsOf(tokens, open)) reader.read(item); }
+  const options = open === -1 ? [] : tokens.slice(closing(tokens, open) + 1);
+  return {
+    ...reader.found,
+    autoincrement: tokens.some((token) => is(token, "autoincrement")),
+    withoutRowid: options.some((token) => is(token, "without")),
+    strict: options.some((token) => is(token, "strict")),
+  };
+}
+
+/** Reads a `CREATE INDEX` statement that SQLite has accepted. */
+export function readIndexText(sql: string): IndexText {
+  const tokens = tokenize(sql);
+  const on = tokens.findIndex((token) => is(token, "on"));
+  const open = tokens.findIndex((token, at) => at > on && is(token, "("));
+  const rest = tokens.slice(closing(tokens, open) + 1);
+  return {
+    terms: itemsOf(tokens, open).map((item) => source(sql, withoutOrder(item))),
+    where: is(rest[0], "where") ? source(sql, rest.slice(1)) : null,
+  };
+}
+
+function withoutOrder(term: readonly Token[]): readonly Token[] {
+  const unordered = is(term.at(-1), "asc", "desc") ? term.slice(0, -1) : term;
+  return is(unordered.at(-2), "collate") ? unordered.slice(0, -2) : unordered;
+}
+
+/** Collects the constraints of one table, one definition of a column or of constraints at a time. */
+class ConstraintReader {
+  readonly #sql: string;
+  readonly found = {
+    checks: [] as CheckSchema[],
+    collations: new Map<string, string>(),
+    generated: new Map<string, string>(),
+    deferred: [] as boolean[],
+    conflicts: [] as string[],
+  };
+
+  constructor(sql: string) {
+    this.#sql = sql;
+  }
+
+  read(item: readonly Token[]): void {
+    const ofTable = is(item[0], "constraint", "primary", "unique", "check", "foreign");
+    const column = ofTable ? "" : fold(item[0]?.value ?? "");
+    let name: string | null = null;
+    let rule = "";
+    let columns = column;
+    for (let at = ofTable ? 0 : 1; at < item.length; at++) {
+      const token = item[at];
+      const next = item[at + 1];
+      if (is(token, "(")) {
+        const end = closing(item, at);
+        if (ofTable && is(item[at - 1], "key", "unique")) {
+          columns = render(item.slice(at + 1, end)).replaceAll(" ,", ",");
+        }
+        at = end;
+      } else if (is(token, "constraint") && next !== undefined) {
+        name = next.value;
+        at++;
+      } else if (is(token, "check", "as") && is(next, "(")) {
+        const end = closing(item, at + 1);
+        const expression = source(this.#sql, item.slice(at + 2, end));
+        if (is(token, "check")) this.found.checks.push({ name, expression });
+        else this.found.generated.set(column, expression);
+        name = null;
+        rule = "";
+        at = end;
+      } else if (is(token, "collate") && next !== undefined) {
+        this.found.collations.set(column, next.value.toUpperCase());
+        at++;
+      } else if (is(token, "not") && is(next, "null")) {
+        rule = "NOT NULL";
+        name = null;
+      } else if (is(token, "unique", "primary")) {
+        rule = is(token, "unique") ? "UNIQUE" : "PRIMARY KEY";
+        name = null;
+      } else if (is(token, "references")) {
+        this.found.deferred.push(false);
+        name = null;
+      } else if (is(token, "deferrable")) {
+        const deferred = !is(item[at - 1], "not") && is(next, "initially") &&
+          is(item[at + 2], "deferred");
+        if (deferred && this.found.deferred.length > 0) this.found.deferred.splice(-1, 1, true);
+      } else if (is(token, "on") && is(next, "conflict")) {
+        const action = item[at + 2]?.value.toUpperCase() ?? "";
+        if (action !== "ABORT" && rule !== "") {
+          this.found.conflicts.push(`${rule} (${columns}): ${action}`);
+        }
+      }
+    }
+  }
+}
+
+/** An object as SQLite's own list has it. */
+export interface Entry {
+  readonly type: string;
+  readonly name: string;
+  readonly table: string;
+  readonly virtual: boolean;
+  readonly sql: string;
+}
+
+/** The rows by the value of a column, in the order in which they come. */
+export function groups(rows: readonly Row[], column: string): Map<string, Row[]> {
+  const found = new Map<string, Row[]>();
+  for (const row of rows) {
+    const key = String(row[column]);
+    const group = found.get(key);
+    if (group === undefined) found.set(key, [row]);
+    else group.push(row);
+  }
+  return found;
+}
+
+/** What the pragmas tell of one table. */
+export interface TableRows {
+  readonly columns: readonly Row[];
+  readonly foreignKeys: readonly Row[];
+  readonly uniques: readonly Row[];
+}
+
+/** Makes a table of its text and of the pragmas' rows. */
+export function tableOf(entry: Entry, rows: TableRows): TableSchema {
+  const { name, virtual, sql } = entry;
+  const told = readTableText(virtual ? "" : sql);
+  const collationOf = (column: string): string => told.collations.get(fold(column)) ?? "BINARY";
+  const columns = rows.columns.filter((row) => row["hidden"] !== 1).map((row): ColumnSchema => ({
+    name: text(row, "name"),
+    type: text(row, "type"),
+    notNull: row["notnull"] === 1,
+    default: textOrNull(row, "dflt_value"),
+    primaryKey: number(row, "pk"),
+    collation: collationOf(text(row, "name")),
+    generated: row["hidden"] === 0 ? null : {
+      kind: row["hidden"] === 3 ? "stored" : "virtual",
+      expression: told.generated.get(fold(text(row, "name"))) ?? "",
+    },
+  }));
+  const uniques = groups(rows.uniques, "index").values().map((unique) =>
+    unique.map((row) => {
+      const column = text(row, "name");
+      const collation = text(row, "coll").toUpperCase();
+      return collation === collationOf(column) ? column : `${column} COLLATE ${collation}`;
+    })
+  ).toArray();
+  const foreignKeys = groups(rows.foreignKeys, "id").values().map((key, place) =>
+    foreignKeyOf(key, told.deferred[place] ?? false)
+  ).toArray();
+  const { checks, conflicts, autoincrement, withoutRowid, strict } = told;
+  return {
+    ...{ name, columns, uniques, foreignKeys, checks, conflicts },
+    ...{ autoincrement, withoutRowid, strict, virtual, sql },
+  };
+}
+
+function foreignKeyOf(rows: readonly Row[], deferred: boolean): ForeignKeySchema {
+  const [first = {}] = rows;
+  return {
+    columns: rows.map((row) => text(row, "from")),
+    table: text(first, "table"),
+    references: rows.flatMap((row) => textOrNull(row, "to") ?? []),
+    onUpdate: text(first, "on_update"),
+    onDelete: text(first, "on_delete"),
+    deferred,
+  };
+}
+
+/** Makes an index of its text and of the pragmas' rows, one for each term. */
+export function indexOf(entry: Entry, rows: readonly Row[]): IndexSchema {
+  const { name, table, sql } = entry;
+  const { terms, where } = readIndexText(sql);
+  const columns = rows.map((row, place) => {
+    const column = textOrNull(row, "name");
+    return {
+      name: column,
+      expression: column === null ? terms[place] ?? "" : null,
+      descending: row["desc"] === 1,
+      collation: text(row, "coll").toUpperCase(),
+    };
+  });
+  return { name, table, unique: rows[0]?.["unique"] === 1, columns, where, sql };
+}
 
 /** What may be told to {@link readSchema}. */
 export interface ReadSchemaOptions {

@@ -1,16 +1,15 @@
-import { quoteName } from "../sql/tokens.ts";
+import { didYouMean } from "../base/suggestion.ts";
 import {
   closing,
   fold,
   is,
   itemsOf,
   normalize,
+  quoteName,
   source,
   type Token,
   tokenize,
 } from "../sql/tokens.ts";
-import { didYouMean } from "../base/suggestion.ts";
-import { RebuildFault } from "../rebuild/fault.ts";
 
 /** Changes of a `CREATE TABLE`, in the order in which they are made. */
 export interface Edits {
@@ -286,4 +285,16 @@ function checksOf(sql: string): FoundCheck[] {
     }
     return found;
   });
+}
+
+/** Why a table can't be rebuilt; which table it is is known further up. */
+export class RebuildFault extends Error {
+  /** What to do about it. */
+  readonly help: string;
+
+  constructor(reason: string, help: string) {
+    super(reason);
+    this.name = "RebuildFault";
+    this.help = help;
+  }
 }

@@ -1,9 +1,172 @@
-import { number, type Row, text } from "../database/connection.ts";
-import type { MigrationTransaction } from "../migration/migration.ts";
-import { readTableText } from "./constraints.ts";
-import { fold } from "../sql/tokens.ts";
+import { StatementError } from "../base/errors.ts";
 import { didYouMean } from "../base/suggestion.ts";
-import { RebuildFault } from "../rebuild/fault.ts";
+import { number, type Row, text } from "../database/connection.ts";
+import { driverMessage } from "../database/failure.ts";
+import type { MigrationTransaction } from "../migration/migration.ts";
+import { fold, is, quoteName, type Token, tokenize } from "../sql/tokens.ts";
+import { readTableText } from "./read.ts";
+import { RebuildFault } from "./rebuild_definition.ts";
+
+/** Which views and triggers work, and which rows point to nothing. */
+export interface Dependents {
+  /** Why each doesn't compile, or null where it does; by what a person calls it. */
+  readonly compiled: ReadonlyMap<string, string | null>;
+  /** Rows that point to nothing, by child and parent; null where they can't be told. */
+  readonly dangling: ReadonlyMap<string, number | null>;
+}
+
+/** Looks at all views and triggers, and at the foreign keys from and to a table. */
+export async function examineDependents(
+  transaction: MigrationTransaction,
+  table: string,
+): Promise<Dependents> {
+  const compiled = new Map<string, string | null>();
+  const objects = await transaction.all(
+    `SELECT type, name, tbl_name, sql FROM main.sqlite_schema
+    WHERE type IN ('view', 'trigger') ORDER BY rowid`,
+  );
+  for (const view of objects.filter((row) => row["type"] === "view")) {
+    const name = text(view, "name");
+    const reason = await compile(transaction, `SELECT * FROM ${quoteName(name)}`);
+    compiled.set(`view "${name}"`, reason);
+  }
+  for (const trigger of objects.filter((row) => row["type"] === "trigger")) {
+    const name = `trigger "${text(trigger, "name")}" of "${text(trigger, "tbl_name")}"`;
+    compiled.set(name, await compileTrigger(transaction, trigger));
+  }
+  return { compiled, dangling: await countDangling(transaction, table) };
+}
+
+/** Throws where a view or a trigger no longer works, or more rows point to nothing than before. */
+export function compareDependents(before: Dependents, after: Dependents): void {
+  const broken = [...after.compiled]
+    .filter(([name, reason]) => reason !== null && before.compiled.get(name) === null);
+  if (broken.length > 0) {
+    throw new RebuildFault(
+      broken.map(([name, reason]) => `${name} would no longer work (${reason})`).join(", "),
+      "drop it before the rebuild and create it anew behind it, in the same migration",
+    );
+  }
+  for (const [pair, count] of after.dangling) {
+    const former = before.dangling.get(pair) ?? 0;
+    if (before.dangling.get(pair) === null) continue;
+    if (count === null) {
+      throw new RebuildFault(
+        `the foreign key of ${pair} would no longer fit its primary key or a UNIQUE of it`,
+        "keep the columns that the foreign key points to unique",
+      );
+    }
+    if (count > former) {
+      const more = count - former;
+      throw new RebuildFault(
+        `${more} ${more === 1 ? "row" : "rows"} would point to rows that don't exist (${pair})`,
+        "delete or mend those rows before the rebuild, in the same migration",
+      );
+    }
+  }
+}
+
+/** Columns that triggers of a table wait for, and that it doesn't have: those would never fire. */
+export function refuseIdleTriggers({ columns, triggers }: RebuiltTable): void {
+  const names = new Set(columns.map(({ name }) => fold(name)));
+  for (const { name, sql } of triggers) {
+    const missing = watchedColumns(tokenize(sql)).find((column) => !names.has(fold(column)));
+    if (missing === undefined) continue;
+    throw new RebuildFault(
+      `trigger "${name}" waits for an update of column "${missing}", which would be gone`,
+      "drop it before the rebuild and create it anew behind it, in the same migration",
+    );
+  }
+}
+
+/** Names behind `UPDATE OF`; none where a trigger has no such list. */
+function watchedColumns(tokens: readonly Token[]): string[] {
+  const at = eventOf(tokens);
+  if (!is(tokens[at], "update") || !is(tokens[at + 1], "of")) return [];
+  const end = tokens.findIndex((token, index) => index > at && is(token, "on"));
+  return tokens.slice(at + 2, end).filter((token) => !is(token, ",")).map(({ value }) => value);
+}
+
+/** Index of the word for the event of a trigger. Its name, which comes before, may be such a word only in quotes. */
+function eventOf(tokens: readonly Token[]): number {
+  return tokens.findIndex((token) => is(token, "insert", "update", "delete"));
+}
+
+/**
+ * SQLite compiles the triggers of a table with a statement that fires them, and only then. What the
+ * statement would do does not matter; but it should not look as if it did it to all rows.
+ */
+async function compileTrigger(transaction: MigrationTransaction, row: Row): Promise<string | null> {
+  const tokens = tokenize(text(row, "sql"));
+  const owner = quoteName(text(row, "tbl_name"));
+  const event = tokens[eventOf(tokens)]?.value;
+  if (event === "insert") return await compile(transaction, `INSERT INTO ${owner} DEFAULT VALUES`);
+  const columns = (await namesOf(transaction, text(row, "tbl_name"))).map(quoteName);
+  const where = `WHERE ${columns[0] ?? "NULL"} IS NULL`;
+  if (event === "delete") return await compile(transaction, `DELETE FROM ${owner} ${where}`);
+  const sets = columns.map((name) => `${name} = ${name}`).join(", ");
+  return await compile(transaction, `UPDATE ${owner} SET ${sets || "nix = 0"} ${where}`);
+}
+
+async function namesOf(transaction: MigrationTransaction, owner: string): Promise<string[]> {
+  try {
+    const rows = await transaction.all(
+      "SELECT name FROM pragma_table_xinfo(?, 'main') WHERE hidden = 0",
+      [owner],
+    );
+    return rows.map((row) => text(row, "name"));
+  } catch (error) {
+    if (error instanceof StatementError) return []; // a view that is broken itself
+    throw error;
+  }
+}
+
+/** Why a statement doesn't compile; null where it does. */
+async function compile(transaction: MigrationTransaction, sql: string): Promise<string | null> {
+  try {
+    await transaction.all(`EXPLAIN ${sql}`);
+    return null;
+  } catch (error) {
+    if (error instanceof StatementError) return driverMessage(error);
+    throw error;
+  }
+}
+
+async function countDangling(
+  transaction: MigrationTransaction,
+  table: string,
+): Promise<Map<string, number | null>> {
+  const pairs = await transaction.all(
+    `SELECT DISTINCT t.name AS child, f."table" AS parent
+    FROM main.sqlite_schema AS t, pragma_foreign_key_list(t.name) AS f
+    WHERE t.type = 'table' AND ?1 COLLATE NOCASE IN (t.name, f."table")`,
+    [table],
+  );
+  const dangling = new Map<string, number | null>();
+  for (const pair of pairs) {
+    const [child, parent] = [text(pair, "child"), text(pair, "parent")];
+    dangling.set(`${child} to ${parent}`, await countOf(transaction, child, parent));
+  }
+  return dangling;
+}
+
+async function countOf(
+  transaction: MigrationTransaction,
+  child: string,
+  parent: string,
+): Promise<number | null> {
+  try {
+    const [row] = await transaction.all(
+      "SELECT count(*) AS rows FROM pragma_foreign_key_check(?) WHERE parent = ? COLLATE NOCASE",
+      [child, parent],
+    );
+    return row === undefined ? 0 : number(row, "rows");
+  } catch (error) {
+    // The key that it points to is not unique.
+    if (error instanceof StatementError) return null;
+    throw error;
+  }
+}
 
 /** A table as a rebuild sees it. */
 export interface RebuiltTable {

@@ -1,30 +1,114 @@
-import { driverMessage } from "../database/failure.ts";
-import { quoteName } from "../sql/tokens.ts";
 import { StatementError } from "../base/errors.ts";
-import type { MigrationTransaction } from "../migration/migration.ts";
-import type { RebuildOptions } from "./rebuild.ts";
-import { fold } from "../sql/tokens.ts";
 import { didYouMean } from "../base/suggestion.ts";
-import { copyStatement } from "../rebuild/copy.ts";
-import { createUnder, editDefinition, nameIn } from "./rebuild_definition.ts";
-import { compareDependents, examineDependents, refuseIdleTriggers } from "../rebuild/dependents.ts";
-import { RebuildFault } from "../rebuild/fault.ts";
+import { number } from "../database/connection.ts";
+import { driverMessage } from "../database/failure.ts";
+import type { MigrationTransaction } from "../migration/migration.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
 import {
-  atOnce,
-  countRows,
-  makeAgain,
-  renameOnly,
-  requireForeignKeysOff,
-} from "../rebuild/steps.ts";
+  createUnder,
+  editDefinition,
+  nameIn,
+  noColumn,
+  RebuildFault,
+} from "./rebuild_definition.ts";
 import {
+  compareDependents,
+  examineDependents,
   freeName,
   type Made,
   readStatistics,
   readTable,
   type RebuiltTable,
+  refuseIdleTriggers,
   takeOverMark,
   writeStatistics,
 } from "./rebuild_dependents.ts";
+
+/** What is said about the columns of a copy. */
+export interface CopyRequest {
+  /** Expressions over the old columns, by new column. */
+  readonly values?: Readonly<Record<string, string>>;
+  /** Old columns whose content is not kept. */
+  readonly drops?: readonly string[];
+  /** Number of rows to copy. */
+  readonly rows: number;
+}
+
+/** The statement that copies all rows from one table into the other, column by column of the same name. */
+export function copyStatement(
+  from: RebuiltTable,
+  to: RebuiltTable,
+  { values = {}, drops = [], rows }: CopyRequest,
+): string {
+  const nameOf = (table: RebuiltTable, column: string): string => {
+    const found = table.columns.find(({ name }) => fold(name) === fold(column));
+    if (found === undefined) throw noColumn(column, table.columns.map(({ name }) => name));
+    return fold(found.name);
+  };
+  const dropped = new Set(drops.map((column) => nameOf(from, column)));
+  const given = new Map(
+    Object.entries(values).map(([column, expression]) => [nameOf(to, column), expression]),
+  );
+  const old = new Map(from.columns.map(({ name }) => [fold(name), name]));
+  const copied: [target: string, source: string][] = [];
+  for (const { name, isGenerated, isRequired } of to.columns) {
+    const key = fold(name);
+    const expression = given.get(key);
+    const same = dropped.has(key) ? undefined : old.get(key);
+    if (isGenerated) {
+      if (expression === undefined) continue;
+      throw new RebuildFault(
+        `its column "${name}" is generated, and can't be given values`,
+        `take it out of "values"`,
+      );
+    }
+    // The line break ends a comment in the expression.
+    if (expression !== undefined) copied.push([quoteName(name), `(${expression}\n)`]);
+    else if (same !== undefined) copied.push([quoteName(name), quoteName(same)]);
+    else if (name === to.alias && from.rowid !== null) copied.push([quoteName(name), from.rowid]);
+    else if (isRequired && rows > 0) {
+      throw new RebuildFault(
+        `its new column "${name}" may not be NULL, and nothing says what its ${
+          rows === 1 ? "row has" : `${rows} rows have`
+        } there`,
+        `give it a DEFAULT, or name it in "values" with an expression over the old columns`,
+      );
+    }
+  }
+  refuseSilentLoss(from, to, { dropped, given });
+  if (to.alias === null && to.rowid !== null && from.rowid !== null) {
+    copied.unshift([to.rowid, from.rowid]);
+  }
+  if (copied.length === 0) {
+    const defaults = "nothing of its rows would be kept";
+    throw new RebuildFault(defaults, "keep a column, or drop the table and make it anew");
+  }
+  const [targets, sources] = [0, 1].map((side) => copied.map((pair) => pair[side]).join(", "));
+  // OR ABORT: an ON CONFLICT of the table's own would leave rows out without a word.
+  return `INSERT OR ABORT INTO main.${
+    quoteName(to.name)
+  } (${targets})\nSELECT ${sources}\nFROM main.${quoteName(from.name)}`;
+}
+
+/** Refuses to leave out a column that nobody has named. */
+function refuseSilentLoss(
+  from: RebuiltTable,
+  to: RebuiltTable,
+  { dropped, given }: {
+    readonly dropped: ReadonlySet<string>;
+    readonly given: ReadonlyMap<string, string>;
+  },
+): void {
+  const kept = new Set([...given.keys(), ...to.columns.map(({ name }) => fold(name))]);
+  const lost = from.columns.map(({ name }) => name)
+    .filter((name) => !kept.has(fold(name)) && !dropped.has(fold(name)));
+  if (lost.length === 0) return;
+  const names = lost.map((name) => JSON.stringify(name)).join(", ");
+  throw new RebuildFault(
+    `the content of ${lost.length === 1 ? "column" : "columns"} ${names} would be lost`,
+    `name what may go in "drops": [${names}]; a column that gets a new name goes in "renames"`,
+  );
+}
 
 /** Rebuilds a table, all at once; `rebuildTable` is the door to it, and loads it when it is called. */
 export async function rebuild(
@@ -142,4 +226,109 @@ function explain(
     ...(error.statement === undefined ? {} : { statement: error.statement }),
     help: "mend the rows or the definition",
   });
+}
+
+/** Refuses to go on where dropping a table would delete its rows first, and cascade. */
+export async function requireForeignKeysOff(transaction: MigrationTransaction): Promise<void> {
+  const [row] = await transaction.all("PRAGMA foreign_keys");
+  if (row === undefined || number(row, "foreign_keys") === 0) return;
+  throw new RebuildFault(
+    "foreign keys are on, and dropping the old table would empty child tables",
+    "set `foreignKeys: false` in the migration",
+  );
+}
+
+/** Does all of it or nothing, so that a migration which catches the error finds the table as it was. */
+export async function atOnce(
+  transaction: MigrationTransaction,
+  work: () => Promise<void>,
+): Promise<void> {
+  await transaction.exec("SAVEPOINT rebuild_table");
+  try {
+    await work();
+  } catch (error) {
+    // After some failures, such as a full disk, SQLite has rolled back all by itself.
+    await transaction.exec("ROLLBACK TO rebuild_table; RELEASE rebuild_table").catch(() => {});
+    throw error;
+  }
+  await transaction.exec("RELEASE rebuild_table");
+}
+
+/** Number of rows of a table. */
+export async function countRows(transaction: MigrationTransaction, table: string): Promise<number> {
+  const [row] = await transaction.all(`SELECT count(*) AS rows FROM main.${quoteName(table)}`);
+  return row === undefined ? 0 : number(row, "rows");
+}
+
+/**
+ * Renames a table and nothing else: what names it elsewhere means the old table, which has that name
+ * back then. Nor does SQLite look at views and triggers then, of which one may be broken.
+ */
+export async function renameOnly(
+  transaction: MigrationTransaction,
+  from: string,
+  to: string,
+): Promise<void> {
+  const [row] = await transaction.all("PRAGMA legacy_alter_table");
+  const former = row === undefined ? 0 : number(row, "legacy_alter_table");
+  // By `run`, which lets nothing else happen meanwhile: an interruption would leave the pragma on.
+  await transaction.run("PRAGMA legacy_alter_table = ON");
+  try {
+    await transaction.run(`ALTER TABLE main.${quoteName(from)} RENAME TO ${quoteName(to)}`);
+  } finally {
+    await transaction.run(`PRAGMA legacy_alter_table = ${former}`);
+  }
+}
+
+/** Makes an index or a trigger by the statement that made it before. */
+export async function makeAgain(
+  transaction: MigrationTransaction,
+  type: "index" | "trigger",
+  { name, sql }: Made,
+): Promise<void> {
+  try {
+    await transaction.exec(sql);
+  } catch (error) {
+    if (!(error instanceof StatementError)) throw error;
+    throw new RebuildFault(
+      `${type} "${name}" can't be made again (${driverMessage(error)})`,
+      type === "index"
+        ? `name it in "dropIndexes", and create it anew behind the rebuild if it is still wanted`
+        : "drop it before the rebuild and create it anew behind it, in the same migration",
+    );
+  }
+}
+
+/**
+ * How a table is changed: by its whole new definition, or by changes of the one that it has. Names
+ * are compared as SQLite does, without regard to the case of ASCII letters.
+ */
+export interface RebuildOptions {
+  /**
+   * The whole new definition, `CREATE TABLE name (…)`, under the table's own name. It takes the place of
+   * `changeColumns`, `addColumns`, `dropChecks` and `addChecks`. Default: the one that it has.
+   */
+  readonly create?: string;
+  /** New definitions of columns, without the name: `{ quantity: "INTEGER NOT NULL CHECK (quantity >= 0)" }`. */
+  readonly changeColumns?: Readonly<Record<string, string>>;
+  /** New columns behind the others, such as `{ note: "TEXT" }`. */
+  readonly addColumns?: Readonly<Record<string, string>>;
+  /** Checks to take out, each by its name, or by its expression where it has none. */
+  readonly dropChecks?: readonly string[];
+  /** New checks by name, such as `{ valid_quantity: "quantity >= 0" }`. */
+  readonly addChecks?: Readonly<Record<string, string>>;
+  /**
+   * New names of columns, by the old ones. SQLite renames them in indexes, triggers and views as well;
+   * everything else here is said with the new names.
+   */
+  readonly renames?: Readonly<Record<string, string>>;
+  /**
+   * Columns whose content is not kept. Without `create` they are taken out of the definition; with it,
+   * each column that is not in the new definition must be named here.
+   */
+  readonly drops?: readonly string[];
+  /** What columns are filled with: SQL expressions over the old columns, by column. Default: the old value. */
+  readonly values?: Readonly<Record<string, string>>;
+  /** Indexes that are not made again, as where their columns are gone. */
+  readonly dropIndexes?: readonly string[];
 }

@@ -1,4 +1,4 @@
-import { countRows } from "../engine/checks.ts";
+import { countRows } from "../schema/tables.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
 import { fileItself, mayBeThere } from "../base/paths.ts";
 import { openPrivateFile } from "../database/reading.ts";

@@ -1,4 +1,4 @@
-import { usersTables } from "../engine/checks.ts";
+import { usersTables } from "../schema/tables.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { isForeign, refuseForeign, statDatabase } from "../database/location.ts";

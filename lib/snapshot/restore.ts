@@ -1,4 +1,4 @@
-import { countRows } from "../engine/checks.ts";
+import { countRows } from "../schema/tables.ts";
 import { refuseForeign, refuseLink } from "../database/location.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";

@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import {
   compareObservations,
-  countRows,
   lostRows,
   mayTouchRows,
   type Observation,
   observe,
 } from "../../../lib/engine/checks.ts";
+import { countRows } from "../../../lib/schema/tables.ts";
 import { quoteName } from "../../../lib/sql/tokens.ts";
 import { openMemory } from "../../../lib/database/open.ts";
 import { MigrationFailedError } from "../../../lib/base/errors.ts";

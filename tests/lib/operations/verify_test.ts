@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Migrator } from "../../../lib/migrator.ts";
-import type { Finding } from "../../../lib/schema/finding.ts";
+import type { Finding } from "../../../lib/schema/model.ts";
 import type { Verification } from "../../../lib/operations/verify.ts";
 import {
   createBot,

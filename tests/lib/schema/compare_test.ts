@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { NodeSqliteConnection } from "../../../lib/database/node_sqlite.ts";
 import { compareSchemas } from "../../../lib/schema/compare.ts";
-import { describeDifference } from "../../../lib/schema/difference.ts";
+import { describeDifference } from "../../../lib/schema/model.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import { differences, SAMPLE, schemaOf } from "./sample.ts";
 

@@ -8,7 +8,7 @@ import { compareSchemas } from "../../../lib/schema/compare.ts";
 import { formatSchema } from "../../../lib/schema/format.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import { RESERVED, spellName } from "../../../lib/sql/spelling.ts";
-import { stableSchema } from "../../../lib/schema/stable.ts";
+import { stableSchema } from "../../../lib/schema/document.ts";
 import { fold, normalize, tokenize } from "../../../lib/sql/tokens.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { earlierSql } from "../../earlier_system.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openMemory } from "../../../lib/database/open.ts";
-import { readIndexText, readTableText } from "../../../lib/schema/constraints.ts";
+import { readIndexText, readTableText } from "../../../lib/schema/read.ts";
 
 /** Reads a statement that SQLite has accepted. */
 async function read(sql: string): Promise<ReturnType<typeof readTableText>> {

@@ -1,7 +1,8 @@
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import type { MigrationTransaction } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
-import { type RebuildOptions, rebuildTable } from "../../../lib/schema/rebuild.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild.ts";
+import type { RebuildOptions } from "../../../lib/schema/rebuild_table.ts";
 import { migrationOf, type TemporaryDirectory, withDatabase } from "../support.ts";
 
 /** A database file `app.db` that SQL has made, and a migrator that has nothing of its own applied. */

@@ -1,0 +1,49 @@
+import { type Connection, number, text, textOrNull } from "../database/connection.ts";
+import { quoteName } from "../sql/tokens.ts";
+import { MARKER_TABLE } from "../state/marker.ts";
+
+/** Number of rows of every table that keeps rows; of a virtual one, where it is known to keep its own. */
+export async function countRows(connection: Connection): Promise<Map<string, number>> {
+  const rows = new Map<string, number>();
+  for (const { name, store } of await usersTables(connection)) {
+    if (store === null) continue;
+    // A temporary table may have the same name.
+    const count = await connection.get(`SELECT count(*) AS rows FROM main.${quoteName(store)}`);
+    rows.set(name, count === undefined ? 0 : number(count, "rows"));
+  }
+  return rows;
+}
+
+/** A table of the user's own. */
+export interface UsersTable {
+  /** Its name. */
+  readonly name: string;
+  /** How it keeps its rows. */
+  readonly type: "table" | "virtual";
+  /**
+   * Name of the table that has its rows. Of full-text search and of an R-Tree it is a table inside;
+   * null where that is another's, as of an index over the rows of another table, or not known.
+   */
+  readonly store: string | null;
+}
+
+/** The tables of the user's own: neither SQLite's, nor those inside others, nor the markers. */
+export async function usersTables(connection: Connection): Promise<UsersTable[]> {
+  const tables = await connection.all(
+    `SELECT name, type, iif(type = 'table', name, (
+        SELECT inside.name
+        FROM main.sqlite_schema AS inside
+        WHERE inside.type = 'table'
+            AND inside.name COLLATE NOCASE IN (list.name || '_content', list.name || '_rowid')
+    )) AS store
+    FROM pragma_table_list AS list
+    WHERE schema = 'main' AND type IN ('table', 'virtual')
+        AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name <> ?`,
+    [MARKER_TABLE],
+  );
+  return tables.map((table) => ({
+    name: text(table, "name"),
+    type: table["type"] === "virtual" ? "virtual" : "table",
+    store: textOrNull(table, "store"),
+  }));
+}
