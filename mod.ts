@@ -132,9 +132,9 @@ export type {
   AppliedMigration,
   PlanUpgradeOptions,
   UpgradeOptions,
-  UpgradePlan,
   UpgradeResult,
 } from "./lib/operations/upgrade.ts";
+export type { UpgradePlan } from "./lib/state/upgrade_plan.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
 export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/trial/effects.ts";

@@ -1,8 +1,8 @@
 import { withTransaction } from "./database/transaction.ts";
 import { UsageError } from "./base/errors.ts";
 import { inspect } from "./state/inspect.ts";
-import { addOccurrence } from "./ledger_writer.ts";
-import { rewriteMarker } from "./marker_writer.ts";
+import { addOccurrence } from "./state/ledger.ts";
+import { rewriteMarker } from "./state/marker.ts";
 import { checksumOf } from "./migration/migration.ts";
 import { findMigration } from "./state/plan.ts";
 import { reconcile, type Reconciliation } from "./engine/reconcile.ts";

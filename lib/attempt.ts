@@ -1,7 +1,7 @@
 import { epochSeconds } from "./base/format.ts";
 import { type Run, runMigration } from "./engine/apply.ts";
 import type { NewEvent } from "./state/ledger.ts";
-import { addEvent, setHistory } from "./ledger_writer.ts";
+import { addEvent, setHistory } from "./state/ledger.ts";
 import type { Session } from "./engine/session.ts";
 import { locationOf, type Workspace } from "./state/workspace.ts";
 

@@ -21,9 +21,9 @@ import {
   type PlanUpgradeOptions,
   upgrade,
   type UpgradeOptions,
-  type UpgradePlan,
   type UpgradeResult,
 } from "./operations/upgrade.ts";
+import type { UpgradePlan } from "./state/upgrade_plan.ts";
 import type { DataCheck, Verification, VerifyOptions } from "./operations/verify.ts";
 import type {
   PruneSnapshotsOptions,

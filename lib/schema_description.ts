@@ -2,7 +2,7 @@ import { statDatabase } from "./database/location.ts";
 import { readDatabase } from "./database/reading.ts";
 import { withSnapshot } from "./database/transaction.ts";
 import { LocationError } from "./base/errors.ts";
-import { knownDatabase } from "./known_database.ts";
+import { knownDatabase } from "./state/refusals.ts";
 import { readSchema } from "./schema/read.ts";
 import { describe, type SchemaDescription } from "./schema/document.ts";
 import type { Workspace } from "./state/workspace.ts";

@@ -1,7 +1,7 @@
 import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
 import type { Migration } from "../migration/migration.ts";
 import { formatCount, printable } from "../base/format.ts";
-import type { UpgradePlan } from "../operations/upgrade.ts";
+import type { UpgradePlan } from "../state/upgrade_plan.ts";
 
 /** What an upgrade would do, as data. */
 export function planAsJson({ apply, adopt, reconcile, effects }: UpgradePlan): object {

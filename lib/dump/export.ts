@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { knownDatabase } from "../known_database.ts";
+import { knownDatabase } from "../state/refusals.ts";
 import { MARKER_TABLE } from "../state/marker.ts";
 import { fold } from "../sql/tokens.ts";
 import type { Workspace } from "../state/workspace.ts";

@@ -12,8 +12,8 @@ import {
   UsageError,
 } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
-import { knownDatabase } from "../known_database.ts";
-import { addOccurrence } from "../ledger_writer.ts";
+import { knownDatabase } from "../state/refusals.ts";
+import { addOccurrence } from "../state/ledger.ts";
 import { isLink } from "../base/paths.ts";
 import { isForeign, refuseLink } from "../database/location.ts";
 import { readMarkers } from "../state/marker.ts";

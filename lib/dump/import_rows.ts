@@ -1,8 +1,8 @@
 import { statDatabase } from "../database/location.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { CatalystError, DumpError, InterruptedError, UsageError } from "../base/errors.ts";
-import { knownDatabase } from "../known_database.ts";
-import { addOccurrence } from "../ledger_writer.ts";
+import { knownDatabase } from "../state/refusals.ts";
+import { addOccurrence } from "../state/ledger.ts";
 import { Session } from "../engine/session.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";

@@ -6,7 +6,7 @@ import {
   refuseOpenTransaction,
   withTransaction,
 } from "../database/transaction.ts";
-import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../marker_writer.ts";
+import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
 import { runBody } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import { compareObservations, mayTouchRows, type Observation, observe } from "./checks.ts";

@@ -3,14 +3,14 @@ import { checksumOf } from "../migration/migration.ts";
 import { withTransaction } from "../database/transaction.ts";
 import type { Inspection } from "../state/inspect.ts";
 import type { NewEvent } from "../state/ledger.ts";
-import { addEvent, removeHistory, setHistory } from "../ledger_writer.ts";
+import { addEvent, removeHistory, setHistory } from "../state/ledger.ts";
 import {
   createMarkerTable,
   deleteMarker,
   hasMarker,
   rewriteMarker,
   writeMarker,
-} from "../marker_writer.ts";
+} from "../state/marker.ts";
 import type { Session } from "./session.ts";
 import { type Correction, corrections, summarize } from "../state/assess.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";

@@ -4,7 +4,7 @@ import type { DatabaseLocation } from "../database/location.ts";
 import { makeDurable, openForWriting } from "../database/open.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { refuseOpenTransaction } from "../database/transaction.ts";
-import { createLedger } from "../ledger_writer.ts";
+import { createLedger } from "../state/ledger.ts";
 import { acquireLock } from "../base/lock.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { removeIfThere } from "../base/files.ts";

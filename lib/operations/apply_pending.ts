@@ -9,12 +9,8 @@ import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import type { BeforeOptions } from "../snapshot/mod.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
-import {
-  type AppliedMigration,
-  planFrom,
-  type UpgradeOptions,
-  type UpgradeResult,
-} from "./upgrade.ts";
+import { planFrom } from "../state/upgrade_plan.ts";
+import type { AppliedMigration, UpgradeOptions, UpgradeResult } from "./upgrade.ts";
 import type { Workspace } from "../state/workspace.ts";
 
 /** Takes the lock, reconciles, and applies what is pending then; stops at the first that fails. */

@@ -4,7 +4,7 @@ import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/reading.ts";
 import { text } from "../database/connection.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
-import { refuseConflicts } from "../conflicts.ts";
+import { refuseConflicts } from "../state/refusals.ts";
 import { CatalystError, ConfirmationError, InterruptedError } from "../base/errors.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { withKept, withWayBack } from "../state/refusals.ts";

@@ -3,7 +3,7 @@ import { beforeOptions } from "./apply_pending.ts";
 import { openForReading } from "../database/reading.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { addOccurrence } from "../ledger_writer.ts";
+import { addOccurrence } from "../state/ledger.ts";
 import type { Migration } from "../migration/migration.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { compareSchemas } from "../schema/compare.ts";

@@ -1,13 +1,13 @@
 import type { MigrationProgress } from "../attempt.ts";
-import type { SnapshotProgress } from "../snapshot/copy.ts";
-import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import { ChangedMigrationError, UnknownMarkerError } from "../base/errors.ts";
 import type { MigrationHooks } from "../migration/hooks.ts";
-import { inspect, type Inspection } from "../state/inspect.ts";
-import type { MigrationEffects } from "../trial/effects.ts";
 import type { Migration } from "../migration/migration.ts";
+import type { SnapshotProgress } from "../snapshot/copy.ts";
+import type { TakenSnapshots } from "../snapshot/safeguard.ts";
+import type { MigrationStatus } from "../state/assess.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
 import type { UpgradeRequest } from "../state/plan.ts";
-import { assess, corrections, type MigrationStatus, summarize } from "../state/assess.ts";
+import { planFrom, type UpgradePlan } from "../state/upgrade_plan.ts";
 import type { Workspace } from "../state/workspace.ts";
 
 /** How to upgrade. */
@@ -35,18 +35,6 @@ export interface PlanUpgradeOptions extends UpgradeRequest {
    * do. Default `false`.
    */
   readonly effects?: boolean;
-}
-
-/** What an upgrade would do. */
-export interface UpgradePlan {
-  /** The migrations that it would apply, in order. */
-  readonly apply: readonly Migration[];
-  /** Ids of the migrations that it would adopt. */
-  readonly adopt: readonly string[];
-  /** Ids of the migrations whose ledger row it would correct. */
-  readonly reconcile: readonly string[];
-  /** What each would create, change and drop; absent where not asked for, or more than 300 are pending. */
-  readonly effects?: readonly MigrationEffects[];
 }
 
 /** What an upgrade did. */
@@ -100,29 +88,7 @@ export async function upgrade(
   return await applyPending(workspace, options);
 }
 
-/** What has to be done about what was found. */
-export async function planFrom(
-  workspace: Workspace,
-  found: Inspection,
-  request: UpgradeRequest,
-): Promise<UpgradePlan> {
-  if (found.conflicts.size > 0) {
-    const { refuseConflicts } = await import("../conflicts.ts");
-    refuseConflicts(workspace, found);
-  }
-  const { registry } = workspace;
-  const { adopted, reconciled } = summarize(corrections(registry, found));
-  const statuses = assess(registry, found);
-  const isSettled = statuses.every(({ state }) => state === "applied") &&
-    request.migration === undefined && request.to === undefined;
-  return {
-    apply: isSettled ? [] : await choose(workspace, found, { statuses, request }),
-    adopt: adopted,
-    reconcile: reconciled,
-  };
-}
-
-async function choose(
+export async function choose(
   workspace: Workspace,
   found: Inspection,
   { statuses, request }: {
@@ -145,7 +111,7 @@ async function choose(
       throw await withWayBack(error, { workspace, found });
     }
     if (!(error instanceof ChangedMigrationError)) throw error;
-    const { withDifference } = await import("../changed.ts");
+    const { withDifference } = await import("../state/refusals.ts");
     throw withDifference(error, registry, found);
   }
 }

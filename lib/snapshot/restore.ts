@@ -4,7 +4,7 @@ import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { ConfirmationError, SnapshotError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
-import { addOccurrence } from "../ledger_writer.ts";
+import { addOccurrence } from "../state/ledger.ts";
 import { readMarkers } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";

@@ -1,6 +1,14 @@
-import type { Connection } from "../database/connection.ts";
-import { number, numberOrNull, type Row, text, textOrNull } from "../database/connection.ts";
-import { FormatError } from "../base/errors.ts";
+import { FormatError, StatementError } from "../base/errors.ts";
+import { version } from "../base/version.ts";
+import {
+  type Connection,
+  number,
+  numberOrNull,
+  type Row,
+  text,
+  textOrNull,
+} from "../database/connection.ts";
+import { type Migration, sqlOf } from "../migration/migration.ts";
 
 /** Name of the table that holds the markers in each database. */
 export const MARKER_TABLE = "schema_migrations";
@@ -73,4 +81,135 @@ export function foreignTable(connection: Connection, error: unknown): unknown {
         `ALTER TABLE ${MARKER_TABLE} RENAME TO former_${MARKER_TABLE}`,
     },
   );
+}
+
+/** Whether a database has the marker of a migration; null where it has no marker table. */
+export async function hasMarker(connection: Connection, id: string): Promise<boolean | null> {
+  // Asked first, since a statement that fails costs a new database more than both of these.
+  const table = await connection.get(
+    "SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE",
+    [MARKER_TABLE],
+  );
+  if (table === undefined) return null;
+  try {
+    return await isMarked(connection, id);
+  } catch (error) {
+    throw foreignTable(connection, error);
+  }
+}
+
+/** Named with its schema, as everywhere: a migration may have made a temporary table of that name. */
+async function isMarked(connection: Connection, id: string): Promise<boolean> {
+  const sql = `SELECT 1 FROM main.${MARKER_TABLE} WHERE migration_id = ?`;
+  return await connection.get(sql, [id]) !== undefined;
+}
+
+/** Reads back, before the commit, what was written: a trigger may have done something else. */
+async function expectMarked(connection: Connection, id: string, wanted: boolean): Promise<void> {
+  if (await isMarked(connection, id) === wanted) return;
+  const what = `a trigger on ${MARKER_TABLE} ${
+    wanted ? "takes its marker away" : "puts its marker back"
+  }`;
+  throw new StatementError(`Cannot change the marker of ${id} in ${connection.label}: ${what}`, {
+    cause: new Error(what),
+    help: `drop the triggers of table ${MARKER_TABLE}, which belongs to catalyst-migrate`,
+  });
+}
+
+/** Creates the marker table where there is none; runs inside the caller's transaction. */
+export async function createMarkerTable(connection: Connection): Promise<void> {
+  await connection.exec(
+    `CREATE TABLE IF NOT EXISTS main.${MARKER_TABLE} (
+        migration_id TEXT NOT NULL,
+        migration_name TEXT NOT NULL,
+        applied_at INTEGER NOT NULL,    -- Unix epoch seconds
+        duration_seconds REAL,          -- NULL where the migration was adopted
+        checksum TEXT,                  -- SHA-256 of the upgrade; NULL where it is a function
+        upgrade_sql TEXT,               -- as applied; NULL where it is a function
+        downgrade_sql TEXT,             -- NULL where there is none, or it is a function
+        foreign_keys INTEGER NOT NULL,  -- 0 where the migration runs with enforcement off
+        adopted INTEGER NOT NULL,       -- 1 where the schema was there already
+        toolkit_version TEXT NOT NULL,
+        CONSTRAINT ${MARKER_TABLE}_key PRIMARY KEY (migration_id)
+    )`,
+  );
+}
+
+/** When and how a migration came into a database. */
+export interface MarkerDetails {
+  /** Unix epoch seconds. */
+  readonly appliedAt: number;
+  /** Seconds; null where the migration was adopted. */
+  readonly durationSeconds: number | null;
+  /** Checksum of the upgrade's text; null where it is a function. */
+  readonly checksum: string | null;
+}
+
+/**
+ * Writes the marker of a migration; runs inside the migration's own transaction.
+ *
+ * @throws {StatementError} where it isn't there then.
+ */
+export async function writeMarker(
+  connection: Connection,
+  migration: Migration,
+  details: MarkerDetails,
+): Promise<void> {
+  const upgrade = sqlOf(migration.upgrade);
+  await connection.run(
+    `INSERT INTO main.${MARKER_TABLE} (
+        migration_id, migration_name, applied_at, duration_seconds, checksum,
+        upgrade_sql, downgrade_sql, foreign_keys, adopted, toolkit_version
+    ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    [
+      migration.id,
+      migration.name,
+      details.appliedAt,
+      details.durationSeconds,
+      details.checksum,
+      upgrade,
+      sqlOf(migration.downgrade),
+      migration.foreignKeys === false ? 0 : 1,
+      details.durationSeconds === null ? 1 : 0,
+      version,
+    ],
+  );
+  await expectMarked(connection, migration.id, true);
+}
+
+/** Makes a marker say what its migration is now; runs inside the caller's transaction. */
+export async function rewriteMarker(
+  connection: Connection,
+  migration: Migration,
+  checksum: string | null,
+): Promise<void> {
+  await connection.run(
+    `UPDATE main.${MARKER_TABLE}
+    SET migration_name = ?,
+        checksum = ?,
+        upgrade_sql = ?,
+        downgrade_sql = ?,
+        foreign_keys = ?,
+        toolkit_version = ?
+    WHERE migration_id = ?`,
+    [
+      migration.name,
+      checksum,
+      sqlOf(migration.upgrade),
+      sqlOf(migration.downgrade),
+      migration.foreignKeys === false ? 0 : 1,
+      version,
+      migration.id,
+    ],
+  );
+}
+
+/**
+ * Removes the marker of a migration; runs inside the rollback's own transaction.
+ *
+ * @throws {StatementError} where it is still there then.
+ */
+export async function deleteMarker(connection: Connection, id: string): Promise<void> {
+  await connection.run(`DELETE FROM main.${MARKER_TABLE} WHERE migration_id = ?`, [id]);
+  await expectMarked(connection, id, false);
 }

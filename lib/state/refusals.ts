@@ -1,12 +1,74 @@
-import { CatalystError, DowngradeBlockedError, UnknownMarkerError } from "../base/errors.ts";
-import { openForReading } from "../database/reading.ts";
+import { unifiedDiff } from "../base/diff.ts";
+import {
+  CatalystError,
+  ChangedMigrationError,
+  DowngradeBlockedError,
+  SchemaConflictError,
+  UnknownMarkerError,
+  UsageError,
+} from "../base/errors.ts";
+import { shellWord } from "../base/suggestion.ts";
 import { number, text, textOrNull } from "../database/connection.ts";
-import { MARKER_TABLE } from "./marker.ts";
+import type { DatabaseLocation } from "../database/location.ts";
+import { openForReading } from "../database/reading.ts";
 import type { Migration } from "../migration/migration.ts";
-import { planDowngrade } from "./plan.ts";
 import { compareIds, createRegistry, type Registry } from "../migration/registry.ts";
 import { assess, type FoundState, type MigrationStatus } from "./assess.ts";
+import type { Inspection } from "./inspect.ts";
+import { MARKER_TABLE } from "./marker.ts";
+import { planDowngrade } from "./plan.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
+
+/** Adds to an error what was applied and what is there now, line by line. */
+export function withDifference(
+  error: ChangedMigrationError,
+  registry: Registry,
+  found: FoundState,
+): ChangedMigrationError {
+  const { migration: name, database } = error;
+  const migration = registry.migrations.find((one) => one.name === name);
+  const marker = found.databases.get(database ?? "")?.markers?.find(({ id }) =>
+    id === migration?.id
+  );
+  if (migration === undefined || marker === undefined) return error;
+  const changes = [
+    ...marker.name === migration.name ? [] : [`it was called ${marker.name}`],
+    ...typeof migration.upgrade === "string" && marker.upgradeSql !== null
+      ? [unifiedDiff(marker.upgradeSql, migration.upgrade, {
+        before: `${marker.name} as applied`,
+        after: migration.source?.path ?? migration.name,
+      })]
+      : [],
+  ].filter((change) => change !== "");
+  return new ChangedMigrationError(error.message, {
+    cause: error,
+    migration: migration.name,
+    database: migration.database,
+    help: [error.help ?? "", ...changes].join("\n"),
+  });
+}
+
+/**
+ * Refuses databases with tables of the migrations' names and of another shape.
+ *
+ * @throws {SchemaConflictError} naming each table and what is missing or different.
+ */
+export function refuseConflicts(workspace: Workspace, found: Inspection): void {
+  for (const [database, differences] of found.conflicts) {
+    const { path } = locationOf(workspace, database);
+    const file = shellWord(path);
+    throw new SchemaConflictError(
+      `Cannot upgrade ${database} (${path}): it has tables of the same name and another shape: ` +
+        differences.join("; "),
+      {
+        database,
+        help: "nothing was changed. To keep your table under another name: " +
+          `sqlite3 ${file} 'ALTER TABLE <name> RENAME TO my_<name>', then run upgrade again; ` +
+          "or add and mend the columns that are named above, so that it is adopted",
+      },
+    );
+  }
+}
 
 /**
  * The registry, and with it the migrations whose files vanished, as the databases themselves keep
@@ -97,4 +159,23 @@ function mayRollBack(registry: Registry, found: FoundState, id: string): boolean
     if (error instanceof CatalystError) return false;
     throw error;
   }
+}
+
+/**
+ * Where a database is that a person has named.
+ *
+ * @throws {UsageError} where there is none of that name; `verb` is what was to be done, such as `export`.
+ */
+export async function knownDatabase(
+  workspace: Workspace,
+  database: string,
+  verb: string,
+): Promise<DatabaseLocation> {
+  const location = workspace.locations.get(database);
+  if (location !== undefined) return location;
+  const names = [...workspace.locations.keys()];
+  const { didYouMean } = await import("../base/suggestion.ts");
+  throw new UsageError(`Cannot ${verb} "${database}": there is no such database`, {
+    help: `${didYouMean(database, names)}the databases are ${names.join(", ")}`,
+  });
 }

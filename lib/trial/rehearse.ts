@@ -12,7 +12,7 @@ import { upDownUp } from "./rehearse_run.ts";
 import { Stage } from "./stage.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";
-import { planFrom } from "../operations/upgrade.ts";
+import { planFrom } from "../state/upgrade_plan.ts";
 import { createWorkspace, prefixOfLedger, type Workspace } from "../state/workspace.ts";
 
 /** How to rehearse. */

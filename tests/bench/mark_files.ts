@@ -5,7 +5,7 @@
 import { openCatalystMigrator } from "../../lib/catalyst.ts";
 import { openFile } from "../../lib/database/node_sqlite.ts";
 import { readMigrations } from "../../lib/migration/loader.ts";
-import { writeMarker } from "../../lib/marker_writer.ts";
+import { writeMarker } from "../../lib/state/marker.ts";
 import { checksumOf } from "../../lib/migration/migration.ts";
 
 const [dataDir = "", migrationsDir = ""] = Deno.args;

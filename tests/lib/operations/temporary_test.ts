@@ -1,7 +1,7 @@
 /** Temporary objects hide those of the database; what the toolkit counts and writes is the database's. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { createMarkerTable, hasMarker, writeMarker } from "../../../lib/marker_writer.ts";
+import { createMarkerTable, hasMarker, writeMarker } from "../../../lib/state/marker.ts";
 import { openMemory } from "../../../lib/database/open.ts";
 import { findLosses } from "../../../lib/loss.ts";
 import { readMarkers } from "../../../lib/state/marker.ts";

@@ -7,7 +7,7 @@ import {
   readEvents,
   readLedger,
 } from "../../../lib/state/ledger.ts";
-import { addEvent, createLedger, removeHistory, setHistory } from "../../../lib/ledger_writer.ts";
+import { addEvent, createLedger, removeHistory, setHistory } from "../../../lib/state/ledger.ts";
 import { version } from "../../../lib/base/version.ts";
 
 const ROW: HistoryRow = {

@@ -7,7 +7,7 @@ import {
   deleteMarker,
   hasMarker,
   writeMarker,
-} from "../../../lib/marker_writer.ts";
+} from "../../../lib/state/marker.ts";
 import { version } from "../../../lib/base/version.ts";
 import { migrationOf } from "../support.ts";
 
