@@ -13,7 +13,7 @@ export {
   openCatalystMigrator,
   type OpenCatalystOptions,
 } from "./lib/catalyst.ts";
-export type { MigrationProgress } from "./lib/attempt.ts";
+export type { MigrationProgress } from "./lib/engine/apply.ts";
 export type {
   ConfineOptions,
   Connection,

@@ -1,4 +1,4 @@
-import type { MigrationProgress } from "../attempt.ts";
+import type { MigrationProgress } from "../engine/apply.ts";
 import { CatalystError } from "../base/errors.ts";
 import { formatCount, formatDuration } from "../base/format.ts";
 import type { SnapshotProgress } from "../snapshot/copy.ts";

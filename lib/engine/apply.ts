@@ -1,15 +1,35 @@
-import { DowngradeBlockedError } from "../base/errors.ts";
+import {
+  CatalystError,
+  DowngradeBlockedError,
+  InterruptedError,
+  MigrationFailedError,
+  StatementError,
+} from "../base/errors.ts";
 import { epochSeconds } from "../base/format.ts";
+import { missingPermission } from "../base/paths.ts";
 import { type Connection, number } from "../database/connection.ts";
+import { driverMessage } from "../database/failure.ts";
 import {
   holdForeignKeys,
   refuseOpenTransaction,
   withTransaction,
 } from "../database/transaction.ts";
-import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
 import { runBody } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
-import { compareObservations, mayTouchRows, type Observation, observe } from "./checks.ts";
+import type { UpgradeOptions } from "../operations/upgrade.ts";
+import type { Safeguard } from "../snapshot/safeguard.ts";
+import type { Inspection } from "../state/inspect.ts";
+import { addEvent, type NewEvent, setHistory } from "../state/ledger.ts";
+import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
+import {
+  compareObservations,
+  mayTouchRows,
+  type Observation,
+  observe,
+  outcomeOf,
+} from "./checks.ts";
+import type { Session } from "./session.ts";
 
 /** One run of one migration, up or down. */
 export interface Run {
@@ -56,7 +76,6 @@ export async function runMigration(connection: Connection, run: Run): Promise<nu
       ? await runOutside(connection, { body, begun, run })
       : await withTransaction(connection, () => runInside(connection, body, run), run);
   } catch (error) {
-    const { explain } = await import("../explain.ts");
     throw await explain(error, run, begun);
   } finally {
     await foreignKeys.restore();
@@ -171,4 +190,221 @@ function bodyOf({ migration, direction }: Run): MigrationBody {
 export async function readForeignKeys(connection: Connection): Promise<boolean> {
   const row = await connection.get("PRAGMA foreign_keys");
   return row !== undefined && number(row, "foreign_keys") === 1;
+}
+
+/** Told before and after each migration. */
+export interface MigrationProgress {
+  /** Whether it begins or has ended. */
+  readonly kind: "started" | "finished";
+  /** Whether it goes up or down. */
+  readonly direction: "upgrade" | "downgrade";
+  /** Id of the migration, such as `001`. */
+  readonly id: string;
+  /** Its name. */
+  readonly name: string;
+  /** Name of its database. */
+  readonly database: string;
+  /** Seconds; null before the end. */
+  readonly durationSeconds: number | null;
+}
+
+/** Runs one migration and records the attempt in the ledger: its start, its end and its outcome. */
+export async function attempt(
+  workspace: Workspace,
+  session: Session,
+  run: Run,
+): Promise<number | null> {
+  const { migration, direction } = run;
+  const started = epochSeconds();
+  const { path } = locationOf(workspace, migration.database);
+  const event: NewEvent = {
+    id: migration.id,
+    name: migration.name,
+    database: migration.database,
+    databasePath: path,
+    direction,
+    outcome: "started",
+    startedAt: started,
+    endedAt: null,
+    durationSeconds: null,
+    error: null,
+    checksum: run.checksum,
+    detail: detailOf(run),
+  };
+  await addEvent(await session.ledger(), event);
+  const finish = async (
+    outcome: "applied" | "rolled_back" | "failed",
+    seconds: number | null,
+    error: string | null,
+  ) => {
+    await session.record(async (ledger) => {
+      await addEvent(ledger, {
+        ...event,
+        outcome,
+        endedAt: epochSeconds(),
+        durationSeconds: seconds,
+        error,
+        detail: detailOf(run),
+      });
+      // A rollback that failed leaves the migration applied, and so its row.
+      if (outcome === "failed" && direction === "downgrade") return;
+      await setHistory(ledger, {
+        id: migration.id,
+        name: migration.name,
+        databasePath: path,
+        appliedAt: epochSeconds(),
+        durationSeconds: seconds,
+        status: outcome,
+        error,
+      });
+    });
+  };
+  let seconds: number | null;
+  try {
+    const connection = await session.database(migration.database);
+    seconds = await runMigration(connection, { ...run, idleTimeout: workspace.idleTimeout });
+  } catch (error) {
+    // The failure itself must be heard, even where the ledger can't be written either (a full disk).
+    await finish("failed", null, error instanceof Error ? error.message : String(error)).catch(
+      () => {},
+    );
+    throw error;
+  }
+  await finish(direction === "upgrade" ? "applied" : "rolled_back", seconds, null);
+  return seconds;
+}
+
+function detailOf({ snapshot }: Run): string | null {
+  return snapshot === null ? null : `snapshot ${snapshot} was taken before`;
+}
+
+/** Says which migration failed where; errors that already say what to do stay as they are. */
+export async function explain(error: unknown, run: Run, begun: Begun): Promise<unknown> {
+  const { migration, direction, signal } = run;
+  const isUpgrade = direction === "upgrade";
+  const cannot = `Cannot ${isUpgrade ? "apply" : "roll back"} ${migration.name}`;
+  const options = { cause: error, migration: migration.name, database: migration.database };
+  const outcome = outcomeOf(migration, doneBefore(error, begun));
+  if (signal?.aborted) {
+    return new InterruptedError(`${cannot}: interrupted`, {
+      ...options,
+      help: `${outcome} Run the command again to go on.`,
+    });
+  }
+  if (error instanceof CatalystError && !(error instanceof StatementError)) {
+    // Of a failure inside a transaction they say the truth by themselves.
+    if (migration.transaction !== false || error instanceof MigrationFailedError) return error;
+    return new MigrationFailedError(error.message, { ...options, help: outcome });
+  }
+  const cause = error instanceof StatementError ? error : undefined;
+  const { place, shown } = await placeOf(cause, run);
+  const line = place.line ?? cause?.line;
+  const denied = error instanceof Deno.errors.NotCapable ? error : undefined;
+  const what = cause?.help ??
+    (denied === undefined ? "mend the migration, then run the command again" : permissionHelp());
+  const reason = denied === undefined ? driverMessage(error) : lacking(denied);
+  return new MigrationFailedError(
+    `${cannot} to ${migration.database}: ${reason}${place.text}`,
+    {
+      ...options,
+      ...(cause?.statement === undefined ? {} : { statement: cause.statement }),
+      ...(line === undefined ? {} : { line }),
+      ...(migration.source === undefined ? {} : { path: migration.source.path }),
+      help: `${what}. ${outcome}${shown === "" ? "" : `\n${shown}`}`,
+    },
+  );
+}
+
+function lacking({ message }: Error): string {
+  return missingPermission(message).replace(/^Requires/, "it requires");
+}
+
+function permissionHelp(): string {
+  return Deno.build.standalone
+    ? "the executable may only read and write files; for more run the toolkit with Deno: " +
+      "deno run -A jsr:@catalyst/migrate upgrade"
+    : "run Deno with that permission too, then run the command again";
+}
+
+/** Statements that were done: all that were begun, but for the one that failed. */
+function doneBefore(error: unknown, { statements, last }: Begun): number {
+  const failed = error instanceof CatalystError && error.statement !== undefined &&
+    error.statement === last;
+  return failed ? statements - 1 : statements;
+}
+
+interface ShownPlace {
+  readonly place: { readonly text: string; readonly line?: number };
+  /** The failed statement's line; empty where it isn't known. */
+  readonly shown: string;
+}
+
+async function placeOf(
+  error: StatementError | undefined,
+  { migration, direction }: Run,
+): Promise<ShownPlace> {
+  const { source } = migration;
+  const isUpgrade = direction === "upgrade";
+  const body = isUpgrade ? migration.upgrade : migration.downgrade;
+  const { line, statement = "" } = error ?? {};
+  if (line === undefined) return { place: { text: "" }, shown: "" };
+  const first = isUpgrade ? source?.upgradeLine : source?.downgradeLine;
+  if (typeof body !== "string" || source === undefined) {
+    return { place: { text: ` (line ${line} of its SQL)` }, shown: "" };
+  }
+  const { showFailure } = await import("../migration/syntax.ts");
+  const shown = showFailure(body, {
+    statement,
+    line,
+    firstLine: first ?? 1,
+    message: driverMessage(error),
+  });
+  if (first === undefined) {
+    return { place: { text: ` (line ${line} of its SQL in ${source.path})` }, shown };
+  }
+  const ofFile = first + line - 1;
+  return { place: { text: ` (${source.path}:${ofFile})`, line: ofFile }, shown };
+}
+
+/** A migration that is to be applied. */
+export interface Application {
+  readonly migration: Migration;
+  /** Checksum of its upgrade; null where that is a function. */
+  readonly checksum: string | null;
+  /** The snapshots that are taken before; null where none is. */
+  readonly safeguard: Safeguard | null;
+  /** What was found before the first one. */
+  readonly found: Inspection;
+  readonly options: Pick<UpgradeOptions, "signal">;
+}
+
+/** How a migration is run up. */
+export function runOf(
+  workspace: Workspace,
+  { migration, checksum, safeguard, found, options }: Application,
+): Run {
+  const { database, destroys = [] } = migration;
+  const state = found.databases.get(database);
+  const isFresh = state === undefined || (state.markers ?? []).length === 0 && !state.hasTables;
+  return {
+    migration,
+    direction: "upgrade",
+    checksum,
+    get snapshot() {
+      return safeguard?.nameFor(database) ?? null;
+    },
+    destroys,
+    begin: destroys.length === 0
+      ? undefined
+      : async (connection) => await safeguard?.secure(connection, database),
+    verify: isFresh ? undefined : async (connection) => {
+      const { expectCreated, mayFindExisting } = await import("./checks.ts");
+      if (mayFindExisting(migration)) {
+        await expectCreated(connection, migration, workspace.registry);
+      }
+    },
+    timeout: workspace.timeout,
+    idleTimeout: workspace.idleTimeout,
+    signal: options.signal,
+  };
 }

@@ -1,17 +1,16 @@
-import type { Run } from "../engine/apply.ts";
-import { attempt } from "../attempt.ts";
-import { mayTouchRows } from "../engine/checks.ts";
-import { checksumOf, type Migration } from "../migration/migration.ts";
 import { CatalystError, InterruptedError } from "../base/errors.ts";
-import type { MigrationHooks } from "../migration/hooks.ts";
-import { inspect, type Inspection } from "../state/inspect.ts";
+import { type Application, attempt, runOf } from "../engine/apply.ts";
+import { mayTouchRows } from "../engine/checks.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
+import type { MigrationHooks } from "../migration/hooks.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { BeforeOptions } from "../snapshot/mod.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
 import { planFrom } from "../state/upgrade_plan.ts";
-import type { AppliedMigration, UpgradeOptions, UpgradeResult } from "./upgrade.ts";
 import type { Workspace } from "../state/workspace.ts";
+import type { AppliedMigration, UpgradeOptions, UpgradeResult } from "./upgrade.ts";
 
 /** Takes the lock, reconciles, and applies what is pending then; stops at the first that fails. */
 export async function applyPending(
@@ -128,49 +127,6 @@ async function safeguardFor(
 /** Names of the snapshots that were taken. */
 export function takenBy(safeguard: Safeguard | null): TakenSnapshots {
   return safeguard?.taken ?? { snapshot: null };
-}
-
-/** A migration that is to be applied. */
-export interface Application {
-  readonly migration: Migration;
-  /** Checksum of its upgrade; null where that is a function. */
-  readonly checksum: string | null;
-  /** The snapshots that are taken before; null where none is. */
-  readonly safeguard: Safeguard | null;
-  /** What was found before the first one. */
-  readonly found: Inspection;
-  readonly options: Pick<UpgradeOptions, "signal">;
-}
-
-/** How a migration is run up. */
-export function runOf(
-  workspace: Workspace,
-  { migration, checksum, safeguard, found, options }: Application,
-): Run {
-  const { database, destroys = [] } = migration;
-  const state = found.databases.get(database);
-  const isFresh = state === undefined || (state.markers ?? []).length === 0 && !state.hasTables;
-  return {
-    migration,
-    direction: "upgrade",
-    checksum,
-    get snapshot() {
-      return safeguard?.nameFor(database) ?? null;
-    },
-    destroys,
-    begin: destroys.length === 0
-      ? undefined
-      : async (connection) => await safeguard?.secure(connection, database),
-    verify: isFresh ? undefined : async (connection) => {
-      const { expectCreated, mayFindExisting } = await import("../expectation.ts");
-      if (mayFindExisting(migration)) {
-        await expectCreated(connection, migration, workspace.registry);
-      }
-    },
-    timeout: workspace.timeout,
-    idleTimeout: workspace.idleTimeout,
-    signal: options.signal,
-  };
 }
 
 async function applyOne(

@@ -1,5 +1,5 @@
 import { beforeOptions, forEach, takenBy } from "./apply_pending.ts";
-import { attempt } from "../attempt.ts";
+import { attempt } from "../engine/apply.ts";
 import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/reading.ts";
 import { text } from "../database/connection.ts";

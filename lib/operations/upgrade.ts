@@ -1,4 +1,4 @@
-import type { MigrationProgress } from "../attempt.ts";
+import type { MigrationProgress } from "../engine/apply.ts";
 import { ChangedMigrationError, UnknownMarkerError } from "../base/errors.ts";
 import type { MigrationHooks } from "../migration/hooks.ts";
 import type { Migration } from "../migration/migration.ts";

@@ -1,5 +1,5 @@
 import { refuseDataLoss } from "./guard.ts";
-import type { MigrationProgress } from "../attempt.ts";
+import type { MigrationProgress } from "../engine/apply.ts";
 import { LintError, UsageError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
 import type { Migration } from "../migration/migration.ts";

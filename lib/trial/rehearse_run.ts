@@ -1,5 +1,5 @@
-import { runOf } from "../operations/apply_pending.ts";
-import type { MigrationProgress } from "../attempt.ts";
+import { runOf } from "../engine/apply.ts";
+import type { MigrationProgress } from "../engine/apply.ts";
 import { requireRoom, sizeOf } from "../base/files.ts";
 import {
   CatalystError,
