@@ -108,8 +108,8 @@ export type {
   ViewSchema,
 } from "./lib/schema/model.ts";
 export type { DatabaseState, MigrationState, MigrationStatus } from "./lib/state/assess.ts";
-export type { SnapshotCheck } from "./lib/snapshot/check.ts";
-export type { CopyCheck, SnapshotProgress } from "./lib/snapshot/copy.ts";
+export type { SnapshotCheck } from "./lib/snapshot/sources.ts";
+export type { CopyCheck, SnapshotProgress } from "./lib/snapshot/take.ts";
 export type { SnapshotControl } from "./lib/snapshot/take.ts";
 export type { Manifest, SnapshotFile, SnapshotReason } from "./lib/snapshot/manifest.ts";
 export type {
@@ -122,9 +122,9 @@ export type {
   RestoreChange,
   RestoreOptions,
   RestorePlan,
-  RestoreResult,
 } from "./lib/snapshot/restore.ts";
-export type { Retention } from "./lib/snapshot/retention.ts";
+export type { RestoreResult } from "./lib/snapshot/restore_result.ts";
+export type { Retention } from "./lib/snapshot/store.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { SnapshotEntry } from "./lib/snapshot/store.ts";
 export type { Status } from "./lib/state/status.ts";

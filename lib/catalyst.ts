@@ -5,7 +5,7 @@ import { UsageError } from "./base/errors.ts";
 import type { LoadMigrationsOptions } from "./migration/loader.ts";
 import type { Migration } from "./migration/migration.ts";
 import { Migrator } from "./migrator.ts";
-import type { RestoreResult } from "./snapshot/restore.ts";
+import type { RestoreResult } from "./snapshot/restore_result.ts";
 import { ledgerOf } from "./state/workspace.ts";
 
 /** Names of the bot's databases. */

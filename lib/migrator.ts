@@ -30,9 +30,10 @@ import type {
   SnapshotOptions,
   VerifySnapshotOptions,
 } from "./snapshot/mod.ts";
-import type { SnapshotCheck } from "./snapshot/check.ts";
+import type { SnapshotCheck } from "./snapshot/sources.ts";
 import type { Manifest } from "./snapshot/manifest.ts";
-import type { RestoreOptions, RestorePlan, RestoreResult } from "./snapshot/restore.ts";
+import type { RestoreOptions, RestorePlan } from "./snapshot/restore.ts";
+import type { RestoreResult } from "./snapshot/restore_result.ts";
 import type { SnapshotEntry } from "./snapshot/store.ts";
 import {
   createWorkspace,

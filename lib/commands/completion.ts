@@ -2,7 +2,7 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { catalystDatabases } from "../catalyst.ts";
 import { UsageError } from "../base/errors.ts";
 import { compareIds } from "../migration/registry.ts";
-import { compareSnapshotNames, manifestOf } from "../snapshot/name.ts";
+import { compareSnapshotNames, manifestOf } from "../snapshot/manifest.ts";
 import { createWriter } from "../terminal/output.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
 import { printable } from "../base/format.ts";

@@ -1,7 +1,7 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
 import { CatalystError, RegistryError, UsageError } from "../base/errors.ts";
-import type { RestoreResult } from "../snapshot/restore.ts";
+import type { RestoreResult } from "../snapshot/restore_result.ts";
 import { createOutput, type Output } from "../terminal/output.ts";
 import { parseArguments, splitCommand } from "./arguments.ts";
 import type { AnyCommand } from "./command.ts";

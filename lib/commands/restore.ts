@@ -1,5 +1,6 @@
 import { SnapshotError, UsageError } from "../base/errors.ts";
-import type { RestoreChange, RestorePlan, RestoreResult } from "../snapshot/restore.ts";
+import type { RestoreChange, RestorePlan } from "../snapshot/restore.ts";
+import type { RestoreResult } from "../snapshot/restore_result.ts";
 import { newestSafety } from "../snapshot/store.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { createProgress } from "../terminal/progress.ts";

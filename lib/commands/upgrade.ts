@@ -1,7 +1,7 @@
 import type { MigrationProgress } from "../engine/apply.ts";
 import { CatalystError } from "../base/errors.ts";
 import { formatCount, formatDuration } from "../base/format.ts";
-import type { SnapshotProgress } from "../snapshot/copy.ts";
+import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { Output } from "../terminal/output.ts";
 import type { UpgradeResult } from "../operations/upgrade.ts";

@@ -1,6 +1,6 @@
 import { isRehearsal, rehearsalLock } from "../rehearse/place.ts";
 import { partOf } from "../base/files.ts";
-import { isSnapshotName, reservationOf } from "../snapshot/name.ts";
+import { isSnapshotName, reservationOf } from "../snapshot/manifest.ts";
 import { storeLock } from "../snapshot/store.ts";
 import { ledgerOf, lockBeside, restoreJournal } from "../state/workspace.ts";
 import { type Check, checksOf } from "./diagnose_database.ts";

@@ -19,11 +19,11 @@ import { isForeign, refuseLink } from "../database/location.ts";
 import { readMarkers } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
-import type { SnapshotProgress } from "../snapshot/copy.ts";
+import type { SnapshotProgress } from "../snapshot/take.ts";
 import { isFullDisk, removeDatabase, sizeOf } from "../base/files.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { partOf } from "../base/files.ts";
-import { requireReplaceable } from "../snapshot/replaceable.ts";
+import { requireReplaceable } from "../snapshot/replace.ts";
 import {
   contentOf,
   type DatabaseContent,

@@ -12,7 +12,7 @@ import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference } from "../schema/reference.ts";
 import { Session } from "../engine/session.ts";
-import type { SnapshotProgress } from "../snapshot/copy.ts";
+import type { SnapshotProgress } from "../snapshot/take.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { corrections, migrationsIn, summarize } from "../state/assess.ts";
 import { compareWithReference } from "./verify.ts";

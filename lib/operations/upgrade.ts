@@ -2,7 +2,7 @@ import type { MigrationProgress } from "../engine/apply.ts";
 import { ChangedMigrationError, UnknownMarkerError } from "../base/errors.ts";
 import type { MigrationHooks } from "../migration/hooks.ts";
 import type { Migration } from "../migration/migration.ts";
-import type { SnapshotProgress } from "../snapshot/copy.ts";
+import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { MigrationStatus } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";

@@ -7,12 +7,12 @@ import { directoryOf } from "../base/files.ts";
 import { sizeOf } from "../base/files.ts";
 import { Session } from "../engine/session.ts";
 import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
-import { checkSnapshot, type SnapshotCheck } from "./check.ts";
-import type { CopyCheck } from "./copy.ts";
+import { checkSnapshot, type SnapshotCheck } from "./sources.ts";
+import type { CopyCheck } from "./take.ts";
 import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
 import type { PinTarget } from "./pin.ts";
-import { type Candidate, expired, type Retention } from "./retention.ts";
+import { type Candidate, expired, type Retention } from "./store.ts";
 import {
   fileProblem,
   listSnapshots,

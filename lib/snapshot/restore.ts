@@ -1,15 +1,15 @@
-import { countRows } from "../schema/tables.ts";
+import { ConfirmationError, SnapshotError } from "../base/errors.ts";
+import { partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
 import { refuseForeign, refuseLink } from "../database/location.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { ConfirmationError, SnapshotError } from "../base/errors.ts";
+import { reconcile } from "../engine/reconcile.ts";
+import { Session } from "../engine/session.ts";
+import { countRows } from "../schema/tables.ts";
 import { inspect } from "../state/inspect.ts";
 import { addOccurrence } from "../state/ledger.ts";
 import { readMarkers } from "../state/marker.ts";
-import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
-import { Session } from "../engine/session.ts";
 import { isRestoring, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
-import { runSnapshot, type SnapshotControl } from "./take.ts";
 import {
   begun,
   readJournal,
@@ -19,13 +19,12 @@ import {
   unfinishable,
   writeJournal,
 } from "./journal.ts";
-import { partOf } from "../base/files.ts";
 import type { PinTarget } from "./pin.ts";
-import { isDamage, isSound, replaceDatabase } from "./replace.ts";
-import { requireReplaceable } from "./replaceable.ts";
+import { isDamage, isSound, replaceDatabase, requireReplaceable } from "./replace.ts";
+import type { RestoreResult } from "./restore_result.ts";
 import { findSources, type RestoreSource } from "./sources.ts";
-import { removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
 import { listSnapshots, newestSafety } from "./store.ts";
+import { runSnapshot, type SnapshotControl } from "./take.ts";
 
 /** Rows and migrations of a database, now and then. */
 export interface RestoreChange {
@@ -59,21 +58,6 @@ export interface RestoreOptions extends SnapshotControl {
   readonly databases?: readonly string[];
   /** Asked before anything that is there is replaced; only `true` goes on. */
   readonly confirm?: (plan: RestorePlan) => boolean | Promise<boolean>;
-}
-
-/** What a restore did. */
-export interface RestoreResult extends Reconciliation {
-  /** Name of the snapshot, or path of the file. */
-  readonly snapshot: string;
-  /** Databases that were replaced. */
-  readonly restored: readonly string[];
-  /** Name of the snapshot of what was there before; null where nothing was. */
-  readonly safety: string | null;
-  /**
-   * Names of the snapshots of what was there when a restore went on that had been interrupted; absent
-   * where there are none.
-   */
-  readonly laterSnapshots?: readonly string[];
 }
 
 /** Checks a snapshot and says what restoring it would change; changes nothing. */

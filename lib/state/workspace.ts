@@ -3,7 +3,7 @@ import { type ConnectionSettings, defaultSettings } from "../database/settings.t
 import { LocationError, UsageError } from "../base/errors.ts";
 import type { Migration } from "../migration/migration.ts";
 import { createRegistry, type Registry } from "../migration/registry.ts";
-import type { RestoreResult } from "../snapshot/restore.ts";
+import type { RestoreResult } from "../snapshot/restore_result.ts";
 
 /** What a {@link Migrator} works on. */
 export interface MigratorOptions {

@@ -4,7 +4,7 @@ import type { DatabaseLocation } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";
 import { logSizeOf, requireRoom, sizeOf } from "../base/files.ts";
 import { InterruptedError, UsageError } from "../base/errors.ts";
-import type { SnapshotProgress } from "../snapshot/copy.ts";
+import type { SnapshotProgress } from "../snapshot/take.ts";
 import { pin } from "../snapshot/pin.ts";
 import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import type { Place } from "../rehearse/place.ts";

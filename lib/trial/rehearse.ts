@@ -11,7 +11,7 @@ import type { Rehearsal, Surprise } from "./result.ts";
 import { upDownUp } from "./rehearse_run.ts";
 import { Stage } from "./stage.ts";
 import { Session } from "../engine/session.ts";
-import type { SnapshotProgress } from "../snapshot/copy.ts";
+import type { SnapshotProgress } from "../snapshot/take.ts";
 import { planFrom } from "../state/upgrade_plan.ts";
 import { createWorkspace, prefixOfLedger, type Workspace } from "../state/workspace.ts";
 

@@ -7,7 +7,7 @@ import {
   serializeManifest,
   type SnapshotFile,
 } from "../../../lib/snapshot/manifest.ts";
-import { databaseFile, snapshotName } from "../../../lib/snapshot/name.ts";
+import { databaseFile, snapshotName } from "../../../lib/snapshot/manifest.ts";
 import { manifestOf } from "./bot.ts";
 
 const rows = fc.dictionary(

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { SnapshotError } from "../../../lib/base/errors.ts";
-import { checkSnapshot, plainFile } from "../../../lib/snapshot/check.ts";
+import { checkSnapshot, plainFile } from "../../../lib/snapshot/sources.ts";
 import { readManifest } from "../../../lib/snapshot/store.ts";
 import { execute } from "../support.ts";
 import { Bot } from "./bot.ts";

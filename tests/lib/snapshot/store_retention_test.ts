@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Candidate, expired, type Retention } from "../../../lib/snapshot/retention.ts";
+import { type Candidate, expired, type Retention } from "../../../lib/snapshot/store.ts";
 
 const DAY = 86_400;
 

@@ -10,9 +10,9 @@ import {
   SnapshotError,
   UsageError,
 } from "../../../lib/base/errors.ts";
-import { unpack } from "../../../lib/snapshot/check.ts";
+import { unpack } from "../../../lib/snapshot/sources.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
-import { snapshotName } from "../../../lib/snapshot/name.ts";
+import { snapshotName } from "../../../lib/snapshot/manifest.ts";
 import { listSnapshots, lockStore } from "../../../lib/snapshot/store.ts";
 import { contentOf, databaseNames, execute } from "../../helpers.ts";
 import { ReadOnlyDirectory } from "../database/read_only_directory.ts";

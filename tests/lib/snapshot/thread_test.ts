@@ -12,7 +12,7 @@ import {
   SnapshotError,
 } from "../../../lib/base/errors.ts";
 import { lockStore } from "../../../lib/snapshot/store.ts";
-import type { SnapshotProgress } from "../../../lib/snapshot/copy.ts";
+import type { SnapshotProgress } from "../../../lib/snapshot/take.ts";
 import { databaseNames } from "../../helpers.ts";
 import { Program, startWriter } from "../support.ts";
 import { Bot, damagePages, filesOf, reasonForNoDisk, SmallDisk } from "./bot.ts";
