@@ -63,10 +63,10 @@ export type { AcceptResult } from "./lib/accept.ts";
 export type { BaselineOptions, BaselineResult } from "./lib/operations/baseline.ts";
 export type { Violation } from "./lib/dump/import_build.ts";
 export type { ExportedTable, ExportOptions, ExportTablesOptions } from "./lib/dump/export.ts";
-export type { DumpContent } from "./lib/dump/part.ts";
-export type { ExportControl, ExportProgress } from "./lib/dump/write.ts";
+export type { DumpContent } from "./lib/dump/row.ts";
+export type { ExportControl, ExportProgress } from "./lib/dump/export.ts";
 export type { ImportOptions, ImportPlan, ImportResult } from "./lib/dump/import.ts";
-export type { BadRow } from "./lib/dump/import/row_parser.ts";
+export type { BadRow } from "./lib/dump/import_target.ts";
 export type {
   ImportRowsOptions,
   ImportRowsProgress,

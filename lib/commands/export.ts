@@ -1,8 +1,8 @@
 import { UsageError } from "../base/errors.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output.ts";
-import type { DumpContent } from "../dump/part.ts";
-import type { ExportControl, ExportProgress } from "../dump/write.ts";
+import type { DumpContent } from "../dump/row.ts";
+import type { ExportControl, ExportProgress } from "../dump/export.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { formatBytes, printable, renderTable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, listFlag, refuseTogether, stringFlag } from "./arguments.ts";

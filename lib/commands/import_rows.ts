@@ -1,5 +1,5 @@
 import { AccessError, UsageError } from "../base/errors.ts";
-import type { BadRow } from "../dump/import/row_parser.ts";
+import type { BadRow } from "../dump/import_target.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { formatCount, printable } from "../base/format.ts";

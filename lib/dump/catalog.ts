@@ -1,9 +1,6 @@
-import { quoteName } from "../sql/tokens.ts";
-import type { Connection } from "../database/connection.ts";
-import { number, numberOrNull, text, textOrNull } from "../database/connection.ts";
-import { affinityOf } from "../schema/model.ts";
-import { fold } from "../sql/tokens.ts";
-import type { DumpColumn, DumpTable, RowOrder } from "./table.ts";
+import { type Connection, number, numberOrNull, text, textOrNull } from "../database/connection.ts";
+import { type Affinity, affinityOf } from "../schema/model.ts";
+import { fold, quoteName, tokenize } from "../sql/tokens.ts";
 
 /** What a database consists of, as a dump writes it. */
 export interface Catalog {
@@ -184,4 +181,70 @@ export function withOnlyKey(table: DumpTable): DumpTable {
 /** An SQL list of a table's columns. */
 export function columnList({ columns }: DumpTable): string {
   return columns.map(({ name }) => quoteName(name)).join(", ");
+}
+
+/** A table as it is read to be written elsewhere; plain data, so that a thread can have it. */
+export interface DumpTable {
+  readonly name: string;
+  /** The columns that are stored; what is generated comes again by itself. */
+  readonly columns: readonly DumpColumn[];
+  /** How its rows are found in their order. */
+  readonly order: RowOrder;
+  /** Rows that are written as one piece, so that it has about 64 KB. */
+  readonly rowsPerPiece: number;
+  /** Whether a row may be so large that many of them together would not fit into memory. */
+  readonly hasLargeRows: boolean;
+}
+
+/** A column of a {@link DumpTable}. */
+export interface DumpColumn {
+  readonly name: string;
+  readonly affinity: Affinity;
+  /** Whether SQLite has made sure that every value is NULL or of the declared type. */
+  readonly isStrict: boolean;
+}
+
+/** How the rows of a table are found in their order. */
+export type RowOrder =
+  /** By a row id, of which any range can be read at once. */
+  | {
+    readonly by: "rowid";
+    /** A name that means the row id. */
+    readonly name: string;
+    /** Whether one of the columns is the row id. */
+    readonly isColumn: boolean;
+    /** Whether the rows have no other key, so that the row id is part of what they say. */
+    readonly isOnlyKey: boolean;
+  }
+  /** By columns, or in no order where there are none; read from the first to the last. */
+  | { readonly by: "columns"; readonly names: readonly string[] };
+
+/** Columns of which a row's text may be built by one call of a function of SQLite. */
+export const MOST_COLUMNS = 100;
+
+/** How the content of a virtual table is written without that of its inner tables. */
+export type VirtualRows =
+  | { readonly kind: "rows"; readonly table: DumpTable }
+  /** It keeps no rows: a statement that makes its content from elsewhere, or a comment that says so. */
+  | { readonly kind: "sql"; readonly sql: string };
+
+/** Says how to write the rows of a virtual table, by the statement that created it. */
+export function virtualRows(sql: string, table: DumpTable): VirtualRows {
+  const words = tokenize(sql).map(({ value }) => fold(value));
+  const module = words[words.indexOf("using") + 1] ?? "";
+  if (!module.startsWith("fts")) return { kind: "rows", table };
+  // These show what is in another table.
+  if (/vocab|aux/.test(module)) return { kind: "sql", sql: withoutRows(table) };
+  const at = words.findIndex((word, index) => word === "content" && words[index + 1] === "=");
+  if (at === -1) {
+    const rowid = { name: "rowid", affinity: "INTEGER", isStrict: true } as const;
+    return { kind: "rows", table: { ...table, columns: [rowid, ...table.columns] } };
+  }
+  if (words[at + 2] === "") return { kind: "sql", sql: withoutRows(table) };
+  const name = quoteName(table.name);
+  return { kind: "sql", sql: `INSERT INTO ${name} (${name}) VALUES ('rebuild');\n` };
+}
+
+function withoutRows({ name }: DumpTable): string {
+  return `-- ${quoteName(name).replaceAll(/\s/g, " ")} keeps no rows that could be written\n`;
 }

@@ -7,8 +7,8 @@ import {
   realText,
   type RowFormat,
 } from "./row.ts";
-import type { DumpColumn } from "./table.ts";
-import type { Value } from "./value.ts";
+import type { DumpColumn } from "./catalog.ts";
+import type { Value } from "./row.ts";
 
 /**
  * Comma-separated values by RFC 4180, with line feeds. Text is always in quotes and nothing else ever

@@ -1,15 +1,27 @@
-import { UsageError } from "../base/errors.ts";
-import { knownDatabase } from "../state/refusals.ts";
+import {
+  AccessError,
+  DatabaseLockedError,
+  InterruptedError,
+  LocationError,
+  UsageError,
+} from "../base/errors.ts";
+import { type Connection, number } from "../database/connection.ts";
+import { type DatabaseLocation, isForeign, statDatabase } from "../database/location.ts";
+import { openForWriting } from "../database/open.ts";
+import { openForReading } from "../database/reading.ts";
+import type { ConnectionSettings } from "../database/settings.ts";
+import { beginReading, withTransaction } from "../database/transaction.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../state/marker.ts";
-import { fold } from "../sql/tokens.ts";
+import { knownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
-import { type Catalog, type CatalogObject, readTable } from "./catalog.ts";
+import { type Catalog, type CatalogObject, readCatalog, readTable } from "./catalog.ts";
 import { csvHeader } from "./csv.ts";
-import type { DumpContent, DumpPart } from "./part.ts";
-import { openReading, type Reading } from "./reading.ts";
-import type { Bytes } from "./render.ts";
+import { type Bytes, renderRows } from "./render.ts";
+import type { DumpContent, DumpPart, RowsPart } from "./row.ts";
+import { rangesOf } from "./rows.ts";
 import { sqlParts } from "./sql.ts";
-import { type ExportControl, streamOf, writeParts } from "./write.ts";
+import { Crew } from "./workers.ts";
 
 /** What to export. */
 export interface ExportOptions extends ExportControl {
@@ -104,4 +116,199 @@ async function* tableParts(
   if (format === "csv") yield { kind: "text", text: csvHeader(table.columns) };
   const { encoding } = catalog;
   yield { kind: "rows", table, format, encoding, opening: "", closing: "\n" };
+}
+
+/** A database of one moment, whatever is written to it meanwhile. */
+export interface Reading extends AsyncDisposable {
+  readonly connection: Connection;
+  readonly catalog: Catalog;
+  /** Threads that see the same moment; null where it is read on this one alone. */
+  readonly crew: Crew | null;
+}
+
+/** Bytes of a database for which threads are worth their start. */
+const WORTH_THREADS = 32e6;
+
+/** Threads at most; each takes about 50 MB of memory. */
+const MOST_THREADS = 3;
+
+/** Seconds to wait for the moment in which nobody writes; it can be done without. */
+const PATIENCE = 2;
+
+/** Opens a database to be read as it is now. It writes nothing; a program may go on writing. */
+export async function openReading(
+  location: DatabaseLocation,
+  settings: ConnectionSettings,
+): Promise<Reading> {
+  const { exists, sizeBytes } = statDatabase(location);
+  if (!exists) {
+    throw new LocationError(`Cannot export ${location.path}: there is no such database`, {
+      help: "`status` shows where the databases are; `upgrade` creates them",
+    });
+  }
+  await using opened = new AsyncDisposableStack();
+  const connection = opened.use(await openForReading(fileOf(location), settings));
+  const isWorthThreads = connection.label !== ":memory:" && (sizeBytes ?? 0) >= WORTH_THREADS;
+  const crew = isWorthThreads ? await beginTogether(connection, settings) : null;
+  if (crew !== null) opened.use(crew);
+  // A caller's own transaction stays as it is.
+  else if (!connection.inTransaction) {
+    await beginReading(connection);
+    // A caller's connection stays open; and what the caller has written by it meanwhile is to be kept.
+    opened.defer(async () => {
+      if (connection.inTransaction) await connection.exec("COMMIT");
+    });
+  }
+  const catalog = await readCatalog(connection);
+  const kept = opened.move();
+  return { connection, catalog, crew, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/**
+ * A database that the caller has open through our own SQLite is opened once more, so that the caller's
+ * connection stays free; one in memory, or open through another library, can only be read by it.
+ */
+function fileOf(location: DatabaseLocation): DatabaseLocation {
+  if (location.kind === "file" || location.path === ":memory:") return location;
+  return isForeign(location) ? location : { kind: "file", path: location.path };
+}
+
+/**
+ * Begins the read transactions of this connection and of a crew while nobody can write, which takes
+ * milliseconds. Null, and nothing begun, where that can't be had.
+ */
+async function beginTogether(
+  connection: Connection,
+  settings: ConnectionSettings,
+): Promise<Crew | null> {
+  const crew = Crew.start(connection.label, Math.min(navigator.hardwareConcurrency, MOST_THREADS));
+  if (crew === null) return null;
+  try {
+    await crew.open();
+    await using writer = await openForWriting(
+      { kind: "file", path: connection.label },
+      { ...settings, busyTimeout: PATIENCE },
+    );
+    await withTransaction(writer, async () => {
+      await Promise.all([beginReading(connection), crew.begin()]);
+    }, { timeout: PATIENCE });
+    return crew;
+  } catch (error) {
+    await crew[Symbol.asyncDispose]();
+    if (connection.inTransaction) await connection.exec("ROLLBACK");
+    if (error instanceof AccessError || error instanceof DatabaseLockedError) return null;
+    throw error;
+  }
+}
+
+/** How far an export has come. */
+export interface ExportProgress {
+  /** Table whose rows are being written. */
+  readonly table: string;
+  /** Rows of it that are written. */
+  readonly done: number;
+  /** Rows that it has. */
+  readonly total: number;
+}
+
+/** How to follow an export, and to stop it. */
+export interface ExportControl {
+  /** Called now and then. */
+  readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
+  /** Ends it; the stream fails then. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Pieces that are written at once: about 500 KB, of which some for each thread are in memory. */
+const PIECES = 8;
+
+/** Writes the parts of a dump as UTF-8, in their order; the threads of the reading work ahead. */
+export async function* writeParts(
+  reading: Reading,
+  parts: AsyncIterable<DumpPart>,
+  control: ExportControl = {},
+): AsyncGenerator<Bytes> {
+  const encoder = new TextEncoder();
+  for await (const part of parts) {
+    if (part.kind === "text") {
+      if (part.text !== "") yield encoder.encode(part.text);
+    } else yield* writeRows(reading, part, control);
+  }
+}
+
+async function* writeRows(
+  { connection, crew }: Reading,
+  part: RowsPart,
+  control: ExportControl,
+): AsyncGenerator<Bytes> {
+  const { name } = part.table;
+  const report = await reporter(name, control, async () => {
+    const row = await connection.get(`SELECT count(*) AS rows FROM main.${quoteName(name)}`);
+    return row === undefined ? 0 : number(row, "rows");
+  });
+  const rows = part.table.rowsPerPiece * PIECES;
+  // What a thread has written waits in memory for its turn, for which large rows are too large.
+  const threads = part.table.hasLargeRows ? null : crew;
+  const ahead: Promise<readonly Bytes[]>[] = [];
+  for await (const range of rangesOf(connection, part.table, { rows })) {
+    if (threads === null) {
+      yield* renderRows(connection, part, range);
+      report(rows);
+      continue;
+    }
+    const rendered = threads.render(part, range);
+    rendered.catch(() => {}); // a failure is thrown when its turn comes
+    ahead.push(rendered);
+    if (ahead.length <= threads.size * 2) continue;
+    yield* await ahead.shift() ?? [];
+    report(rows);
+  }
+  for (const rendered of ahead) {
+    yield* await rendered;
+    report(rows);
+  }
+}
+
+async function reporter(
+  table: string,
+  { onProgress, signal }: ExportControl,
+  count: () => Promise<number>,
+): Promise<(rows: number) => void> {
+  const total = onProgress === undefined ? 0 : await count();
+  let done = 0;
+  const report = (rows: number): void => {
+    if (signal?.aborted) {
+      throw new InterruptedError("Cannot export the database: interrupted", {
+        help: "nothing was changed; run the command again",
+      });
+    }
+    done = Math.min(total, done + rows);
+    onProgress?.({ table, done, total });
+  };
+  report(0);
+  return report;
+}
+
+/** Makes a stream of what is written, which closes the reading at its end, or when nobody reads on. */
+export function streamOf(
+  reading: AsyncDisposable,
+  chunks: AsyncGenerator<Bytes>,
+): ReadableStream<Bytes> {
+  return new ReadableStream<Bytes>({
+    async pull(controller) {
+      try {
+        const { done, value } = await chunks.next();
+        if (!done) return controller.enqueue(value);
+        await reading[Symbol.asyncDispose]();
+        controller.close();
+      } catch (error) {
+        await reading[Symbol.asyncDispose]();
+        throw error;
+      }
+    },
+    async cancel() {
+      await chunks.return(undefined);
+      await reading[Symbol.asyncDispose]();
+    },
+  }, { highWaterMark: 0 });
 }

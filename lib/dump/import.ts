@@ -34,8 +34,8 @@ import {
 import { ensureDirectory } from "../base/files.ts";
 import { isRestoring, locationOf, type Workspace } from "../state/workspace.ts";
 import { buildDatabase, type Violation } from "./import_build.ts";
-import { loadIntoExisting } from "./import/existing.ts";
-import { DumpFault, toDumpError } from "./import/fault.ts";
+import { loadIntoExisting } from "./import_build.ts";
+import { DumpFault, toDumpError } from "./import_source.ts";
 import { readText } from "./import_source.ts";
 
 /** What an import would do. */

@@ -1,17 +1,146 @@
+import { CatalystError, DumpError, InterruptedError, UsageError } from "../base/errors.ts";
 import { statDatabase } from "../database/location.ts";
 import { withTransaction } from "../database/transaction.ts";
-import { CatalystError, DumpError, InterruptedError, UsageError } from "../base/errors.ts";
-import { knownDatabase } from "../state/refusals.ts";
-import { addOccurrence } from "../state/ledger.ts";
 import { Session } from "../engine/session.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
+import { addOccurrence } from "../state/ledger.ts";
+import { knownDatabase } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
-import { DumpFault, toDumpError } from "./import/fault.ts";
-import { BadRows } from "./import/row_refusals.ts";
 import { RowInserter } from "./import_inserter.ts";
-import type { BadRow } from "./import/row_parser.ts";
-import { RowSource } from "./import/row_source.ts";
-import { readTarget, type Target } from "./import_target.ts";
+import { DumpFault, readRowText, toDumpError } from "./import_source.ts";
+import {
+  type BadRow,
+  type ParsedRow,
+  readTarget,
+  type RowParser,
+  type Target,
+} from "./import_target.ts";
+
+/** Bad rows that an error tells of; there the import ends. */
+const MOST_BAD = 10;
+
+/** What becomes of the rows that can't be imported. */
+export class BadRows {
+  readonly #options: ImportRowsOptions;
+  readonly #kept: BadRow[] = [];
+  /** Number of rows that somebody took. */
+  skipped = 0;
+
+  constructor(options: ImportRowsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes one; throws where nobody else does and there are too many. */
+  async take(bad: BadRow): Promise<void> {
+    const { onBadRow } = this.#options;
+    if (onBadRow !== undefined) {
+      this.skipped++;
+      return await onBadRow(bad);
+    }
+    this.#kept.push(bad);
+    if (this.#kept.length >= MOST_BAD) this.check();
+  }
+
+  /** Throws where there were any and nobody took them. */
+  check(): void {
+    const [first, ...others] = this.#kept;
+    if (first === undefined) return;
+    const { label = "the input", database, table } = this.#options;
+    const more = others.map(({ line, reason }) => `line ${line}: ${reason}`);
+    throw new DumpError(
+      `Cannot import ${label} into table "${table}": line ${first.line}: ${first.reason}`,
+      {
+        database,
+        line: first.line,
+        help: [
+          ...more,
+          ...this.#kept.length < MOST_BAD ? [] : ["there it was stopped; more may be wrong"],
+          "nothing was imported; mend the file, or import the other rows and have these written " +
+          "aside with --skip-bad-rows FILE",
+        ].join("\n"),
+      },
+    );
+  }
+}
+
+/** Milliseconds after which a long import lets the host's event loop go on. */
+const YIELD_AFTER = 50;
+
+/** The rows of a stream, parsed. */
+export class RowSource {
+  readonly #parser: RowParser;
+  readonly #text: AsyncGenerator<string>;
+  #first: ParsedRow[] = [];
+  #isDone = false;
+  /** Bytes read of the source. */
+  bytes = 0;
+
+  private constructor(source: ReadableStream<Uint8Array>, parser: RowParser) {
+    this.#parser = parser;
+    this.#text = readRowText(source, (bytes) => this.bytes = bytes);
+  }
+
+  /** Reads the first rows: a file whose columns are wrong is refused before anything is done for it. */
+  static async open(
+    source: ReadableStream<Uint8Array>,
+    target: Target,
+    format: "csv" | "jsonl",
+  ): Promise<RowSource> {
+    const rows = new RowSource(source, await parserFor(target, format));
+    try {
+      while (rows.#first.length === 0 && rows.header === null && !rows.#isDone) {
+        rows.#first = await rows.#next();
+      }
+      return rows;
+    } catch (error) {
+      await rows.close();
+      throw error;
+    }
+  }
+
+  /** The header of a CSV file, once it is there. */
+  get header(): string | null {
+    return this.#parser.header;
+  }
+
+  async *read(): AsyncGenerator<ParsedRow[]> {
+    yield this.#first;
+    let yielded = performance.now();
+    while (!this.#isDone) {
+      yield await this.#next();
+      // Else neither Ctrl-C nor anything else of the host would be heard until the end.
+      if (performance.now() - yielded > YIELD_AFTER) {
+        await new Promise((resolve) => setTimeout(resolve));
+        yielded = performance.now();
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#text.return(undefined);
+  }
+
+  async #next(): Promise<ParsedRow[]> {
+    try {
+      const { value, done } = await this.#text.next();
+      if (!done) return this.#parser.push(value);
+      this.#isDone = true;
+      return this.#parser.end();
+    } catch (error) {
+      if (!(error instanceof DumpFault) || error.place.line !== undefined) throw error;
+      throw new DumpFault(error.message, { ...error.place, line: this.#parser.line });
+    }
+  }
+}
+
+async function parserFor(target: Target, format: "csv" | "jsonl"): Promise<RowParser> {
+  if (format === "csv") {
+    const { CsvRows } = await import("./import_csv.ts");
+    return new CsvRows(target);
+  }
+  const { JsonlRows } = await import("./import_jsonl.ts");
+  return new JsonlRows(target);
+}
 
 /** How far an import of rows has come. */
 export type ImportRowsProgress =

@@ -1,4 +1,89 @@
-import { DumpFault } from "./import/fault.ts";
+import { DumpError } from "../base/errors.ts";
+
+/** What is wrong with a dump, and where. */
+export interface FaultPlace {
+  /** Line on which it is; the first is 1. */
+  readonly line?: number | undefined;
+  /** The statement, or its beginning where it is long. */
+  readonly statement?: string | undefined;
+  /** What to do about it. */
+  readonly help?: string | undefined;
+  readonly cause?: unknown;
+}
+
+/** Something is wrong with a dump; what it is called is known further up. */
+export class DumpFault extends Error {
+  readonly place: FaultPlace;
+
+  constructor(reason: string, place: FaultPlace = {}) {
+    super(reason);
+    this.name = "DumpFault";
+    this.place = place;
+  }
+}
+
+/** Characters of a statement that a message shows. */
+const SHOWN = 60;
+
+/** Characters of a statement that an error carries. */
+const CARRIED = 10_000;
+
+/** Says what a person has to know: which dump, which line, why, which statement. */
+export function toDumpError(fault: DumpFault, label: string): DumpError {
+  const { line, statement, help, cause } = fault.place;
+  const where = line === undefined ? "" : `line ${line}: `;
+  const what = statement === undefined ? "" : ` (${beginningOf(statement)})`;
+  return new DumpError(`Cannot import ${label}: ${where}${fault.message}${what}`, {
+    cause: cause ?? fault,
+    help: `${help === undefined ? "" : `${help}; `}nothing was changed`,
+    ...(line === undefined ? {} : { line }),
+    ...(statement === undefined ? {} : { statement: statement.slice(0, CARRIED) }),
+  });
+}
+
+function beginningOf(statement: string): string {
+  const text = statement.slice(0, 4 * SHOWN).replace(/\s+/g, " ").trim();
+  return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
+}
+
+/**
+ * Reads a stream of bytes as UTF-8 text, piece by piece; gzip is unpacked, a byte-order mark dropped.
+ *
+ * @throws {DumpFault} where it is not UTF-8, or damaged gzip; what was good before is yielded first.
+ */
+export async function* readRowText(
+  source: ReadableStream<Uint8Array>,
+  onProgress: (bytesRead: number) => void,
+): AsyncGenerator<string> {
+  // The mark is gone already: one that comes now is part of the text.
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  for await (const bytes of readText(source, { onProgress, content: "rows" })) {
+    const text = decoded(decoder, bytes);
+    if (text === null) {
+      // Up to there the lines can still be counted, and so be told.
+      yield goodPart(bytes);
+      throw new DumpFault("it has bytes that are not UTF-8", {
+        help: "write it as UTF-8, as by `iconv -f WINDOWS-1252 -t UTF-8`",
+      });
+    }
+    if (text !== "") yield text;
+  }
+  if (decoded(decoder, null) === null) throw new DumpFault("it ends in the middle of a character");
+}
+
+function decoded(decoder: TextDecoder, bytes: Uint8Array | null): string | null {
+  try {
+    return bytes === null ? decoder.decode() : decoder.decode(bytes, { stream: true });
+  } catch {
+    return null;
+  }
+}
+
+/** What of some bytes stands before the first that are no UTF-8. */
+function goodPart(bytes: Uint8Array): string {
+  const text = new TextDecoder().decode(bytes);
+  return text.slice(0, Math.max(0, text.indexOf("\uFFFD")));
+}
 
 /** What a file begins with that is no SQL, and what is to be said of it. */
 const OTHERS: readonly {

@@ -1,10 +1,45 @@
-import { quoteName } from "../sql/tokens.ts";
-import type { Connection } from "../database/connection.ts";
-import { number, text } from "../database/connection.ts";
 import { UsageError } from "../base/errors.ts";
-import { type Affinity, affinityOf } from "../schema/model.ts";
 import { didYouMean } from "../base/suggestion.ts";
-import { DumpFault } from "./import/fault.ts";
+import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
+import { type Affinity, affinityOf } from "../schema/model.ts";
+import { quoteName } from "../sql/tokens.ts";
+import { DumpFault } from "./import_source.ts";
+
+/** A row that is to be put into the table. */
+export interface GoodRow {
+  /** Line on which it begins; the first is 1. */
+  readonly line: number;
+  /** The row as it stands in the file. */
+  readonly text: string;
+  /** Where its values go; the same array for all rows of the same columns. */
+  readonly columns: readonly TargetColumn[];
+  readonly values: readonly SqlValue[];
+}
+
+/** A row that can't be put into the table. */
+export interface BadRow {
+  /** Line on which it begins; the first is 1. */
+  readonly line: number;
+  /** Why it can't. */
+  readonly reason: string;
+  /** The row as it stands in the file. */
+  readonly text: string;
+  /** The header of a CSV file as it stands there, so that bad rows can make a file; else null. */
+  readonly header: string | null;
+}
+
+/** A row of the file, good or bad. */
+export type ParsedRow = GoodRow | BadRow;
+
+/** Makes rows of text, which is given in pieces of any size. */
+export interface RowParser {
+  /** The header of a CSV file, once it is there. */
+  readonly header: string | null;
+  /** Line on which the text given so far ends. */
+  readonly line: number;
+  push(text: string): ParsedRow[];
+  end(): ParsedRow[];
+}
 
 /** A column into which values are put. */
 export interface TargetColumn {
@@ -149,4 +184,123 @@ export function insertSql(
   const names = columns.map(({ name }) => quoteName(name)).join(", ");
   const row = `(${columns.map(() => "?").join(", ")})`;
   return `${into} (${names}) VALUES ${Array.from({ length: rows }, () => row).join(", ")}`;
+}
+
+/** A number as SQLite takes it from text for a column of numbers; only this white space is any to it. */
+const NUMBER = /^[\t-\r ]*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[\t-\r ]*$/i;
+
+/** A number as JSON and SQL write it. What else looks like one, such as `007`, is rather a text. */
+const PLAIN_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?$/i;
+
+/** What a field of a CSV file stands for; undefined where it is not a value for the column. */
+export function csvValue(
+  text: string,
+  isQuoted: boolean,
+  column: TargetColumn,
+): SqlValue | undefined {
+  if (!isQuoted) {
+    if (text === "") return null;
+    const blob = blobOf(text);
+    if (blob !== null) return blob;
+  }
+  switch (column.affinity) {
+    case "TEXT":
+      return text;
+    case "BLOB":
+      return !isQuoted && PLAIN_NUMBER.test(text) ? exactNumber(text) : text;
+    default:
+      if (NUMBER.test(text)) return storedNumber(text);
+      return isQuoted || !column.wantsNumber ? text : undefined;
+  }
+}
+
+/** Why {@link csvValue} found no value. */
+export function notANumber(text: string, { name, type }: TargetColumn): string {
+  return `column "${name}" (${type}): "${shortened(text)}" is not a number`;
+}
+
+/** A blob is written as SQL writes it: `x'0a1b'`. */
+function blobOf(text: string): Uint8Array | null {
+  const isLiteral = text.charCodeAt(1) === 39 && /^x/i.test(text) && text.length > 2 &&
+    text.endsWith("'");
+  return isLiteral ? bytesOf(text.slice(2, -1)) : null;
+}
+
+function bytesOf(hex: string): Uint8Array | null {
+  try {
+    return Uint8Array.fromHex(hex);
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * A number for a column of numbers, which makes integers of what has no fraction: bound as a double
+ * where that is exact, which is quicker.
+ */
+function storedNumber(text: string): number | bigint {
+  const number = Number(text);
+  return Number.isSafeInteger(number) || !Number.isInteger(number) ? number : exactNumber(text);
+}
+
+/** An integer, if it is written as one and SQLite has room for it; else a double. */
+function exactNumber(text: string): number | bigint {
+  if (/^\s*[+-]?\d+\s*$/.test(text)) {
+    // BigInt takes no plus sign.
+    const integer = BigInt(text.replace("+", ""));
+    if (BigInt.asIntN(64, integer) === integer) return integer;
+  }
+  return Number(text);
+}
+
+/** JSON.parse tells of a number how it was written, and keeps it so; the type declarations lack it. */
+interface RawJson {
+  readonly rawJSON: string;
+}
+const { rawJSON } = JSON as unknown as { rawJSON(text: string): RawJson };
+
+/** Parses a JSON text so that {@link jsonValue} can tell each number exactly; takes longer. */
+export function parseExactly(text: string): unknown {
+  const reviver = (_: string, value: unknown, context?: { readonly source?: string }): unknown =>
+    typeof value === "number" && context?.source !== undefined ? rawJSON(context.source) : value;
+  return JSON.parse(text, reviver);
+}
+
+/**
+ * What a value of a JSON object stands for; undefined where that can be told only of a text that is
+ * parsed by {@link parseExactly}.
+ */
+export function jsonValue(value: unknown, { affinity }: TargetColumn): SqlValue | undefined {
+  switch (typeof value) {
+    case "string":
+      return value;
+    case "boolean":
+      return value ? 1n : 0n;
+    case "number": {
+      const isExact = affinity === "REAL" ||
+        (affinity !== "TEXT" && affinity !== "BLOB" &&
+          (Number.isSafeInteger(value) || !Number.isInteger(value)));
+      return isExact ? value : undefined;
+    }
+    default:
+      return value === null ? null : objectValue(value as object);
+  }
+}
+
+function objectValue(value: object): SqlValue | undefined {
+  if ("hex" in value && typeof value.hex === "string" && Object.keys(value).length === 1) {
+    const bytes = bytesOf(value.hex);
+    if (bytes !== null) return bytes;
+  }
+  return undefined;
+}
+
+/** As {@link jsonValue}, of a text that was parsed by {@link parseExactly}. */
+export function exactJsonValue(value: unknown, column: TargetColumn): SqlValue {
+  if (isRaw(value)) return exactNumber(value.rawJSON);
+  return jsonValue(value, column) ?? (value === null ? null : JSON.stringify(value));
+}
+
+function isRaw(value: unknown): value is RawJson {
+  return (JSON as unknown as { isRawJSON(value: unknown): boolean }).isRawJSON(value);
 }

@@ -1,8 +1,8 @@
 import type { Connection } from "../database/connection.ts";
-import type { RowsPart } from "./part.ts";
+import type { RowsPart } from "./row.ts";
 import type { RowFormat, RowFormatName } from "./row.ts";
 import { readRows, type RowRange } from "./rows.ts";
-import { sqlFormat } from "./sql_format.ts";
+import { sqlFormat } from "./sql.ts";
 
 /** Loads a format; most dumps need only one. */
 const formats: Readonly<Record<RowFormatName, () => Promise<RowFormat>>> = {

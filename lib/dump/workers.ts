@@ -11,7 +11,7 @@ import { beginReading } from "../database/transaction.ts";
 import { AccessError, StatementError } from "../base/errors.ts";
 import { type Failure, failureOf } from "../base/errors.ts";
 import { fromFailure, isThread, mayStart } from "../base/thread.ts";
-import type { RowsPart } from "./part.ts";
+import type { RowsPart } from "./row.ts";
 import { type Bytes, renderRows } from "./render.ts";
 import type { RowRange } from "./rows.ts";
 

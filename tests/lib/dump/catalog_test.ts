@@ -4,7 +4,7 @@ import type { Connection } from "../../../lib/database/connection.ts";
 import { openForReading } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { readCatalog, readTable, withOnlyKey, withRowid } from "../../../lib/dump/catalog.ts";
-import { exactColumns, type Value, valueReader } from "../../../lib/dump/value.ts";
+import { exactColumns, type Value, valueReader } from "../../../lib/dump/row.ts";
 import { execute, tempDir } from "../../helpers.ts";
 
 async function reading<T>(sql: string, work: (connection: Connection) => Promise<T>): Promise<T> {

@@ -5,7 +5,7 @@ import { openMemory } from "../../../lib/database/open.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
 import { csvFormat } from "../../../lib/dump/csv.ts";
 import { jsonlFormat } from "../../../lib/dump/jsonl.ts";
-import { sqlFormat } from "../../../lib/dump/sql_format.ts";
+import { sqlFormat } from "../../../lib/dump/sql.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";
 

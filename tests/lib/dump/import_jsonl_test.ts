@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type JsonLine, JsonlReader } from "../../../lib/dump/import/jsonl_reader.ts";
+import { type JsonLine, JsonlReader } from "../../../lib/dump/import_jsonl.ts";
 
 function read(...pieces: string[]): JsonLine[] {
   const reader = new JsonlReader();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
-import { literal, realLiteral, textLiteral } from "../../../lib/dump/sql_format.ts";
+import { literal, realLiteral, textLiteral } from "../../../lib/dump/sql.ts";
 import { isDelicate, realText } from "../../../lib/dump/row.ts";
-import type { Value } from "../../../lib/dump/value.ts";
+import type { Value } from "../../../lib/dump/row.ts";
 
 function written(value: Value): string {
   return [...literal(value)].join("");

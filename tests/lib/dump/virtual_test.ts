@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { virtualRows } from "../../../lib/dump/virtual.ts";
+import { virtualRows } from "../../../lib/dump/catalog.ts";
 
 /** How the rows of a virtual table `t` are written that some SQL creates. */
 function rowsOf(using: string): string {
