@@ -4,7 +4,7 @@ import { openMemory } from "../database/open.ts";
 import { text } from "../database/connection.ts";
 import { directoryOf } from "../base/files.ts";
 import { roomIn } from "../base/files.ts";
-import { rehearsalLock } from "../rehearse/place.ts";
+import { rehearsalLock } from "../trial/copies.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { backupsBeside, ledgerOf, lockBeside } from "../state/workspace.ts";
 import { openersOf, reasonOf } from "./inspect_database.ts";

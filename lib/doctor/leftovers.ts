@@ -1,4 +1,4 @@
-import { isRehearsal, rehearsalLock } from "../rehearse/place.ts";
+import { isRehearsal, rehearsalLock } from "../trial/copies.ts";
 import { partOf } from "../base/files.ts";
 import { isSnapshotName, reservationOf } from "../snapshot/manifest.ts";
 import { storeLock } from "../snapshot/store.ts";

@@ -2,7 +2,7 @@ import { type Holder, writersOf } from "../base/holders.ts";
 import { shellWord } from "../base/suggestion.ts";
 import { fileItself, mayRead } from "../base/paths.ts";
 import { sleep } from "../base/files.ts";
-import { GRACE } from "../rehearse/place.ts";
+import { GRACE } from "../trial/copies.ts";
 import { storeLock } from "../snapshot/store.ts";
 import { ledgerOf, lockBeside } from "../state/workspace.ts";
 import { beginningOf, type FileContext, reasonAgainstWriting } from "./inspect_database.ts";

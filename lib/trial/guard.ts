@@ -5,8 +5,8 @@ import type { Workspace } from "../state/workspace.ts";
 import { dataLossCodes, type LintFinding } from "./finding.ts";
 import { Lane } from "./lint_run.ts";
 import { isCutShort, keep } from "./lint.ts";
-import { lossFaults } from "../lint/rules/loss.ts";
-import { rebuildFaults } from "../lint/rules/rebuild.ts";
+import { lossFaults } from "./rules_loss.ts";
+import { rebuildFaults } from "./rules_loss.ts";
 
 /**
  * Looks, before anything is changed, whether migrations lose rows or values that they don't declare.

@@ -8,12 +8,13 @@ import type { Workspace } from "../state/workspace.ts";
 import { type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
 import { Lane } from "./lint_run.ts";
 import { lockFaults } from "./rules.ts";
-import { lossFaults } from "../lint/rules/loss.ts";
+import { lossFaults } from "./rules_loss.ts";
 import { lostFaults } from "./rules_loss.ts";
-import { rebuildFaults } from "../lint/rules/rebuild.ts";
-import { reasonOf, reversalFaults } from "../lint/rules/reversal.ts";
-import type { Rehearsed, Rule } from "../lint/rules/rule.ts";
-import { statementFaults } from "../lint/rules/statements.ts";
+import { rebuildFaults } from "./rules_loss.ts";
+import { reversalFaults } from "./rules.ts";
+import { reasonOf } from "./tables.ts";
+import type { Rehearsed, Rule } from "./tables.ts";
+import { statementFaults } from "./rules.ts";
 
 /** Which migrations to look at, and how. */
 export interface LintOptions {

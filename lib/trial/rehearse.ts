@@ -6,7 +6,7 @@ import type { Migration } from "../migration/migration.ts";
 import type { UpgradeRequest } from "../state/plan.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { copyDatabases, type CopyPaths, copyPaths } from "./copies.ts";
-import { makePlace } from "../rehearse/place.ts";
+import { makePlace } from "./copies.ts";
 import type { Rehearsal, Surprise } from "./result.ts";
 import { upDownUp } from "./rehearse_run.ts";
 import { Stage } from "./stage.ts";

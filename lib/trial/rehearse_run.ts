@@ -13,7 +13,7 @@ import type { Inspection } from "../state/inspect.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import { fold } from "../sql/tokens.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
-import type { Place } from "../rehearse/place.ts";
+import type { Place } from "./copies.ts";
 import type { RehearsalNotice, RehearsedMigration, Surprise, TimedStatement } from "./result.ts";
 import type { Stage, Step } from "./stage.ts";
 import { Case } from "./verdict.ts";

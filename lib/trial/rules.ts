@@ -1,8 +1,16 @@
+import { compareSchemas } from "../schema/compare.ts";
 import type { Fault } from "./finding.ts";
-import type { Step } from "../lint/rehearsal.ts";
-import type { TableFate } from "./tables.ts";
-import { rowChanges } from "../lint/watch.ts";
-import { describeRows, type Rehearsed } from "../lint/rules/rule.ts";
+import { isTrue } from "./rules_loss.ts";
+import { rowChanges } from "./scratch.ts";
+import {
+  describeRows,
+  quoted,
+  reasonOf,
+  type Rehearsed,
+  type Reversal,
+  type Step,
+  type TableFate,
+} from "./tables.ts";
 
 /** Seconds for a million rows of some 60 bytes, measured on a server with an SSD and rounded. */
 const SECONDS = { index: 1.2, copy: 0.6, update: 0.5, scan: 0.3, rewrite: 0.5, delete: 0.3 };
@@ -87,4 +95,109 @@ function worksOf(step: Step): Map<string, Work> {
     }
   }
   return works;
+}
+
+/** Downgrades that are missing, fail, or don't restore the schema; and upgrades that claim too much. */
+export async function reversalFaults(
+  { before }: Pick<Rehearsed, "before">,
+  { down, restored, again, twice }: Reversal,
+): Promise<Fault[]> {
+  const faults: Fault[] = [];
+  if (down === null) {
+    faults.push({
+      code: "no-downgrade",
+      severity: "warning",
+      reason: "it has no downgrade, so only a backup takes it back",
+      fix: 'add a section "-- migrate:down", or downgrade in a module',
+    });
+  } else if (down.failure !== null) {
+    faults.push({
+      code: "fails",
+      severity: down.failure.isCertain ? "error" : "warning",
+      direction: "downgrade",
+      place: down.failure.place,
+      reason: `its downgrade fails on a copy of the schema: ${reasonOf(down.failure)}`,
+      fix: "mend the downgrade",
+    });
+  }
+  const differences = restored === null || restored === before
+    ? []
+    : await compareSchemas(before, restored);
+  if (differences.length > 0) {
+    faults.push({
+      code: "downgrade-differs",
+      severity: "warning",
+      direction: "downgrade",
+      reason: `its downgrade doesn't restore the former schema: ${
+        differences.map(({ detail }) => detail).join("; ")
+      }`,
+      fix: "take back in the downgrade all that the upgrade does",
+    });
+  } else if (again !== null) {
+    faults.push({
+      code: "downgrade-differs",
+      severity: "warning",
+      place: again.place,
+      reason: `it doesn't run again after its downgrade: ${reasonOf(again)}`,
+      fix: "take back in the downgrade all that the upgrade does, rows too",
+    });
+  }
+  if (twice !== null) {
+    faults.push({
+      code: "not-idempotent",
+      severity: "warning",
+      place: twice.place,
+      reason: `it says IF NOT EXISTS or IF EXISTS, and yet doesn't run twice: ${reasonOf(twice)}`,
+      fix: "say it of every object, or of none: each migration is applied once",
+    });
+  }
+  return faults;
+}
+
+/** Statements that may not be there, that do nothing, or that fail where there are rows. */
+export function statementFaults(rehearsed: Pick<Rehearsed, "migration" | "run">): Fault[] {
+  const { migration, run } = rehearsed;
+  return run.steps.flatMap((step): Fault[] => {
+    if (step.forbidden !== null) {
+      return [{
+        code: "forbidden-statement",
+        place: step,
+        reason: `it may not run ${JSON.stringify(quoted(step.sql))}: ${step.forbidden}`,
+        fix: /^\s*VACUUM\b/i.test(step.sql)
+          ? 'put it into a migration of its own with transaction:false behind "-- migrate:up"'
+          : "take the statement out",
+      }];
+    }
+    if (step.ineffective !== null) {
+      const { pragma, value } = step.ineffective;
+      const isSet = pragma === "foreign_keys" &&
+        isTrue(value) === (migration.foreignKeys !== false);
+      return [{
+        code: "ineffective-pragma",
+        severity: isSet ? "warning" : "error",
+        place: step,
+        reason: `PRAGMA ${pragma} works only outside of a transaction, and a migration is one`,
+        fix: pragma !== "foreign_keys"
+          ? "take it out; the connection's settings are made when a database is opened"
+          : isSet
+          ? "take it out; it is so already"
+          : 'put foreign-keys:off behind "-- migrate:up", or foreignKeys: false into a module',
+      }];
+    }
+    if (step.failsOnRows === null) return [];
+    if (/NOT NULL/.test(step.failsOnRows)) {
+      return [{
+        code: "not-null-without-default",
+        place: step,
+        reason: `it fails where the table has rows: ${step.failsOnRows}`,
+        fix: "give the column a DEFAULT, or fill it while the rows are copied in a table rebuild",
+      }];
+    }
+    return [{
+      code: "fails",
+      place: step,
+      reason: `it fails where the table has rows: ${step.failsOnRows}`,
+      fix: "write it so that it also works with rows, such as by a table rebuild",
+    }];
+  });
 }

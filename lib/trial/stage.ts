@@ -1,15 +1,24 @@
-import { type Run, runMigration } from "../engine/apply.ts";
-import type { Connection } from "../database/connection.ts";
+import {
+  type ConfineOptions,
+  type Connection,
+  type CopyOptions,
+  type Judge,
+  number,
+  type Row,
+  type ScriptOptions,
+  type SqlValue,
+  type StatementResult,
+} from "../database/connection.ts";
 import { openFile } from "../database/node_sqlite.ts";
-import { number, type SqlValue } from "../database/connection.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
+import { type Run, runMigration } from "../engine/apply.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { fold } from "../sql/tokens.ts";
+import { MARKER_TABLE } from "../state/marker.ts";
 import { type ContentQuestion, readContent, type TableContent } from "./content.ts";
-import { type Touched, touchedBy } from "../rehearse/touched.ts";
-import { type Observed, WatchedConnection } from "../rehearse/watched.ts";
+import type { TimedStatement } from "./result.ts";
 
 /** What one run of a migration did. */
 export interface Step {
@@ -105,4 +114,230 @@ export class Stage implements AsyncDisposable {
 
 function nameIn({ tables }: Schema, wanted: string): string | null {
   return tables.find(({ name }) => fold(name) === fold(wanted))?.name ?? null;
+}
+
+// Actions of SQLite's authorizer; fixed by SQLite's interface.
+const DELETE = 9;
+const DROP_TABLE = 11;
+const INSERT = 18;
+const UPDATE = 23;
+const ALTER_TABLE = 26;
+
+/** The columns of which a migration may have changed values, by folded table and column. */
+export type Touched = ReadonlyMap<string, ReadonlySet<string>>;
+
+/**
+ * Says which values a migration may have changed, by what SQLite asked its authorizer about: only those
+ * have to be read and compared. It is asked about what triggers and foreign keys do as well. Where the
+ * columns can't be told, it is all of the table.
+ */
+export function touchedBy({ deeds, statements }: Observed, before: Schema): Touched {
+  const tables = new Map(
+    before.tables.filter(({ virtual }) => !virtual).map((table) => [fold(table.name), table]),
+  );
+  const touched = new Map<string, Set<string>>();
+  const touch = (name: string, column?: string): void => {
+    const table = tables.get(fold(name));
+    if (table === undefined || fold(name) === MARKER_TABLE) return;
+    const columns = touched.get(fold(name)) ?? new Set<string>();
+    touched.set(fold(name), columns);
+    const all = table.columns.map((one) => fold(one.name));
+    const isKnown = column !== undefined && all.includes(fold(column));
+    for (const one of isKnown ? [fold(column)] : all) columns.add(one);
+  };
+  const texts = statements.map(({ sql }) => sql);
+  // With another name a table has other rows, and its own are elsewhere.
+  const renames = texts.some((sql) => /\brename\b/i.test(sql));
+  if (texts.some((sql) => /\bwritable_schema\b/i.test(sql))) tables.keys().forEach((n) => touch(n));
+  for (const { action, first, second, third } of deeds) {
+    if (action === INSERT || action === DELETE || action === DROP_TABLE) touch(first);
+    else if (action === UPDATE) touch(first, second);
+    else if (action === ALTER_TABLE) {
+      // What is passed third is a column that is dropped.
+      if (renames) touch(second);
+      else if (third !== "") touch(second, third);
+    }
+  }
+  return touched;
+}
+
+/** What SQLite asked its authorizer about a statement. */
+export interface Deed {
+  /** SQLite's number of the action. */
+  readonly action: number;
+  readonly first: string;
+  readonly second: string;
+  readonly third: string;
+}
+
+/** What was seen of one run of a migration. */
+export interface Observed {
+  /** How long its transactions kept other writers out, in seconds; null where there was none. */
+  readonly lockedSeconds: number | null;
+  readonly statements: readonly TimedStatement[];
+  readonly deeds: readonly Deed[];
+}
+
+// Numbers of SQLite's authorizer, and its answers; fixed by SQLite's interface.
+const TRANSACTION = 22;
+const ATTACH = 24;
+const DETACH = 25;
+const ALLOW = 0;
+const DENY = 1;
+
+/**
+ * A connection that notes what a migration does on it and how long that takes, and else passes all on:
+ * the code that applies migrations sees no difference.
+ */
+export class WatchedConnection implements Connection {
+  readonly #inner: Connection;
+  #statements: Timer[] = [];
+  readonly #deeds = new Map<string, Deed>();
+  #begun: number | null = null;
+  #locked: number | null = null;
+  /** Whether the migration's own statements are running, and not those of the toolkit. */
+  #isInBody = false;
+
+  constructor(inner: Connection) {
+    this.#inner = inner;
+  }
+
+  get label(): string {
+    return this.#inner.label;
+  }
+
+  get inTransaction(): boolean {
+    return this.#inner.inTransaction;
+  }
+
+  /** Says what was seen since the last call, and forgets it. */
+  take(): Observed {
+    const observed = {
+      lockedSeconds: this.#locked,
+      statements: this.#statements.map(({ sql, line, seconds }) => ({ sql, line, seconds })),
+      deeds: [...this.#deeds.values()],
+    };
+    this.#statements = [];
+    this.#deeds.clear();
+    this.#locked = null;
+    return observed;
+  }
+
+  async exec(sql: string): Promise<void> {
+    await this.#inner.exec(sql);
+    if (sql === "BEGIN IMMEDIATE") this.#begun = performance.now();
+    if ((sql === "COMMIT" || sql === "ROLLBACK") && this.#begun !== null) {
+      this.#locked = (this.#locked ?? 0) + (performance.now() - this.#begun) / 1000;
+      this.#begun = null;
+    }
+  }
+
+  async script(sql: string, options: ScriptOptions = {}): Promise<void> {
+    let last: Timer | null = null;
+    let place: Position = { at: 0, line: 1, next: 0 };
+    const onStatement = (text: string) => {
+      last?.stop();
+      options.onStatement?.(text);
+      place = follow(sql, text, place);
+      last = new Timer(text, place.line);
+      this.#statements.push(last);
+    };
+    try {
+      await this.#inner.script(sql, { ...options, onStatement });
+    } finally {
+      (last as Timer | null)?.stop();
+    }
+  }
+
+  async run(sql: string, parameters?: readonly SqlValue[]): Promise<StatementResult> {
+    return await this.#time(sql, () => this.#inner.run(sql, parameters));
+  }
+
+  async all(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]> {
+    return await this.#time(sql, () => this.#inner.all(sql, parameters));
+  }
+
+  iterate(sql: string, parameters?: readonly SqlValue[]): AsyncIterable<Row> {
+    return this.#inner.iterate(sql, parameters);
+  }
+
+  get(sql: string, parameters?: readonly SqlValue[]): Promise<Row | undefined> {
+    return this.#inner.get(sql, parameters);
+  }
+
+  confine(judge?: Judge, options?: ConfineOptions): Disposable {
+    if (judge !== undefined) return this.#inner.confine(judge, options);
+    this.#isInBody = true;
+    const confined = this.#inner.confine((action, first, second, third) => {
+      const deed = { action, first: first ?? "", second: second ?? "", third: third ?? "" };
+      this.#deeds.set(Object.values(deed).join("\0"), deed);
+      return action === TRANSACTION || action === ATTACH || action === DETACH ? DENY : ALLOW;
+    }, { defensive: false });
+    return {
+      [Symbol.dispose]: () => {
+        this.#isInBody = false;
+        confined[Symbol.dispose]();
+      },
+    };
+  }
+
+  copyTo(path: string, options?: CopyOptions): Promise<void> {
+    return this.#inner.copyTo(path, options);
+  }
+
+  close(): Promise<void> {
+    return this.#inner.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  async #time<T>(sql: string, work: () => Promise<T>): Promise<T> {
+    if (!this.#isInBody) return await work();
+    const timer = new Timer(sql, null);
+    this.#statements.push(timer);
+    try {
+      return await work();
+    } finally {
+      timer.stop();
+    }
+  }
+}
+
+class Timer {
+  readonly sql: string;
+  readonly line: number | null;
+  readonly #start = performance.now();
+  seconds = 0;
+
+  constructor(sql: string, line: number | null) {
+    this.sql = sql;
+    this.line = line;
+  }
+
+  stop(): void {
+    this.seconds ||= (performance.now() - this.#start) / 1000;
+  }
+}
+
+interface Position {
+  /** Offset at which the last statement begins. */
+  readonly at: number;
+  /** Line on which that is. */
+  readonly line: number;
+  /** Offset from which to look for the next one. */
+  readonly next: number;
+}
+
+/** Finds the next statement of a script, behind the last one that was found. */
+function follow(sql: string, statement: string, from: Position): Position {
+  const at = sql.indexOf(statement, from.next);
+  if (at === -1) return from;
+  let { line } = from;
+  for (let end = sql.indexOf("\n", from.at); end !== -1 && end < at;) {
+    line++;
+    end = sql.indexOf("\n", end + 1);
+  }
+  return { at, line, next: at + statement.length };
 }
