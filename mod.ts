@@ -59,7 +59,7 @@ export type {
   TimedStatement,
 } from "./lib/trial/result.ts";
 export type { SquashedMigration } from "./lib/operations/squash.ts";
-export type { AcceptResult } from "./lib/accept.ts";
+export type { AcceptResult } from "./lib/operations/baseline.ts";
 export type { BaselineOptions, BaselineResult } from "./lib/operations/baseline.ts";
 export type { Violation } from "./lib/dump/import_build.ts";
 export type { ExportedTable, ExportOptions, ExportTablesOptions } from "./lib/dump/export.ts";
@@ -74,7 +74,7 @@ export type {
 } from "./lib/dump/import_rows.ts";
 export * from "./lib/base/errors.ts";
 export type { Direction, LedgerEvent, Outcome } from "./lib/state/ledger.ts";
-export type { Loss } from "./lib/loss.ts";
+export type { Loss } from "./lib/operations/downgrade.ts";
 export type { LoadMigrationsOptions } from "./lib/migration/loader.ts";
 export type { StopFlag } from "./lib/base/lock.ts";
 export type { Marker } from "./lib/state/marker.ts";
@@ -133,7 +133,7 @@ export type {
   PlanUpgradeOptions,
   UpgradeOptions,
   UpgradeResult,
-} from "./lib/operations/upgrade.ts";
+} from "./lib/operations/upgrade_options.ts";
 export type { UpgradePlan } from "./lib/state/upgrade_plan.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";

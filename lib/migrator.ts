@@ -1,5 +1,5 @@
 import { SnapshotError } from "./base/errors.ts";
-import type { AcceptResult } from "./accept.ts";
+import type { AcceptResult } from "./operations/baseline.ts";
 import type { BaselineOptions, BaselineResult } from "./operations/baseline.ts";
 import type { LedgerEvent } from "./state/ledger.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./operations/downgrade.ts";
@@ -16,13 +16,12 @@ import type { SchemaDescription } from "./schema/document.ts";
 import type { SquashedMigration } from "./operations/squash.ts";
 // What every start needs is loaded with the migrator; the rest when it is called.
 import { history, type Status, status } from "./state/status.ts";
-import {
-  plan as planUpgrade,
-  type PlanUpgradeOptions,
-  upgrade,
-  type UpgradeOptions,
-  type UpgradeResult,
-} from "./operations/upgrade.ts";
+import { plan as planUpgrade, upgrade } from "./operations/upgrade.ts";
+import type {
+  PlanUpgradeOptions,
+  UpgradeOptions,
+  UpgradeResult,
+} from "./operations/upgrade_options.ts";
 import type { UpgradePlan } from "./state/upgrade_plan.ts";
 import type { DataCheck, Verification, VerifyOptions } from "./operations/verify.ts";
 import type {
@@ -415,7 +414,7 @@ export class Migrator {
    */
   async acceptChanged(migration: string): Promise<AcceptResult> {
     await this.#finishRestore();
-    const { acceptChanged } = await import("./accept.ts");
+    const { acceptChanged } = await import("./operations/baseline.ts");
     return await acceptChanged(this.#workspace, migration);
   }
 
@@ -466,7 +465,7 @@ export class Migrator {
    * ```
    */
   async describeSchema(database: string): Promise<SchemaDescription> {
-    const { describeSchema } = await import("./schema_description.ts");
+    const { describeSchema } = await import("./operations/squash.ts");
     return await describeSchema(this.#workspace, database);
   }
 

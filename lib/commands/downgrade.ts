@@ -1,6 +1,6 @@
 import type { DowngradePlan, DowngradeResult } from "../operations/downgrade.ts";
 import { CatalystError } from "../base/errors.ts";
-import type { Loss } from "../loss.ts";
+import type { Loss } from "../operations/downgrade.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import {
   dryRunFlag,

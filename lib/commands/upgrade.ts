@@ -4,7 +4,7 @@ import { formatCount, formatDuration } from "../base/format.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { Output } from "../terminal/output.ts";
-import type { UpgradeResult } from "../operations/upgrade.ts";
+import type { UpgradeResult } from "../operations/upgrade_options.ts";
 import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 

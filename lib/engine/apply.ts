@@ -16,7 +16,7 @@ import {
 } from "../database/transaction.ts";
 import { runBody } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
-import type { UpgradeOptions } from "../operations/upgrade.ts";
+import type { UpgradeOptions } from "../operations/upgrade_options.ts";
 import type { Safeguard } from "../snapshot/safeguard.ts";
 import type { Inspection } from "../state/inspect.ts";
 import { addEvent, type NewEvent, setHistory } from "../state/ledger.ts";

@@ -10,7 +10,7 @@ import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { planFrom } from "../state/upgrade_plan.ts";
 import type { Workspace } from "../state/workspace.ts";
-import type { AppliedMigration, UpgradeOptions, UpgradeResult } from "./upgrade.ts";
+import type { AppliedMigration, UpgradeOptions, UpgradeResult } from "./upgrade_options.ts";
 
 /** Takes the lock, reconciles, and applies what is pending then; stops at the first that fails. */
 export async function applyPending(

@@ -8,13 +8,13 @@ import {
 } from "./downgrade.ts";
 import { UsageError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
-import type { Loss } from "../loss.ts";
+import type { Loss } from "./downgrade.ts";
 import type { Migration } from "../migration/migration.ts";
 import { planUpgrade } from "../state/plan.ts";
 import { Session } from "../engine/session.ts";
 import { assess } from "../state/assess.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
-import type { AppliedMigration } from "./upgrade.ts";
+import type { AppliedMigration } from "./upgrade_options.ts";
 import type { Workspace } from "../state/workspace.ts";
 
 /** How to redo. */

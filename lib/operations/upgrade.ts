@@ -1,63 +1,11 @@
-import type { MigrationProgress } from "../engine/apply.ts";
 import { ChangedMigrationError, UnknownMarkerError } from "../base/errors.ts";
-import type { MigrationHooks } from "../migration/hooks.ts";
 import type { Migration } from "../migration/migration.ts";
-import type { SnapshotProgress } from "../snapshot/take.ts";
-import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { MigrationStatus } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import type { UpgradeRequest } from "../state/plan.ts";
 import { planFrom, type UpgradePlan } from "../state/upgrade_plan.ts";
 import type { Workspace } from "../state/workspace.ts";
-
-/** How to upgrade. */
-export interface UpgradeOptions extends UpgradeRequest {
-  /** Stops before the next statement; the migration under way is rolled back. */
-  readonly signal?: AbortSignal;
-  /**
-   * Whether to take a snapshot of databases that hold rows before they are changed. Default `true`.
-   */
-  readonly backup?: boolean;
-  /** Called now and then while that snapshot is taken. */
-  readonly onSnapshot?: (progress: SnapshotProgress) => void;
-  /** Called before the work begins, which waits for it; not at all where there is nothing to do. */
-  readonly onWork?: () => void | Promise<void>;
-  /** A program's own functions to be called around the migrations. */
-  readonly hooks?: MigrationHooks;
-  /** Called before and after each migration. */
-  readonly onProgress?: (progress: MigrationProgress) => void;
-}
-
-/** What to plan, and what to say of it. */
-export interface PlanUpgradeOptions extends UpgradeRequest {
-  /**
-   * Whether to try the migrations on a scratch database with the real schema, to say what each would
-   * do. Default `false`.
-   */
-  readonly effects?: boolean;
-}
-
-/** What an upgrade did. */
-export interface UpgradeResult extends TakenSnapshots {
-  /** The migrations that it applied, in order. */
-  readonly applied: readonly AppliedMigration[];
-  /** Ids of the migrations that were there without a marker, and are now marked. */
-  readonly adopted: readonly string[];
-  /** Ids of the migrations whose ledger row was corrected. */
-  readonly reconciled: readonly string[];
-}
-
-/** A migration that was applied. */
-export interface AppliedMigration {
-  /** Its id, such as `001`. */
-  readonly id: string;
-  /** Its name. */
-  readonly name: string;
-  /** Name of its database. */
-  readonly database: string;
-  /** How long it took, in seconds. */
-  readonly durationSeconds: number;
-}
+import type { PlanUpgradeOptions, UpgradeOptions, UpgradeResult } from "./upgrade_options.ts";
 
 /** Migrations of which effects are found, at most: for each, the schema is read as it is by then. */
 const MOST_EFFECTS = 300;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { createMarkerTable, hasMarker, writeMarker } from "../../../lib/state/marker.ts";
 import { openMemory } from "../../../lib/database/open.ts";
-import { findLosses } from "../../../lib/loss.ts";
+import { findLosses } from "../../../lib/operations/downgrade.ts";
 import { readMarkers } from "../../../lib/state/marker.ts";
 import { LintError, MigrationFailedError } from "../../../lib/base/errors.ts";
 import type {
