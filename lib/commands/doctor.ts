@@ -1,8 +1,8 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { catalystDatabases } from "../catalyst.ts";
 import { settingsFrom, type SettingVariable, settingVariables } from "../database/settings.ts";
-import type { Check } from "../doctor/diagnose_database.ts";
-import type { DoctorRequest } from "../doctor/state.ts";
+import type { Check } from "../doctor/facts.ts";
+import type { DoctorRequest } from "../doctor/facts.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable, wrapText } from "../base/format.ts";
 import type { FlagValues } from "./arguments.ts";

@@ -1,64 +1,19 @@
-import type { Holder } from "../base/holders.ts";
+import { formatBytes } from "../base/format.ts";
 import { shellWord } from "../base/suggestion.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
-import { formatBytes } from "../base/format.ts";
-import type { Facts } from "./gather.ts";
-import { LEDGER, type LookedDatabase, type StateFacts } from "./state.ts";
+import {
+  type Check,
+  checksOf,
+  type Facts,
+  LEDGER,
+  type LookedDatabase,
+  ownerIn,
+  processes,
+  type StateFacts,
+} from "./facts.ts";
 
-/** Parts of the answer, in the order in which they are told. */
-export const groups = [
-  "versions",
-  "permissions",
-  "paths",
-  "settings",
-  "databases",
-  "processes",
-  "migrations",
-  "leftovers",
-  "disk",
-  "clock",
-] as const;
-
-/** Something that was looked at, and what is the case. */
-export interface Check {
-  /** Part of the answer that it belongs to. */
-  readonly group: (typeof groups)[number];
-  /** `problem`: something has to be done; `notice`: to be known; `ok`: as it should be. */
-  readonly level: "ok" | "notice" | "problem";
-  /** Stable name of the condition. */
-  readonly code: string;
-  /** Name of the database that it is about; null where it is about all. */
-  readonly database: string | null;
-  /** What is the case. */
-  readonly detail: string;
-  /** What to do; null where nothing has to be done. */
-  readonly help: string | null;
-}
-
-/** Makes checks of one group, about one database or all. */
-export function checksOf(
-  group: Check["group"],
-  database: string | null = null,
-): Record<Check["level"], (code: string, detail: string, help?: string | null) => Check> {
-  const make = (level: Check["level"]) => (code: string, detail: string, help?: string | null) => ({
-    group,
-    level,
-    code,
-    database,
-    detail: database === null ? detail : `${subject(database)}: ${detail}`,
-    help: help ?? null,
-  });
-  return { ok: make("ok"), notice: make("notice"), problem: make("problem") };
-}
-
-function subject(database: string): string {
+export function subject(database: string): string {
   return database === LEDGER ? "the ledger" : database;
-}
-
-/** Processes as a phrase, such as `process 4242 (deno run bot.ts)`. */
-export function processes(holders: readonly Holder[]): string {
-  return holders.map(({ pid, command }) => `process ${pid}${command === "" ? "" : ` (${command})`}`)
-    .join(", ");
 }
 
 /** Whether a database is missing or empty. */
@@ -77,13 +32,6 @@ function isLost(facts: LookedDatabase, { status }: StateFacts): boolean {
 /** Whether rows may have been in a database that is missing or empty, as far as the ledger tells. */
 export function mayBeLost(facts: LookedDatabase, state: StateFacts): boolean {
   return isLost(facts, state) || isBare(facts) && !state.isLedgerRead;
-}
-
-/** Whose a file is, as an addition to a sentence; empty where the system doesn't say. */
-export function ownerIn({ uid, gid, mode }: Deno.FileInfo): string {
-  return uid === null || mode === null
-    ? ""
-    : `; it is of user ${uid} and group ${gid}, with mode ${(mode & 0o7777).toString(8)}`;
 }
 
 /** What is the case with one database. */

@@ -1,85 +1,38 @@
-import type { Holder } from "../base/holders.ts";
-import { mayRead } from "../base/paths.ts";
-import { openMemory } from "../database/open.ts";
+import { type Failure, failureOf } from "../base/errors.ts";
+import { directoryOf, roomIn } from "../base/files.ts";
+import { fileItself, fileVersion, mayRead } from "../base/paths.ts";
 import { text } from "../database/connection.ts";
-import { directoryOf } from "../base/files.ts";
-import { roomIn } from "../base/files.ts";
-import { rehearsalLock } from "../trial/copies.ts";
+import { wrapHandle } from "../database/node_sqlite.ts";
+import { openMemory } from "../database/open.ts";
+import type { Migration } from "../migration/migration.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
-import { backupsBeside, ledgerOf, lockBeside } from "../state/workspace.ts";
-import { openersOf, reasonOf } from "./inspect_database.ts";
-import { type Leftover, leftoversAmongSnapshots, leftoversBeside } from "./leftovers.ts";
-import { type Mount, mountOf, type Openers, readMounts } from "./linux.ts";
-import { blockersOf, type LockFacts, lockFacts } from "./locks.ts";
+import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";
+import { type Marker, readMarkers } from "../state/marker.ts";
+import { status } from "../state/status.ts";
+import { backupsBeside, createWorkspace, ledgerOf, lockBeside } from "../state/workspace.ts";
+import { rehearsalLock } from "../trial/copies.ts";
 import {
+  type DatabaseFacts,
+  type DirectoryFacts,
   type DoctorRequest,
+  type Facts,
   LEDGER,
+  type Leftover,
   type LookedDatabase,
-  lookInto,
   type OwnFacts,
-  ownFacts,
   type StateFacts,
-} from "./state.ts";
-
-/** The program and what it may do. */
-export interface SystemFacts {
-  readonly deno: string;
-  readonly isStandalone: boolean;
-  /** Such as `linux x86_64`. */
-  readonly platform: string;
-  readonly sqlite: string;
-  /** SQLite's compile options, such as `THREADSAFE=1`. */
-  readonly sqliteOptions: readonly string[];
-  /** Whether Deno has all permissions. */
-  readonly isAllPermitted: boolean;
-  /** Names of the permissions that the toolkit doesn't need and has. */
-  readonly spare: readonly string[];
-}
-
-/** The directory that the databases are in. */
-export interface DirectoryFacts {
-  readonly path: string;
-  readonly state: "directory" | "missing" | "file" | "unreachable";
-  /** Why it can't be reached. */
-  readonly reason: string | null;
-  readonly realPath: string | null;
-  /** Whether it or the directory above is there; null where that can't be told. */
-  readonly hasParent: boolean | null;
-  readonly mayRead: boolean;
-  readonly mayWrite: boolean;
-  /** Whether this user may create files in it; null where that can't be told. */
-  readonly isWritable: boolean | null;
-  readonly info: Deno.FileInfo | null;
-  /** The file system that it is on, or would be; null where that can't be told. */
-  readonly mount: Mount | null;
-  /** Free bytes on its disk; null where that can't be told. */
-  readonly room: number | null;
-}
-
-/** Everything that was found, as plain data. */
-export interface Facts {
-  readonly request: DoctorRequest;
-  /** Unix epoch seconds. */
-  readonly now: number;
-  readonly workingDirectory: string | null;
-  readonly system: SystemFacts;
-  readonly directory: DirectoryFacts;
-  /** The databases, the ledger last. */
-  readonly databases: readonly LookedDatabase[];
-  /** Null where the system doesn't tell. */
-  readonly openers: Openers | null;
-  /** By the name of the database, who keeps others from writing to it, and not for a moment only. */
-  readonly blockers: ReadonlyMap<string, readonly Holder[]>;
-  readonly state: StateFacts;
-  readonly own: OwnFacts;
-  readonly locks: readonly LockFacts[];
-  /** Whether a migrator was at work before or after the databases were looked at. */
-  readonly isMigrating: boolean;
-  readonly leftovers: readonly Leftover[];
-  readonly backups: string;
-  readonly backupsDirectory: DirectoryFacts;
-  readonly snapshots: readonly SnapshotEntry[];
-}
+  type SystemFacts,
+} from "./facts.ts";
+import {
+  type FileContext,
+  lookAtFiles,
+  type OpenedDatabase,
+  openersOf,
+  openToLook,
+  reasonOf,
+} from "./inspect_database.ts";
+import { blockersOf, leftoversAmongSnapshots, leftoversBeside, lockFacts } from "./leftovers.ts";
+import { type Mount, mountOf, readMounts } from "./linux.ts";
 
 /** How often databases that change while they are looked at are looked at again. */
 const ATTEMPTS = 3;
@@ -276,4 +229,168 @@ function namesIn(directory: string): string[] {
   } catch {
     return [];
   }
+}
+
+/** How many of the ledger's newest events are looked at. */
+const EVENTS = 10_000;
+
+/** What a look into all databases found. */
+export interface Looked {
+  /** The databases, the ledger last. */
+  readonly databases: readonly LookedDatabase[];
+  readonly state: StateFacts;
+  /** Whether a file was changed meanwhile, and may have been seen half. */
+  readonly isStale: boolean;
+}
+
+/** Looks at the databases and into them, all at once. */
+export async function lookInto(
+  request: DoctorRequest,
+  own: OwnFacts,
+  context: FileContext,
+): Promise<Looked> {
+  const paths = new Map(
+    [...request.databases, LEDGER].map((name) => [name, `${request.prefix}${name}.db`]),
+  );
+  const before = new Map([...paths].map(([name, path]) => [name, versionOf(path)]));
+  const files = [...paths].map(([name, path]) => lookAtFiles(name, path, context));
+  using stack = new DisposableStack();
+  const opened = new Map<string, OpenedDatabase>();
+  for (const facts of files) {
+    const one = await openToLook(facts, request.settings, context);
+    if (one.observed !== null) stack.use(one.observed);
+    opened.set(facts.name, one);
+  }
+  const state = await stateFacts(request, files, { opened, own });
+  const databases = files.map((facts): LookedDatabase => {
+    const { content } = opened.get(facts.name) ?? NOT_OPENED;
+    // Beside a writer SQLite's own locks keep what is seen whole.
+    const isSafe = content.kind === "unread" ||
+      content.kind === "read" && content.how === "shared";
+    const isChanging = !isSafe && before.get(facts.name) !== versionOf(facts.path);
+    return { ...facts, content, isChanging };
+  });
+  const changing = databases.filter((one) => one.isChanging).map(({ name }) => name);
+  return {
+    databases,
+    // What seems wrong with a file that was seen half may not be.
+    state: {
+      ...state,
+      failures: state.failures.filter(({ database }) =>
+        database === null || !changing.includes(database)
+      ),
+    },
+    isStale: changing.length > 0,
+  };
+}
+
+const NOT_OPENED: OpenedDatabase = { content: { kind: "unread", because: null }, observed: null };
+
+/** Changes with each write to a database or its log. */
+function versionOf(path: string): string {
+  if (!mayRead(path)) return "";
+  return [path, `${fileItself(path)}-wal`].map((one) => mayRead(one) ? fileVersion(one) : null)
+    .join();
+}
+
+interface Subjects {
+  readonly opened: ReadonlyMap<string, OpenedDatabase>;
+  readonly own: OwnFacts;
+}
+
+/** The state as `status` sees it, of what can be read. */
+async function stateFacts(
+  request: DoctorRequest,
+  files: readonly DatabaseFacts[],
+  { opened, own }: Subjects,
+): Promise<StateFacts> {
+  const failures: (Failure & { readonly database: string | null })[] = [];
+  const markers = new Map<string, readonly Marker[]>();
+  const sources = new Map<string, Parameters<typeof wrapHandle>[0]["handle"] | string>();
+  let events: readonly LedgerEvent[] = [];
+  for (const { name, path, place } of files) {
+    const handle = opened.get(name)?.observed?.handle;
+    if (handle === undefined) {
+      // One that isn't there has nothing, as far as `status` goes; of others nothing can be said.
+      if (place.kind === "missing") sources.set(name, path);
+      continue;
+    }
+    try {
+      const connection = await wrapHandle({ kind: "open", handle, path });
+      if (name === LEDGER) {
+        await readLedger(connection);
+        events = await readEvents(connection, EVENTS);
+      } else {
+        markers.set(name, (await readMarkers(connection)).markers ?? []);
+      }
+      sources.set(name, handle);
+    } catch (error) {
+      failures.push({ ...failureOf(error), database: name });
+    }
+  }
+  const databases = Object.fromEntries([...sources].filter(([name]) => name !== LEDGER));
+  const look = (migrations: readonly Migration[]) =>
+    status(createWorkspace({
+      databases,
+      ledger: sources.get(LEDGER) ?? ":memory:",
+      migrations: migrations.filter(({ database }) => database in databases),
+    }));
+  const found = { failures, markers, events, isLedgerRead: sources.has(LEDGER) };
+  try {
+    return { ...found, status: await look([...request.bundled, ...own.migrations]) };
+  } catch (error) {
+    failures.push({ ...failureOf(error), database: null });
+  }
+  try {
+    return { ...found, status: await look(request.bundled) };
+  } catch {
+    return { ...found, status: null };
+  }
+}
+
+/** Reads the user's own migrations, and goes on after each that can't be used. */
+export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
+  const { migrationsDir: directory, databases } = request;
+  const failures: Failure[] = [];
+  const unusable: string[] = [];
+  const nothing = { directory, migrations: [], failures, unusable };
+  if (directory === null) return nothing;
+  if (!mayRead(directory)) {
+    const message = `Cannot read the migrations in ${directory}: Deno was not given the permission`;
+    const help = `run it with --allow-read=${directory} besides`;
+    return { ...nothing, failures: [{ code: "NOT_PERMITTED", message, help }] };
+  }
+  const [{ readMigrations }, { refuseSyntaxErrors }] = await Promise.all([
+    import("../migration/loader.ts"),
+    import("../migration/syntax.ts"),
+  ]);
+  const bundled = request.bundled.map(({ name }) => name);
+  while (true) {
+    try {
+      const except = [...bundled, ...unusable];
+      const migrations = await readMigrations(directory, { databases, except });
+      const right = migrations.filter((migration) => {
+        try {
+          refuseSyntaxErrors([migration]);
+          return true;
+        } catch (error) {
+          failures.push(failureOf(error));
+          unusable.push(migration.name);
+          return false;
+        }
+      });
+      return { ...nothing, migrations: right };
+    } catch (error) {
+      failures.push(failureOf(error));
+      const name = fileNameOf(error);
+      // Without that one the others can be read.
+      if (name === null || unusable.includes(name)) return nothing;
+      unusable.push(name);
+    }
+  }
+}
+
+function fileNameOf(error: unknown): string | null {
+  const path = error instanceof Error && "path" in error ? error.path : undefined;
+  return typeof path === "string" ? path.replace(/^.*[/\\]|\.[^.]*$/g, "") : null;
 }

@@ -1,59 +1,19 @@
-import { type SettingsInForce, settingsInForce } from "../database/bot.ts";
-import { type Holder, writersOf } from "../base/holders.ts";
+import { failureOf } from "../base/errors.ts";
+import { writersOf } from "../base/holders.ts";
+import { fileItself, isLink, mayRead } from "../base/paths.ts";
+import { settingsInForce } from "../database/bot.ts";
+import { translate } from "../database/failure.ts";
+import { wrapHandle } from "../database/node_sqlite.ts";
+import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
+import type { Content, DatabaseFacts, Place } from "./facts.ts";
+import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
 import {
-  type FileHeader,
   INDEX_BYTES,
-  type LogIndex,
-  type Observation,
   observe,
   type Observed,
   parseHeader,
   parseLogIndex,
 } from "./read_database.ts";
-import { fileItself, isLink, mayRead } from "../base/paths.ts";
-import { translate } from "../database/failure.ts";
-import { wrapHandle } from "../database/node_sqlite.ts";
-import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
-import { type Failure, failureOf } from "../base/errors.ts";
-import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
-
-/** What is at a database's path. */
-export type Place =
-  | { readonly kind: "file"; readonly realPath: string; readonly info: Deno.FileInfo }
-  | { readonly kind: "missing" }
-  | { readonly kind: "directory" }
-  /** A link to a place where nothing is. */
-  | { readonly kind: "broken-link" }
-  | { readonly kind: "unreachable"; readonly reason: string; readonly isPermission: boolean };
-
-/** What was found of one database's files. */
-export interface DatabaseFacts {
-  /** Its name; the ledger is called `migrations`. */
-  readonly name: string;
-  /** Its path as it follows from the flags and variables. */
-  readonly path: string;
-  readonly place: Place;
-  /** Why it can't be written; null where it can, or that isn't known. */
-  readonly unwritable: string | null;
-  /** Why it can't be read; null where it can. */
-  readonly unreadable: string | null;
-  readonly header: FileHeader | null;
-  /** Size of the log; null where there is none. */
-  readonly logBytes: number | null;
-  /** Whether the log's index is beside it. */
-  readonly hasIndex: boolean;
-  readonly index: LogIndex | null;
-  /** Size of the rollback journal; null where there is none. */
-  readonly journalBytes: number | null;
-  /** The file system that it is on; null where that can't be told. */
-  readonly mount: Mount | null;
-  /** Who keeps commits in the log by an old reading transaction. */
-  readonly lateReaders: readonly Holder[];
-  /** Who keeps others from writing. */
-  readonly writers: readonly Holder[];
-  /** Who has a lock on it, also where its open files can't be looked at. */
-  readonly lockers: readonly Holder[];
-}
 
 /** What the system tells about all files. */
 export interface FileContext {
@@ -198,21 +158,6 @@ export function openersOf(
 function absolute(path: string): string {
   return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
 }
-
-/** What looking into a database gave. */
-export type Content =
-  | {
-    readonly kind: "read";
-    readonly how: Observation;
-    /** The settings as SQLite has them; null where the file itself isn't open. */
-    readonly inForce: SettingsInForce | null;
-  }
-  | { readonly kind: "failed"; readonly failure: Failure }
-  /**
-   * A `journal` has to be played back first, SQLite would create `files`, or the file itself says why
-   * not.
-   */
-  | { readonly kind: "unread"; readonly because: "journal" | "files" | null };
 
 /** A database that was opened to be looked at. */
 export interface OpenedDatabase {

@@ -1,7 +1,7 @@
 /** What tests of `doctor` share. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import type { Check } from "../../../lib/doctor/diagnose_database.ts";
+import type { Check } from "../../../lib/doctor/facts.ts";
 import { run, type RunOptions } from "../../cli_helpers.ts";
 
 /** What `doctor --json` said. */
