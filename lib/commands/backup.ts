@@ -13,7 +13,7 @@ import {
 import { createProgress } from "../terminal/progress.ts";
 import { choiceFlag, dryRunFlag, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
 import type { Command, CommandContext, CommandForm } from "./command.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt } from "../terminal/progress.ts";
 
 /** Flags of `prune`, and the retention that each is. */
 const RETENTION = {

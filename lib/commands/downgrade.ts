@@ -53,7 +53,7 @@ export const command: Command = {
         confirm: confirmLosses({ flags, output }),
         signal: interruption.signal,
         onWork: async () => {
-          const { abortOnInterrupt } = await import("./interrupt.ts");
+          const { abortOnInterrupt } = await import("../terminal/progress.ts");
           listening.use(abortOnInterrupt(interruption));
         },
         onSnapshot: copyNotice(output),

@@ -7,7 +7,7 @@ import { createProgress } from "../terminal/progress.ts";
 import { formatBytes, printable, renderTable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, listFlag, refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt } from "../terminal/progress.ts";
 
 /** A file that was written. */
 interface Written {

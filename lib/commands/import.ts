@@ -4,7 +4,7 @@ import { createProgress } from "../terminal/progress.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, noBackupFlag, stringFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt } from "../terminal/progress.ts";
 import { renderReconciliation } from "./upgrade.ts";
 
 /** What a file may hold. */

@@ -6,7 +6,7 @@ import { formatCount, printable } from "../base/format.ts";
 import { stringFlag } from "./arguments.ts";
 import type { CommandContext } from "./command.ts";
 import { openSource } from "./import.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt } from "../terminal/progress.ts";
 
 /** Bad rows of which each is told. */
 const TOLD = 100;

@@ -3,7 +3,7 @@ import { formatDuration, renderTable } from "../base/format.ts";
 import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { confirmLosses, renderRollback } from "./downgrade.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt } from "../terminal/progress.ts";
 import { copyNotice, renderSnapshots, tell } from "./upgrade.ts";
 
 /** `redo`: rolls a migration back and applies it again. */

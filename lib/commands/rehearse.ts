@@ -11,7 +11,7 @@ import {
 } from "../base/format.ts";
 import { refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { abortOnInterrupt } from "./interrupt.ts";
+import { abortOnInterrupt } from "../terminal/progress.ts";
 import { tell } from "./upgrade.ts";
 
 /** `rehearse`: tries the pending migrations on copies of the databases. */

@@ -52,7 +52,7 @@ export const command: Command = {
         backup: !flags["no-backup"],
         signal: interruption.signal,
         onWork: async () => {
-          const { abortOnInterrupt } = await import("./interrupt.ts");
+          const { abortOnInterrupt } = await import("../terminal/progress.ts");
           listening.use(abortOnInterrupt(interruption));
         },
         onSnapshot: copyNotice(output),
