@@ -1,5 +1,6 @@
 import { UsageError } from "../base/errors.ts";
-import type { CommandDescription } from "./command.ts";
+import type { Migrator } from "../migrator.ts";
+import type { Output } from "../terminal/output.ts";
 
 /** A flag as `node:util`'s `parseArgs` describes it, and what help says of it. */
 export interface Flag {
@@ -211,7 +212,6 @@ async function unrecognized(
   if (!arg.startsWith("-")) return misuse(command, `it takes no argument "${arg}"`);
   const { didYouMean } = await import("../base/suggestion.ts");
   const written = /^--[^=]+/.exec(arg)?.[0] ?? arg;
-  const { bareFlags } = await import("./help.ts");
   const all = [...names, ...Object.keys(bareFlags)];
   const hint = didYouMean(written, all.map((name) => `--${name}`));
   return misuse(command, `it has no flag ${written}`, hint);
@@ -275,3 +275,105 @@ export function wholeNumber(text: string, flag: string, least: number): number {
   }
   return Number(text);
 }
+
+/** What every command works with. */
+interface Invocation {
+  readonly flags: FlagValues;
+  /** The arguments that are no flags. */
+  readonly operands: readonly string[];
+  readonly output: Output;
+}
+
+/** What a {@link Command} works with. */
+export interface CommandContext extends Invocation {
+  readonly migrator: Migrator;
+}
+
+/** What a {@link SelfContainedCommand} works with. */
+export interface SelfContainedContext extends Invocation {
+  readonly environment: Environment;
+}
+
+/** One of the ways in which a command is called that has subcommands. */
+export interface CommandForm {
+  /** The subcommand; null where it is called without one. */
+  readonly word: string | null;
+  /** What it does, in one line. */
+  readonly summary: string;
+  /** What arguments it takes besides flags; absent where it takes none. */
+  readonly operands?: string;
+  /** Names of the command's own flags that it heeds. */
+  readonly flags: readonly string[];
+}
+
+/** How a command is called, as help, completions and the man page tell it. */
+export interface CommandDescription {
+  readonly name: string;
+  /** What it does, in one line. */
+  readonly summary: string;
+  /** What arguments it takes besides flags, such as `[DATABASE...]`; absent where it takes none. */
+  readonly operands?: string;
+  /** The ways in which it is called, where that is more than one. */
+  readonly forms?: readonly CommandForm[];
+  /** Its own flags, besides the common ones. */
+  readonly flags: Readonly<Record<string, Flag>>;
+  /** Command lines that show its use, each with what it does. */
+  readonly examples: readonly (readonly [line: string, does: string])[];
+}
+
+/** One command of the command line: parses its flags, calls the toolkit, renders. */
+export interface Command extends CommandDescription {
+  /**
+   * Whether it does its work without the user's own migrations: then they aren't read, and one that is
+   * wrong doesn't stop it. Default `false`.
+   */
+  readonly withoutMigrations?: boolean;
+  /** Runs it; returns the exit code. */
+  run(context: CommandContext): Promise<number>;
+}
+
+/** A command that has to work where no migrator can be made, or needs none. */
+export interface SelfContainedCommand extends CommandDescription {
+  /** Runs it; returns the exit code. */
+  runAlone(context: SelfContainedContext): Promise<number>;
+}
+
+/** Any command. */
+export type AnyCommand = Command | SelfContainedCommand;
+
+/** Reads a variable of the environment; undefined where it is not set. */
+export type Environment = (name: string) => string | undefined;
+
+/** `help`, which is no command like the others: it does without loading most of what they need. */
+export const helpCommand: CommandDescription = {
+  name: "help",
+  summary: "show the help of a command, as in `help upgrade`",
+  operands: "[COMMAND]",
+  flags: {},
+  examples: [],
+};
+
+/** Flags of a command line without a command, besides those of every command and of `upgrade`. */
+export const bareFlags: Readonly<Record<string, Flag>> = {
+  "version": {
+    type: "boolean",
+    short: "V",
+    help: "the version, and that of Deno, SQLite and the bundled migrations",
+  },
+};
+
+/** The ways in which a command is called; one where it has no subcommands. */
+export function formsOf(command: CommandDescription): readonly CommandForm[] {
+  const { summary, operands, flags, forms } = command;
+  return forms ?? [{
+    word: null,
+    summary,
+    ...(operands === undefined ? {} : { operands }),
+    flags: Object.keys(flags),
+  }];
+}
+
+export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
+
+/** A shell that there is a script for. */
+export type Shell = (typeof SHELLS)[number];

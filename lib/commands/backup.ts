@@ -12,7 +12,7 @@ import {
 } from "../base/format.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { choiceFlag, dryRunFlag, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
-import type { Command, CommandContext, CommandForm } from "./command.ts";
+import type { Command, CommandContext, CommandForm } from "./arguments.ts";
 import { abortOnInterrupt } from "../terminal/progress.ts";
 
 /** Flags of `prune`, and the retention that each is. */

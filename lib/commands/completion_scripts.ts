@@ -1,4 +1,4 @@
-import type { Shell } from "./completion.ts";
+import type { Shell } from "./arguments.ts";
 
 /**
  * The script for a shell. It only finds out the words of the line, hands them to the program, each

@@ -1,12 +1,9 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { prefixOf } from "../catalyst.ts";
-import { mayRead } from "../base/paths.ts";
-import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
 import { AccessError } from "../base/errors.ts";
-import { type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
-
-/** Reads a variable of the environment; undefined where it is not set. */
-export type Environment = (name: string) => string | undefined;
+import { mayRead } from "../base/paths.ts";
+import { prefixOf } from "../catalyst.ts";
+import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
+import { type Environment, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
 
 const DEFAULT_PREFIX = "data/";
 

@@ -6,8 +6,9 @@ import type { DoctorRequest } from "../doctor/facts.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable, wrapText } from "../base/format.ts";
 import type { FlagValues } from "./arguments.ts";
-import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
-import { type Environment, ownMigrations, placeAndLimits, variables } from "./configuration.ts";
+import type { SelfContainedCommand, SelfContainedContext } from "./arguments.ts";
+import type { Environment } from "./arguments.ts";
+import { ownMigrations, placeAndLimits, variables } from "./configuration.ts";
 
 /** `doctor`: what is wrong with this installation. */
 export const command: SelfContainedCommand = {

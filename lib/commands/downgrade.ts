@@ -1,8 +1,9 @@
-import type { DowngradePlan, DowngradeResult } from "../operations/downgrade.ts";
 import { CatalystError } from "../base/errors.ts";
-import type { Loss } from "../operations/downgrade.ts";
-import { formatCount, printable, renderTable } from "../base/format.ts";
+import { formatCount } from "../base/format.ts";
+import type { DowngradeResult } from "../operations/downgrade.ts";
 import {
+  type Command,
+  type CommandContext,
   dryRunFlag,
   noBackupFlag,
   refuseTogether,
@@ -10,8 +11,14 @@ import {
   wholeNumber,
   yesFlag,
 } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
-import { copyNotice, renderReconciliation, renderSnapshots, tell } from "./upgrade.ts";
+import {
+  confirmLosses,
+  copyNotice,
+  renderReconciliation,
+  renderRollback,
+  renderSnapshots,
+  tell,
+} from "./render.ts";
 
 /** `downgrade`: rolls migrations back. */
 export const command: Command = {
@@ -85,18 +92,6 @@ export const command: Command = {
   },
 };
 
-/** Shows what would be lost, and asks, unless `--yes` has answered it. */
-export function confirmLosses(
-  { flags, output }: Pick<CommandContext, "flags" | "output">,
-): (plan: DowngradePlan) => Promise<boolean> {
-  return async (plan) => {
-    output.narrate(renderLosses(plan.losses));
-    if (flags.yes) return true;
-    const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
-    return canAsk() && confirmByWord(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
-  };
-}
-
 function requestOf(
   flags: CommandContext["flags"],
 ): { migration?: string; to?: string; steps?: number } {
@@ -109,26 +104,6 @@ function requestOf(
     ...(to === undefined ? {} : { to }),
     ...(steps === undefined ? {} : { steps: wholeNumber(steps, "steps", 1) }),
   };
-}
-
-/** What would be rolled back and lost, in words. */
-export function renderRollback({ rollBack, losses }: DowngradePlan): string {
-  return [
-    ...rollBack.map(({ name, database }) => `would roll back ${name} in ${database}`),
-    renderLosses(losses),
-    "Nothing was changed.",
-  ].join("\n");
-}
-
-function renderLosses(losses: readonly Loss[]): string {
-  const lost = losses.filter(({ rows }) => rows > 0);
-  if (lost.length === 0) return "No rows are lost.";
-  const rows = lost.map(({ database, table, rows, columns }) => [
-    printable(`${database}.${table}`),
-    formatCount(rows, "row"),
-    columns === undefined ? "" : printable(`values of ${columns.join(", ")}`),
-  ]);
-  return `This will lose:\n${renderTable(rows, { indent: 2, align: ["left", "right"] })}`;
 }
 
 function renderDowngrade(result: DowngradeResult): string {

@@ -6,7 +6,7 @@ import type { ExportControl, ExportProgress } from "../dump/export.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { formatBytes, printable, renderTable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, listFlag, refuseTogether, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { Command, CommandContext } from "./arguments.ts";
 import { abortOnInterrupt } from "../terminal/progress.ts";
 
 /** A file that was written. */

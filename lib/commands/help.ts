@@ -1,9 +1,16 @@
 import { UsageError } from "../base/errors.ts";
+import { renderTable, wrapText } from "../base/format.ts";
 import { didYouMean } from "../base/suggestion.ts";
 import { answerWidth } from "../terminal/output.ts";
-import { renderTable, wrapText } from "../base/format.ts";
-import { commonFlags, type Flag } from "./arguments.ts";
-import type { CommandDescription, CommandForm } from "./command.ts";
+import {
+  bareFlags,
+  type CommandDescription,
+  type CommandForm,
+  commonFlags,
+  type Flag,
+  formsOf,
+  helpCommand,
+} from "./arguments.ts";
 import { commandNames, loadCommand } from "./main.ts";
 
 /** What the program is called. */
@@ -11,24 +18,6 @@ export const PROGRAM = "catalyst-migrate";
 
 /** What the program does, in one sentence. */
 export const purpose = "Creates and migrates the SQLite databases of a paper-trading bot.";
-
-/** `help`, which is no command like the others: it does without loading most of what they need. */
-export const helpCommand: CommandDescription = {
-  name: "help",
-  summary: "show the help of a command, as in `help upgrade`",
-  operands: "[COMMAND]",
-  flags: {},
-  examples: [],
-};
-
-/** Flags of a command line without a command, besides those of every command and of `upgrade`. */
-export const bareFlags: Readonly<Record<string, Flag>> = {
-  "version": {
-    type: "boolean",
-    short: "V",
-    help: "the version, and that of Deno, SQLite and the bundled migrations",
-  },
-};
 
 /** Variables of the environment, and what each is for. */
 export const environment: readonly (readonly [variable: string, does: string])[] = [
@@ -125,17 +114,6 @@ export function refuseUnknownForm(command: CommandDescription, word: string): vo
   throw new UsageError(`Cannot show help of "${command.name} ${word}": ${has}`, {
     help: `${didYouMean(word, words)}\`${PROGRAM} help ${command.name}\` shows that of the command`,
   });
-}
-
-/** The ways in which a command is called; one where it has no subcommands. */
-export function formsOf(command: CommandDescription): readonly CommandForm[] {
-  const { summary, operands, flags, forms } = command;
-  return forms ?? [{
-    word: null,
-    summary,
-    ...(operands === undefined ? {} : { operands }),
-    flags: Object.keys(flags),
-  }];
 }
 
 /** How a form of a command is called, without the program: `backup verify SNAPSHOT`. */

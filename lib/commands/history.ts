@@ -1,6 +1,6 @@
 import { stringFlag, wholeNumber } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
-import { renderEvents } from "./status.ts";
+import type { Command, CommandContext } from "./arguments.ts";
+import { renderEvents } from "./render.ts";
 
 /** `history`: what was done when. */
 export const command: Command = {

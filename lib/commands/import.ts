@@ -1,11 +1,18 @@
-import { AccessError, UsageError } from "../base/errors.ts";
-import type { ImportPlan, ImportResult } from "../dump/import.ts";
-import { createProgress } from "../terminal/progress.ts";
+import { UsageError } from "../base/errors.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
-import { choiceFlag, type FlagValues, noBackupFlag, stringFlag, yesFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
-import { abortOnInterrupt } from "../terminal/progress.ts";
-import { renderReconciliation } from "./upgrade.ts";
+import type { ImportPlan, ImportResult } from "../dump/import.ts";
+import { abortOnInterrupt, createProgress } from "../terminal/progress.ts";
+import {
+  choiceFlag,
+  type Command,
+  type CommandContext,
+  type FlagValues,
+  noBackupFlag,
+  stringFlag,
+  yesFlag,
+} from "./arguments.ts";
+import { renderReconciliation } from "./render.ts";
+import { openSource } from "./source.ts";
 
 /** What a file may hold. */
 const FORMATS = ["sql", "csv", "jsonl"] as const;
@@ -130,51 +137,6 @@ export interface ImportSource {
   readonly label: string;
   /** Size in bytes; null where that can't be known. */
   readonly size: number | null;
-}
-
-/** Bytes that are read at once. */
-const READ_SIZE = 128 * 1024;
-
-/**
- * Opens a file, or stdin by `-`.
- *
- * @throws {AccessError} where there is none, or it may not be read.
- */
-export async function openSource(file: string): Promise<ImportSource> {
-  if (file === "-") return { stream: Deno.stdin.readable, label: "stdin", size: null };
-  try {
-    const opened = await Deno.open(file);
-    const { isDirectory, isFile, size } = await opened.stat();
-    if (isDirectory) {
-      opened.close();
-      throw new Error("it is a directory");
-    }
-    return { stream: streamOf(opened), label: file, size: isFile ? size : null };
-  } catch (error) {
-    const message = error instanceof Deno.errors.NotFound
-      ? "there is no such file"
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    throw new AccessError(`Cannot read ${file}: ${message}`, {
-      cause: error,
-      help: "name a file that this user may read; nothing was changed",
-    });
-  }
-}
-
-/** Reads a file in larger chunks than its own stream does. */
-function streamOf(file: Deno.FsFile): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    async pull(controller) {
-      const chunk = new Uint8Array(READ_SIZE);
-      const length = await file.read(chunk);
-      if (length !== null) return controller.enqueue(chunk.subarray(0, length));
-      file.close();
-      controller.close();
-    },
-    cancel: () => file.close(),
-  }, { highWaterMark: 1 });
 }
 
 /** What a file holds: as its name says, else as the user says, else SQL. */

@@ -4,8 +4,8 @@ import type { ImportRowsResult } from "../dump/import_rows.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { formatCount, printable } from "../base/format.ts";
 import { stringFlag } from "./arguments.ts";
-import type { CommandContext } from "./command.ts";
-import { openSource } from "./import.ts";
+import type { CommandContext } from "./arguments.ts";
+import { openSource } from "./source.ts";
 import { abortOnInterrupt } from "../terminal/progress.ts";
 
 /** Bad rows of which each is told. */

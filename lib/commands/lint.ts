@@ -3,7 +3,7 @@ import type { LintResult } from "../trial/lint.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable } from "../base/format.ts";
 import { stringFlag, wholeNumber } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { Command, CommandContext } from "./arguments.ts";
 
 /** `lint`: looks for dangers in migrations before they are applied. */
 export const command: Command = {

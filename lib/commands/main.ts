@@ -3,14 +3,10 @@ import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
 import { CatalystError, RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/restore_result.ts";
 import { createOutput, type Output } from "../terminal/output.ts";
-import { parseArguments, splitCommand } from "./arguments.ts";
-import type { AnyCommand } from "./command.ts";
-import {
-  type Environment,
-  ownMigrations,
-  placeAndLimits,
-  seesOwnMigrations,
-} from "./configuration.ts";
+import { helpCommand, parseArguments, splitCommand } from "./arguments.ts";
+import type { AnyCommand } from "./arguments.ts";
+import type { Environment } from "./arguments.ts";
+import { ownMigrations, placeAndLimits, seesOwnMigrations } from "./configuration.ts";
 
 /** Errors that are the caller's mistake; the command exits with 2. */
 const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION"];
@@ -128,7 +124,7 @@ function wantsHelp(args: readonly string[]): boolean {
 }
 
 async function help(args: readonly string[], output: Output): Promise<number> {
-  const { commandHelp, generalHelp, helpCommand, refuseUnknownForm } = await import("./help.ts");
+  const { commandHelp, generalHelp, refuseUnknownForm } = await import("./help.ts");
   const { operands: [topic, ...operands] } = await parseArguments(helpCommand, args);
   if (topic === undefined || topic === helpCommand.name) return show(await generalHelp(), output);
   const command = await loadCommand(topic);

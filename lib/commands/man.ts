@@ -1,18 +1,9 @@
 import { version } from "../base/version.ts";
 import { createWriter } from "../terminal/output.ts";
 import { commonFlags, type Flag } from "./arguments.ts";
-import type { CommandDescription, SelfContainedCommand } from "./command.ts";
-import {
-  bareFlags,
-  environment,
-  exitCodes,
-  files,
-  flagRows,
-  formsOf,
-  PROGRAM,
-  purpose,
-  usageOf,
-} from "./help.ts";
+import type { CommandDescription, SelfContainedCommand } from "./arguments.ts";
+import { bareFlags, formsOf } from "./arguments.ts";
+import { environment, exitCodes, files, flagRows, PROGRAM, purpose, usageOf } from "./help.ts";
 
 /** `man`: prints the manual page. */
 export const command: SelfContainedCommand = {

@@ -6,7 +6,7 @@ import { didYouMean } from "../base/suggestion.ts";
 import { templateOf } from "../migration/template.ts";
 import { printable } from "../base/format.ts";
 import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { Command, CommandContext } from "./arguments.ts";
 import { DEFAULT_MIGRATIONS } from "./configuration.ts";
 
 const KINDS = ["sql", "ts", "js"] as const;

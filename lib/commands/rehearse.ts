@@ -10,9 +10,9 @@ import {
   wrapText,
 } from "../base/format.ts";
 import { refuseTogether, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { Command, CommandContext } from "./arguments.ts";
 import { abortOnInterrupt } from "../terminal/progress.ts";
-import { tell } from "./upgrade.ts";
+import { tell } from "./render.ts";
 
 /** `rehearse`: tries the pending migrations on copies of the databases. */
 export const command: Command = {

@@ -1,7 +1,15 @@
-import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
+import { formatCount, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
+import type { MigrationProgress } from "../engine/apply.ts";
 import type { Migration } from "../migration/migration.ts";
-import { formatCount, printable } from "../base/format.ts";
+import type { DowngradePlan, Loss } from "../operations/downgrade.ts";
+import type { UpgradeResult } from "../operations/upgrade_options.ts";
+import type { TakenSnapshots } from "../snapshot/safeguard.ts";
+import type { SnapshotProgress } from "../snapshot/take.ts";
+import type { LedgerEvent } from "../state/ledger.ts";
 import type { UpgradePlan } from "../state/upgrade_plan.ts";
+import type { Output } from "../terminal/output.ts";
+import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
+import type { CommandContext } from "./arguments.ts";
 
 /** What an upgrade would do, as data. */
 export function planAsJson({ apply, adopt, reconcile, effects }: UpgradePlan): object {
@@ -66,4 +74,131 @@ function renderRows({ change, table, extent, rows, from }: RowEffect): string {
   return extent === "all"
     ? `${change} all ${count} of ${table}`
     : `${change} some of the ${count} of ${table}`;
+}
+
+/** Says on stderr what is being done, with `--verbose`. */
+export function tell(output: Output, progress: MigrationProgress): void {
+  const verb = progress.direction === "upgrade" ? "applying" : "rolling back";
+  if (progress.kind === "started") {
+    output.detail(`${verb} ${progress.name} in ${progress.database}`);
+  }
+}
+
+/** The outcome of an upgrade in words. */
+export async function renderUpgrade(result: UpgradeResult, known: number): Promise<string> {
+  const { applied, adopted, reconciled } = result;
+  const lines = renderReconciliation({ adopted, reconciled });
+  lines.push(...renderSnapshots(result));
+  if (applied.length > 0) {
+    const { renderTable } = await import("../base/format.ts");
+    lines.push(
+      renderTable(applied.map(({ name, database, durationSeconds }) => [
+        "applied",
+        name,
+        database,
+        formatDuration(durationSeconds),
+      ])),
+      `${formatCount(applied.length, "migration")} applied.`,
+    );
+  } else {
+    lines.push(`Nothing to apply: ${formatCount(known, "migration")} known, none of them pending.`);
+  }
+  return lines.join("\n");
+}
+
+/** Says once for each database that a snapshot of it is being taken, where that takes a while. */
+export function copyNotice(output: Output): (progress: SnapshotProgress) => void {
+  const told = new Set<string>();
+  return ({ database, done, total }) => {
+    if (done === total || told.has(database)) return;
+    told.add(database);
+    output.narrate(`copying ${database} into a snapshot first (--no-backup skips it)`);
+  };
+}
+
+/** Where to go back to, in words. */
+export function renderSnapshot(name: string): string {
+  return `took snapshot ${name} first; \`restore ${name}\` goes back`;
+}
+
+/** The same of all that were taken. */
+export function renderSnapshots({ snapshot, laterSnapshots = [] }: TakenSnapshots): string[] {
+  return [
+    ...snapshot === null ? [] : [renderSnapshot(snapshot)],
+    ...laterSnapshots.map((name) =>
+      `took snapshot ${name} later, since others wrote meanwhile; what they wrote is in it`
+    ),
+  ];
+}
+
+/** What reconciling did, in words; nothing where it did nothing. */
+export function renderReconciliation(
+  { adopted, reconciled }: {
+    readonly adopted: readonly string[];
+    readonly reconciled: readonly string[];
+  },
+): string[] {
+  return [
+    ...adopted.length === 0 ? [] : [
+      `adopted ${adopted.join(", ")}: the tables were there already; only markers were written`,
+    ],
+    ...reconciled.length === 0 ? [] : [
+      `corrected the ledger for ${reconciled.join(", ")}: it did not say what the databases say`,
+    ],
+  ];
+}
+
+/** Shows what would be lost, and asks, unless `--yes` has answered it. */
+export function confirmLosses(
+  { flags, output }: Pick<CommandContext, "flags" | "output">,
+): (plan: DowngradePlan) => Promise<boolean> {
+  return async (plan) => {
+    output.narrate(renderLosses(plan.losses));
+    if (flags.yes) return true;
+    const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
+    return canAsk() && confirmByWord(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
+  };
+}
+
+/** What would be rolled back and lost, in words. */
+export function renderRollback({ rollBack, losses }: DowngradePlan): string {
+  return [
+    ...rollBack.map(({ name, database }) => `would roll back ${name} in ${database}`),
+    renderLosses(losses),
+    "Nothing was changed.",
+  ].join("\n");
+}
+
+/** Events as a table, newest first. */
+export function renderEvents(events: readonly LedgerEvent[]): string {
+  return renderTable(
+    events.map((event) => [
+      formatDate(event.startedAt),
+      whatOf(event),
+      printable(event.name),
+      event.durationSeconds === null ? "-" : formatDuration(event.durationSeconds),
+    ]),
+    {
+      header: ["WHEN (UTC)", "WHAT", "MIGRATION", "TOOK"],
+      notes: events.map(({ error, detail }) => printable(error ?? detail ?? "")),
+    },
+  );
+}
+
+function renderLosses(losses: readonly Loss[]): string {
+  const lost = losses.filter(({ rows }) => rows > 0);
+  if (lost.length === 0) return "No rows are lost.";
+  const rows = lost.map(({ database, table, rows, columns }) => [
+    printable(`${database}.${table}`),
+    formatCount(rows, "row"),
+    columns === undefined ? "" : printable(`values of ${columns.join(", ")}`),
+  ]);
+  return `This will lose:\n${renderTable(rows, { indent: 2, align: ["left", "right"] })}`;
+}
+
+/** What was done and how far it came; `downgrade rolled_back` would say it twice. */
+function whatOf({ direction, outcome }: LedgerEvent): string {
+  return direction === "downgrade" && outcome === "rolled_back"
+    ? "rolled back"
+    : `${direction} ${outcome}`;
 }

@@ -1,8 +1,8 @@
 import type { RepairResult } from "../operations/repair.ts";
 import { printable } from "../base/format.ts";
 import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
-import { copyNotice, renderReconciliation, renderSnapshot } from "./upgrade.ts";
+import type { Command, CommandContext } from "./arguments.ts";
+import { copyNotice, renderReconciliation, renderSnapshot } from "./render.ts";
 import { renderFinding } from "./verify.ts";
 
 /** `repair`: mends what can be mended without losing a row. */

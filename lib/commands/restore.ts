@@ -5,8 +5,8 @@ import { newestSafety } from "../snapshot/store.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { createProgress } from "../terminal/progress.ts";
 import { dryRunFlag, yesFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
-import { renderReconciliation } from "./upgrade.ts";
+import type { Command, CommandContext } from "./arguments.ts";
+import { renderReconciliation } from "./render.ts";
 
 /** `restore`: goes back to a snapshot. */
 export const command: Command = {

@@ -4,7 +4,7 @@ import type { SchemaDescription } from "../schema/document.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
 import { printableJson } from "../base/format.ts";
 import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { Command, CommandContext } from "./arguments.ts";
 
 const FORMATS = ["sql", "json"] as const;
 

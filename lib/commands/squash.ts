@@ -3,7 +3,7 @@ import { writeDurably } from "../base/files.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
 import { stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { Command, CommandContext } from "./arguments.ts";
 
 /** `squash`: makes one migration file for each database out of many. */
 export const command: Command = {

@@ -1,8 +1,8 @@
-import type { LedgerEvent } from "../state/ledger.ts";
-import type { Status } from "../state/status.ts";
 import { formatBytes, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
+import type { Status } from "../state/status.ts";
 import type { Output, Style } from "../terminal/output.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { Command, CommandContext } from "./arguments.ts";
+import { renderEvents } from "./render.ts";
 
 /** `status`: which migrations are applied. */
 export const command: Command = {
@@ -70,29 +70,6 @@ export function renderStatus(status: Status, style: Style): string {
   ];
   if (status.recent.length > 0) sections.push(`Recent history\n${renderEvents(status.recent)}`);
   return sections.join("\n\n");
-}
-
-/** Events as a table, newest first. */
-export function renderEvents(events: readonly LedgerEvent[]): string {
-  return renderTable(
-    events.map((event) => [
-      formatDate(event.startedAt),
-      whatOf(event),
-      printable(event.name),
-      event.durationSeconds === null ? "-" : formatDuration(event.durationSeconds),
-    ]),
-    {
-      header: ["WHEN (UTC)", "WHAT", "MIGRATION", "TOOK"],
-      notes: events.map(({ error, detail }) => printable(error ?? detail ?? "")),
-    },
-  );
-}
-
-/** What was done and how far it came; `downgrade rolled_back` would say it twice. */
-function whatOf({ direction, outcome }: LedgerEvent): string {
-  return direction === "downgrade" && outcome === "rolled_back"
-    ? "rolled back"
-    : `${direction} ${outcome}`;
 }
 
 function hints(status: Status, output: Output): void {

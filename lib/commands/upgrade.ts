@@ -1,12 +1,15 @@
-import type { MigrationProgress } from "../engine/apply.ts";
 import { CatalystError } from "../base/errors.ts";
-import { formatCount, formatDuration } from "../base/format.ts";
-import type { SnapshotProgress } from "../snapshot/take.ts";
-import type { TakenSnapshots } from "../snapshot/safeguard.ts";
-import type { Output } from "../terminal/output.ts";
+import type { MigrationProgress } from "../engine/apply.ts";
 import type { UpgradeResult } from "../operations/upgrade_options.ts";
-import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./command.ts";
+import {
+  type Command,
+  type CommandContext,
+  dryRunFlag,
+  noBackupFlag,
+  refuseTogether,
+  stringFlag,
+} from "./arguments.ts";
+import { copyNotice, renderUpgrade, tell } from "./render.ts";
 
 /** `upgrade`: applies pending migrations. */
 export const command: Command = {
@@ -82,14 +85,6 @@ export const command: Command = {
   },
 };
 
-/** Says on stderr what is being done, with `--verbose`. */
-export function tell(output: Output, progress: MigrationProgress): void {
-  const verb = progress.direction === "upgrade" ? "applying" : "rolling back";
-  if (progress.kind === "started") {
-    output.detail(`${verb} ${progress.name} in ${progress.database}`);
-  }
-}
-
 function asJson(
   { applied, ...others }: UpgradeResult,
 ): Record<string, unknown> {
@@ -106,68 +101,4 @@ function appliedAsJson(
   >,
 ): Record<string, unknown> {
   return { id, database, durationSeconds };
-}
-
-/** The outcome of an upgrade in words. */
-export async function renderUpgrade(result: UpgradeResult, known: number): Promise<string> {
-  const { applied, adopted, reconciled } = result;
-  const lines = renderReconciliation({ adopted, reconciled });
-  lines.push(...renderSnapshots(result));
-  if (applied.length > 0) {
-    const { renderTable } = await import("../base/format.ts");
-    lines.push(
-      renderTable(applied.map(({ name, database, durationSeconds }) => [
-        "applied",
-        name,
-        database,
-        formatDuration(durationSeconds),
-      ])),
-      `${formatCount(applied.length, "migration")} applied.`,
-    );
-  } else {
-    lines.push(`Nothing to apply: ${formatCount(known, "migration")} known, none of them pending.`);
-  }
-  return lines.join("\n");
-}
-
-/** Says once for each database that a snapshot of it is being taken, where that takes a while. */
-export function copyNotice(output: Output): (progress: SnapshotProgress) => void {
-  const told = new Set<string>();
-  return ({ database, done, total }) => {
-    if (done === total || told.has(database)) return;
-    told.add(database);
-    output.narrate(`copying ${database} into a snapshot first (--no-backup skips it)`);
-  };
-}
-
-/** Where to go back to, in words. */
-export function renderSnapshot(name: string): string {
-  return `took snapshot ${name} first; \`restore ${name}\` goes back`;
-}
-
-/** The same of all that were taken. */
-export function renderSnapshots({ snapshot, laterSnapshots = [] }: TakenSnapshots): string[] {
-  return [
-    ...snapshot === null ? [] : [renderSnapshot(snapshot)],
-    ...laterSnapshots.map((name) =>
-      `took snapshot ${name} later, since others wrote meanwhile; what they wrote is in it`
-    ),
-  ];
-}
-
-/** What reconciling did, in words; nothing where it did nothing. */
-export function renderReconciliation(
-  { adopted, reconciled }: {
-    readonly adopted: readonly string[];
-    readonly reconciled: readonly string[];
-  },
-): string[] {
-  return [
-    ...adopted.length === 0 ? [] : [
-      `adopted ${adopted.join(", ")}: the tables were there already; only markers were written`,
-    ],
-    ...reconciled.length === 0 ? [] : [
-      `corrected the ledger for ${reconciled.join(", ")}: it did not say what the databases say`,
-    ],
-  ];
 }

@@ -2,7 +2,7 @@ import type { Finding } from "../schema/model.ts";
 import { printable } from "../base/format.ts";
 import type { Style } from "../terminal/output.ts";
 import type { DatabaseVerification, Verification } from "../operations/verify.ts";
-import type { Command, CommandContext } from "./command.ts";
+import type { Command, CommandContext } from "./arguments.ts";
 
 /** `verify`: compares the databases with what their migrations make. */
 export const command: Command = {

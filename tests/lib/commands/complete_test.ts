@@ -4,7 +4,7 @@ import {
   type Completion,
   type CompletionState,
   type ValueKind,
-} from "../../../lib/commands/complete.ts";
+} from "../../../lib/commands/completion.ts";
 import { rendered, unquoted } from "../../../lib/commands/completion.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 

@@ -1,12 +1,7 @@
 import assert from "node:assert/strict";
 import { commonFlags, parseFlags, splitCommand } from "../../../lib/commands/arguments.ts";
-import {
-  commandHelp,
-  environment,
-  files,
-  formsOf,
-  generalHelp,
-} from "../../../lib/commands/help.ts";
+import { formsOf } from "../../../lib/commands/arguments.ts";
+import { commandHelp, environment, files, generalHelp } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { settingVariables } from "../../../lib/database/settings.ts";
 import { UsageError } from "../../../lib/base/errors.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { commonFlags } from "../../../lib/commands/arguments.ts";
-import { environment, exitCodes, files, formsOf } from "../../../lib/commands/help.ts";
+import { formsOf } from "../../../lib/commands/arguments.ts";
+import { environment, exitCodes, files } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { manualPage } from "../../../lib/commands/man.ts";
 import { version } from "../../../lib/base/version.ts";
