@@ -42,11 +42,8 @@ export type {
 } from "./lib/operations/downgrade.ts";
 export type { HookSubject, MigrationHooks } from "./lib/migration/hooks.ts";
 export type { RedoOptions, RedoResult } from "./lib/operations/redo.ts";
-export {
-  checkMigrations,
-  type CheckMigrationsOptions,
-  type CheckMigrationsResult,
-} from "./lib/check_migrations.ts";
+export { checkMigrations } from "./lib/check_migrations.ts";
+export type { CheckMigrationsOptions, CheckMigrationsResult } from "./lib/check_migrations_run.ts";
 export type { RehearseOptions } from "./lib/trial/rehearse.ts";
 export type {
   Rehearsal,
@@ -145,7 +142,7 @@ export type {
   VerifyOptions,
 } from "./lib/operations/verify.ts";
 export { version } from "./lib/base/version.ts";
-export type { MigratorOptions } from "./lib/state/workspace.ts";
+export type { MigratorOptions } from "./lib/migrator.ts";
 export { bundledMigrations } from "./migrations/mod.ts";
 
 if (import.meta.main) {

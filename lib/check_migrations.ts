@@ -1,25 +1,4 @@
-import type { LintFinding } from "./trial/finding.ts";
-
-/** What to check, and how. */
-export interface CheckMigrationsOptions {
-  /** Directory of the migrations. */
-  readonly migrationsDir: string;
-  /**
-   * Names of the databases that there are. Default: the bot's three, with the bundled migrations before
-   * those of the directory.
-   */
-  readonly databases?: readonly string[];
-  /** Whether the warnings of `lint` count as well. Default `false`. */
-  readonly strict?: boolean;
-}
-
-/** What a check without problems found. */
-export interface CheckMigrationsResult {
-  /** Ids of the directory's migrations, in order. */
-  readonly migrations: readonly string[];
-  /** Warnings of `lint`, which don't count. */
-  readonly warnings: readonly LintFinding[];
-}
+import type { CheckMigrationsOptions, CheckMigrationsResult } from "./check_migrations_run.ts";
 
 /**
  * Checks a directory of migrations, for a program's own tests: reads every file, checks the numbers with

@@ -1,21 +1,19 @@
-import { runMigration } from "./engine/apply.ts";
+import { bundledMigrations } from "../migrations/mod.ts";
+import { CatalystError, MigrationCheckError, type MigrationProblem } from "./base/errors.ts";
 import { catalystDatabases } from "./catalyst.ts";
 import { openMemory } from "./database/open.ts";
-import { CatalystError, MigrationCheckError, type MigrationProblem } from "./base/errors.ts";
-import type { LintFinding } from "./trial/finding.ts";
-import { lint } from "./trial/lint.ts";
+import { runMigration } from "./engine/apply.ts";
 import { readMigrations } from "./migration/loader.ts";
 import { checksumOf, type Migration } from "./migration/migration.ts";
 import type { Registry } from "./migration/registry.ts";
+import { refuseSyntaxErrors } from "./migration/syntax.ts";
 import { compareSchemas } from "./schema/compare.ts";
 import type { Schema } from "./schema/model.ts";
 import { readSchema } from "./schema/read.ts";
 import { fold } from "./sql/tokens.ts";
-import { refuseSyntaxErrors } from "./migration/syntax.ts";
 import { createWorkspace, type Workspace } from "./state/workspace.ts";
-import { bundledMigrations } from "../migrations/mod.ts";
-
-import type { CheckMigrationsOptions, CheckMigrationsResult } from "./check_migrations.ts";
+import type { LintFinding } from "./trial/finding.ts";
+import { lint } from "./trial/lint.ts";
 
 /** Checks a directory of migrations, as `checkMigrations` says. */
 export async function check(options: CheckMigrationsOptions): Promise<CheckMigrationsResult> {
@@ -234,4 +232,25 @@ function failed(
     `Cannot use the migrations in ${directory}: ${count} found\n${lines.join("\n")}`,
     { problems: ordered, help: "mend the files; nothing was run but in memory" },
   );
+}
+
+/** What to check, and how. */
+export interface CheckMigrationsOptions {
+  /** Directory of the migrations. */
+  readonly migrationsDir: string;
+  /**
+   * Names of the databases that there are. Default: the bot's three, with the bundled migrations before
+   * those of the directory.
+   */
+  readonly databases?: readonly string[];
+  /** Whether the warnings of `lint` count as well. Default `false`. */
+  readonly strict?: boolean;
+}
+
+/** What a check without problems found. */
+export interface CheckMigrationsResult {
+  /** Ids of the directory's migrations, in order. */
+  readonly migrations: readonly string[];
+  /** Warnings of `lint`, which don't count. */
+  readonly warnings: readonly LintFinding[];
 }
