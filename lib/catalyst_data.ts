@@ -1,5 +1,4 @@
-import type { Connection } from "./database/connection.ts";
-import { number, text } from "./database/connection.ts";
+import { type Connection, number, text } from "./database/connection.ts";
 import type { Finding } from "./schema/model.ts";
 import type { DataCheck } from "./operations/verify.ts";
 

@@ -1,8 +1,6 @@
-import { isTooManyFiles, tooManyFiles } from "./files.ts";
+import { isFullDisk, isTooManyFiles, sleep, tooManyFiles } from "./files.ts";
 import { shellWord } from "./suggestion.ts";
 import { denied } from "./paths.ts";
-import { isFullDisk } from "./files.ts";
-import { sleep } from "./files.ts";
 import {
   AccessError,
   type CatalystError,

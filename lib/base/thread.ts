@@ -6,6 +6,7 @@ import {
   CorruptDatabaseError,
   DatabaseLockedError,
   DiskFullError,
+  type Failure,
   FormatError,
   InterruptedError,
   LocationError,
@@ -13,7 +14,6 @@ import {
   NotADatabaseError,
   StatementError,
 } from "./errors.ts";
-import type { Failure } from "./errors.ts";
 
 /** Errors that work on another thread throws, by their code: only their parts can be handed over. */
 const kinds: Readonly<

@@ -10,10 +10,17 @@ import {
   printable,
   renderTable,
 } from "../base/format.ts";
-import { createProgress } from "../terminal/progress.ts";
-import { choiceFlag, dryRunFlag, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
-import type { Command, CommandContext, CommandForm } from "./arguments.ts";
-import { abortOnInterrupt } from "../terminal/progress.ts";
+import { abortOnInterrupt, createProgress } from "../terminal/progress.ts";
+import {
+  choiceFlag,
+  type Command,
+  type CommandContext,
+  type CommandForm,
+  dryRunFlag,
+  type FlagValues,
+  stringFlag,
+  wholeNumber,
+} from "./arguments.ts";
 
 /** Flags of `prune`, and the retention that each is. */
 const RETENTION = {

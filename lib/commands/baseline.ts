@@ -1,6 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { dryRunFlag, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./arguments.ts";
 
 /** `baseline`: marks as applied what is in the databases already. */
 export const command: Command = {

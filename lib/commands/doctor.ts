@@ -1,13 +1,15 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { catalystDatabases } from "../catalyst.ts";
 import { settingsFrom, type SettingVariable, settingVariables } from "../database/settings.ts";
-import type { Check } from "../doctor/facts.ts";
-import type { DoctorRequest } from "../doctor/facts.ts";
+import type { Check, DoctorRequest } from "../doctor/facts.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable, wrapText } from "../base/format.ts";
-import type { FlagValues } from "./arguments.ts";
-import type { SelfContainedCommand, SelfContainedContext } from "./arguments.ts";
-import type { Environment } from "./arguments.ts";
+import type {
+  Environment,
+  FlagValues,
+  SelfContainedCommand,
+  SelfContainedContext,
+} from "./arguments.ts";
 import { ownMigrations, placeAndLimits, variables } from "./configuration.ts";
 
 /** `doctor`: what is wrong with this installation. */

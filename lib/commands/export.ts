@@ -3,11 +3,17 @@ import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output.ts";
 import type { DumpContent } from "../dump/row.ts";
 import type { ExportControl, ExportProgress } from "../dump/export.ts";
-import { createProgress } from "../terminal/progress.ts";
+import { abortOnInterrupt, createProgress } from "../terminal/progress.ts";
 import { formatBytes, printable, renderTable } from "../base/format.ts";
-import { choiceFlag, type FlagValues, listFlag, refuseTogether, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
-import { abortOnInterrupt } from "../terminal/progress.ts";
+import {
+  choiceFlag,
+  type Command,
+  type CommandContext,
+  type FlagValues,
+  listFlag,
+  refuseTogether,
+  stringFlag,
+} from "./arguments.ts";
 
 /** A file that was written. */
 interface Written {

@@ -1,5 +1,4 @@
-import { stringFlag, wholeNumber } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import { type Command, type CommandContext, stringFlag, wholeNumber } from "./arguments.ts";
 import { renderEvents } from "./render.ts";
 
 /** `history`: what was done when. */

@@ -1,12 +1,10 @@
 import { AccessError, UsageError } from "../base/errors.ts";
 import type { BadRow } from "../dump/import_target.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";
-import { createProgress } from "../terminal/progress.ts";
+import { abortOnInterrupt, createProgress } from "../terminal/progress.ts";
 import { formatCount, printable } from "../base/format.ts";
-import { stringFlag } from "./arguments.ts";
-import type { CommandContext } from "./arguments.ts";
+import { type CommandContext, stringFlag } from "./arguments.ts";
 import { openSource } from "./source.ts";
-import { abortOnInterrupt } from "../terminal/progress.ts";
 
 /** Bad rows of which each is told. */
 const TOLD = 100;

@@ -2,8 +2,7 @@ import type { LintFinding } from "../trial/finding.ts";
 import type { LintResult } from "../trial/lint.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable } from "../base/format.ts";
-import { stringFlag, wholeNumber } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import { type Command, type CommandContext, stringFlag, wholeNumber } from "./arguments.ts";
 
 /** `lint`: looks for dangers in migrations before they are applied. */
 export const command: Command = {

@@ -3,9 +3,13 @@ import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
 import { CatalystError, RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/restore_result.ts";
 import { createOutput, type Output } from "../terminal/output.ts";
-import { helpCommand, parseArguments, splitCommand } from "./arguments.ts";
-import type { AnyCommand } from "./arguments.ts";
-import type { Environment } from "./arguments.ts";
+import {
+  type AnyCommand,
+  type Environment,
+  helpCommand,
+  parseArguments,
+  splitCommand,
+} from "./arguments.ts";
 import { ownMigrations, placeAndLimits, seesOwnMigrations } from "./configuration.ts";
 
 /** Errors that are the caller's mistake; the command exits with 2. */

@@ -1,8 +1,13 @@
 import { version } from "../base/version.ts";
 import { createWriter } from "../terminal/output.ts";
-import { commonFlags, type Flag } from "./arguments.ts";
-import type { CommandDescription, SelfContainedCommand } from "./arguments.ts";
-import { bareFlags, formsOf } from "./arguments.ts";
+import {
+  bareFlags,
+  type CommandDescription,
+  commonFlags,
+  type Flag,
+  formsOf,
+  type SelfContainedCommand,
+} from "./arguments.ts";
 import { environment, exitCodes, files, flagRows, PROGRAM, purpose, usageOf } from "./help.ts";
 
 /** `man`: prints the manual page. */

@@ -5,8 +5,13 @@ import { compareIds } from "../migration/registry.ts";
 import { didYouMean } from "../base/suggestion.ts";
 import { templateOf } from "../migration/template.ts";
 import { printable } from "../base/format.ts";
-import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import {
+  choiceFlag,
+  type Command,
+  type CommandContext,
+  type FlagValues,
+  stringFlag,
+} from "./arguments.ts";
 import { DEFAULT_MIGRATIONS } from "./configuration.ts";
 
 const KINDS = ["sql", "ts", "js"] as const;

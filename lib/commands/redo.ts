@@ -1,10 +1,14 @@
 import { UsageError } from "../base/errors.ts";
 import { formatDuration, renderTable } from "../base/format.ts";
-import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
-import { confirmLosses, renderRollback } from "./render.ts";
+import {
+  type Command,
+  type CommandContext,
+  dryRunFlag,
+  noBackupFlag,
+  yesFlag,
+} from "./arguments.ts";
+import { confirmLosses, copyNotice, renderRollback, renderSnapshots, tell } from "./render.ts";
 import { abortOnInterrupt } from "../terminal/progress.ts";
-import { copyNotice, renderSnapshots, tell } from "./render.ts";
 
 /** `redo`: rolls a migration back and applies it again. */
 export const command: Command = {

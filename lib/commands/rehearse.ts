@@ -1,6 +1,6 @@
 import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/result.ts";
 import type { Style } from "../terminal/output.ts";
-import { createProgress } from "../terminal/progress.ts";
+import { abortOnInterrupt, createProgress } from "../terminal/progress.ts";
 import {
   formatBytes,
   formatCount,
@@ -9,9 +9,7 @@ import {
   renderTable,
   wrapText,
 } from "../base/format.ts";
-import { refuseTogether, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
-import { abortOnInterrupt } from "../terminal/progress.ts";
+import { type Command, type CommandContext, refuseTogether, stringFlag } from "./arguments.ts";
 import { tell } from "./render.ts";
 
 /** `rehearse`: tries the pending migrations on copies of the databases. */

@@ -1,7 +1,13 @@
 import type { RepairResult } from "../operations/repair.ts";
 import { printable } from "../base/format.ts";
-import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import {
+  type Command,
+  type CommandContext,
+  dryRunFlag,
+  noBackupFlag,
+  refuseTogether,
+  stringFlag,
+} from "./arguments.ts";
 import { copyNotice, renderReconciliation, renderSnapshot } from "./render.ts";
 import { renderFinding } from "./verify.ts";
 

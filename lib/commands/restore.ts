@@ -4,8 +4,7 @@ import type { RestoreResult } from "../snapshot/restore_result.ts";
 import { newestSafety } from "../snapshot/store.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { createProgress } from "../terminal/progress.ts";
-import { dryRunFlag, yesFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import { type Command, type CommandContext, dryRunFlag, yesFlag } from "./arguments.ts";
 import { renderReconciliation } from "./render.ts";
 
 /** `restore`: goes back to a snapshot. */

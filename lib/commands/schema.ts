@@ -3,8 +3,13 @@ import { AccessError, LocationError, UsageError } from "../base/errors.ts";
 import type { SchemaDescription } from "../schema/document.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
 import { printableJson } from "../base/format.ts";
-import { choiceFlag, type FlagValues, stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import {
+  choiceFlag,
+  type Command,
+  type CommandContext,
+  type FlagValues,
+  stringFlag,
+} from "./arguments.ts";
 
 const FORMATS = ["sql", "json"] as const;
 

@@ -1,9 +1,7 @@
-import { ensureDirectory } from "../base/files.ts";
-import { writeDurably } from "../base/files.ts";
+import { ensureDirectory, writeDurably } from "../base/files.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
-import { stringFlag } from "./arguments.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import { type Command, type CommandContext, stringFlag } from "./arguments.ts";
 
 /** `squash`: makes one migration file for each database out of many. */
 export const command: Command = {

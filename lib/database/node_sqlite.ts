@@ -4,12 +4,13 @@ import type {
   Connection,
   CopyOptions,
   Judge,
+  Row,
   ScriptOptions,
+  SqlValue,
   StatementResult,
 } from "./connection.ts";
 import type { FailureContext } from "./failure.ts";
 import type { DatabaseLocation } from "./location.ts";
-import type { Row, SqlValue } from "./connection.ts";
 
 // Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
 const TRANSACTION = 22;

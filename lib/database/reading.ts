@@ -1,9 +1,8 @@
 import { AccessError, DiskFullError } from "../base/errors.ts";
-import type { Connection } from "./connection.ts";
+import { type Connection, text } from "./connection.ts";
 import { openFile, type OpenMode, wrapHandle } from "./node_sqlite.ts";
 import { fileItself, fileVersion, mayBeThere, seeFile, sizeBeside } from "../base/paths.ts";
 import type { DatabaseLocation } from "./location.ts";
-import { text } from "./connection.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
 /**

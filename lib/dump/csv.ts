@@ -6,9 +6,9 @@ import {
   notIntegers,
   realText,
   type RowFormat,
+  type Value,
 } from "./row.ts";
 import type { DumpColumn } from "./catalog.ts";
-import type { Value } from "./row.ts";
 
 /**
  * Comma-separated values by RFC 4180, with line feeds. Text is always in quotes and nothing else ever

@@ -3,8 +3,7 @@ import type { DatabaseLocation } from "../database/location.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { type Catalog, columnList, readSequences, readTable, withOnlyKey } from "./catalog.ts";
 import type { DumpPart } from "./row.ts";
-import { openReading } from "./export.ts";
-import { writeParts } from "./export.ts";
+import { openReading, writeParts } from "./export.ts";
 
 /**
  * SHA-256, in hexadecimal, of what a database says: its schema, its rows in their order, the marks of

@@ -1,8 +1,7 @@
 import { quoteName } from "../sql/tokens.ts";
-import { isDelicate, type RowFormat } from "./row.ts";
+import { isDelicate, type RowFormat, type Value } from "./row.ts";
 import { literal, realLiteral, sqlFormat, textOfRow, tuple } from "./sql.ts";
 import type { DumpColumn } from "./catalog.ts";
-import type { Value } from "./row.ts";
 
 /**
  * Rows for a hash: as in SQL, but for reals. Versions of SQLite write the same real in different

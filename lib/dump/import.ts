@@ -20,9 +20,8 @@ import { readMarkers } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
-import { isFullDisk, removeDatabase, sizeOf } from "../base/files.ts";
+import { ensureDirectory, isFullDisk, partOf, removeDatabase, sizeOf } from "../base/files.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
-import { partOf } from "../base/files.ts";
 import { requireReplaceable } from "../snapshot/replace.ts";
 import {
   contentOf,
@@ -31,12 +30,9 @@ import {
   type RestoreChange,
   takeSafety,
 } from "../snapshot/restore.ts";
-import { ensureDirectory } from "../base/files.ts";
 import { isRestoring, locationOf, type Workspace } from "../state/workspace.ts";
-import { buildDatabase, type Violation } from "./import_build.ts";
-import { loadIntoExisting } from "./import_build.ts";
-import { DumpFault, toDumpError } from "./import_source.ts";
-import { readText } from "./import_source.ts";
+import { buildDatabase, loadIntoExisting, type Violation } from "./import_build.ts";
+import { DumpFault, readText, toDumpError } from "./import_source.ts";
 
 /** What an import would do. */
 export interface ImportPlan extends RestoreChange {

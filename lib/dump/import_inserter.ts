@@ -1,7 +1,12 @@
 import type { Connection } from "../database/connection.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
-import type { GoodRow, ParsedRow } from "./import_target.ts";
-import { insertSql, type Target, type TargetColumn } from "./import_target.ts";
+import {
+  type GoodRow,
+  insertSql,
+  type ParsedRow,
+  type Target,
+  type TargetColumn,
+} from "./import_target.ts";
 
 /** Rows that one statement puts in: three times as quick as one by one, and more gain nothing. */
 const MOST_ROWS = 32;

@@ -3,9 +3,13 @@ import { driverMessage } from "../database/failure.ts";
 import { lineOf, skipTrivia } from "../sql/statements.ts";
 import { StatementError } from "../base/errors.ts";
 import { DumpFault } from "./import_source.ts";
-import { Guard, type TransactionMarks } from "./import_guard.ts";
+import {
+  Guard,
+  readVirtualTable,
+  type TransactionMarks,
+  type VirtualTable,
+} from "./import_guard.ts";
 import { type Piece, Scanner } from "./import_scanner.ts";
-import { readVirtualTable, type VirtualTable } from "./import_guard.ts";
 
 /** Bytes of SQL that are kept, so that they can be run again to find a fault. */
 const GROUP_SIZE = 8_000_000;

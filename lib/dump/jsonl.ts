@@ -1,7 +1,13 @@
 import { quoteName, quoteText } from "../sql/tokens.ts";
-import { hexParts, isDelicateReal, mayBeReplaced, realText, type RowFormat } from "./row.ts";
+import {
+  hexParts,
+  isDelicateReal,
+  mayBeReplaced,
+  realText,
+  type RowFormat,
+  type Value,
+} from "./row.ts";
 import type { DumpColumn } from "./catalog.ts";
-import type { Value } from "./row.ts";
 
 /**
  * One JSON object on each line. Integers are written with all their digits, reals with a point or an

@@ -1,8 +1,6 @@
 import { AccessError, DiskFullError } from "../base/errors.ts";
-import { isFullDisk, removeIfThere, syncDirectory } from "../base/files.ts";
+import { directoryOf, isFullDisk, partOf, removeIfThere, syncDirectory } from "../base/files.ts";
 import { denied } from "../base/paths.ts";
-import { directoryOf } from "../base/files.ts";
-import { partOf } from "../base/files.ts";
 import type { Bytes } from "./render.ts";
 
 /** What bytes are written to. */

@@ -1,6 +1,5 @@
 import type { Connection } from "../database/connection.ts";
-import type { RowsPart } from "./row.ts";
-import type { RowFormat, RowFormatName } from "./row.ts";
+import type { RowFormat, RowFormatName, RowsPart } from "./row.ts";
 import { readRows, type RowRange } from "./rows.ts";
 import { sqlFormat } from "./sql.ts";
 

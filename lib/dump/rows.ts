@@ -1,9 +1,7 @@
 import { quoteName, quoteText } from "../sql/tokens.ts";
-import type { Connection } from "../database/connection.ts";
-import { number, type SqlValue, text } from "../database/connection.ts";
-import type { RowFormat } from "./row.ts";
+import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
+import { exactColumns, type RowFormat, type Value, valueReader } from "./row.ts";
 import { type DumpTable, MOST_COLUMNS } from "./catalog.ts";
-import { exactColumns, type Value, valueReader } from "./row.ts";
 
 /** Some rows of a table by their row ids, both included. */
 export interface RowRange {

@@ -2,8 +2,7 @@ import { epochSeconds } from "../base/format.ts";
 import { checksumOf } from "../migration/migration.ts";
 import { withTransaction } from "../database/transaction.ts";
 import type { Inspection } from "../state/inspect.ts";
-import type { NewEvent } from "../state/ledger.ts";
-import { addEvent, removeHistory, setHistory } from "../state/ledger.ts";
+import { addEvent, type NewEvent, removeHistory, setHistory } from "../state/ledger.ts";
 import {
   createMarkerTable,
   deleteMarker,

@@ -2,12 +2,10 @@ import { SnapshotError } from "../base/errors.ts";
 import type { Connection } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { makeDurable, openForWriting } from "../database/open.ts";
-import { withTransaction } from "../database/transaction.ts";
-import { refuseOpenTransaction } from "../database/transaction.ts";
+import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
 import { acquireLock } from "../base/lock.ts";
-import { ensureDirectory } from "../base/files.ts";
-import { removeIfThere } from "../base/files.ts";
+import { ensureDirectory, removeIfThere } from "../base/files.ts";
 import {
   isRestoring,
   locationOf,

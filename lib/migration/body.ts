@@ -1,7 +1,6 @@
-import type { Connection } from "../database/connection.ts";
+import { type Connection, text } from "../database/connection.ts";
 import { createBreather } from "../database/script.ts";
 import { firstStatement, skipTrivia } from "../sql/statements.ts";
-import { text } from "../database/connection.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 

@@ -1,8 +1,7 @@
-import { lineOf } from "../sql/statements.ts";
+import { lineOf, splitStatements, type Unfinished } from "../sql/statements.ts";
 import { MigrationFileError } from "../base/errors.ts";
 import { excerpt, placeOf } from "../base/excerpt.ts";
 import type { LintAllowance, Migration } from "./migration.ts";
-import { splitStatements, type Unfinished } from "../sql/statements.ts";
 import { didYouMean } from "../base/suggestion.ts";
 
 /** Which file a text is from. */

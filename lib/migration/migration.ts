@@ -1,6 +1,5 @@
 import { RegistryError } from "../base/errors.ts";
-import type { StatementResult } from "../database/connection.ts";
-import type { Row, SqlValue } from "../database/connection.ts";
+import type { Row, SqlValue, StatementResult } from "../database/connection.ts";
 import { canonical } from "../sql/statements.ts";
 
 /**

@@ -3,12 +3,12 @@ import {
   confirmLosses,
   type DowngradeOptions,
   type DowngradePlan,
+  type Loss,
   plan,
   rollBackWith,
 } from "./downgrade.ts";
 import { UsageError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
-import type { Loss } from "./downgrade.ts";
 import type { Migration } from "../migration/migration.ts";
 import { planUpgrade } from "../state/plan.ts";
 import { Session } from "../engine/session.ts";

@@ -1,5 +1,4 @@
-import type { Connection } from "../database/connection.ts";
-import { number, type Row, text } from "../database/connection.ts";
+import { type Connection, number, type Row, text } from "../database/connection.ts";
 import type { Finding } from "./model.ts";
 
 /** SQLite's own checks of a whole file: its pages, its indexes, its constraints, its foreign keys. */

@@ -1,4 +1,4 @@
-import { directoryOf } from "../base/files.ts";
+import { directoryOf, partOf, removeIfThere, syncDirectory, writeDurably } from "../base/files.ts";
 import { isAbsolute, statPath } from "../base/paths.ts";
 import {
   AccessError,
@@ -7,9 +7,7 @@ import {
   LocationError,
   SnapshotError,
 } from "../base/errors.ts";
-import { removeIfThere, syncDirectory, writeDurably } from "../base/files.ts";
 import { sha256 } from "./manifest.ts";
-import { partOf } from "../base/files.ts";
 
 /** A database that a restore replaces. */
 export interface Replacement {

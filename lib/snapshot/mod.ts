@@ -3,23 +3,23 @@ import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import { isForeign, refuseForeign, statDatabase } from "../database/location.ts";
 import { UsageError } from "../base/errors.ts";
-import { directoryOf } from "../base/files.ts";
-import { sizeOf } from "../base/files.ts";
+import { directoryOf, sizeOf } from "../base/files.ts";
 import { Session } from "../engine/session.ts";
 import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./sources.ts";
-import type { CopyCheck } from "./take.ts";
-import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";
+import { type CopyCheck, runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
 import type { PinTarget } from "./pin.ts";
-import { type Candidate, expired, type Retention } from "./store.ts";
 import {
+  type Candidate,
+  expired,
   fileProblem,
   listSnapshots,
   lockStore,
   readManifest,
   removeLeftovers,
   removeSnapshot,
+  type Retention,
 } from "./store.ts";
 
 /** How many automatic snapshots of each database are kept. */

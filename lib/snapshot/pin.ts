@@ -4,11 +4,10 @@ import { describeHolders } from "../base/holders.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { sleep } from "../base/files.ts";
+import { isFile, sleep } from "../base/files.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, DatabaseLockedError, InterruptedError } from "../base/errors.ts";
 import type { StopFlag } from "../base/lock.ts";
-import { isFile } from "../base/files.ts";
 
 /** A database that is to be copied. */
 export interface PinTarget {

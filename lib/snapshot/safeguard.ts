@@ -1,5 +1,4 @@
-import type { Connection } from "../database/connection.ts";
-import { number } from "../database/connection.ts";
+import { type Connection, number } from "../database/connection.ts";
 import type { Session } from "../engine/session.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { type BeforeOptions, createSnapshot, LEDGER, mayCopy, snapshotBefore } from "./mod.ts";

@@ -5,11 +5,14 @@
  *
  * @module
  */
-import { SnapshotError } from "../base/errors.ts";
-import { type Failure, failureOf } from "../base/errors.ts";
+import { type Failure, failureOf, SnapshotError } from "../base/errors.ts";
 import { fromFailure, isThread, mayStart } from "../base/thread.ts";
-import type { SnapshotProgress } from "./take.ts";
-import { runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";
+import {
+  runSnapshot,
+  type SnapshotControl,
+  type SnapshotJob,
+  type SnapshotProgress,
+} from "./take.ts";
 import type { Manifest } from "./manifest.ts";
 
 const THREAD = "catalyst-migrate snapshot";

@@ -1,8 +1,7 @@
 import type { Connection } from "../database/connection.ts";
 import type { Migration } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
-import { describeDifference, type Difference } from "../schema/model.ts";
-import type { Schema } from "../schema/model.ts";
+import { describeDifference, type Difference, type Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReferenceSteps } from "../schema/reference.ts";
 

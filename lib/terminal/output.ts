@@ -1,5 +1,4 @@
-import { AccessError, DiskFullError } from "../base/errors.ts";
-import type { Failure } from "../base/errors.ts";
+import { AccessError, DiskFullError, type Failure } from "../base/errors.ts";
 import { printable, printableJson, printableLines } from "../base/format.ts";
 
 export { printable } from "../base/format.ts";

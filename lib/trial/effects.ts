@@ -3,8 +3,7 @@ import type { Schema } from "../schema/model.ts";
 import { fold, normalize } from "../sql/tokens.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { Lane } from "./lint_run.ts";
-import { reasonOf } from "./tables.ts";
-import type { Rehearsed } from "./tables.ts";
+import { reasonOf, type Rehearsed } from "./tables.ts";
 import { rowChanges } from "./scratch.ts";
 
 /** An object that a migration creates, changes or drops. */

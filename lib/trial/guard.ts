@@ -5,8 +5,7 @@ import type { Workspace } from "../state/workspace.ts";
 import { dataLossCodes, type LintFinding } from "./finding.ts";
 import { Lane } from "./lint_run.ts";
 import { isCutShort, keep } from "./lint.ts";
-import { lossFaults } from "./rules_loss.ts";
-import { rebuildFaults } from "./rules_loss.ts";
+import { lossFaults, rebuildFaults } from "./rules_loss.ts";
 
 /**
  * Looks, before anything is changed, whether migrations lose rows or values that they don't declare.

@@ -7,14 +7,9 @@ import { assess } from "../state/assess.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
 import { Lane } from "./lint_run.ts";
-import { lockFaults } from "./rules.ts";
-import { lossFaults } from "./rules_loss.ts";
-import { lostFaults } from "./rules_loss.ts";
-import { rebuildFaults } from "./rules_loss.ts";
-import { reversalFaults } from "./rules.ts";
-import { reasonOf } from "./tables.ts";
-import type { Rehearsed, Rule } from "./tables.ts";
-import { statementFaults } from "./rules.ts";
+import { lockFaults, reversalFaults, statementFaults } from "./rules.ts";
+import { lossFaults, lostFaults, rebuildFaults } from "./rules_loss.ts";
+import { reasonOf, type Rehearsed, type Rule } from "./tables.ts";
 
 /** Which migrations to look at, and how. */
 export interface LintOptions {

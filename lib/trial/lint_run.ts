@@ -5,13 +5,18 @@ import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
 import { tokenize } from "../sql/tokens.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
-import { type BodyRun, type Failure, rehearseBody, type Step } from "./tables.ts";
-import { RowBook } from "./tables.ts";
-import { Scratch, type TableEntry } from "./scratch.ts";
-import { followTables, rebuildsOf } from "./tables.ts";
-import type { Rehearsed } from "./tables.ts";
-import type { Reversal } from "./tables.ts";
-import { rowChanges, Watch } from "./scratch.ts";
+import {
+  type BodyRun,
+  type Failure,
+  followTables,
+  rebuildsOf,
+  rehearseBody,
+  type Rehearsed,
+  type Reversal,
+  RowBook,
+  type Step,
+} from "./tables.ts";
+import { rowChanges, Scratch, type TableEntry, Watch } from "./scratch.ts";
 
 /** Rows from which on a table counts as large, where nobody says otherwise. */
 export const LARGE_TABLE = 1_000_000;

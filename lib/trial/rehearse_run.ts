@@ -1,5 +1,4 @@
-import { runOf } from "../engine/apply.ts";
-import type { MigrationProgress } from "../engine/apply.ts";
+import { type MigrationProgress, runOf } from "../engine/apply.ts";
 import { requireRoom, sizeOf } from "../base/files.ts";
 import {
   CatalystError,

@@ -1,8 +1,7 @@
 import type { CatalystError } from "../base/errors.ts";
 import type { Migration } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
-import type { Difference } from "../schema/model.ts";
-import type { Schema, TableSchema } from "../schema/model.ts";
+import type { Difference, Schema, TableSchema } from "../schema/model.ts";
 import { fold } from "../sql/tokens.ts";
 import type { TableContent } from "./content.ts";
 import type { RehearsalNotice, RehearsedTable, Surprise, SurpriseCode } from "./result.ts";

@@ -3,9 +3,10 @@ import {
   complete,
   type Completion,
   type CompletionState,
+  rendered,
+  unquoted,
   type ValueKind,
 } from "../../../lib/commands/completion.ts";
-import { rendered, unquoted } from "../../../lib/commands/completion.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 
 /** Commands as they are, and values by which their kind can be told. */

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { commonFlags, parseFlags, splitCommand } from "../../../lib/commands/arguments.ts";
-import { formsOf } from "../../../lib/commands/arguments.ts";
+import { commonFlags, formsOf, parseFlags, splitCommand } from "../../../lib/commands/arguments.ts";
 import { commandHelp, environment, files, generalHelp } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { settingVariables } from "../../../lib/database/settings.ts";

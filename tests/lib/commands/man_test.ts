@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { commonFlags } from "../../../lib/commands/arguments.ts";
-import { formsOf } from "../../../lib/commands/arguments.ts";
+import { commonFlags, formsOf } from "../../../lib/commands/arguments.ts";
 import { environment, exitCodes, files } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { manualPage } from "../../../lib/commands/man.ts";

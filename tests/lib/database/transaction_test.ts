@@ -1,10 +1,8 @@
 import assert from "node:assert/strict";
-import { openMemory } from "../../../lib/database/open.ts";
-import { openForWriting } from "../../../lib/database/open.ts";
-import { number } from "../../../lib/database/connection.ts";
+import { openForWriting, openMemory } from "../../../lib/database/open.ts";
+import { type Connection, number } from "../../../lib/database/connection.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { withTransaction } from "../../../lib/database/transaction.ts";
-import type { Connection } from "../../../lib/database/connection.ts";
 import { DatabaseLockedError, InterruptedError } from "../../../lib/base/errors.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { literal, realLiteral, textLiteral } from "../../../lib/dump/sql.ts";
-import { isDelicate, realText } from "../../../lib/dump/row.ts";
-import type { Value } from "../../../lib/dump/row.ts";
+import { isDelicate, realText, type Value } from "../../../lib/dump/row.ts";
 
 function written(value: Value): string {
   return [...literal(value)].join("");

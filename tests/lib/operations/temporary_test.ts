@@ -1,10 +1,14 @@
 /** Temporary objects hide those of the database; what the toolkit counts and writes is the database's. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { createMarkerTable, hasMarker, writeMarker } from "../../../lib/state/marker.ts";
+import {
+  createMarkerTable,
+  hasMarker,
+  readMarkers,
+  writeMarker,
+} from "../../../lib/state/marker.ts";
 import { openMemory } from "../../../lib/database/open.ts";
 import { findLosses } from "../../../lib/operations/downgrade.ts";
-import { readMarkers } from "../../../lib/state/marker.ts";
 import { LintError, MigrationFailedError } from "../../../lib/base/errors.ts";
 import type {
   MigrationDefinition,

@@ -3,12 +3,14 @@ import assert from "node:assert/strict";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
 import {
+  databaseFile,
   type Manifest,
+  manifestFile,
   serializeManifest,
   type SnapshotFile,
+  snapshotName,
   type SnapshotReason,
 } from "../../../lib/snapshot/manifest.ts";
-import { databaseFile, manifestFile, snapshotName } from "../../../lib/snapshot/manifest.ts";
 import { type Content, contentOf, databaseNames } from "../../helpers.ts";
 import { fillBot, TemporaryDirectory } from "../support.ts";
 

@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { SnapshotError } from "../../../lib/base/errors.ts";
 import {
+  databaseFile,
   type Manifest,
   parseManifest,
   serializeManifest,
   type SnapshotFile,
+  snapshotName,
 } from "../../../lib/snapshot/manifest.ts";
-import { databaseFile, snapshotName } from "../../../lib/snapshot/manifest.ts";
 import { manifestOf } from "./bot.ts";
 
 const rows = fc.dictionary(

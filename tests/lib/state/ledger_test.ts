@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { openMemory } from "../../../lib/database/open.ts";
 import { FormatError } from "../../../lib/base/errors.ts";
 import {
+  addEvent,
+  createLedger,
   type HistoryRow,
   type NewEvent,
   readEvents,
   readLedger,
+  removeHistory,
+  setHistory,
 } from "../../../lib/state/ledger.ts";
-import { addEvent, createLedger, removeHistory, setHistory } from "../../../lib/state/ledger.ts";
 import { version } from "../../../lib/base/version.ts";
 
 const ROW: HistoryRow = {

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { openMemory } from "../../../lib/database/open.ts";
 import { FormatError } from "../../../lib/base/errors.ts";
-import { readMarkers } from "../../../lib/state/marker.ts";
 import {
   createMarkerTable,
   deleteMarker,
   hasMarker,
+  readMarkers,
   writeMarker,
 } from "../../../lib/state/marker.ts";
 import { version } from "../../../lib/base/version.ts";
