@@ -131,7 +131,7 @@ export type {
   UpgradeOptions,
   UpgradeResult,
 } from "./lib/operations/upgrade_options.ts";
-export type { UpgradePlan } from "./lib/state/upgrade_plan.ts";
+export type { UpgradePlan } from "./lib/operations/upgrade_options.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
 export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/trial/effects.ts";

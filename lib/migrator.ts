@@ -1,10 +1,7 @@
 import { SnapshotError } from "./base/errors.ts";
-import type { DatabaseSource } from "./database/location.ts";
-import type { ConnectionSettings } from "./database/settings.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
-import type { Migration } from "./migration/migration.ts";
 import type { AcceptResult, BaselineOptions, BaselineResult } from "./operations/baseline.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./operations/downgrade.ts";
 import type { RedoOptions, RedoResult } from "./operations/redo.ts";
@@ -14,6 +11,7 @@ import { plan as planUpgrade, upgrade } from "./operations/upgrade.ts";
 import type {
   PlanUpgradeOptions,
   UpgradeOptions,
+  UpgradePlan,
   UpgradeResult,
 } from "./operations/upgrade_options.ts";
 import type { DataCheck, Verification, VerifyOptions } from "./operations/verify.ts";
@@ -31,8 +29,12 @@ import type { SnapshotEntry } from "./snapshot/store.ts";
 import type { LedgerEvent } from "./state/ledger.ts";
 import type { DowngradeRequest } from "./state/plan.ts";
 import { history, type Status, status } from "./state/status.ts";
-import type { UpgradePlan } from "./state/upgrade_plan.ts";
-import { createWorkspace, isRestoring, type Workspace } from "./state/workspace.ts";
+import {
+  createWorkspace,
+  isRestoring,
+  type Workspace,
+  type WorkspaceOptions,
+} from "./state/workspace.ts";
 import type { LintOptions, LintResult } from "./trial/lint.ts";
 import type { RehearseOptions } from "./trial/rehearse.ts";
 import type { Rehearsal } from "./trial/result.ts";
@@ -825,30 +827,7 @@ export class Migrator {
 }
 
 /** What a {@link Migrator} works on. */
-export interface MigratorOptions {
-  /** The databases by name, as the migrations name them. */
-  readonly databases: Readonly<Record<string, DatabaseSource>>;
-  /** The ledger: a database of its own. */
-  readonly ledger: DatabaseSource;
-  /** The known migrations, in any order. */
-  readonly migrations: readonly Migration[];
-  /** Those of them that `lint` need not look at, since they are released and tested. Default: none. */
-  readonly trusted?: readonly Migration[];
-  /** Connection settings, over the defaults. Databases that are already open keep their own. */
-  readonly settings?: Partial<ConnectionSettings>;
-  /** Seconds to wait for a lock. Default 30. */
-  readonly timeout?: number;
-  /** Seconds that a migration's function may go without a statement before it fails. Default 60. */
-  readonly idleTimeout?: number;
-  /**
-   * Whether no other code of this process has the databases open, as in a command-line tool: then
-   * they are read in the quickest way. Default `false`.
-   */
-  readonly alone?: boolean;
-  /** Whether the directory of a file may be created, if its parent is there. Default `true`. */
-  readonly createDirectories?: boolean;
-  /** Directory of the snapshots. Default: `backups` beside the ledger, with the same prefix. */
-  readonly backupDir?: string;
+export interface MigratorOptions extends WorkspaceOptions {
   /**
    * Told when a restore or an import that was killed has been finished, before what was asked for. Its
    * `laterSnapshots` have what was written meanwhile.

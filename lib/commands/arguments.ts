@@ -292,6 +292,15 @@ export interface CommandContext extends Invocation {
 /** What a {@link SelfContainedCommand} works with. */
 export interface SelfContainedContext extends Invocation {
   readonly environment: Environment;
+  readonly commands: CommandSet;
+}
+
+/** All commands; each is loaded when it is asked for. */
+export interface CommandSet {
+  /** Their names, in the order in which help lists them. */
+  readonly names: readonly string[];
+  /** Loads a command by its name. */
+  readonly load: (name: string) => Promise<AnyCommand>;
 }
 
 /** One of the ways in which a command is called that has subcommands. */

@@ -293,15 +293,14 @@ function nameOf(flags: FlagValues): string {
 async function answerWords(
   shell: Shell,
   words: readonly string[],
-  { flags, environment }: SelfContainedContext,
+  { flags, environment, commands }: SelfContainedContext,
 ): Promise<void> {
   try {
-    const { commandNames, loadCommand } = await import("./main.ts");
     const read = words.map((word) => word.slice(1))
       .map((word) => shell === "bash" ? unquoted(word) : word);
     const state: CompletionState = {
-      commandNames,
-      load: loadCommand,
+      commandNames: commands.names,
+      load: commands.load,
       // An alias or a function may give flags too, before the script's own.
       values: (kind, line) => valuesOfKind(kind, { ...flags, ...line }, environment),
     };

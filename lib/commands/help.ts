@@ -6,12 +6,12 @@ import {
   bareFlags,
   type CommandDescription,
   type CommandForm,
+  type CommandSet,
   commonFlags,
   type Flag,
   formsOf,
   helpCommand,
 } from "./arguments.ts";
-import { commandNames, loadCommand } from "./main.ts";
 
 /** What the program is called. */
 export const PROGRAM = "catalyst-migrate";
@@ -55,10 +55,13 @@ export interface HelpOptions {
 }
 
 /** The text of `--help`: commands, options, variables. */
-export async function generalHelp(options: HelpOptions = {}): Promise<string> {
+export async function generalHelp(
+  { names, load }: CommandSet,
+  options: HelpOptions = {},
+): Promise<string> {
   const { width = answerWidth() } = options;
   const table = tableOf(width);
-  const commands = await Promise.all(commandNames.map(loadCommand));
+  const commands = await Promise.all(names.map(load));
   return [
     ...wrapText(purpose, width),
     ``,

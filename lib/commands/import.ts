@@ -130,15 +130,6 @@ async function confirmation(
   };
 }
 
-/** A file to import, as a stream. */
-export interface ImportSource {
-  readonly stream: ReadableStream<Uint8Array>;
-  /** What it is called in messages. */
-  readonly label: string;
-  /** Size in bytes; null where that can't be known. */
-  readonly size: number | null;
-}
-
 /** What a file holds: as its name says, else as the user says, else SQL. */
 function formatOf(file: string, flags: FlagValues): Format {
   const given = choiceFlag(flags, "format", FORMATS);

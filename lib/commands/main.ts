@@ -5,6 +5,7 @@ import type { RestoreResult } from "../snapshot/restore_result.ts";
 import { createOutput, type Output } from "../terminal/output.ts";
 import {
   type AnyCommand,
+  type CommandSet,
   type Environment,
   helpCommand,
   parseArguments,
@@ -63,6 +64,8 @@ export async function loadCommand(name: string): Promise<AnyCommand> {
   return (await load()).command;
 }
 
+const commandSet: CommandSet = { names: commandNames, load: loadCommand };
+
 /** Runs a command line and returns its exit code: 0 done, 1 failed or found something, 2 misused. */
 export async function main(args: readonly string[], environment: Environment): Promise<number> {
   const { name, rest } = splitCommand(args);
@@ -96,7 +99,13 @@ export async function main(args: readonly string[], environment: Environment): P
       return show(commandHelp(command, { operands }), output);
     }
     if ("runAlone" in command) {
-      return await command.runAlone({ flags, operands, environment, output });
+      return await command.runAlone({
+        flags,
+        operands,
+        environment,
+        commands: commandSet,
+        output,
+      });
     }
     const options = {
       ...await placeAndLimits(flags, environment),
@@ -130,7 +139,9 @@ function wantsHelp(args: readonly string[]): boolean {
 async function help(args: readonly string[], output: Output): Promise<number> {
   const { commandHelp, generalHelp, refuseUnknownForm } = await import("./help.ts");
   const { operands: [topic, ...operands] } = await parseArguments(helpCommand, args);
-  if (topic === undefined || topic === helpCommand.name) return show(await generalHelp(), output);
+  if (topic === undefined || topic === helpCommand.name) {
+    return show(await generalHelp(commandSet), output);
+  }
   const command = await loadCommand(topic);
   if (operands[0] !== undefined) refuseUnknownForm(command, operands[0]);
   return show(commandHelp(command, { operands }), output);

@@ -19,9 +19,8 @@ export const command: SelfContainedCommand = {
     ["man | man -l -", "read it"],
     ["man > /usr/local/share/man/man1/catalyst-migrate.1", "install it"],
   ],
-  runAlone: async ({ output }) => {
-    const { commandNames, loadCommand } = await import("./main.ts");
-    const page = manualPage(await Promise.all(commandNames.map(loadCommand)));
+  runAlone: async ({ commands, output }) => {
+    const page = manualPage(await Promise.all(commands.names.map(commands.load)));
     output.json({ ok: true, page });
     // As it is, since a program reads it.
     if (!output.isJson) createWriter(Deno.stdout)(page);

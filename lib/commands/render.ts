@@ -2,11 +2,10 @@ import { formatCount, formatDate, formatDuration, printable, renderTable } from 
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { DowngradePlan, Loss } from "../operations/downgrade.ts";
-import type { UpgradeResult } from "../operations/upgrade_options.ts";
+import type { UpgradePlan, UpgradeResult } from "../operations/upgrade_options.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { LedgerEvent } from "../state/ledger.ts";
-import type { UpgradePlan } from "../state/upgrade_plan.ts";
 import type { Output } from "../terminal/output.ts";
 import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
 import type { CommandContext } from "./arguments.ts";

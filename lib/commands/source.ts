@@ -1,5 +1,13 @@
 import { AccessError } from "../base/errors.ts";
-import type { ImportSource } from "./import.ts";
+
+/** A file to import, as a stream. */
+export interface ImportSource {
+  readonly stream: ReadableStream<Uint8Array>;
+  /** What it is called in messages. */
+  readonly label: string;
+  /** Size in bytes; null where that can't be known. */
+  readonly size: number | null;
+}
 
 /** Bytes that are read at once. */
 const READ_SIZE = 128 * 1024;

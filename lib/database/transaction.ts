@@ -1,7 +1,6 @@
 import { DatabaseLockedError, InterruptedError, StatementError } from "../base/errors.ts";
 import { sleep } from "../base/files.ts";
 import { describeHolders } from "../base/holders.ts";
-import { readForeignKeys } from "../engine/apply.ts";
 import { type Connection, number } from "./connection.ts";
 import { isBusy, WHEN_LOCKED } from "./failure.ts";
 
@@ -124,4 +123,9 @@ export function refuseOpenTransaction(connection: Connection): void {
     `Cannot change ${connection.label}: the connection that was given is inside a transaction`,
     { help: "commit it or roll it back first" },
   );
+}
+
+async function readForeignKeys(connection: Connection): Promise<boolean> {
+  const row = await connection.get("PRAGMA foreign_keys");
+  return row !== undefined && number(row, "foreign_keys") === 1;
 }

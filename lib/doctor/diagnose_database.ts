@@ -10,11 +10,8 @@ import {
   ownerIn,
   processes,
   type StateFacts,
+  subject,
 } from "./facts.ts";
-
-export function subject(database: string): string {
-  return database === LEDGER ? "the ledger" : database;
-}
 
 /** Whether a database is missing or empty. */
 function isBare({ place }: LookedDatabase): boolean {

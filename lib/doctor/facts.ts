@@ -7,9 +7,8 @@ import type { SnapshotEntry } from "../snapshot/store.ts";
 import type { LedgerEvent } from "../state/ledger.ts";
 import type { Marker } from "../state/marker.ts";
 import type { Status } from "../state/status.ts";
-import { subject } from "./diagnose_database.ts";
 import type { Mount, Openers } from "./linux.ts";
-import type { FileHeader, LogIndex, Observation } from "./read_database.ts";
+import type { FileHeader, LogIndex, Observation } from "../database/observe.ts";
 
 /** Parts of the answer, in the order in which they are told. */
 export const groups = [
@@ -280,3 +279,7 @@ export type Content =
    * not.
    */
   | { readonly kind: "unread"; readonly because: "journal" | "files" | null };
+
+export function subject(database: string): string {
+  return database === LEDGER ? "the ledger" : database;
+}

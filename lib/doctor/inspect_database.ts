@@ -13,7 +13,7 @@ import {
   type Observed,
   parseHeader,
   parseLogIndex,
-} from "./read_database.ts";
+} from "../database/observe.ts";
 
 /** What the system tells about all files. */
 export interface FileContext {

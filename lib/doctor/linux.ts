@@ -1,5 +1,5 @@
 import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../base/holders.ts";
-import type { LogIndex } from "./read_database.ts";
+import type { LogIndex } from "../database/observe.ts";
 
 /** A file system that is mounted. */
 export interface Mount {

@@ -12,7 +12,7 @@ import { openForReading } from "../database/reading.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { beginReading, withTransaction } from "../database/transaction.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
-import { MARKER_TABLE } from "../state/marker.ts";
+import { MARKER_TABLE } from "../schema/tables.ts";
 import { knownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { type Catalog, type CatalogObject, readCatalog, readTable } from "./catalog.ts";

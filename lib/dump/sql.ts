@@ -1,6 +1,6 @@
 import type { Connection } from "../database/connection.ts";
 import { fold, quoteName, quoteText } from "../sql/tokens.ts";
-import { MARKER_TABLE } from "../state/marker.ts";
+import { MARKER_TABLE } from "../schema/tables.ts";
 import {
   type Catalog,
   type CatalogObject,

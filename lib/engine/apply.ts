@@ -7,7 +7,7 @@ import {
 } from "../base/errors.ts";
 import { epochSeconds } from "../base/format.ts";
 import { missingPermission } from "../base/paths.ts";
-import { type Connection, number } from "../database/connection.ts";
+import type { Connection } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
 import {
   holdForeignKeys,
@@ -16,14 +16,14 @@ import {
 } from "../database/transaction.ts";
 import { runBody } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
-import type { UpgradeOptions } from "../operations/upgrade_options.ts";
-import type { Safeguard } from "../snapshot/safeguard.ts";
 import type { Inspection } from "../state/inspect.ts";
 import { addEvent, type NewEvent, setHistory } from "../state/ledger.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import {
   compareObservations,
+  expectCreated,
+  mayFindExisting,
   mayTouchRows,
   type Observation,
   observe,
@@ -185,11 +185,6 @@ function bodyOf({ migration, direction }: Run): MigrationBody {
   const body = direction === "upgrade" ? migration.upgrade : migration.downgrade;
   if (body !== undefined) return body;
   throw new DowngradeBlockedError(`Cannot roll back ${migration.name}: it has no downgrade`);
-}
-
-export async function readForeignKeys(connection: Connection): Promise<boolean> {
-  const row = await connection.get("PRAGMA foreign_keys");
-  return row !== undefined && number(row, "foreign_keys") === 1;
 }
 
 /** Told before and after each migration. */
@@ -372,16 +367,24 @@ export interface Application {
   /** Checksum of its upgrade; null where that is a function. */
   readonly checksum: string | null;
   /** The snapshots that are taken before; null where none is. */
-  readonly safeguard: Safeguard | null;
+  readonly safeguard: RowProtection | null;
   /** What was found before the first one. */
   readonly found: Inspection;
-  readonly options: Pick<UpgradeOptions, "signal">;
+  readonly signal: AbortSignal | undefined;
+}
+
+/** What keeps the rows that a migration is about to remove. */
+export interface RowProtection {
+  /** Name of the newest snapshot that has a database; null where none has. */
+  nameFor(database: string): string | null;
+  /** Makes sure, inside the migration's transaction, that a snapshot has every committed row. */
+  secure(connection: Connection, database: string): Promise<void>;
 }
 
 /** How a migration is run up. */
 export function runOf(
   workspace: Workspace,
-  { migration, checksum, safeguard, found, options }: Application,
+  { migration, checksum, safeguard, found, signal }: Application,
 ): Run {
   const { database, destroys = [] } = migration;
   const state = found.databases.get(database);
@@ -398,13 +401,12 @@ export function runOf(
       ? undefined
       : async (connection) => await safeguard?.secure(connection, database),
     verify: isFresh ? undefined : async (connection) => {
-      const { expectCreated, mayFindExisting } = await import("./checks.ts");
       if (mayFindExisting(migration)) {
         await expectCreated(connection, migration, workspace.registry);
       }
     },
     timeout: workspace.timeout,
     idleTimeout: workspace.idleTimeout,
-    signal: options.signal,
+    signal,
   };
 }

@@ -132,7 +132,10 @@ export function takenBy(safeguard: Safeguard | null): TakenSnapshots {
 async function applyOne(
   workspace: Workspace,
   session: Session,
-  application: Application & { readonly options: UpgradeOptions },
+  application: Omit<Application, "signal"> & {
+    readonly safeguard: Safeguard | null;
+    readonly options: UpgradeOptions;
+  },
 ): Promise<AppliedMigration> {
   const { migration, safeguard, options } = application;
   const { id, name, database } = migration;
@@ -143,7 +146,11 @@ async function applyOne(
   }
   const progress = { direction: "upgrade", id, name, database } as const;
   options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
-  const seconds = await attempt(workspace, session, runOf(workspace, application));
+  const seconds = await attempt(
+    workspace,
+    session,
+    runOf(workspace, { ...application, signal: options.signal }),
+  );
   safeguard?.recordChange();
   const durationSeconds = seconds ?? 0;
   options.onProgress?.({ kind: "finished", ...progress, durationSeconds });

@@ -1,11 +1,12 @@
-import { ChangedMigrationError, UnknownMarkerError } from "../base/errors.ts";
-import type { Migration } from "../migration/migration.ts";
-import type { MigrationStatus } from "../state/assess.ts";
-import { inspect, type Inspection } from "../state/inspect.ts";
-import type { UpgradeRequest } from "../state/plan.ts";
-import { planFrom, type UpgradePlan } from "../state/upgrade_plan.ts";
+import { inspect } from "../state/inspect.ts";
+import { planFrom } from "../state/upgrade_plan.ts";
 import type { Workspace } from "../state/workspace.ts";
-import type { PlanUpgradeOptions, UpgradeOptions, UpgradeResult } from "./upgrade_options.ts";
+import type {
+  PlanUpgradeOptions,
+  UpgradeOptions,
+  UpgradePlan,
+  UpgradeResult,
+} from "./upgrade_options.ts";
 
 /** Migrations of which effects are found, at most: for each, the schema is read as it is by then. */
 const MOST_EFFECTS = 300;
@@ -34,32 +35,4 @@ export async function upgrade(
   // Most starts end here; only those with work load what does it.
   const { applyPending } = await import("./apply_pending.ts");
   return await applyPending(workspace, options);
-}
-
-export async function choose(
-  workspace: Workspace,
-  found: Inspection,
-  { statuses, request }: {
-    readonly statuses: readonly MigrationStatus[];
-    readonly request: UpgradeRequest;
-  },
-): Promise<Migration[]> {
-  const { registry } = workspace;
-  const { planUpgrade } = await import("../state/plan.ts");
-  try {
-    const chosen = planUpgrade(registry, statuses, request);
-    if (chosen.some(({ source }) => source !== undefined)) {
-      const { refuseSyntaxErrors } = await import("../migration/syntax.ts");
-      refuseSyntaxErrors(chosen);
-    }
-    return chosen;
-  } catch (error) {
-    if (error instanceof UnknownMarkerError) {
-      const { withWayBack } = await import("../state/refusals.ts");
-      throw await withWayBack(error, { workspace, found });
-    }
-    if (!(error instanceof ChangedMigrationError)) throw error;
-    const { withDifference } = await import("../state/refusals.ts");
-    throw withDifference(error, registry, found);
-  }
 }

@@ -3,6 +3,8 @@ import type { MigrationHooks } from "../migration/hooks.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { UpgradeRequest } from "../state/plan.ts";
+import type { PlannedWork } from "../state/upgrade_plan.ts";
+import type { MigrationEffects } from "../trial/effects.ts";
 
 /** How to upgrade. */
 export interface UpgradeOptions extends UpgradeRequest {
@@ -29,6 +31,12 @@ export interface PlanUpgradeOptions extends UpgradeRequest {
    * do. Default `false`.
    */
   readonly effects?: boolean;
+}
+
+/** What an upgrade would do. */
+export interface UpgradePlan extends PlannedWork {
+  /** What each would create, change and drop; absent where not asked for, or more than 300 are pending. */
+  readonly effects?: readonly MigrationEffects[];
 }
 
 /** What an upgrade did. */

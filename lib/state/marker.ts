@@ -9,9 +9,7 @@ import {
   textOrNull,
 } from "../database/connection.ts";
 import { type Migration, sqlOf } from "../migration/migration.ts";
-
-/** Name of the table that holds the markers in each database. */
-export const MARKER_TABLE = "schema_migrations";
+import { MARKER_TABLE } from "../schema/tables.ts";
 
 /** A row of `schema_migrations`: this migration is in this database. */
 export interface Marker {

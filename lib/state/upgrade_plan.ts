@@ -1,21 +1,18 @@
+import { ChangedMigrationError, UnknownMarkerError } from "../base/errors.ts";
 import type { Migration } from "../migration/migration.ts";
-import { choose } from "../operations/upgrade.ts";
-import type { MigrationEffects } from "../trial/effects.ts";
-import { assess, corrections, summarize } from "./assess.ts";
+import { assess, corrections, type MigrationStatus, summarize } from "./assess.ts";
 import type { Inspection } from "./inspect.ts";
 import type { UpgradeRequest } from "./plan.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** What an upgrade would do. */
-export interface UpgradePlan {
+/** What has to be done, as the state of the databases says. */
+export interface PlannedWork {
   /** The migrations that it would apply, in order. */
   readonly apply: readonly Migration[];
   /** Ids of the migrations that it would adopt. */
   readonly adopt: readonly string[];
   /** Ids of the migrations whose ledger row it would correct. */
   readonly reconcile: readonly string[];
-  /** What each would create, change and drop; absent where not asked for, or more than 300 are pending. */
-  readonly effects?: readonly MigrationEffects[];
 }
 
 /** What has to be done about what was found. */
@@ -23,7 +20,7 @@ export async function planFrom(
   workspace: Workspace,
   found: Inspection,
   request: UpgradeRequest,
-): Promise<UpgradePlan> {
+): Promise<PlannedWork> {
   if (found.conflicts.size > 0) {
     const { refuseConflicts } = await import("./refusals.ts");
     refuseConflicts(workspace, found);
@@ -38,4 +35,32 @@ export async function planFrom(
     adopt: adopted,
     reconcile: reconciled,
   };
+}
+
+async function choose(
+  workspace: Workspace,
+  found: Inspection,
+  { statuses, request }: {
+    readonly statuses: readonly MigrationStatus[];
+    readonly request: UpgradeRequest;
+  },
+): Promise<Migration[]> {
+  const { registry } = workspace;
+  const { planUpgrade } = await import("./plan.ts");
+  try {
+    const chosen = planUpgrade(registry, statuses, request);
+    if (chosen.some(({ source }) => source !== undefined)) {
+      const { refuseSyntaxErrors } = await import("../migration/syntax.ts");
+      refuseSyntaxErrors(chosen);
+    }
+    return chosen;
+  } catch (error) {
+    if (error instanceof UnknownMarkerError) {
+      const { withWayBack } = await import("./refusals.ts");
+      throw await withWayBack(error, { workspace, found });
+    }
+    if (!(error instanceof ChangedMigrationError)) throw error;
+    const { withDifference } = await import("./refusals.ts");
+    throw withDifference(error, registry, found);
+  }
 }

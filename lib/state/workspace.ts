@@ -1,9 +1,35 @@
 import { LocationError, UsageError } from "../base/errors.ts";
-import { type DatabaseLocation, locate } from "../database/location.ts";
+import { type DatabaseLocation, type DatabaseSource, locate } from "../database/location.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
 import type { Migration } from "../migration/migration.ts";
 import { createRegistry, type Registry } from "../migration/registry.ts";
-import type { MigratorOptions } from "../migrator.ts";
+
+/** Which databases and migrations there are, and how to work on them. */
+export interface WorkspaceOptions {
+  /** The databases by name, as the migrations name them. */
+  readonly databases: Readonly<Record<string, DatabaseSource>>;
+  /** The ledger: a database of its own. */
+  readonly ledger: DatabaseSource;
+  /** The known migrations, in any order. */
+  readonly migrations: readonly Migration[];
+  /** Those of them that `lint` need not look at, since they are released and tested. Default: none. */
+  readonly trusted?: readonly Migration[];
+  /** Connection settings, over the defaults. Databases that are already open keep their own. */
+  readonly settings?: Partial<ConnectionSettings>;
+  /** Seconds to wait for a lock. Default 30. */
+  readonly timeout?: number;
+  /** Seconds that a migration's function may go without a statement before it fails. Default 60. */
+  readonly idleTimeout?: number;
+  /**
+   * Whether no other code of this process has the databases open, as in a command-line tool: then
+   * they are read in the quickest way. Default `false`.
+   */
+  readonly alone?: boolean;
+  /** Whether the directory of a file may be created, if its parent is there. Default `true`. */
+  readonly createDirectories?: boolean;
+  /** Directory of the snapshots. Default: `backups` beside the ledger, with the same prefix. */
+  readonly backupDir?: string;
+}
 
 /** The options, resolved: which migrations there are and where everything is. */
 export interface Workspace {
@@ -27,7 +53,7 @@ export interface Workspace {
  * @throws {RegistryError} where the migrations contradict each other.
  * @throws {UsageError} where the timeout is no time, or one file has two names.
  */
-export function createWorkspace(options: MigratorOptions): Workspace {
+export function createWorkspace(options: WorkspaceOptions): Workspace {
   const timeout = options.timeout ?? defaultSettings.busyTimeout;
   if (!(timeout >= 0 && timeout < Infinity)) {
     throw new UsageError(

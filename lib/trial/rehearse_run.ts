@@ -122,7 +122,7 @@ async function goUp(migration: Migration, course: Course): Promise<Step | Cataly
     checksum: await checksumOf(migration.upgrade),
     safeguard: null,
     found,
-    options: signal === undefined ? {} : { signal },
+    signal,
   });
   return await go(course, migration, "upgrade", (stage) => stage.run(run));
 }

@@ -16,7 +16,7 @@ import { type Run, runMigration } from "../engine/apply.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { fold } from "../sql/tokens.ts";
-import { MARKER_TABLE } from "../state/marker.ts";
+import { MARKER_TABLE } from "../schema/tables.ts";
 import { type ContentQuestion, readContent, type TableContent } from "./content.ts";
 import type { TimedStatement } from "./result.ts";
 

@@ -5,8 +5,10 @@ import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { settingVariables } from "../../../lib/database/settings.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 
+const all = { names: commandNames, load: loadCommand };
+
 Deno.test("the general help names every command, common flag, variable and exit code", async () => {
-  const text = await generalHelp();
+  const text = await generalHelp(all);
   const words = [
     ...commandNames,
     ...Object.keys(commonFlags).map((name) => `--${name}`),
@@ -47,7 +49,7 @@ for (const width of [60, 80, 100]) {
   Deno.test(`no line of help is wider than ${width} characters, but for a longer command line`, async () => {
     const commands = await Promise.all(commandNames.map(loadCommand));
     const texts = [
-      await generalHelp({ width }),
+      await generalHelp(all, { width }),
       ...commands.flatMap((command) =>
         formsOf(command).map(({ word }) =>
           commandHelp(command, { width, operands: word === null ? [] : [word] })
@@ -63,7 +65,7 @@ for (const width of [60, 80, 100]) {
 
 Deno.test("help is plain text: no character of it needs more than ASCII", async () => {
   const commands = await Promise.all(commandNames.map(loadCommand));
-  for (const text of [await generalHelp(), ...commands.map((command) => commandHelp(command))]) {
+  for (const text of [await generalHelp(all), ...commands.map((command) => commandHelp(command))]) {
     assert.match(text, /^[\n -~]+$/);
   }
 });

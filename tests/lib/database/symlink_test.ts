@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { writersOf } from "../../../lib/base/holders.ts";
-import { observe, parseHeader } from "../../../lib/doctor/read_database.ts";
+import { observe, parseHeader } from "../../../lib/database/observe.ts";
 import { openPrivateCopy } from "../../../lib/database/private_copy.ts";
 import { openForReading, openPrivateFile, readDatabase } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { fileItself } from "../base/paths.ts";
-import { uriOf } from "../database/node_sqlite.ts";
+import { uriOf } from "./node_sqlite.ts";
 
 /** What the first bytes of a database file say. */
 export interface FileHeader {

@@ -7,8 +7,8 @@ import {
   parseHeader,
   parseLogIndex,
   withLog,
-} from "../../../lib/doctor/read_database.ts";
-import { traces } from "./support.ts";
+} from "../../../lib/database/observe.ts";
+import { traces } from "../doctor/support.ts";
 import { execute, Program, query, TemporaryDirectory } from "../support.ts";
 
 function sizeAt(path: string): number {

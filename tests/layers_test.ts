@@ -1,0 +1,172 @@
+/**
+ * The layers of the code: imports point downwards only, nothing imports in a circle, and only
+ * `lib/database` knows a driver. Value, type and dynamic imports all count.
+ */
+import assert from "node:assert/strict";
+
+/** From the top to the bottom. A file belongs to the first entry that is the file or its folder. */
+const LAYERS: readonly (readonly string[])[] = [
+  ["cli.ts", "mod.ts"],
+  ["lib/commands"],
+  ["lib/terminal"],
+  ["lib/check_migrations.ts", "lib/check_migrations_run.ts"],
+  ["lib/catalyst.ts", "lib/catalyst_data.ts", "lib/migrator.ts", "migrations"],
+  ["lib/report"],
+  ["lib/doctor"],
+  ["lib/operations"],
+  ["lib/trial"],
+  ["lib/dump"],
+  ["lib/snapshot"],
+  ["lib/engine"],
+  ["lib/state"],
+  ["lib/schema"],
+  ["lib/migration"],
+  ["lib/database"],
+  ["lib/sql"],
+  ["lib/base"],
+];
+
+/** What a file imports: paths from the root, and the specifiers of packages as they are. */
+type Graph = ReadonlyMap<string, readonly string[]>;
+
+const ROOT = new URL("../", import.meta.url);
+
+/** Specifiers of an import, export or dynamic import; text in comments and strings has no such form. */
+function specifiersOf(source: string): string[] {
+  const code = source.replace(/\/\*\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
+  return [...code.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)"([^"\s]+)"/gm)]
+    .map(([, specifier = ""]) => specifier)
+    .filter((specifier) => /^(\.|node:|npm:|jsr:)/.test(specifier));
+}
+
+async function sourceFiles(directory: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (const { name, isDirectory } of Deno.readDir(new URL(directory, ROOT))) {
+    if (isDirectory) files.push(...await sourceFiles(`${directory}${name}/`));
+    else if (name.endsWith(".ts")) files.push(`${directory}${name}`);
+  }
+  return files.sort();
+}
+
+async function readGraph(): Promise<Graph> {
+  const files = [
+    "cli.ts",
+    "mod.ts",
+    ...await sourceFiles("lib/"),
+    ...await sourceFiles("migrations/"),
+  ];
+  return new Map(
+    await Promise.all(files.map(async (file) => {
+      const specifiers = specifiersOf(await Deno.readTextFile(new URL(file, ROOT)));
+      const targets = specifiers.map((specifier) =>
+        specifier.startsWith(".")
+          ? new URL(specifier, new URL(file, ROOT)).href.slice(ROOT.href.length)
+          : specifier
+      );
+      return [file, targets] as const;
+    })),
+  );
+}
+
+function layerOf(file: string): number {
+  return LAYERS.findIndex((places) =>
+    places.some((place) => file === place || file.startsWith(`${place}/`))
+  );
+}
+
+/** Imports that point upwards, and files that belong to no layer. */
+function upwardImports(graph: Graph): string[] {
+  return [...graph].flatMap(([file, targets]) =>
+    layerOf(file) === -1
+      ? [`${file} belongs to no layer`]
+      : targets.filter((target) => graph.has(target) && layerOf(target) < layerOf(file))
+        .map((target) => `${file} imports ${target}`)
+  );
+}
+
+/** One circle of imports, as the files on it; empty where there is none. */
+function findCycle(graph: Graph): string[] {
+  const finished = new Set<string>();
+  const path: string[] = [];
+  const visit = (file: string): string[] => {
+    if (path.includes(file)) return [...path.slice(path.indexOf(file)), file];
+    if (finished.has(file)) return [];
+    path.push(file);
+    for (const target of graph.get(file) ?? []) {
+      const cycle = visit(target);
+      if (cycle.length > 0) return cycle;
+    }
+    path.pop();
+    finished.add(file);
+    return [];
+  };
+  for (const file of graph.keys()) {
+    const cycle = visit(file);
+    if (cycle.length > 0) return cycle;
+  }
+  return [];
+}
+
+/** The same graph between folders. */
+function foldersOf(graph: Graph): Graph {
+  const folders = new Map<string, string[]>();
+  for (const [file, targets] of graph) {
+    const folder = folderOf(file);
+    const others = targets.filter((target) => graph.has(target)).map(folderOf)
+      .filter((other) => other !== folder);
+    folders.set(folder, [...folders.get(folder) ?? [], ...others]);
+  }
+  return folders;
+}
+
+/** Files at the top of `lib` and of the project stand for themselves. */
+function folderOf(file: string): string {
+  return file.match(/^(lib\/[^/]+|migrations)\//)?.[1] ?? file;
+}
+
+/** Imports of something that opens databases, outside of the one folder that may. */
+function driverImports(graph: Graph): string[] {
+  return [...graph].flatMap(([file, targets]) =>
+    file.startsWith("lib/database/")
+      ? []
+      : targets.filter((target) => !target.startsWith("lib/") && /sqlite|libsql/i.test(target)).map(
+        (target) => `${file} imports ${target}`,
+      )
+  );
+}
+
+const graph = await readGraph();
+
+Deno.test("imports between layers point downwards", () => {
+  assert.deepEqual(upwardImports(graph), []);
+});
+
+Deno.test("no files and no folders import each other in a circle", () => {
+  assert.deepEqual(findCycle(graph), []);
+  assert.deepEqual(findCycle(foldersOf(graph)), []);
+});
+
+Deno.test("only lib/database imports a driver", () => {
+  assert.deepEqual(driverImports(graph), []);
+});
+
+Deno.test("an upward import, a circle and a driver in the wrong place are found", () => {
+  const wrong = new Map([
+    ...graph,
+    ["lib/base/upward.ts", ["lib/state/plan.ts"]],
+    ["lib/sql/tokens.ts", ["lib/sql/statements.ts"]],
+    ["lib/sql/statements.ts", ["lib/sql/tokens.ts"]],
+    ["lib/dump/driver.ts", ["node:sqlite"]],
+    ["lib/loose.ts", []],
+  ]);
+  assert.deepEqual(upwardImports(wrong), [
+    "lib/base/upward.ts imports lib/state/plan.ts",
+    "lib/loose.ts belongs to no layer",
+  ]);
+  assert.equal(findCycle(wrong).length, 3);
+  assert.deepEqual(driverImports(wrong), ["lib/dump/driver.ts imports node:sqlite"]);
+  assert.deepEqual(
+    specifiersOf('const a = await import("./a.ts");\nimport type { B } from "./b.ts";'),
+    ["./a.ts", "./b.ts"],
+  );
+});
