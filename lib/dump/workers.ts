@@ -41,7 +41,7 @@ export class Crew implements AsyncDisposable {
   /** Starts so many threads; null where none may be started. */
   static start(path: string, size: number): Crew | null {
     const module = new URL(import.meta.url);
-    if (!mayStart(module, "/lib/dump/crew.ts")) return null;
+    if (!mayStart(module, "/lib/dump/workers.ts")) return null;
     return new Crew(Array.from({ length: size }, () => new Member(module, path)));
   }
 

@@ -70,7 +70,7 @@ Deno.test({
     const sums: string[] = [];
     for (const time of [1e9, 1.5e9]) {
       using checkout = new Checkout();
-      for (const name of ["cli.ts", "lib/version.ts", "migrations/mod.ts"]) {
+      for (const name of ["cli.ts", "lib/base/version.ts", "migrations/mod.ts"]) {
         Deno.utimeSync(checkout.file(name), time, time);
       }
       const { code, stderr } = await checkout.run([".ci/compile.ts"], { TZ: `UTC${sums.length}` });
