@@ -2,6 +2,8 @@
 export interface CatalystErrorOptions extends ErrorOptions {
   /** What to do next, as one sentence or a few lines. */
   readonly help?: string;
+  /** What the message leaves out, one line each, such as every table concerned. */
+  readonly details?: readonly string[];
   /** Migration that the error is about, such as `001_create_positions_tables`. */
   readonly migration?: string;
   /** Database that the error is about, such as `positions`. */
@@ -62,6 +64,8 @@ export abstract class CatalystError extends Error {
   abstract readonly code: string;
   /** What to do next. */
   readonly help: string | undefined;
+  /** What the message leaves out, one line each; the command line shows the first few. */
+  readonly details: readonly string[];
   /** Migration that the error is about. */
   readonly migration: string | undefined;
   /** Database that the error is about. */
@@ -82,6 +86,7 @@ export abstract class CatalystError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
     this.help = options.help;
+    this.details = options.details ?? [];
     this.migration = options.migration;
     this.database = options.database;
     this.statement = options.statement;
@@ -703,6 +708,8 @@ export interface Failure {
   readonly code: string;
   /** What is the case. */
   readonly message: string;
+  /** What the message leaves out, one line each; absent where it says everything. */
+  readonly details?: readonly string[];
   /** What to do next, in one line or more; `null` where nothing is known. */
   readonly help: string | null;
 }
@@ -710,7 +717,8 @@ export interface Failure {
 /** Reads what was thrown, whatever it is. */
 export function failureOf(error: unknown): Failure {
   if (error instanceof CatalystError) {
-    return { code: error.code, message: error.message, help: error.help ?? null };
+    const { code, message, details, help = null } = error;
+    return details.length === 0 ? { code, message, help } : { code, message, details, help };
   }
   const message = error instanceof Error ? error.message || error.name : String(error);
   return { code: "INTERNAL", message, help: null };

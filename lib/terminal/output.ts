@@ -50,6 +50,9 @@ export interface Output {
   error(error: unknown, extra?: Readonly<Record<string, unknown>>): Promise<void>;
 }
 
+/** Details of an error that are shown without `--verbose`. */
+const SHOWN_DETAILS = 5;
+
 /** Makes the {@link Output} of this process. */
 export function createOutput(options: OutputOptions = {}): Output {
   const { json = false, quiet = false, verbose = false, noColor = false } = options;
@@ -80,8 +83,12 @@ export function createOutput(options: OutputOptions = {}): Output {
       return false;
     }
   };
-  const writeReport = ({ message, help }: Failure): void => {
+  const writeReport = ({ message, details = [], help }: Failure): void => {
     stderr(`${style.red(style.bold("error:"))} ${printable(message)}\n`);
+    const shown = verbose ? details : details.slice(0, SHOWN_DETAILS);
+    for (const detail of shown) stderr(`  ${printable(detail)}\n`);
+    const left = details.length - shown.length;
+    if (left > 0) stderr(`  and ${left} more; --verbose shows all\n`);
     // The lines of a help text after the first stand below it.
     if (help !== null) {
       stderr(`${style.bold("help:")} ${printableLines(help).replaceAll("\n", "\n      ")}\n`);

@@ -128,3 +128,22 @@ Deno.test({
     assert.equal((await runProgram(body)).stdout, "80\n");
   },
 });
+
+Deno.test("an error shows its first details and how many are left, and verbose shows all", async () => {
+  const program = (verbose: boolean) => `
+    const output = createOutput({ verbose: ${verbose} });
+    await output.error(new errors.UsageError("Cannot use it: wrong", {
+      details: ["one", "two", "three", "four", "five", "six\\x1b", "seven"],
+      help: "give another",
+    }));
+  `;
+  const { stderr } = await runProgram(program(false));
+  assert.deepEqual(stderr.split("\n"), [
+    "error: Cannot use it: wrong",
+    ..."one two three four five".split(" ").map((word) => `  ${word}`),
+    "  and 2 more; --verbose shows all",
+    "help: give another",
+    "",
+  ]);
+  assert.match((await runProgram(program(true))).stderr, /\n {2}six\\x1b\n {2}seven\nhelp: /);
+});

@@ -25,7 +25,7 @@ export function programArguments(body: string): string[] {
   const code = [
     `import { answerWidth, createOutput } from "${new URL("output.ts", terminalCode)}";`,
     `import { canAsk, confirmByWord } from "${new URL("prompt.ts", terminalCode)}";`,
-    `import * as errors from "${new URL("../errors.ts", terminalCode)}";`,
+    `import * as errors from "${new URL("../base/errors.ts", terminalCode)}";`,
     body,
   ].join("\n");
   return ["eval", "--quiet", code];
