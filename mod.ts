@@ -42,8 +42,8 @@ export type {
 } from "./lib/operations/downgrade.ts";
 export type { HookSubject, MigrationHooks } from "./lib/migration/hooks.ts";
 export type { RedoOptions, RedoResult } from "./lib/operations/redo.ts";
-export { checkMigrations } from "./lib/check_migrations.ts";
-export type { CheckMigrationsOptions, CheckMigrationsResult } from "./lib/check_migrations_run.ts";
+export { checkMigrations, type CheckMigrationsOptions } from "./lib/check_migrations.ts";
+export type { CheckMigrationsResult } from "./lib/trial/check.ts";
 export type { RehearseOptions } from "./lib/trial/rehearse.ts";
 export type {
   Rehearsal,
@@ -54,7 +54,7 @@ export type {
   Surprise,
   SurpriseCode,
   TimedStatement,
-} from "./lib/trial/result.ts";
+} from "./lib/trial/rehearse_result.ts";
 export type { SquashedMigration } from "./lib/operations/squash.ts";
 export type { AcceptResult } from "./lib/operations/baseline.ts";
 export type { BaselineOptions, BaselineResult } from "./lib/operations/baseline.ts";

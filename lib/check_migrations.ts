@@ -1,4 +1,6 @@
-import type { CheckMigrationsOptions, CheckMigrationsResult } from "./check_migrations_run.ts";
+import { bundledMigrations } from "../migrations/mod.ts";
+import { catalystDatabases } from "./catalyst.ts";
+import type { CheckMigrationsResult } from "./trial/check.ts";
 
 /**
  * Checks a directory of migrations, for a program's own tests: reads every file, checks the numbers with
@@ -34,7 +36,22 @@ import type { CheckMigrationsOptions, CheckMigrationsResult } from "./check_migr
 export async function checkMigrations(
   options: CheckMigrationsOptions,
 ): Promise<CheckMigrationsResult> {
-  // Whoever imports the toolkit for something else need not load it.
-  const { check } = await import("./check_migrations_run.ts");
-  return await check(options);
+  const { migrationsDir, databases = catalystDatabases, strict = false } = options;
+  const bundled = options.databases === undefined ? bundledMigrations : [];
+  // Only those who call it need to load it.
+  const { checkDirectory } = await import("./trial/check.ts");
+  return await checkDirectory({ migrationsDir, databases, bundled, strict });
+}
+
+/** What to check, and how. */
+export interface CheckMigrationsOptions {
+  /** Directory of the migrations. */
+  readonly migrationsDir: string;
+  /**
+   * Names of the databases that there are. Default: the bot's three, with the bundled migrations before
+   * those of the directory.
+   */
+  readonly databases?: readonly string[];
+  /** Whether the warnings of `lint` count as well. Default `false`. */
+  readonly strict?: boolean;
 }

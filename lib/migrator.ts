@@ -37,7 +37,7 @@ import {
 } from "./state/workspace.ts";
 import type { LintOptions, LintResult } from "./trial/lint.ts";
 import type { RehearseOptions } from "./trial/rehearse.ts";
-import type { Rehearsal } from "./trial/result.ts";
+import type { Rehearsal } from "./trial/rehearse_result.ts";
 
 /** How to read the ledger's events. */
 export interface HistoryOptions {

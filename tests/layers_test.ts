@@ -9,7 +9,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["cli.ts", "mod.ts"],
   ["lib/commands"],
   ["lib/terminal"],
-  ["lib/check_migrations.ts", "lib/check_migrations_run.ts"],
+  ["lib/check_migrations.ts"],
   ["lib/catalyst.ts", "lib/catalyst_data.ts", "lib/migrator.ts", "migrations"],
   ["lib/report"],
   ["lib/doctor"],

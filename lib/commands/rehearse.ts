@@ -1,4 +1,4 @@
-import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/result.ts";
+import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/rehearse_result.ts";
 import type { Style } from "../terminal/output.ts";
 import { abortOnInterrupt, createProgress } from "../terminal/progress.ts";
 import {

@@ -38,7 +38,7 @@ export async function applyWith(
   const { apply } = await planFrom(workspace, found, options);
   // Most migrations only create something; only the others need the code that tries them.
   if (apply.some(({ upgrade }) => mayTouchRows(upgrade))) {
-    const { refuseDataLoss } = await import("../trial/guard.ts");
+    const { refuseDataLoss } = await import("../trial/lint.ts");
     await refuseDataLoss(workspace, apply);
   }
   // Begun now, since each is computed on another thread.

@@ -1,6 +1,6 @@
-import { fold, quoteName } from "../sql/tokens.ts";
 import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
 import { type Affinity, affinityOf } from "../schema/model.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
 
 /** What to read of a table. */
 export interface ContentQuestion {

@@ -11,7 +11,7 @@ import { locationOf, restoreJournal, type Workspace } from "../state/workspace.t
 
 /** What to copy, and how. */
 export interface CopyOptions {
-  readonly place: Place;
+  readonly directory: RehearsalDirectory;
   readonly paths: CopyPaths;
   readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
@@ -32,12 +32,12 @@ export interface CopyPaths {
 }
 
 /** Says where the copies are to be. A name may be anything; a file's may not. */
-export function copyPaths(place: Place, databases: readonly string[]): CopyPaths {
+export function copyPaths(directory: RehearsalDirectory, databases: readonly string[]): CopyPaths {
   const pathOf = (name: string, index: number) =>
-    place.file(`${index + 1}_${name.replace(/[^\w.-]/g, "_")}.db`);
+    directory.file(`${index + 1}_${name.replace(/[^\w.-]/g, "_")}.db`);
   return {
     databases: new Map(databases.map((name, index) => [name, pathOf(name, index)])),
-    ledger: place.file("migrations.db"),
+    ledger: directory.file("migrations.db"),
   };
 }
 
@@ -46,7 +46,7 @@ export function copyPaths(place: Place, databases: readonly string[]): CopyPaths
  * disk: nobody needs the copies after a crash.
  */
 export async function copyDatabases(workspace: Workspace, options: CopyOptions): Promise<Copies> {
-  const { place, paths, onProgress, signal } = options;
+  const { directory, paths, onProgress, signal } = options;
   const start = performance.now();
   const sources = [
     ...[...paths.databases].map(([database, target]) => ({
@@ -65,7 +65,7 @@ export async function copyDatabases(workspace: Workspace, options: CopyOptions):
   for (const { database, location } of [...files, ...inMemory]) await refuse(database, location);
   const bytes = files.reduce((sum, { location }) => sum + bytesOf(location), 0);
   // A rebuild writes a table once more.
-  await requireRoom(place.directory, bytes * 2, { flag: "--dir" });
+  await requireRoom(directory.path, bytes * 2, { flag: "--dir" });
   const sizes = new Map<string, number>();
   const copy = async (connection: Connection, database: string, target: string) => {
     const report = ({ done, total }: CopyProgress) => {
@@ -147,8 +147,8 @@ export function isRehearsal(name: string, prefix: string): boolean {
 export const GRACE = 60_000;
 
 /** A directory for the copies; it is removed when it is disposed of. */
-export interface Place extends Disposable {
-  readonly directory: string;
+export interface RehearsalDirectory extends Disposable {
+  readonly path: string;
   /** Path of a file in it. */
   file(name: string): string;
 }
@@ -157,7 +157,7 @@ export interface Place extends Disposable {
  * Makes a directory of its own, `<prefix>rehearsal-1a2b3c4d`, for copies, and removes those that killed
  * rehearsals of the same prefix left.
  */
-export async function makePlace(prefix: string): Promise<Place> {
+export async function makeRehearsalDirectory(prefix: string): Promise<RehearsalDirectory> {
   ensureDirectory(beginningOf(prefix), true, { what: "directory of the rehearsal", flag: "--dir" });
   await removeLeftovers(prefix);
   const directory = makeDirectory(beginningOf(prefix));
@@ -167,7 +167,7 @@ export async function makePlace(prefix: string): Promise<Place> {
     directory: "directory of the rehearsal",
   });
   return {
-    directory,
+    path: directory,
     file: (name) => `${directory}/${name}`,
     [Symbol.dispose]: () => {
       lock[Symbol.dispose]();

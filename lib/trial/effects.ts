@@ -2,9 +2,9 @@ import type { Migration } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
 import { fold, normalize } from "../sql/tokens.ts";
 import type { Workspace } from "../state/workspace.ts";
-import { Lane } from "./lint_run.ts";
-import { reasonOf, type Rehearsed } from "./tables.ts";
-import { rowChanges } from "./scratch.ts";
+import { rowChanges } from "./authorizer.ts";
+import { reasonOf } from "./recorder.ts";
+import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
 
 /** An object that a migration creates, changes or drops. */
 export interface ObjectEffect {
@@ -53,7 +53,7 @@ export async function findEffects(
 ): Promise<MigrationEffects[]> {
   const effects = new Map<string, MigrationEffects>();
   for (const database of new Set(apply.map((one) => one.database))) {
-    await using lane = await Lane.open(workspace, { database });
+    await using simulation = await Simulation.open(workspace, { database });
     let failed: string | null = null;
     for (const migration of apply.filter((one) => one.database === database)) {
       const { id, name } = migration;
@@ -62,8 +62,8 @@ export async function findEffects(
         effects.set(id, { id, name, database, objects: [], rows: [], unknown });
         continue;
       }
-      const failure = await lane.upgrade(migration, async (rehearsed) => {
-        effects.set(id, await effectsOf(rehearsed));
+      const failure = await simulation.upgrade(migration, async (simulated) => {
+        effects.set(id, await effectsOf(simulated));
       });
       if (failure !== null) failed = name;
     }
@@ -71,14 +71,14 @@ export async function findEffects(
   return apply.flatMap(({ id }) => effects.get(id) ?? []);
 }
 
-async function effectsOf(rehearsed: Rehearsed): Promise<MigrationEffects> {
-  const { migration: { id, name, database }, run } = rehearsed;
+async function effectsOf(simulated: SimulatedUpgrade): Promise<MigrationEffects> {
+  const { migration: { id, name, database }, run } = simulated;
   return {
     id,
     name,
     database,
-    objects: objectEffects(rehearsed),
-    rows: await rowEffects(rehearsed),
+    objects: objectEffects(simulated),
+    rows: await rowEffects(simulated),
     unknown: run.failure === null ? null : reasonOf(run.failure),
   };
 }
@@ -90,7 +90,7 @@ const TYPES = [
   ["trigger", "triggers"],
 ] as const satisfies readonly (readonly [ObjectEffect["type"], keyof Schema])[];
 
-function objectEffects({ before, after, rebuilds }: Rehearsed): ObjectEffect[] {
+function objectEffects({ before, after, rebuilds }: SimulatedUpgrade): ObjectEffect[] {
   const effects: ObjectEffect[] = [];
   for (const [type, list] of TYPES) {
     const old = new Map(before[list].map((one) => [fold(one.name), one.sql]));
@@ -111,17 +111,20 @@ function objectEffects({ before, after, rebuilds }: Rehearsed): ObjectEffect[] {
   return effects.toSorted((a, b) => order.indexOf(a.change) - order.indexOf(b.change));
 }
 
-async function rowEffects(rehearsed: Rehearsed): Promise<RowEffect[]> {
-  const { run, at, fates, rebuilds, book } = rehearsed;
+async function rowEffects(simulated: SimulatedUpgrade): Promise<RowEffect[]> {
+  const { run, at, lineages, rebuilds, rowCounts } = simulated;
   const effects: RowEffect[] = [];
-  const count = async (fate: typeof fates[number]) =>
-    await book.count({ name: fate.original ?? fate.name, sources: fate.sources }) ?? 0;
-  for (const step of run.steps) {
-    for (const { table, database, kind, whole } of rowChanges(step.deeds)) {
-      const fate = at.get(step)?.named(table, database);
-      if (fate === undefined || fate.database === "temp") continue;
+  const count = async (lineage: typeof lineages[number]) =>
+    await rowCounts.count({ name: lineage.original ?? lineage.name, sources: lineage.sources }) ??
+      0;
+  for (const statement of run.statements) {
+    for (const { table, database, kind, whole } of rowChanges(statement.events)) {
+      const lineage = at.get(statement)?.named(table, database);
+      if (lineage === undefined || lineage.database === "temp") continue;
       if (kind === "insert") {
-        const sources = fates.filter((one) => one.copies.some((copy) => copy.step === step));
+        const sources = lineages.filter((one) =>
+          one.copies.some((copy) => copy.statement === statement)
+        );
         let rows = 0;
         for (const source of sources) rows += await count(source);
         const isCopy = rows > 0;
@@ -129,12 +132,12 @@ async function rowEffects(rehearsed: Rehearsed): Promise<RowEffect[]> {
           change: "inserts",
           table,
           extent: isCopy ? "some" : "exact",
-          rows: isCopy ? rows : step.changes,
+          rows: isCopy ? rows : statement.changes,
           from: isCopy ? sources.map(({ name, original }) => original ?? name) : [],
         });
         continue;
       }
-      const rows = await count(fate);
+      const rows = await count(lineage);
       const change = kind === "update" ? "updates" : "deletes";
       effects.push({
         change,
@@ -145,10 +148,12 @@ async function rowEffects(rehearsed: Rehearsed): Promise<RowEffect[]> {
       });
     }
   }
-  for (const fate of fates) {
-    const { original, dropped } = fate;
-    if (original === null || dropped === null || rebuilds.some(({ old }) => old === fate)) continue;
-    const rows = await count(fate);
+  for (const lineage of lineages) {
+    const { original, dropped } = lineage;
+    if (original === null || dropped === null || rebuilds.some(({ old }) => old === lineage)) {
+      continue;
+    }
+    const rows = await count(lineage);
     if (rows > 0) {
       effects.push({ change: "deletes", table: original, extent: "all", rows, from: [] });
     }

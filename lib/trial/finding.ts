@@ -53,7 +53,7 @@ export interface LintFinding {
 }
 
 /** Where in a migration a finding is. */
-export interface Place {
+export interface StatementPlace {
   /** Text of the statement. */
   readonly sql: string;
   /** Line of the section's text on which it begins; null where a function ran it. */
@@ -65,7 +65,7 @@ export interface Fault extends Pick<LintFinding, "code" | "reason" | "fix"> {
   /** Default `error`. */
   readonly severity?: LintFinding["severity"];
   /** Statement; absent where it is about the whole migration. */
-  readonly place?: Place | undefined;
+  readonly place?: StatementPlace | undefined;
   /** Which section it is in. Default `upgrade`. */
   readonly direction?: "upgrade" | "downgrade";
 }
@@ -98,4 +98,15 @@ export function findingOf(migration: Migration, fault: Fault): LintFinding {
 /** Whether the author has said that this is meant so. */
 export function isAllowed(migration: Migration, code: LintCode): boolean {
   return (migration.allows ?? []).some((one) => one.code === code);
+}
+
+/** `1,234 rows`; `the rows that it may have` where nobody knows. */
+export function describeRows(rows: number | null): string {
+  if (rows === null) return "the rows that it may have";
+  return `${String(rows).replace(/\B(?=(\d{3})+$)/g, ",")} ${rows === 1 ? "row" : "rows"}`;
+}
+
+/** Names in double quotes, with commas. */
+export function names(list: readonly string[]): string {
+  return list.map((name) => `"${name}"`).join(", ");
 }

@@ -1,15 +1,16 @@
-import { UnknownMigrationError } from "../base/errors.ts";
-import { inspect } from "../state/inspect.ts";
+import { LintError, UnknownMigrationError } from "../base/errors.ts";
+import { mayTouchRows } from "../engine/checks.ts";
 import type { Migration } from "../migration/migration.ts";
-import { findMigration } from "../state/plan.ts";
 import type { Registry } from "../migration/registry.ts";
 import { assess } from "../state/assess.ts";
+import { inspect } from "../state/inspect.ts";
+import { findMigration } from "../state/plan.ts";
 import type { Workspace } from "../state/workspace.ts";
-import { type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
-import { Lane } from "./lint_run.ts";
+import { dataLossCodes, type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
+import { reasonOf } from "./recorder.ts";
 import { lockFaults, reversalFaults, statementFaults } from "./rules.ts";
 import { lossFaults, lostFaults, rebuildFaults } from "./rules_loss.ts";
-import { reasonOf, type Rehearsed, type Rule } from "./tables.ts";
+import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
 
 /** Which migrations to look at, and how. */
 export interface LintOptions {
@@ -31,6 +32,9 @@ export interface LintResult {
   /** In the order of the migrations and of their statements. */
   readonly findings: readonly LintFinding[];
 }
+
+/** Looks at one migration for faults of its kind. */
+type Rule = (simulated: SimulatedUpgrade) => Fault[] | Promise<Fault[]>;
 
 const RULES: readonly Rule[] = [
   statementFaults,
@@ -69,7 +73,7 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
     const upToLast = all.slice(0, all.indexOf(last) + 1);
     // The schema before a migration that is applied already is what those before it make.
     const fromEmpty = own.some(isApplied);
-    await using lane = await Lane.open(workspace, {
+    await using simulation = await Simulation.open(workspace, {
       database,
       fromEmpty,
       isElsewhere: true,
@@ -80,10 +84,10 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
     for (const migration of list) {
       const isLooked = chosen.includes(migration);
       const failure = !isLooked && trusted.includes(migration)
-        ? await lane.pass(migration)
-        : await lane.upgrade(migration, async (rehearsed) => {
+        ? await simulation.apply(migration)
+        : await simulation.upgrade(migration, async (simulated) => {
           if (!isLooked) return;
-          findings.set(migration, keep(migration, await faultsOf(lane, rehearsed)));
+          findings.set(migration, findingsOf(migration, await faultsOf(simulation, simulated)));
         });
       // What comes after one that fails can't be tried.
       if (failure !== null) break;
@@ -109,17 +113,17 @@ async function findAsked(registry: Registry, wanted: string): Promise<Migration>
   });
 }
 
-async function faultsOf(lane: Lane, rehearsed: Rehearsed): Promise<Fault[]> {
-  const { migration, run } = rehearsed;
+async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Promise<Fault[]> {
+  const { migration, run } = simulated;
   const faults: Fault[] = [];
-  for (const rule of isCutShort(rehearsed) ? [statementFaults] : RULES) {
-    faults.push(...await rule(rehearsed));
+  for (const rule of isCutShort(simulated) ? [statementFaults] : RULES) {
+    faults.push(...await rule(simulated));
   }
   if (run.failure !== null) {
     const { failure } = run;
-    const isSure = failure.isCertain && lane.scratch.missing.length === 0;
+    const isSure = failure.isCertain && simulation.scratch.missing.length === 0;
     // What a forbidden statement would have done, the others may need; and a pragma is told already.
-    const isTold = run.steps.some(({ forbidden, ineffective, sql }) =>
+    const isTold = run.statements.some(({ forbidden, ineffective, sql }) =>
       forbidden !== null || ineffective !== null && sql === failure.place?.sql
     );
     if (isTold) return faults;
@@ -136,8 +140,8 @@ async function faultsOf(lane: Lane, rehearsed: Rehearsed): Promise<Fault[]> {
     });
     return faults;
   }
-  const reversal = await lane.reverse(rehearsed);
-  faults.push(...await reversalFaults(rehearsed, reversal));
+  const reversal = await simulation.reverse(simulated);
+  faults.push(...await reversalFaults(simulated, reversal));
   if (reversal.down !== null) {
     const own = statementFaults({ migration, run: reversal.down })
       .filter(({ code }) => code === "forbidden-statement" || code === "ineffective-pragma");
@@ -147,15 +151,94 @@ async function faultsOf(lane: Lane, rehearsed: Rehearsed): Promise<Fault[]> {
 }
 
 /** Whether a migration fails in the middle for certain: what it would have done can't be told. */
-export function isCutShort({ run }: Pick<Rehearsed, "run">): boolean {
+export function isCutShort({ run }: Pick<SimulatedUpgrade, "run">): boolean {
   return run.failure?.isCertain === true && run.failure.place !== undefined;
 }
 
 /** The findings that the author hasn't allowed, by line; those about the whole migration last. */
-export function keep(migration: Migration, faults: readonly Fault[]): LintFinding[] {
+export function findingsOf(migration: Migration, faults: readonly Fault[]): LintFinding[] {
   const order = ({ line, statement }: LintFinding): number =>
     statement === null ? Infinity : line ?? 0;
   return faults.filter(({ code }) => !isAllowed(migration, code))
     .map((fault) => findingOf(migration, fault))
     .toSorted((a, b) => order(a) === order(b) ? 0 : order(a) - order(b));
+}
+
+/**
+ * Looks, before anything is changed, whether migrations lose rows or values that they don't declare.
+ *
+ * @throws {LintError} where they do; it names each statement.
+ */
+export async function refuseDataLoss(
+  workspace: Workspace,
+  apply: readonly Migration[],
+): Promise<void> {
+  const suspects = apply.filter((one) =>
+    mayTouchRows(one.upgrade) && !workspace.trusted.includes(one)
+  );
+  if (suspects.length > 0) await refuseLosses(workspace, { apply, suspects });
+}
+
+/** What is about to be applied. */
+interface GuardOptions {
+  /** The migrations, in order. */
+  readonly apply: readonly Migration[];
+  /** Which of them are to be looked at; the others are only run. */
+  readonly suspects: readonly Migration[];
+}
+
+async function refuseLosses(
+  workspace: Workspace,
+  { apply, suspects }: GuardOptions,
+): Promise<void> {
+  const findings: LintFinding[] = [];
+  for (const database of new Set(suspects.map((one) => one.database))) {
+    const own = apply.filter((one) => one.database === database);
+    const last = own.findLastIndex((one) => suspects.includes(one));
+    await using simulation = await Simulation.open(workspace, { database });
+    // Without tables there is nothing to lose, and no reason to call the functions of migrations twice.
+    if (!simulation.hasTables) continue;
+    for (const migration of own.slice(0, last + 1)) {
+      const failure = suspects.includes(migration)
+        ? await simulation.upgrade(migration, async (simulated) => {
+          if (isCutShort(simulated)) return;
+          const faults = [...await lossFaults(simulated), ...await rebuildFaults(simulated)];
+          findings.push(
+            ...findingsOf(migration, faults.filter(({ code }) => dataLossCodes.has(code))),
+          );
+        })
+        : await simulation.apply(migration);
+      // It may fail here only for want of rows; in earnest it will say so itself.
+      if (failure !== null) break;
+    }
+  }
+  const [first] = findings;
+  if (first !== undefined) throw refused(first, findings);
+}
+
+function refused(first: LintFinding, findings: readonly LintFinding[]): LintError {
+  const { migration, database, line, statement } = first;
+  const others = new Set(findings.map((one) => one.migration));
+  const subject = others.size === 1 ? migration : [...others].join(", ");
+  return new LintError(
+    `Cannot apply ${subject}: it would lose data that it doesn't declare: ${
+      findings.map(describe).join("; ")
+    }`,
+    {
+      migration,
+      database,
+      ...(line === null ? {} : { line }),
+      ...(statement === null ? {} : { statement }),
+      help: `${
+        [...new Set(findings.map(({ fix }) => fix))].join("; ")
+      }. Nothing was changed; \`lint\` shows it all.`,
+    },
+  );
+}
+
+function describe({ file, line, reason, code }: LintFinding): string {
+  const place = file === null
+    ? line === null ? "" : ` (line ${line} of its SQL)`
+    : ` (${file}${line === null ? "" : `:${line}`})`;
+  return `${reason}${place} [${code}]`;
 }

@@ -1,18 +1,41 @@
-import { refuseDataLoss } from "./guard.ts";
-import type { MigrationProgress } from "../engine/apply.ts";
-import { LintError, UsageError } from "../base/errors.ts";
-import { inspect } from "../state/inspect.ts";
-import type { Migration } from "../migration/migration.ts";
-import type { UpgradeRequest } from "../state/plan.ts";
+import {
+  CatalystError,
+  FormatError,
+  InterruptedError,
+  LintError,
+  MigrationFailedError,
+  SchemaConflictError,
+  StatementError,
+  UsageError,
+} from "../base/errors.ts";
+import { requireRoom, sizeOf } from "../base/files.ts";
+import { type MigrationProgress, runOf } from "../engine/apply.ts";
 import { reconcile } from "../engine/reconcile.ts";
-import { copyDatabases, type CopyPaths, copyPaths, makePlace } from "./copies.ts";
-import type { Rehearsal, Surprise } from "./result.ts";
-import { upDownUp } from "./rehearse_run.ts";
-import { Stage } from "./stage.ts";
 import { Session } from "../engine/session.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
+import type { UpgradeRequest } from "../state/plan.ts";
 import { planFrom } from "../state/upgrade_plan.ts";
-import { createWorkspace, prefixOfLedger, type Workspace } from "../state/workspace.ts";
+import { createWorkspace, locationOf, prefixOfLedger, type Workspace } from "../state/workspace.ts";
+import { RehearsalComparison } from "./comparison.ts";
+import {
+  copyDatabases,
+  type CopyPaths,
+  copyPaths,
+  makeRehearsalDirectory,
+  type RehearsalDirectory,
+} from "./copies.ts";
+import { refuseDataLoss } from "./lint.ts";
+import { RehearsalDatabase, type RehearsedRun } from "./rehearsal_database.ts";
+import type {
+  Rehearsal,
+  RehearsalNotice,
+  RehearsedMigration,
+  Surprise,
+  TimedStatement,
+} from "./rehearse_result.ts";
+import { createdTables, type Pass, type Untried, upDownUp } from "./up_down_up.ts";
 
 /** How to rehearse. */
 export interface RehearseOptions extends UpgradeRequest {
@@ -35,10 +58,10 @@ export async function rehearse(
   if (apply.length === 0) return nothing;
   const wanted = new Set(apply.map(({ database }) => database));
   const databases = [...workspace.locations.keys()].filter((name) => wanted.has(name));
-  using place = await makePlace(prefixOf(workspace, options.directory));
-  const paths = copyPaths(place, databases);
+  using directory = await makeRehearsalDirectory(prefixOf(workspace, options.directory));
+  const paths = copyPaths(directory, databases);
   const copies = await copyDatabases(workspace, {
-    place,
+    directory,
     paths,
     onProgress: options.onCopy,
     signal: options.signal,
@@ -54,18 +77,18 @@ export async function rehearse(
   // Closed before the readers: as long as one reads, nothing is moved from the log into the copy.
   await using session = await Session.begin(copied, { signal: options.signal });
   await reconcile(copied, session, found);
-  const stages = new Map<string, Stage>();
-  const outcome = await upDownUp(pending, {
+  const rehearsed = new Map<string, RehearsalDatabase>();
+  const outcome = await rehearsePasses(pending, {
     workspace: copied,
-    place,
+    directory,
     found,
-    stageOf: async (name) => {
-      let stage = stages.get(name);
-      if (stage === undefined) {
-        stage = opened.use(await Stage.of(await session.database(name)));
-        stages.set(name, stage);
+    databaseOf: async (name) => {
+      let database = rehearsed.get(name);
+      if (database === undefined) {
+        database = opened.use(await RehearsalDatabase.of(await session.database(name)));
+        rehearsed.set(name, database);
       }
-      return stage;
+      return database;
     },
     onProgress: options.onProgress,
     signal: options.signal,
@@ -149,4 +172,177 @@ async function findRefusals(
       fix: error.help ?? "see what `lint` says",
     }];
   }
+}
+
+/** The copies that migrations are rehearsed on. */
+interface RehearsalContext {
+  /** The copies. */
+  readonly workspace: Workspace;
+  readonly directory: RehearsalDirectory;
+  /** State of the copies before the first migration. */
+  readonly found: Inspection;
+  /** The copy of a database, open. */
+  readonly databaseOf: (database: string) => Promise<RehearsalDatabase>;
+  readonly onProgress?: ((progress: MigrationProgress) => void) | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Statements of a migration that are reported. */
+const REPORTED = 100;
+
+/** Runs migrations up, down and up again, and compares what the databases hold in between. */
+async function rehearsePasses(
+  apply: readonly Migration[],
+  context: RehearsalContext,
+): Promise<Pick<Rehearsal, "migrations" | "surprises" | "notices">> {
+  const comparisons = new Map<Migration, RehearsalComparison>();
+  const surprises: Surprise[] = [];
+  const run = async (migration: Migration, pass: Pass): Promise<boolean> => {
+    const comparison = comparisons.get(migration);
+    const result = pass === "down" && comparison !== undefined
+      ? await goDown(migration, comparison.up, context)
+      : await goUp(migration, context);
+    const database = await context.databaseOf(migration.database);
+    if (pass === "down") await comparison?.back(database, result);
+    else if (pass === "again") await comparison?.again(database, result);
+    else if (result instanceof CatalystError) surprises.push(failed(migration, result));
+    else {
+      comparisons.set(migration, await RehearsalComparison.begin(migration, database, result));
+    }
+    return !(result instanceof CatalystError);
+  };
+  const untried = await upDownUp(apply, run);
+  const all = [...comparisons.values()];
+  return {
+    migrations: all.map((one) => ({
+      ...reportOf(one),
+      tables: one.tables,
+      surprises: one.surprises,
+    })),
+    surprises: [...all.flatMap((one) => one.surprises), ...surprises],
+    notices: [...untriedNotices(untried), ...all.flatMap((one) => one.notices)],
+  };
+}
+
+function untriedNotices({ failed, notRolledBack }: Untried): RehearsalNotice[] {
+  if (failed !== null) {
+    const reason = "those after it, and all ways back, were not rehearsed";
+    return [{ migration: failed.name, reason }];
+  }
+  return notRolledBack.map(({ migration, irreversible }) => ({
+    migration: migration.name,
+    reason: migration === irreversible
+      ? "it has no downgrade, so no way back was rehearsed"
+      : `its way back was not rehearsed: ${irreversible.name}, which comes after it, has none`,
+  }));
+}
+
+async function goUp(
+  migration: Migration,
+  context: RehearsalContext,
+): Promise<RehearsedRun | CatalystError> {
+  const { workspace, found, signal } = context;
+  const run = runOf(workspace, {
+    migration,
+    checksum: await checksumOf(migration.upgrade),
+    safeguard: null,
+    found,
+    signal,
+  });
+  return await go(context, migration, "upgrade", (database) => database.run(run));
+}
+
+async function goDown(
+  migration: Migration,
+  { before, after }: RehearsedRun,
+  context: RehearsalContext,
+): Promise<RehearsedRun | CatalystError> {
+  const { workspace, signal } = context;
+  const checksum = await checksumOf(migration.downgrade);
+  return await go(context, migration, "downgrade", (database) =>
+    database.run({
+      migration,
+      direction: "downgrade",
+      checksum,
+      snapshot: null,
+      // `downgrade` asks a person to confirm these.
+      destroys: createdTables(before, after),
+      timeout: workspace.timeout,
+      idleTimeout: workspace.idleTimeout,
+      signal,
+    }));
+}
+
+async function go(
+  { workspace, directory, databaseOf, onProgress, signal }: RehearsalContext,
+  { id, name, database }: Migration,
+  direction: "upgrade" | "downgrade",
+  run: (database: RehearsalDatabase) => Promise<RehearsedRun>,
+): Promise<RehearsedRun | CatalystError> {
+  if (signal?.aborted) {
+    throw new InterruptedError(`Cannot rehearse ${name}: interrupted`, {
+      help: "nothing of it is left; the databases are as they were",
+    });
+  }
+  const copy = await databaseOf(database);
+  const { path } = locationOf(workspace, database);
+  // The bot needs the same disk: a rehearsal must not be what fills it.
+  await requireRoom(directory.path, sizeOf(path) ?? 0, { flag: "--dir" });
+  const progress = { direction, id, name, database } as const;
+  onProgress?.({ kind: "started", ...progress, durationSeconds: null });
+  try {
+    const result = await run(copy);
+    onProgress?.({ kind: "finished", ...progress, durationSeconds: result.seconds });
+    return result;
+  } catch (error) {
+    if (isOfMigration(error)) return error;
+    throw error;
+  }
+}
+
+/** Whether it is the migration that failed, and not the disk or the like. */
+function isOfMigration(error: unknown): error is CatalystError {
+  return [MigrationFailedError, SchemaConflictError, StatementError, FormatError]
+    .some((kind) => error instanceof kind);
+}
+
+function failed({ name, database }: Migration, error: CatalystError): Surprise {
+  return {
+    code: "upgrade-fails",
+    migration: name,
+    database,
+    table: null,
+    reason: error.message,
+    fix: error.help ?? "mend the migration",
+  };
+}
+
+function reportOf(
+  { migration, up, downgradeSeconds }: RehearsalComparison,
+): Omit<RehearsedMigration, "tables" | "surprises"> {
+  const { id, name, database, source, upgrade } = migration;
+  const { lockedSeconds, statements } = up.recording;
+  const longest = statements.reduce((most, { seconds }) => Math.max(most, seconds), 0);
+  const isScript = typeof upgrade === "string";
+  const offset = source?.upgradeLine ?? 1;
+  return {
+    id,
+    name,
+    database,
+    seconds: up.seconds,
+    lockedSeconds: migration.transaction === false ? longest : lockedSeconds ?? 0,
+    rowsTouched: up.rows,
+    statements: slowest(statements).map(({ line, ...statement }) => ({
+      ...statement,
+      line: isScript && line !== null ? line + offset - 1 : null,
+    })),
+    downgradeSeconds,
+  };
+}
+
+function slowest(statements: readonly TimedStatement[]): readonly TimedStatement[] {
+  if (statements.length <= REPORTED) return statements;
+  const limit = statements.map(({ seconds }) => seconds).toSorted((a, b) => b - a)[REPORTED - 1] ??
+    0;
+  return statements.filter(({ seconds }) => seconds >= limit).slice(0, REPORTED);
 }

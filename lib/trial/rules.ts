@@ -1,16 +1,10 @@
 import { compareSchemas } from "../schema/compare.ts";
-import type { Fault } from "./finding.ts";
+import { rowChanges } from "./authorizer.ts";
+import { describeRows, type Fault } from "./finding.ts";
+import type { TableLineage } from "./lineage.ts";
+import { quoted, reasonOf, type RecordedStatement } from "./recorder.ts";
 import { isTrue } from "./rules_loss.ts";
-import { rowChanges } from "./scratch.ts";
-import {
-  describeRows,
-  quoted,
-  reasonOf,
-  type Rehearsed,
-  type Reversal,
-  type Step,
-  type TableFate,
-} from "./tables.ts";
+import type { Reversal, SimulatedUpgrade } from "./simulation.ts";
 
 /** Seconds for a million rows of some 60 bytes, measured on a server with an SSD and rounded. */
 const SECONDS = { index: 1.2, copy: 0.6, update: 0.5, scan: 0.3, rewrite: 0.5, delete: 0.3 };
@@ -27,21 +21,21 @@ const WORDS: Readonly<Record<Work, string>> = {
 };
 
 /** Statements that keep the bot from writing for long, since a table has many rows. */
-export async function lockFaults(rehearsed: Rehearsed): Promise<Fault[]> {
-  const { at, run, book, largeTable } = rehearsed;
+export async function lockFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
+  const { at, run, rowCounts, largeTable } = simulated;
   const faults: Fault[] = [];
-  for (const step of run.steps) {
-    if (step.forbidden !== null) continue;
-    for (const [table, work] of worksOf(step)) {
-      const fate: TableFate | undefined = at.get(step)?.named(table);
-      if (fate === undefined) continue;
-      const rows = await rowsOf(rehearsed, fate, book);
+  for (const statement of run.statements) {
+    if (statement.forbidden !== null) continue;
+    for (const [table, work] of worksOf(statement)) {
+      const lineage: TableLineage | undefined = at.get(statement)?.named(table);
+      if (lineage === undefined) continue;
+      const rows = await rowsOf(simulated, lineage, rowCounts);
       if (rows === null || rows <= largeTable) continue;
       const seconds = Math.max(1, Math.round(rows / 1e6 * SECONDS[work]));
       faults.push({
         code: "long-lock",
         severity: "warning",
-        place: step,
+        place: statement,
         reason: `${WORDS[work]} ${describeRows(rows)} of "${table}": nobody else can write for ` +
           `about ${seconds} s (an estimate)`,
         fix: "apply it while the bot is stopped; `rehearse` measures how long it takes",
@@ -53,24 +47,24 @@ export async function lockFaults(rehearsed: Rehearsed): Promise<Fault[]> {
 
 /** Rows of a table; one that the migration made has those that were copied into it. */
 async function rowsOf(
-  { fates }: Rehearsed,
-  fate: TableFate,
-  book: Rehearsed["book"],
+  { lineages }: SimulatedUpgrade,
+  lineage: TableLineage,
+  rowCounts: SimulatedUpgrade["rowCounts"],
 ): Promise<number | null> {
-  const from = fate.original !== null
-    ? [fate]
-    : fates.filter((one) => one.copies.some(({ into }) => into === fate));
+  const from = lineage.original !== null
+    ? [lineage]
+    : lineages.filter((one) => one.copies.some(({ into }) => into === lineage));
   const counts = await Promise.all(
-    from.map(({ original, name, sources }) => book.count({ name: original ?? name, sources })),
+    from.map(({ original, name, sources }) => rowCounts.count({ name: original ?? name, sources })),
   );
   return counts.reduce((sum, rows) => sum === null || rows === null ? null : sum + rows, 0);
 }
 
 /** What a statement does to how many rows: the tables, each with the dearest work. */
-function worksOf(step: Step): Map<string, Work> {
+function worksOf(statement: RecordedStatement): Map<string, Work> {
   const works = new Map<string, Work>();
-  const { deeds, altered } = step;
-  for (const { action, first, second } of deeds) {
+  const { events, altered } = statement;
+  for (const { action, first, second } of events) {
     if (action === "create-index" && !/^sqlite_autoindex_/i.test(first)) works.set(second, "index");
     if (action === "alter-table" && altered !== null && altered.dropped.length > 0) {
       works.set(second, "rewrite");
@@ -78,17 +72,17 @@ function worksOf(step: Step): Map<string, Work> {
     // How ALTER TABLE makes sure that the rows there are keep a new rule.
     if (action === "pragma" && first === "quick_check") works.set(second, "scan");
   }
-  const changes = rowChanges(deeds);
+  const changes = rowChanges(events);
   for (const { table, kind, whole } of changes) {
     if (whole && kind === "update") works.set(table, "update");
     // Without triggers SQLite deletes all rows at one stroke.
-    if (whole && kind === "delete" && deeds.some(({ cause }) => cause !== null)) {
+    if (whole && kind === "delete" && events.some(({ cause }) => cause !== null)) {
       works.set(table, "delete");
     }
   }
-  const makes = deeds.some(({ action }) => action === "create-table");
+  const makes = events.some(({ action }) => action === "create-table");
   if (makes || changes.some(({ kind }) => kind === "insert")) {
-    for (const { action, first, second } of deeds) {
+    for (const { action, first, second } of events) {
       if (action === "read" && second !== "" && !changes.some(({ table }) => table === first)) {
         works.set(first, "copy");
       }
@@ -99,7 +93,7 @@ function worksOf(step: Step): Map<string, Work> {
 
 /** Downgrades that are missing, fail, or don't restore the schema; and upgrades that claim too much. */
 export async function reversalFaults(
-  { before }: Pick<Rehearsed, "before">,
+  { before }: Pick<SimulatedUpgrade, "before">,
   { down, restored, again, twice }: Reversal,
 ): Promise<Fault[]> {
   const faults: Fault[] = [];
@@ -155,27 +149,27 @@ export async function reversalFaults(
 }
 
 /** Statements that may not be there, that do nothing, or that fail where there are rows. */
-export function statementFaults(rehearsed: Pick<Rehearsed, "migration" | "run">): Fault[] {
-  const { migration, run } = rehearsed;
-  return run.steps.flatMap((step): Fault[] => {
-    if (step.forbidden !== null) {
+export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | "run">): Fault[] {
+  const { migration, run } = simulated;
+  return run.statements.flatMap((statement): Fault[] => {
+    if (statement.forbidden !== null) {
       return [{
         code: "forbidden-statement",
-        place: step,
-        reason: `it may not run ${JSON.stringify(quoted(step.sql))}: ${step.forbidden}`,
-        fix: /^\s*VACUUM\b/i.test(step.sql)
+        place: statement,
+        reason: `it may not run ${JSON.stringify(quoted(statement.sql))}: ${statement.forbidden}`,
+        fix: /^\s*VACUUM\b/i.test(statement.sql)
           ? 'put it into a migration of its own with transaction:false behind "-- migrate:up"'
           : "take the statement out",
       }];
     }
-    if (step.ineffective !== null) {
-      const { pragma, value } = step.ineffective;
+    if (statement.ineffective !== null) {
+      const { pragma, value } = statement.ineffective;
       const isSet = pragma === "foreign_keys" &&
         isTrue(value) === (migration.foreignKeys !== false);
       return [{
         code: "ineffective-pragma",
         severity: isSet ? "warning" : "error",
-        place: step,
+        place: statement,
         reason: `PRAGMA ${pragma} works only outside of a transaction, and a migration is one`,
         fix: pragma !== "foreign_keys"
           ? "take it out; the connection's settings are made when a database is opened"
@@ -184,19 +178,19 @@ export function statementFaults(rehearsed: Pick<Rehearsed, "migration" | "run">)
           : 'put foreign-keys:off behind "-- migrate:up", or foreignKeys: false into a module',
       }];
     }
-    if (step.failsOnRows === null) return [];
-    if (/NOT NULL/.test(step.failsOnRows)) {
+    if (statement.failsOnRows === null) return [];
+    if (/NOT NULL/.test(statement.failsOnRows)) {
       return [{
         code: "not-null-without-default",
-        place: step,
-        reason: `it fails where the table has rows: ${step.failsOnRows}`,
+        place: statement,
+        reason: `it fails where the table has rows: ${statement.failsOnRows}`,
         fix: "give the column a DEFAULT, or fill it while the rows are copied in a table rebuild",
       }];
     }
     return [{
       code: "fails",
-      place: step,
-      reason: `it fails where the table has rows: ${step.failsOnRows}`,
+      place: statement,
+      reason: `it fails where the table has rows: ${statement.failsOnRows}`,
       fix: "write it so that it also works with rows, such as by a table rebuild",
     }];
   });

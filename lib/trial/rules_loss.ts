@@ -1,35 +1,31 @@
 import type { CheckSchema, IndexSchema, Schema, TableSchema } from "../schema/model.ts";
 import { fold, normalize, tokenize } from "../sql/tokens.ts";
-import type { Fault } from "./finding.ts";
-import { rowChanges } from "./scratch.ts";
-import {
-  describeRows,
-  names,
-  type Rebuild,
-  type Rehearsed,
-  type Step,
-  successorOf,
-  type TableFate,
-} from "./tables.ts";
+import { rowChanges } from "./authorizer.ts";
+import { describeRows, type Fault, names } from "./finding.ts";
+import { type Rebuild, successorOf, type TableLineage } from "./lineage.ts";
+import type { RecordedStatement } from "./recorder.ts";
+import type { SimulatedUpgrade } from "./simulation.ts";
 
 /** Rows and values that a migration loses and doesn't name in `destroys`. */
-export async function lossFaults(rehearsed: Rehearsed): Promise<Fault[]> {
+export async function lossFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
   return [
-    ...await droppedTables(rehearsed),
-    ...await droppedColumns(rehearsed),
-    ...await changedRows(rehearsed),
+    ...await droppedTables(simulated),
+    ...await droppedColumns(simulated),
+    ...await changedRows(simulated),
   ];
 }
 
-async function droppedTables({ migration, fates, rebuilds, book }: Rehearsed): Promise<Fault[]> {
+async function droppedTables(
+  { migration, lineages, rebuilds, rowCounts }: SimulatedUpgrade,
+): Promise<Fault[]> {
   const faults: Fault[] = [];
-  for (const fate of fates) {
-    const { original, dropped } = fate;
-    if (original === null || dropped === null || isDeclared(migration.destroys, fate)) continue;
-    if (rebuilds.some(({ old }) => old === fate) || isInnerTable(dropped, original)) continue;
-    const rows = await book.count({ name: original, sources: fate.sources });
+  for (const lineage of lineages) {
+    const { original, dropped } = lineage;
+    if (original === null || dropped === null || isDeclared(migration.destroys, lineage)) continue;
+    if (rebuilds.some(({ old }) => old === lineage) || isInnerTable(dropped, original)) continue;
+    const rows = await rowCounts.count({ name: original, sources: lineage.sources });
     if (rows === 0) continue;
-    const isAnew = successorOf(fate, fates) !== undefined;
+    const isAnew = successorOf(lineage, lineages) !== undefined;
     faults.push({
       code: "table-dropped",
       place: dropped,
@@ -44,22 +40,26 @@ async function droppedTables({ migration, fates, rebuilds, book }: Rehearsed): P
 }
 
 /** A virtual table takes the tables inside it along. */
-function isInnerTable(dropped: Step, name: string): boolean {
-  const first = dropped.deeds.find(({ action }) => action === "drop-table");
+function isInnerTable(dropped: RecordedStatement, name: string): boolean {
+  const first = dropped.events.find(({ action }) => action === "drop-table");
   return first !== undefined && fold(first.first) !== fold(name) &&
     fold(name).startsWith(`${fold(first.first)}_`);
 }
 
-async function droppedColumns(rehearsed: Rehearsed): Promise<Fault[]> {
-  const { migration, at, rebuilds, before, after, run, book } = rehearsed;
+async function droppedColumns(simulated: SimulatedUpgrade): Promise<Fault[]> {
+  const { migration, at, rebuilds, before, after, run, rowCounts } = simulated;
   const faults: Fault[] = [];
-  const lose = async (fate: TableFate, columns: readonly string[], place: Step) => {
-    const { original, sources, root } = fate;
-    if (original === null || isDeclared(migration.destroys, fate)) return;
-    if (await book.count({ name: original, sources }) === 0) return;
+  const lose = async (
+    lineage: TableLineage,
+    columns: readonly string[],
+    place: RecordedStatement,
+  ) => {
+    const { original, sources, root } = lineage;
+    if (original === null || isDeclared(migration.destroys, lineage)) return;
+    if (await rowCounts.count({ name: original, sources }) === 0) return;
     const lost: string[] = [];
     for (const column of columns) {
-      if (await book.hasValues({ name: original, root, sources }, column) !== false) {
+      if (await rowCounts.hasValues({ name: original, root, sources }, column) !== false) {
         lost.push(column);
       }
     }
@@ -73,11 +73,11 @@ async function droppedColumns(rehearsed: Rehearsed): Promise<Fault[]> {
       fix: declare(original),
     });
   };
-  for (const step of run.steps) {
-    const { altered } = step;
+  for (const statement of run.statements) {
+    const { altered } = statement;
     if (altered === null || altered.dropped.length === 0) continue;
-    const fate = at.get(step)?.named(altered.table, altered.database);
-    if (fate !== undefined) await lose(fate, altered.dropped, step);
+    const lineage = at.get(statement)?.named(altered.table, altered.database);
+    if (lineage !== undefined) await lose(lineage, altered.dropped, statement);
   }
   for (const { old, name, dropped } of rebuilds) {
     const columns = tableOf(before.tables, name)?.columns ?? [];
@@ -92,35 +92,35 @@ async function droppedColumns(rehearsed: Rehearsed): Promise<Fault[]> {
   return faults;
 }
 
-async function changedRows(rehearsed: Rehearsed): Promise<Fault[]> {
-  const { migration, at, run, book } = rehearsed;
+async function changedRows(simulated: SimulatedUpgrade): Promise<Fault[]> {
+  const { migration, at, run, rowCounts } = simulated;
   const faults: Fault[] = [];
-  for (const step of run.steps) {
-    if (step.forbidden !== null) continue;
-    for (const { table, database, kind, columns, whole } of rowChanges(step.deeds)) {
-      const fate = whole ? at.get(step)?.named(table, database) : undefined;
-      if (fate === undefined || fate.original === null) continue;
-      if (isDeclared(migration.destroys, fate)) continue;
-      const rows = await book.count({ name: fate.original, sources: fate.sources });
+  for (const statement of run.statements) {
+    if (statement.forbidden !== null) continue;
+    for (const { table, database, kind, columns, whole } of rowChanges(statement.events)) {
+      const lineage = whole ? at.get(statement)?.named(table, database) : undefined;
+      if (lineage === undefined || lineage.original === null) continue;
+      if (isDeclared(migration.destroys, lineage)) continue;
+      const rows = await rowCounts.count({ name: lineage.original, sources: lineage.sources });
       if (rows === 0) continue;
       if (kind === "delete") {
         faults.push({
           code: "rows-deleted",
-          place: step,
-          reason: `it deletes all rows of table "${fate.original}": ${describeRows(rows)}`,
-          fix: `add a WHERE, or ${declare(fate.original)}`,
+          place: statement,
+          reason: `it deletes all rows of table "${lineage.original}": ${describeRows(rows)}`,
+          fix: `add a WHERE, or ${declare(lineage.original)}`,
         });
         continue;
       }
-      const lost = await overwritten(rehearsed, fate, columns);
+      const lost = await overwritten(simulated, lineage, columns);
       if (lost.length === 0) continue;
       faults.push({
         code: "rows-updated",
-        place: step,
-        reason: `it overwrites ${names(lost)} in all rows of table "${fate.original}": ${
+        place: statement,
+        reason: `it overwrites ${names(lost)} in all rows of table "${lineage.original}": ${
           describeRows(rows)
         }`,
-        fix: `add a WHERE, or ${declare(fate.original)}`,
+        fix: `add a WHERE, or ${declare(lineage.original)}`,
       });
     }
   }
@@ -129,21 +129,23 @@ async function changedRows(rehearsed: Rehearsed): Promise<Fault[]> {
 
 /** Columns of an UPDATE that had values before the migration; filling a new one loses nothing. */
 async function overwritten(
-  { before, run, book }: Rehearsed,
-  fate: TableFate,
+  { before, run, rowCounts }: SimulatedUpgrade,
+  lineage: TableLineage,
   columns: readonly string[],
 ): Promise<string[]> {
   const known = new Set(
-    tableOf(before.tables, fate.original ?? "")?.columns.map(({ name }) => fold(name)),
+    tableOf(before.tables, lineage.original ?? "")?.columns.map(({ name }) => fold(name)),
   );
-  const renamed = new Set(run.steps.flatMap((step) => step.altered?.renamed.map(fold) ?? []));
+  const renamed = new Set(
+    run.statements.flatMap((statement) => statement.altered?.renamed.map(fold) ?? []),
+  );
   const lost: string[] = [];
   for (const column of columns) {
-    const { original, root, sources } = fate;
+    const { original, root, sources } = lineage;
     if (renamed.has(fold(column))) lost.push(column);
     else if (known.has(fold(column))) {
       const table = { name: original ?? "", root, sources };
-      if (await book.hasValues(table, column) !== false) lost.push(column);
+      if (await rowCounts.hasValues(table, column) !== false) lost.push(column);
     }
   }
   return lost;
@@ -157,9 +159,13 @@ function tableOf<T extends { readonly name: string }>(
 }
 
 /** Whether a table, by its name before or after, is declared. */
-export function isDeclared(destroys: readonly string[] | undefined, fate: TableFate): boolean {
+export function isDeclared(
+  destroys: readonly string[] | undefined,
+  lineage: TableLineage,
+): boolean {
   const declared = (destroys ?? []).map(fold);
-  return declared.includes(fold(fate.original ?? fate.name)) || declared.includes(fold(fate.name));
+  return declared.includes(fold(lineage.original ?? lineage.name)) ||
+    declared.includes(fold(lineage.name));
 }
 
 function declare(table: string): string {
@@ -168,20 +174,24 @@ function declare(table: string): string {
 }
 
 /** Checks, indexes, triggers and views that a rebuild forgets, and views that it breaks. */
-export function lostFaults(rehearsed: Rehearsed): Fault[] {
-  const { rebuilds } = rehearsed;
+export function lostFaults(simulated: SimulatedUpgrade): Fault[] {
+  const { rebuilds } = simulated;
   return [
     ...rebuilds.flatMap(({ name, dropped }) => [
-      ...lostChecks(rehearsed, name, dropped),
-      ...lostIndexes(rehearsed, name, dropped),
-      ...lostTriggers(rehearsed, name, dropped),
+      ...lostChecks(simulated, name, dropped),
+      ...lostIndexes(simulated, name, dropped),
+      ...lostTriggers(simulated, name, dropped),
     ]),
-    ...lostViews(rehearsed),
-    ...brokenViews(rehearsed),
+    ...lostViews(simulated),
+    ...brokenViews(simulated),
   ];
 }
 
-function lostChecks({ before, after }: Rehearsed, name: string, place: Step): Fault[] {
+function lostChecks(
+  { before, after }: SimulatedUpgrade,
+  name: string,
+  place: RecordedStatement,
+): Fault[] {
   const old = find(before.tables, name);
   const made = find(after.tables, name);
   if (old === undefined || made === undefined) return [];
@@ -230,12 +240,12 @@ function columnsOf(check: CheckSchema, table: TableSchema): string[] {
   return table.columns.map(({ name }) => name).filter((name) => words.has(fold(name)));
 }
 
-function lostIndexes(rehearsed: Rehearsed, name: string, place: Step): Fault[] {
-  const { before, after } = rehearsed;
+function lostIndexes(simulated: SimulatedUpgrade, name: string, place: RecordedStatement): Fault[] {
+  const { before, after } = simulated;
   const made = find(after.tables, name);
   const lost = before.indexes.filter((index) =>
     fold(index.table) === fold(name) && find(after.indexes, index.name) === undefined &&
-    !isDroppedByHand(rehearsed, "drop-index", index.name) &&
+    !isDroppedByHand(simulated, "drop-index", index.name) &&
     !after.indexes.some((other) => fold(other.table) === fold(name) && sameTerms(other, index)) &&
     index.columns.every((column) =>
       column.name === null || made !== undefined && find(made.columns, column.name) !== undefined
@@ -259,11 +269,15 @@ function sameTerms(a: IndexSchema, b: IndexSchema): boolean {
   return terms(a) === terms(b);
 }
 
-function lostTriggers(rehearsed: Rehearsed, name: string, place: Step): Fault[] {
-  const { before, after } = rehearsed;
+function lostTriggers(
+  simulated: SimulatedUpgrade,
+  name: string,
+  place: RecordedStatement,
+): Fault[] {
+  const { before, after } = simulated;
   const lost = before.triggers.filter((trigger) =>
     fold(trigger.table) === fold(name) && find(after.triggers, trigger.name) === undefined &&
-    !isDroppedByHand(rehearsed, "drop-trigger", trigger.name)
+    !isDroppedByHand(simulated, "drop-trigger", trigger.name)
   );
   return lost.map((trigger) => ({
     code: "lost-trigger",
@@ -275,10 +289,10 @@ function lostTriggers(rehearsed: Rehearsed, name: string, place: Step): Fault[] 
 }
 
 /** Views of a rebuilt table have to be dropped for its rename, and made again. */
-function lostViews({ before, after, rebuilds, run }: Rehearsed): Fault[] {
+function lostViews({ before, after, rebuilds, run }: SimulatedUpgrade): Fault[] {
   return before.views.flatMap((view): Fault[] => {
-    const place = run.steps.find((step) =>
-      step.deeds.some(({ action, first }) => action === "drop-view" && same(first, view.name))
+    const place = run.statements.find((statement) =>
+      statement.events.some(({ action, first }) => action === "drop-view" && same(first, view.name))
     );
     if (place === undefined || find(after.views, view.name) !== undefined) return [];
     const table = rebuilds.find(({ name }) => mentions(view.sql, name));
@@ -294,14 +308,14 @@ function lostViews({ before, after, rebuilds, run }: Rehearsed): Fault[] {
   });
 }
 
-function brokenViews({ before, after, run }: Rehearsed): Fault[] {
+function brokenViews({ before, after, run }: SimulatedUpgrade): Fault[] {
   const broken = after.views.filter((view) =>
     view.columns.length === 0 && (find(before.views, view.name)?.columns.length ?? 0) > 0
   );
   return broken.map((view) => ({
     code: "lost-view",
-    place: run.steps.find((step) =>
-      step.deeds.some(({ action, first, second }) =>
+    place: run.statements.find((statement) =>
+      statement.events.some(({ action, first, second }) =>
         (action === "drop-table" || action === "drop-view") && mentions(view.sql, first) ||
         action === "alter-table" && mentions(view.sql, second)
       )
@@ -313,13 +327,13 @@ function brokenViews({ before, after, run }: Rehearsed): Fault[] {
 
 /** Whether a migration drops an object by a statement of its own; dropping a table drops its triggers. */
 function isDroppedByHand(
-  { run }: Rehearsed,
+  { run }: SimulatedUpgrade,
   action: "drop-index" | "drop-trigger",
   name: string,
 ): boolean {
-  return run.steps.some(({ deeds }) =>
-    deeds.some((deed) => deed.action === action && same(deed.first, name)) &&
-    !deeds.some((deed) => deed.action === "drop-table" || deed.action === "drop-view")
+  return run.statements.some(({ events }) =>
+    events.some((event) => event.action === action && same(event.first, name)) &&
+    !events.some((event) => event.action === "drop-table" || event.action === "drop-view")
   );
 }
 
@@ -345,26 +359,26 @@ function oneLine(sql: string): string {
 }
 
 /** Rebuilds of tables that empty others, or that leave others pointing to the old table. */
-export async function rebuildFaults(rehearsed: Rehearsed): Promise<Fault[]> {
+export async function rebuildFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
   const faults: Fault[] = [];
-  for (const rebuild of rehearsed.rebuilds) {
-    faults.push(...await withForeignKeys(rehearsed, rebuild), ...inWrongOrder(rehearsed, rebuild));
+  for (const rebuild of simulated.rebuilds) {
+    faults.push(...await withForeignKeys(simulated, rebuild), ...inWrongOrder(simulated, rebuild));
   }
   return faults;
 }
 
-async function withForeignKeys(rehearsed: Rehearsed, rebuild: Rebuild): Promise<Fault[]> {
-  const { migration, fates, at, before, book } = rehearsed;
+async function withForeignKeys(simulated: SimulatedUpgrade, rebuild: Rebuild): Promise<Fault[]> {
+  const { migration, lineages, at, before, rowCounts } = simulated;
   const { name, dropped } = rebuild;
-  if (!areForeignKeysOn(rehearsed, rebuild)) return [];
+  if (!areForeignKeysOn(simulated, rebuild)) return [];
   const emptied: string[] = [];
   for (const child of before.tables) {
     if (fold(child.name) === fold(name)) continue;
     if (!child.foreignKeys.some(({ table }) => fold(table) === fold(name))) continue;
-    const fate = fates.find(({ original }) => original === child.name);
-    if (fate === undefined || !at.get(dropped)?.has(fate)) continue;
-    if (isDeclared(migration.destroys, fate)) continue;
-    const rows = await book.count({ name: child.name, sources: fate.sources });
+    const lineage = lineages.find(({ original }) => original === child.name);
+    if (lineage === undefined || !at.get(dropped)?.has(lineage)) continue;
+    if (isDeclared(migration.destroys, lineage)) continue;
+    const rows = await rowCounts.count({ name: child.name, sources: lineage.sources });
     if (rows !== 0) emptied.push(child.name);
   }
   if (emptied.length === 0) return [];
@@ -381,12 +395,12 @@ async function withForeignKeys(rehearsed: Rehearsed, rebuild: Rebuild): Promise<
 }
 
 /** Outside of a transaction a migration may turn them off by itself. */
-function areForeignKeysOn({ migration, run }: Rehearsed, { dropped }: Rebuild): boolean {
+function areForeignKeysOn({ migration, run }: SimulatedUpgrade, { dropped }: Rebuild): boolean {
   let isOn = migration.foreignKeys !== false;
-  for (const step of run.steps) {
-    if (step === dropped) break;
+  for (const statement of run.statements) {
+    if (statement === dropped) break;
     if (migration.transaction !== false) continue;
-    const pragma = step.deeds.find(({ action, first }) =>
+    const pragma = statement.events.find(({ action, first }) =>
       action === "pragma" && fold(first) === "foreign_keys"
     );
     if (pragma !== undefined && pragma.second !== "") isOn = isTrue(pragma.second);
@@ -399,7 +413,7 @@ export function isTrue(value: string): boolean {
   return /^(on|yes|true|0*[1-9]\d*)$/i.test(value);
 }
 
-function inWrongOrder({ after }: Rehearsed, { old, name }: Rebuild): Fault[] {
+function inWrongOrder({ after }: SimulatedUpgrade, { old, name }: Rebuild): Fault[] {
   const { renamed } = old;
   if (renamed === null || fold(old.name) === fold(name)) return [];
   const broken = referring(after, old.name);

@@ -4,107 +4,7 @@ import { openMemory } from "../database/open.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
-
-/** What is needed to try a statement. */
-export interface ProbeOptions {
-  readonly scratch: Scratch;
-  /** Whether a table may have rows in reality. */
-  readonly mayHaveRows: (table: string) => Promise<boolean>;
-}
-
-/**
- * What SQLite says to a statement where a table has a row, and only then: an ALTER TABLE that adds a
- * column which the rows can't have, or an INSERT that copies rows and leaves out a column that must not be
- * NULL. The statement is tried with one made-up row, and all is taken back. Null where it is content.
- */
-export async function failureOnRows(
-  sql: string,
-  deeds: readonly Deed[],
-  { scratch, mayHaveRows }: ProbeOptions,
-): Promise<string | null> {
-  const altered = deeds.find(({ action }) => action === "alter-table")?.second;
-  const table = altered ?? copiedTable(deeds);
-  if (table === undefined) return null;
-  if (altered === undefined) {
-    if (!await leavesOutRequired(scratch, table, deeds)) return null;
-  } else if (!mayDependOnRows(sql, deeds)) return null;
-  if (!await mayHaveRows(table) || await scratch.rows(table).catch(() => 1) > 0) return null;
-  const message = await scratch.tentatively(() => failureOnMadeUpRow(sql, table, scratch));
-  // A made-up row may break other rules that the real ones keep.
-  return altered !== undefined || /^NOT NULL constraint/.test(message ?? "") ? message : null;
-}
-
-/** Spares the trial where it can't fail: renaming, dropping, and adding a plain column. */
-function mayDependOnRows(sql: string, deeds: readonly Deed[]): boolean {
-  // Renaming and dropping look into the temporary schema too.
-  return !deeds.some(({ first }) => fold(first) === "sqlite_temp_master") &&
-    /\b(as|check|constraint|default|null|references)\b/i.test(sql);
-}
-
-/** Whether the table that rows are copied into has columns that need a value and are not in the old one. */
-async function leavesOutRequired(
-  scratch: Scratch,
-  from: string,
-  deeds: readonly Deed[],
-): Promise<boolean> {
-  const target = targetOf(deeds);
-  if (target === undefined) return false;
-  const required = await scratch.connection.all(
-    `SELECT name FROM pragma_table_xinfo(?) WHERE "notnull" AND dflt_value IS NULL AND NOT hidden`,
-    [target],
-  );
-  if (required.length === 0) return false;
-  const known = new Set((await scratch.columns(from)).map(fold));
-  return required.some((row) => !known.has(fold(text(row, "name"))));
-}
-
-function targetOf(deeds: readonly Deed[]): string | undefined {
-  return rowChanges(deeds).find(({ kind }) => kind === "insert")?.table;
-}
-
-/** The one table whose rows a statement inserts into another. */
-function copiedTable(deeds: readonly Deed[]): string | undefined {
-  const target = targetOf(deeds);
-  if (target === undefined) return undefined;
-  const read = deeds.filter(({ action, cause, second, first }) =>
-    action === "read" && cause === null && second !== "" && fold(first) !== fold(target)
-  );
-  const [table, ...others] = new Set(read.map(({ first }) => first));
-  return others.length === 0 ? table : undefined;
-}
-
-/** Runs a statement where the table has one row without NULLs; what SQLite says to it. */
-async function failureOnMadeUpRow(
-  sql: string,
-  table: string,
-  { connection }: Scratch,
-): Promise<string | null> {
-  const columns = await connection.all(
-    "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden = 0",
-    [table],
-  );
-  const list = columns.map((row) => quoteName(text(row, "name"))).join(", ");
-  const values = columns.map((row) => madeUp(text(row, "type"))).join(", ");
-  // ALTER TABLE may check all rows again, and this one keeps no other rule.
-  await connection.exec("PRAGMA ignore_check_constraints = ON");
-  try {
-    const inserted = await connection.run(
-      `INSERT INTO ${quoteName(table)} (${list}) VALUES (${values})`,
-    ).then(() => true, () => false);
-    if (inserted) await connection.run(sql);
-    return null;
-  } catch (error) {
-    if (!(error instanceof StatementError)) throw error;
-    return error.cause instanceof Error ? error.cause.message : error.message;
-  } finally {
-    await connection.exec("PRAGMA ignore_check_constraints = OFF");
-  }
-}
-
-function madeUp(type: string): string {
-  if (/char|clob|text|any/i.test(type)) return "'1'";
-  return /blob/i.test(type) ? "x'31'" : "1";
-}
+import { type AuthorizerEvent, rowChanges } from "./authorizer.ts";
 
 /** A table as SQLite keeps it. */
 export interface TableEntry {
@@ -231,149 +131,103 @@ async function copySchema(real: Connection, scratch: Connection): Promise<string
   return missing;
 }
 
-/** Actions that SQLite's authorizer reports; the numbers are fixed by SQLite's interface. */
-const ACTIONS = {
-  1: "create-index",
-  2: "create-table",
-  4: "create-table",
-  9: "delete",
-  10: "drop-index",
-  11: "drop-table",
-  13: "drop-table",
-  16: "drop-trigger",
-  17: "drop-view",
-  18: "insert",
-  19: "pragma",
-  20: "read",
-  22: "transaction",
-  23: "update",
-  24: "attach",
-  25: "detach",
-  26: "alter-table",
-  29: "create-table",
-  30: "drop-table",
-  32: "savepoint",
-} as const satisfies Readonly<Record<number, string>>;
-
-/** An action that matters to `lint`. */
-export type Action = (typeof ACTIONS)[keyof typeof ACTIONS];
-
-/** One thing that SQLite asked its authorizer about, while it prepared or ran a statement. */
-export interface Deed {
-  readonly action: Action;
-  /** Usually the table or object; as SQLite's documentation says it for the action. */
-  readonly first: string;
-  /** Usually the column; empty where there is none. */
-  readonly second: string;
-  /** `main`, `temp` or empty. */
-  readonly database: string;
-  /** Trigger or view that does it; null for the statement itself. */
-  readonly cause: string | null;
-}
-
-/** Records what SQLite asks its authorizer, while it listens. */
-export class Watch implements Disposable {
-  #deeds: Deed[] = [];
-  #listening = false;
-  readonly #confined: Disposable;
-
-  /** Watches a connection until it is disposed of; nothing is refused. */
-  constructor(connection: Connection) {
-    const actions: Readonly<Record<number, Action>> = ACTIONS;
-    this.#confined = connection.confine((code, first, second, database, cause) => {
-      const action = this.#listening ? actions[code] : undefined;
-      if (action !== undefined) {
-        this.#deeds.push({
-          action,
-          first: first ?? "",
-          second: second ?? "",
-          database: database ?? "",
-          cause,
-        });
-      }
-      return 0;
-    }, { defensive: false });
-  }
-
-  /** Forgets what was recorded and listens. */
-  listen(): void {
-    this.#deeds = [];
-    this.#listening = true;
-  }
-
-  /** Listens on. */
-  resume(): void {
-    this.#listening = true;
-  }
-
-  /** Listens no more; what was recorded since {@link Watch.listen}. */
-  stop(): readonly Deed[] {
-    this.#listening = false;
-    return this.#deeds;
-  }
-
-  [Symbol.dispose](): void {
-    this.#confined[Symbol.dispose]();
-  }
-}
-
-const SCHEMA_TABLE = /^sqlite_(temp_)?(master|schema)$/i;
-
-/** Whether a table is one in which SQLite keeps the schema. */
-export function isSchemaTable(name: string): boolean {
-  return SCHEMA_TABLE.test(name);
-}
-
-/** Whether a statement changed the schema. */
-export function changesSchema(deeds: readonly Deed[]): boolean {
-  return deeds.some(({ action, first }) =>
-    (action === "insert" || action === "update" || action === "delete") && isSchemaTable(first)
-  );
-}
-
-/** Whether a statement made, dropped or renamed a table. */
-export function changesTables(deeds: readonly Deed[]): boolean {
-  return deeds.some(({ action, first, second }) =>
-    action === "create-table" || action === "drop-table" ||
-    action === "update" && second === "tbl_name" && isSchemaTable(first)
-  );
-}
-
-/** Rows of a table that a statement itself changes: not by a trigger, nor in SQLite's own tables. */
-export interface RowChange {
-  readonly table: string;
-  /** `main` or `temp`. */
-  readonly database: string;
-  readonly kind: "insert" | "update" | "delete";
-  /** Columns that an update sets. */
-  readonly columns: readonly string[];
-  /** Whether nothing of a row decides whether it is changed: every row is. */
-  readonly whole: boolean;
+/** What is needed to try a statement. */
+export interface ProbeOptions {
+  readonly scratch: Scratch;
+  /** Whether a table may have rows in reality. */
+  readonly mayHaveRows: (table: string) => Promise<boolean>;
 }
 
 /**
- * The rows that a statement changes.
- *
- * Whether it has a condition is told by the order in which SQLite resolves names: it asks about the
- * columns in `SET` before it asks whether each may be updated, and about those in `WHERE` after all of
- * them. So a DELETE or UPDATE that reads no column of its table after that touches every row, also where it
- * says `WHERE 1`. The database must have foreign keys off: enforcing them reads columns too.
+ * What SQLite says to a statement where a table has a row, and only then: an ALTER TABLE that adds a
+ * column which the rows can't have, or an INSERT that copies rows and leaves out a column that must not be
+ * NULL. The statement is tried with one made-up row, and all is taken back. Null where it is content.
  */
-export function rowChanges(deeds: readonly Deed[]): RowChange[] {
-  if (changesSchema(deeds)) return [];
-  const own = deeds.filter(({ cause }) => cause === null);
-  const changes = new Map<string, RowChange>();
-  own.forEach(({ action, first: table, second, database }, at) => {
-    if (action !== "insert" && action !== "update" && action !== "delete") return;
-    const key = `${action} ${database} ${fold(table)}`;
-    const known = changes.get(key);
-    const columns = action === "update" ? [...known?.columns ?? [], second] : [];
-    const isRead = own.slice(at + 1).some((later) =>
-      later.action === "read" && later.second !== "" && later.database === database &&
-      fold(later.first) === fold(table)
-    );
-    const whole = action !== "insert" && !isRead;
-    changes.set(key, { table, database, kind: action, columns, whole });
-  });
-  return [...changes.values()];
+export async function failureOnRows(
+  sql: string,
+  events: readonly AuthorizerEvent[],
+  { scratch, mayHaveRows }: ProbeOptions,
+): Promise<string | null> {
+  const altered = events.find(({ action }) => action === "alter-table")?.second;
+  const table = altered ?? copiedTable(events);
+  if (table === undefined) return null;
+  if (altered === undefined) {
+    if (!await leavesOutRequired(scratch, table, events)) return null;
+  } else if (!mayDependOnRows(sql, events)) return null;
+  if (!await mayHaveRows(table) || await scratch.rows(table).catch(() => 1) > 0) return null;
+  const message = await scratch.tentatively(() => failureOnMadeUpRow(sql, table, scratch));
+  // A made-up row may break other rules that the real ones keep.
+  return altered !== undefined || /^NOT NULL constraint/.test(message ?? "") ? message : null;
+}
+
+/** Spares the trial where it can't fail: renaming, dropping, and adding a plain column. */
+function mayDependOnRows(sql: string, events: readonly AuthorizerEvent[]): boolean {
+  // Renaming and dropping look into the temporary schema too.
+  return !events.some(({ first }) => fold(first) === "sqlite_temp_master") &&
+    /\b(as|check|constraint|default|null|references)\b/i.test(sql);
+}
+
+/** Whether the table that rows are copied into has columns that need a value and are not in the old one. */
+async function leavesOutRequired(
+  scratch: Scratch,
+  from: string,
+  events: readonly AuthorizerEvent[],
+): Promise<boolean> {
+  const target = targetOf(events);
+  if (target === undefined) return false;
+  const required = await scratch.connection.all(
+    `SELECT name FROM pragma_table_xinfo(?) WHERE "notnull" AND dflt_value IS NULL AND NOT hidden`,
+    [target],
+  );
+  if (required.length === 0) return false;
+  const known = new Set((await scratch.columns(from)).map(fold));
+  return required.some((row) => !known.has(fold(text(row, "name"))));
+}
+
+function targetOf(events: readonly AuthorizerEvent[]): string | undefined {
+  return rowChanges(events).find(({ kind }) => kind === "insert")?.table;
+}
+
+/** The one table whose rows a statement inserts into another. */
+function copiedTable(events: readonly AuthorizerEvent[]): string | undefined {
+  const target = targetOf(events);
+  if (target === undefined) return undefined;
+  const read = events.filter(({ action, cause, second, first }) =>
+    action === "read" && cause === null && second !== "" && fold(first) !== fold(target)
+  );
+  const [table, ...others] = new Set(read.map(({ first }) => first));
+  return others.length === 0 ? table : undefined;
+}
+
+/** Runs a statement where the table has one row without NULLs; what SQLite says to it. */
+async function failureOnMadeUpRow(
+  sql: string,
+  table: string,
+  { connection }: Scratch,
+): Promise<string | null> {
+  const columns = await connection.all(
+    "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden = 0",
+    [table],
+  );
+  const list = columns.map((row) => quoteName(text(row, "name"))).join(", ");
+  const values = columns.map((row) => madeUp(text(row, "type"))).join(", ");
+  // ALTER TABLE may check all rows again, and this one keeps no other rule.
+  await connection.exec("PRAGMA ignore_check_constraints = ON");
+  try {
+    const inserted = await connection.run(
+      `INSERT INTO ${quoteName(table)} (${list}) VALUES (${values})`,
+    ).then(() => true, () => false);
+    if (inserted) await connection.run(sql);
+    return null;
+  } catch (error) {
+    if (!(error instanceof StatementError)) throw error;
+    return error.cause instanceof Error ? error.cause.message : error.message;
+  } finally {
+    await connection.exec("PRAGMA ignore_check_constraints = OFF");
+  }
+}
+
+function madeUp(type: string): string {
+  if (/char|clob|text|any/i.test(type)) return "'1'";
+  return /blob/i.test(type) ? "x'31'" : "1";
 }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { checkMigrations } from "../../lib/check_migrations.ts";
-import type { CheckMigrationsOptions } from "../../lib/check_migrations_run.ts";
+import type { CheckMigrationsOptions } from "../../lib/check_migrations.ts";
 import { LocationError, MigrationCheckError } from "../../lib/base/errors.ts";
 import { TemporaryDirectory } from "./support.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import type { MigrationDefinition } from "../../../lib/migration/migration.ts";
-import type { Rehearsal } from "../../../lib/trial/result.ts";
+import type { Rehearsal } from "../../../lib/trial/rehearse_result.ts";
 import { filesOf } from "../../helpers.ts";
 import { appMigrator } from "../operations/app.ts";
 import { first, makeApp } from "./rehearse_support.ts";

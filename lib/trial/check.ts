@@ -1,23 +1,31 @@
-import { bundledMigrations } from "../migrations/mod.ts";
-import { CatalystError, MigrationCheckError, type MigrationProblem } from "./base/errors.ts";
-import { catalystDatabases } from "./catalyst.ts";
-import { openMemory } from "./database/open.ts";
-import { runMigration } from "./engine/apply.ts";
-import { readMigrations } from "./migration/loader.ts";
-import { checksumOf, type Migration } from "./migration/migration.ts";
-import type { Registry } from "./migration/registry.ts";
-import { refuseSyntaxErrors } from "./migration/syntax.ts";
-import { compareSchemas } from "./schema/compare.ts";
-import type { Schema } from "./schema/model.ts";
-import { readSchema } from "./schema/read.ts";
-import { fold } from "./sql/tokens.ts";
-import { createWorkspace, type Workspace } from "./state/workspace.ts";
-import type { LintFinding } from "./trial/finding.ts";
-import { lint } from "./trial/lint.ts";
+import { CatalystError, MigrationCheckError, type MigrationProblem } from "../base/errors.ts";
+import { openMemory } from "../database/open.ts";
+import { runMigration } from "../engine/apply.ts";
+import { readMigrations } from "../migration/loader.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
+import type { Registry } from "../migration/registry.ts";
+import { refuseSyntaxErrors } from "../migration/syntax.ts";
+import { compareSchemas } from "../schema/compare.ts";
+import type { Schema } from "../schema/model.ts";
+import { readSchema } from "../schema/read.ts";
+import { createWorkspace, type Workspace } from "../state/workspace.ts";
+import type { LintFinding } from "./finding.ts";
+import { lint } from "./lint.ts";
+import { createdTables, type Pass, upDownUp } from "./up_down_up.ts";
+
+/** A directory of migrations, and what is known besides it. */
+export interface DirectoryCheck {
+  readonly migrationsDir: string;
+  readonly databases: readonly string[];
+  /** Migrations that come before those of the directory and are not checked. */
+  readonly bundled: readonly Migration[];
+  /** Whether the warnings of `lint` count as problems. */
+  readonly strict: boolean;
+}
 
 /** Checks a directory of migrations, as `checkMigrations` says. */
-export async function check(options: CheckMigrationsOptions): Promise<CheckMigrationsResult> {
-  const { migrationsDir, strict = false } = options;
+export async function checkDirectory(options: DirectoryCheck): Promise<CheckMigrationsResult> {
+  const { migrationsDir, strict } = options;
   const problems: MigrationProblem[] = [];
   const own = await load(options, problems);
   const { workspace, usable } = resolve(options, own, problems);
@@ -27,7 +35,7 @@ export async function check(options: CheckMigrationsOptions): Promise<CheckMigra
     const { findings } = await lint(workspace);
     const ran: MigrationProblem[] = [];
     for (const database of workspace.registry.databases) {
-      ran.push(...await upDownUp(workspace.registry, database));
+      ran.push(...await tryInMemory(workspace.registry, database));
     }
     for (const finding of findings) {
       const counts = strict || finding.severity === "error" || ran.some(isAlso(finding));
@@ -50,16 +58,13 @@ function isAlso(
 
 /** Reads all files; one that is wrong is noted and left out. */
 async function load(
-  { migrationsDir, databases }: CheckMigrationsOptions,
+  { migrationsDir, databases, bundled }: DirectoryCheck,
   problems: MigrationProblem[],
 ): Promise<readonly Migration[]> {
-  const except = databases === undefined ? bundledMigrations.map(({ name }) => name) : [];
+  const except = bundled.map(({ name }) => name);
   for (;;) {
     try {
-      return await readMigrations(migrationsDir, {
-        databases: databases ?? catalystDatabases,
-        except,
-      });
+      return await readMigrations(migrationsDir, { databases, except });
     } catch (error) {
       if (!(error instanceof CatalystError) || error.path === undefined) throw error;
       problems.push(problemOfError(error));
@@ -78,12 +83,10 @@ interface Resolved {
 
 /** Puts the migrations together with the bundled ones; one that doesn't fit is noted and left out. */
 function resolve(
-  options: CheckMigrationsOptions,
+  { databases, bundled }: DirectoryCheck,
   own: readonly Migration[],
   problems: MigrationProblem[],
 ): Resolved {
-  const { databases = catalystDatabases } = options;
-  const bundled = options.databases === undefined ? bundledMigrations : [];
   let usable = own;
   for (;;) {
     try {
@@ -105,66 +108,49 @@ function resolve(
   }
 }
 
-/** Runs the migrations of one database in memory, and says where the way back leads elsewhere. */
-async function upDownUp(registry: Registry, database: string): Promise<MigrationProblem[]> {
-  const migrations = registry.migrations.filter((one) => one.database === database);
+/** Runs the migrations of one database up, down and up again in memory, and compares the schemas. */
+async function tryInMemory(registry: Registry, database: string): Promise<MigrationProblem[]> {
   await using connection = openMemory();
   await connection.exec("PRAGMA foreign_keys = ON");
   const problems: MigrationProblem[] = [];
-  const go = async (
-    migration: Migration,
-    direction: "upgrade" | "downgrade",
-    destroys: readonly string[] = [],
-  ): Promise<Schema | null> => {
+  const upgrades = new Map<Migration, { readonly before: Schema; readonly after: Schema }>();
+  let schema = await readSchema(connection);
+  const run = async (migration: Migration, pass: Pass): Promise<boolean> => {
+    const direction = pass === "down" ? "downgrade" : "upgrade";
+    const before = schema;
+    const first = upgrades.get(migration);
+    const created = pass === "down" && first !== undefined
+      ? createdTables(first.before, first.after)
+      : [];
     try {
       await runMigration(connection, {
         migration,
         direction,
         checksum: await checksumOf(migration[direction]),
         snapshot: null,
-        destroys: [...destroys, ...migration.destroys ?? []],
+        destroys: [...created, ...migration.destroys ?? []],
         timeout: 0,
       });
-      return await readSchema(connection);
     } catch (error) {
       if (!(error instanceof CatalystError)) throw error;
       problems.push({ ...problemOfError(error, migration), code: "fails" });
-      return null;
+      return false;
     }
+    schema = await readSchema(connection);
+    if (first === undefined) upgrades.set(migration, { before, after: schema });
+    else {
+      const [expected, what] = pass === "down"
+        ? [first.before, "after its downgrade the schema is not what it was before"]
+        : [first.after, "applied again after its downgrade it makes another schema"];
+      problems.push(...await compare(migration, { what, expected, actual: schema }));
+    }
+    return true;
   };
-  const schemas: Schema[] = [await readSchema(connection)];
-  for (const migration of migrations) {
-    const schema = await go(migration, "upgrade");
-    if (schema === null) return problems;
-    schemas.push(schema);
-  }
-  const stop = migrations.findLastIndex(({ downgrade }) => downgrade === undefined) + 1;
-  for (let at = migrations.length - 1; at >= stop; at--) {
-    const [migration, before, after] = [migrations[at], schemas[at], schemas[at + 1]];
-    if (migration === undefined || before === undefined || after === undefined) break;
-    const schema = await go(migration, "downgrade", madeTables(before, after));
-    if (schema === null) return problems;
-    const what = "after its downgrade the schema is not what it was before";
-    problems.push(...await differing(migration, { what, expected: before, actual: schema }));
-  }
-  for (const [index, migration] of migrations.entries()) {
-    const expected = schemas[index + 1];
-    if (index < stop || expected === undefined) continue;
-    const schema = await go(migration, "upgrade");
-    if (schema === null) return problems;
-    const what = "applied again after its downgrade it makes another schema";
-    problems.push(...await differing(migration, { what, expected, actual: schema }));
-  }
+  await upDownUp(registry.migrations.filter((one) => one.database === database), run);
   return problems;
 }
 
-/** Tables that go with their rows when a migration is rolled back. */
-function madeTables(before: Schema, after: Schema): string[] {
-  const known = new Set(before.tables.map(({ name }) => fold(name)));
-  return after.tables.map(({ name }) => name).filter((name) => !known.has(fold(name)));
-}
-
-async function differing(
+async function compare(
   migration: Migration,
   { what, expected, actual }: {
     readonly what: string;
@@ -232,19 +218,6 @@ function failed(
     `Cannot use the migrations in ${directory}: ${count} found\n${lines.join("\n")}`,
     { problems: ordered, help: "mend the files; nothing was run but in memory" },
   );
-}
-
-/** What to check, and how. */
-export interface CheckMigrationsOptions {
-  /** Directory of the migrations. */
-  readonly migrationsDir: string;
-  /**
-   * Names of the databases that there are. Default: the bot's three, with the bundled migrations before
-   * those of the directory.
-   */
-  readonly databases?: readonly string[];
-  /** Whether the warnings of `lint` count as well. Default `false`. */
-  readonly strict?: boolean;
 }
 
 /** What a check without problems found. */

@@ -15,47 +15,48 @@ import { beginReading } from "../database/transaction.ts";
 import { type Run, runMigration } from "../engine/apply.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
-import { fold } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../schema/tables.ts";
+import { fold } from "../sql/tokens.ts";
+import { type Action, type AuthorizerEvent, authorizerEvent } from "./authorizer.ts";
 import { type ContentQuestion, readContent, type TableContent } from "./content.ts";
-import type { TimedStatement } from "./result.ts";
+import type { TimedStatement } from "./rehearse_result.ts";
 
 /** What one run of a migration did. */
-export interface Step {
-  readonly observed: Observed;
+export interface RehearsedRun {
+  readonly recording: Recording;
   readonly seconds: number;
   /** Rows inserted, updated or deleted. */
   readonly rows: number;
   readonly before: Schema;
   readonly after: Schema;
-  readonly touched: Touched;
+  readonly changedColumns: ChangedColumns;
 }
 
 /**
  * A copy of a database on which migrations are run up and down. What it held before the last one can be
- * read as long as {@link Stage.settle} was not called: a read transaction holds it fast. What it holds
+ * read as long as {@link RehearsalDatabase.settle} was not called: a read transaction holds it fast. What it holds
  * now is best read after that, since from SQLite's log it comes slowly.
  */
-export class Stage implements AsyncDisposable {
-  readonly #connection: WatchedConnection;
+export class RehearsalDatabase implements AsyncDisposable {
+  readonly #connection: RecordingConnection;
   #former: Connection | null = null;
   #before: Schema;
   #now: Schema;
 
   private constructor(connection: Connection, schema: Schema) {
-    this.#connection = new WatchedConnection(connection);
+    this.#connection = new RecordingConnection(connection);
     this.#before = this.#now = schema;
   }
 
   /** Takes a copy that is open for writing. */
-  static async of(connection: Connection): Promise<Stage> {
+  static async of(connection: Connection): Promise<RehearsalDatabase> {
     // Else what was there before could not be read while it is changed.
     await connection.exec("PRAGMA journal_mode = WAL");
-    return new Stage(connection, await readSchema(connection));
+    return new RehearsalDatabase(connection, await readSchema(connection));
   }
 
   /** Runs a migration up or down as `upgrade` and `downgrade` do, and says what it did. */
-  async run(run: Run): Promise<Step> {
+  async run(run: Run): Promise<RehearsedRun> {
     const connection = this.#connection;
     await this.settle();
     // Read-only, it leaves the log alone where it is the last one to be closed.
@@ -66,11 +67,18 @@ export class Stage implements AsyncDisposable {
     const changes = await this.#number("total_changes()");
     connection.take();
     const seconds = await runMigration(connection, run) ?? 0;
-    const observed = connection.take();
+    const recording = connection.take();
     // The marker is a row as well.
     const rows = Math.max(0, await this.#number("total_changes()") - changes - 1);
     const after = this.#now = await readSchema(connection, { previous: before });
-    return { observed, seconds, rows, before, after, touched: touchedBy(observed, before) };
+    return {
+      recording,
+      seconds,
+      rows,
+      before,
+      after,
+      changedColumns: changedColumnsOf(recording, before),
+    };
   }
 
   /** Reads a table as it was before the last run; null where it was not there. */
@@ -116,31 +124,27 @@ function nameIn({ tables }: Schema, wanted: string): string | null {
   return tables.find(({ name }) => fold(name) === fold(wanted))?.name ?? null;
 }
 
-// Actions of SQLite's authorizer; fixed by SQLite's interface.
-const DELETE = 9;
-const DROP_TABLE = 11;
-const INSERT = 18;
-const UPDATE = 23;
-const ALTER_TABLE = 26;
-
 /** The columns of which a migration may have changed values, by folded table and column. */
-export type Touched = ReadonlyMap<string, ReadonlySet<string>>;
+export type ChangedColumns = ReadonlyMap<string, ReadonlySet<string>>;
 
 /**
  * Says which values a migration may have changed, by what SQLite asked its authorizer about: only those
  * have to be read and compared. It is asked about what triggers and foreign keys do as well. Where the
  * columns can't be told, it is all of the table.
  */
-export function touchedBy({ deeds, statements }: Observed, before: Schema): Touched {
+export function changedColumnsOf(
+  { events, statements }: Recording,
+  before: Schema,
+): ChangedColumns {
   const tables = new Map(
     before.tables.filter(({ virtual }) => !virtual).map((table) => [fold(table.name), table]),
   );
-  const touched = new Map<string, Set<string>>();
+  const changedColumns = new Map<string, Set<string>>();
   const touch = (name: string, column?: string): void => {
     const table = tables.get(fold(name));
     if (table === undefined || fold(name) === MARKER_TABLE) return;
-    const columns = touched.get(fold(name)) ?? new Set<string>();
-    touched.set(fold(name), columns);
+    const columns = changedColumns.get(fold(name)) ?? new Set<string>();
+    changedColumns.set(fold(name), columns);
     const all = table.columns.map((one) => fold(one.name));
     const isKnown = column !== undefined && all.includes(fold(column));
     for (const one of isKnown ? [fold(column)] : all) columns.add(one);
@@ -149,50 +153,39 @@ export function touchedBy({ deeds, statements }: Observed, before: Schema): Touc
   // With another name a table has other rows, and its own are elsewhere.
   const renames = texts.some((sql) => /\brename\b/i.test(sql));
   if (texts.some((sql) => /\bwritable_schema\b/i.test(sql))) tables.keys().forEach((n) => touch(n));
-  for (const { action, first, second, third } of deeds) {
-    if (action === INSERT || action === DELETE || action === DROP_TABLE) touch(first);
-    else if (action === UPDATE) touch(first, second);
-    else if (action === ALTER_TABLE) {
-      // What is passed third is a column that is dropped.
+  for (const { action, first, second, database: column } of events) {
+    if (action === "insert" || action === "delete" || action === "drop-table") touch(first);
+    else if (action === "update") touch(first, second);
+    else if (action === "alter-table") {
       if (renames) touch(second);
-      else if (third !== "") touch(second, third);
+      else if (column !== "") touch(second, column);
     }
   }
-  return touched;
-}
-
-/** What SQLite asked its authorizer about a statement. */
-export interface Deed {
-  /** SQLite's number of the action. */
-  readonly action: number;
-  readonly first: string;
-  readonly second: string;
-  readonly third: string;
+  return changedColumns;
 }
 
 /** What was seen of one run of a migration. */
-export interface Observed {
+export interface Recording {
   /** How long its transactions kept other writers out, in seconds; null where there was none. */
   readonly lockedSeconds: number | null;
   readonly statements: readonly TimedStatement[];
-  readonly deeds: readonly Deed[];
+  readonly events: readonly AuthorizerEvent[];
 }
 
-// Numbers of SQLite's authorizer, and its answers; fixed by SQLite's interface.
-const TRANSACTION = 22;
-const ATTACH = 24;
-const DETACH = 25;
-const ALLOW = 0;
+/** A migration may not end its transaction or open another file. */
+const FORBIDDEN: ReadonlySet<Action> = new Set<Action>(["transaction", "attach", "detach"]);
+
+/** An answer of SQLite's authorizer. */
 const DENY = 1;
 
 /**
  * A connection that notes what a migration does on it and how long that takes, and else passes all on:
  * the code that applies migrations sees no difference.
  */
-export class WatchedConnection implements Connection {
+export class RecordingConnection implements Connection {
   readonly #inner: Connection;
   #statements: Timer[] = [];
-  readonly #deeds = new Map<string, Deed>();
+  readonly #events = new Map<string, AuthorizerEvent>();
   #begun: number | null = null;
   #locked: number | null = null;
   /** Whether the migration's own statements are running, and not those of the toolkit. */
@@ -211,16 +204,16 @@ export class WatchedConnection implements Connection {
   }
 
   /** Says what was seen since the last call, and forgets it. */
-  take(): Observed {
-    const observed = {
+  take(): Recording {
+    const recording = {
       lockedSeconds: this.#locked,
       statements: this.#statements.map(({ sql, line, seconds }) => ({ sql, line, seconds })),
-      deeds: [...this.#deeds.values()],
+      events: [...this.#events.values()],
     };
     this.#statements = [];
-    this.#deeds.clear();
+    this.#events.clear();
     this.#locked = null;
-    return observed;
+    return recording;
   }
 
   async exec(sql: string): Promise<void> {
@@ -268,10 +261,11 @@ export class WatchedConnection implements Connection {
   confine(judge?: Judge, options?: ConfineOptions): Disposable {
     if (judge !== undefined) return this.#inner.confine(judge, options);
     this.#isInBody = true;
-    const confined = this.#inner.confine((action, first, second, third) => {
-      const deed = { action, first: first ?? "", second: second ?? "", third: third ?? "" };
-      this.#deeds.set(Object.values(deed).join("\0"), deed);
-      return action === TRANSACTION || action === ATTACH || action === DETACH ? DENY : ALLOW;
+    const confined = this.#inner.confine((...question) => {
+      const event = authorizerEvent(...question);
+      if (event === null) return 0;
+      this.#events.set(Object.values(event).join("\0"), event);
+      return FORBIDDEN.has(event.action) ? DENY : 0;
     }, { defensive: false });
     return {
       [Symbol.dispose]: () => {

@@ -1,44 +1,68 @@
-import { dropTemporary } from "../migration/body.ts";
-import { openForReading } from "../database/reading.ts";
 import { statDatabase } from "../database/location.ts";
+import { openForReading } from "../database/reading.ts";
+import { dropTemporary } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
 import { tokenize } from "../sql/tokens.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
+import { AuthorizerLog, rowChanges } from "./authorizer.ts";
+import { type Rebuild, rebuildsOf, RowCounts, type TracedTables, traceTables } from "./lineage.ts";
 import {
-  type BodyRun,
-  type Failure,
-  followTables,
-  rebuildsOf,
-  rehearseBody,
-  type Rehearsed,
-  type Reversal,
-  RowBook,
-  type Step,
-} from "./tables.ts";
-import { rowChanges, Scratch, type TableEntry, Watch } from "./scratch.ts";
+  type BodyFailure,
+  recordBody,
+  type RecordedBody,
+  type RecordedStatement,
+} from "./recorder.ts";
+import { Scratch, type TableEntry } from "./scratch.ts";
+import { downUp, type Pass } from "./up_down_up.ts";
+
+/** A migration after its upgrade was run on a scratch database. */
+export interface SimulatedUpgrade extends TracedTables {
+  readonly migration: Migration;
+  /** Schema before the upgrade. */
+  readonly before: Schema;
+  /** Schema after it. */
+  readonly after: Schema;
+  readonly run: RecordedBody;
+  readonly rebuilds: readonly Rebuild[];
+  readonly rowCounts: RowCounts;
+  /** Rows from which on a table counts as large. */
+  readonly largeTable: number;
+}
+
+/** What came of taking an upgrade back and of running it again. */
+export interface Reversal {
+  /** The downgrade; null where there is none. */
+  readonly down: RecordedBody | null;
+  /** Schema after the downgrade; null where it failed or there is none. */
+  readonly restored: Schema | null;
+  /** Why the upgrade does not run after the downgrade; null where it does. */
+  readonly again: BodyFailure | null;
+  /** Why the upgrade, which claims that it may, does not run twice; null where it does. */
+  readonly twice: BodyFailure | null;
+}
 
 /** Rows from which on a table counts as large, where nobody says otherwise. */
 export const LARGE_TABLE = 1_000_000;
 
 /** How the migrations of a database are tried. */
-export interface LaneOptions {
+export interface SimulationOptions {
   readonly database: string;
   /** Begins with nothing, as where the migration is applied already. Default `false`. */
   readonly fromEmpty?: boolean;
   /** Whether a database that isn't there has rows elsewhere, which nobody knows. Default `false`. */
   readonly isElsewhere?: boolean;
-  /** Whether {@link Lane.reverse} will be called. Default `false`. */
+  /** Whether {@link Simulation.reverse} will be called. Default `false`. */
   readonly reverses?: boolean;
   /** Rows from which on a table counts as large. Default a million. */
   readonly largeTable?: number;
 }
 
 /** A scratch database on which the migrations of one database are tried one after the other. */
-export class Lane implements AsyncDisposable {
+export class Simulation implements AsyncDisposable {
   readonly scratch: Scratch;
-  readonly #watch: Watch;
-  readonly #book: RowBook;
+  readonly #log: AuthorizerLog;
+  readonly #rowCounts: RowCounts;
   readonly #largeTable: number;
   #tables: readonly TableEntry[];
   /** Texts of the schema before the upgrade that is looked at. */
@@ -50,13 +74,18 @@ export class Lane implements AsyncDisposable {
   #hasMismatch: boolean;
 
   private constructor(
-    parts: { scratch: Scratch; watch: Watch; book: RowBook; tables: readonly TableEntry[] },
+    parts: {
+      scratch: Scratch;
+      log: AuthorizerLog;
+      rowCounts: RowCounts;
+      tables: readonly TableEntry[];
+    },
     schema: Schema,
     options: { hasMismatch: boolean; largeTable: number; texts: string; reverses: boolean },
   ) {
     this.scratch = parts.scratch;
-    this.#watch = parts.watch;
-    this.#book = parts.book;
+    this.#log = parts.log;
+    this.#rowCounts = parts.rowCounts;
     this.#tables = parts.tables;
     this.#texts = options.texts;
     this.#reverses = options.reverses;
@@ -66,7 +95,7 @@ export class Lane implements AsyncDisposable {
   }
 
   /** Opens the real database to read its schema and to count its rows, and makes a scratch like it. */
-  static async open(workspace: Workspace, options: LaneOptions): Promise<Lane> {
+  static async open(workspace: Workspace, options: SimulationOptions): Promise<Simulation> {
     const { fromEmpty = false, isElsewhere = false, largeTable = LARGE_TABLE, reverses = false } =
       options;
     const location = locationOf(workspace, options.database);
@@ -76,25 +105,25 @@ export class Lane implements AsyncDisposable {
     // What a caller brought stays open.
     if (real !== null && location.kind === "file") stack.use(real);
     const scratch = stack.use(await Scratch.like(real));
-    const book = new RowBook({ scratch, real, isElsewhere: isElsewhere || fromEmpty });
+    const rowCounts = new RowCounts({ scratch, real, isElsewhere: isElsewhere || fromEmpty });
     const tables = await scratch.tables();
-    book.begin(tables);
-    const watch = stack.use(new Watch(scratch.connection));
+    rowCounts.begin(tables);
+    const log = stack.use(new AuthorizerLog(scratch.connection));
     const hasMismatch = await mismatch(scratch) !== null;
-    const lane = new Lane({ scratch, watch, book, tables }, await scratch.schema(), {
+    const simulation = new Simulation({ scratch, log, rowCounts, tables }, await scratch.schema(), {
       reverses,
       texts: reverses ? await scratch.texts() : "",
       hasMismatch,
       largeTable,
     });
-    lane.#owned = stack.move();
-    return lane;
+    simulation.#owned = stack.move();
+    return simulation;
   }
 
   #owned: AsyncDisposableStack | null = null;
 
   /** Runs an upgrade that touches no rows, or none but its own, and looks at nothing. */
-  async pass(migration: Migration): Promise<Failure | null> {
+  async apply(migration: Migration): Promise<BodyFailure | null> {
     const { connection } = this.scratch;
     this.#isStale = true;
     if (migration.transaction !== false) await connection.exec("BEGIN");
@@ -103,62 +132,62 @@ export class Lane implements AsyncDisposable {
     return failure;
   }
 
-  /** Reads again what others than {@link Lane.upgrade} may have changed. */
+  /** Reads again what others than {@link Simulation.upgrade} may have changed. */
   async #refresh(): Promise<void> {
     if (!this.#isStale) return;
     this.#isStale = false;
     this.#tables = await this.scratch.tables();
     this.#schema = await this.scratch.schema(this.#schema);
     if (this.#reverses) this.#texts = await this.scratch.texts();
-    this.#book.add(this.#tables);
+    this.#rowCounts.add(this.#tables);
   }
 
   /** Runs an upgrade, and lets `look` look at it before the next one; where it fails it is undone. */
   async upgrade(
     migration: Migration,
-    look?: (rehearsed: Rehearsed) => Promise<void>,
-  ): Promise<Failure | null> {
+    look?: (simulated: SimulatedUpgrade) => Promise<void>,
+  ): Promise<BodyFailure | null> {
     await this.#refresh();
     const { connection } = this.scratch;
     const inTransaction = migration.transaction !== false;
     const before = this.#schema;
     const tables = this.#tables;
-    const known = this.#book.tables(tables);
+    const known = this.#rowCounts.tables(tables);
     if (inTransaction) await connection.exec("BEGIN");
     const run = await this.#run(migration, migration.upgrade, { tables });
-    const course = followTables(known, run.steps);
+    const traced = traceTables(known, run.statements);
     const isChanged = run.failure === null && run.changes;
     const after = isChanged ? await this.scratch.schema(before) : before;
-    const rehearsed: Rehearsed = {
-      ...course,
+    const simulated: SimulatedUpgrade = {
+      ...traced,
       migration,
       before,
       after,
       run: { ...run, failure: run.failure ?? await this.#newMismatch(after) },
-      rebuilds: rebuildsOf(course.fates),
-      book: this.#book,
+      rebuilds: rebuildsOf(traced.lineages),
+      rowCounts: this.#rowCounts,
       largeTable: this.#largeTable,
     };
     this.#schema = after;
     try {
-      await look?.(rehearsed);
+      await look?.(simulated);
     } finally {
       if (connection.inTransaction) {
         await connection.exec(run.failure === null ? "COMMIT" : "ROLLBACK");
       }
     }
-    const renamed = run.steps.flatMap(({ altered }) => altered?.renamed ?? []);
+    const renamed = run.statements.flatMap(({ altered }) => altered?.renamed ?? []);
     if (run.failure === null) {
-      this.#book.turn(course.fates, renamed);
+      this.#rowCounts.follow(traced.lineages, renamed);
       // Outside of a transaction it was run down and up again, and the pages are others.
       this.#tables = inTransaction ? run.tables : await this.scratch.tables();
       if (run.changes && this.#reverses) this.#texts = await this.scratch.texts();
     }
-    return rehearsed.run.failure;
+    return simulated.run.failure;
   }
 
   /** Runs the downgrade and the upgrade again after an upgrade, and leaves the database as it was. */
-  async reverse({ migration, before, after, run }: Rehearsed): Promise<Reversal> {
+  async reverse({ migration, before, after, run }: SimulatedUpgrade): Promise<Reversal> {
     const twice = claimsIdempotence(migration.upgrade)
       ? await this.#tentatively(
         migration,
@@ -166,17 +195,25 @@ export class Lane implements AsyncDisposable {
       )
       : null;
     const { downgrade } = migration;
-    if (downgrade === undefined) return { down: null, restored: null, again: null, twice };
-    return await this.#tentatively(migration, async () => {
-      const down = await this.#run(migration, downgrade);
-      if (down.failure !== null) return { down, restored: null, again: null, twice };
-      const isSame = this.#texts === await this.scratch.texts();
-      const restored = isSame ? before : await this.scratch.schema(after);
-      // On the same schema it runs again, unless the rows that it puts in are still there.
-      const isSure = isSame && migration.transaction !== false && !run.steps.some(insertsRows);
-      const again = isSure ? null : (await this.#run(migration, migration.upgrade)).failure;
-      return { down, restored, again, twice };
-    });
+    let reversal: Reversal = { down: null, restored: null, again: null, twice };
+    if (downgrade === undefined) return reversal;
+    let isSure = false;
+    const runPass = async (_: Migration, pass: Pass): Promise<boolean> => {
+      if (pass === "down") {
+        const down = await this.#run(migration, downgrade);
+        reversal = { ...reversal, down };
+        if (down.failure !== null) return false;
+        const isSame = this.#texts === await this.scratch.texts();
+        reversal = { ...reversal, restored: isSame ? before : await this.scratch.schema(after) };
+        // On the same schema it runs again, unless the rows that it inserts are still there.
+        isSure = isSame && migration.transaction !== false && !run.statements.some(insertsRows);
+      } else if (!isSure) {
+        reversal = { ...reversal, again: (await this.#run(migration, migration.upgrade)).failure };
+      }
+      return reversal.again === null;
+    };
+    await this.#tentatively(migration, () => downUp([migration], runPass));
+    return reversal;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -192,20 +229,20 @@ export class Lane implements AsyncDisposable {
     migration: Migration,
     body: MigrationBody,
     options: { readonly tables?: readonly TableEntry[] } = {},
-  ): Promise<BodyRun> {
-    const run = await rehearseBody(body, {
+  ): Promise<RecordedBody> {
+    const run = await recordBody(body, {
       ...options,
       scratch: this.scratch,
-      watch: this.#watch,
+      log: this.#log,
       migration,
-      mayHaveRows: (table) => this.#book.mayHaveRows(table),
+      mayHaveRows: (table) => this.#rowCounts.mayHaveRows(table),
     });
     await dropTemporary(this.scratch.connection);
     return run;
   }
 
   /** A foreign key that points to no key, which SQLite only finds when it is used. */
-  async #newMismatch(schema: Schema): Promise<Failure | null> {
+  async #newMismatch(schema: Schema): Promise<BodyFailure | null> {
     if (this.#hasMismatch || schema.tables.every(({ foreignKeys }) => foreignKeys.length === 0)) {
       return null;
     }
@@ -221,8 +258,8 @@ export class Lane implements AsyncDisposable {
   }
 }
 
-function insertsRows({ deeds }: Step): boolean {
-  return rowChanges(deeds).some(({ kind }) => kind === "insert");
+function insertsRows({ events }: RecordedStatement): boolean {
+  return rowChanges(events).some(({ kind }) => kind === "insert");
 }
 
 async function mismatch(scratch: Scratch): Promise<string | null> {

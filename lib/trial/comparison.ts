@@ -4,11 +4,11 @@ import { compareSchemas } from "../schema/compare.ts";
 import type { Difference, Schema, TableSchema } from "../schema/model.ts";
 import { fold } from "../sql/tokens.ts";
 import type { TableContent } from "./content.ts";
-import type { RehearsalNotice, RehearsedTable, Surprise, SurpriseCode } from "./result.ts";
-import type { Stage, Step } from "./stage.ts";
+import type { RehearsalDatabase, RehearsedRun } from "./rehearsal_database.ts";
+import type { RehearsalNotice, RehearsedTable, Surprise, SurpriseCode } from "./rehearse_result.ts";
 
 /** A table that was changed, or may have been. */
-interface Subject {
+interface ComparedTable {
   readonly name: string;
   /** As it was before; null where it is new. */
   readonly schema: TableSchema | null;
@@ -23,37 +23,41 @@ interface Subject {
 }
 
 /** What a surprise says. */
-interface Fault extends Pick<Surprise, "table" | "reason" | "fix"> {
+interface SurpriseDetails extends Pick<Surprise, "table" | "reason" | "fix"> {
   /** Whether the migration declares that it destroys the rows. Default `false`. */
   readonly isDeclared?: boolean;
 }
 
 /** Follows one migration up, down and up again, and says what is not as it should be. */
-export class Case {
+export class RehearsalComparison {
   readonly migration: Migration;
-  readonly up: Step;
+  readonly up: RehearsedRun;
   readonly surprises: Surprise[] = [];
   readonly notices: RehearsalNotice[] = [];
   downgradeSeconds: number | null = null;
-  readonly #subjects = new Map<string, Subject>();
+  readonly #tables = new Map<string, ComparedTable>();
   readonly #before: ReadonlyMap<string, TableSchema>;
 
-  private constructor(migration: Migration, up: Step) {
+  private constructor(migration: Migration, up: RehearsedRun) {
     this.migration = migration;
     this.up = up;
     this.#before = byName(up.before);
   }
 
   /** Looks at what the way up did, right after it. */
-  static async begin(migration: Migration, stage: Stage, up: Step): Promise<Case> {
-    const one = new Case(migration, up);
-    await one.#compare(stage);
+  static async begin(
+    migration: Migration,
+    database: RehearsalDatabase,
+    up: RehearsedRun,
+  ): Promise<RehearsalComparison> {
+    const one = new RehearsalComparison(migration, up);
+    await one.#compare(database);
     return one;
   }
 
   /** The tables that it made or of which it wrote rows, and those that did not come back. */
   get tables(): readonly RehearsedTable[] {
-    return [...this.#subjects.values()].map((one) => ({
+    return [...this.#tables.values()].map((one) => ({
       name: one.name,
       rowsBefore: one.before?.rows ?? null,
       rowsAfter: one.after?.rows ?? null,
@@ -64,39 +68,39 @@ export class Case {
   }
 
   /** Looks at what the way back did, right after it. */
-  async back(stage: Stage, down: Step | CatalystError): Promise<void> {
-    if (!("observed" in down)) return this.#fail("downgrade-fails", down, "its downgrade fails");
+  async back(database: RehearsalDatabase, down: RehearsedRun | CatalystError): Promise<void> {
+    if (!("recording" in down)) return this.#fail("downgrade-fails", down, "its downgrade fails");
     this.downgradeSeconds = down.seconds;
     const there = byName(down.after);
-    const others = new Map<string, Comparison>();
+    const others = new Map<string, ColumnContent>();
     for (const [key, schema] of this.#before) {
-      // What the way up has touched is compared with what was there before that.
-      const known = this.#subjects.get(key)?.columns ?? [];
-      const touched = namesOf(schema).filter((name) =>
-        down.touched.get(key)?.has(name) && !known.includes(name)
+      // What the way up has changed is compared with what was there before that.
+      const known = this.#tables.get(key)?.columns ?? [];
+      const changedColumns = namesOf(schema).filter((name) =>
+        down.changedColumns.get(key)?.has(name) && !known.includes(name)
       );
-      if (touched.length === 0) continue;
+      if (changedColumns.length === 0) continue;
       const left = namesOf(there.get(key));
-      const columns = touched.filter((name) => left.includes(name));
-      others.set(key, { columns, content: await stage.readFormer({ table: key, columns }) });
+      const columns = changedColumns.filter((name) => left.includes(name));
+      others.set(key, { columns, content: await database.readFormer({ table: key, columns }) });
     }
-    await stage.settle();
+    await database.settle();
     for (const [key, schema] of this.#before) {
       const other = others.get(key);
       const isSame = other === undefined ||
-        isEqual(other.content, await stage.read({ table: key, columns: other.columns }));
-      const known = this.#subjects.get(key);
+        isEqual(other.content, await database.read({ table: key, columns: other.columns }));
+      const known = this.#tables.get(key);
       if (known === undefined && isSame) continue;
       const subject = known ?? unchanged(schema, other?.content ?? null);
-      this.#subjects.set(key, subject);
+      this.#tables.set(key, subject);
       const left = namesOf(there.get(key));
       const isWhole = subject.columns.every((name) => left.includes(name));
-      subject.restored = await stage.read({
+      subject.restored = await database.read({
         table: key,
         columns: isWhole ? subject.columns : [],
       });
       subject.isRestored = isSame && isWhole && isEqualOn(subject, subject.restored);
-      if (!subject.isRestored) this.#judge(subject);
+      if (!subject.isRestored) this.#compareRows(subject);
     }
     this.#compareSchemas("downgrade-differs", {
       differences: await compareSchemas(this.up.before, down.after),
@@ -105,13 +109,13 @@ export class Case {
   }
 
   /** Looks at what the second way up did, right after it. */
-  async again(stage: Stage, again: Step | CatalystError): Promise<void> {
-    if (!("observed" in again)) {
+  async again(database: RehearsalDatabase, again: RehearsedRun | CatalystError): Promise<void> {
+    if (!("recording" in again)) {
       const what = "it can't be applied again after its downgrade";
       return this.#fail("second-upgrade-fails", again, what);
     }
-    for (const [key, { name, after }] of this.#subjects) {
-      const content = after === null ? null : await stage.read({ table: key, columns: [] });
+    for (const [key, { name, after }] of this.#tables) {
+      const content = after === null ? null : await database.read({ table: key, columns: [] });
       if (content === null || content.rows === after?.rows) continue;
       this.#add("second-upgrade-differs", {
         table: name,
@@ -126,39 +130,39 @@ export class Case {
     });
   }
 
-  async #compare(stage: Stage): Promise<void> {
-    const { after, touched } = this.up;
+  async #compare(database: RehearsalDatabase): Promise<void> {
+    const { after, changedColumns } = this.up;
     const there = byName(after);
-    const commons = new Map<string, Comparison>();
+    const commons = new Map<string, ColumnContent>();
     for (const [key, schema] of this.#before) {
-      const columns = namesOf(schema).filter((name) => touched.get(key)?.has(name));
+      const columns = namesOf(schema).filter((name) => changedColumns.get(key)?.has(name));
       if (columns.length === 0) continue;
-      const before = await stage.readFormer({ table: key, columns });
+      const before = await database.readFormer({ table: key, columns });
       const left = namesOf(there.get(key));
       const common = columns.filter((name) => left.includes(name));
       commons.set(key, {
         columns: common,
         content: common.length === columns.length
           ? before
-          : await stage.readFormer({ table: key, columns: common }),
+          : await database.readFormer({ table: key, columns: common }),
       });
-      this.#subjects.set(key, { ...unchanged(schema, before), columns, after: null });
+      this.#tables.set(key, { ...unchanged(schema, before), columns, after: null });
     }
-    await stage.settle();
+    await database.settle();
     for (const [key, { columns, content }] of commons) {
-      const subject = this.#subjects.get(key);
-      const now = await stage.read({ table: key, columns });
+      const subject = this.#tables.get(key);
+      const now = await database.read({ table: key, columns });
       if (subject === undefined || now === null) continue;
-      this.#subjects.set(key, { ...subject, after: now, changed: !isEqual(content, now) });
+      this.#tables.set(key, { ...subject, after: now, changed: !isEqual(content, now) });
     }
     for (const [key, schema] of there) {
       if (this.#before.has(key)) continue;
-      const now = await stage.read({ table: key, columns: [] });
-      this.#subjects.set(key, { ...unchanged(schema, null), schema: null, after: now });
+      const now = await database.read({ table: key, columns: [] });
+      this.#tables.set(key, { ...unchanged(schema, null), schema: null, after: now });
     }
   }
 
-  #judge({ name, schema, columns, before, restored }: Subject): void {
+  #compareRows({ name, schema, columns, before, restored }: ComparedTable): void {
     const isDeclared = (this.migration.destroys ?? []).some((one) => fold(one) === fold(name));
     const rows = before?.rows ?? 0;
     if (restored === null) {
@@ -217,7 +221,7 @@ export class Case {
     });
   }
 
-  #add(code: SurpriseCode, { isDeclared = false, ...fault }: Fault): void {
+  #add(code: SurpriseCode, { isDeclared = false, ...fault }: SurpriseDetails): void {
     const { name, database, allows = [] } = this.migration;
     const { table, reason } = fault;
     const allowed = allows.find((one) => one.code === "downgrade-differs");
@@ -249,12 +253,12 @@ const KEEP_ROWS = "let the upgrade keep what the downgrade needs, in a table or 
   "own; or leave the downgrade out, and a snapshot is the way back";
 
 /** What a table held, to be compared. */
-interface Comparison {
+interface ColumnContent {
   readonly columns: readonly string[];
   readonly content: TableContent | null;
 }
 
-function unchanged(schema: TableSchema, content: TableContent | null): Subject {
+function unchanged(schema: TableSchema, content: TableContent | null): ComparedTable {
   return {
     name: schema.name,
     schema,
@@ -281,8 +285,8 @@ function isEqual(one: TableContent | null, other: TableContent | null): boolean 
   return one?.rows === other?.rows && one?.digest === other?.digest;
 }
 
-/** Of a table that the way back alone touched, the rows were read for themselves. */
-function isEqualOn({ columns, before }: Subject, restored: TableContent | null): boolean {
+/** Of a table that the way back alone changed, the rows were read for themselves. */
+function isEqualOn({ columns, before }: ComparedTable, restored: TableContent | null): boolean {
   return columns.length === 0 ? before?.rows === restored?.rows : isEqual(before, restored);
 }
 

@@ -1,0 +1,337 @@
+import { type Connection, number, text } from "../database/connection.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
+import { rowChanges } from "./authorizer.ts";
+import type { RecordedStatement } from "./recorder.ts";
+import type { Scratch, TableEntry } from "./scratch.ts";
+
+/** What becomes of a table in the course of a migration. */
+export interface TableLineage {
+  /** Its name before the migration; null where the migration makes it. */
+  readonly original: string | null;
+  /** Its last name. */
+  name: string;
+  readonly database: "main" | "temp";
+  root: number;
+  /** Tables of the real database whose rows it has. */
+  readonly sources: readonly string[];
+  /** The statement that renamed it first. */
+  renamed: RecordedStatement | null;
+  /** The statement that dropped it. */
+  dropped: RecordedStatement | null;
+  /** Tables that rows of it were inserted into. */
+  readonly copies: Copy[];
+}
+
+/** Rows of a table that were inserted into another. */
+export interface Copy {
+  readonly into: TableLineage;
+  readonly statement: RecordedStatement;
+  /** Columns that were read, folded. */
+  readonly columns: ReadonlySet<string>;
+}
+
+/** What is known of a table before a migration. */
+export interface KnownTable {
+  readonly name: string;
+  readonly root: number;
+  readonly sources: readonly string[];
+}
+
+/** The tables of a migration, and which one a name means at each statement. */
+export interface TracedTables {
+  readonly lineages: readonly TableLineage[];
+  /** The tables right before each statement. */
+  readonly at: ReadonlyMap<RecordedStatement, LiveTables>;
+}
+
+/** The tables that there are at a moment, by name. */
+export class LiveTables {
+  readonly #lineages: ReadonlyMap<string, TableLineage>;
+
+  constructor(lineages: readonly TableLineage[]) {
+    const live = lineages.filter(({ dropped }) => dropped === null);
+    this.#lineages = new Map(
+      live.map((lineage) => [keyOf(lineage.database, lineage.name), lineage]),
+    );
+  }
+
+  /** Which table a name means; where nothing says in which database, a temporary one hides another. */
+  named(name: string, database = ""): TableLineage | undefined {
+    if (database !== "") return this.#lineages.get(keyOf(database, name));
+    return this.#lineages.get(keyOf("temp", name)) ?? this.#lineages.get(keyOf("main", name));
+  }
+
+  /** Whether a table is there. */
+  has(lineage: TableLineage): boolean {
+    return this.#lineages.values().some((one) => one === lineage);
+  }
+}
+
+function keyOf(database: string, name: string): string {
+  return `${database} ${fold(name)}`;
+}
+
+/** Follows all tables through the statements of a migration: by their pages, which a new name keeps. */
+export function traceTables(
+  known: readonly KnownTable[],
+  statements: readonly RecordedStatement[],
+): TracedTables {
+  const lineages: TableLineage[] = known.map((table) => ({
+    ...table,
+    original: table.name,
+    database: "main",
+    renamed: null,
+    dropped: null,
+    copies: [],
+  }));
+  const at = new Map<RecordedStatement, LiveTables>();
+  let named = new LiveTables(lineages);
+  for (const statement of statements) {
+    at.set(statement, named);
+    const before = named;
+    if (statement.before !== statement.after) {
+      traceSchema(lineages, statement);
+      named = new LiveTables(lineages);
+    }
+    traceRows(statement, before, named);
+  }
+  return { lineages, at };
+}
+
+function traceSchema(lineages: TableLineage[], statement: RecordedStatement): void {
+  const left = new Set(lineages.filter(({ dropped }) => dropped === null));
+  const fresh: TableEntry[] = [];
+  const find = (matches: (lineage: TableLineage) => boolean): TableLineage | undefined => {
+    const lineage = left.values().find(matches);
+    if (lineage !== undefined) left.delete(lineage);
+    return lineage;
+  };
+  const isRename = statement.events.some(({ action }) => action === "alter-table");
+  for (const object of statement.after) {
+    const { database, name, root } = object;
+    const lineage = find((one) => one.database === database && fold(one.name) === fold(name));
+    if (lineage === undefined) fresh.push(object);
+    else lineage.root = root;
+  }
+  for (const object of fresh) {
+    const { database, name, root } = object;
+    const lineage = isRename
+      ? find((one) => one.database === database && one.root === root)
+      : undefined;
+    if (lineage !== undefined) {
+      lineage.name = name;
+      lineage.renamed ??= statement;
+      continue;
+    }
+    lineages.push({
+      original: null,
+      name,
+      database,
+      root,
+      sources: [],
+      renamed: null,
+      dropped: null,
+      copies: [],
+    });
+  }
+  for (const lineage of left) lineage.dropped = statement;
+}
+
+function traceRows(
+  statement: RecordedStatement,
+  before: LiveTables,
+  after: LiveTables,
+): void {
+  const makes = statement.events.find(({ action }) => action === "create-table");
+  const inserts = rowChanges(statement.events).find(({ kind }) => kind === "insert");
+  const into = makes !== undefined
+    ? after.named(makes.first, makes.database)
+    : inserts === undefined
+    ? undefined
+    : after.named(inserts.table, inserts.database);
+  if (into === undefined) return;
+  const read = new Map<TableLineage, Set<string>>();
+  for (const { action, first, second, database } of statement.events) {
+    if (action !== "read" || second === "") continue;
+    const from = before.named(first, database);
+    if (from === undefined || from === into) continue;
+    const columns = read.get(from) ?? new Set();
+    read.set(from, columns.add(fold(second)));
+  }
+  for (const [from, columns] of read) from.copies.push({ into, statement, columns });
+}
+
+/** The table that has the name of an original one at the end; undefined where none has. */
+export function successorOf(
+  lineage: TableLineage,
+  lineages: readonly TableLineage[],
+): TableLineage | undefined {
+  if (lineage.original === null) return undefined;
+  const name = fold(lineage.original);
+  return lineages.find((one) =>
+    one.dropped === null && one.database === "main" && fold(one.name) === name
+  );
+}
+
+/** Whether rows of one table have come into another, directly or by way of others. */
+export function reaches(from: TableLineage, to: TableLineage): boolean {
+  const seen = new Set<TableLineage>([from]);
+  for (const lineage of seen) {
+    for (const { into } of lineage.copies) seen.add(into);
+  }
+  return seen.has(to);
+}
+
+/** Tables that were dropped and made anew with their rows. */
+export interface Rebuild {
+  readonly old: TableLineage;
+  /** Name before and after. */
+  readonly name: string;
+  readonly made: TableLineage;
+  /** The statement that dropped the old one. */
+  readonly dropped: RecordedStatement;
+}
+
+/** The rebuilds of a migration. */
+export function rebuildsOf(lineages: readonly TableLineage[]): Rebuild[] {
+  return lineages.flatMap((old) => {
+    const { original, dropped } = old;
+    const made = successorOf(old, lineages);
+    if (original === null || dropped === null || made === undefined) return [];
+    return reaches(old, made) ? [{ old, name: original, made, dropped }] : [];
+  });
+}
+
+/** Stands for a table of a real database that is not at hand. */
+const ELSEWHERE = "";
+
+/** Where the real rows are. */
+export interface RowCountsOptions {
+  readonly scratch: Scratch;
+  /** The real database; null where it is not there. */
+  readonly real: Connection | null;
+  /** Whether a database that isn't there is one elsewhere, with rows that nobody knows. */
+  readonly isElsewhere: boolean;
+}
+
+/** Knows how many rows the tables really have, while pending migrations rename and rebuild them. */
+export class RowCounts {
+  readonly #options: RowCountsOptions;
+  readonly #counts = new Map<string, Promise<number>>();
+  /** Real tables whose rows a table of the scratch database has; by its name now, folded. */
+  #sources = new Map<string, readonly string[]>();
+  /** Names that columns have got: what they hold can't be asked under them. */
+  readonly #renamedColumns = new Set<string>();
+
+  constructor(options: RowCountsOptions) {
+    this.#options = options;
+  }
+
+  /** Takes the tables that the scratch database has now for those of the real one. */
+  begin(tables: readonly TableEntry[]): void {
+    const { real, isElsewhere } = this.#options;
+    const source = (name: string) => real === null ? isElsewhere ? [ELSEWHERE] : [] : [name];
+    for (const { name, database } of tables) {
+      if (database === "main") this.#sources.set(fold(name), source(name));
+    }
+  }
+
+  /** Takes the tables that nothing is known of for new ones, which have no real rows. */
+  add(tables: readonly TableEntry[]): void {
+    const { real, isElsewhere } = this.#options;
+    const sources = real === null && isElsewhere ? [ELSEWHERE] : [];
+    for (const { name, database } of tables) {
+      if (database !== "main" || this.#sources.has(fold(name))) continue;
+      this.#sources.set(fold(name), sources);
+    }
+  }
+
+  /** The tables that there are now, with what is known of their rows. */
+  tables(tables: readonly TableEntry[]): KnownTable[] {
+    return tables.flatMap(({ name, database, root }) =>
+      database !== "main" ? [] : [{ name, root, sources: this.#sources.get(fold(name)) ?? [] }]
+    );
+  }
+
+  /** Takes over what became of the tables in a migration. */
+  follow(lineages: readonly TableLineage[], renamedColumns: readonly string[]): void {
+    const { real, isElsewhere } = this.#options;
+    this.#sources = new Map();
+    for (const lineage of lineages) {
+      if (lineage.dropped !== null || lineage.database !== "main") continue;
+      this.#sources.set(
+        fold(lineage.name),
+        real === null && isElsewhere ? [ELSEWHERE] : sourcesOf(lineage, lineages),
+      );
+    }
+    for (const name of renamedColumns) this.#renamedColumns.add(fold(name));
+  }
+
+  /** Whether a table, by its name now, may have rows. */
+  async mayHaveRows(table: string): Promise<boolean> {
+    return await this.count({ name: table, sources: this.#sources.get(fold(table)) ?? [] }) !== 0;
+  }
+
+  /** Rows of a table, those that migrations put there included; null where nobody knows. */
+  async count(table: Pick<KnownTable, "name" | "sources">): Promise<number | null> {
+    if (table.sources.includes(ELSEWHERE)) return null;
+    const counts = await Promise.all(table.sources.map((name) => this.#countReal(name)));
+    const added = await this.#options.scratch.rows(table.name).catch(() => 0);
+    return counts.reduce((sum, rows) => sum + rows, added);
+  }
+
+  /** Whether a column of a table has values; null where nobody knows. */
+  async hasValues(table: KnownTable, column: string): Promise<boolean | null> {
+    if (table.sources.includes(ELSEWHERE) || this.#renamedColumns.has(fold(column))) return null;
+    const { real, scratch } = this.#options;
+    for (const name of table.sources) {
+      if (real !== null && await hasValue(real, name, column)) return true;
+    }
+    return await hasValue(scratch.connection, table.name, column);
+  }
+
+  #countReal(table: string): Promise<number> {
+    const { real } = this.#options;
+    let count = this.#counts.get(table);
+    if (count === undefined) {
+      count = real === null ? Promise.resolve(0) : countRows(real, table);
+      this.#counts.set(table, count);
+    }
+    return count;
+  }
+}
+
+/** Real tables whose rows are in a table at the end of a migration. */
+function sourcesOf(lineage: TableLineage, lineages: readonly TableLineage[]): readonly string[] {
+  const from = new Set(lineage.sources);
+  const seen = new Set([lineage]);
+  for (const to of seen) {
+    for (const one of lineages) {
+      if (!one.copies.some(({ into }) => into === to)) continue;
+      seen.add(one);
+      for (const source of one.sources) from.add(source);
+    }
+  }
+  return [...from];
+}
+
+async function countRows(connection: Connection, table: string): Promise<number> {
+  try {
+    const row = await connection.get(`SELECT count(*) AS rows FROM main.${quoteName(table)}`);
+    return row === undefined ? 0 : number(row, "rows");
+  } catch {
+    return 0; // a virtual table of a module that is not there
+  }
+}
+
+async function hasValue(connection: Connection, table: string, column: string): Promise<boolean> {
+  const columns = await connection.all("SELECT name FROM pragma_table_xinfo(?, 'main')", [table]);
+  // SQLite would take an unknown name in double quotes for a text.
+  if (!columns.some((row) => fold(text(row, "name")) === fold(column))) return false;
+  const found = await connection.get(
+    `SELECT 1 AS found FROM main.${quoteName(table)} WHERE ${
+      quoteName(column)
+    } IS NOT NULL LIMIT 1`,
+  );
+  return found !== undefined;
+}

@@ -1,0 +1,335 @@
+import { CatalystError } from "../base/errors.ts";
+import type { ScriptStatement, SqlValue } from "../database/connection.ts";
+import { firstLine, forbidden } from "../migration/body.ts";
+import type { Migration, MigrationBody, MigrationTransaction } from "../migration/migration.ts";
+import { skipTrivia } from "../sql/statements.ts";
+import { fold } from "../sql/tokens.ts";
+import {
+  type AuthorizerEvent,
+  type AuthorizerLog,
+  changesSchema,
+  changesTables,
+} from "./authorizer.ts";
+import type { StatementPlace } from "./finding.ts";
+import { failureOnRows, type Scratch, type TableEntry } from "./scratch.ts";
+
+/** One statement that a migration ran, and what SQLite said and did. */
+export interface RecordedStatement extends StatementPlace {
+  readonly events: readonly AuthorizerEvent[];
+  /** Tables before it; the same list as `after` where it changed none. */
+  readonly before: readonly TableEntry[];
+  readonly after: readonly TableEntry[];
+  /** Table whose columns it dropped or renamed; null where it did neither. */
+  readonly altered: AlteredColumns | null;
+  /** Number of rows that it inserted, updated or deleted here. */
+  readonly changes: number;
+  /** Why it was not run: no migration may; null where it was. */
+  readonly forbidden: string | null;
+  /** A pragma that does nothing where it stands, and was left out; null where it is none. */
+  readonly ineffective: { readonly pragma: string; readonly value: string } | null;
+  /** What SQLite says to it where the table has rows; null where it is content. */
+  readonly failsOnRows: string | null;
+}
+
+/** A table, and in which database it is. */
+interface NamedTable {
+  readonly table: string;
+  /** `main` or `temp`. */
+  readonly database: string;
+}
+
+/** Columns that an ALTER TABLE changed. */
+export interface AlteredColumns extends NamedTable {
+  readonly dropped: readonly string[];
+  /** New names. */
+  readonly renamed: readonly string[];
+}
+
+/** Why a body stopped in the middle. */
+export interface BodyFailure {
+  readonly message: string;
+  /** Whether it fails with any rows: not where a scratch without the real ones may be the reason. */
+  readonly isCertain: boolean;
+  /** Where; absent where it isn't about one statement. */
+  readonly place?: StatementPlace | undefined;
+}
+
+/** What a body did. */
+export interface RecordedBody {
+  /** The statements whose effects remain: those rolled back to a savepoint are left out. */
+  readonly statements: readonly RecordedStatement[];
+  /** Null where it came to its end. */
+  readonly failure: BodyFailure | null;
+  /** The tables after it, where they were followed. */
+  readonly tables: readonly TableEntry[];
+  /** Whether it changed the schema. */
+  readonly changes: boolean;
+}
+
+/** Where and how a body is run. */
+export interface RecorderOptions {
+  readonly scratch: Scratch;
+  readonly log: AuthorizerLog;
+  readonly migration: Migration;
+  /** The tables before it, where they are to be followed; else the statements have none. */
+  readonly tables?: readonly TableEntry[];
+  /** Whether a table may have rows in reality; those of which ALTER TABLE is tried with a row. */
+  readonly mayHaveRows: (table: string) => Promise<boolean>;
+}
+
+/** Milliseconds after which a function counts as one that never ends. */
+const PATIENCE = 10_000;
+
+/** Pragmas that do nothing, or fail, inside a transaction, by SQLite's documentation. */
+const INEFFECTIVE = new Set(
+  "auto_vacuum encoding foreign_keys journal_mode page_size synchronous temp_store".split(" "),
+);
+
+/** Runs a migration's body on a scratch database, one statement after the other. */
+export async function recordBody(
+  body: MigrationBody,
+  options: RecorderOptions,
+): Promise<RecordedBody> {
+  return await new BodyRecorder(options).run(body);
+}
+
+class BodyRecorder {
+  readonly #options: RecorderOptions;
+  readonly #savepoints: { readonly name: string; readonly at: number }[] = [];
+  #statements: RecordedStatement[] = [];
+  #tables: readonly TableEntry[];
+  #changes = false;
+  /** Whether a failure at this point has nothing to do with rows. */
+  #isCertain = true;
+  /** A function may run statements without waiting for those before: here one waits for the other. */
+  #queue: Promise<unknown> = Promise.resolve();
+
+  constructor(options: RecorderOptions) {
+    this.#options = options;
+    this.#tables = options.tables ?? [];
+  }
+
+  get #follows(): boolean {
+    return this.#options.tables !== undefined;
+  }
+
+  async run(body: MigrationBody): Promise<RecordedBody> {
+    const { connection } = this.#options.scratch;
+    const wasInTransaction = connection.inTransaction;
+    let failure: BodyFailure | null = null;
+    try {
+      if (typeof body === "string") await this.#script(body, true);
+      else {
+        await settled(body(this.#transaction()));
+        await this.#queue;
+      }
+      if (connection.inTransaction !== wasInTransaction) {
+        const message = "it leaves a transaction open, or ends one that it didn't begin";
+        failure = { message, isCertain: true };
+        if (connection.inTransaction) await connection.exec("ROLLBACK");
+      }
+    } catch (error) {
+      const isScript = typeof body === "string";
+      failure = { ...failureOf(error, isScript), isCertain: isScript && this.#isCertain };
+      // Some pragmas are refused before they could be left out.
+      if (failure.place !== undefined) this.#leftOut(failure.place, this.#options.log.stop());
+    } finally {
+      this.#options.log.stop();
+    }
+    return { statements: this.#statements, failure, tables: this.#tables, changes: this.#changes };
+  }
+
+  async #script(sql: string, knowsLines: boolean): Promise<void> {
+    const { scratch, log } = this.#options;
+    log.listen();
+    await scratch.connection.script(sql, {
+      around: async (statement) => {
+        await this.#statement(statement, knowsLines);
+        log.listen();
+      },
+    });
+  }
+
+  async #statement({ sql, line, run }: ScriptStatement, knowsLines: boolean): Promise<void> {
+    const { scratch, log, mayHaveRows } = this.#options;
+    const prepared = log.stop();
+    const place = { sql, line: knowsLines ? line : null };
+    if (this.#leftOut(place, prepared)) return;
+    const failsOnRows = this.#follows
+      ? await failureOnRows(sql, prepared, { scratch, mayHaveRows })
+      : null;
+    const altered = this.#follows ? tableAltered(prepared) : null;
+    const columns = altered === null ? [] : await scratch.columns(altered.table, altered.database);
+    log.resume();
+    // It was prepared: what it names is there, and the rows that it needs may not be.
+    this.#isCertain = changesSchema(prepared);
+    run();
+    this.#isCertain = true;
+    const events = log.stop();
+    await this.#record({
+      ...place,
+      events,
+      failsOnRows,
+      altered: altered === null ? null : compareColumns(
+        altered,
+        columns,
+        await scratch.columns(altered.table, altered.database),
+      ),
+    });
+  }
+
+  /** A migration's function reads the results of its statements itself. */
+  async #call<T>(sql: string, run: () => Promise<T>): Promise<T | null> {
+    const { log } = this.#options;
+    const place = { sql, line: null };
+    if (this.#leftOut(place, [])) return null;
+    log.listen();
+    const result = await run();
+    await this.#record({ ...place, events: log.stop(), failsOnRows: null, altered: null });
+    return result;
+  }
+
+  #transaction(): MigrationTransaction {
+    const { scratch: { connection }, migration } = this.#options;
+    const queued = <T>(work: () => Promise<T>): Promise<T> => {
+      const result = this.#queue.then(work);
+      this.#queue = result.catch(() => {});
+      return result;
+    };
+    return {
+      database: migration.database,
+      exec: (sql) => queued(() => this.#script(sql, false)),
+      run: async (sql: string, parameters?: readonly SqlValue[]) =>
+        await queued(() => this.#call(sql, () => connection.run(sql, parameters))) ??
+          { changes: 0 },
+      all: async (sql: string, parameters?: readonly SqlValue[]) =>
+        await queued(() => this.#call(sql, () => connection.all(sql, parameters))) ?? [],
+    };
+  }
+
+  /** Keeps a statement that isn't run: one that is forbidden, or that would do nothing. */
+  #leftOut(place: StatementPlace, events: readonly AuthorizerEvent[]): boolean {
+    const { migration } = this.#options;
+    const isInTransaction = migration.transaction !== false;
+    const reason = forbidden(place.sql, { transaction: isInTransaction });
+    const pragma = events.find(({ action, second }) => action === "pragma" && second !== "");
+    const name = fold(pragma?.first ?? "");
+    // Foreign keys stay off here in any case.
+    const isIdle = pragma !== undefined &&
+      (isInTransaction ? INEFFECTIVE.has(name) : name === "foreign_keys");
+    if (reason === null && !isIdle && !isVacuum(place.sql)) return false;
+    this.#statements.push({
+      ...place,
+      events,
+      before: this.#tables,
+      after: this.#tables,
+      altered: null,
+      changes: 0,
+      forbidden: reason,
+      ineffective: isIdle && isInTransaction ? { pragma: name, value: pragma.second } : null,
+      failsOnRows: null,
+    });
+    return true;
+  }
+
+  async #record(
+    statement: StatementPlace & Pick<RecordedStatement, "events" | "altered" | "failsOnRows">,
+  ): Promise<void> {
+    const { scratch } = this.#options;
+    const { events } = statement;
+    const goesBack = this.#followSavepoints(events);
+    const before = this.#tables;
+    this.#changes ||= changesSchema(events);
+    if (this.#follows && (goesBack || changesTables(events))) {
+      this.#tables = await scratch.tables();
+    }
+    const inserts = this.#follows && events.some(({ action }) => action === "insert");
+    this.#statements.push({
+      ...statement,
+      before,
+      after: this.#tables,
+      changes: inserts ? await scratch.changes() : 0,
+      forbidden: null,
+      ineffective: null,
+    });
+  }
+
+  /** Forgets the statements that a ROLLBACK TO took back; whether there was one. */
+  #followSavepoints(events: readonly AuthorizerEvent[]): boolean {
+    let goesBack = false;
+    for (const { action, first, second } of events) {
+      if (action !== "savepoint") continue;
+      if (first === "BEGIN") {
+        this.#savepoints.push({ name: fold(second), at: this.#statements.length });
+        continue;
+      }
+      const index = this.#savepoints.findLastIndex(({ name }) => name === fold(second));
+      if (index === -1) continue;
+      if (first === "ROLLBACK") {
+        this.#statements = this.#statements.slice(0, this.#savepoints[index]?.at);
+        goesBack = true;
+      }
+      this.#savepoints.length = first === "ROLLBACK" ? index + 1 : index;
+    }
+    return goesBack;
+  }
+}
+
+function isVacuum(sql: string): boolean {
+  return /^VACUUM\b/i.test(sql.slice(skipTrivia(sql, 0)));
+}
+
+function tableAltered(events: readonly AuthorizerEvent[]): NamedTable | null {
+  const event = events.find(({ action }) => action === "alter-table");
+  return event === undefined ? null : { table: event.second, database: event.first };
+}
+
+function compareColumns(
+  table: NamedTable,
+  before: readonly string[],
+  after: readonly string[],
+): AlteredColumns | null {
+  // Renamed: the table of that name is gone, its columns are not.
+  if (after.length === 0) return null;
+  const dropped = before.filter((name) => !after.includes(name));
+  const renamed = after.filter((name) => !before.includes(name));
+  if (dropped.length === 0) return null;
+  return before.length === after.length
+    ? { ...table, dropped: [], renamed }
+    : { ...table, dropped, renamed: [] };
+}
+
+function failureOf(error: unknown, isScript: boolean): Omit<BodyFailure, "isCertain"> {
+  const cause = error instanceof CatalystError && error.cause instanceof Error
+    ? error.cause
+    : error;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  if (!(error instanceof CatalystError) || error.statement === undefined) return { message };
+  const line = isScript ? error.line ?? null : null;
+  return { message, place: { sql: error.statement, line } };
+}
+
+async function settled(work: void | Promise<void>): Promise<void> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Error(`its function did not end within ${PATIENCE / 1000} s`)),
+      PATIENCE,
+    );
+  });
+  try {
+    await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** A statement for a message, on one line. */
+export function quoted(sql: string): string {
+  return firstLine(sql);
+}
+
+/** Why a body failed, with the statement. */
+export function reasonOf({ message, place }: BodyFailure): string {
+  return place === undefined ? message : `${message} (${quoted(place.sql)})`;
+}
