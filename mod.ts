@@ -89,7 +89,12 @@ export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
 export type { RebuildOptions } from "./lib/schema/rebuild_table.ts";
 export { rebuildTable } from "./lib/schema/rebuild.ts";
 export type { Reconciliation } from "./lib/engine/reconcile.ts";
-export type { MissingObject, RepairOptions, RepairResult } from "./lib/operations/repair.ts";
+export type {
+  MissingObject,
+  RepairOptions,
+  RepairResult,
+  ReplacedView,
+} from "./lib/operations/repair.ts";
 export type { SchemaDescription } from "./lib/schema/document.ts";
 export type { Finding } from "./lib/schema/model.ts";
 export type {

@@ -468,7 +468,8 @@ export class Migrator {
   }
 
   /**
-   * Reconciles the ledger, and creates missing tables, indexes, views and triggers; drops nothing.
+   * Reconciles the ledger, creates missing tables, indexes, views and triggers, and replaces the
+   * views of an adopted database that differ from the migrations' own. It touches no row.
    *
    * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
    *

@@ -27,20 +27,18 @@ CREATE TABLE IF NOT EXISTS positions (
   opened_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
   strategy TEXT,
-  signal_score REAL CHECK (signal_score BETWEEN 0 AND 1),
+  signal_score REAL CHECK (signal_score >= 0 AND signal_score <= 1),
   atr_at_entry REAL, -- average true range, in currency per share
   rvol_at_entry REAL, -- relative volume: 1.0 is the usual volume
   market_regime TEXT,
   metadata TEXT, -- free for the bot, usually JSON
   CONSTRAINT valid_stop_loss CHECK (
-    stop_loss_price IS NULL
-    OR (side = 'long' AND stop_loss_price < entry_price)
-    OR (side = 'short' AND stop_loss_price > entry_price)
+    (side = 'long' AND (stop_loss_price IS NULL OR stop_loss_price < entry_price))
+    OR (side = 'short' AND (stop_loss_price IS NULL OR stop_loss_price > entry_price))
   ),
   CONSTRAINT valid_take_profit CHECK (
-    take_profit_price IS NULL
-    OR (side = 'long' AND take_profit_price > entry_price)
-    OR (side = 'short' AND take_profit_price < entry_price)
+    (side = 'long' AND (take_profit_price IS NULL OR take_profit_price > entry_price))
+    OR (side = 'short' AND (take_profit_price IS NULL OR take_profit_price < entry_price))
   )
 );
 
@@ -67,7 +65,7 @@ CREATE TABLE IF NOT EXISTS closed_positions (
   holding_period_hours REAL NOT NULL,
   exit_reason TEXT NOT NULL,
   strategy TEXT,
-  signal_score REAL CHECK (signal_score BETWEEN 0 AND 1),
+  signal_score REAL CHECK (signal_score >= 0 AND signal_score <= 1),
   atr_at_entry REAL, -- average true range, in currency per share
   rvol_at_entry REAL, -- relative volume: 1.0 is the usual volume
   market_regime TEXT,

@@ -23,8 +23,8 @@ CREATE TABLE IF NOT EXISTS orders (
   ),
   side TEXT NOT NULL CHECK (side IN ('buy', 'sell')),
   quantity INTEGER NOT NULL CHECK (quantity > 0), -- shares; positive for a sale as well
-  limit_price REAL CHECK (limit_price > 0),
-  stop_price REAL CHECK (stop_price > 0),
+  limit_price REAL CHECK (limit_price IS NULL OR limit_price > 0),
+  stop_price REAL CHECK (stop_price IS NULL OR stop_price > 0),
   time_in_force TEXT NOT NULL DEFAULT 'day' CHECK (
     time_in_force IN ('day', 'gtc', 'ioc', 'fok', 'opg', 'cls')
   ),
@@ -40,20 +40,23 @@ CREATE TABLE IF NOT EXISTS orders (
   cancelled_at INTEGER,
   expired_at INTEGER,
   filled_quantity INTEGER DEFAULT 0 CHECK (filled_quantity >= 0),
-  filled_avg_price REAL CHECK (filled_avg_price > 0),
+  filled_avg_price REAL CHECK (filled_avg_price IS NULL OR filled_avg_price > 0),
   commission REAL DEFAULT 0.0,
   position_id TEXT, -- of the positions database, open or closed: no foreign key reaches there
   parent_order_id TEXT, -- the order that this one belongs to, as the legs of a bracket do
   strategy TEXT,
-  signal_score REAL CHECK (signal_score BETWEEN 0 AND 1),
+  signal_score REAL CHECK (signal_score >= 0 AND signal_score <= 1),
   expected_price REAL, -- per share, when the order was sent
   slippage REAL, -- of the fill against expected_price
   reject_reason TEXT,
   metadata TEXT, -- free for the bot, usually JSON
   CONSTRAINT valid_filled_quantity CHECK (filled_quantity <= quantity),
-  CONSTRAINT valid_limit_order CHECK (order_type <> 'limit' OR limit_price IS NOT NULL),
+  CONSTRAINT valid_limit_order CHECK (
+    (order_type = 'limit' AND limit_price IS NOT NULL) OR (order_type != 'limit')
+  ),
   CONSTRAINT valid_stop_order CHECK (
-    order_type NOT IN ('stop', 'stop_limit') OR stop_price IS NOT NULL
+    (order_type IN ('stop', 'stop_limit') AND stop_price IS NOT NULL)
+    OR (order_type NOT IN ('stop', 'stop_limit'))
   )
 );
 

@@ -47,7 +47,7 @@ CREATE TABLE IF NOT EXISTS training_runs (
   num_envs INTEGER DEFAULT 1, -- environments trained in parallel
   notes TEXT,
   metadata TEXT, -- free for the bot, usually JSON
-  CONSTRAINT valid_duration CHECK (end_time IS NULL OR duration_seconds >= 0),
+  CONSTRAINT valid_duration CHECK ((end_time IS NULL) OR (duration_seconds >= 0)),
   CONSTRAINT valid_timesteps CHECK (total_timesteps > 0)
 );
 
@@ -143,9 +143,9 @@ CREATE TABLE IF NOT EXISTS hyperparameters (
   slippage_pct REAL DEFAULT 0.0005, -- a fraction in spite of its name: 0.0005 is 0.05 %
   params_json TEXT NOT NULL,
   created_at INTEGER NOT NULL,
-  CONSTRAINT valid_learning_rate CHECK (learning_rate > 0),
-  CONSTRAINT valid_batch_size CHECK (batch_size > 0),
-  CONSTRAINT valid_gamma CHECK (gamma BETWEEN 0 AND 1),
+  CONSTRAINT valid_learning_rate CHECK (learning_rate IS NULL OR learning_rate > 0),
+  CONSTRAINT valid_batch_size CHECK (batch_size IS NULL OR batch_size > 0),
+  CONSTRAINT valid_gamma CHECK (gamma IS NULL OR (gamma >= 0 AND gamma <= 1)),
   FOREIGN KEY (run_id) REFERENCES training_runs (run_id)
 );
 
@@ -160,7 +160,7 @@ CREATE TABLE IF NOT EXISTS ensemble_weights (
   update_date TEXT NOT NULL,
   run_id TEXT NOT NULL,
   algorithm TEXT NOT NULL,
-  weight REAL NOT NULL CHECK (weight BETWEEN 0 AND 1), -- a share: 0.5 is half of the vote
+  weight REAL NOT NULL CHECK (weight >= 0 AND weight <= 1), -- a share: 0.5 is half of the vote
   performance_score REAL,
   sharpe_ratio REAL,
   win_rate REAL, -- winning trades of all trades
@@ -218,7 +218,7 @@ ORDER BY p.sharpe_ratio DESC;
 CREATE VIEW IF NOT EXISTS v_current_ensemble AS
 SELECT
   w.ensemble_id AS ensemble_id,
-  w.algorithm AS algorithm,
+  r.algorithm AS algorithm,
   r.model_name AS model_name,
   w.weight AS weight,
   w.performance_score AS performance_score,

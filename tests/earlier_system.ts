@@ -64,17 +64,27 @@ const BASE: Readonly<Record<string, string>> = {
   v_hyperparameter_results: "hyperparameters",
 };
 
-/** The rules that the reference has in words, by their names. */
+/** The rules that the reference has in words, by their names, and those that name NULL, by their columns. */
 const RULES: Readonly<Record<string, string>> = {
-  valid_stop_loss: `NOT ("side" = 'long' AND "stop_loss_price" >= "entry_price")
-    AND NOT ("side" = 'short' AND "stop_loss_price" <= "entry_price")`,
-  valid_take_profit: `NOT ("side" = 'long' AND "take_profit_price" <= "entry_price")
-    AND NOT ("side" = 'short' AND "take_profit_price" >= "entry_price")`,
-  valid_closed_at: `"opened_at" <= "closed_at"`,
-  valid_filled_quantity: `NOT "filled_quantity" > "quantity"`,
-  valid_limit_order: `"order_type" <> 'limit' OR "limit_price" IS NOT NULL`,
-  valid_stop_order: `"stop_price" NOTNULL OR NOT "order_type" IN ('stop_limit', 'stop')`,
-  valid_duration: `"end_time" ISNULL OR 0 <= "duration_seconds"`,
+  valid_stop_loss: `
+    ("side" = 'long' and ("stop_loss_price" is null or "stop_loss_price"<"entry_price"))
+    or ("side" = 'short' and ("stop_loss_price" is null or "stop_loss_price">"entry_price"))`,
+  valid_take_profit: `
+    ("side" = 'long' and ("take_profit_price" is null or "take_profit_price">"entry_price"))
+    or ("side" = 'short' and ("take_profit_price" is null or "take_profit_price"<"entry_price"))`,
+  valid_closed_at: `"closed_at">="opened_at"`,
+  valid_filled_quantity: `"filled_quantity"<="quantity"`,
+  valid_limit_order:
+    `("order_type"=='limit' AND "limit_price" IS NOT NULL) OR ("order_type"<>'limit')`,
+  valid_stop_order: `("order_type" in ('stop','stop_limit') and "stop_price" is not null)
+    or ("order_type" not in ('stop','stop_limit'))`,
+  valid_duration: `("end_time" is null) or ("duration_seconds">=0)`,
+  limit_price: `"limit_price" is null or "limit_price">0`,
+  stop_price: `"stop_price" is null or "stop_price">0`,
+  filled_avg_price: `"filled_avg_price" is null or "filled_avg_price">0`,
+  learning_rate: `"learning_rate" is null or "learning_rate">0`,
+  batch_size: `"batch_size" is null or "batch_size">0`,
+  gamma: `"gamma" is null or ("gamma">=0 and "gamma"<=1)`,
 };
 
 function tableSql(name: string, table: ReferenceTable): string {
@@ -102,12 +112,16 @@ function tableSql(name: string, table: ReferenceTable): string {
 }
 
 function checkSql(check: ReferenceCheck): string {
-  if ("rule" in check) return RULES[check.name] ?? "0";
+  const rule = RULES["rule" in check ? check.name : check.column];
+  if (rule !== undefined) return rule;
+  if ("rule" in check) throw new Error(`the tests don't know the rule "${check.name}"`);
   const column = quote(check.column);
-  if ("oneOf" in check) return check.oneOf.map((value) => `${column} = '${value}'`).join(" or ");
-  if ("above" in check) return `${check.above} < ${column}`;
-  if ("atLeast" in check) return `not ${column} < ${check.atLeast}`;
-  return `${column} >= ${check.between[0]} and ${column} <= ${check.between[1]}`;
+  if ("oneOf" in check) {
+    return `(${column} in (${check.oneOf.map((value) => `'${value}'`).join(",")}))`;
+  }
+  if ("above" in check) return `${column}>${check.above}`;
+  if ("atLeast" in check) return `${column}>=${check.atLeast}`;
+  return `${column}>=${check.between[0]} and ${column}<=${check.between[1]}`;
 }
 
 function quote(name: string): string {

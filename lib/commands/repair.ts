@@ -26,7 +26,7 @@ export const command: Command = {
   },
   examples: [
     ["repair --dry-run", "show what would be mended"],
-    ["repair", "mend it; nothing is dropped or rewritten"],
+    ["repair", "repair what is safe; no row is touched"],
     ["repair --accept-changed 004", "the file was edited, and is right so"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
@@ -55,12 +55,15 @@ export const command: Command = {
 
 /** What was mended and what is left, in words. */
 export function renderRepair(result: RepairResult, dryRun: boolean): string {
-  const { recreated, remaining } = result;
+  const { recreated, replaced, remaining } = result;
   const verb = dryRun ? "would create" : "created";
   const lines = [
     ...renderReconciliation(result),
     ...recreated.map(({ type, name, database }) =>
       `${verb} ${type} ${printable(name)} in ${database}`
+    ),
+    ...replaced.map(({ name, database }) =>
+      `${dryRun ? "would replace" : "replaced"} view ${printable(name)} in ${database}`
     ),
   ];
   if (result.snapshot !== null) lines.unshift(renderSnapshot(result.snapshot));

@@ -193,7 +193,7 @@ export async function expectCreated(
   const created = reference.known ? reference.steps.at(-1)?.made : undefined;
   if (created === undefined) return;
   const actual = await readSchema(connection);
-  const differences = (await compareSchemas(created, actual)).filter((one) => one.kind !== "extra");
+  const differences = compareSchemas(created, actual).filter((one) => one.kind !== "extra");
   if (differences.length === 0) return;
   throw new SchemaConflictError(
     `Cannot apply ${migration.name} to ${migration.database}: what is there has another shape: ` +

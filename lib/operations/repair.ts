@@ -7,14 +7,15 @@ import { addOccurrence } from "../state/ledger.ts";
 import type { Migration } from "../migration/migration.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { compareSchemas } from "../schema/compare.ts";
-import type { Finding, Schema } from "../schema/model.ts";
+import type { Difference, Finding, Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference } from "../schema/reference.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { corrections, migrationsIn, summarize } from "../state/assess.ts";
-import { compareWithReference } from "./verify.ts";
+import { compareWithReference, isAdopted } from "./verify.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** How to repair. */
@@ -41,95 +42,149 @@ export interface MissingObject {
   readonly sql: string;
 }
 
+/** A view of an earlier version that gives way to the migration's own. */
+export interface ReplacedView {
+  /** Name of the database. */
+  readonly database: string;
+  /** Its name. */
+  readonly name: string;
+  /** The statement that creates it. */
+  readonly sql: string;
+  /** The statement that created the former view. */
+  readonly formerSql: string;
+}
+
 /** What a repair did, or would do. */
 export interface RepairResult extends Reconciliation {
   /** Objects that were created again. */
   readonly recreated: readonly MissingObject[];
-  /** What is still wrong, since mending it could lose rows. */
+  /** Views of an adopted database that were replaced since they differed. Views hold no rows. */
+  readonly replaced: readonly ReplacedView[];
+  /** What is still wrong, because a repair could lose rows. */
   readonly remaining: readonly (Finding & { readonly database: string })[];
   /** Name of the snapshot that was taken before; null where no rows were at stake. */
   readonly snapshot: string | null;
 }
 
-/** Reconciles, and creates missing tables, indexes, views and triggers; drops and rewrites nothing. */
+/**
+ * Reconciles, creates missing tables, indexes, views and triggers, and replaces the views of an
+ * adopted database that differ from the migrations' own. It touches no row.
+ */
 export async function repair(workspace: Workspace, options: RepairOptions): Promise<RepairResult> {
   const found = await inspect(workspace);
-  const missing = await findMissing(workspace, found);
+  const planned = await planRepairs(workspace, found);
   const wrong = corrections(workspace.registry, found);
-  if (options.dryRun || missing.length + wrong.length === 0) {
+  if (options.dryRun || planned.length + wrong.length === 0) {
     return {
       ...summarize(wrong),
-      recreated: missing,
-      remaining: await findRemaining(workspace, found, missing),
+      ...objectsIn(planned),
+      remaining: await findRemaining(workspace, found, planned),
       snapshot: null,
     };
   }
   await using session = await Session.begin(workspace);
   const locked = await inspect(workspace);
-  const recreated = await findMissing(workspace, locked);
-  const databases = [...new Set(recreated.map(({ database }) => database))];
+  const repairs = await planRepairs(workspace, locked);
+  const databases = repairs.map(({ database }) => database);
   const snapshot = options.backup === false
     ? null
     : await snapshotBefore(workspace, session, beforeOptions(databases, options));
   const reconciliation = await reconcile(workspace, session, locked);
-  for (const database of databases) {
-    const connection = await session.database(database);
-    const created = recreated.filter((one) => one.database === database);
+  for (const one of repairs) {
+    const connection = await session.database(one.database);
     await withTransaction(connection, async () => {
-      for (const object of created) await connection.exec(object.sql);
+      for (const sql of one.statements) await connection.exec(sql);
     }, { timeout: workspace.timeout });
-    await recordRepair(workspace, session, { database, created, snapshot });
+    await recordRepair(workspace, session, { ...one, snapshot });
   }
   await session.sync();
   const remaining = await findRemaining(workspace, locked, []);
-  return { ...reconciliation, recreated, remaining, snapshot };
+  return { ...reconciliation, ...objectsIn(repairs), remaining, snapshot };
 }
 
-interface Repair {
+/** What to do in one database. */
+interface DatabaseRepair {
   readonly database: string;
-  readonly created: readonly MissingObject[];
-  readonly snapshot: string | null;
+  readonly recreated: readonly MissingObject[];
+  readonly replaced: readonly ReplacedView[];
+  /** The statements that do it, in order. */
+  readonly statements: readonly string[];
+}
+
+function objectsIn(
+  repairs: readonly DatabaseRepair[],
+): { recreated: MissingObject[]; replaced: ReplacedView[] } {
+  return {
+    recreated: repairs.flatMap(({ recreated }) => recreated),
+    replaced: repairs.flatMap(({ replaced }) => replaced),
+  };
 }
 
 async function recordRepair(
   workspace: Workspace,
   session: Session,
-  { database, created, snapshot }: Repair,
+  { database, recreated, replaced, snapshot }: DatabaseRepair & { snapshot: string | null },
 ): Promise<void> {
-  const names = created.map(({ type, name }) => `${type} ${name}`).join(", ");
+  const created = recreated.map(({ type, name }) => `${type} ${name}`).join(", ");
+  const details = [
+    ...(created === "" ? [] : [`created ${created}`]),
+    ...replaced.map(({ name, formerSql }) => `replaced view ${name}, formerly: ${formerSql}`),
+    ...(snapshot === null ? [] : [`snapshot ${snapshot} was taken before`]),
+  ];
   await session.record((ledger) =>
     addOccurrence(ledger, {
       name: "repair",
       database,
       databasePath: locationOf(workspace, database).path,
       direction: "repair",
-      detail: `created ${names}` +
-        (snapshot === null ? "" : `; snapshot ${snapshot} was taken before`),
+      detail: details.join("; "),
     })
   );
 }
 
-async function findMissing(workspace: Workspace, found: Inspection): Promise<MissingObject[]> {
-  const missing: MissingObject[] = [];
+/** The databases with something to repair, each with the statements that do it. */
+async function planRepairs(workspace: Workspace, found: Inspection): Promise<DatabaseRepair[]> {
+  const repairs: DatabaseRepair[] = [];
   await forEachManaged(workspace, found, async (database, connection, migrations) => {
     const reference = await buildReference(migrations);
     if (!reference.known) return;
-    const expected = reference.schema;
-    const differences = await compareSchemas(expected, await readSchema(connection));
-    const isMissing = (name: string, type: string) =>
-      differences.some((one) => one.kind === "missing" && one.type === type && one.object === name);
-    for (const { name, type, sql } of objectsOf(expected)) {
-      if (isMissing(name, type)) missing.push({ database, type, name, sql });
-    }
+    const actual = await readSchema(connection);
+    const differences = compareSchemas(reference.schema, actual);
+    const differs = (kind: Difference["kind"], { type, name }: SchemaObject) =>
+      differences.some((one) => one.kind === kind && one.type === type && one.object === name);
+    const objects = objectsOf(reference.schema);
+    const adopted = isAdopted(found.databases.get(database)?.markers);
+    const missing = objects.filter((object) => differs("missing", object));
+    const other = objects.filter((object) =>
+      adopted && object.type === "view" && differs("different", object)
+    );
+    if (missing.length + other.length === 0) return;
+    const replaced = other.map(({ name, sql }) => {
+      const former = actual.views.find((view) => fold(view.name) === fold(name));
+      return { database, name, sql, formerSql: former?.sql ?? "" };
+    });
+    const names = new Set(other.map(({ name }) => fold(name)));
+    repairs.push({
+      database,
+      recreated: missing.map((object) => ({ database, ...object })),
+      replaced,
+      statements: [
+        ...other.map(({ name }) => `DROP VIEW main.${quoteName(name)}`),
+        ...objects.filter((one) => missing.includes(one) || other.includes(one))
+          .map(({ sql }) => sql),
+        // A view takes its triggers with it.
+        ...actual.triggers.filter(({ table }) => names.has(fold(table))).map(({ sql }) => sql),
+      ],
+    });
   });
-  return missing;
+  return repairs;
 }
 
-/** What a repair leaves: every problem but those that creating the missing objects mends. */
+/** What a repair leaves: every problem but those of the objects that it creates. */
 async function findRemaining(
   workspace: Workspace,
   found: Inspection,
-  mended: readonly MissingObject[],
+  repairs: readonly DatabaseRepair[],
 ): Promise<(Finding & { database: string })[]> {
   const remaining: (Finding & { database: string })[] = [];
   for (const [database, conflicts] of found.conflicts) {
@@ -144,13 +199,16 @@ async function findRemaining(
     );
   }
   await forEachManaged(workspace, found, async (database, connection, migrations) => {
-    const { markers } = found.databases.get(database) ?? {};
-    const adopted = (markers ?? []).every(({ durationSeconds }) => durationSeconds === null);
+    const adopted = isAdopted(found.databases.get(database)?.markers);
     const { problems } = await compareWithReference(connection, { migrations, adopted });
-    const isMended = ({ kind, object }: Finding) =>
-      kind === "missing" && mended.some((one) => one.database === database && one.name === object);
+    const { recreated = [], replaced = [] } = repairs.find((one) => one.database === database) ??
+      {};
+    const repaired = new Set([...recreated, ...replaced].map(({ name }) => name));
     remaining.push(
-      ...problems.filter((one) => !isMended(one)).map((one) => ({ database, ...one })),
+      ...problems.filter(({ object }) => !repaired.has(object)).map((one) => ({
+        database,
+        ...one,
+      })),
     );
   });
   return remaining;
@@ -174,8 +232,10 @@ async function forEachManaged(
   }
 }
 
+type SchemaObject = Omit<MissingObject, "database">;
+
 /** Everything in an order in which it can be created. */
-function objectsOf(schema: Schema): Omit<MissingObject, "database">[] {
+function objectsOf(schema: Schema): SchemaObject[] {
   return [
     ...schema.tables.map(({ name, sql }) => ({ type: "table" as const, name, sql })),
     ...schema.indexes.map(({ name, sql }) => ({ type: "index" as const, name, sql })),

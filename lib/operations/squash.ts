@@ -142,11 +142,11 @@ async function prove(
 ): Promise<void> {
   const before = own.filter((one) => !parts.includes(one));
   const expected = await schemaOf(own);
-  await refuseOther(squashed, expected, await schemaOf([...before, squashed]));
+  refuseOther(squashed, expected, await schemaOf([...before, squashed]));
   if (squashed.downgrade === undefined) return;
   const back = await buildReference([...before, squashed], { rollBack: [squashed] });
   if (!back.known) return refuse([back.migration], String(back.error));
-  await refuseOther(squashed, await schemaOf(before), back.schema);
+  refuseOther(squashed, await schemaOf(before), back.schema);
 }
 
 async function schemaOf(migrations: readonly Migration[]): Promise<Schema> {
@@ -156,12 +156,8 @@ async function schemaOf(migrations: readonly Migration[]): Promise<Schema> {
     : refuse([reference.migration], String(reference.error));
 }
 
-async function refuseOther(
-  squashed: Migration,
-  expected: Schema,
-  actual: Schema,
-): Promise<void> {
-  const differences = await compareSchemas(expected, actual);
+function refuseOther(squashed: Migration, expected: Schema, actual: Schema): void {
+  const differences = compareSchemas(expected, actual);
   if (differences.length === 0) return;
   refuse(
     [squashed],

@@ -2,7 +2,7 @@ import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/reading.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { readMarkers } from "../state/marker.ts";
+import { type Marker, readMarkers } from "../state/marker.ts";
 import type { Migration } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import { describeDifference, type Difference, type Finding, type Schema } from "../schema/model.ts";
@@ -72,7 +72,7 @@ export async function verify(
         const ids = markers?.length ? markers.map(({ id }) => id) : adoptable;
         return await compareWithReference(connection, {
           migrations: migrationsOf(workspace.registry, name, ids),
-          adopted: (markers ?? []).every(({ durationSeconds }) => durationSeconds === null),
+          adopted: isAdopted(markers),
         });
       });
       problems.push(...schema.problems);
@@ -129,7 +129,7 @@ function stateProblems(workspace: Workspace, found: Inspection, database: string
 export interface Expectation {
   /** The migrations that are in it, in order. */
   readonly migrations: readonly Migration[];
-  /** Whether all of them were adopted: then the views are an earlier version's, in its own words. */
+  /** Whether the database was adopted: then its views may be an earlier version's, in other words. */
   readonly adopted: boolean;
 }
 
@@ -141,7 +141,7 @@ export async function compareWithReference(
   const reference = await buildReference(migrations);
   if (!reference.known) return { problems: [], notices: [unchecked(reference)] };
   const actual = await readSchema(connection);
-  const differences = await compareSchemas(reference.schema, actual);
+  const differences = compareSchemas(reference.schema, actual);
   const isUnmanaged = ({ kind, type }: Difference) => kind === "extra" && type !== "column";
   const isOtherWording = ({ kind, type, object }: Difference) =>
     adopted && kind === "different" && type === "view" &&
@@ -159,10 +159,15 @@ export async function compareWithReference(
         kind: "adopted",
         object,
         detail: `${detail}; the database was adopted with it`,
-        fix: `nothing to do; for the bundled one, DROP VIEW ${object} and run \`repair\``,
+        fix: "run `repair`, which replaces the view; a view holds no rows",
       })),
     ],
   };
+}
+
+/** Whether tables were there before the toolkit: an adopted migration took it no time. */
+export function isAdopted(markers: readonly Marker[] | null | undefined): boolean {
+  return !markers?.length || markers.some(({ durationSeconds }) => durationSeconds === null);
 }
 
 function columnsOf(schema: Schema, view: string): string {

@@ -1,6 +1,6 @@
-import { fold, normalize, tokenize } from "../sql/tokens.ts";
-import { unmatchedChecks } from "./equivalence.ts";
+import { closing, fold, is, normalize, render, tokenize } from "../sql/tokens.ts";
 import type {
+  CheckSchema,
   ColumnSchema,
   Difference,
   ForeignKeySchema,
@@ -15,7 +15,7 @@ import type {
 
 /**
  * Compares two schemas by meaning: white space, comments, the case of names, the names of
- * constraints and other spellings of the same rule make no difference. Differences come in the
+ * constraints and parentheses around a check make no difference. Other spellings of the same rule do. Differences come in the
  * order of the expected schema, tables first; what is extra comes last of its type.
  *
  * @example Compare two schemas
@@ -24,11 +24,11 @@ import type {
  *
  * const { schema: expected } = await parseSchema("CREATE TABLE notes (body TEXT NOT NULL)");
  * const { schema: actual } = await parseSchema("create table Notes (body text)");
- * const [difference] = await compareSchemas(expected, actual);
+ * const [difference] = compareSchemas(expected, actual);
  * console.assert(difference?.object === "notes.body" && difference.kind === "different");
  * ```
  */
-export async function compareSchemas(expected: Schema, actual: Schema): Promise<Difference[]> {
+export function compareSchemas(expected: Schema, actual: Schema): Difference[] {
   const differences: Difference[] = [];
   const tables = byName(actual.tables);
   for (const table of expected.tables) {
@@ -40,7 +40,7 @@ export async function compareSchemas(expected: Schema, actual: Schema): Promise<
       differences.push({ kind: "missing", type: "table", object: name, table: name, detail });
     } else {
       const wanted = { table, schema: expected };
-      differences.push(...await compareTable(wanted, { table: found, schema: actual }));
+      differences.push(...compareTable(wanted, { table: found, schema: actual }));
     }
   }
   return [
@@ -183,7 +183,7 @@ function compareTrigger(expected: TriggerSchema, actual: TriggerSchema): string[
 }
 
 /** The differences between the columns of two tables, their order included. */
-export function compareColumns(expected: TableSchema, actual: TableSchema): Difference[] {
+function compareColumns(expected: TableSchema, actual: TableSchema): Difference[] {
   const found = new Map(actual.columns.map((column) => [fold(column.name), column]));
   const wanted = new Set(expected.columns.map((column) => fold(column.name)));
   const of = (kind: Difference["kind"], column: string, detail: string): Difference => {
@@ -316,16 +316,13 @@ function compareOrder(expected: TableSchema, actual: TableSchema): string | null
 }
 
 /** A table and the schema that it is part of. */
-export interface PlacedTable {
+interface PlacedTable {
   readonly table: TableSchema;
   readonly schema: Schema;
 }
 
 /** The differences between two tables of one name, by meaning. */
-export async function compareTable(
-  expected: PlacedTable,
-  actual: PlacedTable,
-): Promise<Difference[]> {
+function compareTable(expected: PlacedTable, actual: PlacedTable): Difference[] {
   const wanted = expected.table;
   const found = actual.table;
   if (wanted.sql === found.sql) return [];
@@ -341,7 +338,7 @@ export async function compareTable(
   const details = [
     ...compareKeys(wanted, found),
     ...compareForeignKeys(expected, actual),
-    ...await compareChecks(wanted, found),
+    ...compareChecks(wanted, found),
     ...compareSets(wanted.conflicts, found.conflicts, {
       spell: fold,
       missing: (conflict) => `the rule ON CONFLICT of ${conflict} is missing`,
@@ -403,16 +400,29 @@ function spellForeignKey(key: ForeignKeySchema): string {
   return JSON.stringify([fold(key.table), pairs.toSorted(), onUpdate, onDelete, deferred]);
 }
 
-async function compareChecks(expected: TableSchema, actual: TableSchema): Promise<string[]> {
-  if (expected.checks.length === 0 && actual.checks.length === 0) return [];
-  const { missing, extra } = await unmatchedChecks(expected.checks, actual.checks, {
-    table: expected.name,
-    columns: expected.columns,
+function compareChecks(expected: TableSchema, actual: TableSchema): string[] {
+  const columns = new Set(expected.columns.map(({ name }) => fold(name)));
+  return compareSets(expected.checks, actual.checks, {
+    spell: (check) => spellCheck(check, columns),
+    missing: ({ expression }) => `the check "${oneLine(expression)}" is missing`,
+    extra: ({ expression }) => `the check "${oneLine(expression)}" is not expected`,
   });
-  return [
-    ...missing.map(({ expression }) => `the check "${oneLine(expression)}" is missing`),
-    ...extra.map(({ expression }) => `the check "${oneLine(expression)}" is not expected`),
-  ];
+}
+
+/** Canonical tokens without outer parentheses. SQLite reads "text" that names no column as a string. */
+function spellCheck({ expression }: CheckSchema, columns: ReadonlySet<string>): string {
+  let tokens = tokenize(expression);
+  while (is(tokens[0], "(") && closing(tokens, 0) === tokens.length - 1) {
+    tokens = tokens.slice(1, -1);
+  }
+  return render(
+    tokens.map((token, at) =>
+      token.text.startsWith('"') && !columns.has(fold(token.value)) &&
+        !is(tokens[at + 1], ".")
+        ? { ...token, kind: "string", text: `'${token.value.replaceAll("'", "''")}'` }
+        : token
+    ),
+  );
 }
 
 function oneLine(sql: string): string {

@@ -14,7 +14,7 @@
  *
  * const { schema: expected } = await parseSchema(kept);
  * const { schema: actual } = await describeSchema(path);
- * for (const { detail } of await compareSchemas(expected, actual)) console.log(detail);
+ * for (const { detail } of compareSchemas(expected, actual)) console.log(detail);
  * ```
  *
  * @module

@@ -41,7 +41,7 @@ export async function findAdoptable(
   for (let count = migrations.length; count > 0 && reached === 0; count--) {
     const schema = schemas[count - 1];
     if (schema === undefined || schema.tables.length === 0) continue;
-    if ((await tableDifferences(schema, actual)).length === 0) reached = count;
+    if (tableDifferences(schema, actual).length === 0) reached = count;
   }
   // A migration that changes no table can't be told from the tables: the ledger decides.
   while (reached > 1 && !recorded.has(migrations[reached - 1]?.id ?? "")) {
@@ -49,15 +49,15 @@ export async function findAdoptable(
     reached--;
   }
   const adoptable = migrations.slice(0, reached).map(({ id }) => id);
-  return { adoptable, conflicting: await conflicts(schemas, reached, actual) };
+  return { adoptable, conflicting: conflicts(schemas, reached, actual) };
 }
 
 /** Tables that migrations still to be run would create, and that are there in another shape. */
-async function conflicts(
+function conflicts(
   schemas: readonly Schema[],
   reached: number,
   actual: Schema,
-): Promise<string[]> {
+): string[] {
   const adopted = new Set(schemas[reached - 1]?.tables.map(({ name }) => name.toLowerCase()));
   const present = new Set(actual.tables.map(({ name }) => name.toLowerCase()));
   const last = schemas.at(-1);
@@ -65,16 +65,16 @@ async function conflicts(
   const tables = last.tables.filter(({ name }) =>
     present.has(name.toLowerCase()) && !adopted.has(name.toLowerCase())
   );
-  const differences = await tableDifferences(
+  const differences = tableDifferences(
     { tables, indexes: [], views: [], triggers: [] },
     actual,
   );
   return differences.map(describeDifference);
 }
 
-async function tableDifferences(expected: Schema, actual: Schema): Promise<Difference[]> {
+function tableDifferences(expected: Schema, actual: Schema): Difference[] {
   const wanted = new Set(expected.tables.map(({ name }) => name.toLowerCase()));
-  const differences = await compareSchemas(expected, actual);
+  const differences = compareSchemas(expected, actual);
   return differences.filter(({ type, table }) =>
     (type === "table" || type === "column") && table !== null && wanted.has(table.toLowerCase())
   );

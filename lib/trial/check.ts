@@ -142,7 +142,7 @@ async function tryInMemory(registry: Registry, database: string): Promise<Migrat
       const [expected, what] = pass === "down"
         ? [first.before, "after its downgrade the schema is not what it was before"]
         : [first.after, "applied again after its downgrade it makes another schema"];
-      problems.push(...await compare(migration, { what, expected, actual: schema }));
+      problems.push(...compare(migration, { what, expected, actual: schema }));
     }
     return true;
   };
@@ -150,17 +150,17 @@ async function tryInMemory(registry: Registry, database: string): Promise<Migrat
   return problems;
 }
 
-async function compare(
+function compare(
   migration: Migration,
   { what, expected, actual }: {
     readonly what: string;
     readonly expected: Schema;
     readonly actual: Schema;
   },
-): Promise<MigrationProblem[]> {
+): MigrationProblem[] {
   const code = "downgrade-differs";
   if (migration.allows?.some((one) => one.code === code)) return [];
-  const differences = await compareSchemas(expected, actual);
+  const differences = compareSchemas(expected, actual);
   if (differences.length === 0) return [];
   return [{
     migration: migration.name,

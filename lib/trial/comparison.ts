@@ -103,7 +103,7 @@ export class RehearsalComparison {
       if (!subject.isRestored) this.#compareRows(subject);
     }
     this.#compareSchemas("downgrade-differs", {
-      differences: await compareSchemas(this.up.before, down.after),
+      differences: compareSchemas(this.up.before, down.after),
       what: "after its downgrade the schema is not what it was before",
     });
   }
@@ -125,7 +125,7 @@ export class RehearsalComparison {
       });
     }
     this.#compareSchemas("second-upgrade-differs", {
-      differences: await compareSchemas(this.up.after, again.after),
+      differences: compareSchemas(this.up.after, again.after),
       what: "applied again after its downgrade it makes another schema",
     });
   }

@@ -141,7 +141,7 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
     return faults;
   }
   const reversal = await simulation.reverse(simulated);
-  faults.push(...await reversalFaults(simulated, reversal));
+  faults.push(...reversalFaults(simulated, reversal));
   if (reversal.down !== null) {
     const own = statementFaults({ migration, run: reversal.down })
       .filter(({ code }) => code === "forbidden-statement" || code === "ineffective-pragma");

@@ -92,10 +92,10 @@ function worksOf(statement: RecordedStatement): Map<string, Work> {
 }
 
 /** Downgrades that are missing, fail, or don't restore the schema; and upgrades that claim too much. */
-export async function reversalFaults(
+export function reversalFaults(
   { before }: Pick<SimulatedUpgrade, "before">,
   { down, restored, again, twice }: Reversal,
-): Promise<Fault[]> {
+): Fault[] {
   const faults: Fault[] = [];
   if (down === null) {
     faults.push({
@@ -116,7 +116,7 @@ export async function reversalFaults(
   }
   const differences = restored === null || restored === before
     ? []
-    : await compareSchemas(before, restored);
+    : compareSchemas(before, restored);
   if (differences.length > 0) {
     faults.push({
       code: "downgrade-differs",

@@ -45,10 +45,10 @@ Deno.test("v_agent_leaderboard lists validations alone, the best Sharpe ratio fi
   );
 });
 
-Deno.test("v_current_ensemble lists each ensemble's active weights at its own latest update", () => {
+Deno.test("v_current_ensemble lists each ensemble's active weights at its own latest update, with its run's algorithm", () => {
   using db = MemoryDatabase.migrated("ml_training");
   insertRun(db, "r1", { model_name: "first" });
-  insertRun(db, "r2", { model_name: "second" });
+  insertRun(db, "r2", { model_name: "second", algorithm: "TD3" });
   insertWeight(db, "a", { update_time: noon, weight: 1 });
   insertWeight(db, "a", { update_time: noon + 60, weight: 0.25 });
   insertWeight(db, "a", { update_time: noon + 60, weight: 0.7, run_id: "r2", algorithm: "SAC" });
@@ -62,21 +62,21 @@ Deno.test("v_current_ensemble lists each ensemble's active weights at its own la
     [
       {
         ensemble_id: "a",
-        algorithm: "SAC",
+        algorithm: "TD3",
         model_name: "second",
         weight: 0.7,
         last_updated: "2024-01-02 12:01:00",
       },
       {
         ensemble_id: "b",
-        algorithm: "x",
+        algorithm: "PPO",
         model_name: "first",
         weight: 0.5,
         last_updated: "2024-01-02 11:59:00",
       },
       {
         ensemble_id: "a",
-        algorithm: "x",
+        algorithm: "PPO",
         model_name: "first",
         weight: 0.25,
         last_updated: "2024-01-02 12:01:00",

@@ -174,7 +174,7 @@ Deno.test("a program imports the library and each of its parts", async () => {
     const { applied } = await createCatalystMigrator({ dataDir: "data" }).upgrade();
     using db = openDatabase("data/trading.db");
     const { sql, schema } = await describeSchema("data/trading.db");
-    const differences = await compareSchemas(schema, (await parseSchema(sql)).schema);
+    const differences = compareSchemas(schema, (await parseSchema(sql)).schema);
     console.log(applied.length, settingsInForce(db).journalMode, differences.length);
     await run(["status", "--check", "--quiet"]);`,
   );

@@ -133,7 +133,7 @@ Deno.test("repair", async () => {
   const [code, document] = await run(directory, "repair");
   assert.deepEqual([planned, code], [0, 0]);
   assert.deepEqual({ ...plan, dryRun: false }, document);
-  has(document, "ok", "adopted", "reconciled", "recreated", "remaining", "snapshot");
+  has(document, "ok", "adopted", "reconciled", "recreated", "replaced", "remaining", "snapshot");
   assert.deepEqual(keysOfEach(document["recreated"]), ["database", "type", "name", "sql"]);
 });
 

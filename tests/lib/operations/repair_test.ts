@@ -10,6 +10,7 @@ Deno.test("where all is well, nothing is repaired and no file is touched", async
     adopted: [],
     reconciled: [],
     recreated: [],
+    replaced: [],
     remaining: [],
     snapshot: null,
   });

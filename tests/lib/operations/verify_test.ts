@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { isAdopted } from "../../../lib/operations/verify.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import type { Finding } from "../../../lib/schema/model.ts";
 import type { Verification } from "../../../lib/operations/verify.ts";
@@ -389,4 +390,14 @@ Deno.test("a check of one's own gets the databases by name, and its findings cou
   assert.deepEqual(problemsOf(await migrator.verify({ data: true })), [finding]);
   execute(directory.file("app.db"), "INSERT INTO a VALUES (1)");
   assert((await migrator.verify({ data: true })).ok);
+});
+
+Deno.test("a database counts as adopted while any of its migrations was adopted", () => {
+  const marker = { id: "001", name: "001_a", appliedAt: 0, upgradeSql: null };
+  assert.equal(isAdopted(null), true);
+  assert.equal(
+    isAdopted([{ ...marker, durationSeconds: null }, { ...marker, durationSeconds: 1 }]),
+    true,
+  );
+  assert.equal(isAdopted([{ ...marker, durationSeconds: 0 }]), false);
 });

@@ -28,7 +28,7 @@ Deno.test("the text makes the schema that it describes, and is laid out the same
   const again = await parseSchema(described.sql);
   assert.deepEqual(again, described);
   assert.equal(formatSchema(described.schema), described.sql);
-  assert.deepEqual(await compareSchemas(described.schema, again.schema), []);
+  assert.deepEqual(compareSchemas(described.schema, again.schema), []);
 });
 
 Deno.test("a database that a bot is writing to is described as it was before", async () => {

@@ -12,7 +12,7 @@ export async function schemaOf(sql: string, options: ReadSchemaOptions = {}): Pr
 
 /** The differences, in words, of what a second script makes from what a first should. */
 export async function differences(expected: string, actual: string): Promise<string[]> {
-  const found = await compareSchemas(await schemaOf(expected), await schemaOf(actual));
+  const found = compareSchemas(await schemaOf(expected), await schemaOf(actual));
   return found.map((difference) => difference.detail);
 }
 

@@ -198,7 +198,7 @@ const OTHER_SHAPES: readonly (readonly [what: string, from: string, to: string, 
     ["a column that may be null", `"ticker" text not null`, `"ticker" text`, /ticker/],
     ["another default", `default 0.0 not null`, `default 1.0 not null`, /unrealized_pnl/],
     ["another name", `"market_regime"`, `"regime"`, /market_regime/],
-    ["a check that accepts more", `0 < "quantity"`, `-1 < "quantity"`, /quantity/],
+    ["a check that accepts more", `"quantity">0`, `"quantity">-1`, /quantity/],
     ["no key", `primary key("position_id")`, `check(1)`, /key/],
   ];
 
@@ -295,3 +295,40 @@ function statesIn(stdout: string): Record<string, string> {
     migrations.map(({ id, state }: { id: string; state: string }) => [id, state]),
   );
 }
+
+Deno.test("repair replaces the earlier system's views and keeps their rows, triggers and text", async () => {
+  await using dir = await tempDir();
+  makeEarlierSystem(dir.path);
+  const path = dir.database("ml_training");
+  execute(
+    path,
+    `CREATE TRIGGER own INSTEAD OF DELETE ON v_current_ensemble BEGIN SELECT 1; END;
+    CREATE VIEW own_view AS SELECT * FROM V_CURRENT_ENSEMBLE;`,
+  );
+  const migrator = createCatalystMigrator({ dataDir: dir.path });
+  await migrator.upgrade();
+  const adopted = (await migrator.verify()).databases.flatMap(({ notices }) => notices)
+    .filter(({ kind }) => kind === "adopted");
+  assert.equal(adopted.length, 10);
+  assert.match(adopted[0]?.fix ?? "", /repair/);
+  const { rows } = contentOf(path);
+
+  const planned = await migrator.repair({ dryRun: true });
+  const { recreated, replaced, remaining } = await migrator.repair();
+  assert.deepEqual(planned.replaced, replaced);
+  assert.deepEqual([recreated, remaining], [[], []]);
+  assert.equal(replaced.length, 10);
+  const ensemble = replaced.find(({ name }) => name === "v_current_ensemble");
+  assert.match(ensemble?.formerSql ?? "", /^create view "v_current_ensemble"/i);
+  assert.match(ensemble?.sql ?? "", /r\.algorithm AS algorithm/);
+  const { ok, databases } = await migrator.verify();
+  assert(ok);
+  assert.deepEqual(
+    databases.flatMap(({ notices }) => notices.map(({ object }) => object)),
+    ["own_view", "own"],
+  );
+  assert.deepEqual(contentOf(path).rows, rows);
+  const [event] = await migrator.history({ limit: 1 });
+  assert.match(event?.detail ?? "", /replaced view v_.*, formerly: create view/i);
+  assert.deepEqual((await migrator.repair()).replaced, []);
+});
