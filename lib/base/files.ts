@@ -95,6 +95,33 @@ export function isFullDisk(error: unknown): boolean {
   return error instanceof Error && /os error (28|112|122)\b/.test(error.message);
 }
 
+/**
+ * Mode for a new file with the contents of others: whoever may not read one of them may not read it
+ * either. Undefined, for what the umask says, where none of them is there, or files have no modes.
+ */
+export function modeLike(...paths: readonly string[]): number | undefined {
+  let mode: number | null = null;
+  for (const path of paths) {
+    try {
+      mode = (mode ?? 0o666) & (Deno.statSync(path).mode ?? 0o666);
+    } catch {
+      // It isn't there, or may not be looked at, and so is not what is copied.
+    }
+  }
+  return mode ?? undefined;
+}
+
+/** Makes an empty file to be filled with the contents of another one; one that is there stays as it is. */
+export function createLike(path: string, source: string): void {
+  const mode = modeLike(source);
+  if (mode === undefined) return;
+  try {
+    Deno.openSync(path, { write: true, createNew: true, mode: mode | 0o200 }).close();
+  } catch (error) {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  }
+}
+
 /** Waits until a file is on the disk. */
 export async function syncFile(path: string): Promise<void> {
   using file = await Deno.open(path, { read: true, write: true });
@@ -109,8 +136,12 @@ export async function syncDirectory(path: string): Promise<void> {
 }
 
 /** Writes a new text file and waits until it is on the disk. */
-export async function writeDurably(path: string, text: string): Promise<void> {
-  await Deno.writeTextFile(path, text);
+export async function writeDurably(
+  path: string,
+  text: string,
+  mode?: number | undefined,
+): Promise<void> {
+  await Deno.writeTextFile(path, text, mode === undefined ? {} : { mode });
   await syncFile(path);
 }
 
@@ -219,4 +250,29 @@ export function messageOf(error: unknown): string {
 /** Waits for so many milliseconds. */
 export function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
+}
+
+/**
+ * Unpacks what gzip packed, also where several packed files follow each other, as `cat` or `bgzip`
+ * leave them. Fails with an error whose code begins with `Z_` where the data is damaged or cut short.
+ */
+export async function* gunzip(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const [{ createGunzip }, { Readable }] = await Promise.all([
+    import("node:zlib"),
+    import("node:stream"),
+  ]);
+  const source = Readable.from(chunks);
+  const unpacked = source.pipe(createGunzip());
+  source.on("error", (error) => unpacked.destroy(error));
+  try {
+    yield* unpacked;
+  } finally {
+    source.destroy();
+    unpacked.destroy();
+  }
+}
+
+/** Whether an error of {@link gunzip} says that the packed data is damaged or cut short. */
+export function isDamagedGzip(error: unknown): boolean {
+  return error instanceof Error && "code" in error && /^Z_/.test(String(error.code));
 }

@@ -82,6 +82,7 @@ async function importSql(
     database,
     intoExisting,
     label: source.label,
+    ...(file === "-" ? {} : { likeFile: file }),
     backup: flags["no-backup"] !== true,
     signal: interruption.signal,
     ...(confirm === undefined ? {} : {
@@ -134,7 +135,7 @@ async function confirmation(
 function formatOf(file: string, flags: FlagValues): Format {
   const given = choiceFlag(flags, "format", FORMATS);
   if (given !== undefined) return given;
-  const ending = /\.(csv|jsonl|ndjson)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase();
+  const ending = /\.(csv|jsonl|ndjson|json)(\.gz)?$/i.exec(file)?.[1]?.toLowerCase();
   return ending === undefined ? "sql" : ending === "csv" ? "csv" : "jsonl";
 }
 

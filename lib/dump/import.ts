@@ -48,6 +48,8 @@ export interface ImportOptions {
   readonly intoExisting?: boolean;
   /** What the dump is called in messages, such as its file's name. Default `the dump`. */
   readonly label?: string;
+  /** File whose mode a new database gets, such as the dump's. Default: none; the umask says it. */
+  readonly likeFile?: string;
   /** Whether a snapshot is taken of what is there before it is changed. Default `true`. */
   readonly backup?: boolean;
   /** Asked before a database that is there is replaced or loses rows; only `true` goes on. */
@@ -128,7 +130,12 @@ async function replace(job: Job): Promise<ImportResult> {
   ensureDirectory(target, workspace.createDirectories);
   const path = partOf(`${target}.import`);
   const { settings } = workspace;
-  const violations = await buildDatabase(text, { path, settings, signal });
+  const violations = await buildDatabase(text, {
+    path,
+    settings,
+    signal,
+    like: isThere ? target : options.likeFile,
+  });
   try {
     const then = await examineBuilt(path, workspace, database);
     if (isThere) {

@@ -1,6 +1,6 @@
 import { StatementError } from "../base/errors.ts";
-import { removeDatabase, syncFile } from "../base/files.ts";
-import { type Connection, number, text } from "../database/connection.ts";
+import { createLike, removeDatabase, syncFile } from "../base/files.ts";
+import { type Connection, number, type Row, text } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
 import { openFile } from "../database/node_sqlite.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
@@ -31,6 +31,8 @@ export interface Violation {
 export interface BuildOptions {
   /** Path of the file to make; what is there of it is removed. */
   readonly path: string;
+  /** File that tells who may read the new one. Default: as the umask says. */
+  readonly like?: string | undefined;
   readonly settings: ConnectionSettings;
   readonly signal?: AbortSignal | undefined;
 }
@@ -43,8 +45,9 @@ export async function buildDatabase(
   chunks: AsyncIterable<Uint8Array>,
   options: BuildOptions,
 ): Promise<readonly Violation[]> {
-  const { path } = options;
+  const { path, like } = options;
   removeDatabase(path);
+  if (like !== undefined) createLike(path, like);
   try {
     const virtualTables = await fill(chunks, options);
     const violations = await check(path, virtualTables);
@@ -184,6 +187,7 @@ export async function loadIntoExisting(
   try {
     return await withTransaction(connection, async () => {
       const before = await observe(connection);
+      const sequences = await readSequences(connection);
       const { virtualTables: [virtual] } = await loadDump(connection, chunks, {
         isInside: true,
         signal: options.signal,
@@ -195,6 +199,7 @@ export async function loadIntoExisting(
           help: "import the dump as a whole database, or write it as CREATE VIRTUAL TABLE",
         });
       }
+      await keepSequences(connection, sequences);
       const after = await observe(connection);
       const broken = brokenReferences(before, after);
       if (broken !== null) {
@@ -214,5 +219,35 @@ export async function loadIntoExisting(
     }, options);
   } finally {
     await foreignKeys.restore();
+  }
+}
+
+/** The numbers that AUTOINCREMENT has come to, by table. */
+async function readSequences(connection: Connection): Promise<readonly Row[]> {
+  const table = await connection.get(
+    "SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence'",
+  );
+  if (table === undefined) return [];
+  return await connection.all(
+    "SELECT name, seq FROM main.sqlite_sequence WHERE typeof(seq) = 'integer'",
+  );
+}
+
+/**
+ * Whole dumps delete all rows of `sqlite_sequence` and write their own. Here the numbers of rows that
+ * were deleted must not be given again.
+ */
+async function keepSequences(connection: Connection, before: readonly Row[]): Promise<void> {
+  for (const { name = null, seq = null } of before) {
+    const { changes } = await connection.run(
+      "UPDATE main.sqlite_sequence SET seq = max(seq, ?) WHERE name = ?",
+      [seq, name],
+    );
+    if (changes > 0) continue;
+    await connection.run(
+      `INSERT INTO main.sqlite_sequence (name, seq)
+      SELECT ?, ? WHERE EXISTS (SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?)`,
+      [name, seq, name],
+    );
   }
 }

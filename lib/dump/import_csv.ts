@@ -33,12 +33,13 @@ const CARRIAGE_RETURN = 13;
 /**
  * Cuts CSV text, given in pieces of any size, into records. Fields are separated by a comma, or by a
  * semicolon or tab where the first line has more of those; a field in double quotes may hold
- * anything, a double quote twice. Lines end in LF or CRLF.
+ * anything, a double quote twice. A first line such as `sep=;` names the separator. Lines end in LF,
+ * CRLF or CR.
  */
 export class CsvReader {
   #text = "";
   #line = 1;
-  #delimiter: string | null = null;
+  #layout: Layout | null = null;
   /** Length of text below which it isn't looked through again: a long record comes in many pieces. */
   #enough = 0;
 
@@ -66,14 +67,23 @@ export class CsvReader {
 
   /** Line on which the text given so far ends. */
   get line(): number {
-    return this.#line + countBreaks(this.#text, 0, this.#text.length);
+    return this.#line + countBreaks(this.#text, {
+      from: 0,
+      to: this.#text.length,
+      lineBreak: this.#layout?.lineBreak ?? "\n",
+    });
   }
 
   #read(isLast: boolean): CsvRecord[] {
-    this.#delimiter ??= delimiterOf(this.#text, isLast);
-    if (this.#delimiter === null) return [];
+    if (this.#layout === null) {
+      const found = layoutOf(this.#text, isLast);
+      if (found === null) return [];
+      this.#layout = found.layout;
+      this.#text = this.#text.slice(found.start);
+      if (found.start > 0) this.#line++;
+    }
     const { records, next, line } = scan(this.#text, {
-      delimiter: this.#delimiter,
+      ...this.#layout,
       line: this.#line,
       isLast,
     });
@@ -90,8 +100,15 @@ function unclosed(line: number): DumpFault {
   });
 }
 
-interface ScanOptions {
+/** How a CSV text is written. */
+interface Layout {
+  /** What separates the fields. */
   readonly delimiter: string;
+  /** What ends a line: LF, before which a CR may stand, or CR alone. */
+  readonly lineBreak: "\n" | "\r";
+}
+
+interface ScanOptions extends Layout {
   /** Line on which the text begins. */
   readonly line: number;
   /** Whether no text follows. */
@@ -106,7 +123,7 @@ interface Scan {
   readonly line: number;
 }
 
-function scan(text: string, { delimiter, line, isLast }: ScanOptions): Scan {
+function scan(text: string, { delimiter, lineBreak, line, isLast }: ScanOptions): Scan {
   const records: CsvRecord[] = [];
   const length = text.length;
   const delimiterCode = delimiter.charCodeAt(0);
@@ -138,14 +155,14 @@ function scan(text: string, { delimiter, line, isLast }: ScanOptions): Scan {
           at++;
           continue;
         }
-        if (nextBreak < at) nextBreak = find("\n", at);
+        if (nextBreak < at) nextBreak = find(lineBreak, at);
         if (nextBreak === length && !isLast) break records;
         if (endOfLine(text, at, nextBreak) !== at) {
           problem = `after a closing double quote comes ${JSON.stringify(text.slice(at, at + 1))}`;
         }
       } else {
         if (nextDelimiter < at) nextDelimiter = find(delimiter, at);
-        if (nextBreak < at) nextBreak = find("\n", at);
+        if (nextBreak < at) nextBreak = find(lineBreak, at);
         const isField = nextDelimiter < nextBreak;
         if (!isField && nextBreak === length && !isLast) break records;
         const end = isField ? nextDelimiter : endOfLine(text, at, nextBreak);
@@ -158,7 +175,7 @@ function scan(text: string, { delimiter, line, isLast }: ScanOptions): Scan {
       }
       const end = endOfLine(text, start, nextBreak);
       records.push({ line, text: text.slice(start, end), fields, quoted, problem });
-      line += 1 + (hasQuotes ? countBreaks(text, start, nextBreak) : 0);
+      line += 1 + (hasQuotes ? countBreaks(text, { from: start, to: nextBreak, lineBreak }) : 0);
       start = nextBreak + 1;
       break;
     }
@@ -179,29 +196,62 @@ function endOfLine(text: string, from: number, lineBreak: number): number {
   return hasReturn ? lineBreak - 1 : lineBreak;
 }
 
-function countBreaks(text: string, from: number, to: number): number {
+interface BreakRange {
+  readonly from: number;
+  readonly to: number;
+  readonly lineBreak: string;
+}
+
+function countBreaks(text: string, { from, to, lineBreak }: BreakRange): number {
   let count = 0;
-  for (let at = text.indexOf("\n", from); at !== -1 && at < to; at = text.indexOf("\n", at + 1)) {
-    count++;
-  }
+  let at = text.indexOf(lineBreak, from);
+  for (; at !== -1 && at < to; at = text.indexOf(lineBreak, at + 1)) count++;
   return count;
 }
 
-/** What separates the fields, as the first line shows; null where it isn't complete. */
-function delimiterOf(text: string, isLast: boolean): string | null {
-  const counts = new Map([[",", 0], [";", 0], ["\t", 0]]);
-  const most = (): string => [...counts].reduce((best, one) => one[1] > best[1] ? one : best)[0];
+/** How a text is written, as its first line shows, and where its records begin; null where that line isn't complete. */
+function layoutOf(
+  text: string,
+  isLast: boolean,
+): { readonly layout: Layout; readonly start: number } | null {
+  const end = firstLineEnd(text, isLast);
+  if (end === null) return null;
+  const lineBreak = text.charCodeAt(end) === CARRIAGE_RETURN &&
+      text.charCodeAt(end + 1) !== LINE_FEED
+    ? "\r"
+    : "\n";
+  const first = text.slice(0, end);
+  // With this line Excel is told what separates the fields of the others.
+  const [, told] = /^"?sep=(.)"?$/i.exec(first) ?? [];
+  if (told === undefined) return { layout: { delimiter: delimiterOf(first), lineBreak }, start: 0 };
+  const next = text.indexOf(lineBreak, end);
+  return { layout: { delimiter: told, lineBreak }, start: next === -1 ? text.length : next + 1 };
+}
+
+/** Where the first line ends, without its line break; null where that hasn't come yet. */
+function firstLineEnd(text: string, isLast: boolean): number | null {
   let isQuoted = false;
   for (let at = 0; at < text.length; at++) {
     const code = text.charCodeAt(at);
     if (code === QUOTE) isQuoted = !isQuoted;
-    if (isQuoted) continue;
-    if (code === LINE_FEED) return most();
-    const character = text.charAt(at);
-    const count = counts.get(character);
+    else if (isQuoted) continue;
+    else if (code === LINE_FEED) return at;
+    // What comes after it says whether it ends the line by itself.
+    else if (code === CARRIAGE_RETURN && (at + 1 < text.length || isLast)) return at;
+  }
+  return isLast ? text.length : null;
+}
+
+/** What separates the fields, as the first line shows. */
+function delimiterOf(line: string): string {
+  const counts = new Map([[",", 0], [";", 0], ["\t", 0]]);
+  let isQuoted = false;
+  for (const character of line) {
+    if (character === '"') isQuoted = !isQuoted;
+    const count = isQuoted ? undefined : counts.get(character);
     if (count !== undefined) counts.set(character, count + 1);
   }
-  return isLast ? most() : null;
+  return [...counts].reduce((best, one) => one[1] > best[1] ? one : best)[0];
 }
 
 /** Makes rows for a table of CSV text: the first line names the columns. */

@@ -1,4 +1,5 @@
 import type { SqlValue } from "../database/connection.ts";
+import { DumpFault } from "./import_source.ts";
 import {
   ColumnFinder,
   exactJsonValue,
@@ -17,10 +18,15 @@ export interface JsonLine {
   readonly text: string;
 }
 
+/** Characters of the longest text that JavaScript can hold. */
+const LONGEST = 2 ** 29 - 24;
+
 /** Cuts text, given in pieces of any size, into lines that end in LF or CRLF; blank ones are left out. */
 export class JsonlReader {
   /** The beginning of a line whose end has not come yet. */
   #parts: string[] = [];
+  /** Number of characters in them. */
+  #length = 0;
   #line = 1;
 
   /** Takes a piece of text; returns the lines that are complete now. */
@@ -34,6 +40,13 @@ export class JsonlReader {
       this.#line++;
     }
     if (start < text.length) this.#parts.push(text.slice(start));
+    this.#length = start === 0 ? this.#length + text.length : text.length - start;
+    if (this.#length > LONGEST) {
+      throw new DumpFault(`a line is longer than ${LONGEST} characters`, {
+        line: this.#line,
+        help: "JSON Lines has one object on each line: write the file again",
+      });
+    }
     return lines;
   }
 
@@ -73,6 +86,7 @@ export class JsonlRows implements RowParser {
   readonly #finder: ColumnFinder;
   readonly #shapes = new Map<string, Shape>();
   #last: Shape | null = null;
+  #isFirst = true;
 
   constructor(target: Target) {
     this.#finder = new ColumnFinder(target);
@@ -83,6 +97,10 @@ export class JsonlRows implements RowParser {
   }
 
   push(text: string): ParsedRow[] {
+    if (this.#isFirst) {
+      refuseWholeJson(text);
+      this.#isFirst = !/\S/.test(text);
+    }
     return this.#reader.push(text).map((line) => this.#row(line));
   }
 
@@ -122,6 +140,20 @@ export class JsonlRows implements RowParser {
     }
     return this.#last = shape;
   }
+}
+
+/** Refuses a file that is one JSON value over many lines: each of them alone would be a bad row. */
+function refuseWholeJson(beginning: string): void {
+  const [, first] = /^\s*(\[|\{[ \t]*\r?\n)/.exec(beginning) ?? [];
+  if (first === undefined) return;
+  const isArray = first === "[";
+  throw new DumpFault(
+    isArray ? "it is one JSON array, not JSON Lines" : "its JSON objects span several lines",
+    {
+      line: 1,
+      help: `write one object on each line, as by \`jq -c ${isArray ? "'.[]'" : "."} FILE\``,
+    },
+  );
 }
 
 /** Shapes that are kept: objects that leave keys out in every way must not fill the memory. */

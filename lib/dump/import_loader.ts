@@ -3,6 +3,7 @@ import { driverMessage } from "../database/failure.ts";
 import { lineOf, skipTrivia } from "../sql/statements.ts";
 import { StatementError } from "../base/errors.ts";
 import { DumpFault } from "./import_source.ts";
+import { MERGE_SEQUENCES, replacementFor } from "./import_foreign.ts";
 import {
   Guard,
   readVirtualTable,
@@ -71,6 +72,8 @@ class Loader {
   /** Whether nothing but the dump itself can have put triggers into the database. */
   readonly #isNew: boolean;
   #isInside: boolean;
+  /** Whether a statement that wrote `sqlite_sequence` in another tool's way was replaced. */
+  #writesSequence = false;
   #group: Done[] = [];
   /** Where the group's bytes are kept: one buffer, which is no work for the garbage collector. */
   readonly #kept = new Uint8Array(GROUP_SIZE);
@@ -159,6 +162,7 @@ class Loader {
     }
     if (!this.#isInside) await this.#guard.trust(() => this.#connection.exec("BEGIN IMMEDIATE"));
     else await this.#closeGroup();
+    if (this.#writesSequence) await this.#mark(MERGE_SEQUENCES);
     return { virtualTables: this.#virtualTables };
   }
 
@@ -222,9 +226,21 @@ class Loader {
     try {
       await this.#connection.exec(sql);
     } catch (error) {
-      if (this.#isKnownRow(error, sql)) return;
+      if (this.#isKnownRow(error, sql) || await this.#runReplacement(error, sql)) return;
       throw this.#fault(error, { sql, line });
     }
+  }
+
+  /** Runs what a statement means that only other tools write; false where it means nothing. */
+  async #runReplacement(error: unknown, sql: string): Promise<boolean> {
+    if (!(error instanceof StatementError) || !this.#isInside) return false;
+    const statement = sql.slice(skipTrivia(sql, 0));
+    const asked = { sql: statement, reason: reasonOf(error) };
+    const replacement = await this.#guard.trust(() => replacementFor(this.#connection, asked));
+    if (replacement === null) return false;
+    this.#writesSequence ||= replacement.writesSequence;
+    if (replacement.sql !== "") await this.#connection.exec(replacement.sql);
+    return true;
   }
 
   /**

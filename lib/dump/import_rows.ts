@@ -75,9 +75,12 @@ export class RowSource {
   /** Bytes read of the source. */
   bytes = 0;
 
-  private constructor(source: ReadableStream<Uint8Array>, parser: RowParser) {
+  private constructor(
+    source: ReadableStream<Uint8Array>,
+    { parser, format }: { readonly parser: RowParser; readonly format: "csv" | "jsonl" },
+  ) {
     this.#parser = parser;
-    this.#text = readRowText(source, (bytes) => this.bytes = bytes);
+    this.#text = readRowText(source, { format, onProgress: (bytes) => this.bytes = bytes });
   }
 
   /** Reads the first rows: a file whose columns are wrong is refused before anything is done for it. */
@@ -86,10 +89,15 @@ export class RowSource {
     target: Target,
     format: "csv" | "jsonl",
   ): Promise<RowSource> {
-    const rows = new RowSource(source, await parserFor(target, format));
+    const rows = new RowSource(source, { parser: await parserFor(target, format), format });
     try {
       while (rows.#first.length === 0 && rows.header === null && !rows.#isDone) {
         rows.#first = await rows.#next();
+      }
+      if (format === "csv" && rows.header === null) {
+        throw new DumpFault("it has no line with the names of the columns", {
+          help: "write the file again, with a header",
+        });
       }
       return rows;
     } catch (error) {

@@ -26,6 +26,9 @@ export interface Remainder {
  */
 const PIECE_SIZE = 64 * 1024;
 
+/** Bytes of the longest statement: JavaScript holds no longer text. */
+const LONGEST = 2 ** 29 - 24;
+
 /** Size of the buffer for ordinary statements; a larger one is given back after use. */
 const BUFFER_SIZE = 1024 * 1024;
 
@@ -77,7 +80,22 @@ export class Scanner {
     for (let at = 0; at < chunk.length; at += BUFFER_SIZE / 2) {
       this.#append(chunk.subarray(at, at + BUFFER_SIZE / 2));
       while (this.#scan()) yield* this.#cut();
+      if (this.#at - this.#boundary > PIECE_SIZE && this.#isBetween()) yield* this.#dropTrivia();
     }
+  }
+
+  /** Whether nothing but white space and comments has come since the last statement. */
+  #isBetween(): boolean {
+    const mode = this.#mode;
+    return this.#state === START &&
+      (mode === PLAIN || mode === LINE_COMMENT || mode === COMMENT || mode === STAR);
+  }
+
+  /** Forgets what stands between two statements, which may be longer than the memory. */
+  *#dropTrivia(): Generator<Piece> {
+    if (this.#boundary > this.#start) yield this.#piece(this.#boundary, this.#boundaryLine);
+    this.#start = this.#boundary = this.#at;
+    this.#startLine = this.#boundaryLine = this.#line;
   }
 
   /** Ends the text: yields what is left, and returns what is no whole statement, if anything is. */
@@ -98,6 +116,7 @@ export class Scanner {
     if (this.#end + chunk.length > this.#buffer.length) {
       const kept = this.#end - this.#start;
       const needed = kept + chunk.length;
+      if (needed > LONGEST) throw tooLong(needed, this.#tokenLine);
       let size = BUFFER_SIZE;
       while (size < needed) size *= 2;
       if (size === this.#buffer.length) this.#buffer.copyWithin(0, this.#start, this.#end);
@@ -339,6 +358,13 @@ export class Scanner {
     if (byte === 34 || byte === 39 || byte === 96 || byte === 91) at++;
     return this.#has("sqlite_schema", at) || this.#has("sqlite_master", at);
   }
+}
+
+function tooLong(bytes: number, line: number): DumpFault {
+  return new DumpFault(`a statement is longer than ${bytes} bytes`, {
+    line,
+    help: "write it as several statements, or check that its quotes are closed",
+  });
 }
 
 function holdsNul(line: number): DumpFault {

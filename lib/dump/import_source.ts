@@ -1,4 +1,5 @@
 import { DumpError } from "../base/errors.ts";
+import { gunzip, isDamagedGzip } from "../base/files.ts";
 
 /** What is wrong with a dump, and where. */
 export interface FaultPlace {
@@ -53,11 +54,14 @@ function beginningOf(statement: string): string {
  */
 export async function* readRowText(
   source: ReadableStream<Uint8Array>,
-  onProgress: (bytesRead: number) => void,
+  { format, onProgress }: {
+    readonly format: "csv" | "jsonl";
+    readonly onProgress: (bytesRead: number) => void;
+  },
 ): AsyncGenerator<string> {
   // The mark is gone already: one that comes now is part of the text.
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  for await (const bytes of readText(source, { onProgress, content: "rows" })) {
+  for await (const bytes of readText(source, { onProgress, content: format })) {
     const text = decoded(decoder, bytes);
     if (text === null) {
       // Up to there the lines can still be counted, and so be told.
@@ -96,16 +100,6 @@ const OTHERS: readonly {
     reason: "it is an SQLite database, and no dump",
     help: "`restore FILE NAME` takes a database file as it is",
   },
-  {
-    begins: [0xff, 0xfe],
-    reason: "it has another encoding: UTF-16",
-    help: "write it as UTF-8, as by `iconv -f UTF-16 -t UTF-8`",
-  },
-  {
-    begins: [0xfe, 0xff],
-    reason: "it has another encoding: UTF-16",
-    help: "write it as UTF-8, as by `iconv -f UTF-16 -t UTF-8`",
-  },
   ...[[0x50, 0x4b, 3, 4], [0x28, 0xb5, 0x2f, 0xfd], [0xfd, 0x37, 0x7a, 0x58, 0x5a], [
     0x42,
     0x5a,
@@ -118,8 +112,11 @@ const OTHERS: readonly {
     })),
 ];
 
-/** What the text is. A file of rows may be empty, and texts in it may hold a NUL. */
-type Content = "sql" | "rows";
+/** What the text is. Texts in rows may hold a NUL, and a table without rows is an empty file of JSON Lines. */
+type Content = "sql" | "csv" | "jsonl";
+
+const LINE_FEED = 10;
+const RETURN = 13;
 
 /** Number of bytes that tell what a file is. */
 const HEAD = 16;
@@ -135,16 +132,17 @@ interface ReadOptions {
 }
 
 /**
- * Reads text from a stream: unpacked where gzip packed it, without a byte-order mark.
+ * Reads text from a stream: unpacked where gzip packed it, as UTF-8, without a byte-order mark.
  *
- * @throws {DumpFault} where it is empty, no text, or of another encoding.
+ * @throws {DumpFault} where it is empty, no text, or damaged.
  */
 export async function* readText(
   source: ReadableStream<Uint8Array>,
   options: ReadOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const { content = "sql" } = options;
-  yield* withoutMark(checked(unpacked(chunksOf(source, options)), content));
+  const text = withoutMark(checked(inUtf8(unpacked(chunksOf(source, options))), content));
+  yield* content === "sql" ? withoutReturns(withoutShellCommand(text)) : text;
 }
 
 /** The chunks of a stream; an interruption ends them at once, even where none would come. */
@@ -173,12 +171,10 @@ async function* chunksOf(
 async function* unpacked(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const { head, all } = await peek(chunks);
   if (head[0] !== 0x1f || head[1] !== 0x8b) return yield* all;
-  const unpacking = ReadableStream.from(all as AsyncIterable<Uint8Array<ArrayBuffer>>)
-    .pipeThrough(new DecompressionStream("gzip"));
   try {
-    yield* unpacking;
+    yield* gunzip(all);
   } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
+    if (!isDamagedGzip(error)) throw error;
     throw new DumpFault("its compressed data are damaged or end in the middle", {
       cause: error,
       help: "copy or write the file again",
@@ -186,27 +182,77 @@ async function* unpacked(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
   }
 }
 
+/** Makes UTF-8 of UTF-16, which Excel and Windows PowerShell write. */
+async function* inUtf8(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const { head, all } = await peek(chunks);
+  const encoding = wideEncodingOf(head);
+  if (encoding === null) return yield* all;
+  const decoder = new TextDecoder(encoding, { fatal: true });
+  const encoder = new TextEncoder();
+  try {
+    for await (const chunk of all) yield encoder.encode(decoder.decode(chunk, { stream: true }));
+    yield encoder.encode(decoder.decode());
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error;
+    throw new DumpFault("it is UTF-16 text, and damaged or cut short", {
+      cause: error,
+      help: "copy or write the file again",
+    });
+  }
+}
+
+/** The encoding of text in two bytes a character; null where it is another one. */
+function wideEncodingOf([first, second, third, fourth]: Uint8Array): string | null {
+  if (first === 0xff && second === 0xfe) return "utf-16le";
+  if (first === 0xfe && second === 0xff) return "utf-16be";
+  // Without a byte-order mark: of a letter of plain text one byte is 0.
+  if (second === 0 && fourth === 0 && first && third) return "utf-16le";
+  return first === 0 && third === 0 && second && fourth ? "utf-16be" : null;
+}
+
 async function* checked(
   chunks: AsyncIterable<Uint8Array>,
   content: Content,
 ): AsyncGenerator<Uint8Array> {
   const { head, all } = await peek(chunks);
-  if (head.length === 0 && content === "sql") {
-    throw new DumpFault("it is empty", { help: "write the dump again" });
+  if (head.length === 0 && content !== "jsonl") {
+    throw new DumpFault("it is empty", { help: "write the file again" });
   }
   const other = OTHERS.find(({ begins }) => begins.every((byte, index) => head[index] === byte));
   if (other !== undefined) throw new DumpFault(other.reason, { help: other.help });
-  const nul = head.indexOf(0);
-  // Text in two bytes a character has one of them empty.
-  const isWide = nul !== -1 && head.length > 3 && nul < 2 && head[nul + 2] === 0 &&
-    head[1 - nul] !== 0;
-  if (isWide || (nul !== -1 && content === "sql")) {
-    throw new DumpFault(isWide ? "it has another encoding: UTF-16" : "it is binary, and no text", {
-      line: 1,
-      help: isWide ? "write it as UTF-8" : "name a dump in SQL text",
-    });
+  if (head.includes(0) && content === "sql") {
+    throw new DumpFault("it is binary, and no text", { line: 1, help: "name a dump in SQL text" });
   }
   yield* all;
+}
+
+/**
+ * Drops the carriage returns before line feeds where the first line ends in both: such a file was
+ * converted as a whole, as git does on Windows, with the line breaks in its texts.
+ */
+async function* withoutReturns(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  let isConverted: boolean | null = null;
+  let isPending = false;
+  for await (const chunk of chunks) {
+    if (isConverted === null) {
+      const end = chunk.indexOf(LINE_FEED);
+      if (end !== -1) isConverted = end > 0 ? chunk[end - 1] === RETURN : isPending;
+      else isPending = chunk.at(-1) === RETURN;
+    }
+    if (isConverted !== true) {
+      yield chunk;
+      continue;
+    }
+    const kept = new Uint8Array(chunk.length + 1);
+    let length = 0;
+    for (const byte of chunk) {
+      if (isPending && byte !== LINE_FEED) kept[length++] = RETURN;
+      isPending = byte === RETURN;
+      if (!isPending) kept[length++] = byte;
+    }
+    yield kept.subarray(0, length);
+  }
+  if (isConverted === true && isPending) yield new Uint8Array([RETURN]);
 }
 
 async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
@@ -214,6 +260,21 @@ async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<U
   let isFirst = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf;
   for await (const chunk of all) {
     yield isFirst ? chunk.subarray(3) : chunk;
+    isFirst = false;
+  }
+}
+
+const SHELL_COMMAND = new TextEncoder().encode(".dbconfig ");
+const DASH = 0x2d;
+
+/** Makes a comment of the command of the `sqlite3` shell with which its `.recover` begins. */
+async function* withoutShellCommand(
+  chunks: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  const { head, all } = await peek(chunks);
+  let isFirst = SHELL_COMMAND.every((byte, index) => head[index] === byte);
+  for await (const chunk of all) {
+    yield isFirst ? chunk.slice().fill(DASH, 0, 2) : chunk;
     isFirst = false;
   }
 }

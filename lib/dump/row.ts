@@ -132,7 +132,10 @@ export function valueReader(columns: readonly DumpColumn[], encoding: string): V
       }
       if (type === "null" || typeof value !== "string") return { type: "null" };
       if (type === "integer") return { type, text: value };
-      return { type: "real", text: value, number: Number(row[`n${index}`]) };
+      const number = Number(row[`n${index}`]);
+      // Some versions of SQLite write `Inf`, which none of them reads.
+      const text = Number.isFinite(number) ? value : `${number < 0 ? "-" : ""}9.0e+999`;
+      return { type: "real", text, number };
     });
 }
 

@@ -192,16 +192,20 @@ function chosenObjects({ objects }: Catalog, tables: readonly string[]): readonl
   return objects.filter((object) => chosen.includes(object) || isInner(object));
 }
 
-/** Whatever must be said before the first table is made. */
+/**
+ * What stands before the first table. The newest `sqlite3` shells take a script for a dump, and let it
+ * write what only a dump may, where its first two lines are exactly these.
+ */
 function opening(catalog: Catalog, { database, content }: SqlPartsOptions): string {
-  const lines = [`-- catalyst-migrate dump of ${database.replaceAll(/\s/g, " ")}; format 1`];
+  const lines = [
+    "PRAGMA foreign_keys=OFF;",
+    "BEGIN TRANSACTION;",
+    `-- catalyst-migrate dump of ${database.replaceAll(/\s/g, " ")}; format 1`,
+  ];
   if (content !== "data") {
     lines.push(`PRAGMA page_size = ${catalog.pageSize};`);
     lines.push(`PRAGMA encoding = '${catalog.encoding}';`);
     if (catalog.autoVacuum !== 0) lines.push(`PRAGMA auto_vacuum = ${catalog.autoVacuum};`);
-  }
-  lines.push("PRAGMA foreign_keys = OFF;", "BEGIN TRANSACTION;");
-  if (content !== "data") {
     if (catalog.userVersion !== 0) lines.push(`PRAGMA user_version = ${catalog.userVersion};`);
     if (catalog.applicationId !== 0) {
       lines.push(`PRAGMA application_id = ${catalog.applicationId};`);

@@ -40,7 +40,7 @@ const dumps: Readonly<Record<string, string | Uint8Array>> = {
   "a dump of a damaged database": "BEGIN;\nCREATE TABLE t (a);\nROLLBACK; -- due to errors\n",
   "an empty file": "",
   "an SQLite database": "SQLite format 3\0and so on",
-  "UTF-16": new Uint8Array([0xff, 0xfe, 0x43, 0, 0x52, 0]),
+  "UTF-16": new Uint8Array([0xff, 0xfe, 0x43, 0, 0x52]),
   "a binary file": new Uint8Array(100),
   "another encoding": Uint8Array.from("SELECT 'é';\n", (character) => character.charCodeAt(0)),
   "a file that zip packed": new Uint8Array([0x50, 0x4b, 3, 4, 0, 0]),
@@ -102,7 +102,7 @@ Deno.test("a file that can't be read, and a database that can't be replaced or a
   await using place = await prepared();
   const cases: readonly (readonly [string, string, string])[] = [
     ["no such file", "import none.sql --database positions", "NOT_PERMITTED"],
-    ["a directory", "import directory.sql --database positions --yes", "NOT_PERMITTED"],
+    ["a directory", "import directory.sql --database positions --yes", "INVALID_LOCATION"],
     ["nobody to ask", "import good.sql --database positions", "NOT_CONFIRMED"],
   ];
   for (const [name, line, code] of cases) {

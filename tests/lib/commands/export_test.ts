@@ -31,7 +31,10 @@ Deno.test("export writes a database to stdout, which import and the shell load",
   const { code, stdout, stderr } = await run(directory.path, "export", "trading");
   assert.deepEqual([code, stderr], [0, ""]);
   assert.deepEqual(directory.listing(), before);
-  assert.match(stdout, /^-- catalyst-migrate dump of trading; format 1\n/);
+  assert.match(
+    stdout,
+    /^PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n-- catalyst-migrate dump of trading; format 1\n/,
+  );
   using other = new TemporaryDirectory();
   Deno.writeTextFileSync(other.file("dump.sql"), stdout);
   const imported = await run(other.path, "import", "dump.sql", "--database", "trading");

@@ -215,7 +215,12 @@ Deno.test("wrong databases, tables, columns and files are told, and change nothi
     ['\n{"id":1,"qty":1}', { format: "jsonl" }, /line 2: table "t" has no column "qty"/, /columns/],
     ['id,quantity\n"a",1\n"b,2\n', {}, /line 3: a double quote is opened/, /nothing was changed/],
     [Uint8Array.of(105, 100, 10, 0xff, 10), {}, /line 2: it has bytes that are not UTF-8/, /iconv/],
-    [Uint8Array.of(0xff, 0xfe, 105, 0), {}, /another encoding: UTF-16/, /iconv/],
+    [
+      Uint8Array.of(0xff, 0xfe, 105, 0, 1),
+      {},
+      /it is UTF-16 text, and damaged/,
+      /write the file again/,
+    ],
     [Uint8Array.of(105, 100, 10, 0xc3), {}, /line 2: it ends in the middle of a char/, /nothing/],
     [(await gzip(bytesOf("id\na"))).slice(0, -9), {}, /compressed data are damaged/, /nothing/],
   ];

@@ -180,17 +180,61 @@ Deno.test("row ids come back where a table has no key of its own", async () => {
   assert.match(error.message, /table "w" has no column "rowid"/);
 });
 
-Deno.test("an empty file and a header alone bring no rows, and say nothing to the ledger", async () => {
+Deno.test("a header alone, and JSON Lines without a line, bring no rows, and say nothing to the ledger", async () => {
   const { dir, migrator } = await appWith(TYPED);
   await using _dir = dir;
-  for (const text of ["", "\n", "i,r", "i,r\r\n", "\uFEFF"]) {
-    assert.equal((await importText(migrator, text)).rows, 0);
+  for (const text of ["i,r", "i,r\r\n"]) assert.equal((await importText(migrator, text)).rows, 0);
+  for (const text of ["", "\n\n"]) {
+    assert.equal((await importText(migrator, text, { format: "jsonl" })).rows, 0);
   }
-  assert.equal((await importText(migrator, "\n\n", { format: "jsonl" })).rows, 0);
+  assert.deepEqual(await migrator.history(), []);
+});
+
+Deno.test("a CSV file that is empty or has no header is refused", async () => {
+  const { dir, migrator } = await appWith(TYPED);
+  await using _dir = dir;
+  for (const [text, message] of [["", /it is empty/], ["\n", /no line with the names/]] as const) {
+    assert.match((await failureOf(importText(migrator, text))).message, message);
+  }
   const packed = streamOf(await gzip(bytesOf("")));
   const options = { database: "app", table: "t", format: "csv" } as const;
-  assert.equal((await migrator.importRows(packed, options)).rows, 0);
-  assert.deepEqual(await migrator.history(), []);
+  assert.match((await failureOf(migrator.importRows(packed, options))).message, /it is empty/);
+});
+
+Deno.test("what Excel writes is imported: its line sep=, CR alone, semicolons, UTF-16 with tabs", async () => {
+  const { dir, path, migrator } = await appWith("CREATE TABLE t (a TEXT, b INTEGER)");
+  await using _dir = dir;
+  const wide = (text: string) =>
+    new Uint8Array(Uint16Array.from(`\uFEFF${text}`, (one) => one.charCodeAt(0)).buffer);
+  const files = ['sep=;\r\na;b\r\n"x;\r\ny";1\r\n', 'a,b\r"x,\r\ny",1\rz,2\r', "a;b\nx;1\n"];
+  for (const file of [...files.map(bytesOf), wide("a\tb\r\nx\t1\r\n"), wide('a;b\n"é";3')]) {
+    const options = { database: "app", table: "t", format: "csv", backup: false } as const;
+    await migrator.importRows(streamOf(file), options);
+  }
+  assert.deepEqual(query(path, "SELECT a, b FROM t"), [
+    { a: "x;\r\ny", b: 1 },
+    { a: "x,\r\ny", b: 1 },
+    { a: "z", b: 2 },
+    { a: "x", b: 1 },
+    { a: "x", b: 1 },
+    { a: "é", b: 3 },
+  ]);
+});
+
+Deno.test("a JSON array and an object over several lines are called what they are", async () => {
+  const { dir, migrator } = await appWith(TYPED);
+  await using _dir = dir;
+  for (
+    const [text, message, help] of [
+      ['[{"i":1},{"i":2}]\n', /it is one JSON array, not JSON Lines/, /jq -c '\.\[\]' FILE/],
+      ['\n [\n {"i": 1}\n]\n', /it is one JSON array/, /jq -c/],
+      ['{\n  "i": 1\n}\n', /its JSON objects span several lines/, /jq -c \. FILE/],
+    ] as const
+  ) {
+    const error = await failureOf(importText(migrator, text, { format: "jsonl" }));
+    assert.match(error.message, message);
+    assert.match(error.help ?? "", help);
+  }
 });
 
 Deno.test("columns whose names need quoting are found, in whatever case", async () => {

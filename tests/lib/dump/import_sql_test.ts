@@ -187,8 +187,8 @@ Deno.test("bad dumps are refused in words", async (t) => {
     ],
     ["CREATE TABLE t (a);\nINSERT INTO t VALUES ('\0');", /: line 2: it has a NUL character/, 2],
     ["SQLite format 3\0and so on", /: it is an SQLite database, and no dump$/],
-    [new Uint8Array([0xff, 0xfe, 0x43, 0, 0x52, 0]), /: it has another encoding: UTF-16$/],
-    [new Uint8Array([0x43, 0, 0x52, 0, 0x45, 0]), /: it has another encoding: UTF-16$/],
+    [new Uint8Array([0xff, 0xfe, 0x43, 0, 0x52]), /: it is UTF-16 text, and damaged or cut short$/],
+    [new Uint8Array([0x43, 0, 0x52, 0, 0x45, 0]), /: line 1: it ends in the middle of a statement/],
     [new Uint8Array([1, 2, 0, 0, 0, 5, 6, 7]), /: it is binary, and no text$/],
     [new Uint8Array([0x50, 0x4b, 3, 4, 5, 6]), /: it is compressed, and not by gzip$/],
     [

@@ -9,6 +9,25 @@ export const withoutShell: string = shellVersion === null
   ? " (skipped: there is no sqlite3 on the PATH)"
   : "";
 
+/** A shell for tests that are run with several. */
+export interface Shell {
+  readonly program: string;
+  /** How a test's name calls it. */
+  readonly label: string;
+  /** Why it can't be used, for a test's name; empty where it can. */
+  readonly reason: string;
+}
+
+/** The shell on the PATH, and a newer one, which `SQLITE3_NEW` names. */
+export const shells: readonly Shell[] = [
+  { program: "sqlite3", label: "sqlite3 shell", reason: withoutShell },
+  {
+    program: Deno.env.get("SQLITE3_NEW") ?? "",
+    label: "newest sqlite3 shell",
+    reason: Deno.env.has("SQLITE3_NEW") ? "" : " (skipped: SQLITE3_NEW names no newer sqlite3)",
+  },
+];
+
 function versionOf(): string | null {
   try {
     const { success, stdout } = new Deno.Command("sqlite3", { args: ["--version"] }).outputSync();
@@ -22,8 +41,9 @@ function versionOf(): string | null {
 export async function runShell(
   path: string,
   input: ReadableStream<Uint8Array> | string,
+  program = "sqlite3",
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const child = new Deno.Command("sqlite3", {
+  const child = new Deno.Command(program, {
     args: ["-batch", "-bail", "-init", "/dev/null", path],
     stdin: "piped",
     stdout: "piped",

@@ -1,0 +1,11 @@
+BEGIN TRANSACTION;
+CREATE TABLE a (x);
+DELETE FROM "sqlite_sequence";
+INSERT INTO "sqlite_sequence" VALUES('trades',42);
+CREATE VIRTUAL TABLE notes USING fts5(body);
+INSERT INTO "notes" VALUES('hello world');
+CREATE TABLE 'notes_content'(id INTEGER PRIMARY KEY, c0);
+INSERT INTO "notes_content" VALUES(1,'hello world');
+CREATE TABLE trades (id INTEGER PRIMARY KEY AUTOINCREMENT, price REAL);
+INSERT INTO "trades" VALUES(7,Inf);
+COMMIT;
