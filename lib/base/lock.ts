@@ -1,6 +1,6 @@
 import { isFullDisk, isTooManyFiles, sleep, tooManyFiles } from "./files.ts";
 import { shellWord } from "./suggestion.ts";
-import { denied } from "./paths.ts";
+import { denied, refuseSpecialFile } from "./paths.ts";
 import {
   AccessError,
   type CatalystError,
@@ -81,6 +81,7 @@ function leaveName(file: Deno.FsFile): void {
 }
 
 function openLockFile(path: string, { directory }: LockOptions): Deno.FsFile {
+  refuseSpecialFile(path, { cannot: "lock", help: "move it away" });
   try {
     return Deno.openSync(path, { create: true, read: true, write: true });
   } catch (error) {
@@ -117,15 +118,8 @@ function unusable(
       help: denial.help,
     });
   }
-  const place = whatIsAt(path);
-  if (place === "directory") {
-    return new LocationError(`Cannot use ${path} as a lock: it is a directory`, {
-      cause: error,
-      help: "move the directory away; nothing was changed",
-    });
-  }
   const isReadOnly = /os error 30\b/.test(message); // the whole file system is
-  if (place === "file" && !isReadOnly) {
+  if (isThere(path) && !isReadOnly) {
     return new AccessError(`Cannot write ${path}: the file is not writable for this user`, {
       cause: error,
       // Whoever held it meanwhile would not keep the holder of a new file out.
@@ -137,11 +131,12 @@ function unusable(
   return new AccessError(`Cannot write ${path}: ${reason}`, { cause: error, help });
 }
 
-function whatIsAt(path: string): "directory" | "file" | null {
+function isThere(path: string): boolean {
   try {
-    return Deno.statSync(path).isDirectory ? "directory" : "file";
+    Deno.statSync(path);
+    return true;
   } catch {
-    return null;
+    return false;
   }
 }
 

@@ -209,3 +209,37 @@ export function mayBeThere(path: string): boolean {
 export function mayRead(path: string | URL): boolean {
   return Deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
+
+/** What is at a path that isn't an ordinary file, such as `a directory` or `a pipe`; null for a file. */
+export function specialKind(info: Deno.FileInfo): string | null {
+  if (info.isFile) return null;
+  if (info.isDirectory) return "a directory";
+  if (info.isFifo) return "a pipe";
+  if (info.isSocket) return "a socket";
+  return "a device";
+}
+
+/**
+ * Refuses what isn't an ordinary file: to open a pipe waits for a writer, and a device may have no
+ * end. A path at which nothing is, or that can't be looked at, is left to whoever opens it.
+ *
+ * @throws {LocationError} naming what is there.
+ */
+export function refuseSpecialFile(
+  path: string,
+  { cannot, help = "name a file, or move it away" }: {
+    readonly cannot: string;
+    readonly help?: string;
+  },
+): void {
+  let kind: string | null;
+  try {
+    kind = specialKind(Deno.statSync(path));
+  } catch {
+    return;
+  }
+  if (kind === null) return;
+  throw new LocationError(`Cannot ${cannot} ${path}: it is ${kind}, not a file`, {
+    help: `${help}; nothing was changed`,
+  });
+}

@@ -3,6 +3,7 @@ import { AccessError } from "../base/errors.ts";
 import { mayRead } from "../base/paths.ts";
 import { prefixOf } from "../catalyst.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
+import { isNearlyMigration, parseFileName } from "../migration/file_name.ts";
 import { type Environment, type FlagValues, stringFlag, wholeNumber } from "./arguments.ts";
 
 const DEFAULT_PREFIX = "data/";
@@ -72,7 +73,8 @@ export function ownMigrations(flags: FlagValues): string | null {
   if (!mayRead(DEFAULT_MIGRATIONS)) return null;
   try {
     for (const { name } of Deno.readDirSync(DEFAULT_MIGRATIONS)) {
-      if (/^\d+_.*\.(sql|ts|js)$/i.test(name) && !isBundled(name)) return DEFAULT_MIGRATIONS;
+      const isMeant = parseFileName(name) !== null || isNearlyMigration(name);
+      if (isMeant && !isBundled(name)) return DEFAULT_MIGRATIONS;
     }
     return null;
   } catch (error) {

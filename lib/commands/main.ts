@@ -125,11 +125,19 @@ export async function main(args: readonly string[], environment: Environment): P
     const migrator = migrationsDir === null
       ? createCatalystMigrator(options)
       : await openCatalystMigrator({ ...options, migrationsDir });
+    if (migrationsDir !== null) await warnOfMisnamed(migrationsDir, output);
     return await command.run({ flags, operands, migrator, output });
   } catch (error) {
     await output.error(error);
     return error instanceof CatalystError && USAGE_CODES.includes(error.code) ? 2 : 1;
   }
+}
+
+/** Says which files are passed over, since a migration that is ignored silently is taken for applied. */
+async function warnOfMisnamed(directory: string, output: Output): Promise<void> {
+  const { describeMisnamed } = await import("../migration/loader.ts");
+  const misnamed = describeMisnamed(directory);
+  if (misnamed !== null) output.warn(misnamed);
 }
 
 function wantsHelp(args: readonly string[]): boolean {

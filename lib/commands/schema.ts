@@ -1,5 +1,6 @@
 import { sameLines, unifiedDiff } from "../base/diff.ts";
 import { AccessError, LocationError, UsageError } from "../base/errors.ts";
+import { refuseSpecialFile } from "../base/paths.ts";
 import type { SchemaDescription } from "../schema/document.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
 import { printableJson } from "../base/format.ts";
@@ -127,6 +128,7 @@ function formatFlag(flags: FlagValues): string | undefined {
 }
 
 async function read(file: string, line: string): Promise<string> {
+  refuseSpecialFile(file, { cannot: "compare the schema with" });
   try {
     const bytes = await Deno.readFile(file);
     // Windows PowerShell writes UTF-16 where output goes into a file.

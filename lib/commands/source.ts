@@ -1,4 +1,5 @@
 import { AccessError } from "../base/errors.ts";
+import { refuseSpecialFile } from "../base/paths.ts";
 
 /** A file to import, as a stream. */
 export interface ImportSource {
@@ -19,13 +20,14 @@ const READ_SIZE = 128 * 1024;
  */
 export async function openSource(file: string): Promise<ImportSource> {
   if (file === "-") return { stream: Deno.stdin.readable, label: "stdin", size: null };
+  // A shell's `<(…)` is a pipe that somebody writes into already.
+  if (!/^\/dev\/(stdin|fd\/\d+)$/.test(file)) {
+    const help = "name a file, or let the program write into `import -`";
+    refuseSpecialFile(file, { cannot: "import", help });
+  }
   try {
     const opened = await Deno.open(file);
-    const { isDirectory, isFile, size } = await opened.stat();
-    if (isDirectory) {
-      opened.close();
-      throw new Error("it is a directory");
-    }
+    const { isFile, size } = await opened.stat();
     return { stream: streamOf(opened), label: file, size: isFile ? size : null };
   } catch (error) {
     const message = error instanceof Deno.errors.NotFound

@@ -1,6 +1,14 @@
 import type { DatabaseSync } from "node:sqlite";
 import { AccessError, LocationError, UsageError } from "../base/errors.ts";
-import { brokenLinkHelp, fileItself, isLink, mayRead, parentOf, statPath } from "../base/paths.ts";
+import {
+  brokenLinkHelp,
+  fileItself,
+  isLink,
+  mayRead,
+  parentOf,
+  specialKind,
+  statPath,
+} from "../base/paths.ts";
 import type { SqlValue } from "./connection.ts";
 
 /**
@@ -88,11 +96,31 @@ export function statDatabase(location: DatabaseLocation): DatabaseStat {
 }
 
 /** What is wrong with a database's place in which something else is, such as a pipe. */
-export function noFile(path: string, { isDirectory }: Deno.FileInfo): LocationError {
-  const [what, it] = isDirectory ? ["a directory", "the directory"] : ["not a file", "it"];
-  return new LocationError(`Cannot use ${path} as a database: it is ${what}`, {
-    help: `move ${it} away, or name another place for the databases`,
+export function noFile(path: string, info: Deno.FileInfo): LocationError {
+  return new LocationError(`Cannot use ${path} as a database: it is ${specialKind(info)}`, {
+    help: `move ${
+      info.isDirectory ? "the directory" : "it"
+    } away, or name another place for the databases`,
   });
+}
+
+/**
+ * Refuses a database, or a log beside it, that is no file: SQLite would wait for a pipe without end,
+ * and take a device for an empty database.
+ *
+ * @throws {LocationError} where something else is in its place.
+ */
+export function refuseSpecialDatabase(path: string): void {
+  if (path === ":memory:" || path === "") return;
+  for (const ending of ["", "-wal", "-journal"]) {
+    let info: Deno.FileInfo;
+    try {
+      info = Deno.statSync(`${path}${ending}`);
+    } catch {
+      continue; // it isn't there, or SQLite will say why it can't be opened
+    }
+    if (!info.isFile) throw noFile(`${path}${ending}`, info);
+  }
 }
 
 function sizeOf(path: string): number | null {

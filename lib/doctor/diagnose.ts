@@ -327,6 +327,9 @@ export function migrationChecks(facts: Facts): Check[] {
   for (const { message, help } of own.failures) {
     checks.push(problem("migration-file", message, help));
   }
+  if (own.misnamed !== null) {
+    checks.push(notice("migration-misnamed", own.misnamed, "rename what is a migration"));
+  }
   checks.push(ok(
     "own-migrations",
     own.directory === null

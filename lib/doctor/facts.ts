@@ -170,6 +170,8 @@ export interface OwnFacts {
   readonly failures: readonly Failure[];
   /** Names of the files that can't be used. */
   readonly unusable: readonly string[];
+  /** Which files look like migrations and are none, in words; null where none does. */
+  readonly misnamed: string | null;
 }
 
 /** Name that the ledger has among the databases. */

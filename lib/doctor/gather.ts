@@ -353,14 +353,14 @@ export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
   const { migrationsDir: directory, databases } = request;
   const failures: Failure[] = [];
   const unusable: string[] = [];
-  const nothing = { directory, migrations: [], failures, unusable };
+  const nothing = { directory, migrations: [], misnamed: null, failures, unusable };
   if (directory === null) return nothing;
   if (!mayRead(directory)) {
     const message = `Cannot read the migrations in ${directory}: Deno was not given the permission`;
     const help = `run it with --allow-read=${directory} besides`;
     return { ...nothing, failures: [{ code: "NOT_PERMITTED", message, help }] };
   }
-  const [{ readMigrations }, { refuseSyntaxErrors }] = await Promise.all([
+  const [{ describeMisnamed, readMigrations }, { refuseSyntaxErrors }] = await Promise.all([
     import("../migration/loader.ts"),
     import("../migration/syntax.ts"),
   ]);
@@ -379,7 +379,7 @@ export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
           return false;
         }
       });
-      return { ...nothing, migrations: right };
+      return { ...nothing, migrations: right, misnamed: describeMisnamed(directory) };
     } catch (error) {
       failures.push(failureOf(error));
       const name = fileNameOf(error);

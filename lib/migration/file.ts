@@ -48,7 +48,8 @@ interface SectionOptions {
  * @throws {MigrationFileError} with line and column of what is missing or wrong.
  */
 export function parseMigrationFile(content: string, file: MigrationFileOptions): Migration {
-  const text = content.startsWith("\uFEFF") ? content.slice(1) : content;
+  // With CRLF after a checkout it is the same migration, also in the texts that it holds.
+  const text = content.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
   const fail = (at: number, fault: Fault): never => {
     throw faultIn(text, { ...fault, at, path: file.path, name: file.name });
   };

@@ -1,6 +1,8 @@
 import { AccessError, LocationError, MigrationFileError } from "../base/errors.ts";
 import { excerpt, placeOf } from "../base/excerpt.ts";
+import { specialKind } from "../base/paths.ts";
 import { parseMigrationFile } from "./file.ts";
+import { isNearlyMigration, parseFileName } from "./file_name.ts";
 import type { Migration } from "./migration.ts";
 import { compareIds } from "./registry.ts";
 
@@ -24,12 +26,11 @@ export interface MigrationFile {
   readonly path: string;
 }
 
-const FILE = /^(\d+)_(.*)\.(sql|ts|js)$/i;
 const DESCRIPTION = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
 /**
  * Reads and checks every migration of a directory, lowest number first. Each file is read once: what
- * was checked is what runs. Other files and subdirectories don't matter.
+ * was checked is what runs. Other files and subdirectories don't matter; {@link listMisnamed} finds those that may be meant.
  *
  * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
  * @throws {MigrationFileError} where a file is no right migration, or two have the same number.
@@ -75,14 +76,15 @@ export function listMigrationFiles(
   const base = directory.replace(/(?<=[^/\\])[/\\]+$/, "");
   const files: MigrationFile[] = [];
   for (const entry of entriesOf(directory)) {
-    const [, id, description, ending] = FILE.exec(entry.name) ?? [];
-    if (id === undefined || description === undefined || ending === undefined) continue;
+    const parsed = parseFileName(entry.name);
+    if (parsed === null) continue;
+    const { id, description, kind } = parsed;
     const name = `${id}_${description}`;
     const path = `${base}/${entry.name}`;
-    if (entry.isDirectory || name.endsWith(".d") || except.includes(name)) continue;
-    if (entry.isSymlink && isDirectory(path)) continue;
+    if (except.includes(name)) continue;
     if (!DESCRIPTION.test(description)) throw misnamed(path, id);
-    files.push({ id, name, kind: kindOf(ending), path });
+    if (!entry.isFile) refuseSpecial(path, name);
+    files.push({ id, name, kind, path });
   }
   files.sort((a, b) => compareIds(a.id, b.id) || (a.path < b.path ? -1 : 1));
   for (const [index, file] of files.entries()) {
@@ -96,9 +98,15 @@ export function listMigrationFiles(
   return files;
 }
 
-function kindOf(ending: string): MigrationFile["kind"] {
-  const kind = ending.toLowerCase();
-  return kind === "ts" || kind === "js" ? kind : "sql";
+/**
+ * Names of the files in a directory that look like migrations and are none, for their names.
+ *
+ * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
+ */
+export function listMisnamed(directory: string): string[] {
+  return entriesOf(directory).filter(({ isDirectory, name }) =>
+    !isDirectory && isNearlyMigration(name)
+  ).map(({ name }) => name).toSorted();
 }
 
 function misnamed(path: string, id: string): MigrationFileError {
@@ -129,12 +137,29 @@ function entriesOf(directory: string): Deno.DirEntry[] {
   }
 }
 
-function isDirectory(path: string): boolean {
+/** Says which files {@link listMisnamed} finds, and how a migration is named; null where there are none. */
+export function describeMisnamed(directory: string): string | null {
+  const names = listMisnamed(directory);
+  if (names.length === 0) return null;
+  const shown = names.slice(0, 3).join(", ");
+  const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
+  const is = names.length === 1 ? "is" : "are";
+  return `${shown}${more} in ${directory} ${is} not used: a migration's name is like 004_add_notes.sql`;
+}
+
+/** To read a pipe or a device would never end; a link may lead to an ordinary file. */
+function refuseSpecial(path: string, name: string): void {
+  let kind: string | null;
   try {
-    return Deno.statSync(path).isDirectory;
+    kind = specialKind(Deno.statSync(path));
   } catch {
-    return false; // reading it will tell
+    return; // reading it will tell
   }
+  if (kind === null) return;
+  throw new MigrationFileError(`Cannot use ${path}: it is ${kind}, not a file`, {
+    help: "put the migration there as a file, or move it away",
+    ...{ path, migration: name },
+  });
 }
 
 function unreadable(what: string, error: unknown): AccessError {

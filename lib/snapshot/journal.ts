@@ -1,5 +1,5 @@
 import { directoryOf, partOf, removeIfThere, syncDirectory, writeDurably } from "../base/files.ts";
-import { isAbsolute, statPath } from "../base/paths.ts";
+import { isAbsolute, refuseSpecialFile, statPath } from "../base/paths.ts";
 import {
   AccessError,
   DatabaseLockedError,
@@ -125,6 +125,7 @@ export function unfinishable(reason: string, { help }: { readonly help: string }
 }
 
 async function readNote(path: string): Promise<string> {
+  refuseSpecialFile(path, { cannot: "read" });
   try {
     return await Deno.readTextFile(path);
   } catch (error) {

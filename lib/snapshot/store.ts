@@ -4,6 +4,7 @@ import { acquireLock, type LockOptions } from "../base/lock.ts";
 import {
   type DirectoryUse,
   fileItself,
+  refuseSpecialFile,
   sizeBeside,
   statPath,
   whereAFileIs,
@@ -185,6 +186,7 @@ export function fileProblem(directory: string, file: SnapshotFile): string | nul
  */
 export async function readManifest(directory: string, name: string): Promise<Manifest> {
   const path = `${directory}/${manifestFile(name)}`;
+  refuseSpecialFile(path, { cannot: "read" });
   let text: string;
   try {
     text = await Deno.readTextFile(path);

@@ -42,6 +42,41 @@ Deno.test({
 });
 
 Deno.test({
+  name:
+    `no command waits for a pipe, reads a device, or takes an empty file for a database${onUnix}`,
+  ignore: !isUnix,
+  async fn() {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await prepare(["upgrade"], { cwd });
+    await new Deno.Command("mkfifo", { args: [join(cwd, "pipe"), join(cwd, "pipe.gz")] }).output();
+    await Deno.writeTextFile(join(cwd, "empty.db"), "");
+    for (
+      const line of [
+        "restore pipe trading --yes",
+        "restore pipe.gz trading --yes",
+        "restore /dev/zero trading --yes",
+        "restore /dev/null trading --yes",
+        "import pipe --database trading --yes",
+        "import /dev/zero --database trading --yes",
+        "schema trading --check pipe",
+      ]
+    ) {
+      const snapshot = snapshots(`${line}, no file`);
+      await expectFailure({ args: line.split(" "), cwd, code, snapshot });
+    }
+    await expectFailure({
+      args: "restore empty.db trading --yes".split(" "),
+      cwd,
+      code: "SNAPSHOT_UNUSABLE",
+      snapshot: snapshots("restore, an empty file"),
+    });
+    await Deno.mkdir(join(cwd, "data/trading.db-wal"));
+    await expectFailure({ args: ["verify"], cwd, code, snapshot: snapshots("a log is no file") });
+  },
+});
+
+Deno.test({
   name: `links that lead nowhere or back to themselves are named${onUnix}`,
   ignore: !isUnix,
   async fn() {

@@ -66,6 +66,6 @@ Deno.test("a directory in the place of a lock is said to be one", async () => {
   const error: unknown = await acquireLock(directory.file("a.lock"), { timeout: 0 })
     .then(() => null, (reason) => reason);
   assert(error instanceof LocationError);
-  assert.match(error.message, /: it is a directory$/);
-  assert.match(error.help ?? "", /^move the directory away/);
+  assert.match(error.message, /a\.lock: it is a directory, not a file$/);
+  assert.match(error.help ?? "", /^move it away/);
 });

@@ -5,7 +5,12 @@ import {
   LocationError,
   MigrationFileError,
 } from "../../../lib/base/errors.ts";
-import { type LoadMigrationsOptions, readMigrations } from "../../../lib/migration/loader.ts";
+import {
+  describeMisnamed,
+  listMisnamed,
+  type LoadMigrationsOptions,
+  readMigrations,
+} from "../../../lib/migration/loader.ts";
 import { loadMigrations, openCatalystMigrator } from "../../../lib/catalyst.ts";
 import { refuseSyntaxErrors } from "../../../lib/migration/syntax.ts";
 import { TemporaryDirectory, withDatabase } from "../support.ts";
@@ -57,11 +62,70 @@ Deno.test("other files, subdirectories and known names are passed over, symlinks
     "005_types.d.ts": "no migration",
     "notes.sql": "no migration",
   });
-  Deno.mkdirSync(directory.file("006_directory.sql"));
-  Deno.symlinkSync(directory.file("006_directory.sql"), directory.file("007_link.sql"));
+  Deno.mkdirSync(directory.file("old"));
   Deno.symlinkSync(directory.file("004_real.sql"), directory.file("008_link.sql"));
   const migrations = await readMigrations(`${directory.path}/`, { except: ["001_known"] });
   assert.deepEqual(migrations.map(({ name }) => name), ["004_real", "008_link"]);
+});
+
+Deno.test("files that look like migrations and are none are listed by their names", () => {
+  using directory = new TemporaryDirectory();
+  const meant = [
+    " 004_space.sql",
+    "004 notes.sql",
+    "004-notes.sql",
+    "004.sql",
+    "004_notes",
+    "004_notes.mts",
+    "004_notes.sql.txt",
+    "004notes.sql",
+    "V4__notes.sql",
+    "notes.sql",
+  ];
+  for (const name of meant) Deno.writeTextFileSync(directory.file(name), SQL);
+  write(directory, {
+    "005_right.sql": SQL,
+    "helpers.ts": "",
+    "005_types.d.ts": "",
+    "006_x.sql.bak": "",
+    ".007_x.sql": "",
+    "README.md": "",
+  });
+  Deno.mkdirSync(directory.file("notes2.sql"));
+  assert.deepEqual(listMisnamed(directory.path), meant.toSorted());
+  assert.match(
+    describeMisnamed(directory.path) ?? "",
+    /^ 004_space\.sql, .* and 7 more in .* are not/,
+  );
+});
+
+Deno.test("what is named like a migration and is no file is refused at once", async () => {
+  for (
+    const [make, kind] of [
+      [(path: string) => Deno.mkdirSync(path), "a directory"],
+      [(path: string) => Deno.symlinkSync("/", path), "a directory"],
+      ...Deno.build.os === "windows" ? [] : [
+        [(path: string) => new Deno.Command("mkfifo", { args: [path] }).outputSync(), "a pipe"],
+        [(path: string) => Deno.symlinkSync("/dev/zero", path), "a device"],
+      ] as const,
+    ] as const
+  ) {
+    for (const name of ["006_x.sql", "006_x.ts"]) {
+      using directory = new TemporaryDirectory();
+      make(directory.file(name));
+      const error = await failure(directory.path);
+      assert(error instanceof MigrationFileError);
+      assert.match(error.message, new RegExp(`006_x\\..*: it is ${kind}, not a file$`));
+    }
+  }
+});
+
+Deno.test("a file with CRLF is the same migration as with LF", async () => {
+  using directory = new TemporaryDirectory();
+  const text = `${SQL}CREATE TABLE t (a DEFAULT 'one\ntwo');\n`;
+  write(directory, { "004_x.sql": text, "005_x.sql": text.replaceAll("\n", "\r\n") });
+  const [lf, crlf] = await readMigrations(directory.path);
+  assert.equal(crlf?.upgrade, lf?.upgrade);
 });
 
 Deno.test("an empty directory has no migrations", async () => {
@@ -81,6 +145,11 @@ Deno.test("a name that could not be typed is refused", async () => {
   using directory = new TemporaryDirectory();
   write(directory, { "004_add notes.sql": SQL });
   assert.match((await failure(directory.path)).message, /004_add notes\.sql: its name/);
+  using other = new TemporaryDirectory();
+  if (Deno.build.os !== "windows") write(other, { "004_a\nb.sql": SQL });
+  if (Deno.build.os !== "windows") {
+    assert.match((await failure(other.path)).message, /its name has/);
+  }
 });
 
 Deno.test("a directory that is missing, a file, or has what can't be read is refused", async () => {
