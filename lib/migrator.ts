@@ -32,6 +32,7 @@ import { history, type Status, status } from "./state/status.ts";
 import {
   createWorkspace,
   isRestoring,
+  locationOf,
   type Workspace,
   type WorkspaceOptions,
 } from "./state/workspace.ts";
@@ -98,6 +99,15 @@ export class Migrator {
   /** Names of the databases, in the order given. */
   get databases(): readonly string[] {
     return [...this.#workspace.locations.keys()];
+  }
+
+  /**
+   * Path of a database's file; `:memory:` for one in memory.
+   *
+   * @throws {UsageError} where there is no database of that name.
+   */
+  pathOf(database: string): string {
+    return locationOf(this.#workspace, database).path;
   }
 
   /**

@@ -69,7 +69,9 @@ export const command: Command = {
     const files: Written[] = [];
     for (const database of request.databases) {
       for await (const { name, stream } of streams(context, { ...request, database, control })) {
-        files.push(await write(stream, { ...request, name }));
+        files.push(
+          await write(stream, { ...request, name, like: context.migrator.pathOf(database) }),
+        );
       }
     }
     progress.end();
@@ -172,7 +174,7 @@ function fileName(table: string): string {
 
 async function write(
   stream: ReadableStream<Bytes>,
-  request: Request & { readonly name: string },
+  request: Request & { readonly name: string; readonly like: string },
 ): Promise<Written> {
   const bytes = request.compress ? stream.pipeThrough(new CompressionStream("gzip")) : stream;
   try {
@@ -185,7 +187,10 @@ async function write(
 }
 
 async function writeTo(
-  { out, isDirectory, compress, name }: Request & { readonly name: string },
+  { out, isDirectory, compress, name, like }: Request & {
+    readonly name: string;
+    readonly like: string;
+  },
   bytes: ReadableStream<Bytes>,
 ): Promise<Written> {
   if (out === "-") return { file: out, size: await writeAll(Deno.stdout, bytes) };
@@ -196,5 +201,5 @@ async function writeTo(
     ensureDirectory(`${directory}/x`, true, use);
     ensureDirectory(path, true, use);
   }
-  return { file: path, size: await writeFile(path, bytes) };
+  return { file: path, size: await writeFile(path, bytes, { like }) };
 }

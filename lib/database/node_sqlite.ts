@@ -1,4 +1,5 @@
 import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { createLike } from "../base/files.ts";
 import type {
   ConfineOptions,
   Connection,
@@ -10,7 +11,7 @@ import type {
   StatementResult,
 } from "./connection.ts";
 import type { FailureContext } from "./failure.ts";
-import type { DatabaseLocation } from "./location.ts";
+import { type DatabaseLocation, refuseSpecialDatabase } from "./location.ts";
 
 // Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
 const TRANSACTION = 22;
@@ -129,6 +130,8 @@ export class NodeSqliteConnection implements Connection {
 
   async copyTo(path: string, options: CopyOptions = {}): Promise<void> {
     const { onProgress } = options;
+    const own = this.#db.location();
+    if (own !== null) createLike(path, own);
     // Thrown by the caller's own function, such as an interruption: not SQLite's business.
     let stopped: unknown;
     try {
@@ -221,6 +224,7 @@ export async function openFile(
   path: string,
   { verb, mode, lenient = false }: OpenFileOptions,
 ): Promise<Connection> {
+  refuseSpecialDatabase(path);
   try {
     const db = mode === "ordinary"
       ? new DatabaseSync(path, { enableDoubleQuotedStringLiterals: lenient })

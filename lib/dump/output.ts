@@ -1,5 +1,12 @@
 import { AccessError, DiskFullError } from "../base/errors.ts";
-import { directoryOf, isFullDisk, partOf, removeIfThere, syncDirectory } from "../base/files.ts";
+import {
+  directoryOf,
+  isFullDisk,
+  modeLike,
+  partOf,
+  removeIfThere,
+  syncDirectory,
+} from "../base/files.ts";
 import { denied } from "../base/paths.ts";
 import type { Bytes } from "./render.ts";
 
@@ -9,13 +16,23 @@ export interface ByteSink {
   write(bytes: Uint8Array): Promise<number>;
 }
 
+/** How a file is written. */
+export interface WriteFileOptions {
+  /** File that tells who may read the new one: the database it is of. Default: as the umask says. */
+  readonly like?: string;
+}
+
 /**
  * Writes a stream to a file and waits until it is on the disk. Until then it has another name: a file
  * of the name that was asked for is whole.
  *
  * @throws {DiskFullError | AccessError} where it can't be written; what was there before is as it was.
  */
-export async function writeFile(path: string, stream: ReadableStream<Bytes>): Promise<number> {
+export async function writeFile(
+  path: string,
+  stream: ReadableStream<Bytes>,
+  { like }: WriteFileOptions = {},
+): Promise<number> {
   try {
     // A device or a pipe has nothing that could be kept, and must not be replaced by a file.
     if (await isDevice(path)) {
@@ -23,7 +40,10 @@ export async function writeFile(path: string, stream: ReadableStream<Bytes>): Pr
       return await writeAll(device, stream);
     }
     const part = partOf(path);
-    using file = await openPart(part, path);
+    using file = await openPart(part, {
+      path,
+      mode: like === undefined ? undefined : modeLike(like),
+    });
     try {
       await file.truncate(); // an export that was killed may have begun it
       const size = await writeAll(file, stream);
@@ -45,9 +65,16 @@ export async function writeFile(path: string, stream: ReadableStream<Bytes>): Pr
  * Opens the file that is being written, and takes its lock, which goes with the process: two exports
  * into one file would else mix, and one go on in what the other has finished.
  */
-async function openPart(part: string, path: string): Promise<Deno.FsFile> {
+async function openPart(
+  part: string,
+  { path, mode }: { readonly path: string; readonly mode: number | undefined },
+): Promise<Deno.FsFile> {
   for (;;) {
-    const file = await Deno.open(part, { write: true, create: true });
+    const file = await Deno.open(part, {
+      write: true,
+      create: true,
+      ...(mode === undefined ? {} : { mode: mode | 0o200 }),
+    });
     try {
       // A file system that knows no locks must not keep anybody from exporting.
       if (!await file.tryLock(true).catch(() => true)) {
@@ -56,7 +83,14 @@ async function openPart(part: string, path: string): Promise<Deno.FsFile> {
         });
       }
       // Between opening and locking, the other one may have given it its name.
-      if (await isStillThere(file, part)) return file;
+      if (await isStillThere(file, part)) {
+        // One that was killed may have made it readable for more.
+        const { mode: former } = await file.stat();
+        if (mode !== undefined && former !== null && (former & 0o666 & ~mode & ~0o200) !== 0) {
+          await Deno.chmod(part, mode | 0o200);
+        }
+        return file;
+      }
     } catch (error) {
       file.close();
       throw error;

@@ -8,6 +8,7 @@ import {
   SnapshotError,
 } from "../base/errors.ts";
 import {
+  createLike,
   directoryOf,
   ensureDirectory,
   logSizeOf,
@@ -143,6 +144,7 @@ async function replaceFile(source: string, target: string): Promise<void> {
   }
   const staged = partOf(target);
   removeDatabase(staged);
+  createLike(staged, target);
   {
     await using connection = await openSource(source);
     await connection.copyTo(staged);

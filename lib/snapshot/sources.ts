@@ -1,5 +1,6 @@
 import { CatalystError, NotADatabaseError, SnapshotError } from "../base/errors.ts";
-import { partOf, removeIfThere, sizeOf } from "../base/files.ts";
+import { createLike, gunzip, partOf, removeIfThere, sizeOf } from "../base/files.ts";
+import { refuseSpecialFile } from "../base/paths.ts";
 import { shellWord } from "../base/suggestion.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
@@ -80,8 +81,10 @@ export async function plainFile(
 /** Unpacks a file that gzip packed. */
 export async function unpack(from: string, to: string): Promise<void> {
   using source = await Deno.open(from);
-  using target = await Deno.open(to, { write: true, create: true, truncate: true });
-  await source.readable.pipeThrough(new DecompressionStream("gzip")).pipeTo(target.writable);
+  removeIfThere(to);
+  createLike(to, from);
+  using target = await Deno.open(to, { write: true, create: true });
+  await ReadableStream.from(gunzip(source.readable)).pipeTo(target.writable);
 }
 
 /** A database file to restore from. */
@@ -159,7 +162,10 @@ async function locateSnapshot(
   if (isSnapshotName(reference)) return { directory, name: reference };
   const [, parent, name] = /^(?:(.*)[/\\])?snapshot_(\w+)\.json$/.exec(reference) ?? [];
   if (name !== undefined) return { directory: parent ?? ".", name };
-  if (sizeOf(reference) !== null) return { directory, name: null };
+  refuseSpecialFile(reference, { cannot: "restore" });
+  const size = sizeOf(reference);
+  if (size === 0) throw unusable(reference, "it is empty");
+  if (size !== null) return { directory, name: null };
   const { didYouMean } = await import("../base/suggestion.ts");
   throw new SnapshotError(
     `Cannot find snapshot "${reference}": it is neither the name of one nor a file`,

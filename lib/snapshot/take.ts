@@ -7,10 +7,12 @@ import {
   SnapshotError,
 } from "../base/errors.ts";
 import {
+  createLike,
   ensureDirectory,
   isFullDisk,
   isTooManyFiles,
   logSizeOf,
+  modeLike,
   partOf,
   removeIfThere,
   requireRoom,
@@ -157,7 +159,9 @@ async function check(connection: Connection, verify: "quick" | "full"): Promise<
 
 async function compress(from: string, to: string): Promise<void> {
   using source = await Deno.open(from);
-  using target = await Deno.open(to, { write: true, create: true, truncate: true });
+  removeIfThere(to);
+  createLike(to, from);
+  using target = await Deno.open(to, { write: true, create: true });
   await source.readable.pipeThrough(new CompressionStream("gzip")).pipeTo(target.writable);
   await syncFile(to);
 }
@@ -259,7 +263,8 @@ async function copyAll(
 /** Gives everything its name, the manifest last. */
 async function publish(directory: string, manifest: Manifest): Promise<void> {
   const last = `${directory}/${manifestFile(manifest.name)}`;
-  await writeDurably(partOf(last), await serializeManifest(manifest));
+  const copies = manifest.files.map(({ file }) => `${directory}/${partOf(file)}`);
+  await writeDurably(partOf(last), await serializeManifest(manifest), modeLike(...copies));
   for (const { file } of manifest.files) {
     Deno.renameSync(`${directory}/${partOf(file)}`, `${directory}/${file}`);
   }
