@@ -44,6 +44,7 @@ export class DenoSqliteConnection implements Connection {
 
   run(sql: string, parameters: readonly SqlValue[] = []): Promise<StatementResult> {
     return this.#attempt(sql, () => {
+      refuseCut(parameters);
       const statement = this.#prepare(sql);
       return { changes: finished(statement, () => statement.run(...parameters)) };
     });
@@ -51,6 +52,7 @@ export class DenoSqliteConnection implements Connection {
 
   all(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
     return this.#attempt(sql, () => {
+      refuseCut(parameters);
       const statement = this.#prepare(sql);
       return finished(statement, () => statement.all(...parameters)) as Row[];
     });
@@ -110,9 +112,30 @@ export class DenoSqliteConnection implements Connection {
 }
 
 function finished<T>(statement: DenoSqliteStatement, action: () => T): T {
+  let result: T;
   try {
-    return action();
-  } finally {
-    statement.finalize();
+    result = action();
+  } catch (error) {
+    try {
+      statement.finalize();
+    } catch {
+      // After a failed step the driver fails here too, and says less about it.
+    }
+    throw error;
+  }
+  statement.finalize();
+  return result;
+}
+
+const SMALLEST = -(2n ** 63n);
+const LARGEST = 2n ** 63n - 1n;
+
+/** The driver makes an integer of every whole number, and cuts it to 64 bits. */
+function refuseCut(parameters: readonly SqlValue[]): void {
+  for (const value of parameters) {
+    if (typeof value !== "bigint" && !Number.isInteger(value)) continue;
+    const whole = BigInt(value as bigint | number);
+    if (whole >= SMALLEST && whole <= LARGEST) continue;
+    throw new RangeError(`the driver can't store ${value}, which has more than 64 bits`);
   }
 }

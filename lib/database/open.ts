@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { type Connection, number } from "./connection.ts";
+import { type Connection, number, text } from "./connection.ts";
 import type { DatabaseLocation } from "./location.ts";
 import { NodeSqliteConnection, openFile, wrapHandle } from "./node_sqlite.ts";
 import { connectionPragmas, type ConnectionSettings } from "./settings.ts";
@@ -30,6 +30,7 @@ export async function openForWriting(
     const setUp = async () => {
       await connection.exec(connectionPragmas({ ...settings, busyTimeout: 0 }));
       if (await isNew(connection)) await setUpNewFile(connection, settings);
+      if (settings.synchronous !== "OFF") await syncJournals(connection);
     };
     await whileBusy(connection, setUp, { timeout: settings.busyTimeout, signal });
     await connection.exec(`PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`);
@@ -61,6 +62,16 @@ async function setUpNewFile(connection: Connection, settings: ConnectionSettings
     COMMIT;
     PRAGMA synchronous = ${synchronous};`,
   );
+}
+
+/**
+ * A commit without a log ends when the journal is gone, which only this makes sure of: else the
+ * journal may be there again after a power cut, and take the commit back.
+ */
+async function syncJournals(connection: Connection): Promise<void> {
+  const mode = await connection.get("PRAGMA journal_mode");
+  if (mode !== undefined && text(mode, "journal_mode") === "wal") return;
+  await connection.exec("PRAGMA synchronous = EXTRA");
 }
 
 /**

@@ -10,7 +10,9 @@ import type { SqlValue } from "../../../lib/database/connection.ts";
  * - integers are cut to 32 bits, unless the statement's `int64` is set;
  * - a text ends at its first NUL;
  * - the code that makes a row is put together from the column names, without quoting them;
- * - a statement is kept until it is finalized.
+ * - a statement is kept until it is finalized, which fails after a failed step, with fewer words;
+ * - every whole number is stored as an integer, cut to 64 bits;
+ * - as the SQLite of Debian 12 does, `quote` writes infinity as `Inf`.
  */
 export class Database implements DenoSqliteDatabase {
   readonly path: string;
@@ -53,6 +55,7 @@ export class Statement implements DenoSqliteStatement {
   int64?: boolean;
   readonly #statement: StatementSync;
   readonly #onFinalize: () => void;
+  #hasFailed = false;
 
   constructor(statement: StatementSync, onFinalize: () => void) {
     this.#statement = statement;
@@ -65,26 +68,45 @@ export class Statement implements DenoSqliteStatement {
   }
 
   run(...parameters: SqlValue[]): number {
-    return Number(this.#statement.run(...parameters).changes);
+    return this.#step(() => Number(this.#statement.run(...parameters.map(cut)).changes));
   }
 
   all(...parameters: SqlValue[]): object[] {
     for (const { name } of this.#statement.columns()) {
       if (/["\\\n\r]/.test(name ?? "")) throw new SyntaxError("Invalid or unexpected token");
     }
-    return this.#statement.all(...parameters).map((row) =>
+    const rows = this.#step(() => this.#statement.all(...parameters.map(cut)));
+    return rows.map((row) =>
       Object.fromEntries(Object.entries(row).map(([name, value]) => [name, this.#read(value)]))
     );
   }
 
   finalize(): void {
     this.#onFinalize();
+    if (this.#hasFailed) throw new Error("constraint failed");
+  }
+
+  #step<T>(work: () => T): T {
+    try {
+      return work();
+    } catch (error) {
+      this.#hasFailed = true;
+      throw error;
+    }
   }
 
   #read(value: unknown): unknown {
-    if (typeof value === "string") return value.split("\0", 1)[0];
+    if (typeof value === "string") {
+      return value.split("\0", 1)[0]?.replace(/^(-?)9\.0e\+999$/, "$1Inf");
+    }
     if (typeof value !== "bigint") return value;
     if (this.int64 !== true) return Number(BigInt.asIntN(32, value));
     return Number.isSafeInteger(Number(value)) ? Number(value) : value;
   }
+}
+
+/** What the driver stores for a value. */
+function cut(value: SqlValue): SqlValue {
+  const isWhole = typeof value === "bigint" || Number.isInteger(value);
+  return isWhole ? BigInt.asIntN(64, BigInt(value as bigint | number)) : value;
 }

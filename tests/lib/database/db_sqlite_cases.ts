@@ -64,6 +64,41 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     assert.deepEqual(await connection.get("SELECT ? || 'é' AS a", ["ü"]), { a: "üé" });
   });
 
+  inMemory("a step that fails says why", async (connection) => {
+    await connection.exec("CREATE TABLE t (a UNIQUE); INSERT INTO t VALUES (1)");
+    for (
+      const work of [
+        () => connection.run("INSERT INTO t VALUES (?)", [1]),
+        () => connection.all("INSERT INTO t VALUES (1) RETURNING a"),
+        () => connection.script("INSERT INTO t VALUES (1)"),
+      ]
+    ) await assert.rejects(work, /UNIQUE constraint failed: t\.a/);
+  });
+
+  inMemory("a number that the driver would cut to 64 bits is refused", async (connection) => {
+    await connection.exec("CREATE TABLE t (a)");
+    for (const value of [2 ** 63, 1e300, -(2 ** 63) * 1.5, 2n ** 63n, -(2n ** 63n) - 1n]) {
+      await assert.rejects(
+        connection.run("INSERT INTO t VALUES (?)", [value]),
+        /can't store .* more than 64 bits/,
+      );
+    }
+    const right = [-(2n ** 63n), 2n ** 63n - 1n, Infinity, 0.5];
+    for (const value of right) await connection.run("INSERT INTO t VALUES (?)", [value]);
+    assert.deepEqual((await connection.all("SELECT a FROM t")).map(({ a }) => a), right);
+  });
+
+  onFile("infinity is exported as a number", async (db, place) => {
+    db.exec("CREATE TABLE t (a REAL, b); INSERT INTO t VALUES (9e999, -9e999), (1.5, 2)");
+    const migrator = new Migrator({
+      databases: { app: db },
+      ledger: place.file("migrations.db"),
+      migrations: [],
+    });
+    const dump = await new Response(await migrator.exportDatabase("app")).text();
+    assert.match(dump, /\(1,9\.0e\+999,-9\.0e\+999\),\n\(2,1\.5,2\)/);
+  });
+
   inMemory("integers of 64 bits are read whole", async (connection) => {
     assert.deepEqual(
       await connection.get("SELECT 1700000000000 AS a, 9223372036854775807 AS b, 1 AS c"),
@@ -82,7 +117,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
       [2n ** 53n + 1n],
       [-(2n ** 63n)],
       [1.5],
-      [-1e300],
+      [-1.5e-300],
       [""],
       ["é🚀"],
       [new Uint8Array([0, 1, 255])],

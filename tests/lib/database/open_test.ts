@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { openForWriting } from "../../../lib/database/open.ts";
 import { openForReading, readDatabase } from "../../../lib/database/reading.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { type ConnectionSettings, defaultSettings } from "../../../lib/database/settings.ts";
 import { AccessError, NotADatabaseError } from "../../../lib/base/errors.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";
@@ -235,6 +235,24 @@ Deno.test("an open database is used as it is, for reading and for writing, and n
   assert.deepEqual(handle.prepare("SELECT count(*) AS rows FROM t").get()?.["rows"], 2);
   assert.deepEqual({ ...handle.prepare("PRAGMA busy_timeout").get() }, { timeout: 7 });
   assert.deepEqual({ ...handle.prepare("PRAGMA foreign_keys").get() }, { foreign_keys: 0 });
+});
+
+Deno.test("a commit without a log waits until its journal is gone from the disk", async () => {
+  using directory = new TemporaryDirectory();
+  const level = async (name: string, settings: Partial<ConnectionSettings>) => {
+    const location = { kind: "file", path: directory.file(name) } as const;
+    await using db = await openForWriting(location, { ...defaultSettings, ...settings });
+    await db.exec("CREATE TABLE IF NOT EXISTS t (a)");
+    return (await db.get("PRAGMA synchronous"))?.["synchronous"];
+  };
+  const [NORMAL, EXTRA] = [1, 3];
+  for (const journalMode of ["DELETE", "TRUNCATE", "PERSIST"] as const) {
+    assert.equal(await level(`${journalMode}.db`, { journalMode }), EXTRA);
+    // One that is there keeps its mode, whatever the settings say.
+    assert.equal(await level(`${journalMode}.db`, {}), EXTRA);
+    assert.equal(await level(`${journalMode}.db`, { synchronous: "OFF" }), 0);
+  }
+  assert.equal(await level("wal.db", {}), NORMAL);
 });
 
 Deno.test("a rollback journal that a killed process left is played back before anything is read", async () => {
