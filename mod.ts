@@ -157,3 +157,5 @@ if (import.meta.main) {
     Deno.exit();
   });
 }
+export type { PlannedWork } from "./lib/state/upgrade_plan.ts";
+export type { WorkspaceOptions } from "./lib/state/workspace.ts";
