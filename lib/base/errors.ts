@@ -96,56 +96,19 @@ export abstract class CatalystError extends Error {
   }
 }
 
-/**
- * A flag, argument or setting is wrong; nothing was tried.
- *
- * @example A database that there is not
- * ```ts
- * import { createCatalystMigrator, UsageError } from "@catalyst/migrate";
- *
- * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
- *
- * const error: unknown = await migrator.exportDatabase("tradnig").catch((error) => error);
- * console.assert(error instanceof UsageError && error.help?.includes("trading"));
- * ```
- */
+/** A flag, argument or setting is wrong; nothing was tried. */
 export class UsageError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "USAGE";
 }
 
-/**
- * A migration was asked for that the registry doesn't have.
- *
- * @example A migration that there is not
- * ```ts
- * import { createCatalystMigrator, UnknownMigrationError } from "@catalyst/migrate";
- *
- * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
- *
- * const error: unknown = await migrator.planUpgrade({ to: "999" }).catch((error) => error);
- * console.assert(error instanceof UnknownMigrationError);
- * ```
- */
+/** A migration was asked for that the registry doesn't have. */
 export class UnknownMigrationError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "UNKNOWN_MIGRATION";
 }
 
-/**
- * The list of migrations contradicts itself: a double id, a name without a number.
- *
- * @example A name without a number
- * ```ts
- * import { defineMigration, RegistryError } from "@catalyst/migrate";
- *
- * try {
- *   defineMigration({ name: "create_notes", database: "app", upgrade: "CREATE TABLE notes (body)" });
- * } catch (error) {
- *   console.assert(error instanceof RegistryError);
- * }
- * ```
- */
+/** The list of migrations contradicts itself: a double id, a name without a number. */
 export class RegistryError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INVALID_REGISTRY";
@@ -153,502 +116,139 @@ export class RegistryError extends CatalystError {
 
 /**
  * A migration's file can't be used: it can't be read, lacks a part, or has a fault; nothing was run.
- *
- * @example A file without a part that it needs
- * ```ts
- * import { loadMigrations, MigrationFileError } from "@catalyst/migrate";
- *
- * const directory = await Deno.makeTempDir();
- * await Deno.writeTextFile(`${directory}/001_notes.sql`, "CREATE TABLE notes (body);");
- * const error: unknown = await loadMigrations(directory).catch((error) => error);
- * console.assert(error instanceof MigrationFileError && error.path?.endsWith("001_notes.sql"));
- * ```
  */
 export class MigrationFileError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INVALID_MIGRATION_FILE";
 }
 
-/**
- * A database's place can't be used: no such directory, a file where a directory should be.
- *
- * @example A directory whose parent is not there
- * ```ts
- * import { createCatalystMigrator, LocationError } from "@catalyst/migrate";
- *
- * const migrator = createCatalystMigrator({ dataDir: `${await Deno.makeTempDir()}/no/such/place` });
- * const error: unknown = await migrator.upgrade().catch((error) => error);
- * console.assert(error instanceof LocationError);
- * ```
- */
+/** A database's place can't be used: no such directory, a file where a directory should be. */
 export class LocationError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INVALID_LOCATION";
 }
 
-/**
- * A file or directory may not be read or written.
- *
- * @example A database that can't be opened
- * ```ts
- * import { AccessError, openDatabase } from "@catalyst/migrate";
- *
- * try {
- *   openDatabase(`${await Deno.makeTempDir()}/no/such/place/app.db`);
- * } catch (error) {
- *   console.assert(error instanceof AccessError);
- * }
- * ```
- */
+/** A file or directory may not be read or written. */
 export class AccessError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "NOT_PERMITTED";
 }
 
-/**
- * The disk is full, or it fails as a full one does.
- *
- * @example Make room, then try again
- * ```ts no-eval
- * import { createCatalystMigrator, DiskFullError } from "@catalyst/migrate";
- *
- * // Not run: it needs a full disk.
- * const migrator = createCatalystMigrator();
- * const error: unknown = await migrator.createSnapshot().catch((error) => error);
- * if (error instanceof DiskFullError) await migrator.pruneSnapshots({ keep: 3 });
- * ```
- */
+/** The disk is full, or it fails as a full one does. */
 export class DiskFullError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DISK_FULL";
 }
 
-/**
- * Another connection holds a database past the timeout.
- *
- * @example Somebody else is writing
- * ```ts
- * import { createCatalystMigrator, DatabaseLockedError, openDatabase } from "@catalyst/migrate";
- *
- * const dataDir = await Deno.makeTempDir();
- * using db = openDatabase(`${dataDir}/trading.db`);
- * db.exec("BEGIN IMMEDIATE");
- * const migrator = createCatalystMigrator({ dataDir, timeout: 0 });
- * const error: unknown = await migrator.upgrade().catch((error) => error);
- * console.assert(error instanceof DatabaseLockedError);
- * ```
- */
+/** Another connection holds a database past the timeout. */
 export class DatabaseLockedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DATABASE_LOCKED";
 }
 
-/**
- * Another migrator works on the same databases past the timeout.
- *
- * @example Two at the same time
- * ```ts
- * import { createCatalystMigrator, MigratorLockedError } from "@catalyst/migrate";
- *
- * const options = { dataDir: await Deno.makeTempDir(), timeout: 0 };
- * let error: unknown = null;
- * await createCatalystMigrator(options).upgrade({
- *   hooks: {
- *     beforeAll: async () => {
- *       error = await createCatalystMigrator(options).upgrade().catch((error) => error);
- *     },
- *   },
- * });
- * console.assert(error instanceof MigratorLockedError);
- * ```
- */
+/** Another migrator works on the same databases past the timeout. */
 export class MigratorLockedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "MIGRATOR_LOCKED";
 }
 
-/**
- * A file is not an SQLite database, or is encrypted.
- *
- * @example A text file in the place of a database
- * ```ts
- * import { createCatalystMigrator, NotADatabaseError } from "@catalyst/migrate";
- *
- * const dataDir = await Deno.makeTempDir();
- * await Deno.writeTextFile(`${dataDir}/trading.db`, "hello\n".repeat(100));
- * const migrator = createCatalystMigrator({ dataDir });
- * const error: unknown = await migrator.status().catch((error) => error);
- * console.assert(error instanceof NotADatabaseError);
- * ```
- */
+/** A file is not an SQLite database, or is encrypted. */
 export class NotADatabaseError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "NOT_A_DATABASE";
 }
 
-/**
- * A database file is damaged or cut short.
- *
- * @example A file that was cut short
- * ```ts
- * import { CorruptDatabaseError, createCatalystMigrator } from "@catalyst/migrate";
- *
- * const dataDir = await Deno.makeTempDir();
- * const migrator = createCatalystMigrator({ dataDir });
- * await migrator.upgrade();
- * await Deno.truncate(`${dataDir}/trading.db`, 8192);
- * const error: unknown = await migrator.createSnapshot().catch((error) => error);
- * console.assert(error instanceof CorruptDatabaseError);
- * ```
- */
+/** A database file is damaged or cut short. */
 export class CorruptDatabaseError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DATABASE_CORRUPT";
 }
 
-/**
- * A statement failed; the cause is the driver's own error.
- *
- * @example SQL with a fault
- * ```ts
- * import { parseSchema, StatementError } from "@catalyst/migrate/schema";
- *
- * const error: unknown = await parseSchema("SELECT 1;\nCREATE TABEL notes").catch((error) => error);
- * console.assert(error instanceof StatementError && error.line === 2);
- * ```
- */
+/** A statement failed; the cause is the driver's own error. */
 export class StatementError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "STATEMENT_FAILED";
 }
 
-/**
- * The ledger or a database's markers are in a format that this version doesn't know.
- *
- * @example A ledger of a later version
- * ```ts
- * import { createCatalystMigrator, FormatError, openDatabase } from "@catalyst/migrate";
- *
- * const dataDir = await Deno.makeTempDir();
- * const migrator = createCatalystMigrator({ dataDir });
- * await migrator.upgrade();
- * openDatabase(`${dataDir}/migrations.db`).exec("PRAGMA user_version = 99");
- * const error: unknown = await migrator.history().catch((error) => error);
- * console.assert(error instanceof FormatError);
- * ```
- */
+/** The ledger or a database's markers are in a format that this version doesn't know. */
 export class FormatError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "UNKNOWN_FORMAT";
 }
 
-/**
- * A database holds a migration that the registry doesn't have; a newer toolkit wrote it.
- *
- * @example An older program finds a newer database
- * ```ts
- * import { defineMigration, type Migration, Migrator, UnknownMarkerError } from "@catalyst/migrate";
- *
- * const directory = await Deno.makeTempDir();
- * const migratorWith = (...migrations: Migration[]) =>
- *   new Migrator({
- *     databases: { app: `${directory}/app.db` },
- *     ledger: `${directory}/migrations.db`,
- *     migrations,
- *   });
- * const notes = defineMigration({
- *   name: "001_notes",
- *   database: "app",
- *   upgrade: "CREATE TABLE notes (body)",
- * });
- * await migratorWith(notes).upgrade();
- * const error: unknown = await migratorWith().upgrade().catch((error) => error);
- * console.assert(error instanceof UnknownMarkerError);
- * ```
- */
+/** A database holds a migration that the registry doesn't have; a newer toolkit wrote it. */
 export class UnknownMarkerError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "UNKNOWN_MARKER";
 }
 
-/**
- * A migration's text is not what was applied.
- *
- * @example A migration that was edited afterwards
- * ```ts
- * import { ChangedMigrationError, defineMigration, type Migration, Migrator } from "@catalyst/migrate";
- *
- * const directory = await Deno.makeTempDir();
- * const migratorWith = (...migrations: Migration[]) =>
- *   new Migrator({
- *     databases: { app: `${directory}/app.db` },
- *     ledger: `${directory}/migrations.db`,
- *     migrations,
- *   });
- * const notes = (upgrade: string) => defineMigration({ name: "001_notes", database: "app", upgrade });
- * await migratorWith(notes("CREATE TABLE notes (body)")).upgrade();
- *
- * const changed = migratorWith(notes("CREATE TABLE notes (body TEXT)"));
- * const error: unknown = await changed.upgrade().catch((error) => error);
- * console.assert(error instanceof ChangedMigrationError && error.migration === "001_notes");
- * ```
- */
+/** A migration's text is not what was applied. */
 export class ChangedMigrationError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "MIGRATION_CHANGED";
 }
 
-/**
- * A database has tables of a migration's names, but of another shape.
- *
- * @example A table of the same name and another shape
- * ```ts
- * import { createCatalystMigrator, openDatabase, SchemaConflictError } from "@catalyst/migrate";
- *
- * const dataDir = await Deno.makeTempDir();
- * openDatabase(`${dataDir}/positions.db`).exec("CREATE TABLE positions (mine TEXT)");
- * const error: unknown = await createCatalystMigrator({ dataDir }).upgrade().catch((error) => error);
- * console.assert(error instanceof SchemaConflictError && error.database === "positions");
- * ```
- */
+/** A database has tables of a migration's names, but of another shape. */
 export class SchemaConflictError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "SCHEMA_CONFLICT";
 }
 
-/**
- * A migration failed and was rolled back: its own SQL, or a check before its commit.
- *
- * @example SQL that fails
- * ```ts
- * import { defineMigration, type Migration, MigrationFailedError, Migrator } from "@catalyst/migrate";
- *
- * const directory = await Deno.makeTempDir();
- * const migratorWith = (...migrations: Migration[]) =>
- *   new Migrator({
- *     databases: { app: `${directory}/app.db` },
- *     ledger: `${directory}/migrations.db`,
- *     migrations,
- *   });
- * const migrator = migratorWith(
- *   defineMigration({ name: "001_a", database: "app", upgrade: "CREATE TABLE a (x)" }),
- *   defineMigration({ name: "002_b", database: "app", upgrade: "INSERT INTO b VALUES (1)" }),
- * );
- * const error: unknown = await migrator.upgrade().catch((error) => error);
- * console.assert(error instanceof MigrationFailedError && error.progress?.done.join() === "001");
- * ```
- */
+/** A migration failed and was rolled back: its own SQL, or a check before its commit. */
 export class MigrationFailedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "MIGRATION_FAILED";
 }
 
-/**
- * A migration would lose rows or values that it doesn't declare; nothing was run.
- *
- * @example Data loss that is not declared
- * ```ts
- * import { defineMigration, LintError, Migrator, openDatabase } from "@catalyst/migrate";
- *
- * const directory = await Deno.makeTempDir();
- * openDatabase(`${directory}/app.db`).exec("CREATE TABLE old (x); INSERT INTO old VALUES (1)");
- * const dropped = { name: "001_drop_old", database: "app", upgrade: "DROP TABLE old" };
- * const migrator = new Migrator({
- *   databases: { app: `${directory}/app.db` },
- *   ledger: `${directory}/migrations.db`,
- *   migrations: [defineMigration(dropped)], // with `destroys: ["old"]` it runs
- * });
- * const error: unknown = await migrator.upgrade().catch((error) => error);
- * console.assert(error instanceof LintError && error.migration === "001_drop_old");
- * ```
- */
+/** A migration would lose rows or values that it doesn't declare; nothing was run. */
 export class LintError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "LINT_REFUSED";
 }
 
-/**
- * A migration would run before one that it must follow, or after one that it must precede.
- *
- * @example The second without the first
- * ```ts
- * import { defineMigration, type Migration, Migrator, OutOfOrderError } from "@catalyst/migrate";
- *
- * const directory = await Deno.makeTempDir();
- * const migratorWith = (...migrations: Migration[]) =>
- *   new Migrator({
- *     databases: { app: `${directory}/app.db` },
- *     ledger: `${directory}/migrations.db`,
- *     migrations,
- *   });
- * const migrator = migratorWith(
- *   defineMigration({ name: "001_a", database: "app", upgrade: "CREATE TABLE a (x)" }),
- *   defineMigration({ name: "002_b", database: "app", upgrade: "CREATE TABLE b (x)" }),
- * );
- * const error: unknown = await migrator.upgrade({ migration: "002" }).catch((error) => error);
- * console.assert(error instanceof OutOfOrderError);
- * ```
- */
+/** A migration would run before one that it must follow, or after one that it must precede. */
 export class OutOfOrderError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "OUT_OF_ORDER";
 }
 
-/**
- * A rollback can't be done: a later migration is in the way, or there is no downgrade.
- *
- * @example A migration without a way back
- * ```ts
- * import { defineMigration, DowngradeBlockedError, type Migration, Migrator } from "@catalyst/migrate";
- *
- * const directory = await Deno.makeTempDir();
- * const migratorWith = (...migrations: Migration[]) =>
- *   new Migrator({
- *     databases: { app: `${directory}/app.db` },
- *     ledger: `${directory}/migrations.db`,
- *     migrations,
- *   });
- * const migrator = migratorWith(
- *   defineMigration({ name: "001_a", database: "app", upgrade: "CREATE TABLE a (x)" }),
- * );
- * await migrator.upgrade();
- * const error: unknown = await migrator.downgrade().catch((error) => error);
- * console.assert(error instanceof DowngradeBlockedError);
- * ```
- */
+/** A rollback can't be done: a later migration is in the way, or there is no downgrade. */
 export class DowngradeBlockedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DOWNGRADE_BLOCKED";
 }
 
-/**
- * Rows would be lost, and nobody has confirmed it.
- *
- * @example Rows are at stake
- * ```ts
- * import {
- *   ConfirmationError,
- *   defineMigration,
- *   Migrator,
- *   openDatabase,
- * } from "@catalyst/migrate";
- *
- * const directory = await Deno.makeTempDir();
- * const migrator = new Migrator({
- *   databases: { app: `${directory}/app.db` },
- *   ledger: `${directory}/migrations.db`,
- *   migrations: [defineMigration({
- *     name: "001_a",
- *     database: "app",
- *     upgrade: "CREATE TABLE a (x)",
- *     downgrade: "DROP TABLE a",
- *   })],
- * });
- * await migrator.upgrade();
- * openDatabase(`${directory}/app.db`).exec("INSERT INTO a VALUES (1)");
- * const error: unknown = await migrator.downgrade().catch((error) => error);
- * console.assert(error instanceof ConfirmationError); // with `confirm: () => true` it is done
- * ```
- */
+/** Rows would be lost, and nobody has confirmed it. */
 export class ConfirmationError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "NOT_CONFIRMED";
 }
 
-/**
- * A snapshot is damaged, incomplete, or not one of these databases.
- *
- * @example A snapshot that there is not
- * ```ts
- * import { createCatalystMigrator, SnapshotError } from "@catalyst/migrate";
- *
- * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
- *
- * const error: unknown = await migrator.verifySnapshot("20250120_123000").catch((error) => error);
- * console.assert(error instanceof SnapshotError);
- * ```
- */
+/** A snapshot is damaged, incomplete, or not one of these databases. */
 export class SnapshotError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "SNAPSHOT_UNUSABLE";
 }
 
-/**
- * A file to import is damaged, incomplete, or holds what may not or can't be imported.
- *
- * @example SQL that can't be loaded
- * ```ts
- * import { DumpError, Migrator } from "@catalyst/migrate";
- *
- * const directory = await Deno.makeTempDir();
- * const migrator = new Migrator({
- *   databases: { app: `${directory}/app.db` },
- *   ledger: `${directory}/migrations.db`,
- *   migrations: [],
- * });
- * const dump = new Blob(["CREATE TABLE a (x);\nINSERT INTO b VALUES (1);\n"]).stream();
- * const error: unknown = await migrator.importDump(dump, { database: "app" }).catch((error) => error);
- * console.assert(error instanceof DumpError && error.message.includes("line 2"));
- * ```
- */
+/** A file to import is damaged, incomplete, or holds what may not or can't be imported. */
 export class DumpError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DUMP_UNUSABLE";
 }
 
-/**
- * Migrations can't be made into one.
- *
- * @example Migrations that were read from no file
- * ```ts
- * import { createCatalystMigrator, SquashError } from "@catalyst/migrate";
- *
- * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
- *
- * const error: unknown = await migrator.squash("003").catch((error) => error);
- * console.assert(error instanceof SquashError);
- * ```
- */
+/** Migrations can't be made into one. */
 export class SquashError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "NOT_SQUASHABLE";
 }
 
-/**
- * A program's own hook failed; its error is the cause.
- *
- * @example A hook that throws
- * ```ts
- * import { createCatalystMigrator, HookError } from "@catalyst/migrate";
- *
- * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
- *
- * const beforeAll = () => {
- *   throw new Error("the bot is trading");
- * };
- * const error: unknown = await migrator.upgrade({ hooks: { beforeAll } }).catch((error) => error);
- * console.assert(error instanceof HookError && error.cause instanceof Error);
- * ```
- */
+/** A program's own hook failed; its error is the cause. */
 export class HookError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "HOOK_FAILED";
 }
 
-/**
- * The work was interrupted from outside, by Ctrl-C or an `AbortSignal`.
- *
- * @example Stop by a signal
- * ```ts
- * import { createCatalystMigrator, InterruptedError } from "@catalyst/migrate";
- *
- * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
- *
- * const signal = AbortSignal.abort();
- * const error: unknown = await migrator.upgrade({ signal }).catch((error) => error);
- * console.assert(error instanceof InterruptedError);
- * ```
- */
+/** The work was interrupted from outside, by Ctrl-C or an `AbortSignal`. */
 export class InterruptedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INTERRUPTED";
@@ -670,22 +270,7 @@ export interface MigrationProblem {
   readonly fix: string;
 }
 
-/**
- * The check of a directory of migrations has found something; the message lists all of it.
- *
- * @example Print what was found
- * ```ts
- * import { checkMigrations, MigrationCheckError } from "@catalyst/migrate";
- *
- * const migrationsDir = await Deno.makeTempDir();
- * await Deno.writeTextFile(
- *   `${migrationsDir}/004_drop_fills.sql`,
- *   "-- database: trading\n-- migrate:up\nDROP TABLE fills;\n",
- * );
- * const error: unknown = await checkMigrations({ migrationsDir }).catch((error) => error);
- * console.assert(error instanceof MigrationCheckError && error.problems[0]?.line === 3);
- * ```
- */
+/** The check of a directory of migrations has found something; the message lists all of it. */
 export class MigrationCheckError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "MIGRATION_CHECK_FAILED";
@@ -700,26 +285,4 @@ export class MigrationCheckError extends CatalystError {
     super(message, options);
     this.problems = options.problems;
   }
-}
-
-/** What of an error a user, a JSON document or another thread gets. */
-export interface Failure {
-  /** Stable name of the condition; `INTERNAL` where the toolkit didn't foresee it. */
-  readonly code: string;
-  /** What is the case. */
-  readonly message: string;
-  /** What the message leaves out, one line each; absent where it says everything. */
-  readonly details?: readonly string[];
-  /** What to do next, in one line or more; `null` where nothing is known. */
-  readonly help: string | null;
-}
-
-/** Reads what was thrown, whatever it is. */
-export function failureOf(error: unknown): Failure {
-  if (error instanceof CatalystError) {
-    const { code, message, details, help = null } = error;
-    return details.length === 0 ? { code, message, help } : { code, message, details, help };
-  }
-  const message = error instanceof Error ? error.message || error.name : String(error);
-  return { code: "INTERNAL", message, help: null };
 }

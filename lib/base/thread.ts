@@ -6,7 +6,6 @@ import {
   CorruptDatabaseError,
   DatabaseLockedError,
   DiskFullError,
-  type Failure,
   FormatError,
   InterruptedError,
   LocationError,
@@ -14,6 +13,7 @@ import {
   NotADatabaseError,
   StatementError,
 } from "./errors.ts";
+import type { SerializedError } from "./serialized_error.ts";
 
 /** Errors that work on another thread throws, by their code: only their parts can be handed over. */
 const kinds: Readonly<
@@ -33,7 +33,7 @@ const kinds: Readonly<
 
 /** Makes an error of another thread again; where its code is of no kind that is known here, `otherwise` makes it. */
 export function fromFailure(
-  { code, message, help }: Failure,
+  { code, message, help }: SerializedError,
   otherwise: (message: string, options: CatalystErrorOptions) => Error,
 ): Error {
   const options = help === null ? {} : { help };

@@ -45,14 +45,14 @@ async function requestFrom(flags: FlagValues, environment: Environment): Promise
     Deno.permissions.querySync({ name: "env", variable }).state === "granted"
   );
   const values = new Map(readable.map((name) => [name, environment(name)]));
-  const { failureOf } = await import("../base/errors.ts");
+  const { serializeError } = await import("../base/serialized_error.ts");
   const wrongVariables = settingVariables.flatMap((name) => {
     try {
       settingsFrom((one) => one === name ? values.get(name) : undefined);
       return [];
     } catch (error) {
       values.delete(name);
-      return [failureOf(error)];
+      return [serializeError(error)];
     }
   });
   const variable = values.get("DB_PATH_PREFIX") || undefined;

@@ -1,5 +1,4 @@
 import { DatabaseSync } from "node:sqlite";
-import { fileItself } from "../base/paths.ts";
 import { uriOf } from "./node_sqlite.ts";
 
 /** What the first bytes of a database file say. */
@@ -54,74 +53,6 @@ export function parseLogIndex(bytes: Uint8Array): LogIndex | null {
   };
 }
 
-const LOG_HEADER = 32;
-const FRAME_HEADER = 24;
-
-/**
- * The bytes of a database as they are when all commits of its log are moved into it, and outside WAL
- * mode, which a database in memory can't have. What no commit ends is left out, as SQLite does.
- */
-export function withLog(file: Uint8Array, log: Uint8Array): Uint8Array<ArrayBuffer> {
-  const { pages, count } = committedPages(log);
-  const pageSize = parseHeader(file)?.pageSize ?? 0;
-  const image = new Uint8Array(count === 0 ? file.length : count * pageSize);
-  image.set(file.subarray(0, image.length));
-  for (const [page, bytes] of pages) {
-    if (page <= count) image.set(bytes, (page - 1) * pageSize);
-  }
-  image[18] = image[19] = 1;
-  return image;
-}
-
-/** The last committed content of each page in a log, and how many pages the database then has. */
-function committedPages(
-  log: Uint8Array,
-): { readonly pages: ReadonlyMap<number, Uint8Array>; readonly count: number } {
-  const pages = new Map<number, Uint8Array>();
-  let count = 0;
-  if (log.length < LOG_HEADER) return { pages, count };
-  const view = new DataView(log.buffer, log.byteOffset, log.length);
-  const isLittle = view.getUint32(0) === 0x377f0682;
-  const pageSize = view.getUint32(8);
-  let sum = checksum(view, { from: 0, to: 24, isLittle, sum: [0, 0] });
-  const isHeaderWhole = sum[0] === view.getUint32(24) && sum[1] === view.getUint32(28);
-  if (!isHeaderWhole || pageSize === 0) return { pages, count };
-  const open = new Map<number, Uint8Array>();
-  const step = FRAME_HEADER + pageSize;
-  for (let at = LOG_HEADER; at + step <= log.length; at += step) {
-    sum = checksum(view, { from: at, to: at + 8, isLittle, sum });
-    sum = checksum(view, { from: at + FRAME_HEADER, to: at + step, isLittle, sum });
-    const isWhole = view.getUint32(at + 8) === view.getUint32(16) &&
-      view.getUint32(at + 12) === view.getUint32(20) &&
-      sum[0] === view.getUint32(at + 16) && sum[1] === view.getUint32(at + 20);
-    if (!isWhole) break;
-    open.set(view.getUint32(at), log.subarray(at + FRAME_HEADER, at + step));
-    const committed = view.getUint32(at + 4);
-    if (committed === 0) continue;
-    count = committed;
-    for (const [page, bytes] of open) pages.set(page, bytes);
-    open.clear();
-  }
-  return { pages, count };
-}
-
-interface Span {
-  readonly from: number;
-  readonly to: number;
-  readonly isLittle: boolean;
-  readonly sum: readonly [number, number];
-}
-
-/** SQLite's running checksum of a log. */
-function checksum(view: DataView, { from, to, isLittle, sum }: Span): [number, number] {
-  let [first, second] = sum;
-  for (let at = from; at < to; at += 8) {
-    first = (first + view.getUint32(at, isLittle) + second) >>> 0;
-    second = (second + view.getUint32(at + 4, isLittle) + first) >>> 0;
-  }
-  return [first, second];
-}
-
 /** How a database was opened without changing anything. */
 export type Observation =
   /** As a file that nobody changes meanwhile. */
@@ -174,26 +105,25 @@ export function observe(path: string, options: ObserveOptions): Observed | null 
       ? opened(openUri(path, "immutable=1"), "immutable")
       : opened(openUri(path, "mode=ro&readonly_shm=1"), "shared");
   }
-  const copy = openInMemory(path, sizeBytes + logBytes);
-  if (copy !== null) return opened(copy, "memory");
   if (mayUseUri) return opened(openUri(path, "immutable=1"), "without-log");
-  return null;
+  const copy = logBytes === 0 ? openInMemory(path, sizeBytes) : null;
+  return copy === null ? null : opened(copy, "memory");
 }
 
 function openUri(path: string, query: string): DatabaseSync {
   return new DatabaseSync(uriOf(path, query), { readOnly: true });
 }
 
-/** Only newer versions of Deno can open a database from its bytes. */
-function openInMemory(path: string, bytes: number): DatabaseSync | null {
+/** Opens a copy of a file that has no log. Null where it is too large, or Deno too old for it. */
+function openInMemory(path: string, sizeBytes: number): DatabaseSync | null {
   const handle = new DatabaseSync(":memory:");
-  if (bytes > LARGEST_IN_MEMORY || !canDeserialize(handle)) {
+  if (sizeBytes > LARGEST_IN_MEMORY || !canDeserialize(handle)) {
     handle.close();
     return null;
   }
-  // The log first: a commit that is moved out of it meanwhile is then in both.
-  const log = bytesOf(`${fileItself(path)}-wal`);
-  handle.deserialize(withLog(Deno.readFileSync(path), log));
+  const bytes = Deno.readFileSync(path);
+  bytes[18] = bytes[19] = 1; // a database in memory can't be in WAL mode
+  handle.deserialize(bytes);
   return handle;
 }
 
@@ -203,13 +133,4 @@ interface CanDeserialize {
 
 function canDeserialize(handle: DatabaseSync): handle is DatabaseSync & CanDeserialize {
   return "deserialize" in handle;
-}
-
-function bytesOf(path: string): Uint8Array {
-  try {
-    return Deno.readFileSync(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return new Uint8Array();
-    throw error;
-  }
 }

@@ -119,9 +119,9 @@ export function unreadChecks({ databases, system }: Facts): Check[] {
   return [
     checksOf("databases").notice(
       "databases-not-read",
-      `${names.join(", ")}: not looked into, since SQLite would create files beside WAL databases`,
+      `${names.join(", ")}: not looked into, because SQLite would create or change files beside it`,
       "`status` and `verify` look into them" +
-        (system.isStandalone ? "" : "; `doctor` can with -A, or with a newer Deno"),
+        (system.isStandalone ? "" : "; `doctor` can with -A"),
     ),
   ];
 }

@@ -1,4 +1,4 @@
-import type { Failure } from "../base/errors.ts";
+import type { SerializedError } from "../base/serialized_error.ts";
 import type { Holder } from "../base/holders.ts";
 import type { SettingsInForce } from "../database/bot.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
@@ -140,7 +140,7 @@ export interface DoctorRequest {
   /** Settings as they are asked for, without those that are wrong. */
   readonly settings: ConnectionSettings;
   /** What is wrong with variables. */
-  readonly wrongVariables: readonly Failure[];
+  readonly wrongVariables: readonly SerializedError[];
   /** Variables that Deno may not read. */
   readonly hiddenVariables: readonly string[];
   /** Directory of the user's own migrations; null where there is none. */
@@ -155,7 +155,7 @@ export interface DoctorRequest {
 export interface StateFacts {
   /** Null where it can't be told. */
   readonly status: Status | null;
-  readonly failures: readonly (Failure & { readonly database: string | null })[];
+  readonly failures: readonly (SerializedError & { readonly database: string | null })[];
   readonly markers: ReadonlyMap<string, readonly Marker[]>;
   /** The newest first. */
   readonly events: readonly LedgerEvent[];
@@ -167,7 +167,7 @@ export interface StateFacts {
 export interface OwnFacts {
   readonly directory: string | null;
   readonly migrations: readonly Migration[];
-  readonly failures: readonly Failure[];
+  readonly failures: readonly SerializedError[];
   /** Names of the files that can't be used. */
   readonly unusable: readonly string[];
   /** Which files look like migrations and are none, in words; null where none does. */
@@ -275,7 +275,7 @@ export type Content =
     /** The settings as SQLite has them; null where the file itself isn't open. */
     readonly inForce: SettingsInForce | null;
   }
-  | { readonly kind: "failed"; readonly failure: Failure }
+  | { readonly kind: "failed"; readonly failure: SerializedError }
   /**
    * A `journal` has to be played back first, SQLite would create `files`, or the file itself says why
    * not.

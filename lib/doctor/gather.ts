@@ -1,4 +1,4 @@
-import { type Failure, failureOf } from "../base/errors.ts";
+import { type SerializedError, serializeError } from "../base/serialized_error.ts";
 import { directoryOf, roomIn } from "../base/files.ts";
 import { fileItself, fileVersion, mayRead } from "../base/paths.ts";
 import { text } from "../database/connection.ts";
@@ -304,7 +304,7 @@ async function stateFacts(
   files: readonly DatabaseFacts[],
   { opened, own }: Subjects,
 ): Promise<StateFacts> {
-  const failures: (Failure & { readonly database: string | null })[] = [];
+  const failures: (SerializedError & { readonly database: string | null })[] = [];
   const markers = new Map<string, readonly Marker[]>();
   const sources = new Map<string, Parameters<typeof wrapHandle>[0]["handle"] | string>();
   let events: readonly LedgerEvent[] = [];
@@ -325,7 +325,7 @@ async function stateFacts(
       }
       sources.set(name, handle);
     } catch (error) {
-      failures.push({ ...failureOf(error), database: name });
+      failures.push({ ...serializeError(error), database: name });
     }
   }
   const databases = Object.fromEntries([...sources].filter(([name]) => name !== LEDGER));
@@ -339,7 +339,7 @@ async function stateFacts(
   try {
     return { ...found, status: await look([...request.bundled, ...own.migrations]) };
   } catch (error) {
-    failures.push({ ...failureOf(error), database: null });
+    failures.push({ ...serializeError(error), database: null });
   }
   try {
     return { ...found, status: await look(request.bundled) };
@@ -351,7 +351,7 @@ async function stateFacts(
 /** Reads the user's own migrations, and goes on after each that can't be used. */
 export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
   const { migrationsDir: directory, databases } = request;
-  const failures: Failure[] = [];
+  const failures: SerializedError[] = [];
   const unusable: string[] = [];
   const nothing = { directory, migrations: [], misnamed: null, failures, unusable };
   if (directory === null) return nothing;
@@ -374,14 +374,14 @@ export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
           refuseSyntaxErrors([migration]);
           return true;
         } catch (error) {
-          failures.push(failureOf(error));
+          failures.push(serializeError(error));
           unusable.push(migration.name);
           return false;
         }
       });
       return { ...nothing, migrations: right, misnamed: describeMisnamed(directory) };
     } catch (error) {
-      failures.push(failureOf(error));
+      failures.push(serializeError(error));
       const name = fileNameOf(error);
       // Without that one the others can be read.
       if (name === null || unusable.includes(name)) return nothing;

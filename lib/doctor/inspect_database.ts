@@ -1,4 +1,4 @@
-import { failureOf } from "../base/errors.ts";
+import { serializeError } from "../base/serialized_error.ts";
 import { writersOf } from "../base/holders.ts";
 import { fileItself, isLink, mayRead } from "../base/paths.ts";
 import { settingsInForce } from "../database/bot.ts";
@@ -204,7 +204,7 @@ export async function openToLook(
     return { content: { kind: "read", how, inForce }, observed };
   } catch (error) {
     observed?.[Symbol.dispose]();
-    const failure = failureOf(translate(error, { verb: "read", label: path }));
+    const failure = serializeError(translate(error, { verb: "read", label: path }));
     return { content: { kind: "failed", failure }, observed: null };
   }
 }

@@ -8,7 +8,8 @@ import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
-import { AccessError, type Failure, failureOf, StatementError } from "../base/errors.ts";
+import { AccessError, StatementError } from "../base/errors.ts";
+import { type SerializedError, serializeError } from "../base/serialized_error.ts";
 import { fromFailure, isThread, mayStart } from "../base/thread.ts";
 import type { RowsPart } from "./row.ts";
 import { type Bytes, renderRows } from "./render.ts";
@@ -28,7 +29,7 @@ interface ThreadRequest {
 /** What a thread answers. */
 type ThreadResponse =
   | { readonly kind: "done"; readonly chunks: readonly Bytes[] }
-  | ({ readonly kind: "failed" } & Failure);
+  | ({ readonly kind: "failed" } & SerializedError);
 
 /** Threads that read one database file at one moment, and write its rows as text. */
 export class Crew implements AsyncDisposable {
@@ -146,7 +147,7 @@ function serve(scope: WorkerScope): void {
       const chunks = await perform(request);
       scope.postMessage({ kind: "done", chunks }, chunks.map(({ buffer }) => buffer));
     } catch (error) {
-      scope.postMessage({ kind: "failed", ...failureOf(error) });
+      scope.postMessage({ kind: "failed", ...serializeError(error) });
     }
   }
 

@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { type Failure, failureOf, SnapshotError } from "../base/errors.ts";
+import { SnapshotError } from "../base/errors.ts";
+import { type SerializedError, serializeError } from "../base/serialized_error.ts";
 import { fromFailure, isThread, mayStart } from "../base/thread.ts";
 import {
   runSnapshot,
@@ -28,7 +29,7 @@ interface ThreadRequest {
 type ThreadResponse =
   | { readonly kind: "progress"; readonly progress: SnapshotProgress }
   | { readonly kind: "done"; readonly manifest: Manifest }
-  | ({ readonly kind: "failed" } & Failure);
+  | ({ readonly kind: "failed" } & SerializedError);
 
 /** Takes a snapshot on a thread of its own; on this one where a thread may not be started. */
 export async function runSnapshotInThread(
@@ -90,7 +91,7 @@ function serve(scope: WorkerScope): void {
         scope.postMessage({ kind: "progress", progress });
       scope.postMessage({ kind: "done", manifest: await runSnapshot(job, { signal, onProgress }) });
     } catch (error) {
-      scope.postMessage({ kind: "failed", ...failureOf(error) });
+      scope.postMessage({ kind: "failed", ...serializeError(error) });
     }
   };
 }

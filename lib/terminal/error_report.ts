@@ -1,15 +1,15 @@
 import { isTooManyFiles, tooManyFiles } from "../base/files.ts";
-import { type Failure, failureOf } from "../base/errors.ts";
+import { type SerializedError, serializeError } from "../base/serialized_error.ts";
 import { isOlder, oldestDeno } from "../base/version.ts";
 
 const REPORT_IT =
   "this is a fault in catalyst-migrate: run the command again with --verbose and report what it prints";
 
 /** What was thrown, with a next step where the toolkit didn't foresee it; an old `deno` is no fault. */
-export function reportOf(error: unknown, deno: string = Deno.version.deno): Failure {
-  const failure = failureOf(error);
+export function reportOf(error: unknown, deno: string = Deno.version.deno): SerializedError {
+  const failure = serializeError(error);
   if (failure.code !== "INTERNAL") return failure;
-  if (isTooManyFiles(error)) return failureOf(tooManyFiles("Cannot run the command", error));
+  if (isTooManyFiles(error)) return serializeError(tooManyFiles("Cannot run the command", error));
   const help = isOlder(deno, oldestDeno)
     ? `Deno ${deno} is too old: update it to ${oldestDeno} or newer, by \`deno upgrade\``
     : REPORT_IT;

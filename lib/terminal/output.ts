@@ -1,4 +1,5 @@
-import { AccessError, DiskFullError, type Failure } from "../base/errors.ts";
+import { AccessError, DiskFullError } from "../base/errors.ts";
+import type { SerializedError } from "../base/serialized_error.ts";
 import { printable, printableJson, printableLines } from "../base/format.ts";
 
 export { printable } from "../base/format.ts";
@@ -83,7 +84,7 @@ export function createOutput(options: OutputOptions = {}): Output {
       return false;
     }
   };
-  const writeReport = ({ message, details = [], help }: Failure): void => {
+  const writeReport = ({ message, details = [], help }: SerializedError): void => {
     stderr(`${style.red(style.bold("error:"))} ${printable(message)}\n`);
     const shown = verbose ? details : details.slice(0, SHOWN_DETAILS);
     for (const detail of shown) stderr(`  ${printable(detail)}\n`);

@@ -1,15 +1,13 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import fc from "fast-check";
 import {
   observe,
   type ObserveOptions,
   parseHeader,
   parseLogIndex,
-  withLog,
 } from "../../../lib/database/observe.ts";
 import { traces } from "../doctor/support.ts";
-import { execute, Program, query, TemporaryDirectory } from "../support.ts";
+import { execute, Program, TemporaryDirectory } from "../support.ts";
 
 function sizeAt(path: string): number {
   try {
@@ -48,69 +46,6 @@ Deno.test("the header tells page size, journal mode and number of pages", () => 
   assert.equal(parseHeader(new Uint8Array(99)), null);
 });
 
-Deno.test("a file with its log as one image is what SQLite reads, however the commits were made", async () => {
-  const row = fc.record({
-    size: fc.integer({ min: 0, max: 9000 }),
-    ends: fc.constantFrom("COMMIT", "COMMIT", "ROLLBACK"),
-    deletes: fc.boolean(),
-  });
-  using directory = new TemporaryDirectory();
-  const path = directory.file("a.db");
-  const property = fc.property(
-    fc.array(row, { maxLength: 12 }),
-    fc.constantFrom(512, 4096),
-    fc.boolean(),
-    (rows, pageSize, checkpoints) => {
-      for (const ending of ["", "-wal", "-shm"]) {
-        try {
-          Deno.removeSync(path + ending);
-        } catch {
-          // not there
-        }
-      }
-      using db = new DatabaseSync(path);
-      db.exec(`PRAGMA page_size = ${pageSize}; PRAGMA journal_mode = WAL; PRAGMA cache_size = 10;
-        PRAGMA wal_autocheckpoint = 0; CREATE TABLE t (a)`);
-      for (const [index, { size, ends, deletes }] of rows.entries()) {
-        db.exec(`BEGIN; INSERT INTO t VALUES (randomblob(${size}));
-          ${deletes ? "DELETE FROM t WHERE rowid = 1;" : ""} ${ends}`);
-        if (checkpoints && index === 5) db.exec("PRAGMA wal_checkpoint(PASSIVE)");
-      }
-      const image = withLog(Deno.readFileSync(path), Deno.readFileSync(`${path}-wal`));
-      Deno.writeFileSync(directory.file("image.db"), image);
-      const all = "SELECT hex(a) AS a FROM t ORDER BY rowid";
-      assert.deepEqual(
-        query(directory.file("image.db"), all),
-        db.prepare(all).all().map((one) => ({ ...one })),
-      );
-      assert.deepEqual(query(directory.file("image.db"), "PRAGMA integrity_check"), [
-        { integrity_check: "ok" },
-      ]);
-    },
-  );
-  await Promise.resolve(fc.assert(property, { numRuns: 30 }));
-});
-
-Deno.test("a log that is torn, or is none, counts up to its last whole commit", () => {
-  using directory = new TemporaryDirectory();
-  const path = directory.file("a.db");
-  using db = new DatabaseSync(path);
-  db.exec("PRAGMA journal_mode = WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1)");
-  const before = Deno.statSync(`${path}-wal`).size;
-  db.exec("INSERT INTO t VALUES (2)");
-  const [file, log] = [Deno.readFileSync(path), Deno.readFileSync(`${path}-wal`)];
-  const rows = (wal: Uint8Array) => {
-    Deno.writeFileSync(directory.file("image.db"), withLog(file, wal));
-    return query(directory.file("image.db"), "SELECT count(*) AS n FROM t");
-  };
-  assert.deepEqual(rows(log), [{ n: 2 }]);
-  assert.deepEqual(rows(log.subarray(0, -1)), [{ n: 1 }]);
-  const flipped = log.with(before + 30, (log[before + 30] ?? 0) ^ 1);
-  assert.deepEqual(rows(flipped), [{ n: 1 }]);
-  assert.deepEqual(withLog(file, new Uint8Array()).length, file.length);
-  assert.deepEqual(withLog(file, log.with(10, 7)).length, file.length);
-});
-
 Deno.test("the index of a log tells how much is in the log and how much was moved", () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.db");
@@ -124,6 +59,23 @@ Deno.test("the index of a log tells how much is in the log and how much was move
   assert.equal(read()?.moved, frames);
   assert.equal(parseLogIndex(new Uint8Array(32768)), null);
   assert.equal(parseLogIndex(new Uint8Array(3)), null);
+});
+
+Deno.test("without URIs a database is read in memory, and not at all beside a log", () => {
+  using directory = new TemporaryDirectory();
+  const path = directory.file("a.db");
+  execute(path, "PRAGMA journal_mode = WAL; CREATE TABLE t (a)");
+  {
+    using observed = observe(path, { ...optionsOf(path), mayUseUri: false });
+    assert.equal(observed?.how, "memory");
+    assert.equal(
+      observed.handle.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"],
+      1,
+    );
+  }
+  using db = new DatabaseSync(path);
+  db.exec("INSERT INTO t VALUES (1)");
+  assert.equal(observe(path, { ...optionsOf(path), mayUseUri: false }), null);
 });
 
 /** How each is opened. */

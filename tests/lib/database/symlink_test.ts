@@ -79,19 +79,18 @@ for (const [name, makeLink] of Object.entries(links)) {
   });
 }
 
-testLinks("a look into memory takes the log of a linked database", () => {
+testLinks("without URIs a linked database with a log is not read in memory", () => {
   using directory = prepared();
   using _bot = directory.bot;
   const path = links["a relative link"]?.(directory) ?? "";
-  using observed = observe(path, {
+  const observed = observe(path, {
     mayUseUri: false,
     header: parseHeader(Deno.readFileSync(path)),
     sizeBytes: Deno.statSync(path).size,
     logBytes: Deno.statSync(directory.file("real/a.db-wal")).size,
     hasIndex: true,
   });
-  // Null is Deno's older version, which can't look into memory.
-  if (observed !== null) assert.deepEqual({ ...observed.handle.prepare(COUNT).get() }, two);
+  assert.equal(observed, null);
   return Promise.resolve();
 });
 
