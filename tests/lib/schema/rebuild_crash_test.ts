@@ -42,7 +42,12 @@ async function run(
   await copyDirectory(template.path, directory.path);
   const path = directory.file("app.db");
   const child = new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", fileURLToPath(new URL("program.ts", import.meta.url)), directory.path],
+    args: [
+      "run",
+      "-A",
+      fileURLToPath(new URL("rebuild_program.ts", import.meta.url)),
+      directory.path,
+    ],
     stdin: "null",
     stdout: "piped",
     stderr: "inherit",
