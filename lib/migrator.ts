@@ -16,6 +16,7 @@ import type {
 } from "./operations/upgrade_options.ts";
 import type { DataCheck, Verification, VerifyOptions } from "./operations/verify.ts";
 import type { SchemaDescription } from "./schema/document.ts";
+import type { Schema } from "./schema/model.ts";
 import type { Manifest } from "./snapshot/manifest.ts";
 import type {
   PruneSnapshotsOptions,
@@ -473,8 +474,20 @@ export class Migrator {
    * ```
    */
   async describeSchema(database: string): Promise<SchemaDescription> {
-    const { describeSchema } = await import("./operations/squash.ts");
-    return await describeSchema(this.#workspace, database);
+    const { describe } = await import("./schema/document.ts");
+    return describe(await this.readSchema(database));
+  }
+
+  /**
+   * Reads the schema of a database as it was written: lists in the order of creation, and SQL with its
+   * comments. Writes nothing.
+   *
+   * @throws {UsageError} if no database has that name.
+   * @throws {LocationError} if the database does not exist yet.
+   */
+  async readSchema(database: string): Promise<Schema> {
+    const { readKnownSchema } = await import("./operations/squash.ts");
+    return await readKnownSchema(this.#workspace, database);
   }
 
   /**

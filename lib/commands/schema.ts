@@ -1,7 +1,9 @@
 import { sameLines, unifiedDiff } from "../base/diff.ts";
 import { AccessError, LocationError, UsageError } from "../base/errors.ts";
 import { refuseSpecialFile } from "../base/paths.ts";
-import type { SchemaDescription } from "../schema/document.ts";
+import { stableSchema } from "../schema/document.ts";
+import { formatSchema } from "../schema/format.ts";
+import type { Schema } from "../schema/model.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
 import { printableJson } from "../base/format.ts";
 import {
@@ -12,18 +14,20 @@ import {
   stringFlag,
 } from "./arguments.ts";
 
-const FORMATS = ["sql", "json"] as const;
+const FORMATS = ["sql", "json", "mermaid", "markdown", "typescript", "python"] as const;
 
-/** `schema`: prints the schema in a form for version control, or compares it with a file. */
+type Format = typeof FORMATS[number];
+
+/** `schema`: prints the schema for version control, people or programs, or compares it with a file. */
 export const command: Command = {
   name: "schema",
-  summary: "print the schema in a stable order and layout, or compare it with a file",
+  summary: "print the schema as SQL, a diagram, a page or types, or compare it with a file",
   operands: "[DATABASE]",
   flags: {
     "format": {
       type: "string",
       value: FORMATS.join("|"),
-      help: "how it is written (default: sql)",
+      help: "SQL (default), JSON, an ER diagram, a page, or types for a program",
     },
     "check": {
       type: "string",
@@ -34,6 +38,8 @@ export const command: Command = {
   examples: [
     ["schema trading > schema.sql", "keep the schema in a file, for version control"],
     ["schema trading --check schema.sql", "tell whether it is still the same"],
+    ["schema --format markdown > schema.md", "describe all databases, with diagrams"],
+    ["schema trading --format python > trading_types.py", "types for a Python program"],
   ],
   run: async (context: CommandContext) => {
     const { flags, operands, migrator, output } = context;
@@ -45,52 +51,68 @@ export const command: Command = {
     }
     const file = stringFlag(flags, "check");
     const format = formatOf(flags);
-    const described = new Map<string, SchemaDescription>();
+    const schemas = new Map<string, Schema>();
     for (const name of database === undefined ? migrator.databases : [database]) {
-      described.set(name, await migrator.describeSchema(name));
+      schemas.set(name, await migrator.readSchema(name));
     }
     if (file !== undefined) {
-      const text = format === "sql" ? sqlOf(described) : jsonOf(described);
-      return await check(text, { file, database, flags, output });
+      return await check(await textOf(schemas, format), { file, database, format, output });
     }
-    output.json(documentOf(described));
+    output.json(documentOf(schemas));
     if (output.isJson) return 0;
-    print(format === "sql" ? sqlOf(described) : jsonOf(described), output);
-    for (const [name, { sql }] of described) {
-      if (sql === "") output.narrate(`${name} has no tables yet; \`upgrade\` creates them.`);
+    print(await textOf(schemas, format), output);
+    for (const [name, schema] of schemas) {
+      if (isEmpty(schema)) output.narrate(`${name} has no tables yet; \`upgrade\` creates them.`);
     }
     return 0;
   },
 };
 
-type Descriptions = ReadonlyMap<string, SchemaDescription>;
+type Schemas = ReadonlyMap<string, Schema>;
 
 /** With `--check`, `--json` is about the answer, and `--format` about the file. */
-function formatOf(flags: FlagValues): "sql" | "json" {
-  const format = choiceFlag(flags, "format", FORMATS);
-  if (flags.json === true && flags["check"] === undefined && format === "sql") {
-    throw new UsageError("Cannot run schema: --json and --format sql say different things", {
+function formatOf(flags: FlagValues): Format {
+  const format = choiceFlag(flags, "format", FORMATS) ?? "sql";
+  const isDocument = flags.json === true && flags["check"] === undefined;
+  if (isDocument && flags["format"] !== undefined && format !== "json") {
+    throw new UsageError(`Cannot run schema: --json and --format ${format} contradict each other`, {
       help: "give one of them",
     });
   }
-  return format ?? "sql";
+  return format;
 }
 
-function sqlOf(described: Descriptions): string {
-  const [only, ...others] = described.values();
-  if (only !== undefined && others.length === 0) return only.sql;
-  return [...described].map(([name, { sql }]) => `-- database: ${name}\n${sql}`).join("\n");
+async function textOf(schemas: Schemas, format: Format): Promise<string> {
+  switch (format) {
+    case "sql":
+      return sqlOf(schemas);
+    case "json":
+      return `${printableJson(JSON.stringify(documentOf(schemas), null, 2))}\n`;
+    case "mermaid":
+      return (await import("../schema/mermaid.ts")).formatMermaid(schemas);
+    case "markdown":
+      return (await import("../schema/markdown.ts")).formatMarkdown(schemas);
+    case "typescript":
+      return (await import("../schema/typescript.ts")).formatTypeScript(schemas);
+    case "python":
+      return (await import("../schema/python.ts")).formatPython(schemas);
+  }
 }
 
-function documentOf(described: Descriptions): unknown {
-  return {
-    ok: true,
-    databases: Object.fromEntries([...described].map(([name, { schema }]) => [name, schema])),
-  };
+function sqlOf(schemas: Schemas): string {
+  const [only, ...others] = schemas.values();
+  if (only !== undefined && others.length === 0) return formatSchema(only);
+  return [...schemas].map(([name, schema]) => `-- database: ${name}\n${formatSchema(schema)}`)
+    .join("\n");
 }
 
-function jsonOf(described: Descriptions): string {
-  return `${printableJson(JSON.stringify(documentOf(described), null, 2))}\n`;
+function documentOf(schemas: Schemas): unknown {
+  const stable = [...schemas].map(([name, schema]) => [name, stableSchema(schema)]);
+  return { ok: true, databases: Object.fromEntries(stable) };
+}
+
+function isEmpty({ tables, views }: Schema): boolean {
+  return tables.length + views.length === 0;
 }
 
 /** A file gets the text as it is, since it is there to be loaded; a terminal, what is safe to show. */
@@ -102,12 +124,13 @@ function print(text: string, output: Output): void {
 interface Check {
   readonly file: string;
   readonly database: string | undefined;
-  readonly flags: FlagValues;
+  readonly format: Format;
   readonly output: Output;
 }
 
-async function check(text: string, { file, database, flags, output }: Check): Promise<number> {
-  const line = ["catalyst-migrate schema", database, formatFlag(flags), ">", file]
+async function check(text: string, { file, database, format, output }: Check): Promise<number> {
+  const flag = format === "sql" ? undefined : `--format ${format}`;
+  const line = ["catalyst-migrate schema", database, flag, ">", file]
     .filter((word) => word !== undefined).join(" ");
   const kept = await read(file, line);
   const what = database ?? "all databases";
@@ -119,12 +142,8 @@ async function check(text: string, { file, database, flags, output }: Check): Pr
     return 0;
   }
   output.answer(colored(diff, output.answerStyle));
-  output.narrate(`${file} does not have the schema of ${what}; \`${line}\` writes it anew.`);
+  output.narrate(`${file} does not have the schema of ${what}; \`${line}\` writes it again.`);
   return 1;
-}
-
-function formatFlag(flags: FlagValues): string | undefined {
-  return flags["format"] === "json" ? "--format json" : undefined;
 }
 
 async function read(file: string, line: string): Promise<string> {
@@ -136,9 +155,9 @@ async function read(file: string, line: string): Promise<string> {
     return new TextDecoder(encoding).decode(bytes);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
-      throw new LocationError(`Cannot compare with ${file}: there is no such file`, {
+      throw new LocationError(`Cannot compare with ${file}: file not found`, {
         cause: error,
-        help: `\`${line}\` makes it`,
+        help: `\`${line}\` creates it`,
       });
     }
     const message = error instanceof Error ? error.message : String(error);

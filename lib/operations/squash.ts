@@ -5,7 +5,6 @@ import { withSnapshot } from "../database/transaction.ts";
 import { defineMigration, type Migration } from "../migration/migration.ts";
 import { compareIds } from "../migration/registry.ts";
 import { compareSchemas } from "../schema/compare.ts";
-import { describe, type SchemaDescription } from "../schema/document.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference } from "../schema/reference.ts";
@@ -14,15 +13,12 @@ import { knownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
 
 /**
- * Describes the schema of a database, without the markers; writes nothing.
+ * Reads the schema of a database, without the markers; writes nothing.
  *
  * @throws {UsageError} where no database has that name.
  * @throws {LocationError} where it is not there yet.
  */
-export async function describeSchema(
-  workspace: Workspace,
-  database: string,
-): Promise<SchemaDescription> {
+export async function readKnownSchema(workspace: Workspace, database: string): Promise<Schema> {
   const location = await knownDatabase(workspace, database, "describe");
   if (!statDatabase(location).exists) {
     throw new LocationError(`Cannot describe ${database}: there is no file ${location.path}`, {
@@ -30,13 +26,12 @@ export async function describeSchema(
       help: "`catalyst-migrate upgrade` creates it",
     });
   }
-  const schema = await readDatabase(
+  return await readDatabase(
     location,
     workspace,
     // A migrator at work must not be seen between two of its steps.
     (connection) => withSnapshot(connection, () => readSchema(connection)),
   );
-  return describe(schema);
 }
 
 /** A migration that does the work of several. */

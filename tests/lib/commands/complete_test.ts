@@ -72,7 +72,7 @@ const lines: Readonly<Record<string, string>> = {
   "new ": "--database --kind --timestamp",
   "new x --kind ": "sql ts js",
   "schema --check ": "files",
-  "schema --format ": "sql json",
+  "schema --format ": "sql json mermaid markdown typescript python",
   "completion ": "bash zsh fish powershell",
   "help backup ": "list verify prune",
   "help status ": "",

@@ -45,3 +45,22 @@ CREATE TRIGGER trades_keep BEFORE DELETE ON trades BEGIN
   SELECT RAISE(ABORT, 'trades are kept; all of them');
 END;
 `;
+
+/** Names, texts and comments that are special in other languages. */
+export const HOSTILE = `
+CREATE TABLE "a b""c%\\;{}<img src=x onerror=alert(1)>" ( -- own */ """ \\ comment
+  "pk" INTEGER, -- <script>alert(1)</script> "quoted" #1; {x} */ """
+  "from" TEXT, -- key | word
+  "1st col" VARCHAR ( 10 , 2 ),
+  "__x" "ODD TYPE",
+  "größe" DECIMAL(10,2) DEFAULT 'a|b\`c',
+  "日本" INT,
+  untyped,
+  m TEXT CHECK (m IN ('a"b', 'it''s', 'x
+y', '*/', '"""')),
+  "__proto__" INT, "constructor" INT, "None" INT, "self" INT
+);
+CREATE TABLE none (a);
+CREATE TABLE "None_" (a);
+CREATE TABLE "123" (a REFERENCES gone (x));
+`;
