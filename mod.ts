@@ -40,7 +40,7 @@ export type {
   DowngradePlan,
   DowngradeResult,
 } from "./lib/operations/downgrade.ts";
-export type { HookSubject, MigrationHooks } from "./lib/migration/hooks.ts";
+export type { HookSubject, MigrationHooks } from "./lib/operations/upgrade_options.ts";
 export type { RedoOptions, RedoResult } from "./lib/operations/redo.ts";
 export { checkMigrations, type CheckMigrationsOptions } from "./lib/check_migrations.ts";
 export type { CheckMigrationsResult } from "./lib/trial/check.ts";
@@ -125,7 +125,7 @@ export type {
   RestoreOptions,
   RestorePlan,
 } from "./lib/snapshot/restore.ts";
-export type { RestoreResult } from "./lib/snapshot/restore_result.ts";
+export type { RestoreResult } from "./lib/snapshot/journal.ts";
 export type { Retention } from "./lib/snapshot/store.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { SnapshotEntry } from "./lib/snapshot/store.ts";

@@ -24,7 +24,7 @@ import type {
   VerifySnapshotOptions,
 } from "./snapshot/mod.ts";
 import type { RestoreOptions, RestorePlan } from "./snapshot/restore.ts";
-import type { RestoreResult } from "./snapshot/restore_result.ts";
+import type { RestoreResult } from "./snapshot/journal.ts";
 import type { SnapshotCheck } from "./snapshot/sources.ts";
 import type { SnapshotEntry } from "./snapshot/store.ts";
 import type { LedgerEvent } from "./state/ledger.ts";

@@ -10,7 +10,7 @@ const LAYERS: readonly (readonly string[])[] = [
   ["lib/commands"],
   ["lib/terminal"],
   ["lib/check_migrations.ts"],
-  ["lib/catalyst.ts", "lib/catalyst_data.ts", "lib/migrator.ts", "migrations"],
+  ["lib/catalyst.ts", "lib/migrator.ts", "migrations"],
   ["lib/report"],
   ["lib/doctor"],
   ["lib/operations"],

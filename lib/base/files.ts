@@ -8,7 +8,7 @@ import {
   statPath,
   whereAFileIs,
 } from "./paths.ts";
-import { shellWord } from "./suggestion.ts";
+import { shellWord } from "./format.ts";
 
 /**
  * Makes sure that the directory of a file is there.

@@ -210,7 +210,7 @@ async function unrecognized(
   names: readonly string[],
 ): Promise<UsageError> {
   if (!arg.startsWith("-")) return misuse(command, `it takes no argument "${arg}"`);
-  const { didYouMean } = await import("../base/suggestion.ts");
+  const { didYouMean } = await import("../base/format.ts");
   const written = /^--[^=]+/.exec(arg)?.[0] ?? arg;
   const all = [...names, ...Object.keys(bareFlags)];
   const hint = didYouMean(written, all.map((name) => `--${name}`));
@@ -229,7 +229,7 @@ export async function noChoice(
   given: string,
   { command, choices }: ChoiceContext,
 ): Promise<UsageError> {
-  const { didYouMean } = await import("../base/suggestion.ts");
+  const { didYouMean } = await import("../base/format.ts");
   const reason = choices.length === 2
     ? `it is neither ${choices.join(" nor ")}`
     : `it is none of ${choices.join(", ")}`;

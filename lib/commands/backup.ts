@@ -10,7 +10,7 @@ import {
   printable,
   renderTable,
 } from "../base/format.ts";
-import { abortOnInterrupt, createProgress } from "../terminal/progress.ts";
+import { abortOnInterrupt, createProgress } from "../terminal/interaction.ts";
 import {
   choiceFlag,
   type Command,
@@ -162,7 +162,7 @@ async function refuseMisspelling(
   databases: readonly string[],
 ): Promise<void> {
   if (word === undefined || databases.includes(word)) return;
-  const { didYouMean } = await import("../base/suggestion.ts");
+  const { didYouMean } = await import("../base/format.ts");
   const hint = didYouMean(word, FORMS.flatMap((form) => form.word ?? []));
   if (hint === "") return;
   throw new UsageError(`Cannot run backup: "${word}" is neither a subcommand nor a database`, {

@@ -1,3 +1,4 @@
+import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
 import { formatCount } from "../base/format.ts";
 import type { DowngradeResult } from "../operations/downgrade.ts";
@@ -60,7 +61,7 @@ export const command: Command = {
         confirm: confirmLosses({ flags, output }),
         signal: interruption.signal,
         onWork: async () => {
-          const { abortOnInterrupt } = await import("../terminal/progress.ts");
+          const { abortOnInterrupt } = await import("../terminal/interaction.ts");
           listening.use(abortOnInterrupt(interruption));
         },
         onSnapshot: copyNotice(output),
@@ -81,8 +82,7 @@ export const command: Command = {
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
       const { done, failed, lost = [] } = error.progress;
       if (done.length > 0) output.narrate(`Rolled back before the failure: ${done.join(", ")}`);
-      const { reportOf } = await import("../terminal/error_report.ts");
-      await output.error(error, {
+      output.error(error, {
         rolledBack: done,
         lost,
         failed: failed === null ? null : { id: failed, error: reportOf(error) },

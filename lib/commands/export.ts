@@ -3,7 +3,7 @@ import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output.ts";
 import type { DumpContent } from "../dump/row.ts";
 import type { ExportControl, ExportProgress } from "../dump/export.ts";
-import { abortOnInterrupt, createProgress } from "../terminal/progress.ts";
+import { abortOnInterrupt, createProgress } from "../terminal/interaction.ts";
 import { formatBytes, printable, renderTable } from "../base/format.ts";
 import {
   choiceFlag,

@@ -1,6 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { renderTable, wrapText } from "../base/format.ts";
-import { didYouMean } from "../base/suggestion.ts";
+import { didYouMean, renderTable, wrapText } from "../base/format.ts";
 import { answerWidth } from "../terminal/output.ts";
 import {
   bareFlags,

@@ -1,7 +1,7 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
 import { CatalystError, RegistryError, UsageError } from "../base/errors.ts";
-import type { RestoreResult } from "../snapshot/restore_result.ts";
+import type { RestoreResult } from "../snapshot/journal.ts";
 import { createOutput, type Output } from "../terminal/output.ts";
 import {
   type AnyCommand,
@@ -54,7 +54,7 @@ export const commandNames: readonly string[] = Object.keys(loaders);
 export async function loadCommand(name: string): Promise<AnyCommand> {
   const load = Object.hasOwn(loaders, name) ? loaders[name] : undefined;
   if (load === undefined) {
-    const { didYouMean } = await import("../base/suggestion.ts");
+    const { didYouMean } = await import("../base/format.ts");
     throw new UsageError(`Cannot run "${name}": there is no such command`, {
       help: `${
         didYouMean(name, [...commandNames, "help"])
@@ -128,7 +128,7 @@ export async function main(args: readonly string[], environment: Environment): P
     if (migrationsDir !== null) await warnOfMisnamed(migrationsDir, output);
     return await command.run({ flags, operands, migrator, output });
   } catch (error) {
-    await output.error(error);
+    output.error(error);
     return error instanceof CatalystError && USAGE_CODES.includes(error.code) ? 2 : 1;
   }
 }

@@ -8,7 +8,7 @@ import {
   yesFlag,
 } from "./arguments.ts";
 import { confirmLosses, copyNotice, renderRollback, renderSnapshots, tell } from "./render.ts";
-import { abortOnInterrupt } from "../terminal/progress.ts";
+import { abortOnInterrupt } from "../terminal/interaction.ts";
 
 /** `redo`: rolls a migration back and applies it again. */
 export const command: Command = {

@@ -1,6 +1,6 @@
 import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/rehearse_result.ts";
 import type { Style } from "../terminal/output.ts";
-import { abortOnInterrupt, createProgress } from "../terminal/progress.ts";
+import { abortOnInterrupt, createProgress } from "../terminal/interaction.ts";
 import {
   formatBytes,
   formatCount,

@@ -154,7 +154,7 @@ export function confirmLosses(
   return async (plan) => {
     output.narrate(renderLosses(plan.losses));
     if (flags.yes) return true;
-    const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
+    const { canAsk, confirmByWord } = await import("../terminal/interaction.ts");
     return canAsk() && confirmByWord(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
   };
 }

@@ -1,9 +1,9 @@
 import { SnapshotError, UsageError } from "../base/errors.ts";
 import type { RestoreChange, RestorePlan } from "../snapshot/restore.ts";
-import type { RestoreResult } from "../snapshot/restore_result.ts";
+import type { RestoreResult } from "../snapshot/journal.ts";
 import { newestSafety } from "../snapshot/store.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
-import { createProgress } from "../terminal/progress.ts";
+import { createProgress } from "../terminal/interaction.ts";
 import { type Command, type CommandContext, dryRunFlag, yesFlag } from "./arguments.ts";
 import { renderReconciliation } from "./render.ts";
 
@@ -41,7 +41,7 @@ export const command: Command = {
     const confirm = async (plan: RestorePlan) => {
       output.narrate(renderPlan(plan));
       if (flags.yes) return true;
-      const { canAsk, confirmByWord } = await import("../terminal/prompt.ts");
+      const { canAsk, confirmByWord } = await import("../terminal/interaction.ts");
       return canAsk() && confirmByWord(`Restore ${plan.snapshot}?`);
     };
     using progress = createProgress(output);

@@ -1,3 +1,4 @@
+import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { UpgradeResult } from "../operations/upgrade_options.ts";
@@ -55,7 +56,7 @@ export const command: Command = {
         backup: !flags["no-backup"],
         signal: interruption.signal,
         onWork: async () => {
-          const { abortOnInterrupt } = await import("../terminal/progress.ts");
+          const { abortOnInterrupt } = await import("../terminal/interaction.ts");
           listening.use(abortOnInterrupt(interruption));
         },
         onSnapshot: copyNotice(output),
@@ -73,8 +74,7 @@ export const command: Command = {
       if (done.length > 0) {
         output.narrate(`Applied before the failure, and kept: ${done.join(", ")}`);
       }
-      const { reportOf } = await import("../terminal/error_report.ts");
-      await output.error(error, {
+      output.error(error, {
         applied: applied.map(appliedAsJson),
         adopted,
         reconciled,

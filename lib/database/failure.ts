@@ -9,9 +9,9 @@ import {
   StatementError,
 } from "../base/errors.ts";
 import { isTooManyFiles, messageOf, RAISE_LIMIT, TOO_MANY_FILES } from "../base/files.ts";
-import { describeHolders } from "../base/holders.ts";
+import { describeHolders } from "../base/lock.ts";
 import { brokenLinkHelp, denied, fileItself, isLink, sizeBeside, statPath } from "../base/paths.ts";
-import { shellWord } from "../base/suggestion.ts";
+import { shellWord } from "../base/format.ts";
 
 /** Where a driver's error happened. */
 export interface FailureContext {

@@ -1,6 +1,6 @@
 import { DatabaseLockedError, InterruptedError, StatementError } from "../base/errors.ts";
 import { sleep } from "../base/files.ts";
-import { describeHolders } from "../base/holders.ts";
+import { describeHolders } from "../base/lock.ts";
 import { type Connection, number } from "./connection.ts";
 import { isBusy, WHEN_LOCKED } from "./failure.ts";
 

@@ -1,5 +1,4 @@
-import { formatBytes, formatCount, formatDate } from "../base/format.ts";
-import { shellWord } from "../base/suggestion.ts";
+import { formatBytes, formatCount, formatDate, shellWord } from "../base/format.ts";
 import { isOlder, oldestDeno, version } from "../base/version.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { diagnoseDatabase, mayBeLost, unreadChecks } from "./diagnose_database.ts";

@@ -1,5 +1,4 @@
-import { formatBytes } from "../base/format.ts";
-import { shellWord } from "../base/suggestion.ts";
+import { formatBytes, shellWord } from "../base/format.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
 import {
   type Check,

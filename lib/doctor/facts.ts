@@ -1,6 +1,7 @@
+import type { Holder } from "../base/lock.ts";
 import type { SerializedError } from "../base/serialized_error.ts";
-import type { Holder } from "../base/holders.ts";
 import type { SettingsInForce } from "../database/bot.ts";
+import type { FileHeader, LogIndex, Observation } from "../database/observe.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
@@ -8,7 +9,6 @@ import type { LedgerEvent } from "../state/ledger.ts";
 import type { Marker } from "../state/marker.ts";
 import type { Status } from "../state/status.ts";
 import type { Mount, Openers } from "./linux.ts";
-import type { FileHeader, LogIndex, Observation } from "../database/observe.ts";
 
 /** Parts of the answer, in the order in which they are told. */
 export const groups = [

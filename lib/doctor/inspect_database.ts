@@ -1,12 +1,9 @@
-import { serializeError } from "../base/serialized_error.ts";
-import { writersOf } from "../base/holders.ts";
+import { writersOf } from "../base/lock.ts";
 import { fileItself, isLink, mayRead } from "../base/paths.ts";
+import { serializeError } from "../base/serialized_error.ts";
 import { settingsInForce } from "../database/bot.ts";
 import { translate } from "../database/failure.ts";
 import { wrapHandle } from "../database/node_sqlite.ts";
-import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
-import type { Content, DatabaseFacts, Place } from "./facts.ts";
-import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
 import {
   INDEX_BYTES,
   observe,
@@ -14,6 +11,9 @@ import {
   parseHeader,
   parseLogIndex,
 } from "../database/observe.ts";
+import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
+import type { Content, DatabaseFacts, Place } from "./facts.ts";
+import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
 
 /** What the system tells about all files. */
 export interface FileContext {

@@ -1,7 +1,7 @@
 import { partOf, sleep } from "../base/files.ts";
-import { type Holder, writersOf } from "../base/holders.ts";
+import { type Holder, writersOf } from "../base/lock.ts";
 import { fileItself, mayRead } from "../base/paths.ts";
-import { shellWord } from "../base/suggestion.ts";
+import { shellWord } from "../base/format.ts";
 import { isSnapshotName, reservationOf } from "../snapshot/manifest.ts";
 import { storeLock } from "../snapshot/store.ts";
 import { ledgerOf, lockBeside, restoreJournal } from "../state/workspace.ts";

@@ -1,4 +1,4 @@
-import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../base/holders.ts";
+import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../base/lock.ts";
 import type { LogIndex } from "../database/observe.ts";
 
 /** A file system that is mounted. */

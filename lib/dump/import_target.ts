@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { didYouMean } from "../base/suggestion.ts";
+import { didYouMean } from "../base/format.ts";
 import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
 import { type Affinity, affinityOf } from "../schema/model.ts";
 import { quoteName } from "../sql/tokens.ts";

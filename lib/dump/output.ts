@@ -8,7 +8,7 @@ import {
   syncDirectory,
 } from "../base/files.ts";
 import { denied } from "../base/paths.ts";
-import type { Bytes } from "./render.ts";
+import type { Bytes } from "./formats.ts";
 
 /** What bytes are written to. */
 export interface ByteSink {

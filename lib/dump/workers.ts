@@ -12,7 +12,7 @@ import { AccessError, StatementError } from "../base/errors.ts";
 import { type SerializedError, serializeError } from "../base/serialized_error.ts";
 import { fromFailure, isThread, mayStart } from "../base/thread.ts";
 import type { RowsPart } from "./row.ts";
-import { type Bytes, renderRows } from "./render.ts";
+import { type Bytes, renderRows } from "./formats.ts";
 import type { RowRange } from "./rows.ts";
 
 const THREAD = "catalyst-migrate export";

@@ -2,7 +2,7 @@ import { lineOf, splitStatements, type Unfinished } from "../sql/statements.ts";
 import { MigrationFileError } from "../base/errors.ts";
 import { excerpt, placeOf } from "../base/excerpt.ts";
 import type { LintAllowance, Migration } from "./migration.ts";
-import { didYouMean } from "../base/suggestion.ts";
+import { didYouMean } from "../base/format.ts";
 
 /** Which file a text is from. */
 export interface MigrationFileOptions {

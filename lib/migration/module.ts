@@ -1,6 +1,6 @@
 import { MigrationFileError } from "../base/errors.ts";
 import type { LintAllowance, Migration, MigrationBody } from "./migration.ts";
-import { didYouMean } from "../base/suggestion.ts";
+import { didYouMean } from "../base/format.ts";
 
 /** Which module to load, and how. */
 export interface MigrationModuleOptions {

@@ -3,14 +3,19 @@ import { type Application, attempt, runOf } from "../engine/apply.ts";
 import { mayTouchRows } from "../engine/checks.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
-import type { MigrationHooks } from "../migration/hooks.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { BeforeOptions } from "../snapshot/mod.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { planFrom } from "../state/upgrade_plan.ts";
 import type { Workspace } from "../state/workspace.ts";
-import type { AppliedMigration, UpgradeOptions, UpgradeResult } from "./upgrade_options.ts";
+import {
+  type AppliedMigration,
+  type MigrationHooks,
+  type UpgradeOptions,
+  type UpgradeResult,
+  withHooks,
+} from "./upgrade_options.ts";
 
 /** Takes the lock, reconciles, and applies what is pending then; stops at the first that fails. */
 export async function applyPending(
@@ -82,7 +87,6 @@ export async function forEach(
   },
 ): Promise<void> {
   if (hooks !== undefined) {
-    const { withHooks } = await import("../migration/hooks.ts");
     return await withHooks(migrations, work, { direction, hooks });
   }
   for (const [index, migration] of migrations.entries()) await work(migration, index);

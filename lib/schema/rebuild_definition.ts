@@ -1,4 +1,4 @@
-import { didYouMean } from "../base/suggestion.ts";
+import { didYouMean } from "../base/format.ts";
 import {
   closing,
   fold,

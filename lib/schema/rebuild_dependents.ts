@@ -1,5 +1,5 @@
 import { StatementError } from "../base/errors.ts";
-import { didYouMean } from "../base/suggestion.ts";
+import { didYouMean } from "../base/format.ts";
 import { number, type Row, text } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";

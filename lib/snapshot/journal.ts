@@ -1,5 +1,3 @@
-import { directoryOf, partOf, removeIfThere, syncDirectory, writeDurably } from "../base/files.ts";
-import { isAbsolute, refuseSpecialFile, statPath } from "../base/paths.ts";
 import {
   AccessError,
   DatabaseLockedError,
@@ -7,6 +5,9 @@ import {
   LocationError,
   SnapshotError,
 } from "../base/errors.ts";
+import { directoryOf, partOf, removeIfThere, syncDirectory, writeDurably } from "../base/files.ts";
+import { isAbsolute, refuseSpecialFile, statPath } from "../base/paths.ts";
+import type { Reconciliation } from "../engine/reconcile.ts";
 import { sha256 } from "./manifest.ts";
 
 /** A database that a restore replaces. */
@@ -185,4 +186,19 @@ export function begun(error: unknown, direction: RestoreJournal["direction"] = "
     return new AccessError(message, { cause: error, help });
   }
   return error;
+}
+
+/** What a restore did. */
+export interface RestoreResult extends Reconciliation {
+  /** Name of the snapshot, or path of the file. */
+  readonly snapshot: string;
+  /** Databases that were replaced. */
+  readonly restored: readonly string[];
+  /** Name of the snapshot of what was there before; null where nothing was. */
+  readonly safety: string | null;
+  /**
+   * Names of the snapshots of what was there when a restore went on that had been interrupted; absent
+   * where there are none.
+   */
+  readonly laterSnapshots?: readonly string[];
 }

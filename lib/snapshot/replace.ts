@@ -20,7 +20,7 @@ import {
   syncDirectory,
   syncFile,
 } from "../base/files.ts";
-import { parseLocks, readLocks } from "../base/holders.ts";
+import { parseLocks, readLocks } from "../base/lock.ts";
 import { fileItself, isLink } from "../base/paths.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { openFile } from "../database/node_sqlite.ts";

@@ -16,12 +16,12 @@ import {
   removeJournal,
   type Replacement,
   type RestoreJournal,
+  type RestoreResult,
   unfinishable,
   writeJournal,
 } from "./journal.ts";
 import type { PinTarget } from "./pin.ts";
 import { isDamage, isSound, replaceDatabase, requireReplaceable } from "./replace.ts";
-import type { RestoreResult } from "./restore_result.ts";
 import { findSources, type RestoreSource } from "./sources.ts";
 import { listSnapshots, newestSafety } from "./store.ts";
 import { runSnapshot, type SnapshotControl } from "./take.ts";

@@ -1,7 +1,7 @@
 import { CatalystError, NotADatabaseError, SnapshotError } from "../base/errors.ts";
 import { createLike, gunzip, partOf, removeIfThere, sizeOf } from "../base/files.ts";
+import { shellWord } from "../base/format.ts";
 import { refuseSpecialFile } from "../base/paths.ts";
-import { shellWord } from "../base/suggestion.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import type { Registry } from "../migration/registry.ts";
@@ -166,7 +166,7 @@ async function locateSnapshot(
   const size = sizeOf(reference);
   if (size === 0) throw unusable(reference, "it is empty");
   if (size !== null) return { directory, name: null };
-  const { didYouMean } = await import("../base/suggestion.ts");
+  const { didYouMean } = await import("../base/format.ts");
   throw new SnapshotError(
     `Cannot find snapshot "${reference}": it is neither the name of one nor a file`,
     { help: `${didYouMean(reference, ["latest"])}\`backup list\` shows the snapshots` },

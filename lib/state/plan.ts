@@ -8,7 +8,7 @@ import {
 import type { Migration } from "../migration/migration.ts";
 import { compareIds, type Registry } from "../migration/registry.ts";
 import type { MigrationStatus } from "./assess.ts";
-import { didYouMean } from "../base/suggestion.ts";
+import { didYouMean } from "../base/format.ts";
 
 /** Which migrations to apply; all pending ones where nothing is said. */
 export interface UpgradeRequest {

@@ -7,7 +7,7 @@ import {
   UnknownMarkerError,
   UsageError,
 } from "../base/errors.ts";
-import { shellWord } from "../base/suggestion.ts";
+import { shellWord } from "../base/format.ts";
 import { number, text, textOrNull } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { openForReading } from "../database/reading.ts";
@@ -174,7 +174,7 @@ export async function knownDatabase(
   const location = workspace.locations.get(database);
   if (location !== undefined) return location;
   const names = [...workspace.locations.keys()];
-  const { didYouMean } = await import("../base/suggestion.ts");
+  const { didYouMean } = await import("../base/format.ts");
   throw new UsageError(`Cannot ${verb} "${database}": there is no such database`, {
     help: `${didYouMean(database, names)}the databases are ${names.join(", ")}`,
   });

@@ -1,6 +1,8 @@
 import { AccessError, DiskFullError } from "../base/errors.ts";
-import type { SerializedError } from "../base/serialized_error.ts";
+import { isTooManyFiles, tooManyFiles } from "../base/files.ts";
 import { printable, printableJson, printableLines } from "../base/format.ts";
+import { type SerializedError, serializeError } from "../base/serialized_error.ts";
+import { isOlder, oldestDeno } from "../base/version.ts";
 
 export { printable } from "../base/format.ts";
 
@@ -48,7 +50,7 @@ export interface Output {
    * `{ok: false, ...extra, error: {code, message, help}}` on stdout, on stderr if a document is
    * out already. The stack trace goes to stderr, with `verbose` only.
    */
-  error(error: unknown, extra?: Readonly<Record<string, unknown>>): Promise<void>;
+  error(error: unknown, extra?: Readonly<Record<string, unknown>>): void;
 }
 
 /** Details of an error that are shown without `--verbose`. */
@@ -115,8 +117,7 @@ export function createOutput(options: OutputOptions = {}): Output {
     warn(text) {
       stderr(`${style.yellow(style.bold("warning:"))} ${printable(text)}\n`);
     },
-    async error(error, extra = {}) {
-      const { reportOf, traceOf } = await import("./error_report.ts");
+    error(error, extra = {}) {
       const report = reportOf(error);
       if (!json || documentIsOut || !wroteDocument({ ok: false, ...extra, error: report })) {
         writeReport(report);
@@ -246,4 +247,29 @@ function unwritable(error: unknown): Error {
 
 function sleep(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
+}
+
+const REPORT_IT =
+  "this is a fault in catalyst-migrate: run the command again with --verbose and report what it prints";
+
+/** What was thrown, with a next step where the toolkit didn't foresee it; an old `deno` is no fault. */
+export function reportOf(error: unknown, deno: string = Deno.version.deno): SerializedError {
+  const failure = serializeError(error);
+  if (failure.code !== "INTERNAL") return failure;
+  if (isTooManyFiles(error)) return serializeError(tooManyFiles("Cannot run the command", error));
+  const help = isOlder(deno, oldestDeno)
+    ? `Deno ${deno} is too old: update it to ${oldestDeno} or newer, by \`deno upgrade\``
+    : REPORT_IT;
+  return { ...failure, help };
+}
+
+/** Stack trace of an error and, below it, of the errors that caused it; empty where there is none. */
+export function traceOf(error: unknown): string {
+  const traces: string[] = [];
+  const seen = new Set<unknown>();
+  for (let at = error; at instanceof Error && !seen.has(at); at = at.cause) {
+    seen.add(at);
+    traces.push(at.stack ?? `${at.name}: ${at.message}`);
+  }
+  return traces.join("\ncaused by: ");
 }

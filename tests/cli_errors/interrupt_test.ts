@@ -86,7 +86,7 @@ function program(upgrade: string): string {
   return `import { Migrator, defineMigration } from "${new URL("../../mod.ts", import.meta.url)}";
     import { createOutput } from "${new URL("../../lib/terminal/output.ts", import.meta.url)}";
     import { abortOnInterrupt } from "${new URL(
-    "../../lib/terminal/progress.ts",
+    "../../lib/terminal/interaction.ts",
     import.meta.url,
   )}";
     const first = defineMigration({

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describeHolders, parseLocks, writersOf } from "../../../lib/base/holders.ts";
+import { describeHolders, parseLocks, writersOf } from "../../../lib/base/lock.ts";
 import { execute, startWriter, TemporaryDirectory } from "../support.ts";
 
 Deno.test("the lines of Linux's list of locks are read; locks that are only waited for are left out", () => {

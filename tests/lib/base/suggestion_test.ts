@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { didYouMean, distance } from "../../../lib/base/suggestion.ts";
+import { didYouMean, distance } from "../../../lib/base/format.ts";
 
 const COMMANDS = ["upgrade", "downgrade", "status", "verify", "repair", "history"];
 

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
-import { nextId } from "../../../lib/commands/new.ts";
+import { nextId, templateOf } from "../../../lib/commands/new.ts";
 import { parseMigrationFile } from "../../../lib/migration/file.ts";
-import { templateOf } from "../../../lib/migration/template.ts";
 import { prepare, run } from "../../cli_helpers.ts";
 import { tempDir } from "../../helpers.ts";
 

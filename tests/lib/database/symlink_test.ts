@@ -1,7 +1,7 @@
 /** A database that is a symbolic link: SQLite keeps its log beside the file, not beside the link. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { writersOf } from "../../../lib/base/holders.ts";
+import { writersOf } from "../../../lib/base/lock.ts";
 import { observe, parseHeader } from "../../../lib/database/observe.ts";
 import { openPrivateCopy } from "../../../lib/database/private_copy.ts";
 import { openForReading, openPrivateFile, readDatabase } from "../../../lib/database/reading.ts";

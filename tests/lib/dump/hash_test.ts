@@ -6,7 +6,7 @@ import { openMemory } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
 import { contentHash } from "../../../lib/dump/hash.ts";
-import { hashFormat } from "../../../lib/dump/hash_format.ts";
+import { hashFormat } from "../../../lib/dump/formats.ts";
 import { isDelicate } from "../../../lib/dump/row.ts";
 import { execute, tempDir } from "../../helpers.ts";
 import { doubles, ODD_DOUBLES } from "./cells.ts";

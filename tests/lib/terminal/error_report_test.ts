@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../../lib/base/errors.ts";
-import { reportOf, traceOf } from "../../../lib/terminal/error_report.ts";
+import { reportOf, traceOf } from "../../../lib/terminal/output.ts";
 
 Deno.test("an error of the toolkit keeps its code, message and help", () => {
   assert.deepEqual(reportOf(new UsageError("Cannot do it: no", { help: "do that" })), {

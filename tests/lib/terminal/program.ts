@@ -18,13 +18,13 @@ export interface ProgramOptions {
 const terminalCode = new URL("../../../lib/terminal/", import.meta.url);
 
 /**
- * Arguments for Deno to run a program; it sees the exports of output.ts and prompt.ts, and
+ * Arguments for Deno to run a program; it sees the exports of output.ts and interaction.ts, and
  * `errors`, the exports of errors.ts.
  */
 export function programArguments(body: string): string[] {
   const code = [
     `import { answerWidth, createOutput } from "${new URL("output.ts", terminalCode)}";`,
-    `import { canAsk, confirmByWord } from "${new URL("prompt.ts", terminalCode)}";`,
+    `import { canAsk, confirmByWord } from "${new URL("interaction.ts", terminalCode)}";`,
     `import * as errors from "${new URL("../base/errors.ts", terminalCode)}";`,
     body,
   ].join("\n");

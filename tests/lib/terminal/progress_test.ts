@@ -8,7 +8,7 @@ const onTerminal = noTerminal === null ? "" : ` (skipped: ${noTerminal})`;
 function work(body: string, json = false): string {
   return `
     const { createProgress } = await import("${new URL(
-    "../../../lib/terminal/progress.ts",
+    "../../../lib/terminal/interaction.ts",
     import.meta.url,
   )}");
     const output = createOutput({ json: ${json} });
