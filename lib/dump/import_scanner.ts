@@ -35,7 +35,8 @@ const BUFFER_SIZE = 1024 * 1024;
 /**
  * Splits SQL text, which comes in chunks of any size, into pieces of whole statements. It looks at
  * bytes alone: all that separates statements is ASCII. Where a statement ends it decides as SQLite's
- * own `sqlite3_complete` does.
+ * own `sqlite3_complete` does. It is separate from the lexer in `lib/sql` for speed: it reads dumps of
+ * any size without decoding them.
  */
 export class Scanner {
   /** Whether each statement is to be a piece of its own. */

@@ -1,4 +1,5 @@
 import type { Connection } from "../database/connection.ts";
+import { terminate } from "../sql/statements.ts";
 import { fold, quoteName, quoteText } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../schema/tables.ts";
 import {
@@ -223,31 +224,19 @@ async function* schemaAndData(
   const hasRows = content === "all";
   const tables = of(chosen, "table", "shadow");
   for (const { name, sql } of tables) {
-    yield text(statement(sql));
+    yield text(`${terminate(sql)}\n`);
     if (hasRows) yield* rowsOf(withRowid(await readTable(connection, name)), catalog);
   }
   if (hasRows) yield text(await sequences(connection, catalog, tables));
   const virtual = of(chosen, "virtual");
   if (virtual.length > 0) yield text(virtualTables(virtual));
-  for (const { sql } of of(chosen, "index", "view", "trigger")) yield text(statement(sql));
+  for (const { sql } of of(chosen, "index", "view", "trigger")) yield text(`${terminate(sql)}\n`);
   if (hasRows && chosen.length === catalog.objects.length) yield* statistics(connection, catalog);
 }
 
 function of(objects: readonly CatalogObject[], ...kinds: ObjectKind[]): CatalogObject[] {
   return objects.filter(({ kind }) => kinds.includes(kind));
 }
-
-/** A statement may end in a comment, even in one that isn't closed, which would swallow the semicolon. */
-function statement(sql: string): string {
-  const last = sql.match(LEXEMES)?.at(-1) ?? "";
-  if (last.startsWith("--") && sql.endsWith(last)) return `${sql}\n;\n`;
-  const isOpen = last.startsWith("/*") && !/^..[^]*\*\/$/.test(last);
-  return isOpen ? `${sql}*/;\n` : `${sql};\n`;
-}
-
-/** What may have `/*` or `--` in it: literals, quoted names and comments. */
-const LEXEMES =
-  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*(?:[^]*?\*\/|[^]*$)/g;
 
 function* rowsOf(table: DumpTable, { encoding }: Catalog): Generator<DumpPart> {
   if (table.columns.length === 0) return;

@@ -123,7 +123,7 @@ export function sqlOf(body: MigrationBody | undefined): string | null {
 export async function checksum(sql: string): Promise<string> {
   const bytes = new TextEncoder().encode(canonical(sql));
   const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return digest.toHex();
 }
 
 /** Checksum of a migration's body; null where it is a function, or there is none. */

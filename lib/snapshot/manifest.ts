@@ -189,7 +189,7 @@ function damaged(label: string, reason: string): SnapshotError {
 /** SHA-256 of a text in hexadecimal. */
 export async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return Array.from(new Uint8Array(digest), (byte) => byte.toString(16).padStart(2, "0")).join("");
+  return new Uint8Array(digest).toHex();
 }
 
 /** Name of a snapshot: its moment in UTC, and a number where two fell into one second. */

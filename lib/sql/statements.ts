@@ -1,3 +1,5 @@
+import { lex, type Lexeme, lexemeAt } from "./tokens.ts";
+
 /** Something in an SQL text that begins and has no end. */
 export interface Unfinished {
   /** What it is, with its article. */
@@ -22,19 +24,6 @@ export interface Statements {
   readonly unfinished: Unfinished | null;
 }
 
-/** Pieces that decide where a statement ends, and what hides such pieces. */
-const PIECE = new RegExp(
-  [
-    String.raw`--[^\n]*|/\*[^]*?\*/`,
-    // Not followed by another quote: one that is written twice doesn't end the string.
-    ...["'", '"', "`"].map((quote) =>
-      `${quote}[^${quote}]*(?:${quote}${quote}[^${quote}]*)*${quote}(?!${quote})`
-    ),
-    String.raw`\[[^\]]*\]|/\*|;|[A-Za-z_\x80-\uFEFE][\w$\x80-\uFEFE]*|[^\s;\uFEFF]`,
-  ].join("|"),
-  "g",
-);
-
 /**
  * Splits an SQL text at the semicolons that end a statement: not at those in quotes, in comments and in
  * the body of a trigger. It needs no database and looks at no grammar.
@@ -42,52 +31,59 @@ const PIECE = new RegExp(
 export function splitStatements(sql: string): Statements {
   const statements: StatementRange[] = [];
   let start = -1;
-  let words = 0;
-  let trigger = NONE;
-  for (const match of sql.matchAll(PIECE)) {
-    const piece = match[0];
-    const at = match.index;
-    if (piece === "/*") return { statements, unfinished: unfinished("the comment", at, start) };
-    if (piece.startsWith("--") || piece.startsWith("/*")) continue;
-    if (piece === ";") {
+  let head = ""; // the first words, as far as they may begin a trigger
+  let trigger: "none" | "body" | "after semicolon" | "ended" = "none";
+  for (const lexeme of lex(sql)) {
+    const { kind, start: at, end } = lexeme;
+    if (kind === "space") continue;
+    if (kind === "comment") {
+      if (!isOpenComment(sql, lexeme)) continue;
+      return { statements, unfinished: unfinished("the comment", at, start) };
+    }
+    const text = sql.slice(at, end);
+    if (text === ";") {
       if (start === -1) continue;
-      if (trigger === BODY || trigger === AFTER_SEMICOLON) {
-        trigger = AFTER_SEMICOLON;
+      if (trigger === "body" || trigger === "after semicolon") {
+        trigger = "after semicolon";
         continue;
       }
-      statements.push({ start, end: at + 1 });
-      [start, words, trigger] = [-1, 0, NONE];
+      statements.push({ start, end });
+      [start, head, trigger] = [-1, "", "none"];
       continue;
     }
     if (start === -1) start = at;
-    if (piece.length === 1 && `'"\`[`.includes(piece)) {
-      const what = piece === "'" ? "the string" : "the quoted name";
+    if (kind === "operator" && `'"\`[`.includes(text)) {
+      const what = text === "'" ? "the string" : "the quoted name";
       return { statements, unfinished: unfinished(what, at, start) };
     }
-    words++;
-    if (trigger !== NONE) {
+    if (trigger !== "none") {
       // As SQLite's own shell tells it: a trigger ends with END right behind a semicolon.
-      trigger = trigger === AFTER_SEMICOLON && /^end$/i.test(piece) ? ENDED : BODY;
-    } else if (words <= 3 && isTrigger(sql.slice(start, at), piece, words)) {
-      trigger = BODY;
+      trigger = trigger === "after semicolon" && /^end$/i.test(text) ? "ended" : "body";
+    } else if (head.length < LONGEST_HEAD) {
+      head += `${text.toLowerCase()} `;
+      if (/^create (temp |temporary )?trigger $/.test(head)) trigger = "body";
     }
   }
   if (start === -1) return { statements, unfinished: null };
-  if (trigger === BODY || trigger === AFTER_SEMICOLON) {
+  if (trigger === "body" || trigger === "after semicolon") {
     return { statements, unfinished: unfinished("the trigger", start, start) };
   }
   statements.push({ start, end: sql.length });
   return { statements, unfinished: null };
 }
 
-const NONE = 0;
-const BODY = 1;
-const AFTER_SEMICOLON = 2;
-const ENDED = 3;
+const LONGEST_HEAD = "create temporary ".length + 1;
 
-function isTrigger(before: string, word: string, words: number): boolean {
-  if (!/^trigger$/i.test(word)) return false;
-  return words === 2 ? /^create\b/i.test(before) : /^create\b[^]*\btemp(orary)?\b/i.test(before);
+function isOpenComment(sql: string, { start, end }: Lexeme): boolean {
+  return sql.startsWith("/*", start) && !(end - start >= 4 && sql.endsWith("*/", end));
+}
+
+/** A statement with a semicolon behind it, also where it ends in a comment. */
+export function terminate(sql: string): string {
+  const last = lex(sql).at(-1);
+  if (last?.kind !== "comment") return `${sql};`;
+  if (isOpenComment(sql, last)) return `${sql}*/;`;
+  return sql.startsWith("--", last.start) ? `${sql}\n;` : `${sql};`;
 }
 
 function unfinished(what: Unfinished["what"], at: number, statement: number): Unfinished {
@@ -102,24 +98,14 @@ function unfinished(what: Unfinished["what"], at: number, statement: number): Un
  * process when it is asked for the source text of such a statement.
  */
 export function skipTrivia(sql: string, start: number): number {
-  let at = start;
-  while (at < sql.length) {
-    const character = sql[at];
-    if (character === ";" || character === "\uFEFF" || /\s/.test(character ?? "")) at++;
-    else if (sql.startsWith("--", at)) at = after(sql, "\n", at + 2);
-    else if (sql.startsWith("/*", at)) at = after(sql, "*/", at + 2);
-    else return at;
+  let next = lexemeAt(sql, start);
+  while (
+    next !== null && (next.kind === "space" || next.kind === "comment" || sql[next.start] === ";")
+  ) {
+    next = lexemeAt(sql, next.end);
   }
-  return at;
+  return next?.start ?? sql.length;
 }
-
-function after(sql: string, end: string, from: number): number {
-  const found = sql.indexOf(end, from);
-  return found === -1 ? sql.length : found + end.length;
-}
-
-const STATEMENT =
-  /^(?:[^;'"`[\-/]+|'[^']*'|"[^"]*"|`[^`]*`|\[[^\]]*\]|--[^\n]*|\/\*[^]*?\*\/|[^;])*/;
 
 /** Length to which {@link firstStatement} cuts a text, in characters. */
 const LONGEST = 10_000;
@@ -129,7 +115,8 @@ const LONGEST = 10_000;
  * semicolon outside of quotes and comments, so a trigger is cut short, and a very long one is cut.
  */
 export function firstStatement(sql: string): string {
-  return STATEMENT.exec(sql.slice(0, LONGEST))?.[0] ?? "";
+  const text = sql.slice(0, LONGEST);
+  return text.slice(0, lex(text).find(({ start }) => text[start] === ";")?.start);
 }
 
 /** Number of the line on which `offset` is; the first line is 1. */
@@ -144,17 +131,13 @@ export function sameText(a: string, b: string): boolean {
   return a === b || canonical(a) === canonical(b);
 }
 
-// Quoted text in any of SQLite's four ways comes first, so that what looks like a comment inside it is kept.
-const QUOTED_OR_COMMENT =
-  /'(?:[^']|'')*'|"(?:[^"]|"")*"|`(?:[^`]|``)*`|\[[^\]]*\]|--[^\n]*|\/\*[\s\S]*?(?:\*\/|$)/g;
-
 /** The text without what has no meaning. */
 export function canonical(sql: string): string {
-  return sql
-    .replace(/^\uFEFF/, "")
-    .replaceAll("\r\n", "\n")
-    .replace(QUOTED_OR_COMMENT, (found) =>
-      // A line break inside quotes is part of the text, and must not be taken for the end of a line.
-      /^(--|\/\*)/.test(found) ? " " : found.replaceAll("\n", "\0"))
-    .split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
+  const text = sql.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
+  return lex(text).map(({ kind, start, end }) => {
+    if (kind === "comment") return " ";
+    const piece = text.slice(start, end);
+    // A line break inside quotes is part of the text, and must not be taken for the end of a line.
+    return kind === "string" || kind === "quoted" ? piece.replaceAll("\n", "\0") : piece;
+  }).join("").split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
 }

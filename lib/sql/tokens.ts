@@ -14,38 +14,72 @@ export interface Token {
   readonly end: number;
 }
 
+/** A piece of any SQL text: a token, or what stands between tokens. */
+export interface Lexeme {
+  readonly kind: TokenKind | "space" | "comment";
+  /** Where it begins in the text. */
+  readonly start: number;
+  /** Where it ends, exclusive. */
+  readonly end: number;
+}
+
 // One alternative per kind, in the order of KINDS. A character above ASCII is a letter to SQLite.
+// A quote that is written twice doesn't end a string. One that nothing closes is an operator.
 const PATTERN = new RegExp(
   [
-    String.raw`[ \t\n\f\r\uFEFF]+|--[^\n]*|/\*[^]*?(?:\*/|$)`,
+    String.raw`([ \t\n\f\r\uFEFF]+)`,
+    String.raw`(--[^\n]*|/\*[^]*?(?:\*/|$))`,
     String.raw`([xX]'[0-9a-fA-F]*')`,
-    String.raw`('[^']*(?:''[^']*)*')`,
-    String.raw`("[^"]*(?:""[^"]*)*"|${"`[^`]*(?:``[^`]*)*`"}|\[[^\]]*\])`,
+    String.raw`('[^']*(?:''[^']*)*'(?!'))`,
+    String.raw`("[^"]*(?:""[^"]*)*"(?!")|${"`[^`]*(?:``[^`]*)*`(?!`)"}|\[[^\]]*\])`,
     String.raw`(0[xX][0-9a-fA-F_]+|(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d[\d_]*)?)`,
     String.raw`([A-Za-z_$\x80-\uFFFF][\w$\x80-\uFFFF]*)`,
     String.raw`(->>|\|\||->|<=|>=|==|<>|!=|<<|>>|[^])`,
   ].join("|"),
   "y",
 );
-const KINDS: readonly TokenKind[] = ["blob", "string", "quoted", "number", "word", "operator"];
+const KINDS = [
+  "space",
+  "comment",
+  "blob",
+  "string",
+  "quoted",
+  "number",
+  "word",
+  "operator",
+] as const;
 const SYNONYMS: Readonly<Record<string, string>> = { "==": "=", "<>": "!=" };
 
 /** Words that mean a value where they are bare, so that the same name in quotes stays in quotes. */
 const VALUES = /^(null|true|false|current_(time|date|timestamp))$/;
 
+/** The lexeme that begins at an offset; null at the end of the text. */
+export function lexemeAt(sql: string, start: number): Lexeme | null {
+  if (start >= sql.length) return null;
+  PATTERN.lastIndex = start;
+  const match = PATTERN.exec(sql);
+  // The last alternative takes any character.
+  let index = 0;
+  while (match !== null && match[index + 1] === undefined) index++;
+  return { kind: KINDS[index] ?? "operator", start, end: PATTERN.lastIndex };
+}
+
+/** Splits any text into lexemes, of which each begins where the one before it ends. */
+export function lex(sql: string): Lexeme[] {
+  const lexemes: Lexeme[] = [];
+  for (let next = lexemeAt(sql, 0); next !== null; next = lexemeAt(sql, next.end)) {
+    lexemes.push(next);
+  }
+  return lexemes;
+}
+
 /** Splits SQL text that SQLite has accepted into tokens. */
 export function tokenize(sql: string): Token[] {
   const tokens: Token[] = [];
-  for (let start = 0; start < sql.length; start = PATTERN.lastIndex) {
-    PATTERN.lastIndex = start;
-    const match = PATTERN.exec(sql);
-    // The last alternative takes any character, so that only the end of the text matches nothing.
-    if (match === null) break;
-    for (const [index, kind] of KINDS.entries()) {
-      const text = match[index + 1];
-      if (text === undefined) continue;
-      tokens.push({ kind, value: valueOf(kind, text), text, start, end: PATTERN.lastIndex });
-    }
+  for (const { kind, start, end } of lex(sql)) {
+    if (kind === "space" || kind === "comment") continue;
+    const text = sql.slice(start, end);
+    tokens.push({ kind, value: valueOf(kind, text), text, start, end });
   }
   return tokens;
 }
