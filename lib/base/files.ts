@@ -8,7 +8,7 @@ import {
   statPath,
   whereAFileIs,
 } from "./paths.ts";
-import { shellWord } from "./format.ts";
+import { messageOf, shellWord } from "./format.ts";
 
 /**
  * Makes sure that the directory of a file is there.
@@ -49,7 +49,7 @@ export function ensureDirectory(
         help: `create it first: mkdir -p ${shellWord(directory)}`,
       });
     }
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const check = `check that this user may write there${
       use.flag === null ? "" : `, or name another directory with ${use.flag}`
     }`;
@@ -241,15 +241,6 @@ export function isTooManyFiles(error: unknown): boolean {
 /** The error for {@link isTooManyFiles}. */
 export function tooManyFiles(cannot: string, cause: unknown): AccessError {
   return new AccessError(`${cannot}: ${TOO_MANY_FILES}`, { cause, help: RAISE_LIMIT });
-}
-
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
-}
-
-/** Waits for so many milliseconds. */
-export function sleep(milliseconds: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /**

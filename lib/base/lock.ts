@@ -1,3 +1,4 @@
+import { sleep } from "./event_loop.ts";
 import {
   AccessError,
   type CatalystError,
@@ -6,8 +7,8 @@ import {
   LocationError,
   MigratorLockedError,
 } from "./errors.ts";
-import { isFullDisk, isTooManyFiles, sleep, tooManyFiles } from "./files.ts";
-import { shellWord } from "./format.ts";
+import { isFullDisk, isTooManyFiles, tooManyFiles } from "./files.ts";
+import { messageOf, shellWord } from "./format.ts";
 import { denied, fileItself, refuseSpecialFile } from "./paths.ts";
 
 /** Says whether to stop; an `AbortSignal` is one. */
@@ -62,7 +63,7 @@ function tryLock(file: Deno.FsFile, path: string): boolean {
     return file.tryLockSync(true);
   } catch (error) {
     // Windows opens a directory as well, and some file systems have no locks.
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new AccessError(`Cannot lock ${path}: ${message}`, {
       cause: error,
       help: "check that it is a file, on a disk of this machine; nothing was changed",
@@ -96,7 +97,7 @@ function unusable(
     readonly directory: string | undefined;
   },
 ): CatalystError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   if (error instanceof Deno.errors.NotFound) {
     return new LocationError(`Cannot create ${path}: its directory does not exist`, {
       cause: error,

@@ -1,3 +1,4 @@
+import { messageOf } from "./format.ts";
 import { AccessError, LocationError } from "./errors.ts";
 
 /** What a directory is for, so that a message about it says so. */
@@ -45,7 +46,7 @@ export function statPath(path: string, use = databasesDirectory): Deno.FileInfo 
       });
     }
     if (error instanceof NotFound) return null;
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     if (error instanceof Deno.errors.NotCapable) {
       const denial = denied(message, `give it read and write permission on the ${use.what}`);
       throw new AccessError(`Cannot look at ${path}: ${denial.reason}`, {

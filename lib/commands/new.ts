@@ -1,6 +1,6 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { AccessError, LocationError, UsageError } from "../base/errors.ts";
-import { didYouMean, printable } from "../base/format.ts";
+import { didYouMean, messageOf, printable } from "../base/format.ts";
 import { listMigrationFiles } from "../migration/loader.ts";
 import { version } from "../base/version.ts";
 import { compareIds } from "../migration/registry.ts";
@@ -146,7 +146,7 @@ function writeNew(path: string, directory: string, text: string): void {
     // Never over a file that is there, such as that of another `new` at the same time.
     Deno.writeTextFileSync(path, text, { createNew: true });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const options = { cause: error };
     if (error instanceof Deno.errors.AlreadyExists) {
       throw new LocationError(`Cannot write ${path}: it is there already`, {

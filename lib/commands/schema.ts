@@ -5,7 +5,7 @@ import { stableSchema } from "../schema/document.ts";
 import { formatSchema } from "../schema/format.ts";
 import type { Schema } from "../schema/model.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
-import { printableJson } from "../base/format.ts";
+import { messageOf, printableJson } from "../base/format.ts";
 import {
   choiceFlag,
   type Command,
@@ -160,7 +160,7 @@ async function read(file: string, line: string): Promise<string> {
         help: `\`${line}\` creates it`,
       });
     }
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new AccessError(`Cannot compare with ${file}: ${message}`, {
       cause: error,
       help: error instanceof Deno.errors.NotCapable

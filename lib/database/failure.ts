@@ -8,10 +8,10 @@ import {
   NotADatabaseError,
   StatementError,
 } from "../base/errors.ts";
-import { isTooManyFiles, messageOf, RAISE_LIMIT, TOO_MANY_FILES } from "../base/files.ts";
+import { isTooManyFiles, RAISE_LIMIT, TOO_MANY_FILES } from "../base/files.ts";
 import { describeHolders } from "../base/lock.ts";
 import { brokenLinkHelp, denied, fileItself, isLink, sizeBeside, statPath } from "../base/paths.ts";
-import { shellWord } from "../base/format.ts";
+import { messageOf, shellWord } from "../base/format.ts";
 
 /** Where a driver's error happened. */
 export interface FailureContext {

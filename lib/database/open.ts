@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import { DatabaseSync } from "node:sqlite";
 import { type Connection, number, text } from "./connection.ts";
 import type { DatabaseLocation } from "./location.ts";
@@ -97,7 +98,7 @@ export function openParser(): Parser {
         db.prepare(sql);
         return null;
       } catch (error) {
-        return error instanceof Error ? error.message : String(error);
+        return messageOf(error);
       }
     },
     [Symbol.dispose]: () => db.close(),

@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import { DatabaseSync } from "node:sqlite";
 import type { Connection } from "./connection.ts";
 import { mayBeThere, missingPermission, seeFile } from "../base/paths.ts";
@@ -62,7 +63,7 @@ function makeDirectory(path: string): string {
   try {
     return Deno.makeTempDirSync({ prefix: "catalyst-migrate-" });
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new AccessError(
       `Cannot read ${path}: no file can be made beside it, and for a copy of it ` +
         `the directory for temporary files can't be used (${missingPermission(message)})`,

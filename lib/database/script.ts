@@ -1,31 +1,7 @@
+import { createYielder } from "../base/event_loop.ts";
 import { firstStatement, lineOf, skipTrivia } from "../sql/statements.ts";
 import type { ScriptOptions } from "./connection.ts";
 import { translate } from "./failure.ts";
-
-/** Milliseconds after which many statements let the host's event loop go on. */
-const YIELD_AFTER = 50;
-
-/**
- * Makes a function that is called before each statement. Now and then it returns what to wait for:
- * the driver never waits, so that neither Ctrl-C nor anything else of the host would be heard until the
- * end.
- */
-export function createBreather(): () => Promise<void> | undefined {
-  let last = performance.now();
-  let pause: Promise<void> | undefined; // one for all who wait, so that they go on in their order
-  return () => {
-    if (pause === undefined && performance.now() - last > YIELD_AFTER) {
-      pause = new Promise((resolve) =>
-        setTimeout(() => {
-          last = performance.now();
-          pause = undefined;
-          resolve();
-        })
-      );
-    }
-    return pause;
-  };
-}
 
 /** The first statement of a text, prepared by the driver. */
 interface PreparedStep {
@@ -54,7 +30,7 @@ export async function runScript(sql: string, driver: ScriptDriver): Promise<void
     // SQLite stops there: the rest would silently not be run, and where it stops holds no statement.
     throw failed(new Error("the SQL has a NUL character"), sql, nul);
   }
-  const breathe = createBreather();
+  const yielder = createYielder();
   let at = skipTrivia(sql, 0);
   while (at < sql.length) {
     const rest = sql.slice(at);
@@ -70,7 +46,7 @@ export async function runScript(sql: string, driver: ScriptDriver): Promise<void
       throw failed(error, statement, at);
     }
     at = skipTrivia(sql, at + length);
-    const pause = breathe();
+    const pause = yielder();
     if (pause !== undefined) await pause;
   }
 }

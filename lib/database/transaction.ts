@@ -1,5 +1,5 @@
+import { sleep } from "../base/event_loop.ts";
 import { DatabaseLockedError, InterruptedError, StatementError } from "../base/errors.ts";
-import { sleep } from "../base/files.ts";
 import { describeHolders } from "../base/lock.ts";
 import { type Connection, number } from "./connection.ts";
 import { isBusy, WHEN_LOCKED } from "./failure.ts";

@@ -1,10 +1,10 @@
+import { LEDGER } from "../state/workspace.ts";
 import { formatBytes, shellWord } from "../base/format.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
 import {
   type Check,
   checksOf,
   type Facts,
-  LEDGER,
   type LookedDatabase,
   ownerIn,
   processes,

@@ -1,3 +1,4 @@
+import { LEDGER } from "../state/workspace.ts";
 import type { Holder } from "../base/lock.ts";
 import type { SerializedError } from "../base/serialized_error.ts";
 import type { SettingsInForce } from "../database/bot.ts";
@@ -173,9 +174,6 @@ export interface OwnFacts {
   /** Which files look like migrations and are none, in words; null where none does. */
   readonly misnamed: string | null;
 }
-
-/** Name that the ledger has among the databases. */
-export const LEDGER = "migrations";
 
 /** What was found of one database, inside and outside. */
 export type LookedDatabase = DatabaseFacts & {

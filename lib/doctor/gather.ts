@@ -9,19 +9,24 @@ import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.
 import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";
 import { type Marker, readMarkers } from "../state/marker.ts";
 import { status } from "../state/status.ts";
-import { backupsBeside, createWorkspace, ledgerOf, lockBeside } from "../state/workspace.ts";
-import { rehearsalLock } from "../trial/copies.ts";
 import {
-  type DatabaseFacts,
-  type DirectoryFacts,
-  type DoctorRequest,
-  type Facts,
+  backupsBeside,
+  createWorkspace,
   LEDGER,
-  type Leftover,
-  type LookedDatabase,
-  type OwnFacts,
-  type StateFacts,
-  type SystemFacts,
+  ledgerOf,
+  lockBeside,
+} from "../state/workspace.ts";
+import { rehearsalLock } from "../trial/copies.ts";
+import type {
+  DatabaseFacts,
+  DirectoryFacts,
+  DoctorRequest,
+  Facts,
+  Leftover,
+  LookedDatabase,
+  OwnFacts,
+  StateFacts,
+  SystemFacts,
 } from "./facts.ts";
 import {
   type FileContext,

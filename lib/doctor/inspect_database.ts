@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import { writersOf } from "../base/lock.ts";
 import { fileItself, isLink, mayRead } from "../base/paths.ts";
 import { serializeError } from "../base/serialized_error.ts";
@@ -127,7 +128,7 @@ export function reasonAgainstWriting(path: string): string | null {
 
 /** What an error says, without the words that Deno adds. */
 export function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return message.replace(/ \(os error \d+\).*$/s, "");
 }
 

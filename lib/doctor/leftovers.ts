@@ -1,4 +1,5 @@
-import { partOf, sleep } from "../base/files.ts";
+import { sleep } from "../base/event_loop.ts";
+import { partOf } from "../base/files.ts";
 import { type Holder, writersOf } from "../base/lock.ts";
 import { fileItself, mayRead } from "../base/paths.ts";
 import { shellWord } from "../base/format.ts";

@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import type { SqlValue } from "../database/connection.ts";
 import { DumpFault } from "./import_source.ts";
 import {
@@ -185,7 +186,7 @@ function asObject(value: unknown): Readonly<Record<string, unknown>> | null {
 }
 
 function reasonOf(error: unknown): string {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   // It is one line, whose number is told elsewhere.
   return `it is not JSON: ${message.replace(/ \(line \d+ column \d+\)$/, "")}`;
 }

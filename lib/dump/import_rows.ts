@@ -1,3 +1,4 @@
+import { createYielder } from "../base/event_loop.ts";
 import { CatalystError, DumpError, InterruptedError, UsageError } from "../base/errors.ts";
 import { statDatabase } from "../database/location.ts";
 import { withTransaction } from "../database/transaction.ts";
@@ -63,9 +64,6 @@ export class BadRows {
   }
 }
 
-/** Milliseconds after which a long import lets the host's event loop go on. */
-const YIELD_AFTER = 50;
-
 /** The rows of a stream, parsed. */
 export class RowSource {
   readonly #parser: RowParser;
@@ -113,14 +111,10 @@ export class RowSource {
 
   async *read(): AsyncGenerator<ParsedRow[]> {
     yield this.#first;
-    let yielded = performance.now();
+    const yielder = createYielder();
     while (!this.#isDone) {
       yield await this.#next();
-      // Else neither Ctrl-C nor anything else of the host would be heard until the end.
-      if (performance.now() - yielded > YIELD_AFTER) {
-        await new Promise((resolve) => setTimeout(resolve));
-        yielded = performance.now();
-      }
+      await yielder();
     }
   }
 

@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import { AccessError, DiskFullError } from "../base/errors.ts";
 import {
   directoryOf,
@@ -136,7 +137,7 @@ async function writeChunk(sink: ByteSink, chunk: Uint8Array): Promise<void> {
 
 /** Says what it means that a file can't be written; other errors stay as they are. */
 export function unwritable(path: string, error: unknown): unknown {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const options = { cause: error };
   if (isFullDisk(error)) {
     return new DiskFullError(`Cannot write ${path}: the disk is full`, {

@@ -5,7 +5,7 @@ import {
   MigrationFailedError,
   StatementError,
 } from "../base/errors.ts";
-import { epochSeconds } from "../base/format.ts";
+import { epochSeconds, messageOf } from "../base/format.ts";
 import { missingPermission } from "../base/paths.ts";
 import type { Connection } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
@@ -260,7 +260,7 @@ export async function attempt(
     seconds = await runMigration(connection, { ...run, idleTimeout: workspace.idleTimeout });
   } catch (error) {
     // The failure itself must be heard, even where the ledger can't be written either (a full disk).
-    await finish("failed", null, error instanceof Error ? error.message : String(error)).catch(
+    await finish("failed", null, messageOf(error)).catch(
       () => {},
     );
     throw error;

@@ -1,5 +1,5 @@
+import { createYielder } from "../base/event_loop.ts";
 import { type Connection, text } from "../database/connection.ts";
-import { createBreather } from "../database/script.ts";
 import { firstStatement, skipTrivia } from "../sql/statements.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
@@ -103,9 +103,9 @@ async function runFunction(
 ): Promise<void> {
   const running = new Set<Promise<unknown>>();
   let [ended, lastAt] = [false, performance.now()];
-  const breathe = createBreather();
+  const yielder = createYielder();
   const attempt = async <T>(begin: () => Promise<T>): Promise<T> => {
-    const pause = breathe();
+    const pause = yielder();
     if (pause !== undefined) await pause;
     if (ended) throw new StatementError(`Cannot use the transaction of ${database}: it has ended`);
     return await begin();

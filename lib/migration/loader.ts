@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import { AccessError, LocationError, MigrationFileError } from "../base/errors.ts";
 import { excerpt, placeOf } from "../base/excerpt.ts";
 import { specialKind } from "../base/paths.ts";
@@ -163,7 +164,7 @@ function refuseSpecial(path: string, name: string): void {
 }
 
 function unreadable(what: string, error: unknown): AccessError {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   return new AccessError(`Cannot read ${what}: ${message}`, {
     cause: error,
     help: error instanceof Deno.errors.NotCapable

@@ -1,6 +1,6 @@
 import { MigrationFileError } from "../base/errors.ts";
 import type { LintAllowance, Migration, MigrationBody } from "./migration.ts";
-import { didYouMean } from "../base/format.ts";
+import { didYouMean, messageOf } from "../base/format.ts";
 
 /** Which module to load, and how. */
 export interface MigrationModuleOptions {
@@ -65,7 +65,7 @@ async function importWithin(module: MigrationModuleOptions): Promise<Record<stri
     return await Promise.race([load(pathToFileURL(resolve(path)).href), late]);
   } catch (error) {
     if (error instanceof MigrationFileError) throw error;
-    const [message = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+    const [message = ""] = messageOf(error).split("\n");
     const isSyntax = error instanceof SyntaxError ||
       /^SyntaxError: |could not be parsed/.test(message);
     const what = isSyntax ? "it can't be parsed" : "it throws when it is imported";

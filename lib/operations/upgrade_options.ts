@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import { HookError } from "../base/errors.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { Migration } from "../migration/migration.ts";
@@ -132,7 +133,7 @@ async function call(
   try {
     await hook();
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     const where = subject === null ? "" : ` for ${subject.name}`;
     throw new HookError(`Cannot go on: the hook ${name} failed${where}: ${reason}`, {
       cause: error,

@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/reading.ts";
 import { withSnapshot } from "../database/transaction.ts";
@@ -181,7 +182,7 @@ function unchecked({ migration, error }: UnknownReference): Finding {
     object: migration.name,
     detail:
       `the schema can't be checked, since ${migration.name} does not run on an empty database: ` +
-      (error instanceof Error ? error.message : String(error)),
+      messageOf(error),
     fix: "let the migration work without rows too",
   };
 }

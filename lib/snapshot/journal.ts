@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import {
   AccessError,
   DatabaseLockedError,
@@ -130,7 +131,7 @@ async function readNote(path: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw unfinishable(`${path} can't be read: ${reason}`, {
       help: "nothing was changed by this; let this user read that file, then run the command again",
     });

@@ -5,7 +5,7 @@ import { isForeign, refuseForeign, statDatabase } from "../database/location.ts"
 import { UsageError } from "../base/errors.ts";
 import { directoryOf, sizeOf } from "../base/files.ts";
 import { Session } from "../engine/session.ts";
-import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
+import { LEDGER, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./sources.ts";
 import { type CopyCheck, runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
@@ -27,9 +27,6 @@ const AUTOMATIC_KEPT = 10;
 
 /** Bytes that are copied in an instant, for which a thread of its own is not worth its start. */
 const LARGE = 64e6;
-
-/** Name that the ledger has in a snapshot. */
-export const LEDGER = "migrations";
 
 /** How to take a snapshot. */
 export interface SnapshotOptions extends SnapshotControl {

@@ -1,10 +1,11 @@
+import { sleep } from "../base/event_loop.ts";
 import type { Connection } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
 import { describeHolders, type StopFlag } from "../base/lock.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { isFile, sleep } from "../base/files.ts";
+import { isFile } from "../base/files.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, DatabaseLockedError, InterruptedError } from "../base/errors.ts";
 

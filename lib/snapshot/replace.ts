@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import {
   AccessError,
   CatalystError,
@@ -264,7 +265,7 @@ function requireWritableDirectory(path: string, plan: ReplacingPlan): void {
     Deno.writeTextFileSync(probe, "");
     removeIfThere(probe);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw unwritable(path, plan, { cause: error, reason });
   }
 }

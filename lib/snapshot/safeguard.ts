@@ -1,7 +1,8 @@
+import { LEDGER } from "../state/workspace.ts";
 import { type Connection, number } from "../database/connection.ts";
 import type { Session } from "../engine/session.ts";
 import type { Workspace } from "../state/workspace.ts";
-import { type BeforeOptions, createSnapshot, LEDGER, mayCopy, snapshotBefore } from "./mod.ts";
+import { type BeforeOptions, createSnapshot, mayCopy, snapshotBefore } from "./mod.ts";
 import { readManifest } from "./store.ts";
 
 /** Names of the snapshots that a command took before it changed something. */

@@ -1,6 +1,6 @@
 import { CatalystError, NotADatabaseError, SnapshotError } from "../base/errors.ts";
 import { createLike, gunzip, partOf, removeIfThere, sizeOf } from "../base/files.ts";
-import { shellWord } from "../base/format.ts";
+import { messageOf, shellWord } from "../base/format.ts";
 import { refuseSpecialFile } from "../base/paths.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
@@ -66,7 +66,7 @@ export async function plainFile(
     await unpack(path, unpacked);
   } catch (error) {
     removeIfThere(unpacked);
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     throw new SnapshotError(`Cannot unpack ${path}: ${message}`, {
       cause: error,
       help: "use another snapshot; `backup list` shows them",

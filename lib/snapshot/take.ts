@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import {
   AccessError,
   CatalystError,
@@ -296,7 +297,7 @@ function freeName(
 
 function aboutSnapshot(error: unknown): unknown {
   if (error instanceof CatalystError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const cannot = "Cannot take a snapshot";
   const help = "nothing of it is left, and older snapshots are as they were";
   if (isFullDisk(error)) {

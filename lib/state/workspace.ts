@@ -98,9 +98,15 @@ export function restoreJournal(ledger: string): string {
   return `${ledger.replace(/\.db$/, "")}.restore`;
 }
 
+/** Name by which the ledger goes beside the databases, as in a snapshot. */
+export const LEDGER = "migrations";
+
+/** Name of the ledger's file. */
+export const LEDGER_FILE = `${LEDGER}.db`;
+
 /** The ledger of what has a prefix: `data/` has `data/migrations.db`. */
 export function ledgerOf(prefix: string): string {
-  return `${prefix}migrations.db`;
+  return `${prefix}${LEDGER_FILE}`;
 }
 
 /** `data/migrations.db` is locked by `data/migrations.lock`. */
@@ -125,8 +131,8 @@ export function backupsBeside(ledger: string): string {
 
 /** What stands before the names of what belongs to a ledger: `data/` of `data/migrations.db`. */
 export function prefixOfLedger(ledger: string): string {
-  return ledger.endsWith("migrations.db")
-    ? ledger.slice(0, -"migrations.db".length)
+  return ledger.endsWith(LEDGER_FILE)
+    ? ledger.slice(0, -LEDGER_FILE.length)
     : ledger.replace(/[^/\\]*$/, "");
 }
 

@@ -1,6 +1,6 @@
 import { AccessError, DiskFullError } from "../base/errors.ts";
 import { isTooManyFiles, tooManyFiles } from "../base/files.ts";
-import { printable, printableJson, printableLines } from "../base/format.ts";
+import { messageOf, printable, printableJson, printableLines } from "../base/format.ts";
 import { type SerializedError, serializeError } from "../base/serialized_error.ts";
 import { isOlder, oldestDeno } from "../base/version.ts";
 
@@ -238,7 +238,7 @@ export function createWriter(stream: SyncStream): (text: string) => void {
 }
 
 function unwritable(error: unknown): Error {
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   const options = { cause: error, help: "the command's work is done; `status` shows the state" };
   return /os error (28|112|122)\b/.test(message)
     ? new DiskFullError("Cannot write the output: the disk is full", options)

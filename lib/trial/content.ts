@@ -1,3 +1,4 @@
+import { createYielder } from "../base/event_loop.ts";
 import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
 import { type Affinity, affinityOf } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
@@ -15,9 +16,6 @@ export interface TableContent {
   /** SHA-256 of the values in the order of the rows; empty where none were asked for. */
   readonly digest: string;
 }
-
-/** Milliseconds after which reading lets the event loop go on. */
-const YIELD_AFTER = 50;
 
 /** Rows that are read at once. */
 const PIECE_ROWS = 1000;
@@ -46,12 +44,10 @@ export async function readContent(
   if (wanted.length === 0) return { rows, digest: "" };
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
-  let yielded = performance.now();
+  const yielder = createYielder();
   const add = async (bytes: SqlValue | undefined) => {
     if (bytes instanceof Uint8Array) hash.update(bytes);
-    if (performance.now() - yielded < YIELD_AFTER) return;
-    await new Promise((resolve) => setTimeout(resolve));
-    yielded = performance.now();
+    await yielder();
   };
   const single = `SELECT CAST(${rowText(wanted)} AS BLOB) AS bytes FROM ${name} NOT INDEXED`;
   if (shape.rowid === null) {

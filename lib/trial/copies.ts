@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import { AccessError, DiskFullError, InterruptedError, UsageError } from "../base/errors.ts";
 import { ensureDirectory, isFullDisk, logSizeOf, requireRoom, sizeOf } from "../base/files.ts";
 import { acquireLock } from "../base/lock.ts";
@@ -7,7 +8,7 @@ import { openForWriting } from "../database/open.ts";
 import { refuseOpenTransaction } from "../database/transaction.ts";
 import { pin } from "../snapshot/pin.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
-import { locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
+import { LEDGER_FILE, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 
 /** What to copy, and how. */
 export interface CopyOptions {
@@ -37,7 +38,7 @@ export function copyPaths(directory: RehearsalDirectory, databases: readonly str
     directory.file(`${index + 1}_${name.replace(/[^\w.-]/g, "_")}.db`);
   return {
     databases: new Map(databases.map((name, index) => [name, pathOf(name, index)])),
-    ledger: directory.file("migrations.db"),
+    ledger: directory.file(LEDGER_FILE),
   };
 }
 
@@ -185,7 +186,7 @@ function makeDirectory(beginning: string): string {
       return directory;
     } catch (error) {
       if (error instanceof Deno.errors.AlreadyExists && attempt < 10) continue;
-      const message = error instanceof Error ? error.message : String(error);
+      const message = messageOf(error);
       const options = {
         cause: error,
         help: "name a directory that may be written with --dir; nothing was changed",

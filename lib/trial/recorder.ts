@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { ScriptStatement, SqlValue } from "../database/connection.ts";
 import { firstLine, forbidden } from "../migration/body.ts";
@@ -303,7 +304,7 @@ function failureOf(error: unknown, isScript: boolean): Omit<BodyFailure, "isCert
   const cause = error instanceof CatalystError && error.cause instanceof Error
     ? error.cause
     : error;
-  const message = cause instanceof Error ? cause.message : String(cause);
+  const message = messageOf(cause);
   if (!(error instanceof CatalystError) || error.statement === undefined) return { message };
   const line = isScript ? error.line ?? null : null;
   return { message, place: { sql: error.statement, line } };
