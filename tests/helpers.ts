@@ -17,6 +17,8 @@ export const databaseNames = Object.keys(idOf) as readonly DatabaseName[];
 export interface CliOptions {
   readonly cwd?: string;
   readonly env?: Readonly<Record<string, string>>;
+  /** Deno's permissions. Default `-A`. */
+  readonly permissions?: readonly string[];
 }
 
 /** What a command left behind. */
@@ -27,10 +29,13 @@ export interface CliResult {
 }
 
 /** The command line as a process, not yet started. */
-export function cliCommand(args: readonly string[], options: CliOptions = {}): Deno.Command {
+export function cliCommand(
+  args: readonly string[],
+  { permissions = ["-A"], ...options }: CliOptions = {},
+): Deno.Command {
   const cli = fileURLToPath(new URL("../cli.ts", import.meta.url));
   return new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", cli, ...args],
+    args: ["run", ...permissions, cli, ...args],
     stdin: "null",
     stdout: "piped",
     stderr: "piped",

@@ -105,12 +105,17 @@ export function renderFinished({ snapshot, restored, laterSnapshots = [] }: Rest
 }
 
 function renderRestore(result: RestoreResult): string {
-  const { restored, snapshot, safety } = result;
+  const { restored, snapshot, safety, laterSnapshots = [] } = result;
   return [
     `Restored ${restored.join(", ")} from ${printable(snapshot)}.`,
     ...safety === null
       ? []
       : [`What was there is in snapshot ${safety}; \`restore --undo\` goes back.`],
+    ...laterSnapshots.length === 0 ? [] : [
+      `Another program wrote to them meanwhile; its rows are in snapshot ${
+        laterSnapshots.join(", ")
+      }.`,
+    ],
     ...renderReconciliation(result),
     "If the bot is running, restart it: its memory is newer than its databases.",
   ].join("\n");

@@ -26,6 +26,10 @@ export interface ScriptStatement {
 export interface CopyOptions {
   /** Called now and then with what is done; may throw to stop there. */
   readonly onProgress?: (progress: CopyProgress) => void;
+  /** Pages copied between two calls of it. Default 10,000. */
+  readonly pagesPerStep?: number;
+  /** Whether to take no lock, since the caller has it. Default `false`. */
+  readonly isLocked?: boolean;
 }
 
 /** How far a copy has come. */

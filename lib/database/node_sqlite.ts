@@ -37,6 +37,9 @@ function withAuthorizer(db: DatabaseSync): WithAuthorizer {
 /** Pages that are copied between two looks at the caller's wishes. */
 const PAGES_PER_STEP = 10_000;
 
+/** SQLite's way to a file without its locks. */
+const WITHOUT_LOCKS = Deno.build.os === "windows" ? "vfs=win32-none" : "vfs=unix-none";
+
 /** How many prepared statements a connection keeps. */
 const KEPT_STATEMENTS = 32;
 
@@ -129,14 +132,14 @@ export class NodeSqliteConnection implements Connection {
   }
 
   async copyTo(path: string, options: CopyOptions = {}): Promise<void> {
-    const { onProgress } = options;
+    const { onProgress, pagesPerStep = PAGES_PER_STEP, isLocked = false } = options;
     const own = this.#db.location();
     if (own !== null) createLike(path, own);
     // Thrown by the caller's own function, such as an interruption: not SQLite's business.
     let stopped: unknown;
     try {
-      await backup(this.#db, path, {
-        rate: PAGES_PER_STEP,
+      await backup(this.#db, isLocked ? uriOf(path, WITHOUT_LOCKS) : path, {
+        rate: pagesPerStep,
         progress: ({ totalPages, remainingPages }) => {
           try {
             onProgress?.({ done: totalPages - remainingPages, total: totalPages });
@@ -150,6 +153,14 @@ export class NodeSqliteConnection implements Connection {
       if (stopped !== undefined) throw stopped;
       return await explain(error, { verb: "copy", label: this.label, target: path });
     }
+  }
+
+  /**
+   * A number that is another one when others have committed. Not awaited, so that it can be asked while
+   * SQLite copies.
+   */
+  dataVersion(): number {
+    return Number(this.#db.prepare("PRAGMA main.data_version").get()?.["data_version"]);
   }
 
   close(): Promise<void> {
@@ -223,7 +234,7 @@ export interface OpenFileOptions {
 export async function openFile(
   path: string,
   { verb, mode, lenient = false }: OpenFileOptions,
-): Promise<Connection> {
+): Promise<NodeSqliteConnection> {
   refuseSpecialDatabase(path);
   try {
     const db = mode === "ordinary"

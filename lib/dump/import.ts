@@ -28,6 +28,7 @@ import {
   type DatabaseContent,
   replaceAll,
   type RestoreChange,
+  Takeovers,
   takeSafety,
 } from "../snapshot/restore.ts";
 import { isRestoring, locationOf, type Workspace } from "../state/workspace.ts";
@@ -151,7 +152,9 @@ async function replace(job: Job): Promise<ImportResult> {
       replacements: [{ target, bytes: temporary === "move" ? 0 : sizeOf(path) ?? 0 }],
       keeps: options.backup !== false,
     });
-    const snapshot = options.backup === false ? null : await takeSafety(workspace, [database], {
+    const keeps = options.backup !== false;
+    await using takeovers = await Takeovers.watch(workspace, [database], { keeps });
+    const snapshot = !keeps ? null : await takeSafety(workspace, [database], {
       onProgress: options.onSnapshotProgress,
       signal,
     });
@@ -166,7 +169,7 @@ async function replace(job: Job): Promise<ImportResult> {
         compressed: false,
         temporary,
       }],
-    });
+    }, takeovers);
     const outcome = isThere ? "replaced" : "created";
     return { database, outcome, rows: then.rows, violations, snapshot, adopted, reconciled };
   } finally {

@@ -198,8 +198,8 @@ export interface RestoreResult extends Reconciliation {
   /** Name of the snapshot of what was there before; null where nothing was. */
   readonly safety: string | null;
   /**
-   * Names of the snapshots of what was there when a restore went on that had been interrupted; absent
-   * where there are none.
+   * Names of the snapshots that were taken since, because another program had written to a database
+   * before it was replaced, or the restore had been interrupted; absent if there are none.
    */
   readonly laterSnapshots?: readonly string[];
 }

@@ -25,10 +25,10 @@ import { parseLocks, readLocks } from "../base/lock.ts";
 import { fileItself, isLink } from "../base/paths.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { openFile } from "../database/node_sqlite.ts";
-import { openForWriting } from "../database/open.ts";
+import { type OverwriteOptions, Takeover } from "../database/overwrite.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
-import { whileBusy, withTransaction } from "../database/transaction.ts";
+import { whileBusy } from "../database/transaction.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Replacement } from "./journal.ts";
 import { plainFile } from "./sources.ts";
@@ -47,18 +47,30 @@ export type Placement =
  * No sound file is opened but by SQLite: closing it would drop the locks of a host that has it open.
  * SQLite itself waits until what it has written is on the disk.
  */
-export async function replaceDatabase(replacement: Placement, timeout: number): Promise<void> {
+export async function replaceDatabase(
+  replacement: Placement,
+  { takeover, ...options }: ReplaceOptions,
+): Promise<void> {
   if (replacement.temporary === "move" && await moveInto(replacement)) return;
   await using plain = await plainFile(replacement.source, replacement.compressed);
   const target = fileItself(replacement.target);
-  if (!sizeOf(target) || await prepare(target, plain.path, timeout)) {
-    await overwrite(plain.path, target);
-  } else {
-    await replaceFile(plain.path, target);
-  }
+  await using source = await openSource(plain.path);
+  if (sizeOf(target) === null) await source.copyTo(target);
+  else if (takeover !== null) await takeover.overwriteWith(source, options);
+  else if (await isSound(target)) {
+    // It was not there before, and is in no snapshot yet.
+    await using watching = await Takeover.watch(target, { ...options, isKept: false });
+    await watching.overwriteWith(source, options);
+  } else await replaceFile(source, target);
   // One that was killed may have left what it had staged.
   removeDatabase(partOf(target));
   await syncDirectory(directoryOf(target));
+}
+
+/** How a database is replaced. */
+export interface ReplaceOptions extends OverwriteOptions {
+  /** Has watched the database since before it was copied; null where it was not there, or damaged. */
+  readonly takeover: Takeover | null;
 }
 
 /**
@@ -76,27 +88,6 @@ async function moveInto({ source, target }: Placement): Promise<boolean> {
   return true;
 }
 
-/** Makes sure that SQLite can write over a database; false where it is damaged. */
-async function prepare(target: string, source: string, timeout: number): Promise<boolean> {
-  if (!await isSound(target)) return false;
-  await using connection = await openForWriting(
-    { kind: "file", path: target },
-    { ...defaultSettings, busyTimeout: timeout },
-  );
-  // SQLite's copying would wait for a writer without end; so it is waited for here, with an end.
-  await withTransaction(connection, () => Promise.resolve(), { timeout });
-  if (await pageSizeOf(target) === await pageSizeOf(source)) return true;
-  // Beside a log all pages must have one size. Leaving it takes that nobody else has it open.
-  await whileBusy(connection, () => connection.exec("PRAGMA journal_mode = DELETE"), { timeout });
-  return true;
-}
-
-async function pageSizeOf(path: string): Promise<number> {
-  await using connection = await openForReading({ kind: "file", path }, defaultSettings);
-  const row = await connection.get("PRAGMA page_size");
-  return row === undefined ? 0 : number(row, "page_size");
-}
-
 /** Whether SQLite finds no damage in a database; only then can a snapshot of it be taken. */
 export async function isSound(path: string): Promise<boolean> {
   try {
@@ -109,14 +100,6 @@ export async function isSound(path: string): Promise<boolean> {
     if (isDamage(error)) return false;
     throw error;
   }
-}
-
-async function overwrite(source: string, target: string): Promise<void> {
-  await using connection = await openSource(source);
-  await connection.copyTo(target);
-  // The whole database is in the log now; it need not stay there, but no reader is waited for long.
-  await using checkpointing = await openForWriting({ kind: "file", path: target }, defaultSettings);
-  await checkpointing.exec("PRAGMA busy_timeout = 1000; PRAGMA wal_checkpoint(TRUNCATE)");
 }
 
 /** Opens a source; of one that is gone SQLite would make an empty database, and copy that. */
@@ -138,7 +121,7 @@ async function openSource(path: string): Promise<Connection> {
   });
 }
 
-async function replaceFile(source: string, target: string): Promise<void> {
+async function replaceFile(source: Connection, target: string): Promise<void> {
   const processes = processesWith(target);
   if (processes.length > 0) {
     throw inUse(target, processes.map((pid) => `process ${pid}`).join(", "));
@@ -146,10 +129,7 @@ async function replaceFile(source: string, target: string): Promise<void> {
   const staged = partOf(target);
   removeDatabase(staged);
   createLike(staged, target);
-  {
-    await using connection = await openSource(source);
-    await connection.copyTo(staged);
-  }
+  await source.copyTo(staged);
   await syncFile(staged);
   const aside = `${target}.damaged_${Math.floor(Date.now() / 1000)}`;
   // The logs go first: beside the new file they would be replayed into it.
@@ -250,7 +230,8 @@ async function tryWriting(path: string, timeout: number): Promise<void> {
   // Closed last, and never moves what a crash left in a log into a file that may be damaged.
   await using _reader = await openForReading({ kind: "file", path }, settings);
   await using writer = await openFile(path, { verb: "open", mode: "ordinary" });
-  await whileBusy(writer, () => writer.exec("BEGIN IMMEDIATE"), { timeout });
+  // With a rollback journal a reader, too, is in the way of whoever replaces it.
+  await whileBusy(writer, () => writer.exec("BEGIN EXCLUSIVE"), { timeout });
   try {
     // That much SQLite also begins on a file that is read-only; it refuses the first write.
     await writer.exec("PRAGMA user_version = 0");

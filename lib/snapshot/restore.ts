@@ -1,6 +1,8 @@
 import { ConfirmationError, SnapshotError } from "../base/errors.ts";
 import { partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
+import { fileItself } from "../base/paths.ts";
 import { refuseForeign, refuseLink } from "../database/location.ts";
+import { Takeover } from "../database/overwrite.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { reconcile } from "../engine/reconcile.ts";
@@ -106,8 +108,10 @@ export async function restore(
     })),
     keeps: true,
   });
-  const safety = await takeSafety(workspace, sources.map(({ database }) => database), options);
-  return await replaceAll(workspace, session, { label, safety, replacements });
+  const databases = sources.map(({ database }) => database);
+  await using takeovers = await Takeovers.watch(workspace, databases);
+  const safety = await takeSafety(workspace, databases, options);
+  return await replaceAll(workspace, session, { label, safety, replacements }, takeovers);
 }
 
 /** Makes sure that sources are still what was checked. */
@@ -146,7 +150,7 @@ export async function undoRestore(
 export async function finishRestore(workspace: Workspace): Promise<RestoreResult | null> {
   if (!isRestoring(workspace)) return null;
   await using session = await Session.begin(workspace, { restores: true });
-  return isRestoring(workspace) ? await finish(workspace, session, { isResumed: true }) : null;
+  return isRestoring(workspace) ? await finish(workspace, session, null) : null;
 }
 
 /**
@@ -158,6 +162,7 @@ export async function replaceAll(
   workspace: Workspace,
   session: Session,
   journal: RestoreJournal,
+  takeovers: Takeovers,
 ): Promise<RestoreResult> {
   const path = restoreJournal(workspace.ledger.path);
   requireSources(journal.replacements, journal.label);
@@ -167,7 +172,7 @@ export async function replaceAll(
     removeIfThere(partOf(path));
     throw error;
   }
-  return await finish(workspace, session, { isResumed: false });
+  return await finish(workspace, session, takeovers);
 }
 
 /**
@@ -177,7 +182,7 @@ export async function replaceAll(
 async function finish(
   workspace: Workspace,
   session: Session,
-  { isResumed }: { readonly isResumed: boolean },
+  watched: Takeovers | null,
 ): Promise<RestoreResult> {
   const path = restoreJournal(workspace.ledger.path);
   let journal = await readJournal(path);
@@ -198,12 +203,29 @@ async function finish(
     refuseLink(target, { cannot });
   }
   try {
-    if (isResumed && left.length > 0) {
-      journal = await keepWritten(workspace, journal, left.map(({ database }) => database));
+    const databases = left.map(({ database }) => database);
+    await using resumed = watched === null ? await Takeovers.watch(workspace, databases) : null;
+    const takeovers = watched ?? resumed;
+    if (resumed !== null && left.length > 0) {
+      journal = await keepWritten(workspace, journal, databases);
       await writeJournal(path, journal);
     }
     for (const one of left) {
-      await replaceDatabase({ ...one, target: targetOf(one) }, workspace.timeout);
+      const { database } = one;
+      await replaceDatabase({ ...one, target: targetOf(one) }, {
+        timeout: workspace.timeout,
+        takeover: takeovers?.of(database) ?? null,
+        keep: async () => {
+          if (takeovers?.keeps === false) return;
+          const name = await takeSafety(workspace, [database], {
+            reason: "interrupted",
+            isHeld: true,
+          });
+          if (name === null) return;
+          journal = { ...journal, laterSnapshots: [...journal.laterSnapshots ?? [], name] };
+          await writeJournal(path, journal);
+        },
+      });
       // Whoever goes on leaves it alone: a bot may write to it from now on.
       const replacements = journal.replacements
         .map((each) => each.database === one.database ? { ...each, isDone: true } : each);
@@ -316,8 +338,49 @@ export async function contentOf(path: string): Promise<DatabaseContent | null> {
   }
 }
 
+/** Databases that will be overwritten, watched from before a snapshot is taken of them. */
+export class Takeovers implements AsyncDisposable {
+  readonly #byDatabase = new Map<string, Takeover>();
+  /** Whether what others write meanwhile is kept in snapshots. */
+  readonly keeps: boolean;
+
+  private constructor(keeps: boolean) {
+    this.keeps = keeps;
+  }
+
+  /** Begins to watch those that are there and sound. */
+  static async watch(
+    workspace: Workspace,
+    databases: readonly string[],
+    { keeps = true }: { readonly keeps?: boolean } = {},
+  ): Promise<Takeovers> {
+    await using opened = new AsyncDisposableStack();
+    const takeovers = new Takeovers(keeps);
+    opened.use(takeovers);
+    for (const database of databases) {
+      const path = fileItself(pathOf(workspace, database));
+      // A damaged one is moved aside with its log, which closing it might move into it.
+      if (!sizeOf(path) || !await isSound(path)) continue;
+      takeovers.#byDatabase.set(database, await Takeover.watch(path, workspace));
+    }
+    opened.move();
+    return takeovers;
+  }
+
+  /** The one of a database; null where that was not there, or damaged. */
+  of(database: string): Takeover | null {
+    return this.#byDatabase.get(database) ?? null;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const one of this.#byDatabase.values()) await one[Symbol.asyncDispose]();
+  }
+}
+
 /** How {@link takeSafety} takes a snapshot. */
 export interface SafetyOptions extends SnapshotControl {
+  /** Whether the caller holds the write lock. Default `false`. */
+  readonly isHeld?: boolean;
   /** Default `safety`. */
   readonly reason?: "safety" | "interrupted";
 }
@@ -326,7 +389,7 @@ export interface SafetyOptions extends SnapshotControl {
 export async function takeSafety(
   workspace: Workspace,
   databases: readonly string[],
-  { reason = "safety", ...control }: SafetyOptions,
+  { reason = "safety", isHeld = false, ...control }: SafetyOptions,
 ): Promise<string | null> {
   const { timeout, backups: directory } = workspace;
   const take = async (targets: readonly PinTarget[]) => {
@@ -337,7 +400,8 @@ export async function takeSafety(
     );
     return manifest.name;
   };
-  const present = databases.map((database) => ({ database, path: pathOf(workspace, database) }))
+  const present = databases
+    .map((database) => ({ database, path: pathOf(workspace, database), held: isHeld }))
     .filter(({ path }) => sizeOf(path));
   try {
     return await take(present);
@@ -356,7 +420,7 @@ async function recordRestore(
 ): Promise<void> {
   const kept = [
     ...safety === null ? [] : [`what was there before is in snapshot ${safety}`],
-    ...laterSnapshots.map((name) => `what was there when it went on is in snapshot ${name}`),
+    ...laterSnapshots.map((name) => `what was there later is in snapshot ${name}`),
   ];
   await session.record(async (ledger) => {
     for (const [database, target] of targets) {

@@ -28,7 +28,10 @@ function prepared(
 
 async function replace(directory: TemporaryDirectory, timeout = 5): Promise<void> {
   const [source, target] = [directory.file("source.db"), directory.file("target.db")];
-  await replaceDatabase({ database: "app", source, compressed: false, target }, timeout);
+  await replaceDatabase(
+    { database: "app", source, compressed: false, target },
+    { timeout, takeover: null, keep: () => Promise.resolve() },
+  );
 }
 
 /** The target is the source, and is alone in the directory but for what was moved aside. */

@@ -4,11 +4,11 @@ import { DatabaseSync } from "node:sqlite";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { SnapshotError } from "../../../lib/base/errors.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
+import { removeIfThere } from "../../../lib/base/files.ts";
 import { acquireLock } from "../../../lib/base/lock.ts";
 import { readJournal, writeJournal } from "../../../lib/snapshot/journal.ts";
 import { lockStore } from "../../../lib/snapshot/store.ts";
 import {
-  cliCommand,
   databaseNames,
   execute,
   existsSync,
@@ -74,22 +74,28 @@ async function interrupted(): Promise<Interrupted> {
   const { name: snapshot } = await migrator.createSnapshot();
   addRows(data, "-later");
   assert.deepEqual(rowsIn(data), [6, 6, 6]);
-  const trading = join(data, "trading.db");
-  execute(trading, "PRAGMA journal_mode = DELETE");
-  {
-    // Beside a reader the database can be copied, but not replaced: the restore waits without end.
-    using reader = new DatabaseSync(trading);
-    reader.exec("BEGIN; SELECT count(*) FROM orders");
-    const args = ["restore", snapshot, "--yes", "--data-dir", "data"];
-    const child = cliCommand(args, { cwd }).spawn();
-    const output = child.output();
-    const note = join(data, "migrations.restore");
-    while (!existsSync(note) || !Deno.readTextFileSync(note).includes("isDone")) {
-      await new Promise((resolve) => setTimeout(resolve, 5));
-    }
-    child.kill("SIGKILL");
-    await output;
+  // The state that a kill leaves after the first database: the others and the ledger are as before, and
+  // the note stays.
+  const ledger = join(data, "migrations.db");
+  Deno.copyFileSync(ledger, join(directory.path, "ledger"));
+  const { safety } = await migrator.restoreSnapshot(snapshot, { confirm: () => true });
+  const backups = join(data, "backups");
+  for (const name of ["trading", "ml_training"]) {
+    for (const ending of ["-wal", "-shm", ""]) removeIfThere(join(data, `${name}.db${ending}`));
+    Deno.copyFileSync(join(backups, `${name}_${safety}.db`), join(data, `${name}.db`));
   }
+  for (const ending of ["-wal", "-shm"]) removeIfThere(`${ledger}${ending}`);
+  Deno.renameSync(join(directory.path, "ledger"), ledger);
+  await writeJournal(join(data, "migrations.restore"), {
+    label: snapshot,
+    safety,
+    replacements: databaseNames.map((database) => {
+      const source = join(backups, `${database}_${snapshot}.db`);
+      const bytes = Deno.statSync(source).size;
+      const isDone = database === "positions" ? { isDone: true } : {};
+      return { database, source, bytes, compressed: false, ...isDone };
+    }),
+  });
   assert.deepEqual(rowsIn(data), [3, 6, 6]);
   return {
     cwd,

@@ -80,7 +80,11 @@ testLinks("the log of a damaged linked database goes aside with it", async () =>
   Deno.writeTextFileSync(real, "no database\n".repeat(1000));
   Deno.writeTextFileSync(`${real}-wal`, "a log");
   const target = bot.file("trading.db");
-  await replaceDatabase({ database: "trading", source, compressed: false, target }, 5);
+  await replaceDatabase({ database: "trading", source, compressed: false, target }, {
+    timeout: 5,
+    takeover: null,
+    keep: () => Promise.resolve(),
+  });
   assert.deepEqual(contentOf(real), former);
   const kept = damagedOnes(bot);
   const log = kept.find((name) => name.endsWith("-wal"));
