@@ -2,10 +2,7 @@ import { MigrationFailedError, SchemaConflictError, StatementError } from "../ba
 import { type Connection, type Row, text } from "../database/connection.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Registry } from "../migration/registry.ts";
-import { compareSchemas } from "../schema/compare.ts";
 import { describeDifference } from "../schema/model.ts";
-import { readSchema } from "../schema/read.ts";
-import { buildReferenceSteps } from "../schema/reference.ts";
 import { countRows, usersTables } from "../schema/tables.ts";
 import { quoteName } from "../sql/tokens.ts";
 import { readMarkers } from "../state/marker.ts";
@@ -189,6 +186,12 @@ export async function expectCreated(
 ): Promise<void> {
   const { markers } = await readMarkers(connection);
   const earlier = (markers ?? []).flatMap(({ id }) => registry.byId.get(id) ?? []);
+  // Few migrations need this.
+  const [{ buildReferenceSteps }, { readSchema }, { compareSchemas }] = await Promise.all([
+    import("../schema/reference.ts"),
+    import("../schema/read.ts"),
+    import("../schema/compare.ts"),
+  ]);
   const reference = await buildReferenceSteps([...earlier, migration]);
   const created = reference.known ? reference.steps.at(-1)?.made : undefined;
   if (created === undefined) return;

@@ -41,8 +41,12 @@ export async function applyWith(
   // Read again: another migrator may have worked until the lock was ours.
   const found = await inspect(workspace);
   const { apply } = await planFrom(workspace, found, options);
-  // Most migrations only create something; only the others need the code that tries them.
-  if (apply.some(({ upgrade }) => mayTouchRows(upgrade))) {
+  // Most migrations only create something. Only the others need the code that simulates them.
+  const mayLoseRows = apply.some((one) =>
+    mayTouchRows(one.upgrade) && !workspace.trusted.includes(one) &&
+    found.databases.get(one.database)?.hasTables
+  );
+  if (mayLoseRows) {
     const { refuseDataLoss } = await import("../trial/lint.ts");
     await refuseDataLoss(workspace, apply);
   }
