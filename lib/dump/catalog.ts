@@ -1,3 +1,4 @@
+import { readColumns } from "../schema/tables.ts";
 import { type Connection, number, numberOrNull, text, textOrNull } from "../database/connection.ts";
 import { type Affinity, affinityOf } from "../schema/model.ts";
 import { fold, quoteName, tokenize } from "../sql/tokens.ts";
@@ -92,23 +93,20 @@ export async function readTable(connection: Connection, name: string): Promise<D
     [name],
   );
   const isStrict = listed?.["strict"] === 1;
-  const all = await connection.all(
-    "SELECT name, type, pk, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid",
-    [name],
-  );
-  const rows = all.filter((row) => number(row, "hidden") === 0);
-  const columns = rows.map((row): DumpColumn => ({
-    name: text(row, "name"),
-    affinity: affinityOf(text(row, "type"), isStrict),
+  const all = await readColumns(connection, name);
+  const ordinary = all.filter(({ kind }) => kind === "ordinary");
+  const columns = ordinary.map((column): DumpColumn => ({
+    name: column.name,
+    affinity: affinityOf(column.type, isStrict),
     isStrict,
   }));
-  const keys = rows.filter((row) => number(row, "pk") > 0)
-    .sort((a, b) => number(a, "pk") - number(b, "pk"))
-    .map((row) => text(row, "name"));
+  const keys = ordinary.filter(({ primaryKey }) => primaryKey > 0)
+    .toSorted((a, b) => a.primaryKey - b.primaryKey)
+    .map((column) => column.name);
   // A view has no rows of its own, and a virtual table's module may know no ranges.
   const hasRowids = listed?.["wr"] === 0 && /^(table|shadow)$/.test(String(listed["type"]));
   const order = hasRowids
-    ? await rowidOrder(connection, name, { names: all.map((row) => text(row, "name")), keys })
+    ? await rowidOrder(connection, name, { names: all.map((column) => column.name), keys })
     : { by: "columns" as const, names: keys };
   return { name, columns, order, ...await sizeOfRows(connection, name) };
 }

@@ -1,3 +1,4 @@
+import { readColumns } from "../schema/tables.ts";
 import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
@@ -76,16 +77,10 @@ export async function readTarget(connection: Connection, wanted: string): Promis
   }
   const table = text(found, "name");
   const isStrict = number(found, "strict") === 1;
-  const rows = await connection.all(
-    "SELECT name, type, hidden FROM pragma_table_xinfo(?, 'main') WHERE hidden <> 1 ORDER BY cid",
-    [table],
-  );
-  const columns = rows.map((row) =>
-    column(text(row, "name"), text(row, "type"), {
-      isStrict,
-      isGenerated: number(row, "hidden") !== 0,
-    })
-  );
+  const columns = (await readColumns(connection, table)).filter(({ kind }) => kind !== "hidden")
+    .map(({ name, type, kind }) =>
+      column(name, type, { isStrict, isGenerated: kind !== "ordinary" })
+    );
   if (number(found, "without_rowid") === 0 && !columns.some(({ name }) => fold(name) === "rowid")) {
     columns.push(column("rowid", "INTEGER", { isStrict, isGenerated: false }));
   }

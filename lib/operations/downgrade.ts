@@ -10,7 +10,7 @@ import type { Registry } from "../migration/registry.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference, type Reference } from "../schema/reference.ts";
-import { usersTables } from "../schema/tables.ts";
+import { readColumns, usersTables } from "../schema/tables.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { quoteName } from "../sql/tokens.ts";
 import { assess, corrections, type MigrationStatus } from "../state/assess.ts";
@@ -385,8 +385,7 @@ export async function recountLosses(
 ): Promise<Loss[]> {
   const counted: Loss[] = [];
   for (const { database, table, columns } of losses) {
-    const there = (await connection.all("SELECT name FROM pragma_table_xinfo(?, 'main')", [table]))
-      .map((row) => ({ name: text(row, "name") }));
+    const there = await readColumns(connection, table);
     if (there.length === 0) continue;
     const left = columns?.filter((name) => has(there, name));
     if (left?.length === 0) continue;

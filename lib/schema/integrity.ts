@@ -1,3 +1,5 @@
+import { quoteName } from "../sql/tokens.ts";
+import { readColumns } from "./tables.ts";
 import { type Connection, number, type Row, text } from "../database/connection.ts";
 import type { Finding } from "./model.ts";
 
@@ -51,13 +53,11 @@ async function danglingRows(
     FROM pragma_foreign_key_list(?1, 'main') AS f WHERE f.id = ?3`,
     [table, parent, id],
   );
-  const keys = await connection.all(
-    "SELECT name FROM pragma_table_xinfo(?, 'main') WHERE pk > 0 ORDER BY pk",
-    [table],
-  );
+  const keys = (await readColumns(connection, table)).filter(({ primaryKey }) => primaryKey > 0)
+    .toSorted((a, b) => a.primaryKey - b.primaryKey);
   const hasParent = columns.every((row) => row["has_parent"] === 1);
   if (keys.length === 0 || hasParent && columns.some((row) => row["parent"] === null)) return [];
-  const key = keys.map((row) => `quote(child.${quote(row, "name")})`).join(" || ',' || ");
+  const key = keys.map((row) => `quote(child.${quoteName(row.name)})`).join(" || ',' || ");
   const conditions = columns.map((row) => `child.${quote(row, "child")} IS NOT NULL`);
   if (hasParent) {
     // As SQLite enforces it: by the parent's collation and, for the plus sign, by its affinity.
@@ -65,21 +65,19 @@ async function danglingRows(
       `parent.${quote(row, "parent")} = +child.${quote(row, "child")}`
     );
     conditions.push(
-      `NOT EXISTS (SELECT 1 FROM main.${quoted(parent)} AS parent WHERE ${isSame.join(" AND ")})`,
+      `NOT EXISTS (SELECT 1 FROM main.${quoteName(parent)} AS parent WHERE ${
+        isSame.join(" AND ")
+      })`,
     );
   }
   const rows = await connection.all(
-    `SELECT ${key} AS key FROM main.${quoted(table)} AS child WHERE ${conditions.join(" AND ")}`,
+    `SELECT ${key} AS key FROM main.${quoteName(table)} AS child WHERE ${conditions.join(" AND ")}`,
   );
   return rows.map((row) => text(row, "key"));
 }
 
 function quote(row: Row, column: string): string {
-  return quoted(text(row, column));
-}
-
-function quoted(name: string): string {
-  return `"${name.replaceAll('"', '""')}"`;
+  return quoteName(text(row, column));
 }
 
 async function foreignKeyViolations(connection: Connection): Promise<Finding[]> {

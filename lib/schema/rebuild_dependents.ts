@@ -1,3 +1,4 @@
+import { readColumns } from "./tables.ts";
 import { StatementError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { number, type Row, text } from "../database/connection.ts";
@@ -110,11 +111,8 @@ async function compileTrigger(transaction: MigrationTransaction, row: Row): Prom
 
 async function namesOf(transaction: MigrationTransaction, owner: string): Promise<string[]> {
   try {
-    const rows = await transaction.all(
-      "SELECT name FROM pragma_table_xinfo(?, 'main') WHERE hidden = 0",
-      [owner],
-    );
-    return rows.map((row) => text(row, "name"));
+    const columns = await readColumns(transaction, owner);
+    return columns.filter(({ kind }) => kind === "ordinary").map(({ name }) => name);
   } catch (error) {
     if (error instanceof StatementError) return []; // a view that is broken itself
     throw error;
@@ -211,29 +209,25 @@ export async function readTable(
     [name],
   );
   const sql = own === undefined ? "" : text(own, "sql");
-  const rows = await transaction.all(
-    `SELECT name, type, "notnull", dflt_value, pk, hidden
-    FROM pragma_table_xinfo(?, 'main') ORDER BY cid`,
-    [name],
-  );
-  const names = new Set(rows.map((row) => fold(text(row, "name"))));
+  const columns = await readColumns(transaction, name);
+  const names = new Set(columns.map((column) => fold(column.name)));
   const keyed = await transaction.all(
     "SELECT 1 FROM pragma_index_list(?, 'main') WHERE origin = 'pk'",
     [name],
   );
-  const keys = rows.filter((row) => row["pk"] !== 0);
+  const keys = columns.filter(({ primaryKey }) => primaryKey !== 0);
   // A key that is the row id has no index of its own.
   const alias = withoutRowid || keyed.length > 0 || keys.length !== 1 ? undefined : keys[0];
   return {
     name,
     sql,
-    columns: rows.map((row) => ({
-      name: text(row, "name"),
-      isGenerated: row["hidden"] === 2 || row["hidden"] === 3,
-      isRequired: row["notnull"] === 1 && row["dflt_value"] === null && row !== alias,
+    columns: columns.map((column) => ({
+      name: column.name,
+      isGenerated: column.kind === "virtual" || column.kind === "stored",
+      isRequired: column.notNull && column.default === null && column !== alias,
     })),
     rowid: withoutRowid ? null : ["rowid", "_rowid_", "oid"].find((one) => !names.has(one)) ?? null,
-    alias: alias === undefined ? null : text(alias, "name"),
+    alias: alias?.name ?? null,
     autoincrement: readTableText(sql).autoincrement,
     indexes: await madeFor(transaction, "index", name),
     triggers: await madeFor(transaction, "trigger", name),

@@ -49,3 +49,40 @@ export async function usersTables(connection: Connection): Promise<UsersTable[]>
     store: textOrNull(table, "store"),
   }));
 }
+
+/** A column of a table, a virtual table or a view. */
+export interface TableColumn {
+  readonly name: string;
+  /** Its declared type; empty where it has none. */
+  readonly type: string;
+  readonly notNull: boolean;
+  /** SQL of its default; null where it has none. */
+  readonly default: string | null;
+  /** Its place in the primary key, from 1; 0 where it is in none. */
+  readonly primaryKey: number;
+  /** `hidden` is a column of a virtual table that `SELECT *` leaves out. */
+  readonly kind: "ordinary" | "hidden" | "virtual" | "stored";
+}
+
+const COLUMN_KINDS = ["ordinary", "hidden", "virtual", "stored"] as const;
+
+/** The columns of a table, in order; none where there is no such table. */
+export async function readColumns(
+  connection: Pick<Connection, "all">,
+  table: string,
+  schema = "main",
+): Promise<TableColumn[]> {
+  const rows = await connection.all(
+    `SELECT name, type, "notnull", dflt_value, pk, hidden
+    FROM pragma_table_xinfo(?, ?) ORDER BY cid`,
+    [table, schema],
+  );
+  return rows.map((row) => ({
+    name: text(row, "name"),
+    type: text(row, "type"),
+    notNull: row["notnull"] === 1,
+    default: textOrNull(row, "dflt_value"),
+    primaryKey: number(row, "pk"),
+    kind: COLUMN_KINDS[number(row, "hidden")] ?? "ordinary",
+  }));
+}

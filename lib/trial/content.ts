@@ -1,5 +1,6 @@
+import { readColumns } from "../schema/tables.ts";
 import { createYielder } from "../base/event_loop.ts";
-import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
+import { type Connection, number, type SqlValue } from "../database/connection.ts";
 import { type Affinity, affinityOf } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 
@@ -99,16 +100,13 @@ async function shapeOf(
     "SELECT wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?",
     [table],
   );
-  const rows = await connection.all(
-    "SELECT name, type, hidden FROM pragma_table_xinfo(?, 'main') ORDER BY cid",
-    [table],
-  );
-  const taken = new Set(rows.map((row) => fold(text(row, "name"))));
+  const columns = await readColumns(connection, table);
+  const taken = new Set(columns.map(({ name }) => fold(name)));
   const rowid = ["rowid", "_rowid_", "oid"].find((one) => !taken.has(one)) ?? null;
   return {
-    columns: rows.filter((row) => row["hidden"] === 0).map((row) => ({
-      name: text(row, "name"),
-      affinity: affinityOf(text(row, "type"), listed?.["strict"] === 1),
+    columns: columns.filter(({ kind }) => kind === "ordinary").map(({ name, type }) => ({
+      name,
+      affinity: affinityOf(type, listed?.["strict"] === 1),
     })),
     rowid: listed?.["wr"] === 0 ? rowid : null,
   };

@@ -1,4 +1,5 @@
-import { type Connection, number, text } from "../database/connection.ts";
+import { readColumns } from "../schema/tables.ts";
+import { type Connection, number } from "../database/connection.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { rowChanges } from "./authorizer.ts";
 import type { RecordedStatement } from "./recorder.ts";
@@ -325,9 +326,9 @@ async function countRows(connection: Connection, table: string): Promise<number>
 }
 
 async function hasValue(connection: Connection, table: string, column: string): Promise<boolean> {
-  const columns = await connection.all("SELECT name FROM pragma_table_xinfo(?, 'main')", [table]);
+  const columns = await readColumns(connection, table);
   // SQLite would take an unknown name in double quotes for a text.
-  if (!columns.some((row) => fold(text(row, "name")) === fold(column))) return false;
+  if (!columns.some(({ name }) => fold(name) === fold(column))) return false;
   const found = await connection.get(
     `SELECT 1 AS found FROM main.${quoteName(table)} WHERE ${
       quoteName(column)

@@ -1,3 +1,4 @@
+import { readColumns } from "../schema/tables.ts";
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import { openMemory } from "../database/open.ts";
@@ -66,11 +67,7 @@ export class Scratch implements AsyncDisposable {
 
   /** Names of the columns of a table of `main` or `temp`. */
   async columns(table: string, database = "main"): Promise<readonly string[]> {
-    const rows = await this.connection.all("SELECT name FROM pragma_table_xinfo(?, ?)", [
-      table,
-      database,
-    ]);
-    return rows.map((row) => text(row, "name"));
+    return (await readColumns(this.connection, table, database)).map(({ name }) => name);
   }
 
   /** Number of rows that migrations have put into a table here. */
@@ -175,13 +172,12 @@ async function leavesOutRequired(
 ): Promise<boolean> {
   const target = targetOf(events);
   if (target === undefined) return false;
-  const required = await scratch.connection.all(
-    `SELECT name FROM pragma_table_xinfo(?) WHERE "notnull" AND dflt_value IS NULL AND NOT hidden`,
-    [target],
+  const required = (await readColumns(scratch.connection, target)).filter((column) =>
+    column.notNull && column.default === null && column.kind === "ordinary"
   );
   if (required.length === 0) return false;
   const known = new Set((await scratch.columns(from)).map(fold));
-  return required.some((row) => !known.has(fold(text(row, "name"))));
+  return required.some(({ name }) => !known.has(fold(name)));
 }
 
 function targetOf(events: readonly AuthorizerEvent[]): string | undefined {
@@ -205,12 +201,9 @@ async function failureOnMadeUpRow(
   table: string,
   { connection }: Scratch,
 ): Promise<string | null> {
-  const columns = await connection.all(
-    "SELECT name, type FROM pragma_table_xinfo(?) WHERE hidden = 0",
-    [table],
-  );
-  const list = columns.map((row) => quoteName(text(row, "name"))).join(", ");
-  const values = columns.map((row) => madeUp(text(row, "type"))).join(", ");
+  const columns = (await readColumns(connection, table)).filter(({ kind }) => kind === "ordinary");
+  const list = columns.map(({ name }) => quoteName(name)).join(", ");
+  const values = columns.map(({ type }) => madeUp(type)).join(", ");
   // ALTER TABLE may check all rows again, and this one keeps no other rule.
   await connection.exec("PRAGMA ignore_check_constraints = ON");
   try {
