@@ -136,6 +136,7 @@ export type {
   UpgradeOptions,
   UpgradeResult,
 } from "./lib/operations/upgrade_options.ts";
+export type { PlannedWork } from "./lib/state/upgrade_plan.ts";
 export type { UpgradePlan } from "./lib/operations/upgrade_options.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
@@ -148,6 +149,7 @@ export type {
 } from "./lib/operations/verify.ts";
 export { version } from "./lib/base/version.ts";
 export type { MigratorOptions } from "./lib/migrator.ts";
+export type { WorkspaceOptions } from "./lib/state/workspace.ts";
 export { bundledMigrations } from "./migrations/mod.ts";
 
 if (import.meta.main) {
@@ -157,5 +159,3 @@ if (import.meta.main) {
     Deno.exit();
   });
 }
-export type { PlannedWork } from "./lib/state/upgrade_plan.ts";
-export type { WorkspaceOptions } from "./lib/state/workspace.ts";

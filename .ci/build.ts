@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { variables } from "../lib/commands/configuration.ts";
+import { variables } from "../lib/commands/options.ts";
 import { bundledMigrations } from "../migrations/mod.ts";
 import { BuildError, checkMigrations, migrationFiles, moduleGraph } from "./graph.ts";
 
@@ -61,7 +61,7 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
   const modules = await moduleGraph("cli.ts", { deno, root: checkout });
   const registry = bundledMigrations.map(({ name }) => name);
   checkMigrations(migrationFiles(checkout), { modules, registry });
-  const stage = stageModules(modules);
+  const stage = stageFiles([...modules, ".ci/packages.ts", "deno.lock"]);
   const isNew = makeDirectory(out);
   // In the same directory, so that what is finished takes its place by being renamed.
   const part = Deno.makeTempDirSync({ dir: out, prefix: ".part-" });
@@ -107,9 +107,9 @@ async function compile(
       "--quiet",
       "--no-check", // `deno task check` does that
       "--no-config", // the program needs no import map
-      "--no-lock",
+      "--lock=deno.lock", // the packages are those that were tested
       "--no-remote",
-      "--no-npm",
+      "--include=.ci/packages.ts",
       // A cache of compiled code would lie in the directory for temporary files, under a name that
       // everybody knows: whoever else may write there could plant one. It saves two milliseconds.
       "--no-code-cache",
@@ -159,15 +159,15 @@ async function checkExecutable(path: string): Promise<void> {
 }
 
 /**
- * Copies the modules to a directory that has nothing else, with one time for all: then the same sources
+ * Copies files to a directory that has nothing else, with one time for all: then the same sources
  * make the same executable, wherever and whenever it is built.
  */
-function stageModules(modules: readonly string[]): string {
+function stageFiles(files: readonly string[]): string {
   const stage = Deno.makeTempDirSync({ prefix: "catalyst-compile-" });
-  for (const module of modules) {
-    const path = join(stage, module);
+  for (const file of files) {
+    const path = join(stage, file);
     Deno.mkdirSync(dirname(path), { recursive: true });
-    Deno.copyFileSync(join(checkout, module), path);
+    Deno.copyFileSync(join(checkout, file), path);
     Deno.utimeSync(path, FILE_TIME, FILE_TIME);
   }
   return stage;

@@ -23,8 +23,15 @@ export interface CatalystOptions {
   readonly dataDir?: string;
   /** Put before each file name in place of `dataDir/`: `test_` gives `test_positions.db`. */
   readonly prefix?: string;
-  /** Databases that the program has open, in place of files. */
-  readonly databases?: Partial<Readonly<Record<CatalystDatabase, DatabaseSource>>>;
+  /**
+   * More databases by name, and other places for the bundled ones: paths, or databases that the program
+   * has open.
+   */
+  readonly databases?: Readonly<Record<string, DatabaseSource>>;
+  /** Whether the three bundled databases and their migrations exist. Default `true`. */
+  readonly bundled?: boolean;
+  /** Directory of the snapshots. Default: `backups` in the data directory, with the same prefix. */
+  readonly backupDir?: string;
   /** Migrations besides the bundled ones. */
   readonly migrations?: readonly Migration[];
   /** Connection settings, over the defaults. */
@@ -61,22 +68,22 @@ export interface CatalystOptions {
  * ```
  */
 export function createCatalystMigrator(options: CatalystOptions = {}): Migrator {
-  const { dataDir = "data", databases, migrations = [], prefix, ...rest } = options;
+  const { dataDir = "data", databases = {}, bundled = true, migrations = [], prefix, ...rest } =
+    options;
   const before = prefix ?? prefixOf(dataDir);
   if (before.includes("\0")) {
     throw new UsageError("Cannot use the databases' path: it has a NUL character", {
       help: "check --data-dir and DB_PATH_PREFIX",
     });
   }
+  const files = bundled ? catalystDatabases.map((name) => [name, `${before}${name}.db`]) : [];
   return new Migrator({
     ...rest,
-    databases: Object.fromEntries(
-      catalystDatabases.map((name) => [name, databases?.[name] ?? `${before}${name}.db`]),
-    ),
+    databases: { ...Object.fromEntries(files), ...databases },
     ledger: ledgerOf(before),
-    migrations: [...bundledMigrations, ...migrations],
+    migrations: [...(bundled ? bundledMigrations : []), ...migrations],
     trusted: bundledMigrations,
-    dataCheck: checkCatalystData,
+    ...(bundled ? { dataCheck: checkCatalystData } : {}),
   });
 }
 
@@ -84,6 +91,11 @@ export function createCatalystMigrator(options: CatalystOptions = {}): Migrator 
 export interface OpenCatalystOptions extends CatalystOptions {
   /** Directory of the bot's own migrations, beside the bundled ones. Default: there is none. */
   readonly migrationsDir?: string;
+  /**
+   * Configuration file, such as `catalyst.json`; the other options override what it says. Default: none
+   * is read.
+   */
+  readonly config?: string;
 }
 
 /**
@@ -117,13 +129,41 @@ export interface OpenCatalystOptions extends CatalystOptions {
  * ```
  */
 export async function openCatalystMigrator(options: OpenCatalystOptions = {}): Promise<Migrator> {
-  const { migrationsDir, migrations = [], ...rest } = options;
-  if (migrationsDir === undefined) return createCatalystMigrator({ ...rest, migrations });
+  const { config, ...explicit } = options;
+  const configured = config === undefined ? {} : await configuredOptions(config, explicit);
+  const { migrationsDir, migrations = [], ...rest } = { ...configured, ...explicit };
+  const databases = { ...configured.databases, ...explicit.databases };
+  if (migrationsDir === undefined) {
+    return createCatalystMigrator({ ...rest, databases, migrations });
+  }
+  const { bundled = true } = rest;
   const own = await loadMigrations(migrationsDir, {
-    databases: catalystDatabases,
-    except: bundledMigrations.map(({ name }) => name),
+    databases: [...(bundled ? catalystDatabases : []), ...Object.keys(databases)],
+    except: bundled ? bundledMigrations.map(({ name }) => name) : [],
   });
-  return createCatalystMigrator({ ...rest, migrations: [...migrations, ...own] });
+  return createCatalystMigrator({ ...rest, databases, migrations: [...migrations, ...own] });
+}
+
+/** What a configuration file says, as options. */
+async function configuredOptions(
+  config: string,
+  { dataDir, prefix }: CatalystOptions,
+): Promise<OpenCatalystOptions> {
+  const { databaseFiles, readConfiguration } = await import("./state/configuration.ts");
+  const configuration = await readConfiguration(config);
+  const { bundled, migrationsDir, backupDir, timeout } = configuration;
+  const directory = dataDir ?? configuration.dataDir ?? "data";
+  return {
+    bundled,
+    dataDir: directory,
+    databases: databaseFiles(configuration, bundled ? catalystDatabases : [], {
+      prefix: prefix ?? prefixOf(directory),
+      isIsolated: prefix !== undefined,
+    }),
+    ...(migrationsDir === undefined ? {} : { migrationsDir }),
+    ...(backupDir === undefined ? {} : { backupDir }),
+    ...(timeout === undefined ? {} : { timeout }),
+  };
 }
 
 /**

@@ -102,6 +102,12 @@ export class UsageError extends CatalystError {
   readonly code = "USAGE";
 }
 
+/** The configuration file is not as it should be; nothing was tried. */
+export class ConfigurationError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "INVALID_CONFIGURATION";
+}
+
 /** A migration was asked for that the registry doesn't have. */
 export class UnknownMigrationError extends CatalystError {
   /** Stable name of the condition. */

@@ -4,6 +4,7 @@ import {
   databasesDirectory,
   denied,
   fileItself,
+  isAbsolute,
   sizeBeside,
   statPath,
   whereAFileIs,
@@ -58,6 +59,25 @@ export function ensureDirectory(
       : { reason: message, help: check };
     throw new AccessError(`Cannot create ${directory}: ${reason}`, { cause: error, help });
   }
+}
+
+/**
+ * Makes sure that the directory of a file is there, with those between it and `base`, which has to be
+ * there already: where a disk is not mounted, nothing is created in its place.
+ *
+ * @throws {LocationError} where a directory isn't there and may not be created, or is a file.
+ */
+export function ensureDirectories(
+  path: string,
+  { base, mayCreate }: { readonly base: string; readonly mayCreate: boolean },
+): void {
+  const before = base === "." && !isAbsolute(path) ? "" : `${base.replace(/\/$/, "")}/`;
+  if (!path.startsWith(before)) return ensureDirectory(path, mayCreate);
+  const parts = path.slice(before.length).split("/");
+  for (let count = 2; count <= parts.length; count++) {
+    ensureDirectory(before + parts.slice(0, count).join("/"), true);
+  }
+  if (parts.length === 1) ensureDirectory(path, mayCreate);
 }
 
 /** The directory part of a path, by either separator; `.` where it has none. */

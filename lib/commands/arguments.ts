@@ -1,5 +1,6 @@
 import { UsageError } from "../base/errors.ts";
 import type { Migrator } from "../migrator.ts";
+import type { Configuration } from "../state/configuration.ts";
 import type { Output } from "../terminal/output.ts";
 
 /** A flag as `node:util`'s `parseArgs` describes it, and what help says of it. */
@@ -22,7 +23,17 @@ export type FlagValues = Readonly<Record<string, string | boolean | readonly str
 
 /** Flags that every command has. */
 export const commonFlags: Readonly<Record<string, Flag>> = {
-  "data-dir": { type: "string", value: "DIR", help: "where the databases are (default: data)" },
+  "data-dir": {
+    type: "string",
+    value: "DIR",
+    multiple: true,
+    help: "where the databases are (default: data)",
+  },
+  "config": {
+    type: "string",
+    value: "FILE",
+    help: "configuration (default: catalyst.json, if there is one)",
+  },
   "migrations-dir": {
     type: "string",
     value: "DIR",
@@ -287,6 +298,8 @@ interface Invocation {
 /** What a {@link Command} works with. */
 export interface CommandContext extends Invocation {
   readonly migrator: Migrator;
+  /** The configuration file; null where there is none. */
+  readonly configuration: Configuration | null;
 }
 
 /** What a {@link SelfContainedCommand} works with. */

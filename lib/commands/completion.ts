@@ -1,7 +1,6 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
-import { catalystDatabases } from "../catalyst.ts";
 import { compareIds } from "../migration/registry.ts";
 import { compareSnapshotNames, manifestOf } from "../snapshot/manifest.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
@@ -25,7 +24,7 @@ import {
   splitCommand,
   stringFlag,
 } from "./arguments.ts";
-import { ownMigrations, place } from "./configuration.ts";
+import { ownMigrations, resolveOptions } from "./options.ts";
 
 /** Something that may stand where the cursor is. */
 export interface Candidate {
@@ -353,21 +352,23 @@ async function valuesOfKind(
 ): Promise<Candidate[]> {
   switch (kind) {
     case "ID":
-      return migrations(flags);
+      return await migrations(flags, environment);
     case "DATABASE":
-      return catalystDatabases.map((name) => ({ value: name, description: "" }));
+      return Object.entries((await resolveOptions(flags, environment)).databases)
+        .map(([value, description]) => ({ value, description }));
     case "SNAPSHOT":
       return await snapshots(flags, environment);
   }
 }
 
 /** By their files' names: to read them would take longer, and one that is wrong would stop it. */
-function migrations(flags: FlagValues): Candidate[] {
-  const directory = ownMigrations(flags);
+async function migrations(flags: FlagValues, environment: Environment): Promise<Candidate[]> {
+  const { configuration, bundled } = await resolveOptions(flags, environment);
+  const directory = ownMigrations(flags, configuration);
   const own = (directory === null ? [] : fileNames(directory)).flatMap((file) =>
     /^(\d+_[\w.-]+)\.(?:sql|ts|js)$/i.exec(file)?.[1] ?? []
   );
-  return [...new Set([...bundledMigrations.map(({ name }) => name), ...own])]
+  return [...new Set([...(bundled ? bundledMigrations : []).map(({ name }) => name), ...own])]
     .map((name) => {
       const [, id = "", description = ""] = /^(\d+)_(.*)$/.exec(name) ?? [];
       return { value: id, description: description.replaceAll("_", " ") };
@@ -376,8 +377,8 @@ function migrations(flags: FlagValues): Candidate[] {
 }
 
 async function snapshots(flags: FlagValues, environment: Environment): Promise<Candidate[]> {
-  const directory = stringFlag(flags, "out") ??
-    backupsBeside(ledgerOf((await place(flags, environment)).prefix));
+  const { prefix, backupDir } = await resolveOptions(flags, environment);
+  const directory = stringFlag(flags, "out") ?? backupDir ?? backupsBeside(ledgerOf(prefix));
   const names = fileNames(directory)
     .flatMap((file) => manifestOf(file) ?? [])
     .toSorted((a, b) => compareSnapshotNames(b, a));

@@ -1,5 +1,4 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { catalystDatabases } from "../catalyst.ts";
 import { settingsFrom, type SettingVariable, settingVariables } from "../database/settings.ts";
 import type { Check, DoctorRequest } from "../doctor/facts.ts";
 import type { Style } from "../terminal/output.ts";
@@ -10,7 +9,7 @@ import type {
   SelfContainedCommand,
   SelfContainedContext,
 } from "./arguments.ts";
-import { ownMigrations, placeAndLimits, variables } from "./configuration.ts";
+import { databasesAt, ownMigrations, resolveOptions, variables } from "./options.ts";
 
 /** `doctor`: what is wrong with this installation. */
 export const command: SelfContainedCommand = {
@@ -39,8 +38,6 @@ export const command: SelfContainedCommand = {
 
 /** Reads flags and variables; a variable that is wrong or may not be read becomes a part of the answer. */
 async function requestFrom(flags: FlagValues, environment: Environment): Promise<DoctorRequest> {
-  // Only the flags: they are this command line's own, and a wrong one is wrong usage.
-  const { prefix, timeout } = await placeAndLimits(flags, () => undefined);
   const readable = variables.filter((variable) =>
     Deno.permissions.querySync({ name: "env", variable }).state === "granted"
   );
@@ -55,10 +52,18 @@ async function requestFrom(flags: FlagValues, environment: Environment): Promise
       return [serializeError(error)];
     }
   });
+  // A wrong flag or configuration is wrong usage; a wrong variable is a part of the answer.
+  const options = await resolveOptions(
+    flags,
+    (name) => name === "CATALYST_CONFIG" ? values.get(name) : undefined,
+  );
+  const { configuration, timeout } = options;
   const variable = values.get("DB_PATH_PREFIX") || undefined;
   const isNamed = flags["data-dir"] !== undefined;
+  const isIsolated = !isNamed && variable !== undefined;
+  const prefix = isIsolated ? variable : options.prefix;
   return {
-    prefix: isNamed ? prefix : variable ?? prefix,
+    prefix,
     prefixFrom: isNamed ? "flag" : variable === undefined ? "default" : "variable",
     variable,
     settings: {
@@ -67,9 +72,10 @@ async function requestFrom(flags: FlagValues, environment: Environment): Promise
     },
     wrongVariables,
     hiddenVariables: variables.filter((name) => !readable.includes(name)),
-    migrationsDir: ownMigrations(flags),
-    databases: catalystDatabases,
-    bundled: bundledMigrations,
+    migrationsDir: ownMigrations(flags, configuration),
+    databases: await databasesAt({ prefix, isIsolated }, configuration),
+    backupDir: options.backupDir,
+    bundled: options.bundled ? bundledMigrations : [],
   };
 }
 

@@ -11,10 +11,10 @@ import {
   parseArguments,
   splitCommand,
 } from "./arguments.ts";
-import { ownMigrations, placeAndLimits, seesOwnMigrations } from "./configuration.ts";
+import { ownMigrations, resolveOptions, seesConfiguration, seesOwnMigrations } from "./options.ts";
 
 /** Errors that are the caller's mistake; the command exits with 2. */
-const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION"];
+const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION", "INVALID_CONFIGURATION"];
 
 /**
  * Every command, loaded when it is called. To wait for that makes the event loop turn, which is when
@@ -107,16 +107,22 @@ export async function main(args: readonly string[], environment: Environment): P
         output,
       });
     }
+    const { configuration, ...resolved } = await resolveOptions(flags, environment);
     const options = {
-      ...await placeAndLimits(flags, environment),
+      ...resolved,
       alone: true,
       onRestoreFinished: async (result: RestoreResult) => {
         const { renderFinished } = await import("./restore.ts");
         output.warn(renderFinished(result));
       },
     };
-    const migrationsDir = command.withoutMigrations ? null : ownMigrations(flags);
-    if (!command.withoutMigrations && !seesOwnMigrations(flags)) {
+    if (configuration === null && !seesConfiguration(flags)) {
+      output.narrate(
+        "Deno may not read catalyst.json, so a configuration is not seen: add it to --allow-read",
+      );
+    }
+    const migrationsDir = command.withoutMigrations ? null : ownMigrations(flags, configuration);
+    if (!command.withoutMigrations && !seesOwnMigrations(flags, configuration)) {
       output.narrate(
         "Deno may not read migrations/, so migrations of your own are not seen: " +
           "add it to --allow-read",
@@ -126,7 +132,7 @@ export async function main(args: readonly string[], environment: Environment): P
       ? createCatalystMigrator(options)
       : await openCatalystMigrator({ ...options, migrationsDir });
     if (migrationsDir !== null) await warnOfMisnamed(migrationsDir, output);
-    return await command.run({ flags, operands, migrator, output });
+    return await command.run({ flags, operands, migrator, configuration, output });
   } catch (error) {
     output.error(error);
     return error instanceof CatalystError && USAGE_CODES.includes(error.code) ? 2 : 1;

@@ -11,7 +11,7 @@ import {
   type FlagValues,
   stringFlag,
 } from "./arguments.ts";
-import { DEFAULT_MIGRATIONS } from "./configuration.ts";
+import { DEFAULT_MIGRATIONS } from "./options.ts";
 
 const KINDS = ["sql", "ts", "js"] as const;
 type Kind = (typeof KINDS)[number];
@@ -31,13 +31,15 @@ export const command: Command = {
     ["new add_notes --database trading", "write migrations/004_add_notes.sql"],
     ["new fill_notes --database trading --kind ts", "as a function in TypeScript"],
   ],
-  run: ({ flags, operands, migrator, output }: CommandContext) => {
+  run: ({ flags, operands, migrator, configuration, output }: CommandContext) => {
     const description = descriptionOf(operands);
     const database = databaseOf(flags, migrator.databases);
     const kind = kindOf(flags);
-    const directory = (stringFlag(flags, "migrations-dir") ?? DEFAULT_MIGRATIONS)
-      .replace(/(?<=[^/\\])[/\\]+$/, "");
-    const known = [...bundledMigrations, ...filesIn(directory)].map(({ id }) => id);
+    const directory =
+      (stringFlag(flags, "migrations-dir") ?? configuration?.migrationsDir ?? DEFAULT_MIGRATIONS)
+        .replace(/(?<=[^/\\])[/\\]+$/, "");
+    const bundled = configuration?.bundled === false ? [] : bundledMigrations;
+    const known = [...bundled, ...filesIn(directory)].map(({ id }) => id);
     const id = nextId(known, { byTime: flags["timestamp"] === true, now: new Date() });
     const name = `${id}_${description}`;
     const path = `${directory}/${name}.${kind}`;

@@ -398,7 +398,7 @@ export function migrationChecks(facts: Facts): Check[] {
       "use the newer one",
     ));
   }
-  const isWhole = status.databases.length === request.databases.length;
+  const isWhole = status.databases.length === Object.keys(request.databases).length;
   if (isWhole && status.migrations.every((one) => one.state === "applied")) {
     checks.push(
       ok("migrations-applied", `all ${formatCount(status.migrations.length, "migration")} applied`),

@@ -146,8 +146,10 @@ export interface DoctorRequest {
   readonly hiddenVariables: readonly string[];
   /** Directory of the user's own migrations; null where there is none. */
   readonly migrationsDir: string | null;
-  /** Names of the databases. */
-  readonly databases: readonly string[];
+  /** The files of the databases by name. */
+  readonly databases: Readonly<Record<string, string>>;
+  /** Directory of the snapshots; undefined where the prefix decides. */
+  readonly backupDir: string | undefined;
   /** The migrations that come with the toolkit. */
   readonly bundled: readonly Migration[];
 }

@@ -58,7 +58,7 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
   for (let attempt = 1; attempt < ATTEMPTS && looked.isStale; attempt++) {
     looked = await lookInto(request, own, context);
   }
-  const backups = backupsBeside(ledgerOf(prefix));
+  const backups = request.backupDir ?? backupsBeside(ledgerOf(prefix));
   const snapshots = await snapshotsIn(backups);
   const found = leftovers(request, backups, snapshots);
   const locks = [
@@ -221,7 +221,7 @@ function leftovers(
   return [
     ...leftoversBeside(
       { ...beside, names: namesIn(directory) },
-      { beginning, databases: [...databases, LEDGER] },
+      { beginning, databases: [...Object.keys(databases), LEDGER] },
     ),
     ...leftoversAmongSnapshots({ prefix: `${backups}/`, names: namesIn(backups) }, whole),
   ];
@@ -255,7 +255,7 @@ export async function lookInto(
   context: FileContext,
 ): Promise<Looked> {
   const paths = new Map(
-    [...request.databases, LEDGER].map((name) => [name, `${request.prefix}${name}.db`]),
+    [...Object.entries(request.databases), [LEDGER, ledgerOf(request.prefix)]],
   );
   const before = new Map([...paths].map(([name, path]) => [name, versionOf(path)]));
   const files = [...paths].map(([name, path]) => lookAtFiles(name, path, context));
@@ -355,7 +355,8 @@ async function stateFacts(
 
 /** Reads the user's own migrations, and goes on after each that can't be used. */
 export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
-  const { migrationsDir: directory, databases } = request;
+  const { migrationsDir: directory } = request;
+  const databases = Object.keys(request.databases);
   const failures: SerializedError[] = [];
   const unusable: string[] = [];
   const nothing = { directory, migrations: [], misnamed: null, failures, unusable };

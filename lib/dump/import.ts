@@ -20,7 +20,14 @@ import { readMarkers } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
-import { ensureDirectory, isFullDisk, partOf, removeDatabase, sizeOf } from "../base/files.ts";
+import {
+  directoryOf,
+  ensureDirectories,
+  isFullDisk,
+  partOf,
+  removeDatabase,
+  sizeOf,
+} from "../base/files.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { requireReplaceable } from "../snapshot/replace.ts";
 import {
@@ -128,7 +135,10 @@ async function replace(job: Job): Promise<ImportResult> {
   refuseLink(target, { cannot: `import ${label} into ${database}` });
   const isThere = Boolean(sizeOf(target));
   if (isThere && options.confirm === undefined) throw unconfirmed(database, label);
-  ensureDirectory(target, workspace.createDirectories);
+  ensureDirectories(target, {
+    base: directoryOf(workspace.ledger.path),
+    mayCreate: workspace.createDirectories,
+  });
   const path = partOf(`${target}.import`);
   const { settings } = workspace;
   const violations = await buildDatabase(text, {

@@ -5,7 +5,7 @@ import { makeDurable, openForWriting } from "../database/open.ts";
 import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
 import { acquireLock } from "../base/lock.ts";
-import { ensureDirectory, removeIfThere } from "../base/files.ts";
+import { directoryOf, ensureDirectories, ensureDirectory, removeIfThere } from "../base/files.ts";
 import {
   isRestoring,
   locationOf,
@@ -62,7 +62,10 @@ export class Session implements AsyncDisposable {
     if (connection === undefined) {
       const location = locationOf(this.#workspace, name);
       if (location.kind === "file" && location.path !== ":memory:") {
-        ensureDirectory(location.path, this.#workspace.createDirectories);
+        ensureDirectories(location.path, {
+          base: directoryOf(this.#workspace.ledger.path),
+          mayCreate: this.#workspace.createDirectories,
+        });
       }
       connection = await this.#open(location);
       this.#connections.set(name, connection);

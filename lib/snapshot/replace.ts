@@ -11,7 +11,7 @@ import {
 import {
   createLike,
   directoryOf,
-  ensureDirectory,
+  ensureDirectories,
   logSizeOf,
   partOf,
   removeDatabase,
@@ -208,12 +208,12 @@ export async function requireReplaceable(workspace: Workspace, plan: ReplacingPl
 
 async function requireWritable(
   path: string,
-  { timeout, createDirectories }: Workspace,
+  { timeout, ledger, createDirectories }: Workspace,
   plan: ReplacingPlan,
 ): Promise<void> {
   if (path === ":memory:") return;
   if (sizeOf(path) === null) {
-    ensureDirectory(path, createDirectories);
+    ensureDirectories(path, { base: directoryOf(ledger.path), mayCreate: createDirectories });
     return requireWritableDirectory(path, plan);
   }
   try {

@@ -138,9 +138,14 @@ Deno.test("wrong usage is wrong usage here too", async () => {
   }
 });
 
-const VARIABLES = "DB_PATH_PREFIX,SQLITE_WAL_MODE,SQLITE_SYNCHRONOUS,SQLITE_CACHE_SIZE," +
+const VARIABLES =
+  "DB_PATH_PREFIX,CATALYST_CONFIG,SQLITE_WAL_MODE,SQLITE_SYNCHRONOUS,SQLITE_CACHE_SIZE," +
   "SQLITE_MMAP_SIZE";
-const granted = ["--allow-read=data", "--allow-write=data", `--allow-env=${VARIABLES}`];
+const granted = [
+  "--allow-read=data,catalyst.json,catalyst.jsonc",
+  "--allow-write=data",
+  `--allow-env=${VARIABLES}`,
+];
 
 for (const without of [0, 1, 2, null]) {
   const permissions = without === null ? [] : granted.toSpliced(without, 1);

@@ -218,7 +218,7 @@ function pause(milliseconds: number): Promise<void> {
 }
 
 const variables = [
-  ...["DB_PATH_PREFIX", "SQLITE_WAL_MODE", "SQLITE_SYNCHRONOUS"],
+  ...["DB_PATH_PREFIX", "CATALYST_CONFIG", "SQLITE_WAL_MODE", "SQLITE_SYNCHRONOUS"],
   ...["SQLITE_CACHE_SIZE", "SQLITE_MMAP_SIZE", "NO_COLOR"],
 ];
 const environment = `--allow-env=${variables}`;
@@ -230,7 +230,7 @@ Deno.test("an export to stdout needs only to read the data directory, whatever i
   const before = filesIn(cwd, /-(shm|wal)$/); // SQLite makes them where it may only read
   const { stdout } = await prepare(["export", "trading"], { cwd });
   for (const more of [[], ["--allow-write=data"]]) {
-    const permissions = ["--allow-read=data", environment, ...more];
+    const permissions = ["--allow-read=data,catalyst.json,catalyst.jsonc", environment, ...more];
     const least = await prepare(["export", "trading"], { cwd, permissions });
     assert(least.stdout === stdout);
     const csv = ["export", "trading", "--format", "csv", "--table", "large"];
@@ -244,13 +244,17 @@ Deno.test("an export to a file needs to write there, which is told where it may 
   const cwd = directory.path;
   await makeBot(cwd);
   const args = ["export", "--all", "--out", "dumps"];
-  const least = ["--allow-read=data", environment];
+  const least = ["--allow-read=data,catalyst.json,catalyst.jsonc", environment];
   await expectFailure({
     ...{ args, cwd, permissions: least, code: "NOT_PERMITTED" },
     snapshot: snapshots("no permission to write"),
     mayChange: /-(shm|wal)$/,
   });
-  const permissions = ["--allow-read=data,dumps", "--allow-write=data,dumps", environment];
+  const permissions = [
+    "--allow-read=data,dumps,catalyst.json,catalyst.jsonc",
+    "--allow-write=data,dumps",
+    environment,
+  ];
   await prepare(args, { cwd, permissions });
   await prepare(["export", "trading", "--out", "dumps/a.sql"], { cwd, permissions });
 });

@@ -10,11 +10,12 @@ const code = "NOT_PERMITTED";
 
 /** All that the command line needs, as the README says it. */
 const variables = [
-  ...["DB_PATH_PREFIX", "SQLITE_WAL_MODE", "SQLITE_SYNCHRONOUS"],
+  ...["DB_PATH_PREFIX", "CATALYST_CONFIG", "SQLITE_WAL_MODE", "SQLITE_SYNCHRONOUS"],
   ...["SQLITE_CACHE_SIZE", "SQLITE_MMAP_SIZE", "NO_COLOR"],
 ];
 const environment = `--allow-env=${variables}`;
-const least = ["--allow-read=data", "--allow-write=data", environment];
+const configuration = "catalyst.json,catalyst.jsonc";
+const least = [`--allow-read=data,${configuration}`, "--allow-write=data", environment];
 
 Deno.test("every command works with read and write on the data directory and its variables alone", async () => {
   await using directory = await tempDir();
@@ -84,7 +85,11 @@ Deno.test("the permission that a migration lacks is named, and the migration rol
   );
   await expectFailure({
     ...{ args: ["upgrade"], cwd, code: "MIGRATION_FAILED" },
-    permissions: ["--allow-read=data,migrations", "--allow-write=data", environment],
+    permissions: [
+      `--allow-read=data,migrations,${configuration}`,
+      "--allow-write=data",
+      environment,
+    ],
     mayChange: /migrations\.(db|lock)|-(shm|wal)$/,
     snapshot: snapshots("a migration that asks the network"),
   });
@@ -99,7 +104,7 @@ Deno.test("reading needs no permission to write", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
-  const permissions = ["--allow-read=data", environment];
+  const permissions = [`--allow-read=data,${configuration}`, environment];
   for (const command of ["status --check", "verify --data", "history", "upgrade", "repair"]) {
     const { code, stderr } = await run(command.split(" "), { cwd, permissions });
     assert.equal(code, 0, `${command}: ${stderr}`);

@@ -7,7 +7,7 @@ import { Stranger } from "./stranger.ts";
 const PACKAGE = "jsr:@catalyst/migrate";
 
 /** The options that the README names in place of `-A`. */
-const permissions = /^deno run (--allow-read=data,migrations .*) \S+ upgrade$/m
+const permissions = /^deno run (--allow-read=data,migrations,\S+ .*) \S+ upgrade$/m
   .exec(Deno.readTextFileSync(`${root}/README.md`))?.[1]?.split(" ") ?? [];
 
 /** The same for `new`, which writes to the directory of migrations. */

@@ -20,7 +20,10 @@ async function soundFacts(): Promise<Facts> {
     wrongVariables: [],
     hiddenVariables: [],
     migrationsDir: null,
-    databases: catalystDatabases,
+    databases: Object.fromEntries(
+      catalystDatabases.map((name) => [name, `${directory.path}/${name}.db`]),
+    ),
+    backupDir: undefined,
     bundled: bundledMigrations,
   });
 }

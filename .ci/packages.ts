@@ -1,0 +1,2 @@
+/** The npm packages that the toolkit loads only when they are needed; the executable includes them. */
+import "npm:jsonc-parser@3.3.1";

@@ -1,0 +1,20 @@
+import { AccessError } from "./errors.ts";
+
+/**
+ * Loads an npm package when it is first needed. Deno downloads every package that an import names
+ * literally before a program starts, even if it is never imported; this way `upgrade` downloads none.
+ * `.ci/packages.ts` lists the packages for the executable, which has no network.
+ *
+ * @throws {AccessError} where it isn't cached and can't be downloaded.
+ */
+export async function loadPackage<Module>(specifier: `npm:${string}`): Promise<Module> {
+  try {
+    return await import(specifier);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new AccessError(`Cannot load the package ${specifier.slice(4)}: ${reason}`, {
+      cause: error,
+      help: "connect to the network and run the command again; Deno keeps what it downloads",
+    });
+  }
+}

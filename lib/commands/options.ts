@@ -1,0 +1,208 @@
+import { bundledMigrations } from "../../migrations/mod.ts";
+import { AccessError } from "../base/errors.ts";
+import { mayRead } from "../base/paths.ts";
+import { catalystDatabases, prefixOf } from "../catalyst.ts";
+import type { Configuration, Placement } from "../state/configuration.ts";
+import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
+import { isNearlyMigration, parseFileName } from "../migration/file_name.ts";
+import {
+  type Environment,
+  type FlagValues,
+  listFlag,
+  stringFlag,
+  wholeNumber,
+} from "./arguments.ts";
+
+const DEFAULT_PREFIX = "data/";
+
+/** Names of the configuration files that are looked for in the working directory. */
+const CONFIGURATION_FILES: readonly string[] = ["catalyst.json", "catalyst.jsonc"];
+
+/** Where the user's own migrations are, unless `--migrations-dir` says otherwise. */
+export const DEFAULT_MIGRATIONS = "migrations";
+
+/** Variables of the environment that the command line reads. */
+export const variables: readonly string[] = [
+  "DB_PATH_PREFIX",
+  "CATALYST_CONFIG",
+  ...settingVariables,
+];
+
+/** What flags, variables and the configuration file say together, in this order of precedence. */
+export interface ResolvedOptions {
+  /** The configuration file; null where there is none. */
+  readonly configuration: Configuration | null;
+  /** Put before each relative path. */
+  readonly prefix: string;
+  readonly createDirectories: boolean;
+  /** The files of the databases by name. */
+  readonly databases: Readonly<Record<string, string>>;
+  /** Whether the bundled databases are among them. */
+  readonly bundled: boolean;
+  /** Directory of the snapshots; absent where the data directory decides. */
+  readonly backupDir?: string;
+  readonly settings: ConnectionSettings;
+  /** Seconds to wait for a lock. */
+  readonly timeout: number;
+}
+
+/**
+ * Reads what applies to every command.
+ *
+ * @throws {UsageError} where a flag or a variable is invalid.
+ * @throws {ConfigurationError} where the configuration file is invalid.
+ * @throws {AccessError} where Deno may not read a variable, or the file can't be read.
+ * @throws {LocationError} where the variable names a directory that does not exist.
+ */
+export async function resolveOptions(
+  flags: FlagValues,
+  environment: Environment,
+): Promise<ResolvedOptions> {
+  const variable = permitted(environment);
+  const configuration = await configurationOf(flags, variable);
+  const timeout = stringFlag(flags, "timeout");
+  const placement = await placementOf(flags, variable, configuration);
+  const bundled = configuration?.bundled ?? true;
+  const backupDir = configuration?.backupDir;
+  return {
+    configuration,
+    prefix: placement.prefix,
+    createDirectories: placement.createDirectories,
+    databases: await databasesAt(placement, configuration),
+    bundled,
+    ...(backupDir === undefined ? {} : { backupDir }),
+    settings: settingsFrom(variable),
+    timeout: timeout === undefined
+      ? configuration?.timeout ?? 30
+      : wholeNumber(timeout, "timeout", 0),
+  };
+}
+
+async function configurationOf(
+  flags: FlagValues,
+  environment: Environment,
+): Promise<Configuration | null> {
+  const path = stringFlag(flags, "config") || environment("CATALYST_CONFIG") || findConfiguration();
+  if (path === null) return null;
+  const { readConfiguration } = await import("../state/configuration.ts");
+  return await readConfiguration(path);
+}
+
+/**
+ * The configuration file of the working directory; null where there is none, or Deno may not look.
+ * Parent directories are not searched.
+ */
+function findConfiguration(): string | null {
+  for (const name of CONFIGURATION_FILES) {
+    // Without the permission Deno would ask a person at a terminal for it.
+    if (!mayRead(name)) continue;
+    try {
+      if (Deno.statSync(name).isFile) return name;
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) return name; // reading it says what is wrong
+    }
+  }
+  return null;
+}
+
+/** Whether Deno may look for a configuration file, where none is named. */
+export function seesConfiguration(flags: FlagValues): boolean {
+  return stringFlag(flags, "config") !== undefined || CONFIGURATION_FILES.every(mayRead);
+}
+
+interface ResolvedPlacement extends Placement {
+  readonly createDirectories: boolean;
+}
+
+async function placementOf(
+  flags: FlagValues,
+  environment: Environment,
+  configuration: Configuration | null,
+): Promise<ResolvedPlacement> {
+  const [directory, ...others] = listFlag(flags, "data-dir");
+  const isIsolated = others.length > 0;
+  if (directory !== undefined) {
+    return { prefix: prefixOf(directory), isIsolated, createDirectories: true };
+  }
+  const variable = environment("DB_PATH_PREFIX");
+  if (!variable || variable === DEFAULT_PREFIX) {
+    const prefix = variable || prefixOf(configuration?.dataDir ?? DEFAULT_PREFIX);
+    return { prefix, isIsolated: Boolean(variable), createDirectories: true };
+  }
+  (await import("../base/files.ts")).refuseMissingDirectory(variable, "DB_PATH_PREFIX");
+  return { prefix: variable, isIsolated: true, createDirectories: false };
+}
+
+/** The files of the databases; without a configuration the bundled ones are where they always are. */
+export async function databasesAt(
+  placement: Placement,
+  configuration: Configuration | null,
+): Promise<Record<string, string>> {
+  const names = configuration?.bundled === false ? [] : catalystDatabases;
+  if (configuration === null) {
+    return Object.fromEntries(names.map((name) => [name, `${placement.prefix}${name}.db`]));
+  }
+  const { databaseFiles } = await import("../state/configuration.ts");
+  return databaseFiles(configuration, names, placement);
+}
+
+/**
+ * Whether it can be told if there are migrations of the user's own: where none is named, Deno must be
+ * allowed to look.
+ */
+export function seesOwnMigrations(
+  flags: FlagValues,
+  configuration: Configuration | null = null,
+): boolean {
+  return namedMigrations(flags, configuration) !== undefined || mayRead(DEFAULT_MIGRATIONS);
+}
+
+function namedMigrations(
+  flags: FlagValues,
+  configuration: Configuration | null,
+): string | undefined {
+  return stringFlag(flags, "migrations-dir") ?? configuration?.migrationsDir;
+}
+
+/** Directory of the user's own migrations; null where none is named and none has any. */
+export function ownMigrations(
+  flags: FlagValues,
+  configuration: Configuration | null = null,
+): string | null {
+  const named = namedMigrations(flags, configuration);
+  if (named !== undefined) return named;
+  // Without the permission Deno would ask a person at a terminal for it.
+  if (!mayRead(DEFAULT_MIGRATIONS)) return null;
+  try {
+    for (const { name } of Deno.readDirSync(DEFAULT_MIGRATIONS)) {
+      const isMeant = parseFileName(name) !== null || isNearlyMigration(name);
+      if (isMeant && !isBundled(name)) return DEFAULT_MIGRATIONS;
+    }
+    return null;
+  } catch (error) {
+    // Nobody has named it.
+    const { NotADirectory, NotFound } = Deno.errors;
+    if ([NotADirectory, NotFound].some((kind) => error instanceof kind)) return null;
+    return DEFAULT_MIGRATIONS; // reading it will say what is wrong
+  }
+}
+
+/** The toolkit's own repository has the bundled migrations in a directory of this name. */
+function isBundled(file: string): boolean {
+  return bundledMigrations.some(({ name }) => file.startsWith(`${name}.`));
+}
+
+/** Says which permission is missing where Deno may not read a variable. */
+function permitted(environment: Environment): Environment {
+  return (name) => {
+    try {
+      return environment(name);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotCapable)) throw error;
+      throw new AccessError(`Cannot read the variable ${name}: Deno was not given the permission`, {
+        cause: error,
+        help: `run it with --allow-env=${variables.join()}`,
+      });
+    }
+  };
+}
