@@ -1,5 +1,5 @@
 /** How {@link unifiedDiff} writes what differs. */
-export interface DiffOptions {
+interface DiffOptions {
   /** What the first text is called. */
   readonly before: string;
   /** What the second text is called. */

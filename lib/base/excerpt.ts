@@ -1,5 +1,5 @@
 /** Which place of a text to show. */
-export interface ExcerptOptions {
+interface ExcerptOptions {
   /** Where the fault is, as an offset into the text. */
   readonly at: number;
   /** Where its statement begins; that line is shown too where it is another. Default: `at`. */

@@ -205,7 +205,7 @@ export function isFile(path: string): boolean {
 }
 
 /** Who asks for room. */
-export interface RoomOptions {
+interface RoomOptions {
   /** Flag by which another directory is named. Default `--out`. */
   readonly flag?: string;
 }

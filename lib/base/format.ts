@@ -20,7 +20,7 @@ export function printable(text: string): string {
 }
 
 /** How {@link printableLines} treats a text. */
-export interface PrintableLinesOptions {
+interface PrintableLinesOptions {
   /** Whether ANSI colours are kept. Default `false`. */
   readonly styled?: boolean;
 }
@@ -116,10 +116,10 @@ function plural(noun: string): string {
 }
 
 /** On which side of its column a text stands. */
-export type Alignment = "left" | "right";
+type Alignment = "left" | "right";
 
 /** How {@link renderTable} lays out its columns. */
-export interface TableOptions {
+interface TableOptions {
   /** Column titles, as a first line. Default: none. */
   readonly header?: readonly string[];
   /** Spaces before each line. Default 0. */

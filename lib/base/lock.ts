@@ -224,7 +224,7 @@ export function readLocks(): string {
 }
 
 /** A lock that a process has on a part of a file. */
-export interface FileLock {
+interface FileLock {
   readonly exclusive: boolean;
   readonly pid: number;
   readonly inode: number;

@@ -102,7 +102,7 @@ function fileIn(path: string): string | null {
 }
 
 /** A file, seen without opening it. */
-export interface SeenFile {
+interface SeenFile {
   /**
    * Where the file itself is: SQLite keeps `-wal`, `-shm` and `-journal` beside the file, and not
    * beside a link to it.

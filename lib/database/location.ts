@@ -51,7 +51,7 @@ export function refuseForeign(
 }
 
 /** What can be told of a database without opening it. */
-export interface DatabaseStat {
+interface DatabaseStat {
   /** Whether there is one. */
   readonly exists: boolean;
   /** Size of its main file in bytes; null where it isn't a file. */

@@ -222,7 +222,7 @@ function narrowed(row: Record<string, unknown>): Row {
 export type OpenMode = "ordinary" | "read-only" | "immutable";
 
 /** Options of {@link openFile}. */
-export interface OpenFileOptions {
+interface OpenFileOptions {
   /** What it is opened for, in the words of an error, such as `read`. */
   readonly verb: string;
   readonly mode: OpenMode;

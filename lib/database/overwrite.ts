@@ -15,7 +15,7 @@ const FEW_PAGES = 16;
 const CLOCK_TICK = 25;
 
 /** How a database is watched. */
-export interface WatchOptions extends TransactionOptions {
+interface WatchOptions extends TransactionOptions {
   /** Whether the caller keeps it now; else that is asked for in any case. Default `true`. */
   readonly isKept?: boolean;
 }

@@ -70,14 +70,14 @@ function fail(error: unknown): never {
 }
 
 /** How {@link readDatabase} reads. */
-export interface ReadingOptions {
+interface ReadingOptions {
   readonly settings: ConnectionSettings;
   /** Whether no other code of this process has the database open; allows what is quicker. */
   readonly alone: boolean;
 }
 
 /** Reads an open database; `journalMode` asks for the journal mode, in small letters. */
-export type ReadingWork<T> = (
+type ReadingWork<T> = (
   connection: Connection,
   journalMode: () => Promise<string>,
 ) => Promise<T>;

@@ -203,7 +203,7 @@ export interface DumpColumn {
 }
 
 /** How the rows of a table are found in their order. */
-export type RowOrder =
+type RowOrder =
   /** By a row id, of which any range can be read at once. */
   | {
     readonly by: "rowid";
@@ -221,7 +221,7 @@ export type RowOrder =
 export const MOST_COLUMNS = 100;
 
 /** How the content of a virtual table is written without that of its inner tables. */
-export type VirtualRows =
+type VirtualRows =
   | { readonly kind: "rows"; readonly table: DumpTable }
   /** It keeps no rows: a statement that makes its content from elsewhere, or a comment that says so. */
   | { readonly kind: "sql"; readonly sql: string };

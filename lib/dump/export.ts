@@ -118,7 +118,7 @@ async function* tableParts(
 }
 
 /** A database of one moment, whatever is written to it meanwhile. */
-export interface Reading extends AsyncDisposable {
+interface Reading extends AsyncDisposable {
   readonly connection: Connection;
   readonly catalog: Catalog;
   /** Threads that see the same moment; null where it is read on this one alone. */

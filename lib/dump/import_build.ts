@@ -28,7 +28,7 @@ export interface Violation {
 }
 
 /** How a database is built from a dump. */
-export interface BuildOptions {
+interface BuildOptions {
   /** Path of the file to make; what is there of it is removed. */
   readonly path: string;
   /** File that tells who may read the new one. Default: as the umask says. */
@@ -159,7 +159,7 @@ async function findViolations(connection: Connection): Promise<readonly Violatio
 }
 
 /** What a dump did to a database that was there. */
-export interface ExistingChange {
+interface ExistingChange {
   /** Rows by table, before and after. */
   readonly before: Observation["rows"];
   readonly after: Observation["rows"];
@@ -168,7 +168,7 @@ export interface ExistingChange {
 }
 
 /** How a dump is run against a database that is there. */
-export interface ExistingOptions {
+interface ExistingOptions {
   /** Looks at what was done before it is committed; throws to take it back. */
   readonly verify: (change: ExistingChange) => Promise<void>;
   /** Seconds to wait for another writer. */

@@ -2,7 +2,7 @@ import type { Connection } from "../database/connection.ts";
 import { fold } from "../sql/tokens.ts";
 
 /** A statement that SQLite refused, and its words. */
-export interface RefusedStatement {
+interface RefusedStatement {
   /** The statement, without what stands before it. */
   readonly sql: string;
   /** SQLite's own message. */

@@ -19,14 +19,14 @@ const COMMA = 44;
 const SPACE = 32;
 
 /** How a dump is loaded. */
-export interface LoadOptions {
+interface LoadOptions {
   /** Whether the transaction is already open. Otherwise it is begun after the dump's first pragmas. */
   readonly isInside: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
 /** What a dump held besides its statements. */
-export interface Loaded {
+interface Loaded {
   /** Virtual tables that it writes as rows of `sqlite_schema`; they are yet to be made. */
   readonly virtualTables: readonly VirtualTable[];
 }

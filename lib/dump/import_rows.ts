@@ -21,7 +21,7 @@ import {
 const MOST_BAD = 10;
 
 /** What becomes of the rows that can't be imported. */
-export class BadRows {
+class BadRows {
   readonly #options: ImportRowsOptions;
   readonly #kept: BadRow[] = [];
   /** Number of rows that somebody took. */
@@ -65,7 +65,7 @@ export class BadRows {
 }
 
 /** The rows of a stream, parsed. */
-export class RowSource {
+class RowSource {
   readonly #parser: RowParser;
   readonly #text: AsyncGenerator<string>;
   #first: ParsedRow[] = [];

@@ -15,7 +15,7 @@ export interface Piece {
 }
 
 /** What a dump ended in that is no whole statement. */
-export interface Remainder {
+interface Remainder {
   readonly bytes: Uint8Array;
   readonly line: number;
 }
@@ -377,34 +377,34 @@ function holdsNul(line: number): DumpFault {
 
 // In what kind of text a byte is.
 export const PLAIN = 0;
-export const WORD = 1;
-export const SINGLE = 2; // '…'
-export const DOUBLE = 3; // "…"
-export const BACKTICK = 4; // `…`
-export const BRACKET = 5; // […]
+const WORD = 1;
+const SINGLE = 2; // '…'
+const DOUBLE = 3; // "…"
+const BACKTICK = 4; // `…`
+const BRACKET = 5; // […]
 export const DASH = 6; // one dash: two begin a comment
-export const LINE_COMMENT = 7;
-export const SLASH = 8; // one slash: with a star it begins a comment
-export const COMMENT = 9; // /* … */
-export const STAR = 10; // a star in a comment: with a slash it ends it
+const LINE_COMMENT = 7;
+const SLASH = 8; // one slash: with a star it begins a comment
+const COMMENT = 9; // /* … */
+const STAR = 10; // a star in a comment: with a slash it ends it
 
 // How far a statement has come, as far as a semicolon's meaning depends on it. A trigger holds
 // statements of its own: only a semicolon, END and a semicolon end it.
-export const START = 0;
+const START = 0;
 export const NORMAL = 1;
 export const EXPLAIN = 2;
 export const CREATE = 3;
 export const TRIGGER = 4;
-export const TRIGGER_SEMICOLON = 5;
-export const TRIGGER_END = 6;
+const TRIGGER_SEMICOLON = 5;
+const TRIGGER_END = 6;
 
 export const NUL = 0;
 export const LINE_FEED = 10;
-export const PARENTHESIS = 40;
-export const CLOSING = 41;
-export const SEMICOLON = 59;
-export const CLOSERS: readonly number[] = [0, 0, 39, 34, 96, 93];
-export const OPENERS: ReadonlyMap<number, number> = new Map([
+const PARENTHESIS = 40;
+const CLOSING = 41;
+const SEMICOLON = 59;
+const CLOSERS: readonly number[] = [0, 0, 39, 34, 96, 93];
+const OPENERS: ReadonlyMap<number, number> = new Map([
   [39, SINGLE],
   [34, DOUBLE],
   [96, BACKTICK],
@@ -414,7 +414,7 @@ export const OPENERS: ReadonlyMap<number, number> = new Map([
 ]);
 
 /** 1 for the bytes that matter amid a statement, where words don't. */
-export const MATTERS = new Uint8Array(256);
+const MATTERS = new Uint8Array(256);
 for (const byte of [NUL, LINE_FEED, PARENTHESIS, SEMICOLON, ...OPENERS.keys()]) MATTERS[byte] = 1;
 
 /** What stands before the values in an `INSERT` that is only a list of values. */
@@ -422,7 +422,7 @@ export const INSERT =
   /^insert\s+into\s+(?:[\w$\x80-\xff]+|"(?:[^"]|"")*"|'(?:[^']|'')*')\s*(?:\([^()]*\)\s*)?values\s*$/i;
 
 /** 1 for the bytes that a word is made of. */
-export const IN_WORD = new Uint8Array(256);
+const IN_WORD = new Uint8Array(256);
 for (let byte = 0; byte < 256; byte++) {
   if (byte >= 0x80 || /[\w$]/.test(String.fromCharCode(byte))) IN_WORD[byte] = 1;
 }

@@ -2,7 +2,7 @@ import { DumpError } from "../base/errors.ts";
 import { gunzip, isDamagedGzip } from "../base/files.ts";
 
 /** What is wrong with a dump, and where. */
-export interface FaultPlace {
+interface FaultPlace {
   /** Line on which it is; the first is 1. */
   readonly line?: number | undefined;
   /** The statement, or its beginning where it is long. */

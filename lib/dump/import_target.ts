@@ -159,7 +159,7 @@ export class ColumnFinder {
 const SHOWN = 40;
 
 /** A text of the data, short enough for a message. */
-export function shortened(text: string): string {
+function shortened(text: string): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
 }
 

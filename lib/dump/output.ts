@@ -12,13 +12,13 @@ import { denied } from "../base/paths.ts";
 import type { Bytes } from "./formats.ts";
 
 /** What bytes are written to. */
-export interface ByteSink {
+interface ByteSink {
   /** Writes some of the bytes, at least one, and tells how many. */
   write(bytes: Uint8Array): Promise<number>;
 }
 
 /** How a file is written. */
-export interface WriteFileOptions {
+interface WriteFileOptions {
   /** File that tells who may read the new one: the database it is of. Default: as the umask says. */
   readonly like?: string;
 }

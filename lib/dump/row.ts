@@ -107,7 +107,7 @@ export type Value =
   | { readonly type: "blob"; readonly bytes: Uint8Array };
 
 /** Makes of a row, selected by {@link exactColumns}, its values. */
-export type ValueReader = (row: Row) => Value[];
+type ValueReader = (row: Row) => Value[];
 
 /** Makes a reader for a database of an encoding, such as `UTF-16le`. */
 export function valueReader(columns: readonly DumpColumn[], encoding: string): ValueReader {

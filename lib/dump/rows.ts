@@ -10,7 +10,7 @@ export interface RowRange {
 }
 
 /** How to divide a table. */
-export interface RangeOptions {
+interface RangeOptions {
   /** Number of rows in a range. */
   readonly rows: number;
   /** Only these rows. Default: all. */
@@ -49,7 +49,7 @@ function isKey(value: SqlValue | undefined): value is number | bigint {
 }
 
 /** Rows of a table, and how they are written. */
-export interface RowsJob {
+interface RowsJob {
   readonly table: DumpTable;
   readonly format: RowFormat;
   /** Encoding of the database, such as `UTF-8`. */

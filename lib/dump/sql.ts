@@ -160,7 +160,7 @@ function standIn(text: string, code: number): string {
 }
 
 /** What a dump is to have. */
-export interface SqlPartsOptions {
+interface SqlPartsOptions {
   /** Name of the database, for the first line. */
   readonly database: string;
   readonly content: DumpContent;

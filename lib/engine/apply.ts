@@ -53,7 +53,7 @@ export interface Run {
 }
 
 /** Numbers of rows by table; both are empty where the body can't change any. */
-export interface Counted {
+interface Counted {
   readonly before: ReadonlyMap<string, number>;
   readonly after: ReadonlyMap<string, number>;
 }
@@ -374,7 +374,7 @@ export interface Application {
 }
 
 /** What keeps the rows that a migration is about to remove. */
-export interface RowProtection {
+interface RowProtection {
   /** Name of the newest snapshot that has a database; null where none has. */
   nameFor(database: string): string | null;
   /** Makes sure, inside the migration's transaction, that a snapshot has every committed row. */

@@ -70,7 +70,7 @@ function isMismatch(error: unknown): boolean {
 }
 
 /** What a migration may do to rows. */
-export interface Allowance {
+interface Allowance {
   readonly migration: Migration;
   /** Whether it goes up or down. */
   readonly direction?: "upgrade" | "downgrade";

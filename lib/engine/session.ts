@@ -15,7 +15,7 @@ import {
 } from "../state/workspace.ts";
 
 /** How a session begins. */
-export interface SessionOptions {
+interface SessionOptions {
   /** Ends the wait for the lock. */
   readonly signal?: AbortSignal | undefined;
   /** Whether it is there to restore, and so may find a restore that was interrupted. Default `false`. */

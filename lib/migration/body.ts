@@ -5,7 +5,7 @@ import { CatalystError, StatementError } from "../base/errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 
 /** Whose body is run, and what may stop it. */
-export interface BodyOptions {
+interface BodyOptions {
   /** Name of the database. */
   readonly database: string;
   /** Stops before the next statement. */

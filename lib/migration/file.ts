@@ -5,7 +5,7 @@ import type { LintAllowance, Migration } from "./migration.ts";
 import { didYouMean } from "../base/format.ts";
 
 /** Which file a text is from. */
-export interface MigrationFileOptions {
+interface MigrationFileOptions {
   /** Its path, for messages. */
   readonly path: string;
   /** Number that its name begins with. */

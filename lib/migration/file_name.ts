@@ -1,5 +1,5 @@
 /** What a migration file's name says. */
-export interface MigrationFileName {
+interface MigrationFileName {
   /** The number it begins with. */
   readonly id: string;
   /** What stands between the number and the ending. */

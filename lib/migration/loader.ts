@@ -18,7 +18,7 @@ export interface LoadMigrationsOptions {
 }
 
 /** A migration's file, not yet read. */
-export interface MigrationFile {
+interface MigrationFile {
   /** Number that its name begins with. */
   readonly id: string;
   /** Its name without the ending. */

@@ -3,7 +3,7 @@ import type { LintAllowance, Migration, MigrationBody } from "./migration.ts";
 import { didYouMean, messageOf } from "../base/format.ts";
 
 /** Which module to load, and how. */
-export interface MigrationModuleOptions {
+interface MigrationModuleOptions {
   /** Its path. */
   readonly path: string;
   /** Number that its name begins with. */

@@ -27,7 +27,7 @@ export async function applyPending(
 }
 
 /** How to apply while the lock is held. */
-export interface ApplyOptions extends UpgradeOptions {
+interface ApplyOptions extends UpgradeOptions {
   /** What was copied before; null where nothing is to be. Default: the options say. */
   readonly safeguard?: Safeguard | null | undefined;
 }

@@ -77,13 +77,13 @@ export async function downgrade(
 }
 
 /** What was confirmed, and how to do it. */
-export interface Confirmed {
+interface Confirmed {
   readonly planned: DowngradePlan;
   readonly options: DowngradeOptions;
 }
 
 /** What was rolled back while the lock was held. */
-export interface RolledBack extends Omit<DowngradeResult, keyof TakenSnapshots> {
+interface RolledBack extends Omit<DowngradeResult, keyof TakenSnapshots> {
   /** The snapshots that were taken; null where none was wanted, or nothing was done. */
   readonly safeguard: Safeguard | null;
 }
@@ -313,7 +313,7 @@ export interface Loss {
 }
 
 /** What rollbacks would take away. */
-export interface FoundLosses {
+interface FoundLosses {
   readonly losses: readonly Loss[];
   /** Whether memory could tell; else they are all tables, and of columns nothing is known. */
   readonly isCertain: boolean;
@@ -367,7 +367,7 @@ async function countRows(
 }
 
 /** Those of some losses that the numbers of rows by table don't tell. */
-export async function uncounted(
+async function uncounted(
   connection: Connection,
   losses: readonly Loss[],
 ): Promise<readonly Loss[]> {
@@ -379,7 +379,7 @@ export async function uncounted(
 }
 
 /** Counts anew what is still there of some losses. */
-export async function recountLosses(
+async function recountLosses(
   connection: Connection,
   losses: readonly Loss[],
 ): Promise<Loss[]> {
@@ -396,7 +396,7 @@ export async function recountLosses(
 }
 
 /** What was counted before and after a migration. */
-export interface Counts {
+interface Counts {
   /** Numbers of rows by table. */
   readonly rows: ReadonlyMap<string, number>;
   /** What they don't tell. */
@@ -404,7 +404,7 @@ export interface Counts {
 }
 
 /** What of some losses has gone between two counts. */
-export function goneBetween(losses: readonly Loss[], before: Counts, after: Counts): Loss[] {
+function goneBetween(losses: readonly Loss[], before: Counts, after: Counts): Loss[] {
   const byTable = ({ others }: Counts) => new Map(others.map((one) => [one.table, one]));
   const [former, left] = [byTable(before), byTable(after)];
   return losses.flatMap((loss): Loss[] => {

@@ -87,7 +87,7 @@ export interface MigrationHooks {
 }
 
 /** Which hooks, and for what. */
-export interface HookOptions {
+interface HookOptions {
   readonly direction: HookSubject["direction"];
   readonly hooks: MigrationHooks;
 }

@@ -127,7 +127,7 @@ function stateProblems(workspace: Workspace, found: Inspection, database: string
 }
 
 /** What a database is compared with. */
-export interface Expectation {
+interface Expectation {
   /** The migrations that are in it, in order. */
   readonly migrations: readonly Migration[];
   /** Whether the database was adopted: then its views may be an earlier version's, in other words. */

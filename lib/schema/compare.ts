@@ -464,12 +464,12 @@ function compareSets<T>(
 }
 
 /** A list of names as SQL writes it, such as `(a, b)`. */
-export function describeNames(names: readonly string[]): string {
+function describeNames(names: readonly string[]): string {
   return `(${names.join(", ")})`;
 }
 
 /** A column without its name, such as `TEXT NOT NULL DEFAULT 'new'`. */
-export function describeColumn(column: ColumnSchema): string {
+function describeColumn(column: ColumnSchema): string {
   const parts = [
     column.type,
     column.notNull ? "NOT NULL" : "",

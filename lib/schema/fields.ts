@@ -28,7 +28,7 @@ export interface Field extends FieldValue {
 }
 
 /** The columns of a table, and what its comments say. */
-export interface TableFields {
+interface TableFields {
   /** The comment after the opening parenthesis; null where there is none. */
   readonly meaning: string | null;
   /** Columns in their order. */
@@ -172,14 +172,14 @@ export function split(tokens: readonly Token[], separator: string): Token[][] {
 }
 
 /** A column in a text that has comments. */
-export interface CommentedItem {
+interface CommentedItem {
   /** What to find its comment by; null where its comments are not wanted. */
   readonly name: string | null;
   readonly tokens: readonly Token[];
 }
 
 /** The comments of a list of columns. */
-export interface Comments {
+interface Comments {
   /** The comment on the line where the list begins; null where there is none. */
   readonly own: string | null;
   /** Comments by the names of the items. */
@@ -198,7 +198,7 @@ function definitionsOf(sql: string): CommentedItem[] {
 }
 
 /** Which of several columns on one line a comment describes. */
-export interface ReadCommentsOptions {
+interface ReadCommentsOptions {
   /** Default `last`. */
   readonly describes?: "first" | "last";
 }

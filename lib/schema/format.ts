@@ -161,7 +161,7 @@ function statementsOf(pieces: readonly Piece[]): Piece[][] {
  * Makes one token, with the text as it was written, of each column of a SELECT that has neither a name
  * nor is a column itself: its text, white space and comments included, is its name.
  */
-export function keepUnnamed(sql: string, tokens: readonly Token[]): Token[] {
+function keepUnnamed(sql: string, tokens: readonly Token[]): Token[] {
   const kept: Token[] = [];
   for (let at = 0; at < tokens.length; at++) {
     const token = tokens[at];

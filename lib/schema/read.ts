@@ -14,7 +14,7 @@ import {
 } from "./model.ts";
 
 /** What a `CREATE TABLE` says and SQLite's pragmas don't. Columns are named in small letters. */
-export interface TableText {
+interface TableText {
   readonly checks: readonly CheckSchema[];
   /** Collations in capitals, by column. */
   readonly collations: ReadonlyMap<string, string>;
@@ -30,7 +30,7 @@ export interface TableText {
 }
 
 /** What a `CREATE INDEX` says and SQLite's pragmas don't. */
-export interface IndexText {
+interface IndexText {
   /** Text of each term, without direction and collation. */
   readonly terms: readonly string[];
   /** Condition of a partial index; null where there is none. */
@@ -137,7 +137,7 @@ class ConstraintReader {
 }
 
 /** An object as SQLite's own list has it. */
-export interface Entry {
+interface Entry {
   readonly type: string;
   readonly name: string;
   readonly table: string;
@@ -158,7 +158,7 @@ export function groups(rows: readonly Row[], column: string): Map<string, Row[]>
 }
 
 /** What the pragmas tell of one table. */
-export interface TableRows {
+interface TableRows {
   readonly columns: readonly Row[];
   readonly foreignKeys: readonly Row[];
   readonly uniques: readonly Row[];

@@ -12,7 +12,7 @@ import {
 } from "../sql/tokens.ts";
 
 /** Changes of a `CREATE TABLE`, in the order in which they are made. */
-export interface Edits {
+interface Edits {
   /** Columns to leave out. */
   readonly drops?: readonly string[];
   /** What stands behind the name of a column. */

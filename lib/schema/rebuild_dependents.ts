@@ -9,7 +9,7 @@ import { readTableText } from "./read.ts";
 import { RebuildFault } from "./rebuild_definition.ts";
 
 /** Which views and triggers work, and which rows point to nothing. */
-export interface Dependents {
+interface Dependents {
   /** Why each doesn't compile, or null where it does; by what a person calls it. */
   readonly compiled: ReadonlyMap<string, string | null>;
   /** Rows that point to nothing, by child and parent; null where they can't be told. */
@@ -185,7 +185,7 @@ export interface RebuiltTable {
 }
 
 /** A column as a rebuild sees it. */
-export interface RebuiltColumn {
+interface RebuiltColumn {
   readonly name: string;
   readonly isGenerated: boolean;
   /** Whether a row must bring a value: no NULL, and no default. */

@@ -25,7 +25,7 @@ import {
 } from "./rebuild_dependents.ts";
 
 /** What is said about the columns of a copy. */
-export interface CopyRequest {
+interface CopyRequest {
   /** Expressions over the old columns, by new column. */
   readonly values?: Readonly<Record<string, string>>;
   /** Old columns whose content is not kept. */
@@ -35,7 +35,7 @@ export interface CopyRequest {
 }
 
 /** The statement that copies all rows from one table into the other, column by column of the same name. */
-export function copyStatement(
+function copyStatement(
   from: RebuiltTable,
   to: RebuiltTable,
   { values = {}, drops = [], rows }: CopyRequest,
@@ -229,7 +229,7 @@ function explain(
 }
 
 /** Refuses to go on where dropping a table would delete its rows first, and cascade. */
-export async function requireForeignKeysOff(transaction: MigrationTransaction): Promise<void> {
+async function requireForeignKeysOff(transaction: MigrationTransaction): Promise<void> {
   const [row] = await transaction.all("PRAGMA foreign_keys");
   if (row === undefined || number(row, "foreign_keys") === 0) return;
   throw new RebuildFault(
@@ -239,7 +239,7 @@ export async function requireForeignKeysOff(transaction: MigrationTransaction): 
 }
 
 /** Does all of it or nothing, so that a migration which catches the error finds the table as it was. */
-export async function atOnce(
+async function atOnce(
   transaction: MigrationTransaction,
   work: () => Promise<void>,
 ): Promise<void> {
@@ -264,7 +264,7 @@ export async function countRows(transaction: MigrationTransaction, table: string
  * Renames a table and nothing else: what names it elsewhere means the old table, which has that name
  * back then. Nor does SQLite look at views and triggers then, of which one may be broken.
  */
-export async function renameOnly(
+async function renameOnly(
   transaction: MigrationTransaction,
   from: string,
   to: string,
@@ -281,7 +281,7 @@ export async function renameOnly(
 }
 
 /** Makes an index or a trigger by the statement that made it before. */
-export async function makeAgain(
+async function makeAgain(
   transaction: MigrationTransaction,
   type: "index" | "trigger",
   { name, sql }: Made,

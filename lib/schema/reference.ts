@@ -9,7 +9,7 @@ import { readSchema } from "./read.ts";
 export type Reference = BuiltReference | UnknownReference;
 
 /** The schema that migrations should make. */
-export interface BuiltReference {
+interface BuiltReference {
   /** Whether it can be told. */
   readonly known: true;
   /** Schema after all of the migrations. */
@@ -27,7 +27,7 @@ export interface UnknownReference {
 }
 
 /** The schema after one migration of a list. */
-export interface ReferenceStep {
+interface ReferenceStep {
   /** The migration. */
   readonly migration: Migration;
   /** Schema after it. */
@@ -37,10 +37,10 @@ export interface ReferenceStep {
 }
 
 /** The schema after each migration, or why it can't be told. */
-export type ReferenceSteps = BuiltSteps | UnknownReference;
+type ReferenceSteps = BuiltSteps | UnknownReference;
 
 /** The schema after each migration. */
-export interface BuiltSteps {
+interface BuiltSteps {
   /** Whether it can be told. */
   readonly known: true;
   /** One for each migration, in their order. */
@@ -48,7 +48,7 @@ export interface BuiltSteps {
 }
 
 /** What to do after the upgrades. */
-export interface ReferenceOptions {
+interface ReferenceOptions {
   /** Migrations to roll back again, in this order. Default: none. */
   readonly rollBack?: readonly Migration[];
 }

@@ -17,7 +17,7 @@ export async function countRows(connection: Connection): Promise<Map<string, num
 }
 
 /** A table of the user's own. */
-export interface UsersTable {
+interface UsersTable {
   /** Its name. */
   readonly name: string;
   /** How it keeps its rows. */
@@ -51,7 +51,7 @@ export async function usersTables(connection: Connection): Promise<UsersTable[]>
 }
 
 /** A column of a table, a virtual table or a view. */
-export interface TableColumn {
+interface TableColumn {
   readonly name: string;
   /** Its declared type; empty where it has none. */
   readonly type: string;

@@ -19,7 +19,7 @@ const HELPERS = `/** Any value that SQLite can store, except NULL. */
 export type SqlValue = string | number | Uint8Array;
 
 /** A table for Kysely. Columns that are missing from \`Insert\` cannot be written. */
-export type Table<Row, Insert = Record<never, never>> = {
+type Table<Row, Insert = Record<never, never>> = {
   [Name in keyof Row]: {
     readonly __select__: Row[Name];
     readonly __insert__: Name extends keyof Insert ? Insert[Name] : never;

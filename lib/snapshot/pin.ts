@@ -23,14 +23,14 @@ export interface Pinned extends PinTarget {
 }
 
 /** Databases of one moment; disposing of it lets go. */
-export interface PinnedSet extends AsyncDisposable {
+interface PinnedSet extends AsyncDisposable {
   readonly databases: readonly Pinned[];
   /** How long writers were kept waiting, in seconds. */
   readonly heldSeconds: number;
 }
 
 /** How to pin. */
-export interface PinOptions {
+interface PinOptions {
   /** Seconds to wait for other writers. */
   readonly timeout: number;
   /** File that is there while a restore replaces the databases, one after the other. Default: none. */

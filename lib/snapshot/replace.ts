@@ -34,7 +34,7 @@ import type { Replacement } from "./journal.ts";
 import { plainFile } from "./sources.ts";
 
 /** A file, and the path of the database in whose place it is put. */
-export type Placement =
+type Placement =
   & Pick<Replacement, "database" | "source" | "compressed" | "temporary">
   & { readonly target: string };
 
@@ -68,7 +68,7 @@ export async function replaceDatabase(
 }
 
 /** How a database is replaced. */
-export interface ReplaceOptions extends OverwriteOptions {
+interface ReplaceOptions extends OverwriteOptions {
   /** Has watched the database since before it was copied; null where it was not there, or damaged. */
   readonly takeover: Takeover | null;
 }
@@ -175,7 +175,7 @@ export function isDamage(error: unknown): boolean {
 }
 
 /** Databases that are to be replaced. */
-export interface ReplacingPlan {
+interface ReplacingPlan {
   /** What is going to be done, for messages, such as `restore 20250120_123000`. */
   readonly cannot: string;
   /** Each database's path, and the size of what takes its place; 0 where that is only moved there. */

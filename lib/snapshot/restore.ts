@@ -378,7 +378,7 @@ export class Takeovers implements AsyncDisposable {
 }
 
 /** How {@link takeSafety} takes a snapshot. */
-export interface SafetyOptions extends SnapshotControl {
+interface SafetyOptions extends SnapshotControl {
   /** Whether the caller holds the write lock. Default `false`. */
   readonly isHeld?: boolean;
   /** Default `safety`. */

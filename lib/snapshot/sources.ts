@@ -108,7 +108,7 @@ export interface RestoreSet {
 }
 
 /** What to look for, and where. */
-export interface SourceQuery {
+interface SourceQuery {
   /** Directory of the snapshots. */
   readonly directory: string;
   /** Only these databases; all of the snapshot where none is named. */

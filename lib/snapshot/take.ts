@@ -61,7 +61,7 @@ export interface SnapshotProgress {
 }
 
 /** How a database is copied. */
-export interface CopyJob {
+interface CopyJob {
   /** Path of the copy; it has an ending of its own until the caller renames it. */
   readonly target: string;
   readonly verify: CopyCheck;
@@ -79,7 +79,7 @@ export interface Copy {
 }
 
 /** Copies a pinned database into `target.part`, checks it, and waits until it is on the disk. */
-export async function copyPinned(pinned: Pinned, job: CopyJob): Promise<Copy> {
+async function copyPinned(pinned: Pinned, job: CopyJob): Promise<Copy> {
   const { database, connection } = pinned;
   const plain = job.compress ? partOf(`${job.target}.plain`) : partOf(job.target);
   const path = partOf(job.target);

@@ -10,7 +10,7 @@ export interface Piece {
 }
 
 /** What is known of the text that tokens are from. */
-export interface SpellOptions {
+interface SpellOptions {
   /** Tokens that are names where they stand, such as that of the column that is being defined. */
   readonly names: ReadonlySet<Token>;
   /**

@@ -11,14 +11,14 @@ export interface Unfinished {
 }
 
 /** Where a statement is in an SQL text. */
-export interface StatementRange {
+interface StatementRange {
   readonly start: number;
   /** Exclusive; behind the semicolon, where there is one. */
   readonly end: number;
 }
 
 /** The statements of an SQL text, as far as they can be told. */
-export interface Statements {
+interface Statements {
   readonly statements: readonly StatementRange[];
   /** Null where all that begins has an end. */
   readonly unfinished: Unfinished | null;

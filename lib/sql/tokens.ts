@@ -1,5 +1,5 @@
 /** What a token is; `quoted` is an identifier in quotes, `operator` is all the rest. */
-export type TokenKind = "word" | "quoted" | "string" | "blob" | "number" | "operator";
+type TokenKind = "word" | "quoted" | "string" | "blob" | "number" | "operator";
 
 /** A piece of SQL text that means something: no white space, no comment. */
 export interface Token {

@@ -6,7 +6,7 @@ import { readSchema } from "../schema/read.ts";
 import { buildReferenceSteps } from "../schema/reference.ts";
 
 /** What is known of a database that has tables and no markers. */
-export interface AdoptionSubject {
+interface AdoptionSubject {
   /** The database's migrations, in order. */
   readonly migrations: readonly Migration[];
   /** Ids of migrations that the ledger has as applied. */
@@ -14,7 +14,7 @@ export interface AdoptionSubject {
 }
 
 /** What may be adopted, and what can't be. */
-export interface AdoptionResult {
+interface AdoptionResult {
   /** Ids of the migrations whose tables are all there, in their shape. */
   readonly adoptable: readonly string[];
   /** Why other tables of the migrations' names are not theirs, in plain words. */

@@ -22,7 +22,7 @@ export interface Inspection extends FoundState {
 }
 
 /** What to read besides. */
-export interface InspectOptions {
+interface InspectOptions {
   /** How many of the newest events to read. Default 0. */
   readonly events?: number;
   /** Whether to ask for the journal modes. Default `false`. */

@@ -10,10 +10,10 @@ import {
 } from "../database/connection.ts";
 
 /** Format of the ledger that this version writes, kept in `user_version`. */
-export const LEDGER_FORMAT = 1;
+const LEDGER_FORMAT = 1;
 
 /** State of a migration as `migration_history` has it. */
-export type HistoryStatus = "applied" | "rolled_back" | "failed";
+type HistoryStatus = "applied" | "rolled_back" | "failed";
 
 /** A row of `migration_history`: what last happened to a migration. */
 export interface HistoryRow {
@@ -142,7 +142,7 @@ export async function readEvents(connection: Connection, limit: number): Promise
  *
  * @throws {FormatError} where a newer version of the toolkit wrote it.
  */
-export async function checkFormat(connection: Connection): Promise<void> {
+async function checkFormat(connection: Connection): Promise<void> {
   const row = await connection.get("PRAGMA user_version");
   const format = row === undefined ? 0 : number(row, "user_version");
   if (format > LEDGER_FORMAT) {
@@ -261,7 +261,7 @@ export async function addEvent(connection: Connection, event: NewEvent): Promise
 }
 
 /** Something that was done to a whole database, and not to one migration. */
-export type Occurrence = Pick<
+type Occurrence = Pick<
   NewEvent,
   "name" | "database" | "databasePath" | "direction" | "detail"
 >;

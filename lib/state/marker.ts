@@ -26,7 +26,7 @@ export interface Marker {
 }
 
 /** What a database says of itself. */
-export interface MarkerState {
+interface MarkerState {
   /** Its markers in the order in which they were written; null where it has no marker table. */
   readonly markers: readonly Marker[] | null;
   /** Whether it has any table or view besides. */
@@ -69,7 +69,7 @@ function toMarker(row: Row): Marker {
 }
 
 /** Explains an error that a marker table of another shape causes. */
-export function foreignTable(connection: Connection, error: unknown): unknown {
+function foreignTable(connection: Connection, error: unknown): unknown {
   if (!(error instanceof Error) || !/no such column/.test(error.message)) return error;
   return new FormatError(
     `Cannot read ${connection.label}: its table ${MARKER_TABLE} was made by another tool or version`,
@@ -134,7 +134,7 @@ export async function createMarkerTable(connection: Connection): Promise<void> {
 }
 
 /** When and how a migration came into a database. */
-export interface MarkerDetails {
+interface MarkerDetails {
   /** Unix epoch seconds. */
   readonly appliedAt: number;
   /** Seconds; null where the migration was adopted. */

@@ -118,7 +118,7 @@ async function readKept(workspace: Workspace, database: string): Promise<Migrati
 }
 
 /** What was found, and where; the error came of a plan for it. */
-export interface Refused {
+interface Refused {
   readonly workspace: Workspace;
   readonly found: FoundState;
 }
