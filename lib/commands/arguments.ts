@@ -93,44 +93,36 @@ export function choiceFlag<const Choice extends string>(
 }
 
 /** Splits the command's name from the rest; `upgrade` where none is given. */
-export function splitCommand(args: readonly string[]): { name: string; rest: readonly string[] } {
-  const index = args.findIndex((arg, at) => !arg.startsWith("-") && !awaitsValue(args[at - 1]));
-  const name = args[index];
-  if (name === undefined) return { name: "upgrade", rest: args };
-  return { name, rest: args.toSpliced(index, 1) };
+export async function splitCommand(
+  args: readonly string[],
+  commands: CommandDescriptions,
+): Promise<{ readonly name: string; readonly rest: readonly string[] }> {
+  let valueFlags: ReadonlySet<string> | null = null;
+  for (const [at, arg] of args.entries()) {
+    if (arg.startsWith("-")) continue;
+    const [, before = ""] = /^--([^=]+)$/.exec(args[at - 1] ?? "") ?? [];
+    if (commonFlags[before]?.type === "string") continue;
+    if (before !== "" && commonFlags[before] === undefined) {
+      // A flag of a command that is not yet known: rare enough to load all of them.
+      valueFlags ??= await valueFlagsOf(commands);
+      if (valueFlags.has(before)) continue;
+    }
+    return { name: arg, rest: args.toSpliced(at, 1) };
+  }
+  return { name: "upgrade", rest: args };
 }
 
 /**
- * Flags of single commands that take a value; known before the command is. One that another command has
- * without a value, such as `--check`, is none of them and must stand behind the command.
+ * Flags that take a value in every command that has them. Any other flag, such as `--check`, takes no
+ * value before the command's name.
  */
-export const valueFlags: readonly string[] = [
-  "accept-changed",
-  "database",
-  "dir",
-  "format",
-  "keep",
-  "keep-daily",
-  "keep-monthly",
-  "keep-weekly",
-  "large-table",
-  "kind",
-  "limit",
-  "migration",
-  "name",
-  "out",
-  "skip-bad-rows",
-  "steps",
-  "table",
-  "to",
-  "verify",
-];
-
-/** Whether an argument is a flag whose value follows it. */
-function awaitsValue(arg: string | undefined): boolean {
-  if (arg === undefined || !arg.startsWith("--")) return false;
-  const name = arg.slice(2);
-  return commonFlags[name]?.type === "string" || valueFlags.includes(name);
+async function valueFlagsOf({ names, load }: CommandDescriptions): Promise<ReadonlySet<string>> {
+  const descriptions = await Promise.all(names.map(load));
+  const flags = descriptions.flatMap((one) => Object.entries(one.flags));
+  const withoutValue = new Set(
+    flags.flatMap(([name, { type }]) => type === "string" ? [] : [name]),
+  );
+  return new Set(flags.map(([name]) => name).filter((name) => !withoutValue.has(name)));
 }
 
 /**
@@ -308,10 +300,16 @@ export interface SelfContainedContext extends Invocation {
   readonly commands: CommandSet;
 }
 
-/** All commands; each is loaded when it is asked for. */
-export interface CommandSet {
+/** Descriptions of all commands; each is loaded when it is asked for. */
+export interface CommandDescriptions {
   /** Their names, in the order in which help lists them. */
   readonly names: readonly string[];
+  /** Describes a command. */
+  readonly load: (name: string) => Promise<CommandDescription>;
+}
+
+/** All commands; each is loaded when it is asked for. */
+export interface CommandSet extends CommandDescriptions {
   /** Loads a command by its name. */
   readonly load: (name: string) => Promise<AnyCommand>;
 }

@@ -9,6 +9,7 @@ import {
   bareFlags,
   choicesOf,
   type CommandDescription,
+  type CommandDescriptions,
   type CommandForm,
   commonFlags,
   type Environment,
@@ -37,11 +38,7 @@ export interface Candidate {
 export type ValueKind = "ID" | "DATABASE" | "SNAPSHOT";
 
 /** What is known besides the line. */
-export interface CompletionState {
-  /** Names of the commands. */
-  readonly commandNames: readonly string[];
-  /** Describes a command. */
-  readonly load: (name: string) => Promise<CommandDescription>;
+export interface CompletionState extends CommandDescriptions {
   /** The values of a kind that there are, given the flags of the line. */
   readonly values: (kind: ValueKind, flags: FlagValues) => Promise<readonly Candidate[]>;
 }
@@ -69,7 +66,7 @@ export async function complete(
   const before = withoutRedirections(words.slice(0, -1));
   // Behind `>` stands a file.
   if (before === null) return { ...NOTHING, paths: "files" };
-  const { name, rest } = splitCommand(before);
+  const { name, rest } = await splitCommand(before, state);
   const isNamed = rest.length < before.length;
   if (isNamed && name === "help") return await completeTopic(rest, state);
   const command = await state.load(name);
@@ -212,8 +209,8 @@ function isValueKind(kind: string): kind is ValueKind {
   return kind === "ID" || kind === "DATABASE" || kind === "SNAPSHOT";
 }
 
-async function commandsOf({ commandNames, load }: CompletionState): Promise<Candidate[]> {
-  const commands = await Promise.all(commandNames.map(load));
+async function commandsOf({ names, load }: CompletionState): Promise<Candidate[]> {
+  const commands = await Promise.all(names.map(load));
   return [
     ...commands.map(({ name, summary }) => ({ value: name, description: summary })),
     { value: helpCommand.name, description: helpCommand.summary },
@@ -298,8 +295,7 @@ async function answerWords(
     const read = words.map((word) => word.slice(1))
       .map((word) => shell === "bash" ? unquoted(word) : word);
     const state: CompletionState = {
-      commandNames: commands.names,
-      load: commands.load,
+      ...commands,
       // An alias or a function may give flags too, before the script's own.
       values: (kind, line) => valuesOfKind(kind, { ...flags, ...line }, environment),
     };

@@ -68,7 +68,7 @@ const commandSet: CommandSet = { names: commandNames, load: loadCommand };
 
 /** Runs a command line and returns its exit code: 0 done, 1 failed or found something, 2 misused. */
 export async function main(args: readonly string[], environment: Environment): Promise<number> {
-  const { name, rest } = splitCommand(args);
+  const { name, rest } = await splitCommand(args, commandSet);
   // Before the flags are parsed: errors in them must come in the form that was asked for.
   const output = createOutput({
     json: args.includes("--json"),

@@ -20,7 +20,7 @@ import { type Bytes, csvHeader, renderRows } from "./formats.ts";
 import type { DumpContent, DumpPart, RowsPart } from "./row.ts";
 import { rangesOf } from "./rows.ts";
 import { sqlParts } from "./sql.ts";
-import { Crew } from "./workers.ts";
+import { ExportThreads } from "./export_threads.ts";
 
 /** What to export. */
 export interface ExportOptions extends ExportControl {
@@ -122,7 +122,7 @@ interface Reading extends AsyncDisposable {
   readonly connection: Connection;
   readonly catalog: Catalog;
   /** Threads that see the same moment; null where it is read on this one alone. */
-  readonly crew: Crew | null;
+  readonly threads: ExportThreads | null;
 }
 
 /** Bytes of a database for which threads are worth their start. */
@@ -148,8 +148,8 @@ export async function openReading(
   await using opened = new AsyncDisposableStack();
   const connection = opened.use(await openForReading(fileOf(location), settings));
   const isWorthThreads = connection.label !== ":memory:" && (sizeBytes ?? 0) >= WORTH_THREADS;
-  const crew = isWorthThreads ? await beginTogether(connection, settings) : null;
-  if (crew !== null) opened.use(crew);
+  const threads = isWorthThreads ? await beginTogether(connection, settings) : null;
+  if (threads !== null) opened.use(threads);
   // A caller's own transaction stays as it is.
   else if (!connection.inTransaction) {
     await beginReading(connection);
@@ -160,7 +160,7 @@ export async function openReading(
   }
   const catalog = await readCatalog(connection);
   const kept = opened.move();
-  return { connection, catalog, crew, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+  return { connection, catalog, threads, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 /**
@@ -173,27 +173,30 @@ function fileOf(location: DatabaseLocation): DatabaseLocation {
 }
 
 /**
- * Begins the read transactions of this connection and of a crew while nobody can write, which takes
+ * Begins the read transactions of this connection and of the threads while nobody can write, which takes
  * milliseconds. Null, and nothing begun, where that can't be had.
  */
 async function beginTogether(
   connection: Connection,
   settings: ConnectionSettings,
-): Promise<Crew | null> {
-  const crew = Crew.start(connection.label, Math.min(navigator.hardwareConcurrency, MOST_THREADS));
-  if (crew === null) return null;
+): Promise<ExportThreads | null> {
+  const threads = ExportThreads.start(
+    connection.label,
+    Math.min(navigator.hardwareConcurrency, MOST_THREADS),
+  );
+  if (threads === null) return null;
   try {
-    await crew.open();
+    await threads.open();
     await using writer = await openForWriting(
       { kind: "file", path: connection.label },
       { ...settings, busyTimeout: PATIENCE },
     );
     await withTransaction(writer, async () => {
-      await Promise.all([beginReading(connection), crew.begin()]);
+      await Promise.all([beginReading(connection), threads.begin()]);
     }, { timeout: PATIENCE });
-    return crew;
+    return threads;
   } catch (error) {
-    await crew[Symbol.asyncDispose]();
+    await threads[Symbol.asyncDispose]();
     if (connection.inTransaction) await connection.exec("ROLLBACK");
     if (error instanceof AccessError || error instanceof DatabaseLockedError) return null;
     throw error;
@@ -236,7 +239,7 @@ export async function* writeParts(
 }
 
 async function* writeRows(
-  { connection, crew }: Reading,
+  { connection, threads: available }: Reading,
   part: RowsPart,
   control: ExportControl,
 ): AsyncGenerator<Bytes> {
@@ -247,7 +250,7 @@ async function* writeRows(
   });
   const rows = part.table.rowsPerPiece * PIECES;
   // What a thread has written waits in memory for its turn, for which large rows are too large.
-  const threads = part.table.hasLargeRows ? null : crew;
+  const threads = part.table.hasLargeRows ? null : available;
   const ahead: Promise<readonly Bytes[]>[] = [];
   for await (const range of rangesOf(connection, part.table, { rows })) {
     if (threads === null) {

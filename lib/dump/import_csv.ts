@@ -3,10 +3,10 @@ import { DumpFault } from "./import_source.ts";
 import {
   ColumnFinder,
   csvValue,
+  type ImportTarget,
   notANumber,
   type ParsedRow,
   type RowParser,
-  type Target,
   type TargetColumn,
 } from "./import_target.ts";
 
@@ -264,7 +264,7 @@ export class CsvRows implements RowParser {
   /** Those of them that take a value. */
   #columns: readonly TargetColumn[] = [];
 
-  constructor(target: Target) {
+  constructor(target: ImportTarget) {
     this.#finder = new ColumnFinder(target);
   }
 

@@ -51,7 +51,7 @@ export interface Refusal {
  * dump's own transactions do nothing, since the import is one, and what reaches out of the database
  * is refused. SQLite's defensive mode keeps it from `sqlite_schema` and from damaging the file.
  */
-export class Guard implements Disposable {
+export class StatementGuard implements Disposable {
   readonly #confinement: Disposable;
   #isPaused = false;
   #marks: TransactionMarks = { isOpen: false, hasBegun: false };

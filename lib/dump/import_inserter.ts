@@ -2,9 +2,9 @@ import type { Connection } from "../database/connection.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
 import {
   type GoodRow,
+  type ImportTarget,
   insertSql,
   type ParsedRow,
-  type Target,
   type TargetColumn,
 } from "./import_target.ts";
 
@@ -24,7 +24,7 @@ const ORPHANED = "FOREIGN KEY constraint failed";
 const MOST_ORPHANS = 100_000;
 
 /** What is done with a bad row, or one that SQLite refuses. */
-export type Refusal = (row: Pick<ParsedRow, "line" | "text">, reason: string) => Promise<void>;
+export type RowRefusal = (row: Pick<ParsedRow, "line" | "text">, reason: string) => Promise<void>;
 
 /**
  * Puts rows into a table, many by one statement. Where SQLite refuses that, which then puts in none of
@@ -32,8 +32,8 @@ export type Refusal = (row: Pick<ParsedRow, "line" | "text">, reason: string) =>
  */
 export class RowInserter {
   readonly #connection: Connection;
-  readonly #target: Target;
-  readonly #refuse: Refusal;
+  readonly #target: ImportTarget;
+  readonly #refuse: RowRefusal;
   #waiting: GoodRow[] = [];
   #waitingText = 0;
   /** Columns of the rows that wait. */
@@ -45,7 +45,7 @@ export class RowInserter {
   /** Rows whose parents may come later in the same table. */
   #orphans: GoodRow[] = [];
 
-  constructor(connection: Connection, target: Target, refuse: Refusal) {
+  constructor(connection: Connection, target: ImportTarget, refuse: RowRefusal) {
     this.#connection = connection;
     this.#target = target;
     this.#refuse = refuse;

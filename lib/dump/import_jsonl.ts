@@ -4,11 +4,11 @@ import { DumpFault } from "./import_source.ts";
 import {
   ColumnFinder,
   exactJsonValue,
+  type ImportTarget,
   jsonValue,
   type ParsedRow,
   parseExactly,
   type RowParser,
-  type Target,
   type TargetColumn,
 } from "./import_target.ts";
 
@@ -89,7 +89,7 @@ export class JsonlRows implements RowParser {
   #last: Shape | null = null;
   #isFirst = true;
 
-  constructor(target: Target) {
+  constructor(target: ImportTarget) {
     this.#finder = new ColumnFinder(target);
   }
 

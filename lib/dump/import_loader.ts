@@ -5,8 +5,8 @@ import { StatementError } from "../base/errors.ts";
 import { DumpFault } from "./import_source.ts";
 import { MERGE_SEQUENCES, replacementFor } from "./import_foreign.ts";
 import {
-  Guard,
   readVirtualTable,
+  StatementGuard,
   type TransactionMarks,
   type VirtualTable,
 } from "./import_guard.ts";
@@ -47,7 +47,7 @@ export async function loadDump(
   chunks: AsyncIterable<Uint8Array>,
   options: LoadOptions,
 ): Promise<Loaded> {
-  using guard = new Guard(connection);
+  using guard = new StatementGuard(connection);
   const loader = new Loader(connection, guard, options);
   const scanner = new Scanner({ isSingle: !options.isInside });
   for await (const chunk of chunks) {
@@ -65,7 +65,7 @@ export async function loadDump(
 
 class Loader {
   readonly #connection: Connection;
-  readonly #guard: Guard;
+  readonly #guard: StatementGuard;
   readonly #signal: AbortSignal | undefined;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   readonly #virtualTables: VirtualTable[] = [];
@@ -81,7 +81,7 @@ class Loader {
   /** The dump's transactions as they were before the group. */
   #marks: TransactionMarks;
 
-  constructor(connection: Connection, guard: Guard, { isInside, signal }: LoadOptions) {
+  constructor(connection: Connection, guard: StatementGuard, { isInside, signal }: LoadOptions) {
     this.#connection = connection;
     this.#guard = guard;
     this.#isInside = isInside;

@@ -11,10 +11,10 @@ import { RowInserter } from "./import_inserter.ts";
 import { DumpFault, readRowText, toDumpError } from "./import_source.ts";
 import {
   type BadRow,
+  type ImportTarget,
   type ParsedRow,
   readTarget,
   type RowParser,
-  type Target,
 } from "./import_target.ts";
 
 /** Bad rows that an error tells of; there the import ends. */
@@ -84,7 +84,7 @@ class RowSource {
   /** Reads the first rows: a file whose columns are wrong is refused before anything is done for it. */
   static async open(
     source: ReadableStream<Uint8Array>,
-    target: Target,
+    target: ImportTarget,
     format: "csv" | "jsonl",
   ): Promise<RowSource> {
     const rows = new RowSource(source, { parser: await parserFor(target, format), format });
@@ -135,7 +135,7 @@ class RowSource {
   }
 }
 
-async function parserFor(target: Target, format: "csv" | "jsonl"): Promise<RowParser> {
+async function parserFor(target: ImportTarget, format: "csv" | "jsonl"): Promise<RowParser> {
   if (format === "csv") {
     const { CsvRows } = await import("./import_csv.ts");
     return new CsvRows(target);
@@ -284,7 +284,7 @@ async function requireDatabase(workspace: Workspace, database: string): Promise<
 }
 
 /** A constraint that is checked only at the end is no row's, but the file's. */
-function explained(error: unknown, { table }: Target, options: ImportRowsOptions): unknown {
+function explained(error: unknown, { table }: ImportTarget, options: ImportRowsOptions): unknown {
   const { label = "the input", database } = options;
   const isLate = error instanceof CatalystError && error.statement === "COMMIT" &&
     /FOREIGN KEY constraint failed/.test(error.message);

@@ -55,7 +55,7 @@ export interface TargetColumn {
 }
 
 /** A table into which rows are put. */
-export interface Target {
+export interface ImportTarget {
   /** Its name as it is declared. */
   readonly table: string;
   readonly columns: readonly TargetColumn[];
@@ -66,7 +66,7 @@ export interface Target {
 }
 
 /** Reads what is to be known of a table. */
-export async function readTarget(connection: Connection, wanted: string): Promise<Target> {
+export async function readTarget(connection: Connection, wanted: string): Promise<ImportTarget> {
   const tables = await connection.all(
     `SELECT name, type, wr AS without_rowid, strict FROM pragma_table_list
     WHERE schema = 'main' AND type IN ('table', 'virtual') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'`,
@@ -126,10 +126,10 @@ function unknownTable(label: string, wanted: string, names: readonly string[]): 
 
 /** Columns of a target by the names that the data use. */
 export class ColumnFinder {
-  readonly #target: Target;
+  readonly #target: ImportTarget;
   readonly #byName: ReadonlyMap<string, TargetColumn>;
 
-  constructor(target: Target) {
+  constructor(target: ImportTarget) {
     this.#target = target;
     this.#byName = new Map(target.columns.map((one) => [fold(one.name), one]));
   }
@@ -170,7 +170,7 @@ function fold(name: string): string {
 
 /** The statement that puts so many rows into some columns. What is there is never replaced. */
 export function insertSql(
-  { table }: Target,
+  { table }: ImportTarget,
   columns: readonly TargetColumn[],
   rows: number,
 ): string {

@@ -11,7 +11,7 @@ import type { SnapshotProgress } from "../snapshot/take.ts";
 import { LEDGER_FILE, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 
 /** What to copy, and how. */
-export interface CopyOptions {
+export interface CopyDatabasesOptions {
   readonly directory: RehearsalDirectory;
   readonly paths: CopyPaths;
   readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
@@ -46,7 +46,10 @@ export function copyPaths(directory: RehearsalDirectory, databases: readonly str
  * Copies databases and the ledger as they are at one moment. Nothing is waited for until it is on the
  * disk: nobody needs the copies after a crash.
  */
-export async function copyDatabases(workspace: Workspace, options: CopyOptions): Promise<Copies> {
+export async function copyDatabases(
+  workspace: Workspace,
+  options: CopyDatabasesOptions,
+): Promise<Copies> {
   const { directory, paths, onProgress, signal } = options;
   const start = performance.now();
   const sources = [

@@ -1,6 +1,4 @@
 import assert from "node:assert/strict";
-import { valueFlags } from "../../lib/commands/arguments.ts";
-import { commandNames, loadCommand } from "../../lib/commands/main.ts";
 import { expectFailure, filesIn, run } from "../cli_helpers.ts";
 import { tempDir } from "../helpers.ts";
 import { openSnapshots } from "../snapshot.ts";
@@ -96,14 +94,4 @@ Deno.test("an upgrade needs no command's name, also with its own flags before a 
   const { code, stdout } = await run(["--to", "002", "--json"], { cwd: directory.path });
   assert.equal(code, 0);
   assert.equal(JSON.parse(stdout).applied.length, 2);
-});
-
-Deno.test("every flag that takes a value is known before the command is", async () => {
-  const commands = await Promise.all(commandNames.map(loadCommand));
-  const flags = commands.flatMap((command) => Object.entries(command.flags));
-  // `--check` has a value behind `schema` alone, so it must stand behind that name.
-  const bare = new Set(flags.filter(([, { type }]) => type === "boolean").map(([name]) => name));
-  const named = flags.filter(([name, { type }]) => type === "string" && !bare.has(name))
-    .map(([name]) => name);
-  assert.deepEqual([...new Set(named)].toSorted(), valueFlags.toSorted());
 });

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  type CommandDescriptions,
   commonFlags,
   type FlagValues,
   parseFlags,
   splitCommand,
-  valueFlags,
   wholeNumber,
 } from "../../../lib/commands/arguments.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
@@ -26,42 +26,57 @@ async function refusal(command: string, ...args: string[]): Promise<string> {
   return assert.fail(`${args.join(" ")} was taken`);
 }
 
-Deno.test("without a command it is upgrade", () => {
-  assert.deepEqual(splitCommand([]), { name: "upgrade", rest: [] });
-  assert.deepEqual(splitCommand(["--json"]), { name: "upgrade", rest: ["--json"] });
-  assert.deepEqual(
-    splitCommand(["--data-dir", "status"]),
-    { name: "upgrade", rest: ["--data-dir", "status"] },
-  );
+const commands: CommandDescriptions = { names: commandNames, load: loadCommand };
+
+/** The command's name and what is left of a command line. */
+async function split(...args: string[]): Promise<[name: string, ...rest: string[]]> {
+  const { name, rest } = await splitCommand(args, commands);
+  return [name, ...rest];
+}
+
+Deno.test("without a command it is upgrade", async () => {
+  assert.deepEqual(await split(), ["upgrade"]);
+  assert.deepEqual(await split("--json"), ["upgrade", "--json"]);
+  assert.deepEqual(await split("--data-dir", "status"), ["upgrade", "--data-dir", "status"]);
 });
 
-Deno.test("the command may stand before, between and behind the flags", () => {
+Deno.test("the command may stand before, between and behind the flags", async () => {
   const flags = ["--data-dir", "x", "--json", "--timeout", "5", "--quiet"];
   for (const place of [0, 2, 3, 5, 6]) {
-    const args = flags.toSpliced(place, 0, "status");
-    assert.deepEqual(splitCommand(args), { name: "status", rest: flags });
+    assert.deepEqual(await split(...flags.toSpliced(place, 0, "status")), ["status", ...flags]);
   }
 });
 
-Deno.test("only the first word that no flag takes is the command", () => {
-  assert.deepEqual(splitCommand(["status", "verify"]), { name: "status", rest: ["verify"] });
-  assert.deepEqual(splitCommand(["--to", "002"]), { name: "upgrade", rest: ["--to", "002"] });
-  assert.deepEqual(splitCommand(["--data-dir=x", "status"]).name, "status");
+Deno.test("only the first word that no flag takes is the command", async () => {
+  assert.deepEqual(await split("status", "verify"), ["status", "verify"]);
+  assert.deepEqual(await split("--to", "002"), ["upgrade", "--to", "002"]);
+  assert.deepEqual(await split("--to", "002", "downgrade"), ["downgrade", "--to", "002"]);
+  assert.deepEqual(await split("--dry-run", "downgrade"), ["downgrade", "--dry-run"]);
+  assert.deepEqual(await split("--data-dir=x", "status"), ["status", "--data-dir=x"]);
 });
 
-Deno.test("every flag that always takes a value is known before the command is", async () => {
-  const commands = await Promise.all(commandNames.map(loadCommand));
-  const all = commands.flatMap(({ flags }) => Object.entries(flags));
+Deno.test("before the command, every flag that always takes a value takes it", async () => {
+  const all = (await Promise.all(commandNames.map(loadCommand)))
+    .flatMap(({ flags }) => Object.entries(flags));
   for (const [name] of all) {
     const takesValue = all.every(([other, { type }]) => other !== name || type === "string");
-    assert.equal(valueFlags.includes(name), takesValue, name);
+    assert.equal((await split(`--${name}`, "status"))[0], takesValue ? "upgrade" : "status", name);
   }
 });
 
-Deno.test("a flag that takes a value in one command only leaves the next word to the command", () => {
-  assert.deepEqual(splitCommand(["--check", "status"]), { name: "status", rest: ["--check"] });
-  const rest = ["trading", "--check", "schema.sql"];
-  assert.deepEqual(splitCommand(["schema", ...rest]), { name: "schema", rest });
+Deno.test("a flag that takes a value in one command only leaves the next word to the command", async () => {
+  assert.deepEqual(await split("--check", "status"), ["status", "--check"]);
+  const schema = ["schema", "trading", "--check", "schema.sql"];
+  assert.deepEqual(await split(...schema), schema);
+});
+
+Deno.test("no command is loaded to find the one that is called", async () => {
+  const none = { names: commandNames, load: () => assert.fail("loaded") };
+  for (
+    const args of [["status", "--to", "1"], ["--data-dir", "x", "status"], ["--quiet"], ["--to=1"]]
+  ) {
+    await splitCommand(args, none);
+  }
 });
 
 Deno.test("a value follows its flag, or stands behind an equals sign", async () => {

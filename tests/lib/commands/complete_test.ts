@@ -11,7 +11,7 @@ import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 
 /** Commands as they are, and values by which their kind can be told. */
 const state: CompletionState = {
-  commandNames,
+  names: commandNames,
   load: loadCommand,
   values: (kind: ValueKind) =>
     Promise.resolve(

@@ -38,7 +38,10 @@ for (const name of commandNames) {
       assert(text.includes(`catalyst-migrate ${line}`));
       // What stands behind these is for the shell.
       const [words = ""] = line.split(/ (?:>>?|[<|]) /);
-      const { name: named, rest } = splitCommand(words.split(" "));
+      const { name: named, rest } = await splitCommand(words.split(" "), {
+        names: commandNames,
+        load: loadCommand,
+      });
       assert.equal(named, name);
       await parseFlags(command, rest);
     }

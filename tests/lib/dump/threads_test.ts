@@ -36,7 +36,7 @@ Deno.test("a large database is read by several threads, and comes back the same"
   makeLarge(from.path);
   {
     await using reading = await openReading({ kind: "file", path: from.path }, defaultSettings);
-    assert(reading.crew !== null && reading.crew.size > 0);
+    assert(reading.threads !== null && reading.threads.size > 0);
   }
   const to = appIn(target.path);
   await to.migrator.importDump(await from.migrator.exportDatabase("app"), { database: "app" });

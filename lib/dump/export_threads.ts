@@ -32,23 +32,23 @@ type ThreadResponse =
   | ({ readonly kind: "failed" } & SerializedError);
 
 /** Threads that read one database file at one moment, and write its rows as text. */
-export class Crew implements AsyncDisposable {
-  readonly #members: readonly Member[];
+export class ExportThreads implements AsyncDisposable {
+  readonly #threads: readonly ExportThread[];
 
-  private constructor(members: readonly Member[]) {
-    this.#members = members;
+  private constructor(threads: readonly ExportThread[]) {
+    this.#threads = threads;
   }
 
   /** Starts so many threads; null where none may be started. */
-  static start(path: string, size: number): Crew | null {
+  static start(path: string, size: number): ExportThreads | null {
     const module = new URL(import.meta.url);
-    if (!mayStart(module, "/lib/dump/workers.ts")) return null;
-    return new Crew(Array.from({ length: size }, () => new Member(module, path)));
+    if (!mayStart(module, "/lib/dump/export_threads.ts")) return null;
+    return new ExportThreads(Array.from({ length: size }, () => new ExportThread(module, path)));
   }
 
   /** Number of threads. */
   get size(): number {
-    return this.#members.length;
+    return this.#threads.length;
   }
 
   /** Opens the database on every thread. */
@@ -63,18 +63,18 @@ export class Crew implements AsyncDisposable {
 
   /** Writes the rows of a range, on the thread that has least to do. */
   async render(part: RowsPart, range: RowRange | null): Promise<readonly Bytes[]> {
-    const member = this.#members.reduce((a, b) => b.waiting < a.waiting ? b : a);
-    return await member.ask({ kind: "render", part, range });
+    const thread = this.#threads.reduce((a, b) => b.waiting < a.waiting ? b : a);
+    return await thread.ask({ kind: "render", part, range });
   }
 
   /** Closes the database on every thread, and ends them. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.allSettled(this.#members.map((member) => member.ask({ kind: "close" })));
-    for (const member of this.#members) member.end();
+    await Promise.allSettled(this.#threads.map((thread) => thread.ask({ kind: "close" })));
+    for (const thread of this.#threads) thread.end();
   }
 
   async #all(task: ThreadRequest["task"]): Promise<void> {
-    await Promise.all(this.#members.map((member) => member.ask(task)));
+    await Promise.all(this.#threads.map((thread) => thread.ask(task)));
   }
 }
 
@@ -84,7 +84,7 @@ interface Pending {
 }
 
 /** One thread; it answers in the order in which it is asked. */
-class Member {
+class ExportThread {
   readonly #worker: Worker;
   readonly #path: string;
   readonly #pending: Pending[] = [];
