@@ -1,3 +1,4 @@
+import { abortOnInterrupt } from "../base/interrupt.ts";
 import { UsageError } from "../base/errors.ts";
 import { compareIds } from "../migration/registry.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
@@ -10,7 +11,7 @@ import {
   printable,
   renderTable,
 } from "../base/format.ts";
-import { abortOnInterrupt, createProgress } from "../terminal/interaction.ts";
+import { createProgress } from "../terminal/interaction.ts";
 import {
   choiceFlag,
   type Command,

@@ -1,3 +1,4 @@
+import { abortOnInterrupt } from "../base/interrupt.ts";
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
 import { formatCount } from "../base/format.ts";
@@ -6,6 +7,7 @@ import {
   type Command,
   type CommandContext,
   dryRunFlag,
+  exitCodeOf,
   noBackupFlag,
   refuseTogether,
   stringFlag,
@@ -60,10 +62,7 @@ export const command: Command = {
         backup: !flags["no-backup"],
         confirm: confirmLosses({ flags, output }),
         signal: interruption.signal,
-        onWork: async () => {
-          const { abortOnInterrupt } = await import("../terminal/interaction.ts");
-          listening.use(abortOnInterrupt(interruption));
-        },
+        onWork: () => void listening.use(abortOnInterrupt(interruption)),
         onSnapshot: copyNotice(output),
         onProgress: (progress) => tell(output, progress),
       });
@@ -87,7 +86,7 @@ export const command: Command = {
         lost,
         failed: failed === null ? null : { id: failed, error: reportOf(error) },
       });
-      return 1;
+      return exitCodeOf(error);
     }
   },
 };

@@ -1,9 +1,10 @@
+import { abortOnInterrupt } from "../base/interrupt.ts";
 import { UsageError } from "../base/errors.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output.ts";
 import type { DumpContent } from "../dump/row.ts";
 import type { ExportControl, ExportProgress } from "../dump/export.ts";
-import { abortOnInterrupt, createProgress } from "../terminal/interaction.ts";
+import { createProgress } from "../terminal/interaction.ts";
 import { formatBytes, printable, renderTable } from "../base/format.ts";
 import {
   choiceFlag,

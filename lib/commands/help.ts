@@ -45,6 +45,7 @@ export const exitCodes: readonly (readonly [code: string, says: string])[] = [
   ["0", "done, or nothing to do"],
   ["1", "it failed, or a check found something"],
   ["2", "wrong usage"],
+  ["130", "interrupted by Ctrl-C or SIGTERM"],
 ];
 
 /** How a help text is laid out. */

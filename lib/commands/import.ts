@@ -1,10 +1,11 @@
+import { abortOnInterrupt } from "../base/interrupt.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { refuseSpecialFile } from "../base/paths.ts";
 import type { ImportPlan, ImportResult } from "../dump/import.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";
 import type { BadRow } from "../dump/import_target.ts";
-import { abortOnInterrupt, createProgress } from "../terminal/interaction.ts";
+import { createProgress } from "../terminal/interaction.ts";
 import {
   choiceFlag,
   type Command,

@@ -1,20 +1,18 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
-import { CatalystError, RegistryError, UsageError } from "../base/errors.ts";
+import { RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
 import { createOutput, type Output } from "../terminal/output.ts";
 import {
   type AnyCommand,
   type CommandSet,
   type Environment,
+  exitCodeOf,
   helpCommand,
   parseArguments,
   splitCommand,
 } from "./arguments.ts";
 import { ownMigrations, resolveOptions, seesConfiguration, seesOwnMigrations } from "./options.ts";
-
-/** Errors that are the caller's mistake; the command exits with 2. */
-const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION", "INVALID_CONFIGURATION"];
 
 /**
  * Every command, loaded when it is called. To wait for that makes the event loop turn, which is when
@@ -66,7 +64,10 @@ export async function loadCommand(name: string): Promise<AnyCommand> {
 
 const commandSet: CommandSet = { names: commandNames, load: loadCommand };
 
-/** Runs a command line and returns its exit code: 0 done, 1 failed or found something, 2 misused. */
+/**
+ * Runs a command line and returns its exit code: 0 done, 1 failed or found something, 2 misused, 130
+ * interrupted.
+ */
 export async function main(args: readonly string[], environment: Environment): Promise<number> {
   const { name, rest } = await splitCommand(args, commandSet);
   // Before the flags are parsed: errors in them must come in the form that was asked for.
@@ -135,7 +136,7 @@ export async function main(args: readonly string[], environment: Environment): P
     return await command.run({ flags, operands, migrator, configuration, output });
   } catch (error) {
     output.error(error);
-    return error instanceof CatalystError && USAGE_CODES.includes(error.code) ? 2 : 1;
+    return exitCodeOf(error);
   }
 }
 

@@ -1,3 +1,4 @@
+import { abortOnInterrupt } from "../base/interrupt.ts";
 import { UsageError } from "../base/errors.ts";
 import { formatDuration, renderTable } from "../base/format.ts";
 import {
@@ -8,7 +9,6 @@ import {
   yesFlag,
 } from "./arguments.ts";
 import { confirmLosses, copyNotice, renderRollback, renderSnapshots, tell } from "./render.ts";
-import { abortOnInterrupt } from "../terminal/interaction.ts";
 
 /** `redo`: rolls a migration back and applies it again. */
 export const command: Command = {

@@ -1,6 +1,7 @@
+import { abortOnInterrupt } from "../base/interrupt.ts";
 import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/rehearse_result.ts";
 import type { Style } from "../terminal/output.ts";
-import { abortOnInterrupt, createProgress } from "../terminal/interaction.ts";
+import { createProgress } from "../terminal/interaction.ts";
 import {
   formatBytes,
   formatCount,

@@ -1,3 +1,4 @@
+import { abortOnInterrupt } from "../base/interrupt.ts";
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
@@ -6,6 +7,7 @@ import {
   type Command,
   type CommandContext,
   dryRunFlag,
+  exitCodeOf,
   noBackupFlag,
   refuseTogether,
   stringFlag,
@@ -55,10 +57,7 @@ export const command: Command = {
         ...request,
         backup: !flags["no-backup"],
         signal: interruption.signal,
-        onWork: async () => {
-          const { abortOnInterrupt } = await import("../terminal/interaction.ts");
-          listening.use(abortOnInterrupt(interruption));
-        },
+        onWork: () => void listening.use(abortOnInterrupt(interruption)),
         onSnapshot: copyNotice(output),
         onProgress: (progress) => {
           tell(output, progress);
@@ -80,7 +79,7 @@ export const command: Command = {
         reconciled,
         failed: failed === null ? null : { id: failed, error: reportOf(error) },
       });
-      return 1;
+      return exitCodeOf(error);
     }
   },
 };

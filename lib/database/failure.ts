@@ -35,7 +35,7 @@ export const WHEN_LOCKED =
 /** Tells whether a driver's error says that another connection is in the way. */
 export function isBusy(error: unknown): boolean {
   return error instanceof DatabaseLockedError ||
-    /database (table |schema )?is locked/.test(messageOf(error));
+    /database (schema )?is locked/.test(messageOf(error));
 }
 
 /** Turns what a driver threw into an error with a stable code; drivers differ only in decoration. */
@@ -65,7 +65,7 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
       },
     );
   }
-  if (/malformed|database corruption/.test(message)) {
+  if (/image is malformed|malformed database schema|database corruption/.test(message)) {
     return new CorruptDatabaseError(`${cannot}: the file is damaged or cut short (${message})`, {
       ...options,
       help: `restore it from a backup; to save what is readable: sqlite3 ${

@@ -1,3 +1,4 @@
+import { beforeBlocking } from "../base/interrupt.ts";
 import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { createLike } from "../base/files.ts";
 import type {
@@ -80,7 +81,13 @@ export class NodeSqliteConnection implements Connection {
       ...options,
       step: (rest) => {
         const statement = this.#db.prepare(rest);
-        return { sql: statement.sourceSQL, run: () => statement.run() };
+        return {
+          sql: statement.sourceSQL,
+          run: () => {
+            beforeBlocking();
+            statement.run();
+          },
+        };
       },
       label: this.label,
     });
@@ -101,7 +108,11 @@ export class NodeSqliteConnection implements Connection {
       // A statement of its own: one that is under way must not be run by somebody else meanwhile.
       const statement = this.#db.prepare(sql);
       statement.setReadBigInts(true);
-      for (const row of statement.iterate(...bound(parameters))) yield narrowed(row);
+      beforeBlocking();
+      for (const row of statement.iterate(...bound(parameters))) {
+        yield narrowed(row);
+        beforeBlocking();
+      }
     } catch (error) {
       return await explain(error, { verb: "use", label: this.label, statement: sql });
     }
@@ -137,6 +148,7 @@ export class NodeSqliteConnection implements Connection {
     if (own !== null) createLike(path, own);
     // Thrown by the caller's own function, such as an interruption: not SQLite's business.
     let stopped: unknown;
+    beforeBlocking();
     try {
       await backup(this.#db, isLocked ? uriOf(path, WITHOUT_LOCKS) : path, {
         rate: pagesPerStep,
@@ -166,6 +178,7 @@ export class NodeSqliteConnection implements Connection {
   close(): Promise<void> {
     this.#statements.clear();
     if (!this.#db.isOpen) return Promise.resolve();
+    beforeBlocking(); // the last connection moves the whole log into the file
     if (this.#owned) this.#db.close();
     else if (this.#hasAuthorizer) withAuthorizer(this.#db).setAuthorizer(null);
     this.#hasAuthorizer = false;
@@ -189,6 +202,7 @@ export class NodeSqliteConnection implements Connection {
   }
 
   #attempt<T>(statement: string, action: () => T): Promise<T> {
+    beforeBlocking();
     try {
       return Promise.resolve(action());
     } catch (error) {

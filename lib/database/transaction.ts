@@ -1,3 +1,4 @@
+import { briefly } from "../base/interrupt.ts";
 import { sleep } from "../base/event_loop.ts";
 import { DatabaseLockedError, InterruptedError, StatementError } from "../base/errors.ts";
 import { describeHolders } from "../base/lock.ts";
@@ -23,7 +24,8 @@ export async function withTransaction<T>(
   work: () => Promise<T>,
   options: TransactionOptions,
 ): Promise<T> {
-  await whileBusy(connection, () => connection.exec("BEGIN IMMEDIATE"), options);
+  const begin = () => briefly(() => connection.exec("BEGIN IMMEDIATE"));
+  await whileBusy(connection, begin, options);
   try {
     const result = await work();
     await connection.exec("COMMIT");

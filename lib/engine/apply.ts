@@ -108,16 +108,17 @@ async function runOutside(
   const start = performance.now();
   const before = mayTouchRows(body) ? await observe(connection) : null;
   try {
-    await runBody(connection, body, {
-      database: migration.database,
-      transaction: false,
-      signal: run.signal,
-      idleTimeout: run.idleTimeout,
-      onStatement: (sql) => {
-        begun.statements++;
-        begun.last = sql;
-      },
-    });
+    await namingDuplicates(connection, () =>
+      runBody(connection, body, {
+        database: migration.database,
+        transaction: false,
+        signal: run.signal,
+        idleTimeout: run.idleTimeout,
+        onStatement: (sql) => {
+          begun.statements++;
+          begun.last = sql;
+        },
+      }));
   } finally {
     if (connection.inTransaction) await connection.exec("ROLLBACK"); // of a SAVEPOINT left open
   }
@@ -140,15 +141,30 @@ async function runInside(
   await run.begin?.(connection);
   const start = performance.now();
   const before = mayTouchRows(body) ? await observe(connection) : null;
-  await runBody(connection, body, {
-    database: migration.database,
-    signal: run.signal,
-    idleTimeout: run.idleTimeout,
-  });
+  await namingDuplicates(connection, () =>
+    runBody(connection, body, {
+      database: migration.database,
+      foreignKeys: migration.foreignKeys,
+      signal: run.signal,
+      idleTimeout: run.idleTimeout,
+    }));
   await check(connection, run, before);
   const durationSeconds = (performance.now() - start) / 1000;
   await mark(connection, run, { durationSeconds, hasTable: marked !== null });
   return durationSeconds;
+}
+
+/** Where a unique index or constraint fails, the rows are still there that tell by which value. */
+async function namingDuplicates(
+  connection: Connection,
+  work: () => Promise<void>,
+): Promise<void> {
+  try {
+    await work();
+  } catch (error) {
+    const { withDuplicate } = await import("../schema/duplicates.ts");
+    throw await withDuplicate(connection, error);
+  }
 }
 
 /** Compares with what was observed before, and does the run's own checks. */
@@ -295,9 +311,9 @@ export async function explain(error: unknown, run: Run, begun: Begun): Promise<u
   const { place, shown } = await placeOf(cause, run);
   const line = place.line ?? cause?.line;
   const denied = error instanceof Deno.errors.NotCapable ? error : undefined;
-  const what = cause?.help ??
-    (denied === undefined ? "mend the migration, then run the command again" : permissionHelp());
   const reason = denied === undefined ? driverMessage(error) : lacking(denied);
+  const what = cause?.help ??
+    (denied !== undefined ? permissionHelp() : isUpgrade ? adviceOn(reason, migration) : FIX_IT);
   return new MigrationFailedError(
     `${cannot} to ${migration.database}: ${reason}${place.text}`,
     {
@@ -308,6 +324,17 @@ export async function explain(error: unknown, run: Run, begun: Begun): Promise<u
       help: `${what}. ${outcome}${shown === "" ? "" : `\n${shown}`}`,
     },
   );
+}
+
+const FIX_IT = "fix the migration, then run the command again";
+
+/** What to do about a statement that failed, by what SQLite said. */
+export function adviceOn(reason: string, { id, database }: Migration): string {
+  const isTaken = /already exists|^duplicate column name|^there is already/.test(reason);
+  return isTaken
+    ? `if ${database} has all of it already, as when the bot made it, mark the migration as ` +
+      `applied: \`baseline --to ${id}\`; else ${FIX_IT}`
+    : FIX_IT;
 }
 
 function lacking({ message }: Error): string {

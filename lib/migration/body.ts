@@ -1,3 +1,4 @@
+import { beforeBlocking } from "../base/interrupt.ts";
 import { createYielder } from "../base/event_loop.ts";
 import { type Connection, text } from "../database/connection.ts";
 import { firstStatement, skipTrivia } from "../sql/statements.ts";
@@ -12,6 +13,8 @@ interface BodyOptions {
   readonly signal?: AbortSignal | undefined;
   /** Whether a transaction is open, which the body may not end. Default `true`. */
   readonly transaction?: boolean;
+  /** Whether foreign keys are enforced. Default `true`. */
+  readonly foreignKeys?: boolean | undefined;
   /** Seconds that a function may go without a statement before it is given up. Default 60. */
   readonly idleTimeout?: number | undefined;
   /** Called with the text of each statement before it runs. */
@@ -40,12 +43,12 @@ async function runConfined(
   body: MigrationBody,
   options: BodyOptions,
 ): Promise<void> {
-  const { transaction = true } = options;
+  const { transaction = true, foreignKeys = true } = options;
   using confinement = new DisposableStack();
   let confined = confinement.use(connection.confine());
   const onStatement = (sql: string) => {
     options.signal?.throwIfAborted();
-    refuseForbidden(sql, { transaction });
+    refuseForbidden(sql, { transaction, foreignKeys });
     options.onStatement?.(sql);
     if (transaction) return;
     // VACUUM attaches a file and begins a transaction of its own, which SQLite asks about as well.
@@ -58,7 +61,7 @@ async function runConfined(
   } catch (error) {
     // SQLite's authorizer says only "not authorized"; the statement tells what it was.
     if (error instanceof CatalystError && error.statement !== undefined) {
-      refuseForbidden(error.statement, { transaction, cause: error });
+      refuseForbidden(error.statement, { transaction, foreignKeys, cause: error });
     }
     throw error;
   }
@@ -152,6 +155,7 @@ async function runFunction(
     timer = setTimeout(look, idleTimeout * 1000);
   });
   try {
+    beforeBlocking();
     await Promise.race([body(transaction), idle]);
     // One that it didn't wait for would else run after the commit.
     while (running.size > 0) await Promise.all(running);
@@ -164,9 +168,15 @@ async function runFunction(
 
 function refuseForbidden(
   sql: string,
-  { transaction, cause }: { readonly transaction: boolean; readonly cause?: CatalystError },
+  { transaction, foreignKeys, cause }: {
+    readonly transaction: boolean;
+    readonly foreignKeys: boolean;
+    readonly cause?: CatalystError;
+  },
 ): void {
-  const reason = forbidden(sql, { transaction });
+  const idle = transaction ? ineffectivePragma(sql) : null;
+  const isSet = idle?.pragma === "foreign_keys" && isOn(idle.value) === foreignKeys;
+  const reason = idle === null || isSet ? forbidden(sql, { transaction }) : OUTSIDE_ONLY;
   if (reason === null) return;
   const statement = firstStatement(sql);
   const what = `it may not run ${JSON.stringify(firstLine(statement))}: ${reason}`;
@@ -174,7 +184,9 @@ function refuseForbidden(
     cause: new Error(what, { cause }),
     statement,
     ...(cause?.line === undefined ? {} : { line: cause.line }),
-    help: "take the statement out of the migration",
+    help: idle?.pragma === "foreign_keys"
+      ? `take it out and ${turnForeignKeys(idle.value)}`
+      : "take the statement out of the migration",
   });
 }
 
@@ -195,6 +207,45 @@ export function forbidden(
   if (!/^VACUUM\b/.test(words)) return null;
   if (transaction) return "VACUUM can't run inside a migration's transaction";
   return /\bINTO\b/.test(words) ? "a migration may change its own database only" : null;
+}
+
+/** Pragmas that do nothing, or fail, inside a transaction, by SQLite's documentation. */
+const INEFFECTIVE = new Set([
+  "auto_vacuum",
+  "encoding",
+  "foreign_keys",
+  "journal_mode",
+  "page_size",
+  "synchronous",
+  "temp_store",
+  "wal_checkpoint",
+]);
+
+/** Why such a pragma may not be part of a migration. */
+export const OUTSIDE_ONLY = "it works only outside of a transaction, and a migration is one";
+
+const PRAGMA = /^PRAGMA\s+(?:(?:\w+|"[^"]*")\s*\.\s*)?(\w+)\s*(?:[=(]\s*['"]?([^\s;'")]*))?/i;
+
+/** The pragma of a statement and the value that it is set to, where that has no effect in a transaction. */
+export function ineffectivePragma(
+  sql: string,
+): { readonly pragma: string; readonly value: string } | null {
+  const [, name = "", value = ""] = PRAGMA.exec(sql.slice(skipTrivia(sql, 0))) ?? [];
+  const pragma = name.toLowerCase();
+  if (!INEFFECTIVE.has(pragma) || value === "" && pragma !== "wal_checkpoint") return null;
+  return { pragma, value };
+}
+
+/** Whether SQLite reads the value of a pragma as on. */
+export function isOn(value: string): boolean {
+  return /^(on|yes|true|0*[1-9]\d*)$/i.test(value);
+}
+
+/** How a migration says whether foreign keys are enforced while it runs. */
+export function turnForeignKeys(value: string): string {
+  return isOn(value)
+    ? 'take foreign-keys:off away behind "-- migrate:up", or foreignKeys: false in a module'
+    : 'put foreign-keys:off behind "-- migrate:up", or foreignKeys: false into a module';
 }
 
 function isVacuum(sql: string): boolean {

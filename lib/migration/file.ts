@@ -214,9 +214,30 @@ export function unfinishedFault(what: Unfinished["what"]): { reason: string; hel
   return { reason: `${what} that begins here has no end`, help };
 }
 
+/** An option, whose value may have parts in quotes. */
+const OPTION = /(?:[^\s"]|"(?:[^"]|"")*"|")+/g;
+
+/** The tables of `destroys:`, with commas between them. */
+const TABLES = /^(?:[^\s",]+|"(?:[^"]|"")+")(?:,(?:[^\s",]+|"(?:[^"]|"")+"))*$/;
+
+function tablesOf(value: string): string[] {
+  return Array.from(
+    value.matchAll(/"((?:[^"]|"")+)"|[^",]+/g),
+    ([name, quoted]) => quoted === undefined ? name : quoted.replaceAll('""', '"'),
+  );
+}
+
+/** The option that names tables whose rows may go, such as `destroys:fills,"trade history"`. */
+export function destroysOption(tables: readonly string[]): string {
+  const names = tables.map((name) =>
+    /^[^\s",]+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+  );
+  return `destroys:${names.join(",")}`;
+}
+
 function optionsOf(section: Directive, fail: Fail): SectionOptions {
   const options: SectionOptions = {};
-  for (const match of section.rest.matchAll(/\S+/g)) {
+  for (const match of section.rest.matchAll(OPTION)) {
     const at = section.restAt + match.index;
     const [, key = match[0], value = ""] = /^([^:]*):(.*)$/.exec(match[0]) ?? [];
     const choice = (...values: readonly string[]): boolean => {
@@ -228,20 +249,21 @@ function optionsOf(section: Directive, fail: Fail): SectionOptions {
     };
     if (key === "transaction") options.transaction = choice("true", "false");
     else if (key === "foreign-keys") options.foreignKeys = choice("on", "off");
-    else if (key === "destroys" && /^[^,]+(,[^,]+)*$/.test(value)) {
-      options.destroys = value.split(",");
-    } else if (key === "database" && value !== "") options.database = { name: value, at };
+    else if (key === "destroys" && TABLES.test(value)) options.destroys = tablesOf(value);
+    else if (key === "database" && value !== "") options.database = { name: value, at };
     else {
       const known = OPTIONS.includes(key);
       fail(at, {
         reason: known
-          ? `"${match[0]}" names nothing`
+          ? `"${match[0]}" names nothing` + (value.includes('"') ? ", or a quote has no end" : "")
           : `"${match[0]}" is no option of "-- ${section.kind}"`,
         help: known
-          ? `write ${key}:NAME, without a space`
+          ? `write ${key}:NAME, without a space` +
+            (key === "destroys" ? "; a name with a space is written in quotes" : "")
           : `${
             didYouMean(key, OPTIONS)
-          }the options are transaction:false, foreign-keys:off, destroys:TABLE,TABLE and database:NAME`,
+          }the options are transaction:false, foreign-keys:off, destroys:TABLE,TABLE and ` +
+            `database:NAME; a table's name with a space is written in quotes`,
       });
     }
   }

@@ -1,3 +1,4 @@
+import { destroysOption } from "../migration/file.ts";
 import { LocationError, SquashError } from "../base/errors.ts";
 import { statDatabase } from "../database/location.ts";
 import { readDatabase } from "../database/reading.ts";
@@ -92,7 +93,7 @@ function combine(parts: readonly Migration[]): SquashedMigration {
   const name = `${last.id}_squash_${database}`;
   const options = [
     ...foreignKeys ? [] : ["foreign-keys:off"],
-    ...destroys.length === 0 ? [] : [`destroys:${destroys.join(",")}`],
+    ...destroys.length === 0 ? [] : [destroysOption(destroys)],
   ].map((option) => ` ${option}`).join("");
   const text = [
     `-- database: ${database}`,

@@ -464,7 +464,7 @@ function compareSets<T>(
 }
 
 /** A list of names as SQL writes it, such as `(a, b)`. */
-function describeNames(names: readonly string[]): string {
+export function describeNames(names: readonly string[]): string {
   return `(${names.join(", ")})`;
 }
 

@@ -112,7 +112,11 @@ async function attempt(
   try {
     if (transaction) await connection.exec("BEGIN");
     // Not even a rehearsal may end the transaction or open a file.
-    await runBody(connection, body, { database, transaction });
+    await runBody(connection, body, {
+      database,
+      transaction,
+      foreignKeys: migration.foreignKeys,
+    });
     if (transaction) await connection.exec("COMMIT");
     return null;
   } catch (error) {

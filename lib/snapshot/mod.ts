@@ -211,7 +211,7 @@ export async function prune(
   }
   const names = expired(candidates, retention)
     .filter((name) => manifests.has(name));
-  if (dryRun || names.length === 0) return names;
+  if (dryRun || sizeOf(directory) === null) return names;
   using _lock = await lockStore(directory, { timeout });
   for (const name of names) {
     const manifest = manifests.get(name);

@@ -1,3 +1,4 @@
+import { briefly } from "../base/interrupt.ts";
 import { sleep } from "../base/event_loop.ts";
 import type { Connection } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
@@ -115,7 +116,7 @@ async function tryTogether(
   try {
     for (const { writer, path } of pairs) {
       try {
-        await writer?.exec("BEGIN IMMEDIATE");
+        await briefly(() => writer?.exec("BEGIN IMMEDIATE"));
         if (writer !== null) held.push(writer);
       } catch (error) {
         if (isBusy(error)) return path;

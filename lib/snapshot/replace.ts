@@ -1,3 +1,4 @@
+import { briefly } from "../base/interrupt.ts";
 import { messageOf } from "../base/format.ts";
 import {
   AccessError,
@@ -231,7 +232,7 @@ async function tryWriting(path: string, timeout: number): Promise<void> {
   await using _reader = await openForReading({ kind: "file", path }, settings);
   await using writer = await openFile(path, { verb: "open", mode: "ordinary" });
   // With a rollback journal a reader, too, is in the way of whoever replaces it.
-  await whileBusy(writer, () => writer.exec("BEGIN EXCLUSIVE"), { timeout });
+  await whileBusy(writer, () => briefly(() => writer.exec("BEGIN EXCLUSIVE")), { timeout });
   try {
     // That much SQLite also begins on a file that is read-only; it refuses the first write.
     await writer.exec("PRAGMA user_version = 0");

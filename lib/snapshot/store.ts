@@ -234,16 +234,19 @@ function isAbandoned(directory: string, file: string): boolean {
   return mtime !== null && Date.now() - mtime.getTime() > ABANDONED * 1000;
 }
 
+/** Files that a note names: a list, or the manifest of a snapshot that was being removed. */
 function plannedFiles(note: string): string[] {
-  return Deno.readTextFileSync(note).split("\n").filter((line) => /^\w+\.db(\.gz)?$/.test(line));
+  const text = Deno.readTextFileSync(note);
+  return Array.from(text.matchAll(/(?<=^|")\w+\.db(?:\.gz)?(?="|$)/gm), ([name]) => name);
 }
 
-/** Removes a snapshot: its manifest last, so that a run that is killed meanwhile leaves no trace of it. */
+/**
+ * Removes a snapshot. Its manifest becomes the note that names what is left over if this is killed, which
+ * needs no space on a full disk.
+ */
 export function removeSnapshot(directory: string, manifest: Manifest): void {
   const note = `${directory}/${reservationFile(manifest.name)}`;
-  // The note comes first and the manifest second: from then on it is a leftover, and no snapshot.
-  Deno.writeTextFileSync(note, manifest.files.map(({ file }) => file).join("\n"));
-  removeIfThere(`${directory}/${manifestFile(manifest.name)}`);
+  Deno.renameSync(`${directory}/${manifestFile(manifest.name)}`, note);
   for (const { file } of manifest.files) removeIfThere(`${directory}/${file}`);
   removeIfThere(note);
 }

@@ -1,25 +1,6 @@
+import { beforeBlocking } from "../base/interrupt.ts";
 import { printable } from "../base/format.ts";
 import { createWriter, type Output, takesCommands } from "./output.ts";
-
-/**
- * Aborts on Ctrl-C and SIGTERM, until the returned object is disposed of: the migration under way is
- * rolled back and the command says so. A second Ctrl-C ends the process at once, which is as safe.
- */
-export function abortOnInterrupt(controller: AbortController): Disposable {
-  const signals: readonly Deno.Signal[] = Deno.build.os === "windows"
-    ? ["SIGINT"]
-    : ["SIGINT", "SIGTERM"];
-  const interrupt = (): void => {
-    controller.abort();
-    stop();
-  };
-  // To stop a second time does nothing.
-  const stop = (): void => {
-    for (const signal of signals) Deno.removeSignalListener(signal, interrupt);
-  };
-  for (const signal of signals) Deno.addSignalListener(signal, interrupt);
-  return { [Symbol.dispose]: stop };
-}
 
 /** A line that shows how far a long piece of work has come. */
 export interface Progress extends Disposable {
@@ -72,8 +53,7 @@ export function canAsk(): boolean {
  * Asks on stderr and waits for one line on stdin: `true` only where it is the word. The end of the
  * input is a no. The question is one line; the request to type the word is put after it.
  *
- * The wait blocks the process. Install a handler for Ctrl-C after it, not before: such a handler
- * could not run before the line has ended.
+ * The wait blocks the process; Ctrl-C ends it.
  */
 export function confirmByWord(question: string, options: ConfirmOptions = {}): boolean {
   const { word = "yes" } = options;
@@ -87,6 +67,7 @@ export function confirmByWord(question: string, options: ConfirmOptions = {}): b
 
 /** Reads byte by byte, so that what follows the line is left for the next reader. */
 function readLine(): string | null {
+  beforeBlocking();
   const bytes: number[] = [];
   const byte = new Uint8Array(1);
   while (Deno.stdin.readSync(byte) === 1) {

@@ -281,6 +281,22 @@ export class RowCounts {
     return counts.reduce((sum, rows) => sum + rows, added);
   }
 
+  /** The highest id that AUTOINCREMENT knows and no row has any more; null where rows have it, or nobody knows. */
+  async unusedMark(sources: readonly string[]): Promise<number | null> {
+    const { real } = this.#options;
+    const [table] = sources;
+    if (real === null || table === undefined || table === ELSEWHERE) return null;
+    const row = await real.get(
+      `SELECT seq AS mark, coalesce((SELECT max(rowid) FROM main.${quoteName(table)}), 0) AS highest
+      FROM main.sqlite_sequence
+      WHERE name = ? COLLATE NOCASE`,
+      [table],
+    ).catch(() => undefined); // no table has ever had AUTOINCREMENT
+    if (row === undefined) return null;
+    const { mark, highest } = row;
+    return Number(mark) > Number(highest) ? Number(mark) : null;
+  }
+
   /** Whether a column of a table has values; null where nobody knows. */
   async hasValues(table: KnownTable, column: string): Promise<boolean | null> {
     if (table.sources.includes(ELSEWHERE) || this.#renamedColumns.has(fold(column))) return null;

@@ -1,4 +1,5 @@
 import { LintError, UnknownMigrationError } from "../base/errors.ts";
+import { adviceOn } from "../engine/apply.ts";
 import { mayTouchRows } from "../engine/checks.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { Registry } from "../migration/registry.ts";
@@ -8,6 +9,9 @@ import { findMigration } from "../state/plan.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { dataLossCodes, type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
 import { reasonOf } from "./recorder.ts";
+import { RowTrial } from "./row_trial.ts";
+import { constraintFaults } from "./rules_constraints.ts";
+import { referenceFaults } from "./rules_references.ts";
 import { lockFaults, reversalFaults, statementFaults } from "./rules.ts";
 import { lossFaults, lostFaults, rebuildFaults } from "./rules_loss.ts";
 import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
@@ -41,6 +45,8 @@ const RULES: readonly Rule[] = [
   lossFaults,
   rebuildFaults,
   lostFaults,
+  constraintFaults,
+  referenceFaults,
   lockFaults,
 ];
 
@@ -81,6 +87,9 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
       ...(options.largeTable === undefined ? {} : { largeTable: options.largeTable }),
     });
     const list = fromEmpty ? upToLast : upToLast.filter((one) => !isApplied(one));
+    await using stack = new AsyncDisposableStack();
+    let trial = fromEmpty ? null : await RowTrial.open(workspace, found, database);
+    if (trial !== null) stack.use(trial);
     for (const migration of list) {
       const isLooked = chosen.includes(migration);
       const failure = !isLooked && trusted.includes(migration)
@@ -89,6 +98,14 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
           if (!isLooked) return;
           findings.set(migration, findingsOf(migration, await faultsOf(simulation, simulated)));
         });
+      const known = findings.get(migration) ?? [];
+      const isWrong = known.some(({ severity }) => severity === "error");
+      // What was found already, an upgrade refuses before it runs.
+      const fault = failure === null && !isWrong ? await trial?.upgrade(migration) ?? null : null;
+      if (isWrong || failure !== null || fault !== null) trial = null;
+      if (fault !== null && isLooked) {
+        findings.set(migration, inOrder([...known, ...findingsOf(migration, [fault])]));
+      }
       // What comes after one that fails can't be tried.
       if (failure !== null) break;
     }
@@ -136,7 +153,7 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
         ? "a copy without rows may be the reason; `rehearse` tries it with the real rows"
         : /^error in (view|trigger)/.test(failure.message)
         ? "drop that view or trigger before the rebuild, and create it again after the rename"
-        : "mend the statement; what comes after it was not checked",
+        : `${adviceOn(failure.message, migration)}; what comes after it was not checked`,
     });
     return faults;
   }
@@ -155,13 +172,19 @@ export function isCutShort({ run }: Pick<SimulatedUpgrade, "run">): boolean {
   return run.failure?.isCertain === true && run.failure.place !== undefined;
 }
 
-/** The findings that the author hasn't allowed, by line; those about the whole migration last. */
+/** The findings that the author hasn't allowed, in their order. */
 export function findingsOf(migration: Migration, faults: readonly Fault[]): LintFinding[] {
+  return inOrder(
+    faults.filter(({ code }) => !isAllowed(migration, code))
+      .map((fault) => findingOf(migration, fault)),
+  );
+}
+
+/** By line; those about the whole migration last. */
+function inOrder(findings: readonly LintFinding[]): LintFinding[] {
   const order = ({ line, statement }: LintFinding): number =>
     statement === null ? Infinity : line ?? 0;
-  return faults.filter(({ code }) => !isAllowed(migration, code))
-    .map((fault) => findingOf(migration, fault))
-    .toSorted((a, b) => order(a) === order(b) ? 0 : order(a) - order(b));
+  return findings.toSorted((a, b) => order(a) === order(b) ? 0 : order(a) - order(b));
 }
 
 /**

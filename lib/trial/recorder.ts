@@ -1,7 +1,7 @@
 import { messageOf } from "../base/format.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { ScriptStatement, SqlValue } from "../database/connection.ts";
-import { firstLine, forbidden } from "../migration/body.ts";
+import { firstLine, forbidden, ineffectivePragma } from "../migration/body.ts";
 import type { Migration, MigrationBody, MigrationTransaction } from "../migration/migration.ts";
 import { skipTrivia } from "../sql/statements.ts";
 import { fold } from "../sql/tokens.ts";
@@ -80,11 +80,6 @@ export interface RecorderOptions {
 
 /** Milliseconds after which a function counts as one that never ends. */
 const PATIENCE = 10_000;
-
-/** Pragmas that do nothing, or fail, inside a transaction, by SQLite's documentation. */
-const INEFFECTIVE = new Set(
-  "auto_vacuum encoding foreign_keys journal_mode page_size synchronous temp_store".split(" "),
-);
 
 /** Runs a migration's body on a scratch database, one statement after the other. */
 export async function recordBody(
@@ -213,11 +208,9 @@ class BodyRecorder {
     const { migration } = this.#options;
     const isInTransaction = migration.transaction !== false;
     const reason = forbidden(place.sql, { transaction: isInTransaction });
-    const pragma = events.find(({ action, second }) => action === "pragma" && second !== "");
-    const name = fold(pragma?.first ?? "");
+    const pragma = ineffectivePragma(place.sql);
     // Foreign keys stay off here in any case.
-    const isIdle = pragma !== undefined &&
-      (isInTransaction ? INEFFECTIVE.has(name) : name === "foreign_keys");
+    const isIdle = pragma !== null && (isInTransaction || pragma.pragma === "foreign_keys");
     if (reason === null && !isIdle && !isVacuum(place.sql)) return false;
     this.#statements.push({
       ...place,
@@ -227,7 +220,7 @@ class BodyRecorder {
       altered: null,
       changes: 0,
       forbidden: reason,
-      ineffective: isIdle && isInTransaction ? { pragma: name, value: pragma.second } : null,
+      ineffective: isIdle && isInTransaction ? pragma : null,
       failsOnRows: null,
     });
     return true;

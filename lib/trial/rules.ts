@@ -3,7 +3,7 @@ import { rowChanges } from "./authorizer.ts";
 import { describeRows, type Fault } from "./finding.ts";
 import type { TableLineage } from "./lineage.ts";
 import { quoted, reasonOf, type RecordedStatement } from "./recorder.ts";
-import { isTrue } from "./rules_loss.ts";
+import { isOn, OUTSIDE_ONLY, turnForeignKeys } from "../migration/body.ts";
 import type { Reversal, SimulatedUpgrade } from "./simulation.ts";
 
 /** Seconds for a million rows of some 60 bytes, measured on a server with an SSD and rounded. */
@@ -165,17 +165,19 @@ export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | 
     if (statement.ineffective !== null) {
       const { pragma, value } = statement.ineffective;
       const isSet = pragma === "foreign_keys" &&
-        isTrue(value) === (migration.foreignKeys !== false);
+        isOn(value) === (migration.foreignKeys !== false);
       return [{
         code: "ineffective-pragma",
         severity: isSet ? "warning" : "error",
         place: statement,
-        reason: `PRAGMA ${pragma} works only outside of a transaction, and a migration is one`,
+        reason: isSet
+          ? `PRAGMA ${pragma} has no effect: ${OUTSIDE_ONLY}`
+          : `it may not run PRAGMA ${pragma}: ${OUTSIDE_ONLY}`,
         fix: pragma !== "foreign_keys"
           ? "take it out; the connection's settings are made when a database is opened"
           : isSet
           ? "take it out; it is so already"
-          : 'put foreign-keys:off behind "-- migrate:up", or foreignKeys: false into a module',
+          : turnForeignKeys(value),
       }];
     }
     if (statement.failsOnRows === null) return [];

@@ -1,3 +1,5 @@
+import { isOn } from "../migration/body.ts";
+import { destroysOption } from "../migration/file.ts";
 import type { CheckSchema, IndexSchema, Schema, TableSchema } from "../schema/model.ts";
 import { fold, normalize, tokenize } from "../sql/tokens.ts";
 import { rowChanges } from "./authorizer.ts";
@@ -169,8 +171,8 @@ export function isDeclared(
 }
 
 function declare(table: string): string {
-  return `if that is meant, declare it: destroys:${table} behind "-- migrate:up", or destroys: ` +
-    `["${table}"] in a module`;
+  return `if that is meant, declare it: ${destroysOption([table])} behind "-- migrate:up", or ` +
+    `destroys: [${JSON.stringify(table)}] in a module`;
 }
 
 /** Checks, indexes, triggers and views that a rebuild forgets, and views that it breaks. */
@@ -396,21 +398,16 @@ async function withForeignKeys(simulated: SimulatedUpgrade, rebuild: Rebuild): P
 
 /** Outside of a transaction a migration may turn them off by itself. */
 function areForeignKeysOn({ migration, run }: SimulatedUpgrade, { dropped }: Rebuild): boolean {
-  let isOn = migration.foreignKeys !== false;
+  let areOn = migration.foreignKeys !== false;
   for (const statement of run.statements) {
     if (statement === dropped) break;
     if (migration.transaction !== false) continue;
     const pragma = statement.events.find(({ action, first }) =>
       action === "pragma" && fold(first) === "foreign_keys"
     );
-    if (pragma !== undefined && pragma.second !== "") isOn = isTrue(pragma.second);
+    if (pragma !== undefined && pragma.second !== "") areOn = isOn(pragma.second);
   }
-  return isOn;
-}
-
-/** How SQLite reads the value of a pragma that is on or off. */
-export function isTrue(value: string): boolean {
-  return /^(on|yes|true|0*[1-9]\d*)$/i.test(value);
+  return areOn;
 }
 
 function inWrongOrder({ after }: SimulatedUpgrade, { old, name }: Rebuild): Fault[] {

@@ -26,6 +26,7 @@ export interface SimulatedUpgrade extends TracedTables {
   readonly run: RecordedBody;
   readonly rebuilds: readonly Rebuild[];
   readonly rowCounts: RowCounts;
+  readonly scratch: Scratch;
   /** Rows from which on a table counts as large. */
   readonly largeTable: number;
 }
@@ -166,6 +167,7 @@ export class Simulation implements AsyncDisposable {
       run: { ...run, failure: run.failure ?? await this.#newMismatch(after) },
       rebuilds: rebuildsOf(traced.lineages),
       rowCounts: this.#rowCounts,
+      scratch: this.scratch,
       largeTable: this.#largeTable,
     };
     this.#schema = after;

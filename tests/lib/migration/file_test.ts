@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MigrationFileError } from "../../../lib/base/errors.ts";
-import { parseMigrationFile } from "../../../lib/migration/file.ts";
+import { destroysOption, parseMigrationFile } from "../../../lib/migration/file.ts";
 
 const databases = ["positions", "trading", "ml_training"];
 const file = { path: "migrations/004_add_notes.sql", id: "004", name: "004_add_notes", databases };
@@ -59,6 +59,14 @@ SELECT 2;`;
       { code: "table-dropped", reason: "it was a test" },
     ],
   });
+});
+
+Deno.test("a table whose rows may go is named in quotes where its name needs them", () => {
+  const names = ["fills", "trade history", 'the "best", of all', "x:y", "ёлка"];
+  const option = destroysOption(names);
+  assert.equal(option, 'destroys:fills,"trade history","the ""best"", of all",x:y,ёлка');
+  const text = `-- migrate:up ${option} database:trading\nSELECT 1;`;
+  assert.deepEqual(parseMigrationFile(text, file).destroys, names);
 });
 
 Deno.test("line ends of Windows, a byte-order mark and indented lines change nothing", () => {
@@ -125,6 +133,11 @@ const faults: Readonly<Record<string, readonly [text: string, place: string, rea
     "-- database: trading\n-- migrate:up destroys: orders\nSELECT 1;",
     "2:15",
     /names nothing/,
+  ],
+  "a table's name that is quoted without an end": [
+    `-- database: trading\n-- migrate:up destroys:"trade history\nSELECT 1;`,
+    "2:15",
+    /a quote has no end/,
   ],
   "options that differ": [
     `${UP}SELECT 1;\n-- migrate:down foreign-keys:off\nSELECT 1;`,

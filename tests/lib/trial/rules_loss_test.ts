@@ -28,7 +28,8 @@ Deno.test("a table that is declared, or whose drop is allowed, may be dropped", 
   using subject = await Subject.create();
   assert.deepEqual(await subject.codes({ upgrade: "DROP TABLE pets", destroys: ["PETS"] }), []);
   const allows = [{ code: "table-dropped", reason: "nobody uses it" }];
-  assert.deepEqual(await subject.codes({ upgrade: "DROP TABLE pets", allows }), []);
+  // An upgrade refuses to lose rows all the same.
+  assert.deepEqual(await subject.codes({ upgrade: "DROP TABLE pets", allows }), ["error fails"]);
   assert.deepEqual(await subject.codes({ upgrade: "DROP TABLE pets", destroys: ["owners"] }), [
     "error table-dropped",
   ]);
@@ -146,13 +147,25 @@ Deno.test("deleting all rows is an error, however it is written", async () => {
   }
 });
 
-Deno.test("deleting some rows, or those of an empty or new table, is fine", async () => {
+Deno.test("deleting some rows is found by running it on a copy of the rows", async () => {
   using subject = await Subject.create();
   for (
     const upgrade of [
       "DELETE FROM pets WHERE pet_id = 1",
       "DELETE FROM pets WHERE rowid > 2",
       "DELETE FROM owners WHERE owner_id IN (SELECT owner_id FROM pets)",
+    ]
+  ) {
+    const finding = (await subject.findings(upgrade)).find(({ code }) => code === "fails");
+    assert.match(finding?.reason ?? "", /would lose rows that it didn't declare/);
+  }
+  assert.deepEqual(await subject.codes("DELETE FROM pets WHERE pet_id = 9"), []);
+});
+
+Deno.test("deleting the rows of an empty or new table, or none in the end, is fine", async () => {
+  using subject = await Subject.create();
+  for (
+    const upgrade of [
       "DELETE FROM bare",
       "CREATE TABLE t AS SELECT * FROM pets; DELETE FROM t",
       "SAVEPOINT s; DELETE FROM pets; ROLLBACK TO s; RELEASE s",

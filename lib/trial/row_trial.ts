@@ -1,0 +1,144 @@
+import { CatalystError, MigrationFailedError, StatementError } from "../base/errors.ts";
+import { sizeOf } from "../base/files.ts";
+import { type Connection, number, text } from "../database/connection.ts";
+import { statDatabase } from "../database/location.ts";
+import { openMemory } from "../database/open.ts";
+import { openForReading } from "../database/reading.ts";
+import { withSnapshot } from "../database/transaction.ts";
+import { runMigration, runOf } from "../engine/apply.ts";
+import { countRows, usersTables } from "../schema/tables.ts";
+import { quoteName } from "../sql/tokens.ts";
+import type { Migration } from "../migration/migration.ts";
+import type { Inspection } from "../state/inspect.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
+import type { Fault } from "./finding.ts";
+
+/** The largest database of which all rows are copied: so many rows, and so many bytes. */
+const MOST_ROWS = 50_000;
+const MOST_BYTES = 64e6;
+
+/** Objects of a schema in an order in which they can be made, with the rows before the triggers. */
+const OBJECTS = `SELECT type, name, sql
+  FROM main.sqlite_schema
+  WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+  ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`;
+
+/**
+ * A copy of a database in memory, with its rows, on which migrations are run as an upgrade runs them. It
+ * finds what fails only where there are rows.
+ */
+export class RowTrial implements AsyncDisposable {
+  readonly #workspace: Workspace;
+  readonly #found: Inspection;
+  readonly #connection: Connection;
+
+  private constructor(workspace: Workspace, found: Inspection, connection: Connection) {
+    this.#workspace = workspace;
+    this.#found = found;
+    this.#connection = connection;
+  }
+
+  /** Copies a database; null where there is none, it is large, or it can't be copied as it is. */
+  static async open(
+    workspace: Workspace,
+    found: Inspection,
+    database: string,
+  ): Promise<RowTrial | null> {
+    const location = locationOf(workspace, database);
+    const { exists } = statDatabase(location);
+    if (!exists || location.kind !== "file" || (sizeOf(location.path) ?? 0) > MOST_BYTES) {
+      return null;
+    }
+    const connection = openMemory({ label: location.path });
+    try {
+      await using real = await openForReading(location, workspace.settings);
+      if (await withSnapshot(real, () => copyRows(real, connection))) {
+        return new RowTrial(workspace, found, connection);
+      }
+    } catch (error) {
+      // What keeps a copy from being made is no fault of a migration.
+      if (!(error instanceof CatalystError)) throw error;
+    }
+    await connection.close();
+    return null;
+  }
+
+  /** Runs an upgrade; what is wrong with it, or null. After a failure nothing else can be tried. */
+  async upgrade(migration: Migration): Promise<Fault | null> {
+    const run = runOf(this.#workspace, {
+      migration,
+      checksum: null,
+      safeguard: null,
+      found: this.#found,
+      signal: undefined,
+    });
+    try {
+      await runMigration(this.#connection, run);
+      return null;
+    } catch (error) {
+      if (!(error instanceof CatalystError)) throw error;
+      return faultOf(migration, error);
+    }
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.#connection.close();
+  }
+}
+
+function faultOf(migration: Migration, error: CatalystError): Fault {
+  const { cause } = error;
+  const place = cause instanceof StatementError && cause.statement !== undefined
+    ? { sql: cause.statement, line: cause.line ?? null }
+    : undefined;
+  const isText = typeof migration.upgrade === "string";
+  const isOfRows = error instanceof MigrationFailedError;
+  // The finding tells the place, and what would have been rolled back is of no interest here.
+  const [, reason = error.message] = /^Cannot apply .*?: (.*?)(?: \([^()]*:\d+\))?$/s.exec(
+    error.message,
+  ) ?? [];
+  const [help = ""] = error.help?.split(/\. It (?:was rolled|ran)/) ?? [];
+  return {
+    code: /^Cannot add a NOT NULL column/.test(reason) ? "not-null-without-default" : "fails",
+    ...place === undefined ? {} : { place: isText ? place : { ...place, line: null } },
+    reason: `it fails ${isOfRows ? "on a copy of the rows" : "on a copy"}: ${reason}`,
+    fix: help.replace(/, then run the command again$/, ""),
+  };
+}
+
+/** Copies all objects and rows; false where some can't be copied, or there are too many. */
+async function copyRows(real: Connection, copy: Connection): Promise<boolean> {
+  const tables = await usersTables(real);
+  if (tables.some(({ type }) => type === "virtual")) return false;
+  const counts = await countRows(real);
+  if (counts.values().reduce((sum, rows) => sum + rows, 0) > MOST_ROWS) return false;
+  await copy.exec("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; BEGIN");
+  const objects = await real.all(OBJECTS);
+  const isTable = (type: unknown) => type === "table";
+  for (const { type, sql } of objects) if (isTable(type)) await copy.exec(String(sql));
+  for (const object of objects) {
+    if (isTable(object["type"])) await copyTable(real, copy, text(object, "name"));
+  }
+  const marks = await real.get("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'");
+  if (marks !== undefined) {
+    await copy.exec("DELETE FROM sqlite_sequence");
+    await copyTable(real, copy, "sqlite_sequence");
+  }
+  for (const { type, sql } of objects) if (!isTable(type)) await copy.exec(String(sql));
+  await copy.exec("COMMIT; PRAGMA ignore_check_constraints = OFF; PRAGMA foreign_keys = ON");
+  return true;
+}
+
+async function copyTable(real: Connection, copy: Connection, table: string): Promise<void> {
+  const columns = (await real.all(
+    "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')",
+    [table],
+  )).filter((row) => number(row, "hidden") === 0).map((row) => text(row, "name"));
+  const list = columns.map(quoteName).join(", ");
+  const insert = `INSERT INTO main.${quoteName(table)} (${list}) VALUES (${
+    columns.map(() => "?").join(", ")
+  })`;
+  for await (const row of real.iterate(`SELECT ${list} FROM main.${quoteName(table)}`)) {
+    await copy.run(insert, columns.map((column) => row[column] ?? null));
+  }
+}

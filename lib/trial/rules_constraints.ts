@@ -1,0 +1,176 @@
+import { describeForeignKey, describeNames } from "../schema/compare.ts";
+import type { ColumnSchema, IndexSchema, Schema, TableSchema } from "../schema/model.ts";
+import { fold, normalize } from "../sql/tokens.ts";
+import type { Fault, LintCode } from "./finding.ts";
+import type { Rebuild } from "./lineage.ts";
+import type { SimulatedUpgrade } from "./simulation.ts";
+
+/** What a rebuild leaves out of the new table, or of an index with the same name. */
+export async function constraintFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
+  const { before, after, rebuilds } = simulated;
+  const faults: Fault[] = [];
+  for (const rebuild of rebuilds) {
+    const old = find(before.tables, rebuild.name);
+    const made = find(after.tables, rebuild.name);
+    if (old === undefined || made === undefined || old.virtual || made.virtual) continue;
+    const lost = lostConstraints({ old, made, before, after });
+    const mark = await lostMark(simulated, rebuild, { old, made });
+    if (mark !== null) lost.push(["lost-autoincrement", mark]);
+    for (const [code, what] of lost) {
+      faults.push({
+        code,
+        severity: "warning",
+        place: rebuild.dropped,
+        reason: `the new table "${rebuild.name}" no longer has ${what}`,
+        fix: code === "lost-autoincrement" && made.autoincrement
+          ? "copy the row of sqlite_sequence too, after the rename"
+          : `write it into the new table's CREATE TABLE; if it is meant to go: -- lint:allow ${code}`,
+      });
+    }
+    faults.push(...changedIndexes(simulated, rebuild));
+  }
+  return faults;
+}
+
+/** A table before and after a rebuild. */
+interface Pair {
+  readonly old: TableSchema;
+  readonly made: TableSchema;
+}
+
+/** What is in the old table and missing from the new one, as far as it is about columns that are still there. */
+function lostConstraints(
+  { old, made, before, after }: Pair & { readonly before: Schema; readonly after: Schema },
+): [LintCode, string][] {
+  const isThere = (name: string) => find(made.columns, name) !== undefined;
+  const lost: [LintCode, string][] = [];
+  for (const key of old.foreignKeys) {
+    const kept = made.foreignKeys.find((one) => sameNames(one.columns, key.columns));
+    // One that points elsewhere was changed on purpose.
+    const isLost = kept === undefined ||
+      fold(kept.table) === fold(key.table) && actionsOf(kept) !== actionsOf(key);
+    if (isLost && key.columns.every(isThere)) {
+      lost.push(["lost-foreign-key", `the foreign key ${describeForeignKey(key)}`]);
+    }
+  }
+  const keys = uniqueKeys(made, after);
+  for (const names of uniqueKeys(old, before)) {
+    if (!names.every((name) => isThere(name.replace(/ COLLATE .*/, "")))) continue;
+    if (keys.some((one) => sameNames(one, names))) continue;
+    const what = sameNames(names, primaryKey(old)) ? "the primary key" : "UNIQUE";
+    lost.push(["lost-unique", `${what} ${describeNames(names)}`]);
+  }
+  for (const column of old.columns) {
+    const other = find(made.columns, column.name);
+    if (other !== undefined) lost.push(...lostFromColumn(column, other));
+  }
+  if (old.autoincrement && !made.autoincrement) {
+    lost.push(["lost-autoincrement", "AUTOINCREMENT: ids of deleted rows are used again"]);
+  }
+  if (old.strict && !made.strict) lost.push(["lost-option", "STRICT"]);
+  if (old.withoutRowid && !made.withoutRowid) lost.push(["lost-option", "WITHOUT ROWID"]);
+  for (const conflict of old.conflicts) {
+    if (made.conflicts.some((one) => fold(one) === fold(conflict))) continue;
+    lost.push(["lost-option", `ON CONFLICT of ${conflict}`]);
+  }
+  return lost;
+}
+
+function lostFromColumn(old: ColumnSchema, made: ColumnSchema): [LintCode, string][] {
+  const { name } = old;
+  const lost: [LintCode, string][] = [];
+  if (old.default !== null && made.default === null) {
+    lost.push(["lost-default", `DEFAULT ${old.default} of column "${name}"`]);
+  }
+  if (old.notNull && !made.notNull && made.primaryKey === 0) {
+    lost.push(["lost-not-null", `NOT NULL of column "${name}"`]);
+  }
+  if (old.collation !== "BINARY" && made.collation === "BINARY") {
+    lost.push(["lost-collation", `COLLATE ${old.collation} of column "${name}"`]);
+  }
+  if (old.generated !== null && made.generated === null) {
+    lost.push(["lost-option", `the expression of column "${name}" (${old.generated.expression})`]);
+  }
+  return lost;
+}
+
+/** Sets of columns that are unique together: by the primary key, a UNIQUE or a unique index. */
+function uniqueKeys(table: TableSchema, { indexes }: Schema): (readonly string[])[] {
+  const key = primaryKey(table);
+  const ofIndexes = indexes.filter((index) =>
+    index.unique && index.where === null && fold(index.table) === fold(table.name) &&
+    index.columns.every(({ name }) => name !== null)
+  ).map(({ columns }) => columns.map(({ name }) => name ?? ""));
+  return [...key.length === 0 ? [] : [key], ...table.uniques, ...ofIndexes];
+}
+
+function primaryKey({ columns }: TableSchema): string[] {
+  return columns.filter(({ primaryKey }) => primaryKey > 0).map(({ name }) => name);
+}
+
+function actionsOf(key: TableSchema["foreignKeys"][number]): string {
+  return JSON.stringify([key.onUpdate, key.onDelete, key.deferred]);
+}
+
+/** The highest id that was ever used, which AUTOINCREMENT does not use again. */
+async function lostMark(
+  { run, rowCounts }: SimulatedUpgrade,
+  { old: { sources } }: Rebuild,
+  { old, made }: Pair,
+): Promise<string | null> {
+  if (!old.autoincrement || !made.autoincrement) return null;
+  const isCopied = run.statements.some(({ sql }) => /\bsqlite_sequence\b/i.test(sql));
+  if (isCopied) return null;
+  const mark = await rowCounts.unusedMark(sources);
+  return mark === null
+    ? null
+    : `the mark ${mark} of AUTOINCREMENT: ids of rows that were deleted are used again`;
+}
+
+/** Indexes of the same name and columns that lost UNIQUE, an order, a collation or a condition. */
+function changedIndexes({ before, after }: SimulatedUpgrade, { name, dropped }: Rebuild): Fault[] {
+  return before.indexes.filter((index) => fold(index.table) === fold(name)).flatMap((index) => {
+    const made = find(after.indexes, index.name);
+    if (made === undefined || fold(made.table) !== fold(name)) return [];
+    const columnsOf = (one: IndexSchema) =>
+      one.columns.map((column) => fold(column.name ?? "") || normalize(column.expression ?? ""));
+    // With other columns it was changed on purpose.
+    if (columnsOf(index).join("\n") !== columnsOf(made).join("\n")) return [];
+    const lost = [
+      ...index.unique && !made.unique ? ["UNIQUE"] : [],
+      ...index.columns.flatMap((column, at) => [
+        ...column.descending && !made.columns[at]?.descending
+          ? [`DESC of ${column.name ?? column.expression}`]
+          : [],
+        ...column.collation !== "BINARY" && made.columns[at]?.collation === "BINARY"
+          ? [`COLLATE ${column.collation} of ${column.name ?? column.expression}`]
+          : [],
+      ]),
+      ...index.where !== null && made.where === null ? [`WHERE ${oneLine(index.where)}`] : [],
+    ];
+    if (lost.length === 0) return [];
+    return [{
+      code: "lost-index" as const,
+      severity: "warning" as const,
+      place: dropped,
+      reason: `the new index "${index.name}" of "${name}" no longer has ${lost.join(", ")}`,
+      fix: `create it as it was: ${oneLine(index.sql)}`,
+    }];
+  });
+}
+
+function sameNames(a: readonly string[], b: readonly string[]): boolean {
+  const spell = (names: readonly string[]) => JSON.stringify(names.map(fold).toSorted());
+  return spell(a) === spell(b);
+}
+
+function find<T extends { readonly name: string }>(
+  list: readonly T[],
+  name: string,
+): T | undefined {
+  return list.find((one) => fold(one.name) === fold(name));
+}
+
+function oneLine(sql: string): string {
+  return sql.trim().replace(/\s+/g, " ");
+}
