@@ -260,6 +260,27 @@ export class InterruptedError extends CatalystError {
   readonly code = "INTERRUPTED";
 }
 
+/**
+ * A database server can't be reached, or the connection to it was lost.
+ *
+ * @example A server that does not exist
+ * ```ts
+ * import { Migrator, ServerError } from "@catalyst/migrate";
+ *
+ * const migrator = new Migrator({
+ *   databases: { app: "ws://127.0.0.1:1?namespace=app" },
+ *   ledger: `${await Deno.makeTempDir()}/migrations.db`,
+ *   migrations: [],
+ * });
+ * const error: unknown = await migrator.status().catch((error) => error);
+ * console.assert(error instanceof ServerError);
+ * ```
+ */
+export class ServerError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "SERVER_UNAVAILABLE";
+}
+
 /** Something that `checkMigrations` has found. */
 export interface MigrationProblem {
   /** Name of the migration; null where it is about none or several. */

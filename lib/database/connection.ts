@@ -68,6 +68,8 @@ export interface ConfineOptions {
 export interface Connection extends AsyncDisposable {
   /** Where the database is, as a person would name it: a path, or `:memory:`. */
   readonly label: string;
+  /** Whether the database is on a server. Default: `false`. */
+  readonly isRemote?: boolean;
   /** Whether a transaction is open. */
   readonly inTransaction: boolean;
   /** Runs any number of statements at once and discards their rows. */

@@ -10,9 +10,16 @@ import {
   statPath,
 } from "../base/paths.ts";
 import type { SqlValue } from "./connection.ts";
+import {
+  isLibsqlAddress,
+  type LibsqlAddress,
+  parseLibsqlAddress,
+  tokenVariables,
+} from "./libsql_address.ts";
 
 /**
- * What a program may name as a database: a path, a `file:` URL, or a database that it has open,
+ * What a program may name as a database: a path, a `file:` URL, the address of a database on a libSQL
+ * server, such as `libsql://db.example.com?namespace=app`, or a database that it has open,
  * a `DatabaseSync` of `node:sqlite` or a `Database` of `jsr:@db/sqlite`. Of the latter no snapshot is
  * taken: two SQLite libraries in one process must not open the same file.
  */
@@ -25,7 +32,18 @@ export type DatabaseLocation =
     readonly kind: "open";
     readonly handle: DatabaseSync | DenoSqliteDatabase;
     readonly path: string;
-  };
+  }
+  | ServerLocation;
+
+/** A database on a server. It holds no secret. */
+export interface ServerLocation {
+  readonly kind: "server";
+  /** The address, as a person writes it. */
+  readonly path: string;
+  readonly address: LibsqlAddress;
+  /** Variables that may hold the token, the first one first. */
+  readonly tokenVariables: readonly string[];
+}
 
 /**
  * Whether a database is open through another SQLite library than ours. Two of them must not open the
@@ -50,6 +68,23 @@ export function refuseForeign(
   });
 }
 
+/**
+ * Refuses a database on a server where its file would be replaced.
+ *
+ * @throws {UsageError} if it is on a server.
+ */
+export function refuseServer(
+  location: DatabaseLocation,
+  { cannot }: { readonly cannot: string },
+): void {
+  if (location.kind !== "server") return;
+  throw new UsageError(`Cannot ${cannot}: it is on a server (${location.path})`, {
+    help:
+      "`copy FILE DATABASE` writes a database file, such as that of a snapshot, into an empty " +
+      "namespace; nothing was changed",
+  });
+}
+
 /** What can be told of a database without opening it. */
 interface DatabaseStat {
   /** Whether there is one. */
@@ -58,12 +93,28 @@ interface DatabaseStat {
   readonly sizeBytes: number | null;
 }
 
-/** Says where a source is. */
-export function locate(source: DatabaseSource): DatabaseLocation {
-  if (typeof source === "string") return { kind: "file", path: source };
-  if (source instanceof URL) return { kind: "file", path: pathOf(source) };
+/**
+ * Says where a source is; `name` is the name of the database.
+ *
+ * @throws {UsageError} if it is an invalid address of a server.
+ */
+export function locate(source: DatabaseSource, name = ""): DatabaseLocation {
+  if (typeof source === "string") {
+    return isLibsqlAddress(source) ? serverLocation(source, name) : { kind: "file", path: source };
+  }
+  if (source instanceof URL) {
+    const { href } = source;
+    return isLibsqlAddress(href)
+      ? serverLocation(href, name)
+      : { kind: "file", path: pathOf(source) };
+  }
   const path = "location" in source ? source.location() : source.path;
   return { kind: "open", handle: source, path: path || ":memory:" };
+}
+
+function serverLocation(text: string, name: string): ServerLocation {
+  const address = parseLibsqlAddress(text);
+  return { kind: "server", path: address.label, address, tokenVariables: tokenVariables(name) };
 }
 
 /** Not by `node:url`, which takes long to load. */
@@ -87,6 +138,7 @@ function pathOf(url: URL): string {
  */
 export function statDatabase(location: DatabaseLocation): DatabaseStat {
   if (location.kind === "open") return { exists: true, sizeBytes: sizeOf(location.path) };
+  if (location.kind === "server") return { exists: true, sizeBytes: null };
   // By this name SQLite opens a new one in memory, and no file.
   if (location.path === ":memory:") return { exists: false, sizeBytes: null };
   const stat = statPath(location.path);

@@ -1,7 +1,7 @@
 import { messageOf } from "../base/format.ts";
 import { DatabaseSync } from "node:sqlite";
 import { type Connection, number, text } from "./connection.ts";
-import type { DatabaseLocation } from "./location.ts";
+import type { DatabaseLocation, ServerLocation } from "./location.ts";
 import { NodeSqliteConnection, openFile, wrapHandle } from "./node_sqlite.ts";
 import { connectionPragmas, type ConnectionSettings } from "./settings.ts";
 import { whileBusy } from "./transaction.ts";
@@ -26,6 +26,7 @@ export async function openForWriting(
   { signal, ...settings }: ConnectionSettings & { readonly signal?: AbortSignal | undefined },
 ): Promise<Connection> {
   if (location.kind === "open") return await wrapHandle(location);
+  if (location.kind === "server") return await openServer(location, settings);
   const connection = await openFile(location.path, { verb: "open", mode: "ordinary" });
   try {
     const setUp = async () => {
@@ -40,6 +41,15 @@ export async function openForWriting(
     await connection.close();
     throw error;
   }
+}
+
+/** Opens a database on a server; only this loads what that needs. */
+export async function openServer(
+  location: ServerLocation,
+  { busyTimeout }: Pick<ConnectionSettings, "busyTimeout">,
+): Promise<Connection> {
+  const { openLibsql } = await import("./libsql.ts");
+  return await openLibsql(location, { timeout: busyTimeout });
 }
 
 async function isNew(connection: Connection): Promise<boolean> {
@@ -80,6 +90,7 @@ async function syncJournals(connection: Connection): Promise<void> {
  * only after a checkpoint, and closing a connection makes none while a bot has the database open.
  */
 export async function makeDurable(connection: Connection): Promise<void> {
+  if (connection.isRemote) return; // a server answers when it is
   await connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
 }
 

@@ -1,6 +1,7 @@
 import { AccessError, DiskFullError } from "../base/errors.ts";
 import { type Connection, text } from "./connection.ts";
 import { openFile, type OpenMode, wrapHandle } from "./node_sqlite.ts";
+import { openServer } from "./open.ts";
 import { fileItself, fileVersion, mayBeThere, seeFile, sizeBeside } from "../base/paths.ts";
 import type { DatabaseLocation } from "./location.ts";
 import type { ConnectionSettings } from "./settings.ts";
@@ -14,6 +15,7 @@ export async function openForReading(
   settings: ConnectionSettings,
 ): Promise<Connection> {
   if (location.kind === "open") return await wrapHandle(location);
+  if (location.kind === "server") return await openServer(location, settings);
   const { path } = location;
   return await openItself(path, { itself: fileItself(path), settings });
 }

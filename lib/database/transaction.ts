@@ -66,9 +66,11 @@ export async function whileBusy<T>(
   action: () => Promise<T>,
   options: TransactionOptions,
 ): Promise<T> {
-  const previous = await connection.get("PRAGMA busy_timeout");
   const deadline = performance.now() + options.timeout * 1000;
-  await connection.exec("PRAGMA busy_timeout = 0");
+  // A server decides by itself how long it lets a client wait.
+  const { isRemote = false } = connection;
+  const previous = isRemote ? undefined : await connection.get("PRAGMA busy_timeout");
+  if (!isRemote) await connection.exec("PRAGMA busy_timeout = 0");
   try {
     for (let pause = 1;; pause = Math.min(pause * 2, 50)) {
       try {
@@ -87,9 +89,11 @@ export async function whileBusy<T>(
       }
     }
   } finally {
-    await connection.exec(
-      `PRAGMA busy_timeout = ${previous === undefined ? 0 : number(previous, "timeout")}`,
-    );
+    if (!isRemote) {
+      await connection.exec(
+        `PRAGMA busy_timeout = ${previous === undefined ? 0 : number(previous, "timeout")}`,
+      );
+    }
   }
 }
 

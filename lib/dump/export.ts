@@ -6,7 +6,12 @@ import {
   UsageError,
 } from "../base/errors.ts";
 import { type Connection, number } from "../database/connection.ts";
-import { type DatabaseLocation, isForeign, statDatabase } from "../database/location.ts";
+import {
+  type DatabaseLocation,
+  isForeign,
+  type ServerLocation,
+  statDatabase,
+} from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
@@ -139,6 +144,7 @@ export async function openReading(
   location: DatabaseLocation,
   settings: ConnectionSettings,
 ): Promise<Reading> {
+  if (location.kind === "server") return await openServerReading(location, settings);
   const { exists, sizeBytes } = statDatabase(location);
   if (!exists) {
     throw new LocationError(`Cannot export ${location.path}: there is no such database`, {
@@ -161,6 +167,22 @@ export async function openReading(
   const catalog = await readCatalog(connection);
   const kept = opened.move();
   return { connection, catalog, threads, [Symbol.asyncDispose]: () => kept.disposeAsync() };
+}
+
+/**
+ * A database on a server is copied into a temporary file first. Its SQLite writes some reals with a last
+ * digit that another version reads as another number, and can't send a text that is not UTF-8.
+ */
+async function openServerReading(
+  location: ServerLocation,
+  settings: ConnectionSettings,
+): Promise<Reading> {
+  await using opened = new AsyncDisposableStack();
+  const { copyServer } = await import("../database/temporary_copy.ts");
+  const copy = opened.use(await copyServer(location, settings));
+  const reading = opened.use(await openReading({ kind: "file", path: copy.path }, settings));
+  const kept = opened.move();
+  return { ...reading, [Symbol.asyncDispose]: () => kept.disposeAsync() };
 }
 
 /**

@@ -118,7 +118,7 @@ export class Session implements AsyncDisposable {
       signal: this.#signal,
     });
     // What a caller brought is the caller's to sync and to close.
-    if (location.kind === "file") this.#opened.push(connection);
+    if (location.kind !== "open") this.#opened.push(connection);
     refuseOpenTransaction(connection);
     return connection;
   }

@@ -1,7 +1,12 @@
 import { usersTables } from "../schema/tables.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
-import { isForeign, refuseForeign, statDatabase } from "../database/location.ts";
+import {
+  type DatabaseLocation,
+  isForeign,
+  refuseForeign,
+  statDatabase,
+} from "../database/location.ts";
 import { UsageError } from "../base/errors.ts";
 import { directoryOf, sizeOf } from "../base/files.ts";
 import { Session } from "../engine/session.ts";
@@ -75,8 +80,8 @@ export async function createSnapshot(
 }
 
 function bytesOf(targets: readonly PinTarget[]): number {
-  return targets.reduce((sum, { path }) => {
-    const { sizeBytes } = statDatabase({ kind: "file", path });
+  return targets.reduce((sum, { path, server }) => {
+    const { sizeBytes } = statDatabase(server ?? { kind: "file", path });
     return sum + (sizeBytes ?? 0);
   }, 0);
 }
@@ -93,10 +98,15 @@ function targetsOf(workspace: Workspace, names: readonly string[]): PinTarget[] 
     .map((database) => {
       const location = locationOf(workspace, database);
       refuseForeign(location, { cannot: `take a snapshot of ${database}` });
-      return { database, path: location.path };
+      return targetOf(database, location);
     });
-  return [...databases, { database: LEDGER, path: workspace.ledger.path }]
+  return [...databases, targetOf(LEDGER, workspace.ledger)]
     .filter(({ path }) => path !== ":memory:");
+}
+
+function targetOf(database: string, location: DatabaseLocation): PinTarget {
+  const { path } = location;
+  return location.kind === "server" ? { database, path, server: location } : { database, path };
 }
 
 /** What is about to be changed. */

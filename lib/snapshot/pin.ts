@@ -3,6 +3,7 @@ import { sleep } from "../base/event_loop.ts";
 import type { Connection } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
 import { describeHolders, type StopFlag } from "../base/lock.ts";
+import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
@@ -14,6 +15,8 @@ import { AccessError, DatabaseLockedError, InterruptedError } from "../base/erro
 export interface PinTarget {
   readonly database: string;
   readonly path: string;
+  /** Where it is, if it is on a server. Default: a file at the path. */
+  readonly server?: ServerLocation | undefined;
   /** Whether the caller holds the write lock, which then isn't taken. Default `false`. */
   readonly held?: boolean;
 }
@@ -58,9 +61,11 @@ export async function pin(
 ): Promise<PinnedSet> {
   await using opened = new AsyncDisposableStack();
   const pairs: Pair[] = [];
-  for (const target of targets) {
-    const location = { kind: "file", path: target.path } as const;
-    const writer = target.held ? null : await openWriter(target.path, options);
+  // A server makes us wait for its lock, and meanwhile no other lock should be held.
+  const inOrder = targets.toSorted((a, b) => Number(!a.server) - Number(!b.server));
+  for (const target of inOrder) {
+    const location = locationOf(target);
+    const writer = target.held ? null : await openWriter(location, options);
     if (writer !== null) opened.use(writer);
     const reader = opened.use(await openForReading(location, defaultSettings));
     pairs.push({ ...target, writer, reader });
@@ -70,18 +75,28 @@ export async function pin(
   for (const { writer } of pairs) await writer?.close();
   const readers = opened.move();
   return {
-    databases: pairs.map(({ database, path, reader }) => ({ database, path, connection: reader })),
+    databases: targets.flatMap((target) =>
+      pairs.filter(({ path }) => path === target.path)
+        .map(({ reader }) => ({ ...target, connection: reader }))
+    ),
     heldSeconds,
     [Symbol.asyncDispose]: () => readers.disposeAsync(),
   };
 }
 
-async function openWriter(path: string, { timeout }: PinOptions): Promise<Connection | null> {
+function locationOf({ path, server }: PinTarget): DatabaseLocation {
+  return server ?? { kind: "file", path };
+}
+
+async function openWriter(
+  location: DatabaseLocation,
+  { timeout }: PinOptions,
+): Promise<Connection | null> {
   try {
     const settings = { ...defaultSettings, busyTimeout: timeout };
-    const writer = await openForWriting({ kind: "file", path }, settings);
+    const writer = await openForWriting(location, settings);
     // From here on it is we who wait, for all together.
-    await writer.exec("PRAGMA busy_timeout = 0");
+    if (!writer.isRemote) await writer.exec("PRAGMA busy_timeout = 0");
     return writer;
   } catch (error) {
     if (error instanceof AccessError) return null;

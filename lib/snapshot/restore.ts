@@ -1,7 +1,7 @@
 import { ConfirmationError, SnapshotError } from "../base/errors.ts";
 import { partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
 import { fileItself } from "../base/paths.ts";
-import { refuseForeign, refuseLink } from "../database/location.ts";
+import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
 import { Takeover } from "../database/overwrite.ts";
 import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
@@ -199,6 +199,7 @@ async function finish(
   for (const [database, target] of targets) {
     const location = workspace.locations.get(database);
     const cannot = `finish the restore of ${database}`;
+    if (location) refuseServer(location, { cannot });
     if (location) refuseForeign(location, { cannot });
     refuseLink(target, { cannot });
   }
@@ -296,9 +297,11 @@ async function chooseSources(
   const keepsLedger = !databases.includes("migrations") && sizeOf(workspace.ledger.path) !== null;
   const sources = found.sources.filter(({ database }) => database !== "migrations" || !keepsLedger);
   for (const { database } of sources) {
-    refuseLink(pathOf(workspace, database), { cannot: `restore ${database}` });
-    if (database === "migrations") continue;
-    refuseForeign(locationOf(workspace, database), { cannot: `restore ${database}` });
+    const cannot = `restore ${database}`;
+    const location = database === "migrations" ? workspace.ledger : locationOf(workspace, database);
+    refuseServer(location, { cannot });
+    refuseLink(location.path, { cannot });
+    if (database !== "migrations") refuseForeign(location, { cannot });
   }
   return {
     label: found.label,

@@ -200,7 +200,9 @@ export interface SnapshotControl {
 export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): Promise<Manifest> {
   const { directory, timeout } = job;
   const { signal } = control;
-  const targets = job.targets.filter(({ path }) => statDatabase({ kind: "file", path }).exists);
+  const targets = job.targets.filter(({ path, server }) =>
+    statDatabase(server ?? { kind: "file", path }).exists
+  );
   if (targets.length === 0) {
     throw new SnapshotError("Cannot take a snapshot: none of the databases exists", {
       help: "`status` shows where they should be",

@@ -61,9 +61,9 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     );
   }
   const locations = new Map(
-    Object.entries(options.databases).map(([name, source]) => [name, locate(source)]),
+    Object.entries(options.databases).map(([name, source]) => [name, locate(source, name)]),
   );
-  const ledger = locate(options.ledger);
+  const ledger = locate(options.ledger, "migrations");
   refuseSharedFiles([...locations, ["the ledger", ledger]]);
   return {
     registry: createRegistry(options.migrations, Object.keys(options.databases)),

@@ -86,7 +86,11 @@ export async function copyDatabases(
   }
   let heldSeconds = 0;
   if (files.length > 0) {
-    const targets = files.map(({ database, location }) => ({ database, path: location.path }));
+    const targets = files.map(({ database, location }) => ({
+      database,
+      path: location.path,
+      server: location.kind === "server" ? location : undefined,
+    }));
     await using pinned = await pin(targets, {
       timeout: workspace.timeout,
       restoreNote: restoreJournal(workspace.ledger.path),
@@ -108,8 +112,8 @@ function interrupted(): InterruptedError {
 }
 
 /** An empty file is no database yet. */
-function hasBytes({ path }: DatabaseLocation): boolean {
-  return (sizeOf(path) ?? 0) > 0;
+function hasBytes({ kind, path }: DatabaseLocation): boolean {
+  return kind === "server" || (sizeOf(path) ?? 0) > 0;
 }
 
 function bytesOf({ path }: DatabaseLocation): number {
@@ -118,7 +122,7 @@ function bytesOf({ path }: DatabaseLocation): number {
 
 /** What a caller has open may be of another SQLite library, or in the middle of a transaction. */
 async function refuse(database: string, location: DatabaseLocation): Promise<void> {
-  if (location.kind === "file") return;
+  if (location.kind !== "open") return;
   if (!("location" in location.handle)) {
     throw new UsageError(`Cannot rehearse on ${database}: its driver can't copy it`, {
       help: "open it by node:sqlite, or give its path in place of the open database",

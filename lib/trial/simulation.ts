@@ -104,7 +104,7 @@ export class Simulation implements AsyncDisposable {
     await using stack = new AsyncDisposableStack();
     const real = isThere ? await openForReading(location, workspace.settings) : null;
     // What a caller brought stays open.
-    if (real !== null && location.kind === "file") stack.use(real);
+    if (real !== null && location.kind !== "open") stack.use(real);
     const scratch = stack.use(await Scratch.like(real));
     const rowCounts = new RowCounts({ scratch, real, isElsewhere: isElsewhere || fromEmpty });
     const tables = await scratch.tables();

@@ -22,7 +22,7 @@ Deno.test("a path is taken as it is, a URL is turned into one", () => {
 });
 
 Deno.test("an address that is not that of a file here is refused", () => {
-  for (const address of ["https://db.example.com/tmp/app.db", "file://server/share/app.db"]) {
+  for (const address of ["ftp://db.example.com/tmp/app.db", "file://server/share/app.db"]) {
     assert.throws(
       () => locate(new URL(address)),
       /^LocationError: Cannot use .*no address of a file/,

@@ -53,7 +53,7 @@ Deno.test("bad rows are told with line and reason, and nothing is imported", asy
   );
   assert.equal(error.line, 3);
   for (const [line, reason] of REASONS.slice(1)) {
-    assert(error.help?.includes(`line ${line}: ${reason}`), error.help);
+    assert(error.help?.includes(`line ${line}: ${reason}`), error.help ?? "");
   }
   assert.match(error.help ?? "", /nothing was imported.*--skip-bad-rows FILE/);
   assert.deepEqual(query(path, "SELECT id FROM t"), [{ id: "old" }]);

@@ -202,7 +202,7 @@ Deno.test("SQLite's own syntax errors are found before anything runs, with a car
       assert(error instanceof MigrationFileError);
       assert(error.message.includes(`004_x.sql:${place}: `), error.message);
       const [line = "", caret = ""] = error.help?.split("\n").slice(-2) ?? [];
-      assert(line.slice(caret.indexOf("^")).startsWith(under), error.help);
+      assert(line.slice(caret.indexOf("^")).startsWith(under), error.help ?? "");
       return true;
     });
   }

@@ -38,7 +38,7 @@ for (const compress of [false, true]) {
         const { ok, problems } = await checkSnapshot(bot.backups, manifest);
         flip();
         assert(!ok && problems.length === 1);
-        assert(problems[0]?.startsWith(`${file.file} is damaged`), problems[0]);
+        assert(problems[0]?.startsWith(`${file.file} is damaged`), problems[0] ?? "");
       }),
       { numRuns: 40 },
     );

@@ -1,0 +1,474 @@
+import type { WsClient, WsStream } from "@libsql/hrana-client";
+import { AccessError, StatementError } from "../base/errors.ts";
+import { splitStatements } from "../sql/statements.ts";
+import type {
+  Connection,
+  CopyOptions,
+  Judge,
+  ScriptOptions,
+  StatementResult,
+} from "./connection.ts";
+import type { FailureContext } from "./failure.ts";
+import { type LibsqlAddress, namespaceHeader } from "./libsql_address.ts";
+import {
+  codeOf,
+  explainUnreachable,
+  isTooLarge,
+  lostTransaction,
+  noAnswer,
+  translateLibsql,
+} from "./libsql_failure.ts";
+import type { ServerLocation } from "./location.ts";
+import type { Row, SqlValue } from "./connection.ts";
+import { lineOf, skipTrivia } from "../sql/statements.ts";
+
+/** A statement with its parameters. */
+interface Step {
+  readonly sql: string;
+  readonly parameters?: readonly SqlValue[];
+}
+
+/** What came of the steps of a request: results as far as they succeeded, then perhaps a failure. */
+interface Outcome {
+  readonly results: readonly Result[];
+  readonly failure: unknown;
+}
+
+/**
+ * The client's public methods make an object with named properties of every row, which takes longer
+ * than all the rest. So batches are sent in the form in which the protocol has them.
+ */
+type Batch = Parameters<WsStream["_batch"]>[0];
+type Condition = NonNullable<Batch["steps"][number]["condition"]>;
+type BatchResult = Awaited<ReturnType<WsStream["_batch"]>>;
+type Result = Pick<
+  BatchResult["stepResults"] extends Map<number, infer R> ? R : never,
+  "cols" | "rows" | "affectedRowCount"
+>;
+type Argument = Batch["steps"][number]["stmt"]["args"][number];
+type ClientSocket = ConstructorParameters<typeof WsClient>[0];
+
+/** Statements that are sent at once; each costs little, a round trip costs a lot. */
+const STEPS_AT_ONCE = 64;
+
+/** Rows that are read at once. */
+const ROWS_AT_ONCE = 1000;
+
+/**
+ * Opens a database on a server. Only this loads the client. `timeout` is the number of seconds that the
+ * server may take to answer a request.
+ *
+ * @throws {ServerError} if the server can't be reached, or has no such namespace.
+ * @throws {AccessError} if it refuses the token, or Deno has no permission.
+ */
+export async function openLibsql(
+  { address, tokenVariables }: Pick<ServerLocation, "address" | "tokenVariables">,
+  { timeout }: { readonly timeout: number },
+): Promise<LibsqlConnection> {
+  const client = await import("@libsql/hrana-client");
+  const token = readToken(tokenVariables, address);
+  const seconds = Math.max(timeout, 1);
+  try {
+    const socket = new WebSocket(address.socket, {
+      protocols: ["hrana3-protobuf"],
+      headers: namespaceHeader(address),
+    });
+    // It wants the type of another implementation, of which it uses only what is standard.
+    const connected = new client.WsClient(socket as unknown as ClientSocket, token);
+    try {
+      await within(connected.getVersion(), seconds);
+      const stream = connected.openStream();
+      // Only the answer to a request shows whether the server accepts the token and the namespace.
+      await within(stream.queryValue("SELECT 1"), seconds);
+      return new LibsqlConnection({ connected, stream, label: address.label, seconds });
+    } catch (error) {
+      connected.close();
+      throw error;
+    }
+  } catch (error) {
+    if (error === TIME_IS_UP) throw noAnswer({ verb: "reach", label: address.label }, seconds);
+    throw await explainUnreachable(error, { address, token, seconds });
+  }
+}
+
+function readToken(
+  variables: readonly string[],
+  { label }: LibsqlAddress,
+): string | undefined {
+  try {
+    // An empty variable counts as none.
+    return variables.map((name) => Deno.env.get(name)).find((value) => value) ?? undefined;
+  } catch (cause) {
+    throw new AccessError(`Cannot reach ${label}: Deno may not read the variable of its token`, {
+      cause,
+      help: `run with --allow-env=${variables.join(",")}`,
+    });
+  }
+}
+
+/** What a connection consists of. */
+interface Parts {
+  readonly connected: WsClient;
+  readonly stream: WsStream;
+  readonly label: string;
+  readonly seconds: number;
+}
+
+/**
+ * A connection to a database on a libSQL server, by WebSocket.
+ *
+ * A transaction on a server may end at any time: if another client wants to write, it lasts 5 s. After
+ * that the connection is in autocommit mode, in which each statement would commit by itself. So every
+ * statement of a transaction is sent with the condition that the transaction is still open. Once it is
+ * lost, everything is refused until the caller rolls back.
+ */
+export class LibsqlConnection implements Connection {
+  readonly label: string;
+  readonly isRemote = true;
+  readonly #connected: WsClient;
+  readonly #stream: WsStream;
+  readonly #seconds: number;
+  #state: State = "none";
+  #isConfined = false;
+
+  /** Takes a stream that is open. */
+  constructor({ connected, stream, label, seconds }: Parts) {
+    this.#connected = connected;
+    this.#stream = stream;
+    this.label = label;
+    this.#seconds = seconds;
+  }
+
+  get inTransaction(): boolean {
+    return this.#state !== "none";
+  }
+
+  async exec(sql: string): Promise<void> {
+    const { statements, unfinished } = splitStatements(sql);
+    // The server says better what is wrong with it.
+    const steps = unfinished !== null
+      ? [{ sql }]
+      : statements.map(({ start, end }) => ({ sql: sql.slice(start, end) }));
+    for (let at = 0; at < steps.length; at += STEPS_AT_ONCE) {
+      await this.#perform(steps.slice(at, at + STEPS_AT_ONCE), "use");
+    }
+  }
+
+  async script(sql: string, { onStatement, around }: ScriptOptions = {}): Promise<void> {
+    if (around !== undefined) {
+      throw new StatementError(`Cannot watch each statement on ${this.label}: it is on a server`);
+    }
+    const context = { verb: "change", label: this.label };
+    const nul = sql.indexOf("\0");
+    if (nul !== -1) {
+      throw new StatementError(`Cannot change ${this.label}: the SQL has a NUL character`, {
+        line: lineOf(sql, nul),
+      });
+    }
+    const { statements, unfinished } = splitStatements(sql);
+    if (unfinished !== null) {
+      const line = lineOf(sql, unfinished.at);
+      throw new StatementError(`Cannot change ${this.label}: ${unfinished.what} has no end`, {
+        line,
+      });
+    }
+    for (let at = 0; at < statements.length; at += STEPS_AT_ONCE) {
+      const steps: (Step & { readonly line: number })[] = [];
+      let stopped: { readonly error: unknown } | null = null;
+      for (const { start, end } of statements.slice(at, at + STEPS_AT_ONCE)) {
+        const step = { sql: sql.slice(start, end), line: lineOf(sql, start) };
+        try {
+          onStatement?.(step.sql);
+          this.#refuseConfined(step.sql);
+        } catch (error) {
+          stopped = { error: translateLibsql(error, { ...context, ...contextOf(step) }) };
+          break;
+        }
+        steps.push(step);
+      }
+      const { results, failure } = await this.#request(steps);
+      if (failure !== null) {
+        throw explain(failure, { ...context, ...contextOf(steps[results.length]) });
+      }
+      if (stopped !== null) throw stopped.error;
+    }
+  }
+
+  async run(sql: string, parameters: readonly SqlValue[] = []): Promise<StatementResult> {
+    const [result] = await this.#perform([{ sql, parameters }], "use");
+    return { changes: result?.affectedRowCount ?? 0 };
+  }
+
+  async all(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
+    try {
+      const [result] = await this.#perform([{ sql, parameters }], "use");
+      return result === undefined ? [] : rowsOf(result);
+    } catch (error) {
+      if (!isTooLarge(error) || !isPageable(sql)) throw error;
+      return await Array.fromAsync(this.#pages(sql, parameters));
+    }
+  }
+
+  async *iterate(sql: string, parameters: readonly SqlValue[] = []): AsyncGenerator<Row> {
+    if (isPageable(sql)) yield* this.#pages(sql, parameters);
+    else yield* await this.all(sql, parameters);
+  }
+
+  /** Reads the rows of one statement as lists, with every integer as `bigint` to tell it from a real. */
+  async values(sql: string, parameters: readonly SqlValue[] = []): Promise<SqlValue[][]> {
+    const [result] = await this.#perform([{ sql, parameters }], "read");
+    return result?.rows as SqlValue[][] | undefined ?? [];
+  }
+
+  async get(sql: string, parameters: readonly SqlValue[] = []): Promise<Row | undefined> {
+    return (await this.all(sql, parameters))[0];
+  }
+
+  /** A server has no authorizer, so the first word of each statement decides. */
+  confine(judge?: Judge): Disposable {
+    if (judge !== undefined) {
+      throw new StatementError(`Cannot watch ${this.label}: a server has no authorizer`);
+    }
+    this.#isConfined = true;
+    return {
+      [Symbol.dispose]: () => {
+        this.#isConfined = false;
+      },
+    };
+  }
+
+  async copyTo(path: string, options: CopyOptions = {}): Promise<void> {
+    const { pull } = await import("./libsql_pull.ts");
+    await pull(this, path, options);
+  }
+
+  close(): Promise<void> {
+    this.#state = "none";
+    if (!this.#connected.closed) this.#connected.close();
+    return Promise.resolve();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+
+  /** Reads the rows of a query by and by; a server sends at most 10 MB at once. */
+  async *#pages(sql: string, parameters: readonly SqlValue[]): AsyncGenerator<Row> {
+    const query = sql.trim().replace(/;\s*$/, "");
+    let rows = ROWS_AT_ONCE;
+    for (let offset = 0;;) {
+      try {
+        const page = `SELECT * FROM (${query}\n) LIMIT ${rows} OFFSET ${offset}`;
+        const [result] = await this.#perform([{ sql: page, parameters }], "use");
+        const found = result === undefined ? [] : rowsOf(result);
+        yield* found;
+        if (found.length < rows) return;
+        offset += rows;
+      } catch (error) {
+        if (!isTooLarge(error) || rows === 1) throw error;
+        rows = Math.ceil(rows / 4);
+      }
+    }
+  }
+
+  async #perform(steps: readonly Step[], verb: string): Promise<readonly Result[]> {
+    const context = (step: Step | undefined) => ({ verb, label: this.label, ...contextOf(step) });
+    for (const step of steps) {
+      try {
+        this.#refuseConfined(step.sql);
+      } catch (error) {
+        throw translateLibsql(error, context(step));
+      }
+    }
+    const { results, failure } = await this.#request(steps);
+    if (failure !== null) throw explain(failure, context(steps[results.length]));
+    return results;
+  }
+
+  #refuseConfined(sql: string): void {
+    if (!this.#isConfined || !ESCAPES.test(sql.slice(skipTrivia(sql, 0)))) return;
+    throw new StatementError(`Cannot use ${this.label}: not authorized`, {
+      cause: new Error("not authorized"),
+      statement: sql,
+    });
+  }
+
+  /** Sends steps of which each one runs only after the one before it succeeded. */
+  async #request(steps: readonly Step[]): Promise<Outcome> {
+    if (steps.length === 0) return { results: [], failure: null };
+    const texts = steps.map(({ sql }) => sql.slice(skipTrivia(sql, 0)));
+    if (this.#state === "lost") {
+      // Only what ends the transaction ends this state.
+      const effect = effectOf(texts[0] ?? "");
+      if (effect === "rollback" || effect === "commit") this.#state = "none";
+      const isDone = effect === "rollback" && steps.length === 1;
+      return { results: isDone ? [NOTHING] : [], failure: isDone ? null : LOST };
+    }
+    const states: State[] = [this.#state];
+    try {
+      const batch = steps.map(({ parameters = [] }, index): Batch["steps"][number] => {
+        const state = states[index] ?? "none";
+        const sql = texts[index] ?? "";
+        states.push(stateAfter(sql, state));
+        const conds: Condition[] = index === 0 ? [] : [{ type: "ok", step: index - 1 }];
+        if (state !== "none") conds.push({ type: "not", cond: ALONE });
+        return { condition: { type: "and", conds }, stmt: statementOf(sql, parameters) };
+      });
+      const mayBeAlone = states.some((state) => state !== "none");
+      if (mayBeAlone) batch.push({ condition: ALONE, stmt: statementOf("SELECT 1", []) });
+      const answer = await within(this.#stream._batch({ steps: batch }), this.#seconds);
+      const outcome = outcomeOf(answer, steps.length);
+      const state = states[outcome.results.length] ?? "none";
+      const isAlone = mayBeAlone && answer.stepResults.has(steps.length);
+      this.#state = state !== "none" && isAlone ? "lost" : state;
+      return outcome;
+    } catch (error) {
+      // What the server has done is unknown then, so nothing more may be sent.
+      if (error === TIME_IS_UP || codeOf(error) === "") {
+        this.#state = "none";
+        if (!this.#connected.closed) this.#connected.close();
+      }
+      const failure = error === TIME_IS_UP ? new SlowAnswer(this.#seconds) : error;
+      return { results: [], failure };
+    }
+  }
+}
+
+/** Whether a transaction is open, and how it was begun; `lost` if the server has ended it. */
+type State = "none" | "begun" | "savepoint" | "lost";
+
+type Effect = "begin" | "savepoint" | "commit" | "rollback" | "release" | null;
+
+/** What a statement does to the transaction. */
+function effectOf(sql: string): Effect {
+  const word = /^(BEGIN|SAVEPOINT|COMMIT|END|ROLLBACK|RELEASE)\b/i.exec(sql)?.[0]?.toLowerCase();
+  if (word === undefined || INNER_ROLLBACK.test(sql)) return null;
+  return word === "end" ? "commit" : word as Effect;
+}
+
+const INNER_ROLLBACK = /^ROLLBACK\s+(TRANSACTION\s+)?TO\b/i;
+
+function stateAfter(sql: string, state: State): State {
+  switch (effectOf(sql)) {
+    case "begin":
+      return "begun";
+    case "savepoint":
+      return state === "none" ? "savepoint" : state;
+    case "commit":
+    case "rollback":
+      return "none";
+    case "release":
+      // Of the outermost savepoint, it commits; whether it was that one, the next statement shows.
+      return state === "savepoint" ? "none" : state;
+    case null:
+      return state;
+  }
+}
+
+/** The result of a statement that needed not be sent. */
+const NOTHING: Result = { cols: [], rows: [], affectedRowCount: 0 };
+
+/** Stands for the failure of a step that was left out because the transaction was gone. */
+const LOST = Symbol("lost");
+
+/** Stands for the failure of a request that the server did not answer in time. */
+class SlowAnswer {
+  constructor(readonly seconds: number) {}
+}
+
+function outcomeOf({ stepResults, stepErrors }: BatchResult, steps: number): Outcome {
+  const results: Result[] = [];
+  for (let step = 0; step < steps; step++) {
+    const result = stepResults.get(step);
+    if (result === undefined) {
+      const error = stepErrors.get(step);
+      return { results, failure: error === undefined ? LOST : new Refused(error) };
+    }
+    results.push(result);
+  }
+  return { results, failure: null };
+}
+
+/** What the server reported of a statement. */
+class Refused extends Error {
+  readonly code: string;
+  constructor({ message, code }: { readonly message: string; readonly code?: string | undefined }) {
+    super(message);
+    this.code = code ?? "UNKNOWN";
+  }
+}
+
+/** Holds if no transaction is open. */
+const ALONE: Condition = { type: "is_autocommit" };
+
+function statementOf(
+  sql: string,
+  parameters: readonly SqlValue[],
+): Batch["steps"][number]["stmt"] {
+  const args = parameters.map(bound);
+  return { sql, sqlId: undefined, args, namedArgs: [], wantRows: true };
+}
+
+function explain(failure: unknown, context: FailureContext): Error {
+  if (failure === LOST) return lostTransaction(context);
+  if (failure instanceof SlowAnswer) return noAnswer(context, failure.seconds);
+  return translateLibsql(failure, context);
+}
+
+function contextOf(
+  step: { readonly sql: string; readonly line?: number } | undefined,
+): { statement?: string; line?: number } {
+  if (step === undefined) return {};
+  const { sql, line } = step;
+  return { statement: sql, ...(line === undefined ? {} : { line }) };
+}
+
+/** First words of statements that would leave the transaction in which a migration runs. */
+const ESCAPES = /^(BEGIN|COMMIT|END|ROLLBACK(?!\s+(TRANSACTION\s+)?TO\b)|ATTACH|DETACH)\b/i;
+
+/** A query of which a part can be asked for. */
+function isPageable(sql: string): boolean {
+  return /^(SELECT|VALUES|WITH)\b/i.test(sql.slice(skipTrivia(sql, 0)));
+}
+
+const TIME_IS_UP = Symbol("time is up");
+
+/** Waits for a promise for so many seconds; throws {@link TIME_IS_UP} after that. */
+async function within<T>(promise: Promise<T>, seconds: number): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  try {
+    return await Promise.race([
+      promise,
+      new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(TIME_IS_UP), seconds * 1000);
+      }),
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/** The protocol has no Infinity, and SQLite makes NULL of NaN. */
+function bound(value: SqlValue): Argument {
+  if (typeof value !== "number" || Number.isFinite(value)) return value;
+  if (Number.isNaN(value)) return null;
+  throw new StatementError(`Cannot send ${value} to a server as a parameter`, {
+    help: `write ${value < 0 ? "-" : ""}9e999 in the SQL`,
+  });
+}
+
+/** Plain objects, with integers as `number` where that is exact. */
+function rowsOf({ cols, rows }: Result): Row[] {
+  const names = cols.map(({ name }) => name ?? "");
+  return rows.map((row) => {
+    const object: Record<string, SqlValue> = {};
+    for (const [index, name] of names.entries()) object[name] = narrowed(row[index] ?? null);
+    return object;
+  });
+}
+
+function narrowed(value: SqlValue): SqlValue {
+  if (typeof value !== "bigint") return value;
+  const number = Number(value);
+  return Number.isSafeInteger(number) ? number : value;
+}

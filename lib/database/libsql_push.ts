@@ -1,0 +1,313 @@
+import { DatabaseSync } from "node:sqlite";
+import { StatementError } from "../base/errors.ts";
+import { quoteName, quoteText } from "../sql/tokens.ts";
+import type { CopyOptions, CopyProgress } from "./connection.ts";
+import { translate } from "./failure.ts";
+import type { LibsqlConnection } from "./libsql.ts";
+import { LARGEST_ROW } from "./libsql_failure.ts";
+import type { SqlValue } from "./connection.ts";
+
+/** Characters of SQL after which rows are sent. */
+const STATEMENT_LENGTH = 64_000;
+
+/** Bytes of a row above which its values are sent as parameters, and not as SQL. */
+const LARGE_ROW = 100_000;
+
+/** Statements that are under way at once, so that the server need not wait for the client. */
+const AHEAD = 3;
+
+/**
+ * Writes a local file into an empty database on a server: the schema, every row with its row id and
+ * its exact values, `AUTOINCREMENT` marks and `user_version`. It runs in the caller's transaction, with
+ * foreign keys off. Nobody may write to the file meanwhile.
+ */
+export async function push(
+  path: string,
+  target: LibsqlConnection,
+  options: CopyOptions = {},
+): Promise<void> {
+  using source = openSource(path);
+  try {
+    await send(source, target, options);
+  } catch (error) {
+    throw translate(error, { verb: "copy", label: path, target: target.label });
+  }
+}
+
+type Source = DatabaseSync & Disposable;
+
+function openSource(path: string): Source {
+  try {
+    return new DatabaseSync(path, { readOnly: true });
+  } catch (error) {
+    throw translate(error, { verb: "copy", label: path });
+  }
+}
+
+interface SchemaObject {
+  readonly type: string;
+  readonly name: string;
+  readonly sql: string;
+}
+
+async function send(
+  source: Source,
+  target: LibsqlConnection,
+  { onProgress }: CopyOptions,
+): Promise<void> {
+  const encoding = String(pragma(source, "encoding"));
+  refuseApplicationId(source, target);
+  const objects = source.prepare(
+    `SELECT type, name, sql
+    FROM sqlite_schema
+    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    ORDER BY rowid`,
+  ).all().map(({ type, name, sql }): SchemaObject => ({
+    type: String(type),
+    name: String(name),
+    sql: String(sql),
+  }));
+  const tables = objects.filter(({ type }) => type === "table");
+  const shadows = new Set(
+    source.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'")
+      .all().map(({ name }) => String(name)),
+  );
+  const progress = onProgress === undefined ? null : new Progress(source, tables, onProgress);
+  const writer = new Writer(target, encoding);
+  for (const { name, sql } of tables) {
+    if (!shadows.has(name)) await target.run(sql);
+    if (!isVirtual(sql) && !shadows.has(name)) await writer.copy(source, name, progress);
+  }
+  // A virtual table has made these, with rows of its own.
+  for (const name of shadows) {
+    await target.run(`DELETE FROM ${quoteName(name)}`);
+    await writer.copy(source, name, progress);
+  }
+  if (source.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'").get()) {
+    await target.run("DELETE FROM sqlite_sequence");
+    await writer.copy(source, "sqlite_sequence", null);
+  }
+  for (const { type, sql } of objects) if (type !== "table") await target.run(sql);
+  await target.run(`PRAGMA user_version = ${pragma(source, "user_version")}`);
+}
+
+function pragma(source: Source, name: string): unknown {
+  return source.prepare(`PRAGMA ${name}`).get()?.[name];
+}
+
+/** A server refuses to set it, and a copy without it would not be exact. */
+function refuseApplicationId(source: Source, { label }: LibsqlConnection): void {
+  const id = pragma(source, "application_id");
+  if (id === 0) return;
+  throw new StatementError(
+    `Cannot copy a database to ${label}: it has application_id ${id}, which a server does not store`,
+    { help: "keep this database local, or set PRAGMA application_id = 0 in a copy of the file" },
+  );
+}
+
+function isVirtual(sql: string): boolean {
+  return /^CREATE VIRTUAL\b/i.test(sql);
+}
+
+class Progress {
+  readonly #total: number;
+  readonly #report: (progress: CopyProgress) => void;
+  #done = 0;
+
+  constructor(
+    source: Source,
+    tables: readonly SchemaObject[],
+    report: (progress: CopyProgress) => void,
+  ) {
+    this.#report = report;
+    this.#total = tables.filter(({ sql }) => !isVirtual(sql)).reduce((sum, { name }) => {
+      const row = source.prepare(`SELECT count(*) AS n FROM ${quoteName(name)}`).get();
+      return sum + Number(row?.["n"] ?? 0);
+    }, 0);
+  }
+
+  add(rows: number): void {
+    this.#done += rows;
+    this.#report({ done: Math.min(this.#done, this.#total), total: this.#total });
+  }
+}
+
+/** Writes rows to a server, with a few statements under way at once. */
+class Writer {
+  readonly #target: LibsqlConnection;
+  readonly #decoder: TextDecoder;
+  readonly #isUtf8: boolean;
+  readonly #sent: Promise<unknown>[] = [];
+
+  constructor(target: LibsqlConnection, encoding: string) {
+    this.#target = target;
+    this.#isUtf8 = encoding === "UTF-8";
+    this.#decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
+  }
+
+  async copy(source: Source, table: string, progress: Progress | null): Promise<void> {
+    const columns = columnsOf(source, table).map(quoteName);
+    if (columns.length === 0) return;
+    const into = `INSERT INTO ${quoteName(table)} (${columns.join(", ")}) VALUES `;
+    const from = `FROM ${quoteName(table)} LIMIT -1 OFFSET ?`;
+    // Deno reads a text only up to a NUL, and replaces what is not valid: then its bytes are read.
+    const nul = columns.map((one) => `(typeof(${one}) = 'text' AND instr(${one}, char(0)))`);
+    const plain = `SELECT ${nul.join(" OR ")}, ${columns.join(", ")} ${from}`;
+    const types = columns.map((one) => `substr(typeof(${one}), 1, 1)`);
+    const bytes = columns.map((one) =>
+      `CASE typeof(${one}) WHEN 'text' THEN CAST(${one} AS BLOB) ELSE ${one} END`
+    );
+    const exact = `SELECT ${types.join(" || ")}, ${bytes.join(", ")} ${from}`;
+    const done = this.#isUtf8 ? await this.#rows(source, { sql: plain, into, progress }) : 0;
+    if (done !== null) await this.#rows(source, { sql: exact, into, progress, done });
+    await Promise.all(this.#sent.splice(0));
+  }
+
+  /** Writes rows; returns how many, if it came to one that has to be read as bytes, and else null. */
+  async #rows(
+    source: Source,
+    { sql, into, progress, done = 0 }: {
+      readonly sql: string;
+      readonly into: string;
+      readonly progress: Progress | null;
+      readonly done?: number;
+    },
+  ): Promise<number | null> {
+    const statement = source.prepare(sql);
+    statement.setReturnArrays(true);
+    statement.setReadBigInts(true);
+    let text = "";
+    let rows = 0;
+    const flush = async (): Promise<void> => {
+      if (text !== "") await this.#send(text);
+      text = "";
+      progress?.add(rows);
+      done += rows;
+      rows = 0;
+    };
+    // Rows come as lists, which the types of `node:sqlite` don't tell.
+    for (const row of statement.iterate(done) as Iterable<unknown> as Iterable<SqlValue[]>) {
+      if (row[0] === 1n || row.some(mayBeReplaced)) {
+        await flush();
+        return done;
+      }
+      if (sizeOf(row) > LARGE_ROW || row.some(isHuge)) {
+        await flush();
+        await this.#send(...this.#asParameters(into, row));
+      } else text += `${text === "" ? into : ","}${this.#asSql(row)}`;
+      rows++;
+      if (text.length >= STATEMENT_LENGTH) await flush();
+    }
+    await flush();
+    return null;
+  }
+
+  async #send(sql: string, parameters: readonly SqlValue[] = []): Promise<void> {
+    const sent = this.#target.run(sql, parameters);
+    sent.catch(() => {}); // it is thrown when it is its turn
+    this.#sent.push(sent);
+    if (this.#sent.length >= AHEAD) await this.#sent.shift();
+  }
+
+  #asSql(row: readonly SqlValue[]): string {
+    const types = row[0];
+    let sql = "(";
+    for (let index = 1; index < row.length; index++) {
+      const type = typeof types === "string" ? types[index - 1] : undefined;
+      sql += `${index === 1 ? "" : ","}${this.#literal(type, row[index] ?? null)}`;
+    }
+    return `${sql})`;
+  }
+
+  #literal(type: string | undefined, value: SqlValue): string {
+    if (typeof value === "string") return quoteText(value);
+    if (typeof value === "number") return realLiteral(value);
+    if (!(value instanceof Uint8Array)) return String(value ?? "NULL");
+    if (type !== "t") return `X'${value.toHex()}'`;
+    const text = this.#text(value);
+    return text === null || text.includes("\0")
+      ? `CAST(X'${(text === null ? value : new TextEncoder().encode(text)).toHex()}' AS TEXT)`
+      : quoteText(text);
+  }
+
+  #asParameters(into: string, row: readonly SqlValue[]): [string, SqlValue[]] {
+    const types = row[0];
+    const parameters: SqlValue[] = [];
+    const values = row.slice(1).map((value, index) => {
+      const isBytes = value instanceof Uint8Array;
+      if (!isBytes && typeof value !== "string" && !isHuge(value)) {
+        return this.#literal(undefined, value);
+      }
+      const isText = typeof types === "string" && types[index] === "t";
+      parameters.push(isBytes && isText && !this.#isUtf8 ? this.#text(value) : value);
+      return isText ? "CAST(? AS TEXT)" : "?";
+    });
+    return [`${into}(${values.join(",")})`, parameters];
+  }
+
+  /** The text; null if it is not valid UTF-8, which only a UTF-8 database can keep as it is. */
+  #text(bytes: Uint8Array): string | null {
+    try {
+      return this.#decoder.decode(bytes);
+    } catch (cause) {
+      if (this.#isUtf8) return null;
+      throw new StatementError("it has text that is not valid UTF-16, which a server can't store", {
+        cause,
+      });
+    }
+  }
+}
+
+/** Whether a value may be the work of a decoder that met bytes which are not UTF-8. */
+function mayBeReplaced(value: SqlValue): boolean {
+  return typeof value === "string" && value.includes("\uFFFD");
+}
+
+/** Whether a number is so close to the largest that the server's SQLite reads its digits as Infinity. */
+function isHuge(value: SqlValue): boolean {
+  return typeof value === "number" && Math.abs(value) > 1e300 && Number.isFinite(value);
+}
+
+/** Bytes of the large values of a row. */
+function sizeOf(row: readonly SqlValue[]): number {
+  let size = 0;
+  for (const value of row) {
+    if (value instanceof Uint8Array || typeof value === "string") size += value.length;
+  }
+  if (size > LARGEST_ROW) {
+    throw new StatementError(
+      `a row of ${size} bytes is larger than the server stores (${LARGEST_ROW / 1e6} MB)`,
+      { help: "keep such values in files, or keep this database local" },
+    );
+  }
+  return size;
+}
+
+/**
+ * A real as SQL. The server's SQLite (3.45) reads some short decimals one bit wrong, such as 0.0012467.
+ * With 19 digits its error is far smaller than half a bit.
+ */
+export function realLiteral(value: number): string {
+  if (value === 0) return Object.is(value, -0) ? "-0.0" : "0.0";
+  if (!Number.isFinite(value)) return value < 0 ? "-9e999" : "9e999";
+  if (Number.isSafeInteger(value)) return `${value}.0`;
+  const text = value.toPrecision(19);
+  return text.includes(".") || text.includes("e") ? text : `${text}.0`;
+}
+
+/** The columns that are stored, with the row id unless one of them is a key that needs no other. */
+function columnsOf(source: Source, table: string): string[] {
+  const listed = source.prepare(
+    "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?",
+  )
+    .get(table);
+  const all = source.prepare("SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid").all(
+    table,
+  );
+  const columns = all.filter(({ hidden }) => hidden === 0).map(({ name }) => String(name));
+  const taken = new Set(all.map(({ name }) => String(name).toLowerCase()));
+  const key = listed?.["wr"] === 0
+    ? ["rowid", "_rowid_", "oid"].find((name) => !taken.has(name))
+    : undefined;
+  return key === undefined ? columns : [key, ...columns];
+}

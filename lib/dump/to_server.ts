@@ -1,0 +1,70 @@
+import { ConfirmationError, DumpError, InterruptedError } from "../base/errors.ts";
+import { type Connection, type CopyProgress, number } from "../database/connection.ts";
+import { LibsqlConnection } from "../database/libsql.ts";
+import { push } from "../database/libsql_push.ts";
+import { defaultSettings } from "../database/settings.ts";
+import { temporaryCopy } from "../database/temporary_copy.ts";
+import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
+import { contentHash } from "./hash.ts";
+
+/** How a database on a server is filled. */
+export interface FillOptions {
+  /** Seconds to wait for other writers. */
+  readonly timeout: number;
+  /** Called with the number of rows written, and of all. */
+  readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
+  /** Ends it; nothing is changed then. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Writes a database file into an empty database on a server: all of it, or nothing. Before the commit
+ * the result is read back and compared. Nobody may write to the file meanwhile.
+ *
+ * @returns the hash of the content, which is the same in both.
+ * @throws {ConfirmationError} if the database on the server is not empty.
+ */
+export async function fillServer(
+  path: string,
+  target: Connection,
+  options: FillOptions,
+): Promise<string> {
+  const { signal, onProgress } = options;
+  const cannot = `Cannot write into ${target.label}`;
+  if (!(target instanceof LibsqlConnection)) {
+    throw new DumpError(`${cannot}: it is not on a server`);
+  }
+  const hash = await contentHash({ kind: "file", path }, defaultSettings);
+  const report = (progress: CopyProgress) => {
+    if (signal?.aborted) {
+      throw new InterruptedError(`${cannot}: interrupted`, { help: "nothing was changed" });
+    }
+    onProgress?.(progress);
+  };
+  // Rows may come before those that they point to.
+  const foreignKeys = await holdForeignKeys(target, false);
+  try {
+    await withTransaction(target, async () => {
+      await refuseContent(target, cannot);
+      await push(path, target, { onProgress: report });
+      await using copy = await temporaryCopy(target);
+      const written = await contentHash({ kind: "file", path: copy.path }, defaultSettings);
+      if (written === hash) return;
+      throw new DumpError(`${cannot}: what was written differs from the original`, {
+        help: "nothing was changed; please report this as a bug",
+      });
+    }, options);
+  } finally {
+    // After the connection was lost there is nothing to restore.
+    await foreignKeys.restore().catch(() => {});
+  }
+  return hash;
+}
+
+async function refuseContent(target: Connection, cannot: string): Promise<void> {
+  const row = await target.get("SELECT count(*) AS objects FROM sqlite_schema");
+  if (row === undefined || number(row, "objects") === 0) return;
+  throw new ConfirmationError(`${cannot}: it is not empty`, {
+    help: "name an empty namespace; nothing was changed",
+  });
+}

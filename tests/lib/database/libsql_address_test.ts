@@ -1,0 +1,80 @@
+import { deepStrictEqual as equal, ok, throws } from "node:assert/strict";
+import { UsageError } from "../../../lib/base/errors.ts";
+import {
+  isLibsqlAddress,
+  namespaceHeader,
+  parseLibsqlAddress,
+  tokenVariables,
+} from "../../../lib/database/libsql_address.ts";
+import { locate } from "../../../lib/database/location.ts";
+
+Deno.test("an address says whether the connection uses TLS, and which namespace is meant", () => {
+  for (const scheme of ["libsql", "https", "wss"]) {
+    equal(parseLibsqlAddress(`${scheme}://db.example.com?namespace=ml_training`), {
+      socket: "wss://db.example.com/",
+      http: "https://db.example.com/",
+      namespace: "ml_training",
+      label: `${scheme}://db.example.com?namespace=ml_training`,
+    });
+  }
+  for (const scheme of ["http", "ws"]) {
+    equal(parseLibsqlAddress(`${scheme}://localhost:8080/`), {
+      socket: "ws://localhost:8080/",
+      http: "http://localhost:8080/",
+      namespace: null,
+      label: `${scheme}://localhost:8080`,
+    });
+  }
+  equal(namespaceHeader({ ...parseLibsqlAddress("ws://h?namespace=a b") }), {
+    "x-namespace-bin": "YSBi",
+  });
+  equal(namespaceHeader(parseLibsqlAddress("ws://h")), {});
+});
+
+Deno.test("an address with a secret is refused, and the secret is not repeated", () => {
+  for (
+    const address of [
+      "libsql://db.example.com?authToken=s3cret",
+      "libsql://db.example.com?namespace=a&jwt=s3cret",
+      "https://user:s3cret@db.example.com",
+      "libsql://s3cret@db.example.com",
+    ]
+  ) {
+    throws(() => parseLibsqlAddress(address), (error) => {
+      ok(error instanceof UsageError && /contains a token or a password/.test(error.message));
+      return !Deno.inspect(error).includes("s3cret") &&
+        /CATALYST_LIBSQL_TOKEN/.test(error.help ?? "");
+    });
+  }
+});
+
+Deno.test("an invalid address is refused", () => {
+  for (
+    const address of [
+      "libsql://",
+      "libsql:///x",
+      "libsql://h/path",
+      "ws://h?tls=0",
+      "ws://h#x",
+      "ws://[",
+    ]
+  ) {
+    throws(() => parseLibsqlAddress(address), UsageError, address);
+  }
+});
+
+Deno.test("a path is not taken for an address, and an address is not taken for a path", () => {
+  for (const path of ["data/app.db", "libsql.db", "C:\\data\\app.db", "http.db", "./ws:x"]) {
+    equal([isLibsqlAddress(path), locate(path).kind], [false, "file"], path);
+  }
+  for (const source of ["LIBSQL://h?namespace=a", new URL("libsql://h?namespace=a"), "ws://h"]) {
+    equal(locate(source, "app").kind, "server");
+  }
+});
+
+Deno.test("the variable of a database's own token is read before the one for all", () => {
+  equal(tokenVariables("ml-training"), [
+    "CATALYST_LIBSQL_TOKEN_ML_TRAINING",
+    "CATALYST_LIBSQL_TOKEN",
+  ]);
+});

@@ -1,0 +1,108 @@
+/** The operations on databases that are on a real libSQL server, with a local ledger. */
+import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { UsageError } from "../../../lib/base/errors.ts";
+import { defineMigration, Migrator } from "../../../mod.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
+import { catalystDatabases } from "../../../lib/catalyst.ts";
+import { openLibsql } from "../../../lib/database/libsql.ts";
+import { parseLibsqlAddress } from "../../../lib/database/libsql_address.ts";
+import { tempDir } from "../../helpers.ts";
+import { libsqlTest, TestServer } from "../../libsql_server.ts";
+
+function open(server: TestServer, namespace: string) {
+  const address = parseLibsqlAddress(server.address(namespace));
+  return openLibsql({ address, tokenVariables: [] }, { timeout: 20 });
+}
+
+libsqlTest(
+  "the bot's databases on a server are created, verified, saved and exported",
+  async () => {
+    await using server = await (await TestServer.start()).create(...catalystDatabases);
+    await using dir = await tempDir();
+    const migrator = createCatalystMigrator({
+      dataDir: dir.path,
+      databases: Object.fromEntries(catalystDatabases.map((name) => [name, server.address(name)])),
+    });
+    equal((await migrator.status()).pending, 3);
+    equal((await migrator.upgrade()).applied.map(({ id }) => id), ["001", "002", "003"]);
+    equal((await migrator.upgrade()).applied, []);
+    ok((await migrator.status()).ok);
+    await using trading = await open(server, "trading");
+    await trading.exec(
+      "CREATE TABLE extra (a); INSERT INTO extra VALUES (-0.0), (0.0012467), (9e999)",
+    );
+    const { ok: isOk, databases } = await migrator.verify({ data: true, hash: true });
+    ok(isOk, JSON.stringify(databases));
+    // The hash of a snapshot's file, which is an ordinary local database, is that of the original.
+    const { files } = await migrator.createSnapshot();
+    equal(files.map(({ database }) => database), [...catalystDatabases, "migrations"]);
+    const local = createCatalystMigrator({
+      dataDir: dir.path,
+      databases: Object.fromEntries(
+        files.slice(0, 3).map(({ database, file }) => [database, `${dir.path}/backups/${file}`]),
+      ),
+    });
+    equal(
+      (await local.verify({ hash: true })).databases.map(({ hash }) => hash),
+      databases.map(({ hash }) => hash),
+    );
+    const sql = await new Response(await migrator.exportDatabase("trading")).text();
+    ok(sql.includes("CREATE TABLE orders"), sql);
+    const [event] = await migrator.history({ limit: 1 });
+    equal(event?.databasePath, server.address("ml_training"));
+    await rejects(migrator.restoreSnapshot("latest", { confirm: () => true }), (error) => {
+      ok(error instanceof UsageError && /it is on a server/.test(error.message), String(error));
+      return /`copy FILE DATABASE`/.test(error.help ?? "");
+    });
+  },
+);
+
+libsqlTest("a migration on a server commits with its marker, or leaves nothing", async () => {
+  await using server = await (await TestServer.start()).create("app");
+  await using dir = await tempDir();
+  const run = async (upgrade: string) => {
+    const migrator = new Migrator({
+      databases: { app: server.address("app") },
+      ledger: `${dir.path}/migrations.db`,
+      migrations: [
+        defineMigration({
+          name: "001_create_notes",
+          database: "app",
+          upgrade: "CREATE TABLE notes (note_id INTEGER PRIMARY KEY, body TEXT)",
+          downgrade: "DROP TABLE notes",
+        }),
+        defineMigration({ name: "002_change", database: "app", upgrade }),
+      ],
+    });
+    return await migrator.upgrade();
+  };
+  await using app = await open(server, "app");
+  for (
+    const upgrade of [
+      "CREATE TABLE other (a); INSERT INTO nope VALUES (1)",
+      "CREATE TABLE other (a); COMMIT; CREATE TABLE more (a)",
+      "CREATE TABLE other (a); BEGIN",
+      "CREATE TABLE other (a); ATTACH 'x.db' AS x",
+      "CREATE TABLE other (a); ROLLBACK",
+    ]
+  ) {
+    await rejects(run(upgrade), upgrade);
+    equal(
+      await app.all("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"),
+      [{ name: "notes" }, { name: "schema_migrations" }],
+      upgrade,
+    );
+    equal(await app.all("SELECT migration_id FROM schema_migrations"), [{ migration_id: "001" }]);
+  }
+  equal((await run("CREATE TABLE other (a)")).applied.map(({ id }) => id), ["002"]);
+  using ledger = new DatabaseSync(`${dir.path}/migrations.db`);
+  equal(
+    ledger.prepare("SELECT migration_id, status FROM migration_history ORDER BY 1").all()
+      .map((row) => ({ ...row })),
+    [
+      { migration_id: "001", status: "applied" },
+      { migration_id: "002", status: "applied" },
+    ],
+  );
+});
