@@ -124,12 +124,12 @@ async function confirmation(
       return true;
     };
   }
-  const { canAsk, confirmByWord } = await import("../terminal/interaction.ts");
+  const { canAsk, confirm } = await import("../terminal/interaction.ts");
   // A bot would have to wait for the answer, since the transaction is open meanwhile.
   if (intoExisting || !canAsk()) return undefined;
   return (plan) => {
     tell(plan);
-    return confirmByWord(`Replace ${plan.database}?`);
+    return confirm(`Replace ${plan.database}?`);
   };
 }
 

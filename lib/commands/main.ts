@@ -2,7 +2,7 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
 import { RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
-import { createOutput, type Output } from "../terminal/output.ts";
+import { createOutput, Declined, type Output } from "../terminal/output.ts";
 import {
   type AnyCommand,
   type CommandSet,
@@ -135,6 +135,11 @@ export async function main(args: readonly string[], environment: Environment): P
     if (migrationsDir !== null) await warnOfMisnamed(migrationsDir, output);
     return await command.run({ flags, operands, migrator, configuration, output });
   } catch (error) {
+    if (error instanceof Declined) {
+      output.json({ ok: false, changed: false });
+      output.answer("Nothing was changed.");
+      return 1;
+    }
     output.error(error);
     return exitCodeOf(error);
   }

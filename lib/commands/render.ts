@@ -154,8 +154,8 @@ export function confirmLosses(
   return async (plan) => {
     output.narrate(renderLosses(plan.losses));
     if (flags.yes) return true;
-    const { canAsk, confirmByWord } = await import("../terminal/interaction.ts");
-    return canAsk() && confirmByWord(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
+    const { confirm } = await import("../terminal/interaction.ts");
+    return confirm(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
   };
 }
 

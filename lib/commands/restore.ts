@@ -41,8 +41,8 @@ export const command: Command = {
     const confirm = async (plan: RestorePlan) => {
       output.narrate(renderPlan(plan));
       if (flags.yes) return true;
-      const { canAsk, confirmByWord } = await import("../terminal/interaction.ts");
-      return canAsk() && confirmByWord(`Restore ${plan.snapshot}?`);
+      const { confirm } = await import("../terminal/interaction.ts");
+      return confirm(`Restore ${plan.snapshot}?`);
     };
     using progress = createProgress(output);
     const options = {

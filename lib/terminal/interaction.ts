@@ -1,6 +1,6 @@
 import { beforeBlocking } from "../base/interrupt.ts";
 import { printable } from "../base/format.ts";
-import { createWriter, type Output, takesCommands } from "./output.ts";
+import { createWriter, Declined, type Output, takesCommands } from "./output.ts";
 
 /** A line that shows how far a long piece of work has come. */
 export interface Progress extends Disposable {
@@ -47,6 +47,17 @@ const LINE_FEED = 10;
 /** Tells whether there is a person to ask: both the question and the answer are on a terminal. */
 export function canAsk(): boolean {
   return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
+}
+
+/**
+ * Asks a person to confirm; `false` where there is nobody to ask.
+ *
+ * @throws {Declined} where the answer is no.
+ */
+export function confirm(question: string): boolean {
+  if (!canAsk()) return false;
+  if (confirmByWord(question)) return true;
+  throw new Declined();
 }
 
 /**

@@ -1,10 +1,18 @@
-import { AccessError, DiskFullError } from "../base/errors.ts";
+import { AccessError, ConfirmationError, DiskFullError } from "../base/errors.ts";
 import { isTooManyFiles, tooManyFiles } from "../base/files.ts";
 import { messageOf, printable, printableJson, printableLines } from "../base/format.ts";
 import { type SerializedError, serializeError } from "../base/serialized_error.ts";
 import { isOlder, oldestDeno } from "../base/version.ts";
 
 export { printable } from "../base/format.ts";
+
+/** A person answered a question with no: a normal outcome, and no error of the command. */
+export class Declined extends ConfirmationError {
+  /** Made where the question was asked. */
+  constructor() {
+    super("Cannot go on: the answer was no");
+  }
+}
 
 /** What the user's flags say about output. */
 export interface OutputOptions {

@@ -47,7 +47,15 @@ export async function runOnTerminal(
   body: string,
   options: ProgramOptions = {},
 ): Promise<ProgramResult> {
-  const program = [Deno.execPath(), ...programArguments(body)].map(quoted).join(" ");
+  return await runArgumentsOnTerminal(programArguments(body), options);
+}
+
+/** The same for any arguments of Deno. */
+export async function runArgumentsOnTerminal(
+  denoArguments: readonly string[],
+  options: ProgramOptions = {},
+): Promise<ProgramResult> {
+  const program = [Deno.execPath(), ...denoArguments].map(quoted).join(" ");
   const { columns } = options;
   const command = columns === undefined ? program : `stty cols ${columns}; ${program}`;
   const args = ["--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"];
