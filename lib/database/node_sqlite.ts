@@ -1,5 +1,5 @@
 import { beforeBlocking } from "../base/interrupt.ts";
-import { backup, DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
+import { backup, type DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { createLike } from "../base/files.ts";
 import type {
   ConfineOptions,
@@ -12,7 +12,6 @@ import type {
   StatementResult,
 } from "./connection.ts";
 import type { FailureContext } from "./failure.ts";
-import { type DatabaseLocation, refuseSpecialDatabase } from "./location.ts";
 
 // Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
 const TRANSACTION = 22;
@@ -212,7 +211,7 @@ export class NodeSqliteConnection implements Connection {
 }
 
 /** Throws what a driver's error means; only a failure loads what knows that. */
-async function explain(error: unknown, context: FailureContext): Promise<never> {
+export async function explain(error: unknown, context: FailureContext): Promise<never> {
   const { translate } = await import("./failure.ts");
   throw translate(error, context);
 }
@@ -232,49 +231,7 @@ function narrowed(row: Record<string, unknown>): Row {
   return row as Row;
 }
 
-/** How a file is opened: to be changed too, only to be read, or as if nobody could ever change it. */
-export type OpenMode = "ordinary" | "read-only" | "immutable";
-
-/** Options of {@link openFile}. */
-interface OpenFileOptions {
-  /** What it is opened for, in the words of an error, such as `read`. */
-  readonly verb: string;
-  readonly mode: OpenMode;
-  /** Whether `"text"` may stand for a string where nothing has that name, as SQLite's shell has it. Default `false`. */
-  readonly lenient?: boolean;
-}
-
-/** Opens a database file; SQLite looks into it only at the first statement. */
-export async function openFile(
-  path: string,
-  { verb, mode, lenient = false }: OpenFileOptions,
-): Promise<NodeSqliteConnection> {
-  refuseSpecialDatabase(path);
-  try {
-    const db = mode === "ordinary"
-      ? new DatabaseSync(path, { enableDoubleQuotedStringLiterals: lenient })
-      : new DatabaseSync(mode === "immutable" ? uriOf(path, "immutable=1") : path, {
-        readOnly: true,
-      });
-    return new NodeSqliteConnection(db, { label: path, owned: true });
-  } catch (error) {
-    return await explain(error, { verb, label: path });
-  }
-}
-
 /** A path as the URI that SQLite reads, with parameters such as `immutable=1`. */
 export function uriOf(path: string, parameters: string): string {
   return `file:${encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23")}?${parameters}`;
-}
-
-/** Takes a database that the caller has open. */
-export async function wrapHandle(
-  location: DatabaseLocation & { kind: "open" },
-): Promise<Connection> {
-  const { handle, path } = location;
-  if (handle instanceof DatabaseSync) {
-    return new NodeSqliteConnection(handle, { label: path, owned: false });
-  }
-  const { DenoSqliteConnection } = await import("./deno_sqlite.ts");
-  return new DenoSqliteConnection(handle, { label: path });
 }

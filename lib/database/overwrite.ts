@@ -2,7 +2,8 @@ import { DatabaseLockedError } from "../base/errors.ts";
 import { sleep } from "../base/event_loop.ts";
 import { type Connection, number, text } from "./connection.ts";
 import { WHEN_LOCKED } from "./failure.ts";
-import { type NodeSqliteConnection, openFile } from "./node_sqlite.ts";
+import type { NodeSqliteConnection } from "./node_sqlite.ts";
+import { openFile } from "./open.ts";
 import { type TransactionOptions, whileBusy } from "./transaction.ts";
 
 /** Pages copied at a time; the first ones must not be the last, which SQLite commits at once. */

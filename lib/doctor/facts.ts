@@ -2,7 +2,7 @@ import { LEDGER } from "../state/workspace.ts";
 import type { Holder } from "../base/lock.ts";
 import type { SerializedError } from "../base/serialized_error.ts";
 import type { SettingsInForce } from "../database/bot.ts";
-import type { FileHeader, LogIndex, Observation } from "../database/observe.ts";
+import type { FileHeader, LogIndex, UntouchedMode } from "../database/untouched.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
@@ -271,7 +271,7 @@ export interface DatabaseFacts {
 export type Content =
   | {
     readonly kind: "read";
-    readonly how: Observation;
+    readonly how: UntouchedMode;
     /** The settings as SQLite has them; null where the file itself isn't open. */
     readonly inForce: SettingsInForce | null;
   }

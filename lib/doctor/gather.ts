@@ -2,8 +2,7 @@ import { type SerializedError, serializeError } from "../base/serialized_error.t
 import { directoryOf, roomIn } from "../base/files.ts";
 import { fileItself, fileVersion, mayRead } from "../base/paths.ts";
 import { text } from "../database/connection.ts";
-import { wrapHandle } from "../database/node_sqlite.ts";
-import { openMemory } from "../database/open.ts";
+import { openMemory, wrapHandle } from "../database/open.ts";
 import type { Migration } from "../migration/migration.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";

@@ -4,14 +4,14 @@ import { fileItself, isLink, mayRead } from "../base/paths.ts";
 import { serializeError } from "../base/serialized_error.ts";
 import { settingsInForce } from "../database/bot.ts";
 import { translate } from "../database/failure.ts";
-import { wrapHandle } from "../database/node_sqlite.ts";
+import { wrapHandle } from "../database/open.ts";
 import {
   INDEX_BYTES,
-  observe,
-  type Observed,
+  openUntouched,
   parseHeader,
   parseLogIndex,
-} from "../database/observe.ts";
+  type UntouchedDatabase,
+} from "../database/untouched.ts";
 import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
 import type { Content, DatabaseFacts, Place } from "./facts.ts";
 import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
@@ -164,7 +164,7 @@ function absolute(path: string): string {
 export interface OpenedDatabase {
   readonly content: Content;
   /** Null where it could not be opened. */
-  readonly observed: Observed | null;
+  readonly observed: UntouchedDatabase | null;
 }
 
 /** How long to wait for a writer, in seconds. */
@@ -184,9 +184,9 @@ export async function openToLook(
       return unread("journal");
     }
   }
-  let observed: Observed | null = null;
+  let observed: UntouchedDatabase | null = null;
   try {
-    observed = observe(path, {
+    observed = openUntouched(path, {
       mayUseUri: isAllPermitted,
       header,
       sizeBytes: place.info.size,

@@ -1,5 +1,5 @@
 import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../base/lock.ts";
-import type { LogIndex } from "../database/observe.ts";
+import type { LogIndex } from "../database/untouched.ts";
 
 /** A file system that is mounted. */
 export interface Mount {

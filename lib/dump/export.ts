@@ -12,8 +12,7 @@ import {
   type ServerLocation,
   statDatabase,
 } from "../database/location.ts";
-import { openForWriting } from "../database/open.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading, openForWriting } from "../database/open.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { beginReading, withTransaction } from "../database/transaction.ts";
 import { fold, quoteName } from "../sql/tokens.ts";

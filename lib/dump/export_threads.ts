@@ -5,7 +5,7 @@
  * @module
  */
 import type { Connection } from "../database/connection.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, StatementError } from "../base/errors.ts";

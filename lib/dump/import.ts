@@ -1,6 +1,6 @@
 import { countRows } from "../schema/tables.ts";
 import type { Connection } from "../database/connection.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import { defaultSettings } from "../database/settings.ts";
 import {
   CatalystError,

@@ -2,7 +2,7 @@ import { StatementError } from "../base/errors.ts";
 import { createLike, removeDatabase, syncFile } from "../base/files.ts";
 import { type Connection, number, type Row, text } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
-import { openFile } from "../database/node_sqlite.ts";
+import { openFile } from "../database/open.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
 import { brokenReferences, lostRows, type Observation, observe } from "../engine/checks.ts";

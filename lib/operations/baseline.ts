@@ -1,5 +1,5 @@
 import { SchemaConflictError, UsageError } from "../base/errors.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { adopt, reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";

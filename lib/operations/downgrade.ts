@@ -1,6 +1,6 @@
 import { CatalystError, ConfirmationError, InterruptedError } from "../base/errors.ts";
 import { type Connection, number, text } from "../database/connection.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { attempt } from "../engine/apply.ts";
 import { reconcile } from "../engine/reconcile.ts";

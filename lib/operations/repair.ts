@@ -1,6 +1,6 @@
 import type { Connection } from "../database/connection.ts";
 import { beforeOptions } from "./apply_pending.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { addOccurrence } from "../state/ledger.ts";

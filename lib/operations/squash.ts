@@ -1,7 +1,7 @@
 import { destroysOption } from "../migration/file.ts";
 import { LocationError, SquashError } from "../base/errors.ts";
 import { statDatabase } from "../database/location.ts";
-import { readDatabase } from "../database/reading.ts";
+import { readDatabase } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { defineMigration, type Migration } from "../migration/migration.ts";
 import { compareIds } from "../migration/registry.ts";

@@ -1,6 +1,6 @@
 import { messageOf } from "../base/format.ts";
 import type { Connection } from "../database/connection.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { type Marker, readMarkers } from "../state/marker.ts";

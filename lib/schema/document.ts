@@ -1,7 +1,6 @@
 import { LocationError, StatementError } from "../base/errors.ts";
 import { locate, statDatabase } from "../database/location.ts";
-import { openMemory } from "../database/open.ts";
-import { readDatabase } from "../database/reading.ts";
+import { openMemory, readDatabase } from "../database/open.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { oneLine } from "../sql/layout.ts";

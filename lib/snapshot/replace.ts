@@ -25,9 +25,8 @@ import {
 import { parseLocks, readLocks } from "../base/lock.ts";
 import { fileItself, isLink } from "../base/paths.ts";
 import { type Connection, number, text } from "../database/connection.ts";
-import { openFile } from "../database/node_sqlite.ts";
+import { openFile, openForReading } from "../database/open.ts";
 import { type OverwriteOptions, Takeover } from "../database/overwrite.ts";
-import { openForReading } from "../database/reading.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { whileBusy } from "../database/transaction.ts";
 import type { Workspace } from "../state/workspace.ts";

@@ -3,7 +3,7 @@ import { partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts"
 import { fileItself } from "../base/paths.ts";
 import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
 import { Takeover } from "../database/overwrite.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";

@@ -2,7 +2,7 @@ import { CatalystError, NotADatabaseError, SnapshotError } from "../base/errors.
 import { createLike, gunzip, partOf, removeIfThere, sizeOf } from "../base/files.ts";
 import { messageOf, shellWord } from "../base/format.ts";
 import { refuseSpecialFile } from "../base/paths.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import { defaultSettings } from "../database/settings.ts";
 import type { Registry } from "../migration/registry.ts";
 import { readMarkers } from "../state/marker.ts";

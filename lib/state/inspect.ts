@@ -1,6 +1,6 @@
 import type { Connection } from "../database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "../database/location.ts";
-import { readDatabase } from "../database/reading.ts";
+import { readDatabase } from "../database/open.ts";
 import { CorruptDatabaseError, NotADatabaseError } from "../base/errors.ts";
 import {
   emptyLedger,

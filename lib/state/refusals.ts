@@ -10,7 +10,7 @@ import {
 import { shellWord } from "../base/format.ts";
 import { number, text, textOrNull } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import type { Migration } from "../migration/migration.ts";
 import { compareIds, createRegistry, type Registry } from "../migration/registry.ts";
 import { assess, type FoundState, type MigrationStatus } from "./assess.ts";

@@ -128,7 +128,7 @@ async function refuse(database: string, location: DatabaseLocation): Promise<voi
       help: "open it by node:sqlite, or give its path in place of the open database",
     });
   }
-  const { wrapHandle } = await import("../database/node_sqlite.ts");
+  const { wrapHandle } = await import("../database/open.ts");
   refuseOpenTransaction(await wrapHandle(location));
 }
 

@@ -9,7 +9,7 @@ import {
   type SqlValue,
   type StatementResult,
 } from "../database/connection.ts";
-import { openFile } from "../database/node_sqlite.ts";
+import { openFile } from "../database/open.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
 import { type Run, runMigration } from "../engine/apply.ts";

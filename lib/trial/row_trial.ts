@@ -2,8 +2,7 @@ import { CatalystError, MigrationFailedError, StatementError } from "../base/err
 import { sizeOf } from "../base/files.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { statDatabase } from "../database/location.ts";
-import { openMemory } from "../database/open.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading, openMemory } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { runMigration, runOf } from "../engine/apply.ts";
 import { countRows, usersTables } from "../schema/tables.ts";

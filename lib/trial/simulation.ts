@@ -1,5 +1,5 @@
 import { statDatabase } from "../database/location.ts";
-import { openForReading } from "../database/reading.ts";
+import { openForReading } from "../database/open.ts";
 import { dropTemporary } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";

@@ -3,7 +3,7 @@
  * To apply them takes long, and is measured elsewhere.
  */
 import { openCatalystMigrator } from "../../lib/catalyst.ts";
-import { openFile } from "../../lib/database/node_sqlite.ts";
+import { openFile } from "../../lib/database/open.ts";
 import { readMigrations } from "../../lib/migration/loader.ts";
 import { writeMarker } from "../../lib/state/marker.ts";
 import { checksumOf } from "../../lib/migration/migration.ts";

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { openForWriting } from "../../../lib/database/open.ts";
-import { openForReading, readDatabase } from "../../../lib/database/reading.ts";
+import { openForReading, openForWriting, readDatabase } from "../../../lib/database/open.ts";
 import { type ConnectionSettings, defaultSettings } from "../../../lib/database/settings.ts";
 import { AccessError, NotADatabaseError } from "../../../lib/base/errors.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { openPrivateCopy } from "../../../lib/database/private_copy.ts";
-import { openForReading, openPrivateFile } from "../../../lib/database/reading.ts";
+import { openForReading, openPrivateFile } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { AccessError } from "../../../lib/base/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";

@@ -2,9 +2,9 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { writersOf } from "../../../lib/base/lock.ts";
-import { observe, parseHeader } from "../../../lib/database/observe.ts";
+import { openUntouched, parseHeader } from "../../../lib/database/untouched.ts";
+import { openForReading, openPrivateFile, readDatabase } from "../../../lib/database/open.ts";
 import { openPrivateCopy } from "../../../lib/database/private_copy.ts";
-import { openForReading, openPrivateFile, readDatabase } from "../../../lib/database/reading.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { prepare, run } from "../../cli_helpers.ts";
 import { tempDir } from "../../helpers.ts";
@@ -83,7 +83,7 @@ testLinks("without URIs a linked database with a log is not read in memory", () 
   using directory = prepared();
   using _bot = directory.bot;
   const path = links["a relative link"]?.(directory) ?? "";
-  const observed = observe(path, {
+  const observed = openUntouched(path, {
     mayUseUri: false,
     header: parseHeader(Deno.readFileSync(path)),
     sizeBytes: Deno.statSync(path).size,

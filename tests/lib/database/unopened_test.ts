@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { translate } from "../../../lib/database/failure.ts";
 import { denied } from "../../../lib/base/paths.ts";
-import { openForReading } from "../../../lib/database/reading.ts";
+import { openForReading } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import type { AccessError } from "../../../lib/base/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";

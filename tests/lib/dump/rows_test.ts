@@ -1,6 +1,6 @@
 /** How the rows of a table are divided and read. */
 import assert from "node:assert/strict";
-import { openForReading } from "../../../lib/database/reading.ts";
+import { openForReading } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
 import { rangesOf, type RowRange } from "../../../lib/dump/rows.ts";

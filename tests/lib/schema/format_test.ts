@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { locate } from "../../../lib/database/location.ts";
-import { openForReading } from "../../../lib/database/reading.ts";
+import { openForReading } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/settings.ts";
 import { compareSchemas } from "../../../lib/schema/compare.ts";
 import { formatSchema } from "../../../lib/schema/format.ts";

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { openFile } from "../../../lib/database/node_sqlite.ts";
+import { openFile } from "../../../lib/database/open.ts";
 import { compareSchemas } from "../../../lib/schema/compare.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import type { Schema } from "../../../lib/schema/model.ts";

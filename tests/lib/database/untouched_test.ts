@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import {
-  observe,
-  type ObserveOptions,
+  openUntouched,
   parseHeader,
   parseLogIndex,
-} from "../../../lib/database/observe.ts";
+  type UntouchedOptions,
+} from "../../../lib/database/untouched.ts";
 import { traces } from "../doctor/support.ts";
 import { execute, Program, TemporaryDirectory } from "../support.ts";
 
@@ -17,7 +17,7 @@ function sizeAt(path: string): number {
   }
 }
 
-function optionsOf(path: string): ObserveOptions {
+function optionsOf(path: string): UntouchedOptions {
   return {
     mayUseUri: true,
     header: parseHeader(Deno.readFileSync(path)),
@@ -66,7 +66,7 @@ Deno.test("without URIs a database is read in memory, and not at all beside a lo
   const path = directory.file("a.db");
   execute(path, "PRAGMA journal_mode = WAL; CREATE TABLE t (a)");
   {
-    using observed = observe(path, { ...optionsOf(path), mayUseUri: false });
+    using observed = openUntouched(path, { ...optionsOf(path), mayUseUri: false });
     assert.equal(observed?.how, "memory");
     assert.equal(
       observed.handle.prepare("SELECT count(*) AS n FROM sqlite_schema").get()?.["n"],
@@ -75,7 +75,7 @@ Deno.test("without URIs a database is read in memory, and not at all beside a lo
   }
   using db = new DatabaseSync(path);
   db.exec("INSERT INTO t VALUES (1)");
-  assert.equal(observe(path, { ...optionsOf(path), mayUseUri: false }), null);
+  assert.equal(openUntouched(path, { ...optionsOf(path), mayUseUri: false }), null);
 });
 
 /** How each is opened. */
@@ -107,7 +107,7 @@ for (const [name, how] of Object.entries(CASES)) {
     }
     const before = traces(directory.path);
     {
-      using observed = observe(path, optionsOf(path));
+      using observed = openUntouched(path, optionsOf(path));
       assert(observed !== null);
       assert.equal(observed.how, how);
       const rows = observed.handle.prepare("SELECT count(*) AS n FROM sqlite_schema").get();

@@ -54,7 +54,7 @@ export function parseLogIndex(bytes: Uint8Array): LogIndex | null {
 }
 
 /** How a database was opened without changing anything. */
-export type Observation =
+export type UntouchedMode =
   /** As a file that nobody changes meanwhile. */
   | "immutable"
   /** Beside the processes that have it open. */
@@ -64,14 +64,14 @@ export type Observation =
   /** As an immutable file, without the commits in its log. */
   | "without-log";
 
-/** A database opened only to be looked at. */
-export interface Observed extends Disposable {
+/** A database opened without changing anything. */
+export interface UntouchedDatabase extends Disposable {
   readonly handle: DatabaseSync;
-  readonly how: Observation;
+  readonly how: UntouchedMode;
 }
 
 /** What is known of a database before it is opened. */
-export interface ObserveOptions {
+export interface UntouchedOptions {
   /** Whether Deno has all permissions; without them a URI is taken for a path. */
   readonly mayUseUri: boolean;
   readonly header: FileHeader | null;
@@ -90,9 +90,9 @@ const LARGEST_IN_MEMORY = 256e6;
  * time of one. Nobody else in this process may have it open. Where it is immutable, somebody may change
  * it meanwhile: compare the file before and after. Null where this Deno can't do it with its permissions.
  */
-export function observe(path: string, options: ObserveOptions): Observed | null {
+export function openUntouched(path: string, options: UntouchedOptions): UntouchedDatabase | null {
   const { mayUseUri, header, sizeBytes, logBytes, hasIndex } = options;
-  const opened = (handle: DatabaseSync, how: Observation): Observed => ({
+  const opened = (handle: DatabaseSync, how: UntouchedMode): UntouchedDatabase => ({
     handle,
     how,
     [Symbol.dispose]: () => handle.close(),
