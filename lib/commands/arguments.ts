@@ -28,7 +28,11 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
     type: "string",
     value: "DIR",
     multiple: true,
-    help: "where the databases are (default: data)",
+    help: "where the databases are (default: data); may be repeated and contain *",
+  },
+  "stop-at-first": {
+    type: "boolean",
+    help: "with several data directories: stop at the first failure",
   },
   "config": {
     type: "string",

@@ -8,7 +8,9 @@ import {
   type CommandSet,
   type Environment,
   exitCodeOf,
+  type FlagValues,
   helpCommand,
+  listFlag,
   parseArguments,
   splitCommand,
 } from "./arguments.ts";
@@ -99,41 +101,12 @@ export async function main(args: readonly string[], environment: Environment): P
       const { commandHelp } = await import("./help.ts");
       return show(commandHelp(command, { operands }), output);
     }
-    if ("runAlone" in command) {
-      return await command.runAlone({
-        flags,
-        operands,
-        environment,
-        commands: commandSet,
-        output,
-      });
+    const run = { command, flags, operands, environment };
+    const patterns = listFlag(flags, "data-dir");
+    if (patterns.length < 2 && !patterns.some((pattern) => pattern.includes("*"))) {
+      return await runOne(run, output);
     }
-    const { configuration, ...resolved } = await resolveOptions(flags, environment);
-    const options = {
-      ...resolved,
-      alone: true,
-      onRestoreFinished: async (result: RestoreResult) => {
-        const { renderFinished } = await import("./restore.ts");
-        output.warn(renderFinished(result));
-      },
-    };
-    if (configuration === null && !seesConfiguration(flags)) {
-      output.narrate(
-        "Deno may not read catalyst.json, so a configuration is not seen: add it to --allow-read",
-      );
-    }
-    const migrationsDir = command.withoutMigrations ? null : ownMigrations(flags, configuration);
-    if (!command.withoutMigrations && !seesOwnMigrations(flags, configuration)) {
-      output.narrate(
-        "Deno may not read migrations/, so migrations of your own are not seen: " +
-          "add it to --allow-read",
-      );
-    }
-    const migrator = migrationsDir === null
-      ? createCatalystMigrator(options)
-      : await openCatalystMigrator({ ...options, migrationsDir });
-    if (migrationsDir !== null) await warnOfMisnamed(migrationsDir, output);
-    return await command.run({ flags, operands, migrator, configuration, output });
+    return await runMany(run, patterns, output);
   } catch (error) {
     if (error instanceof Declined) {
       output.json({ ok: false, changed: false });
@@ -143,6 +116,87 @@ export async function main(args: readonly string[], environment: Environment): P
     output.error(error);
     return exitCodeOf(error);
   }
+}
+
+/** A command line, parsed. */
+interface Run {
+  readonly command: AnyCommand;
+  readonly flags: FlagValues;
+  readonly operands: readonly string[];
+  readonly environment: Environment;
+  /** Whether it is one of several data directories, which must not share a database. */
+  readonly isOneOfMany?: boolean;
+}
+
+/** Commands that may be run on several data directories. */
+const MANY: readonly string[] = ["upgrade", "status", "verify", "backup", "doctor", "history"];
+
+async function runMany(
+  run: Run,
+  patterns: readonly string[],
+  output: Output,
+): Promise<number> {
+  const { name } = run.command;
+  if (!MANY.includes(name)) {
+    throw new UsageError(`Cannot run ${name}: it works on one data directory at a time`, {
+      help: `name one with --data-dir; ${MANY.join(", ")} take several`,
+    });
+  }
+  const { expandDirectories, runInEach } = await import("./many.ts");
+  const inDirectory = (command: AnyCommand, directory: string, own: Output) =>
+    runOne(
+      { ...run, command, flags: { ...run.flags, "data-dir": [directory] }, isOneOfMany: true },
+      own,
+    );
+  const isUpgrade = name === "upgrade" && run.flags["dry-run"] !== true;
+  let isFirst = true;
+  return await runInEach({
+    directories: expandDirectories(patterns),
+    output,
+    stopAtFirst: run.flags["stop-at-first"] === true,
+    provesFirst: isUpgrade,
+    work: async (directory, own) => {
+      const code = await inDirectory(run.command, directory, own);
+      if (!isUpgrade || !isFirst || code !== 0) return code;
+      isFirst = false;
+      // What went wrong in the first directory would go wrong in all of them.
+      const quiet = { ...own, answer: own.narrate, json: () => {} };
+      return await inDirectory(await loadCommand("verify"), directory, quiet);
+    },
+  });
+}
+
+async function runOne(run: Run, output: Output): Promise<number> {
+  const { command, flags, operands, environment, isOneOfMany = false } = run;
+  if ("runAlone" in command) {
+    return await command.runAlone({ flags, operands, environment, commands: commandSet, output });
+  }
+  const { configuration, ...resolved } = await resolveOptions(flags, environment, { isOneOfMany });
+  const options = {
+    ...resolved,
+    alone: true,
+    onRestoreFinished: async (result: RestoreResult) => {
+      const { renderFinished } = await import("./restore.ts");
+      output.warn(renderFinished(result));
+    },
+  };
+  if (configuration === null && !seesConfiguration(flags)) {
+    output.narrate(
+      "Deno may not read catalyst.json, so a configuration is not seen: add it to --allow-read",
+    );
+  }
+  const migrationsDir = command.withoutMigrations ? null : ownMigrations(flags, configuration);
+  if (!command.withoutMigrations && !seesOwnMigrations(flags, configuration)) {
+    output.narrate(
+      "Deno may not read migrations/, so migrations of your own are not seen: " +
+        "add it to --allow-read",
+    );
+  }
+  const migrator = migrationsDir === null
+    ? createCatalystMigrator(options)
+    : await openCatalystMigrator({ ...options, migrationsDir });
+  if (migrationsDir !== null) await warnOfMisnamed(migrationsDir, output);
+  return await command.run({ flags, operands, migrator, configuration, output });
 }
 
 /** Says which files are passed over, since a migration that is ignored silently is taken for applied. */

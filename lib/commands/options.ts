@@ -1,5 +1,5 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { AccessError } from "../base/errors.ts";
+import { AccessError, UsageError } from "../base/errors.ts";
 import { mayRead } from "../base/paths.ts";
 import { catalystDatabases, prefixOf } from "../catalyst.ts";
 import type { Configuration, Placement } from "../state/configuration.ts";
@@ -46,6 +46,12 @@ export interface ResolvedOptions {
   readonly timeout: number;
 }
 
+/** For what the options are resolved. */
+export interface ResolveOptions {
+  /** Whether it is one of several data directories, which must not share a database. Default `false`. */
+  readonly isOneOfMany?: boolean;
+}
+
 /**
  * Reads what applies to every command.
  *
@@ -57,13 +63,20 @@ export interface ResolvedOptions {
 export async function resolveOptions(
   flags: FlagValues,
   environment: Environment,
+  { isOneOfMany = false }: ResolveOptions = {},
 ): Promise<ResolvedOptions> {
   const variable = permitted(environment);
   const configuration = await configurationOf(flags, variable);
   const timeout = stringFlag(flags, "timeout");
-  const placement = await placementOf(flags, variable, configuration);
+  const found = await placementOf(flags, variable, configuration);
+  const placement = isOneOfMany ? { ...found, isIsolated: true } : found;
   const bundled = configuration?.bundled ?? true;
   const backupDir = configuration?.backupDir;
+  if (isOneOfMany && (backupDir ?? stringFlag(flags, "out")) !== undefined) {
+    throw new UsageError("Cannot keep the snapshots of several data directories in one directory", {
+      help: "leave out --out and backupDir; each data directory then keeps its own snapshots",
+    });
+  }
   return {
     configuration,
     prefix: placement.prefix,
@@ -119,10 +132,9 @@ async function placementOf(
   environment: Environment,
   configuration: Configuration | null,
 ): Promise<ResolvedPlacement> {
-  const [directory, ...others] = listFlag(flags, "data-dir");
-  const isIsolated = others.length > 0;
+  const [directory] = listFlag(flags, "data-dir");
   if (directory !== undefined) {
-    return { prefix: prefixOf(directory), isIsolated, createDirectories: true };
+    return { prefix: prefixOf(directory), isIsolated: false, createDirectories: true };
   }
   const variable = environment("DB_PATH_PREFIX");
   if (!variable || variable === DEFAULT_PREFIX) {

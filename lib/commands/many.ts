@@ -1,0 +1,164 @@
+import { UsageError } from "../base/errors.ts";
+import { formatCount, printable, renderTable } from "../base/format.ts";
+import { isAbsolute } from "../base/paths.ts";
+import { serializeError } from "../base/serialized_error.ts";
+import type { Output } from "../terminal/output.ts";
+
+/**
+ * The directories that `--data-dir` names: a star stands for any part of a name. The
+ * program expands it, so that it works where no shell does.
+ *
+ * @throws {UsageError} where a pattern matches no directory.
+ */
+export function expandDirectories(patterns: readonly string[]): string[] {
+  const found = patterns.flatMap((pattern) => {
+    const directories = pattern.includes("*") ? matchesOf(pattern) : [pattern];
+    if (directories.length > 0) return directories;
+    throw new UsageError(`Cannot use --data-dir "${pattern}": no directory matches`, {
+      help: "check the pattern; * stands for any part of one directory's name",
+    });
+  });
+  return [...new Set(found.map((path) => path.replace(/(?<=[^/\\])[/\\]+$/, "")))];
+}
+
+function matchesOf(pattern: string): string[] {
+  let bases = [isAbsolute(pattern) ? "/" : ""];
+  for (const part of pattern.split("/").filter((part) => part !== "")) {
+    bases = bases.flatMap((base) =>
+      (part.includes("*") ? namesIn(base, part) : [part]).map((name) => `${base}${name}/`)
+    );
+  }
+  return bases.filter(isDirectory);
+}
+
+function namesIn(base: string, pattern: string): string[] {
+  const parts = pattern.split("*").map((part) => part.replace(/[.+?^${}()|[\]\\]/g, "\\$&"));
+  const regex = new RegExp(`^${parts.join(".*")}$`);
+  try {
+    return [...Deno.readDirSync(base === "" ? "." : base)]
+      .map(({ name }) => name)
+      .filter((name) => regex.test(name) && (!name.startsWith(".") || pattern.startsWith(".")))
+      .sort();
+  } catch (error) {
+    const { NotADirectory, NotFound } = Deno.errors;
+    if (error instanceof NotFound || error instanceof NotADirectory) return [];
+    throw error;
+  }
+}
+
+function isDirectory(path: string): boolean {
+  try {
+    return Deno.statSync(path).isDirectory;
+  } catch {
+    return false;
+  }
+}
+
+/** What came of one directory. */
+interface Outcome {
+  readonly directory: string;
+  readonly exitCode: number;
+  /** Its JSON document, with `--json`. */
+  readonly document: unknown;
+  /** The first line of what went wrong; empty where nothing did. */
+  readonly error: string;
+}
+
+/** How to work on several directories. */
+export interface ManyOptions {
+  readonly directories: readonly string[];
+  readonly output: Output;
+  /** Whether a failure in one ends the whole. */
+  readonly stopAtFirst: boolean;
+  /** Whether the rest is left alone unless all went well in the first one. */
+  readonly provesFirst: boolean;
+  /** Does the work in one directory; returns the exit code. */
+  readonly work: (directory: string, output: Output) => Promise<number>;
+}
+
+/**
+ * Works on several data directories, one after the other. A failure in one does not stop the others,
+ * but for those that the options name. It ends with a table, or with an array in JSON mode.
+ *
+ * @returns the exit code: 1 where any failed.
+ */
+export async function runInEach(options: ManyOptions): Promise<number> {
+  const { directories, output, stopAtFirst, provesFirst } = options;
+  const outcomes: Outcome[] = [];
+  for (const directory of directories) {
+    const outcome = await runIn(directory, options);
+    outcomes.push(outcome);
+    const isProof = provesFirst && outcomes.length === 1;
+    if (outcome.exitCode !== 0 && (stopAtFirst || isProof)) break;
+  }
+  const left = directories.length - outcomes.length;
+  if (output.isJson) {
+    output.json(outcomes.map(({ directory, exitCode, document }) => ({
+      directory,
+      exitCode,
+      ...(typeof document === "object" ? document : {}),
+    })));
+  } else {
+    const failed = outcomes.filter(({ exitCode }) => exitCode !== 0).length;
+    if (failed > 0 || left > 0) output.answer(renderOutcomes(outcomes, directories));
+    else output.narrate(renderOutcomes(outcomes, directories));
+    if (left > 0) {
+      output.warn(
+        `${formatCount(left, "directory")} left alone after a failure in ${
+          outcomes.at(-1)?.directory
+        }`,
+      );
+    }
+  }
+  return outcomes.some(({ exitCode }) => exitCode !== 0) ? 1 : 0;
+}
+
+async function runIn(directory: string, { output, work }: ManyOptions): Promise<Outcome> {
+  let document: unknown = null;
+  let failure = "";
+  let isTitled = false;
+  // The title goes where the first words go: above the answer, even with `--quiet`.
+  const titled = (write: (text: string) => void) => (text: string): void => {
+    if (!isTitled) write(output.narrationStyle.bold(`== ${directory}`));
+    isTitled = true;
+    write(text);
+  };
+  const own: Output = {
+    ...output,
+    answer: titled(output.answer),
+    narrate: titled(output.narrate),
+    json: (value) => {
+      document = value;
+    },
+    error: (error, extra = {}) => {
+      const report = serializeError(error);
+      failure = report.message;
+      if (output.isJson) document = { ok: false, ...extra, error: report };
+      else output.error(error);
+    },
+  };
+  let exitCode: number;
+  try {
+    exitCode = await work(directory, own);
+  } catch (error) {
+    own.error(error);
+    exitCode = 1;
+  }
+  return { directory, exitCode, document, error: failure };
+}
+
+function renderOutcomes(outcomes: readonly Outcome[], directories: readonly string[]): string {
+  const reached = new Map(outcomes.map((one) => [one.directory, one]));
+  return renderTable(
+    directories.map((directory) => {
+      const outcome = reached.get(directory);
+      const result = outcome === undefined
+        ? "not reached"
+        : outcome.exitCode === 0
+        ? "ok"
+        : `failed: ${outcome.error || "see above"}`;
+      return [printable(directory), printable(result)];
+    }),
+    { header: ["DIRECTORY", "RESULT"] },
+  );
+}
