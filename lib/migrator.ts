@@ -1,4 +1,5 @@
 import { SnapshotError } from "./base/errors.ts";
+import type { OutputOptions } from "./dump/output_guard.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
@@ -109,6 +110,17 @@ export class Migrator {
    */
   pathOf(database: string): string {
     return locationOf(this.#workspace, database).path;
+  }
+
+  /**
+   * Makes sure that a file may be written, such as an export: that it is none of the databases, nor what
+   * belongs to them, nor a database or snapshot of others. A file that is there needs `force`.
+   *
+   * @throws {AccessError} saying what is there.
+   */
+  async refuseOccupied(path: string, options: OutputOptions = {}): Promise<void> {
+    const { refuseOccupied } = await import("./dump/output_guard.ts");
+    await refuseOccupied(this.#workspace, path, options);
   }
 
   /**

@@ -5,6 +5,7 @@ import {
   denied,
   fileItself,
   isAbsolute,
+  refuseOwnLink,
   sizeBeside,
   statPath,
   whereAFileIs,
@@ -133,6 +134,7 @@ export function modeLike(...paths: readonly string[]): number | undefined {
 
 /** Makes an empty file to be filled with the contents of another one; one that is there stays as it is. */
 export function createLike(path: string, source: string): void {
+  refuseOwnLink(path);
   const mode = modeLike(source);
   if (mode === undefined) return;
   try {
@@ -161,8 +163,15 @@ export async function writeDurably(
   text: string,
   mode?: number | undefined,
 ): Promise<void> {
+  refuseOwnLink(path);
   await Deno.writeTextFile(path, text, mode === undefined ? {} : { mode });
   await syncFile(path);
+}
+
+/** Writes a small text file of the toolkit's own. */
+export function writeNote(path: string, text: string): void {
+  refuseOwnLink(path);
+  Deno.writeTextFileSync(path, text);
 }
 
 /** Removes a file if it is there. */

@@ -9,7 +9,7 @@ import {
 } from "./errors.ts";
 import { isFullDisk, isTooManyFiles, tooManyFiles } from "./files.ts";
 import { messageOf, shellWord } from "./format.ts";
-import { denied, fileItself, refuseSpecialFile } from "./paths.ts";
+import { denied, fileItself, refuseOwnLink, refuseSpecialFile } from "./paths.ts";
 
 /** Says whether to stop; an `AbortSignal` is one. */
 export interface StopFlag {
@@ -71,9 +71,16 @@ function tryLock(file: Deno.FsFile, path: string): boolean {
   }
 }
 
-/** Only a help for whoever waits: a full disk must not stop the holder here. */
+/**
+ * Only a help for whoever waits: a full disk must not stop the holder here. A file of that name with
+ * other content is somebody else's, and stays as it is.
+ */
 function leaveName(file: Deno.FsFile): void {
   try {
+    const former = new Uint8Array(64);
+    const length = file.readSync(former) ?? 0;
+    if (!/^(process \d+\n)?$/.test(new TextDecoder().decode(former.subarray(0, length)))) return;
+    file.seekSync(0, Deno.SeekMode.Start);
     file.truncateSync();
     file.writeSync(new TextEncoder().encode(`process ${Deno.pid}\n`));
   } catch {
@@ -83,6 +90,7 @@ function leaveName(file: Deno.FsFile): void {
 
 function openLockFile(path: string, { directory }: LockOptions): Deno.FsFile {
   refuseSpecialFile(path, { cannot: "lock", help: "move it away" });
+  refuseOwnLink(path);
   try {
     return Deno.openSync(path, { create: true, read: true, write: true });
   } catch (error) {

@@ -244,3 +244,16 @@ export function refuseSpecialFile(
     help: `${help}; nothing was changed`,
   });
 }
+
+/**
+ * Refuses a symbolic link in the place of a file of the toolkit's own, such as a lock: whoever may write
+ * to its directory could else let it overwrite any file.
+ *
+ * @throws {LocationError} naming the link.
+ */
+export function refuseOwnLink(path: string): void {
+  if (!isLink(path)) return;
+  throw new LocationError(`Cannot write ${path}: it is a symbolic link`, {
+    help: "remove the link, then run the command again",
+  });
+}

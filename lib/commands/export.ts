@@ -15,6 +15,7 @@ import {
   refuseTogether,
   stringFlag,
 } from "./arguments.ts";
+import { protectedFiles } from "./options.ts";
 
 /** A file that was written. */
 interface Written {
@@ -48,6 +49,7 @@ export const command: Command = {
     "schema-only": { type: "boolean", help: "no rows" },
     "data-only": { type: "boolean", help: "rows only, for a database that has the schema" },
     "compress": { type: "boolean", help: "compress by gzip" },
+    "force": { type: "boolean", help: "replace files that exist" },
   },
   withoutMigrations: true,
   examples: [
@@ -71,7 +73,11 @@ export const command: Command = {
     for (const database of request.databases) {
       for await (const { name, stream } of streams(context, { ...request, database, control })) {
         files.push(
-          await write(stream, { ...request, name, like: context.migrator.pathOf(database) }),
+          await write(context, stream, {
+            ...request,
+            name,
+            like: context.migrator.pathOf(database),
+          }),
         );
       }
     }
@@ -174,12 +180,13 @@ function fileName(table: string): string {
 }
 
 async function write(
+  context: CommandContext,
   stream: ReadableStream<Bytes>,
   request: Request & { readonly name: string; readonly like: string },
 ): Promise<Written> {
   const bytes = request.compress ? stream.pipeThrough(new CompressionStream("gzip")) : stream;
   try {
-    return await writeTo(request, bytes);
+    return await writeTo(context, bytes, request);
   } catch (error) {
     // Only then is the database closed, and leaves nothing beside it.
     await bytes.cancel().catch(() => {}); // it may be what failed
@@ -188,11 +195,12 @@ async function write(
 }
 
 async function writeTo(
+  context: CommandContext,
+  bytes: ReadableStream<Bytes>,
   { out, isDirectory, compress, name, like }: Request & {
     readonly name: string;
     readonly like: string;
   },
-  bytes: ReadableStream<Bytes>,
 ): Promise<Written> {
   if (out === "-") return { file: out, size: await writeAll(Deno.stdout, bytes) };
   const directory = out.replace(/(.)[/\\]+$/, "$1");
@@ -202,5 +210,7 @@ async function writeTo(
     ensureDirectory(`${directory}/x`, true, use);
     ensureDirectory(path, true, use);
   }
-  return { file: path, size: await writeFile(path, bytes, { like }) };
+  const force = context.flags.force === true;
+  await context.migrator.refuseOccupied(path, { force, ...protectedFiles(context) });
+  return { file: path, size: await writeFile(path, bytes, { like, force }) };
 }

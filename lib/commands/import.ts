@@ -15,6 +15,7 @@ import {
   stringFlag,
   yesFlag,
 } from "./arguments.ts";
+import { protectedFiles } from "./options.ts";
 import { renderReconciliation } from "./render.ts";
 
 /** What a file may hold. */
@@ -208,7 +209,7 @@ interface TableImport {
 
 /** `import` of CSV or JSON Lines: rows into a table that is there. */
 export async function importTable(
-  { flags, migrator, output }: CommandContext,
+  { flags, configuration, migrator, output }: CommandContext,
   { file, database, format }: TableImport,
 ): Promise<number> {
   const table = stringFlag(flags, "table");
@@ -220,8 +221,13 @@ export async function importTable(
       },
     );
   }
+  const skipped = stringFlag(flags, "skip-bad-rows");
+  if (skipped !== undefined) {
+    const flag = "--skip-bad-rows";
+    await migrator.refuseOccupied(skipped, { flag, ...protectedFiles({ flags, configuration }) });
+  }
   const source = await openSource(file);
-  using bad = badRowsInto(stringFlag(flags, "skip-bad-rows"));
+  using bad = badRowsInto(skipped);
   const interruption = new AbortController();
   using _listening = abortOnInterrupt(interruption);
   using progress = createProgress(output);

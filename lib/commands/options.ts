@@ -1,3 +1,4 @@
+import type { OutputOptions } from "../dump/output_guard.ts";
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { mayRead } from "../base/paths.ts";
@@ -197,6 +198,19 @@ export function ownMigrations(
     if ([NotADirectory, NotFound].some((kind) => error instanceof kind)) return null;
     return DEFAULT_MIGRATIONS; // reading it will say what is wrong
   }
+}
+
+/** What an output file must not replace, besides what belongs to the databases. */
+export function protectedFiles(
+  { flags, configuration }: {
+    readonly flags: FlagValues;
+    readonly configuration: Configuration | null;
+  },
+): Pick<OutputOptions, "migrationsDir" | "configuration"> {
+  return {
+    migrationsDir: ownMigrations(flags, configuration),
+    configuration: configuration?.path,
+  };
 }
 
 /** The toolkit's own repository has the bundled migrations in a directory of this name. */

@@ -8,7 +8,7 @@ import {
   removeIfThere,
   syncDirectory,
 } from "../base/files.ts";
-import { denied } from "../base/paths.ts";
+import { denied, refuseOwnLink } from "../base/paths.ts";
 import type { Bytes } from "./formats.ts";
 
 /** What bytes are written to. */
@@ -21,6 +21,8 @@ interface ByteSink {
 interface WriteFileOptions {
   /** File that tells who may read the new one: the database it is of. Default: as the umask says. */
   readonly like?: string;
+  /** Whether to write over what an interrupted export has left. Default `false`. */
+  readonly force?: boolean;
 }
 
 /**
@@ -32,7 +34,7 @@ interface WriteFileOptions {
 export async function writeFile(
   path: string,
   stream: ReadableStream<Bytes>,
-  { like }: WriteFileOptions = {},
+  { like, force = false }: WriteFileOptions = {},
 ): Promise<number> {
   try {
     // A device or a pipe has nothing that could be kept, and must not be replaced by a file.
@@ -44,6 +46,7 @@ export async function writeFile(
     using file = await openPart(part, {
       path,
       mode: like === undefined ? undefined : modeLike(like),
+      force,
     });
     try {
       await file.truncate(); // an export that was killed may have begun it
@@ -68,9 +71,14 @@ export async function writeFile(
  */
 async function openPart(
   part: string,
-  { path, mode }: { readonly path: string; readonly mode: number | undefined },
+  { path, mode, force }: {
+    readonly path: string;
+    readonly mode: number | undefined;
+    readonly force: boolean;
+  },
 ): Promise<Deno.FsFile> {
   for (;;) {
+    refuseOwnLink(part);
     const file = await Deno.open(part, {
       write: true,
       create: true,
@@ -85,6 +93,7 @@ async function openPart(
       }
       // Between opening and locking, the other one may have given it its name.
       if (await isStillThere(file, part)) {
+        if (!force && (await file.stat()).size > 0) throw leftOver(part, path);
         // One that was killed may have made it readable for more.
         const { mode: former } = await file.stat();
         if (mode !== undefined && former !== null && (former & 0o666 & ~mode & ~0o200) !== 0) {
@@ -98,6 +107,12 @@ async function openPart(
     }
     file.close();
   }
+}
+
+function leftOver(part: string, path: string): AccessError {
+  return new AccessError(`Cannot write ${path}: ${part} already exists`, {
+    help: "if an interrupted export has left it, remove it or add --force; nothing was written",
+  });
 }
 
 async function isStillThere(file: Deno.FsFile, path: string): Promise<boolean> {

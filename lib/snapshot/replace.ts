@@ -21,6 +21,7 @@ import {
   sizeOf,
   syncDirectory,
   syncFile,
+  writeNote,
 } from "../base/files.ts";
 import { parseLocks, readLocks } from "../base/lock.ts";
 import { fileItself, isLink } from "../base/paths.ts";
@@ -243,7 +244,7 @@ async function tryWriting(path: string, timeout: number): Promise<void> {
 function requireWritableDirectory(path: string, plan: ReplacingPlan): void {
   const probe = partOf(fileItself(path));
   try {
-    Deno.writeTextFileSync(probe, "");
+    writeNote(probe, "");
     removeIfThere(probe);
   } catch (error) {
     const reason = messageOf(error);

@@ -22,6 +22,7 @@ import {
   syncFile,
   tooManyFiles,
   writeDurably,
+  writeNote,
 } from "../base/files.ts";
 import type { StopFlag } from "../base/lock.ts";
 import { denied, fileItself, mayBeThere } from "../base/paths.ts";
@@ -220,7 +221,7 @@ export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): P
   const files = filesOf(name);
   const note = `${directory}/${reservationFile(name)}`;
   try {
-    Deno.writeTextFileSync(note, files.join("\n"));
+    writeNote(note, files.join("\n"));
     const copied = await copyAll(targets, name, job, control);
     const manifest: Manifest = {
       name,

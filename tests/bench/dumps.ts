@@ -28,10 +28,10 @@ export function dumps({ workspace, memory }: Bench, bytes: number, runs: DumpRun
     denoRun("../../cli.ts", "export", "trading", "--data-dir", data, ...flags);
   const importing = (sql: string) =>
     denoRun("../../cli.ts", "import", sql, "--database", "trading", "--data-dir", target);
-  const oneTable = ["--table", "orders", "--out"];
+  const oneTable = ["--force", "--table", "orders", "--out"];
   const exports: Candidate[] = [
     { name: "shell", commands: [["sh", "-c", `sqlite3 ${trading} .dump > ${dump}`]] },
-    { name: "sql", commands: [exporting("--out", ours)] },
+    { name: "sql", commands: [exporting("--out", ours, "--force")] },
     {
       name: "csv",
       commands: [exporting("--format", "csv", ...oneTable, `${workspace.path}/orders.csv`)],
@@ -83,5 +83,9 @@ export function dumps({ workspace, memory }: Bench, bytes: number, runs: DumpRun
   const peak = (title: string, command: CommandLine) =>
     memoryCells(`peak memory: ${title}`, peakBytes(command), MEMORY_LIMIT);
   workspace.empty("imported");
-  return [...cells, peak("export", exporting("--out", ours)), peak("import", importing(ours))];
+  return [
+    ...cells,
+    peak("export", exporting("--out", ours, "--force")),
+    peak("import", importing(ours)),
+  ];
 }

@@ -110,14 +110,14 @@ Deno.test({
       Deno.writeTextFileSync(join(disk, "a.sql"), "older");
       for (const name of ["a.sql", "b.sql", "c.sql.gz"]) {
         const before = filesIn(disk);
-        const args = ["export", "trading", "--out", `disk/${name}`];
+        const args = ["export", "trading", "--out", `disk/${name}`, "--force"];
         const text = await run(args, { cwd });
         checkText(text, { exit: 1 });
         if (name === "a.sql") snapshots("a full disk")(text.stderr);
         checkJson(await run([...args, "--json"], { cwd }), { exit: 1, code: "DISK_FULL" });
         assert.deepEqual(filesIn(disk), before);
       }
-      await prepare(["export", "positions", "--out", "disk/a.sql"], { cwd });
+      await prepare(["export", "positions", "--out", "disk/a.sql", "--force"], { cwd });
       const args = ["export", "trading", "--format", "csv", "--out", "disk/rows"];
       checkText(await run(args, { cwd }), { exit: 1 });
       assert(!Object.keys(filesIn(disk)).some((name) => /\.part$|large/.test(name)));
@@ -154,7 +154,7 @@ Deno.test({
     const cwd = directory.path;
     await makeBot(cwd, 20);
     const path = join(cwd, "a.sql");
-    const args = ["export", "trading", "--out", "a.sql"];
+    const args = ["export", "trading", "--out", "a.sql", "--force"];
     Deno.writeTextFileSync(path, "older");
     let kills = 0;
     for (let bytes = 1; bytes < 40e6; bytes += 9e6) {
@@ -190,7 +190,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       await makeBot(cwd, 20);
       const path = join(cwd, "a.sql");
       Deno.writeTextFileSync(path, "older");
-      const child = command(["export", "trading", "--out", "a.sql"], { cwd }).spawn();
+      const child = command(["export", "trading", "--out", "a.sql", "--force"], { cwd }).spawn();
       const output = child.output();
       let isOver = false;
       output.then(() => isOver = true);

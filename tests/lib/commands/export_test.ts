@@ -62,7 +62,9 @@ Deno.test("--out writes a file and tells its size; .gz and --compress pack it", 
       dump,
     );
   }
-  const again = await run(directory.path, "export", "trading", "--out", "a.sql");
+  const args = ["export", "trading", "--out", "a.sql"];
+  assert.match((await run(directory.path, ...args)).stderr, /a\.sql: it already exists/);
+  const again = await run(directory.path, ...args, "--force");
   assert.equal(again.code, 0, "a file that is there is replaced");
 });
 

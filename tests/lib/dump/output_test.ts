@@ -272,11 +272,12 @@ Deno.test("exports to one file at once: one of them is the file, whole, and the 
   assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
 });
 
-Deno.test("what an export left that was killed is written over", async () => {
+Deno.test("what a killed export left is written over only by force", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "a.sql");
   Deno.writeTextFileSync(`${path}.part`, "the half of a longer text");
-  assert.equal(await writeFile(path, streamOf(["all"])), 3);
+  await assert.rejects(writeFile(path, streamOf(["all"])), /\.part already exists/);
+  assert.equal(await writeFile(path, streamOf(["all"]), { force: true }), 3);
   assert.equal(Deno.readTextFileSync(path), "all");
   assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
 });

@@ -1,0 +1,149 @@
+import { AccessError } from "../base/errors.ts";
+import { directoryOf } from "../base/files.ts";
+import { fileItself, specialKind } from "../base/paths.ts";
+import { manifestFile } from "../snapshot/manifest.ts";
+import { listSnapshots, storeLock } from "../snapshot/store.ts";
+import { lockBeside, restoreJournal, type Workspace } from "../state/workspace.ts";
+
+/** What is known of a file that a user wants to be written. */
+export interface OutputOptions {
+  /** Whether a file that is there may be replaced. Default `false`. */
+  readonly force?: boolean;
+  /** Flag by which the user named it. Default `--out`. */
+  readonly flag?: string;
+  /** Directory of the user's migrations, whose files stay as they are. Default: none. */
+  readonly migrationsDir?: string | null;
+  /** Path of the configuration file. Default: none. */
+  readonly configuration?: string | undefined;
+}
+
+/**
+ * Refuses to write a file where something else is, or will be. Nothing replaces what belongs to these
+ * databases, nor any other database or snapshot; `force` allows it for other files only. What is no
+ * file, such as `/dev/null`, may be written to.
+ *
+ * @throws {AccessError} saying what is there.
+ */
+export async function refuseOccupied(
+  workspace: Workspace,
+  path: string,
+  options: OutputOptions = {},
+): Promise<void> {
+  const { force = false, flag = "--out" } = options;
+  const what = await ownerOf(workspace, path, options);
+  if (what !== null) {
+    throw new AccessError(`Cannot write ${path}: it is the place of ${what}`, {
+      help: `name another file with ${flag}; nothing was written`,
+    });
+  }
+  if (force || !isTaken(path)) return;
+  throw new AccessError(`Cannot write ${path}: it already exists`, {
+    help: flag === "--out"
+      ? "name another file, or add --force to replace it; nothing was written"
+      : `name another file with ${flag}; nothing was written`,
+  });
+}
+
+/** What a path belongs to, in the words of a message; null where it is free, or nobody's. */
+async function ownerOf(
+  workspace: Workspace,
+  path: string,
+  { migrationsDir, configuration }: OutputOptions,
+): Promise<string | null> {
+  const place = placeOf(path);
+  if (configuration !== undefined && isSamePlace(place, placeOf(configuration))) {
+    return "the configuration";
+  }
+  for (const [owned, what] of ownedFiles(workspace)) {
+    if (isSamePlace(place, placeOf(owned))) return what;
+  }
+  const directory = directoryOf(path);
+  const name = nameOf(path);
+  if (
+    migrationsDir !== undefined && migrationsDir !== null && /^\d+_.*\.(sql|ts|js)$/i.test(name) &&
+    isSamePlace(placeOf(directory), placeOf(migrationsDir))
+  ) return "a migration";
+  if (place.info?.isFile !== true) return null;
+  if (isDatabase(path)) return "a database";
+  const isSnapshot = (await listSnapshots(directory)).some((one) =>
+    name === manifestFile(one.name) || one.manifest?.files.some(({ file }) => file === name)
+  );
+  return isSnapshot ? "a snapshot" : null;
+}
+
+/** Files that belong to the databases, whether they are there or not. */
+function* ownedFiles(workspace: Workspace): Generator<readonly [path: string, what: string]> {
+  const { locations, ledger, backups, registry } = workspace;
+  const databases = [
+    ...[...locations].map(([name, { path }]) => [path, `database ${name}`] as const),
+    [ledger.path, "the ledger"] as const,
+  ];
+  for (const [path, what] of databases) {
+    if (path === ":memory:") continue;
+    const itself = fileItself(path);
+    yield [path, what];
+    for (const ending of ["", "-wal", "-shm", "-journal"]) yield [`${itself}${ending}`, what];
+  }
+  if (ledger.path !== ":memory:") {
+    yield [lockBeside(ledger.path), "a lock"];
+    yield [restoreJournal(ledger.path), "the note of a restore"];
+    yield [`${restoreJournal(ledger.path)}.part`, "the note of a restore"];
+  }
+  yield [storeLock(backups), "a lock"];
+  for (const { source } of registry.migrations) {
+    if (source !== undefined) yield [source.path, "a migration"];
+  }
+}
+
+/** A place in a file system, however it is spelled. */
+interface Place {
+  readonly path: string;
+  /** What is there; null where nothing is. */
+  readonly info: Deno.FileInfo | null;
+}
+
+function placeOf(path: string): Place {
+  try {
+    return { path: Deno.realPathSync(path), info: Deno.statSync(path) };
+  } catch {
+    const directory = directoryOf(path);
+    try {
+      return { path: `${Deno.realPathSync(directory)}/${nameOf(path)}`, info: null };
+    } catch {
+      return { path, info: null }; // its directory isn't there, or may not be looked at
+    }
+  }
+}
+
+function isSamePlace(one: Place, other: Place): boolean {
+  if (one.path === other.path) return true;
+  // Another name of the same file: a hard link, or other letters where the case doesn't matter.
+  const [a, b] = [one.info, other.info];
+  return a !== null && b !== null && a.ino !== null && a.ino === b.ino && a.dev === b.dev;
+}
+
+/** Whether something is there that writing would replace: a file, or a link, wherever that leads. */
+function isTaken(path: string): boolean {
+  try {
+    const info = Deno.lstatSync(path);
+    return info.isSymlink || specialKind(info) === null;
+  } catch {
+    return false; // writing will say what is wrong with it
+  }
+}
+
+function nameOf(path: string): string {
+  return path.replace(/^.*[/\\]/, "");
+}
+
+/** Whether a file begins as SQLite's do. It is none that the program has open. */
+function isDatabase(path: string): boolean {
+  try {
+    using file = Deno.openSync(path);
+    const header = new Uint8Array(16);
+    return file.readSync(header) === 16 &&
+      new TextDecoder().decode(header) === "SQLite format 3\0";
+  } catch {
+    return false; // writing to it will say what is wrong
+  }
+}

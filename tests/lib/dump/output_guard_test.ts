@@ -1,0 +1,130 @@
+import assert from "node:assert/strict";
+import { AccessError } from "../../../lib/base/errors.ts";
+import { createCatalystMigrator } from "../../../lib/catalyst.ts";
+import { runCli, tempDir } from "../../helpers.ts";
+
+/** A directory with the bot's databases, a snapshot of them and a migration of the user's. */
+async function bot() {
+  const dir = await tempDir();
+  const migrator = createCatalystMigrator({ dataDir: dir.path });
+  await migrator.upgrade();
+  const { name } = await migrator.createSnapshot();
+  Deno.mkdirSync(`${dir.path}/migrations`);
+  Deno.writeTextFileSync(
+    `${dir.path}/migrations/004_x.sql`,
+    "-- database: trading\n-- migrate:up\nSELECT 1;\n",
+  );
+  Deno.writeTextFileSync(`${dir.path}/notes.txt`, "PRECIOUS");
+  return { dir, migrator, name };
+}
+
+/** All files below a directory, with what they hold. */
+function contents(path: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const { name, isDirectory } of Deno.readDirSync(path)) {
+    const one = `${path}/${name}`;
+    if (isDirectory) { for (const [key, value] of contents(one)) found.set(key, value); }
+    else found.set(one, new TextDecoder("latin1").decode(Deno.readFileSync(one)));
+  }
+  return found;
+}
+
+Deno.test("nothing is written over what belongs to the databases, even with force", async () => {
+  const { dir, migrator, name } = await bot();
+  await using _dir = dir;
+  const { path } = dir;
+  Deno.symlinkSync(`${path}/trading.db`, `${path}/link`);
+  Deno.linkSync(`${path}/positions.db`, `${path}/hard`);
+  Deno.copyFileSync(`${path}/ml_training.db`, `${path}/copy`);
+  const owned = [
+    ...["trading.db", "positions.db", "migrations.db", "migrations.lock"],
+    ...["trading.db-wal", "trading.db-shm", "migrations.db-journal", "migrations.restore"],
+    ...["backups/backups.lock", `backups/trading_${name}.db`, `backups/snapshot_${name}.json`],
+    ...["migrations/004_x.sql", "migrations/005_new.ts", "link", "hard", "copy"],
+  ];
+  for (const one of owned) {
+    await assert.rejects(
+      migrator.refuseOccupied(`${path}/./${one}`, {
+        force: true,
+        migrationsDir: `${path}/migrations`,
+      }),
+      (error) => error instanceof AccessError && /it is the place of/.test(error.message),
+      one,
+    );
+  }
+});
+
+Deno.test("a file that is there needs force, and a link stands for one", async () => {
+  const { dir, migrator } = await bot();
+  await using _dir = dir;
+  Deno.symlinkSync("nowhere", `${dir.path}/dangling`);
+  for (const one of ["notes.txt", "dangling"]) {
+    const path = `${dir.path}/${one}`;
+    await assert.rejects(migrator.refuseOccupied(path), /it already exists/);
+    await migrator.refuseOccupied(path, { force: true });
+  }
+  await migrator.refuseOccupied(`${dir.path}/new.sql`);
+  await migrator.refuseOccupied("/dev/null");
+});
+
+Deno.test("export and import write over nothing, and through no link", async () => {
+  const { dir } = await bot();
+  await using _dir = dir;
+  const { path } = dir;
+  Deno.writeTextFileSync(`${path}/bad.csv`, "order_id,quantity\n1,many\n");
+  Deno.writeTextFileSync(`${path}/left.sql.part`, "PRECIOUS");
+  Deno.symlinkSync("notes.txt", `${path}/linked.sql.part`);
+  const before = contents(path);
+  const skip = [
+    "import",
+    "bad.csv",
+    "--database",
+    "trading",
+    "--table",
+    "orders",
+    "--skip-bad-rows",
+  ];
+  for (
+    const args of [
+      ["export", "positions", "--out", "trading.db", "--force"],
+      ["export", "positions", "--out", "notes.txt"],
+      ["export", "positions", "--out", "left.sql"],
+      ["export", "positions", "--out", "linked.sql", "--force"],
+      ["export", "positions", "--out", "migrations/004_x.sql", "--force"],
+      [...skip, "notes.txt"],
+      [...skip, "trading.db-wal"],
+    ]
+  ) {
+    const { code, stderr } = await runCli([...args, "--data-dir", "."], { cwd: path });
+    assert.equal(code, 1, args.join(" "));
+    assert.match(stderr, /^error: Cannot write /m);
+  }
+  assert.deepEqual(contents(path), before);
+  const { code } = await runCli([
+    "export",
+    "positions",
+    "--out",
+    "notes.txt",
+    "--force",
+    "--data-dir",
+    ".",
+  ], {
+    cwd: path,
+  });
+  assert.equal(code, 0);
+  assert.match(Deno.readTextFileSync(`${path}/notes.txt`), /^PRAGMA/);
+});
+
+Deno.test("a lock that is a link or somebody's file is not written to", async () => {
+  const { dir, migrator } = await bot();
+  await using _dir = dir;
+  const lock = `${dir.path}/migrations.lock`;
+  Deno.removeSync(lock);
+  Deno.symlinkSync("notes.txt", lock);
+  await assert.rejects(migrator.pruneSnapshots({ keep: 5 }), /symbolic link/);
+  Deno.removeSync(lock);
+  Deno.writeTextFileSync(lock, "PRECIOUS");
+  await migrator.pruneSnapshots({ keep: 5 });
+  assert.equal(Deno.readTextFileSync(lock), "PRECIOUS");
+  assert.equal(Deno.readTextFileSync(`${dir.path}/notes.txt`), "PRECIOUS");
+});
