@@ -36,6 +36,11 @@ export {
 export type { Row, SqlValue } from "./lib/database/connection.ts";
 export { type ConnectionSettings, defaultSettings } from "./lib/database/settings.ts";
 export type {
+  CopyDatabaseOptions,
+  CopyDatabaseProgress,
+  CopyDatabaseResult,
+} from "./lib/operations/copy.ts";
+export type {
   DowngradeOptions,
   DowngradePlan,
   DowngradeResult,

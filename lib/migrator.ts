@@ -4,6 +4,7 @@ import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/e
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
 import type { AcceptResult, BaselineOptions, BaselineResult } from "./operations/baseline.ts";
+import type { CopyDatabaseOptions, CopyDatabaseResult } from "./operations/copy.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./operations/downgrade.ts";
 import type { RedoOptions, RedoResult } from "./operations/redo.ts";
 import type { RepairOptions, RepairResult } from "./operations/repair.ts";
@@ -700,6 +701,37 @@ export class Migrator {
     await this.#finishRestore({ orReplace: true });
     const { undoRestore } = await import("./snapshot/restore.ts");
     return await undoRestore(this.#workspace, options);
+  }
+
+  /**
+   * Copies a database to another place: to an empty namespace on a server, from one, or into a new file.
+   * Each end is the name of a database, a path, or an address such as
+   * `libsql://db.example.com?namespace=app`. Schema and rows are exact, it is all or nothing, and both
+   * are compared at the end. A server needs network permission, and its token in the variable
+   * `CATALYST_LIBSQL_TOKEN`.
+   *
+   * @throws {LocationError} if the original does not exist.
+   * @throws {ConfirmationError} if the target is not empty.
+   * @throws {ServerError} if a server can't be reached.
+   *
+   * @example Copy a database into another file
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const dataDir = await Deno.makeTempDir();
+   * const migrator = createCatalystMigrator({ dataDir });
+   * await migrator.upgrade();
+   * const { to } = await migrator.copyDatabase("trading", `${dataDir}/elsewhere.db`);
+   * console.assert(to.endsWith("/elsewhere.db")); // or: "libsql://db.example.com?namespace=trading"
+   * ```
+   */
+  async copyDatabase(
+    from: string,
+    to: string,
+    options: CopyDatabaseOptions = {},
+  ): Promise<CopyDatabaseResult> {
+    const { copyDatabase } = await import("./operations/copy.ts");
+    return await copyDatabase(this.#workspace, { from, to }, options);
   }
 
   /**

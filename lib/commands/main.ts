@@ -38,6 +38,7 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly command: AnyComm
   restore: () => import("./restore.ts"),
   export: () => import("./export.ts"),
   import: () => import("./import.ts"),
+  copy: () => import("./copy.ts"),
   schema: () => import("./schema.ts"),
   completion: () => import("./completion.ts"),
   man: () => import("./man.ts"),

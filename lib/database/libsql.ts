@@ -1,5 +1,5 @@
-import type { WsClient, WsStream } from "@libsql/hrana-client";
 import { AccessError, StatementError } from "../base/errors.ts";
+import { loadPackage } from "../base/package.ts";
 import { splitStatements } from "../sql/statements.ts";
 import type {
   Connection,
@@ -34,6 +34,10 @@ interface Outcome {
   readonly failure: unknown;
 }
 
+type Client = typeof import("npm:@libsql/hrana-client@0.10.0");
+type WsClient = InstanceType<Client["WsClient"]>;
+type WsStream = ReturnType<WsClient["openStream"]>;
+
 /**
  * The client's public methods make an object with named properties of every row, which takes longer
  * than all the rest. So batches are sent in the form in which the protocol has them.
@@ -46,7 +50,7 @@ type Result = Pick<
   "cols" | "rows" | "affectedRowCount"
 >;
 type Argument = Batch["steps"][number]["stmt"]["args"][number];
-type ClientSocket = ConstructorParameters<typeof WsClient>[0];
+type ClientSocket = ConstructorParameters<Client["WsClient"]>[0];
 
 /** Statements that are sent at once; each costs little, a round trip costs a lot. */
 const STEPS_AT_ONCE = 64;
@@ -65,7 +69,7 @@ export async function openLibsql(
   { address, tokenVariables }: Pick<ServerLocation, "address" | "tokenVariables">,
   { timeout }: { readonly timeout: number },
 ): Promise<LibsqlConnection> {
-  const client = await import("@libsql/hrana-client");
+  const client = await loadPackage<Client>("npm:@libsql/hrana-client@0.10.0");
   const token = readToken(tokenVariables, address);
   const seconds = Math.max(timeout, 1);
   try {
@@ -80,7 +84,13 @@ export async function openLibsql(
       const stream = connected.openStream();
       // Only the answer to a request shows whether the server accepts the token and the namespace.
       await within(stream.queryValue("SELECT 1"), seconds);
-      return new LibsqlConnection({ connected, stream, label: address.label, seconds });
+      return new LibsqlConnection({
+        connected,
+        stream,
+        label: address.label,
+        seconds,
+        isReadOnly: token !== undefined && isReadOnlyToken(token),
+      });
     } catch (error) {
       connected.close();
       throw error;
@@ -112,6 +122,19 @@ interface Parts {
   readonly stream: WsStream;
   readonly label: string;
   readonly seconds: number;
+  /** Whether the token allows only reading. */
+  readonly isReadOnly: boolean;
+}
+
+/** Whether a token says of itself that it allows only reading; a server then drops the connection. */
+function isReadOnlyToken(token: string): boolean {
+  try {
+    const bytes = Uint8Array.fromBase64(token.split(".")[1] ?? "", { alphabet: "base64url" });
+    const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
+    return typeof claims === "object" && claims !== null && "a" in claims && claims.a === "ro";
+  } catch {
+    return false; // of another kind: the server judges it
+  }
 }
 
 /**
@@ -128,11 +151,13 @@ export class LibsqlConnection implements Connection {
   readonly #connected: WsClient;
   readonly #stream: WsStream;
   readonly #seconds: number;
+  readonly #isReadOnly: boolean;
   #state: State = "none";
   #isConfined = false;
 
   /** Takes a stream that is open. */
-  constructor({ connected, stream, label, seconds }: Parts) {
+  constructor({ connected, stream, label, seconds, isReadOnly }: Parts) {
+    this.#isReadOnly = isReadOnly;
     this.#connected = connected;
     this.#stream = stream;
     this.label = label;
@@ -201,7 +226,7 @@ export class LibsqlConnection implements Connection {
 
   async all(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
     try {
-      const [result] = await this.#perform([{ sql, parameters }], "use");
+      const [result] = await this.#perform([{ sql: asQuery(sql), parameters }], "use");
       return result === undefined ? [] : rowsOf(result);
     } catch (error) {
       if (!isTooLarge(error) || !isPageable(sql)) throw error;
@@ -328,7 +353,11 @@ export class LibsqlConnection implements Connection {
         this.#state = "none";
         if (!this.#connected.closed) this.#connected.close();
       }
-      const failure = error === TIME_IS_UP ? new SlowAnswer(this.#seconds) : error;
+      const failure = error === TIME_IS_UP
+        ? new SlowAnswer(this.#seconds)
+        : this.#isReadOnly && codeOf(error) === ""
+        ? new Refused({ message: "the token only allows reading", code: "AUTH_READ_ONLY" })
+        : error;
       return { results: [], failure };
     }
   }
@@ -425,6 +454,15 @@ function contextOf(
 
 /** First words of statements that would leave the transaction in which a migration runs. */
 const ESCAPES = /^(BEGIN|COMMIT|END|ROLLBACK(?!\s+(TRANSACTION\s+)?TO\b)|ATTACH|DETACH)\b/i;
+
+/** A server takes every PRAGMA for a change, which a token for reading does not allow; not so a query. */
+function asQuery(sql: string): string {
+  const [, name, argument] = /^\s*PRAGMA\s+(?:main\.)?(\w+)\s*(?:\(\s*(\w+)\s*\))?\s*;?\s*$/i
+    .exec(sql) ?? [];
+  if (name === undefined) return sql;
+  const list = argument === undefined ? "" : /^\d+$/.test(argument) ? argument : `'${argument}'`;
+  return `SELECT * FROM pragma_${name}(${list})`;
+}
 
 /** A query of which a part can be asked for. */
 function isPageable(sql: string): boolean {

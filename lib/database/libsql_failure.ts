@@ -174,7 +174,9 @@ function refusedToken(
   reason: string,
   options: CatalystErrorOptions,
 ): AccessError {
-  const why = /expired/i.test(reason)
+  const why = /only allows reading/.test(reason)
+    ? "the token only allows reading"
+    : /expired/i.test(reason)
     ? "the token has expired"
     : /header|none given|missing/i.test(reason)
     ? "the server requires a token"

@@ -1,13 +1,17 @@
 import { AccessError, ConfigurationError } from "../base/errors.ts";
 import { loadPackage } from "../base/package.ts";
 import { isAbsolute } from "../base/paths.ts";
+import { isLibsqlAddress } from "../database/libsql_address.ts";
 import { didYouMean } from "../base/format.ts";
 
 /** What `catalyst.json` says. Paths are as written. */
 export interface Configuration {
   /** Path of the file. */
   readonly path: string;
-  /** The databases it names: by name, a path relative to the data directory, or an absolute one. */
+  /**
+   * The databases it names: by name, a path relative to the data directory, an absolute one, or the
+   * address of a database on a server.
+   */
   readonly databases: Readonly<Record<string, string>>;
   /** Whether the three bundled databases exist besides. Default `true`. */
   readonly bundled: boolean;
@@ -292,6 +296,13 @@ export function databaseFiles(
   const names = new Map([[`${prefix}${LEDGER_NAME}.db`, "the ledger"]]);
   for (const name of new Set([...bundled, ...Object.keys(databases)])) {
     const place = databases[name] ?? `${name}.db`;
+    const isServer = isLibsqlAddress(place);
+    if (isServer && isIsolated) {
+      throw new ConfigurationError(
+        `Cannot use ${path}: "${name}" is on a server, so DB_PATH_PREFIX and --data-dir cannot isolate it`,
+        { path, help: "use another configuration, by --config or CATALYST_CONFIG" },
+      );
+    }
     if (isAbsolute(place) && isIsolated) {
       throw new ConfigurationError(
         `Cannot use ${path}: the path of "${name}" is absolute, so DB_PATH_PREFIX and --data-dir ` +
@@ -299,7 +310,7 @@ export function databaseFiles(
         { path, help: "write it relative to the data directory" },
       );
     }
-    const file = isAbsolute(place) ? place : simplified(`${prefix}${place}`);
+    const file = isAbsolute(place) || isServer ? place : simplified(`${prefix}${place}`);
     const other = names.get(file);
     if (other !== undefined) {
       throw new ConfigurationError(

@@ -1,0 +1,46 @@
+import { UsageError } from "../base/errors.ts";
+import { printable } from "../base/format.ts";
+import { abortOnInterrupt } from "../base/interrupt.ts";
+import { createProgress } from "../terminal/interaction.ts";
+import type { Command, CommandContext } from "./arguments.ts";
+
+/** `copy`: copies a database to another place, such as a server. */
+export const command: Command = {
+  name: "copy",
+  summary: "copy a database to a server, from one, or into a file",
+  operands: "FROM TO",
+  flags: {},
+  withoutMigrations: true,
+  examples: [
+    [
+      "copy ml_training 'libsql://db.example.com?namespace=ml_training'",
+      "to an empty namespace on a server",
+    ],
+    ["copy 'libsql://db.example.com?namespace=ml_training' back.db", "and back into a file"],
+  ],
+  run: async ({ operands, migrator, output }: CommandContext) => {
+    const [from, to, ...others] = operands;
+    if (from === undefined || to === undefined || others.length > 0) {
+      throw new UsageError("Cannot copy: name what is copied, and where to", {
+        help: "each is the name of a database, a path, or an address such as " +
+          "libsql://db.example.com?namespace=positions",
+      });
+    }
+    const interruption = new AbortController();
+    using _listening = abortOnInterrupt(interruption);
+    using progress = createProgress(output);
+    const result = await migrator.copyDatabase(from, to, {
+      signal: interruption.signal,
+      onProgress: ({ step, done, total }) =>
+        progress.show(`${step} ${printable(step === "reading" ? from : to)}`, done / (total || 1)),
+    });
+    progress.end();
+    output.json({ ok: true, ...result });
+    output.answer(
+      `copied ${printable(result.from)} to ${
+        printable(result.to)
+      }\nboth have the hash ${result.hash}`,
+    );
+    return 0;
+  },
+};

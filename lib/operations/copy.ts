@@ -1,0 +1,168 @@
+import { ConfirmationError, InterruptedError, LocationError, UsageError } from "../base/errors.ts";
+import {
+  directoryOf,
+  isFile,
+  removeDatabase,
+  sizeOf,
+  syncDirectory,
+  syncFile,
+} from "../base/files.ts";
+import type { CopyProgress } from "../database/connection.ts";
+import { isLibsqlAddress } from "../database/libsql_address.ts";
+import { type DatabaseLocation, locate, statDatabase } from "../database/location.ts";
+import { openServer } from "../database/open.ts";
+import { openForReading } from "../database/open.ts";
+import { temporaryCopy } from "../database/temporary_copy.ts";
+import { beginReading } from "../database/transaction.ts";
+import { contentHash } from "../dump/hash.ts";
+import type { Workspace } from "../state/workspace.ts";
+
+/** How to copy a database. */
+export interface CopyDatabaseOptions {
+  /** Called now and then; the amounts are rows or pages. */
+  readonly onProgress?: (progress: CopyDatabaseProgress) => void;
+  /** Ends the copying; nothing is changed then. */
+  readonly signal?: AbortSignal;
+}
+
+/** How far a copy has come. */
+export interface CopyDatabaseProgress extends CopyProgress {
+  /** Whether the original is being read or the copy being written. */
+  readonly step: "reading" | "writing";
+}
+
+/** What was copied. */
+export interface CopyDatabaseResult {
+  /** Where the original is. */
+  readonly from: string;
+  /** Where the copy is. */
+  readonly to: string;
+  /** SHA-256 of the content, as `verify` computes it; the same of both. */
+  readonly hash: string;
+}
+
+/**
+ * Copies a database to another place: schema and rows are exact, and it is all or nothing. Each end is
+ * the name of a database, the address of one on a server, or a path. The target must be empty.
+ *
+ * @throws {LocationError} if the original does not exist.
+ * @throws {ConfirmationError} if the target is not empty.
+ */
+export async function copyDatabase(
+  workspace: Workspace,
+  ends: { readonly from: string; readonly to: string },
+  options: CopyDatabaseOptions = {},
+): Promise<CopyDatabaseResult> {
+  // The token of a database is used at both of its ends.
+  const name = [ends.from, ends.to].find((end) => workspace.locations.has(end)) ?? "";
+  const [from, to] = [placeOf(workspace, ends.from, name), placeOf(workspace, ends.to, name)];
+  if (from.path === to.path) {
+    throw new UsageError(`Cannot copy ${ends.from}: both ends are ${from.path}`);
+  }
+  if (to.kind === "open") {
+    throw new UsageError(`Cannot copy to ${ends.to}: it is open in this program`, {
+      help: "name a path or an address",
+    });
+  }
+  if (!statDatabase(from).exists) {
+    throw new LocationError(`Cannot copy ${ends.from}: there is no such database (${from.path})`, {
+      help: "name a database, a path or an address; `status` lists the databases",
+    });
+  }
+  refuseExisting(to);
+  const report = (step: CopyDatabaseProgress["step"]) => ({
+    onProgress: (progress: CopyProgress) => {
+      if (options.signal?.aborted) {
+        throw new InterruptedError(`Cannot copy ${ends.from}: interrupted`, {
+          help: "nothing was changed",
+        });
+      }
+      options.onProgress?.({ step, ...progress });
+    },
+  });
+  await using original = await readOriginal(workspace, from, report("reading"));
+  const hash = to.kind === "server"
+    ? await toServer(workspace, original.path, { to, ...report("writing"), signal: options.signal })
+    : await toFile(workspace, original.path, to.path);
+  return { from: from.path, to: to.path, hash };
+}
+
+function placeOf(workspace: Workspace, end: string, name: string): DatabaseLocation {
+  const known = workspace.locations.get(end);
+  if (known !== undefined) return known;
+  if (isLibsqlAddress(end)) return locate(end, name);
+  if (/[./\\]/.test(end)) return locate(end);
+  throw new UsageError(`Cannot copy "${end}": there is no such database`, {
+    help: `the databases are ${
+      [...workspace.locations.keys()].join(", ")
+    }; a path contains a slash or a dot`,
+  });
+}
+
+function refuseExisting(to: DatabaseLocation): void {
+  if (to.kind !== "file" || !sizeOf(to.path)) return;
+  throw new ConfirmationError(`Cannot copy to ${to.path}: it exists`, {
+    help: "name another file, or move this one away; nothing was changed",
+  });
+}
+
+async function readOriginal(
+  workspace: Workspace,
+  from: DatabaseLocation,
+  control: { readonly onProgress: (progress: CopyProgress) => void },
+) {
+  const connection = await openForReading(from, workspace.settings);
+  try {
+    const isOurs = !connection.inTransaction;
+    if (isOurs) await beginReading(connection);
+    try {
+      return await temporaryCopy(connection, control);
+    } finally {
+      if (isOurs && connection.inTransaction) await connection.exec("ROLLBACK");
+    }
+  } finally {
+    await connection.close();
+  }
+}
+
+async function toServer(
+  { settings, timeout }: Workspace,
+  path: string,
+  { to, ...control }: {
+    readonly to: DatabaseLocation & { readonly kind: "server" };
+    readonly onProgress: (progress: CopyProgress) => void;
+    readonly signal: AbortSignal | undefined;
+  },
+): Promise<string> {
+  const { fillServer } = await import("../dump/to_server.ts");
+  await using target = await openServer(to, settings);
+  return await fillServer(path, target, { timeout, ...control });
+}
+
+async function toFile({ settings }: Workspace, path: string, to: string): Promise<string> {
+  const directory = directoryOf(to);
+  if (!isFile(to) && sizeOf(directory) === null) {
+    throw new LocationError(`Cannot copy to ${to}: there is no directory ${directory}`, {
+      help: "create it first",
+    });
+  }
+  // The temporary file may be on another disk, so it is copied beside the target first.
+  const part = `${to}.copy.part`;
+  removeDatabase(part);
+  try {
+    await using connection = await openForReading({ kind: "file", path }, settings);
+    await connection.copyTo(part);
+    const hash = await contentHash({ kind: "file", path: part }, settings);
+    if (hash !== await contentHash({ kind: "file", path }, settings)) {
+      throw new LocationError(`Cannot copy to ${to}: what was written differs from the original`, {
+        help: "check the disk; nothing was changed",
+      });
+    }
+    await syncFile(part);
+    Deno.renameSync(part, to);
+    await syncDirectory(directory);
+    return hash;
+  } finally {
+    removeDatabase(part);
+  }
+}

@@ -1,0 +1,81 @@
+/** `copy` and the other commands with a database on a real server, named in `catalyst.json`. */
+import { deepStrictEqual as equal, ok } from "node:assert/strict";
+import { DatabaseSync } from "node:sqlite";
+import { runCli, tempDir } from "../../helpers.ts";
+import { libsqlTest, TestServer, Tokens } from "../../libsql_server.ts";
+
+libsqlTest("a database moves to a server with a token, is used there, and comes back", async () => {
+  await using dir = await tempDir();
+  const tokens = await Tokens.create();
+  await using server = await TestServer.start({ args: await tokens.arguments(dir.path) });
+  await server.create("app", "empty");
+  const [address, empty] = [server.address("app"), server.address("empty")];
+  const token = await tokens.sign({ a: "rw" });
+  const readOnly = await tokens.sign({ a: "ro" });
+  const env = { CATALYST_LIBSQL_TOKEN: "", CATALYST_LIBSQL_TOKEN_APP: "" };
+  const run = async (args: readonly string[], given: Record<string, string> = {}) => {
+    const result = await runCli(args, { cwd: dir.path, env: { ...env, ...given } });
+    const printed = `${result.stdout}${result.stderr}`;
+    ok(!printed.includes(token) && !printed.includes(readOnly), printed);
+    return result;
+  };
+  await Deno.mkdir(`${dir.path}/data`);
+  {
+    using db = new DatabaseSync(`${dir.path}/data/app.db`);
+    db.exec(
+      `CREATE TABLE prices (day TEXT PRIMARY KEY, price REAL) STRICT;
+      INSERT INTO prices VALUES ('2026-01-01', 0.0012467), ('2026-01-02', -0.0), ('x', 9e999)`,
+    );
+  }
+  const configure = (app: string) =>
+    Deno.writeTextFile(
+      `${dir.path}/catalyst.json`,
+      JSON.stringify({ bundled: false, databases: { app } }),
+    );
+  await Deno.mkdir(`${dir.path}/migrations`);
+  await Deno.writeTextFile(
+    `${dir.path}/migrations/001_add_volume.sql`,
+    "-- database: app\n-- migrate:up\nALTER TABLE prices ADD COLUMN volume INTEGER;\n" +
+      "-- migrate:down\nALTER TABLE prices DROP COLUMN volume;\n",
+  );
+  await configure("app.db");
+  const withToken = { CATALYST_LIBSQL_TOKEN_APP: token };
+
+  const denied = await run(["copy", "app", address, "--verbose"]);
+  equal(denied.code, 1);
+  ok(denied.stderr.includes("the server requires a token"), denied.stderr);
+  ok(denied.stderr.includes("CATALYST_LIBSQL_TOKEN"), denied.stderr);
+
+  const copied = await run(["copy", "app", address, "--json"], withToken);
+  equal([copied.code, copied.stderr], [0, ""]);
+  const { to, hash } = JSON.parse(copied.stdout);
+  equal(to, address);
+
+  await configure(address);
+  const upgraded = await run(["upgrade"], withToken);
+  equal(upgraded.code, 0, upgraded.stderr);
+  // The rows were saved before the table was changed, in an ordinary local file.
+  ok(upgraded.stderr.includes("napshot"), upgraded.stderr);
+  const status = await run(["status", "--check"], withToken);
+  equal(status.code, 0, status.stderr);
+  // A token that only allows reading is enough to look, and not to change anything.
+  const looked = await run(["verify", "--data"], { CATALYST_LIBSQL_TOKEN: readOnly });
+  equal(looked.code, 0, looked.stderr);
+  const refused = await run(["downgrade", "--yes"], { CATALYST_LIBSQL_TOKEN: readOnly });
+  equal(refused.code, 1);
+  ok(refused.stderr.includes("the token only allows reading"), refused.stderr);
+  equal((await run(["downgrade", "--yes"], withToken)).code, 0);
+
+  const back = await run(["copy", "app", "back.db", "--json"], withToken);
+  equal(back.code, 0, back.stderr);
+  const again = await run(["copy", "app", "back.db"], withToken);
+  equal(again.code, 1);
+  ok(again.stderr.includes("it exists"), again.stderr);
+  const snapshot = [...Deno.readDirSync(`${dir.path}/data/backups`)]
+    .map(({ name }) => name).filter((name) => /^app_.*\.db$/.test(name)).sort()[0];
+  const restored = await run(["copy", `data/backups/${snapshot}`, empty, "--json"], {
+    CATALYST_LIBSQL_TOKEN: token,
+  });
+  equal(restored.code, 0, restored.stderr);
+  equal(JSON.parse(restored.stdout).hash, hash);
+});
