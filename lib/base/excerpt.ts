@@ -11,7 +11,7 @@ interface ExcerptOptions {
 }
 
 /** A place in a text: both numbers begin with 1, and a column is a character. */
-export interface Place {
+export interface ExcerptPlace {
   readonly line: number;
   readonly column: number;
 }
@@ -20,7 +20,7 @@ export interface Place {
 const WIDTH = 72;
 
 /** Line and column of an offset. */
-export function placeOf(text: string, at: number, firstLine = 1): Place {
+export function placeOf(text: string, at: number, firstLine = 1): ExcerptPlace {
   let line = firstLine;
   let start = 0;
   for (let end = text.indexOf("\n"); end !== -1 && end < at; end = text.indexOf("\n", start)) {

@@ -230,7 +230,7 @@ export interface LockFacts {
 }
 
 /** What is at a database's path. */
-export type Place =
+export type DatabasePlace =
   | { readonly kind: "file"; readonly realPath: string; readonly info: Deno.FileInfo }
   | { readonly kind: "missing" }
   | { readonly kind: "directory" }
@@ -244,7 +244,7 @@ export interface DatabaseFacts {
   readonly name: string;
   /** Its path as it follows from the flags and variables. */
   readonly path: string;
-  readonly place: Place;
+  readonly place: DatabasePlace;
   /** Why it can't be written; null where it can, or that isn't known. */
   readonly unwritable: string | null;
   /** Why it can't be read; null where it can. */

@@ -13,7 +13,7 @@ import {
   type UntouchedDatabase,
 } from "../database/untouched.ts";
 import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
-import type { Content, DatabaseFacts, Place } from "./facts.ts";
+import type { Content, DatabaseFacts, DatabasePlace } from "./facts.ts";
 import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
 
 /** What the system tells about all files. */
@@ -67,7 +67,7 @@ const UNKNOWN = {
   lockers: [],
 };
 
-function placeOf(path: string): Place {
+function placeOf(path: string): DatabasePlace {
   if (!mayRead(path)) {
     return { kind: "unreachable", reason: "Deno may not read it", isPermission: true };
   }

@@ -16,7 +16,7 @@ import { openForReading, openForWriting } from "../database/open.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { beginReading, withTransaction } from "../database/transaction.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
-import { MARKER_TABLE } from "../schema/tables.ts";
+import { MARKER_TABLE } from "../schema/model.ts";
 import { knownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { type Catalog, type CatalogObject, readCatalog, readTable } from "./catalog.ts";

@@ -5,7 +5,7 @@ import { driverMessage } from "../database/failure.ts";
 import { openFile } from "../database/open.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
-import { brokenReferences, lostRows, type Observation, observe } from "../engine/checks.ts";
+import { brokenReferences, lostRows, observeRows, type RowObservation } from "../engine/checks.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { VirtualTable } from "./import_guard.ts";
 import { loadDump } from "./import_loader.ts";
@@ -161,8 +161,8 @@ async function findViolations(connection: Connection): Promise<readonly Violatio
 /** What a dump did to a database that was there. */
 interface ExistingChange {
   /** Rows by table, before and after. */
-  readonly before: Observation["rows"];
-  readonly after: Observation["rows"];
+  readonly before: RowObservation["rows"];
+  readonly after: RowObservation["rows"];
   /** Tables with fewer rows than before, and how many fewer. */
   readonly lost: readonly { readonly table: string; readonly rows: number }[];
 }
@@ -186,7 +186,7 @@ export async function loadIntoExisting(
   const foreignKeys = await holdForeignKeys(connection, false);
   try {
     return await withTransaction(connection, async () => {
-      const before = await observe(connection);
+      const before = await observeRows(connection);
       const sequences = await readSequences(connection);
       const { virtualTables: [virtual] } = await loadDump(connection, chunks, {
         isInside: true,
@@ -200,7 +200,7 @@ export async function loadIntoExisting(
         });
       }
       await keepSequences(connection, sequences);
-      const after = await observe(connection);
+      const after = await observeRows(connection);
       const broken = brokenReferences(before, after);
       if (broken !== null) {
         throw new DumpFault(broken, { help: "import the rows they point to first" });

@@ -10,7 +10,7 @@ import {
   type TransactionMarks,
   type VirtualTable,
 } from "./import_guard.ts";
-import { type Piece, Scanner } from "./import_scanner.ts";
+import { Scanner, type StatementBatch } from "./import_scanner.ts";
 
 /** Bytes of SQL that are kept, so that they can be run again to find a fault. */
 const GROUP_SIZE = 8_000_000;
@@ -95,7 +95,7 @@ class Loader {
     return this.#isInside;
   }
 
-  async take(piece: Piece): Promise<void> {
+  async take(piece: StatementBatch): Promise<void> {
     const { bytes, line, isSchemaRow } = piece;
     if (this.#signal?.aborted) throw interrupted();
     if (this.#isInside && !isSchemaRow) return await this.#run(piece);
@@ -117,7 +117,7 @@ class Loader {
     await this.#run(piece);
   }
 
-  async #run({ bytes, line, joins }: Piece): Promise<void> {
+  async #run({ bytes, line, joins }: StatementBatch): Promise<void> {
     if (this.#keptSize + bytes.length > GROUP_SIZE) await this.#closeGroup();
     if (this.#group.length === 0) await this.#mark("SAVEPOINT catalyst_group");
     this.#group.push({ bytes: this.#keep(bytes), line });

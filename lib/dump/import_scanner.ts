@@ -1,7 +1,7 @@
 import { DumpFault } from "./import_source.ts";
 
 /** Whole statements of a dump. Its bytes are good only until the scanner is given more. */
-export interface Piece {
+export interface StatementBatch {
   readonly bytes: Uint8Array;
   /** Line on which it begins; the first is 1. */
   readonly line: number;
@@ -76,7 +76,7 @@ export class Scanner {
   }
 
   /** Takes the next chunk, and yields the pieces that are whole now. */
-  *push(chunk: Uint8Array): Generator<Piece> {
+  *push(chunk: Uint8Array): Generator<StatementBatch> {
     // A chunk of hundreds of megabytes would be copied as a whole.
     for (let at = 0; at < chunk.length; at += BUFFER_SIZE / 2) {
       this.#append(chunk.subarray(at, at + BUFFER_SIZE / 2));
@@ -93,14 +93,14 @@ export class Scanner {
   }
 
   /** Forgets what stands between two statements, which may be longer than the memory. */
-  *#dropTrivia(): Generator<Piece> {
+  *#dropTrivia(): Generator<StatementBatch> {
     if (this.#boundary > this.#start) yield this.#piece(this.#boundary, this.#boundaryLine);
     this.#start = this.#boundary = this.#at;
     this.#startLine = this.#boundaryLine = this.#line;
   }
 
   /** Ends the text: yields what is left, and returns what is no whole statement, if anything is. */
-  *finish(): Generator<Piece, Remainder | null> {
+  *finish(): Generator<StatementBatch, Remainder | null> {
     if (this.#mode === WORD) this.#endWord();
     if (this.#mode === DASH || this.#mode === SLASH) this.#state = NORMAL;
     const isWhole = this.#state === START && (this.#mode === PLAIN || this.#mode === LINE_COMMENT);
@@ -217,7 +217,7 @@ export class Scanner {
   }
 
   /** Yields what is to be run now that a statement has ended. */
-  *#cut(): Generator<Piece> {
+  *#cut(): Generator<StatementBatch> {
     const isSchemaRow = this.#isSchemaRow();
     const isLong = this.#at - this.#boundary > PIECE_SIZE;
     // A statement that is alone in its piece doesn't take those before it along.
@@ -259,7 +259,7 @@ export class Scanner {
     return true;
   }
 
-  #piece(end: number, line: number, isSchemaRow = false): Piece {
+  #piece(end: number, line: number, isSchemaRow = false): StatementBatch {
     const piece = {
       bytes: this.#buffer.subarray(this.#start, end),
       line: this.#startLine,

@@ -3,7 +3,7 @@ import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
 import { type Affinity, affinityOf } from "../schema/model.ts";
-import { quoteName } from "../sql/tokens.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
 import { DumpFault } from "./import_source.ts";
 
 /** A row that is to be put into the table. */
@@ -161,11 +161,6 @@ const SHOWN = 40;
 /** A text of the data, short enough for a message. */
 function shortened(text: string): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
-}
-
-/** A name as SQLite compares it: only ASCII letters are the same in both cases. */
-function fold(name: string): string {
-  return name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
 
 /** The statement that puts so many rows into some columns. What is there is never replaced. */

@@ -1,7 +1,7 @@
 import type { Connection } from "../database/connection.ts";
 import { terminate } from "../sql/statements.ts";
 import { fold, quoteName, quoteText } from "../sql/tokens.ts";
-import { MARKER_TABLE } from "../schema/tables.ts";
+import { MARKER_TABLE } from "../schema/model.ts";
 import {
   type Catalog,
   type CatalogObject,

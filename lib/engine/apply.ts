@@ -25,9 +25,9 @@ import {
   expectCreated,
   mayFindExisting,
   mayTouchRows,
-  type Observation,
-  observe,
+  observeRows,
   outcomeOf,
+  type RowObservation,
 } from "./checks.ts";
 import type { Session } from "./session.ts";
 
@@ -76,7 +76,7 @@ export async function runMigration(connection: Connection, run: Run): Promise<nu
       ? await runOutside(connection, { body, begun, run })
       : await withTransaction(connection, () => runInside(connection, body, run), run);
   } catch (error) {
-    throw await explain(error, run, begun);
+    throw await describeFailure(error, run, begun);
   } finally {
     await foreignKeys.restore();
   }
@@ -106,7 +106,7 @@ async function runOutside(
   const { begin } = run;
   if (begin !== undefined) await withTransaction(connection, () => begin(connection), run);
   const start = performance.now();
-  const before = mayTouchRows(body) ? await observe(connection) : null;
+  const before = mayTouchRows(body) ? await observeRows(connection) : null;
   try {
     await namingDuplicates(connection, () =>
       runBody(connection, body, {
@@ -140,7 +140,7 @@ async function runInside(
   if ((marked ?? false) === (direction === "upgrade")) return null;
   await run.begin?.(connection);
   const start = performance.now();
-  const before = mayTouchRows(body) ? await observe(connection) : null;
+  const before = mayTouchRows(body) ? await observeRows(connection) : null;
   await namingDuplicates(connection, () =>
     runBody(connection, body, {
       database: migration.database,
@@ -171,9 +171,9 @@ async function namingDuplicates(
 async function check(
   connection: Connection,
   run: Run,
-  before: Observation | null,
+  before: RowObservation | null,
 ): Promise<void> {
-  const after = before === null ? null : await observe(connection);
+  const after = before === null ? null : await observeRows(connection);
   if (before !== null && after !== null) compareObservations(before, after, run);
   const counted = { before: before?.rows ?? new Map(), after: after?.rows ?? new Map() };
   await run.verify?.(connection, counted);
@@ -220,7 +220,7 @@ export interface MigrationProgress {
 }
 
 /** Runs one migration and records the attempt in the ledger: its start, its end and its outcome. */
-export async function attempt(
+export async function runAndRecord(
   workspace: Workspace,
   session: Session,
   run: Run,
@@ -290,7 +290,7 @@ function detailOf({ snapshot }: Run): string | null {
 }
 
 /** Says which migration failed where; errors that already say what to do stay as they are. */
-export async function explain(error: unknown, run: Run, begun: Begun): Promise<unknown> {
+export async function describeFailure(error: unknown, run: Run, begun: Begun): Promise<unknown> {
   const { migration, direction, signal } = run;
   const isUpgrade = direction === "upgrade";
   const cannot = `Cannot ${isUpgrade ? "apply" : "roll back"} ${migration.name}`;

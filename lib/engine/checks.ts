@@ -8,7 +8,7 @@ import { quoteName } from "../sql/tokens.ts";
 import { readMarkers } from "../state/marker.ts";
 
 /** What is compared before and after a migration, inside its transaction. */
-export interface Observation {
+export interface RowObservation {
   /** Number of rows by table. */
   readonly rows: ReadonlyMap<string, number>;
   /** Rows that point to nothing, one key for each. */
@@ -24,7 +24,7 @@ export function mayTouchRows(body: MigrationBody): boolean {
 }
 
 /** Counts rows and foreign key violations. Takes time in proportion to the rows. */
-export async function observe(connection: Connection): Promise<Observation> {
+export async function observeRows(connection: Connection): Promise<RowObservation> {
   return { rows: await countRows(connection), violations: await findViolations(connection) };
 }
 
@@ -85,8 +85,8 @@ interface Allowance {
  * nothing that did not before.
  */
 export function compareObservations(
-  before: Observation,
-  after: Observation,
+  before: RowObservation,
+  after: RowObservation,
   allowed: Allowance,
 ): void {
   const lost = lostRows(before.rows, after.rows)
@@ -114,8 +114,8 @@ export function compareObservations(
 
 /** Says which rows point to nothing that did not before; null where none do. */
 export function brokenReferences(
-  before: Pick<Observation, "violations">,
-  after: Pick<Observation, "violations">,
+  before: Pick<RowObservation, "violations">,
+  after: Pick<RowObservation, "violations">,
 ): string | null {
   const broken = [...after.violations].filter((key) => !before.violations.has(key));
   if (broken.length === 0) return null;

@@ -1,5 +1,5 @@
 import { CatalystError, InterruptedError } from "../base/errors.ts";
-import { type Application, attempt, runOf } from "../engine/apply.ts";
+import { type Application, runAndRecord, runOf } from "../engine/apply.ts";
 import { mayTouchRows } from "../engine/checks.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
@@ -154,7 +154,7 @@ async function applyOne(
   }
   const progress = { direction: "upgrade", id, name, database } as const;
   options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
-  const seconds = await attempt(
+  const seconds = await runAndRecord(
     workspace,
     session,
     runOf(workspace, { ...application, signal: options.signal }),

@@ -2,7 +2,7 @@ import { CatalystError, ConfirmationError, InterruptedError } from "../base/erro
 import { type Connection, number, text } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
-import { attempt } from "../engine/apply.ts";
+import { runAndRecord } from "../engine/apply.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
@@ -166,7 +166,7 @@ async function rollBackOne(
   const isInside = migration.transaction !== false;
   let others: readonly Loss[] = [];
   let lost: Loss[] = [];
-  const durationSeconds = await attempt(workspace, session, {
+  const durationSeconds = await runAndRecord(workspace, session, {
     migration,
     direction: "downgrade",
     checksum: await checksumOf(migration.downgrade),

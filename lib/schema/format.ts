@@ -1,5 +1,5 @@
 import { indent, layOut, layOutStatement, oneLine } from "../sql/layout.ts";
-import { type Piece, RESERVED, spell, spellName } from "../sql/spelling.ts";
+import { RESERVED, spell, type SpelledToken, spellName } from "../sql/spelling.ts";
 import { closing, fold, is, itemsOf, source, type Token, tokenize } from "../sql/tokens.ts";
 import type { IndexSchema, Schema, TableSchema, TriggerSchema, ViewSchema } from "./model.ts";
 
@@ -132,7 +132,7 @@ export function formatTrigger({ sql }: TriggerSchema): string {
 }
 
 /** A trigger's `BEFORE`, `FOR EACH ROW` and the like in capitals; not a column of such a name. */
-function withEventWords(pieces: readonly Piece[], on: number): Piece[] {
+function withEventWords(pieces: readonly SpelledToken[], on: number): SpelledToken[] {
   const isTime = (at: number) =>
     at === 3 && ["before", "after", "instead"].includes(pieces[at]?.key ?? "") ||
     pieces[at]?.key === "of" && ["instead", "update"].includes(pieces[at - 1]?.key ?? "");
@@ -144,12 +144,15 @@ function withEventWords(pieces: readonly Piece[], on: number): Piece[] {
 
 const STATEMENTS = ["select", "insert", "update", "delete", "replace", "with"];
 
-function cut(pieces: readonly Piece[], at: number): [readonly Piece[], readonly Piece[]] {
+function cut(
+  pieces: readonly SpelledToken[],
+  at: number,
+): [readonly SpelledToken[], readonly SpelledToken[]] {
   return [pieces.slice(0, at), pieces.slice(at)];
 }
 
-function statementsOf(pieces: readonly Piece[]): Piece[][] {
-  const statements: Piece[][] = [[]];
+function statementsOf(pieces: readonly SpelledToken[]): SpelledToken[][] {
+  const statements: SpelledToken[][] = [[]];
   for (const piece of pieces) {
     if (piece.key === ";") statements.push([]);
     else statements.at(-1)?.push(piece);

@@ -199,7 +199,7 @@ export interface Made {
 }
 
 /** Reads an ordinary table; throws where there is none of that name. */
-export async function readTable(
+export async function readRebuiltTable(
   transaction: MigrationTransaction,
   wanted: string,
 ): Promise<RebuiltTable> {

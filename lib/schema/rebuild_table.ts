@@ -16,8 +16,8 @@ import {
   examineDependents,
   freeName,
   type Made,
+  readRebuiltTable,
   readStatistics,
-  readTable,
   type RebuiltTable,
   refuseIdleTriggers,
   takeOverMark,
@@ -138,18 +138,18 @@ async function rebuildInside(
   { table, temporary, options }: Job,
 ): Promise<void> {
   const before = await examineDependents(transaction, table);
-  const old = await renameColumns(transaction, await readTable(transaction, table), options);
+  const old = await renameColumns(transaction, await readRebuiltTable(transaction, table), options);
   const indexes = withoutDropped(old, options.dropIndexes ?? []);
   const definition = definitionOf(old, options);
   const name = nameIn(definition);
   const statistics = await readStatistics(transaction, old.name);
 
   await transaction.exec(createUnder(definition, temporary));
-  const made = await readTable(transaction, temporary);
+  const made = await readRebuiltTable(transaction, temporary);
   refuseIdleTriggers({ ...made, triggers: old.triggers });
-  const rows = await countRows(transaction, old.name);
+  const rows = await countTableRows(transaction, old.name);
   await transaction.exec(copyStatement(old, made, { ...options, rows }));
-  const copied = await countRows(transaction, temporary);
+  const copied = await countTableRows(transaction, temporary);
   if (copied !== rows) {
     throw new RebuildFault(`it would have ${copied} rows in place of ${rows}`, "report this");
   }
@@ -175,7 +175,7 @@ async function renameColumns(
       }`,
     );
   }
-  return entries.length === 0 ? table : await readTable(transaction, table.name);
+  return entries.length === 0 ? table : await readRebuiltTable(transaction, table.name);
 }
 
 function withoutDropped({ indexes }: RebuiltTable, dropped: readonly string[]): readonly Made[] {
@@ -255,7 +255,10 @@ async function atOnce(
 }
 
 /** Number of rows of a table. */
-export async function countRows(transaction: MigrationTransaction, table: string): Promise<number> {
+export async function countTableRows(
+  transaction: MigrationTransaction,
+  table: string,
+): Promise<number> {
   const [row] = await transaction.all(`SELECT count(*) AS rows FROM main.${quoteName(table)}`);
   return row === undefined ? 0 : number(row, "rows");
 }

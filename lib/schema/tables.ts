@@ -1,8 +1,6 @@
+import { MARKER_TABLE } from "./model.ts";
 import { type Connection, number, text, textOrNull } from "../database/connection.ts";
 import { quoteName } from "../sql/tokens.ts";
-
-/** Name of the table that holds the markers in each database. It is not part of the schema. */
-export const MARKER_TABLE = "schema_migrations";
 
 /** Number of rows of every table that keeps rows; of a virtual one, where it is known to keep its own. */
 export async function countRows(connection: Connection): Promise<Map<string, number>> {

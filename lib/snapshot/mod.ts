@@ -16,11 +16,11 @@ import { type CopyCheck, runSnapshot, type SnapshotControl, type SnapshotJob } f
 import type { Manifest, SnapshotReason } from "./manifest.ts";
 import type { PinTarget } from "./pin.ts";
 import {
-  type Candidate,
   expired,
   fileProblem,
   listSnapshots,
   lockStore,
+  type PruneCandidate,
   readManifest,
   removeLeftovers,
   removeSnapshot,
@@ -206,7 +206,7 @@ export async function prune(
   { retention, reason, dryRun = false }: PruneOptions,
 ): Promise<readonly string[]> {
   const manifests = new Map<string, Manifest>();
-  const candidates: Candidate[] = [];
+  const candidates: PruneCandidate[] = [];
   const now = Date.now() / 1000;
   for (const { manifest, problems } of await listSnapshots(directory)) {
     if (manifest === null) continue;

@@ -34,7 +34,7 @@ export interface Retention {
 }
 
 /** A snapshot as far as keeping it goes. */
-export interface Candidate {
+export interface PruneCandidate {
   readonly name: string;
   /** Unix epoch seconds. */
   readonly createdAt: number;
@@ -57,9 +57,9 @@ const DAYS_TO_MONDAY = 3;
  * and one of before a restore holds what somebody wanted to be rid of. Only whole ones count; of each
  * database the newest of each reason always stays, and where none is whole, its newest file.
  */
-export function expired(candidates: readonly Candidate[], retention: Retention): string[] {
+export function expired(candidates: readonly PruneCandidate[], retention: Retention): string[] {
   const newestFirst = candidates.toSorted((a, b) => b.createdAt - a.createdAt);
-  const kept = new Set<Candidate>();
+  const kept = new Set<PruneCandidate>();
   for (const database of new Set(candidates.flatMap(({ databases }) => databases))) {
     const having = newestFirst.filter(({ databases }) => databases.includes(database));
     const whole = having.filter(({ isWhole }) => isWhole);
@@ -71,7 +71,7 @@ export function expired(candidates: readonly Candidate[], retention: Retention):
   return newestFirst.filter((one) => !kept.has(one)).map(({ name }) => name).toReversed();
 }
 
-function keptOf(newestFirst: readonly Candidate[], retention: Retention): Candidate[] {
+function keptOf(newestFirst: readonly PruneCandidate[], retention: Retention): PruneCandidate[] {
   const day = (moment: number) => Math.floor(moment / DAY);
   const week = (moment: number) => Math.floor((day(moment) + DAYS_TO_MONDAY) / 7);
   return [
@@ -83,11 +83,11 @@ function keptOf(newestFirst: readonly Candidate[], retention: Retention): Candid
 }
 
 function newestOfEach(
-  newestFirst: readonly Candidate[],
+  newestFirst: readonly PruneCandidate[],
   periodOf: (epochSeconds: number) => number,
   periods = 0,
-): Candidate[] {
-  const newest = new Map<number, Candidate>();
+): PruneCandidate[] {
+  const newest = new Map<number, PruneCandidate>();
   for (const candidate of newestFirst) {
     const period = periodOf(candidate.createdAt);
     if (!newest.has(period) && newest.size < periods) newest.set(period, candidate);

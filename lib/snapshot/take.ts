@@ -71,7 +71,7 @@ interface CopyJob {
 }
 
 /** What a copy is like. */
-export interface Copy {
+export interface CopiedDatabase {
   readonly sizeBytes: number;
   readonly sha256: string | null;
   readonly rows: Readonly<Record<string, number>>;
@@ -79,7 +79,7 @@ export interface Copy {
 }
 
 /** Copies a pinned database into `target.part`, checks it, and waits until it is on the disk. */
-async function copyPinned(pinned: Pinned, job: CopyJob): Promise<Copy> {
+async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase> {
   const { database, connection } = pinned;
   const plain = job.compress ? partOf(`${job.target}.plain`) : partOf(job.target);
   const path = partOf(job.target);
@@ -120,7 +120,7 @@ async function copyPinned(pinned: Pinned, job: CopyJob): Promise<Copy> {
 export async function examine(
   path: string,
   verify: CopyCheck,
-): Promise<Pick<Copy, "rows" | "migrations">> {
+): Promise<Pick<CopiedDatabase, "rows" | "migrations">> {
   const itself = fileItself(path);
   const hadLog = mayBeThere(`${itself}-wal`);
   try {

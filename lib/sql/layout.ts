@@ -1,19 +1,19 @@
-import type { Piece } from "./spelling.ts";
+import type { SpelledToken } from "./spelling.ts";
 
 /** Longest line, in characters, that is not broken. */
 const WIDTH = 100;
 
 /** Pieces from a parenthesis, or a CASE, to its end. */
 interface Group {
-  readonly open: Piece;
+  readonly open: SpelledToken;
   readonly nodes: readonly Node[];
-  readonly close: Piece | undefined;
+  readonly close: SpelledToken | undefined;
 }
 
-type Node = Piece | Group;
+type Node = SpelledToken | Group;
 
 /** Writes pieces as one line. */
-export function oneLine(pieces: readonly Piece[]): string {
+export function oneLine(pieces: readonly SpelledToken[]): string {
   return pieces.map(({ text, gap }, at) => at > 0 && gap ? ` ${text}` : text).join("");
 }
 
@@ -21,12 +21,12 @@ export function oneLine(pieces: readonly Piece[]): string {
  * Writes an expression or the like as lines: one where it fits and holds no query, else broken at
  * its outermost AND and OR, its CASE, or its parentheses. A line may hold a text of several lines.
  */
-export function layOut(pieces: readonly Piece[], indentation = 0): string[] {
+export function layOut(pieces: readonly SpelledToken[], indentation = 0): string[] {
   return expression(nest(pieces), WIDTH - indentation);
 }
 
 /** Writes a SELECT, INSERT, UPDATE or DELETE as lines, one for each clause or part of one. */
-export function layOutStatement(pieces: readonly Piece[], indentation = 0): string[] {
+export function layOutStatement(pieces: readonly SpelledToken[], indentation = 0): string[] {
   return statement(nest(pieces), WIDTH - indentation);
 }
 
@@ -35,7 +35,7 @@ export function indent(lines: readonly string[]): string[] {
   return lines.map((line) => `  ${line}`);
 }
 
-function nest(pieces: readonly Piece[]): Node[] {
+function nest(pieces: readonly SpelledToken[]): Node[] {
   let at = 0;
   const until = (end: string): Node[] => {
     const nodes: Node[] = [];
@@ -63,7 +63,7 @@ function keyOf(node: Node | undefined): string {
   return node === undefined || isGroup(node) ? "" : node.key;
 }
 
-function flatten(nodes: readonly Node[]): Piece[] {
+function flatten(nodes: readonly Node[]): SpelledToken[] {
   return nodes.flatMap((node) =>
     isGroup(node)
       ? [node.open, ...flatten(node.nodes), ...(node.close === undefined ? [] : [node.close])]

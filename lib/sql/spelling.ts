@@ -1,7 +1,7 @@
 import { fold, is, type Token } from "./tokens.ts";
 
 /** A token as formatted text shows it. */
-export interface Piece {
+export interface SpelledToken {
   readonly text: string;
   /** A bare word in small letters or an operator; empty for all else. */
   readonly key: string;
@@ -88,7 +88,7 @@ export function spellName(name: string): string {
 }
 
 /** Spells tokens in one way: keywords in capitals, names without quotes that they don't need. */
-export function spell(tokens: readonly Token[], options: SpellOptions): Piece[] {
+export function spell(tokens: readonly Token[], options: SpellOptions): SpelledToken[] {
   const roles = rolesOf(tokens);
   const open = options.isExpression ? -1 : tokens.findIndex((token) => is(token, "("));
   return tokens.map((token, at) => {

@@ -9,7 +9,7 @@ import {
   textOrNull,
 } from "../database/connection.ts";
 import { type Migration, sqlOf } from "../migration/migration.ts";
-import { MARKER_TABLE } from "../schema/tables.ts";
+import { MARKER_TABLE } from "../schema/model.ts";
 
 /** A row of `schema_migrations`: this migration is in this database. */
 export interface Marker {

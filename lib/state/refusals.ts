@@ -15,7 +15,7 @@ import type { Migration } from "../migration/migration.ts";
 import { compareIds, createRegistry, type Registry } from "../migration/registry.ts";
 import { assess, type FoundState, type MigrationStatus } from "./assess.ts";
 import type { Inspection } from "./inspect.ts";
-import { MARKER_TABLE } from "../schema/tables.ts";
+import { MARKER_TABLE } from "../schema/model.ts";
 import { planDowngrade } from "./plan.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 

@@ -15,7 +15,7 @@ import { beginReading } from "../database/transaction.ts";
 import { type Run, runMigration } from "../engine/apply.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
-import { MARKER_TABLE } from "../schema/tables.ts";
+import { MARKER_TABLE } from "../schema/model.ts";
 import { fold } from "../sql/tokens.ts";
 import { type Action, type AuthorizerEvent, authorizerEvent } from "./authorizer.ts";
 import { type ContentQuestion, readContent, type TableContent } from "./content.ts";

@@ -59,7 +59,7 @@ Deno.test({
     (isUnix ? "" : " (skipped: Windows)"),
   ignore: !isUnix,
   async fn() {
-    const modules = ["database/failure", "terminal/error_report"].map((name) =>
+    const modules = ["database/failure", "terminal/output"].map((name) =>
       JSON.stringify(new URL(`../../../lib/${name}.ts`, import.meta.url).href)
     );
     const program = `import { translate } from ${modules[0]};

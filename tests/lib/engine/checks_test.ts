@@ -3,8 +3,8 @@ import {
   compareObservations,
   lostRows,
   mayTouchRows,
-  type Observation,
-  observe,
+  observeRows,
+  type RowObservation,
 } from "../../../lib/engine/checks.ts";
 import { countRows } from "../../../lib/schema/tables.ts";
 import { quoteName } from "../../../lib/sql/tokens.ts";
@@ -17,7 +17,7 @@ const migration = migrationOf({ name: "001_a" });
 function observation(
   rows: Record<string, number>,
   violations: readonly string[] = [],
-): Observation {
+): RowObservation {
   return { rows: new Map(Object.entries(rows)), violations: new Set(violations) };
 }
 
@@ -120,11 +120,11 @@ Deno.test("a foreign key that was violated before is no fault of the migration; 
     CREATE TABLE fills (order_id INTEGER REFERENCES orders);
     INSERT INTO fills VALUES (1);
   `);
-  const before = await observe(db);
+  const before = await observeRows(db);
   assert.equal(before.violations.size, 1);
-  compareObservations(before, await observe(db), { migration, destroys: [] });
+  compareObservations(before, await observeRows(db), { migration, destroys: [] });
   await db.exec("INSERT INTO fills VALUES (2)");
-  const after = await observe(db);
+  const after = await observeRows(db);
   assert.throws(
     () => compareObservations(before, after, { migration, destroys: [] }),
     /1 row would point to rows that don't exist \(fills to orders\)/,
@@ -139,7 +139,7 @@ Deno.test("the violations of a table WITHOUT ROWID are seen too", async () => {
     CREATE TABLE fills (id TEXT PRIMARY KEY, order_id INTEGER REFERENCES orders) WITHOUT ROWID;
     INSERT INTO fills VALUES ('a', 1);
   `);
-  const before = await observe(db);
+  const before = await observeRows(db);
   assert.equal(before.violations.size, 1);
 });
 
@@ -164,16 +164,16 @@ for (
   Deno.test(`new violations in a table WITHOUT ROWID are told from old ones: ${what}`, async () => {
     await using db = openMemory();
     await db.exec(WITHOUT_ROWID);
-    const before = await observe(db);
-    compareObservations(before, await observe(db), { migration, destroys: [] });
+    const before = await observeRows(db);
+    compareObservations(before, await observeRows(db), { migration, destroys: [] });
     await db.exec(sql);
-    const after = await observe(db);
+    const after = await observeRows(db);
     assert.throws(
       () => compareObservations(before, after, { migration, destroys: [] }),
       /rows? would point to rows that don't exist \(fills to orders\)/,
     );
     await db.exec("UPDATE fills SET order_id = 1 WHERE order_id > 10");
-    compareObservations(before, await observe(db), { migration, destroys: [] });
+    compareObservations(before, await observeRows(db), { migration, destroys: [] });
   });
 }
 
@@ -186,9 +186,9 @@ Deno.test("a second key of the same row that comes to point to nothing is a new 
     INSERT INTO orders VALUES (1);
     INSERT INTO pairs VALUES (1, 99);
   `);
-  const before = await observe(db);
+  const before = await observeRows(db);
   await db.exec("UPDATE pairs SET first = 98");
-  const after = await observe(db);
+  const after = await observeRows(db);
   assert.throws(
     () => compareObservations(before, after, { migration, destroys: [] }),
     /1 row would point/,
@@ -205,6 +205,6 @@ Deno.test("a foreign key that SQLite can't check hides no violation of another t
     INSERT INTO odd VALUES ('x');
     INSERT INTO children VALUES (7);
   `);
-  const { violations } = await observe(db);
+  const { violations } = await observeRows(db);
   assert.deepEqual([...violations], ['["children","parents","1"]']);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { type Candidate, expired, type Retention } from "../../../lib/snapshot/store.ts";
+import { expired, type PruneCandidate, type Retention } from "../../../lib/snapshot/store.ts";
 
 const DAY = 86_400;
 
@@ -10,8 +10,8 @@ const REASONS = ["manual", "automatic", "safety"] as const;
 /** Snapshots of different moments within some three years, in any order, and of what databases they are. */
 function candidatesOf(
   databases: fc.Arbitrary<string[]>,
-  reasons: readonly Candidate["reason"][],
-): fc.Arbitrary<Candidate[]> {
+  reasons: readonly PruneCandidate["reason"][],
+): fc.Arbitrary<PruneCandidate[]> {
   return fc.uniqueArray(
     fc.record({
       createdAt: fc.oneof(
@@ -60,7 +60,7 @@ const periods = {
 };
 
 /** Names that the rules keep of whole snapshots of one database and one reason, said in the plainest way. */
-function keptByRules(whole: readonly Candidate[], retention: Retention): string[] {
+function keptByRules(whole: readonly PruneCandidate[], retention: Retention): string[] {
   const kept = whole.slice(0, Math.max(1, retention.keep ?? 0)).map(({ name }) => name);
   for (const [rule, period] of Object.entries(periods)) {
     const all = [...new Set(whole.map(({ createdAt }) => period(createdAt)))];
@@ -74,13 +74,13 @@ function keptByRules(whole: readonly Candidate[], retention: Retention): string[
 }
 
 /** Snapshots that have a database, the newest first. */
-function having(all: readonly Candidate[], database: string): Candidate[] {
+function having(all: readonly PruneCandidate[], database: string): PruneCandidate[] {
   return all.filter(({ databases }) => databases.includes(database))
     .toSorted((a, b) => b.createdAt - a.createdAt);
 }
 
 /** Names that stay: what the rules keep for each database and each reason, else its newest file. */
-function keptByModel(all: readonly Candidate[], retention: Retention): Set<string> {
+function keptByModel(all: readonly PruneCandidate[], retention: Retention): Set<string> {
   const kept = new Set<string>();
   for (const database of DATABASES) {
     const found = having(all, database);
@@ -153,7 +153,7 @@ Deno.test("what is taken beside them, of less or for another reason, takes nobod
     const partial = others.filter(({ name, databases }) =>
       !databases.includes("positions") && !taken.has(name)
     );
-    const kept = (all: readonly Candidate[]) => {
+    const kept = (all: readonly PruneCandidate[]) => {
       const gone = new Set(expired(all, retention));
       return full.filter(({ name, isWhole }) => isWhole && !gone.has(name));
     };
@@ -196,7 +196,7 @@ Deno.test("to keep more never deletes more, and pruning twice is pruning once", 
 });
 
 Deno.test("the newest of each day, of each week from Monday, and of each month", () => {
-  const at = (name: string): Candidate => ({
+  const at = (name: string): PruneCandidate => ({
     name,
     createdAt: Date.parse(`${name}:00Z`) / 1000,
     reason: "manual",
@@ -235,7 +235,11 @@ Deno.test("the newest of each day, of each week from Monday, and of each month",
 });
 
 Deno.test("the night's snapshot of all stays for its day beside a partial one of the afternoon", () => {
-  const taken = (name: string, reason: Candidate["reason"], ...databases: string[]): Candidate => {
+  const taken = (
+    name: string,
+    reason: PruneCandidate["reason"],
+    ...databases: string[]
+  ): PruneCandidate => {
     const createdAt = Date.parse(`${name}:00Z`) / 1000;
     return { name, createdAt, reason, isWhole: true, databases };
   };
