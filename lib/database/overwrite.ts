@@ -78,7 +78,8 @@ export class Takeover implements AsyncDisposable {
       if (performance.now() > deadline) throw this.#busy(options.timeout);
     }
     // The whole database is in the log now; it need not stay there, but no reader is waited for long.
-    await connection.exec("PRAGMA busy_timeout = 1000; PRAGMA wal_checkpoint(TRUNCATE)");
+    const wait = Math.min(1, options.timeout) * 1000;
+    await connection.exec(`PRAGMA busy_timeout = ${wait}; PRAGMA wal_checkpoint(TRUNCATE)`);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

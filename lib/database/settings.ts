@@ -26,6 +26,11 @@ export const defaultSettings: ConnectionSettings = {
   busyTimeout: 30,
 };
 
+/** The default settings, but for the seconds that a statement waits for another connection's lock. */
+export function withTimeout(seconds: number): ConnectionSettings {
+  return { ...defaultSettings, busyTimeout: seconds };
+}
+
 /** Environment variables that override the settings. */
 export const settingVariables = [
   "SQLITE_WAL_MODE",

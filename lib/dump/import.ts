@@ -1,7 +1,6 @@
 import { countRows } from "../schema/tables.ts";
 import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
-import { defaultSettings } from "../database/settings.ts";
 import {
   CatalystError,
   ConfirmationError,
@@ -150,7 +149,7 @@ async function replace(job: Job): Promise<ImportResult> {
   try {
     const then = await examineBuilt(path, workspace, database);
     if (isThere) {
-      const now = await contentOf(target);
+      const now = await contentOf(target, workspace.timeout);
       if (await options.confirm?.({ label, database, now, then }) !== true) {
         throw unconfirmed(database, label);
       }
@@ -255,7 +254,7 @@ async function examineBuilt(
   workspace: Workspace,
   database: string,
 ): Promise<DatabaseContent> {
-  await using connection = await openForReading({ kind: "file", path }, defaultSettings);
+  await using connection = await openForReading({ kind: "file", path }, workspace.settings);
   const migrations = await refuseStrangers(connection, workspace, database);
   return { rows: Object.fromEntries(await countRows(connection)), migrations };
 }

@@ -1,7 +1,7 @@
 import { LocationError, StatementError } from "../base/errors.ts";
 import { locate, statDatabase } from "../database/location.ts";
 import { openMemory, readDatabase } from "../database/open.ts";
-import { defaultSettings } from "../database/settings.ts";
+import { defaultSettings, withTimeout } from "../database/settings.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { oneLine } from "../sql/layout.ts";
 import { spell } from "../sql/spelling.ts";
@@ -62,7 +62,7 @@ export async function describeSchema(
     });
   }
   const { timeout = defaultSettings.busyTimeout } = options;
-  const settings = { ...defaultSettings, busyTimeout: timeout };
+  const settings = withTimeout(timeout);
   // The caller may have it open: what is quicker would drop its locks.
   const schema = await readDatabase(
     location,

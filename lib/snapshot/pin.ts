@@ -5,7 +5,7 @@ import { isBusy } from "../database/failure.ts";
 import { describeHolders, type StopFlag } from "../base/lock.ts";
 import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
-import { defaultSettings } from "../database/settings.ts";
+import { withTimeout } from "../database/settings.ts";
 import { isFile } from "../base/files.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, DatabaseLockedError, InterruptedError } from "../base/errors.ts";
@@ -66,7 +66,7 @@ export async function pin(
     const location = locationOf(target);
     const writer = target.held ? null : await openWriter(location, options);
     if (writer !== null) opened.use(writer);
-    const reader = opened.use(await openForReading(location, defaultSettings));
+    const reader = opened.use(await openForReading(location, withTimeout(options.timeout)));
     pairs.push({ ...target, writer, reader });
   }
   const heldSeconds = await holdTogether(pairs, options);
@@ -92,8 +92,7 @@ async function openWriter(
   { timeout }: PinOptions,
 ): Promise<Connection | null> {
   try {
-    const settings = { ...defaultSettings, busyTimeout: timeout };
-    const writer = await openForWriting(location, settings);
+    const writer = await openForWriting(location, withTimeout(timeout));
     // From here on it is we who wait, for all together.
     if (!writer.isRemote) await writer.exec("PRAGMA busy_timeout = 0");
     return writer;

@@ -28,7 +28,7 @@ import { fileItself, isLink } from "../base/paths.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { openFile, openForReading } from "../database/open.ts";
 import { type OverwriteOptions, Takeover } from "../database/overwrite.ts";
-import { defaultSettings } from "../database/settings.ts";
+import { withTimeout } from "../database/settings.ts";
 import { whileBusy } from "../database/transaction.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Replacement } from "./journal.ts";
@@ -55,10 +55,10 @@ export async function replaceDatabase(
   if (replacement.temporary === "move" && await moveInto(replacement)) return;
   await using plain = await plainFile(replacement.source, replacement.compressed);
   const target = fileItself(replacement.target);
-  await using source = await openSource(plain.path);
+  await using source = await openSource(plain.path, options.timeout);
   if (sizeOf(target) === null) await source.copyTo(target);
   else if (takeover !== null) await takeover.overwriteWith(source, options);
-  else if (await isSound(target)) {
+  else if (await isSound(target, options.timeout)) {
     // It was not there before, and is in no snapshot yet.
     await using watching = await Takeover.watch(target, { ...options, isKept: false });
     await watching.overwriteWith(source, options);
@@ -90,9 +90,9 @@ async function moveInto({ source, target }: Placement): Promise<boolean> {
 }
 
 /** Whether SQLite finds no damage in a database; only then can a snapshot of it be taken. */
-export async function isSound(path: string): Promise<boolean> {
+export async function isSound(path: string, timeout: number): Promise<boolean> {
   try {
-    await using connection = await openForReading({ kind: "file", path }, defaultSettings);
+    await using connection = await openForReading({ kind: "file", path }, withTimeout(timeout));
     // What a bot has stored against its own constraints is no damage of the file.
     await connection.exec("PRAGMA ignore_check_constraints = ON");
     const row = await connection.get("PRAGMA quick_check(1)");
@@ -104,12 +104,12 @@ export async function isSound(path: string): Promise<boolean> {
 }
 
 /** Opens a source; of one that is gone SQLite would make an empty database, and copy that. */
-async function openSource(path: string): Promise<Connection> {
+async function openSource(path: string, timeout: number): Promise<Connection> {
   const bytes = sizeOf(path);
   if (bytes !== null) {
     await using opened = new AsyncDisposableStack();
     const connection = opened.use(
-      await openForReading({ kind: "file", path }, defaultSettings),
+      await openForReading({ kind: "file", path }, withTimeout(timeout)),
     );
     const row = await connection.get("PRAGMA page_count");
     if (bytes === 0 || (row !== undefined && number(row, "page_count") > 0)) {
@@ -227,7 +227,7 @@ async function requireWritable(
 
 /** Begins to write, and takes it back. */
 async function tryWriting(path: string, timeout: number): Promise<void> {
-  const settings = { ...defaultSettings, busyTimeout: timeout };
+  const settings = withTimeout(timeout);
   // Closed last, and never moves what a crash left in a log into a file that may be damaged.
   await using _reader = await openForReading({ kind: "file", path }, settings);
   await using writer = await openFile(path, { verb: "open", mode: "ordinary" });

@@ -4,7 +4,7 @@ import { fileItself } from "../base/paths.ts";
 import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
 import { Takeover } from "../database/overwrite.ts";
 import { openForReading } from "../database/open.ts";
-import { defaultSettings } from "../database/settings.ts";
+import { withTimeout } from "../database/settings.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { countRows } from "../schema/tables.ts";
@@ -292,7 +292,12 @@ async function chooseSources(
   databases: readonly string[],
 ): Promise<{ label: string; sources: readonly CheckedSource[] }> {
   const { registry, backups } = workspace;
-  const found = await findSources(reference, { directory: backups, databases, registry });
+  const found = await findSources(reference, {
+    directory: backups,
+    databases,
+    registry,
+    timeout: workspace.timeout,
+  });
   // The ledger is history: what happened since the snapshot did happen.
   const keepsLedger = !databases.includes("migrations") && sizeOf(workspace.ledger.path) !== null;
   const sources = found.sources.filter(({ database }) => database !== "migrations" || !keepsLedger);
@@ -319,17 +324,20 @@ async function planFor(
 ): Promise<RestorePlan> {
   const changes: RestoreChange[] = [];
   for (const { database, rows, migrations } of sources) {
-    const now = await contentOf(pathOf(workspace, database));
+    const now = await contentOf(pathOf(workspace, database), workspace.timeout);
     changes.push({ database, now, then: { rows, migrations } });
   }
   return { snapshot: label, changes };
 }
 
 /** What is in a database; null where it is not there, empty or damaged. */
-export async function contentOf(path: string): Promise<DatabaseContent | null> {
+export async function contentOf(
+  path: string,
+  timeout: number,
+): Promise<DatabaseContent | null> {
   if (!sizeOf(path)) return null;
   try {
-    await using connection = await openForReading({ kind: "file", path }, defaultSettings);
+    await using connection = await openForReading({ kind: "file", path }, withTimeout(timeout));
     const { markers } = await readMarkers(connection);
     return {
       rows: Object.fromEntries(await countRows(connection)),
@@ -363,7 +371,7 @@ export class Takeovers implements AsyncDisposable {
     for (const database of databases) {
       const path = fileItself(pathOf(workspace, database));
       // A damaged one is moved aside with its log, which closing it might move into it.
-      if (!sizeOf(path) || !await isSound(path)) continue;
+      if (!sizeOf(path) || !await isSound(path, workspace.timeout)) continue;
       takeovers.#byDatabase.set(database, await Takeover.watch(path, workspace));
     }
     opened.move();
@@ -411,7 +419,7 @@ export async function takeSafety(
   } catch (error) {
     if (!isDamage(error)) throw error;
     // Only now are they looked through one by one: most are sound, and looking takes its time.
-    const sound = await Promise.all(present.map(({ path }) => isSound(path)));
+    const sound = await Promise.all(present.map(({ path }) => isSound(path, timeout)));
     return await take(present.filter((_, index) => sound[index]));
   }
 }

@@ -3,7 +3,7 @@ import { createLike, gunzip, partOf, removeIfThere, sizeOf } from "../base/files
 import { messageOf, shellWord } from "../base/format.ts";
 import { refuseSpecialFile } from "../base/paths.ts";
 import { openForReading } from "../database/open.ts";
-import { defaultSettings } from "../database/settings.ts";
+import { withTimeout } from "../database/settings.ts";
 import type { Registry } from "../migration/registry.ts";
 import { readMarkers } from "../state/marker.ts";
 import { digestFile, isSnapshotName, type Manifest, type SnapshotFile } from "./manifest.ts";
@@ -114,6 +114,8 @@ interface SourceQuery {
   /** Only these databases; all of the snapshot where none is named. */
   readonly databases: readonly string[];
   readonly registry: Registry;
+  /** Seconds to wait for a lock. */
+  readonly timeout: number;
 }
 
 /**
@@ -241,14 +243,14 @@ function refuseOther(path: string, database: string, { migrations, registry }: H
 async function databaseOf(
   path: string,
   compressed: boolean,
-  { databases, registry }: SourceQuery,
+  { databases, registry, timeout }: SourceQuery,
 ): Promise<string> {
   if (databases.length > 1) throw unusable(path, "one file is one database: name only that");
   if (databases[0] !== undefined) return databases[0];
   await using plain = await plainFile(path, compressed);
   await using connection = await openForReading(
     { kind: "file", path: plain.path },
-    defaultSettings,
+    withTimeout(timeout),
   );
   const { markers } = await readMarkers(connection);
   const owner = registry.byId.get(markers?.[0]?.id ?? "")?.database;

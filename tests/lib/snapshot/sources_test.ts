@@ -16,7 +16,7 @@ const registry = createRegistry(bundledMigrations, databaseNames);
 
 /** Looks for what a person names. */
 async function find(bot: Bot, reference: string, ...databases: string[]): Promise<RestoreSet> {
-  return await findSources(reference, { directory: bot.backups, databases, registry });
+  return await findSources(reference, { directory: bot.backups, databases, registry, timeout: 1 });
 }
 
 /** The error with which nothing is found. */
@@ -86,7 +86,7 @@ Deno.test("a snapshot of other databases, or of migrations that nobody knows, is
   const { name } = await bot.migrator.createSnapshot();
   const other = createRegistry([migrationOf({ name: "001_first" })], ["app"]);
   const asked = (one: typeof registry) =>
-    findSources(name, { directory: bot.backups, databases: [], registry: one });
+    findSources(name, { directory: bot.backups, databases: [], registry: one, timeout: 1 });
   await assert.rejects(asked(other), /it is of another set of databases: it has "positions"/);
   const [first, , third] = bundledMigrations;
   assert(first && third);
