@@ -1,6 +1,6 @@
 /**
  * Kills `import` with SIGKILL at random moments, and looks at what it leaves. `CATALYST_CRASH_SEED`
- * repeats a run's delays, `CATALYST_CRASH_KILLS` sets how many kills there are per scenario.
+ * repeats a run's delays, `CATALYST_TEST_EFFORT` multiplies the kills per scenario.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -25,9 +25,10 @@ import {
   randomOf,
   seedFrom,
 } from "../snapshot/files.ts";
+import { trials } from "../../effort.ts";
 
 const seed = seedFrom("CATALYST_CRASH_SEED");
-const killsPerScenario = Number(Deno.env.get("CATALYST_CRASH_KILLS") ?? 8);
+const killsPerScenario = trials(4);
 
 interface Scenario {
   readonly name: string;

@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { query } from "../../helpers.ts";
 import { appWith, bytesOf, failureOf, gzip, importText, streamOf } from "./import_rows_support.ts";
+import { trials } from "../../effort.ts";
 
 // A writer of the formats, as simple as can be.
 
@@ -101,7 +102,7 @@ Deno.test("rows of all types come back exactly from CSV and JSON Lines", async (
         assert.deepEqual(cellsOf(db), before);
       },
     ),
-    { numRuns: 60 },
+    { numRuns: trials(20) },
   );
 });
 

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { makeApp } from "./import_support.ts";
+import { trials } from "../../effort.ts";
 
 const DUMP = `PRAGMA foreign_keys=OFF;
 BEGIN TRANSACTION;
@@ -52,6 +53,6 @@ Deno.test("a packed dump or one of a megabyte cut at any byte changes nothing", 
         await app.refuse(bytes.subarray(0, Math.floor(bytes.length * share)));
       },
     ),
-    { numRuns: 20 },
+    { numRuns: trials(8) },
   );
 });

@@ -1,6 +1,6 @@
 /**
  * Exports random databases and loads them back, by this toolkit and by the real `sqlite3` shell.
- * `CATALYST_DUMP_RUNS` sets how many databases there are per way, `CATALYST_DUMP_SEED` repeats a run.
+ * `CATALYST_TEST_EFFORT` multiplies the databases per way, `CATALYST_DUMP_SEED` repeats a run.
  */
 import fc from "fast-check";
 import assert from "node:assert/strict";
@@ -11,8 +11,9 @@ import { appIn } from "./app.ts";
 import { type Content, contentOf } from "./content.ts";
 import { build, type Recipe, recipes } from "./recipes.ts";
 import { runShell, shellVersion, withoutShell } from "./shell.ts";
+import { trials } from "../../effort.ts";
 
-const numRuns = Number(Deno.env.get("CATALYST_DUMP_RUNS") ?? 60);
+const numRuns = trials(15);
 const seed = Number(Deno.env.get("CATALYST_DUMP_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 
 function hashOf(path: string): Promise<string> {

@@ -1,7 +1,6 @@
 /**
  * Kills real processes with SIGKILL while they hold the lock, and looks at the files that they leave.
- * `CATALYST_CRASH_SEED` repeats a run's delays, `CATALYST_CRASH_KILLS` sets how many kills there are
- * per scenario.
+ * `CATALYST_CRASH_SEED` repeats a run's delays, `CATALYST_TEST_EFFORT` multiplies the kills per scenario.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -24,9 +23,10 @@ import {
   tempDir,
 } from "../../helpers.ts";
 import { killInside, lockTaken } from "../../kill.ts";
+import { trials } from "../../effort.ts";
 
 const seed = Number(Deno.env.get("CATALYST_CRASH_SEED") ?? Math.floor(Math.random() * 2 ** 31));
-const killsPerScenario = Number(Deno.env.get("CATALYST_CRASH_KILLS") ?? 10);
+const killsPerScenario = trials(4);
 
 /** One command on one kind of directory. */
 interface Scenario {

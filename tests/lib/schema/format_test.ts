@@ -15,6 +15,7 @@ import { earlierSql } from "../../earlier_system.ts";
 import { databaseNames } from "../../helpers.ts";
 import { TemporaryDirectory } from "../support.ts";
 import { SAMPLE, schemaOf } from "./sample.ts";
+import { trials } from "../../effort.ts";
 
 /** The formatted schema that a script makes, after a check that it makes the same schema again. */
 async function format(sql: string): Promise<string> {
@@ -342,7 +343,7 @@ Deno.test("random schemas make themselves again, and are one text however they w
     fc.asyncProperty(schemas, ways, async (sql, ways) => {
       assert.equal(await format(reformat(sql, ways)), await format(sql));
     }),
-    { numRuns: 150 },
+    { numRuns: trials(50) },
   );
 });
 

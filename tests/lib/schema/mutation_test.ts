@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { tokenize } from "../../../lib/sql/tokens.ts";
 import { differences } from "./sample.ts";
+import { trials } from "../../effort.ts";
 
 interface Column {
   readonly name: string;
@@ -98,7 +99,7 @@ Deno.test("a schema is the same when its text is written in another way", async 
       assert.deepEqual(await differences(sql, reformat(sql, ways)), []);
       assert.deepEqual(await differences(sql, reformat(write(columns, true), ways)), []);
     }),
-    { numRuns: 60 },
+    { numRuns: trials(25) },
   );
 });
 
@@ -110,7 +111,7 @@ Deno.test("each single change of a table is found", async () => {
       const found = await differences(write(columns), write(changed, true));
       assert.notEqual(found.length, 0, `${write(columns)}\n${write(changed, true)}`);
     }),
-    { numRuns: 150 },
+    { numRuns: trials(60) },
   );
 });
 
@@ -126,6 +127,6 @@ Deno.test("a column that is dropped, added or moved is found", async () => {
       const [moved] = await differences(write(columns), write(columns.toReversed()));
       assert.match(moved ?? "", /^columns are in another order/);
     }),
-    { numRuns: 50 },
+    { numRuns: trials(20) },
   );
 });

@@ -6,6 +6,7 @@ import { readSchema } from "../../../lib/schema/read.ts";
 import type { Schema } from "../../../lib/schema/model.ts";
 import { TemporaryDirectory } from "../support.ts";
 import { type App, appOf, contentOf } from "./rebuild_support.ts";
+import { trials } from "../../effort.ts";
 
 /** Values of every storage class, as SQL literals. */
 const value = fc.oneof(
@@ -123,7 +124,7 @@ Deno.test("a rebuild with the same definition changes nothing", async () => {
       for (const { sql } of others) assert.ok(left.includes(sql ?? ""), String(sql));
       assert.deepEqual(app.query("PRAGMA integrity_check"), [{ integrity_check: "ok" }]);
     }),
-    { numRuns: 40 },
+    { numRuns: trials(15) },
   );
 });
 
@@ -145,6 +146,6 @@ Deno.test("a rebuild that a row forbids changes nothing at all", async () => {
       );
       assert.deepEqual(contentOf(app.path), before);
     }),
-    { numRuns: 15 },
+    { numRuns: trials(8) },
   );
 });

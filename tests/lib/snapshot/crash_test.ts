@@ -1,7 +1,7 @@
 /**
  * Kills `backup`, `restore`, `restore --undo` and `backup prune` with SIGKILL at random moments, and
  * looks at the files that they leave. `CATALYST_CRASH_SEED` repeats a run's delays,
- * `CATALYST_CRASH_KILLS` sets how many kills there are per scenario.
+ * `CATALYST_TEST_EFFORT` multiplies the kills per scenario.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -28,9 +28,10 @@ import {
   randomOf,
   seedFrom,
 } from "./files.ts";
+import { trials } from "../../effort.ts";
 
 const seed = seedFrom("CATALYST_CRASH_SEED");
-const killsPerScenario = Number(Deno.env.get("CATALYST_CRASH_KILLS") ?? 8);
+const killsPerScenario = trials(3);
 
 /** Which of the sets a database is of; `none` where it is missing, empty or damaged. */
 type Era = "old" | "new" | "none";

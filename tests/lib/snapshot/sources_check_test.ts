@@ -5,6 +5,7 @@ import { checkSnapshot, plainFile } from "../../../lib/snapshot/sources.ts";
 import { readManifest } from "../../../lib/snapshot/store.ts";
 import { execute } from "../support.ts";
 import { Bot } from "./bot.ts";
+import { trials } from "../../effort.ts";
 
 Deno.test("what was just taken is as its manifest says, by every kind of check", async () => {
   using bot = await Bot.create();
@@ -40,7 +41,7 @@ for (const compress of [false, true]) {
         assert(!ok && problems.length === 1);
         assert(problems[0]?.startsWith(`${file.file} is damaged`), problems[0] ?? "");
       }),
-      { numRuns: 40 },
+      { numRuns: trials(15) },
     );
     assert((await checkSnapshot(bot.backups, manifest)).ok);
   });

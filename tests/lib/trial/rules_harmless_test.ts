@@ -1,6 +1,7 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
 import { Subject } from "./subject.ts";
+import { trials } from "../../effort.ts";
 
 /** Changes that lose nothing, with the names of what they make numbered, so that any set of them fits. */
 const harmless = fc.constantFrom<(number: number) => { upgrade: string; downgrade: string }>(
@@ -58,6 +59,6 @@ Deno.test("random harmless migrations have no error, and upgrade applies them", 
       const { applied } = await subject.migrator(steps).upgrade();
       assert.equal(applied.length, steps.length);
     }),
-    { numRuns: 40 },
+    { numRuns: trials(12) },
   );
 });
