@@ -18,6 +18,8 @@ export async function killInside(
   const output = child.output();
   await lockTaken(lock, { pid: child.pid, ended: output });
   const deadline = performance.now() + delay;
+  // A timer is too coarse for the last milliseconds.
+  if (delay > 5) await new Promise((resolve) => setTimeout(resolve, delay - 5));
   while (performance.now() < deadline);
   try {
     child.kill("SIGKILL");
@@ -36,14 +38,21 @@ export function wasKilled({ code, signal }: Deno.CommandStatus): boolean {
   return Deno.build.os === "windows" ? code === 1 : signal === "SIGKILL";
 }
 
-/** Resolves when a process has taken a lock, or has ended. */
+/** Milliseconds after which a process that neither takes its lock nor ends counts as hanging. */
+const PATIENCE = 60_000;
+
+/** Resolves when a process has taken a lock, or has ended; rejects if neither happens in a minute. */
 export async function lockTaken(
   lock: string,
   { pid, ended }: { readonly pid: number; readonly ended: Promise<unknown> },
 ): Promise<void> {
   let over = false;
   ended.then(() => over = true);
-  while (!over && !isTaken(lock, pid)) await new Promise((resolve) => setTimeout(resolve));
+  const deadline = performance.now() + PATIENCE;
+  while (!over && !isTaken(lock, pid)) {
+    assert.ok(performance.now() < deadline, `process ${pid} neither took ${lock} nor ended`);
+    await new Promise((resolve) => setTimeout(resolve));
+  }
 }
 
 function isTaken(lock: string, pid: number): boolean {
