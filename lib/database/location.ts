@@ -1,11 +1,13 @@
 import type { DatabaseSync } from "node:sqlite";
 import { AccessError, LocationError, UsageError } from "../base/errors.ts";
+import { shellWord } from "../base/format.ts";
 import {
   brokenLinkHelp,
   fileItself,
   isLink,
   mayRead,
   parentOf,
+  sizeBeside,
   specialKind,
   statPath,
 } from "../base/paths.ts";
@@ -172,6 +174,42 @@ export function refuseSpecialDatabase(path: string): void {
       continue; // it isn't there, or SQLite will say why it can't be opened
     }
     if (!info.isFile) throw noFile(`${path}${ending}`, info);
+  }
+}
+
+/**
+ * Refuses a database that is missing or empty while its log has content: the database has been moved
+ * without it, and SQLite would delete the log.
+ *
+ * @throws {LocationError} naming the log.
+ */
+export function refuseLostDatabase(path: string): void {
+  if (path === ":memory:" || path === "" || (sizeOf(path) ?? 0) > 0) return;
+  const itself = fileItself(path);
+  for (const ending of ["-wal", "-journal"] as const) {
+    const log = `${itself}${ending}`;
+    const bytes = sizeBeside(itself, ending) ?? 0;
+    if (bytes === 0 || (ending === "-journal" && beginsEmpty(log))) continue;
+    const state = sizeOf(path) === null ? "is missing" : "is empty";
+    throw new LocationError(`Cannot use ${path}: it ${state}, but its log ${log} is not`, {
+      help: `if the database was moved, put it back beside its log; if it is gone for good, move ` +
+        `the log away: mv ${shellWord(log)} ${shellWord(`${log}.old`)}`,
+    });
+  }
+}
+
+/** Pages of the database before the transaction, in a journal's header. */
+const JOURNAL_PAGES = 16;
+
+/** Whether a journal is of the first transaction of a new database, which a crash has interrupted. */
+function beginsEmpty(journal: string): boolean {
+  try {
+    using file = Deno.openSync(journal);
+    const header = new Uint8Array(JOURNAL_PAGES + 4);
+    return file.readSync(header) === header.length &&
+      new DataView(header.buffer).getUint32(JOURNAL_PAGES) === 0;
+  } catch {
+    return false;
   }
 }
 

@@ -3,7 +3,12 @@ import { AccessError, DiskFullError } from "../base/errors.ts";
 import { messageOf } from "../base/format.ts";
 import { fileItself, fileVersion, mayBeThere, seeFile, sizeBeside } from "../base/paths.ts";
 import { type Connection, number, text } from "./connection.ts";
-import { type DatabaseLocation, refuseSpecialDatabase, type ServerLocation } from "./location.ts";
+import {
+  type DatabaseLocation,
+  refuseLostDatabase,
+  refuseSpecialDatabase,
+  type ServerLocation,
+} from "./location.ts";
 import { explain, NodeSqliteConnection, uriOf } from "./node_sqlite.ts";
 import { connectionPragmas, type ConnectionSettings } from "./settings.ts";
 import { whileBusy } from "./transaction.ts";
@@ -307,6 +312,7 @@ export async function openFile(
   { verb, mode, lenient = false }: OpenFileOptions,
 ): Promise<NodeSqliteConnection> {
   refuseSpecialDatabase(path);
+  refuseLostDatabase(path);
   try {
     const db = mode === "ordinary"
       ? new DatabaseSync(path, { enableDoubleQuotedStringLiterals: lenient })

@@ -26,6 +26,7 @@ import {
 import { parseLocks, readLocks } from "../base/lock.ts";
 import { fileItself, isLink } from "../base/paths.ts";
 import { type Connection, number, text } from "../database/connection.ts";
+import { refuseLostDatabase } from "../database/location.ts";
 import { openFile, openForReading } from "../database/open.ts";
 import { type OverwriteOptions, Takeover } from "../database/overwrite.ts";
 import { withTimeout } from "../database/settings.ts";
@@ -52,6 +53,7 @@ export async function replaceDatabase(
   replacement: Placement,
   { takeover, ...options }: ReplaceOptions,
 ): Promise<void> {
+  refuseLostDatabase(replacement.target);
   if (replacement.temporary === "move" && await moveInto(replacement)) return;
   await using plain = await plainFile(replacement.source, replacement.compressed);
   const target = fileItself(replacement.target);
@@ -213,6 +215,7 @@ async function requireWritable(
   plan: ReplacingPlan,
 ): Promise<void> {
   if (path === ":memory:") return;
+  refuseLostDatabase(path);
   if (sizeOf(path) === null) {
     ensureDirectories(path, { base: directoryOf(ledger.path), mayCreate: createDirectories });
     return requireWritableDirectory(path, plan);
