@@ -92,7 +92,7 @@ export {
 } from "./lib/migration/migration.ts";
 export { type HistoryOptions, Migrator } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
-export type { RebuildOptions } from "./lib/schema/rebuild_table.ts";
+export type { RebuildOptions } from "./lib/schema/rebuild_steps.ts";
 export { rebuildTable } from "./lib/schema/rebuild.ts";
 export type { Reconciliation } from "./lib/engine/reconcile.ts";
 export type {

@@ -17,7 +17,7 @@ import type { ConnectionSettings } from "../database/settings.ts";
 import { beginReading, withTransaction } from "../database/transaction.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../schema/model.ts";
-import { knownDatabase } from "../state/refusals.ts";
+import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { type Catalog, type CatalogObject, readCatalog, readTable } from "./catalog.ts";
 import { type Bytes, csvHeader, renderRows } from "./formats.ts";
@@ -42,7 +42,7 @@ export async function exportSql(
 ): Promise<ReadableStream<Bytes>> {
   const { content = "all", tables = [], ...control } = options;
   const reading = await openReading(
-    await knownDatabase(workspace, database, "export"),
+    await requireKnownDatabase(workspace, database, "export"),
     workspace.settings,
   );
   try {
@@ -90,7 +90,7 @@ export async function* exportTables(
 ): AsyncGenerator<ExportedTable> {
   const { format, tables = [], ...control } = options;
   await using reading = await openReading(
-    await knownDatabase(workspace, database, "export"),
+    await requireKnownDatabase(workspace, database, "export"),
     workspace.settings,
   );
   refuseUnknown(reading.catalog, database, tables);

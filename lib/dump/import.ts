@@ -11,7 +11,7 @@ import {
   UsageError,
 } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
-import { knownDatabase } from "../state/refusals.ts";
+import { requireKnownDatabase } from "../state/refusals.ts";
 import { addOccurrence } from "../state/ledger.ts";
 import { isLink } from "../base/paths.ts";
 import { isForeign, refuseLink } from "../database/location.ts";
@@ -91,7 +91,7 @@ export async function importDump(
 ): Promise<ImportResult> {
   const { label = "the dump" } = options;
   try {
-    await knownDatabase(workspace, options.database, "import into");
+    await requireKnownDatabase(workspace, options.database, "import into");
     await using session = await Session.begin(workspace, { signal: options.signal });
     const job = { workspace, session, options, label, text: readText(source, options) };
     return options.intoExisting ? await add(job) : await replace(job);

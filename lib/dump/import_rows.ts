@@ -5,7 +5,7 @@ import { withTransaction } from "../database/transaction.ts";
 import { Session } from "../engine/session.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { addOccurrence } from "../state/ledger.ts";
-import { knownDatabase } from "../state/refusals.ts";
+import { requireKnownDatabase } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import { RowInserter } from "./import_inserter.ts";
 import { DumpFault, readRowText, toDumpError } from "./import_source.ts";
@@ -274,7 +274,7 @@ async function importAll(
 }
 
 async function requireDatabase(workspace: Workspace, database: string): Promise<void> {
-  const location = await knownDatabase(workspace, database, "import into");
+  const location = await requireKnownDatabase(workspace, database, "import into");
   if (location.path !== ":memory:" && !statDatabase(location).exists) {
     throw new UsageError(`Cannot import into ${database}: ${location.path} is not there`, {
       database,

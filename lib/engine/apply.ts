@@ -22,11 +22,11 @@ import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../stat
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import {
   compareObservations,
-  expectCreated,
   mayFindExisting,
   mayTouchRows,
   observeRows,
   outcomeOf,
+  requireExpectedShape,
   type RowObservation,
 } from "./checks.ts";
 import type { Session } from "./session.ts";
@@ -429,7 +429,7 @@ export function runOf(
       : async (connection) => await safeguard?.secure(connection, database),
     verify: isFresh ? undefined : async (connection) => {
       if (mayFindExisting(migration)) {
-        await expectCreated(connection, migration, workspace.registry);
+        await requireExpectedShape(connection, migration, workspace.registry);
       }
     },
     timeout: workspace.timeout,

@@ -179,7 +179,7 @@ export function outcomeOf(
  *
  * @throws {SchemaConflictError} where it hasn't; the message names each difference.
  */
-export async function expectCreated(
+export async function requireExpectedShape(
   connection: Connection,
   migration: Migration,
   registry: Registry,

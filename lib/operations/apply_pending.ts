@@ -65,7 +65,7 @@ export async function applyWith(
         await applyOne(workspace, session, { migration, checksum, safeguard, found, options }),
       );
     };
-    await forEach(apply, applyNext, { direction: "upgrade", hooks: options.hooks });
+    await runEach(apply, applyNext, { direction: "upgrade", hooks: options.hooks });
     at.current = null;
     await session.sync();
   } catch (error) {
@@ -82,7 +82,7 @@ export async function applyWith(
 }
 
 /** Does work for one migration after the other, with the program's hooks called around it. */
-export async function forEach(
+export async function runEach(
   migrations: readonly Migration[],
   work: (migration: Migration, index: number) => Promise<void>,
   { direction, hooks }: {

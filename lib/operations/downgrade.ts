@@ -16,9 +16,9 @@ import { quoteName } from "../sql/tokens.ts";
 import { assess, corrections, type MigrationStatus } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { type DowngradeRequest, planDowngrade } from "../state/plan.ts";
-import { refuseConflicts, withKept, withWayBack } from "../state/refusals.ts";
+import { refuseConflicts, withRollbackHelp, withVanishedMigrations } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
-import { beforeOptions, forEach, takenBy } from "./apply_pending.ts";
+import { beforeOptions, runEach, takenBy } from "./apply_pending.ts";
 import type { UpgradeOptions } from "./upgrade_options.ts";
 
 /** What a downgrade would do. */
@@ -113,7 +113,7 @@ export async function rollBackWith(
       lost.push(...await rollBackOne(workspace, session, rollback));
       rolledBack.push(migration.id);
     };
-    await forEach(rollBack, rollBackNext, { direction: "downgrade", hooks: options.hooks });
+    await runEach(rollBack, rollBackNext, { direction: "downgrade", hooks: options.hooks });
     at.current = null;
     await session.sync();
   } catch (error) {
@@ -222,7 +222,7 @@ async function planFrom(
   // for; to roll back all must not undo what a newer version did.
   const isAsked = (request.migration ?? request.to ?? request.steps) !== undefined;
   const registry = isAsked
-    ? await withKept(workspace, assess(workspace.registry, found))
+    ? await withVanishedMigrations(workspace, assess(workspace.registry, found))
     : workspace.registry;
   const statuses = assess(registry, found);
   const rollBack = await choose(workspace, found, { registry, statuses, request });
@@ -262,7 +262,7 @@ async function choose(
   try {
     return planDowngrade(registry, statuses, request);
   } catch (error) {
-    throw await withWayBack(error, { workspace, found });
+    throw await withRollbackHelp(error, { workspace, found });
   }
 }
 

@@ -10,7 +10,7 @@ import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference } from "../schema/reference.ts";
 import { findMigration } from "../state/plan.ts";
-import { knownDatabase } from "../state/refusals.ts";
+import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
 
 /**
@@ -20,7 +20,7 @@ import type { Workspace } from "../state/workspace.ts";
  * @throws {LocationError} where it is not there yet.
  */
 export async function readKnownSchema(workspace: Workspace, database: string): Promise<Schema> {
-  const location = await knownDatabase(workspace, database, "describe");
+  const location = await requireKnownDatabase(workspace, database, "describe");
   if (!statDatabase(location).exists) {
     throw new LocationError(`Cannot describe ${database}: there is no file ${location.path}`, {
       database,

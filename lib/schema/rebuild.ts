@@ -1,5 +1,5 @@
 import type { MigrationTransaction } from "../migration/migration.ts";
-import type { RebuildOptions } from "./rebuild_table.ts";
+import type { RebuildOptions } from "./rebuild_steps.ts";
 
 /**
  * Changes a table in ways that `ALTER TABLE` has none for: a check, a type, a key, a default. It makes
@@ -38,6 +38,6 @@ export async function rebuildTable(
   table: string,
   options: RebuildOptions = {},
 ): Promise<void> {
-  const { rebuild } = await import("./rebuild_table.ts");
+  const { rebuild } = await import("./rebuild_steps.ts");
   await rebuild(transaction, table, options);
 }

@@ -1,3 +1,8 @@
+/**
+ * Rebuilding a table, its text: takes a `CREATE TABLE` statement apart and edits it.
+ *
+ * @module
+ */
 import { didYouMean } from "../base/format.ts";
 import {
   closing,

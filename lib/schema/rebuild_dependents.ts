@@ -1,3 +1,8 @@
+/**
+ * Rebuilding a table, what belongs to it: indexes, triggers, views, statistics and AUTOINCREMENT.
+ *
+ * @module
+ */
 import { readColumns } from "./tables.ts";
 import { StatementError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";

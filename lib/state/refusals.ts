@@ -20,7 +20,7 @@ import { planDowngrade } from "./plan.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
 /** Adds to an error what was applied and what is there now, line by line. */
-export function withDifference(
+export function withAppliedDiff(
   error: ChangedMigrationError,
   registry: Registry,
   found: FoundState,
@@ -75,7 +75,7 @@ export function refuseConflicts(workspace: Workspace, found: Inspection): void {
  * them. Those of which a function was applied are left out: of it nothing was kept. So are those whose
  * number another one has: it must not be taken for them.
  */
-export async function withKept(
+export async function withVanishedMigrations(
   workspace: Workspace,
   statuses: readonly MigrationStatus[],
 ): Promise<Registry> {
@@ -127,7 +127,10 @@ interface Refused {
  * Adds to a plan's error about a migration whose file vanished how to get rid of that migration: by the
  * command that rolls it back, but only where that command would.
  */
-export async function withWayBack(error: unknown, { workspace, found }: Refused): Promise<unknown> {
+export async function withRollbackHelp(
+  error: unknown,
+  { workspace, found }: Refused,
+): Promise<unknown> {
   const isAboutVanished = error instanceof UnknownMarkerError ||
     error instanceof DowngradeBlockedError;
   if (!isAboutVanished) return error;
@@ -137,7 +140,7 @@ export async function withWayBack(error: unknown, { workspace, found }: Refused)
   );
   if (vanished === undefined || !hasOwnNumber(vanished, statuses)) return error;
   const { id, name } = vanished;
-  const registry = await withKept(workspace, statuses);
+  const registry = await withVanishedMigrations(workspace, statuses);
   const isKept = registry.byId.get(id)?.downgrade !== undefined;
   const options = { cause: error, migration: name, database: vanished.database };
   if (error instanceof DowngradeBlockedError) {
@@ -166,7 +169,7 @@ function mayRollBack(registry: Registry, found: FoundState, id: string): boolean
  *
  * @throws {UsageError} where there is none of that name; `verb` is what was to be done, such as `export`.
  */
-export async function knownDatabase(
+export async function requireKnownDatabase(
   workspace: Workspace,
   database: string,
   verb: string,

@@ -56,11 +56,11 @@ async function choose(
     return chosen;
   } catch (error) {
     if (error instanceof UnknownMarkerError) {
-      const { withWayBack } = await import("./refusals.ts");
-      throw await withWayBack(error, { workspace, found });
+      const { withRollbackHelp } = await import("./refusals.ts");
+      throw await withRollbackHelp(error, { workspace, found });
     }
     if (!(error instanceof ChangedMigrationError)) throw error;
-    const { withDifference } = await import("./refusals.ts");
-    throw withDifference(error, registry, found);
+    const { withAppliedDiff } = await import("./refusals.ts");
+    throw withAppliedDiff(error, registry, found);
   }
 }

@@ -1,3 +1,8 @@
+/**
+ * Rebuilding a table, its steps: check, create, copy, drop, rename, restore, compare.
+ *
+ * @module
+ */
 import { StatementError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { number } from "../database/connection.ts";
