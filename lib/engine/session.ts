@@ -2,6 +2,7 @@ import { SnapshotError } from "../base/errors.ts";
 import type { Connection } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { makeDurable, openForWriting } from "../database/open.ts";
+import type { Lease } from "./lease.ts";
 import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
 import { acquireLock } from "../base/lock.ts";
@@ -28,6 +29,7 @@ export class Session implements AsyncDisposable {
   readonly #signal: AbortSignal | undefined;
   readonly #lock: Disposable | null;
   readonly #connections = new Map<string, Connection>();
+  readonly #leases = new Map<Connection, Lease>();
   #ledger: Connection | null = null;
   readonly #opened: Connection[] = [];
 
@@ -70,6 +72,7 @@ export class Session implements AsyncDisposable {
       connection = await this.#open(location);
       this.#connections.set(name, connection);
     }
+    await this.#leases.get(connection)?.renew();
     return connection;
   }
 
@@ -106,6 +109,7 @@ export class Session implements AsyncDisposable {
     } catch {
       // The failure itself is being reported, and SQLite replays its log when it opens the file.
     }
+    for (const lease of this.#leases.values()) await lease.release();
     for (const connection of [...this.#connections.values(), ...this.#opened]) {
       await connection.close();
     }
@@ -120,7 +124,19 @@ export class Session implements AsyncDisposable {
     // What a caller brought is the caller's to sync and to close.
     if (location.kind !== "open") this.#opened.push(connection);
     refuseOpenTransaction(connection);
+    if (location.kind === "server") await this.#take(connection);
     return connection;
+  }
+
+  /** Keeps migrators on other machines from changing a database on a server meanwhile. */
+  async #take(connection: Connection): Promise<void> {
+    const { Lease, holderOf } = await import("./lease.ts");
+    const { ledger, timeout } = this.#workspace;
+    const holder = holderOf(lockBeside(ledger.path));
+    this.#leases.set(
+      connection,
+      await Lease.take(connection, { holder, timeout, signal: this.#signal }),
+    );
   }
 }
 

@@ -33,6 +33,9 @@ interface MarkerState {
   readonly hasTables: boolean;
 }
 
+/** Stands in place of an id where a migrator has taken a database on a server for itself. */
+export const LEASE = "lease";
+
 /** Reads the markers of a database. */
 export async function readMarkers(connection: Connection): Promise<MarkerState> {
   const counts = await connection.get(
@@ -50,6 +53,7 @@ export async function readMarkers(connection: Connection): Promise<MarkerState> 
     const rows = await connection.all(
       `SELECT migration_id, migration_name, applied_at, duration_seconds, upgrade_sql
       FROM main.${MARKER_TABLE}
+      WHERE migration_id <> '${LEASE}'
       ORDER BY rowid`,
     );
     return { markers: rows.map(toMarker), hasTables };

@@ -1,0 +1,156 @@
+import { sleep } from "../base/event_loop.ts";
+import { InterruptedError, MigratorLockedError } from "../base/errors.ts";
+import { type Connection, number, text } from "../database/connection.ts";
+import { isBusy } from "../database/failure.ts";
+import { withTransaction } from "../database/transaction.ts";
+import { MARKER_TABLE } from "../schema/tables.ts";
+import { createMarkerTable, LEASE } from "../state/marker.ts";
+import { version } from "../base/version.ts";
+
+/** Seconds for which a lease is taken. Whoever was killed keeps others out for as long. */
+const DURATION = 60;
+
+/** Seconds after which it is renewed. */
+const RENEW_AFTER = 10;
+
+/** Milliseconds between two looks at another's lease. */
+const PAUSE = 200;
+
+/** How to take a lease. */
+export interface LeaseOptions {
+  /**
+   * Who takes it. Two processes must not use the same one at once; a process that takes the place of
+   * one that was killed should, so that it need not wait.
+   */
+  readonly holder: string;
+  /** Seconds to wait for another holder. */
+  readonly timeout: number;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Keeps two migrators on different machines from changing a database on a server at once. No operating
+ * system's lock reaches there, and a transaction is no lock: the server ends it when another client
+ * wants to write. So it is a row in the table of the markers that says until when, by the clock of the
+ * server, the database is taken.
+ *
+ * It is for order alone. That each migration is applied once is certain without it, since the marker is
+ * read again in the migration's own transaction.
+ */
+export class Lease {
+  readonly #connection: Connection;
+  readonly #options: LeaseOptions;
+  #renewed: number;
+
+  private constructor(connection: Connection, options: LeaseOptions) {
+    this.#connection = connection;
+    this.#options = options;
+    this.#renewed = performance.now();
+  }
+
+  /**
+   * Takes the lease.
+   *
+   * @throws {MigratorLockedError} if another holder has it for longer than the timeout.
+   */
+  static async take(connection: Connection, options: LeaseOptions): Promise<Lease> {
+    const deadline = performance.now() + options.timeout * 1000;
+    for (;;) {
+      // Only a look: to try and write would end the other's transaction after 5 s.
+      const other = await otherHolder(connection, options.holder);
+      if (other === null && await write(connection, options)) return new Lease(connection, options);
+      if (performance.now() + PAUSE > deadline) {
+        const { label } = connection;
+        throw new MigratorLockedError(
+          `Cannot change ${label}: another migrator has it for ${other ?? DURATION} s more at most`,
+          {
+            help: "wait until it has finished, then run the command again; it may have been killed",
+          },
+        );
+      }
+      await sleep(PAUSE);
+      if (options.signal?.aborted) {
+        throw new InterruptedError(`Cannot change ${connection.label}: interrupted`, {
+          help: "nothing was changed; run the command again to go on",
+        });
+      }
+    }
+  }
+
+  /** Makes it last, where no transaction is open. */
+  async renew(): Promise<void> {
+    if (this.#connection.inTransaction) return;
+    if (performance.now() - this.#renewed < RENEW_AFTER * 1000) return;
+    if (!await write(this.#connection, this.#options)) {
+      throw new MigratorLockedError(
+        `Cannot change ${this.#connection.label}: another migrator has taken it over`,
+        { help: "run the command again when it has finished; `status` shows what was applied" },
+      );
+    }
+    this.#renewed = performance.now();
+  }
+
+  /** Gives it back. After a failure nothing more can be done: it then ends by itself. */
+  async release(): Promise<void> {
+    const sql =
+      `DELETE FROM main.${MARKER_TABLE} WHERE migration_id = '${LEASE}' AND migration_name = ?`;
+    await this.#connection.run(sql, [this.#options.holder]).catch(() => {});
+  }
+}
+
+/** Seconds for which another holder has the lease; null if nobody has. */
+async function otherHolder(connection: Connection, holder: string): Promise<number | null> {
+  const table = await connection.get(
+    "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?",
+    [MARKER_TABLE],
+  );
+  if (table === undefined) return null;
+  const row = await connection.get(
+    `SELECT migration_name AS holder, applied_at - unixepoch() AS seconds
+    FROM main.${MARKER_TABLE}
+    WHERE migration_id = '${LEASE}'`,
+  );
+  if (row === undefined || text(row, "holder") === holder) return null;
+  const seconds = number(row, "seconds");
+  return seconds > 0 ? seconds : null;
+}
+
+/** Writes the row, unless another holder was quicker. */
+async function write(
+  connection: Connection,
+  { holder, timeout, signal }: LeaseOptions,
+): Promise<boolean> {
+  try {
+    return await withTransaction(connection, async () => {
+      await createMarkerTable(connection);
+      const row = await connection.get(
+        `INSERT INTO main.${MARKER_TABLE} (
+            migration_id, migration_name, applied_at, foreign_keys, adopted, toolkit_version
+        ) VALUES ('${LEASE}', ?1, unixepoch() + ${DURATION}, 1, 0, ?2)
+        ON CONFLICT (migration_id) DO UPDATE SET
+            migration_name = excluded.migration_name,
+            applied_at = excluded.applied_at
+        WHERE applied_at <= unixepoch() OR migration_name = excluded.migration_name
+        RETURNING migration_id`,
+        [holder, version],
+      );
+      return row !== undefined;
+    }, { timeout, signal });
+  } catch (error) {
+    if (isBusy(error)) return false;
+    throw error;
+  }
+}
+
+/**
+ * A holder that is the same for all migrators which the lock in a file keeps apart, and for no others:
+ * not for those of a copy of the directory.
+ */
+export function holderOf(lockFile: string): string {
+  try {
+    const { dev, ino, birthtime } = Deno.statSync(lockFile);
+    return `${dev}:${ino}:${birthtime?.getTime()}`;
+  } catch {
+    return crypto.randomUUID();
+  }
+}
