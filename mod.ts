@@ -165,3 +165,4 @@ if (import.meta.main) {
     Deno.exit();
   });
 }
+export type { LeftOut } from "./lib/dump/sql.ts";

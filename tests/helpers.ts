@@ -129,13 +129,14 @@ export function contentOf(path: string): Content {
   const integrity = all("PRAGMA integrity_check").map((row) => row["integrity_check"]).join("\n");
   const schema = all(
     `SELECT type, name, tbl_name, sql FROM sqlite_schema
-    WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND tbl_name <> 'schema_migrations'
+    WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND tbl_name <> 'catalyst_migrations'
     ORDER BY type, name`,
   );
   const tables = schema.filter(({ type }) => type === "table").map(({ name }) => String(name));
-  const hasMarkers = all("SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'").length > 0;
+  const hasMarkers =
+    all("SELECT 1 FROM sqlite_schema WHERE name = 'catalyst_migrations'").length > 0;
   const markers = hasMarkers
-    ? all("SELECT migration_id FROM schema_migrations ORDER BY rowid")
+    ? all("SELECT migration_id FROM catalyst_migrations ORDER BY rowid")
     : [];
   return {
     objects: schema,

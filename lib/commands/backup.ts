@@ -154,6 +154,13 @@ async function take({ flags, operands, migrator, output }: CommandContext): Prom
   progress.end();
   output.json({ ok: true, snapshot: manifest });
   output.answer(renderSnapshot(manifest));
+  for (const { database, unchecked = [] } of manifest.files) {
+    if (unchecked.length === 0) continue;
+    output.narrate(
+      `${unchecked.map(printable).join(", ")} of ${database} can't be checked here: ` +
+        "the program that made the database has a collation or function of its own",
+    );
+  }
   return 0;
 }
 

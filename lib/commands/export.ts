@@ -4,6 +4,7 @@ import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output.ts";
 import type { DumpContent } from "../dump/row.ts";
 import type { ExportControl, ExportProgress } from "../dump/export.ts";
+import type { LeftOut } from "../dump/sql.ts";
 import { createProgress } from "../terminal/interaction.ts";
 import { formatBytes, printable, renderTable } from "../base/format.ts";
 import {
@@ -68,7 +69,15 @@ export const command: Command = {
       signal: interruption.signal,
       onProgress: ({ table, done, total }: ExportProgress) =>
         progress.show(`exporting ${printable(table)}`, done / total),
+      onLeftOut: ({ name, what, reason }: LeftOut) => {
+        progress.end();
+        if (what === "rows") lacksRows = true;
+        output.warn(
+          `${what === "rows" ? `the rows of ${name} are` : `${name} is`} left out: ${reason}`,
+        );
+      },
     };
+    let lacksRows = false;
     const files: Written[] = [];
     for (const database of request.databases) {
       for await (const { name, stream } of streams(context, { ...request, database, control })) {
@@ -82,10 +91,11 @@ export const command: Command = {
       }
     }
     progress.end();
-    if (request.out === "-") return 0;
-    output.json({ ok: true, files });
+    const code = lacksRows ? 1 : 0;
+    if (request.out === "-") return code;
+    output.json({ ok: !lacksRows, files });
     output.answer(renderTable(files.map(({ file, size }) => [printable(file), formatBytes(size)])));
-    return 0;
+    return code;
   },
 };
 

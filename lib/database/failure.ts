@@ -107,6 +107,16 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
   return new StatementError(`${cannot}: ${message}`, options);
 }
 
+/**
+ * Whether a statement needs a collation, a function or a module that is not here: the program that made
+ * the database brings it. Of a table WITHOUT ROWID SQLite then says only `no query solution`.
+ */
+export function needsExtension(error: unknown): boolean {
+  return error instanceof StatementError &&
+    /no such (collation sequence|function|module)|unknown function|no query solution/
+      .test(driverMessage(error));
+}
+
 /** Bytes of the longest path that SQLite opens, which keeps room for the ending of a journal. */
 const LONGEST_PATH = 512 - "-journal".length;
 

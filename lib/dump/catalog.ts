@@ -1,5 +1,13 @@
 import { readColumns } from "../schema/tables.ts";
-import { type Connection, number, numberOrNull, text, textOrNull } from "../database/connection.ts";
+import {
+  type Connection,
+  number,
+  numberOrNull,
+  type Row,
+  text,
+  textOrNull,
+} from "../database/connection.ts";
+import { driverMessage, needsExtension } from "../database/failure.ts";
 import { type Affinity, affinityOf } from "../schema/model.ts";
 import { fold, quoteName, tokenize } from "../sql/tokens.ts";
 
@@ -86,12 +94,42 @@ const PIECE_ROWS = 250;
 /** Bytes that the rows of a piece may have together, if all were as large as the largest one. */
 const SAFE_BYTES = 16e6;
 
+/** What SQLite lists of all tables at once, by name; to ask for each would list all each time. */
+export interface TableLists {
+  /** Kind of each table and view. */
+  readonly kinds: ReadonlyMap<string, Row>;
+  /** Pages of each table. */
+  readonly pages: ReadonlyMap<string, Row>;
+}
+
+/** Tables from which on all are listed at once, which looks at every page of the database. */
+const MANY_TABLES = 100;
+
+/** Lists all tables where many will be read; null where it is quicker to ask for each. */
+export async function listTables(
+  connection: Connection,
+  count: number,
+): Promise<TableLists | null> {
+  if (count < MANY_TABLES) return null;
+  const byName = (rows: readonly Row[]) => new Map(rows.map((row) => [text(row, "name"), row]));
+  return {
+    kinds: byName(await connection.all(`${KINDS} WHERE schema = 'main'`)),
+    pages: byName(await connection.all(`${PAGES} WHERE aggregate = TRUE`)),
+  };
+}
+
+const KINDS = "SELECT name, type, wr, strict FROM pragma_table_list";
+const PAGES = "SELECT name, ncell, payload, mx_payload FROM dbstat";
+
 /** Reads what has to be known of a table, a virtual table or a view, to read its rows. */
-export async function readTable(connection: Connection, name: string): Promise<DumpTable> {
-  const listed = await connection.get(
-    "SELECT type, wr, strict FROM pragma_table_list WHERE schema = 'main' AND name = ?",
-    [name],
-  );
+export async function readTable(
+  connection: Connection,
+  name: string,
+  lists: TableLists | null = null,
+): Promise<DumpTable> {
+  const listed = lists === null
+    ? await connection.get(`${KINDS} WHERE schema = 'main' AND name = ?`, [name])
+    : lists.kinds.get(name);
   const isStrict = listed?.["strict"] === 1;
   const all = await readColumns(connection, name);
   const ordinary = all.filter(({ kind }) => kind === "ordinary");
@@ -108,7 +146,32 @@ export async function readTable(connection: Connection, name: string): Promise<D
   const order = hasRowids
     ? await rowidOrder(connection, name, { names: all.map((column) => column.name), keys })
     : { by: "columns" as const, names: keys };
-  return { name, columns, order, ...await sizeOfRows(connection, name) };
+  const pages = lists === null
+    ? await connection.get(`${PAGES} WHERE name = ? AND aggregate = TRUE`, [name])
+    : lists.pages.get(name);
+  const isSmall = lists !== null && (pages === undefined || number(pages, "payload") < PIECE_BYTES);
+  return { name, columns, order, isSmall, ...sizeOfRows(pages) };
+}
+
+/**
+ * Why the rows of a virtual table, or of a table WITHOUT ROWID, can't be read here; null where they can:
+ * the module, or the collation of its key, may be one that only the bot has.
+ */
+export async function whyUnreadable(
+  connection: Connection,
+  { kind, name, sql }: CatalogObject,
+): Promise<string | null> {
+  const isSuspect = kind === "virtual" ||
+    (kind === "table" && /\bwithout\s+rowid\b/i.test(sql));
+  if (!isSuspect) return null;
+  try {
+    await connection.get(`SELECT 1 FROM main.${quoteName(name)} LIMIT 1`);
+    return null;
+  } catch (error) {
+    if (!needsExtension(error)) throw error;
+    const reason = driverMessage(error);
+    return reason === "no query solution" ? "its collation is not here" : reason;
+  }
 }
 
 async function rowidOrder(
@@ -133,14 +196,9 @@ async function rowidOrder(
 }
 
 /** Looks at the pages, which is much quicker than to look at the rows. */
-async function sizeOfRows(
-  connection: Connection,
-  name: string,
-): Promise<Pick<DumpTable, "rowsPerPiece" | "hasLargeRows">> {
-  const found = await connection.get(
-    "SELECT ncell, payload, mx_payload FROM dbstat WHERE name = ? AND aggregate = TRUE",
-    [name],
-  );
+function sizeOfRows(
+  found: Row | undefined,
+): Pick<DumpTable, "rowsPerPiece" | "hasLargeRows"> {
   const cells = found === undefined ? 0 : numberOrNull(found, "ncell") ?? 0;
   if (found === undefined || cells === 0) return { rowsPerPiece: PIECE_ROWS, hasLargeRows: false };
   const average = number(found, "payload") / cells;
@@ -188,6 +246,8 @@ export interface DumpTable {
   readonly columns: readonly DumpColumn[];
   /** How its rows are found in their order. */
   readonly order: RowOrder;
+  /** Whether it is one of many small tables, for which neither a thread nor a large query is worth its start. */
+  readonly isSmall: boolean;
   /** Rows that are written as one piece, so that it has about 64 KB. */
   readonly rowsPerPiece: number;
   /** Whether a row may be so large that many of them together would not fit into memory. */

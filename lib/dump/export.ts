@@ -5,7 +5,7 @@ import {
   LocationError,
   UsageError,
 } from "../base/errors.ts";
-import { type Connection, number } from "../database/connection.ts";
+import type { Connection } from "../database/connection.ts";
 import {
   type DatabaseLocation,
   isForeign,
@@ -15,15 +15,24 @@ import {
 import { openForReading, openForWriting } from "../database/open.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { beginReading, withTransaction } from "../database/transaction.ts";
-import { fold, quoteName } from "../sql/tokens.ts";
+import { fold } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../schema/model.ts";
+import { countRowsOf } from "../schema/tables.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
-import { type Catalog, type CatalogObject, readCatalog, readTable } from "./catalog.ts";
+import {
+  type Catalog,
+  type CatalogObject,
+  listTables,
+  readCatalog,
+  readTable,
+  type TableLists,
+  whyUnreadable,
+} from "./catalog.ts";
 import { type Bytes, csvHeader, renderRows } from "./formats.ts";
 import type { DumpContent, DumpPart, RowsPart } from "./row.ts";
 import { rangesOf } from "./rows.ts";
-import { sqlParts } from "./sql.ts";
+import { type LeftOut, sqlParts } from "./sql.ts";
 import { ExportThreads } from "./export_threads.ts";
 
 /** What to export. */
@@ -47,7 +56,10 @@ export async function exportSql(
   );
   try {
     refuseUnknown(reading.catalog, database, tables);
-    const parts = sqlParts(reading.connection, reading.catalog, { database, content, tables });
+    const { onLeftOut = () => {} } = control;
+    const parts = sqlParts(reading.connection, reading.catalog, {
+      ...{ database, content, tables, onLeftOut },
+    });
     return streamOf(reading, writeParts(reading, parts, control));
   } catch (error) {
     await reading[Symbol.asyncDispose]();
@@ -99,8 +111,17 @@ export async function* exportTables(
   const names = tables.length > 0
     ? tables.map((table) => objects.find(({ name }) => fold(name) === fold(table))?.name ?? table)
     : objects.filter(isOwnTable).map(({ name }) => name);
+  const lists = await listTables(reading.connection, names.length);
+  const byName = new Map(objects.map((object) => [object.name, object]));
   for (const name of names) {
-    const parts = tableParts(reading, name, format);
+    const object = byName.get(name);
+    const reason = object === undefined ? null : await whyUnreadable(reading.connection, object);
+    if (reason !== null) {
+      const what = object?.kind === "virtual" ? "table" : "rows";
+      control.onLeftOut?.({ name, what, reason });
+      continue;
+    }
+    const parts = tableParts(reading, { name, format, lists });
     const nothing = { [Symbol.asyncDispose]: () => Promise.resolve() };
     yield { name, rows: streamOf(nothing, writeParts(reading, parts, control)) };
   }
@@ -112,10 +133,13 @@ function isOwnTable({ kind, name }: CatalogObject): boolean {
 
 async function* tableParts(
   { connection, catalog }: Reading,
-  name: string,
-  format: "csv" | "jsonl",
+  { name, format, lists }: {
+    readonly name: string;
+    readonly format: "csv" | "jsonl";
+    readonly lists: TableLists | null;
+  },
 ): AsyncGenerator<DumpPart> {
-  const table = await readTable(connection, name);
+  const table = await readTable(connection, name, lists);
   if (format === "csv") yield { kind: "text", text: csvHeader(table.columns) };
   const { encoding } = catalog;
   yield { kind: "rows", table, format, encoding, opening: "", closing: "\n" };
@@ -240,6 +264,8 @@ export interface ExportControl {
   readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
   /** Ends it; the stream fails then. */
   readonly signal?: AbortSignal | undefined;
+  /** Told what can't be written, since what it needs is not here; the rest is written. */
+  readonly onLeftOut?: ((leftOut: LeftOut) => void) | undefined;
 }
 
 /** Pieces that are written at once: about 500 KB, of which some for each thread are in memory. */
@@ -251,6 +277,14 @@ export async function* writeParts(
   parts: AsyncIterable<DumpPart>,
   control: ExportControl = {},
 ): AsyncGenerator<Bytes> {
+  yield* joined(writeEach(reading, parts, control));
+}
+
+async function* writeEach(
+  reading: Reading,
+  parts: AsyncIterable<DumpPart>,
+  control: ExportControl,
+): AsyncGenerator<Bytes> {
   const encoder = new TextEncoder();
   for await (const part of parts) {
     if (part.kind === "text") {
@@ -259,19 +293,48 @@ export async function* writeParts(
   }
 }
 
+/** Bytes that are worth a system call. */
+const CHUNK = 1 << 16;
+
+/** Joins chunks that are too small; each call costs the same, and tables may be many and empty. */
+async function* joined(chunks: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
+  let pending: Bytes[] = [];
+  let length = 0;
+  let isFirst = true;
+  for await (const chunk of chunks) {
+    pending.push(chunk);
+    length += chunk.length;
+    // The first one shows at once that there is something to read.
+    if (length < CHUNK && !isFirst) continue;
+    isFirst = false;
+    yield whole(pending, length);
+    [pending, length] = [[], 0];
+  }
+  if (length > 0) yield whole(pending, length);
+}
+
+function whole(chunks: readonly Bytes[], length: number): Bytes {
+  const [first] = chunks;
+  if (chunks.length === 1 && first !== undefined) return first;
+  const bytes = new Uint8Array(length);
+  let at = 0;
+  for (const chunk of chunks) {
+    bytes.set(chunk, at);
+    at += chunk.length;
+  }
+  return bytes;
+}
+
 async function* writeRows(
   { connection, threads: available }: Reading,
   part: RowsPart,
   control: ExportControl,
 ): AsyncGenerator<Bytes> {
   const { name } = part.table;
-  const report = await reporter(name, control, async () => {
-    const row = await connection.get(`SELECT count(*) AS rows FROM main.${quoteName(name)}`);
-    return row === undefined ? 0 : number(row, "rows");
-  });
+  const report = await reporter(name, control, () => countRowsOf(connection, name));
   const rows = part.table.rowsPerPiece * PIECES;
   // What a thread has written waits in memory for its turn, for which large rows are too large.
-  const threads = part.table.hasLargeRows ? null : available;
+  const threads = part.table.hasLargeRows || part.table.isSmall ? null : available;
   const ahead: Promise<readonly Bytes[]>[] = [];
   for await (const range of rangesOf(connection, part.table, { rows })) {
     if (threads === null) {

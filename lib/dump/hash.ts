@@ -1,7 +1,14 @@
 import type { Connection } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
-import { type Catalog, columnList, readSequences, readTable, withOnlyKey } from "./catalog.ts";
+import {
+  type Catalog,
+  columnList,
+  listTables,
+  readSequences,
+  readTable,
+  withOnlyKey,
+} from "./catalog.ts";
 import type { DumpPart } from "./row.ts";
 import { openReading, writeParts } from "./export.ts";
 
@@ -32,9 +39,10 @@ async function* contentParts(
   // Behind a comment at the end of a statement may stand the line break that ends the comment.
   const schema = objects.map(({ kind, name, table, sql }) => [kind, name, table, sql.trimEnd()]);
   yield line({ userVersion, applicationId, schema });
+  const lists = await listTables(connection, objects.length);
   for (const { kind, name } of objects) {
     if (kind !== "table" && kind !== "shadow") continue;
-    const table = withOnlyKey(await readTable(connection, name));
+    const table = withOnlyKey(await readTable(connection, name, lists));
     yield line({ table: name, columns: columnList(table) });
     // Each row ends alike, in whatever groups the rows are read.
     yield { kind: "rows", table, format: "hash", encoding, opening: "", closing: ",\n" };

@@ -6,6 +6,7 @@ import { openFile } from "../database/open.ts";
 import type { ConnectionSettings } from "../database/settings.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
 import { brokenReferences, lostRows, observeRows, type RowObservation } from "../engine/checks.ts";
+import { checkFile } from "../schema/integrity.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { VirtualTable } from "./import_guard.ts";
 import { loadDump } from "./import_loader.ts";
@@ -127,9 +128,8 @@ async function check(
     }
   }
   await connection.exec("PRAGMA query_only = ON; PRAGMA ignore_check_constraints = ON");
-  const row = await connection.get("PRAGMA quick_check(1)");
-  const found = row === undefined ? "no answer" : text(row, "quick_check");
-  if (found !== "ok") {
+  const { damages: [found] } = await checkFile(connection, { pragma: "quick_check", limit: 1 });
+  if (found !== undefined) {
     throw new DumpFault(`the database that it makes is damaged: ${found}`, {
       help: "check the disk",
     });

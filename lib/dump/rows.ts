@@ -1,3 +1,4 @@
+import { needsExtension } from "../database/failure.ts";
 import { quoteName, quoteText } from "../sql/tokens.ts";
 import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
 import { exactColumns, type RowFormat, type Value, valueReader } from "./row.ts";
@@ -67,13 +68,27 @@ export async function* readRows(
   range: RowRange | null,
 ): AsyncGenerator<string> {
   const { table, opening, closing } = job;
-  const isFast = job.encoding === "UTF-8" && table.columns.length <= MOST_COLUMNS;
+  const isFast = !table.isSmall && job.encoding === "UTF-8" && table.columns.length <= MOST_COLUMNS;
   for await (
     const piece of rangesOf(connection, table, { rows: table.rowsPerPiece, within: range })
   ) {
-    const fast = isFast && piece !== null ? await readFast(connection, job, piece) : null;
+    const fast = isFast && piece !== null ? await tryFast(connection, job, piece) : null;
     if (fast !== null) yield opening + fast + closing;
     else yield* readExactly(connection, job, piece);
+  }
+}
+
+/** Comparing values, as the quick way does, may need a collation that only the bot has. */
+async function tryFast(
+  connection: Connection,
+  job: RowsJob,
+  range: RowRange,
+): Promise<string | null> {
+  try {
+    return await readFast(connection, job, range);
+  } catch (error) {
+    if (needsExtension(error)) return null;
+    throw error;
   }
 }
 

@@ -8,10 +8,12 @@ import {
   columnList,
   type DumpColumn,
   type DumpTable,
+  listTables,
   type ObjectKind,
   readSequences,
   readTable,
   virtualRows,
+  whyUnreadable,
   withOnlyKey,
   withRowid,
 } from "./catalog.ts";
@@ -166,6 +168,18 @@ interface SqlPartsOptions {
   readonly content: DumpContent;
   /** Only these tables, and what belongs to them; all where there are none. */
   readonly tables: readonly string[];
+  /** Told what can't be written. */
+  readonly onLeftOut: (leftOut: LeftOut) => void;
+}
+
+/** Something that a dump doesn't have, since what it needs is not here. */
+export interface LeftOut {
+  /** The table. */
+  readonly name: string;
+  /** `table`: the virtual table itself, whose inner tables are written; `rows`: the rows of the table. */
+  readonly what: "table" | "rows";
+  /** Such as `no such module: vss0`. */
+  readonly reason: string;
 }
 
 /** The SQL text of a database, part by part. Loaded into a new database, it makes the same again. */
@@ -177,9 +191,29 @@ export async function* sqlParts(
   const { content } = options;
   const chosen = chosenObjects(catalog, options.tables);
   yield text(opening(catalog, options));
-  if (content === "data") yield* dataOnly(connection, catalog, chosen);
-  else yield* schemaAndData(connection, catalog, chosen, content);
+  const unreadable = await unreadableAmong(connection, chosen, options.onLeftOut);
+  if (content === "data") yield* dataOnly(connection, catalog, { chosen, unreadable });
+  else yield* schemaAndData(connection, catalog, { chosen, unreadable, content });
   yield text("COMMIT;\n");
+}
+
+/** Comments in place of what can't be written, by name. */
+async function unreadableAmong(
+  connection: Connection,
+  chosen: readonly CatalogObject[],
+  onLeftOut: SqlPartsOptions["onLeftOut"],
+): Promise<ReadonlyMap<string, string>> {
+  const found = new Map<string, string>();
+  for (const object of chosen) {
+    const reason = await whyUnreadable(connection, object);
+    if (reason === null) continue;
+    const { kind, name, sql } = object;
+    const what = kind === "virtual" ? "table" : "rows";
+    onLeftOut({ name, what, reason });
+    const comment = what === "table" ? `${reason}: ${sql}` : `${reason}: the rows of ${name}`;
+    found.set(name, `-- left out, ${comment.replaceAll(/\s/g, " ")}\n`);
+  }
+  return found;
 }
 
 function chosenObjects({ objects }: Catalog, tables: readonly string[]): readonly CatalogObject[] {
@@ -215,20 +249,30 @@ function opening(catalog: Catalog, { database, content }: SqlPartsOptions): stri
   return `${lines.join("\n")}\n`;
 }
 
+/** What is written, and what of it can't be. */
+interface Chosen {
+  readonly chosen: readonly CatalogObject[];
+  readonly unreadable: ReadonlyMap<string, string>;
+}
+
 async function* schemaAndData(
   connection: Connection,
   catalog: Catalog,
-  chosen: readonly CatalogObject[],
-  content: DumpContent,
+  { chosen, unreadable, content }: Chosen & { readonly content: DumpContent },
 ): AsyncGenerator<DumpPart> {
   const hasRows = content === "all";
   const tables = of(chosen, "table", "shadow");
+  const lists = hasRows ? await listTables(connection, tables.length) : null;
   for (const { name, sql } of tables) {
     yield text(`${terminate(sql)}\n`);
-    if (hasRows) yield* rowsOf(withRowid(await readTable(connection, name)), catalog);
+    const comment = unreadable.get(name);
+    if (!hasRows) continue;
+    if (comment !== undefined) yield text(comment);
+    else yield* rowsOf(withRowid(await readTable(connection, name, lists)), catalog);
   }
   if (hasRows) yield text(await sequences(connection, catalog, tables));
-  const virtual = of(chosen, "virtual");
+  for (const { name } of of(chosen, "virtual")) yield text(unreadable.get(name) ?? "");
+  const virtual = of(chosen, "virtual").filter(({ name }) => !unreadable.has(name));
   if (virtual.length > 0) yield text(virtualTables(virtual));
   for (const { sql } of of(chosen, "index", "view", "trigger")) yield text(`${terminate(sql)}\n`);
   if (hasRows && chosen.length === catalog.objects.length) yield* statistics(connection, catalog);
@@ -288,14 +332,19 @@ async function* statistics(connection: Connection, catalog: Catalog): AsyncGener
 async function* dataOnly(
   connection: Connection,
   catalog: Catalog,
-  chosen: readonly CatalogObject[],
+  { chosen, unreadable }: Chosen,
 ): AsyncGenerator<DumpPart> {
-  const tables = of(chosen, "table").filter(({ name }) => name !== MARKER_TABLE);
+  for (const comment of unreadable.values()) yield text(comment);
+  const tables = of(chosen, "table").filter(({ name }) => !unreadable.has(name)).filter((
+    { name },
+  ) => name !== MARKER_TABLE);
+  const lists = await listTables(connection, tables.length);
   for (const { name } of tables) {
     // Other rows that are there may have the same row ids, which mean nothing beside a key.
-    yield* rowsOf(withOnlyKey(await readTable(connection, name)), catalog);
+    yield* rowsOf(withOnlyKey(await readTable(connection, name, lists)), catalog);
   }
   for (const { name, sql } of of(chosen, "virtual")) {
+    if (unreadable.has(name)) continue;
     const rows = virtualRows(sql, await readTable(connection, name));
     if (rows.kind === "rows") yield* rowsOf(rows.table, catalog);
     else yield text(rows.sql);

@@ -1,5 +1,6 @@
 import { MigrationFailedError, SchemaConflictError, StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
+import { needsExtension } from "../database/failure.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Registry } from "../migration/registry.ts";
 import { describeDifference } from "../schema/model.ts";
@@ -50,7 +51,7 @@ async function checkForeignKeys(connection: Connection): Promise<Row[]> {
   try {
     return await connection.all("PRAGMA main.foreign_key_check");
   } catch (error) {
-    if (!isMismatch(error)) throw error;
+    if (!isUncheckable(error)) throw error;
   }
   const rows: Row[] = [];
   for (const { name, type } of await usersTables(connection)) {
@@ -58,15 +59,19 @@ async function checkForeignKeys(connection: Connection): Promise<Row[]> {
     try {
       rows.push(...await connection.all(`PRAGMA main.foreign_key_check(${quoteName(name)})`));
     } catch (error) {
-      if (!isMismatch(error)) throw error;
+      if (!isUncheckable(error)) throw error;
     }
   }
   return rows;
 }
 
-/** A key that points to columns without a UNIQUE can't be checked, nor could it before. */
-function isMismatch(error: unknown): boolean {
-  return error instanceof StatementError && /foreign key mismatch/.test(error.message);
+/**
+ * A key that points to columns without a UNIQUE can't be checked, nor could it before; and a collation
+ * of the bot's is not here.
+ */
+function isUncheckable(error: unknown): boolean {
+  return needsExtension(error) ||
+    (error instanceof StatementError && /foreign key mismatch/.test(error.message));
 }
 
 /** What a migration may do to rows. */

@@ -10,7 +10,7 @@ import type { Registry } from "../migration/registry.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference, type Reference } from "../schema/reference.ts";
-import { readColumns, usersTables } from "../schema/tables.ts";
+import { countRowsOf, readColumns, usersTables } from "../schema/tables.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { quoteName } from "../sql/tokens.ts";
 import { assess, corrections, type MigrationStatus } from "../state/assess.ts";
@@ -357,11 +357,10 @@ async function countRows(
   connection: Connection,
   { table, columns }: Dropped,
 ): Promise<number> {
-  const filter = columns === undefined
-    ? ""
-    : ` WHERE ${columns.map((column) => `${quoteName(column)} IS NOT NULL`).join(" OR ")}`;
+  if (columns === undefined) return await countRowsOf(connection, table);
+  const hasValue = columns.map((column) => `${quoteName(column)} IS NOT NULL`).join(" OR ");
   const row = await connection.get(
-    `SELECT count(*) AS rows FROM main.${quoteName(table)}${filter}`,
+    `SELECT count(*) AS rows FROM main.${quoteName(table)} NOT INDEXED WHERE ${hasValue}`,
   );
   return row === undefined ? 0 : number(row, "rows");
 }

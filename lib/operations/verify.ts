@@ -1,5 +1,6 @@
 import { messageOf } from "../base/format.ts";
 import type { Connection } from "../database/connection.ts";
+import { driverMessage, needsExtension } from "../database/failure.ts";
 import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
@@ -78,9 +79,13 @@ export async function verify(
       });
       problems.push(...schema.problems);
       notices.push(...schema.notices);
-      if (options.data) problems.push(...await checkIntegrity(connection));
+      if (options.data) {
+        const integrity = await checkIntegrity(connection);
+        problems.push(...integrity.problems);
+        notices.push(...integrity.notices);
+      }
     }
-    const hash = options.hash && exists ? await hashOf(workspace, name) : null;
+    const hash = options.hash && exists ? await hashOf(workspace, name, notices) : null;
     databases.set(name, { name, path, ok: problems.length === 0, problems, notices, hash });
   }
   if (options.data && options.dataCheck !== undefined) {
@@ -94,9 +99,24 @@ export async function verify(
   return { ok: all.every(({ ok }) => ok), databases: all };
 }
 
-async function hashOf(workspace: Workspace, database: string): Promise<string> {
+async function hashOf(
+  workspace: Workspace,
+  database: string,
+  notices: Finding[],
+): Promise<string | null> {
   const { contentHash } = await import("../dump/hash.ts");
-  return await contentHash(locationOf(workspace, database), workspace.settings);
+  try {
+    return await contentHash(locationOf(workspace, database), workspace.settings);
+  } catch (error) {
+    if (!needsExtension(error)) throw error;
+    notices.push({
+      kind: "unchecked",
+      object: database,
+      detail: `${database} has no hash: ${driverMessage(error)}`,
+      fix: "compute it by the program that brings what is missing",
+    });
+    return null;
+  }
 }
 
 function stateProblems(workspace: Workspace, found: Inspection, database: string): Finding[] {

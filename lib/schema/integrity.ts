@@ -1,20 +1,73 @@
-import { quoteName } from "../sql/tokens.ts";
-import { readColumns } from "./tables.ts";
 import { type Connection, number, type Row, text } from "../database/connection.ts";
+import { needsExtension } from "../database/failure.ts";
+import { quoteName } from "../sql/tokens.ts";
 import type { Finding } from "./model.ts";
+import { readColumns, usersTables } from "./tables.ts";
+
+/** What SQLite's check of a file's pages and indexes found. */
+export interface FileCheck {
+  /** What is damaged, in SQLite's words. */
+  readonly damages: readonly string[];
+  /** Tables that can't be checked, since a collation or function of theirs is not here. */
+  readonly unchecked: readonly string[];
+}
+
+/**
+ * Lets SQLite check the pages and indexes of a file, one table at a time where the whole can't be
+ * checked for a collation or function that only the bot has.
+ *
+ * @param limit Damages after which it stops.
+ */
+export async function checkFile(
+  connection: Connection,
+  { pragma, limit = 100 }: {
+    readonly pragma: "quick_check" | "integrity_check";
+    readonly limit?: number;
+  },
+): Promise<FileCheck> {
+  const ask = async (argument: string) =>
+    (await connection.all(`PRAGMA main.${pragma}(${argument})`))
+      .map((row) => text(row, pragma).replace(/^\*{3} in database \w+ \*{3}\n/, ""))
+      .filter((line) => line !== "ok");
+  try {
+    return { damages: await ask(String(limit)), unchecked: [] };
+  } catch (error) {
+    if (!needsExtension(error)) throw error;
+  }
+  const damages: string[] = [];
+  const unchecked: string[] = [];
+  const tables = await connection.all(
+    "SELECT name FROM main.sqlite_schema WHERE type = 'table' AND rootpage > 0",
+  );
+  for (const name of tables.map((row) => text(row, "name"))) {
+    try {
+      damages.push(...await ask(quoteName(name)));
+    } catch (error) {
+      if (!needsExtension(error)) throw error;
+      unchecked.push(name);
+    }
+  }
+  return { damages: damages.slice(0, limit), unchecked };
+}
 
 /** SQLite's own checks of a whole file: its pages, its indexes, its constraints, its foreign keys. */
-export async function checkIntegrity(connection: Connection): Promise<Finding[]> {
-  const integrity = (await connection.all("PRAGMA integrity_check"))
-    .map((row) => text(row, "integrity_check"))
-    .filter((line) => line !== "ok")
-    .map((detail): Finding => ({
-      kind: "integrity",
-      object: connection.label,
-      detail,
-      fix: "restore the database from a backup; if only an index is named, `REINDEX` mends it",
-    }));
-  return [...integrity, ...await foreignKeyViolations(connection)];
+export async function checkIntegrity(
+  connection: Connection,
+): Promise<{ readonly problems: readonly Finding[]; readonly notices: readonly Finding[] }> {
+  const { damages, unchecked } = await checkFile(connection, { pragma: "integrity_check" });
+  const problems = damages.map((detail): Finding => ({
+    kind: "integrity",
+    object: connection.label,
+    detail,
+    fix: "restore the database from a backup; if only an index is named, `REINDEX` mends it",
+  }));
+  const notices = unchecked.map((table): Finding => ({
+    kind: "unchecked",
+    object: table,
+    detail: `table ${table} can't be checked: a collation or function of it is not here`,
+    fix: "let the bot run PRAGMA integrity_check, which has it",
+  }));
+  return { problems: [...problems, ...await foreignKeyViolations(connection)], notices };
 }
 
 /**
@@ -81,21 +134,35 @@ function quote(row: Row, column: string): string {
 }
 
 async function foreignKeyViolations(connection: Connection): Promise<Finding[]> {
-  const rows = await connection.all(
-    `SELECT "table", parent, count(*) AS violations, min(rowid) AS first_row
-    FROM pragma_foreign_key_check
-    GROUP BY "table", parent`,
-  );
-  return rows.map((row): Finding => {
-    const [table, parent] = [text(row, "table"), text(row, "parent")];
-    return {
-      kind: "foreign_key",
-      object: table,
-      detail:
-        `${row.violations} row(s) of ${table} point to a row of ${parent} that doesn't exist` +
-        (row.first_row === null ? "" : `, the first has rowid ${row.first_row}`),
-      fix:
-        `put the missing rows of ${parent} back, or delete those of ${table}: PRAGMA foreign_key_check lists them`,
-    };
-  });
+  const findings: Finding[] = [];
+  for (const { name: table, type } of await usersTables(connection)) {
+    if (type === "virtual") continue;
+    for (const row of await violationsOf(connection, table)) {
+      const parent = text(row, "parent");
+      findings.push({
+        kind: "foreign_key",
+        object: table,
+        detail:
+          `${row.violations} row(s) of ${table} point to a row of ${parent} that doesn't exist` +
+          (row.first_row === null ? "" : `, the first has rowid ${row.first_row}`),
+        fix:
+          `put the missing rows of ${parent} back, or delete those of ${table}: PRAGMA foreign_key_check lists them`,
+      });
+    }
+  }
+  return findings;
+}
+
+async function violationsOf(connection: Connection, table: string): Promise<Row[]> {
+  try {
+    return await connection.all(
+      `SELECT parent, count(*) AS violations, min(rowid) AS first_row
+      FROM pragma_foreign_key_check(?, 'main')
+      GROUP BY parent`,
+      [table],
+    );
+  } catch (error) {
+    if (needsExtension(error)) return []; // its parent's collation is not here
+    throw error;
+  }
 }

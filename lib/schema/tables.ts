@@ -1,17 +1,35 @@
-import { MARKER_TABLE } from "./model.ts";
-import { type Connection, number, text, textOrNull } from "../database/connection.ts";
+import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
+import { needsExtension } from "../database/failure.ts";
 import { quoteName } from "../sql/tokens.ts";
-
+import { MARKER_TABLE } from "./model.ts";
 /** Number of rows of every table that keeps rows; of a virtual one, where it is known to keep its own. */
 export async function countRows(connection: Connection): Promise<Map<string, number>> {
   const rows = new Map<string, number>();
   for (const { name, store } of await usersTables(connection)) {
     if (store === null) continue;
-    // A temporary table may have the same name.
-    const count = await connection.get(`SELECT count(*) AS rows FROM main.${quoteName(store)}`);
-    rows.set(name, count === undefined ? 0 : number(count, "rows"));
+    rows.set(name, await countRowsOf(connection, store));
   }
   return rows;
+}
+
+/** Number of rows of a table, also where the collation of its index is not here. */
+export async function countRowsOf(connection: Connection, table: string): Promise<number> {
+  // A temporary table may have the same name.
+  const name = `main.${quoteName(table)}`;
+  for (const from of [name, `${name} NOT INDEXED`]) {
+    try {
+      const count = await connection.get(`SELECT count(*) AS rows FROM ${from}`);
+      return count === undefined ? 0 : number(count, "rows");
+    } catch (error) {
+      if (!needsExtension(error)) throw error;
+    }
+  }
+  // In a table WITHOUT ROWID each cell is a row, on every page.
+  const cells = await connection.get(
+    "SELECT total(ncell) AS rows FROM dbstat WHERE name = ? AND pagetype <> 'overflow'",
+    [table],
+  );
+  return cells === undefined ? 0 : number(cells, "rows");
 }
 
 /** A table of the user's own. */
@@ -64,7 +82,7 @@ interface TableColumn {
 
 const COLUMN_KINDS = ["ordinary", "hidden", "virtual", "stored"] as const;
 
-/** The columns of a table, in order; none where there is no such table. */
+/** The columns of a table, in order; none where there is no such table, or its module is not here. */
 export async function readColumns(
   connection: Pick<Connection, "all">,
   table: string,
@@ -74,7 +92,10 @@ export async function readColumns(
     `SELECT name, type, "notnull", dflt_value, pk, hidden
     FROM pragma_table_xinfo(?, ?) ORDER BY cid`,
     [table, schema],
-  );
+  ).catch((error: unknown): readonly Row[] => {
+    if (needsExtension(error)) return [];
+    throw error;
+  });
   return rows.map((row) => ({
     name: text(row, "name"),
     type: text(row, "type"),

@@ -48,6 +48,8 @@ export interface SnapshotFile {
   readonly rows: Readonly<Record<string, number>>;
   /** Ids of the migrations that are in it. */
   readonly migrations: readonly string[];
+  /** Tables that could not be checked, since the program that made them brings what they need; absent where all were. */
+  readonly unchecked?: readonly string[];
 }
 
 /** What a snapshot is: all its files, of one moment. */
@@ -82,6 +84,7 @@ export async function serializeManifest(manifest: Manifest): Promise<string> {
     compressed: file.compressed,
     rows: file.rows,
     migrations: file.migrations,
+    unchecked: file.unchecked,
   }));
   const content = {
     format: MANIFEST_FORMAT,
@@ -103,7 +106,8 @@ export async function serializeManifest(manifest: Manifest): Promise<string> {
  *
  * @throws {SnapshotError} where it is damaged, of a newer format, or names files elsewhere.
  */
-export async function parseManifest(text: string, label: string): Promise<Manifest> {
+export async function parseManifest(content: string, label: string): Promise<Manifest> {
+  const text = content.replaceAll("\r\n", "\n"); // as git writes it on Windows
   const manifest = toManifest(parseJson(text, label), label);
   // Writing it again gives every byte, so that no bit may differ.
   if (await serializeManifest(manifest) !== text) throw damaged(label, "its checksum does not fit");
@@ -148,13 +152,16 @@ function toManifest(value: Record<string, unknown>, label: string): Manifest {
 
 function toFile(value: unknown, name: string, label: string): SnapshotFile {
   if (isRecord(value)) {
-    const { database, file, sizeBytes, sha256, compressed, rows, migrations } = value;
+    const { database, file, sizeBytes, sha256, compressed, rows, migrations, unchecked } = value;
     const isWhole = typeof database === "string" && /^\w+$/.test(database) &&
       typeof compressed === "boolean" &&
       // Never a path: the file is beside the manifest, under the one name that it may have.
       file === databaseFile(database, name, compressed) && typeof sizeBytes === "number" &&
       (sha256 === null || typeof sha256 === "string") && isCounts(rows) && isTexts(migrations);
-    if (isWhole) return { database, file, sizeBytes, sha256, compressed, rows, migrations };
+    if (isWhole && (unchecked === undefined || isTexts(unchecked))) {
+      const known = { database, file, sizeBytes, sha256, compressed, rows, migrations };
+      return unchecked === undefined ? known : { ...known, unchecked };
+    }
   }
   throw damaged(label, "a file is described wrongly");
 }

@@ -25,12 +25,13 @@ import {
 } from "../base/files.ts";
 import { parseLocks, readLocks } from "../base/lock.ts";
 import { fileItself, isLink } from "../base/paths.ts";
-import { type Connection, number, text } from "../database/connection.ts";
+import { type Connection, number } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
 import { openFile, openForReading } from "../database/open.ts";
 import { type OverwriteOptions, Takeover } from "../database/overwrite.ts";
 import { withTimeout } from "../database/settings.ts";
 import { whileBusy } from "../database/transaction.ts";
+import { checkFile } from "../schema/integrity.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type { Replacement } from "./journal.ts";
 import { plainFile } from "./sources.ts";
@@ -97,8 +98,8 @@ export async function isSound(path: string, timeout: number): Promise<boolean> {
     await using connection = await openForReading({ kind: "file", path }, withTimeout(timeout));
     // What a bot has stored against its own constraints is no damage of the file.
     await connection.exec("PRAGMA ignore_check_constraints = ON");
-    const row = await connection.get("PRAGMA quick_check(1)");
-    return row !== undefined && text(row, "quick_check") === "ok";
+    const { damages } = await checkFile(connection, { pragma: "quick_check", limit: 1 });
+    return damages.length === 0;
   } catch (error) {
     if (isDamage(error)) return false;
     throw error;

@@ -27,10 +27,11 @@ import {
 import type { StopFlag } from "../base/lock.ts";
 import { denied, fileItself, mayBeThere } from "../base/paths.ts";
 import { version } from "../base/version.ts";
-import { type Connection, type CopyProgress, number, text } from "../database/connection.ts";
+import { type Connection, type CopyProgress, number } from "../database/connection.ts";
 import { statDatabase } from "../database/location.ts";
 import { openPrivateFile, sqliteVersion } from "../database/open.ts";
 import { defaultSettings } from "../database/settings.ts";
+import { checkFile } from "../schema/integrity.ts";
 import { countRows } from "../schema/tables.ts";
 import { readMarkers } from "../state/marker.ts";
 import {
@@ -76,6 +77,8 @@ export interface CopiedDatabase {
   readonly sha256: string | null;
   readonly rows: Readonly<Record<string, number>>;
   readonly migrations: readonly string[];
+  /** Tables that could not be checked; absent where all were. */
+  readonly unchecked?: readonly string[];
 }
 
 /** Copies a pinned database into `target.part`, checks it, and waits until it is on the disk. */
@@ -120,16 +123,17 @@ async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase>
 export async function examine(
   path: string,
   verify: CopyCheck,
-): Promise<Pick<CopiedDatabase, "rows" | "migrations">> {
+): Promise<Pick<CopiedDatabase, "rows" | "migrations" | "unchecked">> {
   const itself = fileItself(path);
   const hadLog = mayBeThere(`${itself}-wal`);
   try {
     await using connection = await openPrivateFile(path, defaultSettings);
-    if (verify !== "none") await check(connection, verify);
+    const unchecked = verify === "none" ? [] : await check(connection, verify);
     const { markers } = await readMarkers(connection);
     return {
       rows: Object.fromEntries(await countRows(connection)),
       migrations: (markers ?? []).map(({ id }) => id),
+      ...(unchecked.length === 0 ? {} : { unchecked }),
     };
   } finally {
     if (!hadLog) { for (const ending of ["-wal", "-shm"]) removeIfThere(`${itself}${ending}`); }
@@ -147,13 +151,16 @@ function aboutOriginal(error: unknown, label: string): unknown {
   });
 }
 
-async function check(connection: Connection, verify: "quick" | "full"): Promise<void> {
+/** Returns the tables that can't be checked. */
+async function check(
+  connection: Connection,
+  verify: "quick" | "full",
+): Promise<readonly string[]> {
   const pragma = verify === "full" ? "integrity_check" : "quick_check";
-  const lines = (await connection.all(`PRAGMA ${pragma}(3)`)).map((row) => text(row, pragma));
-  if (lines.every((line) => line === "ok")) return;
-  const found = lines.map((line) => line.replace(/^\*{3} in database \w+ \*{3}\n/, ""));
+  const { damages, unchecked } = await checkFile(connection, { pragma, limit: 3 });
+  if (damages.length === 0) return unchecked;
   throw new CorruptDatabaseError(
-    `Cannot use ${connection.label}: it is damaged: ${found.join("; ")}`,
+    `Cannot use ${connection.label}: it is damaged: ${damages.join("; ")}`,
     { help: "older snapshots are as they were; `backup list` shows them" },
   );
 }

@@ -11,7 +11,7 @@ import {
 import { type Migration, sqlOf } from "../migration/migration.ts";
 import { MARKER_TABLE } from "../schema/model.ts";
 
-/** A row of `schema_migrations`: this migration is in this database. */
+/** A row of `catalyst_migrations`: this migration is in this database. */
 export interface Marker {
   /** Id of the migration, such as `001`. */
   readonly id: string;

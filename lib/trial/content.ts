@@ -1,6 +1,6 @@
-import { readColumns } from "../schema/tables.ts";
+import { countRowsOf, readColumns } from "../schema/tables.ts";
 import { createYielder } from "../base/event_loop.ts";
-import { type Connection, number, type SqlValue } from "../database/connection.ts";
+import type { Connection, SqlValue } from "../database/connection.ts";
 import { type Affinity, affinityOf } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 
@@ -36,8 +36,7 @@ export async function readContent(
   { table, columns }: ContentQuestion,
 ): Promise<TableContent> {
   const name = `main.${quoteName(table)}`;
-  const count = await connection.get(`SELECT count(*) AS rows FROM ${name}`);
-  const rows = count === undefined ? 0 : number(count, "rows");
+  const rows = await countRowsOf(connection, table);
   if (columns.length === 0 || rows === 0) return { rows, digest: "" };
   const shape = await shapeOf(connection, table);
   const wanted = shape.columns.filter(({ name }) => columns.includes(fold(name)));

@@ -1,5 +1,5 @@
-import { readColumns } from "../schema/tables.ts";
-import { type Connection, number } from "../database/connection.ts";
+import { countRowsOf, readColumns } from "../schema/tables.ts";
+import type { Connection } from "../database/connection.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { rowChanges } from "./authorizer.ts";
 import type { RecordedStatement } from "./recorder.ts";
@@ -334,8 +334,7 @@ function sourcesOf(lineage: TableLineage, lineages: readonly TableLineage[]): re
 
 async function countRows(connection: Connection, table: string): Promise<number> {
   try {
-    const row = await connection.get(`SELECT count(*) AS rows FROM main.${quoteName(table)}`);
-    return row === undefined ? 0 : number(row, "rows");
+    return await countRowsOf(connection, table);
   } catch {
     return 0; // a virtual table of a module that is not there
   }

@@ -158,7 +158,8 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
     return faults;
   }
   const reversal = await simulation.reverse(simulated);
-  faults.push(...reversalFaults(simulated, reversal));
+  const isWhole = simulation.scratch.missing.length === 0;
+  faults.push(...reversalFaults(simulated, reversal, { isWhole }));
   if (reversal.down !== null) {
     const own = statementFaults({ migration, run: reversal.down })
       .filter(({ code }) => code === "forbidden-statement" || code === "ineffective-pragma");

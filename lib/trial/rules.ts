@@ -91,10 +91,15 @@ function worksOf(statement: RecordedStatement): Map<string, Work> {
   return works;
 }
 
-/** Downgrades that are missing, fail, or don't restore the schema; and upgrades that claim too much. */
+/**
+ * Downgrades that are missing, fail, or don't restore the schema; and upgrades that claim too much.
+ *
+ * @param options.isWhole Whether the copy has all that the real schema has. Default `true`.
+ */
 export function reversalFaults(
   { before }: Pick<SimulatedUpgrade, "before">,
   { down, restored, again, twice }: Reversal,
+  { isWhole = true }: { readonly isWhole?: boolean } = {},
 ): Fault[] {
   const faults: Fault[] = [];
   if (down === null) {
@@ -107,7 +112,7 @@ export function reversalFaults(
   } else if (down.failure !== null) {
     faults.push({
       code: "fails",
-      severity: down.failure.isCertain ? "error" : "warning",
+      severity: down.failure.isCertain && isWhole ? "error" : "warning",
       direction: "downgrade",
       place: down.failure.place,
       reason: `its downgrade fails on a copy of the schema: ${reasonOf(down.failure)}`,

@@ -98,7 +98,7 @@ for (const command of ["upgrade", "downgrade --yes"]) {
     await prepare(["upgrade"], { cwd });
     execute(
       join(cwd, "data/trading.db"),
-      `UPDATE schema_migrations
+      `UPDATE catalyst_migrations
       SET migration_id = '017', migration_name = '017_from_the_future'`,
     );
     const snapshot = snapshots(`a newer migration, ${command}`);

@@ -53,7 +53,7 @@ async function withFourth(kind: string): Promise<
 /** Markers of all databases. */
 function markersIn(cwd: string): unknown[] {
   return databaseNames.flatMap((name) =>
-    query(join(cwd, `data/${name}.db`), "SELECT migration_id FROM schema_migrations")
+    query(join(cwd, `data/${name}.db`), "SELECT migration_id FROM catalyst_migrations")
       .map((row) => row["migration_id"])
   );
 }

@@ -164,7 +164,7 @@ test("copies and exports large databases on threads", async () => {
   assert(threads.has("worker-1"));
   await place.ok("backup verify latest");
   assert.deepEqual(place.names("data/backups").filter((name) => name.endsWith(".db")).length, 4);
-  for (const name of databaseNames) assert(named(place, "schema_migrations", name).length > 0);
+  for (const name of databaseNames) assert(named(place, "catalyst_migrations", name).length > 0);
 }, noProcess);
 
 /** Names of the threads that a command has while it runs. */

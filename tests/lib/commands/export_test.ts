@@ -116,7 +116,7 @@ Deno.test("csv and jsonl write one table to stdout, or every table into a direct
     assert(
       names.includes(`orders.${format}.gz`) && names.includes(`portfolio_snapshots.${format}.gz`),
     );
-    assert(!names.some((name) => /schema_migrations|^v_/.test(name)));
+    assert(!names.some((name) => /catalyst_migrations|^v_/.test(name)));
     const one = await run(directory.path, ...args, "--table", "fills", "--out", `f.${format}`);
     assert.equal(one.code, 0);
     assert.equal(Deno.readTextFileSync(directory.file(`f.${format}`)), stdout);

@@ -21,7 +21,7 @@ Deno.test("schema prints SQL that makes the same schema, and changes nothing", a
   const { code, stdout, stderr } = await schema(directory, "trading");
   assert.deepEqual([code, stderr], [0, ""]);
   assert.match(stdout, /^CREATE TABLE fills \(\n {2}fill_id TEXT PRIMARY KEY,\n/);
-  assert.doesNotMatch(stdout, /schema_migrations|sqlite_|database:/);
+  assert.doesNotMatch(stdout, /catalyst_migrations|sqlite_|database:/);
   assert.deepEqual(directory.listing(), before);
   using other = new TemporaryDirectory();
   execute(other.file("trading.db"), stdout);

@@ -48,7 +48,7 @@ Deno.test("status --check exits with 1 where something is pending or wrong, else
   assert.deepEqual(directory.names(), []);
   await createBot(directory);
   assert.equal((await run(directory, "status", "--check")).code, 0);
-  execute(directory.file("trading.db"), "UPDATE schema_migrations SET upgrade_sql = 'SELECT 1'");
+  execute(directory.file("trading.db"), "UPDATE catalyst_migrations SET upgrade_sql = 'SELECT 1'");
   const changed = await run(directory, "status", "--check");
   assert.equal(changed.code, 1);
   assert.match(changed.stdout, /002_create_trading_tables +trading +changed/);

@@ -34,7 +34,7 @@ Deno.test("--version --json is one document, with the checksums that databases h
   const markers = ["positions", "trading", "ml_training"].flatMap((name) =>
     query(
       directory.file(`${name}.db`),
-      "SELECT migration_name AS name, checksum FROM schema_migrations",
+      "SELECT migration_name AS name, checksum FROM catalyst_migrations",
     )
   );
   assert.deepEqual(report.migrations.bundled, markers);

@@ -126,7 +126,7 @@ testLinks("the writer of a linked database is named, and not a reader beside it"
 
 /** `data/trading.db` as a link into another directory, whose markers are gone in the log alone. */
 const UNMARK =
-  `db.exec("PRAGMA wal_autocheckpoint = 0; DROP TABLE fills; DELETE FROM schema_migrations")`;
+  `db.exec("PRAGMA wal_autocheckpoint = 0; DROP TABLE fills; DELETE FROM catalyst_migrations")`;
 
 for (
   const permissions of [

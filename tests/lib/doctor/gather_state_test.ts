@@ -31,7 +31,7 @@ Deno.test("a migration that isn't known here is a problem", async () => {
   await prepare(["upgrade"], { cwd });
   execute(
     join(cwd, "data/trading.db"),
-    `UPDATE schema_migrations SET migration_id = '017', migration_name = '017_of_the_future'`,
+    `UPDATE catalyst_migrations SET migration_id = '017', migration_name = '017_of_the_future'`,
   );
   assert.match((await examine({ cwd })).only("migration-unknown").detail, /^017_of_the_future /);
 });
@@ -74,7 +74,7 @@ Deno.test("events and markers of the future are told, and events out of order", 
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
   const tomorrow = Math.floor(Date.now() / 1000) + 86_400;
-  execute(join(cwd, "data/trading.db"), `UPDATE schema_migrations SET applied_at = ${tomorrow}`);
+  execute(join(cwd, "data/trading.db"), `UPDATE catalyst_migrations SET applied_at = ${tomorrow}`);
   const marked = await examine({ cwd });
   assert.match(marked.only("clock-behind").detail, /002_create_trading_tables in trading is of /);
   repeatEvent(cwd, `${tomorrow + 60}`);

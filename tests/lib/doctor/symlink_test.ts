@@ -23,7 +23,7 @@ testOnLinux("doctor reads the log of a database that is a symbolic link", async 
   await moveAndLink(cwd);
   await using bot = await Program.start(
     join(cwd, "data/trading.db"),
-    `db.exec("PRAGMA wal_autocheckpoint = 0; DELETE FROM schema_migrations; BEGIN IMMEDIATE")`,
+    `db.exec("PRAGMA wal_autocheckpoint = 0; DELETE FROM catalyst_migrations; BEGIN IMMEDIATE")`,
   );
   const diagnosis = await examine({ cwd, permissions: ["-A"] });
   assert.deepEqual(diagnosis.codes("problem"), [], JSON.stringify(diagnosis.checks));

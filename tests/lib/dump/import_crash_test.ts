@@ -171,7 +171,7 @@ function dumpOf(path: string, { rowsOnly }: { readonly rowsOnly: boolean }): str
     "SELECT type, name, sql FROM sqlite_schema WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite_%'",
   );
   const tables = objects.filter(({ type, name }) =>
-    type === "table" && !(rowsOnly && name === "schema_migrations")
+    type === "table" && !(rowsOnly && name === "catalyst_migrations")
   );
   const rows = tables.flatMap(({ name }) => {
     const columns = query(path, `SELECT name FROM pragma_table_info('${name}')`)

@@ -232,12 +232,14 @@ Deno.test("rows that point to nothing are reported, and imported as they were", 
 Deno.test("a migration that is not known here is refused", async () => {
   await using app = await makeApp();
   await app.migrator.upgrade();
-  const marker = app.query("SELECT sql FROM sqlite_schema WHERE name = 'schema_migrations'")[0]
+  const marker = app.query("SELECT sql FROM sqlite_schema WHERE name = 'catalyst_migrations'")[0]
     ?.["sql"];
-  const columns = app.query("SELECT * FROM schema_migrations")[0] ?? {};
+  const columns = app.query("SELECT * FROM catalyst_migrations")[0] ?? {};
   const values = Object.values({ ...columns, migration_id: "999" })
     .map((value) => value === null ? "NULL" : `'${value}'`).join();
-  const error = await app.refuse(`${marker};\nINSERT INTO schema_migrations VALUES (${values});\n`);
+  const error = await app.refuse(
+    `${marker};\nINSERT INTO catalyst_migrations VALUES (${values});\n`,
+  );
   assert.match(error.message, /it holds migration 999, which this version doesn't know for app$/);
 });
 

@@ -7,6 +7,7 @@ function rowsOf(using: string): string {
     name: "t",
     columns: [{ name: "a", affinity: "BLOB", isStrict: false }],
     order: { by: "columns", names: [] },
+    isSmall: false,
     rowsPerPiece: 1,
     hasLargeRows: false,
   });

@@ -26,12 +26,12 @@ Deno.test("rows are counted of every table but SQLite's own and the markers, wha
   await db.exec(`
     CREATE TABLE "it's ""odd""" (a);
     CREATE TABLE counted (a INTEGER PRIMARY KEY AUTOINCREMENT);
-    CREATE TABLE schema_migrations (a);
+    CREATE TABLE catalyst_migrations (a);
     CREATE VIEW shown AS SELECT 1;
     CREATE TEMP TABLE counted (a);
     INSERT INTO "it's ""odd""" VALUES (1), (2);
     INSERT INTO main.counted DEFAULT VALUES;
-    INSERT INTO schema_migrations VALUES (1);
+    INSERT INTO catalyst_migrations VALUES (1);
   `);
   assert.deepEqual(
     [...await countRows(db)].toSorted(),

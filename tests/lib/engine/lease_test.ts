@@ -36,7 +36,7 @@ libsqlTest(
     await take(mine, "me");
     await rejects(take(theirs, "they"), MigratorLockedError);
     await mine.exec(
-      "UPDATE schema_migrations SET applied_at = unixepoch() WHERE migration_id = 'lease'",
+      "UPDATE catalyst_migrations SET applied_at = unixepoch() WHERE migration_id = 'lease'",
     );
     await take(theirs, "they");
     await rejects(take(mine, "me"), MigratorLockedError);

@@ -12,7 +12,7 @@ const migrations = [
 const markers = (directory: TemporaryDirectory) =>
   query(
     directory.file("app.db"),
-    "SELECT name FROM sqlite_schema WHERE name = 'schema_migrations'",
+    "SELECT name FROM sqlite_schema WHERE name = 'catalyst_migrations'",
   );
 
 Deno.test("baseline() marks what is there, and upgrade() goes on from it", async () => {

@@ -29,7 +29,7 @@ Deno.test("without rows nothing is asked and nothing is lost", async () => {
   for (const name of ["positions", "trading", "ml_training"]) {
     const path = directory.file(`${name}.db`);
     const objects =
-      "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' AND tbl_name <> 'schema_migrations'";
+      "SELECT name FROM sqlite_schema WHERE name NOT LIKE 'sqlite%' AND tbl_name <> 'catalyst_migrations'";
     assert.deepEqual(query(path, objects), []);
   }
 });

@@ -65,7 +65,7 @@ Deno.test("a whole schema that is gone is made again, tables before what needs t
     query(
       directory.file("ml_training.db"),
       `SELECT 'DROP ' || type || ' ' || name AS sql FROM sqlite_schema
-      WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' AND name <> 'schema_migrations'
+      WHERE type IN ('table', 'view') AND name NOT LIKE 'sqlite%' AND name <> 'catalyst_migrations'
       ORDER BY type DESC, rowid DESC`,
     ).map((row) => String(Object.values(row as object)[0])).join(";"),
   );
@@ -117,7 +117,7 @@ Deno.test("a ledger with other names of the migrations is corrected while they a
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   for (const name of ["positions", "trading", "ml_training"]) {
-    execute(directory.file(`${name}.db`), "DROP TABLE schema_migrations");
+    execute(directory.file(`${name}.db`), "DROP TABLE catalyst_migrations");
   }
   const ledger = directory.file("migrations.db");
   execute(

@@ -90,10 +90,10 @@ libsqlTest("a migration on a server commits with its marker, or leaves nothing",
     await rejects(run(upgrade), upgrade);
     equal(
       await app.all("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"),
-      [{ name: "notes" }, { name: "schema_migrations" }],
+      [{ name: "catalyst_migrations" }, { name: "notes" }],
       upgrade,
     );
-    equal(await app.all("SELECT migration_id FROM schema_migrations"), [{ migration_id: "001" }]);
+    equal(await app.all("SELECT migration_id FROM catalyst_migrations"), [{ migration_id: "001" }]);
   }
   equal((await run("CREATE TABLE other (a)")).applied.map(({ id }) => id), ["002"]);
   using ledger = new DatabaseSync(`${dir.path}/migrations.db`);

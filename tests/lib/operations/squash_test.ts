@@ -83,7 +83,7 @@ Deno.test("a database that has the old migrations takes the new one over, and ru
   assert.deepEqual(
     query(
       directory.file("app.db"),
-      "SELECT migration_name AS name FROM schema_migrations ORDER BY rowid",
+      "SELECT migration_name AS name FROM catalyst_migrations ORDER BY rowid",
     ),
     [
       { name: "001_create_notes" },

@@ -39,7 +39,7 @@ async function begun(): Promise<TemporaryDirectory> {
 }
 
 function idsIn(directory: TemporaryDirectory): unknown[] {
-  return query(directory.file("app.db"), "SELECT migration_id AS id FROM schema_migrations")
+  return query(directory.file("app.db"), "SELECT migration_id AS id FROM catalyst_migrations")
     .map((row) => Object(row).id);
 }
 
@@ -50,7 +50,7 @@ function countIn(directory: TemporaryDirectory): unknown[] {
 Deno.test("a temporary table with the markers' name takes no marker", async () => {
   using directory = await begun();
   const upgrade = async ({ exec }: MigrationTransaction) => {
-    await exec("CREATE TEMP TABLE schema_migrations AS SELECT * FROM schema_migrations");
+    await exec("CREATE TEMP TABLE catalyst_migrations AS SELECT * FROM catalyst_migrations");
   };
   await migratorOf(directory, { upgrade }).upgrade();
   assert.deepEqual(idsIn(directory), ["001", "002"]);
@@ -59,7 +59,7 @@ Deno.test("a temporary table with the markers' name takes no marker", async () =
 Deno.test("markers are read and written past a temporary table of their name", async () => {
   await using db = openMemory();
   const details = { appliedAt: 1, durationSeconds: 1, checksum: null };
-  await db.exec("CREATE TEMP TABLE schema_migrations (migration_id)");
+  await db.exec("CREATE TEMP TABLE catalyst_migrations (migration_id)");
   await createMarkerTable(db);
   await writeMarker(db, orders, details);
   assert.equal(await hasMarker(db, "001"), true);
@@ -68,11 +68,11 @@ Deno.test("markers are read and written past a temporary table of their name", a
 
 for (
   const trigger of [
-    `CREATE TRIGGER gone AFTER INSERT ON schema_migrations
-    BEGIN DELETE FROM schema_migrations WHERE migration_id = new.migration_id; END`,
-    `CREATE TRIGGER ignored BEFORE INSERT ON schema_migrations BEGIN SELECT raise(IGNORE); END`,
-    `CREATE TEMP TRIGGER hidden AFTER INSERT ON main.schema_migrations
-    BEGIN DELETE FROM schema_migrations WHERE migration_id = new.migration_id; END`,
+    `CREATE TRIGGER gone AFTER INSERT ON catalyst_migrations
+    BEGIN DELETE FROM catalyst_migrations WHERE migration_id = new.migration_id; END`,
+    `CREATE TRIGGER ignored BEFORE INSERT ON catalyst_migrations BEGIN SELECT raise(IGNORE); END`,
+    `CREATE TEMP TRIGGER hidden AFTER INSERT ON main.catalyst_migrations
+    BEGIN DELETE FROM catalyst_migrations WHERE migration_id = new.migration_id; END`,
   ]
 ) {
   Deno.test(`a marker that is not there after all fails the migration: ${trigger.slice(0, 28)}`, async () => {
@@ -90,7 +90,7 @@ for (
       }
       await assert.rejects(attempt, (error) => {
         assert(error instanceof MigrationFailedError);
-        assert.match(error.message, /a trigger on schema_migrations .* marker/);
+        assert.match(error.message, /a trigger on catalyst_migrations .* marker/);
         assert.match(error.help ?? "", /drop|DROP/);
         return true;
       });
@@ -108,14 +108,14 @@ Deno.test("a marker that comes back fails the rollback", async () => {
   await migrator.upgrade();
   execute(
     directory.file("app.db"),
-    `CREATE TRIGGER back AFTER DELETE ON schema_migrations
-    BEGIN INSERT INTO schema_migrations VALUES (
+    `CREATE TRIGGER back AFTER DELETE ON catalyst_migrations
+    BEGIN INSERT INTO catalyst_migrations VALUES (
       old.migration_id, old.migration_name, 1, 1, NULL, NULL, NULL, 1, 0, '1'
     ); END;`,
   );
   await assert.rejects(
     migrator.downgrade({ steps: 1 }),
-    /a trigger on schema_migrations .* marker/,
+    /a trigger on catalyst_migrations .* marker/,
   );
   assert.deepEqual(idsIn(directory), ["001", "002"]);
 });

@@ -41,7 +41,7 @@ const all = [first, second, third];
 function tablesOf(directory: TemporaryDirectory): unknown[] {
   return query(
     directory.file("app.db"),
-    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'schema_migrations'",
+    "SELECT name FROM sqlite_schema WHERE type = 'table' AND name <> 'catalyst_migrations'",
   ).map((row) => Object.values(row as object)[0]);
 }
 
@@ -67,7 +67,7 @@ Deno.test("any set of migrations is applied in order, each with its marker and i
       });
       for (const { id, name, database } of migrations) {
         const markers =
-          "SELECT migration_name AS name FROM schema_migrations WHERE migration_id = ?";
+          "SELECT migration_name AS name FROM catalyst_migrations WHERE migration_id = ?";
         assert.deepEqual(query(directory.file(`${database}.db`), markers, id), [{ name }]);
         const rows =
           "SELECT status, database_path AS path FROM migration_history WHERE migration_id = ?";

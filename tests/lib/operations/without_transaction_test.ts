@@ -53,11 +53,11 @@ Deno.test("without a transaction a migration may VACUUM and set the journal mode
     const migrator = await prepare(directory, { upgrade, downgrade: "DROP TABLE u; VACUUM;" });
     const { applied } = await migrator.upgrade();
     assert.deepEqual(applied.map(({ id }) => id), ["002"]);
-    assert.deepEqual(tablesOf(directory), ["schema_migrations", "t", "u"]);
+    assert.deepEqual(tablesOf(directory), ["catalyst_migrations", "t", "u"]);
     assert.deepEqual((await migrator.upgrade()).applied, []);
     const { rolledBack } = await migrator.downgrade({ steps: 1 });
     assert.deepEqual(rolledBack, ["002"]);
-    assert.deepEqual(tablesOf(directory), ["schema_migrations", "t"]);
+    assert.deepEqual(tablesOf(directory), ["catalyst_migrations", "t"]);
   }
 });
 
@@ -86,7 +86,7 @@ Deno.test("a failure without a transaction says what was done, and the next run 
     const error = await failure(migrator.upgrade());
     assert.match(error.message, /^Cannot apply 002_x to app: no such table: nowhere \(line 3/);
     assert.match(error.help ?? "", /its first 2 statements are done and stay so/);
-    assert.deepEqual(tablesOf(directory), ["schema_migrations", "t", "u"]);
+    assert.deepEqual(tablesOf(directory), ["catalyst_migrations", "t", "u"]);
   }
   const failing =
     "DELETE FROM t WHERE a = 1; INSERT INTO t SELECT max(a, abs(-9223372036854775807 - 1)) FROM t;";
@@ -161,7 +161,7 @@ Deno.test("killed in the middle, a migration without a transaction is not marked
     withDatabase(
       `${data}/trading.db`,
       (db) =>
-        db.prepare("SELECT migration_id FROM schema_migrations").all()
+        db.prepare("SELECT migration_id FROM catalyst_migrations").all()
           .map((row) => String(row.migration_id)),
     );
   assert.deepEqual(markers(), ["002", "004"]);
@@ -193,7 +193,7 @@ for (const transaction of [true, false]) {
     assert(late !== undefined);
     await assert.rejects(late(), /it has ended/);
     const left = transaction ? [] : ["u"];
-    assert.deepEqual(tablesOf(directory), ["schema_migrations", "t", ...left]);
+    assert.deepEqual(tablesOf(directory), ["catalyst_migrations", "t", ...left]);
   });
 }
 
@@ -218,7 +218,7 @@ Deno.test("a statement that a function doesn't wait for is in the same transacti
     upgrade: ({ exec }) => void exec("CREATE TABLE u (a); CREATE TABLE v (a);"),
   });
   await migrator.upgrade();
-  assert.deepEqual(tablesOf(directory), ["schema_migrations", "t", "u", "v"]);
+  assert.deepEqual(tablesOf(directory), ["catalyst_migrations", "t", "u", "v"]);
   using another = new TemporaryDirectory();
   const failing = await prepare(another, {
     transaction: true,

@@ -18,7 +18,7 @@ Deno.test("a database file is described by its path or URL, without the markers"
   const { sql, schema } = await describeSchema(path);
   assert.deepEqual(schema.tables.map(({ name }) => name), ["closed_positions", "positions"]);
   assert.match(sql, /^CREATE TABLE closed_positions \(\n/);
-  assert.doesNotMatch(sql, /schema_migrations/);
+  assert.doesNotMatch(sql, /catalyst_migrations/);
   assert.deepEqual(await describeSchema(pathToFileURL(path)), { sql, schema });
   assert.deepEqual(directory.listing(), before);
 });

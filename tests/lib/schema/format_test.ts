@@ -348,5 +348,5 @@ Deno.test("random schemas make themselves again, and are one text however they w
 });
 
 Deno.test("an empty schema is an empty text", async () => {
-  assert.equal(await format("CREATE TABLE schema_migrations (a); SELECT 1"), "");
+  assert.equal(await format("CREATE TABLE catalyst_migrations (a); SELECT 1"), "");
 });

@@ -83,8 +83,8 @@ Deno.test("several foreign keys keep their order and their deferral", async () =
 Deno.test("SQLite's own objects, markers, shadow tables and what is ignored are left out", async () => {
   const schema = await schemaOf(
     `
-    CREATE TABLE schema_migrations (id TEXT PRIMARY KEY);
-    CREATE INDEX idx_markers ON schema_migrations (id);
+    CREATE TABLE catalyst_migrations (id TEXT PRIMARY KEY);
+    CREATE INDEX idx_markers ON catalyst_migrations (id);
     CREATE TABLE kept (id INTEGER PRIMARY KEY AUTOINCREMENT, a UNIQUE);
     CREATE TABLE other (a UNIQUE);
     CREATE INDEX idx_other ON other (a);

@@ -80,7 +80,7 @@ async function run(
   assert.deepEqual(query(path, "PRAGMA integrity_check"), [{ integrity_check: "ok" }]);
   assert.deepEqual(query(path, "SELECT 1 FROM sqlite_schema WHERE name LIKE '%rebuild%'"), []);
   const isNew = query(path, "SELECT 1 FROM sqlite_schema WHERE sql LIKE '%quantity >= 0%'").length;
-  const markers = "SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'";
+  const markers = "SELECT 1 FROM sqlite_schema WHERE name = 'catalyst_migrations'";
   assert.equal(query(path, markers).length, isNew);
   if (!killed) assert.equal(isNew, 1);
   return { duration, killed };

@@ -24,7 +24,7 @@ Deno.test("the recipe for SQL files keeps the bot's orders, fills, indexes and v
     query(
       path,
       `SELECT type, name, replace(sql, ' IF NOT EXISTS', '') AS sql FROM sqlite_schema
-      WHERE name <> 'orders' AND tbl_name <> 'schema_migrations' ORDER BY 1, 2`,
+      WHERE name <> 'orders' AND tbl_name <> 'catalyst_migrations' ORDER BY 1, 2`,
     );
   const before = { rows: rows(), others: others() };
   const migrator = await openCatalystMigrator({

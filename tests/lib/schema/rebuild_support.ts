@@ -61,11 +61,11 @@ export function contentOf(path: string): unknown {
   const all = (sql: string, ...parameters: string[]) =>
     db.prepare(sql).all(...parameters).map((row) => ({ ...row }));
   const schema = all(
-    "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name <> 'schema_migrations'",
+    "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name <> 'catalyst_migrations'",
   );
   const tables = all(
     `SELECT name, wr FROM pragma_table_list
-    WHERE schema = 'main' AND type = 'table' AND name NOT IN ('schema_migrations', 'sqlite_schema')
+    WHERE schema = 'main' AND type = 'table' AND name NOT IN ('catalyst_migrations', 'sqlite_schema')
     ORDER BY name`,
   );
   const rows = tables.map(({ name, wr }) => {

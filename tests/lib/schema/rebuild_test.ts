@@ -139,7 +139,7 @@ Deno.test("indexes, triggers and views stay as they were, broken ones too", asyn
     INSERT INTO orders VALUES (1, 'buy', 10), (2, 'sell', 30);`,
   );
   const others = `SELECT type, name, tbl_name, sql FROM sqlite_schema
-    WHERE name <> 'orders' AND tbl_name <> 'schema_migrations' ORDER BY 1, 2`;
+    WHERE name <> 'orders' AND tbl_name <> 'catalyst_migrations' ORDER BY 1, 2`;
   const before = app.query(others);
   await app.rebuild("orders", { changeColumns: { side: "TEXT NOT NULL" } });
   assert.deepEqual(app.query(others), before);

@@ -53,7 +53,7 @@ Deno.test("a marker keeps both texts, the checksum, how it was made and by which
     ...DETAILS,
     durationSeconds: null,
   });
-  assert.deepEqual({ ...await db.get("SELECT * FROM schema_migrations") }, {
+  assert.deepEqual({ ...await db.get("SELECT * FROM catalyst_migrations") }, {
     migration_id: "001",
     migration_name: "001_a",
     applied_at: 1_700_000_000,
@@ -72,7 +72,7 @@ Deno.test("a function has neither text nor checksum in its marker", async () => 
   await createMarkerTable(db);
   const { id } = migration;
   await writeMarker(db, { ...migration, upgrade: () => {} }, { ...DETAILS, checksum: null });
-  const row = await db.get("SELECT checksum, upgrade_sql FROM schema_migrations");
+  const row = await db.get("SELECT checksum, upgrade_sql FROM catalyst_migrations");
   assert.deepEqual({ ...row }, { checksum: null, upgrade_sql: null });
   assert.equal((await readMarkers(db)).markers?.[0]?.id, id);
 });
@@ -99,11 +99,11 @@ Deno.test("SQLite's own tables don't count as tables; any other does, and so doe
 
 Deno.test("a table of another tool with the markers' name is refused, with a way out", async () => {
   await using db = openMemory();
-  await db.exec("CREATE TABLE schema_migrations (version TEXT PRIMARY KEY)");
+  await db.exec("CREATE TABLE catalyst_migrations (version TEXT PRIMARY KEY)");
   for (const attempt of [readMarkers(db), hasMarker(db, "001")]) {
     await assert.rejects(attempt, (error) => {
       assert(error instanceof FormatError);
-      assert.match(error.help ?? "", /ALTER TABLE schema_migrations RENAME TO/);
+      assert.match(error.help ?? "", /ALTER TABLE catalyst_migrations RENAME TO/);
       return true;
     });
   }

@@ -110,8 +110,8 @@ const refusals: Readonly<Record<string, Refusal>> = {
   "a marker table of another tool": {
     before: [],
     now: [table("a")],
-    sql: `CREATE TABLE schema_migrations (version VARCHAR(128) PRIMARY KEY);
-      INSERT INTO schema_migrations VALUES ('20240101000000')`,
+    sql: `CREATE TABLE catalyst_migrations (version VARCHAR(128) PRIMARY KEY);
+      INSERT INTO catalyst_migrations VALUES ('20240101000000')`,
     upgrade: {},
     code: "UNKNOWN_FORMAT",
   },

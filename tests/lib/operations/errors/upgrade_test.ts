@@ -49,8 +49,8 @@ const bad: Readonly<Record<string, Definition>> = {
     destroys: ["children"],
   },
   "a trigger that takes the marker away": {
-    upgrade: `CREATE TRIGGER gone AFTER INSERT ON schema_migrations
-      BEGIN DELETE FROM schema_migrations WHERE migration_id = new.migration_id; END`,
+    upgrade: `CREATE TRIGGER gone AFTER INSERT ON catalyst_migrations
+      BEGIN DELETE FROM catalyst_migrations WHERE migration_id = new.migration_id; END`,
   },
   "rows of a table that a temporary one hides": {
     upgrade: `CREATE TEMP TABLE children AS SELECT * FROM children;
