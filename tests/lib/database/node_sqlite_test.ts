@@ -101,3 +101,15 @@ Deno.test("a database of the caller's stays open; an owned one is closed, also t
   await owner.close();
   assert(!db.isOpen);
 });
+
+Deno.test("a pragma is asked again each time, also one that SQLite answers when it is prepared", async () => {
+  await using db = openMemory();
+  for (const timeout of [0, 5, 7]) {
+    await db.exec(`PRAGMA busy_timeout = ${timeout}`);
+    assert.deepEqual({ ...await db.get("PRAGMA busy_timeout") }, { timeout });
+  }
+  for (const on of [1, 0, 1]) {
+    await db.exec(`PRAGMA foreign_keys = ${on}`);
+    assert.deepEqual({ ...await db.get("PRAGMA foreign_keys") }, { foreign_keys: on });
+  }
+});

@@ -6,12 +6,16 @@ import type { Check, Facts } from "../../../lib/doctor/facts.ts";
 import { gather } from "../../../lib/doctor/gather.ts";
 import type { Mount } from "../../../lib/doctor/linux.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
-import { createBot, TemporaryDirectory } from "../support.ts";
+import { createBot, execute, TemporaryDirectory } from "../support.ts";
 
 /** Facts of a bot's databases that nothing is wrong with. */
 async function soundFacts(): Promise<Facts> {
   using directory = new TemporaryDirectory();
   await createBot(directory);
+  return await factsOf(directory);
+}
+
+async function factsOf(directory: TemporaryDirectory): Promise<Facts> {
   return await gather({
     prefix: `${directory.path}/`,
     prefixFrom: "flag",
@@ -149,4 +153,27 @@ Deno.test("a database that is written to all the time isn't called damaged", () 
   });
   assert.equal(only(withFirst(true), "database-busy").level, "notice");
   assert.equal(only(withFirst(false), "database-damaged").level, "problem");
+});
+
+Deno.test("a database that changes while it is looked at is looked at again", async () => {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  const path = directory.file("trading.db");
+  const { statSync } = Deno;
+  let calls = 0;
+  // A bot writes to it while its files are looked at for the first time.
+  Deno.statSync = (asked) => {
+    if (asked === directory.file("trading.db-journal") && ++calls === 1) {
+      execute(path, "UPDATE schema_migrations SET applied_at = 900");
+    }
+    return statSync(asked);
+  };
+  try {
+    const { databases, state } = await factsOf(directory);
+    assert(calls > 1);
+    assert.deepEqual(databases.filter(({ isChanging }) => isChanging), []);
+    assert.equal(state.markers.get("trading")?.[0]?.appliedAt, 900);
+  } finally {
+    Deno.statSync = statSync;
+  }
 });

@@ -49,6 +49,10 @@ Deno.test("threads write the same bytes as one alone would", async () => {
   makeLarge(from.path);
   using db = new DatabaseSync(from.path);
   db.exec("BEGIN IMMEDIATE"); // nobody can have the moment for several threads
+  {
+    await using reading = await openReading({ kind: "file", path: from.path }, defaultSettings);
+    assert.equal(reading.threads, null);
+  }
   const alone = await textOf(await from.migrator.exportDatabase("app"));
   db.exec("ROLLBACK");
   assert(alone === await textOf(await from.migrator.exportDatabase("app")));

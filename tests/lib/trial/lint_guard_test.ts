@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { LintError } from "../../../lib/base/errors.ts";
+import { LintError, MigrationFailedError } from "../../../lib/base/errors.ts";
 import { execute, query } from "../support.ts";
 import { rebuildOwners, type Step, Subject } from "./subject.ts";
 
@@ -88,4 +88,15 @@ Deno.test("lint and the guard leave the database's files as they are", async () 
   await subject.migrator(["DROP TABLE pets"]).lint();
   await subject.migrator(["DROP TABLE pets"]).planUpgrade({ effects: true });
   assert.deepEqual(subject.directory.listing(), before);
+});
+
+Deno.test("a script that fails in the middle is reported as it fails, not by what it would have lost", async () => {
+  using subject = await Subject.create();
+  const script = "DELETE FROM plain; INSERT INTO nowhere VALUES (1)";
+  await assert.rejects(subject.migrator([script]).upgrade(), (error) => {
+    assert(error instanceof MigrationFailedError, String(error));
+    assert.match(error.message, /nowhere/);
+    return true;
+  });
+  assert.equal(query(subject.path, "SELECT * FROM plain").length, 2);
 });

@@ -1,0 +1,34 @@
+/** What a program asks of the file system, in order; it is still done. */
+export interface RecordedCalls extends Disposable {
+  /** Such as `sync /data/backups`, `rename /data/a`, which is the new name, and `remove /data/b`. */
+  readonly calls: readonly string[];
+}
+
+/** Records renames, removals and syncs of this thread until it is disposed of. */
+export function recordCalls(): RecordedCalls {
+  const { open, renameSync, removeSync } = Deno;
+  const calls: string[] = [];
+  Deno.open = async (path, options) => {
+    const file = await open(path, options);
+    const sync = file.sync.bind(file);
+    file.sync = async () => {
+      calls.push(`sync ${path}`);
+      await sync();
+    };
+    return file;
+  };
+  Deno.renameSync = (from, to) => {
+    calls.push(`rename ${to}`);
+    renameSync(from, to);
+  };
+  Deno.removeSync = (path, options) => {
+    removeSync(path, options);
+    calls.push(`remove ${path}`);
+  };
+  return {
+    calls,
+    [Symbol.dispose]: () => {
+      Object.assign(Deno, { open, renameSync, removeSync });
+    },
+  };
+}

@@ -1,0 +1,57 @@
+/** In which order things reach the disk: after a power cut no step may be there without those before it. */
+import assert from "node:assert/strict";
+import { readJournal, writeJournal } from "../../../lib/snapshot/journal.ts";
+import { makeApp } from "../dump/import_support.ts";
+import { recordCalls } from "../record_calls.ts";
+import { execute, query } from "../support.ts";
+import { Bot } from "./bot.ts";
+import { changed } from "./restore_support.ts";
+
+Deno.test("a manifest gets its name after its files, and each step is synced", async () => {
+  using bot = await Bot.create(2);
+  using recorded = recordCalls();
+  const { name, files } = await bot.migrator.createSnapshot();
+  const manifest = recorded.calls.indexOf(`rename ${bot.backups}/snapshot_${name}.json`);
+  assert(manifest > 0);
+  const before = recorded.calls.slice(0, manifest);
+  const named = files.map(({ file }) => before.indexOf(`rename ${bot.backups}/${file}`));
+  assert(named.every((at) => at >= 0), before.join("\n"));
+  const synced = before.lastIndexOf(`sync ${bot.backups}`);
+  assert(synced > Math.max(...named), "the directory is not synced before the manifest");
+  assert(recorded.calls.slice(manifest).includes(`sync ${bot.backups}`));
+});
+
+Deno.test("an import removes its temporary database only after the journal that names it", async () => {
+  await using app = await makeApp();
+  await app.migrator.upgrade();
+  using recorded = recordCalls();
+  await app.import("CREATE TABLE notes (note_id INTEGER PRIMARY KEY, body TEXT);");
+  const journal = recorded.calls.indexOf(`remove ${app.directory}/migrations.restore`);
+  assert(journal > 0);
+  const sources = recorded.calls.flatMap((call, at) =>
+    /^remove .*\/app\.\S*$/.test(call) ? at : []
+  );
+  assert(sources.length > 0, recorded.calls.join("\n"));
+  assert(sources.every((at) => at > journal), recorded.calls.join("\n"));
+});
+
+Deno.test("a restore that fails in the middle leaves alone what it has replaced", async () => {
+  const { bot, name } = await changed();
+  using _bot = bot;
+  const replacements = ["positions", "trading"].map((database) => {
+    const source = Deno.realPathSync(`${bot.backups}/${database}_${name}.db`);
+    return { database, source, bytes: Deno.statSync(source).size, compressed: false };
+  });
+  const path = bot.file("migrations.restore");
+  await writeJournal(path, { label: name, safety: null, replacements });
+  const trading = replacements[1]?.source ?? "";
+  const good = Deno.readFileSync(trading);
+  Deno.writeFileSync(trading, new Uint8Array(good.length).fill(0x5a));
+  await assert.rejects(bot.migrator.upgrade());
+  const journal = await readJournal(path);
+  assert.deepEqual(journal?.replacements.map(({ isDone = false }) => isDone), [true, false]);
+  execute(bot.file("positions.db"), "DELETE FROM positions");
+  Deno.writeFileSync(trading, good);
+  await bot.migrator.upgrade();
+  assert.deepEqual(query(bot.file("positions.db"), "SELECT * FROM positions"), []);
+});
