@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { variables } from "../lib/commands/options.ts";
+import { TOKEN_VARIABLE } from "../lib/database/libsql_address.ts";
 import { bundledMigrations } from "../migrations/mod.ts";
 import { BuildError, checkMigrations, migrationFiles, moduleGraph } from "./graph.ts";
 
@@ -15,12 +16,16 @@ export const releaseTargets: readonly string[] = [
   "x86_64-pc-windows-msvc",
 ];
 
-/** What may be done by the executable: read, write, its own variables. It never asks for more. */
+/**
+ * What may be done by the executable: read, write, its own variables, and the network, which the program
+ * gives back at once unless a database is on a server. It never asks for more.
+ */
 export const permissions: readonly string[] = [
   "--allow-read",
   "--allow-write",
+  "--allow-net",
   // TERM=dumb says that a terminal shows no colours.
-  `--allow-env=${[...variables, "TERM"].join()}`,
+  `--allow-env=${[...variables, TOKEN_VARIABLE, `${TOKEN_VARIABLE}_*`, "TERM"].join()}`,
   "--no-prompt",
 ];
 

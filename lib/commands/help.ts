@@ -21,6 +21,7 @@ export const purpose = "Creates and migrates the SQLite databases of a paper-tra
 /** Variables of the environment, and what each is for. */
 export const environment: readonly (readonly [variable: string, does: string])[] = [
   ["DB_PATH_PREFIX", "put before each file name (default: data/)"],
+  ["CATALYST_LIBSQL_TOKEN", "token for databases on a server; _NAME behind it: for one of them"],
   ["SQLITE_WAL_MODE", "journal mode of new databases (default: WAL)"],
   ["SQLITE_SYNCHRONOUS", "NORMAL, FULL, EXTRA or OFF (default: NORMAL)"],
   ["SQLITE_CACHE_SIZE", "cache in pages; a negative number is in KiB (default: 10000)"],

@@ -98,6 +98,22 @@ for (const [what, [code, permission]] of Object.entries(forbidden)) {
   });
 }
 
+test("lets no migration use the network from another thread", async () => {
+  using place = new Place(way);
+  place.write(
+    "migrations/004_mine.js",
+    `export default { database: "trading", async upgrade() {
+      const code = 'fetch("http://127.0.0.1:8080/").then(() => postMessage("reached"), ' +
+        '(error) => postMessage(error.message))';
+      const url = "data:text/javascript," + encodeURIComponent(code);
+      const worker = new Worker(url, { type: "module" });
+      throw new Error(await new Promise((resolve) => worker.onmessage = ({ data }) => resolve(data)));
+    } };`,
+  );
+  const { stderr } = await place.ends(1, "upgrade");
+  assert.match(stderr, /^error: Cannot apply 004_mine to trading: Requires net access/m);
+});
+
 test("asks nobody for a permission that it lacks", async () => {
   using place = new Place(way);
   place.write(
