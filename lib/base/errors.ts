@@ -254,6 +254,12 @@ export class HookError extends CatalystError {
   readonly code = "HOOK_FAILED";
 }
 
+/** The work is done, but the ledger could not be told; it must not be repeated. */
+export class UnrecordedError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "NOT_RECORDED";
+}
+
 /** The work was interrupted from outside, by Ctrl-C or an `AbortSignal`. */
 export class InterruptedError extends CatalystError {
   /** Stable name of the condition. */

@@ -183,6 +183,17 @@ export function removeIfThere(path: string): void {
   }
 }
 
+/**
+ * Cleans up after something else has failed, or all is done. Its own failure must not hide the outcome.
+ */
+export async function ignoring(work: () => void | Promise<void>): Promise<void> {
+  try {
+    await work();
+  } catch {
+    // What is left is removed later, or is only in the way.
+  }
+}
+
 /** Removes a database if it is there, with the files that SQLite keeps beside it while it works. */
 export function removeDatabase(path: string): void {
   for (const ending of ["-journal", "-wal", "-shm", ""]) removeIfThere(`${path}${ending}`);
@@ -234,7 +245,7 @@ export async function requireRoom(
   if (room === null || room >= bytes) return;
   throw new DiskFullError(
     `Cannot write to ${directory}: ${megabytes(bytes)} are needed, and ${megabytes(room)} are free`,
-    { help: `free some space, or name another directory with ${flag}; nothing was written` },
+    { help: `free some space, or name another directory with ${flag}` },
   );
 }
 

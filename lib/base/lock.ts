@@ -46,7 +46,7 @@ export async function acquireLock(path: string, options: LockOptions): Promise<D
       await sleep(pause);
       if (options.signal?.aborted) {
         throw new InterruptedError(`Cannot take the lock ${path}: interrupted`, {
-          help: "nothing was changed; run the command again to go on",
+          help: "run the command again to go on",
         });
       }
     }
@@ -66,7 +66,7 @@ function tryLock(file: Deno.FsFile, path: string): boolean {
     const message = messageOf(error);
     throw new AccessError(`Cannot lock ${path}: ${message}`, {
       cause: error,
-      help: "check that it is a file, on a disk of this machine; nothing was changed",
+      help: "check that it is a file, on a disk of this machine",
     });
   }
 }
@@ -109,17 +109,17 @@ function unusable(
   if (error instanceof Deno.errors.NotFound) {
     return new LocationError(`Cannot create ${path}: its directory does not exist`, {
       cause: error,
-      help: "create the directory first; nothing was changed",
+      help: "create the directory first",
     });
   }
   if (isFullDisk(error)) {
     return new DiskFullError(`Cannot create ${path}: the disk is full`, {
       cause: error,
-      help: "free some space, then run the command again; nothing was lost",
+      help: "free some space, then run the command again",
     });
   }
   if (isTooManyFiles(error)) return tooManyFiles(`Cannot open ${path}`, error);
-  const help = `check that this user may write the ${directory}; nothing was changed`;
+  const help = `check that this user may write the ${directory}`;
   if (error instanceof Deno.errors.NotCapable) {
     const denial = denied(message, help);
     return new AccessError(`Cannot write ${path}: ${denial.reason}`, {

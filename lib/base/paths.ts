@@ -241,7 +241,7 @@ export function refuseSpecialFile(
   }
   if (kind === null) return;
   throw new LocationError(`Cannot ${cannot} ${path}: it is ${kind}, not a file`, {
-    help: `${help}; nothing was changed`,
+    help,
   });
 }
 

@@ -12,8 +12,14 @@ export interface SerializedError {
   readonly help: string | null;
 }
 
+/** What failed first, where closing something then failed as well. */
+export function originalError(error: unknown): unknown {
+  return error instanceof SuppressedError ? originalError(error.suppressed) : error;
+}
+
 /** Serializes what was thrown, whatever it is. */
-export function serializeError(error: unknown): SerializedError {
+export function serializeError(thrown: unknown): SerializedError {
+  const error = originalError(thrown);
   if (error instanceof CatalystError) {
     const { code, message, details, help = null } = error;
     return details.length === 0 ? { code, message, help } : { code, message, details, help };

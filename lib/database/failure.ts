@@ -61,7 +61,7 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
       `${cannot}: the file is not an SQLite database, or it is encrypted`,
       {
         ...options,
-        help: "move the file away or decrypt it, then run the command again; nothing was changed",
+        help: "move the file away or decrypt it, then run the command again",
       },
     );
   }
@@ -83,7 +83,7 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
   if (/database or disk is full/.test(message)) {
     return new DiskFullError(`${cannot}: the disk is full`, {
       ...options,
-      help: "free some space, then run the command again; nothing was lost",
+      help: "free some space, then run the command again",
     });
   }
   const help = "check that this user may read and write the file and its directory";

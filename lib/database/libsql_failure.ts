@@ -136,7 +136,7 @@ export async function explainUnreachable(
     const failed = caught instanceof Error && caught.cause instanceof Error ? caught.cause : caught;
     return new ServerError(`${cannot}: ${whyNot(reasonOf(failed), seconds)}`, {
       cause: new Error(reasonOf(failed)),
-      help: "check the address, the server and the network; nothing was changed",
+      help: "check the address, the server and the network",
     });
   }
 }

@@ -32,7 +32,7 @@ export async function withTransaction<T>(
     return result;
   } catch (error) {
     // After some failures, such as a full disk, SQLite has already rolled back by itself.
-    if (connection.inTransaction) await connection.exec("ROLLBACK");
+    if (connection.inTransaction) await connection.exec("ROLLBACK").catch(() => {});
     throw error;
   }
 }
@@ -84,7 +84,7 @@ export async function whileBusy<T>(
       await sleep(pause);
       if (options.signal?.aborted) {
         throw new InterruptedError(`Cannot change ${connection.label}: interrupted`, {
-          help: "nothing was changed in it; run the command again to go on",
+          help: "run the command again to go on",
         });
       }
     }
@@ -101,7 +101,7 @@ function locked(path: string, cause: unknown, timeout: number): DatabaseLockedEr
   const holders = describeHolders(path) || "another process";
   return new DatabaseLockedError(
     `Cannot change ${path}: it was locked for ${timeout} s by ${holders}`,
-    { cause, help: `${WHEN_LOCKED}; nothing was changed in it` },
+    { cause, help: WHEN_LOCKED },
   );
 }
 

@@ -1,3 +1,4 @@
+import { importedRows, recordStart } from "./import_rows.ts";
 import { countRows } from "../schema/tables.ts";
 import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
@@ -8,6 +9,7 @@ import {
   DumpError,
   InterruptedError,
   LocationError,
+  UnrecordedError,
   UsageError,
 } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
@@ -17,11 +19,13 @@ import { isLink } from "../base/paths.ts";
 import { isForeign, refuseLink } from "../database/location.ts";
 import { readMarkers } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
+import { afterCommit } from "../engine/after_commit.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import {
   directoryOf,
   ensureDirectories,
+  ignoring,
   isFullDisk,
   partOf,
   removeDatabase,
@@ -96,6 +100,7 @@ export async function importDump(
     const job = { workspace, session, options, label, text: readText(source, options) };
     return options.intoExisting ? await add(job) : await replace(job);
   } catch (error) {
+    if (error instanceof UnrecordedError) throw error;
     if (!(error instanceof DumpFault)) throw aboutImport(error, label);
     if (!options.signal?.aborted) throw toDumpError(error, label);
     throw new InterruptedError(`Cannot import ${label}: interrupted`, {
@@ -183,7 +188,7 @@ async function replace(job: Job): Promise<ImportResult> {
     return { database, outcome, rows: then.rows, violations, snapshot, adopted, reconciled };
   } finally {
     // Where there is a note of what is to be done, that needs the file.
-    if (!isRestoring(workspace)) removeDatabase(path);
+    if (!isRestoring(workspace)) await ignoring(() => removeDatabase(path));
   }
 }
 
@@ -204,6 +209,7 @@ async function add(job: Job): Promise<ImportResult> {
     ...(options.onSnapshotProgress ? { onProgress: options.onSnapshotProgress } : {}),
     ...(signal ? { signal } : {}),
   });
+  await recordStart(workspace, session, { database, label });
   const rows = await loadIntoExisting(connection, text, {
     timeout: workspace.timeout,
     signal,
@@ -223,19 +229,22 @@ async function add(job: Job): Promise<ImportResult> {
       );
     },
   });
-  const reconciliation = await reconcile(workspace, session, await inspect(workspace));
-  await session.record(async (ledger) => {
-    await addOccurrence(ledger, {
-      name: label,
-      database,
-      databasePath: location.path,
-      direction: "import",
-      detail: `into what was there${
-        snapshot === null ? "" : `; how it was before is in snapshot ${snapshot}`
-      }`,
+  const reconciliation = await afterCommit(importedRows(label, database), async () => {
+    const reconciliation = await reconcile(workspace, session, await inspect(workspace));
+    await session.record(async (ledger) => {
+      await addOccurrence(ledger, {
+        name: label,
+        database,
+        databasePath: location.path,
+        direction: "import",
+        detail: `into what was there${
+          snapshot === null ? "" : `; how it was before is in snapshot ${snapshot}`
+        }`,
+      });
     });
+    await session.sync();
+    return reconciliation;
   });
-  await session.sync();
   return { database, outcome: "added", rows, violations: [], snapshot, ...reconciliation };
 }
 
@@ -277,8 +286,9 @@ async function refuseStrangers(
 
 /** What went wrong beside the dump itself. */
 function aboutImport(error: unknown, label: string): unknown {
+  // From a certain point on it says by itself that the import has begun.
   const isFull = error instanceof DiskFullError
-    ? error.help?.endsWith("nothing was lost")
+    ? !error.help?.includes("has begun")
     : isFullDisk(error);
   if (isFull) {
     return new DiskFullError(`Cannot import ${label}: the disk is full`, {

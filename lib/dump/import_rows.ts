@@ -1,7 +1,14 @@
 import { createYielder } from "../base/event_loop.ts";
-import { CatalystError, DumpError, InterruptedError, UsageError } from "../base/errors.ts";
+import {
+  CatalystError,
+  DumpError,
+  InterruptedError,
+  UnrecordedError,
+  UsageError,
+} from "../base/errors.ts";
 import { statDatabase } from "../database/location.ts";
 import { withTransaction } from "../database/transaction.ts";
+import { afterCommit, type Committed } from "../engine/after_commit.ts";
 import { Session } from "../engine/session.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { addOccurrence } from "../state/ledger.ts";
@@ -210,6 +217,7 @@ export async function importRows(
   } catch (error) {
     // Whoever gave it can't read on, and a file must be closed.
     if (!source.locked) await source.cancel().catch(() => {});
+    if (error instanceof UnrecordedError) throw error;
     if (error instanceof DumpFault) throw toDumpError(error, label);
     if (options.signal?.aborted) {
       throw new InterruptedError(`Cannot import ${label}: interrupted`, {
@@ -249,6 +257,7 @@ async function importAll(
       target,
       ({ line, text }, reason) => badRows.take({ line, reason, text, header: rows.header }),
     );
+    await recordStart(workspace, session, options);
     await withTransaction(connection, async () => {
       for await (const parsed of rows.read()) {
         await inserter.add(parsed);
@@ -266,7 +275,10 @@ async function importAll(
       skipped: badRows.skipped,
       snapshot,
     };
-    if (result.rows > 0) await record(workspace, session, options, result);
+    await afterCommit(
+      importedRows(`${result.rows} ${result.rows === 1 ? "row" : "rows"}`, database),
+      () => record(workspace, session, options, result),
+    );
     return result;
   } finally {
     await rows.close();
@@ -298,6 +310,33 @@ function explained(error: unknown, { table }: ImportTarget, options: ImportRowsO
         "some of its rows point to rows that don't exist: import those first; nothing was imported",
     },
   );
+}
+
+/** Records the start of an import: where the ledger can't be written, nothing is imported. */
+export async function recordStart(
+  workspace: Workspace,
+  session: Session,
+  { database, label = "the input" }: Pick<ImportRowsOptions, "database" | "label">,
+): Promise<void> {
+  await session.record((ledger) =>
+    addOccurrence(ledger, {
+      name: label,
+      database,
+      databasePath: locationOf(workspace, database).path,
+      direction: "import",
+      outcome: "started",
+      endedAt: null,
+      detail: null,
+    })
+  );
+}
+
+/** What was imported, should its end not be recorded. */
+export function importedRows(what: string, database: string): Committed {
+  return {
+    done: `Imported ${what} into ${database}`,
+    help: "the rows are in the database: do not run the command again, or they are there twice",
+  };
 }
 
 async function record(

@@ -1,3 +1,4 @@
+import { afterCommit } from "./after_commit.ts";
 import {
   CatalystError,
   DowngradeBlockedError,
@@ -281,7 +282,11 @@ export async function runAndRecord(
     );
     throw error;
   }
-  await finish(direction === "upgrade" ? "applied" : "rolled_back", seconds, null);
+  const isUpgrade = direction === "upgrade";
+  await afterCommit({
+    done: `${isUpgrade ? "Applied" : "Rolled back"} ${migration.name}`,
+    help: "the database is complete; the next command that changes something corrects the ledger",
+  }, () => finish(isUpgrade ? "applied" : "rolled_back", seconds, null));
   return seconds;
 }
 

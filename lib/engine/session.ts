@@ -6,7 +6,13 @@ import type { Lease } from "./lease.ts";
 import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
 import { acquireLock } from "../base/lock.ts";
-import { directoryOf, ensureDirectories, ensureDirectory, removeIfThere } from "../base/files.ts";
+import {
+  directoryOf,
+  ensureDirectories,
+  ensureDirectory,
+  ignoring,
+  removeIfThere,
+} from "../base/files.ts";
 import {
   isRestoring,
   locationOf,
@@ -111,7 +117,7 @@ export class Session implements AsyncDisposable {
     }
     for (const lease of this.#leases.values()) await lease.release();
     for (const connection of [...this.#connections.values(), ...this.#opened]) {
-      await connection.close();
+      await ignoring(() => connection.close());
     }
     this.#lock?.[Symbol.dispose]();
   }

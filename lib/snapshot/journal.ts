@@ -1,12 +1,23 @@
 import { messageOf } from "../base/format.ts";
 import {
   AccessError,
+  CatalystError,
   DatabaseLockedError,
   DiskFullError,
+  InterruptedError,
   LocationError,
   SnapshotError,
 } from "../base/errors.ts";
-import { directoryOf, partOf, removeIfThere, syncDirectory, writeDurably } from "../base/files.ts";
+import {
+  directoryOf,
+  isFullDisk,
+  isTooManyFiles,
+  partOf,
+  RAISE_LIMIT,
+  removeIfThere,
+  syncDirectory,
+  writeDurably,
+} from "../base/files.ts";
 import { isAbsolute, refuseSpecialFile, statPath } from "../base/paths.ts";
 import type { Reconciliation } from "../engine/reconcile.ts";
 import { sha256 } from "./manifest.ts";
@@ -166,27 +177,38 @@ export async function removeJournal(path: string): Promise<void> {
   await syncDirectory(directoryOf(path));
 }
 
-/** From the journal on, what is in the way means "later", and no longer "not at all". */
-export function begun(error: unknown, direction: RestoreJournal["direction"] = "restore"): unknown {
-  const later =
-    `then run any command that changes something, such as \`upgrade\`; it finishes the ` +
-    direction;
+/** From the journal on, whatever is in the way means "later", and no longer "not at all". */
+export function begun(
+  error: unknown,
+  direction: RestoreJournal["direction"] = "restore",
+): CatalystError {
+  const message = error instanceof CatalystError
+    ? error.message
+    : `Cannot finish the ${direction}: ${messageOf(error)}`;
+  const options = (first: string) => ({
+    cause: error,
+    help:
+      `the ${direction} has begun: ${first}, then run any command that changes something, such ` +
+      `as \`upgrade\`; it finishes the ${direction}`,
+  });
   if (error instanceof DatabaseLockedError) {
-    const help = `the ${direction} has begun: stop that program, or let it finish, ${later}`;
-    return new DatabaseLockedError(error.message, { cause: error, help });
+    return new DatabaseLockedError(message, options("stop that program, or let it finish"));
   }
-  if (error instanceof DiskFullError) {
-    const help = `the ${direction} has begun: free some space, ${later}`;
-    return new DiskFullError(error.message, { cause: error, help });
+  if (error instanceof DiskFullError || isFullDisk(error)) {
+    return new DiskFullError(message, options("free some space"));
   }
-  const isRefused = error instanceof Deno.errors.PermissionDenied;
-  if (isRefused || error instanceof AccessError) {
-    const message = isRefused ? `Cannot finish the ${direction}: ${error.message}` : error.message;
-    const help =
-      `the ${direction} has begun: let this user read and write that file and its directory, ${later}`;
-    return new AccessError(message, { cause: error, help });
+  if (isTooManyFiles(error)) return new AccessError(message, options(RAISE_LIMIT));
+  const { NotCapable, PermissionDenied } = Deno.errors;
+  if (
+    error instanceof AccessError || error instanceof PermissionDenied || error instanceof NotCapable
+  ) {
+    const first = "let this user read and write that file and its directory";
+    return new AccessError(message, options(first));
   }
-  return error;
+  if (error instanceof InterruptedError) return new InterruptedError(message, options("wait"));
+  // These say by themselves what to do about a file that is gone.
+  if (error instanceof SnapshotError) return error;
+  return new SnapshotError(message, options("check the disk and the file"));
 }
 
 /** What a restore did. */

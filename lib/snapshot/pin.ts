@@ -114,7 +114,7 @@ async function holdTogether(pairs: readonly Pair[], options: PinOptions): Promis
     await sleep(pause);
     if (options.signal?.aborted) {
       throw new InterruptedError("Cannot take a snapshot: interrupted", {
-        help: "nothing was written",
+        help: "run the command again",
       });
     }
   }
@@ -151,7 +151,7 @@ async function tryTogether(
 function restoring({ timeout }: PinOptions): DatabaseLockedError {
   return new DatabaseLockedError(
     `Cannot take a snapshot: a restore was under way for ${timeout} s`,
-    { help: "let it finish, or wait longer with --timeout SECONDS; nothing was written" },
+    { help: "let it finish, or wait longer with --timeout SECONDS" },
   );
 }
 

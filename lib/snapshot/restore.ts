@@ -1,5 +1,5 @@
 import { ConfirmationError, SnapshotError } from "../base/errors.ts";
-import { partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
+import { ignoring, partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
 import { fileItself } from "../base/paths.ts";
 import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
 import { Takeover } from "../database/overwrite.ts";
@@ -169,8 +169,8 @@ export async function replaceAll(
   try {
     await writeJournal(path, journal);
   } catch (error) {
-    removeIfThere(partOf(path));
-    throw error;
+    await ignoring(() => removeIfThere(partOf(path)));
+    throw isRestoring(workspace) ? begun(error, journal.direction) : error;
   }
   return await finish(workspace, session, takeovers);
 }
@@ -238,7 +238,10 @@ async function finish(
     await recordRestore(session, journal, targets);
     await session.sync();
     await removeJournal(path);
-    for (const { source, temporary } of journal.replacements) if (temporary) removeDatabase(source);
+    for (const { source, temporary } of journal.replacements) {
+      // All is done: what can't be removed is only in the way.
+      if (temporary) await ignoring(() => removeDatabase(source));
+    }
     const { label, safety, laterSnapshots } = journal;
     const later = laterSnapshots === undefined ? {} : { laterSnapshots };
     return { snapshot: label, restored, safety, ...later, ...reconciliation };

@@ -261,10 +261,9 @@ export async function addEvent(connection: Connection, event: NewEvent): Promise
 }
 
 /** Something that was done to a whole database, and not to one migration. */
-type Occurrence = Pick<
-  NewEvent,
-  "name" | "database" | "databasePath" | "direction" | "detail"
->;
+type Occurrence =
+  & Pick<NewEvent, "name" | "database" | "databasePath" | "direction" | "detail">
+  & Partial<Pick<NewEvent, "outcome" | "endedAt">>;
 
 /** Adds the event of something that was done to a whole database just now. */
 export async function addOccurrence(connection: Connection, occurrence: Occurrence): Promise<void> {
