@@ -34,6 +34,7 @@ import type { DowngradeRequest } from "./state/plan.ts";
 import { history, type Status, status } from "./state/status.ts";
 import {
   createWorkspace,
+  hasParts,
   isRestoring,
   locationOf,
   type Workspace,
@@ -860,9 +861,16 @@ export class Migrator {
     return await importRows(this.#workspace, source, options);
   }
 
-  /** Finishes a restore that was killed in the middle; every command that changes something does. */
+  /**
+   * Finishes a restore that was killed in the middle, or removes what a killed command left; every command
+   * that changes something does.
+   */
   async #finishRestore({ orReplace = false } = {}): Promise<void> {
-    if (!isRestoring(this.#workspace)) return;
+    if (!isRestoring(this.#workspace)) {
+      if (!hasParts(this.#workspace)) return;
+      const { tidyUp } = await import("./engine/session.ts");
+      return await tidyUp(this.#workspace);
+    }
     const { finishRestore } = await import("./snapshot/restore.ts");
     try {
       const finished = await finishRestore(this.#workspace);

@@ -15,7 +15,7 @@ import {
   ledgerOf,
   lockBeside,
 } from "../state/workspace.ts";
-import { rehearsalLock } from "../trial/copies.ts";
+import { rehearsalLock } from "../engine/leftovers.ts";
 import type {
   DatabaseFacts,
   DirectoryFacts,

@@ -1,4 +1,5 @@
-import { SnapshotError } from "../base/errors.ts";
+import { removeLeftovers } from "./leftovers.ts";
+import { CatalystError, SnapshotError } from "../base/errors.ts";
 import type { Connection } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { makeDurable, openForWriting } from "../database/open.ts";
@@ -6,20 +7,8 @@ import type { Lease } from "./lease.ts";
 import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
 import { acquireLock } from "../base/lock.ts";
-import {
-  directoryOf,
-  ensureDirectories,
-  ensureDirectory,
-  ignoring,
-  removeIfThere,
-} from "../base/files.ts";
-import {
-  isRestoring,
-  locationOf,
-  lockBeside,
-  restoreJournal,
-  type Workspace,
-} from "../state/workspace.ts";
+import { directoryOf, ensureDirectories, ensureDirectory, ignoring } from "../base/files.ts";
+import { isRestoring, locationOf, lockBeside, type Workspace } from "../state/workspace.ts";
 
 /** How a session begins. */
 interface SessionOptions {
@@ -54,9 +43,9 @@ export class Session implements AsyncDisposable {
     ensureDirectory(ledger.path, createDirectories);
     const lock = await acquireLock(lockBeside(ledger.path), { timeout, signal });
     try {
-      // What a restore that was killed had not decided yet.
-      removeIfThere(`${restoreJournal(ledger.path)}.part`);
       if (!restores) refuseRestoring(workspace);
+      // Of a restore that is to go on, the files are needed.
+      if (!isRestoring(workspace)) await removeLeftovers(workspace);
       return new Session(workspace, lock, signal);
     } catch (error) {
       lock[Symbol.dispose]();
@@ -143,6 +132,16 @@ export class Session implements AsyncDisposable {
       connection,
       await Lease.take(connection, { holder, timeout, signal: this.#signal }),
     );
+  }
+}
+
+/** Removes what killed commands left, unless another command is at work. */
+export async function tidyUp(workspace: Workspace): Promise<void> {
+  try {
+    await using _session = await Session.begin({ ...workspace, timeout: 0 });
+  } catch (error) {
+    if (!(error instanceof CatalystError)) throw error;
+    // The command itself says what is in the way.
   }
 }
 

@@ -1,4 +1,6 @@
 import { LocationError, UsageError } from "../base/errors.ts";
+import { partOf, sizeOf } from "../base/files.ts";
+import { fileItself } from "../base/paths.ts";
 import { type DatabaseLocation, type DatabaseSource, locate } from "../database/location.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
 import type { Migration } from "../migration/migration.ts";
@@ -112,6 +114,24 @@ export function ledgerOf(prefix: string): string {
 /** `data/migrations.db` is locked by `data/migrations.lock`. */
 export function lockBeside(ledger: string): string {
   return `${ledger.replace(/\.db$/, "")}.lock`;
+}
+
+/** Paths of the databases that imports and restores build, which a killed one leaves. */
+export function partsOf({ locations, ledger }: Workspace): string[] {
+  return [...locations.values(), ledger].flatMap(({ kind, path }) =>
+    kind !== "file" || path === ":memory:"
+      ? []
+      : [partOf(fileItself(path)), partOf(`${path}.import`)]
+  );
+}
+
+/** Whether a killed command left such a database. */
+export function hasParts(workspace: Workspace): boolean {
+  try {
+    return partsOf(workspace).some((path) => sizeOf(path) !== null);
+  } catch {
+    return false; // whoever needs the directory says why it can't be read
+  }
 }
 
 /** Whether a restore was begun and not finished. */
