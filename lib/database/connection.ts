@@ -61,6 +61,22 @@ export interface ConfineOptions {
   readonly defensive?: boolean;
 }
 
+/** How {@link Connection.select} reads. */
+export interface SelectOptions {
+  /** Values of the statement's parameters, by name without `:`, `@` or `$`. */
+  readonly parameters: Readonly<Record<string, SqlValue>>;
+  /** How many rows at most. */
+  readonly limit: number;
+}
+
+/** Rows as arrays, so that two columns may have one name. */
+export interface SelectedRows {
+  readonly columns: readonly string[];
+  readonly rows: readonly (readonly SqlValue[])[];
+  /** Whether there were more rows than the limit. */
+  readonly isCut: boolean;
+}
+
 /**
  * An open database, whatever drives it. All is asynchronous, so that a database may also be remote;
  * a connection is used by one caller at a time.
@@ -84,6 +100,8 @@ export interface Connection extends AsyncDisposable {
   iterate(sql: string, parameters?: readonly SqlValue[]): AsyncIterable<Row>;
   /** Reads the first row of one statement. */
   get(sql: string, parameters?: readonly SqlValue[]): Promise<Row | undefined>;
+  /** Reads rows of one statement with the names of its columns, and parameters bound by name. */
+  select(sql: string, options: SelectOptions): Promise<SelectedRows>;
   /**
    * Makes SQLite itself refuse to end the transaction or to attach or detach a file, until the
    * returned object is disposed of. Where the driver has no authorizer it does nothing.

@@ -66,6 +66,11 @@ export class DenoSqliteConnection implements Connection {
     return (await this.all(sql, parameters))[0];
   }
 
+  /** Only queries need it, and they need the authorizer as well. */
+  select(): Promise<never> {
+    return Promise.reject(new Error(`Cannot query ${this.label}: its driver has no authorizer`));
+  }
+
   /** The driver has no authorizer; the migrator's own checks stand alone. */
   confine(judge?: Judge): Disposable {
     if (judge !== undefined) {

@@ -6,6 +6,8 @@ import type {
   CopyOptions,
   Judge,
   ScriptOptions,
+  SelectedRows,
+  SelectOptions,
   StatementResult,
 } from "./connection.ts";
 import type { FailureContext } from "./failure.ts";
@@ -26,6 +28,8 @@ import { lineOf, skipTrivia } from "../sql/statements.ts";
 interface Step {
   readonly sql: string;
   readonly parameters?: readonly SqlValue[];
+  /** Parameters by name. */
+  readonly named?: Readonly<Record<string, SqlValue>>;
 }
 
 /** What came of the steps of a request: results as far as they succeeded, then perhaps a failure. */
@@ -249,6 +253,16 @@ export class LibsqlConnection implements Connection {
     return (await this.all(sql, parameters))[0];
   }
 
+  async select(sql: string, { parameters, limit }: SelectOptions): Promise<SelectedRows> {
+    // Nothing else can stand in a query, so nothing but reading can be asked for.
+    const query = sql.trim().replace(/;\s*$/, "");
+    const page = `SELECT * FROM (\n${query}\n) LIMIT ${limit + 1}`;
+    const [result] = await this.#perform([{ sql: page, named: parameters }], "query");
+    const rows = (result?.rows as SqlValue[][] | undefined ?? []).map((row) => row.map(narrowed));
+    const columns = result?.cols.map(({ name }) => name ?? "") ?? [];
+    return { columns, rows: rows.slice(0, limit), isCut: rows.length > limit };
+  }
+
   /** A server has no authorizer, so the first word of each statement decides. */
   confine(judge?: Judge): Disposable {
     if (judge !== undefined) {
@@ -331,13 +345,13 @@ export class LibsqlConnection implements Connection {
     }
     const states: State[] = [this.#state];
     try {
-      const batch = steps.map(({ parameters = [] }, index): Batch["steps"][number] => {
+      const batch = steps.map(({ parameters = [], named }, index): Batch["steps"][number] => {
         const state = states[index] ?? "none";
         const sql = texts[index] ?? "";
         states.push(stateAfter(sql, state));
         const conds: Condition[] = index === 0 ? [] : [{ type: "ok", step: index - 1 }];
         if (state !== "none") conds.push({ type: "not", cond: ALONE });
-        return { condition: { type: "and", conds }, stmt: statementOf(sql, parameters) };
+        return { condition: { type: "and", conds }, stmt: statementOf(sql, parameters, named) };
       });
       const mayBeAlone = states.some((state) => state !== "none");
       if (mayBeAlone) batch.push({ condition: ALONE, stmt: statementOf("SELECT 1", []) });
@@ -433,9 +447,11 @@ const ALONE: Condition = { type: "is_autocommit" };
 function statementOf(
   sql: string,
   parameters: readonly SqlValue[],
+  named: Readonly<Record<string, SqlValue>> = {},
 ): Batch["steps"][number]["stmt"] {
   const args = parameters.map(bound);
-  return { sql, sqlId: undefined, args, namedArgs: [], wantRows: true };
+  const namedArgs = Object.entries(named).map(([name, value]) => ({ name, value: bound(value) }));
+  return { sql, sqlId: undefined, args, namedArgs, wantRows: true };
 }
 
 function explain(failure: unknown, context: FailureContext): Error {

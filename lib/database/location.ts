@@ -119,6 +119,11 @@ function serverLocation(text: string, name: string): ServerLocation {
   return { kind: "server", path: address.label, address, tokenVariables: tokenVariables(name) };
 }
 
+/** What names the database at a location; {@link locate} turned around. */
+export function sourceOf(location: DatabaseLocation): DatabaseSource {
+  return location.kind === "open" ? location.handle : location.path;
+}
+
 /** Not by `node:url`, which takes long to load. */
 function pathOf(url: URL): string {
   if (url.protocol !== "file:" || url.host !== "") {

@@ -8,6 +8,8 @@ import type {
   Judge,
   Row,
   ScriptOptions,
+  SelectedRows,
+  SelectOptions,
   SqlValue,
   StatementResult,
 } from "./connection.ts";
@@ -24,6 +26,11 @@ const DENY = 1;
 interface WithAuthorizer {
   setAuthorizer(authorizer: Judge | null): void;
   enableDefensive(active: boolean): void;
+}
+
+/** As above, of statements. */
+interface WithArrays {
+  setReturnArrays(active: boolean): void;
 }
 
 /** What a script may not do that runs inside a transaction of the toolkit's. */
@@ -104,12 +111,12 @@ export class NodeSqliteConnection implements Connection {
 
   async *iterate(sql: string, parameters: readonly SqlValue[] = []): AsyncGenerator<Row> {
     try {
-      // A statement of its own: one that is under way must not be run by somebody else meanwhile.
-      const statement = this.#db.prepare(sql);
-      statement.setReadBigInts(true);
+      const { columns, rows } = this.#read(sql, bound(parameters));
       beforeBlocking();
-      for (const row of statement.iterate(...bound(parameters))) {
-        yield narrowed(row);
+      for (const values of rows) {
+        const row: Record<string, SqlValue> = {};
+        for (let at = 0; at < columns.length; at++) row[columns[at] ?? ""] = values[at] ?? null;
+        yield row;
         beforeBlocking();
       }
     } catch (error) {
@@ -122,6 +129,63 @@ export class NodeSqliteConnection implements Connection {
       const row = this.#prepare(sql).get(...bound(parameters));
       return row === undefined ? undefined : narrowed(row);
     });
+  }
+
+  select(sql: string, { parameters, limit }: SelectOptions): Promise<SelectedRows> {
+    return this.#attempt(sql, () => {
+      const { columns, rows } = this.#read(sql, [parameters as Record<string, SQLInputValue>]);
+      const found: (readonly SqlValue[])[] = [];
+      for (const row of rows) {
+        if (found.length === limit) return { columns, rows: found, isCut: true };
+        found.push(row);
+      }
+      return { columns, rows: found, isCut: false };
+    });
+  }
+
+  /**
+   * Reads rows one after the other. Deno's `iterate()` ends without an error where SQLite fails in the
+   * middle, as in a damaged table, so a last row of our own tells that all others have come.
+   */
+  #read(
+    sql: string,
+    parameters: readonly (SQLInputValue | Record<string, SQLInputValue>)[],
+  ): { readonly columns: readonly string[]; readonly rows: Iterable<readonly SqlValue[]> } {
+    // A statement of its own: one that is under way must not be run by somebody else meanwhile.
+    const plain = this.#arrays(sql);
+    const columns = plain.columns().map(({ name }) => name);
+    const values = parameters as SQLInputValue[];
+    const text = plain.sourceSQL.replace(/;\s*$/, "");
+    const all = (): (readonly SqlValue[])[] =>
+      (plain.all(...values) as unknown as SqlValue[][]).map((row) => row.map(narrowedValue));
+    // Only these can be part of another statement; what the others have to tell is short.
+    if (!/^(\s|--.*|\/\*[^]*?\*\/)*(SELECT|WITH|VALUES)\b/i.test(text)) {
+      return { columns, rows: all() };
+    }
+    const marked = this.#arrays(
+      `SELECT *, 0 FROM (\n${text}\n) UNION ALL SELECT ${"NULL, ".repeat(columns.length)}1`,
+    );
+    return {
+      columns,
+      rows: function* () {
+        for (const row of marked.iterate(...values) as Iterable<unknown>) {
+          const cells = row as SqlValue[];
+          const mark = cells.pop();
+          if (mark === 1n) return;
+          for (let at = 0; at < cells.length; at++) cells[at] = narrowedValue(cells[at] ?? null);
+          yield cells;
+        }
+        all(); // throws what has ended it
+        throw new Error("the rows ended early");
+      }(),
+    };
+  }
+
+  #arrays(sql: string): StatementSync {
+    const statement = this.#db.prepare(sql) as StatementSync & WithArrays;
+    statement.setReadBigInts(true);
+    statement.setReturnArrays(true);
+    return statement;
   }
 
   confine(judge?: Judge, { defensive = judge !== undefined }: ConfineOptions = {}): Disposable {
@@ -224,11 +288,13 @@ function bound(parameters: readonly SqlValue[]): SQLInputValue[] {
 function narrowed(row: Record<string, unknown>): Row {
   for (const column in row) {
     const value = row[column];
-    if (typeof value === "bigint" && Number.isSafeInteger(Number(value))) {
-      row[column] = Number(value);
-    }
+    if (typeof value === "bigint") row[column] = narrowedValue(value);
   }
   return row as Row;
+}
+
+function narrowedValue(value: SqlValue): SqlValue {
+  return typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
 /** A path as the URI that SQLite reads, with parameters such as `immutable=1`. */

@@ -6,6 +6,8 @@ import {
   number,
   type Row,
   type ScriptOptions,
+  type SelectedRows,
+  type SelectOptions,
   type SqlValue,
   type StatementResult,
 } from "../database/connection.ts";
@@ -248,6 +250,10 @@ export class RecordingConnection implements Connection {
 
   async all(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]> {
     return await this.#time(sql, () => this.#inner.all(sql, parameters));
+  }
+
+  async select(sql: string, options: SelectOptions): Promise<SelectedRows> {
+    return await this.#time(sql, () => this.#inner.select(sql, options));
   }
 
   iterate(sql: string, parameters?: readonly SqlValue[]): AsyncIterable<Row> {
