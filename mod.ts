@@ -22,6 +22,8 @@ export type {
   Judge,
   ScriptOptions,
   ScriptStatement,
+  SelectedRows,
+  SelectOptions,
   StatementResult,
   Verdict,
 } from "./lib/database/connection.ts";
@@ -94,6 +96,31 @@ export { type HistoryOptions, Migrator } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
 export type { RebuildOptions } from "./lib/schema/rebuild_steps.ts";
 export { rebuildTable } from "./lib/schema/rebuild.ts";
+export { computeReport, renderReport, runQuery } from "./lib/report/mod.ts";
+export type { ReportOptions } from "./lib/report/compute.ts";
+export type { QueryOptions, QueryResult } from "./lib/report/query.ts";
+export type {
+  MetricDifference,
+  Report,
+  ReportDatabase,
+  ReportFilter,
+  TradePoint,
+} from "./lib/report/report.ts";
+export type {
+  Count,
+  EpisodePoint,
+  EpisodeSeries,
+  EvaluationRow,
+  LeaderboardEntry,
+  OrderFigures,
+  RunRow,
+  TrainingFigures,
+  WeightRow,
+} from "./lib/report/activity.ts";
+export type { EquityFigures } from "./lib/report/equity.ts";
+export type { Drawdown, EquityPoint, MonthlyReturn } from "./lib/report/returns.ts";
+export type { Bin } from "./lib/report/statistics.ts";
+export type { Grouping, TradeFigures, TradeGroup } from "./lib/report/trades.ts";
 export type { Reconciliation } from "./lib/engine/reconcile.ts";
 export type {
   MissingObject,

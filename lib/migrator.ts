@@ -17,6 +17,8 @@ import type {
   UpgradeResult,
 } from "./operations/upgrade_options.ts";
 import type { DataCheck, Verification, VerifyOptions } from "./operations/verify.ts";
+import type { QueryOptions, QueryResult } from "./report/query.ts";
+import type { Report, ReportFilter } from "./report/report.ts";
 import type { SchemaDescription } from "./schema/document.ts";
 import type { Schema } from "./schema/model.ts";
 import type { Manifest } from "./snapshot/manifest.ts";
@@ -257,6 +259,29 @@ export class Migrator {
   async upgrade(options: UpgradeOptions = {}): Promise<UpgradeResult> {
     await this.#finishRestore();
     return await upgrade(this.#workspace, options);
+  }
+
+  /**
+   * Reads rows of a database, or of the ledger under the name `ledger`, by one statement; see `runQuery`.
+   *
+   * @throws {UsageError} if there is no such database, it is not exactly one statement, or a parameter has
+   * no value.
+   * @throws {StatementError} if SQLite refuses the statement, because it is wrong or does not only read.
+   * @throws {QueryTimeoutError} if it takes longer than `timeout`.
+   */
+  async query(database: string, options: QueryOptions): Promise<QueryResult> {
+    const { queryDatabase } = await import("./report/compute.ts");
+    return await queryDatabase(this.#workspace, database, options);
+  }
+
+  /**
+   * Computes the figures of a trading bot's databases; see `computeReport`.
+   *
+   * @throws {LocationError} if none of the bot's databases exists.
+   */
+  async report(filter: ReportFilter = {}): Promise<Report> {
+    const { reportOf } = await import("./report/compute.ts");
+    return await reportOf(this.#workspace, filter);
   }
 
   /**

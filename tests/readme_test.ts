@@ -109,7 +109,10 @@ Deno.test("the README's migration file is applied and rolled back", async () => 
   const directory = await Deno.makeTempDir();
   try {
     await Deno.mkdir(`${directory}/migrations`);
-    await Deno.writeTextFile(`${directory}/migrations/004_add.sql`, blocks("sql")[0] ?? "");
+    await Deno.writeTextFile(
+      `${directory}/migrations/004_add.sql`,
+      blocks("sql").find((one) => one.includes("migrate:up")) ?? "",
+    );
     for (const command of [["upgrade"], ["lint", "004"], ["downgrade", "--steps", "1"]]) {
       const { code, stderr } = await deno(
         ["run", "-A", `${root}/cli.ts`, ...command],

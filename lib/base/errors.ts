@@ -287,6 +287,18 @@ export class ServerError extends CatalystError {
   readonly code = "SERVER_UNAVAILABLE";
 }
 
+/** A query took longer than it was allowed to, and was interrupted. */
+export class QueryTimeoutError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "QUERY_TIMEOUT";
+}
+
+/** A file with a query of the user's own cannot be used; `path` and `line` say where. */
+export class QueryFileError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "INVALID_QUERY_FILE";
+}
+
 /** Something that `checkMigrations` has found. */
 export interface MigrationProblem {
   /** Name of the migration; null where it is about none or several. */

@@ -13,7 +13,7 @@ export interface Flag {
   readonly multiple?: boolean;
   /**
    * What stands for the value in help, and says what completes it: `ID` of a migration, `DATABASE`,
-   * `SNAPSHOT`, `DIR`, `FILE`, or the words of which it is one, as in `sql|json`. Others are free.
+   * `SNAPSHOT`, `QUERY`, `DIR`, `FILE`, or the words of which it is one, as in `sql|json`. Others are free.
    */
   readonly value?: string;
   readonly help: string;

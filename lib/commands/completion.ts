@@ -35,7 +35,7 @@ export interface Candidate {
 }
 
 /** Values of which the program knows what there is now; `ID` is that of a migration. */
-export type ValueKind = "ID" | "DATABASE" | "SNAPSHOT";
+export type ValueKind = "ID" | "DATABASE" | "SNAPSHOT" | "QUERY";
 
 /** What is known besides the line. */
 export interface CompletionState extends CommandDescriptions {
@@ -206,7 +206,7 @@ async function valuesOf(
 }
 
 function isValueKind(kind: string): kind is ValueKind {
-  return kind === "ID" || kind === "DATABASE" || kind === "SNAPSHOT";
+  return kind === "ID" || kind === "DATABASE" || kind === "SNAPSHOT" || kind === "QUERY";
 }
 
 async function commandsOf({ names, load }: CompletionState): Promise<Candidate[]> {
@@ -354,7 +354,15 @@ async function valuesOfKind(
         .map(([value, description]) => ({ value, description }));
     case "SNAPSHOT":
       return await snapshots(flags, environment);
+    case "QUERY":
+      return await queries();
   }
+}
+
+async function queries(): Promise<Candidate[]> {
+  const { findQueries } = await import("../report/own_queries.ts");
+  const { queries } = await findQueries();
+  return queries.map(({ name, about }) => ({ value: name, description: about }));
 }
 
 /** By their files' names: to read them would take longer, and one that is wrong would stop it. */

@@ -41,6 +41,9 @@ const loaders: Readonly<Record<string, () => Promise<{ readonly command: AnyComm
   import: () => import("./import.ts"),
   copy: () => import("./copy.ts"),
   schema: () => import("./schema.ts"),
+  query: () => import("./query.ts"),
+  report: () => import("./report.ts"),
+  demo: () => import("./demo.ts"),
   completion: () => import("./completion.ts"),
   man: () => import("./man.ts"),
 };

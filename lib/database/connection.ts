@@ -71,7 +71,9 @@ export interface SelectOptions {
 
 /** Rows as arrays, so that two columns may have one name. */
 export interface SelectedRows {
+  /** Names of the columns; two may be equal. */
   readonly columns: readonly string[];
+  /** Values in the order of the columns. */
   readonly rows: readonly (readonly SqlValue[])[];
   /** Whether there were more rows than the limit. */
   readonly isCut: boolean;

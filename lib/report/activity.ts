@@ -23,15 +23,21 @@ export interface OrderRow {
 
 /** A value and how often it occurs. */
 export interface Count {
+  /** The value. */
   readonly key: string;
+  /** How often it occurs. */
   readonly count: number;
 }
 
 /** Figures of orders and fills. Amounts are in the account's currency. */
 export interface OrderFigures {
+  /** Number of orders. */
   readonly orders: number;
+  /** Number with the status `filled`. */
   readonly filled: number;
+  /** Number of other orders with a filled quantity. */
   readonly partiallyFilled: number;
+  /** Number with the status `rejected`. */
   readonly rejected: number;
   /** Orders by status, most frequent first. */
   readonly byStatus: readonly Count[];
@@ -107,12 +113,17 @@ function counted(values: readonly string[]): Count[] {
 
 /** One evaluation of a training run. */
 export interface EvaluationRow {
+  /** Id of the training run. */
   readonly runId: string;
+  /** Kind of the data evaluated on, such as `validation`. */
   readonly type: string;
   /** `YYYY-MM-DD`. */
   readonly date: string;
+  /** Sharpe ratio as recorded. */
   readonly sharpe: number | null;
+  /** Total return, in percent. */
   readonly returnPct: number | null;
+  /** Maximum drawdown, in percent. */
   readonly maxDrawdownPct: number | null;
   /** As a fraction. */
   readonly winRate: number | null;
@@ -120,13 +131,19 @@ export interface EvaluationRow {
 
 /** One training run, with its episodes in order. */
 export interface RunRow {
+  /** Id of the training run. */
   readonly runId: string;
+  /** Algorithm, such as `PPO`. */
   readonly algorithm: string;
+  /** Name of the model. */
   readonly model: string;
+  /** Status of the run. */
   readonly status: string;
   /** Epoch seconds. */
   readonly startedAt: number;
+  /** Learning rate from the hyperparameters. */
   readonly learningRate: number | null;
+  /** Rewards by episode. */
   readonly episodes: EpisodeSeries;
 }
 
@@ -136,6 +153,7 @@ export interface EpisodeSeries {
   readonly count: number;
   /** Reward of the last episode; null without one. */
   readonly lastReward: number | null;
+  /** Points in the order of their episodes. */
   readonly points: readonly EpisodePoint[];
 }
 
@@ -143,6 +161,7 @@ export interface EpisodeSeries {
 export interface EpisodePoint {
   /** Number of the episode; of several, of the last. */
   readonly episode: number;
+  /** Its reward; of several, their mean. */
   readonly reward: number;
   /** Exponential average of the rewards up to this episode, over a span of 20 episodes. */
   readonly average: number;
@@ -150,7 +169,9 @@ export interface EpisodePoint {
 
 /** One agent's share of the vote in the newest weights of an ensemble. */
 export interface WeightRow {
+  /** Id of the ensemble. */
   readonly ensemble: string;
+  /** Id of the training run. */
   readonly runId: string;
   /** A share: 0.5 is half of the vote. */
   readonly weight: number;
@@ -158,16 +179,21 @@ export interface WeightRow {
 
 /** A place on the leaderboard: an evaluation with its run. */
 export interface LeaderboardEntry extends EvaluationRow {
+  /** Algorithm, such as `PPO`. */
   readonly algorithm: string;
+  /** Name of the model. */
   readonly model: string;
+  /** Learning rate from the hyperparameters. */
   readonly learningRate: number | null;
 }
 
 /** Figures of the training. */
 export interface TrainingFigures {
+  /** Training runs, oldest first. */
   readonly runs: readonly RunRow[];
   /** Validations, best Sharpe ratio first; those without one come last. */
   readonly leaderboard: readonly LeaderboardEntry[];
+  /** Newest weights of each ensemble, largest first. */
   readonly weights: readonly (WeightRow & { readonly algorithm: string; readonly model: string })[];
   /** By algorithm: number of runs, and the mean Sharpe ratio of their validations. */
   readonly algorithms: readonly {

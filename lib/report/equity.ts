@@ -21,25 +21,39 @@ const SHORTEST_DAYS = 90;
 
 /** Figures of an equity curve. Fractions: 0.05 is 5 %. Null where undefined; `reasons` says why. */
 export interface EquityFigures {
+  /** Number of snapshots with an equity. */
   readonly snapshots: number;
+  /** Day of the first snapshot, `YYYY-MM-DD`. */
   readonly firstDate: string;
+  /** Day of the last snapshot, `YYYY-MM-DD`. */
   readonly lastDate: string;
   /** Days from the first to the last snapshot. */
   readonly days: number;
+  /** Equity of the first snapshot. */
   readonly startEquity: number;
+  /** Equity of the last snapshot. */
   readonly endEquity: number;
+  /** The product of (1 + r) over all returns r, minus 1. */
   readonly totalReturn: number | null;
+  /** (E_n / E_0)^(365.25 / days) - 1, without deposits and withdrawals. */
   readonly cagr: number | null;
+  /** mean(r) / sd(r, n - 1) * sqrt(k), risk-free rate 0. */
   readonly sharpe: number | null;
+  /** mean(r) / sqrt(sum(min(r, 0)^2) / n) * sqrt(k). */
   readonly sortino: number | null;
+  /** sd(r, n - 1) * sqrt(k). */
   readonly volatility: number | null;
+  /** The deepest decline from a peak; null if the equity never fell. */
   readonly maxDrawdown: Drawdown | null;
   /** Distance of the last snapshot below the highest value, as a fraction from 0 down. */
   readonly currentDrawdown: number;
+  /** CAGR / |maximum drawdown|. */
   readonly calmar: number | null;
   /** In percent. */
   readonly ulcerIndex: number | null;
+  /** Highest return. */
   readonly bestDay: number | null;
+  /** Lowest return. */
   readonly worstDay: number | null;
   /** Periods in a year: 252, or 365 if there are snapshots on weekends. */
   readonly periodsPerYear: number;

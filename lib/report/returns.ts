@@ -51,6 +51,7 @@ export interface Drawdown {
 
 /** The return of one month, compounded. */
 export interface MonthlyReturn {
+  /** Calendar year. */
   readonly year: number;
   /** 1 to 12. */
   readonly month: number;

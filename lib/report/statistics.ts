@@ -6,8 +6,11 @@
 
 /** Part of a histogram: how many values lie from `from` (inclusive) to `to` (exclusive; the last inclusive). */
 export interface Bin {
+  /** Lower border. */
   readonly from: number;
+  /** Upper border. */
   readonly to: number;
+  /** Number of values. */
   readonly count: number;
 }
 

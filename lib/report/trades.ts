@@ -28,10 +28,15 @@ export interface Trade {
 
 /** Figures of some closed positions. Null where undefined; `reasons` says why. */
 export interface TradeFigures {
+  /** Number of closed positions. */
   readonly trades: number;
+  /** Number with a profit. */
   readonly wins: number;
+  /** Number with a loss. */
   readonly losses: number;
+  /** Number with neither. */
   readonly breakEven: number;
+  /** Sum of profits and losses. */
   readonly totalPnl: number;
   /** Wins divided by all trades, as a fraction; a break-even trade is not a win. */
   readonly winRate: number | null;
@@ -39,11 +44,13 @@ export interface TradeFigures {
   readonly profitFactor: number | null;
   /** Mean profit or loss of a trade. */
   readonly expectancy: number | null;
+  /** Mean profit of the winning trades. */
   readonly averageWin: number | null;
   /** Negative. */
   readonly averageLoss: number | null;
   /** Average win divided by the average loss, without its sign. */
   readonly payoffRatio: number | null;
+  /** Highest profit. */
   readonly largestWin: number | null;
   /** Negative. */
   readonly largestLoss: number | null;
@@ -51,7 +58,9 @@ export interface TradeFigures {
   readonly winStreak: number;
   /** Most losses in a row, by closing time. */
   readonly lossStreak: number;
+  /** Mean holding time, in hours. */
   readonly meanHoldingHours: number | null;
+  /** Median holding time, in hours. */
   readonly medianHoldingHours: number | null;
   /** System quality number: sqrt(n) * mean(P&L) / sd(P&L, n - 1). */
   readonly sqn: number | null;
@@ -67,15 +76,31 @@ export interface TradeFigures {
 export interface TradeGroup {
   /** The value, or `(none)`. */
   readonly key: string;
+  /** Number of closed positions. */
   readonly trades: number;
+  /** Wins divided by all trades, as a fraction. */
   readonly winRate: number;
+  /** Sum of profits and losses. */
   readonly totalPnl: number;
+  /** Mean profit or loss of a trade. */
   readonly expectancy: number;
+  /** Sum of profits divided by the sum of losses; null without a loss. */
   readonly profitFactor: number | null;
 }
 
-/** How trades may be grouped. Weekday and hour are those of closing, in UTC. */
-export const groupings = [
+/** A property to group trades by. Weekday and hour are those of closing, in UTC. */
+export type Grouping =
+  | "strategy"
+  | "ticker"
+  | "side"
+  | "exitReason"
+  | "regime"
+  | "weekday"
+  | "hour"
+  | "scoreDecile";
+
+/** All groupings. */
+export const groupings: readonly Grouping[] = [
   "strategy",
   "ticker",
   "side",
@@ -84,10 +109,7 @@ export const groupings = [
   "weekday",
   "hour",
   "scoreDecile",
-] as const;
-
-/** A property to group trades by. */
-export type Grouping = (typeof groupings)[number];
+];
 
 const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const NONE = "(none)";
@@ -108,8 +130,15 @@ export function tradeFigures(trades: readonly Trade[]): TradeFigures {
   const loss = -sum(losses);
   const reasons: Record<string, string> = {};
   const known = (name: string, value: number | null, reason: string): number | null => {
-    if (value === null) reasons[name] = trades.length === 0 ? "no closed positions" : reason;
-    return value;
+    const isKnown = value !== null && Number.isFinite(value);
+    if (!isKnown) {
+      reasons[name] = trades.length === 0
+        ? "no closed positions"
+        : value === null
+        ? reason
+        : "out of range";
+    }
+    return isKnown ? value : null;
   };
   const averageWin = mean(wins);
   const averageLoss = mean(losses);
@@ -197,13 +226,14 @@ export function groupTrades(trades: readonly Trade[], by: Grouping): TradeGroup[
     const pnls = members.map(({ pnl }) => pnl);
     const totalPnl = sum(pnls);
     const loss = -sum(pnls.filter((pnl) => pnl < 0));
+    const factor = sum(pnls.filter((pnl) => pnl > 0)) / loss;
     return {
       key,
       trades: members.length,
       winRate: pnls.filter((pnl) => pnl > 0).length / members.length,
       totalPnl,
       expectancy: totalPnl / members.length,
-      profitFactor: loss > 0 ? sum(pnls.filter((pnl) => pnl > 0)) / loss : null,
+      profitFactor: Number.isFinite(factor) ? factor : null,
     };
   }).sort((a, b) => (order(a.key) - order(b.key) || 0) || b.totalPnl - a.totalPnl);
 }

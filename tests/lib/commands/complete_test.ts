@@ -19,6 +19,7 @@ const state: CompletionState = {
         ID: [{ value: "001", description: "create notes" }],
         DATABASE: [{ value: "trading", description: "" }, { value: "positions", description: "" }],
         SNAPSHOT: [{ value: "latest", description: "the newest one" }],
+        QUERY: [{ value: "win-rate", description: "win rate" }],
       }[kind],
     ),
 };
@@ -36,6 +37,8 @@ async function offered(line: string): Promise<string> {
 }
 
 const lines: Readonly<Record<string, string>> = {
+  "query ": "win-rate trading positions",
+  "query trading --format ": "table csv json jsonl markdown",
   "upgrade --migration ": "001",
   "upgrade --to ": "001",
   "--to ": "001",
@@ -144,7 +147,7 @@ Deno.test("values are looked up with the flags of the line", async () => {
 
 Deno.test("every kind of value that a flag names is one that completion knows, or is free", async () => {
   const known = ["ID", "DATABASE", "SNAPSHOT", "DIR", "FILE"];
-  const free = ["N", "T", "NAME", "SECONDS", "ROWS", "-"];
+  const free = ["N", "T", "NAME", "NAME=VALUE", "DATE", "SECONDS", "ROWS", "-"];
   for (const { flags, name } of await Promise.all(commandNames.map(loadCommand))) {
     for (const [flag, { value, type }] of Object.entries(flags)) {
       assert.equal(type === "string", value !== undefined, `--${flag} of ${name}`);

@@ -101,6 +101,38 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "a demo is made once, and its data is shown by queries and on the terminal",
+    commands: ["demo", "query", "report"],
+    async run(place) {
+      await place.ends(2, "demo");
+      await place.ok("demo --data-dir data");
+      await place.ends(1, "demo --data-dir data");
+      await place.ok("query");
+      const { stdout } = await place.ok("query pnl-by-strategy --format csv");
+      assert.match(stdout, /^"momentum",167,/m);
+      const endless = "WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) " +
+        "SELECT count(*) FROM c";
+      const late = await place.ends(1, ["query", "trading", endless, "--timeout", "1"]);
+      assert.match(late.stderr, /it took longer than 1 s/);
+      await place.ends(1, ["query", "trading", "DELETE FROM fills"]);
+      assert.match((await place.ok("report")).stdout, /Sharpe ratio +0\.\d\d /);
+      await place.ok("verify --data");
+    },
+  },
+  {
+    name: "a report is written as a page with charts",
+    commands: ["report"],
+    reason: ({ name }) =>
+      name === "the package" ? "it has no network, and the chart library comes from npm" : null,
+    async run(place) {
+      await place.ok("demo --data-dir data");
+      await place.ok("report --html report.html");
+      assert.match(Deno.readTextFileSync(place.file("report.html")), /^<!doctype html>[^]*<svg/);
+      await place.ends(2, "report --html report.html");
+      await place.ok("report --html report.html --force");
+    },
+  },
+  {
     name: "downgrade takes rows away only with a yes, and keeps them in a snapshot",
     commands: ["downgrade", "restore"],
     async run(place) {

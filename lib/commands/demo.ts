@@ -1,0 +1,83 @@
+import { LocationError, UsageError } from "../base/errors.ts";
+import { formatCount, printable, renderTable } from "../base/format.ts";
+import { openForWriting } from "../database/open.ts";
+import { defaultSettings } from "../database/settings.ts";
+import { withTransaction } from "../database/transaction.ts";
+import { demoTables } from "../report/demo.ts";
+import type { DemoTable } from "../report/demo_random.ts";
+import { quoteName } from "../sql/tokens.ts";
+import {
+  type Command,
+  type CommandContext,
+  listFlag,
+  stringFlag,
+  wholeNumber,
+} from "./arguments.ts";
+
+/** `demo`: creates databases with made-up data. */
+export const command: Command = {
+  name: "demo",
+  summary: "create databases with one year of made-up data, to try things on",
+  flags: {
+    "seed": { type: "string", value: "N", help: "another number gives other data (default: 1)" },
+  },
+  withoutMigrations: true,
+  examples: [
+    ["demo --data-dir demo", "create databases in the directory demo"],
+    ["report --data-dir demo", "then look at them"],
+  ],
+  run: async ({ flags, migrator, output }: CommandContext) => {
+    const seed = wholeNumber(stringFlag(flags, "seed") ?? "1", "seed", 0);
+    const [directory] = listFlag(flags, "data-dir");
+    if (directory === undefined) {
+      throw new UsageError("Cannot create a demo: no directory is named", {
+        help: "give one that has no databases yet, such as --data-dir demo",
+      });
+    }
+    const { databases, recent } = await migrator.status();
+    const existing = databases.find(({ exists }) => exists);
+    if (existing !== undefined || recent.length > 0) {
+      throw new LocationError(
+        `Cannot create a demo in ${directory}: ${
+          existing === undefined ? "it has a ledger" : `${existing.path} exists`
+        }`,
+        { help: "name a directory that has no databases yet, such as --data-dir demo" },
+      );
+    }
+    await migrator.upgrade({ backup: false });
+    const tables = demoTables(seed);
+    for (const { name, path } of databases) {
+      await fill(path, tables.filter(({ database }) => database === name));
+    }
+    output.json({
+      ok: true,
+      seed,
+      databases: databases.map(({ name, path }) => ({ name, path })),
+      tables: tables.map(({ database, table, rows }) => ({ database, table, rows: rows.length })),
+    });
+    output.answer(renderTable(
+      tables.map(({ database, table, rows }) => [database, table, formatCount(rows.length, "row")]),
+      { align: ["left", "left", "right"] },
+    ));
+    const shown = /^[\w./-]+$/.test(directory) ? directory : `"${directory}"`;
+    output.narrate(
+      printable(
+        `Look at it with \`report --data-dir ${shown}\` or \`query --data-dir ${shown} open-positions\`.`,
+      ),
+    );
+    return 0;
+  },
+};
+
+/** Writes all rows of a database, or none. */
+async function fill(path: string, tables: readonly DemoTable[]): Promise<void> {
+  await using connection = await openForWriting({ kind: "file", path }, defaultSettings);
+  await withTransaction(connection, async () => {
+    for (const { table, rows } of tables) {
+      const columns = Object.keys(rows[0] ?? {});
+      const sql = `INSERT INTO ${quoteName(table)} (${columns.map(quoteName).join(", ")})
+        VALUES (${columns.map(() => "?").join(", ")})`;
+      for (const row of rows) await connection.run(sql, columns.map((name) => row[name] ?? null));
+    }
+  }, { timeout: defaultSettings.busyTimeout });
+}

@@ -1,0 +1,213 @@
+import { UsageError } from "../base/errors.ts";
+import { didYouMean, formatCount, printable, printableJson, renderTable } from "../base/format.ts";
+import type { SqlValue } from "../database/connection.ts";
+import { refuseExisting, writeText } from "../dump/output.ts";
+import { findQueries, parameterValue } from "../report/own_queries.ts";
+import { LEDGER, type NamedQuery } from "../report/queries.ts";
+import { parametersOf, type QueryOptions, type QueryResult } from "../report/query.ts";
+import { createWriter } from "../terminal/output.ts";
+import { abortOnInterrupt } from "../base/interrupt.ts";
+import { formatResult, type ResultFormat, resultFormats, rowObjects } from "../terminal/result.ts";
+import {
+  choiceFlag,
+  type Command,
+  type CommandContext,
+  type FlagValues,
+  listFlag,
+  stringFlag,
+  wholeNumber,
+} from "./arguments.ts";
+
+/** `query`: shows rows by named queries and by SQL. */
+export const command: Command = {
+  name: "query",
+  summary: "show rows: by a named query, or by SQL that only reads",
+  operands: "[QUERY|DATABASE] [SQL|-]",
+  flags: {
+    "param": {
+      type: "string",
+      value: "NAME=VALUE",
+      multiple: true,
+      help: "value of the parameter :NAME; may be given several times",
+    },
+    "limit": { type: "string", value: "N", help: "how many rows at most (default: 1000)" },
+    "format": { type: "string", value: resultFormats.join("|"), help: "default: table" },
+    "out": { type: "string", value: "FILE", help: "where to (default: stdout)" },
+    "force": { type: "boolean", help: "replace an existing file" },
+    "raw": { type: "boolean", help: "show times as epoch seconds, as they are stored" },
+  },
+  withoutMigrations: true,
+  examples: [
+    ["query", "list the named queries, bundled ones and those in queries/*.sql"],
+    ["query open-positions", "run one of them"],
+    ['query trading "SELECT * FROM orders WHERE ticker = :t" --param t=AAPL', "run SQL"],
+    ["query equity-curve --format csv --out equity.csv", "rows for a spreadsheet"],
+  ],
+  run: async (context: CommandContext) => {
+    const { operands, output } = context;
+    if (operands.length === 0) return await list(context);
+    const request = await requestOf(context);
+    const interruption = new AbortController();
+    using _listening = abortOnInterrupt(interruption);
+    const result = await context.migrator.query(request.database, {
+      ...request.options,
+      signal: interruption.signal,
+    });
+    if (result.isCut) {
+      output.warn(
+        `only the first ${formatCount(result.rows.length, "row")} are shown; --limit N shows more`,
+      );
+    }
+    await show(context, result, request);
+    return 0;
+  },
+};
+
+async function list({ migrator, output }: CommandContext): Promise<number> {
+  const { queries, faults } = await findQueries();
+  output.json({
+    ok: true,
+    queries: queries.map(({ name, database, about, sql, file }) => ({
+      name,
+      database,
+      about,
+      parameters: parametersOf(sql),
+      file,
+    })),
+  });
+  output.answer(renderTable(
+    queries.map(({ name, database, about }) => [name, database, about].map(printable)),
+    { header: ["QUERY", "DATABASE", "SHOWS"] },
+  ));
+  for (const fault of faults.values()) output.warn(fault.message);
+  output.narrate(
+    `\`query NAME\` runs one; \`query DATABASE "SELECT ..."\` runs SQL on ${
+      [...migrator.databases, LEDGER].join(", ")
+    }.`,
+  );
+  return 0;
+}
+
+/** What the command line asks for. */
+interface Request {
+  readonly database: string;
+  readonly options: QueryOptions;
+  readonly format: ResultFormat;
+  /** Path of the file; undefined for stdout. */
+  readonly out: string | undefined;
+}
+
+async function requestOf({ flags, operands, migrator, output }: CommandContext): Promise<Request> {
+  const [first = "", sql, ...others] = operands;
+  if (others.length > 0) {
+    throw misuse("it takes a database and one SQL text", "put the SQL into quotes");
+  }
+  const out = stringFlag(flags, "out");
+  if (out !== undefined) await refuseExisting(out, { force: flags.force === true });
+  const format = choiceFlag(flags, "format", resultFormats) ?? formatOf(out);
+  if (output.isJson && flags.format !== undefined && out === undefined) {
+    throw misuse("--json and --format say different things", "give one of them, or --out FILE");
+  }
+  const limit = wholeNumber(stringFlag(flags, "limit") ?? "1000", "limit", 1);
+  const timeout = stringFlag(flags, "timeout");
+  const common = {
+    limit,
+    ...(timeout === undefined ? {} : { timeout: wholeNumber(timeout, "timeout", 0) }),
+  };
+  const given = parametersIn(flags);
+  if (sql !== undefined) {
+    const text = sql === "-" ? await new Response(Deno.stdin.readable).text() : sql;
+    return { database: first, options: { ...common, sql: text, parameters: given }, format, out };
+  }
+  const query = await named(first, migrator.databases);
+  const defaults = Object.entries(query.defaults)
+    .filter(([name]) => parametersOf(query.sql).includes(name))
+    .map(([name, value]) => [name, parameterValue(value)]);
+  const parameters = { ...Object.fromEntries(defaults), ...given };
+  return {
+    database: query.database,
+    options: { ...common, sql: query.sql, parameters },
+    format,
+    out,
+  };
+}
+
+function misuse(reason: string, help: string): UsageError {
+  return new UsageError(`Cannot run query: ${reason}`, { help });
+}
+
+/** The format that a file's name asks for. */
+function formatOf(out: string | undefined): ResultFormat {
+  const ending = /\.(csv|jsonl?|md)$/i.exec(out ?? "")?.[1]?.toLowerCase();
+  return ending === "md" ? "markdown" : resultFormats.find((one) => one === ending) ?? "table";
+}
+
+function parametersIn(flags: FlagValues): Record<string, SqlValue> {
+  return Object.fromEntries(
+    listFlag(flags, "param").map((text) => {
+      const [, name, value] = /^[:@$]?(\w+)=(.*)$/s.exec(text) ?? [];
+      if (name === undefined || value === undefined) {
+        throw new UsageError(`Cannot use --param ${JSON.stringify(text)}: expected NAME=VALUE`, {
+          help: "such as --param since=2025-01-01",
+        });
+      }
+      return [name, parameterValue(value)];
+    }),
+  );
+}
+
+async function named(name: string, databases: readonly string[]): Promise<NamedQuery> {
+  const { queries, faults } = await findQueries();
+  const fault = faults.get(name);
+  if (fault !== undefined) throw fault;
+  const found = queries.find((one) => one.name === name);
+  if (found !== undefined) return found;
+  if (databases.includes(name) || name === LEDGER) {
+    throw misuse(
+      `no SQL is given for ${name}`,
+      `such as: query ${name} "SELECT name FROM sqlite_schema"`,
+    );
+  }
+  throw new UsageError(`Cannot run query "${name}": there is no such query`, {
+    help: `${didYouMean(name, queries.map((one) => one.name))}\`query\` lists the named queries`,
+  });
+}
+
+async function show(
+  { flags, output }: CommandContext,
+  result: QueryResult,
+  { format, out, database }: Request,
+): Promise<void> {
+  if (output.isJson) {
+    const { columns, isCut } = result;
+    if (out === undefined) {
+      output.json({ ok: true, database, columns, rows: rowObjects(result), isCut });
+      return;
+    }
+  }
+  const toTerminal = out === undefined && Deno.stdout.isTerminal();
+  const text = formatResult(result, {
+    format,
+    raw: flags.raw === true,
+    dim: out === undefined ? output.answerStyle.dim : (text) => text,
+    ...(toTerminal ? { width: Deno.consoleSize().columns || 80 } : {}),
+  });
+  if (out !== undefined) {
+    const size = await writeText(out, `${text}\n`, { force: flags.force === true });
+    output.json({
+      ok: true,
+      database,
+      rows: result.rows.length,
+      isCut: result.isCut,
+      file: out,
+      size,
+    });
+    output.narrate(`${formatCount(result.rows.length, "row")} in ${printable(out)}.`);
+    return;
+  }
+  // JSON stays JSON with its control characters escaped. A program that reads CSV gets it as it is.
+  if (format === "json" || format === "jsonl") output.answer(printableJson(text));
+  else if (format === "csv" && !toTerminal) createWriter(Deno.stdout)(`${text}\n`);
+  else output.answer(text);
+  if (result.rows.length === 0 && format === "table") output.narrate("No rows.");
+}

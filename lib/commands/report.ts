@@ -1,0 +1,197 @@
+import { UsageError } from "../base/errors.ts";
+import { formatBytes, printable, renderTable, wrapText } from "../base/format.ts";
+import { refuseExisting, writeText } from "../dump/output.ts";
+import { renderReport } from "../report/compute.ts";
+import {
+  formatNumber,
+  type PresentedTable,
+  presentFigures,
+  presentGroups,
+  presentOthers,
+} from "../report/present.ts";
+import type { Report, ReportFilter } from "../report/report.ts";
+import { renderChart } from "../terminal/chart.ts";
+import type { Style } from "../terminal/output.ts";
+import { type Command, type CommandContext, type FlagValues, stringFlag } from "./arguments.ts";
+
+/** `report`: figures of the bot's trading, on the terminal or as a page. */
+export const command: Command = {
+  name: "report",
+  summary: "show how the bot trades: returns, drawdown, win rate, agents",
+  flags: {
+    "html": { type: "string", value: "FILE", help: "write a page with charts that opens offline" },
+    "force": { type: "boolean", help: "replace an existing file" },
+    "since": { type: "string", value: "DATE", help: "leave out what is earlier (UTC)" },
+    "until": { type: "string", value: "DATE", help: "leave out what is later (UTC)" },
+    "strategy": { type: "string", value: "NAME", help: "only positions and orders of it" },
+    "ticker": { type: "string", value: "NAME", help: "only positions and orders of it" },
+  },
+  withoutMigrations: true,
+  examples: [
+    ["report", "key figures, charts and tables on the terminal"],
+    ["report --html report.html", "a page for the browser"],
+    ["report --since 2025-07-01 --strategy momentum", "a part of the data"],
+    ["report --json", "all figures and series for a program"],
+  ],
+  run: async ({ flags, migrator, output }: CommandContext) => {
+    const file = stringFlag(flags, "html");
+    const force = flags.force === true;
+    if (file === "-") {
+      throw new UsageError("Cannot write the page to stdout: it is for a file", {
+        help: "give --html report.html",
+      });
+    }
+    if (file !== undefined) await refuseExisting(file, { force });
+    const report = await migrator.report(filterOf(flags));
+    if (file === undefined) {
+      output.json({ ok: true, ...report });
+      if (!output.isJson) {
+        output.answer(renderTerminalReport(report, { style: output.answerStyle, width: width() }));
+      }
+      return 0;
+    }
+    const size = await writeText(file, await renderReport(report), { force });
+    output.json({ ok: true, file, size, ...report });
+    output.answer(`Report written to ${printable(file)} (${formatBytes(size)}).`);
+    return 0;
+  },
+};
+
+function width(): number {
+  return Deno.stdout.isTerminal() ? Math.max(40, Deno.consoleSize().columns || 80) : 80;
+}
+
+function filterOf(flags: FlagValues): ReportFilter {
+  const since = momentOf(flags, "since");
+  const until = momentOf(flags, "until");
+  if (since !== undefined && until !== undefined && since > until) {
+    throw new UsageError("Cannot report: --since is later than --until", {
+      help: "exchange the two dates",
+    });
+  }
+  const strategy = stringFlag(flags, "strategy");
+  const ticker = stringFlag(flags, "ticker");
+  return {
+    ...(since === undefined ? {} : { since }),
+    ...(until === undefined ? {} : { until }),
+    ...(strategy === undefined ? {} : { strategy }),
+    ...(ticker === undefined ? {} : { ticker }),
+  };
+}
+
+/** Epoch seconds of a date; a day means its first second, or its last one for `--until`. */
+function momentOf(flags: FlagValues, flag: "since" | "until"): number | undefined {
+  const text = stringFlag(flags, flag);
+  if (text === undefined) return undefined;
+  const [, day, time] = /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?)Z?)?$/.exec(text) ?? [];
+  const seconds = Date.parse(`${day}T${time ?? "00:00"}Z`) / 1000;
+  // Date.parse takes 2025-02-30 for a day of March.
+  if (
+    day === undefined || Number.isNaN(seconds) ||
+    !new Date(seconds * 1000).toISOString().startsWith(day)
+  ) {
+    throw new UsageError(`Cannot use --${flag} ${JSON.stringify(text)}: it is no date`, {
+      help: `give a day such as --${flag} 2025-07-01, or "2025-07-01 14:30" (UTC)`,
+    });
+  }
+  return flag === "until" && time === undefined ? seconds + 86_399 : seconds;
+}
+
+/** The report as text of so many cells. */
+export function renderTerminalReport(
+  report: Report,
+  { style, width }: { readonly style: Style; readonly width: number },
+): string {
+  const { curve, equity, trades, orders, training } = report;
+  const sections: string[] = [];
+  for (const { title, figures } of presentFigures(report)) {
+    if (figures.length === 0) continue;
+    sections.push(
+      `${style.bold(title)}\n${
+        renderTable(
+          figures.map(({ label, text, explanation }) => [label, text, explanation]),
+          {
+            align: ["left", "right"],
+            width,
+          },
+        )
+      }`,
+    );
+    if (title === "Account" && curve.length > 1) sections.push(...charts(report, { style, width }));
+  }
+  const missing = [
+    equity === null ? "There are no portfolio snapshots, so there is no equity curve." : "",
+    trades.all.trades === 0 ? "There are no closed positions." : "",
+    orders.orders === 0 ? "There are no orders." : "",
+    training.runs.length === 0 ? "There are no training runs." : "",
+  ].filter((text) => text !== "");
+  const groups = presentGroups(report, 12);
+  const others = presentOthers(report);
+  const tables = [
+    ...["Strategy", "Ticker", "Side", "Exit reason"].flatMap((title) =>
+      groups.filter((one) => one.title === title)
+    ),
+    others.rejections,
+    others.leaderboard,
+    others.ensemble,
+    others.differences,
+  ];
+  for (const one of tables) {
+    if (one !== undefined && one.rows.length > 0) sections.push(table(one, style));
+  }
+  const notes = [...missing, ...report.notes];
+  if (notes.length > 0) {
+    sections.push(
+      `${style.bold("About the data")}\n${
+        notes.map((note) =>
+          wrapText(printable(note), width - 2).map((line, at) => `${at === 0 ? "- " : "  "}${line}`)
+            .join("\n")
+        )
+          .join("\n")
+      }`,
+    );
+  }
+  return sections.join("\n\n");
+}
+
+function charts(
+  { curve }: Report,
+  { style, width }: { readonly style: Style; readonly width: number },
+): string[] {
+  const ends = [curve[0]?.date ?? "", curve.at(-1)?.date ?? ""] as const;
+  const chart = (title: string, text: string): string => `${style.bold(title)}\n${text}`;
+  const drawdowns = curve.map(({ drawdown }) => drawdown * 100);
+  return [
+    chart(
+      "Equity",
+      renderChart(curve.map(({ equity }) => equity), {
+        width,
+        format: (value) => formatNumber(value, 0),
+        ends,
+      }),
+    ),
+    ...(drawdowns.some((value) => value < 0)
+      ? [
+        chart(
+          "Drawdown",
+          renderChart(drawdowns, {
+            width,
+            height: 7,
+            format: (value) => `${formatNumber(value, 1)} %`,
+            ends,
+            hanging: true,
+          }),
+        ),
+      ]
+      : []),
+  ];
+}
+
+function table({ title, columns, rows, more }: PresentedTable, style: Style): string {
+  const body = renderTable(rows.map((row) => row.map(printable)), {
+    header: columns.map(({ label }) => label),
+    align: columns.map(({ isNumber }) => isNumber ? "right" : "left"),
+  });
+  const rest = more > 0 ? `\n${more} more between the best and the worst` : "";
+  return `${style.bold(title)}\n${body}${rest}`;
+}

@@ -1,0 +1,162 @@
+/**
+ * Reads the bot's databases and makes a report of them, as data and as a page.
+ *
+ * @module
+ */
+import { AccessError, LocationError } from "../base/errors.ts";
+import { formatDate } from "../base/format.ts";
+import type { Connection } from "../database/connection.ts";
+import { type DatabaseSource, locate, sourceOf, statDatabase } from "../database/location.ts";
+import { openForReading } from "../database/open.ts";
+import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
+import { withSnapshot } from "../database/transaction.ts";
+import { requireKnownDatabase } from "../state/refusals.ts";
+import type { Workspace } from "../state/workspace.ts";
+import { renderPage } from "./page.ts";
+import { LEDGER } from "./queries.ts";
+import { type QueryOptions, type QueryResult, runQuery } from "./query.ts";
+import {
+  readFills,
+  readOrders,
+  readSnapshots,
+  readStoredMetrics,
+  readTrades,
+  readTraining,
+} from "./read.ts";
+import {
+  buildReport,
+  type Report,
+  type ReportData,
+  type ReportDatabase,
+  type ReportFilter,
+} from "./report.ts";
+
+/** Names of the databases that a report reads. */
+const DATABASES: readonly ReportDatabase[] = ["positions", "trading", "ml_training"];
+
+/** What a report is computed from, and which rows it is about. */
+export interface ReportOptions extends ReportFilter {
+  /** Directory of the databases. Default `data`. */
+  readonly dataDir?: string;
+  /** Databases that are elsewhere, or that the program has open. Default: files in `dataDir`. */
+  readonly databases?: Partial<Readonly<Record<ReportDatabase, DatabaseSource>>>;
+  /** Connection settings, over the defaults. */
+  readonly settings?: Partial<ConnectionSettings>;
+}
+
+/** Computes a report; see `computeReport` of the package. */
+export async function computeReport(options: ReportOptions = {}): Promise<Report> {
+  const { dataDir = "data", databases = {}, settings, ...filter } = options;
+  const directory = dataDir.replace(/[/\\]$/, "");
+  const locations = DATABASES.map((name) => ({
+    name,
+    location: locate(databases[name] ?? `${directory}/${name}.db`, name),
+  }));
+  const missing = locations.filter(({ location }) => !statDatabase(location).exists);
+  if (missing.length === DATABASES.length) {
+    throw new LocationError(
+      `Cannot report: there is none of the databases, such as ${missing[0]?.location.path}`,
+      { help: "`catalyst-migrate upgrade` creates them; `demo` creates some with data" },
+    );
+  }
+  const notes = missing.map(({ name, location }) =>
+    `There is no database ${name} at ${location.path}.`
+  );
+  const reading = async <T>(
+    database: ReportDatabase,
+    { otherwise, work }: {
+      readonly otherwise: T;
+      readonly work: (connection: Connection) => Promise<T>;
+    },
+  ): Promise<T> => {
+    const found = locations.find(({ name }) => name === database);
+    if (found === undefined || missing.includes(found)) return otherwise;
+    await using connection = await openForReading(found.location, {
+      ...defaultSettings,
+      ...settings,
+    });
+    return await withSnapshot(connection, () => work(connection));
+  };
+  const data: ReportData = {
+    trades: await reading("positions", {
+      otherwise: [],
+      work: (connection) => readTrades(connection, filter),
+    }),
+    ...await reading("trading", {
+      otherwise: {
+        snapshots: [],
+        orders: [],
+        fills: { fills: 0, commission: 0 },
+        storedMetrics: null,
+      },
+      work: async (connection) => ({
+        snapshots: await readSnapshots(connection, filter),
+        orders: await readOrders(connection, filter),
+        fills: await readFills(connection, filter),
+        storedMetrics: await readStoredMetrics(connection, filter),
+      }),
+    }),
+    training: await reading("ml_training", {
+      otherwise: { runs: [], evaluations: [], weights: [] },
+      work: (connection) => readTraining(connection, filter),
+    }),
+    notes: [...notes, ...filterNotes(filter)],
+  };
+  return buildReport(data, { filter, computedAt: Math.floor(Date.now() / 1000) });
+}
+
+/** Computes a report of a workspace's databases. */
+export async function reportOf(
+  { settings, locations }: Workspace,
+  filter: ReportFilter,
+): Promise<Report> {
+  const databases = Object.fromEntries(
+    [...locations].map(([name, location]) => [name, sourceOf(location)]),
+  );
+  return await computeReport({ ...filter, settings, databases });
+}
+
+/** Runs a query on a workspace's database, or on its ledger. */
+export async function queryDatabase(
+  workspace: Workspace,
+  database: string,
+  options: QueryOptions,
+): Promise<QueryResult> {
+  const location = database === LEDGER && !workspace.locations.has(LEDGER)
+    ? workspace.ledger
+    : await requireKnownDatabase(workspace, database, "query");
+  const { settings } = workspace;
+  return await runQuery(sourceOf(location), { settings, name: database, ...options });
+}
+
+function filterNotes({ since, until }: ReportFilter): string[] {
+  if (since === undefined && until === undefined) return [];
+  const from = since === undefined ? "" : ` from ${formatDate(since)}`;
+  const to = until === undefined ? "" : ` to ${formatDate(until)}`;
+  return [`Only rows${from}${to} UTC are included.`];
+}
+
+/** Writes a report as a page; see `renderReport` of the package. */
+export async function renderReport(report: Report): Promise<string> {
+  const { drawCharts } = await loadCharts();
+  return renderPage(report, drawCharts(report));
+}
+
+/**
+ * The address is not literal: otherwise Deno would download the chart library, about 60 packages, before
+ * any program that might call this, and inspect them at each start. The executable has the file and its
+ * packages as one bundle.
+ */
+async function loadCharts(): Promise<typeof import("./charts.ts")> {
+  const file = Deno.build.standalone ? "./charts.js" : "./charts.ts";
+  const module = new URL(file, import.meta.url).href;
+  try {
+    return await import(module);
+  } catch (error) {
+    throw new AccessError("Cannot draw the charts: the chart library could not be loaded", {
+      cause: error,
+      help: "it is downloaded from npm when it is first used, which needs the network once; " +
+        "a report without --html needs no charts",
+    });
+  }
+}

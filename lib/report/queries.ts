@@ -1,0 +1,212 @@
+/**
+ * The bundled queries: questions that users have about the bot's data.
+ *
+ * @module
+ */
+
+/** A query with a name. */
+export interface NamedQuery {
+  readonly name: string;
+  /** Name of its database; `ledger` is the ledger. */
+  readonly database: string;
+  /** What it shows, in one line. */
+  readonly about: string;
+  readonly sql: string;
+  /** Default values of its parameters, as text, by name. A parameter without a default is not listed. */
+  readonly defaults: Readonly<Record<string, string>>;
+  /** Path of its file; null for a bundled query. */
+  readonly file: string | null;
+}
+
+/** Name of the ledger where a database is named. */
+export const LEDGER = "ledger";
+
+/** P&L of closed positions by an expression. */
+function pnlBy(expression: string, { label, order }: { label: string; order: string }): string {
+  return `SELECT
+  ${expression} AS ${label},
+  count(*) AS trades,
+  round(100.0 * avg(realized_pnl > 0), 1) AS win_rate_pct,
+  round(sum(realized_pnl), 2) AS total_pnl,
+  round(avg(realized_pnl), 2) AS average_pnl
+FROM closed_positions
+GROUP BY 1
+ORDER BY ${order}`;
+}
+
+const WEEKDAY = `CASE strftime('%w', closed_at, 'unixepoch')
+    WHEN '0' THEN 'Sunday'
+    WHEN '1' THEN 'Monday'
+    WHEN '2' THEN 'Tuesday'
+    WHEN '3' THEN 'Wednesday'
+    WHEN '4' THEN 'Thursday'
+    WHEN '5' THEN 'Friday'
+    WHEN '6' THEN 'Saturday'
+  END`;
+
+/** Name, database, description and text of the bundled queries. */
+const BUNDLED: readonly (readonly [name: string, database: string, about: string, sql: string])[] =
+  [
+    [
+      "open-positions",
+      "positions",
+      "open positions, best first",
+      "SELECT * FROM v_position_summary",
+    ],
+    [
+      "unrealized-pnl",
+      "positions",
+      "total unrealized P&L of the open positions",
+      `SELECT
+  count(*) AS positions,
+  round(coalesce(sum(unrealized_pnl), 0), 2) AS unrealized_pnl,
+  round(coalesce(sum(quantity * current_price), 0), 2) AS market_value
+FROM positions`,
+    ],
+    [
+      "win-rate",
+      "positions",
+      "win rate and total P&L of closed positions",
+      `SELECT
+  count(*) AS trades,
+  coalesce(sum(realized_pnl > 0), 0) AS wins,
+  coalesce(sum(realized_pnl < 0), 0) AS losses,
+  round(100.0 * avg(realized_pnl > 0), 2) AS win_rate_pct,
+  round(sum(realized_pnl), 2) AS total_pnl
+FROM closed_positions`,
+    ],
+    [
+      "recent-trades",
+      "positions",
+      "the last 100 closed positions, newest first",
+      "SELECT * FROM v_recent_closed_trades",
+    ],
+    [
+      "pnl-by-strategy",
+      "positions",
+      "P&L of closed positions by strategy",
+      pnlBy("strategy", { label: "strategy", order: "total_pnl DESC" }),
+    ],
+    [
+      "pnl-by-ticker",
+      "positions",
+      "P&L of closed positions by ticker",
+      pnlBy("ticker", { label: "ticker", order: "total_pnl DESC" }),
+    ],
+    [
+      "pnl-by-exit-reason",
+      "positions",
+      "P&L of closed positions by exit reason",
+      pnlBy("exit_reason", { label: "exit_reason", order: "total_pnl DESC" }),
+    ],
+    [
+      "pnl-by-weekday",
+      "positions",
+      "P&L of closed positions by weekday of closing (UTC)",
+      pnlBy(WEEKDAY, {
+        label: "weekday",
+        order: "(strftime('%w', closed_at, 'unixepoch') + 6) % 7",
+      }),
+    ],
+    ["equity-curve", "trading", "equity by day", "SELECT * FROM v_equity_curve"],
+    [
+      "risk",
+      "trading",
+      "current Sharpe ratio and drawdown, as the bot stored them",
+      `SELECT
+  metric_date,
+  sharpe_ratio,
+  current_drawdown_pct,
+  max_drawdown_pct
+FROM performance_metrics
+ORDER BY metric_time DESC
+LIMIT 1`,
+    ],
+    [
+      "recent-fills",
+      "trading",
+      "the last 100 filled orders, newest first",
+      `SELECT
+  ticker,
+  side,
+  order_type,
+  filled_quantity,
+  filled_avg_price,
+  slippage,
+  commission,
+  strategy,
+  filled_at
+FROM orders
+WHERE status = 'filled'
+ORDER BY filled_at DESC
+LIMIT 100`,
+    ],
+    [
+      "fill-stats",
+      "trading",
+      "fills and fill prices of each filled order",
+      "SELECT * FROM v_order_fill_stats",
+    ],
+    [
+      "performance",
+      "trading",
+      "stored performance metrics of the last 30 days",
+      "SELECT * FROM v_performance_summary",
+    ],
+    [
+      "best-agents",
+      "ml_training",
+      "agents by Sharpe ratio of their validation",
+      "SELECT * FROM v_agent_leaderboard",
+    ],
+    [
+      "ensemble",
+      "ml_training",
+      "agents and weights of the current ensemble",
+      "SELECT * FROM v_current_ensemble",
+    ],
+    [
+      "algorithms",
+      "ml_training",
+      "average Sharpe ratio and number of runs of each algorithm",
+      `SELECT
+  r.algorithm AS algorithm,
+  count(DISTINCT r.run_id) AS runs,
+  round(avg(p.sharpe_ratio), 3) AS average_sharpe_ratio,
+  round(max(p.sharpe_ratio), 3) AS best_sharpe_ratio
+FROM training_runs AS r
+LEFT JOIN agent_performance AS p ON p.run_id = r.run_id AND p.evaluation_type = 'validation'
+GROUP BY r.algorithm
+ORDER BY average_sharpe_ratio DESC`,
+    ],
+    [
+      "training-summary",
+      "ml_training",
+      "training runs with their validation, newest first",
+      "SELECT * FROM v_training_summary",
+    ],
+    [
+      "hyperparameters",
+      "ml_training",
+      "hyperparameters and results of completed runs",
+      "SELECT * FROM v_hyperparameter_results",
+    ],
+    [
+      "failed-migrations",
+      LEDGER,
+      "migrations that failed last",
+      `SELECT
+  migration_id,
+  migration_name,
+  applied_at,
+  error_message
+FROM migration_history
+WHERE status = 'failed'
+ORDER BY applied_at DESC`,
+    ],
+  ];
+
+/** The bundled queries. */
+export const bundledQueries: readonly NamedQuery[] = BUNDLED.map(
+  ([name, database, about, sql]) => ({ name, database, about, sql, defaults: {}, file: null }),
+);

@@ -1,0 +1,270 @@
+/**
+ * Runs one reading statement, on a thread of its own so that it can be interrupted. Both ends of the
+ * thread are in this file, so that whoever has the one has the other.
+ *
+ * @module
+ */
+import {
+  AccessError,
+  InterruptedError,
+  LocationError,
+  QueryTimeoutError,
+  StatementError,
+  UsageError,
+} from "../base/errors.ts";
+import { type SerializedError, serializeError } from "../base/serialized_error.ts";
+import { fromFailure, isThread, mayStart } from "../base/thread.ts";
+import type { Judge, SqlValue } from "../database/connection.ts";
+import {
+  type DatabaseLocation,
+  type DatabaseSource,
+  locate,
+  refuseForeign,
+  statDatabase,
+} from "../database/location.ts";
+import { openForReading } from "../database/open.ts";
+import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
+import { splitStatements } from "../sql/statements.ts";
+import { is, tokenize } from "../sql/tokens.ts";
+
+/** What to read. */
+export interface QueryOptions {
+  /** One statement that only reads. */
+  readonly sql: string;
+  /** Values of its parameters (`:name`, `@name` or `$name`) by name. Default: none. */
+  readonly parameters?: Readonly<Record<string, SqlValue>>;
+  /** How many rows at most. Default 1,000. */
+  readonly limit?: number;
+  /** Seconds after which the query is interrupted. Default: never. */
+  readonly timeout?: number;
+  /** Interrupts the query. */
+  readonly signal?: AbortSignal;
+  /** Name of the database in messages. Default: its path. */
+  readonly name?: string;
+  /** Connection settings, over the defaults. */
+  readonly settings?: Partial<ConnectionSettings>;
+}
+
+/** Rows of a query. */
+export interface QueryResult {
+  /** Names of the columns; two may be equal. */
+  readonly columns: readonly string[];
+  /** Values in the order of the columns. Integers beyond 2^53 are `bigint`. */
+  readonly rows: readonly (readonly SqlValue[])[];
+  /** Whether there were more rows than the limit. */
+  readonly isCut: boolean;
+}
+
+/** Reads rows by one statement; see `runQuery` of the package. */
+export async function runQuery(
+  source: DatabaseSource,
+  options: QueryOptions,
+): Promise<QueryResult> {
+  const location = locate(source, options.name);
+  const { sql, parameters = {}, limit = 1_000, timeout, signal, name = location.path } = options;
+  checkStatement(sql, { name, parameters });
+  refuseForeign(location, { cannot: `query ${name}` });
+  if (!statDatabase(location).exists) {
+    throw new LocationError(`Cannot query ${name}: there is no database at ${location.path}`, {
+      help: "`catalyst-migrate status` shows where the databases are; `upgrade` creates them",
+    });
+  }
+  if (signal?.aborted) throw interrupted(name);
+  const request: Request = {
+    sql,
+    parameters,
+    limit,
+    settings: { ...defaultSettings, ...options.settings },
+  };
+  const module = new URL(import.meta.url);
+  if (location.kind === "server") {
+    // It waits for an answer, so no thread is needed.
+    const reading = read(location, request);
+    return await interruptible(reading, { name, timeout, signal, end: () => {} });
+  }
+  const isEndless = timeout === undefined && signal === undefined;
+  if (isEndless || location.kind === "open" || !mayStart(module, "/lib/report/query.ts")) {
+    return await read(location, request);
+  }
+  return await readOnThread(module, { path: location.path, name, request, timeout, signal });
+}
+
+/** What is read. */
+interface Request {
+  readonly sql: string;
+  readonly parameters: Readonly<Record<string, SqlValue>>;
+  readonly limit: number;
+  readonly settings: ConnectionSettings;
+}
+
+/** Names of the parameters of a statement, such as `since` for `:since`. */
+export function parametersOf(sql: string): string[] {
+  const tokens = tokenize(sql);
+  const names = tokens.flatMap((token, at) => {
+    const next = tokens[at + 1];
+    if (token.text === ":" || token.text === "@") {
+      return next?.kind === "word" && next.start === token.end ? [next.text] : [];
+    }
+    return token.kind === "word" && token.text.startsWith("$") ? [token.text.slice(1)] : [];
+  });
+  return [...new Set(names)];
+}
+
+const ONLY_READING = "`query` never changes a database; use a migration, or the bot itself";
+
+/** SQLite would silently leave out a second statement, and take NULL for a parameter without a value. */
+function checkStatement(
+  sql: string,
+  { name, parameters }: Pick<Request, "parameters"> & { readonly name: string },
+): void {
+  const { statements, unfinished } = splitStatements(sql);
+  if (statements.length === 0 && unfinished === null) {
+    throw new UsageError(`Cannot query ${name}: there is no statement`, {
+      help: 'give one, such as "SELECT count(*) FROM positions"',
+    });
+  }
+  if (statements.length > 1) {
+    throw new UsageError(
+      `Cannot query ${name}: expected one statement, found ${statements.length}`,
+      {
+        help: "run them one after the other",
+      },
+    );
+  }
+  const [first] = tokenize(sql);
+  // VACUUM INTO writes a file without asking the authorizer.
+  if (!is(first, "select", "with", "values", "explain", "pragma")) {
+    throw new StatementError(`Cannot query ${name}: the statement does not only read`, {
+      statement: sql,
+      help: ONLY_READING,
+    });
+  }
+  const names = parametersOf(sql);
+  if (tokenize(sql).some(({ text }) => text === "?")) {
+    throw new UsageError(`Cannot query ${name}: \`?\` has no name`, {
+      help: "name the parameter, such as :since, and give its value with --param since=VALUE",
+    });
+  }
+  const missing = names.find((one) => !Object.hasOwn(parameters, one));
+  if (missing !== undefined) {
+    throw new UsageError(`Cannot query ${name}: parameter "${missing}" has no value`, {
+      help: `give it with --param ${missing}=VALUE`,
+    });
+  }
+  const unknown = Object.keys(parameters).find((one) => !names.includes(one));
+  if (unknown !== undefined) {
+    throw new UsageError(`Cannot query ${name}: the statement has no parameter "${unknown}"`, {
+      help: names.length === 0 ? "it has none" : `its parameters are ${names.join(", ")}`,
+    });
+  }
+}
+
+// Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
+const ALLOWED: readonly number[] = [20, 21, 31, 33]; // READ, SELECT, FUNCTION, RECURSIVE
+const PRAGMA = 19;
+const READING_PRAGMAS =
+  /^(table_list|table_x?info|index_list|index_x?info|foreign_key_list|database_list|compile_options)$/i;
+
+const onlyReading: Judge = (action, first) =>
+  ALLOWED.includes(action) || (action === PRAGMA && READING_PRAGMAS.test(first ?? "")) ? 0 : 1;
+
+async function read(location: DatabaseLocation, request: Request): Promise<QueryResult> {
+  const { sql, parameters, limit, settings } = request;
+  await using connection = await openForReading(location, settings);
+  // A server has no authorizer; there, the statement becomes a part of one that reads.
+  using _confined = location.kind === "server" ? null : connection.confine(onlyReading);
+  try {
+    return await connection.select(sql, { parameters, limit });
+  } catch (error) {
+    if (!(error instanceof StatementError) || !/not authorized|prohibited/.test(error.message)) {
+      throw error;
+    }
+    throw new StatementError(`Cannot query ${location.path}: the statement does not only read`, {
+      cause: error,
+      help: ONLY_READING,
+    });
+  }
+}
+
+const THREAD = "catalyst-migrate query";
+
+/** What the thread is asked. */
+interface ThreadRequest {
+  readonly path: string;
+  readonly request: Request;
+}
+
+/** What the thread answers. */
+type ThreadResponse =
+  | { readonly kind: "done"; readonly result: QueryResult }
+  | ({ readonly kind: "failed" } & SerializedError);
+
+interface ThreadOptions extends ThreadRequest {
+  readonly name: string;
+  readonly timeout: number | undefined;
+  readonly signal: AbortSignal | undefined;
+}
+
+function interrupted(name: string): InterruptedError {
+  return new InterruptedError(`Cannot query ${name}: interrupted`);
+}
+
+async function readOnThread(module: URL, options: ThreadOptions): Promise<QueryResult> {
+  const { path, name, request, timeout, signal } = options;
+  const worker = new Worker(module, { type: "module", name: THREAD });
+  const { promise, resolve, reject } = Promise.withResolvers<QueryResult>();
+  worker.onmessage = ({ data }: MessageEvent<ThreadResponse>) => {
+    if (data.kind === "done") resolve(data.result);
+    else reject(fromFailure(data, (...failure) => new StatementError(...failure)));
+  };
+  worker.onerror = (event) => {
+    event.preventDefault();
+    reject(new AccessError(`Cannot query ${name} on a thread: ${event.message}`));
+  };
+  worker.postMessage({ path, request } satisfies ThreadRequest);
+  return await interruptible(promise, { name, timeout, signal, end: () => worker.terminate() });
+}
+
+/** Waits for a result no longer than it may take; `end` is called in any case. */
+async function interruptible<T>(
+  result: Promise<T>,
+  { name, timeout, signal, end }: Pick<ThreadOptions, "name" | "timeout" | "signal"> & {
+    readonly end: () => void;
+  },
+): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>();
+  const stop = (): void => reject(interrupted(name));
+  signal?.addEventListener("abort", stop);
+  const timer = timeout === undefined ? undefined : setTimeout(() => {
+    reject(
+      new QueryTimeoutError(`Cannot query ${name}: it took longer than ${timeout} s`, {
+        help: "give it more time with --timeout SECONDS, or let it read fewer rows",
+      }),
+    );
+  }, timeout * 1000);
+  try {
+    return await Promise.race([result, promise]);
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener("abort", stop);
+    end();
+  }
+}
+
+/** The part of a worker's global scope that is used here. */
+interface WorkerScope {
+  onmessage: ((event: MessageEvent<ThreadRequest>) => void) | null;
+  postMessage(message: ThreadResponse): void;
+}
+
+function serve(scope: WorkerScope): void {
+  scope.onmessage = async ({ data: { path, request } }) => {
+    try {
+      scope.postMessage({ kind: "done", result: await read({ kind: "file", path }, request) });
+    } catch (error) {
+      scope.postMessage({ kind: "failed", ...serializeError(error) });
+    }
+  };
+}
+
+if (isThread(THREAD)) serve(globalThis as unknown as WorkerScope);
