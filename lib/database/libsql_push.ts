@@ -3,6 +3,7 @@ import { StatementError } from "../base/errors.ts";
 import { quoteName, quoteText } from "../sql/tokens.ts";
 import type { CopyOptions, CopyProgress } from "./connection.ts";
 import { translate } from "./failure.ts";
+import { LENIENT } from "./node_sqlite.ts";
 import type { LibsqlConnection } from "./libsql.ts";
 import { LARGEST_ROW } from "./libsql_failure.ts";
 import type { SqlValue } from "./connection.ts";
@@ -38,7 +39,7 @@ type Source = DatabaseSync & Disposable;
 
 function openSource(path: string): Source {
   try {
-    return new DatabaseSync(path, { readOnly: true });
+    return new DatabaseSync(path, { ...LENIENT, readOnly: true });
   } catch (error) {
     throw translate(error, { verb: "copy", label: path });
   }

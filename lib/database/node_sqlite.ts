@@ -41,6 +41,12 @@ function withAuthorizer(db: DatabaseSync): WithAuthorizer {
   return db as DatabaseSync & WithAuthorizer;
 }
 
+/**
+ * As Python and SQLite itself have it: `"text"` stands for a string where nothing has that name. Databases
+ * that a bot made have such texts in CHECK constraints, indexes, views and triggers.
+ */
+export const LENIENT = { enableDoubleQuotedStringLiterals: true } as const;
+
 /** Pages that are copied between two looks at the caller's wishes. */
 const PAGES_PER_STEP = 10_000;
 

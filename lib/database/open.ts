@@ -9,13 +9,13 @@ import {
   refuseSpecialDatabase,
   type ServerLocation,
 } from "./location.ts";
-import { explain, NodeSqliteConnection, uriOf } from "./node_sqlite.ts";
+import { explain, LENIENT, NodeSqliteConnection, uriOf } from "./node_sqlite.ts";
 import { connectionPragmas, type ConnectionSettings } from "./settings.ts";
 import { whileBusy } from "./transaction.ts";
 
 /** Opens a new, empty database in memory; it is gone when the connection is closed. */
 export function openMemory({ label = ":memory:" }: { readonly label?: string } = {}): Connection {
-  return new NodeSqliteConnection(new DatabaseSync(":memory:"), { label, owned: true });
+  return new NodeSqliteConnection(new DatabaseSync(":memory:", LENIENT), { label, owned: true });
 }
 
 /** Version of the SQLite that drives local databases, such as `3.53.2`. */
@@ -302,21 +302,20 @@ interface OpenFileOptions {
   /** What it is opened for, in the words of an error, such as `read`. */
   readonly verb: string;
   readonly mode: OpenMode;
-  /** Whether `"text"` may stand for a string where nothing has that name, as SQLite's shell has it. Default `false`. */
-  readonly lenient?: boolean;
 }
 
 /** Opens a database file; SQLite looks into it only at the first statement. */
 export async function openFile(
   path: string,
-  { verb, mode, lenient = false }: OpenFileOptions,
+  { verb, mode }: OpenFileOptions,
 ): Promise<NodeSqliteConnection> {
   refuseSpecialDatabase(path);
   refuseLostDatabase(path);
   try {
     const db = mode === "ordinary"
-      ? new DatabaseSync(path, { enableDoubleQuotedStringLiterals: lenient })
+      ? new DatabaseSync(path, LENIENT)
       : new DatabaseSync(mode === "immutable" ? uriOf(path, "immutable=1") : path, {
+        ...LENIENT,
         readOnly: true,
       });
     return new NodeSqliteConnection(db, { label: path, owned: true });

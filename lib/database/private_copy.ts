@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import type { Connection } from "./connection.ts";
 import { mayBeThere, missingPermission, seeFile } from "../base/paths.ts";
 import { AccessError } from "../base/errors.ts";
-import { NodeSqliteConnection } from "./node_sqlite.ts";
+import { LENIENT, NodeSqliteConnection } from "./node_sqlite.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
 /** How often a file that is changed while it is copied is copied again. */
@@ -49,7 +49,7 @@ class CopyConnection extends NodeSqliteConnection {
     copy: string,
     { label, directory }: { readonly label: string; readonly directory: string },
   ) {
-    super(new DatabaseSync(copy), { label, owned: true });
+    super(new DatabaseSync(copy, LENIENT), { label, owned: true });
     this.#directory = directory;
   }
 

@@ -1,7 +1,7 @@
 import { createYielder } from "../base/event_loop.ts";
 import { firstStatement, lineOf, skipTrivia } from "../sql/statements.ts";
-import type { ScriptOptions } from "./connection.ts";
-import { translate } from "./failure.ts";
+import type { Connection, ScriptOptions } from "./connection.ts";
+import { driverMessage, translate } from "./failure.ts";
 
 /** The first statement of a text, prepared by the driver. */
 interface PreparedStep {
@@ -48,5 +48,36 @@ export async function runScript(sql: string, driver: ScriptDriver): Promise<void
     at = skipTrivia(sql, at + length);
     const pause = yielder();
     if (pause !== undefined) await pause;
+  }
+}
+
+/** Strings, names in double quotes, and comments. */
+const QUOTED = /'[^']*'|"([^"]*(?:""[^"]*)*)"|--[^\n]*|\/\*[^]*?\*\//g;
+
+/**
+ * Refuses a statement in which a text in double quotes is no name, so that SQLite would take it for a
+ * string: mistyped columns would silently compare with a constant. In backticks it is a name only.
+ *
+ * @throws {Error} where there is one; what else is wrong with the statement SQLite says when it runs.
+ */
+export async function refuseTextAsName(
+  connection: Pick<Connection, "all">,
+  sql: string,
+): Promise<void> {
+  if (!sql.includes('"') || /^pragma\b/i.test(sql)) return;
+  const strict = sql.replaceAll(
+    QUOTED,
+    (all: string, name: string | undefined) =>
+      name === undefined ? all : `\`${name.replaceAll('""', '"').replaceAll("`", "``")}\``,
+  );
+  if (strict === sql) return;
+  try {
+    await connection.all(`EXPLAIN ${strict}`);
+  } catch (error) {
+    const [, name] = /^no such column: (.*)$/s.exec(driverMessage(error)) ?? [];
+    if (name === undefined) return;
+    throw new Error(
+      `no such column: "${name}" - should this be a string literal in single-quotes?`,
+    );
   }
 }

@@ -1,5 +1,5 @@
 import { DatabaseSync } from "node:sqlite";
-import { uriOf } from "./node_sqlite.ts";
+import { LENIENT, uriOf } from "./node_sqlite.ts";
 
 /** What the first bytes of a database file say. */
 export interface FileHeader {
@@ -99,7 +99,9 @@ export function openUntouched(path: string, options: UntouchedOptions): Untouche
   });
   // An empty file is an empty database, of which SQLite would delete a journal.
   if (sizeBytes === 0) return opened(new DatabaseSync(":memory:"), "memory");
-  if (!header?.isWal) return opened(new DatabaseSync(path, { readOnly: true }), "shared");
+  if (!header?.isWal) {
+    return opened(new DatabaseSync(path, { ...LENIENT, readOnly: true }), "shared");
+  }
   if (mayUseUri && (logBytes === 0 || hasIndex)) {
     return logBytes === 0
       ? opened(openUri(path, "immutable=1"), "immutable")
@@ -111,12 +113,12 @@ export function openUntouched(path: string, options: UntouchedOptions): Untouche
 }
 
 function openUri(path: string, query: string): DatabaseSync {
-  return new DatabaseSync(uriOf(path, query), { readOnly: true });
+  return new DatabaseSync(uriOf(path, query), { ...LENIENT, readOnly: true });
 }
 
 /** Opens a copy of a file that has no log. Null where it is too large, or Deno too old for it. */
 function openInMemory(path: string, sizeBytes: number): DatabaseSync | null {
-  const handle = new DatabaseSync(":memory:");
+  const handle = new DatabaseSync(":memory:", LENIENT);
   if (sizeBytes > LARGEST_IN_MEMORY || !canDeserialize(handle)) {
     handle.close();
     return null;

@@ -67,7 +67,6 @@ async function fill(
   await using connection = await openFile(path, {
     verb: "build",
     mode: "ordinary",
-    lenient: true,
   });
   await connection.exec(
     `PRAGMA journal_mode = MEMORY;

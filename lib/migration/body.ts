@@ -1,6 +1,6 @@
 import { beforeBlocking } from "../base/interrupt.ts";
 import { createYielder } from "../base/event_loop.ts";
-import { type Connection, text } from "../database/connection.ts";
+import { type Connection, type ScriptStatement, text } from "../database/connection.ts";
 import { firstStatement, skipTrivia } from "../sql/statements.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
@@ -56,8 +56,14 @@ async function runConfined(
     if (!isVacuum(sql)) confined = confinement.use(connection.confine());
   };
   try {
-    if (typeof body === "string") await connection.script(body, { onStatement });
-    else await runFunction(connection, body, { ...options, onStatement });
+    if (typeof body === "string") {
+      // A server is asked for many statements at once.
+      const isChecked = body.includes('"') && connection.isRemote !== true;
+      await connection.script(body, {
+        onStatement,
+        ...(isChecked ? { around: checkNames(connection) } : {}),
+      });
+    } else await runFunction(connection, body, { ...options, onStatement });
   } catch (error) {
     // SQLite's authorizer says only "not authorized"; the statement tells what it was.
     if (error instanceof CatalystError && error.statement !== undefined) {
@@ -96,6 +102,15 @@ export async function dropTemporary(
 
 interface FunctionOptions extends Pick<BodyOptions, "database" | "idleTimeout"> {
   readonly onStatement: (sql: string) => void;
+}
+
+/** Runs each statement after a look whether a mistyped name would be taken for a string. */
+function checkNames(connection: Connection): (statement: ScriptStatement) => Promise<void> {
+  return async ({ sql, run }) => {
+    const { refuseTextAsName } = await import("../database/script.ts");
+    await refuseTextAsName(connection, sql);
+    run();
+  };
 }
 
 /** Runs a function, waits for all that it began, and lets it do nothing after its end. */

@@ -151,6 +151,10 @@ class BodyRecorder {
     const prepared = log.stop();
     const place = { sql, line: knowsLines ? line : null };
     if (this.#leftOut(place, prepared)) return;
+    if (knowsLines && sql.includes('"')) {
+      const { refuseTextAsName } = await import("../database/script.ts");
+      await refuseTextAsName(scratch.connection, sql);
+    }
     const failsOnRows = this.#follows
       ? await failureOnRows(sql, prepared, { scratch, mayHaveRows })
       : null;
