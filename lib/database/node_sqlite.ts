@@ -258,13 +258,12 @@ export class NodeSqliteConnection implements Connection {
     return this.close();
   }
 
-  /** Keeps statements that come again; but a pragma may be answered when it is prepared. */
+  /** Keeps statements that are run again; SQLite itself prepares a pragma again each time. */
   #prepare(sql: string): StatementSync {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;
     const statement = this.#db.prepare(sql);
     statement.setReadBigInts(true);
-    if (/^\s*PRAGMA\b/i.test(sql)) return statement;
     if (this.#statements.size >= KEPT_STATEMENTS) this.#statements.clear();
     this.#statements.set(sql, statement);
     return statement;

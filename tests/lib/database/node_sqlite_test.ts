@@ -102,7 +102,7 @@ Deno.test("a database of the caller's stays open; an owned one is closed, also t
   assert(!db.isOpen);
 });
 
-Deno.test("a pragma is asked again each time, also one that SQLite answers when it is prepared", async () => {
+Deno.test("fact: SQLite prepares a pragma again each time that its statement is run", async () => {
   await using db = openMemory();
   for (const timeout of [0, 5, 7]) {
     await db.exec(`PRAGMA busy_timeout = ${timeout}`);

@@ -4,6 +4,7 @@ import { defaultSettings } from "../../../lib/database/settings.ts";
 import { diagnose } from "../../../lib/doctor/diagnose.ts";
 import type { Check, Facts } from "../../../lib/doctor/facts.ts";
 import { gather } from "../../../lib/doctor/gather.ts";
+import { MARKER_TABLE } from "../../../lib/schema/model.ts";
 import type { Mount } from "../../../lib/doctor/linux.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { createBot, execute, TemporaryDirectory } from "../support.ts";
@@ -164,7 +165,7 @@ Deno.test("a database that changes while it is looked at is looked at again", as
   // A bot writes to it while its files are looked at for the first time.
   Deno.statSync = (asked) => {
     if (asked === directory.file("trading.db-journal") && ++calls === 1) {
-      execute(path, "UPDATE schema_migrations SET applied_at = 900");
+      execute(path, `UPDATE ${MARKER_TABLE} SET applied_at = 900`);
     }
     return statSync(asked);
   };

@@ -4,6 +4,7 @@ import { openMemory } from "../../../lib/database/open.ts";
 import { runMigration } from "../../../lib/engine/apply.ts";
 import { adopt } from "../../../lib/engine/reconcile.ts";
 import { Session } from "../../../lib/engine/session.ts";
+import { MARKER_TABLE } from "../../../lib/schema/model.ts";
 import { createWorkspace } from "../../../lib/state/workspace.ts";
 import { appMigrator } from "../operations/app.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";
@@ -30,8 +31,8 @@ Deno.test("a migration that another migrator has adopted keeps its marker", asyn
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [migration]).upgrade();
   const path = directory.file("app.db");
-  execute(path, "UPDATE schema_migrations SET applied_at = 1");
-  const markers = query(path, "SELECT * FROM schema_migrations");
+  execute(path, `UPDATE ${MARKER_TABLE} SET applied_at = 1`);
+  const markers = query(path, `SELECT * FROM ${MARKER_TABLE}`);
   const workspace = createWorkspace({
     databases: { app: path },
     ledger: directory.file("migrations.db"),
@@ -39,7 +40,7 @@ Deno.test("a migration that another migrator has adopted keeps its marker", asyn
   });
   await using session = await Session.begin(workspace);
   await adopt(workspace, session, { kind: "adopt", migration, row: undefined });
-  assert.deepEqual(query(path, "SELECT * FROM schema_migrations"), markers);
+  assert.deepEqual(query(path, `SELECT * FROM ${MARKER_TABLE}`), markers);
 });
 
 Deno.test("a rollback that fails leaves the migration's history row as it is", async () => {
