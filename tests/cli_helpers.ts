@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { CliResult } from "./helpers.ts";
+import { checkDocument } from "./json_documents.ts";
 
 /** Where and how a command runs. */
 export interface RunOptions {
@@ -32,7 +33,9 @@ export function command(args: readonly string[], options: RunOptions): Deno.Comm
 
 /** Runs a command to its end. */
 export async function run(args: readonly string[], options: RunOptions): Promise<CliResult> {
-  return decoded(await command(args, options).output());
+  const result = decoded(await command(args, options).output());
+  await checkDocument(args, result.stdout);
+  return result;
 }
 
 /** The output of a process as text. */

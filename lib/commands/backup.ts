@@ -22,6 +22,7 @@ import {
   stringFlag,
   wholeNumber,
 } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** Flags of `prune`, and the retention that each is. */
 const RETENTION = {
@@ -152,7 +153,7 @@ async function take({ flags, operands, migrator, output }: CommandContext): Prom
     onProgress: ({ database, done, total }) => progress.show(`copying ${database}`, done / total),
   });
   progress.end();
-  output.json({ ok: true, snapshot: manifest });
+  output.json({ ok: true, snapshot: manifest } satisfies Documents["backup"]);
   output.answer(renderSnapshot(manifest));
   for (const { database, unchecked = [] } of manifest.files) {
     if (unchecked.length === 0) continue;
@@ -196,7 +197,7 @@ function renderSnapshot({ name, files, heldSeconds, verified }: Manifest): strin
 async function list({ flags, migrator, output }: CommandContext): Promise<number> {
   const { directory } = directoryOf(flags);
   const entries = await migrator.listSnapshots(directory);
-  output.json({ ok: true, snapshots: entries });
+  output.json({ ok: true, snapshots: entries } satisfies Documents["backup list"]);
   output.answer(entries.length === 0 ? "No snapshots." : renderEntries(entries));
   return 0;
 }
@@ -250,7 +251,7 @@ async function verify(
     ...directory,
     verify: verification(flags),
   });
-  output.json({ ok, snapshot: name, problems });
+  output.json({ ok, snapshot: name, problems } satisfies Documents["backup verify"]);
   output.answer(
     ok
       ? `Snapshot ${name}: every file is as its manifest says.`
@@ -274,7 +275,7 @@ async function prune({ flags, migrator, output }: CommandContext): Promise<numbe
   }
   const dryRun = flags["dry-run"] === true;
   const deleted = await migrator.pruneSnapshots({ ...retention, ...directoryOf(flags), dryRun });
-  output.json({ ok: true, dryRun, deleted });
+  output.json({ ok: true, dryRun, deleted } satisfies Documents["backup prune"]);
   const verb = dryRun ? "would delete" : "deleted";
   output.answer(
     [

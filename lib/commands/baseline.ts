@@ -1,5 +1,6 @@
 import { UsageError } from "../base/errors.ts";
 import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** `baseline`: marks as applied what is in the databases already. */
 export const command: Command = {
@@ -19,7 +20,7 @@ export const command: Command = {
     }
     const dryRun = flags["dry-run"] === true;
     const { marked } = await migrator.baseline({ to, dryRun });
-    output.json({ ok: true, dryRun, marked });
+    output.json({ ok: true, dryRun, marked } satisfies Documents["baseline"]);
     const verb = dryRun ? "would mark" : "marked";
     output.answer(
       marked.length === 0

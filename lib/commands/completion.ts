@@ -26,6 +26,7 @@ import {
   stringFlag,
 } from "./arguments.ts";
 import { ownMigrations, resolveOptions } from "./options.ts";
+import type { Documents } from "./documents.ts";
 
 /** Something that may stand where the cursor is. */
 export interface Candidate {
@@ -266,7 +267,7 @@ export const command: SelfContainedCommand = {
     if (known === undefined) throw await noChoice("shell", shell, { command, choices: SHELLS });
     const { scriptFor } = await import("./completion_scripts.ts");
     const script = scriptFor(known, nameOf(flags));
-    output.json({ ok: true, shell: known, script });
+    output.json({ ok: true, shell: known, script } satisfies Documents["completion"]);
     // As it is, since a shell reads it.
     if (!output.isJson) createWriter(Deno.stdout)(script);
     return 0;

@@ -3,6 +3,7 @@ import { printable } from "../base/format.ts";
 import { abortOnInterrupt } from "../base/interrupt.ts";
 import { createProgress } from "../terminal/interaction.ts";
 import type { Command, CommandContext } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** `copy`: copies a database to another place, such as a server. */
 export const command: Command = {
@@ -35,7 +36,7 @@ export const command: Command = {
         progress.show(`${step} ${printable(step === "reading" ? from : to)}`, done / (total || 1)),
     });
     progress.end();
-    output.json({ ok: true, ...result });
+    output.json({ ok: true, ...result } satisfies Documents["copy"]);
     output.answer(
       `copied ${printable(result.from)} to ${
         printable(result.to)

@@ -10,6 +10,7 @@ import type {
   SelfContainedContext,
 } from "./arguments.ts";
 import { databasesAt, ownMigrations, resolveOptions, variables } from "./options.ts";
+import type { Documents } from "./documents.ts";
 
 /** `doctor`: what is wrong with this installation. */
 export const command: SelfContainedCommand = {
@@ -30,7 +31,9 @@ export const command: SelfContainedCommand = {
     const checks = diagnose(await gather(request));
     const shown = flags.quiet === true ? checks.filter(({ level }) => level !== "ok") : checks;
     const { problems, notices } = countsOf(checks);
-    output.json({ ok: problems === 0, problems, notices, checks: shown });
+    output.json(
+      { ok: problems === 0, problems, notices, checks: shown } satisfies Documents["doctor"],
+    );
     if (shown.length > 0) output.answer(renderChecks(checks, shown, output.answerStyle));
     return problems === 0 ? 0 : 1;
   },

@@ -22,6 +22,7 @@ import {
   renderSnapshots,
   tell,
 } from "./render.ts";
+import type { Documents, DowngradeFailure } from "./documents.ts";
 
 /** `downgrade`: rolls migrations back. */
 export const command: Command = {
@@ -45,12 +46,14 @@ export const command: Command = {
     if (flags["dry-run"]) {
       const plan = await migrator.planDowngrade(request);
       const rollBack = plan.rollBack.map(({ id }) => id);
-      output.json({
-        ok: true,
-        dryRun: true,
-        rollBack,
-        lost: plan.losses.filter(({ rows }) => rows > 0),
-      });
+      output.json(
+        {
+          ok: true,
+          dryRun: true,
+          rollBack,
+          lost: plan.losses.filter(({ rows }) => rows > 0),
+        } satisfies Documents["downgrade"],
+      );
       output.answer(renderRollback(plan));
       return 0;
     }
@@ -67,25 +70,30 @@ export const command: Command = {
         onProgress: (progress) => tell(output, progress),
       });
       const { laterSnapshots: later } = result;
-      output.json({
-        ok: true,
-        rolledBack: result.rolledBack,
-        lost: result.lost,
-        snapshot: result.snapshot,
-        ...later === undefined ? {} : { laterSnapshots: later },
-        failed: null,
-      });
+      output.json(
+        {
+          ok: true,
+          rolledBack: result.rolledBack,
+          lost: result.lost,
+          snapshot: result.snapshot,
+          ...later === undefined ? {} : { laterSnapshots: later },
+          failed: null,
+        } satisfies Documents["downgrade"],
+      );
       output.answer(renderDowngrade(result));
       return 0;
     } catch (error) {
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
       const { done, failed, lost = [] } = error.progress;
       if (done.length > 0) output.narrate(`Rolled back before the failure: ${done.join(", ")}`);
-      output.error(error, {
-        rolledBack: done,
-        lost,
-        failed: failed === null ? null : { id: failed, error: reportOf(error) },
-      });
+      output.error(
+        error,
+        {
+          rolledBack: done,
+          lost,
+          failed: failed === null ? null : { id: failed, error: reportOf(error) },
+        } satisfies Omit<DowngradeFailure, "ok" | "error">,
+      );
       return exitCodeOf(error);
     }
   },

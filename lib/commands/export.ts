@@ -16,6 +16,7 @@ import {
   refuseTogether,
   stringFlag,
 } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 import { protectedFiles } from "./options.ts";
 
 /** A file that was written. */
@@ -93,7 +94,7 @@ export const command: Command = {
     progress.end();
     const code = lacksRows ? 1 : 0;
     if (request.out === "-") return code;
-    output.json({ ok: !lacksRows, files });
+    output.json({ ok: !lacksRows, files } satisfies Documents["export"]);
     output.answer(renderTable(files.map(({ file, size }) => [printable(file), formatBytes(size)])));
     return code;
   },

@@ -1,5 +1,6 @@
 import { type Command, type CommandContext, stringFlag, wholeNumber } from "./arguments.ts";
 import { renderEvents } from "./render.ts";
+import type { Documents } from "./documents.ts";
 
 /** `history`: what was done when. */
 export const command: Command = {
@@ -13,7 +14,7 @@ export const command: Command = {
   run: async ({ flags, migrator, output }: CommandContext) => {
     const limit = wholeNumber(stringFlag(flags, "limit") ?? "20", "limit", 1);
     const events = await migrator.history({ limit });
-    output.json({ ok: true, events });
+    output.json({ ok: true, events } satisfies Documents["history"]);
     output.answer(
       events.length === 0 ? "No events: nothing has been migrated here." : renderEvents(events),
     );

@@ -17,6 +17,7 @@ import {
 } from "./arguments.ts";
 import { protectedFiles } from "./options.ts";
 import { renderReconciliation } from "./render.ts";
+import type { Documents } from "./documents.ts";
 
 /** What a file may hold. */
 const FORMATS = ["sql", "csv", "jsonl"] as const;
@@ -101,7 +102,7 @@ async function importSql(
       progress.show(`keeping ${database}`, done / total),
   });
   progress.end();
-  output.json({ ok: true, ...result });
+  output.json({ ok: true, ...result } satisfies Documents["import"]);
   output.answer(renderImport(result, source.label));
   for (const { table, parent, rows } of result.violations) {
     output.warn(
@@ -259,7 +260,7 @@ export async function importTable(
   });
   bad?.keep();
   progress.end();
-  output.json({ ok: true, database, ...result });
+  output.json({ ok: true, database, ...result } satisfies Documents["import"]);
   output.answer(render(result, source.label, stringFlag(flags, "skip-bad-rows")));
   return 0;
 }

@@ -3,6 +3,7 @@ import type { LintResult } from "../trial/lint.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable } from "../base/format.ts";
 import { type Command, type CommandContext, stringFlag, wholeNumber } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** `lint`: looks for dangers in migrations before they are applied. */
 export const command: Command = {
@@ -30,7 +31,7 @@ export const command: Command = {
     });
     const { findings } = result;
     const fails = !result.ok || (flags.strict === true && findings.length > 0);
-    output.json({ ...result, ok: !fails });
+    output.json({ ...result, ok: !fails } satisfies Documents["lint"]);
     output.answer(renderLint(result, output.answerStyle));
     return fails ? 1 : 0;
   },

@@ -16,6 +16,7 @@ import {
   splitCommand,
 } from "./arguments.ts";
 import { ownMigrations, resolveOptions, seesConfiguration, seesOwnMigrations } from "./options.ts";
+import type { Documents, Unchanged } from "./documents.ts";
 
 /**
  * Every command, loaded when it is called. To wait for that makes the event loop turn, which is when
@@ -114,7 +115,7 @@ export async function main(args: readonly string[], environment: Environment): P
     return await runMany(run, patterns, output);
   } catch (error) {
     if (error instanceof Declined) {
-      output.json({ ok: false, changed: false });
+      output.json({ ok: false, changed: false } satisfies Unchanged);
       output.answer("Nothing was changed.");
       return 1;
     }
@@ -237,7 +238,7 @@ async function help(args: readonly string[], output: Output): Promise<number> {
 }
 
 function show(text: string, output: Output): number {
-  output.json({ ok: true, help: text });
+  output.json({ ok: true, help: text } satisfies Documents["help"]);
   output.answer(text);
   return 0;
 }

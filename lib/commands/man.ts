@@ -9,6 +9,7 @@ import {
   type SelfContainedCommand,
 } from "./arguments.ts";
 import { environment, exitCodes, files, flagRows, PROGRAM, purpose, usageOf } from "./help.ts";
+import type { Documents } from "./documents.ts";
 
 /** `man`: prints the manual page. */
 export const command: SelfContainedCommand = {
@@ -21,7 +22,7 @@ export const command: SelfContainedCommand = {
   ],
   runAlone: async ({ commands, output }) => {
     const page = manualPage(await Promise.all(commands.names.map(commands.load)));
-    output.json({ ok: true, page });
+    output.json({ ok: true, page } satisfies Documents["man"]);
     // As it is, since a program reads it.
     if (!output.isJson) createWriter(Deno.stdout)(page);
     return 0;

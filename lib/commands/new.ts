@@ -12,6 +12,7 @@ import {
   stringFlag,
 } from "./arguments.ts";
 import { DEFAULT_MIGRATIONS } from "./options.ts";
+import type { Documents } from "./documents.ts";
 
 const KINDS = ["sql", "ts", "js"] as const;
 type Kind = (typeof KINDS)[number];
@@ -49,7 +50,7 @@ export const command: Command = {
       ["rehearse", "try it on a copy of your data"],
       ["upgrade", "apply it"],
     ] as const;
-    output.json({ ok: true, path, id, name, database, kind });
+    output.json({ ok: true, path, id, name, database, kind } satisfies Documents["new"]);
     output.answer([
       `wrote ${printable(path)}`,
       `Next: edit it, then`,

@@ -9,6 +9,7 @@ import {
   yesFlag,
 } from "./arguments.ts";
 import { confirmLosses, copyNotice, renderRollback, renderSnapshots, tell } from "./render.ts";
+import type { Documents } from "./documents.ts";
 
 /** `redo`: rolls a migration back and applies it again. */
 export const command: Command = {
@@ -31,12 +32,14 @@ export const command: Command = {
     if (flags["dry-run"]) {
       const plan = await migrator.planRedo(request);
       const redo = plan.rollBack.map(({ id }) => id);
-      output.json({
-        ok: true,
-        dryRun: true,
-        redo,
-        lost: plan.losses.filter(({ rows }) => rows > 0),
-      });
+      output.json(
+        {
+          ok: true,
+          dryRun: true,
+          redo,
+          lost: plan.losses.filter(({ rows }) => rows > 0),
+        } satisfies Documents["redo"],
+      );
       output.answer(renderRollback(plan));
       return 0;
     }
@@ -50,7 +53,7 @@ export const command: Command = {
       onSnapshot: copyNotice(output),
       onProgress: (progress) => tell(output, progress),
     });
-    output.json({ ok: true, ...result });
+    output.json({ ok: true, ...result } satisfies Documents["redo"]);
     output.answer([
       ...renderSnapshots(result),
       renderTable(result.applied.map(({ name, database, durationSeconds }) => [

@@ -12,6 +12,7 @@ import {
 } from "../base/format.ts";
 import { type Command, type CommandContext, refuseTogether, stringFlag } from "./arguments.ts";
 import { tell } from "./render.ts";
+import type { Documents } from "./documents.ts";
 
 /** `rehearse`: tries the pending migrations on copies of the databases. */
 export const command: Command = {
@@ -55,7 +56,7 @@ export const command: Command = {
       },
     });
     progress.end();
-    output.json(rehearsal);
+    output.json(rehearsal satisfies Documents["rehearse"]);
     output.answer(renderRehearsal(rehearsal, output.answerStyle));
     return rehearsal.ok ? 0 : 1;
   },

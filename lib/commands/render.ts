@@ -9,9 +9,12 @@ import type { LedgerEvent } from "../state/ledger.ts";
 import type { Output } from "../terminal/output.ts";
 import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
 import type { CommandContext } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** What an upgrade would do, as data. */
-export function planAsJson({ apply, adopt, reconcile, effects }: UpgradePlan): object {
+export function planAsJson(
+  { apply, adopt, reconcile, effects }: UpgradePlan,
+): Documents["upgrade"] {
   return {
     ok: true,
     dryRun: true,

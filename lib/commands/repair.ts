@@ -10,6 +10,7 @@ import {
 } from "./arguments.ts";
 import { copyNotice, renderReconciliation, renderSnapshot } from "./render.ts";
 import { renderFinding } from "./verify.ts";
+import type { Documents } from "./documents.ts";
 
 /** `repair`: mends what can be mended without losing a row. */
 export const command: Command = {
@@ -35,7 +36,7 @@ export const command: Command = {
     if (changed !== undefined) {
       refuseTogether("repair", flags, ["accept-changed", "dry-run"]);
       const accepted = await migrator.acceptChanged(changed);
-      output.json({ ok: true, accepted });
+      output.json({ ok: true, accepted } satisfies Documents["repair"]);
       output.answer(
         `accepted ${accepted.name} as it is now; ${accepted.database} was not changed by it`,
       );
@@ -47,7 +48,7 @@ export const command: Command = {
       onSnapshot: copyNotice(output),
     });
     const ok = result.remaining.length === 0;
-    output.json({ ok, dryRun, ...result });
+    output.json({ ok, dryRun, ...result } satisfies Documents["repair"]);
     output.answer(renderRepair(result, dryRun));
     return ok ? 0 : 1;
   },

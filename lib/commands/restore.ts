@@ -6,6 +6,7 @@ import { formatCount, printable, renderTable } from "../base/format.ts";
 import { createProgress } from "../terminal/interaction.ts";
 import { type Command, type CommandContext, dryRunFlag, yesFlag } from "./arguments.ts";
 import { renderReconciliation } from "./render.ts";
+import type { Documents } from "./documents.ts";
 
 /** `restore`: goes back to a snapshot. */
 export const command: Command = {
@@ -34,7 +35,7 @@ export const command: Command = {
       const plan = await migrator.planRestore(reference ?? await nameToUndo(migrator), {
         databases,
       });
-      output.json({ ok: true, dryRun: true, ...plan });
+      output.json({ ok: true, dryRun: true, ...plan } satisfies Documents["restore"]);
       output.answer(`${renderPlan(plan)}\nNothing was changed.`);
       return 0;
     }
@@ -55,7 +56,7 @@ export const command: Command = {
       ? await migrator.undoRestore(options)
       : await migrator.restoreSnapshot(reference, options);
     progress.end();
-    output.json({ ok: true, ...result });
+    output.json({ ok: true, ...result } satisfies Documents["restore"]);
     output.answer(renderRestore(result));
     return 0;
   },

@@ -13,6 +13,7 @@ import {
   type FlagValues,
   stringFlag,
 } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 const FORMATS = ["sql", "json", "mermaid", "markdown", "typescript", "python"] as const;
 
@@ -106,7 +107,7 @@ function sqlOf(schemas: Schemas): string {
     .join("\n");
 }
 
-function documentOf(schemas: Schemas): unknown {
+function documentOf(schemas: Schemas): Documents["schema"] {
   const stable = [...schemas].map(([name, schema]) => [name, stableSchema(schema)]);
   return { ok: true, databases: Object.fromEntries(stable) };
 }
@@ -136,7 +137,7 @@ async function check(text: string, { file, database, format, output }: Check): P
   const what = database ?? "all databases";
   const ok = sameLines(kept, text);
   const diff = unifiedDiff(kept, text, { before: file, after: what });
-  output.json({ ok, file, diff });
+  output.json({ ok, file, diff } satisfies Documents["schema"]);
   if (ok) {
     output.answer(`${file} has the schema of ${what}.`);
     return 0;

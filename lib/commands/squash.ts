@@ -2,6 +2,7 @@ import { ensureDirectory, writeDurably } from "../base/files.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
 import { type Command, type CommandContext, stringFlag } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** `squash`: makes one migration file for each database out of many. */
 export const command: Command = {
@@ -29,7 +30,7 @@ export const command: Command = {
       await writeNew(files[index] ?? "", text);
     }
     const superfluous = squashed.flatMap(({ replacedFiles }) => replacedFiles);
-    output.json({ ok: true, files, superfluous });
+    output.json({ ok: true, files, superfluous } satisfies Documents["squash"]);
     output.answer([
       ...files.map((file) => `wrote ${printable(file)}`),
       "Each makes the same schema as the files that it stands for. To use it, move it to them and",

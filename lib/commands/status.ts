@@ -3,6 +3,7 @@ import type { Status } from "../state/status.ts";
 import type { Output, Style } from "../terminal/output.ts";
 import type { Command, CommandContext } from "./arguments.ts";
 import { renderEvents } from "./render.ts";
+import type { Documents } from "./documents.ts";
 
 /** `status`: which migrations are applied. */
 export const command: Command = {
@@ -26,7 +27,7 @@ export const command: Command = {
   },
 };
 
-function asJson(status: Status): Record<string, unknown> {
+function asJson(status: Status): Documents["status"] {
   const { ok, pending, adoptable, unreconciled, conflicts } = status;
   return {
     ok,

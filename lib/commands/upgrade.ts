@@ -1,7 +1,6 @@
 import { abortOnInterrupt } from "../base/interrupt.ts";
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
-import type { MigrationProgress } from "../engine/apply.ts";
 import type { UpgradeResult } from "../operations/upgrade_options.ts";
 import {
   type Command,
@@ -13,6 +12,7 @@ import {
   stringFlag,
 } from "./arguments.ts";
 import { copyNotice, renderUpgrade, tell } from "./render.ts";
+import type { Applied, Documents, UpgradeFailure } from "./documents.ts";
 
 /** `upgrade`: applies pending migrations. */
 export const command: Command = {
@@ -51,7 +51,7 @@ export const command: Command = {
     }
     const interruption = new AbortController();
     using listening = new DisposableStack();
-    const applied: MigrationProgress[] = [];
+    const applied: Applied[] = [];
     try {
       const result = await migrator.upgrade({
         ...request,
@@ -61,10 +61,13 @@ export const command: Command = {
         onSnapshot: copyNotice(output),
         onProgress: (progress) => {
           tell(output, progress);
-          if (progress.kind === "finished") applied.push(progress);
+          const { kind, id, database, durationSeconds } = progress;
+          if (kind === "finished") {
+            applied.push({ id, database, durationSeconds: durationSeconds ?? 0 });
+          }
         },
       });
-      output.json({ ok: true, ...asJson(result), failed: null });
+      output.json({ ok: true, ...asJson(result), failed: null } satisfies Documents["upgrade"]);
       output.answer(await renderUpgrade(result, migrator.ids.length));
       return 0;
     } catch (error) {
@@ -73,12 +76,15 @@ export const command: Command = {
       if (done.length > 0) {
         output.narrate(`Applied before the failure, and kept: ${done.join(", ")}`);
       }
-      output.error(error, {
-        applied: applied.map(appliedAsJson),
-        adopted,
-        reconciled,
-        failed: failed === null ? null : { id: failed, error: reportOf(error) },
-      });
+      output.error(
+        error,
+        {
+          applied,
+          adopted,
+          reconciled,
+          failed: failed === null ? null : { id: failed, error: reportOf(error) },
+        } satisfies Omit<UpgradeFailure, "ok" | "error">,
+      );
       return exitCodeOf(error);
     }
   },
@@ -86,18 +92,13 @@ export const command: Command = {
 
 function asJson(
   { applied, ...others }: UpgradeResult,
-): Record<string, unknown> {
+): Omit<UpgradeResult, "applied"> & { readonly applied: readonly Applied[] } {
   return {
-    applied: applied.map(appliedAsJson),
+    applied: applied.map(({ id, database, durationSeconds }) => ({
+      id,
+      database,
+      durationSeconds,
+    })),
     ...others,
   };
-}
-
-function appliedAsJson(
-  { id, database, durationSeconds }: Pick<
-    MigrationProgress,
-    "id" | "database" | "durationSeconds"
-  >,
-): Record<string, unknown> {
-  return { id, database, durationSeconds };
 }

@@ -3,6 +3,7 @@ import { printable } from "../base/format.ts";
 import type { Style } from "../terminal/output.ts";
 import type { DatabaseVerification, Verification } from "../operations/verify.ts";
 import type { Command, CommandContext } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** `verify`: compares the databases with what their migrations make. */
 export const command: Command = {
@@ -22,7 +23,7 @@ export const command: Command = {
       data: flags.data === true,
       hash: flags.hash === true,
     });
-    output.json(verification);
+    output.json(verification satisfies Documents["verify"]);
     output.answer(renderVerification(verification, output.answerStyle));
     return verification.ok ? 0 : 1;
   },

@@ -3,27 +3,7 @@ import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { Output } from "../terminal/output.ts";
 import { renderTable } from "../base/format.ts";
 import { version } from "../base/version.ts";
-
-/** What this program is made of. */
-export interface VersionReport {
-  /** Version of the toolkit. */
-  readonly version: string;
-  /** Version of the Deno that runs it, or that is inside the executable. */
-  readonly deno: string;
-  /** Version of the SQLite inside that Deno. */
-  readonly sqlite: string;
-  /** Whether this is the standalone executable. */
-  readonly standalone: boolean;
-  /** What it was built for, such as `x86_64-unknown-linux-gnu`. */
-  readonly target: string;
-  readonly migrations: {
-    readonly count: number;
-    /** SHA-256 over the name and the checksum of each migration, one line for each. */
-    readonly sha256: string;
-    /** The migrations that come with it; the checksum of one is that in a database's marker. */
-    readonly bundled: readonly { readonly name: string; readonly checksum: string | null }[];
-  };
-}
+import type { Documents, VersionReport } from "./documents.ts";
 
 /** `--version`: says what this program is made of. */
 export async function printVersion(
@@ -31,7 +11,7 @@ export async function printVersion(
   migrations: readonly Migration[],
 ): Promise<void> {
   const report = await versionReport(migrations);
-  output.json({ ok: true, ...report });
+  output.json({ ok: true, ...report } satisfies Documents["version"]);
   output.answer(renderVersion(report));
 }
 

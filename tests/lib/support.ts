@@ -9,6 +9,7 @@ import {
 } from "../../lib/migration/migration.ts";
 import type { Migrator } from "../../lib/migrator.ts";
 import { makeTemporaryDirectory } from "../helpers.ts";
+import { checkDocument } from "../json_documents.ts";
 
 /** A directory that is removed, with all in it, when it is disposed of. */
 export class TemporaryDirectory implements Disposable {
@@ -111,7 +112,10 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/** Runs the command line as a process of its own, without a terminal. */
+/**
+ * Runs the command line as a process of its own, without a terminal. A JSON document that it prints must
+ * fit its JSON Schema.
+ */
 export async function runCommandLine(
   args: readonly string[],
   options: { cwd?: string; env?: Record<string, string> } = {},
@@ -125,7 +129,9 @@ export async function runCommandLine(
     env: { DB_PATH_PREFIX: "", NO_COLOR: "1", ...options.env },
   }).output();
   const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  const printed = decoder.decode(stdout);
+  await checkDocument(args, printed);
+  return { code, stdout: printed, stderr: decoder.decode(stderr) };
 }
 
 /** How a {@link Program} ends. */

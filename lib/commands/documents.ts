@@ -1,0 +1,323 @@
+import type { SerializedError } from "../base/serialized_error.ts";
+import type { Check } from "../doctor/facts.ts";
+import type { ImportResult } from "../dump/import.ts";
+import type { ImportRowsResult } from "../dump/import_rows.ts";
+import type { Reconciliation } from "../engine/reconcile.ts";
+import type { AcceptResult, BaselineResult } from "../operations/baseline.ts";
+import type { CopyDatabaseResult } from "../operations/copy.ts";
+import type { DowngradeResult, Loss } from "../operations/downgrade.ts";
+import type { RedoResult } from "../operations/redo.ts";
+import type { RepairResult } from "../operations/repair.ts";
+import type { AppliedMigration, UpgradePlan } from "../operations/upgrade_options.ts";
+import type { Verification } from "../operations/verify.ts";
+import type { Schema } from "../schema/model.ts";
+import type { Manifest } from "../snapshot/manifest.ts";
+import type { RestorePlan } from "../snapshot/restore.ts";
+import type { RestoreResult } from "../snapshot/journal.ts";
+import type { TakenSnapshots } from "../snapshot/safeguard.ts";
+import type { SnapshotCheck } from "../snapshot/sources.ts";
+import type { SnapshotEntry } from "../snapshot/store.ts";
+import type { DatabaseState } from "../state/assess.ts";
+import type { LedgerEvent } from "../state/ledger.ts";
+import type { Status } from "../state/status.ts";
+import type { MigrationEffects } from "../trial/effects.ts";
+import type { LintResult } from "../trial/lint.ts";
+import type { Rehearsal } from "../trial/rehearse_result.ts";
+
+/**
+ * The JSON documents of the commands by their names; `--help` and `--version` are like commands here.
+ * The JSON Schemas in `docs/json` are generated from these types: `deno task json-schemas`.
+ *
+ * A document may also be a {@link Failure}, or {@link Unchanged}.
+ */
+export interface Documents {
+  readonly "backup": SnapshotTaken | Several<SnapshotTaken>;
+  readonly "backup list": SnapshotList;
+  readonly "backup prune": SnapshotsPruned;
+  readonly "backup verify": SnapshotVerified;
+  readonly "baseline": Baseline;
+  readonly "completion": CompletionScript;
+  readonly "copy": DatabaseCopied;
+  readonly "doctor": Diagnosis | Several<Diagnosis>;
+  readonly "downgrade": Downgrade | DowngradeDryRun | DowngradeFailure;
+  readonly "export": FilesWritten;
+  readonly "help": Help;
+  readonly "history": History | Several<History>;
+  readonly "import": DumpImported | RowsImported;
+  readonly "lint": LintResult;
+  readonly "man": ManualPage;
+  readonly "new": NewMigration;
+  readonly "redo": Redo | RedoDryRun;
+  readonly "rehearse": Rehearsal;
+  readonly "repair": Repair | ChangeAccepted;
+  readonly "restore": Restore | RestoreDryRun;
+  readonly "schema": Schemas | SchemaCheck;
+  readonly "squash": Squash;
+  readonly "status": StatusDocument | Several<StatusDocument>;
+  readonly "upgrade":
+    | Upgrade
+    | UpgradeDryRun
+    | UpgradeFailure
+    | Several<Upgrade | UpgradeDryRun | UpgradeFailure>;
+  readonly "verify": Verification | Several<Verification>;
+  readonly "version": Version;
+}
+
+/** A command that did what it was asked to do. */
+interface Success {
+  readonly ok: true;
+}
+
+/** What a command would do. Nothing was changed. */
+interface DryRun extends Success {
+  readonly dryRun: true;
+}
+
+/** A command that failed. */
+export interface Failure {
+  readonly ok: false;
+  readonly error: SerializedError;
+}
+
+/** A command that changed nothing, because the answer to its question was no. */
+export interface Unchanged {
+  readonly ok: false;
+  readonly changed: false;
+}
+
+/** One document for each data directory, if there are several. */
+type Several<Document> = readonly ((Document | Failure) & InDirectory)[];
+
+/** Where a command ran. */
+interface InDirectory {
+  /** The data directory. */
+  readonly directory: string;
+  /** The exit code that the command would have for this directory alone. */
+  readonly exitCode: number;
+}
+
+/** What an upgrade did. */
+interface Upgrade extends Success, TakenSnapshots, Reconciliation {
+  /** The migrations that it applied, in order. */
+  readonly applied: readonly Applied[];
+  readonly failed: null;
+}
+
+/** A migration that was applied. */
+export type Applied = Pick<AppliedMigration, "id" | "database" | "durationSeconds">;
+
+/** What an upgrade would do. */
+interface UpgradeDryRun extends DryRun, Pick<UpgradePlan, "adopt" | "reconcile"> {
+  /** The migrations that it would apply, in order. */
+  readonly apply: readonly PlannedMigration[];
+}
+
+/** A migration that an upgrade would apply. */
+interface PlannedMigration
+  extends Pick<MigrationEffects, "id" | "database" | "objects" | "rows" | "unknown"> {
+  /** Its SQL; null if it is a function. */
+  readonly sql: string | null;
+}
+
+/** An upgrade that stopped. What it applied before stays applied. */
+export interface UpgradeFailure extends Failure, Reconciliation {
+  /** The migrations that it applied before, in order. */
+  readonly applied: readonly Applied[];
+  /** The migration that failed; null if something else did. */
+  readonly failed: FailedMigration | null;
+}
+
+/** A migration that failed. */
+interface FailedMigration {
+  /** Its id, such as `001`. */
+  readonly id: string;
+  readonly error: SerializedError;
+}
+
+/** What a downgrade did. */
+interface Downgrade extends Success, TakenSnapshots, Pick<DowngradeResult, "rolledBack" | "lost"> {
+  readonly failed: null;
+}
+
+/** What a downgrade would do. */
+interface DowngradeDryRun extends DryRun {
+  /** Ids of the migrations that it would roll back, newest first. */
+  readonly rollBack: readonly string[];
+  /** What would be lost; only tables that have rows. */
+  readonly lost: readonly Loss[];
+}
+
+/** A downgrade that stopped. What it rolled back before stays rolled back. */
+export interface DowngradeFailure extends Failure, Pick<DowngradeResult, "rolledBack" | "lost"> {
+  /** The migration that failed; null if something else did. */
+  readonly failed: FailedMigration | null;
+}
+
+interface Redo extends Success, RedoResult {}
+
+/** What a redo would do. */
+interface RedoDryRun extends DryRun {
+  /** Ids of the migrations that it would roll back and apply again. */
+  readonly redo: readonly string[];
+  /** What would be lost; only tables that have rows. */
+  readonly lost: readonly Loss[];
+}
+
+interface Repair extends RepairResult {
+  /** Whether no problem remains. */
+  readonly ok: boolean;
+  /** Whether this is only what a repair would do. */
+  readonly dryRun: boolean;
+}
+
+interface ChangeAccepted extends Success {
+  readonly accepted: AcceptResult;
+}
+
+interface Baseline extends Success, BaselineResult {
+  /** Whether this is only what would be marked. */
+  readonly dryRun: boolean;
+}
+
+interface Squash extends Success {
+  /** Paths of the new files. */
+  readonly files: readonly string[];
+  /** Paths of the files that the new ones replace. */
+  readonly superfluous: readonly string[];
+}
+
+interface SnapshotTaken extends Success {
+  readonly snapshot: Manifest;
+}
+
+interface SnapshotList extends Success {
+  /** All snapshots, newest first. */
+  readonly snapshots: readonly SnapshotEntry[];
+}
+
+interface SnapshotVerified extends SnapshotCheck {
+  /** Name of the snapshot. */
+  readonly snapshot: string;
+}
+
+interface SnapshotsPruned extends Success {
+  /** Whether this is only what would be deleted. */
+  readonly dryRun: boolean;
+  /** Names of the snapshots. */
+  readonly deleted: readonly string[];
+}
+
+interface Restore extends Success, RestoreResult {}
+
+/** What a restore would do. */
+interface RestoreDryRun extends DryRun, RestorePlan {}
+
+interface DumpImported extends Success, ImportResult {}
+
+interface RowsImported extends Success, ImportRowsResult {
+  /** Name of the database. */
+  readonly database: string;
+}
+
+interface DatabaseCopied extends Success, CopyDatabaseResult {}
+
+interface FilesWritten {
+  /** Whether all rows were exported. */
+  readonly ok: boolean;
+  readonly files: readonly WrittenFile[];
+}
+
+/** A file that `export` wrote. */
+interface WrittenFile {
+  /** Its path. */
+  readonly file: string;
+  /** Its size in bytes. */
+  readonly size: number;
+}
+
+interface Diagnosis {
+  /** Whether there is no problem. */
+  readonly ok: boolean;
+  /** Number of problems. */
+  readonly problems: number;
+  /** Number of notices. */
+  readonly notices: number;
+  readonly checks: readonly Check[];
+}
+
+interface History extends Success {
+  /** The newest event first. */
+  readonly events: readonly LedgerEvent[];
+}
+
+interface StatusDocument extends Omit<Status, "databases"> {
+  /** Every database, in the order given. */
+  readonly databases: readonly Pick<
+    DatabaseState,
+    "name" | "path" | "exists" | "sizeBytes" | "journalMode"
+  >[];
+}
+
+interface Schemas extends Success {
+  /** The schemas by the names of their databases. */
+  readonly databases: Readonly<Record<string, Schema>>;
+}
+
+/** What `--check` found. */
+interface SchemaCheck {
+  /** Whether the file has the schema of the database. */
+  readonly ok: boolean;
+  /** Path of the file. */
+  readonly file: string;
+  /** The difference in the unified format; empty if there is none. */
+  readonly diff: string;
+}
+
+interface NewMigration extends Success {
+  /** Path of the new file. */
+  readonly path: string;
+  /** Id of the migration, such as `004`. */
+  readonly id: string;
+  /** Name of the migration, such as `004_add_notes`. */
+  readonly name: string;
+  /** Name of its database. */
+  readonly database: string;
+  readonly kind: "sql" | "ts" | "js";
+}
+
+interface CompletionScript extends Success {
+  readonly shell: string;
+  readonly script: string;
+}
+
+interface ManualPage extends Success {
+  /** The page in roff. */
+  readonly page: string;
+}
+
+interface Help extends Success {
+  readonly help: string;
+}
+
+interface Version extends Success, VersionReport {}
+
+/** What this program is made of. */
+export interface VersionReport {
+  /** Version of the toolkit. */
+  readonly version: string;
+  /** Version of the Deno that runs it, or that is inside the executable. */
+  readonly deno: string;
+  /** Version of the SQLite inside that Deno. */
+  readonly sqlite: string;
+  /** Whether this is the standalone executable. */
+  readonly standalone: boolean;
+  /** What it was built for, such as `x86_64-unknown-linux-gnu`. */
+  readonly target: string;
+  readonly migrations: {
+    readonly count: number;
+    /** SHA-256 over the name and the checksum of each migration, one line for each. */
+    readonly sha256: string;
+    /** The migrations that come with it; the checksum of one is that in a database's marker. */
+    readonly bundled: readonly { readonly name: string; readonly checksum: string | null }[];
+  };
+}
