@@ -142,7 +142,12 @@ export type {
   TriggerSchema,
   ViewSchema,
 } from "./lib/schema/model.ts";
-export type { DatabaseState, MigrationState, MigrationStatus } from "./lib/state/assess.ts";
+export type {
+  DatabaseState,
+  MigrationState,
+  MigrationStatus,
+  TableConflict,
+} from "./lib/state/assess.ts";
 export type { SnapshotCheck } from "./lib/snapshot/sources.ts";
 export type { CopyCheck, SnapshotProgress } from "./lib/snapshot/take.ts";
 export type { SnapshotControl } from "./lib/snapshot/take.ts";
@@ -162,7 +167,7 @@ export type { RestoreResult } from "./lib/snapshot/journal.ts";
 export type { Retention } from "./lib/snapshot/store.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { SnapshotEntry } from "./lib/snapshot/store.ts";
-export type { Status } from "./lib/state/status.ts";
+export type { DatabaseConflict, Status } from "./lib/state/status.ts";
 export type {
   AppliedMigration,
   PlanUpgradeOptions,
@@ -181,6 +186,7 @@ export type {
   VerifyOptions,
 } from "./lib/operations/verify.ts";
 export { version } from "./lib/base/version.ts";
+export type { Adoption, AdoptOptions } from "./lib/operations/adopt.ts";
 export type { MigratorOptions } from "./lib/migrator.ts";
 export type { WorkspaceOptions } from "./lib/state/workspace.ts";
 export { bundledMigrations } from "./migrations/mod.ts";

@@ -3,6 +3,7 @@ import type { OutputOptions } from "./dump/output_guard.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
+import type { Adoption, AdoptOptions } from "./operations/adopt.ts";
 import type { AcceptResult, BaselineOptions, BaselineResult } from "./operations/baseline.ts";
 import type { CopyDatabaseOptions, CopyDatabaseResult } from "./operations/copy.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./operations/downgrade.ts";
@@ -405,6 +406,26 @@ export class Migrator {
     if (!options.dryRun) await this.#finishRestore();
     const { baseline } = await import("./operations/baseline.ts");
     return await baseline(this.#workspace, options);
+  }
+
+  /**
+   * Brings an existing database under management: writes a migration with its schema to
+   * `migrationsDir` and marks it as applied. The migration is known from the next start on. Needs write
+   * permission on that directory.
+   *
+   * @throws {UsageError} where the database does not exist, is empty, or has migrations already.
+   * @throws {AdoptionError} where its schema can't be created again.
+   */
+  async adopt(database: string, options: AdoptOptions): Promise<Adoption> {
+    if (!options.dryRun) await this.#finishRestore();
+    const { adoptDatabase } = await import("./operations/adopt.ts");
+    return await adoptDatabase(this.#workspace, database, options);
+  }
+
+  /** SQLite files in the data directory that none of the databases is, as paths. Changes nothing. */
+  async uncoveredFiles(): Promise<readonly string[]> {
+    const { uncoveredFiles } = await import("./state/discover.ts");
+    return uncoveredFiles(this.#workspace);
   }
 
   /**

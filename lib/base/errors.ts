@@ -108,6 +108,12 @@ export class ConfigurationError extends CatalystError {
   readonly code = "INVALID_CONFIGURATION";
 }
 
+/** The schema of an existing database can't be created again by a migration; nothing was changed. */
+export class AdoptionError extends CatalystError {
+  /** Stable name of the condition. */
+  readonly code = "NOT_ADOPTABLE";
+}
+
 /** A migration was asked for that the registry doesn't have. */
 export class UnknownMigrationError extends CatalystError {
   /** Stable name of the condition. */

@@ -24,9 +24,11 @@ import type { Documents, Unchanged } from "./documents.ts";
  */
 const loaders: Readonly<Record<string, () => Promise<{ readonly command: AnyCommand }>>> = {
   upgrade: () => import("./upgrade.ts"),
+  init: () => import("./init.ts"),
   new: () => import("./new.ts"),
   downgrade: () => import("./downgrade.ts"),
   redo: () => import("./redo.ts"),
+  adopt: () => import("./adopt.ts"),
   baseline: () => import("./baseline.ts"),
   squash: () => import("./squash.ts"),
   status: () => import("./status.ts"),

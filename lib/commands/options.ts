@@ -51,6 +51,8 @@ export interface ResolvedOptions {
 export interface ResolveOptions {
   /** Whether it is one of several data directories, which must not share a database. Default `false`. */
   readonly isOneOfMany?: boolean;
+  /** Whether a configuration file is left unread. Default `false`. */
+  readonly withoutConfiguration?: boolean;
 }
 
 /**
@@ -64,10 +66,10 @@ export interface ResolveOptions {
 export async function resolveOptions(
   flags: FlagValues,
   environment: Environment,
-  { isOneOfMany = false }: ResolveOptions = {},
+  { isOneOfMany = false, withoutConfiguration = false }: ResolveOptions = {},
 ): Promise<ResolvedOptions> {
   const variable = permitted(environment);
-  const configuration = await configurationOf(flags, variable);
+  const configuration = withoutConfiguration ? null : await configurationOf(flags, variable);
   const timeout = stringFlag(flags, "timeout");
   const found = await placementOf(flags, variable, configuration);
   const placement = isOneOfMany ? { ...found, isIsolated: true } : found;

@@ -75,7 +75,7 @@ export function renderStatus(status: Status, style: Style): string {
 
 function hints(status: Status, output: Output): void {
   if (status.restoring) output.warn("a restore was interrupted; `upgrade` finishes it");
-  for (const conflict of status.conflicts) output.warn(conflict);
+  for (const { description } of status.conflicts) output.warn(description);
   if (status.adoptable.length > 0) {
     output.narrate(`${status.adoptable.join(", ")} found by the tables; \`upgrade\` adopts them.`);
   }

@@ -363,7 +363,9 @@ export function migrationChecks(facts: Facts): Check[] {
     ));
   }
   for (const conflict of status.conflicts) {
-    checks.push(problem("schema-conflict", conflict, "rename your table, or add what is missing"));
+    checks.push(
+      problem("schema-conflict", conflict.description, "`upgrade` says how to keep the table"),
+    );
   }
   // Of a database that may be lost it is said what to do first.
   const gone = facts.databases.filter((one) => mayBeLost(one, state)).map(({ name }) => name);

@@ -70,6 +70,8 @@ export async function acceptChanged(workspace: Workspace, wanted: string): Promi
 export interface BaselineOptions {
   /** Up to this migration, by id or name. */
   readonly to: string;
+  /** Only migrations of this database. Default: of all. */
+  readonly database?: string;
   /** Only say what would be marked. Default `false`. */
   readonly dryRun?: boolean;
 }
@@ -89,12 +91,14 @@ export interface BaselineResult {
  */
 export async function baseline(
   workspace: Workspace,
-  { to, dryRun = false }: BaselineOptions,
+  { to, database, dryRun = false }: BaselineOptions,
 ): Promise<BaselineResult> {
   const last = findMigration(workspace.registry, to);
   await using session = dryRun ? null : await Session.begin(workspace);
   const found = await inspect(workspace);
-  const marked = unmarked(workspace, found, last);
+  const marked = unmarked(workspace, found, last).filter((one) =>
+    database === undefined || one.database === database
+  );
   for (const database of new Set(marked.map((one) => one.database))) {
     await refuseOtherSchema(workspace, found, {
       database,

@@ -16,7 +16,7 @@ import { quoteName } from "../sql/tokens.ts";
 import { assess, corrections, type MigrationStatus } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { type DowngradeRequest, planDowngrade } from "../state/plan.ts";
-import { refuseConflicts, withRollbackHelp, withVanishedMigrations } from "../state/refusals.ts";
+import { withRollbackHelp, withVanishedMigrations } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import { beforeOptions, runEach, takenBy } from "./apply_pending.ts";
 import type { UpgradeOptions } from "./upgrade_options.ts";
@@ -217,7 +217,6 @@ async function planFrom(
   found: Inspection,
   request: DowngradeRequest,
 ): Promise<FullPlan> {
-  refuseConflicts(workspace, found);
   // What vanished from the registry is rolled back by what the databases keep of it, if it is asked
   // for; to roll back all must not undo what a newer version did.
   const isAsked = (request.migration ?? request.to ?? request.steps) !== undefined;

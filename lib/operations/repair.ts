@@ -16,6 +16,7 @@ import type { SnapshotProgress } from "../snapshot/take.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { corrections, migrationsIn, summarize } from "../state/assess.ts";
 import { compareWithReference, isAdopted } from "./verify.ts";
+import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** How to repair. */
@@ -187,16 +188,9 @@ async function findRemaining(
   repairs: readonly DatabaseRepair[],
 ): Promise<(Finding & { database: string })[]> {
   const remaining: (Finding & { database: string })[] = [];
-  for (const [database, conflicts] of found.conflicts) {
-    remaining.push(
-      ...conflicts.map((detail) => ({
-        database,
-        kind: "conflict",
-        object: database,
-        detail,
-        fix: "rename or mend the table, then run `upgrade`",
-      })),
-    );
+  for (const database of found.conflicts.keys()) {
+    const findings = conflictFindings(workspace, found, database);
+    remaining.push(...findings.map((finding) => ({ database, ...finding })));
   }
   await forEachManaged(workspace, found, async (database, connection, migrations) => {
     const adopted = isAdopted(found.databases.get(database)?.markers);

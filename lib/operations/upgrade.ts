@@ -1,4 +1,4 @@
-import { inspect } from "../state/inspect.ts";
+import { inspect, type Inspection } from "../state/inspect.ts";
 import { planFrom } from "../state/upgrade_plan.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type {
@@ -16,7 +16,9 @@ export async function plan(
   workspace: Workspace,
   request: PlanUpgradeOptions,
 ): Promise<UpgradePlan> {
-  const planned = await planFrom(workspace, await inspect(workspace), request);
+  const found = await inspect(workspace);
+  const planned = await planFrom(workspace, found, request);
+  if (planned.apply.length === 0) await refuseConflicts(workspace, found);
   if (!request.effects || planned.apply.length > MOST_EFFECTS) return planned;
   const { findEffects } = await import("../trial/effects.ts");
   return { ...planned, effects: await findEffects(workspace, planned.apply) };
@@ -27,12 +29,32 @@ export async function upgrade(
   workspace: Workspace,
   options: UpgradeOptions,
 ): Promise<UpgradeResult> {
-  const { apply, adopt, reconcile } = await planFrom(workspace, await inspect(workspace), options);
+  const found = await inspect(workspace);
+  const { apply, adopt, reconcile } = await planFrom(workspace, found, options);
   if (apply.length + adopt.length + reconcile.length === 0) {
+    await refuseConflicts(workspace, found);
     return { applied: [], adopted: [], reconciled: [], snapshot: null };
   }
   await options.onWork?.();
   // Most starts end here; only those with work load what does it.
   const { applyPending } = await import("./apply_pending.ts");
-  return await applyPending(workspace, options);
+  const result = await applyPending(workspace, options);
+  await refuseConflicts(workspace, found, result);
+  return result;
+}
+
+/** Fails where a database has tables in the way of its migrations; the others were upgraded first. */
+async function refuseConflicts(
+  workspace: Workspace,
+  found: Inspection,
+  result?: UpgradeResult,
+): Promise<void> {
+  if (found.conflicts.size === 0) return;
+  const { conflictError } = await import("../state/refusals.ts");
+  const error = conflictError(workspace, found);
+  if (result !== undefined) {
+    const { applied, adopted, reconciled } = result;
+    error.progress = { done: applied.map(({ id }) => id), adopted, reconciled, failed: null };
+  }
+  throw error;
 }

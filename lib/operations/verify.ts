@@ -12,6 +12,7 @@ import { checkIntegrity } from "../schema/integrity.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference, type UnknownReference } from "../schema/reference.ts";
 import { assess, migrationsOf } from "../state/assess.ts";
+import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** What was found of one database. */
@@ -120,12 +121,7 @@ async function hashOf(
 }
 
 function stateProblems(workspace: Workspace, found: Inspection, database: string): Finding[] {
-  const conflicts = (found.conflicts.get(database) ?? []).map((detail): Finding => ({
-    kind: "conflict",
-    object: database,
-    detail,
-    fix: "rename or mend the table, then run `upgrade`",
-  }));
+  const conflicts = conflictFindings(workspace, found, database);
   const states = assess(workspace.registry, found).filter((one) => one.database === database);
   const fixes = {
     applied: "",

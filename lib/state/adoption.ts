@@ -1,8 +1,10 @@
+import { formatCount } from "../base/format.ts";
 import type { Connection } from "../database/connection.ts";
 import type { Migration } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import { describeDifference, type Difference, type Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
+import type { TableConflict } from "./assess.ts";
 import { buildReferenceSteps } from "../schema/reference.ts";
 
 /** What is known of a database that has tables and no markers. */
@@ -17,8 +19,8 @@ interface AdoptionSubject {
 interface AdoptionResult {
   /** Ids of the migrations whose tables are all there, in their shape. */
   readonly adoptable: readonly string[];
-  /** Why other tables of the migrations' names are not theirs, in plain words. */
-  readonly conflicting: readonly string[];
+  /** Tables that migrations would create, and that exist in another shape. */
+  readonly conflicting: readonly TableConflict[];
 }
 
 /**
@@ -49,15 +51,18 @@ export async function findAdoptable(
     reached--;
   }
   const adoptable = migrations.slice(0, reached).map(({ id }) => id);
-  return { adoptable, conflicting: conflicts(schemas, reached, actual) };
+  return { adoptable, conflicting: conflicts(schemas, { reached, migrations, actual }) };
 }
 
-/** Tables that migrations still to be run would create, and that are there in another shape. */
+/** Tables that migrations still to be run would create, and that exist in another shape. */
 function conflicts(
   schemas: readonly Schema[],
-  reached: number,
-  actual: Schema,
-): string[] {
+  { reached, migrations, actual }: {
+    readonly reached: number;
+    readonly migrations: readonly Migration[];
+    readonly actual: Schema;
+  },
+): TableConflict[] {
   const adopted = new Set(schemas[reached - 1]?.tables.map(({ name }) => name.toLowerCase()));
   const present = new Set(actual.tables.map(({ name }) => name.toLowerCase()));
   const last = schemas.at(-1);
@@ -65,11 +70,37 @@ function conflicts(
   const tables = last.tables.filter(({ name }) =>
     present.has(name.toLowerCase()) && !adopted.has(name.toLowerCase())
   );
-  const differences = tableDifferences(
-    { tables, indexes: [], views: [], triggers: [] },
-    actual,
-  );
-  return differences.map(describeDifference);
+  const differences = tableDifferences({ tables, indexes: [], views: [], triggers: [] }, actual);
+  return tables.flatMap(({ name }) => {
+    const own = differences.filter(({ table }) => table?.toLowerCase() === name.toLowerCase());
+    if (own.length === 0) return [];
+    const creator = schemas.findIndex((schema) => schema.tables.some((one) => one.name === name));
+    return [{
+      table: name,
+      migration: migrations[creator]?.id ?? "a migration",
+      summary: summarizeDifferences(own),
+      differences: own.map(describeDifference),
+    }];
+  });
+}
+
+/** Differences of one table in numbers. */
+function summarizeDifferences(differences: readonly Difference[]): string {
+  const count = (of: (one: Difference) => boolean) => differences.filter(of).length;
+  const isColumn = ({ type }: Difference) => type === "column";
+  const isCheck = ({ type, detail }: Difference) => type === "table" && /\bcheck\b/i.test(detail);
+  const missing = count((one) => isColumn(one) && one.kind === "missing");
+  const extra = count((one) => isColumn(one) && one.kind === "extra");
+  const changed = count((one) => isColumn(one) && one.kind === "different");
+  const checks = count(isCheck);
+  const others = count((one) => !isColumn(one) && !isCheck(one));
+  return [
+    missing === 0 ? "" : `${formatCount(missing, "column")} missing`,
+    extra === 0 ? "" : `${missing === 0 ? formatCount(extra, "column") : extra} extra`,
+    changed === 0 ? "" : `${formatCount(changed, "column")} defined differently`,
+    checks === 0 ? "" : `${formatCount(checks, "check")} ${checks === 1 ? "differs" : "differ"}`,
+    others === 0 ? "" : formatCount(others, "other difference"),
+  ].filter((part) => part !== "").join(", ");
 }
 
 function tableDifferences(expected: Schema, actual: Schema): Difference[] {

@@ -214,3 +214,23 @@ export function migrationsOf(
   return ids.flatMap((id) => registry.byId.get(id) ?? [])
     .filter((migration) => migration.database === database);
 }
+
+/** A table that a migration would create, and that exists in another shape. */
+export interface TableConflict {
+  /** Name of the table. */
+  readonly table: string;
+  /** Id of the migration that creates it. */
+  readonly migration: string;
+  /** How it differs, in numbers: `4 columns missing, 4 extra, 7 checks differ`. */
+  readonly summary: string;
+  /** Each difference in plain words. */
+  readonly differences: readonly string[];
+}
+
+/** The conflict in one line. */
+export function describeConflict(
+  { table, migration, summary }: TableConflict,
+  path: string,
+): string {
+  return `table "${table}" in ${path} differs from the one that ${migration} creates: ${summary}`;
+}

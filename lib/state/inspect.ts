@@ -10,15 +10,15 @@ import {
   readLedger,
 } from "./ledger.ts";
 import { readMarkers } from "./marker.ts";
-import type { DatabaseState, FoundState } from "./assess.ts";
+import type { DatabaseState, FoundState, TableConflict } from "./assess.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** What {@link inspect} found, and what stands in the way of adopting it. */
 export interface Inspection extends FoundState {
   /** The newest events, as many as were asked for. */
   readonly events: readonly LedgerEvent[];
-  /** By database: why its tables can't be taken for those of its migrations. */
-  readonly conflicts: ReadonlyMap<string, readonly string[]>;
+  /** By database: tables that exist in another shape than its migrations create. */
+  readonly conflicts: ReadonlyMap<string, readonly TableConflict[]>;
 }
 
 /** What to read besides. */
@@ -36,7 +36,7 @@ export async function inspect(
 ): Promise<Inspection> {
   const { ledger, events } = await inspectLedger(workspace, options.events ?? 0);
   const databases = new Map<string, DatabaseState>();
-  const conflicts = new Map<string, readonly string[]>();
+  const conflicts = new Map<string, readonly TableConflict[]>();
   for (const [name, location] of workspace.locations) {
     const { state, conflicting } = await inspectDatabase(workspace, {
       name,
@@ -89,7 +89,7 @@ interface Subject {
 async function inspectDatabase(
   workspace: Workspace,
   subject: Subject,
-): Promise<{ state: DatabaseState; conflicting: readonly string[] }> {
+): Promise<{ state: DatabaseState; conflicting: readonly TableConflict[] }> {
   const { name, location, asksMode } = subject;
   const { exists, sizeBytes } = statDatabase(location);
   const base = { name, path: location.path, exists, sizeBytes };
@@ -119,7 +119,7 @@ async function unmarkedState(
   connection: Connection,
   workspace: Workspace,
   { name, ledger }: Subject,
-): Promise<{ adoptable: readonly string[]; conflicting: readonly string[] }> {
+): Promise<{ adoptable: readonly string[]; conflicting: readonly TableConflict[] }> {
   const { findAdoptable } = await import("./adoption.ts");
   const migrations = workspace.registry.migrations.filter((one) => one.database === name);
   const recorded = new Set(

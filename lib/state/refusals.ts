@@ -7,13 +7,13 @@ import {
   UnknownMarkerError,
   UsageError,
 } from "../base/errors.ts";
-import { shellWord } from "../base/format.ts";
 import { number, text, textOrNull } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
 import type { Migration } from "../migration/migration.ts";
 import { compareIds, createRegistry, type Registry } from "../migration/registry.ts";
-import { assess, type FoundState, type MigrationStatus } from "./assess.ts";
+import type { Finding } from "../schema/model.ts";
+import { assess, describeConflict, type FoundState, type MigrationStatus } from "./assess.ts";
 import type { Inspection } from "./inspect.ts";
 import { MARKER_TABLE } from "../schema/model.ts";
 import { planDowngrade } from "./plan.ts";
@@ -49,26 +49,50 @@ export function withAppliedDiff(
 }
 
 /**
- * Refuses databases with tables of the migrations' names and of another shape.
- *
- * @throws {SchemaConflictError} naming each table and what is missing or different.
+ * Says which tables stand in the way of a database's migrations, and how to keep them: the help works
+ * to the end, since another file needs no renamed table, index or view.
  */
-export function refuseConflicts(workspace: Workspace, found: Inspection): void {
-  for (const [database, differences] of found.conflicts) {
+export function conflictError(workspace: Workspace, found: Inspection): SchemaConflictError {
+  const lines: string[] = [];
+  const differences: string[] = [];
+  for (const [database, conflicts] of found.conflicts) {
     const { path } = locationOf(workspace, database);
-    const file = shellWord(path);
-    throw new SchemaConflictError(
-      `Cannot upgrade ${database} (${path}): it has tables of the same name and another shape: ` +
-        differences.join("; "),
-      {
-        database,
-        help: "nothing was changed. To keep your table under another name: " +
-          `sqlite3 ${file} 'ALTER TABLE <name> RENAME TO my_<name>', then run upgrade again; ` +
-          "or add and mend the columns that are named above, so that it is adopted",
-      },
-    );
+    lines.push(...conflicts.map((conflict) => describeConflict(conflict, path)));
+    differences.push(...conflicts.flatMap((conflict) => conflict.differences));
   }
+  const [database = ""] = found.conflicts.keys();
+  const isBundled = workspace.trusted.some((one) => one.database === database);
+  return new SchemaConflictError(`Cannot upgrade ${database}: ${lines[0] ?? "its tables differ"}`, {
+    database,
+    details: [...lines.slice(1), ...differences],
+    help: isBundled ? separateFiles(database) : separateNames,
+  });
 }
+
+/** The conflicts of a database as findings, one for each table. */
+export function conflictFindings(
+  workspace: Workspace,
+  found: Inspection,
+  database: string,
+): Finding[] {
+  return (found.conflicts.get(database) ?? []).map((conflict) => ({
+    kind: "conflict",
+    object: conflict.table,
+    detail: describeConflict(conflict, locationOf(workspace, database).path),
+    fix: "run `upgrade`: it says how to keep the table",
+  }));
+}
+
+function separateFiles(database: string): string {
+  return `${database} was not changed. To keep your file beside the bundled database, run \`init\`, or ` +
+    `write to catalyst.json:\n` +
+    `"databases": { "own_${database}": "${database}.db", "${database}": "catalyst/${database}.db" }\n` +
+    "then run upgrade again";
+}
+
+const separateNames =
+  "the database was not changed. If the table already has what the migration makes, change " +
+  "the migration to match it and use `baseline`; else give the migration's table another name";
 
 /**
  * The registry, and with it the migrations whose files vanished, as the databases themselves keep

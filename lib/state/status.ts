@@ -4,10 +4,12 @@ import {
   assess,
   corrections,
   type DatabaseState,
+  describeConflict,
   type MigrationStatus,
   summarize,
+  type TableConflict,
 } from "./assess.ts";
-import { isRestoring, type Workspace } from "./workspace.ts";
+import { isRestoring, locationOf, type Workspace } from "./workspace.ts";
 
 /** State of the databases and of every migration. */
 export interface Status {
@@ -27,8 +29,16 @@ export interface Status {
   readonly restoring: boolean;
   /** The newest events of the ledger. */
   readonly recent: readonly LedgerEvent[];
-  /** Tables of the migrations' names and of another shape, in plain words. */
-  readonly conflicts: readonly string[];
+  /** Tables that exist in another shape than the migrations create. */
+  readonly conflicts: readonly DatabaseConflict[];
+}
+
+/** A {@link TableConflict} and the database that it is in. */
+export interface DatabaseConflict extends TableConflict {
+  /** Name of the database. */
+  readonly database: string;
+  /** The conflict in one line. */
+  readonly description: string;
 }
 
 /** How many events {@link status} reads. */
@@ -42,8 +52,12 @@ export async function status(workspace: Workspace): Promise<Status> {
 /** The state as seen in what was found. */
 export function statusOf(workspace: Workspace, found: Inspection): Status {
   const migrations = assess(workspace.registry, found);
-  const conflicts = [...found.conflicts].flatMap(([database, differences]) =>
-    differences.map((difference) => `${database}: ${difference}`)
+  const conflicts = [...found.conflicts].flatMap(([database, tables]) =>
+    tables.map((conflict) => ({
+      database,
+      description: describeConflict(conflict, locationOf(workspace, database).path),
+      ...conflict,
+    }))
   );
   const { adopted, reconciled } = summarize(corrections(workspace.registry, found));
   const restoring = isRestoring(workspace);

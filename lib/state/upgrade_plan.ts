@@ -21,17 +21,15 @@ export async function planFrom(
   found: Inspection,
   request: UpgradeRequest,
 ): Promise<PlannedWork> {
-  if (found.conflicts.size > 0) {
-    const { refuseConflicts } = await import("./refusals.ts");
-    refuseConflicts(workspace, found);
-  }
   const { registry } = workspace;
   const { adopted, reconciled } = summarize(corrections(registry, found));
   const statuses = assess(registry, found);
   const isSettled = statuses.every(({ state }) => state === "applied") &&
     request.migration === undefined && request.to === undefined;
+  const chosen = isSettled ? [] : await choose(workspace, found, { statuses, request });
   return {
-    apply: isSettled ? [] : await choose(workspace, found, { statuses, request }),
+    // A conflict in one database does not block those of another.
+    apply: chosen.filter(({ database }) => !found.conflicts.has(database)),
     adopt: adopted,
     reconcile: reconciled,
   };

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { nextId, templateOf } from "../../../lib/commands/new.ts";
+import { templateOf } from "../../../lib/migration/new_file.ts";
+import { nextId } from "../../../lib/migration/new_file.ts";
 import { parseMigrationFile } from "../../../lib/migration/file.ts";
 import { prepare, run } from "../../cli_helpers.ts";
 import { tempDir } from "../../helpers.ts";

@@ -1,0 +1,39 @@
+import { UsageError } from "../base/errors.ts";
+import { formatCount, printable } from "../base/format.ts";
+import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./arguments.ts";
+import { DEFAULT_MIGRATIONS } from "./options.ts";
+
+/** `adopt`: brings an existing database under management. */
+export const command: Command = {
+  name: "adopt",
+  summary: "bring an existing database under management, with its schema as the first migration",
+  operands: "DATABASE",
+  flags: { "dry-run": { ...dryRunFlag, help: "print the migration, and change nothing" } },
+  examples: [
+    ["adopt market --dry-run", "show the migration"],
+    ["adopt market", "write migrations/004_adopt_market.sql and record it as applied"],
+  ],
+  run: async ({ flags, operands, migrator, configuration, output }: CommandContext) => {
+    const [database, ...others] = operands;
+    if (database === undefined || others.length > 0) {
+      throw new UsageError("Cannot adopt a database: name one", {
+        help: `the databases are ${migrator.databases.join(", ")}`,
+      });
+    }
+    const dryRun = flags["dry-run"] === true;
+    const adoption = await migrator.adopt(database, {
+      migrationsDir: stringFlag(flags, "migrations-dir") ?? configuration?.migrationsDir ??
+        DEFAULT_MIGRATIONS,
+      dryRun,
+    });
+    output.json({ ok: true, dryRun, ...adoption });
+    output.answer(
+      dryRun
+        ? adoption.sql.trimEnd()
+        : `wrote ${printable(adoption.path)} with ${
+          formatCount(adoption.objects, "object")
+        }, and recorded it as applied to ${database}`,
+    );
+    return 0;
+  },
+};

@@ -1,0 +1,185 @@
+import { AdoptionError, UsageError } from "../base/errors.ts";
+import { messageOf } from "../base/format.ts";
+import { type Connection, text } from "../database/connection.ts";
+import { statDatabase } from "../database/location.ts";
+import { openForReading, openMemory } from "../database/open.ts";
+import { parseMigrationFile } from "../migration/file.ts";
+import { nextId, writeNewFile } from "../migration/new_file.ts";
+import type { Migration } from "../migration/migration.ts";
+import { createRegistry } from "../migration/registry.ts";
+import { MARKER_TABLE } from "../schema/model.ts";
+import { requireKnownDatabase } from "../state/refusals.ts";
+import type { Workspace } from "../state/workspace.ts";
+import { baseline } from "./baseline.ts";
+
+/** How to bring an existing database under management. */
+export interface AdoptOptions {
+  /** Directory that the migration is written to. */
+  readonly migrationsDir: string;
+  /** Only return the migration; write and mark nothing. Default `false`. */
+  readonly dryRun?: boolean;
+}
+
+/** The migration that makes the schema of an adopted database. */
+export interface Adoption {
+  /** Id of the migration, such as `004`. */
+  readonly id: string;
+  /** Its name, such as `004_adopt_market`. */
+  readonly name: string;
+  /** Name of its database. */
+  readonly database: string;
+  /** Path of its file. */
+  readonly path: string;
+  /** The file's text. */
+  readonly sql: string;
+  /** Number of tables, indexes, views and triggers. */
+  readonly objects: number;
+}
+
+/** An entry of `sqlite_schema`. */
+interface SchemaEntry {
+  readonly type: string;
+  readonly name: string;
+  readonly table: string;
+  readonly sql: string;
+}
+
+/**
+ * Brings an existing database under management: writes a migration with its schema exactly as SQLite
+ * stores it, proves on an empty database that it makes the same schema, and marks it as applied. Rows
+ * are neither read nor changed.
+ *
+ * @throws {UsageError} where the database does not exist, is empty, or has migrations already.
+ * @throws {AdoptionError} where its schema can't be created again.
+ */
+export async function adoptDatabase(
+  workspace: Workspace,
+  database: string,
+  { migrationsDir, dryRun = false }: AdoptOptions,
+): Promise<Adoption> {
+  const location = await requireKnownDatabase(workspace, database, "adopt");
+  refuseManaged(workspace, database);
+  if (!statDatabase(location).exists) {
+    throw new UsageError(`Cannot adopt ${database}: there is no file ${location.path}`, {
+      database,
+      help: "check the path in the configuration; a new database needs no adoption, only `upgrade`",
+    });
+  }
+  await using connection = await openForReading(location, workspace.settings);
+  const entries = await readEntries(connection);
+  if (entries.length === 0) {
+    throw new UsageError(`Cannot adopt ${database}: ${location.path} has no tables`, {
+      database,
+      help: "write its first migration with `new`",
+    });
+  }
+  await proveSame(entries, database);
+  const id = nextId(workspace.registry.migrations.map((one) => one.id), {
+    byTime: false,
+    now: new Date(),
+  });
+  const name = `${id}_adopt_${database.toLowerCase()}`;
+  const path = `${migrationsDir.replace(/(?<=[^/\\])[/\\]+$/, "")}/${name}.sql`;
+  const sql = migrationText(database, entries);
+  const adoption = { id, name, database, path, sql, objects: entries.length };
+  if (dryRun) return adoption;
+  writeNewFile(path, sql);
+  try {
+    const migration = parseMigrationFile(sql, { path, id, name });
+    await baseline(withMigration(workspace, migration), { to: id, database });
+  } catch (error) {
+    // A file that nothing is marked for would be applied by the next upgrade.
+    Deno.removeSync(path);
+    throw error;
+  }
+  return adoption;
+}
+
+function withMigration(workspace: Workspace, migration: Migration): Workspace {
+  const { migrations, databases } = workspace.registry;
+  return { ...workspace, registry: createRegistry([...migrations, migration], databases) };
+}
+
+/** Migrations that exist decide what a database looks like; two origins would contradict each other. */
+function refuseManaged({ registry, trusted }: Workspace, database: string): void {
+  const [first] = registry.migrations.filter((one) => one.database === database);
+  if (first === undefined) return;
+  const isBundled = trusted.includes(first);
+  throw new UsageError(`Cannot adopt ${database}: migration ${first.name} already creates it`, {
+    database,
+    help: isBundled
+      ? `to keep your own file beside the bundled database, name both in catalyst.json:\n` +
+        `"databases": { "own_${database}": "${database}.db", "${database}": "catalyst/${database}.db" }\n` +
+        `then run \`adopt own_${database}\``
+      : "`baseline` records migrations whose changes are already in the database",
+  });
+}
+
+/** Everything but SQLite's own objects, the tables inside virtual tables, and the markers. */
+async function readEntries(connection: Connection): Promise<SchemaEntry[]> {
+  const rows = await connection.all(
+    `SELECT type, name, tbl_name AS "table", sql
+    FROM main.sqlite_schema
+    WHERE sql IS NOT NULL
+        AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+        AND tbl_name <> ?
+        AND tbl_name NOT IN (
+            SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'
+        )
+    ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`,
+    [MARKER_TABLE],
+  );
+  return rows.map((row) => ({
+    type: text(row, "type"),
+    name: text(row, "name"),
+    table: text(row, "table"),
+    sql: text(row, "sql"),
+  }));
+}
+
+/** Makes the schema in an empty database, and compares what SQLite stores then. */
+async function proveSame(entries: readonly SchemaEntry[], database: string): Promise<void> {
+  await using empty = openMemory();
+  for (const { type, name, sql } of entries) {
+    try {
+      await empty.exec(sql);
+    } catch (error) {
+      throw unrepeatable(
+        database,
+        `${type} "${name}" can't be created: ${messageOf(error)}`,
+        error,
+      );
+    }
+  }
+  const made = new Map((await readEntries(empty)).map((entry) => [keyOf(entry), entry.sql]));
+  const different = entries.filter((entry) => made.get(keyOf(entry)) !== entry.sql);
+  const [first] = different;
+  if (first !== undefined) {
+    throw unrepeatable(database, `${first.type} "${first.name}" would differ`);
+  }
+}
+
+function keyOf({ type, name }: SchemaEntry): string {
+  return `${type} ${name}`;
+}
+
+function unrepeatable(database: string, reason: string, cause?: unknown): AdoptionError {
+  return new AdoptionError(`Cannot adopt ${database}: ${reason}`, {
+    cause,
+    database,
+    help:
+      "without migrations it can still be backed up, exported and verified; to adopt it, drop " +
+      "the object that needs a missing module, collation or function, and create it in your program",
+  });
+}
+
+function migrationText(database: string, entries: readonly SchemaEntry[]): string {
+  // The line break ends a comment that a stored text may end with.
+  const statements = entries.map(({ sql }) => `${sql}${/--[^\n]*$/.test(sql) ? "\n" : ""};\n`);
+  return [
+    `-- database: ${database}`,
+    "-- The schema as it was when the database was adopted. Nothing of it was run there.",
+    "-- migrate:up",
+    ...statements,
+  ].join("\n");
+}
