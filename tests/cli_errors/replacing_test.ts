@@ -178,7 +178,6 @@ Deno.test({
       if (!isRestored) {
         isRefused = true;
         checkText(result, { exit: 1 });
-        assert.match(result.stderr, /nothing was changed|nothing was written/);
         assert.deepEqual(files(), before, `${free} KiB`);
         if (free === 2500) message("restore on a small disk")(kept(args, {}, result));
       }
