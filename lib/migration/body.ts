@@ -1,9 +1,7 @@
-import { beforeBlocking } from "../base/interrupt.ts";
-import { createYielder } from "../base/event_loop.ts";
 import { type Connection, type ScriptStatement, text } from "../database/connection.ts";
 import { firstStatement, skipTrivia } from "../sql/statements.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
-import type { MigrationBody, MigrationTransaction } from "./migration.ts";
+import type { MigrationBody } from "./migration.ts";
 
 /** Whose body is run, and what may stop it. */
 interface BodyOptions {
@@ -113,72 +111,25 @@ function checkNames(connection: Connection): (statement: ScriptStatement) => Pro
   };
 }
 
-/** Runs a function, waits for all that it began, and lets it do nothing after its end. */
+/** Runs a function. */
 async function runFunction(
   connection: Connection,
   body: Exclude<MigrationBody, string>,
-  { database, onStatement, idleTimeout = 60 }: FunctionOptions,
+  { database, onStatement, idleTimeout }: FunctionOptions,
 ): Promise<void> {
-  const running = new Set<Promise<unknown>>();
-  let [ended, lastAt] = [false, performance.now()];
-  const yielder = createYielder();
-  const attempt = async <T>(begin: () => Promise<T>): Promise<T> => {
-    const pause = yielder();
-    if (pause !== undefined) await pause;
-    if (ended) throw new StatementError(`Cannot use the transaction of ${database}: it has ended`);
-    return await begin();
-  };
-  const track = <T>(begin: () => Promise<T>): Promise<T> => {
-    const statement = attempt(begin).finally(() => {
-      running.delete(statement);
-      lastAt = performance.now();
-    });
-    running.add(statement);
-    return statement;
-  };
-  const transaction: MigrationTransaction = {
+  const { callFunction } = await import("./function_call.ts"); // most migrations are SQL
+  await callFunction(body, {
     database,
-    exec: (sql) => track(() => connection.script(sql, { onStatement })),
-    run: (sql, parameters) =>
-      track(() => {
-        onStatement(sql);
-        return connection.run(sql, parameters);
-      }),
-    all: (sql, parameters) =>
-      track(() => {
-        onStatement(sql);
-        return connection.all(sql, parameters);
-      }),
-  };
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const idle = new Promise<never>((_, reject) => {
-    const look = () => {
-      const left = running.size > 0
-        ? idleTimeout * 1000
-        : idleTimeout * 1000 - (performance.now() - lastAt);
-      if (left > 0) timer = setTimeout(look, left);
-      else {
-        const what = `its function has run no statement for ${idleTimeout} s and hasn't ended`;
-        reject(
-          new StatementError(`Cannot go on with the migration: ${what}`, {
-            cause: new Error(what),
-            help: "look for an `await` in it that waits for something that never comes",
-          }),
-        );
-      }
-    };
-    timer = setTimeout(look, idleTimeout * 1000);
-  });
-  try {
-    beforeBlocking();
-    await Promise.race([body(transaction), idle]);
-    // One that it didn't wait for would else run after the commit.
-    while (running.size > 0) await Promise.all(running);
-  } finally {
-    ended = true;
-    clearTimeout(timer);
-    await Promise.allSettled(running);
-  }
+    exec: (sql) => connection.script(sql, { onStatement }),
+    run: (sql, parameters) => {
+      onStatement(sql);
+      return connection.run(sql, parameters);
+    },
+    all: (sql, parameters) => {
+      onStatement(sql);
+      return connection.all(sql, parameters);
+    },
+  }, { idleTimeout });
 }
 
 function refuseForbidden(

@@ -116,8 +116,8 @@ class BodyRecorder {
     try {
       if (typeof body === "string") await this.#script(body, true);
       else {
-        await settled(body(this.#transaction()));
-        await this.#queue;
+        const { callFunction } = await import("../migration/function_call.ts");
+        await settled(callFunction(body, this.#transaction(), { idleTimeout: PATIENCE / 1000 }));
       }
       if (connection.inTransaction !== wasInTransaction) {
         const message = "it leaves a transaction open, or ends one that it didn't begin";
