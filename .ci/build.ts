@@ -66,7 +66,8 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
   const modules = await moduleGraph("cli.ts", { deno, root: checkout });
   const registry = bundledMigrations.map(({ name }) => name);
   checkMigrations(migrationFiles(checkout), { modules, registry });
-  const stage = stageFiles([...modules, ".ci/packages.ts", "deno.lock"]);
+  const stage = stageFiles([...modules, PACKAGES]);
+  stageLock(stage);
   await bundleCharts(stage);
   const isNew = makeDirectory(out);
   // In the same directory, so that what is finished takes its place by being renamed.
@@ -115,7 +116,7 @@ async function compile(
       "--no-config", // the program needs no import map
       "--lock=deno.lock", // the packages are those that were tested
       "--no-remote",
-      "--include=.ci/packages.ts",
+      `--include=${PACKAGES}`,
       // A cache of compiled code would lie in the directory for temporary files, under a name that
       // everybody knows: whoever else may write there could plant one. It saves two milliseconds.
       "--no-code-cache",
@@ -180,6 +181,57 @@ function stageFiles(files: readonly string[]): string {
   return stage;
 }
 
+/** Imports the packages that the executable includes. */
+const PACKAGES = ".ci/packages.ts";
+
+/** What draws the charts of a report. */
+const CHARTS_SOURCE = "lib/report/charts.ts";
+
+/**
+ * Writes the lock without what only tests use: Deno downloads every package of the lock that it is
+ * given, whether a module imports it or not.
+ */
+function stageLock(stage: string): void {
+  const read = (path: string) => Deno.readTextFileSync(join(checkout, path));
+  const used = [PACKAGES, CHARTS_SOURCE].flatMap((path) =>
+    [...read(path).matchAll(/"npm:(@?[^@"]+)/g)].map(([, name = ""]) => name)
+  );
+  const path = join(stage, "deno.lock");
+  Deno.writeTextFileSync(path, JSON.stringify(lockOf(JSON.parse(read("deno.lock")), used)));
+  Deno.utimeSync(path, FILE_TIME, FILE_TIME);
+}
+
+/** What is read of a lock. */
+export interface Lock {
+  readonly version: string;
+  /** Version by specifier, such as `npm:ws@8`. */
+  readonly specifiers: Readonly<Record<string, string>>;
+  /** By name and version; a dependency has its version only where there are several. */
+  readonly npm: Readonly<Record<string, { readonly dependencies?: readonly string[] }>>;
+}
+
+/** The part of a lock that packages need. */
+export function lockOf({ version, specifiers, npm }: Lock, packages: readonly string[]): Lock {
+  const kept = Object.entries(specifiers).filter(([specifier]) =>
+    packages.some((name) => specifier.startsWith(`npm:${name}@`))
+  );
+  const needed = new Set(
+    kept.map(([specifier, locked]) => specifier.replace(/^npm:(.+)@.*$/, `$1@${locked}`)),
+  );
+  for (const key of needed) {
+    for (const dependency of npm[key]?.dependencies ?? []) {
+      for (const one of Object.keys(npm)) {
+        if (one === dependency || one.startsWith(`${dependency}@`)) needed.add(one);
+      }
+    }
+  }
+  return {
+    version,
+    specifiers: Object.fromEntries(kept),
+    npm: Object.fromEntries(Object.entries(npm).filter(([key]) => needed.has(key))),
+  };
+}
+
 /** The charts of a report with the packages that they are drawn by; loaded by its name alone. */
 const CHARTS = "lib/report/charts.js";
 
@@ -188,8 +240,9 @@ async function bundleCharts(stage: string): Promise<void> {
   const path = join(stage, CHARTS);
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
-      ...["bundle", "--quiet", "--no-check", "--frozen", "--minify", "--platform", "deno"],
-      ...["--output", path, join(checkout, "lib/report/charts.ts")],
+      ...["bundle", "--quiet", "--no-check", "--minify", "--platform", "deno"],
+      ...["--no-config", "--frozen", `--lock=${join(stage, "deno.lock")}`],
+      ...["--output", path, join(checkout, CHARTS_SOURCE)],
     ],
     cwd: checkout,
     env: { NO_COLOR: "1", DENO_NO_PACKAGE_JSON: "1" },
