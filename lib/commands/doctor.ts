@@ -9,8 +9,8 @@ import type {
   SelfContainedCommand,
   SelfContainedContext,
 } from "./arguments.ts";
-import { databasesAt, ownMigrations, resolveOptions, variables } from "./options.ts";
 import type { Documents } from "./documents.ts";
+import { databasesAt, giveUpNetwork, ownMigrations, resolveOptions, variables } from "./options.ts";
 
 /** `doctor`: what is wrong with this installation. */
 export const command: SelfContainedCommand = {
@@ -24,6 +24,7 @@ export const command: SelfContainedCommand = {
   ],
   runAlone: async ({ flags, environment, output }: SelfContainedContext) => {
     const request = await requestFrom(flags, environment);
+    giveUpNetwork(Object.values(request.databases));
     const [{ gather }, { diagnose }] = await Promise.all([
       import("../doctor/gather.ts"),
       import("../doctor/diagnose.ts"),

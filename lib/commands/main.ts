@@ -2,7 +2,6 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
 import { RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
-import { isLibsqlAddress } from "../database/libsql_address.ts";
 import { createOutput, Declined, type Output } from "../terminal/output.ts";
 import {
   type AnyCommand,
@@ -15,8 +14,14 @@ import {
   parseArguments,
   splitCommand,
 } from "./arguments.ts";
-import { ownMigrations, resolveOptions, seesConfiguration, seesOwnMigrations } from "./options.ts";
 import type { Documents, Unchanged } from "./documents.ts";
+import {
+  giveUpNetwork,
+  ownMigrations,
+  resolveOptions,
+  seesConfiguration,
+  seesOwnMigrations,
+} from "./options.ts";
 
 /**
  * Every command, loaded when it is called. To wait for that makes the event loop turn, which is when
@@ -177,11 +182,12 @@ async function runMany(
 async function runOne(run: Run, output: Output): Promise<number> {
   const { command, flags, operands, environment, isOneOfMany = false } = run;
   if ("runAlone" in command) {
-    giveUpNetwork();
+    // It reads the configuration itself, and does the same then.
+    if (command.name !== "doctor") giveUpNetwork([]);
     return await command.runAlone({ flags, operands, environment, commands: commandSet, output });
   }
   const { configuration, ...resolved } = await resolveOptions(flags, environment, { isOneOfMany });
-  if (![...Object.values(resolved.databases), ...operands].some(isLibsqlAddress)) giveUpNetwork();
+  giveUpNetwork([...Object.values(resolved.databases), ...operands]);
   const options = {
     ...resolved,
     alone: true,
@@ -207,14 +213,6 @@ async function runOne(run: Run, output: Output): Promise<number> {
     : await openCatalystMigrator({ ...options, migrationsDir });
   if (migrationsDir !== null) await warnOfMisnamed(migrationsDir, output);
   return await command.run({ flags, operands, migrator, configuration, output });
-}
-
-/**
- * Permissions are a part of the executable, so it has that for the network too. Before any code of the
- * user's runs, such as a migration, it gives it up, unless a database is on a server.
- */
-function giveUpNetwork(): void {
-  if (Deno.build.standalone) Deno.permissions.revokeSync({ name: "net" });
 }
 
 /** Says which files are passed over, since a migration that is ignored silently is taken for applied. */

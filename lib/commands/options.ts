@@ -3,6 +3,7 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { mayRead } from "../base/paths.ts";
 import { catalystDatabases, prefixOf } from "../catalyst.ts";
+import { isLibsqlAddress } from "../database/libsql_address.ts";
 import type { Configuration, Placement } from "../state/configuration.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
 import { isNearlyMigration, parseFileName } from "../migration/file_name.ts";
@@ -218,6 +219,15 @@ export function protectedFiles(
 /** The toolkit's own repository has the bundled migrations in a directory of this name. */
 function isBundled(file: string): boolean {
   return bundledMigrations.some(({ name }) => file.startsWith(`${name}.`));
+}
+
+/**
+ * Permissions are a part of the executable, so it has that for the network too. Before any code of the
+ * user's runs, such as a migration, it gives it up, unless one of these is the address of a server.
+ */
+export function giveUpNetwork(unlessNamed: readonly string[]): void {
+  if (!Deno.build.standalone || unlessNamed.some(isLibsqlAddress)) return;
+  Deno.permissions.revokeSync({ name: "net" });
 }
 
 /** Says which permission is missing where Deno may not read a variable. */

@@ -59,6 +59,16 @@ export function diagnoseDatabase(
           ),
       ];
     }
+    case "server":
+      return [
+        facts.content.kind === "failed"
+          ? problem(
+            "server-unreachable",
+            facts.content.failure.message,
+            facts.content.failure.help ?? "check the server",
+          )
+          : ok("database-server", `${path}: the server answers`),
+      ];
     case "directory":
       return [problem(
         "database-is-directory",

@@ -233,6 +233,8 @@ export interface LockFacts {
 export type DatabasePlace =
   | { readonly kind: "file"; readonly realPath: string; readonly info: Deno.FileInfo }
   | { readonly kind: "missing" }
+  /** It is on a server, and has no files here. */
+  | { readonly kind: "server" }
   | { readonly kind: "directory" }
   /** A link to a place where nothing is. */
   | { readonly kind: "broken-link" }

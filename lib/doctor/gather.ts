@@ -316,7 +316,8 @@ async function stateFacts(
     const handle = opened.get(name)?.observed?.handle;
     if (handle === undefined) {
       // One that isn't there has nothing, as far as `status` goes; of others nothing can be said.
-      if (place.kind === "missing") sources.set(name, path);
+      const isReached = place.kind === "server" && opened.get(name)?.content.kind !== "failed";
+      if (place.kind === "missing" || isReached) sources.set(name, path);
       continue;
     }
     try {

@@ -4,7 +4,9 @@ import { fileItself, isLink, mayRead } from "../base/paths.ts";
 import { serializeError } from "../base/serialized_error.ts";
 import { settingsInForce } from "../database/bot.ts";
 import { translate } from "../database/failure.ts";
-import { wrapHandle } from "../database/open.ts";
+import { isLibsqlAddress } from "../database/libsql_address.ts";
+import { locate } from "../database/location.ts";
+import { openForReading, wrapHandle } from "../database/open.ts";
 import {
   INDEX_BYTES,
   openUntouched,
@@ -27,6 +29,10 @@ export interface FileContext {
 /** Looks at a database's files by plain file calls; nobody in this process may have it open. */
 export function lookAtFiles(name: string, path: string, context: FileContext): DatabaseFacts {
   const place = placeOf(path);
+  if (place.kind === "server") {
+    const nothing = { logBytes: null, hasIndex: false, journalBytes: null };
+    return { name, path, place, ...nothing, ...UNKNOWN };
+  }
   // Without the permission it would be asked for.
   const real = mayRead(path) ? fileItself(path) : path;
   const logBytes = sizeAt(`${real}-wal`);
@@ -68,6 +74,7 @@ const UNKNOWN = {
 };
 
 function placeOf(path: string): DatabasePlace {
+  if (isLibsqlAddress(path)) return { kind: "server" };
   if (!mayRead(path)) {
     return { kind: "unreachable", reason: "Deno may not read it", isPermission: true };
   }
@@ -177,6 +184,7 @@ export async function openToLook(
   { isAllPermitted }: FileContext,
 ): Promise<OpenedDatabase> {
   const { path, place, header, unreadable } = facts;
+  if (place.kind === "server") return await reachServer(facts, settings);
   if (place.kind !== "file" || unreadable !== null) return unread(null);
   if (header?.isWal !== true && facts.journalBytes !== null && facts.journalBytes > 0) {
     // Only a writer that is at it has a journal that need not be played back.
@@ -209,6 +217,27 @@ export async function openToLook(
     return { content: { kind: "failed", failure }, observed: null };
   }
 }
+
+/** Whether the server answers; what is in the database `status` tells. */
+async function reachServer(
+  { name, path }: DatabaseFacts,
+  settings: ConnectionSettings,
+): Promise<OpenedDatabase> {
+  try {
+    const busyTimeout = Math.min(settings.busyTimeout, SERVER_PATIENCE);
+    await using _connection = await openForReading(locate(path, name), {
+      ...settings,
+      busyTimeout,
+    });
+    return unread(null);
+  } catch (error) {
+    const failure = serializeError(translate(error, { verb: "reach", label: path }));
+    return { content: { kind: "failed", failure }, observed: null };
+  }
+}
+
+/** How long to wait for a server, in seconds. */
+const SERVER_PATIENCE = 5;
 
 function unread(because: "journal" | "files" | null): OpenedDatabase {
   return { content: { kind: "unread", because }, observed: null };

@@ -1,7 +1,7 @@
 import { importedRows, recordStart } from "./import_rows.ts";
 import { countRows } from "../schema/tables.ts";
 import type { Connection } from "../database/connection.ts";
-import { openForReading } from "../database/open.ts";
+import { openForReading, openServer } from "../database/open.ts";
 import {
   CatalystError,
   ConfirmationError,
@@ -16,7 +16,7 @@ import { inspect } from "../state/inspect.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import { addOccurrence } from "../state/ledger.ts";
 import { isLink } from "../base/paths.ts";
-import { isForeign, refuseLink } from "../database/location.ts";
+import { isForeign, refuseLink, type ServerLocation } from "../database/location.ts";
 import { readMarkers } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { afterCommit } from "../engine/after_commit.ts";
@@ -41,7 +41,7 @@ import {
   Takeovers,
   takeSafety,
 } from "../snapshot/restore.ts";
-import { isRestoring, locationOf, type Workspace } from "../state/workspace.ts";
+import { isRestoring, locationOf, prefixOfLedger, type Workspace } from "../state/workspace.ts";
 import { buildDatabase, loadIntoExisting, type Violation } from "./import_build.ts";
 import { DumpFault, readText, toDumpError } from "./import_source.ts";
 
@@ -127,6 +127,7 @@ async function replace(job: Job): Promise<ImportResult> {
   const { workspace, session, options, label, text } = job;
   const { database, signal } = options;
   const location = locationOf(workspace, database);
+  if (location.kind === "server") return await replaceOnServer(job, location);
   const { path: target } = location;
   // Two SQLite libraries in one process must not open the same file: closing it drops locks.
   const isOthers = isForeign(location);
@@ -192,11 +193,52 @@ async function replace(job: Job): Promise<ImportResult> {
   }
 }
 
+/** Builds a database in a file, and writes it into an empty one on a server. */
+async function replaceOnServer(job: Job, location: ServerLocation): Promise<ImportResult> {
+  const { workspace, session, options, label, text } = job;
+  const { database, signal } = options;
+  const { settings, timeout, ledger } = workspace;
+  ensureDirectories(ledger.path, {
+    base: directoryOf(ledger.path),
+    mayCreate: workspace.createDirectories,
+  });
+  const path = partOf(`${prefixOfLedger(ledger.path)}${database}.import`);
+  const violations = await buildDatabase(text, { path, settings, signal, like: options.likeFile });
+  try {
+    const { rows } = await examineBuilt(path, workspace, database);
+    const { fillServer } = await import("./to_server.ts");
+    {
+      await using target = await openServer(location, settings);
+      await fillServer(path, target, { timeout, signal });
+    }
+    const reconciliation = await reconcile(workspace, session, await inspect(workspace));
+    await session.record((ledger) =>
+      addOccurrence(ledger, {
+        name: label,
+        database,
+        databasePath: location.path,
+        direction: "import",
+        detail: "into an empty database on a server",
+      })
+    );
+    await session.sync();
+    return { database, outcome: "created", rows, violations, snapshot: null, ...reconciliation };
+  } finally {
+    removeDatabase(path);
+  }
+}
+
 /** Runs the dump against the database that is there. */
 async function add(job: Job): Promise<ImportResult> {
   const { workspace, session, options, label, text } = job;
   const { database, signal, confirm } = options;
   const location = locationOf(workspace, database);
+  if (location.kind === "server") {
+    // A dump is not to be trusted, and a server has no authorizer that would watch it.
+    throw new UsageError(`Cannot import ${label} into ${database}: it is on a server`, {
+      help: "`copy` it into a file, import into that, and `copy` the file into an empty namespace",
+    });
+  }
   if (location.kind === "file" && location.path !== ":memory:" && !sizeOf(location.path)) {
     throw new LocationError(
       `Cannot import ${label}: database "${database}" is not there (${location.path})`,

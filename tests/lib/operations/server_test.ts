@@ -58,6 +58,45 @@ libsqlTest(
   },
 );
 
+libsqlTest(
+  "a dump is imported into an empty database on a server only, and rows into a table",
+  async () => {
+    await using server = await (await TestServer.start()).create("app");
+    await using dir = await tempDir();
+    const migrator = new Migrator({
+      databases: { app: server.address("app") },
+      ledger: `${dir.path}/migrations.db`,
+      migrations: [],
+    });
+    const stream = (text: string) => new Blob([text]).stream();
+    const dump = "CREATE TABLE notes (id INTEGER PRIMARY KEY, price REAL); " +
+      "INSERT INTO notes VALUES (1, 0.0012467), (2, 7.5);";
+    const { outcome, rows } = await migrator.importDump(stream(dump), { database: "app" });
+    equal([outcome, rows], ["created", { notes: 2 }]);
+    await rejects(migrator.importDump(stream(dump), { database: "app" }), /it is not empty/);
+    await rejects(
+      migrator.importDump(stream(dump), { database: "app", intoExisting: true }),
+      /it is on a server/,
+    );
+    await migrator.importRows(stream("id,price\n3,0.1\n4,1e300\n"), {
+      database: "app",
+      table: "notes",
+      format: "csv",
+    });
+    await using app = await open(server, "app");
+    equal((await app.all("SELECT price FROM notes ORDER BY id")).map(({ price }) => price), [
+      0.0012467,
+      7.5,
+      0.1,
+      1e300,
+    ]);
+    equal((await migrator.history({ limit: 9 })).map(({ direction }) => direction), [
+      "import",
+      "import",
+    ]);
+  },
+);
+
 libsqlTest("a migration on a server commits with its marker, or leaves nothing", async () => {
   await using server = await (await TestServer.start()).create("app");
   await using dir = await tempDir();
