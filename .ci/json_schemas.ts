@@ -21,6 +21,15 @@ const OPTIONS = {
   types: [],
 };
 
+/** Descriptions of TypeScript's own `Omit`, `Pick`, `Exclude` and `Readonly`. */
+const OF_TYPESCRIPT = /^(Construct a type|From T, pick|Exclude from T|Make all properties)/;
+
+/** Leaves out what says nothing about a document. */
+function withoutNoise(key: string, value: unknown): unknown {
+  const isNoise = key === "description" && typeof value === "string" && OF_TYPESCRIPT.test(value);
+  return isNoise ? undefined : value;
+}
+
 /** The schemas of the commands' documents as texts, by the names of their files. */
 export function jsonSchemas(): Map<string, string> {
   const configuration = Deno.makeTempFileSync({ suffix: ".json" });
@@ -45,7 +54,7 @@ export function jsonSchemas(): Map<string, string> {
       const title = `catalyst-migrate ${name} --json`;
       const text = JSON.stringify(
         { $schema: DRAFT, title, anyOf: [...documents, ...always] },
-        null,
+        withoutNoise,
         2,
       );
       return [`${name.replaceAll(" ", "_")}.json`, `${text}\n`];

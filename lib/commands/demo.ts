@@ -13,6 +13,7 @@ import {
   stringFlag,
   wholeNumber,
 } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** `demo`: creates databases with made-up data. */
 export const command: Command = {
@@ -49,12 +50,14 @@ export const command: Command = {
     for (const { name, path } of databases) {
       await fill(path, tables.filter(({ database }) => database === name));
     }
-    output.json({
-      ok: true,
-      seed,
-      databases: databases.map(({ name, path }) => ({ name, path })),
-      tables: tables.map(({ database, table, rows }) => ({ database, table, rows: rows.length })),
-    });
+    output.json(
+      {
+        ok: true,
+        seed,
+        databases: databases.map(({ name, path }) => ({ name, path })),
+        tables: tables.map(({ database, table, rows }) => ({ database, table, rows: rows.length })),
+      } satisfies Documents["demo"],
+    );
     output.answer(renderTable(
       tables.map(({ database, table, rows }) => [database, table, formatCount(rows.length, "row")]),
       { align: ["left", "left", "right"] },

@@ -10,6 +10,9 @@ import type { RedoResult } from "../operations/redo.ts";
 import type { RepairResult } from "../operations/repair.ts";
 import type { AppliedMigration, UpgradePlan } from "../operations/upgrade_options.ts";
 import type { Verification } from "../operations/verify.ts";
+import type { NamedQuery } from "../report/queries.ts";
+import type { QueryResult } from "../report/query.ts";
+import type { Report } from "../report/report.ts";
 import type { Schema } from "../schema/model.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { RestorePlan } from "../snapshot/restore.ts";
@@ -20,6 +23,7 @@ import type { SnapshotEntry } from "../snapshot/store.ts";
 import type { DatabaseState } from "../state/assess.ts";
 import type { LedgerEvent } from "../state/ledger.ts";
 import type { Status } from "../state/status.ts";
+import type { JsonCell } from "../terminal/result.ts";
 import type { MigrationEffects } from "../trial/effects.ts";
 import type { LintResult } from "../trial/lint.ts";
 import type { Rehearsal } from "../trial/rehearse_result.ts";
@@ -38,6 +42,7 @@ export interface Documents {
   readonly "baseline": Baseline;
   readonly "completion": CompletionScript;
   readonly "copy": DatabaseCopied;
+  readonly "demo": DemoCreated;
   readonly "doctor": Diagnosis | Several<Diagnosis>;
   readonly "downgrade": Downgrade | DowngradeDryRun | DowngradeFailure;
   readonly "export": FilesWritten;
@@ -47,9 +52,11 @@ export interface Documents {
   readonly "lint": LintResult;
   readonly "man": ManualPage;
   readonly "new": NewMigration;
+  readonly "query": QueryRows | QueryWritten | QueryList;
   readonly "redo": Redo | RedoDryRun;
   readonly "rehearse": Rehearsal;
   readonly "repair": Repair | ChangeAccepted;
+  readonly "report": ReportDocument | ReportWritten;
   readonly "restore": Restore | RestoreDryRun;
   readonly "schema": Schemas | SchemaCheck;
   readonly "squash": Squash;
@@ -227,7 +234,7 @@ interface FilesWritten {
   readonly files: readonly WrittenFile[];
 }
 
-/** A file that `export` wrote. */
+/** A file that was written. */
 interface WrittenFile {
   /** Its path. */
   readonly file: string;
@@ -256,6 +263,54 @@ interface StatusDocument extends Omit<Status, "databases"> {
     DatabaseState,
     "name" | "path" | "exists" | "sizeBytes" | "journalMode"
   >[];
+}
+
+/** The rows of a query. */
+interface QueryRows extends Success, Pick<QueryResult, "columns" | "isCut"> {
+  /** Name of the database. */
+  readonly database: string;
+  /** The rows as objects by the names of the columns. */
+  readonly rows: readonly Readonly<Record<string, JsonCell>>[];
+}
+
+/** The rows of a query were written into a file. */
+interface QueryWritten extends Success, WrittenFile, Pick<QueryResult, "isCut"> {
+  /** Name of the database. */
+  readonly database: string;
+  /** Number of rows. */
+  readonly rows: number;
+}
+
+/** The named queries. */
+interface QueryList extends Success {
+  readonly queries: readonly ListedQuery[];
+}
+
+interface ListedQuery extends Pick<NamedQuery, "name" | "database" | "about" | "file"> {
+  /** Names of the query's parameters. */
+  readonly parameters: readonly string[];
+}
+
+interface ReportDocument extends Success, Report {}
+
+/** A report that was also written as a page. */
+interface ReportWritten extends Success, WrittenFile, Report {}
+
+interface DemoCreated extends Success {
+  /** The seed of the random data. */
+  readonly seed: number;
+  readonly databases: readonly Pick<DatabaseState, "name" | "path">[];
+  readonly tables: readonly FilledTable[];
+}
+
+/** A table with data. */
+interface FilledTable {
+  /** Name of the database. */
+  readonly database: string;
+  /** Name of the table. */
+  readonly table: string;
+  /** Number of rows. */
+  readonly rows: number;
 }
 
 interface Schemas extends Success {

@@ -17,6 +17,7 @@ import {
   stringFlag,
   wholeNumber,
 } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** `query`: shows rows by named queries and by SQL. */
 export const command: Command = {
@@ -65,16 +66,18 @@ export const command: Command = {
 
 async function list({ migrator, output }: CommandContext): Promise<number> {
   const { queries, faults } = await findQueries();
-  output.json({
-    ok: true,
-    queries: queries.map(({ name, database, about, sql, file }) => ({
-      name,
-      database,
-      about,
-      parameters: parametersOf(sql),
-      file,
-    })),
-  });
+  output.json(
+    {
+      ok: true,
+      queries: queries.map(({ name, database, about, sql, file }) => ({
+        name,
+        database,
+        about,
+        parameters: parametersOf(sql),
+        file,
+      })),
+    } satisfies Documents["query"],
+  );
   output.answer(renderTable(
     queries.map(({ name, database, about }) => [name, database, about].map(printable)),
     { header: ["QUERY", "DATABASE", "SHOWS"] },
@@ -181,7 +184,15 @@ async function show(
   if (output.isJson) {
     const { columns, isCut } = result;
     if (out === undefined) {
-      output.json({ ok: true, database, columns, rows: rowObjects(result), isCut });
+      output.json(
+        {
+          ok: true,
+          database,
+          columns,
+          rows: rowObjects(result),
+          isCut,
+        } satisfies Documents["query"],
+      );
       return;
     }
   }
@@ -194,14 +205,16 @@ async function show(
   });
   if (out !== undefined) {
     const size = await writeText(out, `${text}\n`, { force: flags.force === true });
-    output.json({
-      ok: true,
-      database,
-      rows: result.rows.length,
-      isCut: result.isCut,
-      file: out,
-      size,
-    });
+    output.json(
+      {
+        ok: true,
+        database,
+        rows: result.rows.length,
+        isCut: result.isCut,
+        file: out,
+        size,
+      } satisfies Documents["query"],
+    );
     output.narrate(`${formatCount(result.rows.length, "row")} in ${printable(out)}.`);
     return;
   }

@@ -13,6 +13,7 @@ import type { Report, ReportFilter } from "../report/report.ts";
 import { renderChart } from "../terminal/chart.ts";
 import type { Style } from "../terminal/output.ts";
 import { type Command, type CommandContext, type FlagValues, stringFlag } from "./arguments.ts";
+import type { Documents } from "./documents.ts";
 
 /** `report`: figures of the bot's trading, on the terminal or as a page. */
 export const command: Command = {
@@ -44,14 +45,14 @@ export const command: Command = {
     if (file !== undefined) await refuseExisting(file, { force });
     const report = await migrator.report(filterOf(flags));
     if (file === undefined) {
-      output.json({ ok: true, ...report });
+      output.json({ ok: true, ...report } satisfies Documents["report"]);
       if (!output.isJson) {
         output.answer(renderTerminalReport(report, { style: output.answerStyle, width: width() }));
       }
       return 0;
     }
     const size = await writeText(file, await renderReport(report), { force });
-    output.json({ ok: true, file, size, ...report });
+    output.json({ ok: true, file, size, ...report } satisfies Documents["report"]);
     output.answer(`Report written to ${printable(file)} (${formatBytes(size)}).`);
     return 0;
   },

@@ -65,8 +65,11 @@ function numberText(value: number | bigint): string {
   return value === -Infinity ? "-9e999" : String(value);
 }
 
+/** A value in a JSON document. A BLOB is an object with its bytes as hexadecimal digits. */
+export type JsonCell = Exclude<SqlValue, Uint8Array> | { readonly hex: string };
+
 /** Rows as objects. A second column of the same name gets a number, since an object has it only once. */
-export function rowObjects({ columns, rows }: ResultRows): Record<string, unknown>[] {
+export function rowObjects({ columns, rows }: ResultRows): Record<string, JsonCell>[] {
   const names = uniqueNames(columns);
   return rows.map((row) =>
     Object.fromEntries(names.map((name, at) => {

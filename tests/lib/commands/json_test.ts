@@ -169,6 +169,23 @@ Deno.test("snapshots, dumps and rows", async () => {
   assert.equal(count, 1);
 });
 
+Deno.test("demo, query and report", async () => {
+  using directory = new TemporaryDirectory();
+  await run(directory, "demo");
+  await run(directory, "query");
+  await run(directory, "query", "open-positions");
+  const all =
+    "SELECT NULL AS a, 1.5 AS b, 'x' AS c, x'00ff' AS d, 9007199254740993 AS e, 9e999 AS f";
+  const [, { rows }] = await run(directory, "query", "trading", all);
+  assert.deepEqual(rows, [
+    { a: null, b: 1.5, c: "x", d: { hex: "00FF" }, e: "9007199254740993", f: null },
+  ]);
+  await run(directory, "query", "trading", all, "--out", directory.file("rows.csv"));
+  const [, { equity }] = await run(directory, "report");
+  assert(equity !== null);
+  await run(directory, "report", "--html", directory.file("report.html"));
+});
+
 Deno.test("with several data directories there is one document for each", async () => {
   using directory = new TemporaryDirectory();
   for (const command of ["upgrade", "status", "verify", "history", "backup", "doctor"]) {
