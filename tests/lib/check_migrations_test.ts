@@ -151,3 +151,16 @@ Deno.test("in a test of its own it needs no more than to read the directory", as
   }).output();
   assert.ok(success, new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr));
 });
+
+Deno.test("a downgrade may drop the rows of a table that its upgrade created", async () => {
+  const { migrations } = await check({
+    "004_notes.sql": `-- database: trading
+-- migrate:up
+CREATE TABLE notes (body TEXT);
+INSERT INTO notes VALUES ('first');
+-- migrate:down
+DROP TABLE notes;
+`,
+  });
+  assert.deepEqual(migrations, ["004"]);
+});

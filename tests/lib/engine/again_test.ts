@@ -55,3 +55,15 @@ Deno.test("a rollback that fails leaves the migration's history row as it is", a
   const [event] = await migrator.history({ limit: 1 });
   assert.deepEqual([event?.direction, event?.outcome], ["downgrade", "failed"]);
 });
+
+Deno.test("the start of each attempt is recorded before its outcome", async () => {
+  using directory = new TemporaryDirectory();
+  const migrator = appMigrator(directory, [migration]);
+  await migrator.upgrade();
+  await migrator.downgrade({ confirm: () => true });
+  const events = await migrator.history({ limit: 10 });
+  assert.deepEqual(
+    events.map(({ direction, outcome }) => `${direction} ${outcome}`).toReversed(),
+    ["upgrade started", "upgrade applied", "downgrade started", "downgrade rolled_back"],
+  );
+});
