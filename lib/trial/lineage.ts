@@ -197,8 +197,9 @@ export interface Rebuild {
 export function rebuildsOf(lineages: readonly TableLineage[]): Rebuild[] {
   return lineages.flatMap((old) => {
     const { original, dropped } = old;
+    if (original === null || dropped === null) return [];
     const made = successorOf(old, lineages);
-    if (original === null || dropped === null || made === undefined) return [];
+    if (made === undefined) return [];
     return reaches(old, made) ? [{ old, name: original, made, dropped }] : [];
   });
 }

@@ -1,3 +1,4 @@
+import { NeededObjects } from "./needed.ts";
 import { LintError, UnknownMigrationError } from "../base/errors.ts";
 import { adviceOn } from "../engine/apply.ts";
 import { mayTouchRows } from "../engine/checks.ts";
@@ -90,7 +91,8 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
     await using stack = new AsyncDisposableStack();
     let trial = fromEmpty ? null : await RowTrial.open(workspace, found, database);
     if (trial !== null) stack.use(trial);
-    for (const migration of list) {
+    const needed = new NeededObjects(list);
+    for (const [place, migration] of list.entries()) {
       const isLooked = chosen.includes(migration);
       const failure = !isLooked && trusted.includes(migration)
         ? await simulation.apply(migration)
@@ -108,6 +110,8 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
       }
       // What comes after one that fails can't be tried.
       if (failure !== null) break;
+      const needless = needed.needless(simulation.schema, place);
+      if (needless.length > 0) await simulation.forget(needless);
     }
   }
   const list = chosen.flatMap((migration) => findings.get(migration) ?? []);

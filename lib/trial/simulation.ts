@@ -3,7 +3,7 @@ import { openForReading } from "../database/open.ts";
 import { dropTemporary } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
-import { tokenize } from "../sql/tokens.ts";
+import { quoteName, tokenize } from "../sql/tokens.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import { AuthorizerLog, rowChanges } from "./authorizer.ts";
 import { type Rebuild, rebuildsOf, RowCounts, type TracedTables, traceTables } from "./lineage.ts";
@@ -252,6 +252,28 @@ export class Simulation implements AsyncDisposable {
     if (message === null) return null;
     this.#hasMismatch = true;
     return { message, isCertain: true };
+  }
+
+  /** The schema as the migrations that were tried have made it. */
+  get schema(): Schema {
+    return this.#schema;
+  }
+
+  /** Drops tables and views that no later migration needs, with their indexes and triggers. */
+  async forget(names: readonly string[]): Promise<void> {
+    const { connection } = this.scratch;
+    const views = new Set(this.#schema.views.map(({ name }) => name));
+    await connection.exec("BEGIN");
+    try {
+      for (const name of names) {
+        const kind = views.has(name) ? "VIEW" : "TABLE";
+        await connection.exec(`DROP ${kind} main.${quoteName(name)}`);
+      }
+      await connection.exec("COMMIT");
+      this.#isStale = true;
+    } catch {
+      await connection.exec("ROLLBACK"); // to keep them takes only time
+    }
   }
 
   /** Whether there are tables. */
