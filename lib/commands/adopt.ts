@@ -2,6 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { formatCount, printable } from "../base/format.ts";
 import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./arguments.ts";
 import { DEFAULT_MIGRATIONS } from "./options.ts";
+import type { Documents } from "./documents.ts";
 
 /** `adopt`: brings an existing database under management. */
 export const command: Command = {
@@ -26,7 +27,7 @@ export const command: Command = {
         DEFAULT_MIGRATIONS,
       dryRun,
     });
-    output.json({ ok: true, dryRun, ...adoption });
+    output.json({ ok: true, dryRun, ...adoption } satisfies Documents["adopt"]);
     output.answer(
       dryRun
         ? adoption.sql.trimEnd()

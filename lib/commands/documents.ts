@@ -3,6 +3,7 @@ import type { Check } from "../doctor/facts.ts";
 import type { ImportResult } from "../dump/import.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";
 import type { Reconciliation } from "../engine/reconcile.ts";
+import type { Adoption } from "../operations/adopt.ts";
 import type { AcceptResult, BaselineResult } from "../operations/baseline.ts";
 import type { CopyDatabaseResult } from "../operations/copy.ts";
 import type { DowngradeResult, Loss } from "../operations/downgrade.ts";
@@ -35,6 +36,7 @@ import type { Rehearsal } from "../trial/rehearse_result.ts";
  * A document may also be a {@link Failure}, or {@link Unchanged}.
  */
 export interface Documents {
+  readonly "adopt": AdoptDocument;
   readonly "backup": SnapshotTaken | Several<SnapshotTaken>;
   readonly "backup list": SnapshotList;
   readonly "backup prune": SnapshotsPruned;
@@ -49,6 +51,7 @@ export interface Documents {
   readonly "help": Help;
   readonly "history": History | Several<History>;
   readonly "import": DumpImported | RowsImported;
+  readonly "init": ConfigurationWritten;
   readonly "lint": LintResult;
   readonly "man": ManualPage;
   readonly "new": NewMigration;
@@ -184,6 +187,34 @@ interface ChangeAccepted extends Success {
 interface Baseline extends Success, BaselineResult {
   /** Whether this is only what would be marked. */
   readonly dryRun: boolean;
+}
+
+interface AdoptDocument extends Success, Adoption {
+  /** Whether this is only what would be written. */
+  readonly dryRun: boolean;
+}
+
+interface ConfigurationWritten extends Success {
+  /** Path of the configuration. */
+  readonly path: string;
+  /** Whether it was written; false if it was up to date. */
+  readonly written: boolean;
+  /** The databases that were found. */
+  readonly databases: readonly FoundDatabase[];
+}
+
+/** A database that was found. */
+export interface FoundDatabase {
+  /** The name proposed for it. */
+  readonly name: string;
+  /** Its path. */
+  readonly path: string;
+  /** Its size in bytes. */
+  readonly sizeBytes: number;
+  /** Number of tables and of rows; null if it cannot be read. */
+  readonly content: { readonly tables: number; readonly rows: number } | null;
+  /** Why it cannot be read; empty if it can. */
+  readonly problem: string;
 }
 
 interface Squash extends Success {

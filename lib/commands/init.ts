@@ -17,17 +17,7 @@ import {
   yesFlag,
 } from "./arguments.ts";
 import { type ResolvedOptions, resolveOptions } from "./options.ts";
-
-/** A database that was found, and the name proposed for it. */
-interface Found {
-  readonly name: string;
-  readonly path: string;
-  readonly sizeBytes: number;
-  /** Number of tables and of rows; null where it can't be read. */
-  readonly content: { readonly tables: number; readonly rows: number } | null;
-  /** Why it can't be read; empty where it can. */
-  readonly problem: string;
-}
+import type { Documents, FoundDatabase } from "./documents.ts";
 
 /** `init`: writes a configuration with the databases that exist. */
 export const command: SelfContainedCommand = {
@@ -62,13 +52,17 @@ export const command: SelfContainedCommand = {
       }
     }
     if (former === text) {
-      output.json({ ok: true, path: target, written: false, databases: found });
+      output.json(
+        { ok: true, path: target, written: false, databases: found } satisfies Documents["init"],
+      );
       output.answer(`${printable(target)} is up to date.`);
       return 0;
     }
     await confirmWriting(context, `Write ${target} with ${formatCount(found.length, "database")}?`);
     write(target, text);
-    output.json({ ok: true, path: target, written: true, databases: found });
+    output.json(
+      { ok: true, path: target, written: true, databases: found } satisfies Documents["init"],
+    );
     output.answer(`wrote ${printable(target)}`);
     output.narrate("Next: `catalyst-migrate status`, then `adopt DATABASE` for each of your own.");
     return 0;
@@ -90,11 +84,11 @@ async function optionsWithout(
 async function findAll(
   options: ResolvedOptions,
   named: Readonly<Record<string, string>>,
-): Promise<Found[]> {
+): Promise<FoundDatabase[]> {
   const { prefix } = options;
   const ledger = ledgerOf(prefix);
   const backups = options.backupDir ?? backupsBeside(ledger);
-  const found: Found[] = [];
+  const found: FoundDatabase[] = [];
   for (const path of databasesBelow(directoryOf(ledger), { except: backups })) {
     if (path === ledger) continue;
     const inside = path.startsWith(prefix) ? path.slice(prefix.length) : path;
@@ -117,7 +111,7 @@ async function findAll(
 async function contentOf(
   path: string,
   { settings }: ResolvedOptions,
-): Promise<Pick<Found, "content" | "problem">> {
+): Promise<Pick<FoundDatabase, "content" | "problem">> {
   try {
     const content = await readDatabase(
       locate(path),
@@ -135,7 +129,7 @@ async function contentOf(
   }
 }
 
-function renderFound(found: readonly Found[]): string {
+function renderFound(found: readonly FoundDatabase[]): string {
   return renderTable(
     found.map(({ name, path, sizeBytes, content }) => [
       name,
@@ -156,7 +150,7 @@ function renderFound(found: readonly Found[]): string {
 async function configurationText(
   options: ResolvedOptions,
   { found, current, context }: {
-    readonly found: readonly Found[];
+    readonly found: readonly FoundDatabase[];
     readonly current: Configuration | null;
     readonly context: SelfContainedContext;
   },

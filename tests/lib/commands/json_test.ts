@@ -169,6 +169,17 @@ Deno.test("snapshots, dumps and rows", async () => {
   assert.equal(count, 1);
 });
 
+Deno.test("init and adopt", async () => {
+  using directory = new TemporaryDirectory();
+  Deno.mkdirSync(directory.file("own"));
+  execute(directory.file("notes.db"), "CREATE TABLE notes (a)");
+  const configuration = ["--config", directory.file("catalyst.json")];
+  const [, { databases }] = await run(directory, "init", "--yes", ...configuration);
+  assert.deepEqual((databases as Json[]).map(({ name }) => name), ["notes"]);
+  const [, adopted] = await run(directory, "adopt", "notes", ...configuration);
+  assert.equal(adopted["name"], "004_adopt_notes");
+});
+
 Deno.test("demo, query and report", async () => {
   using directory = new TemporaryDirectory();
   await run(directory, "demo");
