@@ -34,13 +34,21 @@ interface Selection {
   /** One more condition, with the value of its parameter. */
   readonly condition?: { readonly sql: string; readonly value: SqlValue };
   readonly tail?: string;
+  /** How many rows at most. Default: all. */
+  readonly most?: number;
 }
 
-/** Rows of a table; a column that it does not have is NULL. Nothing if the table does not exist. */
-async function* select(
+/** Rows that are read at once. */
+const BATCH = 4_000;
+
+/**
+ * Rows of a table, some thousands at a time: waiting for each row would take longer than reading it. A
+ * column that the table does not have is NULL. Nothing if the table does not exist.
+ */
+async function* batchesOf(
   connection: Connection,
-  { table, columns, filter = {}, condition, tail = "" }: Selection,
-): AsyncIterable<Row> {
+  { table, columns, filter = {}, condition, tail = "", most = Infinity }: Selection,
+): AsyncIterable<readonly Row[]> {
   const info = await connection.all("SELECT name FROM pragma_table_info(?)", [table]);
   const known = new Set(info.map(({ name }) => name));
   if (known.size === 0) return;
@@ -61,7 +69,13 @@ async function* select(
   if (known.has("ticker")) add("ticker = ?", ticker);
   if (condition !== undefined) add(condition.sql, condition.value);
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
-  yield* connection.iterate(`SELECT ${list} FROM ${table} ${where} ${tail}`, parameters);
+  const sql = `SELECT ${list} FROM ${table} ${where} ${tail} LIMIT ? OFFSET ?`;
+  for (let offset = 0; offset < most; offset += BATCH) {
+    const limit = Math.min(BATCH, most - offset);
+    const rows = await connection.all(sql, [...parameters, limit, offset]);
+    yield rows;
+    if (rows.length < limit) return;
+  }
 }
 
 function numberIn(row: Row, column: string): number | null {
@@ -77,8 +91,17 @@ function textIn(row: Row, column: string): string | null {
 /** Reads closed positions. Rows without a realized profit or a closing time are left out. */
 export async function readTrades(connection: Connection, filter: ReportFilter): Promise<Trade[]> {
   const trades: Trade[] = [];
+  // Most texts occur many times, and each row would have its own copy.
+  const known = new Map<string, string>();
+  const shared = (row: Row, column: string): string | null => {
+    const value = textIn(row, column);
+    if (value === null) return null;
+    const first = known.get(value);
+    if (first === undefined) known.set(value, value);
+    return first ?? value;
+  };
   for await (
-    const row of select(connection, {
+    const batch of batchesOf(connection, {
       table: "closed_positions",
       columns: "ticker side quantity entry_price realized_pnl stop_loss_price closed_at " +
         "holding_period_hours exit_reason strategy market_regime signal_score max_adverse_excursion",
@@ -86,24 +109,26 @@ export async function readTrades(connection: Connection, filter: ReportFilter): 
       tail: "ORDER BY closed_at",
     })
   ) {
-    const pnl = numberIn(row, "realized_pnl");
-    const closedAt = numberIn(row, "closed_at");
-    if (pnl === null || closedAt === null) continue;
-    trades.push({
-      pnl,
-      closedAt,
-      ticker: textIn(row, "ticker") ?? "(none)",
-      side: textIn(row, "side") ?? "(none)",
-      quantity: numberIn(row, "quantity"),
-      entryPrice: numberIn(row, "entry_price"),
-      stopPrice: numberIn(row, "stop_loss_price"),
-      holdingHours: numberIn(row, "holding_period_hours"),
-      exitReason: textIn(row, "exit_reason"),
-      strategy: textIn(row, "strategy"),
-      regime: textIn(row, "market_regime"),
-      signalScore: numberIn(row, "signal_score"),
-      adverseExcursion: numberIn(row, "max_adverse_excursion"),
-    });
+    for (const row of batch) {
+      const pnl = numberIn(row, "realized_pnl");
+      const closedAt = numberIn(row, "closed_at");
+      if (pnl === null || closedAt === null) continue;
+      trades.push({
+        pnl,
+        closedAt,
+        ticker: shared(row, "ticker") ?? "(none)",
+        side: shared(row, "side") ?? "(none)",
+        quantity: numberIn(row, "quantity"),
+        entryPrice: numberIn(row, "entry_price"),
+        stopPrice: numberIn(row, "stop_loss_price"),
+        holdingHours: numberIn(row, "holding_period_hours"),
+        exitReason: shared(row, "exit_reason"),
+        strategy: shared(row, "strategy"),
+        regime: shared(row, "market_regime"),
+        signalScore: numberIn(row, "signal_score"),
+        adverseExcursion: numberIn(row, "max_adverse_excursion"),
+      });
+    }
   }
   return trades;
 }
@@ -115,7 +140,7 @@ export async function readSnapshots(
 ): Promise<EquityRow[]> {
   const rows: EquityRow[] = [];
   for await (
-    const row of select(connection, {
+    const batch of batchesOf(connection, {
       table: "portfolio_snapshots",
       columns: "snapshot_time snapshot_date total_equity daily_pnl",
       filter: {
@@ -126,14 +151,16 @@ export async function readSnapshots(
       tail: "ORDER BY snapshot_time",
     })
   ) {
-    const time = numberIn(row, "snapshot_time");
-    if (time === null) continue;
-    rows.push({
-      time,
-      date: textIn(row, "snapshot_date") ?? new Date(time * 1000).toISOString().slice(0, 10),
-      equity: numberIn(row, "total_equity"),
-      dailyPnl: numberIn(row, "daily_pnl"),
-    });
+    for (const row of batch) {
+      const time = numberIn(row, "snapshot_time");
+      if (time === null) continue;
+      rows.push({
+        time,
+        date: textIn(row, "snapshot_date") ?? new Date(time * 1000).toISOString().slice(0, 10),
+        equity: numberIn(row, "total_equity"),
+        dailyPnl: numberIn(row, "daily_pnl"),
+      });
+    }
   }
   return rows;
 }
@@ -145,7 +172,7 @@ export async function readOrders(
 ): Promise<OrderRow[]> {
   const rows: OrderRow[] = [];
   for await (
-    const row of select(connection, {
+    const batch of batchesOf(connection, {
       table: "orders",
       columns:
         "status side submitted_at filled_at filled_quantity filled_avg_price expected_price " +
@@ -153,18 +180,20 @@ export async function readOrders(
       filter: { ...filter, time: "submitted_at" },
     })
   ) {
-    rows.push({
-      status: textIn(row, "status") ?? "(none)",
-      side: textIn(row, "side") ?? "(none)",
-      submittedAt: numberIn(row, "submitted_at") ?? 0,
-      filledAt: numberIn(row, "filled_at"),
-      filledQuantity: numberIn(row, "filled_quantity"),
-      filledPrice: numberIn(row, "filled_avg_price"),
-      expectedPrice: numberIn(row, "expected_price"),
-      slippage: numberIn(row, "slippage"),
-      commission: numberIn(row, "commission"),
-      rejectReason: textIn(row, "reject_reason"),
-    });
+    for (const row of batch) {
+      rows.push({
+        status: textIn(row, "status") ?? "(none)",
+        side: textIn(row, "side") ?? "(none)",
+        submittedAt: numberIn(row, "submitted_at") ?? 0,
+        filledAt: numberIn(row, "filled_at"),
+        filledQuantity: numberIn(row, "filled_quantity"),
+        filledPrice: numberIn(row, "filled_avg_price"),
+        expectedPrice: numberIn(row, "expected_price"),
+        slippage: numberIn(row, "slippage"),
+        commission: numberIn(row, "commission"),
+        rejectReason: textIn(row, "reject_reason"),
+      });
+    }
   }
   return rows;
 }
@@ -175,7 +204,7 @@ export async function readFills(connection: Connection, filter: ReportFilter): P
   let fills = 0;
   let commission = 0;
   for await (
-    const row of select(connection, {
+    const batch of batchesOf(connection, {
       table: "fills",
       columns: "commission",
       filter: { ...others, time: "filled_at" },
@@ -187,8 +216,10 @@ export async function readFills(connection: Connection, filter: ReportFilter): P
       }),
     })
   ) {
-    fills++;
-    commission += numberIn(row, "commission") ?? 0;
+    for (const row of batch) {
+      fills++;
+      commission += numberIn(row, "commission") ?? 0;
+    }
   }
   return { fills, commission };
 }
@@ -199,22 +230,25 @@ export async function readStoredMetrics(
   { until }: ReportFilter,
 ): Promise<StoredMetrics | null> {
   for await (
-    const row of select(connection, {
+    const batch of batchesOf(connection, {
       table: "performance_metrics",
       columns: `metric_time metric_date strategy ${METRICS}`,
       filter: { time: "metric_time", ...(until === undefined ? {} : { until }) },
-      tail: "ORDER BY metric_time DESC LIMIT 1",
+      tail: "ORDER BY metric_time DESC",
+      most: 1,
     })
   ) {
-    const time = numberIn(row, "metric_time");
-    const date = textIn(row, "metric_date");
-    // A row about one strategy is not about the account.
-    if (time === null || date === null || row.strategy !== null) return null;
-    return {
-      time,
-      date,
-      values: Object.fromEntries(METRICS.split(" ").map((name) => [name, numberIn(row, name)])),
-    };
+    for (const row of batch) {
+      const time = numberIn(row, "metric_time");
+      const date = textIn(row, "metric_date");
+      // A row about one strategy is not about the account.
+      if (time === null || date === null || row.strategy !== null) return null;
+      return {
+        time,
+        date,
+        values: Object.fromEntries(METRICS.split(" ").map((name) => [name, numberIn(row, name)])),
+      };
+    }
   }
   return null;
 }
@@ -226,11 +260,14 @@ export async function readTraining(
 ): Promise<TrainingRows> {
   const learningRates = new Map<SqlValue | undefined, number | null>();
   for await (
-    const row of select(connection, { table: "hyperparameters", columns: "run_id learning_rate" })
-  ) learningRates.set(row.run_id, numberIn(row, "learning_rate"));
+    const batch of batchesOf(connection, {
+      table: "hyperparameters",
+      columns: "run_id learning_rate",
+    })
+  ) for (const row of batch) learningRates.set(row.run_id, numberIn(row, "learning_rate"));
   const found: Omit<RunRow, "episodes">[] = [];
   for await (
-    const row of select(connection, {
+    const batch of batchesOf(connection, {
       table: "training_runs",
       columns: "run_id algorithm model_name status start_time",
       filter: {
@@ -241,14 +278,16 @@ export async function readTraining(
       tail: "ORDER BY start_time",
     })
   ) {
-    found.push({
-      runId: String(row.run_id),
-      algorithm: textIn(row, "algorithm") ?? "(none)",
-      model: textIn(row, "model_name") ?? "(none)",
-      status: textIn(row, "status") ?? "(none)",
-      startedAt: numberIn(row, "start_time") ?? 0,
-      learningRate: learningRates.get(row.run_id) ?? null,
-    });
+    for (const row of batch) {
+      found.push({
+        runId: String(row.run_id),
+        algorithm: textIn(row, "algorithm") ?? "(none)",
+        model: textIn(row, "model_name") ?? "(none)",
+        status: textIn(row, "status") ?? "(none)",
+        startedAt: numberIn(row, "start_time") ?? 0,
+        learningRate: learningRates.get(row.run_id) ?? null,
+      });
+    }
   }
   const runs: RunRow[] = [];
   for (const run of found) {
@@ -256,39 +295,42 @@ export async function readTraining(
   }
   const evaluations: EvaluationRow[] = [];
   for await (
-    const row of select(connection, {
+    const batch of batchesOf(connection, {
       table: "agent_performance",
       columns:
         "run_id evaluation_type evaluation_date sharpe_ratio total_return_pct max_drawdown_pct win_rate",
     })
   ) {
-    evaluations.push({
-      runId: String(row.run_id),
-      type: textIn(row, "evaluation_type") ?? "(none)",
-      date: textIn(row, "evaluation_date") ?? "",
-      sharpe: numberIn(row, "sharpe_ratio"),
-      returnPct: numberIn(row, "total_return_pct"),
-      maxDrawdownPct: numberIn(row, "max_drawdown_pct"),
-      winRate: numberIn(row, "win_rate"),
-    });
+    for (const row of batch) {
+      evaluations.push({
+        runId: String(row.run_id),
+        type: textIn(row, "evaluation_type") ?? "(none)",
+        date: textIn(row, "evaluation_date") ?? "",
+        sharpe: numberIn(row, "sharpe_ratio"),
+        returnPct: numberIn(row, "total_return_pct"),
+        maxDrawdownPct: numberIn(row, "max_drawdown_pct"),
+        winRate: numberIn(row, "win_rate"),
+      });
+    }
   }
   return { runs, evaluations, weights: await readWeights(connection) };
 }
 
 async function readEpisodes(connection: Connection, runId: string): Promise<RunRow["episodes"]> {
   const rewards: { episode: number; reward: number }[] = [];
-  const sql = `SELECT
-      episode_number,
-      episode_reward
-    FROM training_episodes
-    WHERE run_id = ?
-    ORDER BY episode_number`;
-  const info = await connection.all("SELECT name FROM pragma_table_info('training_episodes')");
-  if (info.length === 0) return episodeSeries([]);
-  for await (const row of connection.iterate(sql, [runId])) {
-    const episode = numberIn(row, "episode_number");
-    const reward = numberIn(row, "episode_reward");
-    if (episode !== null && reward !== null) rewards.push({ episode, reward });
+  for await (
+    const batch of batchesOf(connection, {
+      table: "training_episodes",
+      columns: "episode_number episode_reward",
+      condition: { sql: "run_id = ?", value: runId },
+      tail: "ORDER BY episode_number",
+    })
+  ) {
+    for (const row of batch) {
+      const episode = numberIn(row, "episode_number");
+      const reward = numberIn(row, "episode_reward");
+      if (episode !== null && reward !== null) rewards.push({ episode, reward });
+    }
   }
   return episodeSeries(rewards);
 }
@@ -296,22 +338,24 @@ async function readEpisodes(connection: Connection, runId: string): Promise<RunR
 async function readWeights(connection: Connection): Promise<WeightRow[]> {
   const newest = new Map<string, { time: number; rows: WeightRow[] }>();
   for await (
-    const row of select(connection, {
+    const batch of batchesOf(connection, {
       table: "ensemble_weights",
       columns: "ensemble_id update_time run_id weight is_active",
       tail: "ORDER BY weight DESC",
     })
   ) {
-    const ensemble = String(row.ensemble_id);
-    const time = numberIn(row, "update_time") ?? 0;
-    const weight = numberIn(row, "weight");
-    const known = newest.get(ensemble);
-    if (known !== undefined && known.time > time) continue;
-    const rows = known !== undefined && known.time === time ? known.rows : [];
-    if (row.is_active !== 0 && weight !== null) {
-      rows.push({ ensemble, runId: String(row.run_id), weight });
+    for (const row of batch) {
+      const ensemble = String(row.ensemble_id);
+      const time = numberIn(row, "update_time") ?? 0;
+      const weight = numberIn(row, "weight");
+      const known = newest.get(ensemble);
+      if (known !== undefined && known.time > time) continue;
+      const rows = known !== undefined && known.time === time ? known.rows : [];
+      if (row.is_active !== 0 && weight !== null) {
+        rows.push({ ensemble, runId: String(row.run_id), weight });
+      }
+      newest.set(ensemble, { time, rows });
     }
-    newest.set(ensemble, { time, rows });
   }
   return [...newest.values()].flatMap(({ rows }) => rows);
 }
