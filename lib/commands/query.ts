@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { didYouMean, formatCount, printable, printableJson, renderTable } from "../base/format.ts";
 import type { SqlValue } from "../database/connection.ts";
-import { refuseExisting, writeText } from "../dump/output.ts";
+import { writeText } from "../dump/output.ts";
 import { findQueries, parameterValue } from "../report/own_queries.ts";
 import { LEDGER, type NamedQuery } from "../report/queries.ts";
 import { parametersOf, type QueryOptions, type QueryResult } from "../report/query.ts";
@@ -17,6 +17,7 @@ import {
   stringFlag,
   wholeNumber,
 } from "./arguments.ts";
+import { protectedFiles } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
 /** `query`: shows rows by named queries and by SQL. */
@@ -100,13 +101,18 @@ interface Request {
   readonly out: string | undefined;
 }
 
-async function requestOf({ flags, operands, migrator, output }: CommandContext): Promise<Request> {
+async function requestOf(
+  { flags, operands, migrator, configuration, output }: CommandContext,
+): Promise<Request> {
   const [first = "", sql, ...others] = operands;
   if (others.length > 0) {
     throw misuse("it takes a database and one SQL text", "put the SQL into quotes");
   }
   const out = stringFlag(flags, "out");
-  if (out !== undefined) await refuseExisting(out, { force: flags.force === true });
+  if (out !== undefined) {
+    const force = flags.force === true;
+    await migrator.refuseOccupied(out, { force, ...protectedFiles({ flags, configuration }) });
+  }
   const format = choiceFlag(flags, "format", resultFormats) ?? formatOf(out);
   if (output.isJson && flags.format !== undefined && out === undefined) {
     throw misuse("--json and --format say different things", "give one of them, or --out FILE");
@@ -177,7 +183,7 @@ async function named(name: string, databases: readonly string[]): Promise<NamedQ
 }
 
 async function show(
-  { flags, output }: CommandContext,
+  { flags, migrator, output }: CommandContext,
   result: QueryResult,
   { format, out, database }: Request,
 ): Promise<void> {
@@ -204,7 +210,10 @@ async function show(
     ...(toTerminal ? { width: Deno.consoleSize().columns || 80 } : {}),
   });
   if (out !== undefined) {
-    const size = await writeText(out, `${text}\n`, { force: flags.force === true });
+    const size = await writeText(out, `${text}\n`, {
+      force: flags.force === true,
+      ...(migrator.databases.includes(database) ? { like: migrator.pathOf(database) } : {}),
+    });
     output.json(
       {
         ok: true,

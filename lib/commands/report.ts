@@ -1,6 +1,6 @@
 import { UsageError } from "../base/errors.ts";
 import { formatBytes, printable, renderTable, wrapText } from "../base/format.ts";
-import { refuseExisting, writeText } from "../dump/output.ts";
+import { writeText } from "../dump/output.ts";
 import { renderReport } from "../report/compute.ts";
 import {
   formatNumber,
@@ -13,6 +13,7 @@ import type { Report, ReportFilter } from "../report/report.ts";
 import { renderChart } from "../terminal/chart.ts";
 import type { Style } from "../terminal/output.ts";
 import { type Command, type CommandContext, type FlagValues, stringFlag } from "./arguments.ts";
+import { protectedFiles } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
 /** `report`: figures of the bot's trading, on the terminal or as a page. */
@@ -34,7 +35,7 @@ export const command: Command = {
     ["report --since 2025-07-01 --strategy momentum", "a part of the data"],
     ["report --json", "all figures and series for a program"],
   ],
-  run: async ({ flags, migrator, output }: CommandContext) => {
+  run: async ({ flags, migrator, configuration, output }: CommandContext) => {
     const file = stringFlag(flags, "html");
     const force = flags.force === true;
     if (file === "-") {
@@ -42,7 +43,9 @@ export const command: Command = {
         help: "give --html report.html",
       });
     }
-    if (file !== undefined) await refuseExisting(file, { force });
+    if (file !== undefined) {
+      await migrator.refuseOccupied(file, { force, ...protectedFiles({ flags, configuration }) });
+    }
     const report = await migrator.report(filterOf(flags));
     if (file === undefined) {
       output.json({ ok: true, ...report } satisfies Documents["report"]);
@@ -51,7 +54,11 @@ export const command: Command = {
       }
       return 0;
     }
-    const size = await writeText(file, await renderReport(report), { force });
+    const size = await writeText(file, await renderReport(report), {
+      force,
+      // Whoever may not read the account may not read a report of it.
+      ...(migrator.databases.includes("trading") ? { like: migrator.pathOf("trading") } : {}),
+    });
     output.json({ ok: true, file, size, ...report } satisfies Documents["report"]);
     output.answer(`Report written to ${printable(file)} (${formatBytes(size)}).`);
     return 0;

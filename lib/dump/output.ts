@@ -1,5 +1,5 @@
 import { messageOf } from "../base/format.ts";
-import { AccessError, DiskFullError, UsageError } from "../base/errors.ts";
+import { AccessError, DiskFullError } from "../base/errors.ts";
 import {
   directoryOf,
   isFullDisk,
@@ -65,35 +65,14 @@ export async function writeFile(
   }
 }
 
-/**
- * Writes a text to a new file as {@link writeFile} does, and returns its size in bytes.
- *
- * @throws {UsageError} if there is a file of that name already, unless `force` is given.
- */
+/** Writes a text to a file as {@link writeFile} does; returns its size in bytes. */
 export async function writeText(
   path: string,
   text: string,
-  { force }: { readonly force: boolean },
+  options: WriteFileOptions = {},
 ): Promise<number> {
-  await refuseExisting(path, { force });
   const bytes: Bytes = new TextEncoder().encode(text);
-  return await writeFile(path, new Blob([bytes]).stream());
-}
-
-/**
- * Refuses a name that a file has already. A device or a pipe may be written.
- *
- * @throws {UsageError} if there is such a file, unless `force` is given.
- */
-export async function refuseExisting(
-  path: string,
-  { force }: { readonly force: boolean },
-): Promise<void> {
-  const found = await Deno.stat(path).catch(() => null);
-  if (force || found?.isFile !== true) return;
-  throw new UsageError(`Cannot write ${path}: the file exists`, {
-    help: "name another file, or replace this one with --force",
-  });
+  return await writeFile(path, new Blob([bytes]).stream(), options);
 }
 
 /**

@@ -128,7 +128,7 @@ export const commandScenarios: readonly Scenario[] = [
       await place.ok("demo --data-dir data");
       await place.ok("report --html report.html");
       assert.match(Deno.readTextFileSync(place.file("report.html")), /^<!doctype html>[^]*<svg/);
-      await place.ends(2, "report --html report.html");
+      await place.ends(1, "report --html report.html");
       await place.ok("report --html report.html --force");
     },
   },
