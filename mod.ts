@@ -199,3 +199,4 @@ if (import.meta.main) {
   });
 }
 export type { LeftOut } from "./lib/dump/sql.ts";
+export type { DestroyedRows } from "./lib/engine/apply.ts";

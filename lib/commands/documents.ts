@@ -114,7 +114,10 @@ interface Upgrade extends Success, TakenSnapshots, Reconciliation {
 }
 
 /** A migration that was applied. */
-export type Applied = Pick<AppliedMigration, "id" | "database" | "durationSeconds">;
+export type Applied = Pick<
+  AppliedMigration,
+  "id" | "database" | "durationSeconds" | "destroyed"
+>;
 
 /** What an upgrade would do. */
 interface UpgradeDryRun extends DryRun, Pick<UpgradePlan, "adopt" | "reconcile"> {

@@ -100,6 +100,13 @@ export async function renderUpgrade(result: UpgradeResult, known: number): Promi
         database,
         formatDuration(durationSeconds),
       ])),
+      ...applied.flatMap(({ destroyed = [] }) =>
+        destroyed.map(({ table, rows }) =>
+          `${printable(table)}: ${formatCount(rows, "row")} dropped as declared${
+            result.snapshot === null ? "" : `; snapshot ${result.snapshot}`
+          }`
+        )
+      ),
       `${formatCount(applied.length, "migration")} applied.`,
     );
   } else {

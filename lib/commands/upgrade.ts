@@ -94,10 +94,11 @@ function asJson(
   { applied, ...others }: UpgradeResult,
 ): Omit<UpgradeResult, "applied"> & { readonly applied: readonly Applied[] } {
   return {
-    applied: applied.map(({ id, database, durationSeconds }) => ({
+    applied: applied.map(({ id, database, durationSeconds, destroyed }) => ({
       id,
       database,
       durationSeconds,
+      ...(destroyed === undefined ? {} : { destroyed }),
     })),
     ...others,
   };

@@ -1,3 +1,5 @@
+import type { KeptRows } from "./kept_rows.ts";
+import { fold } from "../sql/tokens.ts";
 import { afterCommit } from "./after_commit.ts";
 import {
   CatalystError,
@@ -22,7 +24,11 @@ import { addEvent, type NewEvent, setHistory } from "../state/ledger.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import {
+  brokenObjects,
+  compareObjects,
   compareObservations,
+  compareRows,
+  lostRows,
   mayFindExisting,
   mayTouchRows,
   observeRows,
@@ -31,6 +37,14 @@ import {
   type RowObservation,
 } from "./checks.ts";
 import type { Session } from "./session.ts";
+
+/** Rows of a table that a migration has dropped as it declares. */
+export interface DestroyedRows {
+  /** Name of the table. */
+  readonly table: string;
+  /** Number of rows. */
+  readonly rows: number;
+}
 
 /** One run of one migration, up or down. */
 export interface Run {
@@ -46,6 +60,8 @@ export interface Run {
   readonly begin?: ((connection: Connection) => Promise<void>) | undefined;
   /** Checks of the result, before the commit; throws to roll back. */
   readonly verify?: ((connection: Connection, counted: Counted) => Promise<void>) | undefined;
+  /** Told which rows went as declared, before the commit. */
+  readonly onDestroyed?: ((losses: readonly DestroyedRows[]) => void) | undefined;
   /** Seconds to wait for another writer. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
@@ -107,7 +123,7 @@ async function runOutside(
   const { begin } = run;
   if (begin !== undefined) await withTransaction(connection, () => begin(connection), run);
   const start = performance.now();
-  const before = mayTouchRows(body) ? await observeRows(connection) : null;
+  const before = await observeBefore(connection, body);
   try {
     await namingDuplicates(connection, () =>
       runBody(connection, body, {
@@ -141,7 +157,7 @@ async function runInside(
   if ((marked ?? false) === (direction === "upgrade")) return null;
   await run.begin?.(connection);
   const start = performance.now();
-  const before = mayTouchRows(body) ? await observeRows(connection) : null;
+  const before = await observeBefore(connection, body);
   await namingDuplicates(connection, () =>
     runBody(connection, body, {
       database: migration.database,
@@ -168,15 +184,40 @@ async function namingDuplicates(
   }
 }
 
+/** What there was before a body that may change rows. */
+interface Before {
+  readonly rows: RowObservation;
+  readonly kept: KeptRows;
+  /** Views, triggers and foreign keys that don't work. */
+  readonly broken: ReadonlyMap<string, string>;
+}
+
+async function observeBefore(connection: Connection, body: MigrationBody): Promise<Before | null> {
+  if (!mayTouchRows(body)) return null;
+  const rows = await observeRows(connection);
+  const broken = await brokenObjects(connection);
+  const { KeptRows } = await import("./kept_rows.ts");
+  return { rows, broken, kept: await KeptRows.of(connection, body) };
+}
+
 /** Compares with what was observed before, and does the run's own checks. */
 async function check(
   connection: Connection,
   run: Run,
-  before: RowObservation | null,
+  before: Before | null,
 ): Promise<void> {
   const after = before === null ? null : await observeRows(connection);
-  if (before !== null && after !== null) compareObservations(before, after, run);
-  const counted = { before: before?.rows ?? new Map(), after: after?.rows ?? new Map() };
+  if (before !== null && after !== null) {
+    compareObservations(before.rows, after, run);
+    const replaced = compareRows(await before.kept.compare(), run);
+    compareObjects(before.broken, await brokenObjects(connection), run);
+    const declared = new Map(replaced.map(({ table, rows }) => [fold(table), { table, rows }]));
+    for (const { table, rows } of lostRows(before.rows.rows, after.rows)) {
+      if ((declared.get(fold(table))?.rows ?? 0) < rows) declared.set(fold(table), { table, rows });
+    }
+    run.onDestroyed?.([...declared.values()].filter(({ rows }) => rows > 0));
+  }
+  const counted = { before: before?.rows.rows ?? new Map(), after: after?.rows ?? new Map() };
   await run.verify?.(connection, counted);
 }
 
@@ -403,6 +444,8 @@ export interface Application {
   /** What was found before the first one. */
   readonly found: Inspection;
   readonly signal: AbortSignal | undefined;
+  /** Told which rows went as declared. */
+  readonly onDestroyed?: Run["onDestroyed"];
 }
 
 /** What keeps the rows that a migration is about to remove. */
@@ -416,7 +459,7 @@ interface RowProtection {
 /** How a migration is run up. */
 export function runOf(
   workspace: Workspace,
-  { migration, checksum, safeguard, found, signal }: Application,
+  { migration, checksum, safeguard, found, signal, onDestroyed }: Application,
 ): Run {
   const { database, destroys = [] } = migration;
   const state = found.databases.get(database);
@@ -429,6 +472,7 @@ export function runOf(
       return safeguard?.nameFor(database) ?? null;
     },
     destroys,
+    onDestroyed,
     begin: destroys.length === 0
       ? undefined
       : async (connection) => await safeguard?.secure(connection, database),

@@ -1,12 +1,13 @@
 import { MigrationFailedError, SchemaConflictError, StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
-import { needsExtension } from "../database/failure.ts";
+import { driverMessage, needsExtension } from "../database/failure.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Registry } from "../migration/registry.ts";
 import { describeDifference } from "../schema/model.ts";
 import { countRows, usersTables } from "../schema/tables.ts";
-import { quoteName } from "../sql/tokens.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
 import { readMarkers } from "../state/marker.ts";
+import type { RowLoss } from "./kept_rows.ts";
 
 /** What is compared before and after a migration, inside its transaction. */
 export interface RowObservation {
@@ -114,6 +115,90 @@ export function compareObservations(
   const broken = brokenReferences(before, after);
   if (broken !== null) {
     throw failed(allowed, broken, "delete or mend those rows in the same migration");
+  }
+}
+
+/**
+ * Refuses rows that were replaced by others, and returns what was lost as declared.
+ *
+ * @throws {MigrationFailedError} where others were lost.
+ */
+export function compareRows(losses: readonly RowLoss[], allowed: Allowance): RowLoss[] {
+  const isDeclared = ({ table }: RowLoss) =>
+    allowed.destroys.some((one) => fold(one) === fold(table));
+  const lost = losses.filter((one) => !isDeclared(one));
+  if (lost.length === 0) return losses.filter(isDeclared);
+  const what = lost.map(({ table, rows, fault }) =>
+    fault === null ? `${rows} of table "${table}"` : `table "${table}": ${fault}`
+  ).join(", ");
+  throw failed(
+    allowed,
+    `it would lose rows or values that it didn't declare: ${what}`,
+    "copy each column by its name and keep every key; or name the tables whose rows it may destroy " +
+      `in the migration's "destroys"`,
+  );
+}
+
+/** Views, triggers and foreign keys that don't work, with what SQLite says of each. */
+export async function brokenObjects(connection: Connection): Promise<Map<string, string>> {
+  const broken = new Map<string, string>();
+  const attempt = async (object: string, sql: string) => {
+    try {
+      await connection.get(sql);
+    } catch (error) {
+      if (!(error instanceof StatementError) || needsExtension(error)) return;
+      broken.set(object, driverMessage(error));
+    }
+  };
+  const objects = await connection.all(
+    "SELECT type, name, tbl_name FROM main.sqlite_schema WHERE type IN ('view', 'trigger')",
+  );
+  for (const row of objects) {
+    const [name, table] = [text(row, "name"), text(row, "tbl_name")];
+    if (row["type"] === "view") {
+      await attempt(`view "${name}"`, `SELECT 1 FROM main.${quoteName(name)} LIMIT 0`);
+      continue;
+    }
+    const column = await connection.get(
+      "SELECT name FROM pragma_table_xinfo(?, 'main') WHERE hidden = 0",
+      [table],
+    );
+    if (column === undefined) continue;
+    const target = `main.${quoteName(table)}`;
+    const first = quoteName(text(column, "name"));
+    await attempt(`a trigger of "${table}"`, `EXPLAIN DELETE FROM ${target}`);
+    await attempt(`a trigger of "${table}"`, `EXPLAIN INSERT INTO ${target} (${first}) VALUES (1)`);
+    await attempt(`a trigger of "${table}"`, `EXPLAIN UPDATE ${target} SET ${first} = ${first}`);
+  }
+  const keys = await connection.all(
+    `SELECT child.name AS child, key."table" AS parent
+    FROM main.sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
+    WHERE child.type = 'table' AND NOT EXISTS (
+      SELECT 1 FROM main.sqlite_schema AS there
+      WHERE there.type = 'table' AND there.name = key."table" COLLATE NOCASE
+    )`,
+  );
+  for (const row of keys) {
+    const [child, parent] = [text(row, "child"), text(row, "parent")];
+    broken.set(`a foreign key of "${child}"`, `there is no table "${parent}"`);
+  }
+  return broken;
+}
+
+/**
+ * Refuses a migration that breaks a view, a trigger or a foreign key that worked before it.
+ *
+ * @throws {MigrationFailedError} naming the first one.
+ */
+export function compareObjects(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+  allowed: Allowance,
+): void {
+  for (const [object, reason] of after) {
+    if (before.has(object)) continue;
+    const help = "change or drop it in the same migration";
+    throw failed(allowed, `it breaks ${object}: ${reason}`, help);
   }
 }
 

@@ -1,3 +1,4 @@
+import type { DestroyedRows } from "../engine/apply.ts";
 import { CatalystError, InterruptedError } from "../base/errors.ts";
 import { type Application, runAndRecord, runOf } from "../engine/apply.ts";
 import { mayTouchRows } from "../engine/checks.ts";
@@ -154,13 +155,24 @@ async function applyOne(
   }
   const progress = { direction: "upgrade", id, name, database } as const;
   options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
+  let destroyed: readonly DestroyedRows[] = [];
   const seconds = await runAndRecord(
     workspace,
     session,
-    runOf(workspace, { ...application, signal: options.signal }),
+    runOf(workspace, {
+      ...application,
+      signal: options.signal,
+      onDestroyed: (losses) => destroyed = losses,
+    }),
   );
   safeguard?.recordChange();
   const durationSeconds = seconds ?? 0;
   options.onProgress?.({ kind: "finished", ...progress, durationSeconds });
-  return { id, name, database, durationSeconds };
+  return {
+    id,
+    name,
+    database,
+    durationSeconds,
+    ...(destroyed.length === 0 ? {} : { destroyed }),
+  };
 }

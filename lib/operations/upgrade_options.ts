@@ -1,3 +1,4 @@
+import type { DestroyedRows } from "../engine/apply.ts";
 import { messageOf } from "../base/format.ts";
 import { HookError } from "../base/errors.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
@@ -61,6 +62,8 @@ export interface AppliedMigration {
   readonly database: string;
   /** How long it took, in seconds. */
   readonly durationSeconds: number;
+  /** Rows that it has dropped as it declares; absent where there are none. */
+  readonly destroyed?: readonly DestroyedRows[];
 }
 
 /** A migration that is about to run, or has run. */

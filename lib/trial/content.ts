@@ -39,7 +39,9 @@ export async function readContent(
   const rows = await countRowsOf(connection, table);
   if (columns.length === 0 || rows === 0) return { rows, digest: "" };
   const shape = await shapeOf(connection, table);
-  const wanted = shape.columns.filter(({ name }) => columns.includes(fold(name)));
+  // By name: a rebuild may put them in another order.
+  const wanted = shape.columns.filter(({ name }) => columns.includes(fold(name)))
+    .toSorted((a, b) => fold(a.name) < fold(b.name) ? -1 : 1);
   // Generated columns come of others, which are read.
   if (wanted.length === 0) return { rows, digest: "" };
   const { createHash } = await import("node:crypto");

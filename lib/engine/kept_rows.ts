@@ -1,0 +1,212 @@
+import { type Connection, number, text } from "../database/connection.ts";
+import type { MigrationBody } from "../migration/migration.ts";
+import { usersTables } from "../schema/tables.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
+
+/** Words of a body that may replace rows by others, so that counting them isn't enough. */
+const REPLACES_ROWS = /\b(delete|drop|replace|rebuild\w*)\b/i;
+
+/** Name of a column of a copy that has the row ids. */
+const ROWID = "copied rowid";
+
+/** A table, copied before a migration runs. */
+interface CopiedTable {
+  readonly name: string;
+  /** Name of the temporary table. */
+  readonly copy: string;
+  /** Stored columns, in their order. */
+  readonly columns: readonly string[];
+  /** Columns of the primary key; empty where there is none. */
+  readonly key: readonly string[];
+  /** First page, which another table of the same name does not have; and whether it has row ids. */
+  readonly root: number;
+  readonly hasRowid: boolean;
+}
+
+/** What became of the rows of a table, as far as it is a loss. */
+export interface RowLoss {
+  readonly table: string;
+  /** Rows that are gone, though as many others may have come. */
+  readonly rows: number;
+  /** What else is wrong, such as columns that were mixed up; null where nothing is. */
+  readonly fault: string | null;
+}
+
+/**
+ * Copies of the tables that a migration may delete rows from or rebuild, to compare them with what it
+ * leaves: by key and by column name. They are temporary tables, and cost as much as a rebuild does.
+ */
+export class KeptRows {
+  readonly #connection: Connection;
+  readonly #tables: readonly CopiedTable[];
+  readonly #former: ReadonlySet<string>;
+
+  private constructor(
+    connection: Connection,
+    tables: readonly CopiedTable[],
+    former: ReadonlySet<string>,
+  ) {
+    this.#connection = connection;
+    this.#tables = tables;
+    this.#former = former;
+  }
+
+  /** Copies the tables that a body names, if it may replace rows at all. */
+  static async of(connection: Connection, body: MigrationBody): Promise<KeptRows> {
+    const source = typeof body === "string" ? body : body.toString();
+    const all = await usersTables(connection);
+    const former = new Set(all.map(({ name }) => fold(name)));
+    const tables: CopiedTable[] = [];
+    if (REPLACES_ROWS.test(source)) {
+      const folded = fold(source);
+      for (const { name, type } of all) {
+        if (type !== "table" || !folded.includes(fold(name))) continue;
+        tables.push(await copyTable(connection, name, tables.length));
+      }
+    }
+    return new KeptRows(connection, tables, former);
+  }
+
+  /** Says which rows are gone, and drops the copies. */
+  async compare(): Promise<RowLoss[]> {
+    const losses: RowLoss[] = [];
+    for (const table of this.#tables) {
+      const loss = await this.#compareTable(table);
+      if (loss !== null) losses.push(loss);
+    }
+    for (const { copy } of this.#tables) {
+      await this.#connection.exec(`DROP TABLE temp.${quoteName(copy)}`);
+    }
+    return losses;
+  }
+
+  async #compareTable(before: CopiedTable): Promise<RowLoss | null> {
+    const { name } = before;
+    const after = await shapeOf(this.#connection, name);
+    if (after !== null) return await this.#lossIn(before, name, after);
+    // Renamed, or moved: its rows are in a table that was not there before.
+    const others = (await usersTables(this.#connection))
+      .filter((one) => one.type === "table" && !this.#former.has(fold(one.name)));
+    for (const other of others) {
+      const shape = await shapeOf(this.#connection, other.name);
+      if (shape === null || common(before, shape).length === 0) continue;
+      if (await this.#lossIn(before, other.name, shape) === null) return null;
+    }
+    const rows = await this.#count(`temp.${quoteName(before.copy)}`);
+    return rows === 0 ? null : { table: name, rows, fault: null };
+  }
+
+  /** What of a copied table is not in a table now; null where all of it is. */
+  async #lossIn(before: CopiedTable, name: string, after: Shape): Promise<RowLoss | null> {
+    const copy = `temp.${quoteName(before.copy)}`;
+    const now = `main.${quoteName(name)}`;
+    const columns = common(before, after);
+    const isRebuilt = before.root !== after.root;
+    const match = matchOf(before, after, isRebuilt);
+    if (columns.length === 0) return null; // what goes with its columns is told elsewhere
+    if (match === null) {
+      const list = columns.map(quoteName).join(", ");
+      const rows = await this.#count(
+        `(SELECT ${list} FROM ${copy} EXCEPT SELECT ${list} FROM ${now})`,
+      );
+      return rows === 0 ? null : { table: before.name, rows, fault: null };
+    }
+    const rows = await this.#count(
+      `${copy} AS o WHERE NOT EXISTS (SELECT 1 FROM ${now} AS n WHERE ${match})`,
+    );
+    const fault = rows === 0 && isRebuilt
+      ? await this.#faultIn(columns, `${copy} AS o JOIN ${now} AS n ON ${match}`)
+      : null;
+    return rows === 0 && fault === null ? null : { table: before.name, rows, fault };
+  }
+
+  /** A column that has the values of another one, or none: what a copy by position brings about. */
+  async #faultIn(columns: readonly string[], rows: string): Promise<string | null> {
+    for (const column of columns) {
+      const [o, n] = [`o.${quoteName(column)}`, `n.${quoteName(column)}`];
+      if (!await this.#exists(`${rows} WHERE ${n} IS NOT ${o}`)) continue;
+      const gone = await this.#count(
+        `${rows} WHERE ${n} IS NULL AND ${o} IS NOT NULL AND ${o} <> ''`,
+      );
+      if (gone > 0) return `column "${column}" loses ${gone} ${gone === 1 ? "value" : "values"}`;
+      for (const other of columns) {
+        if (other === column) continue;
+        if (await this.#exists(`${rows} WHERE ${n} IS NOT o.${quoteName(other)}`)) continue;
+        return `column "${column}" gets the values of "${other}"`;
+      }
+    }
+    return null;
+  }
+
+  async #count(rows: string): Promise<number> {
+    const found = await this.#connection.get(`SELECT count(*) AS rows FROM ${rows}`);
+    return found === undefined ? 0 : number(found, "rows");
+  }
+
+  async #exists(rows: string): Promise<boolean> {
+    return await this.#connection.get(`SELECT 1 FROM ${rows} LIMIT 1`) !== undefined;
+  }
+}
+
+type Shape = Omit<CopiedTable, "name" | "copy">;
+
+/** Columns and key of a table; null where there is none of that name. */
+async function shapeOf(connection: Connection, table: string): Promise<Shape | null> {
+  const found = await connection.get(
+    `SELECT rootpage, wr FROM main.sqlite_schema JOIN pragma_table_list AS list
+      ON list.schema = 'main' AND list.name = sqlite_schema.name
+    WHERE sqlite_schema.type = 'table' AND sqlite_schema.name = ? COLLATE NOCASE`,
+    [table],
+  );
+  if (found === undefined) return null;
+  const columns = (await connection.all(
+    "SELECT name, pk FROM pragma_table_xinfo(?, 'main') WHERE hidden = 0 ORDER BY cid",
+    [table],
+  )).map((row) => ({ name: text(row, "name"), pk: number(row, "pk") }));
+  return {
+    columns: columns.map(({ name }) => name),
+    key: columns.filter(({ pk }) => pk > 0).map(({ name }) => name),
+    root: number(found, "rootpage"),
+    hasRowid: number(found, "wr") === 0 &&
+      !columns.some(({ name }) => fold(name) === "rowid"),
+  };
+}
+
+async function copyTable(
+  connection: Connection,
+  name: string,
+  index: number,
+): Promise<CopiedTable> {
+  const shape = await shapeOf(connection, name);
+  const { columns, key, root, hasRowid } = shape ??
+    { columns: [], key: [], root: 0, hasRowid: false };
+  const copy = `catalyst_copy_${index}`;
+  const values = [
+    ...columns.map(quoteName),
+    ...hasRowid ? [`rowid AS ${quoteName(ROWID)}`] : [],
+  ];
+  await connection.exec(
+    `CREATE TEMP TABLE ${quoteName(copy)} AS SELECT ${values.join(", ")} FROM main.${
+      quoteName(name)
+    }`,
+  );
+  return { name, copy, columns, key, root, hasRowid };
+}
+
+function common(before: Pick<Shape, "columns">, after: Pick<Shape, "columns">): string[] {
+  const there = new Set(after.columns.map(fold));
+  return before.columns.filter((name) => there.has(fold(name)));
+}
+
+/** The condition by which rows are the same ones; null where only all their values can tell. */
+function matchOf(before: CopiedTable, after: Shape, isRebuilt: boolean): string | null {
+  const there = new Set(after.columns.map(fold));
+  if (before.key.length > 0 && before.key.every((name) => there.has(fold(name)))) {
+    return before.key.map((name) => `n.${quoteName(name)} IS o.${quoteName(name)}`).join(" AND ");
+  }
+  if (isRebuilt || !before.hasRowid || !after.hasRowid) return null;
+  // A row id is given again after a row was deleted: then not one value is the same.
+  const same = common(before, after)
+    .map((name) => `n.${quoteName(name)} IS o.${quoteName(name)}`);
+  return `n.rowid = o.${quoteName(ROWID)} AND (${same.join(" OR ")})`;
+}
