@@ -3,11 +3,18 @@
 // written as ranges because a regular expression with `\p{…}` costs start-up time.
 const UNSAFE = String
   .raw`[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]`;
-const STYLE = "\x1b\\[[\\d;]*m";
+// What marks a colour until the text is written: other than a terminal's own sequences, data can't hold it.
+const MARK = `\x1b<${crypto.randomUUID()}>`;
+const STYLE = `${MARK}\\d+m`;
 const EVERY_UNSAFE = new RegExp(UNSAFE, "gu");
-const LAYOUT_OR_UNSAFE = new RegExp(`\r?\n|\t|${UNSAFE}`, "gu");
-const STYLED_OR_UNSAFE = new RegExp(`\r?\n|\t|${STYLE}|${UNSAFE}`, "gu");
+const STYLED_OR_UNSAFE = new RegExp(`${STYLE}|${UNSAFE}`, "gu");
+const LAYOUT_OR_UNSAFE = new RegExp(`\r?\n|\t|${STYLE}|${UNSAFE}`, "gu");
 const EVERY_STYLE = new RegExp(STYLE, "g");
+
+/** The mark of a style, by the number that a terminal has for it. */
+export function styleMark(code: number): string {
+  return `${MARK}${code}m`;
+}
 
 const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
@@ -21,16 +28,21 @@ export function printable(text: string): string {
 
 /** How {@link printableLines} treats a text. */
 interface PrintableLinesOptions {
-  /** Whether ANSI colours are kept. Default `false`. */
+  /** Whether the terminal's own sequences take the place of the marks of styles. Default `false`: they are dropped. */
   readonly styled?: boolean;
 }
 
-/** Makes text of several lines safe to show: line breaks and tabs stay, the rest is made visible. */
+/** Makes text of several lines ready to be written: line breaks and tabs stay, the rest is made visible. */
 export function printableLines(text: string, options: PrintableLinesOptions = {}): string {
-  return text.replace(
-    options.styled ? STYLED_OR_UNSAFE : LAYOUT_OR_UNSAFE,
-    (found) => found.length > 1 || found === "\n" || found === "\t" ? found : visible(found),
-  );
+  return text.replace(LAYOUT_OR_UNSAFE, (found) => {
+    if (found.startsWith(MARK)) return options.styled ? `\x1b[${found.slice(MARK.length)}` : "";
+    return found.length > 1 || found === "\n" || found === "\t" ? found : visible(found);
+  });
+}
+
+/** Makes a text that may have styles safe to show within one line. */
+export function printableLine(text: string): string {
+  return text.replace(STYLED_OR_UNSAFE, (found) => found.startsWith(MARK) ? found : visible(found));
 }
 
 /** Writes the characters that JSON lets through, and a terminal may act on, as JSON escapes. */
@@ -38,7 +50,7 @@ export function printableJson(json: string): string {
   return json.replace(EVERY_UNSAFE, (found) => found === "\n" ? found : escaped(found));
 }
 
-/** Takes ANSI colours out of a text. */
+/** Takes the marks of styles out of a text. */
 export function stripStyle(text: string): string {
   return text.replace(EVERY_STYLE, "");
 }
@@ -137,14 +149,16 @@ interface TableOptions {
 /**
  * Renders rows as aligned lines of plain text, without lines drawn around them: a screen reader
  * reads it as it is. The text has no trailing spaces and no line break at its end. Cells may be
- * coloured; a cell that is data must be made `printable` before.
+ * coloured; each is made safe to show within its line.
  */
 export function renderTable(
   rows: readonly (readonly string[])[],
   options: TableOptions = {},
 ): string {
   const { header, indent = 0, align = [], gap = 2, notes = [], width } = options;
-  const lines = header === undefined ? rows : [header, ...rows];
+  const lines = (header === undefined ? rows : [header, ...rows]).map((line) =>
+    line.map(printableLine)
+  );
   const widths: number[] = [];
   for (const line of lines) {
     line.forEach((cell, column) => {
@@ -160,7 +174,7 @@ export function renderTable(
     }).join(" ".repeat(gap))).trimEnd();
   if (notes.length > 0) {
     const below = notes.map((note) =>
-      note === "" ? "" : wrapText(note, 76).map((part) => `\n    ${part}`).join("")
+      note === "" ? "" : wrapText(printableLine(note), 76).map((part) => `\n    ${part}`).join("")
     );
     if (header !== undefined) below.unshift("");
     return lines.map((line, at) => render(line) + (below[at] ?? "")).join("\n");

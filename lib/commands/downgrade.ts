@@ -1,7 +1,7 @@
 import { abortOnInterrupt } from "../base/interrupt.ts";
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
-import { formatCount } from "../base/format.ts";
+import { formatCount, printable } from "../base/format.ts";
 import type { DowngradeResult } from "../operations/downgrade.ts";
 import {
   type Command,
@@ -120,7 +120,9 @@ function renderDowngrade(result: DowngradeResult): string {
     ...renderSnapshots(result),
     rolledBack.length === 0
       ? "Nothing to roll back: no migration is applied."
-      : `${formatCount(rolledBack.length, "migration")} rolled back: ${rolledBack.join(", ")}.`,
+      : `${formatCount(rolledBack.length, "migration")} rolled back: ${
+        printable(rolledBack.join(", "))
+      }.`,
     ...lost.length === 0
       ? []
       : [`${formatCount(lost.reduce((sum, { rows }) => sum + rows, 0), "row")} lost.`],

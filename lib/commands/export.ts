@@ -6,7 +6,7 @@ import type { DumpContent } from "../dump/row.ts";
 import type { ExportControl, ExportProgress } from "../dump/export.ts";
 import type { LeftOut } from "../dump/sql.ts";
 import { createProgress } from "../terminal/interaction.ts";
-import { formatBytes, printable, renderTable } from "../base/format.ts";
+import { formatBytes, printable, printableLines, renderTable } from "../base/format.ts";
 import {
   choiceFlag,
   type Command,
@@ -205,6 +205,17 @@ async function write(
   }
 }
 
+/** Makes control characters in the data visible, which a terminal would act on. */
+function forTerminal(): TransformStream<Bytes, Bytes> {
+  const decoder = new TextDecoder();
+  const encoder = new TextEncoder();
+  return new TransformStream({
+    transform(chunk, controller) {
+      controller.enqueue(encoder.encode(printableLines(decoder.decode(chunk, { stream: true }))));
+    },
+  });
+}
+
 async function writeTo(
   context: CommandContext,
   bytes: ReadableStream<Bytes>,
@@ -213,7 +224,10 @@ async function writeTo(
     readonly like: string;
   },
 ): Promise<Written> {
-  if (out === "-") return { file: out, size: await writeAll(Deno.stdout, bytes) };
+  if (out === "-") {
+    const shown = Deno.stdout.isTerminal() ? bytes.pipeThrough(forTerminal()) : bytes;
+    return { file: out, size: await writeAll(Deno.stdout, shown) };
+  }
   const directory = out.replace(/(.)[/\\]+$/, "$1");
   const path = isDirectory ? `${directory}/${name}${compress ? ".gz" : ""}` : out;
   if (isDirectory) {

@@ -119,7 +119,7 @@ async function confirmation(
   { flags, output }: Pick<CommandContext, "flags" | "output">,
   { intoExisting }: { readonly intoExisting: boolean },
 ): Promise<((plan: ImportPlan) => boolean) | undefined> {
-  const tell = (plan: ImportPlan) => output.narrate(renderPlan(plan));
+  const tell = (plan: ImportPlan) => output.narrate(renderPlan(plan).split("\n"));
   if (flags.yes) {
     return (plan) => {
       tell(plan);

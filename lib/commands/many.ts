@@ -101,7 +101,7 @@ export async function runInEach(options: ManyOptions): Promise<number> {
   } else {
     const failed = outcomes.filter(({ exitCode }) => exitCode !== 0).length;
     if (failed > 0 || left > 0) output.answer(renderOutcomes(outcomes, directories));
-    else output.narrate(renderOutcomes(outcomes, directories));
+    else output.narrate(renderOutcomes(outcomes, directories).split("\n"));
     if (left > 0) {
       output.warn(
         `${formatCount(left, "directory")} left alone after a failure in ${

@@ -37,8 +37,12 @@ export function planAsJson(
 /** What an upgrade would do in words, as comments in the SQL that it would run. */
 export function renderPlan({ apply, adopt, reconcile, effects }: UpgradePlan): string {
   const notes = [
-    ...adopt.length === 0 ? [] : [`would adopt ${adopt.join(", ")}: the tables are there already`],
-    ...reconcile.length === 0 ? [] : [`would correct the ledger for ${reconcile.join(", ")}`],
+    ...adopt.length === 0
+      ? []
+      : [`would adopt ${printable(adopt.join(", "))}: the tables are there already`],
+    ...reconcile.length === 0
+      ? []
+      : [`would correct the ledger for ${printable(reconcile.join(", "))}`],
   ];
   const sections = apply.map((one) =>
     [
@@ -149,10 +153,14 @@ export function renderReconciliation(
 ): string[] {
   return [
     ...adopted.length === 0 ? [] : [
-      `adopted ${adopted.join(", ")}: the tables were there already; only markers were written`,
+      `adopted ${
+        printable(adopted.join(", "))
+      }: the tables were there already; only markers were written`,
     ],
     ...reconciled.length === 0 ? [] : [
-      `corrected the ledger for ${reconciled.join(", ")}: it did not say what the databases say`,
+      `corrected the ledger for ${
+        printable(reconciled.join(", "))
+      }: it did not say what the databases say`,
     ],
   ];
 }
@@ -162,7 +170,7 @@ export function confirmLosses(
   { flags, output }: Pick<CommandContext, "flags" | "output">,
 ): (plan: DowngradePlan) => Promise<boolean> {
   return async (plan) => {
-    output.narrate(renderLosses(plan.losses));
+    output.narrate(renderLosses(plan.losses).split("\n"));
     if (flags.yes) return true;
     const { confirm } = await import("../terminal/interaction.ts");
     return confirm(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
@@ -172,7 +180,7 @@ export function confirmLosses(
 /** What would be rolled back and lost, in words. */
 export function renderRollback({ rollBack, losses }: DowngradePlan): string {
   return [
-    ...rollBack.map(({ name, database }) => `would roll back ${name} in ${database}`),
+    ...rollBack.map(({ name, database }) => printable(`would roll back ${name} in ${database}`)),
     renderLosses(losses),
     "Nothing was changed.",
   ].join("\n");

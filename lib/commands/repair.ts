@@ -38,7 +38,9 @@ export const command: Command = {
       const accepted = await migrator.acceptChanged(changed);
       output.json({ ok: true, accepted } satisfies Documents["repair"]);
       output.answer(
-        `accepted ${accepted.name} as it is now; ${accepted.database} was not changed by it`,
+        printable(
+          `accepted ${accepted.name} as it is now; ${accepted.database} was not changed by it`,
+        ),
       );
       return 0;
     }

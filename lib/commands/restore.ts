@@ -40,7 +40,7 @@ export const command: Command = {
       return 0;
     }
     const confirm = async (plan: RestorePlan) => {
-      output.narrate(renderPlan(plan));
+      output.narrate(renderPlan(plan).split("\n"));
       if (flags.yes) return true;
       const { confirm } = await import("../terminal/interaction.ts");
       return confirm(`Restore ${plan.snapshot}?`);
@@ -75,9 +75,11 @@ function renderPlan({ snapshot, changes }: RestorePlan): string {
   return [
     `Restoring ${printable(snapshot)} will change:`,
     ...changes.flatMap(({ database, now, then }) => [
-      `  ${database}: migrations ${now === null ? "none" : now.migrations.join(" ") || "none"} -> ${
-        then.migrations.join(" ") || "none"
-      }`,
+      printable(
+        `  ${database}: migrations ${
+          now === null ? "none" : now.migrations.join(" ") || "none"
+        } -> ${then.migrations.join(" ") || "none"}`,
+      ),
       renderTable(rowsOf({ database, now, then }), {
         indent: 4,
         align: ["left", "right", "left", "right"],

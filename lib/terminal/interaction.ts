@@ -26,7 +26,7 @@ export function createProgress(output: Pick<Output, "isJson">): Progress {
   return {
     show(what, share) {
       if (!isShown || performance.now() - begin < PATIENCE) return;
-      const line = `${what} ${Math.floor((share || 0) * 100)} %`;
+      const line = `${printable(what)} ${Math.floor((share || 0) * 100)} %`;
       if (line === last) return;
       last = line;
       write(`\r${line}\x1b[K`);

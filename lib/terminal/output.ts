@@ -1,6 +1,13 @@
 import { AccessError, ConfirmationError, DiskFullError } from "../base/errors.ts";
 import { isTooManyFiles, tooManyFiles } from "../base/files.ts";
-import { messageOf, printable, printableJson, printableLines } from "../base/format.ts";
+import {
+  messageOf,
+  printable,
+  printableJson,
+  printableLine,
+  printableLines,
+  styleMark,
+} from "../base/format.ts";
 import { type SerializedError, serializeError } from "../base/serialized_error.ts";
 import { isOlder, oldestDeno } from "../base/version.ts";
 
@@ -28,8 +35,9 @@ export interface OutputOptions {
 
 /**
  * Where a command's words go: the answer to stdout, the narration to stderr. Each text gets a line
- * break at its end. Control characters in a text are made visible, but for line breaks and tabs in
- * an answer, a narration or a detail, and colours where that stream has them.
+ * break at its end. Control characters in a text are made visible, but for line breaks and tabs in an
+ * answer, and the styles of this output where that stream has colours. What of an answer is data must
+ * be `printable`, so that its line breaks don't begin new lines.
  */
 export interface Output {
   /** Whether the answer is a JSON document. */
@@ -47,10 +55,10 @@ export interface Output {
    * @throws {Error} where a document has already been written.
    */
   json(value: unknown): void;
-  /** Tells on stderr what is being done, unless `quiet`. */
-  narrate(text: string): void;
-  /** Tells more on stderr, with `verbose` only. */
-  detail(text: string): void;
+  /** Tells on stderr what is being done, unless `quiet`: a text is one line, a list is several. */
+  narrate(text: string | readonly string[]): void;
+  /** Tells more on stderr, with `verbose` only, as {@link Output.narrate} does. */
+  detail(text: string | readonly string[]): void;
   /** Writes one line `warning: …` to stderr. */
   warn(text: string): void;
   /**
@@ -78,6 +86,8 @@ export function createOutput(options: OutputOptions = {}): Output {
 
   const tell = (text: string): void =>
     stderr(`${printableLines(text, { styled: colors.stderr })}\n`);
+  const tellLines = (text: string | readonly string[]): void =>
+    tell(typeof text === "string" ? printableLine(text) : text.map(printableLine).join("\n"));
   const writeDocument = (value: unknown): void => {
     if (documentIsOut) throw new Error("Cannot write a second JSON document to stdout");
     const text = JSON.stringify(value, withBigInts, 2);
@@ -95,14 +105,14 @@ export function createOutput(options: OutputOptions = {}): Output {
     }
   };
   const writeReport = ({ message, details = [], help }: SerializedError): void => {
-    stderr(`${style.red(style.bold("error:"))} ${printable(message)}\n`);
+    tell(`${style.red(style.bold("error:"))} ${printable(message)}`);
     const shown = verbose ? details : details.slice(0, SHOWN_DETAILS);
     for (const detail of shown) stderr(`  ${printable(detail)}\n`);
     const left = details.length - shown.length;
     if (left > 0) stderr(`  and ${left} more; --verbose shows all\n`);
     // The lines of a help text after the first stand below it.
     if (help !== null) {
-      stderr(`${style.bold("help:")} ${printableLines(help).replaceAll("\n", "\n      ")}\n`);
+      tell(`${style.bold("help:")} ${printableLines(help).replaceAll("\n", "\n      ")}`);
     }
   };
 
@@ -117,13 +127,13 @@ export function createOutput(options: OutputOptions = {}): Output {
       if (json) writeDocument(value);
     },
     narrate(text) {
-      if (!quiet) tell(text);
+      if (!quiet) tellLines(text);
     },
     detail(text) {
-      if (verbose) tell(text);
+      if (verbose) tellLines(text);
     },
     warn(text) {
-      stderr(`${style.yellow(style.bold("warning:"))} ${printable(text)}\n`);
+      tell(`${style.yellow(style.bold("warning:"))} ${printable(text)}`);
     },
     error(error, extra = {}) {
       const report = reportOf(error);
@@ -207,7 +217,7 @@ export function answerWidth(): number {
 export function createStyle(enabled: boolean): Style {
   const paint = (on: number, off: number): Paint => (text) =>
     // An empty text stays empty, so that a table's trailing spaces can be cut off.
-    enabled && text !== "" ? `\x1b[${on}m${text}\x1b[${off}m` : text;
+    enabled && text !== "" ? `${styleMark(on)}${text}${styleMark(off)}` : text;
   return {
     bold: paint(1, 22),
     dim: paint(2, 22),

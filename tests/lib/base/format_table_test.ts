@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { renderTable, visibleWidth, wrapText } from "../../../lib/base/format.ts";
+import { printableLines, renderTable, visibleWidth, wrapText } from "../../../lib/base/format.ts";
 import { createStyle } from "../../../lib/terminal/output.ts";
 
 Deno.test("columns are aligned under their header", () => {
@@ -28,12 +28,21 @@ Deno.test("rows may be shorter than the others, and there may be none", () => {
 Deno.test("colours take no room in a table", () => {
   const style = createStyle(true);
   const table = renderTable([[style.green("ok"), "x"], ["failed", style.red("")]]);
-  assert.equal(table, "\x1b[32mok\x1b[39m      x\nfailed");
+  assert.equal(
+    printableLines(table, { styled: true }),
+    "\x1b[32mok\x1b[39m      x\nfailed",
+  );
+});
+
+Deno.test("a cell and a note keep to their lines, and their own colours are none", () => {
+  const cell = "a\nb\x1b[8mHID";
+  assert.equal(renderTable([[cell, "c"]]), "a\\nb\\x1b[8mHID  c");
+  assert.equal(renderTable([["x"]], { notes: [cell] }), "x\n    a\\nb\\x1b[8mHID");
 });
 
 Deno.test("wide characters count twice, marks and joined parts not at all", () => {
   assert.equal(visibleWidth("abc"), 3);
-  assert.equal(visibleWidth("\x1b[1mabc\x1b[22m"), 3);
+  assert.equal(visibleWidth(createStyle(true).bold("abc")), 3);
   assert.equal(visibleWidth("表計"), 4);
   assert.equal(visibleWidth("한국"), 4);
   assert.equal(visibleWidth("e\u0301"), 1);

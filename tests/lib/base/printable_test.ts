@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { printable, printableJson, printableLines, stripStyle } from "../../../lib/base/format.ts";
+import {
+  printable,
+  printableJson,
+  printableLine,
+  printableLines,
+  stripStyle,
+  styleMark,
+} from "../../../lib/base/format.ts";
 
 Deno.test("line breaks and control characters of a name become visible", () => {
   assert.equal(printable("a\nb\rc\td"), "a\\nb\\rc\\td");
@@ -21,10 +28,16 @@ Deno.test("printable text has no character that a terminal acts on", () => {
 });
 
 Deno.test("lines keep their breaks and tabs, and colours only where they are wanted", () => {
-  const text = "\x1b[31ma\x1b[39m\r\n\tb\rc\x1b[2J\n";
+  const text = `${styleMark(31)}a${styleMark(39)}\r\n\tb\rc\x1b[2J\n`;
   assert.equal(printableLines(text, { styled: true }), "\x1b[31ma\x1b[39m\r\n\tb\\rc\\x1b[2J\n");
-  assert.equal(printableLines(text), "\\x1b[31ma\\x1b[39m\r\n\tb\\rc\\x1b[2J\n");
-  assert.equal(stripStyle("\x1b[1;31ma\x1b[0m"), "a");
+  assert.equal(printableLines(text), "a\r\n\tb\\rc\\x1b[2J\n");
+  assert.equal(printableLine(text), `${styleMark(31)}a${styleMark(39)}\\r\\n\\tb\\rc\\x1b[2J\\n`);
+  assert.equal(stripStyle(`${styleMark(1)}a${styleMark(22)}`), "a");
+});
+
+Deno.test("data has no colours of its own, also on a terminal that has some", () => {
+  const text = "\x1b[31ma\x1b[8mHID\x1b<>31m";
+  assert.equal(printableLines(text, { styled: true }), "\\x1b[31ma\\x1b[8mHID\\x1b<>31m");
 });
 
 Deno.test("printable JSON means what it meant before", () => {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { printableLines } from "../../../lib/base/format.ts";
 import { createStyle, takesCommands, wantsColor } from "../../../lib/terminal/output.ts";
 
 const terminal = { isTerminal: () => true };
@@ -6,8 +7,9 @@ const file = { isTerminal: () => false };
 
 Deno.test("a style that is enabled marks text, and leaves an empty one empty", () => {
   const style = createStyle(true);
-  assert.equal(style.red(style.bold("x")), "\x1b[31m\x1b[1mx\x1b[22m\x1b[39m");
-  assert.equal(style.dim("x"), "\x1b[2mx\x1b[22m");
+  const written = (text: string) => printableLines(text, { styled: true });
+  assert.equal(written(style.red(style.bold("x"))), "\x1b[31m\x1b[1mx\x1b[22m\x1b[39m");
+  assert.equal(written(style.dim("x")), "\x1b[2mx\x1b[22m");
   assert.equal(style.yellow(""), "");
 });
 
