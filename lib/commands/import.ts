@@ -355,7 +355,7 @@ export async function openSource(file: string): Promise<ImportSource> {
   if (file === "-") return { stream: Deno.stdin.readable, label: "stdin", size: null };
   // A shell's `<(…)` is a pipe that somebody writes into already.
   if (!/^\/dev\/(stdin|fd\/\d+)$/.test(file)) {
-    const help = "name a file, or let the program write into `import -`";
+    const help = "name a file, or let the program write into `import -`; nothing was changed";
     refuseSpecialFile(file, { cannot: "import", help });
   }
   try {

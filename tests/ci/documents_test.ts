@@ -30,7 +30,7 @@ for (const name of documents) {
   Deno.test(`the files, directories and tasks in the commands of ${name} are there`, () => {
     const code = [...text.matchAll(/`([^`]+)`/g)].map(([, words = ""]) => words).join("\n");
     const { tasks } = JSON.parse(Deno.readTextFileSync(new URL("deno.json", root)));
-    for (const [, task = ""] of code.matchAll(/\btask (\w+)/g)) {
+    for (const [, task = ""] of code.matchAll(/\btask ([\w-]+)/g)) {
       assert.ok(Object.hasOwn(tasks, task), `deno.json has no task ${task}`);
     }
     // A name in capitals, or 004_name, stands for one that is to be written.
