@@ -90,10 +90,14 @@ libsqlTest(
       0.1,
       1e300,
     ]);
-    equal((await migrator.history({ limit: 9 })).map(({ direction }) => direction), [
-      "import",
-      "import",
-    ]);
+    equal(
+      (await migrator.history({ limit: 9 }))
+        .filter(({ outcome }) => outcome === "applied").map(({ direction }) => direction),
+      [
+        "import",
+        "import",
+      ],
+    );
   },
 );
 
