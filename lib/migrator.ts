@@ -269,6 +269,19 @@ export class Migrator {
    * no value.
    * @throws {StatementError} if SQLite refuses the statement, because it is wrong or does not only read.
    * @throws {QueryTimeoutError} if it takes longer than `timeout`.
+   *
+   * @example Read the ledger
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { rows } = await migrator.query("ledger", {
+   *   sql: "SELECT migration_name FROM migration_history WHERE status = :status",
+   *   parameters: { status: "applied" },
+   * });
+   * console.assert(rows.length === 3);
+   * ```
    */
   async query(database: string, options: QueryOptions): Promise<QueryResult> {
     const { queryDatabase } = await import("./report/compute.ts");
@@ -279,6 +292,16 @@ export class Migrator {
    * Computes the figures of a trading bot's databases; see `computeReport`.
    *
    * @throws {LocationError} if none of the bot's databases exists.
+   *
+   * @example Count the trades of a year
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { trades } = await migrator.report({ since: Date.UTC(2025, 0, 1) / 1000 });
+   * console.assert(trades.all.trades === 0);
+   * ```
    */
   async report(filter: ReportFilter = {}): Promise<Report> {
     const { reportOf } = await import("./report/compute.ts");
