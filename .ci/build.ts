@@ -67,8 +67,10 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
   const registry = bundledMigrations.map(({ name }) => name);
   checkMigrations(migrationFiles(checkout), { modules, registry });
   const stage = stageFiles([...modules, PACKAGES]);
-  stageLock(stage);
+  // The bundle has its packages already, so they are not in the lock that is compiled with.
+  writeLock(join(stage, "deno.lock"), CHARTS_SOURCE);
   await bundleCharts(stage);
+  writeLock(join(stage, "deno.lock"), PACKAGES);
   const isNew = makeDirectory(out);
   // In the same directory, so that what is finished takes its place by being renamed.
   const part = Deno.makeTempDirSync({ dir: out, prefix: ".part-" });
@@ -189,14 +191,11 @@ const CHARTS_SOURCE = "lib/report/charts.ts";
 
 /**
  * Writes the lock without what only tests use: Deno downloads every package of the lock that it is
- * given, whether a module imports it or not.
+ * given, and embeds it, whether a module imports it or not. `source` imports what is needed.
  */
-function stageLock(stage: string): void {
+function writeLock(path: string, source: string): void {
   const read = (path: string) => Deno.readTextFileSync(join(checkout, path));
-  const used = [PACKAGES, CHARTS_SOURCE].flatMap((path) =>
-    [...read(path).matchAll(/"npm:(@?[^@"]+)/g)].map(([, name = ""]) => name)
-  );
-  const path = join(stage, "deno.lock");
+  const used = [...read(source).matchAll(/"npm:(@?[^@"]+)/g)].map(([, name = ""]) => name);
   Deno.writeTextFileSync(path, JSON.stringify(lockOf(JSON.parse(read("deno.lock")), used)));
   Deno.utimeSync(path, FILE_TIME, FILE_TIME);
 }
