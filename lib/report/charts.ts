@@ -9,25 +9,10 @@ import * as Plot from "npm:@observablehq/plot@^0.6.17";
 import { parseHTML } from "npm:linkedom@^0.18.12";
 import { formatCount } from "../base/format.ts";
 import { cleanText, formatNumber, formatPercent } from "./present.ts";
+import type { Chart } from "./page.ts";
 import type { Report, TradePoint } from "./report.ts";
 import type { Bin } from "./statistics.ts";
 import type { TradeGroup } from "./trades.ts";
-
-/** A chart in two sizes, so that its text can be read on a desk and on a phone. */
-export interface Chart {
-  readonly id: string;
-  readonly title: string;
-  /** What the chart shows, in words. */
-  readonly description: string;
-  /** Whether it takes the whole width of the page on a desk. */
-  readonly isWide: boolean;
-  /** SVG for a desk and for paper. */
-  readonly wide: string;
-  /** SVG for a phone. */
-  readonly narrow: string;
-  /** Names of the colours, where there are several. */
-  readonly legend: readonly { readonly label: string; readonly color: string }[];
-}
 
 /** The document that the chart library builds its elements in. */
 const { document } = parseHTML("<!doctype html><html><body></body></html>") as unknown as {

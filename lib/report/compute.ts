@@ -12,7 +12,7 @@ import { type ConnectionSettings, defaultSettings } from "../database/settings.t
 import { withSnapshot } from "../database/transaction.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
-import { renderPage } from "./page.ts";
+import { type ChartModule, renderPage } from "./page.ts";
 import { LEDGER } from "./queries.ts";
 import { type QueryOptions, type QueryResult, runQuery } from "./query.ts";
 import {
@@ -147,7 +147,7 @@ export async function renderReport(report: Report): Promise<string> {
  * any program that might call this, and inspect them at each start. The executable has the file and its
  * packages as one bundle.
  */
-async function loadCharts(): Promise<typeof import("./charts.ts")> {
+async function loadCharts(): Promise<ChartModule> {
   const file = Deno.build.standalone ? "./charts.js" : "./charts.ts";
   const module = new URL(file, import.meta.url).href;
   try {

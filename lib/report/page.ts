@@ -3,7 +3,6 @@
  *
  * @module
  */
-import type { Chart } from "./charts.ts";
 import {
   cleanText,
   formatNumber,
@@ -15,6 +14,31 @@ import {
   presentOthers,
 } from "./present.ts";
 import type { Report } from "./report.ts";
+
+/** A chart in two sizes, so that its text can be read on a desk and on a phone. */
+export interface Chart {
+  readonly id: string;
+  readonly title: string;
+  /** What the chart shows, in words. */
+  readonly description: string;
+  /** Whether it takes the whole width of the page on a desk. */
+  readonly isWide: boolean;
+  /** SVG for a desk and for paper. */
+  readonly wide: string;
+  /** SVG for a phone. */
+  readonly narrow: string;
+  /** Names of the colours, where there are several. */
+  readonly legend: readonly { readonly label: string; readonly color: string }[];
+}
+
+/**
+ * What `charts.ts` exports. Nothing imports that file, not even its types: `deno install` would download
+ * the chart library with them.
+ */
+export interface ChartModule {
+  /** Draws all charts that the report has data for. */
+  drawCharts(report: Report): Chart[];
+}
 
 const ESCAPES: Readonly<Record<string, string>> = {
   "&": "&amp;",
