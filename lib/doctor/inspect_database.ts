@@ -1,3 +1,6 @@
+import type { Connection } from "../database/connection.ts";
+import { CorruptDatabaseError } from "../base/errors.ts";
+import { checkFile, isAboutValues } from "../schema/integrity.ts";
 import { messageOf } from "../base/format.ts";
 import { writersOf } from "../base/lock.ts";
 import { fileItself, isLink, mayRead } from "../base/paths.ts";
@@ -206,6 +209,7 @@ export async function openToLook(
     const connection = await wrapHandle({ kind: "open", handle, path });
     await connection.exec(`PRAGMA busy_timeout = ${PATIENCE * 1000}`);
     await connection.get("SELECT count(*) FROM sqlite_schema");
+    await refuseDamage(connection, path);
     if (how === "memory") return { content: { kind: "read", how, inForce: null }, observed };
     await connection.exec(connectionPragmas(settings));
     const inForce = settingsInForce(handle);
@@ -216,6 +220,16 @@ export async function openToLook(
     const failure = serializeError(translate(error, { verb: "read", label: path }));
     return { content: { kind: "failed", failure }, observed: null };
   }
+}
+
+async function refuseDamage(connection: Connection, path: string): Promise<void> {
+  const { damages } = await checkFile(connection, { pragma: "quick_check", limit: 10 });
+  const damage = damages.find((line) => !isAboutValues(line));
+  if (damage === undefined) return;
+  throw new CorruptDatabaseError(`Cannot use ${path}: it is damaged: ${damage}`, {
+    help: "`repair` can't fix that: `restore` a snapshot, or save what is readable by " +
+      "`sqlite3 FILE .recover`",
+  });
 }
 
 /** Whether the server answers; what is in the database `status` tells. */

@@ -1,3 +1,5 @@
+import { CorruptDatabaseError } from "../base/errors.ts";
+import { checkFile, isAboutValues } from "../schema/integrity.ts";
 import type { Connection } from "../database/connection.ts";
 import { beforeOptions } from "./apply_pending.ts";
 import { openForReading } from "../database/open.ts";
@@ -15,7 +17,7 @@ import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { corrections, migrationsIn, summarize } from "../state/assess.ts";
-import { compareWithReference, isAdopted } from "./verify.ts";
+import { compareWithReference, damageOf, isAdopted, isDamage } from "./verify.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
@@ -72,6 +74,20 @@ export interface RepairResult extends Reconciliation {
  * adopted database that differ from the migrations' own. It touches no row.
  */
 export async function repair(workspace: Workspace, options: RepairOptions): Promise<RepairResult> {
+  try {
+    return await repairAll(workspace, options);
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    throw new CorruptDatabaseError(error.message.replace(/^Cannot \w+/, "Cannot repair"), {
+      cause: error,
+      help:
+        "`repair` can't fix a damaged file: `restore` a snapshot of it, or save what is readable " +
+        "by `sqlite3 FILE .recover`",
+    });
+  }
+}
+
+async function repairAll(workspace: Workspace, options: RepairOptions): Promise<RepairResult> {
   const found = await inspect(workspace);
   const planned = await planRepairs(workspace, found);
   const wrong = corrections(workspace.registry, found);
@@ -193,6 +209,9 @@ async function findRemaining(
     remaining.push(...findings.map((finding) => ({ database, ...finding })));
   }
   await forEachManaged(workspace, found, async (database, connection, migrations) => {
+    const { damages } = await checkFile(connection, { pragma: "quick_check", limit: 10 });
+    const damage = damages.find((line) => !isAboutValues(line));
+    if (damage !== undefined) remaining.push({ database, ...damageOf(database, damage) });
     const adopted = isAdopted(found.databases.get(database)?.markers);
     const { problems } = await compareWithReference(connection, { migrations, adopted });
     const { recreated = [], replaced = [] } = repairs.find((one) => one.database === database) ??

@@ -1,5 +1,7 @@
 import { messageOf } from "../base/format.ts";
+import { CorruptDatabaseError, NotADatabaseError } from "../base/errors.ts";
 import type { Connection } from "../database/connection.ts";
+import { brokenObjects } from "../engine/checks.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
 import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
@@ -64,29 +66,27 @@ export async function verify(
   for (const { name, path, exists, adoptable } of found.databases.values()) {
     const problems = stateProblems(workspace, found, name);
     const notices: Finding[] = [];
+    let isDamaged = false;
     if (exists) {
-      const connection = stack.use(
-        await openForReading(locationOf(workspace, name), workspace.settings),
-      );
-      connections.set(name, connection);
-      // Another migrator may be at work: markers and schema must be of one moment.
-      const schema = await withSnapshot(connection, async () => {
-        const { markers } = await readMarkers(connection);
-        const ids = markers?.length ? markers.map(({ id }) => id) : adoptable;
-        return await compareWithReference(connection, {
-          migrations: migrationsOf(workspace.registry, name, ids),
-          adopted: isAdopted(markers),
-        });
-      });
-      problems.push(...schema.problems);
-      notices.push(...schema.notices);
-      if (options.data) {
-        const integrity = await checkIntegrity(connection);
-        problems.push(...integrity.problems);
-        notices.push(...integrity.notices);
+      try {
+        const connection = stack.use(
+          await openForReading(locationOf(workspace, name), workspace.settings),
+        );
+        connections.set(name, connection);
+        const found = await findIn(workspace, connection, { name, adoptable, options });
+        problems.push(...found.problems);
+        notices.push(...found.notices);
+      } catch (error) {
+        // The other databases are looked at all the same.
+        if (!isDamage(error)) throw error;
+        isDamaged = true;
+        connections.delete(name);
+        problems.push(damageOf(name, messageOf(error)));
       }
     }
-    const hash = options.hash && exists ? await hashOf(workspace, name, notices) : null;
+    const hash = options.hash && exists && !isDamaged
+      ? await hashOf(workspace, name, notices)
+      : null;
     databases.set(name, { name, path, ok: problems.length === 0, problems, notices, hash });
   }
   if (options.data && options.dataCheck !== undefined) {
@@ -98,6 +98,60 @@ export async function verify(
   }
   const all = [...databases.values()];
   return { ok: all.every(({ ok }) => ok), databases: all };
+}
+
+/** What a database file that is damaged means for its owner. */
+export function damageOf(database: string, detail: string): Finding {
+  return {
+    kind: "integrity",
+    object: database,
+    detail,
+    fix:
+      "`repair` can't fix a damaged file: `restore` a snapshot of it, or save what is readable by " +
+      "`sqlite3 FILE .recover`",
+  };
+}
+
+/** Whether an error says that a file is damaged, or no database at all. */
+export function isDamage(error: unknown): error is CorruptDatabaseError | NotADatabaseError {
+  return error instanceof CorruptDatabaseError || error instanceof NotADatabaseError;
+}
+
+interface Subject {
+  readonly name: string;
+  /** Ids of the migrations whose tables are there without markers. */
+  readonly adoptable: readonly string[];
+  readonly options: VerifyOptions;
+}
+
+async function findIn(
+  workspace: Workspace,
+  connection: Connection,
+  { name, adoptable, options }: Subject,
+): Promise<{ readonly problems: readonly Finding[]; readonly notices: readonly Finding[] }> {
+  // Another migrator may be at work: markers and schema must be of one moment.
+  const schema = await withSnapshot(connection, async () => {
+    const { markers } = await readMarkers(connection);
+    const ids = markers?.length ? markers.map(({ id }) => id) : adoptable;
+    return await compareWithReference(connection, {
+      migrations: migrationsOf(workspace.registry, name, ids),
+      adopted: isAdopted(markers),
+    });
+  });
+  const broken = [...await brokenObjects(connection)].map(([object, reason]): Finding => ({
+    kind: "broken",
+    object,
+    detail: `${object} can't be used: ${reason}`,
+    fix: "change or drop it with a migration",
+  }));
+  const problems = [...schema.problems, ...broken];
+  if (!options.data) return { problems, notices: schema.notices };
+  const integrity = await checkIntegrity(connection);
+  const { checkValues } = await import("../schema/values.ts");
+  return {
+    problems: [...problems, ...integrity.problems, ...await checkValues(connection)],
+    notices: [...schema.notices, ...integrity.notices],
+  };
 }
 
 async function hashOf(

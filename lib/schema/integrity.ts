@@ -50,6 +50,11 @@ export async function checkFile(
   return { damages: damages.slice(0, limit), unchecked };
 }
 
+/** Whether a line of SQLite's check is about values that break a constraint, which is no damage of a file. */
+export function isAboutValues(line: string): boolean {
+  return /^(?:\w+|non-\w+) value in |^CHECK constraint /.test(line);
+}
+
 /** SQLite's own checks of a whole file: its pages, its indexes, its constraints, its foreign keys. */
 export async function checkIntegrity(
   connection: Connection,
