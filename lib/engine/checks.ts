@@ -142,12 +142,14 @@ export function compareRows(losses: readonly RowLoss[], allowed: Allowance): Row
 /** Views, triggers and foreign keys that don't work, with what SQLite says of each. */
 export async function brokenObjects(connection: Connection): Promise<Map<string, string>> {
   const broken = new Map<string, string>();
-  const attempt = async (object: string, sql: string) => {
+  const attempt = async (object: string, sql: string, noTrigger = "") => {
     try {
       await connection.get(sql);
     } catch (error) {
       if (!(error instanceof StatementError) || needsExtension(error)) return;
-      broken.set(object, driverMessage(error));
+      const message = driverMessage(error);
+      // A view need not have an INSTEAD OF trigger for each kind of change.
+      if (message !== noTrigger) broken.set(object, message);
     }
   };
   const objects = await connection.all(
@@ -166,9 +168,15 @@ export async function brokenObjects(connection: Connection): Promise<Map<string,
     if (column === undefined) continue;
     const target = `main.${quoteName(table)}`;
     const first = quoteName(text(column, "name"));
-    await attempt(`a trigger of "${table}"`, `EXPLAIN DELETE FROM ${target}`);
-    await attempt(`a trigger of "${table}"`, `EXPLAIN INSERT INTO ${target} (${first}) VALUES (1)`);
-    await attempt(`a trigger of "${table}"`, `EXPLAIN UPDATE ${target} SET ${first} = ${first}`);
+    const changes = [
+      `DELETE FROM ${target}`,
+      `INSERT INTO ${target} (${first}) VALUES (1)`,
+      `UPDATE ${target} SET ${first} = ${first}`,
+    ];
+    for (const change of changes) {
+      const noTrigger = `cannot modify ${table} because it is a view`;
+      await attempt(`a trigger of "${table}"`, `EXPLAIN ${change}`, noTrigger);
+    }
   }
   const keys = await connection.all(
     `SELECT child.name AS child, key."table" AS parent

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import {
+  brokenObjects,
   compareObservations,
   lostRows,
   mayTouchRows,
@@ -207,4 +208,15 @@ Deno.test("a foreign key that SQLite can't check hides no violation of another t
   `);
   const { violations } = await observeRows(db);
   assert.deepEqual([...violations], ['["children","parents","1"]']);
+});
+
+Deno.test("a view with a trigger for one kind of change works; one whose trigger fails is broken", async () => {
+  await using connection = openMemory();
+  await connection.script(`CREATE TABLE t (a);
+    CREATE VIEW v AS SELECT a FROM t;
+    CREATE TRIGGER fine INSTEAD OF INSERT ON v BEGIN INSERT INTO t VALUES (NEW.a); END;
+    CREATE VIEW w AS SELECT a FROM t;
+    CREATE TRIGGER faulty INSTEAD OF INSERT ON w BEGIN INSERT INTO gone VALUES (NEW.a); END`);
+  const broken = await brokenObjects(connection);
+  assert.deepEqual([...broken], [['a trigger of "w"', "no such table: main.gone"]]);
 });
