@@ -1,3 +1,4 @@
+import { refuseSpecialFile } from "../base/paths.ts";
 import { unifiedDiff } from "../base/diff.ts";
 import { AccessError, ConfirmationError, UsageError } from "../base/errors.ts";
 import { directoryOf } from "../base/files.ts";
@@ -200,6 +201,7 @@ async function confirmWriting(
 }
 
 function textOf(path: string): string | null {
+  refuseSpecialFile(path, { cannot: "read" });
   try {
     return Deno.readTextFileSync(path);
   } catch (error) {

@@ -4,7 +4,7 @@
  * @module
  */
 import { QueryFileError } from "../base/errors.ts";
-import { mayRead } from "../base/paths.ts";
+import { mayRead, refuseSpecialFile } from "../base/paths.ts";
 import type { SqlValue } from "../database/connection.ts";
 import { bundledQueries, type NamedQuery } from "./queries.ts";
 
@@ -26,6 +26,7 @@ export async function findQueries(directory: string = QUERIES_DIRECTORY): Promis
   for (const name of await namesIn(directory)) {
     const file = `${directory}/${name}.sql`;
     try {
+      refuseSpecialFile(file, { cannot: "read" });
       const found = parseQuery(name, await Deno.readTextFile(file));
       if ("reason" in found) faults.set(name, faultOf(file, found));
       else own.push({ ...found, file });

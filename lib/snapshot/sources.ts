@@ -1,7 +1,14 @@
 import { CatalystError, NotADatabaseError, SnapshotError } from "../base/errors.ts";
-import { createLike, gunzip, partOf, removeIfThere, sizeOf } from "../base/files.ts";
+import {
+  createLike,
+  gunzip,
+  partOf,
+  removeDatabase,
+  removeIfThere,
+  sizeOf,
+} from "../base/files.ts";
 import { messageOf, shellWord } from "../base/format.ts";
-import { refuseSpecialFile } from "../base/paths.ts";
+import { fileItself, refuseSpecialFile, sizeBeside } from "../base/paths.ts";
 import { openForReading } from "../database/open.ts";
 import { withTimeout } from "../database/settings.ts";
 import type { Registry } from "../migration/registry.ts";
@@ -54,11 +61,17 @@ async function checkFile(
   }
 }
 
-/** A database file that can be opened; a compressed one is unpacked beside it until disposed of. */
+/**
+ * A database file that can be opened. A compressed one is unpacked beside it until disposed of, and one
+ * with a journal, as after a crash, copied with it: to play that back changes the file.
+ */
 export async function plainFile(
   path: string,
   compressed: boolean,
 ): Promise<AsyncDisposable & { readonly path: string }> {
+  if (!compressed && (sizeBeside(fileItself(path), "-journal") ?? 0) > 0) {
+    return await copyWithJournal(path);
+  }
   if (!compressed) return { path, [Symbol.asyncDispose]: () => Promise.resolve() };
   // With the process in its name: another one may be unpacking the same file.
   const unpacked = partOf(`${path}.unpacked_${Deno.pid}`);
@@ -76,6 +89,26 @@ export async function plainFile(
     path: unpacked,
     [Symbol.asyncDispose]: () => Promise.resolve(removeIfThere(unpacked)),
   };
+}
+
+async function copyWithJournal(
+  path: string,
+): Promise<AsyncDisposable & { readonly path: string }> {
+  const copy = partOf(`${path}.unpacked_${Deno.pid}`);
+  const discard = () => Promise.resolve(removeDatabase(copy));
+  removeDatabase(copy);
+  try {
+    for (const ending of ["", "-journal"]) {
+      createLike(`${copy}${ending}`, path);
+      await Deno.copyFile(`${fileItself(path)}${ending}`, `${copy}${ending}`);
+    }
+    // This plays the journal back.
+    await using _played = await openForReading({ kind: "file", path: copy }, withTimeout(0));
+    return { path: copy, [Symbol.asyncDispose]: discard };
+  } catch (error) {
+    await discard();
+    throw error;
+  }
 }
 
 /** Unpacks a file that gzip packed. */

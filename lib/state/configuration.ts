@@ -1,6 +1,6 @@
 import { AccessError, ConfigurationError } from "../base/errors.ts";
 import { loadPackage } from "../base/package.ts";
-import { isAbsolute } from "../base/paths.ts";
+import { isAbsolute, refuseSpecialFile } from "../base/paths.ts";
 import { isLibsqlAddress } from "../database/libsql_address.ts";
 import { didYouMean } from "../base/format.ts";
 
@@ -50,6 +50,7 @@ interface Mistake {
  * @throws {ConfigurationError} where it is not as it should be; it names every mistake with its line.
  */
 export async function readConfiguration(path: string): Promise<Configuration> {
+  refuseSpecialFile(path, { cannot: "read the configuration" });
   let text: string;
   try {
     text = await Deno.readTextFile(path);

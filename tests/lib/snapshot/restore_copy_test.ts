@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
+import { Migrator } from "../../../lib/migrator.ts";
+import { query, tempDir } from "../../helpers.ts";
 import { execute } from "../support.ts";
 import { Bot } from "./bot.ts";
 import { assertInOrder, count, yes } from "./restore_support.ts";
@@ -81,3 +84,33 @@ function hasShell(): boolean {
     return false;
   }
 }
+
+Deno.test("a copy with its journal is restored as it was before the transaction that was cut short", async () => {
+  await using directory = await tempDir();
+  const path = join(directory.path, "copy.db");
+  {
+    using db = new DatabaseSync(path);
+    db.exec("PRAGMA journal_mode = PERSIST; CREATE TABLE t (a); INSERT INTO t VALUES ('before')");
+    db.exec("PRAGMA cache_size = 1; BEGIN");
+    const insert = db.prepare("INSERT INTO t VALUES (?)");
+    for (let row = 0; row < 500; row++) insert.run("x".repeat(500));
+    db.exec("UPDATE t SET a = 'after' WHERE rowid = 1");
+    // As a program leaves both that is killed: the file is half written, the journal knows what was.
+    await Deno.copyFile(path, `${path}.killed`);
+    await Deno.copyFile(`${path}-journal`, `${path}.killed-journal`);
+  }
+  const copy = join(directory.path, "killed.db");
+  for (const ending of ["", "-journal"]) {
+    await Deno.rename(`${path}.killed${ending}`, `${copy}${ending}`);
+  }
+  const bytes = await Deno.readFile(copy);
+  const app = join(directory.path, "app.db");
+  const migrator = new Migrator({
+    databases: { app },
+    ledger: join(directory.path, "migrations.db"),
+    migrations: [],
+  });
+  await migrator.restoreSnapshot(copy, { databases: ["app"], confirm: () => true });
+  assert.deepEqual(query(app, "SELECT a FROM t"), [{ a: "before" }]);
+  assert.deepEqual(await Deno.readFile(copy), bytes);
+});
