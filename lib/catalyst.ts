@@ -1,10 +1,11 @@
 import { bundledMigrations } from "../migrations/mod.ts";
-import { UsageError } from "./base/errors.ts";
+import { type CatalystError, UsageError } from "./base/errors.ts";
 import { type Connection, number, text } from "./database/connection.ts";
 import type { DatabaseSource } from "./database/location.ts";
 import type { ConnectionSettings } from "./database/settings.ts";
-import type { LoadMigrationsOptions } from "./migration/loader.ts";
+import type { LoadMigrationsOptions, UsableMigrations } from "./migration/loader.ts";
 import type { Migration } from "./migration/migration.ts";
+import { compareIds, sameNumber } from "./migration/registry.ts";
 import { Migrator } from "./migrator.ts";
 import type { DataCheck } from "./operations/verify.ts";
 import type { Finding } from "./schema/model.ts";
@@ -34,6 +35,11 @@ export interface CatalystOptions {
   readonly backupDir?: string;
   /** Migrations besides the bundled ones. */
   readonly migrations?: readonly Migration[];
+  /**
+   * What is wrong with migrations that could not be read. It stops only what needs all migrations, such
+   * as `upgrade`. Default: none.
+   */
+  readonly unusable?: readonly CatalystError[];
   /** Connection settings, over the defaults. */
   readonly settings?: Partial<ConnectionSettings>;
   /** Seconds to wait for a lock. Default 30. */
@@ -96,6 +102,11 @@ export interface OpenCatalystOptions extends CatalystOptions {
    * is read.
    */
   readonly config?: string;
+  /**
+   * Whether migrations that can't be used stop only what needs all of them, such as `upgrade`; all else
+   * works, and {@link Migrator.unusable} says what is wrong. Default `false`: it throws.
+   */
+  readonly lenient?: boolean;
 }
 
 /**
@@ -129,7 +140,7 @@ export interface OpenCatalystOptions extends CatalystOptions {
  * ```
  */
 export async function openCatalystMigrator(options: OpenCatalystOptions = {}): Promise<Migrator> {
-  const { config, ...explicit } = options;
+  const { config, lenient = false, ...explicit } = options;
   const configured = config === undefined ? {} : await configuredOptions(config, explicit);
   const { migrationsDir, migrations = [], ...rest } = { ...configured, ...explicit };
   const databases = { ...configured.databases, ...explicit.databases };
@@ -137,11 +148,42 @@ export async function openCatalystMigrator(options: OpenCatalystOptions = {}): P
     return createCatalystMigrator({ ...rest, databases, migrations });
   }
   const { bundled = true } = rest;
-  const own = await loadMigrations(migrationsDir, {
+  const limits = {
     databases: [...(bundled ? catalystDatabases : []), ...Object.keys(databases)],
     except: bundled ? bundledMigrations.map(({ name }) => name) : [],
+  };
+  if (!lenient) {
+    const own = await loadMigrations(migrationsDir, limits);
+    return createCatalystMigrator({ ...rest, databases, migrations: [...migrations, ...own] });
+  }
+  const { readUsableMigrations } = await import("./migration/loader.ts");
+  const read = await readUsableMigrations(migrationsDir, limits);
+  const others = [...(bundled ? bundledMigrations : []), ...migrations];
+  const { migrations: own, unusable } = withoutDoubles(others, read);
+  return createCatalystMigrator({
+    ...rest,
+    databases,
+    migrations: [...migrations, ...own],
+    unusable,
   });
-  return createCatalystMigrator({ ...rest, databases, migrations: [...migrations, ...own] });
+}
+
+/** Leaves out the files that have the number of another migration. */
+function withoutDoubles(
+  others: readonly Migration[],
+  { migrations, unusable }: UsableMigrations,
+): UsableMigrations {
+  const doubleOf = ({ id }: Migration) => others.find((one) => compareIds(one.id, id) === 0);
+  return {
+    migrations: migrations.filter((one) => doubleOf(one) === undefined),
+    unusable: [
+      ...unusable,
+      ...migrations.flatMap((one) => {
+        const other = doubleOf(one);
+        return other === undefined ? [] : [sameNumber(other.name, one.name)];
+      }),
+    ],
+  };
 }
 
 /** What a configuration file says, as options. */

@@ -1,4 +1,4 @@
-import { SnapshotError } from "./base/errors.ts";
+import { type CatalystError, SnapshotError } from "./base/errors.ts";
 import type { OutputOptions } from "./dump/output_guard.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
@@ -103,6 +103,11 @@ export class Migrator {
     return this.#workspace.registry.migrations.map(({ id }) => id);
   }
 
+  /** What is wrong with migrations that could not be read. */
+  get unusable(): readonly CatalystError[] {
+    return this.#workspace.unusable;
+  }
+
   /** Names of the databases, in the order given. */
   get databases(): readonly string[] {
     return [...this.#workspace.locations.keys()];
@@ -170,6 +175,7 @@ export class Migrator {
    * ```
    */
   async planUpgrade(request: PlanUpgradeOptions = {}): Promise<UpgradePlan> {
+    this.#requireAll();
     return await planUpgrade(this.#workspace, request);
   }
 
@@ -197,6 +203,7 @@ export class Migrator {
    * ```
    */
   async lint(options: LintOptions = {}): Promise<LintResult> {
+    this.#requireAll();
     const { lint } = await import("./trial/lint.ts");
     return await lint(this.#workspace, options);
   }
@@ -229,6 +236,7 @@ export class Migrator {
    * ```
    */
   async rehearse(options: RehearseOptions = {}): Promise<Rehearsal> {
+    this.#requireAll();
     const { rehearse } = await import("./trial/rehearse.ts");
     return await rehearse(this.#workspace, options);
   }
@@ -258,6 +266,7 @@ export class Migrator {
    * ```
    */
   async upgrade(options: UpgradeOptions = {}): Promise<UpgradeResult> {
+    this.#requireAll();
     await this.#finishRestore();
     return await upgrade(this.#workspace, options);
   }
@@ -370,6 +379,7 @@ export class Migrator {
    * ```
    */
   async planRedo(options: Pick<RedoOptions, "migration"> = {}): Promise<DowngradePlan> {
+    this.#requireAll();
     const { planRedo } = await import("./operations/redo.ts");
     return await planRedo(this.#workspace, options);
   }
@@ -395,6 +405,7 @@ export class Migrator {
    * ```
    */
   async redo(options: RedoOptions = {}): Promise<RedoResult> {
+    this.#requireAll();
     await this.#finishRestore();
     const { redo } = await import("./operations/redo.ts");
     return await redo(this.#workspace, options);
@@ -426,6 +437,7 @@ export class Migrator {
    * ```
    */
   async baseline(options: BaselineOptions): Promise<BaselineResult> {
+    this.#requireAll();
     if (!options.dryRun) await this.#finishRestore();
     const { baseline } = await import("./operations/baseline.ts");
     return await baseline(this.#workspace, options);
@@ -476,6 +488,7 @@ export class Migrator {
    * ```
    */
   async squash(to: string): Promise<readonly SquashedMigration[]> {
+    this.#requireAll();
     const { squash } = await import("./operations/squash.ts");
     return await squash(this.#workspace, to);
   }
@@ -928,6 +941,12 @@ export class Migrator {
     await this.#finishRestore();
     const { importRows } = await import("./dump/import_rows.ts");
     return await importRows(this.#workspace, source, options);
+  }
+
+  /** What runs or checks migrations needs all of them. */
+  #requireAll(): void {
+    const [first] = this.#workspace.unusable;
+    if (first !== undefined) throw first;
   }
 
   /**

@@ -2,6 +2,7 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
 import { RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
+import type { Migrator } from "../migrator.ts";
 import { createOutput, Declined, type Output } from "../terminal/output.ts";
 import {
   type AnyCommand,
@@ -210,9 +211,30 @@ async function runOne(run: Run, output: Output): Promise<number> {
   }
   const migrator = migrationsDir === null
     ? createCatalystMigrator(options)
-    : await openCatalystMigrator({ ...options, migrationsDir });
+    : await openCatalystMigrator({ ...options, migrationsDir, lenient: true });
   if (migrationsDir !== null) await warnOfMisnamed(migrationsDir, output);
-  return await command.run({ flags, operands, migrator, configuration, output });
+  let failure: unknown;
+  try {
+    return await command.run({ flags, operands, migrator, configuration, output });
+  } catch (error) {
+    failure = error;
+    throw error;
+  } finally {
+    warnOfUnusable(migrator, failure, output);
+  }
+}
+
+/** How many migrations that can't be used are told, each by itself. */
+const TOLD = 5;
+
+/** Says what is wrong with migrations, unless that is what the command failed for. */
+function warnOfUnusable({ unusable }: Migrator, failure: unknown, output: Output): void {
+  if (unusable.some((error) => error === failure)) return;
+  for (const { message } of unusable.slice(0, TOLD)) {
+    output.warn(`${message}; \`upgrade\` refuses to run until that is corrected`);
+  }
+  const others = unusable.length - TOLD;
+  if (others > 0) output.warn(`${others} other migrations can't be used either`);
 }
 
 /** Says which files are passed over, since a migration that is ignored silently is taken for applied. */

@@ -23,12 +23,12 @@ export const command: Command = {
       output.answer(renderStatus(status, output.answerStyle));
       hints(status, output);
     }
-    return flags.check && !status.ok ? 1 : 0;
+    return status.unreadable.length > 0 || flags.check && !status.ok ? 1 : 0;
   },
 };
 
 function asJson(status: Status): Documents["status"] {
-  const { ok, pending, adoptable, unreconciled, conflicts } = status;
+  const { ok, pending, adoptable, unreconciled, unusable, unreadable, conflicts } = status;
   return {
     ok,
     pending,
@@ -43,6 +43,8 @@ function asJson(status: Status): Documents["status"] {
     adoptable,
     unreconciled,
     conflicts,
+    unusable,
+    unreadable,
     restoring: status.restoring,
     recent: status.recent,
   };
@@ -76,6 +78,7 @@ export function renderStatus(status: Status, style: Style): string {
 function hints(status: Status, output: Output): void {
   if (status.restoring) output.warn("a restore was interrupted; `upgrade` finishes it");
   for (const { description } of status.conflicts) output.warn(description);
+  for (const reason of status.unreadable) output.warn(`${reason}; \`doctor\` says what to do`);
   if (status.adoptable.length > 0) {
     output.narrate(`${status.adoptable.join(", ")} found by the tables; \`upgrade\` adopts them.`);
   }

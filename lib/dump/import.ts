@@ -17,7 +17,7 @@ import { requireKnownDatabase } from "../state/refusals.ts";
 import { addOccurrence } from "../state/ledger.ts";
 import { isLink } from "../base/paths.ts";
 import { isForeign, refuseLink, type ServerLocation } from "../database/location.ts";
-import { readMarkers } from "../state/marker.ts";
+import { readMarkerIds } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { afterCommit } from "../engine/after_commit.ts";
 import { Session } from "../engine/session.ts";
@@ -316,13 +316,14 @@ async function refuseStrangers(
   workspace: Workspace,
   database: string,
 ): Promise<readonly string[]> {
-  const { markers } = await readMarkers(connection);
-  const ids = (markers ?? []).map(({ id }) => id);
-  const stranger = ids.find((id) => workspace.registry.byId.get(id)?.database !== database);
+  const ids = await readMarkerIds(connection);
+  // One that is not known may be in a file that is gone or broken: that must not stop an import.
+  const { byId } = workspace.registry;
+  const stranger = ids.find((id) => (byId.get(id)?.database ?? database) !== database);
   if (stranger === undefined) return ids;
   throw new DumpFault(
-    `it holds migration ${stranger}, which this version doesn't know for ${database}`,
-    { help: "name the database that it is of with --database, or update catalyst-migrate" },
+    `it holds migration ${stranger}, which belongs to ${byId.get(stranger)?.database}`,
+    { help: "name the database that it is of with --database" },
   );
 }
 

@@ -1,5 +1,5 @@
 import { messageOf } from "../base/format.ts";
-import { AccessError, LocationError, MigrationFileError } from "../base/errors.ts";
+import { AccessError, CatalystError, LocationError, MigrationFileError } from "../base/errors.ts";
 import { excerpt, placeOf } from "../base/excerpt.ts";
 import { specialKind } from "../base/paths.ts";
 import { parseMigrationFile } from "./file.ts";
@@ -40,13 +40,54 @@ export async function readMigrations(
   directory: string,
   options: LoadMigrationsOptions = {},
 ): Promise<Migration[]> {
-  const files = listMigrationFiles(directory, options.except);
+  return await read(directory, options, throwIt);
+}
+
+/** What a directory of migrations has. */
+export interface UsableMigrations {
+  /** The migrations that can be used, lowest number first. */
+  readonly migrations: readonly Migration[];
+  /** What is wrong with the others, or with the directory. */
+  readonly unusable: readonly CatalystError[];
+}
+
+/** Reads the migrations of a directory that can be used, and says what is wrong with the others. */
+export async function readUsableMigrations(
+  directory: string,
+  options: LoadMigrationsOptions = {},
+): Promise<UsableMigrations> {
+  const unusable: CatalystError[] = [];
+  const add = (error: unknown) => {
+    if (!(error instanceof CatalystError)) throw error;
+    unusable.push(error);
+  };
+  try {
+    return { migrations: await read(directory, options, add), unusable };
+  } catch (error) {
+    add(error);
+    return { migrations: [], unusable };
+  }
+}
+
+function throwIt(error: unknown): never {
+  throw error;
+}
+
+async function read(
+  directory: string,
+  options: LoadMigrationsOptions,
+  onFault: (error: unknown) => void,
+): Promise<Migration[]> {
+  const files = listMigrationFiles(directory, options.except, onFault);
   const migrations: Migration[] = [];
   const modules: Promise<Migration>[] = [];
   const databases = options.databases === undefined ? {} : { databases: options.databases };
   for (const file of files) {
-    if (file.kind === "sql") {
+    if (file.kind !== "sql") continue;
+    try {
       migrations.push(parseMigrationFile(readSql(file), { ...file, ...databases }));
+    } catch (error) {
+      onFault(error);
     }
   }
   // After the SQL files: a module runs code of its own when it is imported.
@@ -58,14 +99,15 @@ export async function readMigrations(
     modules.push(...sources.map((file) => loadMigrationModule({ ...file, ...limits })));
   }
   for (const outcome of await Promise.allSettled(modules)) {
-    if (outcome.status === "rejected") throw outcome.reason;
-    migrations.push(outcome.value);
+    if (outcome.status === "rejected") onFault(outcome.reason);
+    else migrations.push(outcome.value);
   }
   return modules.length === 0 ? migrations : migrations.toSorted((a, b) => compareIds(a.id, b.id));
 }
 
 /**
- * Lists the files of a directory that are migrations by their names, lowest number first.
+ * Lists the files of a directory that are migrations by their names, lowest number first. Where
+ * `onFault` returns, the files that it is told of are left out.
  *
  * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
  * @throws {MigrationFileError} where two have the same number, or a name has what none may have.
@@ -73,6 +115,7 @@ export async function readMigrations(
 export function listMigrationFiles(
   directory: string,
   except: readonly string[] = [],
+  onFault: (error: unknown) => void = throwIt,
 ): MigrationFile[] {
   const base = directory.replace(/(?<=[^/\\])[/\\]+$/, "");
   const files: MigrationFile[] = [];
@@ -83,20 +126,28 @@ export function listMigrationFiles(
     const name = `${id}_${description}`;
     const path = `${base}/${entry.name}`;
     if (except.includes(name)) continue;
-    if (!DESCRIPTION.test(description)) throw misnamed(path, id);
-    if (!entry.isFile) refuseSpecial(path, name);
-    files.push({ id, name, kind, path });
+    try {
+      if (!DESCRIPTION.test(description)) throw misnamed(path, id);
+      if (!entry.isFile) refuseSpecial(path, name);
+      files.push({ id, name, kind, path });
+    } catch (error) {
+      onFault(error);
+    }
   }
   files.sort((a, b) => compareIds(a.id, b.id) || (a.path < b.path ? -1 : 1));
+  const doubles = new Set<MigrationFile>();
   for (const [index, file] of files.entries()) {
     const previous = files[index - 1];
     if (previous === undefined || compareIds(previous.id, file.id) !== 0) continue;
-    throw new MigrationFileError(
-      `Cannot use ${previous.path} and ${file.path}: they have the same number`,
-      { help: "give one of them the next free number", path: file.path, migration: file.name },
+    onFault(
+      new MigrationFileError(
+        `Cannot use ${previous.path} and ${file.path}: they have the same number`,
+        { help: "give one of them the next free number", path: file.path, migration: file.name },
+      ),
     );
+    doubles.add(previous).add(file);
   }
-  return files;
+  return files.filter((file) => !doubles.has(file));
 }
 
 /**

@@ -24,10 +24,7 @@ export function createRegistry(
   sorted.forEach((migration, index) => {
     const previous = sorted[index - 1];
     if (previous !== undefined && compareIds(previous.id, migration.id) === 0) {
-      throw new RegistryError(
-        `Cannot use the migrations: "${previous.name}" and "${migration.name}" have the same number`,
-        { migration: migration.name, help: "give one of them the next free number" },
-      );
+      throw sameNumber(previous.name, migration.name);
     }
     if (!databases.includes(migration.database)) {
       throw new RegistryError(
@@ -44,4 +41,12 @@ export function compareIds(a: string, b: string): number {
   const [left, right] = [a.replace(/^0+/, ""), b.replace(/^0+/, "")];
   if (left.length !== right.length) return left.length - right.length;
   return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** The error for two migrations of one number. */
+export function sameNumber(first: string, second: string): RegistryError {
+  return new RegistryError(
+    `Cannot use the migrations: "${first}" and "${second}" have the same number`,
+    { migration: second, help: "give one of them the next free number" },
+  );
 }

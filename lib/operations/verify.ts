@@ -13,7 +13,7 @@ import { describeDifference, type Difference, type Finding, type Schema } from "
 import { checkIntegrity } from "../schema/integrity.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference, type UnknownReference } from "../schema/reference.ts";
-import { assess, migrationsOf } from "../state/assess.ts";
+import { assess, migrationsOf, migrationsOfMarkers } from "../state/assess.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
@@ -59,7 +59,7 @@ export async function verify(
   workspace: Workspace,
   options: VerifyOptions & { readonly dataCheck?: DataCheck | undefined },
 ): Promise<Verification> {
-  const found = await inspect(workspace);
+  const found = await inspect(workspace, { tolerant: true });
   await using stack = new AsyncDisposableStack();
   const connections = new Map<string, Connection>();
   const databases = new Map<string, DatabaseVerification>();
@@ -132,9 +132,11 @@ async function findIn(
   // Another migrator may be at work: markers and schema must be of one moment.
   const schema = await withSnapshot(connection, async () => {
     const { markers } = await readMarkers(connection);
-    const ids = markers?.length ? markers.map(({ id }) => id) : adoptable;
+    const { registry } = workspace;
     return await compareWithReference(connection, {
-      migrations: migrationsOf(workspace.registry, name, ids),
+      migrations: markers?.length
+        ? migrationsOfMarkers(registry, name, markers)
+        : migrationsOf(registry, name, adoptable),
       adopted: isAdopted(markers),
     });
   });
@@ -184,6 +186,7 @@ function stateProblems(workspace: Workspace, found: Inspection, database: string
     rolled_back: "run `upgrade` to apply it again",
     changed: "put the migration's old text back, or take it over: `repair --accept-changed ID`",
     missing: "use the version of catalyst-migrate, or the migrations, that made this database",
+    unknown: "run `doctor`, which says what is wrong with the file",
   };
   return [
     ...conflicts,

@@ -10,7 +10,7 @@ import { Session } from "../engine/session.ts";
 import { countRows } from "../schema/tables.ts";
 import { inspect } from "../state/inspect.ts";
 import { addOccurrence } from "../state/ledger.ts";
-import { readMarkers } from "../state/marker.ts";
+import { readMarkerIds } from "../state/marker.ts";
 import { isRestoring, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import {
   begun,
@@ -234,7 +234,11 @@ async function finish(
       await writeJournal(path, journal);
     }
     const restored = [...targets.keys()];
-    const reconciliation = await reconcile(workspace, session, await inspect(workspace));
+    const reconciliation = await reconcile(
+      workspace,
+      session,
+      await inspect(workspace, { tolerant: true }),
+    );
     await recordRestore(session, journal, targets);
     await session.sync();
     await removeJournal(path);
@@ -302,7 +306,10 @@ async function chooseSources(
     timeout: workspace.timeout,
   });
   // The ledger is history: what happened since the snapshot did happen.
-  const keepsLedger = !databases.includes("migrations") && sizeOf(workspace.ledger.path) !== null;
+  // One that is damaged is replaced as well: without it nothing can be recorded.
+  const { ledger, timeout } = workspace;
+  const keepsLedger = !databases.includes("migrations") && sizeOf(ledger.path) !== null &&
+    await isSound(ledger.path, timeout);
   const sources = found.sources.filter(({ database }) => database !== "migrations" || !keepsLedger);
   for (const { database } of sources) {
     const cannot = `restore ${database}`;
@@ -341,10 +348,10 @@ export async function contentOf(
   if (!sizeOf(path)) return null;
   try {
     await using connection = await openForReading({ kind: "file", path }, withTimeout(timeout));
-    const { markers } = await readMarkers(connection);
+    const migrations = await readMarkerIds(connection);
     return {
       rows: Object.fromEntries(await countRows(connection)),
-      migrations: (markers ?? []).map(({ id }) => id),
+      migrations,
     };
   } catch (error) {
     if (isDamage(error)) return null;

@@ -12,7 +12,7 @@ import { fileItself, refuseSpecialFile, sizeBeside } from "../base/paths.ts";
 import { openForReading } from "../database/open.ts";
 import { withTimeout } from "../database/settings.ts";
 import type { Registry } from "../migration/registry.ts";
-import { readMarkers } from "../state/marker.ts";
+import { readMarkerIds } from "../state/marker.ts";
 import { digestFile, isSnapshotName, type Manifest, type SnapshotFile } from "./manifest.ts";
 import { fileProblem, listSnapshots, newestWhere, readManifest } from "./store.ts";
 import { type CopyCheck, examine } from "./take.ts";
@@ -233,12 +233,15 @@ interface Held {
   readonly registry: Registry;
 }
 
+/** A migration that is not known may be in a file that is gone or broken: that must not stop a restore. */
 function refuseStrangers(label: string, database: string, { migrations, registry }: Held): void {
-  const stranger = migrations.find((id) => registry.byId.get(id)?.database !== database);
+  const stranger = migrations.find((id) =>
+    (registry.byId.get(id)?.database ?? database) !== database
+  );
   if (stranger === undefined) return;
   throw unusable(
     label,
-    `${database} holds migration ${stranger}, which this version doesn't know for it`,
+    `${database} holds migration ${stranger}, which belongs to another database`,
   );
 }
 
@@ -285,8 +288,8 @@ async function databaseOf(
     { kind: "file", path: plain.path },
     withTimeout(timeout),
   );
-  const { markers } = await readMarkers(connection);
-  const owner = registry.byId.get(markers?.[0]?.id ?? "")?.database;
+  const [first = ""] = await readMarkerIds(connection);
+  const owner = registry.byId.get(first)?.database;
   const file = path.replace(/^.*[/\\]/, "");
   const byName = registry.databases.find((name) =>
     file === `${name}.db` || file.startsWith(`${name}_`)

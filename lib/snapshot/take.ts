@@ -33,7 +33,7 @@ import { openPrivateFile, sqliteVersion } from "../database/open.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { checkFile } from "../schema/integrity.ts";
 import { countRows } from "../schema/tables.ts";
-import { readMarkers } from "../state/marker.ts";
+import { readMarkerIds } from "../state/marker.ts";
 import {
   databaseFile,
   digestFile,
@@ -129,10 +129,10 @@ export async function examine(
   try {
     await using connection = await openPrivateFile(path, defaultSettings);
     const unchecked = verify === "none" ? [] : await check(connection, verify);
-    const { markers } = await readMarkers(connection);
+    const migrations = await readMarkerIds(connection);
     return {
       rows: Object.fromEntries(await countRows(connection)),
-      migrations: (markers ?? []).map(({ id }) => id),
+      migrations,
       ...(unchecked.length === 0 ? {} : { unchecked }),
     };
   } finally {

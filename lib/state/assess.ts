@@ -22,6 +22,8 @@ export interface DatabaseState {
   readonly hasTables: boolean;
   /** Ids of migrations that it has no marker of, but whose tables it has. */
   readonly adoptable: readonly string[];
+  /** Why it can't be read, so that nothing is known of it; absent where it can. */
+  readonly unreadable?: string;
 }
 
 /** Everything that was found, as plain data. */
@@ -34,7 +36,7 @@ export interface FoundState {
 /**
  * State of a migration: `applied`; `pending`, not yet run; `failed` and `rolled_back`, not in the
  * database and last seen so; `changed`, applied with another text than the registry has; `missing`,
- * in the database and not in the registry.
+ * in the database and not in the registry; `unknown`, its database can't be read.
  */
 export type MigrationState =
   | "applied"
@@ -42,7 +44,8 @@ export type MigrationState =
   | "failed"
   | "rolled_back"
   | "changed"
-  | "missing";
+  | "missing"
+  | "unknown";
 
 /** A migration and its state. */
 export interface MigrationStatus {
@@ -90,6 +93,9 @@ function assessOne(migration: Migration, found: FoundState): MigrationStatus {
       appliedAt: marker.appliedAt,
       durationSeconds: marker.durationSeconds,
     };
+  }
+  if (state?.unreadable !== undefined) {
+    return { id, name, database, state: "unknown", appliedAt: null, durationSeconds: null };
   }
   if (state?.adoptable.includes(id)) {
     const recorded = row?.status === "applied" ? row : undefined;
@@ -166,6 +172,7 @@ function markersOf(found: FoundState, database: string): ReadonlyMap<string, Mar
 /** What the ledger has to be told, and which migrations to adopt. Nothing where all agree. */
 export function corrections(registry: Registry, found: FoundState): Correction[] {
   return registry.migrations.flatMap((migration): Correction[] => {
+    if (found.databases.get(migration.database)?.unreadable !== undefined) return [];
     const row = found.ledger.history.get(migration.id);
     const marker = markersOf(found, migration.database).get(migration.id);
     if (marker !== undefined && isReplaceable(migration, found)) {
@@ -201,8 +208,10 @@ export function summarize(
 /** The migrations that are in a database, in the order in which they came into it. */
 export function migrationsIn(registry: Registry, found: FoundState, database: string): Migration[] {
   const state = found.databases.get(database);
-  const ids = [...(state?.markers ?? []).map(({ id }) => id), ...(state?.adoptable ?? [])];
-  return migrationsOf(registry, database, ids);
+  return [
+    ...migrationsOfMarkers(registry, database, state?.markers ?? []),
+    ...migrationsOf(registry, database, state?.adoptable ?? []),
+  ];
 }
 
 /** The migrations of a database that have the given ids, in that order. */
@@ -233,4 +242,20 @@ export function describeConflict(
   path: string,
 ): string {
   return `table "${table}" in ${path} differs from the one that ${migration} creates: ${summary}`;
+}
+
+/** The migrations that markers stand for; where a file is gone or broken, as the marker has it. */
+export function migrationsOfMarkers(
+  registry: Registry,
+  database: string,
+  markers: readonly Marker[],
+): Migration[] {
+  return markers.map(({ id, name, upgradeSql }) => {
+    const known = registry.byId.get(id);
+    if (known?.database === database) return known;
+    const lost = (): never => {
+      throw new Error(`the file of ${name} is gone, and the database does not keep what it did`);
+    };
+    return { id, name, database, upgrade: upgradeSql ?? lost };
+  });
 }

@@ -1,7 +1,7 @@
 import type { Connection } from "../database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";
-import { CorruptDatabaseError, NotADatabaseError } from "../base/errors.ts";
+import { CatalystError, CorruptDatabaseError, NotADatabaseError } from "../base/errors.ts";
 import {
   emptyLedger,
   type LedgerEvent,
@@ -19,6 +19,8 @@ export interface Inspection extends FoundState {
   readonly events: readonly LedgerEvent[];
   /** By database: tables that exist in another shape than its migrations create. */
   readonly conflicts: ReadonlyMap<string, readonly TableConflict[]>;
+  /** What could not be read, and why. */
+  readonly unreadable: readonly string[];
 }
 
 /** What to read besides. */
@@ -27,6 +29,8 @@ interface InspectOptions {
   readonly events?: number;
   /** Whether to ask for the journal modes. Default `false`. */
   readonly journalModes?: boolean;
+  /** Whether databases and a ledger that can't be read are told in place of stopping it. Default `false`. */
+  readonly tolerant?: boolean;
 }
 
 /** Reads the state of all databases and of the ledger. It changes and creates nothing. */
@@ -34,7 +38,16 @@ export async function inspect(
   workspace: Workspace,
   options: InspectOptions = {},
 ): Promise<Inspection> {
-  const { ledger, events } = await inspectLedger(workspace, options.events ?? 0);
+  const { tolerant = false } = options;
+  const unreadable: string[] = [];
+  const tolerate = (error: unknown): void => {
+    if (!tolerant || !(error instanceof CatalystError)) throw error;
+    unreadable.push(error.message);
+  };
+  const { ledger, events } = await inspectLedger(workspace, options.events ?? 0).catch((error) => {
+    tolerate(error);
+    return { ledger: emptyLedger, events: [] };
+  });
   const databases = new Map<string, DatabaseState>();
   const conflicts = new Map<string, readonly TableConflict[]>();
   for (const [name, location] of workspace.locations) {
@@ -43,11 +56,14 @@ export async function inspect(
       location,
       ledger,
       asksMode: options.journalModes ?? false,
+    }).catch((error) => {
+      tolerate(error);
+      return unreadableState(name, location, unreadable.at(-1) ?? "");
     });
     databases.set(name, state);
     if (conflicting.length > 0) conflicts.set(name, conflicting);
   }
-  return { databases, ledger, events, conflicts };
+  return { databases, ledger, events, conflicts, unreadable };
 }
 
 async function inspectLedger(
@@ -77,6 +93,27 @@ function withLedgerHelp(error: unknown, path: string): unknown {
     });
   }
   return error;
+}
+
+function unreadableState(
+  name: string,
+  location: DatabaseLocation,
+  unreadable: string,
+): { state: DatabaseState; conflicting: readonly TableConflict[] } {
+  return {
+    state: {
+      name,
+      path: location.path,
+      exists: true,
+      sizeBytes: null,
+      journalMode: null,
+      markers: null,
+      hasTables: true,
+      adoptable: [],
+      unreadable,
+    },
+    conflicting: [],
+  };
 }
 
 interface Subject {

@@ -1,3 +1,4 @@
+import { damagedRow } from "./marker.ts";
 import { FormatError } from "../base/errors.ts";
 import { version } from "../base/version.ts";
 import {
@@ -90,6 +91,14 @@ export const emptyLedger: LedgerState = { history: new Map(), interruptedDowngra
  * @throws {FormatError} where a newer version of the toolkit wrote it.
  */
 export async function readLedger(connection: Connection): Promise<LedgerState> {
+  try {
+    return await readRows(connection);
+  } catch (error) {
+    throw damagedRow(error, connection, "the ledger");
+  }
+}
+
+async function readRows(connection: Connection): Promise<LedgerState> {
   await checkFormat(connection);
   const tables = new Set(
     (await connection.all(
@@ -134,7 +143,11 @@ export async function readEvents(connection: Connection, limit: number): Promise
     LIMIT ?`,
     [limit],
   );
-  return rows.map(toEvent);
+  try {
+    return rows.map(toEvent);
+  } catch (error) {
+    throw damagedRow(error, connection, "migration_events");
+  }
 }
 
 /**

@@ -1,4 +1,4 @@
-import { FormatError, StatementError } from "../base/errors.ts";
+import { CorruptDatabaseError, FormatError, StatementError } from "../base/errors.ts";
 import { version } from "../base/version.ts";
 import {
   type Connection,
@@ -58,8 +58,38 @@ export async function readMarkers(connection: Connection): Promise<MarkerState> 
     );
     return { markers: rows.map(toMarker), hasTables };
   } catch (error) {
-    throw foreignTable(connection, error);
+    throw foreignTable(connection, damagedRow(error, connection, MARKER_TABLE));
   }
+}
+
+/**
+ * Reads the ids of the markers as far as they can be read, to look at a database that may be damaged or
+ * another tool's. No id stops it.
+ */
+export async function readMarkerIds(connection: Connection): Promise<string[]> {
+  try {
+    const rows = await connection.all(
+      `SELECT CAST(migration_id AS TEXT) AS id
+      FROM main.${MARKER_TABLE}
+      WHERE migration_id <> '${LEASE}'
+      ORDER BY rowid`,
+    );
+    return rows.map((row) => text(row, "id"));
+  } catch (error) {
+    if (error instanceof StatementError || error instanceof TypeError) return [];
+    throw error;
+  }
+}
+
+/** Says that a row holds a value of another type than it should, as after a bit has flipped. */
+export function damagedRow(error: unknown, { label }: Connection, table: string): unknown {
+  if (!(error instanceof TypeError)) return error;
+  return new CorruptDatabaseError(
+    `Cannot read ${label}: a row of ${table} is damaged: ${
+      error.message.replace(/^Cannot /, "can't ")
+    }`,
+    { cause: error, help: "restore it from a snapshot: `backup list` shows them" },
+  );
 }
 
 function toMarker(row: Row): Marker {

@@ -29,6 +29,10 @@ export interface Status {
   readonly restoring: boolean;
   /** The newest events of the ledger. */
   readonly recent: readonly LedgerEvent[];
+  /** Databases, or a ledger, that can't be read, in plain words. */
+  readonly unreadable: readonly string[];
+  /** What is wrong with migrations that could not be read, in plain words. */
+  readonly unusable: readonly string[];
   /** Tables that exist in another shape than the migrations create. */
   readonly conflicts: readonly DatabaseConflict[];
 }
@@ -46,7 +50,10 @@ const RECENT = 5;
 
 /** Reads the state; writes nothing, creates nothing. */
 export async function status(workspace: Workspace): Promise<Status> {
-  return statusOf(workspace, await inspect(workspace, { events: RECENT, journalModes: true }));
+  return statusOf(
+    workspace,
+    await inspect(workspace, { events: RECENT, journalModes: true, tolerant: true }),
+  );
 }
 
 /** The state as seen in what was found. */
@@ -63,7 +70,8 @@ export function statusOf(workspace: Workspace, found: Inspection): Status {
   const restoring = isRestoring(workspace);
   const wanting = ["pending", "failed", "rolled_back"];
   return {
-    ok: conflicts.length === 0 && !restoring &&
+    ok: conflicts.length === 0 && !restoring && workspace.unusable.length === 0 &&
+      found.unreadable.length === 0 &&
       migrations.every(({ state }) => state === "applied"),
     pending: migrations.filter(({ state }) => wanting.includes(state)).length,
     databases: [...found.databases.values()],
@@ -72,6 +80,8 @@ export function statusOf(workspace: Workspace, found: Inspection): Status {
     unreconciled: reconciled,
     restoring,
     recent: found.events,
+    unreadable: found.unreadable,
+    unusable: workspace.unusable.map(({ message }) => message),
     conflicts,
   };
 }

@@ -1,4 +1,4 @@
-import { LocationError, UsageError } from "../base/errors.ts";
+import { type CatalystError, LocationError, UsageError } from "../base/errors.ts";
 import { partOf, sizeOf } from "../base/files.ts";
 import { fileItself } from "../base/paths.ts";
 import { type DatabaseLocation, type DatabaseSource, locate } from "../database/location.ts";
@@ -14,6 +14,11 @@ export interface WorkspaceOptions {
   readonly ledger: DatabaseSource;
   /** The known migrations, in any order. */
   readonly migrations: readonly Migration[];
+  /**
+   * What is wrong with migrations that could not be read. It stops only what needs all migrations, such
+   * as `upgrade`. Default: none.
+   */
+  readonly unusable?: readonly CatalystError[];
   /** Those of them that `lint` need not look at, since they are released and tested. Default: none. */
   readonly trusted?: readonly Migration[];
   /** Connection settings, over the defaults. Databases that are already open keep their own. */
@@ -36,6 +41,8 @@ export interface WorkspaceOptions {
 /** The options, resolved: which migrations there are and where everything is. */
 export interface Workspace {
   readonly registry: Registry;
+  /** What is wrong with migrations that could not be read. */
+  readonly unusable: readonly CatalystError[];
   /** Migrations that `lint` doesn't look at. */
   readonly trusted: readonly Migration[];
   readonly locations: ReadonlyMap<string, DatabaseLocation>;
@@ -69,6 +76,7 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
   refuseSharedFiles([...locations, ["the ledger", ledger]]);
   return {
     registry: createRegistry(options.migrations, Object.keys(options.databases)),
+    unusable: options.unusable ?? [],
     trusted: options.trusted ?? [],
     locations,
     ledger,
