@@ -1,7 +1,7 @@
 import type { Connection } from "../database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";
-import { CatalystError, CorruptDatabaseError, NotADatabaseError } from "../base/errors.ts";
+import { CorruptDatabaseError, NotADatabaseError } from "../base/errors.ts";
 import {
   emptyLedger,
   type LedgerEvent,
@@ -29,7 +29,7 @@ interface InspectOptions {
   readonly events?: number;
   /** Whether to ask for the journal modes. Default `false`. */
   readonly journalModes?: boolean;
-  /** Whether databases and a ledger that can't be read are told in place of stopping it. Default `false`. */
+  /** Whether a damaged database or ledger is told of in place of stopping it. Default `false`. */
   readonly tolerant?: boolean;
 }
 
@@ -41,7 +41,8 @@ export async function inspect(
   const { tolerant = false } = options;
   const unreadable: string[] = [];
   const tolerate = (error: unknown): void => {
-    if (!tolerant || !(error instanceof CatalystError)) throw error;
+    const isDamage = error instanceof NotADatabaseError || error instanceof CorruptDatabaseError;
+    if (!tolerant || !isDamage) throw error;
     unreadable.push(error.message);
   };
   const { ledger, events } = await inspectLedger(workspace, options.events ?? 0).catch((error) => {

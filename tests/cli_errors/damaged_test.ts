@@ -5,7 +5,7 @@ import { execute, tempDir } from "../helpers.ts";
 import { openSnapshots } from "../snapshot.ts";
 
 const snapshots = openSnapshots("damaged");
-const commands = ["upgrade", "downgrade --yes", "status", "verify", "verify --data", "repair"];
+const commands = ["upgrade", "downgrade --yes", "verify", "verify --data", "repair"];
 
 interface Damage {
   readonly code: string;
@@ -63,6 +63,11 @@ for (const [name, { code, file = "positions.db", damage }] of Object.entries(dam
       const snapshot = command === "upgrade" ? { snapshot: snapshots(name) } : {};
       await expectFailure({ args, cwd, code, ...snapshot });
     }
+    // What can be told of the others is told.
+    const status = await run(["status"], { cwd });
+    assert.equal(status.code, 1);
+    assert.match(status.stderr, new RegExp(`^warning: Cannot .*${file}`, "m"));
+    assert.match(status.stdout, /003_create_ml_training_tables/);
   });
 }
 
@@ -80,7 +85,7 @@ Deno.test("a damage that only reading all pages finds is found by verify --data"
   assert.deepEqual(await Deno.readFile(path), bytes);
 });
 
-for (const command of [...commands, "history"]) {
+for (const command of [...commands, "status", "history"]) {
   Deno.test(`a ledger of a newer version stops ${command}`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;

@@ -157,7 +157,7 @@ Deno.test("a trace comes with --verbose alone", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   Deno.writeTextFileSync(directory.file("trading.db"), "no database ".repeat(400));
-  const args = ["status", "--data-dir", directory.path];
+  const args = ["upgrade", "--data-dir", directory.path];
   const short = await runCommandLine(args);
   assert.equal(short.code, 1);
   assert.doesNotMatch(short.stderr, /\n\s+at /);
