@@ -91,7 +91,7 @@ svg .hover line:hover { stroke: var(--over); }
 .scroll { overflow-x: auto; margin-top: 8px; }
 table { border-collapse: collapse; width: 100%; font-size: 13.5px; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: 6px 8px; border-bottom: 1px solid var(--line); white-space: nowrap; }
-td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 90px; }
+td:first-child { white-space: normal; overflow-wrap: anywhere; min-width: 130px; }
 th { color: var(--soft); font-weight: 500; font-size: 12.5px; }
 th.n, td.n { text-align: right; }
 th:first-child, td:first-child { padding-left: 0; }
