@@ -8,7 +8,7 @@ import {
   textOrNull,
 } from "../database/connection.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
-import { type Affinity, affinityOf } from "../schema/model.ts";
+import { type Affinity, affinityOf, isNumberColumn } from "../schema/model.ts";
 import { fold, quoteName, tokenize } from "../sql/tokens.ts";
 
 /** What a database consists of, as a dump writes it. */
@@ -137,6 +137,7 @@ export async function readTable(
     name: column.name,
     affinity: affinityOf(column.type, isStrict),
     isStrict,
+    isNumber: isNumberColumn(column.type, isStrict),
   }));
   const keys = ordinary.filter(({ primaryKey }) => primaryKey > 0)
     .toSorted((a, b) => a.primaryKey - b.primaryKey)
@@ -260,6 +261,8 @@ export interface DumpColumn {
   readonly affinity: Affinity;
   /** Whether SQLite has made sure that every value is NULL or of the declared type. */
   readonly isStrict: boolean;
+  /** Whether text in it is surely a mistake, so that it has to be marked as text. Default `false`. */
+  readonly isNumber?: boolean;
 }
 
 /** How the rows of a table are found in their order. */

@@ -62,11 +62,14 @@ export const csvFormat: RowFormat = {
     return columns.flatMap(inexact).join(" OR ");
   },
   isSuspect: mayBeReplaced,
-  *row(values) {
+  *row(values, columns) {
     let before = "";
-    for (const value of values) {
+    for (const [index, value] of values.entries()) {
       yield before;
-      yield* field(value);
+      // Elsewhere such a text would be a number, or a mistake: this one is meant.
+      const isMarked = value.type === "text" && value.text !== null && columns[index]?.isNumber;
+      if (isMarked) yield quoted(quoteText(value.text ?? ""));
+      else yield* field(value);
       before = ",";
     }
   },
@@ -157,7 +160,10 @@ export const jsonlFormat: RowFormat = {
     let before = "{";
     for (const [index, { name }] of columns.entries()) {
       yield `${before}${JSON.stringify(name)}:`;
-      yield* member(values[index] ?? { type: "null" });
+      const value = values[index] ?? { type: "null" };
+      const isMarked = value.type === "text" && value.text !== null && columns[index]?.isNumber;
+      if (isMarked) yield `{"text":${JSON.stringify(value.text)}}`;
+      else yield* member(value);
       before = ",";
     }
     yield "}";

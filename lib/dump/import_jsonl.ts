@@ -6,6 +6,7 @@ import {
   exactJsonValue,
   type ImportTarget,
   jsonValue,
+  notANumber,
   type ParsedRow,
   parseExactly,
   type RowParser,
@@ -119,8 +120,13 @@ export class JsonlRows implements RowParser {
     }
     if (object === null) return bad("it is not a JSON object");
     const shape = this.#shapeOf(Object.keys(object), line);
-    const values = valuesOf(object, shape, jsonValue) ??
-      valuesOf(asObject(parseExactly(text)) ?? {}, shape, exactJsonValue) ?? [];
+    if (hasDuplicate(text, shape.keys.length)) return bad("it has a key twice");
+    let values = valuesOf(object, shape, jsonValue);
+    if (values === null) {
+      const exact = asObject(parseExactly(text)) ?? {};
+      values = valuesOf(exact, shape, exactJsonValue);
+      if (values === null) return bad(noNumberIn(exact, shape));
+    }
     if (text.includes("\\u")) {
       const half = values.findIndex((value) => typeof value === "string" && !value.isWellFormed());
       if (half !== -1) return bad(`column "${shape.columns[half]?.name}": it has half a character`);
@@ -178,6 +184,35 @@ function valuesOf(
     values.push(value);
   }
   return values;
+}
+
+/** Says which value is none for its column. */
+function noNumberIn(object: Readonly<Record<string, unknown>>, { keys, named }: Shape): string {
+  for (const [index, column] of named.entries()) {
+    const value = object[keys[index] ?? ""];
+    if (column.isGenerated || exactJsonValue(value, column) !== undefined) continue;
+    return notANumber(typeof value === "string" ? value : JSON.stringify(value), column);
+  }
+  return "it has a value that is none for its column";
+}
+
+/** Whether an object of so many different keys is written with more: `JSON.parse` takes the last one. */
+function hasDuplicate(text: string, keys: number): boolean {
+  // Each key is written with a quote and a colon behind it; other texts may have that too.
+  let count = 0;
+  for (let at = text.indexOf('":'); at !== -1; at = text.indexOf('":', at + 2)) count++;
+  return count !== keys && membersOf(text) !== keys;
+}
+
+/** Number of members of the object that a JSON text is. */
+function membersOf(text: string): number {
+  let [depth, members] = [0, 0];
+  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}:]/gs)) {
+    if (token === "{" || token === "[") depth++;
+    else if (token === "}" || token === "]") depth--;
+    else if (token === ":" && depth === 1) members++;
+  }
+  return members;
 }
 
 function asObject(value: unknown): Readonly<Record<string, unknown>> | null {

@@ -2,7 +2,7 @@ import { readColumns } from "../schema/tables.ts";
 import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
-import { type Affinity, affinityOf } from "../schema/model.ts";
+import { type Affinity, affinityOf, isNumberColumn } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { DumpFault } from "./import_source.ts";
 
@@ -50,6 +50,8 @@ export interface TargetColumn {
   readonly affinity: Affinity;
   /** Whether text that is no number is surely a mistake there. */
   readonly wantsNumber: boolean;
+  /** Whether `true` and `false` stand for 1 and 0 there. */
+  readonly takesTruth: boolean;
   /** Whether SQLite computes it: what the data say of it is left out. */
   readonly isGenerated: boolean;
 }
@@ -108,10 +110,10 @@ function column(
   { isStrict, isGenerated }: { readonly isStrict: boolean; readonly isGenerated: boolean },
 ): TargetColumn {
   const affinity = affinityOf(type, isStrict);
-  // SQLite calls every other type numeric too, such as DATE or JSON, which hold text.
-  const wantsNumber = affinity === "INTEGER" || affinity === "REAL" ||
-    (affinity === "NUMERIC" && /NUM|DEC/i.test(type));
-  return { name, type, affinity, wantsNumber, isGenerated };
+  const isBoolean = affinity === "NUMERIC" && /BOOL/i.test(type);
+  const wantsNumber = isNumberColumn(type, isStrict);
+  const takesTruth = isBoolean || affinity === "INTEGER";
+  return { name, type, affinity, wantsNumber, takesTruth, isGenerated };
 }
 
 function unknownTable(label: string, wanted: string, names: readonly string[]): UsageError {
@@ -182,7 +184,10 @@ const NUMBER = /^[\t-\r ]*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[\t-\r ]*$/i;
 /** A number as JSON and SQL write it. What else looks like one, such as `007`, is rather a text. */
 const PLAIN_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?$/i;
 
-/** What a field of a CSV file stands for; undefined where it is not a value for the column. */
+/**
+ * What a field of a CSV file stands for; undefined where it is not a value for the column. Quotes only
+ * tell an empty text from NULL, and a text that looks like a blob from one.
+ */
 export function csvValue(
   text: string,
   isQuoted: boolean,
@@ -197,11 +202,33 @@ export function csvValue(
     case "TEXT":
       return text;
     case "BLOB":
-      return !isQuoted && PLAIN_NUMBER.test(text) ? exactNumber(text) : text;
+      return !isQuoted && PLAIN_NUMBER.test(text) ? exactNumber(text) ?? text : text;
     default:
-      if (NUMBER.test(text)) return storedNumber(text);
-      return isQuoted || !column.wantsNumber ? text : undefined;
+      return numericValue(text, column);
   }
+}
+
+/** How a dump writes what is no finite number. */
+const INFINITE = /^-?9\.0e\+999$/;
+
+/** What a text stands for in a column of numbers; undefined where it is none. */
+function numericValue(text: string, column: TargetColumn): SqlValue | undefined {
+  const { wantsNumber, takesTruth, affinity } = column;
+  if (!NUMBER.test(text)) {
+    if (!wantsNumber) return text;
+    if (text === "") return null;
+    // As an export marks a text in such a column.
+    const marked = /^'((?:[^']|'')*)'$/.exec(text)?.[1];
+    if (marked !== undefined) return marked.replaceAll("''", "'");
+    const truth = takesTruth ? /^(true|false)$/i.exec(text)?.[1] : undefined;
+    return truth === undefined ? undefined : truth.toLowerCase() === "true" ? 1 : 0;
+  }
+  const number = Number(text);
+  if (Number.isSafeInteger(number)) return number;
+  const exact = exactNumber(text);
+  if (exact !== undefined) return exact;
+  // Too large for an integer of 64 bits: only a column of doubles means it so.
+  return affinity === "REAL" && Number.isFinite(number) ? number : wantsNumber ? undefined : text;
 }
 
 /** Why {@link csvValue} found no value. */
@@ -224,23 +251,15 @@ function bytesOf(hex: string): Uint8Array | null {
   }
 }
 
-/**
- * A number for a column of numbers, which makes integers of what has no fraction: bound as a double
- * where that is exact, which is quicker.
- */
-function storedNumber(text: string): number | bigint {
-  const number = Number(text);
-  return Number.isSafeInteger(number) || !Number.isInteger(number) ? number : exactNumber(text);
-}
-
-/** An integer, if it is written as one and SQLite has room for it; else a double. */
-function exactNumber(text: string): number | bigint {
+/** A number as it is written; undefined where neither an integer of 64 bits nor a double holds it. */
+function exactNumber(text: string): number | bigint | undefined {
   if (/^\s*[+-]?\d+\s*$/.test(text)) {
     // BigInt takes no plus sign.
     const integer = BigInt(text.replace("+", ""));
-    if (BigInt.asIntN(64, integer) === integer) return integer;
+    return BigInt.asIntN(64, integer) === integer ? integer : undefined;
   }
-  return Number(text);
+  const number = Number(text);
+  return Number.isFinite(number) || INFINITE.test(text) ? number : undefined;
 }
 
 /** JSON.parse tells of a number how it was written, and keeps it so; the type declarations lack it. */
@@ -258,26 +277,28 @@ export function parseExactly(text: string): unknown {
 
 /**
  * What a value of a JSON object stands for; undefined where that can be told only of a text that is
- * parsed by {@link parseExactly}.
+ * parsed by {@link parseExactly}, or it is no value for the column.
  */
-export function jsonValue(value: unknown, { affinity }: TargetColumn): SqlValue | undefined {
+export function jsonValue(value: unknown, column: TargetColumn): SqlValue | undefined {
+  const { affinity, wantsNumber, takesTruth } = column;
   switch (typeof value) {
     case "string":
-      return value;
+      return wantsNumber ? numericValue(value, column) : value;
     case "boolean":
-      return value ? 1n : 0n;
+      return wantsNumber && !takesTruth ? undefined : value ? 1n : 0n;
     case "number": {
-      const isExact = affinity === "REAL" ||
+      const isExact = (affinity === "REAL" && Number.isFinite(value)) ||
         (affinity !== "TEXT" && affinity !== "BLOB" &&
           (Number.isSafeInteger(value) || !Number.isInteger(value)));
-      return isExact ? value : undefined;
+      return isExact && Number.isFinite(value) ? value : undefined;
     }
     default:
-      return value === null ? null : objectValue(value as object);
+      return value === null ? null : objectValue(value as object, column);
   }
 }
 
-function objectValue(value: object): SqlValue | undefined {
+function objectValue(value: object, { wantsNumber }: TargetColumn): SqlValue | undefined {
+  if (wantsNumber && "text" in value && typeof value.text === "string") return value.text;
   if ("hex" in value && typeof value.hex === "string" && Object.keys(value).length === 1) {
     const bytes = bytesOf(value.hex);
     if (bytes !== null) return bytes;
@@ -285,10 +306,22 @@ function objectValue(value: object): SqlValue | undefined {
   return undefined;
 }
 
-/** As {@link jsonValue}, of a text that was parsed by {@link parseExactly}. */
-export function exactJsonValue(value: unknown, column: TargetColumn): SqlValue {
-  if (isRaw(value)) return exactNumber(value.rawJSON);
-  return jsonValue(value, column) ?? (value === null ? null : JSON.stringify(value));
+/**
+ * As {@link jsonValue}, of a text that was parsed by {@link parseExactly}; undefined where it is no value
+ * for the column.
+ */
+export function exactJsonValue(value: unknown, column: TargetColumn): SqlValue | undefined {
+  if (!isRaw(value)) {
+    const found = jsonValue(value, column);
+    if (found !== undefined || column.wantsNumber) return found;
+    return value === null ? null : JSON.stringify(value);
+  }
+  const { rawJSON: text } = value;
+  const exact = exactNumber(text);
+  if (exact !== undefined) return exact;
+  if (column.affinity === "TEXT") return text;
+  const number = Number(text);
+  return column.affinity === "REAL" && Number.isFinite(number) ? number : undefined;
 }
 
 function isRaw(value: unknown): value is RawJson {

@@ -1,6 +1,14 @@
 /** What SQLite makes of a value that is stored in a column. `BLOB` leaves every value as it is. */
 export type Affinity = "INTEGER" | "REAL" | "NUMERIC" | "TEXT" | "BLOB";
 
+/** Whether a column is for numbers, so that a text in it is surely a mistake. */
+export function isNumberColumn(type: string, isStrict: boolean): boolean {
+  const affinity = affinityOf(type, isStrict);
+  // SQLite calls every other type numeric too, such as DATE or JSON, which hold text.
+  return affinity === "INTEGER" || affinity === "REAL" ||
+    (affinity === "NUMERIC" && /NUM|DEC|BOOL/i.test(type));
+}
+
 /** The affinity of a column by its declared type, as SQLite's rules have it for any or a STRICT table. */
 export function affinityOf(type: string, isStrict: boolean): Affinity {
   const declared = type.toUpperCase();
