@@ -6,10 +6,19 @@ import { Stranger } from "./package/stranger.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const readme = Deno.readTextFileSync(`${root}/README.md`);
+/** README and the pages that it links to, in the order of the files' names. */
+const pages = [
+  readme,
+  ...[...Deno.readDirSync(`${root}/docs`)].map(({ name }) => name)
+    // Their examples have tests of their own.
+    .filter((name) => name.endsWith(".md") && !["python.md", "on-a-server.md"].includes(name))
+    .sort()
+    .map((name) => Deno.readTextFileSync(`${root}/docs/${name}`)),
+];
 
 /** The code blocks of a language, in order. */
-function blocks(language: string): string[] {
-  return [...readme.matchAll(/^```(.*)\n([^]*?)^```/gm)]
+function blocks(language: string, from: readonly string[] = pages): string[] {
+  return from.flatMap((page) => [...page.matchAll(/^```(.*)\n([^]*?)^```/gm)])
     .filter((match) => match[1] === language)
     .map((match) => match[2] ?? "");
 }
@@ -36,34 +45,37 @@ function withoutDurations(text: string): string {
   return text.replaceAll(/ +[<\d.]+ m?s$/gm, "");
 }
 
-Deno.test("the README's commands run, one after the other, in an empty directory", async () => {
-  const lines = blocks("sh").flatMap((block) => block.trim().split("\n"))
-    .map((line) => line.replace(/^npx --yes deno@\S+ /, "deno "))
-    .map((line) => line.replace(/^catalyst-migrate /, "deno run -A cli.ts "));
-  assert.ok(lines.length > 5);
-  const directory = await Deno.makeTempDir();
+Deno.test("the documentation's commands run, page by page, in an empty directory", async () => {
   await using registry = await startRegistry();
   using stranger = new Stranger(registry.url);
-  try {
-    for (const line of lines) {
-      const words = line.split(" ");
-      assert.equal(words[0], "deno", line);
-      if (line.includes("jsr:")) {
-        const { code, stderr } = await stranger.deno(words.slice(1));
+  for (const page of pages) {
+    const lines = blocks("sh", [page]).flatMap((block) => block.trim().split("\n"))
+      .map((line) => line.replace(/^npx --yes deno@\S+ /, "deno "))
+      .map((line) => line.replace(/^catalyst-migrate /, "deno run -A cli.ts "));
+    const directory = await Deno.makeTempDir();
+    try {
+      // The pages after the README build on its first command.
+      if (lines.length > 0) await deno(["run", "-A", `${root}/cli.ts`, "upgrade"], directory);
+      for (const line of lines) {
+        const words = line.split(" ");
+        assert.equal(words[0], "deno", line);
+        if (line.includes("jsr:")) {
+          const { code, stderr } = await stranger.deno(words.slice(1));
+          assert.equal(code, 0, `${line}\n${stderr}`);
+          continue;
+        }
+        if (words[1] === "task") {
+          const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
+          assert.ok(Object.hasOwn(tasks, words[2] ?? ""), `deno.json has no task ${words[2]}`);
+          continue;
+        }
+        const args = words.slice(1).map((word) => word === "cli.ts" ? `${root}/cli.ts` : word);
+        const { code, stderr } = await deno(args, directory);
         assert.equal(code, 0, `${line}\n${stderr}`);
-        continue;
       }
-      if (words[1] === "task") {
-        const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
-        assert.ok(Object.hasOwn(tasks, words[2] ?? ""), `deno.json has no task ${words[2]}`);
-        continue;
-      }
-      const args = words.slice(1).map((word) => word === "cli.ts" ? `${root}/cli.ts` : word);
-      const { code, stderr } = await deno(args, directory);
-      assert.equal(code, 0, `${line}\n${stderr}`);
+    } finally {
+      await Deno.remove(directory, { recursive: true });
     }
-  } finally {
-    await Deno.remove(directory, { recursive: true });
   }
 });
 
@@ -78,7 +90,7 @@ Deno.test("the README shows what `upgrade` prints", async () => {
   }
 });
 
-Deno.test("the README's library examples pass the type check, and that of a program runs", async () => {
+Deno.test("the documentation's library examples pass the type check, and that of a program runs", async () => {
   const directory = await Deno.makeTempDir();
   try {
     const { name, version, exports } = configuration();
@@ -105,7 +117,7 @@ Deno.test("the README's library examples pass the type check, and that of a prog
   }
 });
 
-Deno.test("the README's migration file is applied and rolled back", async () => {
+Deno.test("the documentation's migration file is applied and rolled back", async () => {
   const directory = await Deno.makeTempDir();
   try {
     await Deno.mkdir(`${directory}/migrations`);
@@ -125,13 +137,13 @@ Deno.test("the README's migration file is applied and rolled back", async () => 
   }
 });
 
-Deno.test("the README lists every command and every option", async () => {
+Deno.test("the README lists every command, and the documentation every option", async () => {
   const { commandNames, loadCommand } = await import("../lib/commands/main.ts");
   for (const name of commandNames) {
     assert.ok(readme.includes(`| \`${name}\``), name);
     const command = await loadCommand(name);
     for (const flag of Object.keys(command.flags)) {
-      assert.ok(readme.includes(`--${flag}`), `--${flag} of ${name}`);
+      assert.ok(pages.some((page) => page.includes(`--${flag}`)), `--${flag} of ${name}`);
     }
   }
 });

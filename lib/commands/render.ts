@@ -1,3 +1,4 @@
+import { directoryOf } from "../base/files.ts";
 import { formatCount, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { Migration } from "../migration/migration.ts";
@@ -91,7 +92,15 @@ export function tell(output: Output, progress: MigrationProgress): void {
 }
 
 /** The outcome of an upgrade in words. */
-export async function renderUpgrade(result: UpgradeResult, known: number): Promise<string> {
+export async function renderUpgrade(
+  result: UpgradeResult,
+  { known, paths }: {
+    /** How many migrations are known. */
+    readonly known: number;
+    /** The databases' files, in place of which only their directory is named where it is one. */
+    readonly paths: readonly string[];
+  },
+): Promise<string> {
   const { applied, adopted, reconciled } = result;
   const lines = renderReconciliation({ adopted, reconciled });
   lines.push(...renderSnapshots(result));
@@ -111,12 +120,22 @@ export async function renderUpgrade(result: UpgradeResult, known: number): Promi
           }`
         )
       ),
-      `${formatCount(applied.length, "migration")} applied.`,
+      `${formatCount(applied.length, "migration")} applied. ${placeOf(paths)}`,
     );
   } else {
     lines.push(`Nothing to apply: ${formatCount(known, "migration")} known, none of them pending.`);
   }
   return lines.join("\n");
+}
+
+function placeOf(paths: readonly string[]): string {
+  const [first = ".", ...others] = [...new Set(paths.map(directoryOf))].toSorted((a, b) =>
+    a.length - b.length
+  );
+  const isOne = others.every((other) => other.startsWith(`${first}/`));
+  return isOne
+    ? `The databases are in ${printable(first)}/.`
+    : "`status` shows where the databases are.";
 }
 
 /** Says once for each database that a snapshot of it is being taken, where that takes a while. */

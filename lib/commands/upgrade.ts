@@ -68,7 +68,12 @@ export const command: Command = {
         },
       });
       output.json({ ok: true, ...asJson(result), failed: null } satisfies Documents["upgrade"]);
-      output.answer(await renderUpgrade(result, migrator.ids.length));
+      output.answer(
+        await renderUpgrade(result, {
+          known: migrator.ids.length,
+          paths: migrator.databases.map((name) => migrator.pathOf(name)),
+        }),
+      );
       return 0;
     } catch (error) {
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;

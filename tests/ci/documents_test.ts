@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 
 const root = new URL("../../", import.meta.url);
-const documents = ["README.md", "CONTRIBUTING.md", "SECURITY.md"];
+const documents = [
+  "README.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  ...[...Deno.readDirSync(new URL("docs/", root))].map(({ name }) => `docs/${name}`)
+    .filter((name) => name.endsWith(".md")).sort(),
+];
 
 function isThere(path: string): boolean {
   try {
@@ -13,17 +19,27 @@ function isThere(path: string): boolean {
   }
 }
 
+/** The anchors of a page's headings, as GitHub makes them. */
+function headingsOf(text: string): string[] {
+  return [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
+    heading.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")
+  );
+}
+
 for (const name of documents) {
   const text = Deno.readTextFileSync(new URL(name, root));
 
   Deno.test(`the files that ${name} links to are there`, () => {
     const links = [...text.matchAll(/\]\(([^)\s]+)\)/g)].map(([, target = ""]) => target);
-    const headings = [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
-      `#${heading.toLowerCase().replaceAll(/[^\w -]/g, "").replaceAll(" ", "-")}`
-    );
     for (const link of links.filter((one) => !/^https:\/\//.test(one))) {
-      if (link.startsWith("#")) assert.ok(headings.includes(link), link);
-      else assert.ok(isThere(link), link);
+      const [path = "", heading] = link.split("#");
+      const target = path === ""
+        ? name
+        : new URL(path, new URL(name, root)).href.slice(root.href.length);
+      assert.ok(isThere(target), link);
+      if (heading === undefined) continue;
+      const linked = Deno.readTextFileSync(new URL(target, root));
+      assert.ok(headingsOf(linked).includes(heading), link);
     }
   });
 

@@ -13,7 +13,7 @@ Deno.test("upgrade says what it applied, and then that there is nothing to apply
   const first = await run(directory, "upgrade");
   assert.equal(first.code, 0);
   assert.match(first.stdout, /applied +001_create_positions_tables +positions/);
-  assert.match(first.stdout, /\n3 migrations applied\.\n$/);
+  assert.match(first.stdout, /\n3 migrations applied\. The databases are in .*\/\.\n$/);
   const second = await run(directory, "upgrade");
   assert.equal(second.stdout, "Nothing to apply: 3 migrations known, none of them pending.\n");
 });

@@ -23,7 +23,10 @@ export const commandScenarios: readonly Scenario[] = [
       await place.ok("upgrade --dry-run");
       assert.deepEqual(place.names(), []);
       const { stdout } = await place.ok([]);
-      assert.match(stdout, /^applied {2}001_create_positions_tables [^]*3 migrations applied\.\n$/);
+      assert.match(
+        stdout,
+        /^applied {2}001_create_positions_tables [^]*3 migrations applied\. .*\n$/,
+      );
       assert.deepEqual(place.names("data"), [
         "migrations.db",
         "migrations.lock",
