@@ -134,16 +134,21 @@ export async function explainUnreachable(
   } catch (caught) {
     // Deno's `fetch` tells the reason in the cause of its error.
     const failed = caught instanceof Error && caught.cause instanceof Error ? caught.cause : caught;
-    return new ServerError(`${cannot}: ${whyNot(reasonOf(failed), seconds)}`, {
+    return new ServerError(`${cannot}: ${whyNot(reasonOf(failed), { address, seconds })}`, {
       cause: new Error(reasonOf(failed)),
       help: "check the address, the server and the network",
     });
   }
 }
 
-function whyNot(message: string, seconds: number): string {
+function whyNot(
+  message: string,
+  { address, seconds }: { readonly address: LibsqlAddress; readonly seconds: number },
+): string {
   if (/dns error|failed to lookup|No such host/i.test(message)) return "the host is unknown";
-  if (/certificate|UnknownIssuer|tls|handshake|corrupt message/i.test(message)) {
+  // A server without TLS may also just hang up.
+  const isCut = address.http.startsWith("https:") && /reset|eof|closed|broken pipe/i.test(message);
+  if (isCut || /certificate|UnknownIssuer|tls|handshake|corrupt message/i.test(message)) {
     return "the TLS connection failed (http:// and ws:// connect without TLS)";
   }
   if (/refused/i.test(message)) return "the connection was refused";

@@ -73,6 +73,13 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     Object.entries(options.databases).map(([name, source]) => [name, locate(source, name)]),
   );
   const ledger = locate(options.ledger, "migrations");
+  if (ledger.kind === "server") {
+    throw new UsageError(`Cannot keep the ledger on a server (${ledger.path})`, {
+      help:
+        "name a local file; what is applied stands in the databases themselves, so each machine " +
+        "may have a ledger of its own",
+    });
+  }
   refuseSharedFiles([...locations, ["the ledger", ledger]]);
   return {
     registry: createRegistry(options.migrations, Object.keys(options.databases)),

@@ -7,6 +7,7 @@ import {
   tokenVariables,
 } from "../../../lib/database/libsql_address.ts";
 import { locate } from "../../../lib/database/location.ts";
+import { createWorkspace } from "../../../lib/state/workspace.ts";
 
 Deno.test("an address says whether the connection uses TLS, and which namespace is meant", () => {
   for (const scheme of ["libsql", "https", "wss"]) {
@@ -77,4 +78,34 @@ Deno.test("the variable of a database's own token is read before the one for all
     "CATALYST_LIBSQL_TOKEN_ML_TRAINING",
     "CATALYST_LIBSQL_TOKEN",
   ]);
+});
+
+Deno.test("without a server in use, none of what it needs is loaded", async () => {
+  const root = new URL("../../../", import.meta.url);
+  const loaded = new Set<string>();
+  const load = async (url: URL): Promise<void> => {
+    if (loaded.has(url.href)) return;
+    loaded.add(url.href);
+    const source = await Deno.readTextFile(url);
+    // Neither type imports nor dynamic ones.
+    const code = source.replaceAll(/(import|export) type [^;]*;/g, "");
+    for (const [, path = ""] of code.matchAll(/^(?:import|export|\})[^;]*? from "(\.[^"]+)";/gm)) {
+      await load(new URL(path, url));
+    }
+  };
+  for (const file of ["cli.ts", "mod.ts", "lib/commands/status.ts", "lib/commands/upgrade.ts"]) {
+    await load(new URL(file, root));
+  }
+  ok(loaded.size > 40, String(loaded.size));
+  const names = [...loaded].map((url) => url.slice(root.href.length));
+  equal(names.filter((name) => /libsql|temporary_copy|to_server|lease/.test(name)), [
+    "lib/database/libsql_address.ts",
+  ]);
+});
+
+Deno.test("a ledger on a server is refused", () => {
+  throws(
+    () => createWorkspace({ databases: {}, ledger: "ws://h?namespace=ledger", migrations: [] }),
+    /^UsageError: Cannot keep the ledger on a server/,
+  );
 });
