@@ -242,3 +242,71 @@ libsqlTest("a server that can't be reached, hangs or cuts the connection is repo
       error instanceof ServerError && /the connection to the server was lost/.test(error.message),
   );
 });
+
+libsqlTest(
+  "on a replica a transaction sees its own writes, and without the primary writes end",
+  async () => {
+    await using primary = await (await TestServer.start()).create("a");
+    await using replica = await TestServer.start({
+      args: ["--primary-grpc-url", `http://127.0.0.1:${primary.grpc}`],
+    });
+    await using db = await open(replica.address("a"), { timeout: 3 });
+    await db.exec("CREATE TABLE t (a)");
+    const count = async () => (await db.get("SELECT count(*) AS n FROM t"))?.["n"];
+    for (let n = 1; n <= 20; n++) {
+      await withTransaction(db, async () => {
+        // What a migration relies on, such as its marker, is read like this: by the primary.
+        equal(await count(), n - 1);
+        await db.run("INSERT INTO t VALUES (?)", [n]);
+        equal(await count(), n);
+      }, { timeout: 3 });
+    }
+    // Outside of a transaction the replica itself answers, some milliseconds later.
+    while (await count() !== 20);
+    primary.signal("SIGKILL");
+    await primary.ended();
+    equal(await count(), 20);
+    await rejects(db.run("INSERT INTO t VALUES (21)"), (error) => {
+      ok(error instanceof ServerError || error instanceof StatementError, String(error));
+      return true;
+    });
+  },
+);
+
+libsqlTest(
+  "a connection that is cut in a transaction leaves nothing and holds no lock",
+  async () => {
+    await using server = await (await TestServer.start()).create("a");
+    await using other = await open(server.address("a"));
+    await other.exec("CREATE TABLE t (a)");
+    // A proxy that passes everything on, until it hangs up.
+    using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+    const { port } = listener.addr as Deno.NetAddr;
+    const ends: Deno.Conn[] = [];
+    const passing = (async () => {
+      const near = await listener.accept();
+      const far = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+      ends.push(near, far);
+      await Promise.allSettled([
+        near.readable.pipeTo(far.writable),
+        far.readable.pipeTo(near.writable),
+      ]);
+    })();
+    await using db = await open(`ws://127.0.0.1:${port}?namespace=a`);
+    const work = withTransaction(db, async () => {
+      await db.run("INSERT INTO t VALUES (1)");
+      for (const end of ends) end.close();
+      await db.run("INSERT INTO t VALUES (2)");
+    }, { timeout: 5 });
+    await rejects(
+      work,
+      (error) =>
+        error instanceof ServerError && /the connection to the server was lost/.test(error.message),
+    );
+    await passing;
+    const start = performance.now();
+    await other.run("INSERT INTO t VALUES (3)");
+    ok(performance.now() - start < 4000, "the lock was free at once, and not after 5 s");
+    equal(await other.all("SELECT a FROM t"), [{ a: 3 }]);
+  },
+);

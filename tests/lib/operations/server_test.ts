@@ -101,6 +101,57 @@ libsqlTest(
   },
 );
 
+libsqlTest("a snapshot of local and remote databases is of one moment", async () => {
+  await using server = await (await TestServer.start()).create("a", "b");
+  await using dir = await tempDir();
+  const local = `${dir.path}/c.db`;
+  const migrator = new Migrator({
+    databases: { a: server.address("a"), b: server.address("b"), c: local },
+    ledger: `${dir.path}/migrations.db`,
+    migrations: [],
+    alone: true,
+  });
+  await using a = await open(server, "a");
+  await using b = await open(server, "b");
+  using c = new DatabaseSync(local);
+  const create = "CREATE TABLE account (money INTEGER); INSERT INTO account VALUES (1000)";
+  await a.exec(create);
+  await b.exec(create);
+  c.exec(`PRAGMA journal_mode = WAL; PRAGMA busy_timeout = 5000; ${create}`);
+  let isDone = false;
+  let transfers = 0;
+  const transfer = async () => {
+    while (!isDone) {
+      // Whoever has all locks at once sees no transfer half done.
+      await a.exec("BEGIN IMMEDIATE; UPDATE account SET money = money - 3");
+      await b.exec("BEGIN IMMEDIATE; UPDATE account SET money = money + 1");
+      c.exec("BEGIN IMMEDIATE; UPDATE account SET money = money + 2");
+      await a.exec("COMMIT");
+      await b.exec("COMMIT");
+      c.exec("COMMIT");
+      transfers++;
+      await new Promise((resolve) => setTimeout(resolve, 5)); // so that others get their turn
+    }
+  };
+  const writer = transfer();
+  const amounts = new Set<number>();
+  try {
+    for (let snapshot = 0; snapshot < 4; snapshot++) {
+      const { files } = await migrator.createSnapshot();
+      const money = files.filter(({ database }) => database !== "migrations").map(({ file }) => {
+        using copy = new DatabaseSync(`${dir.path}/backups/${file}`, { readOnly: true });
+        return Number(copy.prepare("SELECT money FROM account").get()?.["money"]);
+      });
+      equal(money.reduce((sum, one) => sum + one), 3000, money.join());
+      amounts.add(money[0] ?? 0);
+    }
+  } finally {
+    isDone = true;
+    await writer;
+  }
+  ok(transfers > 4 && amounts.size > 1, `${transfers} transfers, ${amounts.size} amounts`);
+});
+
 libsqlTest("a migration on a server commits with its marker, or leaves nothing", async () => {
   await using server = await (await TestServer.start()).create("app");
   await using dir = await tempDir();
