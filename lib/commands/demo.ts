@@ -25,7 +25,7 @@ export const command: Command = {
   withoutMigrations: true,
   examples: [
     ["demo --data-dir demo", "create databases in the directory demo"],
-    ["report --data-dir demo", "then look at them"],
+    ["demo --data-dir other --seed 7", "another year"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const seed = wholeNumber(stringFlag(flags, "seed") ?? "1", "seed", 0);
