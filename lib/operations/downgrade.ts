@@ -342,7 +342,7 @@ async function countLosses(
   const losses: Loss[] = [];
   // Where memory can't tell, every table is at stake.
   const atStake: Dropped[] = before.known && after.known
-    ? dropped(before.schema, after.schema, actual)
+    ? dropped(before.schema, after.schema, { actual, renamed: after.renamed })
     : actual.tables.map(({ name }) => ({ table: name }));
   for (const { table, columns } of atStake) {
     const rows = await countRows(connection, { table, columns });
@@ -427,14 +427,22 @@ interface Dropped {
 }
 
 /** Tables and columns that are there now, were in the reference before, and are not after. */
-export function dropped(before: Schema, after: Schema, actual: Schema): Dropped[] {
+export function dropped(
+  before: Schema,
+  after: Schema,
+  { actual, renamed = new Map() }: {
+    readonly actual: Schema;
+    /** New names of renamed tables, by their old ones in small letters. */
+    readonly renamed?: ReadonlyMap<string, string>;
+  },
+): Dropped[] {
   const present = new Map(actual.tables.map((table) => [table.name.toLowerCase(), table]));
   const left = new Map(after.tables.map((table) => [table.name.toLowerCase(), table]));
   return before.tables.flatMap((table): Dropped[] => {
     const key = table.name.toLowerCase();
     const there = present.get(key);
     if (there === undefined || there.virtual && !table.virtual) return [];
-    const remaining = left.get(key);
+    const remaining = left.get(key) ?? left.get((renamed.get(key) ?? "").toLowerCase());
     if (remaining === undefined) return [{ table: there.name }];
     const columns = table.columns
       .map(({ name }) => name)

@@ -1,5 +1,6 @@
 import { runBody } from "../migration/body.ts";
-import type { Connection } from "../database/connection.ts";
+import { type Connection, number, text } from "../database/connection.ts";
+import { fold } from "../sql/tokens.ts";
 import { openMemory } from "../database/open.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "./model.ts";
@@ -14,6 +15,8 @@ interface BuiltReference {
   readonly known: true;
   /** Schema after all of the migrations. */
   readonly schema: Schema;
+  /** New names of the tables that were renamed while migrations were rolled back, by their old ones, folded. */
+  readonly renamed: ReadonlyMap<string, string>;
 }
 
 /** A migration could not be run on an empty database in memory, as when it needs rows. */
@@ -62,18 +65,50 @@ export async function buildReference(
   options: ReferenceOptions = {},
 ): Promise<Reference> {
   await using connection = await openScratch();
-  const bodies = [
-    ...migrations.map((migration) => ({ migration, body: migration.upgrade })),
-    ...(options.rollBack ?? []).map((migration) => ({
-      migration,
-      body: migration.downgrade ?? "",
-    })),
-  ];
-  for (const { migration, body } of bodies) {
-    const failure = await attempt(connection, migration, body);
+  for (const migration of migrations) {
+    const failure = await attempt(connection, migration, migration.upgrade);
     if (failure !== null) return failure;
   }
-  return { known: true, schema: await readSchema(connection) };
+  const { rollBack = [] } = options;
+  const names = rollBack.length === 0 ? [] : await followNames(connection);
+  for (const migration of rollBack) {
+    const failure = await attempt(connection, migration, migration.downgrade ?? "");
+    if (failure !== null) return failure;
+  }
+  const renamed = await renamedOf(connection, names);
+  return { known: true, schema: await readSchema(connection), renamed };
+}
+
+/**
+ * Lets SQLite follow the names of all tables: when it renames one, it renames its row of
+ * `sqlite_sequence` as well. The names, each at the place of its number.
+ */
+async function followNames(connection: Connection): Promise<string[]> {
+  await connection.exec(
+    `CREATE TABLE catalyst_sequence (id INTEGER PRIMARY KEY AUTOINCREMENT);
+    DROP TABLE catalyst_sequence;
+    DELETE FROM sqlite_sequence;
+    INSERT INTO sqlite_sequence (name, seq)
+    SELECT name, row_number() OVER (ORDER BY rowid) - 1
+    FROM sqlite_schema
+    WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    ORDER BY rowid;`,
+  );
+  const rows = await connection.all("SELECT name FROM sqlite_sequence ORDER BY seq");
+  return rows.map((row) => text(row, "name"));
+}
+
+async function renamedOf(
+  connection: Connection,
+  names: readonly string[],
+): Promise<Map<string, string>> {
+  const renamed = new Map<string, string>();
+  if (names.length === 0) return renamed;
+  for (const row of await connection.all("SELECT name, seq FROM sqlite_sequence")) {
+    const [name, former] = [text(row, "name"), names[number(row, "seq")]];
+    if (former !== undefined && fold(former) !== fold(name)) renamed.set(fold(former), name);
+  }
+  return renamed;
 }
 
 /**

@@ -87,3 +87,22 @@ Deno.test("where memory can't tell what a rollback does, every table is at stake
     { database: "app", table: "own", rows: 1 },
   ]);
 });
+
+Deno.test("a table that a rollback renames is not lost, and one that takes its name is none of it", async () => {
+  const rename = migrationOf({
+    name: "002_rename",
+    upgrade: "ALTER TABLE fills RENAME TO executions",
+    downgrade: "ALTER TABLE executions RENAME TO fills",
+  });
+  const replace = migrationOf({
+    name: "002_replace",
+    upgrade: "ALTER TABLE fills RENAME TO executions",
+    downgrade: "DROP TABLE executions; CREATE TABLE fills (id INTEGER PRIMARY KEY)",
+  });
+  const sql = `CREATE TABLE orders (id INTEGER PRIMARY KEY);
+    CREATE TABLE executions (id INTEGER PRIMARY KEY); INSERT INTO executions VALUES (1), (2)`;
+  const losing = (migration: Migration) =>
+    losses({ applied: [create, migration], rollback: [migration], sql });
+  assert.deepEqual(await losing(rename), []);
+  assert.deepEqual(await losing(replace), [{ database: "app", table: "executions", rows: 2 }]);
+});
