@@ -1,11 +1,13 @@
 import {
   AccessError,
   DatabaseLockedError,
+  DumpError,
   InterruptedError,
   LocationError,
   UsageError,
 } from "../base/errors.ts";
-import type { Connection } from "../database/connection.ts";
+import { formatBytes } from "../base/format.ts";
+import { type Connection, number, text } from "../database/connection.ts";
 import {
   type DatabaseLocation,
   isForeign,
@@ -56,6 +58,7 @@ export async function exportSql(
   );
   try {
     refuseUnknown(reading.catalog, database, tables);
+    if (content !== "schema") await refuseLargeRows(reading.connection, { database, tables });
     const { onLeftOut = () => {} } = control;
     const parts = sqlParts(reading.connection, reading.catalog, {
       ...{ database, content, tables, onLeftOut },
@@ -64,6 +67,43 @@ export async function exportSql(
   } catch (error) {
     await reading[Symbol.asyncDispose]();
     throw error;
+  }
+}
+
+/** Bytes of the largest row that an import takes; as hexadecimal digits it has twice as many. */
+const LARGEST_ROW = 100e6;
+
+/**
+ * Refuses rows that could be written, but not imported again, before anything is written.
+ *
+ * @throws {DumpError} naming the table.
+ */
+async function refuseLargeRows(
+  connection: Connection,
+  { database, tables }: { readonly database: string; readonly tables: readonly string[] },
+): Promise<void> {
+  const size = await connection.get(
+    "SELECT page_count * page_size AS bytes FROM pragma_page_count, pragma_page_size",
+  );
+  // Only a large database can have one.
+  if (size === undefined || number(size, "bytes") < LARGEST_ROW) return;
+  const found = await connection.all(
+    `SELECT pages.name AS name, max(pages.mx_payload) AS bytes
+    FROM dbstat AS pages JOIN main.sqlite_schema AS made ON made.name = pages.name
+    WHERE made.type = 'table' AND pages.mx_payload > ?
+    GROUP BY pages.name`,
+    [LARGEST_ROW],
+  ).catch(() => []); // without the module the import will say it
+  const names = new Set(tables.map(fold));
+  for (const row of found) {
+    const name = text(row, "name");
+    if (names.size > 0 && !names.has(fold(name))) continue;
+    throw new DumpError(
+      `Cannot export table "${name}" of ${database}: a row of it has ${
+        formatBytes(number(row, "bytes"))
+      }, and an import takes ${formatBytes(LARGEST_ROW)}`,
+      { database, help: "export the other tables with --table T; `backup` keeps it as it is" },
+    );
   }
 }
 
@@ -106,6 +146,7 @@ export async function* exportTables(
     workspace.settings,
   );
   refuseUnknown(reading.catalog, database, tables);
+  await refuseLargeRows(reading.connection, { database, tables });
   const { objects } = reading.catalog;
   // In the order that was asked for, by the names that they have.
   const names = tables.length > 0
