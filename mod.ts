@@ -152,7 +152,9 @@ export type { SnapshotCheck } from "./lib/snapshot/sources.ts";
 export type { CopyCheck, SnapshotProgress } from "./lib/snapshot/take.ts";
 export type { SnapshotControl } from "./lib/snapshot/take.ts";
 export type { Manifest, SnapshotFile, SnapshotReason } from "./lib/snapshot/manifest.ts";
+export type { TryRestoreOptions } from "./lib/operations/try_restore.ts";
 export type {
+  FindSnapshotOptions,
   PruneSnapshotsOptions,
   SnapshotOptions,
   VerifySnapshotOptions,

@@ -9,6 +9,7 @@ import type { CopyDatabaseOptions, CopyDatabaseResult } from "./operations/copy.
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./operations/downgrade.ts";
 import type { RedoOptions, RedoResult } from "./operations/redo.ts";
 import type { RepairOptions, RepairResult } from "./operations/repair.ts";
+import type { TryRestoreOptions } from "./operations/try_restore.ts";
 import type { SquashedMigration } from "./operations/squash.ts";
 import { plan as planUpgrade, upgrade } from "./operations/upgrade.ts";
 import type {
@@ -24,6 +25,7 @@ import type { SchemaDescription } from "./schema/document.ts";
 import type { Schema } from "./schema/model.ts";
 import type { Manifest } from "./snapshot/manifest.ts";
 import type {
+  FindSnapshotOptions,
   PruneSnapshotsOptions,
   SnapshotOptions,
   VerifySnapshotOptions,
@@ -457,7 +459,10 @@ export class Migrator {
     return await adoptDatabase(this.#workspace, database, options);
   }
 
-  /** SQLite files in the data directory that none of the databases is, as paths. Changes nothing. */
+  /**
+   * SQLite files in the data directory that none of the databases is, as paths. Changes nothing. This
+   * process must not have one of them open, since reading its header drops the locks on it.
+   */
   async uncoveredFiles(): Promise<readonly string[]> {
     const { uncoveredFiles } = await import("./state/discover.ts");
     return uncoveredFiles(this.#workspace);
@@ -685,6 +690,52 @@ export class Migrator {
   }
 
   /**
+   * Finds the newest snapshot from which all databases can be restored, as far as names and sizes tell;
+   * null where there is none. Snapshots that a restore took don't count, nor do those dated in the future.
+   *
+   * @throws {UsageError} where there is no database of a name.
+   * @throws {LocationError | AccessError} where the directory is a file, or can't be read.
+   *
+   * @example Tell how old the newest backup is
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * await migrator.createSnapshot();
+   * const newest = await migrator.findSnapshot();
+   * const ageSeconds = Date.now() / 1000 - (newest?.createdAt ?? 0);
+   * console.assert(ageSeconds < 3600);
+   * ```
+   */
+  async findSnapshot(options: FindSnapshotOptions = {}): Promise<Manifest | null> {
+    const { findSnapshot } = await import("./snapshot/mod.ts");
+    return await findSnapshot(this.#workspace, options);
+  }
+
+  /**
+   * Proves that a snapshot can be restored: restores it into a temporary directory beside the databases,
+   * verifies schema and data there, and removes it. The databases themselves stay as they are.
+   *
+   * @throws {SnapshotError} where there is no such snapshot, or it can't be restored.
+   * @throws {DiskFullError} where there is no room.
+   *
+   * @example Try a snapshot
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { name } = await migrator.createSnapshot();
+   * console.assert((await migrator.tryRestore(name)).ok);
+   * ```
+   */
+  async tryRestore(name: string, options: TryRestoreOptions = {}): Promise<Verification> {
+    const { tryRestore } = await import("./operations/try_restore.ts");
+    return await tryRestore(this.#workspace, name, { ...options, dataCheck: this.#dataCheck });
+  }
+
+  /**
    * Removes snapshots that a retention does not keep, never a database's last whole one; their names.
    *
    * @throws {MigratorLockedError} where another run works in that directory past the timeout.
@@ -726,7 +777,7 @@ export class Migrator {
    */
   async planRestore(
     reference: string,
-    options: Pick<RestoreOptions, "databases"> = {},
+    options: Pick<RestoreOptions, "databases" | "directory"> = {},
   ): Promise<RestorePlan> {
     const { planRestore } = await import("./snapshot/restore.ts");
     return await planRestore(this.#workspace, reference, options);

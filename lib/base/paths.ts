@@ -137,6 +137,16 @@ export function fileItself(path: string): string {
   return isLink(path) ? endOf(path) : path;
 }
 
+/** What two paths of one file have in common, whether through links or not; null where it is not there. */
+export function fileIdentity(path: string): string | null {
+  try {
+    const { dev, ino } = Deno.statSync(path);
+    return ino === null ? null : `${dev} ${ino}`;
+  } catch {
+    return null;
+  }
+}
+
 /** Whether a path is a link, also one to a place where nothing is. */
 export function isLink(path: string): boolean {
   try {

@@ -28,7 +28,7 @@ export const command: Command = {
       dryRun,
     });
     output.json({ ok: true, dryRun, ...adoption } satisfies Documents["adopt"]);
-    output.answer(
+    output[dryRun ? "answer" : "report"](
       dryRun
         ? adoption.sql.trimEnd()
         : `wrote ${printable(adoption.path)} with ${

@@ -50,7 +50,7 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
     help: "how long to wait for a lock (default: 30)",
   },
   "json": { type: "boolean", help: "one JSON document on stdout" },
-  "quiet": { type: "boolean", help: "say nothing but the answer and errors" },
+  "quiet": { type: "boolean", help: "print nothing on success but what was asked for" },
   "verbose": { type: "boolean", help: "say more, with stack traces" },
   "no-color": { type: "boolean", help: "no colours (NO_COLOR does the same)" },
   "help": { type: "boolean", short: "h", help: "this text" },
@@ -284,6 +284,45 @@ export function wholeNumber(text: string, flag: string, least: number): number {
   return Number(text);
 }
 
+/**
+ * The directory of snapshots that `--from` names; null where it wasn't given.
+ *
+ * @throws {UsageError} where it does not exist, or is a file.
+ */
+export function fromFlag(flags: FlagValues): { readonly directory: string } | null {
+  const directory = stringFlag(flags, "from")?.replace(/(.)[/\\]+$/, "$1");
+  if (directory === undefined) return null;
+  let isDirectory = false;
+  try {
+    isDirectory = Deno.statSync(directory).isDirectory;
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) return { directory }; // reading it says why
+  }
+  if (isDirectory) return { directory };
+  throw new UsageError(`Cannot read snapshots from ${directory}: there is no such directory`, {
+    help: "name a directory with copies of snapshots, manifests and databases",
+  });
+}
+
+/** Seconds of each unit of a duration. */
+const UNITS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 };
+
+/**
+ * Reads a duration such as `90m`, `24h` or `7d`, in seconds; undefined where the flag wasn't given.
+ *
+ * @throws {UsageError} where the text is something else.
+ */
+export function durationFlag(flags: FlagValues, name: string): number | undefined {
+  const text = stringFlag(flags, name);
+  if (text === undefined) return undefined;
+  const [, count, unit = ""] = /^(\d{1,6})([mhd])$/.exec(text) ?? [];
+  const seconds = Number(count) * (UNITS[unit] ?? 0);
+  if (seconds > 0) return seconds;
+  throw new UsageError(`Cannot use --${name} ${JSON.stringify(text)}: it is not a duration`, {
+    help: "write a number and m, h or d, such as 90m, 24h or 7d",
+  });
+}
+
 /** What every command works with. */
 interface Invocation {
   readonly flags: FlagValues;
@@ -352,7 +391,7 @@ export interface Command extends CommandDescription {
    * Whether it does its work without the user's own migrations: then they aren't read, and one that is
    * wrong doesn't stop it. Default `false`.
    */
-  readonly withoutMigrations?: boolean;
+  readonly withoutMigrations?: boolean | ((flags: FlagValues) => boolean);
   /** Runs it; returns the exit code. */
   run(context: CommandContext): Promise<number>;
 }

@@ -18,7 +18,10 @@ import {
   type CommandContext,
   type CommandForm,
   dryRunFlag,
+  durationFlag,
   type FlagValues,
+  fromFlag,
+  refuseTogether,
   stringFlag,
   wholeNumber,
 } from "./arguments.ts";
@@ -41,18 +44,18 @@ const FORMS: readonly [CommandForm, ...CommandForm[]] = [
     word: null,
     operands: "[DATABASE...]",
     summary: "take a snapshot of all databases as one, or of those that are named",
-    flags: ["out", "verify", "compress"],
+    flags: ["out", "verify", "compress", "if-older-than"],
   },
   {
     word: "list",
     summary: "show the snapshots, and whether their files are all there",
-    flags: ["out"],
+    flags: ["out", "from"],
   },
   {
     word: "verify",
     operands: "SNAPSHOT",
     summary: "read a snapshot again and compare it with its manifest",
-    flags: ["out", "verify"],
+    flags: ["out", "from", "verify", "restore"],
   },
   {
     word: "prune",
@@ -72,6 +75,20 @@ export const command: Command = {
       type: "string",
       value: "DIR",
       help: "where the snapshots are (default: data/backups)",
+    },
+    "from": {
+      type: "string",
+      value: "DIR",
+      help: "list, verify: a copy of that directory, as on a NAS",
+    },
+    "if-older-than": {
+      type: "string",
+      value: "DURATION",
+      help: "do nothing if a snapshot of all databases is newer, as in 90m, 24h or 7d",
+    },
+    "restore": {
+      type: "boolean",
+      help: "verify: restore it into a temporary directory and run `verify --data` there",
     },
     "verify": {
       type: "string",
@@ -97,11 +114,14 @@ export const command: Command = {
     },
     "dry-run": { ...dryRunFlag, help: "prune: show what would be deleted, and delete nothing" },
   },
-  withoutMigrations: true,
+  // A restored snapshot is compared with the migrations.
+  withoutMigrations: (flags) => flags.restore !== true,
   examples: [
     ["backup", "copy all databases and the ledger"],
     ["backup list", "show the snapshots"],
     ["backup verify latest", "read the newest again"],
+    ["backup verify latest --restore", "prove that it can be restored"],
+    ["backup list --from nas", "show the snapshots of a copy"],
     ["backup prune --keep 7 --dry-run", "show what would be deleted"],
   ],
   run: async (context: CommandContext) => {
@@ -139,8 +159,23 @@ function refuseStrayFlags(flags: FlagValues, action: string | undefined): void {
   });
 }
 
-async function take({ flags, operands, migrator, output }: CommandContext): Promise<number> {
+async function take(context: CommandContext): Promise<number> {
+  const { flags, operands, migrator, output } = context;
   await refuseMisspelling(operands, migrator.databases);
+  if (!output.isQuiet && !output.isJson) await tellUncovered(context);
+  const age = durationFlag(flags, "if-older-than");
+  const newest = age === undefined
+    ? null
+    : await migrator.findSnapshot({ databases: operands, ...directoryOf(flags) });
+  if (age !== undefined && newest !== null && newest.createdAt > Date.now() / 1000 - age) {
+    output.json({ ok: true, snapshot: null, newest: newest.name } satisfies Documents["backup"]);
+    output.report(
+      `Snapshot ${newest.name} is less than ${
+        stringFlag(flags, "if-older-than")
+      } old; none was taken.`,
+    );
+    return 0;
+  }
   const interruption = new AbortController();
   using _listening = abortOnInterrupt(interruption);
   using progress = createProgress(output);
@@ -154,7 +189,7 @@ async function take({ flags, operands, migrator, output }: CommandContext): Prom
   });
   progress.end();
   output.json({ ok: true, snapshot: manifest } satisfies Documents["backup"]);
-  output.answer(renderSnapshot(manifest));
+  output.report(renderSnapshot(manifest));
   for (const { database, unchecked = [] } of manifest.files) {
     if (unchecked.length === 0) continue;
     output.narrate(
@@ -163,6 +198,18 @@ async function take({ flags, operands, migrator, output }: CommandContext): Prom
     );
   }
   return 0;
+}
+
+async function tellUncovered(
+  { migrator, configuration, output }: CommandContext,
+): Promise<void> {
+  const { describeUncovered } = await import("../state/discover.ts");
+  const uncovered = await migrator.uncoveredFiles();
+  if (uncovered.length === 0) return;
+  const { detail, help } = describeUncovered(uncovered, {
+    hasConfiguration: configuration !== null,
+  });
+  output.narrate(`${detail}; ${help}`);
 }
 
 /** A mistyped subcommand would be taken for a database. */
@@ -195,7 +242,7 @@ function renderSnapshot({ name, files, heldSeconds, verified }: Manifest): strin
 }
 
 async function list({ flags, migrator, output }: CommandContext): Promise<number> {
-  const { directory } = directoryOf(flags);
+  const { directory } = sourceOf(flags);
   const entries = await migrator.listSnapshots(directory);
   output.json({ ok: true, snapshots: entries } satisfies Documents["backup list"]);
   output.answer(entries.length === 0 ? "No snapshots." : renderEntries(entries));
@@ -243,7 +290,7 @@ async function verify(
       help: "`backup list` shows the snapshots; `latest` is the newest",
     });
   }
-  const directory = directoryOf(flags);
+  const directory = sourceOf(flags);
   const name = reference === "latest"
     ? (await migrator.listSnapshots(directory.directory))[0]?.name ?? reference
     : reference.replace(/^snapshot_|\.json$/g, "");
@@ -251,33 +298,63 @@ async function verify(
     ...directory,
     verify: verification(flags),
   });
-  output.json({ ok, snapshot: name, problems } satisfies Documents["backup verify"]);
-  output.answer(
-    ok
-      ? `Snapshot ${name}: every file is as its manifest says.`
-      : [`Snapshot ${name} is damaged:`, ...problems.map((one) => `  ${printable(one)}`)].join(
-        "\n",
-      ),
+  if (flags.restore === true && ok) {
+    const restored = await migrator.tryRestore(name, directory);
+    output.json(
+      { ok: restored.ok, snapshot: name, problems, restored } satisfies Documents["backup verify"],
+    );
+    const { renderVerification } = await import("./verify.ts");
+    const rendered = renderVerification(restored, output.answerStyle);
+    if (restored.ok) {
+      output.report(
+        `Snapshot ${name}: it was restored as a trial, and its data is as it should be.`,
+      );
+    } else output.answer(`Snapshot ${name}, restored as a trial:\n${rendered}`);
+    return restored.ok ? 0 : 1;
+  }
+  output.json(
+    {
+      ok,
+      snapshot: name,
+      problems,
+      ...flags.restore === true ? { restored: null } : {},
+    } satisfies Documents["backup verify"],
   );
+  if (ok) output.report(`Snapshot ${name}: every file is as its manifest says.`);
+  else {
+    output.answer(
+      [`Snapshot ${name} is damaged:`, ...problems.map((one) => `  ${printable(one)}`)].join("\n"),
+    );
+  }
   return ok ? 0 : 1;
 }
 
-async function prune({ flags, migrator, output }: CommandContext): Promise<number> {
+async function prune(
+  { flags, migrator, configuration, output }: CommandContext,
+): Promise<number> {
   const retention: Record<string, number> = {};
   for (const [flag, key] of Object.entries(RETENTION)) {
     const value = stringFlag(flags, flag);
     if (value !== undefined) retention[key] = wholeNumber(value, flag, 0);
   }
   if (Object.keys(retention).length === 0) {
+    const { last, daily, weekly, monthly } = configuration?.keep ?? {};
+    const kept = { keep: last, keepDaily: daily, keepWeekly: weekly, keepMonthly: monthly };
+    for (const [key, count] of Object.entries(kept)) {
+      if (count !== undefined) retention[key] = count;
+    }
+  }
+  if (Object.keys(retention).length === 0) {
     throw new UsageError("Cannot prune snapshots: nothing says how many to keep", {
-      help: "give --keep N, --keep-daily N, --keep-weekly N or --keep-monthly N",
+      help:
+        "give --keep N, --keep-daily N, --keep-weekly N or --keep-monthly N, or put keep into catalyst.json",
     });
   }
   const dryRun = flags["dry-run"] === true;
   const deleted = await migrator.pruneSnapshots({ ...retention, ...directoryOf(flags), dryRun });
   output.json({ ok: true, dryRun, deleted } satisfies Documents["backup prune"]);
   const verb = dryRun ? "would delete" : "deleted";
-  output.answer(
+  output[dryRun ? "answer" : "report"](
     [
       ...deleted.map((name) => `${verb} snapshot ${name}`),
       deleted.length === 0
@@ -289,6 +366,12 @@ async function prune({ flags, migrator, output }: CommandContext): Promise<numbe
     ].join("\n"),
   );
   return 0;
+}
+
+/** Where to read snapshots. */
+function sourceOf(flags: FlagValues): { directory?: string } {
+  refuseTogether("backup", flags, ["out", "from"]);
+  return fromFlag(flags) ?? directoryOf(flags);
 }
 
 function directoryOf(flags: FlagValues): { directory?: string } {

@@ -22,7 +22,7 @@ export const command: Command = {
     const { marked } = await migrator.baseline({ to, dryRun });
     output.json({ ok: true, dryRun, marked } satisfies Documents["baseline"]);
     const verb = dryRun ? "would mark" : "marked";
-    output.answer(
+    output[dryRun ? "answer" : "report"](
       marked.length === 0
         ? "Nothing to mark: all of them are applied."
         : `${verb} ${marked.join(", ")} as applied: the databases have the schema that they make.`,

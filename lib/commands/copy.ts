@@ -37,7 +37,7 @@ export const command: Command = {
     });
     progress.end();
     output.json({ ok: true, ...result } satisfies Documents["copy"]);
-    output.answer(
+    output.report(
       `copied ${printable(result.from)} to ${
         printable(result.to)
       }\nboth have the hash ${result.hash}`,

@@ -58,7 +58,7 @@ export const command: Command = {
         tables: tables.map(({ database, table, rows }) => ({ database, table, rows: rows.length })),
       } satisfies Documents["demo"],
     );
-    output.answer(renderTable(
+    output.report(renderTable(
       tables.map(({ database, table, rows }) => [database, table, formatCount(rows.length, "row")]),
       { align: ["left", "left", "right"] },
     ));

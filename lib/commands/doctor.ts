@@ -25,11 +25,12 @@ export const command: SelfContainedCommand = {
   runAlone: async ({ flags, environment, output }: SelfContainedContext) => {
     const request = await requestFrom(flags, environment);
     giveUpNetwork(Object.values(request.databases));
-    const [{ gather }, { diagnose }] = await Promise.all([
+    const [{ gather }, { diagnose, UNCOVERED }] = await Promise.all([
       import("../doctor/gather.ts"),
       import("../doctor/diagnose.ts"),
     ]);
-    const checks = diagnose(await gather(request));
+    const all = diagnose(await gather(request));
+    const checks = output.isQuiet ? all.filter(({ code }) => code !== UNCOVERED) : all;
     const shown = flags.quiet === true ? checks.filter(({ level }) => level !== "ok") : checks;
     const { problems, notices } = countsOf(checks);
     output.json(
@@ -79,6 +80,7 @@ async function requestFrom(flags: FlagValues, environment: Environment): Promise
     migrationsDir: ownMigrations(flags, configuration),
     databases: await databasesAt({ prefix, isIsolated }, configuration),
     backupDir: options.backupDir,
+    hasConfiguration: configuration !== null,
     bundled: options.bundled ? bundledMigrations : [],
   };
 }

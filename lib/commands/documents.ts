@@ -37,7 +37,7 @@ import type { Rehearsal } from "../trial/rehearse_result.ts";
  */
 export interface Documents {
   readonly "adopt": AdoptDocument;
-  readonly "backup": SnapshotTaken | Several<SnapshotTaken>;
+  readonly "backup": SnapshotTaken | SnapshotRecent | Several<SnapshotTaken | SnapshotRecent>;
   readonly "backup list": SnapshotList;
   readonly "backup prune": SnapshotsPruned;
   readonly "backup verify": SnapshotVerified;
@@ -231,6 +231,13 @@ interface SnapshotTaken extends Success {
   readonly snapshot: Manifest;
 }
 
+/** No snapshot was taken, since one is recent enough for `--if-older-than`. */
+interface SnapshotRecent extends Success {
+  readonly snapshot: null;
+  /** Name of the newest snapshot that has all of the databases. */
+  readonly newest: string;
+}
+
 interface SnapshotList extends Success {
   /** All snapshots, newest first. */
   readonly snapshots: readonly SnapshotEntry[];
@@ -239,6 +246,8 @@ interface SnapshotList extends Success {
 interface SnapshotVerified extends SnapshotCheck {
   /** Name of the snapshot. */
   readonly snapshot: string;
+  /** With `--restore`: what was found in the restored databases; null if they could not be restored. */
+  readonly restored?: Verification | null;
 }
 
 interface SnapshotsPruned extends Success {
@@ -291,7 +300,23 @@ interface History extends Success {
   readonly events: readonly LedgerEvent[];
 }
 
-interface StatusDocument extends Omit<Status, "databases"> {
+/** What `status --check --max-backup-age` found. */
+export interface BackupAge {
+  /** Whether a snapshot is recent enough. */
+  readonly ok: boolean;
+  /** Name of the newest snapshot that has all databases; null if there is none. */
+  readonly snapshot: string | null;
+  /** Its age in seconds. */
+  readonly ageSeconds: number | null;
+  /** The limit in seconds. */
+  readonly maxAgeSeconds: number;
+}
+
+/** The state of the databases and of every migration. */
+export interface StatusDocument extends Omit<Status, "databases"> {
+  /** Paths of the SQLite files in the data directory that have no name. */
+  readonly uncovered: readonly string[];
+  readonly backup?: BackupAge;
   /** Every database, in the order given. */
   readonly databases: readonly Pick<
     DatabaseState,

@@ -80,7 +80,7 @@ export const command: Command = {
           failed: null,
         } satisfies Documents["downgrade"],
       );
-      output.answer(renderDowngrade(result));
+      output.report(renderDowngrade(result));
       return 0;
     } catch (error) {
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;

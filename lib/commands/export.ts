@@ -95,7 +95,7 @@ export const command: Command = {
     const code = lacksRows ? 1 : 0;
     if (request.out === "-") return code;
     output.json({ ok: !lacksRows, files } satisfies Documents["export"]);
-    output.answer(renderTable(files.map(({ file, size }) => [printable(file), formatBytes(size)])));
+    output.report(renderTable(files.map(({ file, size }) => [printable(file), formatBytes(size)])));
     return code;
   },
 };

@@ -103,7 +103,7 @@ async function importSql(
   });
   progress.end();
   output.json({ ok: true, ...result } satisfies Documents["import"]);
-  output.answer(renderImport(result, source.label));
+  output.report(renderImport(result, source.label));
   for (const { table, parent, rows } of result.violations) {
     output.warn(
       `${formatCount(rows, "row")} of ${table} ${
@@ -261,7 +261,7 @@ export async function importTable(
   bad?.keep();
   progress.end();
   output.json({ ok: true, database, ...result } satisfies Documents["import"]);
-  output.answer(render(result, source.label, stringFlag(flags, "skip-bad-rows")));
+  output.report(render(result, source.label, stringFlag(flags, "skip-bad-rows")));
   return 0;
 }
 

@@ -46,17 +46,18 @@ export const command: SelfContainedCommand = {
     const found = await findAll(options, current?.databases ?? {});
     const text = await configurationText(options, { found, current, context });
     if (!output.isJson) {
-      if (found.length > 0) output.answer(renderFound(found));
+      const tell = flags.yes === true ? output.report : output.answer;
+      if (found.length > 0) tell(renderFound(found));
       else output.narrate(`No SQLite files in ${directoryOf(options.prefix)}.`);
       if (former !== null) {
-        output.answer(unifiedDiff(former, text, { before: target, after: target }));
+        tell(unifiedDiff(former, text, { before: target, after: target }));
       }
     }
     if (former === text) {
       output.json(
         { ok: true, path: target, written: false, databases: found } satisfies Documents["init"],
       );
-      output.answer(`${printable(target)} is up to date.`);
+      output.report(`${printable(target)} is up to date.`);
       return 0;
     }
     await confirmWriting(context, `Write ${target} with ${formatCount(found.length, "database")}?`);
@@ -64,7 +65,7 @@ export const command: SelfContainedCommand = {
     output.json(
       { ok: true, path: target, written: true, databases: found } satisfies Documents["init"],
     );
-    output.answer(`wrote ${printable(target)}`);
+    output.report(`wrote ${printable(target)}`);
     output.narrate("Next: `catalyst-migrate status`, then `adopt DATABASE` for each of your own.");
     return 0;
   },

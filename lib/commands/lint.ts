@@ -32,7 +32,7 @@ export const command: Command = {
     const { findings } = result;
     const fails = !result.ok || (flags.strict === true && findings.length > 0);
     output.json({ ...result, ok: !fails } satisfies Documents["lint"]);
-    output.answer(renderLint(result, output.answerStyle));
+    output[findings.length === 0 ? "report" : "answer"](renderLint(result, output.answerStyle));
     return fails ? 1 : 0;
   },
 };

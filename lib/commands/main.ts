@@ -202,8 +202,12 @@ async function runOne(run: Run, output: Output): Promise<number> {
       "Deno may not read catalyst.json, so a configuration is not seen: add it to --allow-read",
     );
   }
-  const migrationsDir = command.withoutMigrations ? null : ownMigrations(flags, configuration);
-  if (!command.withoutMigrations && !seesOwnMigrations(flags, configuration)) {
+  const { withoutMigrations = false } = command;
+  const isWithout = typeof withoutMigrations === "function"
+    ? withoutMigrations(flags)
+    : withoutMigrations;
+  const migrationsDir = isWithout ? null : ownMigrations(flags, configuration);
+  if (!isWithout && !seesOwnMigrations(flags, configuration)) {
     output.narrate(
       "Deno may not read migrations/, so migrations of your own are not seen: " +
         "add it to --allow-read",

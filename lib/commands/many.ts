@@ -3,6 +3,8 @@ import { formatCount, printable, renderTable } from "../base/format.ts";
 import { isAbsolute } from "../base/paths.ts";
 import { serializeError } from "../base/serialized_error.ts";
 import type { Output } from "../terminal/output.ts";
+import { INTERRUPTED } from "../base/interrupt.ts";
+import { exitCodeOf } from "./arguments.ts";
 
 /**
  * The directories that `--data-dir` names: a star stands for any part of a name. The
@@ -80,7 +82,9 @@ export interface ManyOptions {
  * Works on several data directories, one after the other. A failure in one does not stop the others,
  * but for those that the options name. It ends with a table, or with an array in JSON mode.
  *
- * @returns the exit code: 1 where any failed.
+ * An interruption ends the whole.
+ *
+ * @returns the exit code: 1 where any failed, 130 where it was interrupted.
  */
 export async function runInEach(options: ManyOptions): Promise<number> {
   const { directories, output, stopAtFirst, provesFirst } = options;
@@ -88,6 +92,7 @@ export async function runInEach(options: ManyOptions): Promise<number> {
   for (const directory of directories) {
     const outcome = await runIn(directory, options);
     outcomes.push(outcome);
+    if (outcome.exitCode === INTERRUPTED) break;
     const isProof = provesFirst && outcomes.length === 1;
     if (outcome.exitCode !== 0 && (stopAtFirst || isProof)) break;
   }
@@ -110,6 +115,7 @@ export async function runInEach(options: ManyOptions): Promise<number> {
       );
     }
   }
+  if (outcomes.at(-1)?.exitCode === INTERRUPTED) return INTERRUPTED;
   return outcomes.some(({ exitCode }) => exitCode !== 0) ? 1 : 0;
 }
 
@@ -118,15 +124,19 @@ async function runIn(directory: string, { output, work }: ManyOptions): Promise<
   let failure = "";
   let isTitled = false;
   // The title goes where the first words go: above the answer, even with `--quiet`.
-  const titled = (write: (text: string) => void) => (text: string): void => {
-    if (!isTitled) write(output.narrationStyle.bold(`== ${directory}`));
-    isTitled = true;
-    write(text);
-  };
+  const titled =
+    (write: (text: string) => void, { isSilent = false } = {}) => (text: string): void => {
+      if (isSilent) return;
+      if (!isTitled) write(output.narrationStyle.bold(`== ${directory}`));
+      isTitled = true;
+      write(text);
+    };
   const own: Output = {
     ...output,
     answer: titled(output.answer),
-    narrate: titled(output.narrate),
+    report: titled(output.report, { isSilent: output.isQuiet }),
+    narrate: titled(output.narrate, { isSilent: output.isQuiet }),
+    warn: (text) => output.warn(isTitled ? text : `${directory}: ${text}`),
     json: (value) => {
       document = value;
     },
@@ -142,7 +152,7 @@ async function runIn(directory: string, { output, work }: ManyOptions): Promise<
     exitCode = await work(directory, own);
   } catch (error) {
     own.error(error);
-    exitCode = 1;
+    exitCode = exitCodeOf(error);
   }
   return { directory, exitCode, document, error: failure };
 }

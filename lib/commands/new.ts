@@ -50,7 +50,7 @@ export const command: Command = {
       ["upgrade", "apply it"],
     ] as const;
     output.json({ ok: true, path, id, name, database, kind } satisfies Documents["new"]);
-    output.answer([
+    output.report([
       `wrote ${printable(path)}`,
       `Next: edit it, then`,
       ...next.map(([line, does]) => `  catalyst-migrate ${line.padEnd(10)}${does}`),

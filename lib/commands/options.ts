@@ -76,9 +76,11 @@ export async function resolveOptions(
   const placement = isOneOfMany ? { ...found, isIsolated: true } : found;
   const bundled = configuration?.bundled ?? true;
   const backupDir = configuration?.backupDir;
-  if (isOneOfMany && (backupDir ?? stringFlag(flags, "out")) !== undefined) {
+  const snapshotDir = stringFlag(flags, "out") ?? stringFlag(flags, "from") ?? backupDir;
+  if (isOneOfMany && snapshotDir !== undefined) {
     throw new UsageError("Cannot keep the snapshots of several data directories in one directory", {
-      help: "leave out --out and backupDir; each data directory then keeps its own snapshots",
+      help:
+        "leave out --out, --from and backupDir; each data directory then keeps its own snapshots",
     });
   }
   return {

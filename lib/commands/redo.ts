@@ -54,7 +54,7 @@ export const command: Command = {
       onProgress: (progress) => tell(output, progress),
     });
     output.json({ ok: true, ...result } satisfies Documents["redo"]);
-    output.answer([
+    output.report([
       ...renderSnapshots(result),
       renderTable(result.applied.map(({ name, database, durationSeconds }) => [
         "redone",

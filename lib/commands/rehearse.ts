@@ -57,7 +57,8 @@ export const command: Command = {
     });
     progress.end();
     output.json(rehearsal satisfies Documents["rehearse"]);
-    output.answer(renderRehearsal(rehearsal, output.answerStyle));
+    const isSilent = rehearsal.ok && rehearsal.notices.length === 0;
+    output[isSilent ? "report" : "answer"](renderRehearsal(rehearsal, output.answerStyle));
     return rehearsal.ok ? 0 : 1;
   },
 };

@@ -37,7 +37,7 @@ export const command: Command = {
       refuseTogether("repair", flags, ["accept-changed", "dry-run"]);
       const accepted = await migrator.acceptChanged(changed);
       output.json({ ok: true, accepted } satisfies Documents["repair"]);
-      output.answer(
+      output.report(
         printable(
           `accepted ${accepted.name} as it is now; ${accepted.database} was not changed by it`,
         ),
@@ -51,7 +51,7 @@ export const command: Command = {
     });
     const ok = result.remaining.length === 0;
     output.json({ ok, dryRun, ...result } satisfies Documents["repair"]);
-    output.answer(renderRepair(result, dryRun));
+    output[ok && !dryRun ? "report" : "answer"](renderRepair(result, dryRun));
     return ok ? 0 : 1;
   },
 };

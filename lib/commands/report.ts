@@ -60,7 +60,7 @@ export const command: Command = {
       ...(migrator.databases.includes("trading") ? { like: migrator.pathOf("trading") } : {}),
     });
     output.json({ ok: true, file, size, ...report } satisfies Documents["report"]);
-    output.answer(`Report written to ${printable(file)} (${formatBytes(size)}).`);
+    output.report(`Report written to ${printable(file)} (${formatBytes(size)}).`);
     return 0;
   },
 };

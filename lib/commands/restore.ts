@@ -4,7 +4,14 @@ import type { RestoreResult } from "../snapshot/journal.ts";
 import { newestSafety } from "../snapshot/store.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { createProgress } from "../terminal/interaction.ts";
-import { type Command, type CommandContext, dryRunFlag, yesFlag } from "./arguments.ts";
+import {
+  type Command,
+  type CommandContext,
+  dryRunFlag,
+  fromFlag,
+  refuseTogether,
+  yesFlag,
+} from "./arguments.ts";
 import { renderReconciliation } from "./render.ts";
 import type { Documents } from "./documents.ts";
 
@@ -12,8 +19,13 @@ import type { Documents } from "./documents.ts";
 export const command: Command = {
   name: "restore",
   summary: "go back to a snapshot, keeping what is there in another one",
-  operands: "SNAPSHOT|FILE [DATABASE...]",
+  operands: "[SNAPSHOT|FILE] [DATABASE...]",
   flags: {
+    "from": {
+      type: "string",
+      value: "DIR",
+      help: "from a copy of the snapshots, as on a NAS; the newest, unless one is named",
+    },
     "undo": { type: "boolean", help: "go back to what was there before the last restore" },
     "dry-run": dryRunFlag,
     "yes": yesFlag,
@@ -21,11 +33,17 @@ export const command: Command = {
   examples: [
     ["restore latest", "go back to the newest snapshot"],
     ["restore 20250120_123000 trading", "only one database of it"],
+    ["restore --from nas", "the newest snapshot of a copy"],
     ["restore old/positions.db positions", "a file that was copied by hand"],
     ["restore --undo", "go back to what was there before"],
   ],
   run: async ({ flags, operands, migrator, output }: CommandContext) => {
-    const [reference, ...databases] = operands;
+    refuseTogether("restore", flags, ["from", "undo"]);
+    const from = fromFlag(flags);
+    const first = operands[0];
+    const isLatest = from !== null && (first === undefined || migrator.databases.includes(first));
+    const [reference, ...databases] = isLatest ? ["latest", ...operands] : operands;
+    const source = from ?? {};
     if ((reference === undefined) === (flags.undo !== true)) {
       throw new UsageError("Cannot restore a snapshot: either one is named, or --undo is given", {
         help: "`backup list` shows the snapshots; `latest` is the newest",
@@ -33,6 +51,7 @@ export const command: Command = {
     }
     if (flags["dry-run"]) {
       const plan = await migrator.planRestore(reference ?? await nameToUndo(migrator), {
+        ...source,
         databases,
       });
       output.json({ ok: true, dryRun: true, ...plan } satisfies Documents["restore"]);
@@ -47,6 +66,7 @@ export const command: Command = {
     };
     using progress = createProgress(output);
     const options = {
+      ...source,
       databases,
       confirm,
       onProgress: ({ database, done, total }: { database: string; done: number; total: number }) =>
@@ -57,7 +77,7 @@ export const command: Command = {
       : await migrator.restoreSnapshot(reference, options);
     progress.end();
     output.json({ ok: true, ...result } satisfies Documents["restore"]);
-    output.answer(renderRestore(result));
+    output.report(renderRestore(result));
     return 0;
   },
 };

@@ -139,7 +139,7 @@ async function check(text: string, { file, database, format, output }: Check): P
   const diff = unifiedDiff(kept, text, { before: file, after: what });
   output.json({ ok, file, diff } satisfies Documents["schema"]);
   if (ok) {
-    output.answer(`${file} has the schema of ${what}.`);
+    output.report(`${file} has the schema of ${what}.`);
     return 0;
   }
   output.answer(colored(diff, output.answerStyle));

@@ -31,7 +31,7 @@ export const command: Command = {
     }
     const superfluous = squashed.flatMap(({ replacedFiles }) => replacedFiles);
     output.json({ ok: true, files, superfluous } satisfies Documents["squash"]);
-    output.answer([
+    output.report([
       ...files.map((file) => `wrote ${printable(file)}`),
       "Each makes the same schema as the files that it stands for. To use it, move it to them and",
       "remove these; a database that has them takes the new one over at the next `upgrade`:",

@@ -1,9 +1,11 @@
+import { UsageError } from "../base/errors.ts";
 import { formatBytes, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
+import { describeUncovered } from "../state/discover.ts";
 import type { Status } from "../state/status.ts";
 import type { Output, Style } from "../terminal/output.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import { type Command, type CommandContext, durationFlag, stringFlag } from "./arguments.ts";
 import { renderEvents } from "./render.ts";
-import type { Documents } from "./documents.ts";
+import type { BackupAge, Documents, StatusDocument } from "./documents.ts";
 
 /** `status`: which migrations are applied. */
 export const command: Command = {
@@ -11,23 +13,75 @@ export const command: Command = {
   summary: "show which migrations are applied, and where the databases are",
   flags: {
     "check": { type: "boolean", help: "exit with 1 where anything is pending or wrong" },
+    "max-backup-age": {
+      type: "string",
+      value: "DURATION",
+      help: "with --check: exit with 1 unless a snapshot of all databases is newer, as in 26h",
+    },
   },
   examples: [
     ["status", "show everything"],
     ["status --check --quiet", "for scripts: exit code 0 where all is applied"],
+    ["status --check --max-backup-age 26h", "is there a snapshot from the last night?"],
   ],
-  run: async ({ flags, migrator, output }: CommandContext) => {
-    const status = await migrator.status();
-    output.json(asJson(status));
-    if (!output.isJson) {
-      output.answer(renderStatus(status, output.answerStyle));
-      hints(status, output);
+  run: async ({ flags, migrator, configuration, output }: CommandContext) => {
+    const maxAge = durationFlag(flags, "max-backup-age");
+    if (maxAge !== undefined && flags.check !== true) {
+      throw new UsageError("Cannot use --max-backup-age: it belongs to --check", {
+        help: "write `status --check --max-backup-age 26h`",
+      });
     }
-    return status.unreadable.length > 0 || flags.check && !status.ok ? 1 : 0;
+    const status = await migrator.status();
+    const backup = maxAge === undefined ? undefined : await backupAge(migrator, maxAge);
+    const ok = status.ok && backup?.ok !== false;
+    const uncovered = output.isQuiet && !output.isJson ? [] : await migrator.uncoveredFiles();
+    output.json(
+      {
+        ...asJson(status),
+        ok,
+        uncovered,
+        ...backup === undefined ? {} : { backup },
+      } satisfies Documents["status"],
+    );
+    if (!output.isJson) {
+      // A check that passes has nothing to say.
+      const tell = flags.check === true && status.ok ? output.report : output.answer;
+      tell(renderStatus(status, output.answerStyle));
+      hints(status, output);
+      if (uncovered.length > 0) {
+        const { detail, help } = describeUncovered(uncovered, {
+          hasConfiguration: configuration !== null,
+        });
+        output.narrate(`${detail}; ${help}`);
+      }
+      if (backup?.ok === false) {
+        output.warn(describeAge(backup, stringFlag(flags, "max-backup-age") ?? ""));
+      }
+    }
+    return status.unreadable.length > 0 || flags.check && !ok ? 1 : 0;
   },
 };
 
-function asJson(status: Status): Documents["status"] {
+/** The newest snapshot, and whether it is as new as it has to be. */
+async function backupAge(
+  migrator: CommandContext["migrator"],
+  maxAgeSeconds: number,
+): Promise<BackupAge> {
+  const newest = await migrator.findSnapshot();
+  const ageSeconds = newest === null ? null : Date.now() / 1000 - newest.createdAt;
+  const ok = ageSeconds !== null && ageSeconds <= maxAgeSeconds;
+  return { ok, snapshot: newest?.name ?? null, ageSeconds, maxAgeSeconds };
+}
+
+function describeAge({ snapshot, ageSeconds }: BackupAge, limit: string): string {
+  return ageSeconds === null
+    ? "there is no snapshot of all databases; `backup` takes one"
+    : `the newest snapshot of all databases, ${snapshot}, is ${
+      formatDuration(ageSeconds)
+    } old, more than ${limit}; \`backup\` takes one`;
+}
+
+function asJson(status: Status): Omit<StatusDocument, "uncovered"> {
   const { ok, pending, adoptable, unreconciled, unusable, unreadable, conflicts } = status;
   return {
     ok,

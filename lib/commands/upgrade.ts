@@ -68,7 +68,7 @@ export const command: Command = {
         },
       });
       output.json({ ok: true, ...asJson(result), failed: null } satisfies Documents["upgrade"]);
-      output.answer(
+      output.report(
         await renderUpgrade(result, {
           known: migrator.ids.length,
           paths: migrator.databases.map((name) => migrator.pathOf(name)),

@@ -24,7 +24,9 @@ export const command: Command = {
       hash: flags.hash === true,
     });
     output.json(verification satisfies Documents["verify"]);
-    output.answer(renderVerification(verification, output.answerStyle));
+    // A hash is what was asked for.
+    const isSilent = verification.ok && flags.hash !== true;
+    output[isSilent ? "report" : "answer"](renderVerification(verification, output.answerStyle));
     return verification.ok ? 0 : 1;
   },
 };

@@ -1,6 +1,7 @@
 import { formatBytes, formatCount, formatDate, shellWord } from "../base/format.ts";
 import { isOlder, oldestDeno, version } from "../base/version.ts";
 import { defaultSettings } from "../database/settings.ts";
+import { describeUncovered } from "../state/discover.ts";
 import { diagnoseDatabase, mayBeLost, unreadChecks } from "./diagnose_database.ts";
 import { type Check, checksOf, type Facts, groups, ownerIn, processes } from "./facts.ts";
 import { diagnoseLeftovers, lockProblems } from "./leftovers.ts";
@@ -19,6 +20,7 @@ export function diagnose(facts: Facts): Check[] {
     ...settingChecks(facts),
     ...facts.databases.flatMap((one) => diagnoseDatabase(one, facts)),
     ...unreadChecks(facts),
+    ...uncoveredChecks(facts),
     ...processChecks(facts),
     ...migrationChecks(facts),
     ...diagnoseLeftovers(facts),
@@ -26,6 +28,15 @@ export function diagnose(facts: Facts): Check[] {
     ...clockChecks(facts),
   ];
   return groups.flatMap((group) => checks.filter((check) => check.group === group));
+}
+
+/** Code of the check that says which files no command looks at. */
+export const UNCOVERED = "uncovered-files";
+
+function uncoveredChecks({ uncovered, request: { hasConfiguration } }: Facts): Check[] {
+  if (uncovered.length === 0) return [];
+  const { detail, help } = describeUncovered(uncovered, { hasConfiguration });
+  return [checksOf("databases").notice(UNCOVERED, detail, help)];
 }
 
 function versionChecks({ system, request }: Facts): Check[] {

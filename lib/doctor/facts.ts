@@ -125,6 +125,8 @@ export interface Facts {
   /** Whether a migrator was at work before or after the databases were looked at. */
   readonly isMigrating: boolean;
   readonly leftovers: readonly Leftover[];
+  /** Paths of the SQLite files in the data directory that have no name. */
+  readonly uncovered: readonly string[];
   readonly backups: string;
   readonly backupsDirectory: DirectoryFacts;
   readonly snapshots: readonly SnapshotEntry[];
@@ -150,6 +152,8 @@ export interface DoctorRequest {
   readonly databases: Readonly<Record<string, string>>;
   /** Directory of the snapshots; undefined where the prefix decides. */
   readonly backupDir: string | undefined;
+  /** Whether there is a configuration file. */
+  readonly hasConfiguration: boolean;
   /** The migrations that come with the toolkit. */
   readonly bundled: readonly Migration[];
 }

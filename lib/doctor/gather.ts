@@ -2,11 +2,13 @@ import { type SerializedError, serializeError } from "../base/serialized_error.t
 import { directoryOf, roomIn } from "../base/files.ts";
 import { fileItself, fileVersion, mayRead } from "../base/paths.ts";
 import { text } from "../database/connection.ts";
+import { locate } from "../database/location.ts";
 import { openMemory, wrapHandle } from "../database/open.ts";
 import type { Migration } from "../migration/migration.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";
 import { type Marker, readMarkers } from "../state/marker.ts";
+import { uncoveredFiles } from "../state/discover.ts";
 import { status } from "../state/status.ts";
 import {
   backupsBeside,
@@ -80,6 +82,13 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
     isMigrating: wasMigrating || locks.some((one) => one.path === migratorLock && one.isHeld),
     // Some were of a command that has finished meanwhile, and so holds no lock.
     leftovers: found.filter(({ path }) => isThere(path)),
+    uncovered: uncoveredFiles({
+      ledger: locate(ledgerOf(prefix)),
+      locations: new Map(
+        Object.entries(request.databases).map(([name, path]) => [name, locate(path)]),
+      ),
+      backups,
+    }),
     backups,
     backupsDirectory: await directoryFacts(backups, mounts),
     snapshots,

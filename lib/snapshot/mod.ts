@@ -20,6 +20,7 @@ import {
   fileProblem,
   listSnapshots,
   lockStore,
+  newestComplete,
   type PruneCandidate,
   readManifest,
   removeLeftovers,
@@ -84,6 +85,28 @@ function bytesOf(targets: readonly PinTarget[]): number {
     const { sizeBytes } = statDatabase(server ?? { kind: "file", path });
     return sum + (sizeBytes ?? 0);
   }, 0);
+}
+
+/** Which snapshot to look for. */
+export interface FindSnapshotOptions {
+  /** Only these databases must be in it. Default: all that exist. */
+  readonly databases?: readonly string[];
+  /** Directory of the snapshots. Default: the migrator's. */
+  readonly directory?: string;
+}
+
+/** Finds the newest snapshot that has all databases, as far as names and sizes tell. */
+export async function findSnapshot(
+  workspace: Workspace,
+  { databases = [], directory = workspace.backups }: FindSnapshotOptions,
+): Promise<Manifest | null> {
+  const existing = targetsOf(workspace, databases)
+    .filter(({ path, server }) => server !== undefined || sizeOf(path))
+    .map(({ database }) => database);
+  return newestComplete(await listSnapshots(directory), {
+    databases: existing,
+    now: Date.now() / 1000,
+  });
 }
 
 function targetsOf(workspace: Workspace, names: readonly string[]): PinTarget[] {

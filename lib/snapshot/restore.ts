@@ -58,6 +58,8 @@ export interface RestorePlan {
 export interface RestoreOptions extends SnapshotControl {
   /** Only these databases. Default: all of the snapshot, but a ledger only where there is none. */
   readonly databases?: readonly string[];
+  /** Directory of the snapshot. Default: the migrator's. */
+  readonly directory?: string;
   /** Asked before anything that is there is replaced; only `true` goes on. */
   readonly confirm?: (plan: RestorePlan) => boolean | Promise<boolean>;
 }
@@ -66,9 +68,9 @@ export interface RestoreOptions extends SnapshotControl {
 export async function planRestore(
   workspace: Workspace,
   reference: string,
-  options: Pick<RestoreOptions, "databases">,
+  options: Pick<RestoreOptions, "databases" | "directory">,
 ): Promise<RestorePlan> {
-  const { label, sources } = await chooseSources(workspace, reference, options.databases ?? []);
+  const { label, sources } = await chooseSources(workspace, reference, options);
   return await planFor(workspace, label, sources);
 }
 
@@ -78,7 +80,7 @@ export async function restore(
   reference: string,
   options: RestoreOptions,
 ): Promise<RestoreResult> {
-  const { label, sources } = await chooseSources(workspace, reference, options.databases ?? []);
+  const { label, sources } = await chooseSources(workspace, reference, options);
   const plan = await planFor(workspace, label, sources);
   const replacesSomething = plan.changes.some(({ database }) =>
     sizeOf(pathOf(workspace, database)) !== null
@@ -296,11 +298,14 @@ function sourceGone(gone: Replacement, { safety }: RestoreJournal): SnapshotErro
 async function chooseSources(
   workspace: Workspace,
   reference: string,
-  databases: readonly string[],
+  { databases = [], directory = workspace.backups }: Pick<
+    RestoreOptions,
+    "databases" | "directory"
+  >,
 ): Promise<{ label: string; sources: readonly CheckedSource[] }> {
-  const { registry, backups } = workspace;
+  const { registry } = workspace;
   const found = await findSources(reference, {
-    directory: backups,
+    directory,
     databases,
     registry,
     timeout: workspace.timeout,

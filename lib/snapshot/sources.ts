@@ -8,7 +8,7 @@ import {
   sizeOf,
 } from "../base/files.ts";
 import { messageOf, shellWord } from "../base/format.ts";
-import { fileItself, refuseSpecialFile, sizeBeside } from "../base/paths.ts";
+import { fileItself, refuseSpecialFile, sizeBeside, statPath } from "../base/paths.ts";
 import { openForReading } from "../database/open.ts";
 import { withTimeout } from "../database/settings.ts";
 import type { Registry } from "../migration/registry.ts";
@@ -197,7 +197,13 @@ async function locateSnapshot(
   if (isSnapshotName(reference)) return { directory, name: reference };
   const [, parent, name] = /^(?:(.*)[/\\])?snapshot_(\w+)\.json$/.exec(reference) ?? [];
   if (name !== undefined) return { directory: parent ?? ".", name };
-  refuseSpecialFile(reference, { cannot: "restore" });
+  refuseSpecialFile(reference, {
+    cannot: "restore",
+    help: statPath(reference)?.isDirectory
+      ? `\`restore --from ${shellWord(reference)}\` restores the newest snapshot in it; ` +
+        `\`backup list --from ${shellWord(reference)}\` shows all`
+      : "name a file, or move it away",
+  });
   const size = sizeOf(reference);
   if (size === 0) throw unusable(reference, "it is empty");
   if (size !== null) return { directory, name: null };

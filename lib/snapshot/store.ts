@@ -137,6 +137,32 @@ export function newestWhere(
   return ofKind.find(({ manifest }) => manifest !== null && manifest.createdAt <= now) ?? ofKind[0];
 }
 
+/** What makes a snapshot recent enough. */
+export interface Freshness {
+  /** Databases that it must have; the ledger is called `migrations`. */
+  readonly databases: readonly string[];
+  /** Unix epoch seconds. */
+  readonly now: number;
+}
+
+/**
+ * The newest snapshot from which databases can be restored, as far as names and sizes tell: its files are
+ * there, it has all of the databases, and no restore took it. One that is dated in the future says nothing
+ * about its age.
+ */
+export function newestComplete(
+  newestFirst: readonly SnapshotEntry[],
+  { databases, now }: Freshness,
+): Manifest | null {
+  for (const { manifest, problems } of newestFirst) {
+    if (manifest === null || problems.length > 0 || manifest.createdAt > now) continue;
+    if (manifest.reason !== "manual" && manifest.reason !== "automatic") continue;
+    const kept = new Set(manifest.files.map(({ database }) => database));
+    if (databases.every((name) => kept.has(name))) return manifest;
+  }
+  return null;
+}
+
 /** The newest snapshot of what was there before a restore. */
 export function newestSafety(newestFirst: readonly SnapshotEntry[]): SnapshotEntry | undefined {
   return newestWhere(newestFirst, ({ manifest }) => manifest?.reason === "safety");

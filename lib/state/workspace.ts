@@ -1,6 +1,6 @@
 import { type CatalystError, LocationError, UsageError } from "../base/errors.ts";
-import { partOf, sizeOf } from "../base/files.ts";
-import { fileItself } from "../base/paths.ts";
+import { directoryOf, partOf, sizeOf } from "../base/files.ts";
+import { fileIdentity, fileItself } from "../base/paths.ts";
 import { type DatabaseLocation, type DatabaseSource, locate } from "../database/location.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
 import type { Migration } from "../migration/migration.ts";
@@ -99,14 +99,28 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
 /** One file for two of them would be locked by the one against the other. */
 function refuseSharedFiles(locations: readonly (readonly [string, DatabaseLocation])[]): void {
   const names = new Map<string, string>();
-  for (const [name, { path }] of locations) {
-    const other = names.get(path);
-    if (other !== undefined && path !== ":memory:") {
+  for (const [name, location] of locations) {
+    const { path } = location;
+    if (path === ":memory:") continue;
+    // Paths that differ may lead to one file through links.
+    const keys = location.kind === "file" ? [path, fileIdentity(path) ?? futureFile(path)] : [path];
+    const other = keys.map((key) => names.get(key)).find((found) => found !== undefined);
+    if (other !== undefined) {
       throw new UsageError(`Cannot use ${path} for ${name}: it is the file of ${other}`, {
         help: "give each database, and the ledger, a file of its own",
       });
     }
-    names.set(path, name);
+    for (const key of keys) names.set(key, name);
+  }
+}
+
+/** Where a file would be that is not there yet. */
+function futureFile(path: string): string {
+  const end = fileItself(path);
+  try {
+    return `${Deno.realPathSync(directoryOf(end))}/${end.replace(/^.*[/\\]/, "")}`;
+  } catch {
+    return end; // neither is its directory
   }
 }
 

@@ -42,12 +42,16 @@ export interface OutputOptions {
 export interface Output {
   /** Whether the answer is a JSON document. */
   readonly isJson: boolean;
-  /** Style for texts that go to {@link Output.answer}. */
+  /** Whether a successful command prints nothing but an answer that was asked for. */
+  readonly isQuiet: boolean;
+  /** Style for texts that go to {@link Output.answer} and {@link Output.report}. */
   readonly answerStyle: Style;
   /** Style for texts that go to {@link Output.narrate} and {@link Output.detail}. */
   readonly narrationStyle: Style;
   /** Writes the answer to stdout; dropped in JSON mode. */
   answer(text: string): void;
+  /** Writes to stdout what a command has done, unless `quiet`; dropped in JSON mode. */
+  report(text: string): void;
   /**
    * Writes the one JSON document to stdout; dropped outside JSON mode. A `bigint` becomes a number
    * where a number holds it exactly, else a string.
@@ -116,12 +120,17 @@ export function createOutput(options: OutputOptions = {}): Output {
     }
   };
 
+  const answer = (text: string): void => {
+    if (!json) stdout(`${printableLines(text, { styled: colors.stdout })}\n`);
+  };
   return {
     isJson: json,
+    isQuiet: quiet,
     answerStyle: createStyle(colors.stdout),
     narrationStyle: style,
-    answer(text) {
-      if (!json) stdout(`${printableLines(text, { styled: colors.stdout })}\n`);
+    answer,
+    report(text) {
+      if (!quiet) answer(text);
     },
     json(value) {
       if (json) writeDocument(value);

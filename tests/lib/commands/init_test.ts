@@ -10,7 +10,7 @@ Deno.test("databases are recognised by their header, wherever they lie below the
   Deno.writeTextFileSync(directory.file("backups/snapshot_20260101_000000.json"), "{}");
   Deno.writeTextFileSync(directory.file("notes.db"), "not a database");
   const { path } = directory;
-  assert.deepEqual(databasesBelow(path), [`${path}/feedback/alerts`, `${path}/market.db`]);
+  assert.deepEqual(databasesBelow(`${path}/`), [`${path}/feedback/alerts`, `${path}/market.db`]);
 });
 
 Deno.test("proposed names are plain, and no two are the same", () => {

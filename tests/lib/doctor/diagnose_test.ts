@@ -29,6 +29,7 @@ async function factsOf(directory: TemporaryDirectory): Promise<Facts> {
       catalystDatabases.map((name) => [name, `${directory.path}/${name}.db`]),
     ),
     backupDir: undefined,
+    hasConfiguration: false,
     bundled: bundledMigrations,
   });
 }
