@@ -204,16 +204,30 @@ function hasDuplicate(text: string, keys: number): boolean {
   return count !== keys && membersOf(text) !== keys;
 }
 
-/** Number of members of the object that a JSON text is. */
+/** Number of members of the object that a JSON text is. Its strings may be of any length. */
 function membersOf(text: string): number {
+  const mark = /["[\]{}:]/g;
   let [depth, members] = [0, 0];
-  for (const [token] of text.matchAll(/"(?:[^"\\]|\\.)*"|[[\]{}:]/gs)) {
-    if (token === "{" || token === "[") depth++;
-    else if (token === "}" || token === "]") depth--;
-    else if (token === ":" && depth === 1) members++;
+  for (let found = mark.exec(text); found !== null; found = mark.exec(text)) {
+    const [token] = found;
+    if (token === '"') mark.lastIndex = endOfString(text, mark.lastIndex);
+    else if (token === ":") members += depth === 1 ? 1 : 0;
+    else depth += token === "{" || token === "[" ? 1 : -1;
   }
   return members;
 }
+
+/** Where a string ends that begins before `from`: behind its closing quote. */
+function endOfString(text: string, from: number): number {
+  for (let at = text.indexOf('"', from); at !== -1; at = text.indexOf('"', at + 1)) {
+    let slashes = 0;
+    while (text.charCodeAt(at - 1 - slashes) === BACKSLASH) slashes++;
+    if (slashes % 2 === 0) return at + 1;
+  }
+  return text.length;
+}
+
+const BACKSLASH = 92;
 
 function asObject(value: unknown): Readonly<Record<string, unknown>> | null {
   const isObject = typeof value === "object" && value !== null && !Array.isArray(value);
