@@ -14,10 +14,10 @@ export const command: Command = {
   withoutMigrations: true,
   examples: [
     [
-      "copy ml_training 'libsql://db.example.com?namespace=ml_training'",
+      "copy trading 'ws://db?namespace=t'",
       "to an empty namespace on a server",
     ],
-    ["copy 'libsql://db.example.com?namespace=ml_training' back.db", "and back into a file"],
+    ["copy 'ws://db?namespace=t' back.db", "and back into a file"],
   ],
   run: async ({ operands, migrator, output }: CommandContext) => {
     const [from, to, ...others] = operands;
