@@ -165,7 +165,7 @@ export type {
   RestoreOptions,
   RestorePlan,
 } from "./lib/snapshot/restore.ts";
-export type { RestoreResult } from "./lib/snapshot/journal.ts";
+export type { MovedAside, RestoreResult } from "./lib/snapshot/journal.ts";
 export type { Retention } from "./lib/snapshot/store.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { SnapshotEntry } from "./lib/snapshot/store.ts";

@@ -36,7 +36,7 @@ import type { SnapshotCheck } from "./snapshot/sources.ts";
 import type { SnapshotEntry } from "./snapshot/store.ts";
 import type { LedgerEvent } from "./state/ledger.ts";
 import type { DowngradeRequest } from "./state/plan.ts";
-import { history, type Status, status } from "./state/status.ts";
+import { history, missingDatabases, type Status, status } from "./state/status.ts";
 import {
   createWorkspace,
   hasParts,
@@ -615,6 +615,13 @@ export class Migrator {
     if (!options.dryRun) await this.#finishRestore();
     const { repair } = await import("./operations/repair.ts");
     return await repair(this.#workspace, options);
+  }
+
+  /**
+   * Names of databases that the ledger knows, and that are missing or empty: a snapshot can't have them.
+   */
+  async missingDatabases(): Promise<readonly string[]> {
+    return await missingDatabases(this.#workspace);
   }
 
   /**

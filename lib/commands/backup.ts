@@ -188,8 +188,19 @@ async function take(context: CommandContext): Promise<number> {
     onProgress: ({ database, done, total }) => progress.show(`copying ${database}`, done / total),
   });
   progress.end();
-  output.json({ ok: true, snapshot: manifest } satisfies Documents["backup"]);
+  const missing = (await migrator.missingDatabases()).filter((name) =>
+    operands.length === 0 || operands.includes(name)
+  );
+  output.json(
+    { ok: missing.length === 0, snapshot: manifest, missing } satisfies Documents["backup"],
+  );
   output.report(renderSnapshot(manifest));
+  for (const name of missing) {
+    output.warn(
+      `the snapshot lacks ${name}: ${migrator.pathOf(name)} is missing or empty, and the ledger ` +
+        `says that it has been in use; \`restore\` brings it back from an earlier snapshot`,
+    );
+  }
   for (const { database, unchecked = [] } of manifest.files) {
     if (unchecked.length === 0) continue;
     output.narrate(
@@ -197,7 +208,7 @@ async function take(context: CommandContext): Promise<number> {
         "the program that made the database has a collation or function of its own",
     );
   }
-  return 0;
+  return missing.length === 0 ? 0 : 1;
 }
 
 async function tellUncovered(

@@ -227,8 +227,12 @@ interface Squash extends Success {
   readonly superfluous: readonly string[];
 }
 
-interface SnapshotTaken extends Success {
+interface SnapshotTaken {
+  /** Whether it has all databases that it should have. */
+  readonly ok: boolean;
   readonly snapshot: Manifest;
+  /** Databases that the ledger knows, and that are missing or empty. */
+  readonly missing: readonly string[];
 }
 
 /** No snapshot was taken, since one is recent enough for `--if-older-than`. */

@@ -120,20 +120,35 @@ function rowsOf({ now, then }: RestoreChange): string[][] {
 }
 
 /** What another command says that has finished a restore first. */
-export function renderFinished({ snapshot, restored, laterSnapshots = [] }: RestoreResult): string {
+export function renderFinished(
+  { snapshot, restored, laterSnapshots = [], movedAside = [] }: RestoreResult,
+): string {
   const kept = laterSnapshots.length === 0
     ? ""
     : `; what was in them until then is in snapshot ${laterSnapshots.join(", ")}`;
-  return `finished first what was interrupted: ${restored.join(", ")} from ${snapshot}${kept}`;
+  const moved = renderMovedAside({ movedAside }).map((line) => `; ${line.slice(0, -1)}`).join("");
+  return `finished first what was interrupted: ${
+    restored.join(", ")
+  } from ${snapshot}${kept}${moved}`;
+}
+
+/** Where damaged databases are now, of which no snapshot could be taken. */
+function renderMovedAside({ movedAside = [] }: Pick<RestoreResult, "movedAside">): string[] {
+  return movedAside.map(({ database, path }) =>
+    `${database} was damaged and is in no snapshot: its file was moved to ${printable(path)}.`
+  );
 }
 
 function renderRestore(result: RestoreResult): string {
-  const { restored, snapshot, safety, laterSnapshots = [] } = result;
+  const { restored, snapshot, safety, laterSnapshots = [], movedAside = [] } = result;
+  const kept = restored.filter((name) => !movedAside.some(({ database }) => database === name));
+  const what = movedAside.length === 0 ? "What was there" : `What was in ${kept.join(", ")}`;
   return [
     `Restored ${restored.join(", ")} from ${printable(snapshot)}.`,
-    ...safety === null
+    ...safety === null || kept.length === 0
       ? []
-      : [`What was there is in snapshot ${safety}; \`restore --undo\` goes back.`],
+      : [`${what} is in snapshot ${safety}; \`restore --undo\` goes back.`],
+    ...renderMovedAside(result),
     ...laterSnapshots.length === 0 ? [] : [
       `Another program wrote to them meanwhile; its rows are in snapshot ${
         laterSnapshots.join(", ")

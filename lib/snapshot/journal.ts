@@ -53,7 +53,17 @@ export interface RestoreJournal {
   readonly safety: string | null;
   /** Names of the snapshots that were taken each time when it was gone on with; absent where it was not. */
   readonly laterSnapshots?: readonly string[];
+  /** Damaged databases that were moved aside; absent where there were none. */
+  readonly movedAside?: readonly MovedAside[];
   readonly replacements: readonly Replacement[];
+}
+
+/** A damaged database, of which no snapshot could be taken. */
+export interface MovedAside {
+  /** Name of the database. */
+  readonly database: string;
+  /** Path of its file now. */
+  readonly path: string;
 }
 
 /** Format of the journal that this version writes. */
@@ -224,4 +234,6 @@ export interface RestoreResult extends Reconciliation {
    * before it was replaced, or the restore had been interrupted; absent if there are none.
    */
   readonly laterSnapshots?: readonly string[];
+  /** Damaged databases that are in no snapshot, and where their files are now; absent if there are none. */
+  readonly movedAside?: readonly MovedAside[];
 }

@@ -49,13 +49,16 @@ type Placement =
  *
  * No sound file is opened but by SQLite: closing it would drop the locks of a host that has it open.
  * SQLite itself waits until what it has written is on the disk.
+ *
+ * @returns where a damaged database was moved; null where none was.
  */
 export async function replaceDatabase(
   replacement: Placement,
   { takeover, ...options }: ReplaceOptions,
-): Promise<void> {
+): Promise<string | null> {
   refuseLostDatabase(replacement.target);
-  if (replacement.temporary === "move" && await moveInto(replacement)) return;
+  if (replacement.temporary === "move" && await moveInto(replacement)) return null;
+  let aside: string | null = null;
   await using plain = await plainFile(replacement.source, replacement.compressed);
   const target = fileItself(replacement.target);
   await using source = await openSource(plain.path, options.timeout);
@@ -65,10 +68,11 @@ export async function replaceDatabase(
     // It was not there before, and is in no snapshot yet.
     await using watching = await Takeover.watch(target, { ...options, isKept: false });
     await watching.overwriteWith(source, options);
-  } else await replaceFile(source, target);
+  } else aside = await replaceFile(source, target);
   // One that was killed may have left what it had staged.
   removeDatabase(partOf(target));
   await syncDirectory(directoryOf(target));
+  return aside;
 }
 
 /** How a database is replaced. */
@@ -125,7 +129,7 @@ async function openSource(path: string, timeout: number): Promise<Connection> {
   });
 }
 
-async function replaceFile(source: Connection, target: string): Promise<void> {
+async function replaceFile(source: Connection, target: string): Promise<string> {
   const processes = processesWith(target);
   if (processes.length > 0) {
     throw inUse(target, processes.map((pid) => `process ${pid}`).join(", "));
@@ -148,6 +152,7 @@ async function replaceFile(source: Connection, target: string): Promise<void> {
     }
   }
   Deno.renameSync(staged, target);
+  return aside;
 }
 
 function inUse(target: string, holders: string, cause?: unknown): DatabaseLockedError {

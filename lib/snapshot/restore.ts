@@ -215,7 +215,7 @@ async function finish(
     }
     for (const one of left) {
       const { database } = one;
-      await replaceDatabase({ ...one, target: targetOf(one) }, {
+      const aside = await replaceDatabase({ ...one, target: targetOf(one) }, {
         timeout: workspace.timeout,
         takeover: takeovers?.of(database) ?? null,
         keep: async () => {
@@ -229,6 +229,10 @@ async function finish(
           await writeJournal(path, journal);
         },
       });
+      if (aside !== null) {
+        const movedAside = [...journal.movedAside ?? [], { database, path: aside }];
+        journal = { ...journal, movedAside };
+      }
       // Whoever goes on leaves it alone: a bot may write to it from now on.
       const replacements = journal.replacements
         .map((each) => each.database === one.database ? { ...each, isDone: true } : each);
@@ -248,9 +252,10 @@ async function finish(
       // All is done: what can't be removed is only in the way.
       if (temporary) await ignoring(() => removeDatabase(source));
     }
-    const { label, safety, laterSnapshots } = journal;
+    const { label, safety, laterSnapshots, movedAside } = journal;
     const later = laterSnapshots === undefined ? {} : { laterSnapshots };
-    return { snapshot: label, restored, safety, ...later, ...reconciliation };
+    const moved = movedAside === undefined ? {} : { movedAside };
+    return { snapshot: label, restored, safety, ...later, ...moved, ...reconciliation };
   } catch (error) {
     throw begun(error, journal.direction);
   }
@@ -441,13 +446,19 @@ export async function takeSafety(
 
 async function recordRestore(
   session: Session,
-  { label, safety, laterSnapshots = [], direction = "restore" }: RestoreJournal,
+  { label, safety, laterSnapshots = [], movedAside = [], direction = "restore" }: RestoreJournal,
   targets: ReadonlyMap<string, string>,
 ): Promise<void> {
-  const kept = [
-    ...safety === null ? [] : [`what was there before is in snapshot ${safety}`],
-    ...laterSnapshots.map((name) => `what was there later is in snapshot ${name}`),
-  ];
+  const keptOf = (database: string) => {
+    const moved = movedAside.filter((one) => one.database === database);
+    return [
+      ...moved.map(({ path }) => `the damaged file was moved to ${path}`),
+      ...safety === null || moved.length > 0
+        ? []
+        : [`what was there before is in snapshot ${safety}`],
+      ...laterSnapshots.map((name) => `what was there later is in snapshot ${name}`),
+    ];
+  };
   await session.record(async (ledger) => {
     for (const [database, target] of targets) {
       await addOccurrence(ledger, {
@@ -455,7 +466,7 @@ async function recordRestore(
         database,
         databasePath: target,
         direction,
-        detail: kept.join("; ") || null,
+        detail: keptOf(database).join("; ") || null,
       });
     }
   });

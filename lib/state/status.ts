@@ -86,6 +86,23 @@ export function statusOf(workspace: Workspace, found: Inspection): Status {
   };
 }
 
+/**
+ * Names of databases that the ledger knows to have migrations, and that are missing or empty, as after
+ * somebody has moved or wiped them.
+ */
+export async function missingDatabases(workspace: Workspace): Promise<readonly string[]> {
+  const { databases, ledger } = await inspect(workspace, { tolerant: true });
+  const applied = [...ledger.history.values()].filter(({ status }) => status === "applied");
+  const fileOf = (path: string) => path.replace(/^.*[/\\]/s, "");
+  return [...databases.values()].filter(({ exists, hasTables, markers }) =>
+    !exists || !hasTables && (markers ?? []).length === 0
+  ).filter(({ name, path }) =>
+    applied.some(({ id, databasePath }) =>
+      workspace.registry.byId.get(id)?.database === name || fileOf(databasePath) === fileOf(path)
+    )
+  ).map(({ name }) => name);
+}
+
 /** The newest events of the ledger first; none where there is no ledger. */
 export async function history(
   workspace: Workspace,
