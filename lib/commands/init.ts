@@ -91,8 +91,7 @@ async function findAll(
   const ledger = ledgerOf(prefix);
   const backups = options.backupDir ?? backupsBeside(ledger);
   const found: FoundDatabase[] = [];
-  for (const path of databasesBelow(directoryOf(ledger), { except: backups })) {
-    if (path === ledger) continue;
+  for (const path of databasesBelow(prefix, { except: backups, known: [ledger] })) {
     const inside = path.startsWith(prefix) ? path.slice(prefix.length) : path;
     const bundled = catalystDatabases.find((name) => inside === `${name}.db`);
     const taken = [

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { RegistryError, UsageError } from "../../../lib/base/errors.ts";
 import { createWorkspace, locationOf } from "../../../lib/state/workspace.ts";
-import { migrationOf } from "../support.ts";
+import { migrationOf, TemporaryDirectory } from "../support.ts";
 
 Deno.test("options that aren't given have the documented defaults", () => {
   const workspace = createWorkspace({
@@ -45,4 +45,26 @@ Deno.test("a file can't be that of two databases, or of one and the ledger", () 
     );
   }
   createWorkspace({ databases: { a: ":memory:", b: ":memory:" }, ledger: "l.db", migrations: [] });
+});
+
+Deno.test("two names of one file are refused, also through links, and before the file is there", () => {
+  using directory = new TemporaryDirectory();
+  Deno.mkdirSync(directory.file("data"));
+  Deno.symlinkSync(directory.file("data"), directory.file("linked"));
+  Deno.symlinkSync(directory.file("data/a.db"), directory.file("data/b.db"));
+  const { path } = directory;
+  const workspaceOf = (a: string, b: string) =>
+    createWorkspace({
+      databases: { a: `${path}/${a}`, b: `${path}/${b}` },
+      ledger: `${path}/migrations.db`,
+      migrations: [],
+    });
+  for (const isThere of [false, true]) {
+    if (isThere) Deno.writeTextFileSync(directory.file("data/a.db"), "");
+    for (const other of ["data/b.db", "linked/a.db", "linked/b.db"]) {
+      assert.throws(() => workspaceOf("data/a.db", other), /for b: it is the file of a/, other);
+    }
+    workspaceOf("data/a.db", "linked/c.db");
+  }
+  assert.throws(() => workspaceOf("data/a.db", "migrations.db"), /it is the file of b/);
 });
