@@ -64,7 +64,8 @@ libsqlTest("a database moves to a server with a token, is used there, and comes 
   const refused = await run(["downgrade", "--yes"], { CATALYST_LIBSQL_TOKEN: readOnly });
   equal(refused.code, 1);
   ok(refused.stderr.includes("the token only allows reading"), refused.stderr);
-  equal((await run(["downgrade", "--yes"], withToken)).code, 0);
+  const downgraded = await run(["downgrade", "--yes"], withToken);
+  equal(downgraded.code, 0, downgraded.stderr);
 
   const back = await run(["copy", "app", "back.db", "--json"], withToken);
   equal(back.code, 0, back.stderr);
