@@ -51,13 +51,16 @@ export class KeptRows {
     this.#former = former;
   }
 
-  /** Copies the tables that a body names, if it may replace rows at all. */
+  /**
+   * Copies the tables that a body names, if it may replace rows at all. A server has no temporary
+   * tables: there only the numbers of rows are compared.
+   */
   static async of(connection: Connection, body: MigrationBody): Promise<KeptRows> {
     const source = typeof body === "string" ? body : body.toString();
     const all = await usersTables(connection);
     const former = new Set(all.map(({ name }) => fold(name)));
     const tables: CopiedTable[] = [];
-    if (REPLACES_ROWS.test(source)) {
+    if (!connection.isRemote && REPLACES_ROWS.test(source)) {
       const folded = fold(source);
       for (const { name, type } of all) {
         if (type !== "table" || !folded.includes(fold(name))) continue;
