@@ -149,7 +149,7 @@ export async function openCatalystMigrator(options: OpenCatalystOptions = {}): P
   }
   const { bundled = true } = rest;
   const limits = {
-    databases: [...(bundled ? catalystDatabases : []), ...Object.keys(databases)],
+    databases: [...new Set([...(bundled ? catalystDatabases : []), ...Object.keys(databases)])],
     except: bundled ? bundledMigrations.map(({ name }) => name) : [],
   };
   if (!lenient) {

@@ -197,7 +197,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       while (!isOver && sizeOf(`${path}.part`) === 0) await pause(2);
       child.kill(signal);
       const result = decoded(await output);
-      checkText(result, { exit: 1 });
+      checkText(result, { exit: 130 });
       if (signal === "SIGINT") snapshots("interrupted")(result.stderr);
       assert.equal(Deno.readTextFileSync(path), "older");
       assert(!existsSync(`${path}.part`));

@@ -7,7 +7,6 @@ const context = { verb: "read", label: "data/a.db", statement: "SELECT 1", line:
 for (
   const [message, code] of [
     ["database is locked", "DATABASE_LOCKED"],
-    ["database table is locked: orders", "DATABASE_LOCKED"],
     ["database schema is locked: main", "DATABASE_LOCKED"],
     ["file is not a database", "NOT_A_DATABASE"],
     ["unsupported file format", "NOT_A_DATABASE"],
@@ -18,6 +17,9 @@ for (
     ["unable to open database file", "NOT_PERMITTED"],
     ['Requires read access to "data/a.db"', "NOT_PERMITTED"],
     ["no such table: x", "STATEMENT_FAILED"],
+    // By a statement of the same connection, and by no other program.
+    ["database table is locked: orders", "STATEMENT_FAILED"],
+    ["malformed JSON", "STATEMENT_FAILED"],
     ["UNIQUE constraint failed: orders.order_id", "STATEMENT_FAILED"],
     ["the table full_of_locked_things", "STATEMENT_FAILED"],
   ] as const
