@@ -41,7 +41,6 @@ for (
       await sleep(30);
       await sleep(60);
     },
-    "a file": () => Deno.readTextFile(new URL(import.meta.url)),
   })
 ) {
   Deno.test(`a statement that comes after ${name} that the function didn't wait for fails it`, async () => {
