@@ -117,7 +117,7 @@ interface Line {
 
 /** Reads flags as `parseArguments` does, but passes over what is wrong: it may be mended yet. */
 function readLine(words: readonly string[], known: Readonly<Record<string, Flag>>): Line {
-  const flags: Record<string, string | boolean> = {};
+  const flags: Record<string, string | boolean | readonly string[]> = {};
   const operands: string[] = [];
   for (let at = 0; at < words.length; at++) {
     const word = words[at] ?? "";
@@ -128,9 +128,10 @@ function readLine(words: readonly string[], known: Readonly<Record<string, Flag>
     const [, name = "", value] = /^--([^=]+)(?:=(.*))?$/s.exec(word) ?? [];
     const flag = flagOf(known, name);
     if (flag === null) continue;
-    if (flag.type === "boolean" || value !== undefined) flags[name] = value ?? true;
-    else if (++at === words.length) return { flags, operands, awaiting: flag };
-    else flags[name] = words[at] ?? "";
+    if (flag.type === "boolean" || value !== undefined) {
+      flags[name] = flag.multiple && value !== undefined ? [value] : value ?? true;
+    } else if (++at === words.length) return { flags, operands, awaiting: flag };
+    else flags[name] = flag.multiple ? [words[at] ?? ""] : words[at] ?? "";
   }
   return { flags, operands, awaiting: null };
 }
@@ -383,7 +384,8 @@ async function migrations(flags: FlagValues, environment: Environment): Promise<
 
 async function snapshots(flags: FlagValues, environment: Environment): Promise<Candidate[]> {
   const { prefix, backupDir } = await resolveOptions(flags, environment);
-  const directory = stringFlag(flags, "out") ?? backupDir ?? backupsBeside(ledgerOf(prefix));
+  const directory = stringFlag(flags, "out") ?? stringFlag(flags, "from") ?? backupDir ??
+    backupsBeside(ledgerOf(prefix));
   const names = fileNames(directory)
     .flatMap((file) => manifestOf(file) ?? [])
     .toSorted((a, b) => compareSnapshotNames(b, a));

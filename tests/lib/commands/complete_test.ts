@@ -128,8 +128,8 @@ Deno.test("a flag that was given is offered again only where it may be given twi
 
 Deno.test("a subcommand has its own flags alone", async () => {
   assert.match(await offered("backup prune --"), /^--out --keep .*--dry-run --data-dir/);
-  assert.match(await offered("backup list --"), /^--out --data-dir/);
-  assert.match(await offered("backup --"), /^--out --verify --compress --data-dir/);
+  assert.match(await offered("backup list --"), /^--out --from --data-dir/);
+  assert.match(await offered("backup --"), /^--out --if-older-than --verify --compress --data-dir/);
 });
 
 Deno.test("values are looked up with the flags of the line", async () => {
@@ -142,12 +142,12 @@ Deno.test("values are looked up with the flags of the line", async () => {
       return Promise.resolve([]);
     },
   });
-  assert.deepEqual(seen, { "data-dir": "a b", "out": "c", "json": true });
+  assert.deepEqual(seen, { "data-dir": ["a b"], "out": "c", "json": true });
 });
 
 Deno.test("every kind of value that a flag names is one that completion knows, or is free", async () => {
   const known = ["ID", "DATABASE", "SNAPSHOT", "DIR", "FILE"];
-  const free = ["N", "T", "NAME", "NAME=VALUE", "DATE", "SECONDS", "ROWS", "-"];
+  const free = ["N", "DURATION", "T", "NAME", "NAME=VALUE", "DATE", "SECONDS", "ROWS", "-"];
   for (const { flags, name } of await Promise.all(commandNames.map(loadCommand))) {
     for (const [flag, { value, type }] of Object.entries(flags)) {
       assert.equal(type === "string", value !== undefined, `--${flag} of ${name}`);
