@@ -53,6 +53,9 @@ const PAGES_PER_STEP = 10_000;
 /** SQLite's way to a file without its locks. */
 const WITHOUT_LOCKS = Deno.build.os === "windows" ? "vfs=win32-none" : "vfs=unix-none";
 
+/** Milliseconds within which a statement is quick. */
+const QUICK = 10;
+
 /** How many prepared statements a connection keeps. */
 const KEPT_STATEMENTS = 32;
 
@@ -70,6 +73,8 @@ export class NodeSqliteConnection implements Connection {
   readonly #db: DatabaseSync;
   readonly #owned: boolean;
   readonly #statements = new Map<string, StatementSync>();
+  /** Kept statements that were quick: an interruption can wait for them. */
+  readonly #quick = new Set<string>();
   #hasAuthorizer = false;
   #judge: Judge | null = null;
 
@@ -123,7 +128,6 @@ export class NodeSqliteConnection implements Connection {
         const row: Record<string, SqlValue> = {};
         for (let at = 0; at < columns.length; at++) row[columns[at] ?? ""] = values[at] ?? null;
         yield row;
-        beforeBlocking();
       }
     } catch (error) {
       return await explain(error, { verb: "use", label: this.label, statement: sql });
@@ -264,15 +268,23 @@ export class NodeSqliteConnection implements Connection {
     if (known !== undefined) return known;
     const statement = this.#db.prepare(sql);
     statement.setReadBigInts(true);
-    if (this.#statements.size >= KEPT_STATEMENTS) this.#statements.clear();
+    if (this.#statements.size >= KEPT_STATEMENTS) {
+      this.#statements.clear();
+      this.#quick.clear();
+    }
     this.#statements.set(sql, statement);
     return statement;
   }
 
   #attempt<T>(statement: string, action: () => T): Promise<T> {
-    beforeBlocking();
+    if (!this.#quick.has(statement)) beforeBlocking();
+    const start = performance.now();
     try {
-      return Promise.resolve(action());
+      const result = action();
+      const isQuick = this.#statements.has(statement) && performance.now() - start < QUICK;
+      if (isQuick) this.#quick.add(statement);
+      else this.#quick.delete(statement);
+      return Promise.resolve(result);
     } catch (error) {
       return explain(error, { verb: "use", label: this.label, statement });
     }

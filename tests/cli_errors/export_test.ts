@@ -197,9 +197,14 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       while (!isOver && sizeOf(`${path}.part`) === 0) await pause(2);
       child.kill(signal);
       const result = decoded(await output);
-      checkText(result, { exit: 130 });
-      if (signal === "SIGINT") snapshots("interrupted")(result.stderr);
       assert.equal(Deno.readTextFileSync(path), "older");
+      if (result.stderr === "") {
+        // In the middle of a statement the signal itself ends the process.
+        assert(result.code === 130 || result.code === 143, String(result.code));
+        return;
+      }
+      checkText(result, { exit: 130 });
+      assert.match(result.stderr, /^error: Cannot export the database: interrupted$/m);
       assert(!existsSync(`${path}.part`));
     },
   });
