@@ -18,7 +18,7 @@ export async function plan(
 ): Promise<UpgradePlan> {
   const found = await inspect(workspace);
   const planned = await planFrom(workspace, found, request);
-  if (planned.apply.length === 0) await refuseConflicts(workspace, found);
+  await refuseConflicts(workspace, found);
   if (!request.effects || planned.apply.length > MOST_EFFECTS) return planned;
   const { findEffects } = await import("../trial/effects.ts");
   return { ...planned, effects: await findEffects(workspace, planned.apply) };

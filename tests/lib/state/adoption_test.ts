@@ -152,36 +152,52 @@ const OWN_POSITIONS = `
   INSERT INTO positions VALUES ('P1', 'ABC', 1.5, 10.0, 'mine');`;
 
 for (const ledger of [false, true]) {
-  Deno.test(`a bot's own positions without side, ${ledger ? "beside" : "without"} the ledger, stop the upgrade, which changes nothing`, async () => {
+  Deno.test(`a bot's own positions without side, ${ledger ? "beside" : "without"} the ledger, fail the upgrade, which changes only other databases`, async () => {
     await using dir = await tempDir();
     makeEarlierSystem(dir.path, { databases: ledger ? ["trading"] : [], ledger });
     execute(dir.database("positions"), `PRAGMA journal_mode = WAL; ${OWN_POSITIONS}`);
     const files = filesOf(dir.path);
+    const own = contentOf(dir.database("positions"));
     for (
-      const command of [["upgrade"], ["upgrade", "--dry-run"], ["upgrade", "--migration", "002"]]
+      const command of [["upgrade", "--dry-run"], ["upgrade", "--migration", "002"], ["upgrade"]]
     ) {
-      const { code, stdout, stderr } = await runCli([...command, "--data-dir", dir.path]);
+      const { code, stdout, stderr } = await runCli([
+        ...command,
+        "--verbose",
+        "--data-dir",
+        dir.path,
+      ]);
       assert.equal(code, 1);
       assert.equal(stdout, "");
-      assert.match(stderr, /^error: .*table "positions".*/m);
-      assert.ok(stderr.includes(dir.database("positions")), stderr);
+      const [, table] = stderr.match(/^error: .*table "positions" in (.*) differs from/m) ?? [];
+      assert.equal(table, dir.database("positions"), stderr);
+      assert.match(stderr, /: 14 columns missing, 1 extra, 1 column defined differently, 6 checks/);
       // Each column that is missing, different or too many is named, and what to do.
       const missing = ["side", "current_price", "unrealized_pnl", "stop_loss_price", "opened_at"];
       for (const column of [...missing, "quantity", "notes", "metadata"]) {
         assert.match(stderr, new RegExp(`"${column}"`), `${column} is not named: ${stderr}`);
       }
-      assert.match(stderr, /^help: .*ALTER TABLE/m);
+      assert.match(stderr, /^help: [^]*"own_positions": "positions.db"/m);
+      if (command.includes("--dry-run")) assert.deepEqual(filesOf(dir.path), files);
+      assert.deepEqual(contentOf(dir.database("positions")), own);
     }
-    const status = await runCli(["status", "--check", "--data-dir", dir.path]);
-    assert.equal(status.code, 1);
-    assert.match(status.stdout + status.stderr, /"positions"/);
+    const status = await runCli(["status", "--json", "--data-dir", dir.path]);
+    assert.deepEqual(statesIn(status.stdout), {
+      "001": "pending",
+      "002": "applied",
+      "003": "applied",
+    });
+    const check = await runCli(["status", "--check", "--data-dir", dir.path]);
+    assert.equal(check.code, 1);
+    assert.match(check.stdout + check.stderr, /"positions"/);
+    const after = filesOf(dir.path);
     const json = await runCli(["upgrade", "--json", "--data-dir", dir.path]);
     assert.equal(JSON.parse(json.stdout).error.code, "SCHEMA_CONFLICT");
-    assert.deepEqual(filesOf(dir.path), files);
+    assert.deepEqual(filesOf(dir.path), after);
   });
 }
 
-Deno.test("what the help says about a conflict is a way out of it", async () => {
+Deno.test("a table of another shape under another name is no conflict, and keeps its rows", async () => {
   await using dir = await tempDir();
   execute(dir.database("positions"), OWN_POSITIONS);
   const migrator = createCatalystMigrator({ dataDir: dir.path });
@@ -192,17 +208,60 @@ Deno.test("what the help says about a conflict is a way out of it", async () => 
 });
 
 /** Ways in which a table is not the one that the migration makes. */
-const OTHER_SHAPES: readonly (readonly [what: string, from: string, to: string, named: RegExp])[] =
-  [
-    ["another type", `"quantity" integer not null`, `"quantity" real not null`, /quantity/],
-    ["a column that may be null", `"ticker" text not null`, `"ticker" text`, /ticker/],
-    ["another default", `default 0.0 not null`, `default 1.0 not null`, /unrealized_pnl/],
-    ["another name", `"market_regime"`, `"regime"`, /market_regime/],
-    ["a check that accepts more", `"quantity">0`, `"quantity">-1`, /quantity/],
-    ["no key", `primary key("position_id")`, `check(1)`, /key/],
-  ];
+const OTHER_SHAPES: readonly {
+  readonly what: string;
+  readonly from: string;
+  readonly to: string;
+  /** How the message ends. */
+  readonly summary: RegExp;
+  /** What the details name. */
+  readonly named: RegExp;
+}[] = [
+  {
+    what: "another type",
+    from: `"quantity" integer not null`,
+    to: `"quantity" real not null`,
+    summary: /: 1 column defined differently$/,
+    named: /"quantity"/,
+  },
+  {
+    what: "a column that may be null",
+    from: `"ticker" text not null`,
+    to: `"ticker" text`,
+    summary: /: 1 column defined differently$/,
+    named: /"ticker"/,
+  },
+  {
+    what: "another default",
+    from: `default 0.0 not null`,
+    to: `default 1.0 not null`,
+    summary: /: 1 column defined differently$/,
+    named: /"unrealized_pnl"/,
+  },
+  {
+    what: "another name",
+    from: `"market_regime"`,
+    to: `"regime"`,
+    summary: /: 1 column missing, 1 extra$/,
+    named: /"market_regime"/,
+  },
+  {
+    what: "a check that accepts more",
+    from: `"quantity">0`,
+    to: `"quantity">-1`,
+    summary: /: 2 checks differ$/,
+    named: /quantity/,
+  },
+  {
+    what: "no key",
+    from: `primary key("position_id")`,
+    to: `check(1)`,
+    summary: /: 1 check differs, 1 other difference$/,
+    named: /key/,
+  },
+];
 
-for (const [what, from, to, named] of OTHER_SHAPES) {
+for (const { what, from, to, summary, named } of OTHER_SHAPES) {
   Deno.test(`tables with ${what} are not adopted`, async () => {
     await using dir = await tempDir();
     const sql = earlierSql("positions");
@@ -212,7 +271,8 @@ for (const [what, from, to, named] of OTHER_SHAPES) {
     const migrator = createCatalystMigrator({ dataDir: dir.path });
     await assert.rejects(migrator.upgrade(), (error) => {
       assert.ok(error instanceof SchemaConflictError);
-      assert.match(error.message, named);
+      assert.match(error.message, summary);
+      assert.match(error.details.join("\n"), named);
       return true;
     });
     assert.deepEqual(contentOf(dir.database("positions")), before);
