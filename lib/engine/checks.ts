@@ -139,8 +139,24 @@ export function compareRows(losses: readonly RowLoss[], allowed: Allowance): Row
   );
 }
 
-/** Views, triggers and foreign keys that don't work, with what SQLite says of each. */
-export async function brokenObjects(connection: Connection): Promise<Map<string, string>> {
+/** Folded names of all tables, views, indexes and triggers. */
+export async function objectNames(connection: Connection): Promise<Set<string>> {
+  const rows = await connection.all("SELECT name FROM main.sqlite_schema");
+  return new Set(rows.map((row) => fold(text(row, "name"))));
+}
+
+/**
+ * Views, triggers and foreign keys that don't work, with what SQLite says of each.
+ *
+ * @param among Folded names; a view, or a trigger or foreign key of a table, counts only if it or
+ * its table is among them. By default all count.
+ */
+export async function brokenObjects(
+  connection: Connection,
+  among?: ReadonlySet<string>,
+): Promise<Map<string, string>> {
+  const counts = (...names: string[]) =>
+    among === undefined || names.some((name) => among.has(fold(name)));
   const broken = new Map<string, string>();
   const attempt = async (object: string, sql: string, noTrigger = "") => {
     try {
@@ -157,6 +173,7 @@ export async function brokenObjects(connection: Connection): Promise<Map<string,
   );
   for (const row of objects) {
     const [name, table] = [text(row, "name"), text(row, "tbl_name")];
+    if (!counts(name, table)) continue;
     if (row["type"] === "view") {
       await attempt(`view "${name}"`, `SELECT 1 FROM main.${quoteName(name)} LIMIT 0`);
       continue;
@@ -188,13 +205,14 @@ export async function brokenObjects(connection: Connection): Promise<Map<string,
   );
   for (const row of keys) {
     const [child, parent] = [text(row, "child"), text(row, "parent")];
-    broken.set(`a foreign key of "${child}"`, `there is no table "${parent}"`);
+    if (counts(child)) broken.set(`a foreign key of "${child}"`, `there is no table "${parent}"`);
   }
   return broken;
 }
 
 /**
- * Refuses a migration that breaks a view, a trigger or a foreign key that worked before it.
+ * Refuses a migration that breaks a view, a trigger or a foreign key that worked before it. What it
+ * creates may need an object of a later migration.
  *
  * @throws {MigrationFailedError} naming the first one.
  */

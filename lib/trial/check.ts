@@ -49,11 +49,13 @@ export async function checkDirectory(options: DirectoryCheck): Promise<CheckMigr
   return { migrations: own.map(({ id }) => id), warnings };
 }
 
-/** Tells of what another has found whether it is the same. */
+/** Tells of what another has found whether it is the same: a migration that loses a view also fails. */
 function isAlso(
   { migration, code }: Pick<MigrationProblem, "migration" | "code">,
 ): (other: Pick<MigrationProblem, "migration" | "code">) => boolean {
-  return (other) => other.migration === migration && other.code === code;
+  return (other) =>
+    other.migration === migration &&
+    (other.code === code || other.code === "lost-view" && code === "fails");
 }
 
 /** Reads all files; one that is wrong is noted and left out. */

@@ -38,6 +38,11 @@ const wrong: readonly (readonly [upgrade: Upgrade, says: RegExp])[] = [
   ["CREATE TABLE plain (a)", /baseline --to 002/],
   ["CREATE INDEX owners_by_name ON owners (name)", /baseline --to 002/],
   [{ upgrade: (t) => t.exec("CREATE UNIQUE INDEX u ON pets (owner_id)") }, /owner_id = 1/],
+  ["ALTER TABLE log ADD COLUMN c", /breaks a trigger of "owners": table log has 2 columns/],
+  [
+    { upgrade: "DROP TABLE owners", destroys: ["owners", "pets"] },
+    /breaks a foreign key of "pets": there is no table "owners"/,
+  ],
 ];
 
 /** Upgrades that are right, or of which something is to be weighed. */
@@ -54,6 +59,7 @@ const right: readonly Upgrade[] = [
   { upgrade: "PRAGMA wal_checkpoint", transaction: false },
   "CREATE TABLE IF NOT EXISTS plain (z)",
   "CREATE VIEW v AS SELECT * FROM nobody",
+  "CREATE VIEW w AS SELECT * FROM nobody; UPDATE plain SET b = 2 WHERE a = 1",
 ];
 
 const sqlOf = (upgrade: Upgrade) => {

@@ -59,7 +59,10 @@ Deno.test("an index or trigger that is dropped by hand or made under another nam
   ) assert.deepEqual(await subject.codes({ upgrade: rebuildOwners(parts), ...off }), []);
   assert.deepEqual(await subject.codes("DROP INDEX owners_by_name"), []);
   assert.deepEqual(
-    await subject.codes({ upgrade: "DROP TABLE owners", destroys: ["owners", "pets"] }),
+    await subject.codes({
+      upgrade: "DROP TABLE pets; DROP TABLE owners",
+      destroys: ["owners", "pets"],
+    }),
     [],
   );
 });

@@ -19,16 +19,17 @@ const SCHEMA = `CREATE TABLE owners (
   );
   CREATE TABLE plain (a, b);
   CREATE TABLE bare (a, b);
+  CREATE TABLE log (name);
   CREATE INDEX owners_by_name ON owners (name);
-  CREATE TRIGGER owners_log AFTER UPDATE ON owners BEGIN INSERT INTO bare VALUES (new.name, 1); END;`;
+  CREATE TRIGGER owners_log AFTER UPDATE ON owners BEGIN INSERT INTO log VALUES (new.name); END;`;
 
 const ROWS = `INSERT INTO owners VALUES (1, 'Ann', 'buy', NULL), (2, 'Bob', 'sell', NULL);
   INSERT INTO pets VALUES (1, 1), (2, 1), (3, 2);
   INSERT INTO plain VALUES (1, NULL), (2, NULL);`;
 
 /**
- * A real database of owners (2 rows), their pets (3), a table `plain` (2) that nothing refers to, and a table
- * `bare` without rows; and what `lint` says to migrations of it.
+ * A real database of owners (2 rows), their pets (3), a table `plain` (2) that nothing refers to, a table
+ * `bare` without rows, and a trigger that writes to `log`; and what `lint` says to migrations of it.
  */
 export class Subject implements Disposable {
   readonly directory: TemporaryDirectory = new TemporaryDirectory();
@@ -97,7 +98,7 @@ export function rebuildOwners(parts: {
     before = "",
     after = `CREATE INDEX owners_by_name ON owners (name);
       CREATE TRIGGER owners_log AFTER UPDATE ON owners
-      BEGIN INSERT INTO bare VALUES (new.name, 1); END;`,
+      BEGIN INSERT INTO log VALUES (new.name); END;`,
   } = parts;
   return `${before}
     CREATE TABLE new_owners (owner_id INTEGER PRIMARY KEY, ${columns});
