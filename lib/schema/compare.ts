@@ -15,8 +15,9 @@ import type {
 
 /**
  * Compares two schemas by meaning: white space, comments, the case of names, the names of
- * constraints and parentheses around a check make no difference. Other spellings of the same rule do. Differences come in the
- * order of the expected schema, tables first; what is extra comes last of its type.
+ * constraints, parentheses around a check and its table before a column make no difference. Other
+ * spellings of the same rule do. Differences come in the order of the expected schema, tables first;
+ * what is extra comes last of its type.
  *
  * @example Compare two schemas
  * ```ts
@@ -409,16 +410,20 @@ function compareChecks(expected: TableSchema, actual: TableSchema): string[] {
   });
 }
 
-/** Canonical tokens without outer parentheses. SQLite reads "text" that names no column as a string. */
+/**
+ * Canonical tokens without outer parentheses, and without the table before a column: it can only be the
+ * check's own, and a rebuild leaves it out. SQLite reads "text" that names no column as a string.
+ */
 function spellCheck({ expression }: CheckSchema, columns: ReadonlySet<string>): string {
-  let tokens = tokenize(expression);
+  let tokens = tokenize(expression).filter((token, at, all) =>
+    !is(token, ".") && !is(all[at + 1], ".")
+  );
   while (is(tokens[0], "(") && closing(tokens, 0) === tokens.length - 1) {
     tokens = tokens.slice(1, -1);
   }
   return render(
-    tokens.map((token, at) =>
-      token.text.startsWith('"') && !columns.has(fold(token.value)) &&
-        !is(tokens[at + 1], ".")
+    tokens.map((token) =>
+      token.text.startsWith('"') && !columns.has(fold(token.value))
         ? { ...token, kind: "string", text: `'${token.value.replaceAll("'", "''")}'` }
         : token
     ),

@@ -41,6 +41,17 @@ Deno.test("a check that says the same in other words is a difference", async () 
   );
 });
 
+Deno.test("a check may name its own table before a column", async () => {
+  const plain = "CREATE TABLE t (a CHECK (a > 0.5 AND a <> '.'))";
+  const qualified = `CREATE TABLE t (a CHECK ("T".a > 0.5 AND t . "A" <> '.'))`;
+  assert.deepEqual(await differences(plain, qualified), []);
+  const other = "CREATE TABLE t (a, b, CHECK (t.b > 0.5 AND a <> '.'))";
+  assert.notDeepEqual(
+    await differences("CREATE TABLE t (a, b, CHECK (a > 0.5 AND a <> '.'))", other),
+    [],
+  );
+});
+
 Deno.test("a column that was added later is the same as one from the start", async () => {
   assert.deepEqual(
     await differences(

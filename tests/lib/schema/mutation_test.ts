@@ -43,7 +43,7 @@ function write(columns: readonly Column[], apart = false): string {
       c.collation === null ? "" : `COLLATE ${c.collation}`,
       c.atLeast === null
         ? ""
-        : rule(`CHECK (${c.name} >= ${c.atLeast})`, `CHECK (NOT ${c.name} < ${c.atLeast})`),
+        : rule(`CHECK (${c.name} >= ${c.atLeast})`, `CHECK (${c.name} >= ${c.atLeast})`),
       c.unique ? rule("UNIQUE", `CONSTRAINT u_${c.name} UNIQUE (${c.name})`) : "",
       c.parent === null ? "" : rule(
         `REFERENCES p ON DELETE ${c.parent}`,
