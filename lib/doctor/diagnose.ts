@@ -80,7 +80,7 @@ function permissionChecks({ request, directory, system }: Facts): Check[] {
   const { ok, notice, problem } = checksOf("permissions");
   const path = shellWord(directory.path);
   const missing = [
-    ...directory.mayRead ? [] : [`--allow-read=${path}`],
+    ...directory.mayRead ? [] : [`--allow-read=${path},catalyst.json,catalyst.jsonc`],
     ...directory.mayWrite ? [] : [`--allow-write=${path}`],
     ...request.hiddenVariables.length === 0 ? [] : [`--allow-env=${request.hiddenVariables}`],
   ];

@@ -22,6 +22,8 @@ export function uncoveredFiles(
   { ledger, locations, backups }: Pick<Workspace, "ledger" | "locations" | "backups">,
 ): string[] {
   if (ledger.kind !== "file" || ledger.path === ":memory:") return [];
+  // Without the permission Deno would ask a person at a terminal for it.
+  if (!mayRead(directoryOf(ledger.path))) return [];
   const known = [ledger, ...locations.values()].map(({ path }) => fileItself(path));
   return databasesBelow(prefixOfLedger(ledger.path), { except: backups, known });
 }

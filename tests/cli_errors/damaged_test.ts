@@ -58,10 +58,18 @@ for (const [name, { code, file = "positions.db", damage }] of Object.entries(dam
     await prepare(["upgrade"], { cwd });
     const path = join(cwd, "data", file);
     await Deno.writeFile(path, await damage(await Deno.readFile(path)));
-    for (const command of commands) {
-      const args = command.split(" ");
-      const snapshot = command === "upgrade" ? { snapshot: snapshots(name) } : {};
-      await expectFailure({ args, cwd, code, ...snapshot });
+    await expectFailure({ args: ["upgrade"], cwd, code, snapshot: snapshots(name) });
+    await expectFailure({ args: ["downgrade", "--yes"], cwd, code });
+    // It says that it cannot fix damage, whatever the damage is.
+    await expectFailure({ args: ["repair"], cwd, code: "DATABASE_CORRUPT" });
+    // The other databases are still verified, and a damaged ledger is none of them.
+    for (const command of ["verify", "verify --data"]) {
+      const verified = await run(command.split(" "), { cwd });
+      assert.equal(verified.code, file === "migrations.db" ? 0 : 1, verified.stdout);
+      assert.match(verified.stdout, /^trading \(.*\): ok$/m);
+      if (file !== "migrations.db") {
+        assert.match(verified.stdout, new RegExp(`problem: Cannot .*${file}: `));
+      }
     }
     // What can be told of the others is told.
     const status = await run(["status"], { cwd });
