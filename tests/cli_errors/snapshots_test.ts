@@ -235,7 +235,7 @@ Deno.test({
     while (!isCopying() && !isOver) await new Promise((resolve) => setTimeout(resolve, 1));
     child.kill("SIGINT");
     const result = decoded(await output);
-    checkText(result, { exit: 1 });
+    checkText(result, { exit: 130 });
     message("an interrupted backup")(kept(args, {}, result));
     assert.deepEqual(filesIn(cwd, mayChange), before);
     await prepare(["backup", "verify", name], { cwd });
