@@ -1,11 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import {
-  AccessError,
-  DatabaseLockedError,
-  LocationError,
-  NotADatabaseError,
-} from "../../../lib/base/errors.ts";
+import { AccessError, DatabaseLockedError, LocationError } from "../../../lib/base/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { contentOf } from "../../helpers.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "../database/read_only_directory.ts";
@@ -24,7 +19,7 @@ async function assertRefused(
   const before = [bot.contents(), filesOf(bot.backups)];
   await assert.rejects(run(), (error) => {
     assert(error instanceof kind, String(error));
-    assert.match("help" in error ? String(error.help) : "", /nothing was changed/);
+    assert.match("help" in error ? String(error.help) : "", /^stop that program, or let it finish/);
     return true;
   });
   assert.deepEqual([bot.contents(), filesOf(bot.backups)], before);
@@ -35,16 +30,25 @@ function dump(): ReadableStream<Uint8Array> {
   return new Blob(["CREATE TABLE t (a);"]).stream();
 }
 
-Deno.test("a ledger that can't be used is found before a database is replaced", async () => {
+Deno.test("a damaged or missing ledger is restored as well, and the damaged one stays aside", async () => {
   const { bot: made, name, former } = await changed();
   using bot = made;
-  Deno.writeTextFileSync(bot.file("migrations.db"), "hello\n".repeat(300));
-  await assertRefused(bot, () => bot.migrator.restoreSnapshot(name, yes), NotADatabaseError);
-  Deno.renameSync(bot.file("migrations.db"), bot.file("away"));
-  const { restored } = await bot.migrator.restoreSnapshot(name, yes);
-  assert.deepEqual(restored, ["positions", "trading", "ml_training", "migrations"]);
+  const databases = ["positions", "trading", "ml_training", "migrations"];
+  const garbage = "hello\n".repeat(300);
+  Deno.writeTextFileSync(bot.file("migrations.db"), garbage);
+  const { restored, movedAside = [] } = await bot.migrator.restoreSnapshot(name, yes);
+  assert.deepEqual(restored, databases);
   assert.deepEqual(bot.contents(), former);
-  Deno.removeSync(bot.file("away"));
+  assert.deepEqual(movedAside.map(({ database }) => database), ["migrations"]);
+  for (const { path } of movedAside) {
+    assert.equal(Deno.readTextFileSync(path), garbage);
+    Deno.removeSync(path);
+  }
+  await assertInOrder(bot);
+  Deno.removeSync(bot.file("migrations.db"));
+  const again = await bot.migrator.restoreSnapshot(name, yes);
+  assert.deepEqual(again.restored, databases);
+  assert.deepEqual(bot.contents(), former);
   await assertInOrder(bot);
 });
 

@@ -121,9 +121,18 @@ Deno.test("a session that can't begin leaves the lock free", async () => {
   const { bot } = await changed();
   using _bot = bot;
   const workspace = workspaceOf(bot, { timeout: 1 });
-  // A directory in the place of the note, which can't be removed as a file can.
-  Deno.mkdirSync(bot.file("migrations.restore.part/full"), { recursive: true });
-  await assert.rejects(Session.begin(workspace));
-  Deno.removeSync(bot.file("migrations.restore.part"), { recursive: true });
+  Deno.writeTextFileSync(bot.file("migrations.restore"), "{}");
+  await assert.rejects(Session.begin(workspace), SnapshotError);
+  Deno.removeSync(bot.file("migrations.restore"));
   await (await Session.begin(workspace))[Symbol.asyncDispose]();
+});
+
+Deno.test("what can't be removed of a killed restore stays, and stops no session", async () => {
+  const { bot } = await changed();
+  using _bot = bot;
+  // A directory in the place of the note, which can't be removed as a file can.
+  const note = bot.file("migrations.restore.part");
+  Deno.mkdirSync(`${note}/full`, { recursive: true });
+  await (await Session.begin(workspaceOf(bot)))[Symbol.asyncDispose]();
+  assert(Deno.statSync(`${note}/full`).isDirectory);
 });

@@ -1,14 +1,14 @@
 /**
  * Takes snapshots while a process of its own writes without a pause, and looks into every one of them.
- * `CATALYST_WRITER_SNAPSHOTS` sets how many.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
+import { trials } from "../../effort.ts";
 import { runCli, type TempDir, tempDir } from "../../helpers.ts";
 
-const snapshots = Number(Deno.env.get("CATALYST_WRITER_SNAPSHOTS") ?? 200);
+const snapshots = trials(50);
 
 /** Each so many snapshots one is taken by the command line, or by the library on a thread of its own. */
 const COMMAND_EVERY = 25;
