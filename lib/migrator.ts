@@ -452,6 +452,23 @@ export class Migrator {
    *
    * @throws {UsageError} where the database does not exist, is empty, or has migrations already.
    * @throws {AdoptionError} where its schema can't be created again.
+   *
+   * @example Adopt a database that a program has created
+   * ```ts
+   * import { openDatabase } from "@catalyst/migrate/database";
+   * import { Migrator } from "@catalyst/migrate";
+   *
+   * const directory = await Deno.makeTempDir();
+   * openDatabase(`${directory}/market.db`).exec("CREATE TABLE prices (ticker TEXT, price REAL)");
+   * const migrator = new Migrator({
+   *   databases: { market: `${directory}/market.db` },
+   *   ledger: `${directory}/migrations.db`,
+   *   migrations: [],
+   * });
+   *
+   * const { name } = await migrator.adopt("market", { migrationsDir: `${directory}/migrations` });
+   * console.assert(name === "001_adopt_market");
+   * ```
    */
   async adopt(database: string, options: AdoptOptions): Promise<Adoption> {
     if (!options.dryRun) await this.#finishRestore();

@@ -249,30 +249,30 @@ posixTest("install.sh installs the real executable, which then works", {}, async
   assert(installation.list("data").includes("trading.db"));
 });
 
-const readme = Deno.readTextFileSync(new URL("../README.md", import.meta.url));
+const page = Deno.readTextFileSync(new URL("../docs/installation.md", import.meta.url));
 
-/** First lines of the README's blocks that install. */
+/** First lines of the page's blocks that install. */
 const ways = ["curl -fsSL https://github.com/catalyst/migrate/releases/", "target="];
 
-/** The block of the README that starts with a line, as this machine can run it. */
-function readmeBlock(firstLine: string, server: ReleaseServer): string {
-  const blocks = [...readme.matchAll(/^```\w*\n([^]*?)^```/gm)].map((match) => match[1] ?? "");
+/** The block of the page that starts with a line, as this machine can run it. */
+function pageBlock(firstLine: string, server: ReleaseServer): string {
+  const blocks = [...page.matchAll(/^```\w*\n([^]*?)^```/gm)].map((match) => match[1] ?? "");
   const block = blocks.find((text) => text.startsWith(firstLine));
-  assert(block, `README.md has no block that starts with ${firstLine}`);
+  assert(block, `docs/installation.md has no block that starts with ${firstLine}`);
   return block.replaceAll("https://github.com/catalyst/migrate/releases", server.url)
     .replace(/^target=.*/, `target=${Deno.build.target}`)
     .replaceAll("sha256sum", Deno.build.os === "darwin" ? "shasum -a 256" : "sha256sum");
 }
 
 for (const shell of ["sh", "bash", "zsh"]) {
-  posixTest(`the README's ways to install work in ${shell}, and check the sum`, {
+  posixTest(`the documentation's ways to install work in ${shell}, and check the sum`, {
     needs: ["curl", Deno.build.os === "darwin" ? "shasum" : "sha256sum", shell],
   }, async () => {
     for (const firstLine of ways) {
       await using installation = await Installation.start();
       const { server } = installation;
       server.put("1.2.3", "install.sh", () => new Response(Deno.readTextFileSync(script)));
-      const text = readmeBlock(firstLine, server);
+      const text = pageBlock(firstLine, server);
       const { code, stderr } = await installation.run([], { text, shell: [shell] });
       assert.equal(code, 0, stderr);
       assert.equal(await Deno.readTextFile(installation.installed), program("1.2.3"));

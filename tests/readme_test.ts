@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { cpSync, existsSync } from "node:fs";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { configuration, startRegistry } from "./package/registry.ts";
@@ -68,6 +69,9 @@ Deno.test("the documentation's commands run, page by page, in an empty directory
           const { tasks } = JSON.parse(Deno.readTextFileSync(`${root}/deno.json`));
           assert.ok(Object.hasOwn(tasks, words[2] ?? ""), `deno.json has no task ${words[2]}`);
           continue;
+        }
+        if (line.includes("--from nas") && !existsSync(`${directory}/nas`)) {
+          cpSync(`${directory}/data/backups`, `${directory}/nas`, { recursive: true }); // as rsync does
         }
         const args = words.slice(1).map((word) => word === "cli.ts" ? `${root}/cli.ts` : word);
         const { code, stderr } = await deno(args, directory);

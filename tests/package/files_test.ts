@@ -3,7 +3,15 @@ import { configuration, dryRun, root } from "./registry.ts";
 
 Deno.test("`deno publish` has nothing to warn of, and publishes what belongs into a package", async () => {
   const { said, files } = await dryRun();
-  assert.doesNotMatch(said, /^\s*(warning|error)\b/m);
+  // What they load is named by a value on purpose: Deno downloads what is named literally at each start.
+  const warnings = said.matchAll(/^\s*(?:warning|error)\b(.*)\n.*?--> (\S+?):\d+:\d+$/gm);
+  assert.deepEqual(
+    [...warnings].map(([, what = "", path = ""]) => `${path.slice(root.length)}${what}`).toSorted(),
+    ["lib/base/package.ts", "lib/report/compute.ts"].map((path) =>
+      `${path}[unanalyzable-dynamic-import]: unable to analyze dynamic import`
+    ),
+  );
+  assert.equal(said.match(/^\s*(warning|error)\b/gm)?.length, 2);
   const others = files.filter((file) => !/^(lib|migrations)\/[a-z0-9_/]+\.ts$/.test(file));
   assert.deepEqual(others.toSorted(), [
     "CHANGELOG.md",

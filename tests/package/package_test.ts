@@ -6,9 +6,9 @@ import { Stranger } from "./stranger.ts";
 
 const PACKAGE = "jsr:@catalyst/migrate";
 
-/** The options that the README names in place of `-A`. */
+/** The options that the documentation names in place of `-A`. */
 const permissions = /^deno run (--allow-read=data,migrations,\S+ .*) \S+ upgrade$/m
-  .exec(Deno.readTextFileSync(`${root}/README.md`))?.[1]?.split(" ") ?? [];
+  .exec(Deno.readTextFileSync(`${root}/docs/permissions.md`))?.[1]?.split(" ") ?? [];
 
 /** The same for `new`, which writes to the directory of migrations. */
 const withMigrations = permissions.map((option) =>
@@ -46,8 +46,8 @@ Deno.test("in an empty directory with an empty cache `deno run` upgrades, and le
   assert.deepEqual(stranger.names(), ["data"]);
 });
 
-Deno.test("the permissions that the README names are enough for every command", async () => {
-  assert(permissions.length > 2, "the README names them");
+Deno.test("the permissions that the documentation names are enough for every command", async () => {
+  assert(permissions.length > 2, "the page names them");
   await using registry = await startRegistry();
   using stranger = new Stranger(registry.url);
   const run = async (line: string, options = permissions) =>
@@ -145,7 +145,7 @@ Deno.test("a migration in TypeScript may import the package that runs it", async
   assert.match(succeeded(await stranger.deno(mapped)).stdout, /applied +005_mapped/);
 });
 
-Deno.test("`deno install -g` makes a command, with all permissions or those of the README", async () => {
+Deno.test("`deno install -g` makes a command, with all permissions or those of the documentation", async () => {
   await using registry = await startRegistry();
   using stranger = new Stranger(registry.url);
   const ending = Deno.build.os === "windows" ? ".cmd" : "";

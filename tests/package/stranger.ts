@@ -27,8 +27,10 @@ export class Stranger implements Disposable {
   /** Variables that Deno needs to find the registry and its cache. */
   get environment(): Record<string, string> {
     const system = Deno.env.get("SYSTEMROOT"); // without it no program starts on Windows
+    const authorities = Deno.env.get("DENO_TLS_CA_STORE"); // behind a proxy npm is reached by the system's
     return {
       ...(system === undefined ? {} : { SYSTEMROOT: system }),
+      ...(authorities === undefined ? {} : { DENO_TLS_CA_STORE: authorities }),
       DENO_DIR: this.cache,
       HOME: this.#root,
       JSR_URL: this.#registry,
