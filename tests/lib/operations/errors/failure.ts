@@ -63,10 +63,11 @@ export async function failureOf(work: () => unknown): Promise<CatalystError> {
 }
 
 /** An error as a user gets it, with what it says of the place. */
-export function worded({ code, message, help, statement, line }: CatalystError): string {
+export function worded({ code, message, details, help, statement, line }: CatalystError): string {
   return printableLines([
     `${code}`,
     `error: ${message}`,
+    ...details.map((detail) => `  ${detail}`),
     `help: ${help}`,
     ...(statement === undefined ? [] : [`statement: ${statement}`]),
     ...(line === undefined ? [] : [`line: ${line}`]),
