@@ -81,17 +81,18 @@ export async function buildReference(
 
 /**
  * Lets SQLite follow the names of all tables: when it renames one, it renames its row of
- * `sqlite_sequence` as well. The names, each at the place of its number.
+ * `sqlite_sequence` as well. The names, each at the place of its number. Without a table that has
+ * AUTOINCREMENT, a VACUUM would drop that table.
  */
 async function followNames(connection: Connection): Promise<string[]> {
   await connection.exec(
     `CREATE TABLE catalyst_sequence (id INTEGER PRIMARY KEY AUTOINCREMENT);
-    DROP TABLE catalyst_sequence;
     DELETE FROM sqlite_sequence;
     INSERT INTO sqlite_sequence (name, seq)
     SELECT name, row_number() OVER (ORDER BY rowid) - 1
     FROM sqlite_schema
-    WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    WHERE type = 'table' AND name <> 'catalyst_sequence'
+      AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
     ORDER BY rowid;`,
   );
   const rows = await connection.all("SELECT name FROM sqlite_sequence ORDER BY seq");
@@ -103,6 +104,7 @@ async function renamedOf(
   names: readonly string[],
 ): Promise<Map<string, string>> {
   const renamed = new Map<string, string>();
+  await connection.exec("DROP TABLE IF EXISTS catalyst_sequence");
   if (names.length === 0) return renamed;
   for (const row of await connection.all("SELECT name, seq FROM sqlite_sequence")) {
     const [name, former] = [text(row, "name"), names[number(row, "seq")]];
