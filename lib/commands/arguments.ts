@@ -16,6 +16,8 @@ export interface Flag {
    * `SNAPSHOT`, `QUERY`, `DIR`, `FILE`, or the words of which it is one, as in `sql|json`. Others are free.
    */
   readonly value?: string;
+  /** What help shows in place of a long list of words. Default: the value. */
+  readonly shown?: string;
   readonly help: string;
 }
 

@@ -178,8 +178,8 @@ function tableOf(width: number): (rows: readonly (readonly string[])[]) => strin
 
 /** Flags as help lists them, each with what it does. */
 export function flagRows(flags: Readonly<Record<string, Flag>>): (readonly [string, string])[] {
-  return Object.entries(flags).map(([name, { short, value, help }]) => [
-    `${short === undefined ? "" : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`,
+  return Object.entries(flags).map(([name, { short, value, shown = value, help }]) => [
+    `${short === undefined ? "" : `-${short}, `}--${name}${shown === undefined ? "" : ` ${shown}`}`,
     help,
   ]);
 }

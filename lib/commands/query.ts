@@ -33,7 +33,12 @@ export const command: Command = {
       help: "value of the parameter :NAME; may be given several times",
     },
     "limit": { type: "string", value: "N", help: "how many rows at most (default: 1000)" },
-    "format": { type: "string", value: resultFormats.join("|"), help: "default: table" },
+    "format": {
+      type: "string",
+      value: resultFormats.join("|"),
+      shown: "FORMAT",
+      help: "table (default), csv, json, jsonl or markdown",
+    },
     "out": { type: "string", value: "FILE", help: "where to (default: stdout)" },
     "force": { type: "boolean", help: "replace an existing file" },
     "raw": { type: "boolean", help: "show times as epoch seconds, as they are stored" },
@@ -42,7 +47,7 @@ export const command: Command = {
   examples: [
     ["query", "list the named queries, bundled ones and those in queries/*.sql"],
     ["query open-positions", "run one of them"],
-    ['query trading "SELECT * FROM orders WHERE ticker = :t" --param t=AAPL', "run SQL"],
+    ['query trading "SELECT * FROM orders WHERE quantity > 10"', "run SQL"],
     ["query equity-curve --format csv --out equity.csv", "rows for a spreadsheet"],
   ],
   run: async (context: CommandContext) => {

@@ -28,7 +28,8 @@ export const command: Command = {
     "format": {
       type: "string",
       value: FORMATS.join("|"),
-      help: "SQL (default), JSON, an ER diagram, a page, or types for a program",
+      shown: "FORMAT",
+      help: "sql (default), json, mermaid, markdown, typescript or python",
     },
     "check": {
       type: "string",

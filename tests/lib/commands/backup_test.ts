@@ -51,7 +51,7 @@ Deno.test("backup as JSON is the manifest", async () => {
   const [code, document] = await json(bot, "backup", "positions", "trading");
   assert.equal(code, 0);
   const [entry] = await bot.migrator.listSnapshots();
-  assert.deepEqual(document, { ok: true, snapshot: entry?.manifest });
+  assert.deepEqual(document, { ok: true, snapshot: entry?.manifest, missing: [] });
 });
 
 Deno.test("backup list shows each snapshot, and what is wrong with it", async () => {

@@ -148,6 +148,7 @@ Deno.test("snapshots, dumps and rows", async () => {
   fillBot(directory, 2);
   const [, { snapshot }] = await run(directory, "backup");
   const { name } = snapshot as { name: string };
+  await run(directory, "backup", "--if-older-than", "24h");
   await run(directory, "backup", "list");
   await run(directory, "copy", "trading", directory.file("copy.db"));
   await run(directory, "backup", "verify", name);

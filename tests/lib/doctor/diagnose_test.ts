@@ -135,7 +135,7 @@ Deno.test("without a permission the command line that gives it is said", () => {
   assert.equal(level, "problem");
   assert.equal(
     help,
-    "run it with --allow-read='my data' --allow-write='my data' --allow-env=DB_PATH_PREFIX",
+    "run it with --allow-read='my data',catalyst.json,catalyst.jsonc --allow-write='my data' --allow-env=DB_PATH_PREFIX",
   );
 });
 
