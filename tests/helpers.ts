@@ -19,6 +19,8 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Deno's permissions. Default `-A`. */
   readonly permissions?: readonly string[];
+  /** Where stdin comes from. Default: it is empty. */
+  readonly stdin?: "null" | "piped";
 }
 
 /** What a command left behind. */

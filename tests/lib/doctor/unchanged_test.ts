@@ -6,7 +6,8 @@ import { ReadOnlyDirectory, reasonForNoMount } from "../database/read_only_direc
 import { examine, traces } from "./support.ts";
 import { Program } from "../support.ts";
 
-const VARIABLES = "DB_PATH_PREFIX,SQLITE_WAL_MODE,SQLITE_SYNCHRONOUS,SQLITE_CACHE_SIZE," +
+const VARIABLES =
+  "DB_PATH_PREFIX,CATALYST_CONFIG,SQLITE_WAL_MODE,SQLITE_SYNCHRONOUS,SQLITE_CACHE_SIZE," +
   "SQLITE_MMAP_SIZE";
 const PERMISSIONS = {
   "all permissions": ["-A"],
