@@ -27,10 +27,15 @@ export class Stranger implements Disposable {
   /** Variables that Deno needs to find the registry and its cache. */
   get environment(): Record<string, string> {
     const system = Deno.env.get("SYSTEMROOT"); // without it no program starts on Windows
-    const authorities = Deno.env.get("DENO_TLS_CA_STORE"); // behind a proxy npm is reached by the system's
+    // Behind a proxy npm is reached by certificates of its own.
+    const certificates = ["DENO_TLS_CA_STORE", "DENO_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]
+      .flatMap((name) => {
+        const value = Deno.env.get(name);
+        return value === undefined ? [] : [[name, value]];
+      });
     return {
       ...(system === undefined ? {} : { SYSTEMROOT: system }),
-      ...(authorities === undefined ? {} : { DENO_TLS_CA_STORE: authorities }),
+      ...Object.fromEntries(certificates),
       DENO_DIR: this.cache,
       HOME: this.#root,
       JSR_URL: this.#registry,
