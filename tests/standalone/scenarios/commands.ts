@@ -123,6 +123,19 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
+    name: "a database of one's own is found, adopted and copied",
+    commands: ["init", "adopt", "copy"],
+    async run(place) {
+      await place.ok("upgrade");
+      execute(place.file("data/market.db"), "CREATE TABLE prices (ticker TEXT)");
+      await place.ok("init --yes");
+      await place.ok("adopt market");
+      await place.ok("copy market data/copied.db");
+      await place.ok("status --check --quiet");
+      assert.deepEqual(query(place.file("data/copied.db"), "SELECT * FROM prices"), []);
+    },
+  },
+  {
     name: "a report is written as a page with charts",
     commands: ["report"],
     reason: ({ name }) =>
