@@ -149,8 +149,7 @@ export type {
   TableConflict,
 } from "./lib/state/assess.ts";
 export type { SnapshotCheck } from "./lib/snapshot/sources.ts";
-export type { CopyCheck, SnapshotProgress } from "./lib/snapshot/take.ts";
-export type { SnapshotControl } from "./lib/snapshot/take.ts";
+export type { CopyCheck, SnapshotControl, SnapshotProgress } from "./lib/snapshot/take.ts";
 export type { Manifest, SnapshotFile, SnapshotReason } from "./lib/snapshot/manifest.ts";
 export type { TryRestoreOptions } from "./lib/operations/try_restore.ts";
 export type {
@@ -166,18 +165,17 @@ export type {
   RestorePlan,
 } from "./lib/snapshot/restore.ts";
 export type { MovedAside, RestoreResult } from "./lib/snapshot/journal.ts";
-export type { Retention } from "./lib/snapshot/store.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
-export type { SnapshotEntry } from "./lib/snapshot/store.ts";
+export type { Retention, SnapshotEntry } from "./lib/snapshot/store.ts";
 export type { DatabaseConflict, Status } from "./lib/state/status.ts";
 export type {
   AppliedMigration,
   PlanUpgradeOptions,
   UpgradeOptions,
+  UpgradePlan,
   UpgradeResult,
 } from "./lib/operations/upgrade_options.ts";
 export type { PlannedWork } from "./lib/state/upgrade_plan.ts";
-export type { UpgradePlan } from "./lib/operations/upgrade_options.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
 export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/trial/effects.ts";
