@@ -193,9 +193,11 @@ export function refuseLostDatabase(path: string): void {
   const itself = fileItself(path);
   for (const ending of ["-wal", "-journal"] as const) {
     const log = `${itself}${ending}`;
-    const bytes = sizeBeside(itself, ending) ?? 0;
-    if (bytes === 0 || (ending === "-journal" && beginsEmpty(log))) continue;
-    const state = sizeOf(path) === null ? "is missing" : "is empty";
+    if ((sizeBeside(itself, ending) ?? 0) === 0) continue;
+    if (ending === "-journal" && belongsToNewDatabase(log)) continue;
+    const size = sizeOf(path);
+    if ((size ?? 0) > 0) return; // another process has just committed its first transaction
+    const state = size === null ? "is missing" : "is empty";
     throw new LocationError(`Cannot use ${path}: it ${state}, but its log ${log} is not`, {
       help: `if the database was moved, put it back beside its log; if it is gone for good, move ` +
         `the log away: mv ${shellWord(log)} ${shellWord(`${log}.old`)}`,
@@ -203,18 +205,21 @@ export function refuseLostDatabase(path: string): void {
   }
 }
 
-/** Pages of the database before the transaction, in a journal's header. */
+/** Where a journal's header holds the number of pages from before the transaction. */
 const JOURNAL_PAGES = 16;
 
-/** Whether a journal is of the first transaction of a new database, which a crash has interrupted. */
-function beginsEmpty(journal: string): boolean {
+/**
+ * Whether a journal holds no earlier page: it belongs to the first transaction of a new database,
+ * which is running or was interrupted, or has been deleted meanwhile because that transaction ended.
+ */
+function belongsToNewDatabase(journal: string): boolean {
   try {
     using file = Deno.openSync(journal);
     const header = new Uint8Array(JOURNAL_PAGES + 4);
     return file.readSync(header) === header.length &&
       new DataView(header.buffer).getUint32(JOURNAL_PAGES) === 0;
-  } catch {
-    return false;
+  } catch (error) {
+    return error instanceof Deno.errors.NotFound;
   }
 }
 
