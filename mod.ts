@@ -66,7 +66,7 @@ export type { SquashedMigration } from "./lib/operations/squash.ts";
 export type { AcceptResult } from "./lib/operations/baseline.ts";
 export type { BaselineOptions, BaselineResult } from "./lib/operations/baseline.ts";
 export type { Violation } from "./lib/dump/import_build.ts";
-export type { OutputOptions } from "./lib/dump/output_guard.ts";
+export type { OutputFileOptions } from "./lib/dump/output_guard.ts";
 export type { ExportedTable, ExportOptions, ExportTablesOptions } from "./lib/dump/export.ts";
 export type { DumpContent } from "./lib/dump/row.ts";
 export type { ExportControl, ExportProgress } from "./lib/dump/export.ts";

@@ -1,5 +1,5 @@
 import { type CatalystError, SnapshotError } from "./base/errors.ts";
-import type { OutputOptions } from "./dump/output_guard.ts";
+import type { OutputFileOptions } from "./dump/output_guard.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
@@ -11,7 +11,7 @@ import type { RedoOptions, RedoResult } from "./operations/redo.ts";
 import type { RepairOptions, RepairResult } from "./operations/repair.ts";
 import type { TryRestoreOptions } from "./operations/try_restore.ts";
 import type { SquashedMigration } from "./operations/squash.ts";
-import { plan as planUpgrade, upgrade } from "./operations/upgrade.ts";
+import { planUpgrade, upgrade } from "./operations/upgrade.ts";
 import type {
   PlanUpgradeOptions,
   UpgradeOptions,
@@ -130,7 +130,7 @@ export class Migrator {
    *
    * @throws {AccessError} saying what is there.
    */
-  async refuseOccupied(path: string, options: OutputOptions = {}): Promise<void> {
+  async refuseOccupied(path: string, options: OutputFileOptions = {}): Promise<void> {
     const { refuseOccupied } = await import("./dump/output_guard.ts");
     await refuseOccupied(this.#workspace, path, options);
   }
@@ -315,8 +315,8 @@ export class Migrator {
    * ```
    */
   async report(filter: ReportFilter = {}): Promise<Report> {
-    const { reportOf } = await import("./report/compute.ts");
-    return await reportOf(this.#workspace, filter);
+    const { reportFor } = await import("./report/compute.ts");
+    return await reportFor(this.#workspace, filter);
   }
 
   /**
@@ -336,8 +336,8 @@ export class Migrator {
    * ```
    */
   async planDowngrade(request: DowngradeRequest = {}): Promise<DowngradePlan> {
-    const { plan } = await import("./operations/downgrade.ts");
-    return await plan(this.#workspace, request);
+    const { planDowngrade } = await import("./operations/downgrade.ts");
+    return await planDowngrade(this.#workspace, request);
   }
 
   /**

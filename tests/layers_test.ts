@@ -150,6 +150,24 @@ Deno.test("only lib/database imports a driver", () => {
   assert.deepEqual(driverImports(graph), []);
 });
 
+Deno.test("an exported name has one meaning", async () => {
+  // Each command file exports its `command`; `report/mod.ts` loads three functions by their own names;
+  // `SqlValue` is also in the text of generated types.
+  const shared = ["command", "computeReport", "renderReport", "runQuery", "SqlValue"];
+  const homes = new Map<string, string[]>();
+  for (const file of graph.keys()) {
+    const source = await Deno.readTextFile(new URL(file, ROOT));
+    const names = source.matchAll(
+      /^export (?:async )?(?:function\*?|const|class|interface|type) (\w+)/gm,
+    );
+    for (const [, name = ""] of names) homes.set(name, [...homes.get(name) ?? [], file]);
+  }
+  const ambiguous = [...homes].filter(([name, files]) =>
+    files.length > 1 && !shared.includes(name)
+  );
+  assert.deepEqual(ambiguous, []);
+});
+
 Deno.test("an upward import, a circle and a driver in the wrong place are found", () => {
   const wrong = new Map([
     ...graph,

@@ -176,6 +176,11 @@ export class CorruptDatabaseError extends CatalystError {
   readonly code = "DATABASE_CORRUPT";
 }
 
+/** Whether an error says that a file is damaged, or not a database at all. */
+export function isDamage(error: unknown): error is CorruptDatabaseError | NotADatabaseError {
+  return error instanceof CorruptDatabaseError || error instanceof NotADatabaseError;
+}
+
 /** A statement failed; the cause is the driver's own error. */
 export class StatementError extends CatalystError {
   /** Stable name of the condition. */

@@ -13,7 +13,7 @@ import {
   NotADatabaseError,
   StatementError,
 } from "./errors.ts";
-import type { SerializedError } from "./serialized_error.ts";
+import { type SerializedError, serializeError } from "./serialized_error.ts";
 
 /** Errors that work on another thread throws, by their code: only their parts can be handed over. */
 const kinds: Readonly<
@@ -51,7 +51,33 @@ export function mayStart(module: URL, path: string): boolean {
   return module.protocol !== "file:" || mayRead(module);
 }
 
-/** Whether this code runs on a thread that was started by this name. */
-export function isThread(name: string): boolean {
-  return globalThis.name === name;
+/** The answer of a thread whose work failed. */
+export type ThreadFailure = { readonly kind: "failed" } & SerializedError;
+
+/** Sends an answer to the thread that asked, which then owns the buffers in `transfer`. */
+export type Answer<Message> = (message: Message, transfer?: readonly ArrayBuffer[]) => void;
+
+/** The part of a worker's global scope that is used here. */
+interface WorkerScope<Request, Message> {
+  onmessage: ((event: MessageEvent<Request>) => void) | null;
+  postMessage: Answer<Message | ThreadFailure>;
+}
+
+/**
+ * The thread's side: if this code runs on a thread of that name, it works through the requests in the
+ * order in which they arrive. What `work` throws is sent back as a {@link ThreadFailure}.
+ */
+export function serveThread<Request, Message>(
+  name: string,
+  work: (request: Request, answer: Answer<Message>) => Promise<void>,
+): void {
+  if (globalThis.name !== name) return;
+  const scope = globalThis as unknown as WorkerScope<Request, Message>;
+  const answer: Answer<Message> = (message, transfer = []) => scope.postMessage(message, transfer);
+  let last: Promise<void> = Promise.resolve();
+  scope.onmessage = ({ data }) => {
+    last = last.then(() => work(data, answer)).catch((error) =>
+      scope.postMessage({ kind: "failed", ...serializeError(error) })
+    );
+  };
 }

@@ -1,4 +1,4 @@
-import type { OutputOptions } from "../dump/output_guard.ts";
+import type { OutputFileOptions } from "../dump/output_guard.ts";
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { mayRead } from "../base/paths.ts";
@@ -211,7 +211,7 @@ export function protectedFiles(
     readonly flags: FlagValues;
     readonly configuration: Configuration | null;
   },
-): Pick<OutputOptions, "migrationsDir" | "configuration"> {
+): Pick<OutputFileOptions, "migrationsDir" | "configuration"> {
   return {
     migrationsDir: ownMigrations(flags, configuration),
     configuration: configuration?.path,

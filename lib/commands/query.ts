@@ -3,7 +3,7 @@ import { didYouMean, formatCount, printable, printableJson, renderTable } from "
 import type { SqlValue } from "../database/connection.ts";
 import { writeText } from "../dump/output.ts";
 import { findQueries, parameterValue } from "../report/own_queries.ts";
-import { LEDGER, type NamedQuery } from "../report/queries.ts";
+import { LEDGER_ALIAS, type NamedQuery } from "../report/queries.ts";
 import { parametersOf, type QueryOptions, type QueryResult } from "../report/query.ts";
 import { createWriter } from "../terminal/output.ts";
 import { abortOnInterrupt } from "../base/interrupt.ts";
@@ -91,7 +91,7 @@ async function list({ migrator, output }: CommandContext): Promise<number> {
   for (const fault of faults.values()) output.warn(fault.message);
   output.narrate(
     `\`query NAME\` runs one; \`query DATABASE "SELECT ..."\` runs SQL on ${
-      [...migrator.databases, LEDGER].join(", ")
+      [...migrator.databases, LEDGER_ALIAS].join(", ")
     }.`,
   );
   return 0;
@@ -176,7 +176,7 @@ async function named(name: string, databases: readonly string[]): Promise<NamedQ
   if (fault !== undefined) throw fault;
   const found = queries.find((one) => one.name === name);
   if (found !== undefined) return found;
-  if (databases.includes(name) || name === LEDGER) {
+  if (databases.includes(name) || name === LEDGER_ALIAS) {
     throw misuse(
       `no SQL is given for ${name}`,
       `such as: query ${name} "SELECT name FROM sqlite_schema"`,

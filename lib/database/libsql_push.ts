@@ -222,7 +222,7 @@ class Writer {
 
   #literal(type: string | undefined, value: SqlValue): string {
     if (typeof value === "string") return quoteText(value);
-    if (typeof value === "number") return realLiteral(value);
+    if (typeof value === "number") return serverLiteral(value);
     if (!(value instanceof Uint8Array)) return String(value ?? "NULL");
     if (type !== "t") return `X'${value.toHex()}'`;
     const text = this.#text(value);
@@ -288,7 +288,7 @@ function sizeOf(row: readonly SqlValue[]): number {
  * A real as SQL. The server's SQLite (3.45) reads some short decimals one bit wrong, such as 0.0012467.
  * With 19 digits its error is far smaller than half a bit.
  */
-export function realLiteral(value: number): string {
+export function serverLiteral(value: number): string {
   if (value === 0) return Object.is(value, -0) ? "-0.0" : "0.0";
   if (!Number.isFinite(value)) return value < 0 ? "-9e999" : "9e999";
   if (Number.isSafeInteger(value)) return `${value}.0`;

@@ -9,8 +9,7 @@ import { openForReading } from "../database/open.ts";
 import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, StatementError } from "../base/errors.ts";
-import { type SerializedError, serializeError } from "../base/serialized_error.ts";
-import { fromFailure, isThread, mayStart } from "../base/thread.ts";
+import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
 import type { RowsPart } from "./row.ts";
 import { type Bytes, renderRows } from "./formats.ts";
 import type { RowRange } from "./rows.ts";
@@ -18,7 +17,7 @@ import type { RowRange } from "./rows.ts";
 const THREAD = "catalyst-migrate export";
 
 /** What a thread is asked to do. */
-interface ThreadRequest {
+interface ExportRequest {
   /** Path of the database file. */
   readonly path: string;
   readonly task:
@@ -27,9 +26,10 @@ interface ThreadRequest {
 }
 
 /** What a thread answers. */
-type ThreadResponse =
-  | { readonly kind: "done"; readonly chunks: readonly Bytes[] }
-  | ({ readonly kind: "failed" } & SerializedError);
+interface ExportAnswer {
+  readonly kind: "done";
+  readonly chunks: readonly Bytes[];
+}
 
 /** Threads that read one database file at one moment, and write its rows as text. */
 export class ExportThreads implements AsyncDisposable {
@@ -73,7 +73,7 @@ export class ExportThreads implements AsyncDisposable {
     for (const thread of this.#threads) thread.end();
   }
 
-  async #all(task: ThreadRequest["task"]): Promise<void> {
+  async #all(task: ExportRequest["task"]): Promise<void> {
     await Promise.all(this.#threads.map((thread) => thread.ask(task)));
   }
 }
@@ -93,7 +93,7 @@ class ExportThread {
   constructor(module: URL, path: string) {
     this.#path = path;
     this.#worker = new Worker(module, { type: "module", name: THREAD });
-    this.#worker.onmessage = ({ data }: MessageEvent<ThreadResponse>) => {
+    this.#worker.onmessage = ({ data }: MessageEvent<ExportAnswer | ThreadFailure>) => {
       const { resolve, reject } = this.#pending.shift() ?? {};
       if (data.kind === "done") resolve?.(data.chunks);
       else reject?.(fromFailure(data, (...failure) => new StatementError(...failure)));
@@ -110,12 +110,12 @@ class ExportThread {
     return this.#pending.length;
   }
 
-  ask(task: ThreadRequest["task"]): Promise<readonly Bytes[]> {
+  ask(task: ExportRequest["task"]): Promise<readonly Bytes[]> {
     // It would never answer.
     if (this.#failure !== null) return Promise.reject(this.#failure);
     return new Promise((resolve, reject) => {
       this.#pending.push({ resolve, reject });
-      this.#worker.postMessage({ path: this.#path, task } satisfies ThreadRequest);
+      this.#worker.postMessage({ path: this.#path, task } satisfies ExportRequest);
     });
   }
 
@@ -124,42 +124,20 @@ class ExportThread {
   }
 }
 
-/** The part of a worker's global scope that is used here. */
-interface WorkerScope {
-  onmessage: ((event: MessageEvent<ThreadRequest>) => void) | null;
-  postMessage(message: ThreadResponse, transfer?: readonly ArrayBuffer[]): void;
-}
+// On the thread: its own read transaction, which began at the same moment as those of the others.
+let connection: Connection | null = null;
 
-/**
- * A thread itself: it has a read transaction of its own, which began at the same moment as those of
- * the others, and writes the rows that it is asked for.
- */
-function serve(scope: WorkerScope): void {
-  let connection: Connection | null = null;
-  let last: Promise<void> = Promise.resolve();
-  // One after the other: that is the order in which the answers are expected.
-  scope.onmessage = ({ data }) => {
-    last = last.then(() => answer(data));
-  };
+serveThread<ExportRequest, ExportAnswer>(THREAD, async (request, answer) => {
+  const chunks = await perform(request);
+  answer({ kind: "done", chunks }, chunks.map(({ buffer }) => buffer));
+});
 
-  async function answer(request: ThreadRequest): Promise<void> {
-    try {
-      const chunks = await perform(request);
-      scope.postMessage({ kind: "done", chunks }, chunks.map(({ buffer }) => buffer));
-    } catch (error) {
-      scope.postMessage({ kind: "failed", ...serializeError(error) });
-    }
+async function perform({ path, task }: ExportRequest): Promise<readonly Bytes[]> {
+  connection ??= await openForReading({ kind: "file", path }, defaultSettings);
+  if (task.kind === "render") {
+    return await Array.fromAsync(renderRows(connection, task.part, task.range));
   }
-
-  async function perform({ path, task }: ThreadRequest): Promise<readonly Bytes[]> {
-    connection ??= await openForReading({ kind: "file", path }, defaultSettings);
-    if (task.kind === "render") {
-      return await Array.fromAsync(renderRows(connection, task.part, task.range));
-    }
-    if (task.kind === "begin") await beginReading(connection);
-    if (task.kind === "close") await connection.close();
-    return [];
-  }
+  if (task.kind === "begin") await beginReading(connection);
+  if (task.kind === "close") await connection.close();
+  return [];
 }
-
-if (isThread(THREAD)) serve(globalThis as unknown as WorkerScope);

@@ -10,7 +10,7 @@ interface RefusedStatement {
 }
 
 /** What to run in place of a refused statement. */
-export interface Replacement {
+export interface ReplacedStatement {
   /** SQL that SQLite accepts; empty where nothing needs to be done. */
   readonly sql: string;
   /** Whether the dump writes `sqlite_sequence` in a way of its own, so that its rows need a look at the end. */
@@ -25,8 +25,8 @@ export interface Replacement {
 export async function replacementFor(
   connection: Connection,
   { sql, reason }: RefusedStatement,
-): Promise<Replacement | null> {
-  const run = (text: string): Replacement => ({ sql: text, writesSequence: false });
+): Promise<ReplacedStatement | null> {
+  const run = (text: string): ReplacedStatement => ({ sql: text, writesSequence: false });
   if (/^no such column: "?inf"?\b/i.test(reason)) {
     const finite = withInfinity(sql);
     return finite === sql ? null : run(finite);
@@ -59,7 +59,7 @@ const SEQUENCE = "sqlite_sequence";
 const OWN_TABLE = /^sqlite_(sequence|stat[1-4])$/i;
 
 /** Makes SQLite create a table of its own that is not there yet. */
-async function ownTable(connection: Connection, name: string): Promise<Replacement> {
+async function ownTable(connection: Connection, name: string): Promise<ReplacedStatement> {
   const writesSequence = fold(name) === SEQUENCE;
   if (await isThere(connection, name)) return { sql: "", writesSequence };
   // It stays when the table is gone for which SQLite made it.

@@ -6,7 +6,7 @@ import { listSnapshots, storeLock } from "../snapshot/store.ts";
 import { lockBeside, restoreJournal, type Workspace } from "../state/workspace.ts";
 
 /** What is known of a file that a user wants to be written. */
-export interface OutputOptions {
+export interface OutputFileOptions {
   /** Whether a file that is there may be replaced. Default `false`. */
   readonly force?: boolean;
   /** Flag by which the user named it. Default `--out`. */
@@ -27,7 +27,7 @@ export interface OutputOptions {
 export async function refuseOccupied(
   workspace: Workspace,
   path: string,
-  options: OutputOptions = {},
+  options: OutputFileOptions = {},
 ): Promise<void> {
   const { force = false, flag = "--out" } = options;
   const what = await ownerOf(workspace, path, options);
@@ -48,7 +48,7 @@ export async function refuseOccupied(
 async function ownerOf(
   workspace: Workspace,
   path: string,
-  { migrationsDir, configuration }: OutputOptions,
+  { migrationsDir, configuration }: OutputFileOptions,
 ): Promise<string | null> {
   const place = placeOf(path);
   if (configuration !== undefined && isSamePlace(place, placeOf(configuration))) {

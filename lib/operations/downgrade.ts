@@ -15,7 +15,7 @@ import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { quoteName } from "../sql/tokens.ts";
 import { assess, corrections, type MigrationStatus } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { type DowngradeRequest, planDowngrade } from "../state/plan.ts";
+import { type DowngradeRequest, migrationsToRollBack } from "../state/plan.ts";
 import { withRollbackHelp, withVanishedMigrations } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import { beforeOptions, runEach, takenBy } from "./apply_pending.ts";
@@ -51,7 +51,7 @@ export interface DowngradeResult extends TakenSnapshots {
 }
 
 /** Says what {@link downgrade} would do, and changes nothing. */
-export async function plan(
+export async function planDowngrade(
   workspace: Workspace,
   request: DowngradeRequest,
 ): Promise<DowngradePlan> {
@@ -69,7 +69,7 @@ export async function downgrade(
   if (planned.rollBack.length === 0 && corrections(workspace.registry, first).length === 0) {
     return { rolledBack: [], lost: [], adopted: [], reconciled: [], snapshot: null };
   }
-  await confirmLosses(planned, options);
+  await requireConfirmation(planned, options);
   await options.onWork?.();
   await using session = await Session.begin(workspace, { signal: options.signal });
   const { safeguard, ...done } = await rollBackWith(workspace, session, { planned, options });
@@ -259,14 +259,17 @@ async function choose(
   },
 ): Promise<Migration[]> {
   try {
-    return planDowngrade(registry, statuses, request);
+    return migrationsToRollBack(registry, statuses, request);
   } catch (error) {
     throw await withRollbackHelp(error, { workspace, found });
   }
 }
 
 /** Asks before rows are lost. */
-export async function confirmLosses(plan: DowngradePlan, options: DowngradeOptions): Promise<void> {
+export async function requireConfirmation(
+  plan: DowngradePlan,
+  options: DowngradeOptions,
+): Promise<void> {
   if (plan.losses.every(({ rows }) => rows === 0)) return;
   if (await options.confirm?.(plan) === true) return;
   throw new ConfirmationError(

@@ -1,16 +1,16 @@
 import { applyWith } from "./apply_pending.ts";
 import {
-  confirmLosses,
   type DowngradeOptions,
   type DowngradePlan,
   type Loss,
-  plan,
+  planDowngrade,
+  requireConfirmation,
   rollBackWith,
 } from "./downgrade.ts";
 import { UsageError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
 import type { Migration } from "../migration/migration.ts";
-import { planUpgrade } from "../state/plan.ts";
+import { migrationsToApply } from "../state/plan.ts";
 import { Session } from "../engine/session.ts";
 import { assess } from "../state/assess.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
@@ -33,7 +33,7 @@ export interface RedoResult extends TakenSnapshots {
 
 /** Says what rolling back would lose; writes nothing. */
 export async function planRedo(workspace: Workspace, options: RedoOptions): Promise<DowngradePlan> {
-  return await plan(workspace, requestOf(options));
+  return await planDowngrade(workspace, requestOf(options));
 }
 
 /** Rolls a migration back and applies it again, with the same care as a downgrade. */
@@ -55,7 +55,7 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
       },
     );
   }
-  await confirmLosses(planned, options);
+  await requireConfirmation(planned, options);
   await options.onWork?.();
   // Nobody else may get between the way down and the way up.
   await using session = await Session.begin(workspace, { signal: options.signal });
@@ -80,7 +80,7 @@ async function requireWayUp(workspace: Workspace, { id }: Migration): Promise<vo
   const { registry } = workspace;
   const statuses = assess(registry, await inspect(workspace))
     .map((one) => one.id === id ? { ...one, state: "rolled_back" as const } : one);
-  planUpgrade(registry, statuses, { migration: id, outOfOrder: true });
+  migrationsToApply(registry, statuses, { migration: id, outOfOrder: true });
 }
 
 function requestOf({ migration }: RedoOptions): { migration: string } | { steps: number } {

@@ -1,4 +1,4 @@
-import { CorruptDatabaseError } from "../base/errors.ts";
+import { CorruptDatabaseError, isDamage } from "../base/errors.ts";
 import { checkFile, isAboutValues } from "../schema/integrity.ts";
 import type { Connection } from "../database/connection.ts";
 import { beforeOptions } from "./apply_pending.ts";
@@ -17,7 +17,7 @@ import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { corrections, migrationsIn, summarize } from "../state/assess.ts";
-import { compareWithReference, damageOf, isAdopted, isDamage } from "./verify.ts";
+import { compareWithReference, damageOf, isAdopted } from "./verify.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 

@@ -12,7 +12,7 @@ import type {
 const MOST_EFFECTS = 300;
 
 /** Says what {@link upgrade} would do, and changes nothing. */
-export async function plan(
+export async function planUpgrade(
   workspace: Workspace,
   request: PlanUpgradeOptions,
 ): Promise<UpgradePlan> {

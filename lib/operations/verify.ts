@@ -1,5 +1,5 @@
 import { messageOf } from "../base/format.ts";
-import { CorruptDatabaseError, NotADatabaseError } from "../base/errors.ts";
+import { isDamage } from "../base/errors.ts";
 import type { Connection } from "../database/connection.ts";
 import { brokenObjects } from "../engine/checks.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
@@ -110,11 +110,6 @@ export function damageOf(database: string, detail: string): Finding {
       "`repair` can't fix a damaged file: `restore` a snapshot of it, or save what is readable by " +
       "`sqlite3 FILE .recover`",
   };
-}
-
-/** Whether an error says that a file is damaged, or no database at all. */
-export function isDamage(error: unknown): error is CorruptDatabaseError | NotADatabaseError {
-  return error instanceof CorruptDatabaseError || error instanceof NotADatabaseError;
 }
 
 interface Subject {

@@ -13,7 +13,7 @@ import { withSnapshot } from "../database/transaction.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { type ChartModule, renderPage } from "./page.ts";
-import { LEDGER } from "./queries.ts";
+import { LEDGER_ALIAS } from "./queries.ts";
 import { type QueryOptions, type QueryResult, runQuery } from "./query.ts";
 import {
   readFills,
@@ -106,7 +106,7 @@ export async function computeReport(options: ReportOptions = {}): Promise<Report
 }
 
 /** Computes a report of a workspace's databases. */
-export async function reportOf(
+export async function reportFor(
   { settings, locations }: Workspace,
   filter: ReportFilter,
 ): Promise<Report> {
@@ -122,7 +122,7 @@ export async function queryDatabase(
   database: string,
   options: QueryOptions,
 ): Promise<QueryResult> {
-  const location = database === LEDGER && !workspace.locations.has(LEDGER)
+  const location = database === LEDGER_ALIAS && !workspace.locations.has(LEDGER_ALIAS)
     ? workspace.ledger
     : await requireKnownDatabase(workspace, database, "query");
   const { settings } = workspace;

@@ -19,7 +19,7 @@ export interface NamedQuery {
 }
 
 /** Name of the ledger where a database is named. */
-export const LEDGER = "ledger";
+export const LEDGER_ALIAS = "ledger";
 
 /** P&L of closed positions by an expression. */
 function pnlBy(expression: string, { label, order }: { label: string; order: string }): string {
@@ -193,7 +193,7 @@ ORDER BY average_sharpe_ratio DESC`,
     ],
     [
       "failed-migrations",
-      LEDGER,
+      LEDGER_ALIAS,
       "migrations that failed last",
       `SELECT
   migration_id,

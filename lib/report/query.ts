@@ -12,8 +12,7 @@ import {
   StatementError,
   UsageError,
 } from "../base/errors.ts";
-import { type SerializedError, serializeError } from "../base/serialized_error.ts";
-import { fromFailure, isThread, mayStart } from "../base/thread.ts";
+import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
 import type { Judge, SqlValue } from "../database/connection.ts";
 import {
   type DatabaseLocation,
@@ -189,17 +188,18 @@ async function read(location: DatabaseLocation, request: Request): Promise<Query
 const THREAD = "catalyst-migrate query";
 
 /** What the thread is asked. */
-interface ThreadRequest {
+interface QueryRequest {
   readonly path: string;
   readonly request: Request;
 }
 
 /** What the thread answers. */
-type ThreadResponse =
-  | { readonly kind: "done"; readonly result: QueryResult }
-  | ({ readonly kind: "failed" } & SerializedError);
+interface QueryAnswer {
+  readonly kind: "done";
+  readonly result: QueryResult;
+}
 
-interface ThreadOptions extends ThreadRequest {
+interface ThreadOptions extends QueryRequest {
   readonly name: string;
   readonly timeout: number | undefined;
   readonly signal: AbortSignal | undefined;
@@ -213,7 +213,7 @@ async function readOnThread(module: URL, options: ThreadOptions): Promise<QueryR
   const { path, name, request, timeout, signal } = options;
   const worker = new Worker(module, { type: "module", name: THREAD });
   const { promise, resolve, reject } = Promise.withResolvers<QueryResult>();
-  worker.onmessage = ({ data }: MessageEvent<ThreadResponse>) => {
+  worker.onmessage = ({ data }: MessageEvent<QueryAnswer | ThreadFailure>) => {
     if (data.kind === "done") resolve(data.result);
     else reject(fromFailure(data, (...failure) => new StatementError(...failure)));
   };
@@ -221,7 +221,7 @@ async function readOnThread(module: URL, options: ThreadOptions): Promise<QueryR
     event.preventDefault();
     reject(new AccessError(`Cannot query ${name} on a thread: ${event.message}`));
   };
-  worker.postMessage({ path, request } satisfies ThreadRequest);
+  worker.postMessage({ path, request } satisfies QueryRequest);
   return await interruptible(promise, { name, timeout, signal, end: () => worker.terminate() });
 }
 
@@ -251,20 +251,6 @@ async function interruptible<T>(
   }
 }
 
-/** The part of a worker's global scope that is used here. */
-interface WorkerScope {
-  onmessage: ((event: MessageEvent<ThreadRequest>) => void) | null;
-  postMessage(message: ThreadResponse): void;
-}
-
-function serve(scope: WorkerScope): void {
-  scope.onmessage = async ({ data: { path, request } }) => {
-    try {
-      scope.postMessage({ kind: "done", result: await read({ kind: "file", path }, request) });
-    } catch (error) {
-      scope.postMessage({ kind: "failed", ...serializeError(error) });
-    }
-  };
-}
-
-if (isThread(THREAD)) serve(globalThis as unknown as WorkerScope);
+serveThread<QueryRequest, QueryAnswer>(THREAD, async ({ path, request }, answer) => {
+  answer({ kind: "done", result: await read({ kind: "file", path }, request) });
+});

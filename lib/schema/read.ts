@@ -146,7 +146,7 @@ interface Entry {
 }
 
 /** The rows by the value of a column, in the order in which they come. */
-export function groups(rows: readonly Row[], column: string): Map<string, Row[]> {
+export function groupRows(rows: readonly Row[], column: string): Map<string, Row[]> {
   const found = new Map<string, Row[]>();
   for (const row of rows) {
     const key = String(row[column]);
@@ -181,14 +181,14 @@ export function tableOf(entry: Entry, rows: TableRows): TableSchema {
       expression: told.generated.get(fold(text(row, "name"))) ?? "",
     },
   }));
-  const uniques = groups(rows.uniques, "index").values().map((unique) =>
+  const uniques = groupRows(rows.uniques, "index").values().map((unique) =>
     unique.map((row) => {
       const column = text(row, "name");
       const collation = text(row, "coll").toUpperCase();
       return collation === collationOf(column) ? column : `${column} COLLATE ${collation}`;
     })
   ).toArray();
-  const foreignKeys = groups(rows.foreignKeys, "id").values().map((key, place) =>
+  const foreignKeys = groupRows(rows.foreignKeys, "id").values().map((key, place) =>
     foreignKeyOf(key, told.deferred[place] ?? false)
   ).toArray();
   const { checks, conflicts, autoincrement, withoutRowid, strict } = told;
@@ -277,7 +277,7 @@ export async function readSchema(
   }
   const indexed = new Set(all.flatMap((e) => e.type === "index" ? [e.table] : []))
     .values().filter((table) => stale.has(fold(table))).toArray();
-  const indexRows = groups(await ask(connection, INDEXED, indexed), "owner");
+  const indexRows = groupRows(await ask(connection, INDEXED, indexed), "owner");
   const details = await readTables(connection, fresh, indexRows);
 
   const tables: TableSchema[] = [];
@@ -333,9 +333,9 @@ async function readTables(
   const ordinary = entries.filter((entry) => !entry.virtual).map((entry) => entry.name);
   const virtual = entries.filter((entry) => entry.virtual).map((entry) => entry.name);
   const referring = entries.filter((entry) => /references/i.test(entry.sql)).map((e) => e.name);
-  const columns = groups(await ask(connection, COLUMNS, ordinary), "owner");
+  const columns = groupRows(await ask(connection, COLUMNS, ordinary), "owner");
   for (const [name, rows] of await askFragile(connection, virtual)) columns.set(name, rows);
-  const foreignKeys = groups(await ask(connection, FOREIGN_KEYS, referring), "owner");
+  const foreignKeys = groupRows(await ask(connection, FOREIGN_KEYS, referring), "owner");
   return new Map(entries.map((entry) => [
     entry.name,
     tableOf(entry, {
@@ -364,7 +364,7 @@ async function askFragile(
   names: readonly string[],
 ): Promise<Map<string, Row[]>> {
   try {
-    return groups(await ask(connection, COLUMNS, names), "owner");
+    return groupRows(await ask(connection, COLUMNS, names), "owner");
   } catch (error) {
     if (!(error instanceof StatementError)) throw error;
     const found = new Map<string, Row[]>();

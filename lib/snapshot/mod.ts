@@ -23,7 +23,7 @@ import {
   newestComplete,
   type PruneCandidate,
   readManifest,
-  removeLeftovers,
+  removeAbandonedSnapshots,
   removeSnapshot,
   type Retention,
 } from "./store.ts";
@@ -250,7 +250,7 @@ export async function prune(
     const manifest = manifests.get(name);
     if (manifest !== undefined) removeSnapshot(directory, manifest);
   }
-  removeLeftovers(directory);
+  removeAbandonedSnapshots(directory);
   return names;
 }
 

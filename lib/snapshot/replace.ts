@@ -2,11 +2,9 @@ import { briefly } from "../base/interrupt.ts";
 import { messageOf } from "../base/format.ts";
 import {
   AccessError,
-  CatalystError,
-  CorruptDatabaseError,
   DatabaseLockedError,
   DiskFullError,
-  NotADatabaseError,
+  isDamage,
   SnapshotError,
 } from "../base/errors.ts";
 import {
@@ -175,12 +173,6 @@ function processesWith(path: string): number[] {
   } catch {
     return []; // another system, or no permission
   }
-}
-
-/** Whether an error says that a database is damaged, so that no snapshot of it can be taken. */
-export function isDamage(error: unknown): boolean {
-  return error instanceof CatalystError &&
-    (error instanceof NotADatabaseError || error instanceof CorruptDatabaseError);
 }
 
 /** Databases that are to be replaced. */

@@ -1,4 +1,4 @@
-import { ConfirmationError, SnapshotError } from "../base/errors.ts";
+import { ConfirmationError, isDamage, SnapshotError } from "../base/errors.ts";
 import { ignoring, partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
 import { fileItself } from "../base/paths.ts";
 import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
@@ -23,7 +23,7 @@ import {
   writeJournal,
 } from "./journal.ts";
 import type { PinTarget } from "./pin.ts";
-import { isDamage, isSound, replaceDatabase, requireReplaceable } from "./replace.ts";
+import { isSound, replaceDatabase, requireReplaceable } from "./replace.ts";
 import { findSources, type RestoreSource } from "./sources.ts";
 import { listSnapshots, newestSafety } from "./store.ts";
 import { runSnapshot, type SnapshotControl } from "./take.ts";

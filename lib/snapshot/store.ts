@@ -234,7 +234,7 @@ export async function readManifest(directory: string, name: string): Promise<Man
  * Removes what killed runs left: only files that such a run's own note names, so that nothing else
  * in the directory is touched. The caller holds the lock, so no run is under way.
  */
-export function removeLeftovers(directory: string): void {
+export function removeAbandonedSnapshots(directory: string): void {
   for (const file of fileNames(directory)) {
     if (isAbandoned(directory, file)) removeDatabase(`${directory}/${file}`);
     const name = reservationOf(file);

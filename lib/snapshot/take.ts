@@ -46,7 +46,7 @@ import {
   type SnapshotReason,
 } from "./manifest.ts";
 import { pin, type Pinned, type PinTarget } from "./pin.ts";
-import { lockStore, removeLeftovers, SNAPSHOTS } from "./store.ts";
+import { lockStore, removeAbandonedSnapshots, SNAPSHOTS } from "./store.ts";
 
 /** How thoroughly a copy is checked. */
 export type CopyCheck = "quick" | "full" | "none";
@@ -219,7 +219,7 @@ export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): P
   const use = job.reason === "manual" ? SNAPSHOTS : { ...SNAPSHOTS, flag: null };
   ensureDirectory(`${directory}/x`, true, use);
   using _lock = await lockStore(directory, { timeout, signal });
-  removeLeftovers(directory);
+  removeAbandonedSnapshots(directory);
   await requireRoom(directory, roomFor(targets, job.compress));
   const createdAt = Math.floor(Date.now() / 1000);
   const filesOf = (name: string) =>
@@ -243,7 +243,7 @@ export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): P
     removeIfThere(note);
     return manifest;
   } catch (error) {
-    removeLeftovers(directory);
+    removeAbandonedSnapshots(directory);
     throw aboutSnapshot(error);
   }
 }

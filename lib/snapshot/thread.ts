@@ -6,8 +6,7 @@
  * @module
  */
 import { SnapshotError } from "../base/errors.ts";
-import { type SerializedError, serializeError } from "../base/serialized_error.ts";
-import { fromFailure, isThread, mayStart } from "../base/thread.ts";
+import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
 import {
   runSnapshot,
   type SnapshotControl,
@@ -19,17 +18,16 @@ import type { Manifest } from "./manifest.ts";
 const THREAD = "catalyst-migrate snapshot";
 
 /** What the thread is told. */
-interface ThreadRequest {
+interface SnapshotRequest {
   readonly job: SnapshotJob;
   /** One number that becomes 1 when the work is to stop; a message would not be heard meanwhile. */
   readonly stop: SharedArrayBuffer;
 }
 
 /** What the thread says. */
-type ThreadResponse =
+type SnapshotAnswer =
   | { readonly kind: "progress"; readonly progress: SnapshotProgress }
-  | { readonly kind: "done"; readonly manifest: Manifest }
-  | ({ readonly kind: "failed" } & SerializedError);
+  | { readonly kind: "done"; readonly manifest: Manifest };
 
 /** Takes a snapshot on a thread of its own; on this one where a thread may not be started. */
 export async function runSnapshotInThread(
@@ -50,7 +48,7 @@ export async function runSnapshotInThread(
         event.preventDefault();
         reject(new SnapshotError(`Cannot take a snapshot: ${event.message}`));
       };
-      worker.onmessage = ({ data }: MessageEvent<ThreadResponse>) => {
+      worker.onmessage = ({ data }: MessageEvent<SnapshotAnswer | ThreadFailure>) => {
         if (data.kind === "progress") {
           try {
             control.onProgress?.(data.progress);
@@ -63,7 +61,7 @@ export async function runSnapshotInThread(
         else if (data.kind === "done") resolve(data.manifest);
         else reject(fromFailure(data, (...failure) => new SnapshotError(...failure)));
       };
-      worker.postMessage({ job, stop } satisfies ThreadRequest);
+      worker.postMessage({ job, stop } satisfies SnapshotRequest);
     });
   } finally {
     control.signal?.removeEventListener("abort", abort);
@@ -71,29 +69,13 @@ export async function runSnapshotInThread(
   }
 }
 
-/** The part of a worker's global scope that is used here. */
-interface WorkerScope {
-  onmessage: ((event: MessageEvent<ThreadRequest>) => void) | null;
-  postMessage(message: ThreadResponse): void;
-}
-
-/** The thread itself: waits for its one request. */
-function serve(scope: WorkerScope): void {
-  scope.onmessage = async ({ data: { job, stop } }) => {
-    const flag = new Int32Array(stop);
-    const signal = {
-      get aborted(): boolean {
-        return Atomics.load(flag, 0) === 1;
-      },
-    };
-    try {
-      const onProgress = (progress: SnapshotProgress) =>
-        scope.postMessage({ kind: "progress", progress });
-      scope.postMessage({ kind: "done", manifest: await runSnapshot(job, { signal, onProgress }) });
-    } catch (error) {
-      scope.postMessage({ kind: "failed", ...serializeError(error) });
-    }
+serveThread<SnapshotRequest, SnapshotAnswer>(THREAD, async ({ job, stop }, answer) => {
+  const flag = new Int32Array(stop);
+  const signal = {
+    get aborted(): boolean {
+      return Atomics.load(flag, 0) === 1;
+    },
   };
-}
-
-if (isThread(THREAD)) serve(globalThis as unknown as WorkerScope);
+  const onProgress = (progress: SnapshotProgress) => answer({ kind: "progress", progress });
+  answer({ kind: "done", manifest: await runSnapshot(job, { signal, onProgress }) });
+});

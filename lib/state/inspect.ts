@@ -1,7 +1,7 @@
 import type { Connection } from "../database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";
-import { CorruptDatabaseError, NotADatabaseError } from "../base/errors.ts";
+import { CorruptDatabaseError, isDamage, NotADatabaseError } from "../base/errors.ts";
 import {
   emptyLedger,
   type LedgerEvent,
@@ -41,8 +41,7 @@ export async function inspect(
   const { tolerant = false } = options;
   const unreadable: string[] = [];
   const tolerate = (error: unknown): void => {
-    const isDamage = error instanceof NotADatabaseError || error instanceof CorruptDatabaseError;
-    if (!tolerant || !isDamage) throw error;
+    if (!tolerant || !isDamage(error)) throw error;
     unreadable.push(error.message);
   };
   const { ledger, events } = await inspectLedger(workspace, options.events ?? 0).catch((error) => {

@@ -38,7 +38,7 @@ export interface DowngradeRequest {
  * the registry has.
  * @throws {OutOfOrderError} where a migration would run before or after its turn.
  */
-export function planUpgrade(
+export function migrationsToApply(
   registry: Registry,
   statuses: readonly MigrationStatus[],
   request: UpgradeRequest,
@@ -59,11 +59,11 @@ export function planUpgrade(
 /**
  * The migrations to roll back, newest first.
  *
- * @throws {UnknownMigrationError | UnknownMarkerError} as {@link planUpgrade} does.
+ * @throws {UnknownMigrationError | UnknownMarkerError} as {@link migrationsToApply} does.
  * @throws {DowngradeBlockedError} where a later migration of the same database stays applied, or
  * a migration has no downgrade.
  */
-export function planDowngrade(
+export function migrationsToRollBack(
   registry: Registry,
   statuses: readonly MigrationStatus[],
   request: DowngradeRequest,

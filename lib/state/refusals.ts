@@ -16,7 +16,7 @@ import type { Finding } from "../schema/model.ts";
 import { assess, describeConflict, type FoundState, type MigrationStatus } from "./assess.ts";
 import type { Inspection } from "./inspect.ts";
 import { MARKER_TABLE } from "../schema/model.ts";
-import { planDowngrade } from "./plan.ts";
+import { migrationsToRollBack } from "./plan.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
 /** Adds to an error what was applied and what is there now, line by line. */
@@ -181,7 +181,7 @@ export async function withRollbackHelp(
 
 function mayRollBack(registry: Registry, found: FoundState, id: string): boolean {
   try {
-    return planDowngrade(registry, assess(registry, found), { migration: id }).length === 1;
+    return migrationsToRollBack(registry, assess(registry, found), { migration: id }).length === 1;
   } catch (error) {
     if (error instanceof CatalystError) return false;
     throw error;

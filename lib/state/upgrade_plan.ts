@@ -44,9 +44,9 @@ async function choose(
   },
 ): Promise<Migration[]> {
   const { registry } = workspace;
-  const { planUpgrade } = await import("./plan.ts");
+  const { migrationsToApply } = await import("./plan.ts");
   try {
-    const chosen = planUpgrade(registry, statuses, request);
+    const chosen = migrationsToApply(registry, statuses, request);
     if (chosen.some(({ source }) => source !== undefined)) {
       const { refuseSyntaxErrors } = await import("../migration/syntax.ts");
       refuseSyntaxErrors(chosen);

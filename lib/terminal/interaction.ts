@@ -3,7 +3,7 @@ import { printable } from "../base/format.ts";
 import { createWriter, Declined, type Output, takesCommands } from "./output.ts";
 
 /** A line that shows how far a long piece of work has come. */
-export interface Progress extends Disposable {
+export interface ProgressLine extends Disposable {
   /** Shows what is done, as a share from 0 to 1. */
   show(what: string, share: number): void;
   /** Takes the line away; disposing of it does so too, before an error is printed. */
@@ -14,7 +14,7 @@ export interface Progress extends Disposable {
 const PATIENCE = 500;
 
 /** Makes a progress line on stderr; it stays empty where that can't show one. */
-export function createProgress(output: Pick<Output, "isJson">): Progress {
+export function createProgress(output: Pick<Output, "isJson">): ProgressLine {
   const begin = performance.now();
   const isShown = !output.isJson && takesCommands(Deno.stderr);
   const write = createWriter(Deno.stderr);

@@ -3,7 +3,7 @@ import type { Schema } from "../schema/model.ts";
 import { fold, normalize } from "../sql/tokens.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { rowChanges } from "./authorizer.ts";
-import { reasonOf } from "./recorder.ts";
+import { failureReason } from "./recorder.ts";
 import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
 
 /** An object that a migration creates, changes or drops. */
@@ -79,7 +79,7 @@ async function effectsOf(simulated: SimulatedUpgrade): Promise<MigrationEffects>
     database,
     objects: objectEffects(simulated),
     rows: await rowEffects(simulated),
-    unknown: run.failure === null ? null : reasonOf(run.failure),
+    unknown: run.failure === null ? null : failureReason(run.failure),
   };
 }
 

@@ -9,7 +9,7 @@ import { inspect } from "../state/inspect.ts";
 import { findMigration } from "../state/plan.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { dataLossCodes, type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
-import { reasonOf } from "./recorder.ts";
+import { failureReason } from "./recorder.ts";
 import { RowTrial } from "./row_trial.ts";
 import { constraintFaults } from "./rules_constraints.ts";
 import { referenceFaults } from "./rules_references.ts";
@@ -152,7 +152,7 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
       code: "fails",
       severity: isSure ? "error" : "warning",
       place: failure.place,
-      reason: `it fails on a copy of the schema: ${reasonOf(failure)}`,
+      reason: `it fails on a copy of the schema: ${failureReason(failure)}`,
       fix: !isSure
         ? "a copy without rows may be the reason; `rehearse` tries it with the real rows"
         : /^error in (view|trigger)/.test(failure.message)

@@ -328,6 +328,6 @@ export function quoted(sql: string): string {
 }
 
 /** Why a body failed, with the statement. */
-export function reasonOf({ message, place }: BodyFailure): string {
+export function failureReason({ message, place }: BodyFailure): string {
   return place === undefined ? message : `${message} (${quoted(place.sql)})`;
 }

@@ -2,7 +2,7 @@ import { compareSchemas } from "../schema/compare.ts";
 import { rowChanges } from "./authorizer.ts";
 import { describeRows, type Fault } from "./finding.ts";
 import type { TableLineage } from "./lineage.ts";
-import { quoted, reasonOf, type RecordedStatement } from "./recorder.ts";
+import { failureReason, quoted, type RecordedStatement } from "./recorder.ts";
 import { isOn, OUTSIDE_ONLY, turnForeignKeys } from "../migration/body.ts";
 import type { Reversal, SimulatedUpgrade } from "./simulation.ts";
 
@@ -115,7 +115,7 @@ export function reversalFaults(
       severity: down.failure.isCertain && isWhole ? "error" : "warning",
       direction: "downgrade",
       place: down.failure.place,
-      reason: `its downgrade fails on a copy of the schema: ${reasonOf(down.failure)}`,
+      reason: `its downgrade fails on a copy of the schema: ${failureReason(down.failure)}`,
       fix: "mend the downgrade",
     });
   }
@@ -137,7 +137,7 @@ export function reversalFaults(
       code: "downgrade-differs",
       severity: "warning",
       place: again.place,
-      reason: `it doesn't run again after its downgrade: ${reasonOf(again)}`,
+      reason: `it doesn't run again after its downgrade: ${failureReason(again)}`,
       fix: "take back in the downgrade all that the upgrade does, rows too",
     });
   }
@@ -146,7 +146,9 @@ export function reversalFaults(
       code: "not-idempotent",
       severity: "warning",
       place: twice.place,
-      reason: `it says IF NOT EXISTS or IF EXISTS, and yet doesn't run twice: ${reasonOf(twice)}`,
+      reason: `it says IF NOT EXISTS or IF EXISTS, and yet doesn't run twice: ${
+        failureReason(twice)
+      }`,
       fix: "say it of every object, or of none: each migration is applied once",
     });
   }

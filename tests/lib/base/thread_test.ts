@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { isThread, mayStart } from "../../../lib/base/thread.ts";
+import { mayStart } from "../../../lib/base/thread.ts";
 
 Deno.test("a program that a bundler made is not started once more as a thread", () => {
   const path = "/lib/snapshot/thread.ts";
@@ -8,8 +8,4 @@ Deno.test("a program that a bundler made is not started once more as a thread", 
   assert(mayStart(new URL("https://jsr.io/@catalyst/migrate/0.1.0/lib/snapshot/thread.ts"), path));
   assert(!mayStart(new URL("bot.js", own), path));
   assert(!mayStart(new URL("https://example.com/bot.js"), path));
-});
-
-Deno.test("this thread is none of the toolkit's", () => {
-  assert(!isThread("catalyst-migrate snapshot"));
 });

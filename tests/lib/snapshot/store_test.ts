@@ -5,7 +5,7 @@ import {
   listSnapshots,
   lockStore,
   readManifest,
-  removeLeftovers,
+  removeAbandonedSnapshots,
   removeSnapshot,
 } from "../../../lib/snapshot/store.ts";
 import { TemporaryDirectory } from "../support.ts";
@@ -102,12 +102,12 @@ Deno.test("leftovers are what a note names, and nothing of the user's goes with 
       "\n",
     ),
   );
-  removeLeftovers(directory.path);
+  removeAbandonedSnapshots(directory.path);
   assert.deepEqual(
     filesOf(directory.path),
     [...own, `positions_${whole}.db`, `snapshot_${whole}.json`].toSorted(),
   );
-  removeLeftovers(directory.path);
+  removeAbandonedSnapshots(directory.path);
 });
 
 Deno.test("a note beside a manifest takes nothing of the snapshot away", async () => {
@@ -115,7 +115,7 @@ Deno.test("a note beside a manifest takes nothing of the snapshot away", async (
   const [name] = await storeOf(directory.path, { createdAt: NOON });
   const before = filesOf(directory.path);
   Deno.writeTextFileSync(directory.file(`snapshot_${name}.unfinished`), `positions_${name}.db`);
-  removeLeftovers(directory.path);
+  removeAbandonedSnapshots(directory.path);
   assert.deepEqual(filesOf(directory.path), before);
 });
 

@@ -10,8 +10,8 @@ import {
 import type { Migration } from "../../../lib/migration/migration.ts";
 import {
   type DowngradeRequest,
-  planDowngrade,
-  planUpgrade,
+  migrationsToApply,
+  migrationsToRollBack,
   type UpgradeRequest,
 } from "../../../lib/state/plan.ts";
 import { createRegistry } from "../../../lib/migration/registry.ts";
@@ -56,7 +56,7 @@ Deno.test("an upgrade applies exactly what is asked for and not applied, in orde
     const { registry, statuses } = situation;
     const request = requestFor(situation, kind, place);
     const wanted = asked(situation, request).filter((one) => !isApplied(statuses, one));
-    const plan = attempt(() => planUpgrade(registry, statuses, request));
+    const plan = attempt(() => migrationsToApply(registry, statuses, request));
     const isOrderly = wanted.every((one) =>
       registry.migrations.filter((other) =>
         other.database === one.database && !wanted.includes(other)
@@ -70,22 +70,22 @@ Deno.test("an upgrade applies exactly what is asked for and not applied, in orde
 
 Deno.test("with nothing out of order, an upgrade of all applies all that is pending", () => {
   fc.assert(fc.property(orderlySituations, ({ registry, statuses }) => {
-    const plan = planUpgrade(registry, statuses, {});
+    const plan = migrationsToApply(registry, statuses, {});
     assert.deepEqual(plan, registry.migrations.filter((one) => !isApplied(statuses, one)));
     const after = registry.migrations.map((one) => statusOf(one, "applied"));
-    assert.deepEqual(planUpgrade(registry, after, {}), []);
+    assert.deepEqual(migrationsToApply(registry, after, {}), []);
   }));
 });
 
 Deno.test("an upgrade to a migration, and then of all, applies what an upgrade of all does", () => {
   fc.assert(fc.property(orderlySituations, fc.nat(), (situation, place) => {
     const { registry, statuses } = situation;
-    const first = planUpgrade(registry, statuses, requestFor(situation, "to", place));
+    const first = migrationsToApply(registry, statuses, requestFor(situation, "to", place));
     const between = statuses.map((one) =>
       first.some(({ id }) => id === one.id) ? { ...one, state: "applied" as const } : one
     );
-    const second = planUpgrade(registry, between, {});
-    assert.deepEqual([...first, ...second], planUpgrade(registry, statuses, {}));
+    const second = migrationsToApply(registry, between, {});
+    assert.deepEqual([...first, ...second], migrationsToApply(registry, statuses, {}));
   }));
 });
 
@@ -110,7 +110,7 @@ Deno.test("a downgrade takes the newest first, each the latest of its database, 
       left.splice(left.indexOf(one), 1);
       return latest === one && one.downgrade !== undefined;
     });
-    const plan = attempt(() => planDowngrade(registry, statuses, request));
+    const plan = attempt(() => migrationsToRollBack(registry, statuses, request));
     if (isPossible) assert.deepEqual(plan, wanted);
     else assert(plan instanceof DowngradeBlockedError);
   }));
@@ -125,7 +125,7 @@ const registry = createRegistry([first, second, third], ["app"]);
 
 Deno.test("a later migration of the same database blocks a rollback, and is named with its command", () => {
   const statuses = [statusOf(first, "applied"), statusOf(second, "applied")];
-  assert.throws(() => planDowngrade(registry, statuses, { migration: "1" }), (error) => {
+  assert.throws(() => migrationsToRollBack(registry, statuses, { migration: "1" }), (error) => {
     assert(error instanceof DowngradeBlockedError);
     assert.match(error.message, /001_first.*002_second/);
     assert.match(error.help ?? "", /downgrade --migration 002/);
@@ -135,13 +135,13 @@ Deno.test("a later migration of the same database blocks a rollback, and is name
 
 Deno.test("a migration without a downgrade can't be rolled back, and the error says so", () => {
   assert.throws(
-    () => planDowngrade(registry, [statusOf(third, "applied")], {}),
+    () => migrationsToRollBack(registry, [statusOf(third, "applied")], {}),
     { name: "DowngradeBlockedError", message: /003_third: it has no downgrade/ },
   );
 });
 
 Deno.test("a migration can't jump an earlier one, and the error names the command that applies both", () => {
-  assert.throws(() => planUpgrade(registry, [], { migration: "002" }), (error) => {
+  assert.throws(() => migrationsToApply(registry, [], { migration: "002" }), (error) => {
     assert(error instanceof OutOfOrderError);
     assert.match(error.message, /002_second.*001_first/);
     assert.match(error.help ?? "", /upgrade --to 002/);
@@ -151,25 +151,25 @@ Deno.test("a migration can't jump an earlier one, and the error names the comman
 
 Deno.test("a changed migration can be rolled back, but nothing can be applied on top of it", () => {
   const statuses = [statusOf(first, "changed")];
-  assert.throws(() => planUpgrade(registry, statuses, {}), ChangedMigrationError);
-  assert.deepEqual(planDowngrade(registry, statuses, {}), [first]);
+  assert.throws(() => migrationsToApply(registry, statuses, {}), ChangedMigrationError);
+  assert.deepEqual(migrationsToRollBack(registry, statuses, {}), [first]);
 });
 
 Deno.test("a marker that the registry doesn't know stops every plan", () => {
   const stranger = migrationOf({ name: "099_newer" });
   const statuses = [statusOf(stranger, "missing")];
-  assert.throws(() => planUpgrade(registry, statuses, {}), UnknownMarkerError);
-  assert.throws(() => planDowngrade(registry, statuses, {}), UnknownMarkerError);
+  assert.throws(() => migrationsToApply(registry, statuses, {}), UnknownMarkerError);
+  assert.throws(() => migrationsToRollBack(registry, statuses, {}), UnknownMarkerError);
 });
 
 Deno.test("a request that names an unknown migration is refused before anything else", () => {
   for (const request of [{ migration: "9" }, { to: "9" }]) {
-    assert.throws(() => planUpgrade(registry, [], request), UnknownMigrationError);
-    assert.throws(() => planDowngrade(registry, [], request), UnknownMigrationError);
+    assert.throws(() => migrationsToApply(registry, [], request), UnknownMigrationError);
+    assert.throws(() => migrationsToRollBack(registry, [], request), UnknownMigrationError);
   }
 });
 
 Deno.test("to and migration together ask for what both ask for", () => {
-  assert.deepEqual(planUpgrade(registry, [], { migration: "001", to: "002" }), [first]);
-  assert.deepEqual(planUpgrade(registry, [], { migration: "002", to: "001" }), []);
+  assert.deepEqual(migrationsToApply(registry, [], { migration: "001", to: "002" }), [first]);
+  assert.deepEqual(migrationsToApply(registry, [], { migration: "002", to: "001" }), []);
 });
