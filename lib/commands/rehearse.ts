@@ -10,6 +10,7 @@ import {
   renderTable,
   wrapText,
 } from "../base/format.ts";
+import { onOneLine } from "../sql/statements.ts";
 import { type Command, type CommandContext, refuseTogether, stringFlag } from "./arguments.ts";
 import { tell } from "./render.ts";
 import type { Documents } from "./documents.ts";
@@ -181,6 +182,6 @@ function renderStatements(migrations: readonly RehearsedMigration[]): string[] {
 }
 
 function oneLine(sql: string): string {
-  const line = sql.trim().replace(/\s+/g, " ");
+  const line = onOneLine(sql);
   return line.length > 48 ? `${line.slice(0, 48)}...` : line;
 }

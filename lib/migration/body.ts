@@ -1,5 +1,5 @@
 import { type Connection, type ScriptStatement, text } from "../database/connection.ts";
-import { firstStatement, skipTrivia } from "../sql/statements.ts";
+import { firstStatement, onOneLine, skipTrivia } from "../sql/statements.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
 import type { MigrationBody } from "./migration.ts";
 
@@ -214,12 +214,13 @@ export function turnForeignKeys(value: string): string {
     : 'put foreign-keys:off behind "-- migrate:up", or foreignKeys: false into a module';
 }
 
-function isVacuum(sql: string): boolean {
+/** Whether a statement is VACUUM, which no transaction can hold. */
+export function isVacuum(sql: string): boolean {
   return /^vacuum\b/i.test(sql.slice(skipTrivia(sql, 0)));
 }
 
 /** Beginning of a statement for a message, on one line. */
 export function firstLine(sql: string): string {
-  const line = sql.trim().replace(/\s+/g, " ");
+  const line = onOneLine(sql);
   return line.length > 80 ? `${line.slice(0, 80)}...` : line;
 }

@@ -1,3 +1,4 @@
+import { onOneLine } from "../sql/statements.ts";
 import { closing, fold, is, normalize, render, tokenize } from "../sql/tokens.ts";
 import type {
   CheckSchema,
@@ -405,8 +406,8 @@ function compareChecks(expected: TableSchema, actual: TableSchema): string[] {
   const columns = new Set(expected.columns.map(({ name }) => fold(name)));
   return compareSets(expected.checks, actual.checks, {
     spell: (check) => spellCheck(check, columns),
-    missing: ({ expression }) => `the check "${oneLine(expression)}" is missing`,
-    extra: ({ expression }) => `the check "${oneLine(expression)}" is not expected`,
+    missing: ({ expression }) => `the check "${onOneLine(expression)}" is missing`,
+    extra: ({ expression }) => `the check "${onOneLine(expression)}" is not expected`,
   });
 }
 
@@ -428,10 +429,6 @@ function spellCheck({ expression }: CheckSchema, columns: ReadonlySet<string>): 
         : token
     ),
   );
-}
-
-function oneLine(sql: string): string {
-  return sql.replace(/\s+/g, " ").trim();
 }
 
 function compareOptions(expected: TableSchema, actual: TableSchema): string[] {

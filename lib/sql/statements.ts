@@ -141,3 +141,8 @@ export function canonical(sql: string): string {
     return kind === "string" || kind === "quoted" ? piece.replaceAll("\n", "\0") : piece;
   }).join("").split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
 }
+
+/** A statement on one line, with each run of white space as one space. */
+export function onOneLine(sql: string): string {
+  return sql.trim().replace(/\s+/g, " ");
+}

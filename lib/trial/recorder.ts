@@ -1,9 +1,8 @@
 import { messageOf } from "../base/format.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { ScriptStatement, SqlValue } from "../database/connection.ts";
-import { firstLine, forbidden, ineffectivePragma } from "../migration/body.ts";
+import { firstLine, forbidden, ineffectivePragma, isVacuum } from "../migration/body.ts";
 import type { Migration, MigrationBody, MigrationTransaction } from "../migration/migration.ts";
-import { skipTrivia } from "../sql/statements.ts";
 import { fold } from "../sql/tokens.ts";
 import {
   type AuthorizerEvent,
@@ -271,10 +270,6 @@ class BodyRecorder {
     }
     return goesBack;
   }
-}
-
-function isVacuum(sql: string): boolean {
-  return /^VACUUM\b/i.test(sql.slice(skipTrivia(sql, 0)));
 }
 
 function tableAltered(events: readonly AuthorizerEvent[]): NamedTable | null {

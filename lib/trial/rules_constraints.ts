@@ -1,5 +1,6 @@
 import { describeForeignKey, describeNames } from "../schema/compare.ts";
 import type { ColumnSchema, IndexSchema, Schema, TableSchema } from "../schema/model.ts";
+import { onOneLine } from "../sql/statements.ts";
 import { fold, normalize } from "../sql/tokens.ts";
 import type { Fault, LintCode } from "./finding.ts";
 import type { Rebuild } from "./lineage.ts";
@@ -146,7 +147,7 @@ function changedIndexes({ before, after }: SimulatedUpgrade, { name, dropped }: 
           ? [`COLLATE ${column.collation} of ${column.name ?? column.expression}`]
           : [],
       ]),
-      ...index.where !== null && made.where === null ? [`WHERE ${oneLine(index.where)}`] : [],
+      ...index.where !== null && made.where === null ? [`WHERE ${onOneLine(index.where)}`] : [],
     ];
     if (lost.length === 0) return [];
     return [{
@@ -154,7 +155,7 @@ function changedIndexes({ before, after }: SimulatedUpgrade, { name, dropped }: 
       severity: "warning" as const,
       place: dropped,
       reason: `the new index "${index.name}" of "${name}" no longer has ${lost.join(", ")}`,
-      fix: `create it as it was: ${oneLine(index.sql)}`,
+      fix: `create it as it was: ${onOneLine(index.sql)}`,
     }];
   });
 }
@@ -169,8 +170,4 @@ function find<T extends { readonly name: string }>(
   name: string,
 ): T | undefined {
   return list.find((one) => fold(one.name) === fold(name));
-}
-
-function oneLine(sql: string): string {
-  return sql.trim().replace(/\s+/g, " ");
 }

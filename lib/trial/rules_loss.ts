@@ -1,6 +1,7 @@
 import { isOn } from "../migration/body.ts";
 import { destroysOption } from "../migration/file.ts";
 import type { CheckSchema, IndexSchema, Schema, TableSchema } from "../schema/model.ts";
+import { onOneLine } from "../sql/statements.ts";
 import { fold, normalize, tokenize } from "../sql/tokens.ts";
 import { rowChanges } from "./authorizer.ts";
 import { describeRows, type Fault, names } from "./finding.ts";
@@ -212,7 +213,7 @@ function lostChecks(
     return [{
       code: "lost-check",
       place,
-      reason: `the new table "${name}" has no longer CHECK (${oneLine(check.expression)})`,
+      reason: `the new table "${name}" has no longer CHECK (${onOneLine(check.expression)})`,
       fix: `write the check into the new table's CREATE TABLE`,
     }];
   });
@@ -258,7 +259,7 @@ function lostIndexes(simulated: SimulatedUpgrade, name: string, place: RecordedS
     place,
     reason:
       `dropping the old table "${name}" drops index "${index.name}", and nothing makes it again`,
-    fix: `run it again after the rename: ${oneLine(index.sql)}`,
+    fix: `run it again after the rename: ${onOneLine(index.sql)}`,
   }));
 }
 
@@ -354,10 +355,6 @@ function find<T extends { readonly name: string }>(
 
 function same(a: string, b: string): boolean {
   return fold(a) === fold(b);
-}
-
-function oneLine(sql: string): string {
-  return sql.trim().replace(/\s+/g, " ");
 }
 
 /** Rebuilds of tables that empty others, or that leave others pointing to the old table. */
