@@ -65,7 +65,8 @@ export type {
 export type { SquashedMigration } from "./lib/operations/squash.ts";
 export type { AcceptResult } from "./lib/operations/baseline.ts";
 export type { BaselineOptions, BaselineResult } from "./lib/operations/baseline.ts";
-export type { Violation } from "./lib/dump/import_build.ts";
+export type { Violation, Violations } from "./lib/dump/import_build.ts";
+export type { ViolatedCheck } from "./lib/schema/violated_checks.ts";
 export type { OutputFileOptions } from "./lib/dump/output_guard.ts";
 export type { ExportedTable, ExportOptions, ExportTablesOptions } from "./lib/dump/export.ts";
 export type { DumpContent } from "./lib/dump/row.ts";

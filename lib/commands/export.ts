@@ -17,6 +17,8 @@ import {
   stringFlag,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
+import { violatesCheck } from "./render.ts";
+import type { ViolatedCheck } from "../schema/violated_checks.ts";
 import { protectedFiles } from "./options.ts";
 
 /** A file that was written. */
@@ -77,6 +79,14 @@ export const command: Command = {
           `${what === "rows" ? `the rows of ${name} are` : `${name} is`} left out: ${reason}`,
         );
       },
+      onViolatedCheck: ({ table, rows }: ViolatedCheck) =>
+        output.warn(
+          `${violatesCheck(rows, table)}; ${
+            request.format === "sql"
+              ? "`import` takes the dump, the sqlite3 shell only after PRAGMA ignore_check_constraints=ON"
+              : "`import` will refuse what violates it"
+          }`,
+        ),
     };
     let lacksRows = false;
     const files: Written[] = [];

@@ -16,7 +16,7 @@ import {
   yesFlag,
 } from "./arguments.ts";
 import { protectedFiles } from "./options.ts";
-import { renderReconciliation } from "./render.ts";
+import { renderReconciliation, violatesCheck } from "./render.ts";
 import type { Documents } from "./documents.ts";
 
 /** What a file may hold. */
@@ -110,6 +110,9 @@ async function importSql(
         rows === 1 ? "points" : "point"
       } to rows of ${parent} that don't exist, as in the dump`,
     );
+  }
+  for (const { table, rows } of result.violatedChecks) {
+    output.warn(`${violatesCheck(rows, table)}, as in the dump`);
   }
   return 0;
 }

@@ -238,3 +238,10 @@ function whatOf({ direction, outcome }: LedgerEvent): string {
     ? "rolled back"
     : `${direction} ${outcome}`;
 }
+
+/** Says that rows violate a CHECK. */
+export function violatesCheck(rows: number, table: string): string {
+  return `${formatCount(rows, "row")} of ${printable(table)} ${
+    rows === 1 ? "violates" : "violate"
+  } a CHECK constraint`;
+}

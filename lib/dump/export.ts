@@ -20,6 +20,7 @@ import { beginReading, withTransaction } from "../database/transaction.ts";
 import { fold } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../schema/model.ts";
 import { countRowsOf } from "../schema/tables.ts";
+import { type ViolatedCheck, violatedChecks } from "../schema/violated_checks.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
 import {
@@ -58,7 +59,10 @@ export async function exportSql(
   );
   try {
     refuseUnknown(reading.catalog, database, tables);
-    if (content !== "schema") await refuseLargeRows(reading.connection, { database, tables });
+    if (content !== "schema") {
+      await refuseLargeRows(reading.connection, { database, tables });
+      await tellViolatedChecks(reading.connection, tables, control);
+    }
     const { onLeftOut = () => {} } = control;
     const parts = sqlParts(reading.connection, reading.catalog, {
       ...{ database, content, tables, onLeftOut },
@@ -107,6 +111,15 @@ async function refuseLargeRows(
   }
 }
 
+async function tellViolatedChecks(
+  connection: Connection,
+  tables: readonly string[],
+  { onViolatedCheck }: ExportControl,
+): Promise<void> {
+  if (onViolatedCheck === undefined) return;
+  for (const violated of await violatedChecks(connection, tables)) onViolatedCheck(violated);
+}
+
 function refuseUnknown(catalog: Catalog, database: string, tables: readonly string[]): void {
   const known = catalog.objects.filter(({ kind }) => kind !== "index" && kind !== "trigger")
     .map(({ name }) => name);
@@ -147,6 +160,7 @@ export async function* exportTables(
   );
   refuseUnknown(reading.catalog, database, tables);
   await refuseLargeRows(reading.connection, { database, tables });
+  await tellViolatedChecks(reading.connection, tables, control);
   const { objects } = reading.catalog;
   // In the order that was asked for, by the names that they have.
   const names = tables.length > 0
@@ -307,6 +321,11 @@ export interface ExportControl {
   readonly signal?: AbortSignal | undefined;
   /** Told what can't be written, since what it needs is not here; the rest is written. */
   readonly onLeftOut?: ((leftOut: LeftOut) => void) | undefined;
+  /**
+   * Told, before the first byte, which tables have rows that violate a CHECK. They are written, and
+   * `import` takes them; other programs refuse them. Default: the rows are not looked at.
+   */
+  readonly onViolatedCheck?: ((violated: ViolatedCheck) => void) | undefined;
 }
 
 /** Pieces that are written at once: about 500 KB, of which some for each thread are in memory. */

@@ -42,7 +42,7 @@ import {
   takeSafety,
 } from "../snapshot/restore.ts";
 import { isRestoring, locationOf, prefixOfLedger, type Workspace } from "../state/workspace.ts";
-import { buildDatabase, loadIntoExisting, type Violation } from "./import_build.ts";
+import { buildDatabase, loadIntoExisting, type Violations } from "./import_build.ts";
 import { DumpFault, readText, toDumpError } from "./import_source.ts";
 
 /** What an import would do. */
@@ -74,15 +74,13 @@ export interface ImportOptions {
 }
 
 /** What an import did. */
-export interface ImportResult extends Reconciliation {
+export interface ImportResult extends Reconciliation, Violations {
   /** Name of the database. */
   readonly database: string;
   /** Whether it was made, replaced, or was there and has been added to. */
   readonly outcome: "created" | "replaced" | "added";
   /** Number of rows by table: all of a new database, or how many more there are now. */
   readonly rows: Readonly<Record<string, number>>;
-  /** Rows that point to rows that don't exist, as they did where the dump comes from. */
-  readonly violations: readonly Violation[];
   /** Name of the snapshot of what was there before; null where nothing was, or none was wanted. */
   readonly snapshot: string | null;
 }
@@ -186,7 +184,7 @@ async function replace(job: Job): Promise<ImportResult> {
       }],
     }, takeovers);
     const outcome = isThere ? "replaced" : "created";
-    return { database, outcome, rows: then.rows, violations, snapshot, adopted, reconciled };
+    return { database, outcome, rows: then.rows, ...violations, snapshot, adopted, reconciled };
   } finally {
     // Where there is a note of what is to be done, that needs the file.
     if (!isRestoring(workspace)) await ignoring(() => removeDatabase(path));
@@ -222,7 +220,7 @@ async function replaceOnServer(job: Job, location: ServerLocation): Promise<Impo
       })
     );
     await session.sync();
-    return { database, outcome: "created", rows, violations, snapshot: null, ...reconciliation };
+    return { database, outcome: "created", rows, ...violations, snapshot: null, ...reconciliation };
   } finally {
     removeDatabase(path);
   }
@@ -287,7 +285,15 @@ async function add(job: Job): Promise<ImportResult> {
     await session.sync();
     return reconciliation;
   });
-  return { database, outcome: "added", rows, violations: [], snapshot, ...reconciliation };
+  return {
+    database,
+    outcome: "added",
+    rows,
+    violations: [],
+    violatedChecks: [],
+    snapshot,
+    ...reconciliation,
+  };
 }
 
 const WHEN_FULL = "free some space, then run the command again; nothing was changed";

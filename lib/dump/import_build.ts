@@ -7,6 +7,7 @@ import type { ConnectionSettings } from "../database/settings.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
 import { brokenReferences, lostRows, observeRows, type RowObservation } from "../engine/checks.ts";
 import { checkFile } from "../schema/integrity.ts";
+import { type ViolatedCheck, violatedChecks } from "../schema/violated_checks.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { VirtualTable } from "./import_guard.ts";
 import { loadDump } from "./import_loader.ts";
@@ -28,6 +29,14 @@ export interface Violation {
   readonly rows: number;
 }
 
+/** What a new database has that its constraints forbid; it was so where the dump comes from. */
+export interface Violations {
+  /** Rows that point to rows that don't exist. */
+  readonly violations: readonly Violation[];
+  /** Rows that violate a CHECK constraint. */
+  readonly violatedChecks: readonly ViolatedCheck[];
+}
+
 /** How a database is built from a dump. */
 interface BuildOptions {
   /** Path of the file to make; what is there of it is removed. */
@@ -45,7 +54,7 @@ interface BuildOptions {
 export async function buildDatabase(
   chunks: AsyncIterable<Uint8Array>,
   options: BuildOptions,
-): Promise<readonly Violation[]> {
+): Promise<Violations> {
   const { path, like } = options;
   removeDatabase(path);
   if (like !== undefined) createLike(path, like);
@@ -74,7 +83,8 @@ async function fill(
     PRAGMA locking_mode = EXCLUSIVE;
     PRAGMA cache_size = ${-CACHE_KIB};
     PRAGMA temp_store = FILE;
-    PRAGMA foreign_keys = OFF;`,
+    PRAGMA foreign_keys = OFF;
+    PRAGMA ignore_check_constraints = ON;`,
   );
   const { virtualTables } = await loadDump(connection, chunks, { isInside: false, signal });
   await addVirtualTables(connection, virtualTables);
@@ -113,7 +123,7 @@ async function addVirtualTables(
 async function check(
   path: string,
   virtualTables: readonly VirtualTable[],
-): Promise<readonly Violation[]> {
+): Promise<Violations> {
   await using connection = await openFile(path, { verb: "check", mode: "ordinary" });
   for (const { name, sql, line } of virtualTables) {
     try {
@@ -133,7 +143,10 @@ async function check(
       help: "check the disk",
     });
   }
-  return await findViolations(connection);
+  return {
+    violations: await findViolations(connection),
+    violatedChecks: await violatedChecks(connection),
+  };
 }
 
 /** Rows that point to nothing, by table. They were so where the dump comes from. */

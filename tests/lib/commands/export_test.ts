@@ -200,3 +200,28 @@ Deno.test("a wrong combination of flags is told before anything is read", async 
     assert.deepEqual(directory.names(), []);
   }
 });
+
+Deno.test("export and import warn of rows that violate a CHECK", async () => {
+  using directory = await makeBot();
+  execute(
+    directory.file("trading.db"),
+    "PRAGMA ignore_check_constraints = ON; UPDATE orders SET side = 'hold' WHERE rowid = 1",
+  );
+  const counted = "1 row of orders violates a CHECK constraint";
+  const { code, stdout, stderr } = await run(directory.path, "export", "trading");
+  assert.equal(code, 0);
+  assert.match(stderr, new RegExp(`^warning: ${counted}; \`import\` takes the dump, `));
+  const csv = await run(directory.path, "export", "trading", "--table=orders", "--format=csv");
+  assert.match(csv.stderr, new RegExp(`^warning: ${counted}; \`import\` will refuse `));
+  const schema = await run(directory.path, "export", "trading", "--schema-only");
+  assert.equal(schema.stderr, "");
+  Deno.writeTextFileSync(directory.file("dump.sql"), stdout);
+  const before = contentOf(directory.file("trading.db"));
+  const imported = await run(
+    directory.path,
+    ...["import", "dump.sql", "--database", "trading", "--yes"],
+  );
+  assert.equal(imported.code, 0, imported.stderr);
+  assert.match(imported.stderr, new RegExp(`^warning: ${counted}, as in the dump$`, "m"));
+  assert.deepEqual(contentOf(directory.file("trading.db")), before);
+});

@@ -81,6 +81,7 @@ Deno.test("import --json is one document", async () => {
     outcome: "created",
     rows: { c: 1, deposits: 2, p: 0 },
     violations: [{ table: "c", parent: "p", rows: 1 }],
+    violatedChecks: [],
     snapshot: null,
     adopted: [],
     reconciled: [],

@@ -25,6 +25,7 @@ Deno.test("a dump makes a new database, and the ledger and the markers say so", 
     outcome: "created",
     rows: { notes: 2 },
     violations: [],
+    violatedChecks: [],
     snapshot: null,
     adopted: ["001"],
     reconciled: [],
@@ -227,6 +228,34 @@ Deno.test("rows that point to nothing are reported, and imported as they were", 
     "CREATE TABLE p (a PRIMARY KEY); CREATE TABLE c (a REFERENCES p); INSERT INTO c VALUES (1), (2);",
   );
   assert.deepEqual(violations, [{ table: "c", parent: "p", rows: 2 }]);
+});
+
+Deno.test("rows that violate a CHECK are exported and imported as they were, and counted", async () => {
+  await using app = await makeApp();
+  await app.import(DUMP);
+  using python = new DatabaseSync(app.path, { enableDoubleQuotedStringLiterals: true });
+  python.exec(
+    `CREATE TABLE "odd ones" (side TEXT CHECK (side IN ('buy', "sell")), q CHECK (q > 0 -- not 0
+      ), CHECK (length(side) < 5));
+    CREATE TABLE fine (q CHECK (q > 0));
+    PRAGMA ignore_check_constraints = ON;
+    INSERT INTO "odd ones" VALUES ('hold', 1), ('buy', 0), ('buy', NULL), ('sell', 1), ('longer', 0);
+    INSERT INTO fine VALUES (1), (NULL)`,
+  );
+  python.close();
+  const told: unknown[] = [];
+  const dump = await new Response(
+    await app.migrator.exportDatabase("app", {
+      onViolatedCheck: (violated) => void told.push(violated),
+    }),
+  ).text();
+  const expected = [{ table: "odd ones", rows: 3 }];
+  assert.deepEqual(told, expected);
+  const before = app.query('SELECT * FROM "odd ones"');
+  assert.deepEqual((await app.import(dump)).violatedChecks, expected);
+  assert.deepEqual(app.query('SELECT * FROM "odd ones"'), before);
+  await app.migrator.createSnapshot();
+  await app.refuse(`INSERT INTO fine VALUES (0)`, { intoExisting: true });
 });
 
 Deno.test("a migration that is not known here is imported: its file may be gone or broken", async () => {
