@@ -29,6 +29,11 @@ export interface CatalystOptions {
    * has open.
    */
   readonly databases?: Readonly<Record<string, DatabaseSource>>;
+  /**
+   * Address of the ledger on a server, for several machines that run migrations. Default: a file in the
+   * data directory.
+   */
+  readonly ledger?: string;
   /** Whether the three bundled databases and their migrations exist. Default `true`. */
   readonly bundled?: boolean;
   /** Directory of the snapshots. Default: `backups` in the data directory, with the same prefix. */
@@ -74,8 +79,15 @@ export interface CatalystOptions {
  * ```
  */
 export function createCatalystMigrator(options: CatalystOptions = {}): Migrator {
-  const { dataDir = "data", databases = {}, bundled = true, migrations = [], prefix, ...rest } =
-    options;
+  const {
+    dataDir = "data",
+    databases = {},
+    ledger,
+    bundled = true,
+    migrations = [],
+    prefix,
+    ...rest
+  } = options;
   const before = prefix ?? prefixOf(dataDir);
   if (before.includes("\0")) {
     throw new UsageError("Cannot use the databases' path: it has a NUL character", {
@@ -86,7 +98,8 @@ export function createCatalystMigrator(options: CatalystOptions = {}): Migrator 
   return new Migrator({
     ...rest,
     databases: { ...Object.fromEntries(files), ...databases },
-    ledger: ledgerOf(before),
+    ledger: ledger ?? ledgerOf(before),
+    prefix: before,
     migrations: [...(bundled ? bundledMigrations : []), ...migrations],
     trusted: bundledMigrations,
     ...(bundled ? { dataCheck: checkCatalystData } : {}),
@@ -193,7 +206,7 @@ async function configuredOptions(
 ): Promise<OpenCatalystOptions> {
   const { databaseFiles, readConfiguration } = await import("./state/configuration.ts");
   const configuration = await readConfiguration(config);
-  const { bundled, migrationsDir, backupDir, timeout } = configuration;
+  const { bundled, ledger, migrationsDir, backupDir, timeout } = configuration;
   const directory = dataDir ?? configuration.dataDir ?? "data";
   return {
     bundled,
@@ -202,6 +215,7 @@ async function configuredOptions(
       prefix: prefix ?? prefixOf(directory),
       isIsolated: prefix !== undefined,
     }),
+    ...(ledger === undefined ? {} : { ledger }),
     ...(migrationsDir === undefined ? {} : { migrationsDir }),
     ...(backupDir === undefined ? {} : { backupDir }),
     ...(timeout === undefined ? {} : { timeout }),

@@ -10,6 +10,7 @@ import type {
   SelfContainedContext,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
+import { ledgerOf } from "../state/workspace.ts";
 import { databasesAt, giveUpNetwork, ownMigrations, resolveOptions, variables } from "./options.ts";
 
 /** `doctor`: what is wrong with this installation. */
@@ -24,7 +25,7 @@ export const command: SelfContainedCommand = {
   ],
   runAlone: async ({ flags, environment, output }: SelfContainedContext) => {
     const request = await requestFrom(flags, environment);
-    giveUpNetwork(Object.values(request.databases));
+    giveUpNetwork([...Object.values(request.databases), request.ledger]);
     const [{ gather }, { diagnose, UNCOVERED }] = await Promise.all([
       import("../doctor/gather.ts"),
       import("../doctor/diagnose.ts"),
@@ -79,6 +80,7 @@ async function requestFrom(flags: FlagValues, environment: Environment): Promise
     hiddenVariables: variables.filter((name) => !readable.includes(name)),
     migrationsDir: ownMigrations(flags, configuration),
     databases: await databasesAt({ prefix, isIsolated }, configuration),
+    ledger: options.ledger ?? ledgerOf(prefix),
     backupDir: options.backupDir,
     hasConfiguration: configuration !== null,
     bundled: options.bundled ? bundledMigrations : [],

@@ -188,7 +188,7 @@ async function runOne(run: Run, output: Output): Promise<number> {
     return await command.runAlone({ flags, operands, environment, commands: commandSet, output });
   }
   const { configuration, ...resolved } = await resolveOptions(flags, environment, { isOneOfMany });
-  giveUpNetwork([...Object.values(resolved.databases), ...operands]);
+  giveUpNetwork([...Object.values(resolved.databases), resolved.ledger ?? "", ...operands]);
   const options = {
     ...resolved,
     alone: true,

@@ -39,6 +39,8 @@ export interface ResolvedOptions {
   readonly createDirectories: boolean;
   /** The files of the databases by name. */
   readonly databases: Readonly<Record<string, string>>;
+  /** Address of the ledger, if it is on a server. */
+  readonly ledger?: string;
   /** Whether the bundled databases are among them. */
   readonly bundled: boolean;
   /** Directory of the snapshots; absent where the data directory decides. */
@@ -75,7 +77,7 @@ export async function resolveOptions(
   const found = await placementOf(flags, variable, configuration);
   const placement = isOneOfMany ? { ...found, isIsolated: true } : found;
   const bundled = configuration?.bundled ?? true;
-  const backupDir = configuration?.backupDir;
+  const { backupDir, ledger } = configuration ?? {};
   const snapshotDir = stringFlag(flags, "out") ?? stringFlag(flags, "from") ?? backupDir;
   if (isOneOfMany && snapshotDir !== undefined) {
     throw new UsageError("Cannot keep the snapshots of several data directories in one directory", {
@@ -89,6 +91,7 @@ export async function resolveOptions(
     createDirectories: placement.createDirectories,
     databases: await databasesAt(placement, configuration),
     bundled,
+    ...(ledger === undefined ? {} : { ledger }),
     ...(backupDir === undefined ? {} : { backupDir }),
     settings: settingsFrom(variable),
     timeout: timeout === undefined

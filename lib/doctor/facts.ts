@@ -150,6 +150,8 @@ export interface DoctorRequest {
   readonly migrationsDir: string | null;
   /** The files of the databases by name. */
   readonly databases: Readonly<Record<string, string>>;
+  /** Where the ledger is: a path, or an address. */
+  readonly ledger: string;
   /** Directory of the snapshots; undefined where the prefix decides. */
   readonly backupDir: string | undefined;
   /** Whether there is a configuration file. */

@@ -83,7 +83,8 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
     // Some were of a command that has finished meanwhile, and so holds no lock.
     leftovers: found.filter(({ path }) => isThere(path)),
     uncovered: uncoveredFiles({
-      ledger: locate(ledgerOf(prefix)),
+      ledger: locate(request.ledger),
+      ledgerFile: ledgerOf(prefix),
       locations: new Map(
         Object.entries(request.databases).map(([name, path]) => [name, locate(path)]),
       ),
@@ -263,7 +264,7 @@ export async function lookInto(
   context: FileContext,
 ): Promise<Looked> {
   const paths = new Map(
-    [...Object.entries(request.databases), [LEDGER, ledgerOf(request.prefix)]],
+    [...Object.entries(request.databases), [LEDGER, request.ledger]],
   );
   const before = new Map([...paths].map(([name, path]) => [name, versionOf(path)]));
   const files = [...paths].map(([name, path]) => lookAtFiles(name, path, context));

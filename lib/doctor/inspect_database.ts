@@ -18,6 +18,7 @@ import {
   type UntouchedDatabase,
 } from "../database/untouched.ts";
 import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
+import { LEDGER } from "../state/workspace.ts";
 import type { Content, DatabaseFacts, DatabasePlace } from "./facts.ts";
 import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
 
@@ -239,10 +240,13 @@ async function reachServer(
 ): Promise<OpenedDatabase> {
   try {
     const busyTimeout = Math.min(settings.busyTimeout, SERVER_PATIENCE);
-    await using _connection = await openForReading(locate(path, name), {
-      ...settings,
-      busyTimeout,
-    });
+    await using _connection = await openForReading(
+      locate(path, name === LEDGER ? "ledger" : name),
+      {
+        ...settings,
+        busyTimeout,
+      },
+    );
     return unread(null);
   } catch (error) {
     const failure = serializeError(translate(error, { verb: "reach", label: path }));

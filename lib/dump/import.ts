@@ -139,7 +139,7 @@ async function replace(job: Job): Promise<ImportResult> {
   const isThere = Boolean(sizeOf(target));
   if (isThere && options.confirm === undefined) throw unconfirmed(database, label);
   ensureDirectories(target, {
-    base: directoryOf(workspace.ledger.path),
+    base: directoryOf(workspace.ledgerFile),
     mayCreate: workspace.createDirectories,
   });
   const path = partOf(`${target}.import`);
@@ -195,12 +195,12 @@ async function replace(job: Job): Promise<ImportResult> {
 async function replaceOnServer(job: Job, location: ServerLocation): Promise<ImportResult> {
   const { workspace, session, options, label, text } = job;
   const { database, signal } = options;
-  const { settings, timeout, ledger } = workspace;
-  ensureDirectories(ledger.path, {
-    base: directoryOf(ledger.path),
+  const { settings, timeout, ledgerFile } = workspace;
+  ensureDirectories(ledgerFile, {
+    base: directoryOf(ledgerFile),
     mayCreate: workspace.createDirectories,
   });
-  const path = partOf(`${prefixOfLedger(ledger.path)}${database}.import`);
+  const path = partOf(`${prefixOfLedger(ledgerFile)}${database}.import`);
   const violations = await buildDatabase(text, { path, settings, signal, like: options.likeFile });
   try {
     const { rows } = await examineBuilt(path, workspace, database);

@@ -73,7 +73,7 @@ async function ownerOf(
 
 /** Files that belong to the databases, whether they are there or not. */
 function* ownedFiles(workspace: Workspace): Generator<readonly [path: string, what: string]> {
-  const { locations, ledger, backups, registry } = workspace;
+  const { locations, ledger, ledgerFile, backups, registry } = workspace;
   const databases = [
     ...[...locations].map(([name, { path }]) => [path, `database ${name}`] as const),
     [ledger.path, "the ledger"] as const,
@@ -84,10 +84,10 @@ function* ownedFiles(workspace: Workspace): Generator<readonly [path: string, wh
     yield [path, what];
     for (const ending of ["", "-wal", "-shm", "-journal"]) yield [`${itself}${ending}`, what];
   }
-  if (ledger.path !== ":memory:") {
-    yield [lockBeside(ledger.path), "a lock"];
-    yield [restoreJournal(ledger.path), "the note of a restore"];
-    yield [`${restoreJournal(ledger.path)}.part`, "the note of a restore"];
+  if (ledgerFile !== ":memory:") {
+    yield [lockBeside(ledgerFile), "a lock"];
+    yield [restoreJournal(ledgerFile), "the note of a restore"];
+    yield [`${restoreJournal(ledgerFile)}.part`, "the note of a restore"];
   }
   yield [storeLock(backups), "a lock"];
   for (const { source } of registry.migrations) {

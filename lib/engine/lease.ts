@@ -41,6 +41,9 @@ export class Lease {
   readonly #connection: Connection;
   readonly #options: LeaseOptions;
   #renewed: number;
+  #timer: ReturnType<typeof setInterval> | null = null;
+  #underWay: Promise<void> = Promise.resolve();
+  #failure: unknown = null;
 
   private constructor(connection: Connection, options: LeaseOptions) {
     this.#connection = connection;
@@ -77,10 +80,28 @@ export class Lease {
     }
   }
 
-  /** Makes it last, where no transaction is open. */
+  /**
+   * Renews it by itself from now on, whatever else is done; nothing else may use the connection. `every`
+   * is a number of seconds.
+   */
+  keepUp({ every = RENEW_AFTER }: { readonly every?: number } = {}): void {
+    this.#timer = setInterval(() => {
+      // The next one who asks is told of a failure.
+      this.#underWay = this.#write().catch((error) => {
+        this.#failure = error;
+      });
+    }, every * 1000);
+  }
+
+  /** Makes it last, if no transaction is open. */
   async renew(): Promise<void> {
-    if (this.#connection.inTransaction) return;
+    if (this.#failure !== null) throw this.#failure;
+    if (this.#timer !== null || this.#connection.inTransaction) return;
     if (performance.now() - this.#renewed < RENEW_AFTER * 1000) return;
+    await this.#write();
+  }
+
+  async #write(): Promise<void> {
     if (!await write(this.#connection, this.#options)) {
       throw new MigratorLockedError(
         `Cannot change ${this.#connection.label}: another migrator has taken it over`,
@@ -92,6 +113,8 @@ export class Lease {
 
   /** Gives it back. After a failure nothing more can be done: it then ends by itself. */
   async release(): Promise<void> {
+    if (this.#timer !== null) clearInterval(this.#timer);
+    await this.#underWay;
     const sql =
       `DELETE FROM main.${MARKER_TABLE} WHERE migration_id = '${LEASE}' AND migration_name = ?`;
     await this.#connection.run(sql, [this.#options.holder]).catch(() => {});

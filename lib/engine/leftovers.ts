@@ -11,7 +11,7 @@ import { partsOf, prefixOfLedger, restoreJournal, type Workspace } from "../stat
 export async function removeLeftovers(workspace: Workspace): Promise<void> {
   try {
     removeParts(workspace);
-    await removeRehearsals(prefixOfLedger(workspace.ledger.path));
+    await removeRehearsals(prefixOfLedger(workspace.ledgerFile));
   } catch {
     // It is in nobody's way, and `doctor` names it.
   }
@@ -19,7 +19,7 @@ export async function removeLeftovers(workspace: Workspace): Promise<void> {
 
 function removeParts(workspace: Workspace): void {
   // What a restore that was killed had not decided yet.
-  removeIfThere(partOf(restoreJournal(workspace.ledger.path)));
+  removeIfThere(partOf(restoreJournal(workspace.ledgerFile)));
   for (const part of partsOf(workspace)) {
     if (databaseFiles(part).some((file) => sizeOf(file) !== null)) removeDatabase(part);
   }

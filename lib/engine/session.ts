@@ -1,8 +1,8 @@
 import { removeLeftovers } from "./leftovers.ts";
 import { CatalystError, SnapshotError } from "../base/errors.ts";
 import type { Connection } from "../database/connection.ts";
-import type { DatabaseLocation } from "../database/location.ts";
-import { makeDurable, openForWriting } from "../database/open.ts";
+import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
+import { makeDurable, openForWriting, openServer } from "../database/open.ts";
 import type { Lease } from "./lease.ts";
 import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
@@ -25,6 +25,8 @@ export class Session implements AsyncDisposable {
   readonly #lock: Disposable | null;
   readonly #connections = new Map<string, Connection>();
   readonly #leases = new Map<Connection, Lease>();
+  /** Of a ledger on a server: what the lock is on one machine. */
+  #ledgerLease: Lease | null = null;
   #ledger: Connection | null = null;
   readonly #opened: Connection[] = [];
 
@@ -37,16 +39,18 @@ export class Session implements AsyncDisposable {
   /** Takes the lock, waiting as long as the workspace's timeout says. */
   static async begin(workspace: Workspace, options: SessionOptions = {}): Promise<Session> {
     const { signal, restores = false } = options;
-    const { ledger, timeout, createDirectories } = workspace;
+    const { ledger, ledgerFile, timeout, createDirectories } = workspace;
     // A ledger in memory belongs to this process alone: nobody to keep out.
-    if (ledger.path === ":memory:") return new Session(workspace, null, signal);
-    ensureDirectory(ledger.path, createDirectories);
-    const lock = await acquireLock(lockBeside(ledger.path), { timeout, signal });
+    if (ledgerFile === ":memory:") return new Session(workspace, null, signal);
+    ensureDirectory(ledgerFile, createDirectories);
+    const lock = await acquireLock(lockBeside(ledgerFile), { timeout, signal });
     try {
       if (!restores) refuseRestoring(workspace);
       // Of a restore that is to go on, the files are needed.
       if (!isRestoring(workspace)) await removeLeftovers(workspace);
-      return new Session(workspace, lock, signal);
+      const session = new Session(workspace, lock, signal);
+      if (ledger.kind === "server") await session.#lockLedger(ledger);
+      return session;
     } catch (error) {
       lock[Symbol.dispose]();
       throw error;
@@ -60,13 +64,14 @@ export class Session implements AsyncDisposable {
       const location = locationOf(this.#workspace, name);
       if (location.kind === "file" && location.path !== ":memory:") {
         ensureDirectories(location.path, {
-          base: directoryOf(this.#workspace.ledger.path),
+          base: directoryOf(this.#workspace.ledgerFile),
           mayCreate: this.#workspace.createDirectories,
         });
       }
       connection = await this.#open(location);
       this.#connections.set(name, connection);
     }
+    await this.#ledgerLease?.renew();
     await this.#leases.get(connection)?.renew();
     return connection;
   }
@@ -105,6 +110,7 @@ export class Session implements AsyncDisposable {
       // The failure itself is being reported, and SQLite replays its log when it opens the file.
     }
     for (const lease of this.#leases.values()) await lease.release();
+    await this.#ledgerLease?.release();
     for (const connection of [...this.#connections.values(), ...this.#opened]) {
       await ignoring(() => connection.close());
     }
@@ -119,19 +125,32 @@ export class Session implements AsyncDisposable {
     // What a caller brought is the caller's to sync and to close.
     if (location.kind !== "open") this.#opened.push(connection);
     refuseOpenTransaction(connection);
-    if (location.kind === "server") await this.#take(connection);
+    const isLedger = location === this.#workspace.ledger;
+    if (location.kind === "server" && !isLedger) {
+      this.#leases.set(connection, await this.#take(connection));
+    }
     return connection;
   }
 
+  /** Keeps migrators on other machines out, which share the ledger, until the session ends. */
+  async #lockLedger(ledger: ServerLocation): Promise<void> {
+    const connection = await openServer(ledger, this.#workspace.settings);
+    this.#opened.push(connection);
+    try {
+      this.#ledgerLease = await this.#take(connection);
+      this.#ledgerLease.keepUp();
+    } catch (error) {
+      await connection.close();
+      throw error;
+    }
+  }
+
   /** Keeps migrators on other machines from changing a database on a server meanwhile. */
-  async #take(connection: Connection): Promise<void> {
+  async #take(connection: Connection): Promise<Lease> {
     const { Lease, holderOf } = await import("./lease.ts");
-    const { ledger, timeout } = this.#workspace;
-    const holder = holderOf(lockBeside(ledger.path));
-    this.#leases.set(
-      connection,
-      await Lease.take(connection, { holder, timeout, signal: this.#signal }),
-    );
+    const { ledgerFile, timeout } = this.#workspace;
+    const holder = holderOf(lockBeside(ledgerFile));
+    return await Lease.take(connection, { holder, timeout, signal: this.#signal });
   }
 }
 

@@ -40,7 +40,7 @@ export async function tryRestore(
   const reference = isSnapshotName(name) ? `${directory}/${manifestFile(name)}` : name;
   const { registry, timeout } = workspace;
   const { sources } = await findSources(reference, { directory, databases: [], registry, timeout });
-  const scratch = makeScratch(directoryOf(workspace.ledger.path));
+  const scratch = makeScratch(directoryOf(workspace.ledgerFile));
   try {
     const ledger = ledgerOf(`${scratch}/`);
     const databases = sources.map(({ database }) => database).filter((one) => one !== LEDGER);
@@ -52,6 +52,7 @@ export async function tryRestore(
         databases.map((database) => [database, locate(`${scratch}/${database}.db`, database)]),
       ),
       ledger: locate(ledger, LEDGER),
+      ledgerFile: ledger,
       backups: backupsBeside(ledger),
       createDirectories: true,
     };

@@ -72,7 +72,7 @@ export async function createSnapshot(
     verify: options.verify ?? "quick",
     compress: options.compress ?? false,
     timeout: held.length === 0 ? workspace.timeout : Math.min(workspace.timeout, WAIT_HOLDING),
-    restoreNote: restoreJournal(workspace.ledger.path),
+    restoreNote: restoreJournal(workspace.ledgerFile),
   };
   // A command has nothing else to do meanwhile but to hear Ctrl-C; a bot has.
   if (workspace.alone && bytesOf(job.targets) < LARGE) return await runSnapshot(job, options);
@@ -217,7 +217,7 @@ export async function pruneSnapshots(
 ): Promise<readonly string[]> {
   const { directory = workspace.backups, dryRun = false, ...retention } = options;
   // Where there is no directory of databases none is made for this.
-  const isAlone = dryRun || sizeOf(directoryOf(workspace.ledger.path)) === null;
+  const isAlone = dryRun || sizeOf(directoryOf(workspace.ledgerFile)) === null;
   await using _session = isAlone ? null : await Session.begin(workspace);
   return await prune(directory, workspace.timeout, { retention, dryRun });
 }

@@ -209,13 +209,13 @@ export async function requireReplaceable(workspace: Workspace, plan: ReplacingPl
 
 async function requireWritable(
   path: string,
-  { timeout, ledger, createDirectories }: Workspace,
+  { timeout, ledgerFile, createDirectories }: Workspace,
   plan: ReplacingPlan,
 ): Promise<void> {
   if (path === ":memory:") return;
   refuseLostDatabase(path);
   if (sizeOf(path) === null) {
-    ensureDirectories(path, { base: directoryOf(ledger.path), mayCreate: createDirectories });
+    ensureDirectories(path, { base: directoryOf(ledgerFile), mayCreate: createDirectories });
     return requireWritableDirectory(path, plan);
   }
   try {

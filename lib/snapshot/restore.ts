@@ -166,7 +166,7 @@ export async function replaceAll(
   journal: RestoreJournal,
   takeovers: Takeovers,
 ): Promise<RestoreResult> {
-  const path = restoreJournal(workspace.ledger.path);
+  const path = restoreJournal(workspace.ledgerFile);
   requireSources(journal.replacements, journal.label);
   try {
     await writeJournal(path, journal);
@@ -186,7 +186,7 @@ async function finish(
   session: Session,
   watched: Takeovers | null,
 ): Promise<RestoreResult> {
-  const path = restoreJournal(workspace.ledger.path);
+  const path = restoreJournal(workspace.ledgerFile);
   let journal = await readJournal(path);
   requireKnown(workspace, journal, path);
   const targets = new Map(
@@ -318,8 +318,9 @@ async function chooseSources(
   // The ledger is history: what happened since the snapshot did happen.
   // One that is damaged is replaced as well: without it nothing can be recorded.
   const { ledger, timeout } = workspace;
-  const keepsLedger = !databases.includes("migrations") && sizeOf(ledger.path) !== null &&
-    await isSound(ledger.path, timeout);
+  const keepsLedger = !databases.includes("migrations") &&
+    (ledger.kind === "server" ||
+      sizeOf(ledger.path) !== null && await isSound(ledger.path, timeout));
   const sources = found.sources.filter(({ database }) => database !== "migrations" || !keepsLedger);
   for (const { database } of sources) {
     const cannot = `restore ${database}`;

@@ -15,6 +15,8 @@ export interface Configuration {
   readonly databases: Readonly<Record<string, string>>;
   /** Whether the three bundled databases exist besides. Default `true`. */
   readonly bundled: boolean;
+  /** Address of the ledger, if it is on a server. */
+  readonly ledger?: string;
   /** Directory of the databases. */
   readonly dataDir?: string;
   /** Directory of the user's own migrations. */
@@ -97,6 +99,7 @@ const KEYS: Readonly<Record<string, string>> = {
   $schema: "a string",
   databases: "an object of names and paths",
   bundled: "true or false",
+  ledger: "the address of a database on a libSQL server",
   dataDir: "a path",
   migrationsDir: "a path",
   backupDir: "a path",
@@ -136,6 +139,7 @@ function check(value: unknown, path: string, report: (mistake: Mistake) => void)
   if (!bundled && Object.keys(isObject(named) ? named : {}).length === 0) {
     report({ at: ["bundled"], detail: '"bundled" is false: expected "databases" to name some' });
   }
+  const ledger = expected("ledger", (found) => typeof found === "string" && isLibsqlAddress(found));
   const [dataDir, migrationsDir, backupDir] = ["dataDir", "migrationsDir", "backupDir"].map(
     directory,
   );
@@ -143,6 +147,7 @@ function check(value: unknown, path: string, report: (mistake: Mistake) => void)
     path,
     bundled,
     databases: isObject(named) ? checkDatabases(named, report) : {},
+    ...(typeof ledger === "string" ? { ledger } : {}),
     ...(dataDir === undefined ? {} : { dataDir }),
     ...(migrationsDir === undefined ? {} : { migrationsDir }),
     ...(backupDir === undefined ? {} : { backupDir }),
@@ -289,21 +294,23 @@ export interface Placement {
  * @throws {ConfigurationError} where an absolute path would leave the prefix, or two names have one file.
  */
 export function databaseFiles(
-  { databases, path }: Pick<Configuration, "databases" | "path">,
+  { databases, ledger, path }: Pick<Configuration, "databases" | "ledger" | "path">,
   bundled: readonly string[],
   { prefix, isIsolated }: Placement,
 ): Record<string, string> {
   const files: Record<string, string> = {};
   const names = new Map([[`${prefix}${LEDGER_NAME}.db`, "the ledger"]]);
+  const refuseServer = (what: string): never => {
+    throw new ConfigurationError(
+      `Cannot use ${path}: ${what} is on a server, so DB_PATH_PREFIX and --data-dir cannot isolate it`,
+      { path, help: "use another configuration, by --config or CATALYST_CONFIG" },
+    );
+  };
+  if (ledger !== undefined && isIsolated) refuseServer("the ledger");
   for (const name of new Set([...bundled, ...Object.keys(databases)])) {
     const place = databases[name] ?? `${name}.db`;
     const isServer = isLibsqlAddress(place);
-    if (isServer && isIsolated) {
-      throw new ConfigurationError(
-        `Cannot use ${path}: "${name}" is on a server, so DB_PATH_PREFIX and --data-dir cannot isolate it`,
-        { path, help: "use another configuration, by --config or CATALYST_CONFIG" },
-      );
-    }
+    if (isServer && isIsolated) refuseServer(`"${name}"`);
     if (isAbsolute(place) && isIsolated) {
       throw new ConfigurationError(
         `Cannot use ${path}: the path of "${name}" is absolute, so DB_PATH_PREFIX and --data-dir ` +

@@ -19,13 +19,16 @@ const HEADER = new TextEncoder().encode("SQLite format 3\0");
  * as `test_`, only what begins with it does.
  */
 export function uncoveredFiles(
-  { ledger, locations, backups }: Pick<Workspace, "ledger" | "locations" | "backups">,
+  { ledger, ledgerFile, locations, backups }: Pick<
+    Workspace,
+    "ledger" | "ledgerFile" | "locations" | "backups"
+  >,
 ): string[] {
-  if (ledger.kind !== "file" || ledger.path === ":memory:") return [];
+  if (ledger.kind === "open" || ledgerFile === ":memory:") return [];
   // Without the permission Deno would ask a person at a terminal for it.
-  if (!mayRead(directoryOf(ledger.path))) return [];
+  if (!mayRead(directoryOf(ledgerFile))) return [];
   const known = [ledger, ...locations.values()].map(({ path }) => fileItself(path));
-  return databasesBelow(prefixOfLedger(ledger.path), { except: backups, known });
+  return databasesBelow(prefixOfLedger(ledgerFile), { except: backups, known });
 }
 
 /** What is left out. */

@@ -10,8 +10,13 @@ import { createRegistry, type Registry } from "../migration/registry.ts";
 export interface WorkspaceOptions {
   /** The databases by name, as the migrations name them. */
   readonly databases: Readonly<Record<string, DatabaseSource>>;
-  /** The ledger: a database of its own. */
+  /** The ledger: a database of its own. On a server it is the ledger of several machines. */
   readonly ledger: DatabaseSource;
+  /**
+   * Put before the names of the lock, the snapshots and the like if the ledger is on a server; else they
+   * are beside it. Default `data/`.
+   */
+  readonly prefix?: string;
   /** The known migrations, in any order. */
   readonly migrations: readonly Migration[];
   /**
@@ -47,6 +52,11 @@ export interface Workspace {
   readonly trusted: readonly Migration[];
   readonly locations: ReadonlyMap<string, DatabaseLocation>;
   readonly ledger: DatabaseLocation;
+  /**
+   * Path of the ledger's file, or where it would be if the ledger is on a server: the lock, the
+   * snapshots and the like are beside it.
+   */
+  readonly ledgerFile: string;
   readonly settings: ConnectionSettings;
   readonly timeout: number;
   readonly idleTimeout: number | undefined;
@@ -72,14 +82,8 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
   const locations = new Map(
     Object.entries(options.databases).map(([name, source]) => [name, locate(source, name)]),
   );
-  const ledger = locate(options.ledger, "migrations");
-  if (ledger.kind === "server") {
-    throw new UsageError(`Cannot keep the ledger on a server (${ledger.path})`, {
-      help:
-        "name a local file; what is applied stands in the databases themselves, so each machine " +
-        "may have a ledger of its own",
-    });
-  }
+  const ledger = locate(options.ledger, "ledger");
+  const ledgerFile = ledger.kind === "server" ? ledgerOf(options.prefix ?? "data/") : ledger.path;
   refuseSharedFiles([...locations, ["the ledger", ledger]]);
   return {
     registry: createRegistry(options.migrations, Object.keys(options.databases)),
@@ -87,12 +91,13 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
     trusted: options.trusted ?? [],
     locations,
     ledger,
+    ledgerFile,
     settings: { ...defaultSettings, ...options.settings, busyTimeout: timeout },
     timeout,
     idleTimeout: options.idleTimeout,
     alone: options.alone ?? false,
     createDirectories: options.createDirectories ?? true,
-    backups: options.backupDir ?? backupsBeside(ledger.path),
+    backups: options.backupDir ?? backupsBeside(ledgerFile),
   };
 }
 
@@ -165,9 +170,9 @@ export function hasParts(workspace: Workspace): boolean {
 
 /** Whether a restore was begun and not finished. */
 export function isRestoring(workspace: Workspace): boolean {
-  if (workspace.ledger.path === ":memory:") return false;
+  if (workspace.ledgerFile === ":memory:") return false;
   try {
-    return Deno.statSync(restoreJournal(workspace.ledger.path)).isFile;
+    return Deno.statSync(restoreJournal(workspace.ledgerFile)).isFile;
   } catch {
     return false;
   }

@@ -99,7 +99,7 @@ export async function copyDatabases(
     }));
     await using pinned = await pin(targets, {
       timeout: workspace.timeout,
-      restoreNote: restoreJournal(workspace.ledger.path),
+      restoreNote: restoreJournal(workspace.ledgerFile),
       signal,
     });
     heldSeconds = pinned.heldSeconds;

@@ -123,9 +123,9 @@ const nothing: Rehearsal = {
 };
 
 /** Where the copies go: beside the data, since elsewhere there may be neither room nor permission. */
-function prefixOf({ ledger, locations }: Workspace, directory: string | undefined): string {
+function prefixOf({ ledgerFile, locations }: Workspace, directory: string | undefined): string {
   if (directory !== undefined) return /[/\\]$/.test(directory) ? directory : `${directory}/`;
-  if (ledger.path !== ":memory:") return prefixOfLedger(ledger.path);
+  if (ledgerFile !== ":memory:") return prefixOfLedger(ledgerFile);
   const file = [...locations.values()].find(({ path }) => path !== ":memory:");
   if (file !== undefined) return file.path.replace(/[^/\\]*$/, "");
   throw new UsageError(

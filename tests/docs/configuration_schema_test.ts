@@ -18,7 +18,22 @@ async function isAccepted(value: unknown): Promise<boolean> {
 
 /** Values of which each key accepts some and refuses some. */
 const values: readonly unknown[] = [
-  ...["", "a", ":memory:", 0, 1, -1, 1.5, true, false, null, [], {}],
+  ...[
+    "",
+    "a",
+    "libsql://db.example.com",
+    "WS://h",
+    ":memory:",
+    0,
+    1,
+    -1,
+    1.5,
+    true,
+    false,
+    null,
+    [],
+    {},
+  ],
   ...[{ a: "a.db" }, { a: "" }, { a: 1 }, { a: ":memory:" }, { "a b": "a.db" }, {
     Migrations: "a",
   }],

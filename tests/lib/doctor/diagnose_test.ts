@@ -28,6 +28,7 @@ async function factsOf(directory: TemporaryDirectory): Promise<Facts> {
     databases: Object.fromEntries(
       catalystDatabases.map((name) => [name, `${directory.path}/${name}.db`]),
     ),
+    ledger: `${directory.path}/migrations.db`,
     backupDir: undefined,
     hasConfiguration: false,
     bundled: bundledMigrations,

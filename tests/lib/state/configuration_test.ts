@@ -107,6 +107,14 @@ const clashes: readonly [databases: Record<string, string>, isIsolated: boolean,
   [{ a: "migrations.db" }, false, /"a" and the ledger have the same file/],
 ];
 
+Deno.test("a ledger on a server, which others share, is refused if the databases are isolated", () => {
+  const configuration = { databases: {}, ledger: "libsql://db.example.com", path: "c" };
+  const at = (isIsolated: boolean) =>
+    databaseFiles(configuration, [], { prefix: "x/", isIsolated });
+  assert.deepEqual(at(false), {});
+  assert.throws(() => at(true), /the ledger is on a server, so DB_PATH_PREFIX/);
+});
+
 for (const [databases, isIsolated, reason] of clashes) {
   Deno.test(`databases that share a file or escape the prefix are refused: ${reason}`, () => {
     assert.throws(
