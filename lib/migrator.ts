@@ -1,4 +1,5 @@
 import { type CatalystError, SnapshotError } from "./base/errors.ts";
+import { sizeOf } from "./base/files.ts";
 import type { OutputFileOptions } from "./dump/output_guard.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
@@ -49,10 +50,14 @@ import type { LintOptions, LintResult } from "./trial/lint.ts";
 import type { RehearseOptions } from "./trial/rehearse.ts";
 import type { Rehearsal } from "./trial/rehearse_result.ts";
 
-/** How to read the ledger's events. */
+/** Which of the ledger's events to read. */
 export interface HistoryOptions {
   /** How many events at most. Default 20. */
   readonly limit?: number;
+  /** Only events of the migration with this id or name. Default: all. */
+  readonly migration?: string;
+  /** Only events of the database with this name. Default: all. */
+  readonly database?: string;
 }
 
 /**
@@ -738,6 +743,34 @@ export class Migrator {
   }
 
   /**
+   * Tells when each database was last backed up: the date of its newest complete snapshot that was not
+   * taken by a restore, in Unix epoch seconds, as far as names and sizes show.
+   *
+   * @throws {LocationError | AccessError} if the directory of the snapshots can't be read.
+   *
+   * @example Find databases without a backup
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * await migrator.createSnapshot({ databases: ["trading"] });
+   * const backups = await migrator.lastBackups();
+   * console.assert(backups.has("trading") && !backups.has("positions"));
+   * ```
+   */
+  async lastBackups(): Promise<ReadonlyMap<string, number>> {
+    const { backups: directory, locations } = this.#workspace;
+    // Most commands find no directory, and the module takes time to load.
+    if (sizeOf(directory) === null) return new Map();
+    const { lastBackups } = await import("./snapshot/store.ts");
+    return await lastBackups(directory, {
+      databases: [...locations.keys()],
+      now: Date.now() / 1000,
+    });
+  }
+
+  /**
    * Proves that a snapshot can be restored: restores it into a temporary directory beside the databases,
    * verifies schema and data there, and removes it. The databases themselves stay as they are.
    *
@@ -1061,7 +1094,7 @@ export class Migrator {
    * ```
    */
   async history(options: HistoryOptions = {}): Promise<readonly LedgerEvent[]> {
-    return await history(this.#workspace, options.limit ?? 20);
+    return await history(this.#workspace, { limit: 20, ...options });
   }
 }
 

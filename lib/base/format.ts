@@ -92,6 +92,14 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
+/** Writes how old something is, given in seconds, in one unit: `<1 min`, `5 min`, `26 h`, `3 days`. */
+export function formatAge(seconds: number): string {
+  if (seconds < 60) return "<1 min";
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 86_400 * 2) return `${Math.floor(seconds / 3600)} h`;
+  return `${Math.floor(seconds / 86_400)} days`;
+}
+
 /**
  * Writes Unix epoch seconds as UTC `YYYY-MM-DD HH:MM:SS`, as SQLite's `datetime(x, 'unixepoch')`
  * does. Fractions of a second are left out.

@@ -4,6 +4,7 @@ import { compareIds } from "../migration/registry.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
 import {
+  formatAge,
   formatBytes,
   formatCount,
   formatDate,
@@ -266,7 +267,7 @@ function renderEntries(entries: readonly SnapshotEntry[]): string {
     entries.map(({ name, manifest, problems }) => [
       name,
       manifest === null ? "-" : formatDate(manifest.createdAt),
-      manifest === null ? "-" : age(now - manifest.createdAt),
+      manifest === null ? "-" : formatAge(now - manifest.createdAt),
       manifest === null
         ? "-"
         : formatBytes(manifest.files.reduce((sum, one) => sum + one.sizeBytes, 0)),
@@ -284,12 +285,6 @@ function renderEntries(entries: readonly SnapshotEntry[]): string {
 /** Id of the newest migration that is in a snapshot. */
 function newest({ files }: Manifest): string {
   return files.flatMap(({ migrations }) => migrations).toSorted(compareIds).at(-1) ?? "-";
-}
-
-function age(seconds: number): string {
-  if (seconds < 3600) return `${Math.max(0, Math.floor(seconds / 60))} min`;
-  if (seconds < 86_400 * 2) return `${Math.floor(seconds / 3600)} h`;
-  return `${Math.floor(seconds / 86_400)} days`;
 }
 
 async function verify(

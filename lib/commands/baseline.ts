@@ -15,7 +15,7 @@ export const command: Command = {
     const to = stringFlag(flags, "to");
     if (to === undefined) {
       throw new UsageError("Cannot set a baseline: --to ID has to say up to which migration", {
-        help: "`status` lists the migrations",
+        help: "`status --verbose` lists the migrations",
       });
     }
     const dryRun = flags["dry-run"] === true;

@@ -316,16 +316,20 @@ export interface BackupAge {
   readonly maxAgeSeconds: number;
 }
 
+/** A database and its last backup. */
+interface ListedDatabase
+  extends Pick<DatabaseState, "name" | "path" | "exists" | "sizeBytes" | "journalMode"> {
+  /** When its newest complete snapshot was taken, in Unix epoch seconds; null if there is none. */
+  readonly lastBackup: number | null;
+}
+
 /** The state of the databases and of every migration. */
 export interface StatusDocument extends Omit<Status, "databases"> {
   /** Paths of the SQLite files in the data directory that have no name. */
   readonly uncovered: readonly string[];
   readonly backup?: BackupAge;
   /** Every database, in the order given. */
-  readonly databases: readonly Pick<
-    DatabaseState,
-    "name" | "path" | "exists" | "sizeBytes" | "journalMode"
-  >[];
+  readonly databases: readonly ListedDatabase[];
 }
 
 /** The rows of a query. */

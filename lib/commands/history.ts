@@ -1,3 +1,5 @@
+import { UsageError } from "../base/errors.ts";
+import { didYouMean } from "../base/format.ts";
 import { type Command, type CommandContext, stringFlag, wholeNumber } from "./arguments.ts";
 import { renderEvents } from "./render.ts";
 import type { Documents } from "./documents.ts";
@@ -7,17 +9,50 @@ export const command: Command = {
   name: "history",
   summary: "show what was done when, newest first",
   flags: {
+    "migration": { type: "string", value: "ID", help: "only events of this migration" },
+    "database": { type: "string", value: "DATABASE", help: "only events of this database" },
     "limit": { type: "string", value: "N", help: "how many events at most (default: 20)" },
   },
   withoutMigrations: true,
-  examples: [["history --limit 5", "the last five events"]],
+  examples: [
+    ["history --limit 5", "the last five events"],
+    ["history --migration 004", "everything that happened to one migration"],
+    ["history --database trading", "everything that happened to one database"],
+  ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const limit = wholeNumber(stringFlag(flags, "limit") ?? "20", "limit", 1);
-    const events = await migrator.history({ limit });
+    const migration = stringFlag(flags, "migration");
+    const database = stringFlag(flags, "database");
+    const events = await migrator.history({
+      limit,
+      ...migration === undefined ? {} : { migration },
+      ...database === undefined ? {} : { database },
+    });
+    // A database that is no longer configured may still have a history.
+    if (events.length === 0 && database !== undefined && !migrator.databases.includes(database)) {
+      throw new UsageError(`Cannot show the history of "${database}": there is no such database`, {
+        help: `${didYouMean(database, migrator.databases)}the databases are ${
+          migrator.databases.join(", ")
+        }`,
+      });
+    }
     output.json({ ok: true, events } satisfies Documents["history"]);
-    output.answer(
-      events.length === 0 ? "No events: nothing has been migrated here." : renderEvents(events),
-    );
+    output.answer(events.length > 0 ? renderEvents(events) : nothing({ migration, database }));
     return 0;
   },
 };
+
+function nothing(
+  { migration, database }: {
+    readonly migration: string | undefined;
+    readonly database: string | undefined;
+  },
+): string {
+  const of = [
+    ...migration === undefined ? [] : [`migration ${migration}`],
+    ...database === undefined ? [] : [`database ${database}`],
+  ];
+  return of.length === 0
+    ? "No events: nothing has been migrated here."
+    : `No events of ${of.join(" in ")}.`;
+}

@@ -18,7 +18,7 @@ export const command: Command = {
     const out = stringFlag(flags, "out");
     if (!to || !out) {
       throw new UsageError("Cannot squash: --to ID and --out DIR say what and where to", {
-        help: "`status` lists the migrations; the files that are there stay as they are",
+        help: "`status --verbose` lists the migrations; the files that are there stay as they are",
       });
     }
     const squashed = await migrator.squash(to);

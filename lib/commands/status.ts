@@ -1,5 +1,14 @@
 import { UsageError } from "../base/errors.ts";
-import { formatBytes, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
+import {
+  formatAge,
+  formatBytes,
+  formatCount,
+  formatDate,
+  formatDuration,
+  printable,
+  renderTable,
+} from "../base/format.ts";
+import type { MigrationState, MigrationStatus } from "../state/assess.ts";
 import { describeUncovered } from "../state/discover.ts";
 import type { Status } from "../state/status.ts";
 import type { Output, Style } from "../terminal/output.ts";
@@ -7,12 +16,12 @@ import { type Command, type CommandContext, durationFlag, stringFlag } from "./a
 import { renderEvents } from "./render.ts";
 import type { BackupAge, Documents, StatusDocument } from "./documents.ts";
 
-/** `status`: which migrations are applied. */
+/** `status`: whether everything is fine, or what to do next. */
 export const command: Command = {
   name: "status",
-  summary: "show which migrations are applied, and where the databases are",
+  summary: "show what is pending, where the databases are, and when they were last backed up",
   flags: {
-    "check": { type: "boolean", help: "exit with 1 where anything is pending or wrong" },
+    "check": { type: "boolean", help: "exit with 1 if anything is pending or wrong" },
     "max-backup-age": {
       type: "string",
       value: "DURATION",
@@ -20,9 +29,10 @@ export const command: Command = {
     },
   },
   examples: [
-    ["status", "show everything"],
-    ["status --check --quiet", "for scripts: exit code 0 where all is applied"],
-    ["status --check --max-backup-age 26h", "is there a snapshot from the last night?"],
+    ["status", "see whether everything is fine, and what to do next"],
+    ["status --verbose", "list the applied migrations too"],
+    ["status --check --quiet", "for scripts: exit code 0 if everything is applied"],
+    ["status --check --max-backup-age 26h", "fail if the nightly backup is missing"],
   ],
   run: async ({ flags, migrator, configuration, output }: CommandContext) => {
     const maxAge = durationFlag(flags, "max-backup-age");
@@ -33,11 +43,13 @@ export const command: Command = {
     }
     const status = await migrator.status();
     const backup = maxAge === undefined ? undefined : await backupAge(migrator, maxAge);
+    const isSilent = !output.isJson && output.isQuiet && flags.check === true && status.ok;
+    const backups = isSilent ? null : await lastBackups(migrator);
     const ok = status.ok && backup?.ok !== false;
     const uncovered = output.isQuiet && !output.isJson ? [] : await migrator.uncoveredFiles();
     output.json(
       {
-        ...asJson(status),
+        ...asJson(status, backups),
         ok,
         uncovered,
         ...backup === undefined ? {} : { backup },
@@ -46,7 +58,11 @@ export const command: Command = {
     if (!output.isJson) {
       // A check that passes has nothing to say.
       const tell = flags.check === true && status.ok ? output.report : output.answer;
-      tell(renderStatus(status, output.answerStyle));
+      tell(renderStatus(status, {
+        style: output.answerStyle,
+        backups,
+        all: flags.verbose === true,
+      }));
       hints(status, output);
       if (uncovered.length > 0) {
         const { detail, help } = describeUncovered(uncovered, {
@@ -62,7 +78,7 @@ export const command: Command = {
   },
 };
 
-/** The newest snapshot, and whether it is as new as it has to be. */
+/** The newest snapshot, and whether it is recent enough. */
 async function backupAge(
   migrator: CommandContext["migrator"],
   maxAgeSeconds: number,
@@ -75,13 +91,27 @@ async function backupAge(
 
 function describeAge({ snapshot, ageSeconds }: BackupAge, limit: string): string {
   return ageSeconds === null
-    ? "there is no snapshot of all databases; `backup` takes one"
+    ? "no snapshot has all databases; `backup` takes one"
     : `the newest snapshot of all databases, ${snapshot}, is ${
       formatDuration(ageSeconds)
     } old, more than ${limit}; \`backup\` takes one`;
 }
 
-function asJson(status: Status): Omit<StatusDocument, "uncovered"> {
+/** When each database was last backed up; null if that can't be read, which `backup list` explains. */
+async function lastBackups(
+  migrator: CommandContext["migrator"],
+): Promise<ReadonlyMap<string, number> | null> {
+  try {
+    return await migrator.lastBackups();
+  } catch {
+    return null;
+  }
+}
+
+function asJson(
+  status: Status,
+  backups: ReadonlyMap<string, number> | null,
+): Omit<StatusDocument, "uncovered"> {
   const { ok, pending, adoptable, unreconciled, unusable, unreadable, conflicts } = status;
   return {
     ok,
@@ -92,6 +122,7 @@ function asJson(status: Status): Omit<StatusDocument, "uncovered"> {
       exists,
       sizeBytes,
       journalMode,
+      lastBackup: backups?.get(name) ?? null,
     })),
     migrations: status.migrations,
     adoptable,
@@ -104,44 +135,167 @@ function asJson(status: Status): Omit<StatusDocument, "uncovered"> {
   };
 }
 
-/** The state as text: migrations, databases, what happened last. */
-export function renderStatus(status: Status, style: Style): string {
-  const migrations = status.migrations.map((one) => [
-    printable(one.name),
-    one.database,
-    one.state === "applied" ? style.green(one.state) : style.yellow(one.state),
-    one.appliedAt === null ? "-" : formatDate(one.appliedAt),
-    one.durationSeconds === null ? "-" : formatDuration(one.durationSeconds),
-  ]);
-  const databases = status.databases.map((one) => [
-    one.name,
-    printable(one.path),
-    one.exists ? (one.sizeBytes === null ? "-" : formatBytes(one.sizeBytes)) : "not there",
-    one.journalMode ?? "-",
-  ]);
+/** How {@link renderStatus} shows a state. */
+interface StatusOptions {
+  readonly style: Style;
+  /** When each database was last backed up; null if that can't be read. */
+  readonly backups: ReadonlyMap<string, number> | null;
+  /** Whether all migrations are listed, and the journal modes. Default: the applied are summarized. */
+  readonly all?: boolean;
+}
+
+/** Lines of a usual terminal. */
+const SCREEN = 24;
+
+/** Migrations that are not applied, which are listed before the others are counted. */
+const LISTED = 8;
+
+/** The state as text: the answer, the databases, the migrations, and the outcomes of the last day. */
+export function renderStatus(status: Status, options: StatusOptions): string {
+  const { style, backups, all = false } = options;
+  const now = Date.now() / 1000;
+  const databases = status.databases.map(({ name, path, exists, sizeBytes, journalMode }) => {
+    const backedUp = backups?.get(name);
+    return [
+      name,
+      printable(path),
+      exists ? (sizeBytes === null ? "-" : formatBytes(sizeBytes)) : "missing",
+      backups === null
+        ? "unknown"
+        : backedUp === undefined
+        ? "never"
+        : `${formatAge(now - backedUp)} ago`,
+      ...all ? [journalMode ?? "-"] : [],
+    ];
+  });
   const sections = [
-    renderTable(migrations, {
-      header: ["MIGRATION", "DATABASE", "STATE", "APPLIED (UTC)", "TOOK"],
+    answerOf(status, options),
+    renderTable(databases, {
+      header: ["DATABASE", "PATH", "SIZE", "LAST BACKUP", ...all ? ["JOURNAL"] : []],
     }),
-    renderTable(databases, { header: ["DATABASE", "PATH", "SIZE", "JOURNAL"] }),
+    ...renderMigrations(status, { style, all }),
   ];
-  if (status.recent.length > 0) sections.push(`Recent history\n${renderEvents(status.recent)}`);
+  if (status.recent.length > 0) {
+    const used = sections.join("\n\n").split("\n").length + 3;
+    const events = status.recent.slice(0, Math.max(1, SCREEN - used));
+    sections.push(`Last 24 hours (\`history\` shows more)\n${renderEvents(events)}`);
+  }
   return sections.join("\n\n");
 }
 
+/** One line that says whether everything is fine, or what to do next. */
+function answerOf(status: Status, { style, backups }: StatusOptions): string {
+  const { migrations, adoptable, unreconciled } = status;
+  const named = (...states: readonly MigrationState[]) =>
+    migrations.filter(({ state }) => states.includes(state)).map(({ name }) => printable(name));
+  const wrong = (text: string) => style.red(text);
+  const todo = (text: string) => style.yellow(text);
+  if (status.restoring) return wrong("A restore was interrupted. `upgrade` finishes it.");
+  if (status.unreadable.length > 0) {
+    return wrong("A database or the ledger can't be read. `doctor` says what to do.");
+  }
+  if (status.unusable.length > 0) {
+    return wrong(
+      `${formatCount(status.unusable.length, "migration")} can't be used. Correct the files first.`,
+    );
+  }
+  if (status.conflicts.length > 0) {
+    return wrong("A table conflicts with a migration. `upgrade` says how to keep the table.");
+  }
+  const lost = status.databases.filter(({ name, exists }) =>
+    !exists && migrations.some(({ id, database }) => database === name && unreconciled.includes(id))
+  );
+  if (lost.length > 0) {
+    return wrong(
+      `${lost.map(({ name }) => name).join(", ")} had migrations and is missing. ` +
+        "`doctor` says what to do.",
+    );
+  }
+  const strange = named("changed", "missing");
+  if (strange.length > 0) {
+    return wrong(
+      `${strange.slice(0, 3).join(", ")} ${
+        strange.length === 1 ? "differs" : "differ"
+      } from what ` +
+        "was applied. `doctor` says what to do.",
+    );
+  }
+  const failed = named("failed");
+  if (failed.length > 0) {
+    return wrong(
+      `${failed.slice(0, 3).join(", ")} failed. Correct the cause, then run \`upgrade\`.`,
+    );
+  }
+  if (status.databases.every(({ exists }) => !exists)) {
+    return todo("There are no databases yet. `upgrade` creates them.");
+  }
+  if (status.pending > 0) {
+    const [is, them] = status.pending === 1 ? ["is", "it"] : ["are", "them"];
+    return todo(
+      `${formatCount(status.pending, "migration")} ${is} pending. \`upgrade\` applies ${them}.`,
+    );
+  }
+  if (adoptable.length > 0) {
+    return todo("Tables of an earlier version were found. `upgrade` takes them over.");
+  }
+  if (unreconciled.length > 0) {
+    return todo("The ledger differs from the databases. `upgrade` corrects it.");
+  }
+  const isSaved = backups === null || status.databases.every(({ name }) => backups.has(name));
+  return style.green("Everything is up to date.") +
+    (isSaved ? "" : " `backup` saves the databases that have no backup yet.");
+}
+
+/** What is applied in one line, and a table of what is not; or a table of all. */
+function renderMigrations(
+  { migrations }: Status,
+  { style, all }: { readonly style: Style; readonly all: boolean },
+): string[] {
+  const applied = migrations.filter(({ state }) => state === "applied");
+  const listed = all ? migrations : migrations.filter(({ state }) => state !== "applied");
+  const shown = all ? listed : listed.slice(0, LISTED);
+  const last = applied.reduce<MigrationStatus | undefined>(
+    (newest, one) => (one.appliedAt ?? 0) >= (newest?.appliedAt ?? 0) ? one : newest,
+    undefined,
+  );
+  const when = last === undefined || last.appliedAt === null
+    ? ""
+    : ` ${formatAge(Date.now() / 1000 - last.appliedAt)} ago`;
+  const summary = last === undefined
+    ? "No migration is applied."
+    : `${formatCount(applied.length, "migration")} applied, the last (${
+      printable(last.name)
+    })${when}.`;
+  const rows = shown.map((one) => [
+    printable(one.name),
+    one.database,
+    one.state === "applied" ? style.green(one.state) : style.yellow(one.state),
+    ...all ? [one.appliedAt === null ? "-" : formatDate(one.appliedAt)] : [],
+    ...all ? [one.durationSeconds === null ? "-" : formatDuration(one.durationSeconds)] : [],
+  ]);
+  const header = ["MIGRATION", "DATABASE", "STATE", ...all ? ["APPLIED (UTC)", "TOOK"] : []];
+  const more = listed.length - shown.length;
+  return [
+    ...rows.length === 0 ? [] : [
+      renderTable(rows, { header }) +
+      (more === 0 ? "" : `\nand ${more} more; \`status --verbose\` lists all`),
+    ],
+    ...all || migrations.length === 0 ? [] : [summary],
+  ];
+}
+
+/** Details of what the answer says, and what `upgrade` does besides. */
 function hints(status: Status, output: Output): void {
-  if (status.restoring) output.warn("a restore was interrupted; `upgrade` finishes it");
   for (const { description } of status.conflicts) output.warn(description);
-  for (const reason of status.unreadable) output.warn(`${reason}; \`doctor\` says what to do`);
+  for (const reason of status.unreadable) output.warn(reason);
   if (status.adoptable.length > 0) {
-    output.narrate(`${status.adoptable.join(", ")} found by the tables; \`upgrade\` adopts them.`);
+    output.narrate(
+      `The tables of ${status.adoptable.join(", ")} exist already; \`upgrade\` adopts them.`,
+    );
   }
   if (status.unreconciled.length > 0) {
     output.narrate(
       `The ledger is wrong about ${status.unreconciled.join(", ")}; \`upgrade\` corrects it.`,
     );
-  }
-  if (status.pending > 0 && status.conflicts.length === 0) {
-    output.narrate(`${status.pending} pending; \`upgrade\` applies them.`);
   }
 }

@@ -334,7 +334,7 @@ async function stateFacts(
       const connection = await wrapHandle({ kind: "open", handle, path });
       if (name === LEDGER) {
         await readLedger(connection);
-        events = await readEvents(connection, EVENTS);
+        events = await readEvents(connection, { limit: EVENTS });
       } else {
         markers.set(name, (await readMarkers(connection)).markers ?? []);
       }

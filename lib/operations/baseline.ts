@@ -42,7 +42,7 @@ export async function acceptChanged(workspace: Workspace, wanted: string): Promi
       {
         migration: name,
         database,
-        help: "`status` shows the state of every migration",
+        help: "`status --verbose` shows the state of every migration",
       },
     );
   }

@@ -42,7 +42,7 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
   const [migration] = planned.rollBack;
   if (migration === undefined) {
     throw new UsageError("Cannot redo a migration: none is applied", {
-      help: "`status` shows the state of every migration",
+      help: "`status --verbose` shows the state of every migration",
     });
   }
   if (!workspace.registry.byId.has(migration.id)) {

@@ -75,7 +75,9 @@ export async function squash(
   if (squashed.length > 0) return squashed;
   throw new SquashError(
     `Cannot squash up to ${last.name}: no database has two migrations from files up to there`,
-    { help: "`status` lists the migrations; those of the toolkit itself stay as they are" },
+    {
+      help: "`status --verbose` lists the migrations; those of the toolkit itself stay as they are",
+    },
   );
 }
 

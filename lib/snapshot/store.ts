@@ -163,6 +163,29 @@ export function newestComplete(
   return null;
 }
 
+/**
+ * When each database was last backed up, in Unix epoch seconds, by the same rules as
+ * {@link newestComplete}. It reads manifests from the newest to the oldest, until all are found.
+ */
+export async function lastBackups(
+  directory: string,
+  { databases, now }: Freshness,
+): Promise<ReadonlyMap<string, number>> {
+  const found = new Map<string, number>();
+  const newestFirst = fileNames(directory).flatMap((file) => manifestOf(file) ?? [])
+    .toSorted((a, b) => compareSnapshotNames(b, a));
+  for (const name of newestFirst) {
+    const missing = databases.filter((database) => !found.has(database));
+    if (missing.length === 0) break;
+    const entry = await entryOf(directory, name);
+    for (const database of missing) {
+      const manifest = newestComplete([entry], { databases: [database], now });
+      if (manifest !== null) found.set(database, manifest.createdAt);
+    }
+  }
+  return found;
+}
+
 /** The newest snapshot of what was there before a restore. */
 export function newestSafety(newestFirst: readonly SnapshotEntry[]): SnapshotEntry | undefined {
   return newestWhere(newestFirst, ({ manifest }) => manifest?.reason === "safety");

@@ -4,6 +4,7 @@ import { readDatabase } from "../database/open.ts";
 import { CorruptDatabaseError, isDamage, NotADatabaseError } from "../base/errors.ts";
 import {
   emptyLedger,
+  type EventFilter,
   type LedgerEvent,
   type LedgerState,
   readEvents,
@@ -25,8 +26,8 @@ export interface Inspection extends FoundState {
 
 /** What to read besides. */
 interface InspectOptions {
-  /** How many of the newest events to read. Default 0. */
-  readonly events?: number;
+  /** Which events to read. Default: none. */
+  readonly events?: EventFilter;
   /** Whether to ask for the journal modes. Default `false`. */
   readonly journalModes?: boolean;
   /** Whether a damaged database or ledger is told of in place of stopping it. Default `false`. */
@@ -44,7 +45,7 @@ export async function inspect(
     if (!tolerant || !isDamage(error)) throw error;
     unreadable.push(error.message);
   };
-  const { ledger, events } = await inspectLedger(workspace, options.events ?? 0).catch((error) => {
+  const { ledger, events } = await inspectLedger(workspace, options.events).catch((error) => {
     tolerate(error);
     return { ledger: emptyLedger, events: [] };
   });
@@ -68,13 +69,13 @@ export async function inspect(
 
 async function inspectLedger(
   workspace: Workspace,
-  limit: number,
+  filter: EventFilter | undefined,
 ): Promise<{ ledger: LedgerState; events: readonly LedgerEvent[] }> {
   if (!statDatabase(workspace.ledger).exists) return { ledger: emptyLedger, events: [] };
   try {
     return await readDatabase(workspace.ledger, workspace, async (connection) => ({
       ledger: await readLedger(connection),
-      events: limit === 0 ? [] : await readEvents(connection, limit),
+      events: filter === undefined ? [] : await readEvents(connection, filter),
     }));
   } catch (error) {
     throw withLedgerHelp(error, workspace.ledger.path);

@@ -128,8 +128,23 @@ async function readRows(connection: Connection): Promise<LedgerState> {
   };
 }
 
-/** The newest events first. */
-export async function readEvents(connection: Connection, limit: number): Promise<LedgerEvent[]> {
+/** Which events to read. */
+export interface EventFilter {
+  /** How many events at most. */
+  readonly limit: number;
+  /** Id or name of a migration. Default: events of all. */
+  readonly migration?: string;
+  /** Name of a database. Default: events of all. */
+  readonly database?: string;
+  /** Only outcomes, without the beginnings, since these Unix epoch seconds. Default: all events. */
+  readonly outcomesSince?: number;
+}
+
+/** Reads the newest events first. */
+export async function readEvents(
+  connection: Connection,
+  { limit, migration, database, outcomesSince }: EventFilter,
+): Promise<LedgerEvent[]> {
   const tables = await connection.all(
     "SELECT 1 FROM sqlite_schema WHERE name = 'migration_events'",
   );
@@ -139,9 +154,12 @@ export async function readEvents(connection: Connection, limit: number): Promise
         migration_id, migration_name, database_name, database_path, direction, outcome, started_at,
         ended_at, duration_seconds, error_message, checksum, detail, toolkit_version
     FROM migration_events
+    WHERE (?2 IS NULL OR ltrim(?2, '0') IN (ltrim(migration_id, '0'), ltrim(migration_name, '0')))
+      AND (?3 IS NULL OR database_name = ?3)
+      AND (?4 IS NULL OR (outcome <> 'started' AND started_at >= ?4))
     ORDER BY event_id DESC
-    LIMIT ?`,
-    [limit],
+    LIMIT ?1`,
+    [limit, migration ?? null, database ?? null, outcomesSince ?? null],
   );
   try {
     return rows.map(toEvent);

@@ -107,7 +107,7 @@ export function findMigration(registry: Registry, wanted: string): Migration {
   throw new UnknownMigrationError(
     `Cannot find migration "${wanted}": the registry doesn't have it`,
     {
-      help: `${didYouMean(wanted, names)}\`status\` lists the migrations`,
+      help: `${didYouMean(wanted, names)}\`status --verbose\` lists the migrations`,
     },
   );
 }

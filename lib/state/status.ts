@@ -1,5 +1,5 @@
 import { inspect, type Inspection } from "./inspect.ts";
-import type { LedgerEvent } from "./ledger.ts";
+import type { EventFilter, LedgerEvent } from "./ledger.ts";
 import {
   assess,
   corrections,
@@ -27,7 +27,7 @@ export interface Status {
   readonly unreconciled: readonly string[];
   /** Whether a restore was interrupted; the next command that changes something finishes it. */
   readonly restoring: boolean;
-  /** The newest events of the ledger. */
+  /** The newest outcomes of the last 24 hours, at most 5. */
   readonly recent: readonly LedgerEvent[];
   /** Databases, or a ledger, that can't be read, in plain words. */
   readonly unreadable: readonly string[];
@@ -45,14 +45,19 @@ export interface DatabaseConflict extends TableConflict {
   readonly description: string;
 }
 
-/** How many events {@link status} reads. */
+/** How many outcomes {@link status} reads, and from how many seconds back. */
 const RECENT = 5;
+const DAY = 86_400;
 
 /** Reads the state; writes nothing, creates nothing. */
 export async function status(workspace: Workspace): Promise<Status> {
   return statusOf(
     workspace,
-    await inspect(workspace, { events: RECENT, journalModes: true, tolerant: true }),
+    await inspect(workspace, {
+      events: { limit: RECENT, outcomesSince: Math.floor(Date.now() / 1000) - DAY },
+      journalModes: true,
+      tolerant: true,
+    }),
   );
 }
 
@@ -103,10 +108,10 @@ export async function missingDatabases(workspace: Workspace): Promise<readonly s
   ).map(({ name }) => name);
 }
 
-/** The newest events of the ledger first; none where there is no ledger. */
+/** Reads the newest events of the ledger first; none if there is no ledger. */
 export async function history(
   workspace: Workspace,
-  limit: number,
+  events: EventFilter,
 ): Promise<readonly LedgerEvent[]> {
-  return (await inspect(workspace, { events: limit })).events;
+  return (await inspect(workspace, { events })).events;
 }

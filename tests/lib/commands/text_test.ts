@@ -28,19 +28,6 @@ Deno.test("upgrade --dry-run prints the SQL, and creates nothing", async () => {
   assert.deepEqual(directory.names(), []);
 });
 
-Deno.test("status shows migrations, databases and the recent history", async () => {
-  using directory = new TemporaryDirectory();
-  await createBot(directory);
-  const { code, stdout } = await run(directory, "status");
-  assert.equal(code, 0);
-  assert.match(
-    stdout,
-    /003_create_ml_training_tables +ml_training +applied +\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/,
-  );
-  assert.match(stdout, /trading +.+trading\.db +[\d.]+ kB +wal/);
-  assert.match(stdout, /Recent history\nWHEN/);
-});
-
 Deno.test("status --check exits with 1 where something is pending or wrong, else with 0", async () => {
   using directory = new TemporaryDirectory();
   assert.equal((await run(directory, "status")).code, 0);
@@ -139,6 +126,29 @@ Deno.test("history is a table, newest first, and says so where there is none", a
   const { stdout } = await run(directory, "history", "--limit", "1");
   assert.match(stdout, /^WHEN \(UTC\).*\n.*upgrade applied +003_create_ml_training_tables +/);
   assert.equal(stdout.trim().split("\n").length, 2);
+});
+
+Deno.test("history of one migration or one database has only its events", async () => {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  const namesOf = async (...filter: string[]) => {
+    const { stdout } = await run(directory, "history", ...filter, "--json");
+    const { events } = JSON.parse(stdout) as { events: { name: string }[] };
+    return [...new Set(events.map(({ name }) => name))];
+  };
+  for (const id of ["2", "002", "002_create_trading_tables"]) {
+    assert.deepEqual(await namesOf("--migration", id), ["002_create_trading_tables"]);
+  }
+  assert.deepEqual(await namesOf("--database", "positions"), ["001_create_positions_tables"]);
+  assert.deepEqual(await namesOf("--database", "positions", "--migration", "2"), []);
+  const nothing = await run(directory, "history", "--migration", "9", "--database", "trading");
+  assert.equal(nothing.stdout, "No events of migration 9 in database trading.\n");
+  const unknown = await run(directory, "history", "--database", "tradin");
+  assert.equal(unknown.code, 2);
+  assert.match(
+    unknown.stderr,
+    /^error: Cannot show the history of "tradin": .*\nhelp: did you mean "trading"\?/,
+  );
 });
 
 Deno.test("names that a database brings are shown without their control characters", async () => {

@@ -220,7 +220,7 @@ Deno.test("an old backup fails the check, and is taken again", async () => {
   assert.equal(none.code, 1);
   assert.match(
     none.stderr,
-    /^warning: there is no snapshot of all databases; `backup` takes one$/m,
+    /^warning: no snapshot has all databases; `backup` takes one$/m,
   );
   // A snapshot of one database is none of all.
   await run("backup", "trading");

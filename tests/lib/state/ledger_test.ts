@@ -4,6 +4,7 @@ import { FormatError } from "../../../lib/base/errors.ts";
 import {
   addEvent,
   createLedger,
+  type EventFilter,
   type HistoryRow,
   type NewEvent,
   readEvents,
@@ -56,7 +57,7 @@ Deno.test("an empty database is an empty ledger", async () => {
   await using db = openMemory();
   const { history, interruptedDowngrades } = await readLedger(db);
   assert.equal(history.size + interruptedDowngrades.size, 0);
-  assert.deepEqual(await readEvents(db, 5), []);
+  assert.deepEqual(await readEvents(db, { limit: 5 }), []);
 });
 
 Deno.test("a row is read back as it was set, with its moment as UTC text beside it", async () => {
@@ -99,11 +100,30 @@ Deno.test("events come newest first, as they were added, with the toolkit's vers
     detail: "é 🚀",
   };
   await addEvent(db, ended);
-  assert.deepEqual(await readEvents(db, 9), [
+  assert.deepEqual(await readEvents(db, { limit: 9 }), [
     { ...ended, toolkitVersion: version },
     { ...EVENT, toolkitVersion: version },
   ]);
-  assert.equal((await readEvents(db, 1)).length, 1);
+  assert.equal((await readEvents(db, { limit: 1 })).length, 1);
+});
+
+Deno.test("events are filtered by migration, by database, and by outcomes since a time", async () => {
+  await using db = openMemory();
+  await createLedger(db);
+  const second = { id: "002", name: "002_b", database: "other", outcome: "applied" } as const;
+  const events: readonly NewEvent[] = [
+    EVENT,
+    { ...EVENT, outcome: "applied" },
+    { ...EVENT, ...second, startedAt: EVENT.startedAt + 60 },
+  ];
+  for (const event of events) await addEvent(db, event);
+  const found = async (filter: Partial<EventFilter>) =>
+    (await readEvents(db, { limit: 9, ...filter })).map(({ id, outcome }) => `${id} ${outcome}`);
+  assert.deepEqual(await found({ migration: "1" }), ["001 applied", "001 started"]);
+  assert.deepEqual(await found({ migration: "002_b" }), ["002 applied"]);
+  assert.deepEqual(await found({ database: "other" }), ["002 applied"]);
+  assert.deepEqual(await found({ outcomesSince: EVENT.startedAt }), ["002 applied", "001 applied"]);
+  assert.deepEqual(await found({ outcomesSince: EVENT.startedAt + 1 }), ["002 applied"]);
 });
 
 Deno.test("events can be neither changed nor deleted", async () => {

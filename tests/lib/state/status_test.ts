@@ -47,7 +47,7 @@ Deno.test("of migrated databases everything is told, and no file is touched", as
   assert(ok);
   assert.equal(pending, 0);
   assert.deepEqual(conflicts, []);
-  assert.equal(recent.length, 5);
+  assert.equal(recent.length, 3);
   for (const { name, path, exists, sizeBytes, journalMode } of databases) {
     assert.equal(path, directory.file(`${name}.db`));
     assert(exists);

@@ -261,7 +261,10 @@ export const commandScenarios: readonly Scenario[] = [
       const env = { DB_PATH_PREFIX: "test_", SQLITE_WAL_MODE: "off", SQLITE_CACHE_SIZE: "100" };
       await place.ok("upgrade", { env });
       assert.equal(place.names().includes("test_trading.db"), true);
-      assert.match((await place.ok("status", { env })).stdout, /test_trading\.db .* delete/);
+      assert.match(
+        (await place.ok("status --verbose", { env })).stdout,
+        /test_trading\.db .* delete/,
+      );
       const wrong = await place.ends(2, "status", { env: { SQLITE_SYNCHRONOUS: "maybe" } });
       assert.match(wrong.stderr, /SQLITE_SYNCHRONOUS="maybe"/);
     },
