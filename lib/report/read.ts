@@ -39,7 +39,7 @@ interface Selection {
 }
 
 /** Rows that are read at once. */
-const BATCH = 4_000;
+const BATCH = 1_000;
 
 /**
  * Rows of a table, some thousands at a time: waiting for each row would take longer than reading it. A

@@ -186,7 +186,10 @@ function longestStreaks(trades: readonly Trade[]): { wins: number; losses: numbe
   const longest = { wins: 0, losses: 0 };
   let wins = 0;
   let losses = 0;
-  for (const { pnl } of trades.toSorted((a, b) => a.closedAt - b.closedAt)) {
+  const isInOrder = trades.every(({ closedAt }, at) =>
+    closedAt >= (trades[at - 1]?.closedAt ?? -Infinity)
+  );
+  for (const { pnl } of isInOrder ? trades : trades.toSorted((a, b) => a.closedAt - b.closedAt)) {
     wins = pnl > 0 ? wins + 1 : 0;
     losses = pnl < 0 ? losses + 1 : 0;
     longest.wins = Math.max(longest.wins, wins);
@@ -216,24 +219,29 @@ export function groupTrades(trades: readonly Trade[], by: Grouping): TradeGroup[
         return trade[by] ?? NONE;
     }
   };
-  const groups = Map.groupBy(trades, keyOf);
+  const groups = new Map<string, number[]>();
+  for (const trade of trades) {
+    const key = keyOf(trade);
+    const pnls = groups.get(key);
+    if (pnls === undefined) groups.set(key, [trade.pnl]);
+    else pnls.push(trade.pnl);
+  }
   const order = (key: string): number =>
     by === "weekday"
       ? (WEEKDAYS.indexOf(key) + 6) % 7
       : by === "hour" || by === "scoreDecile"
       ? Number.parseInt(key) || (key === NONE ? Infinity : 0)
       : 0;
-  return [...groups].map(([key, members]): TradeGroup => {
-    const pnls = members.map(({ pnl }) => pnl);
+  return [...groups].map(([key, pnls]): TradeGroup => {
     const totalPnl = sum(pnls);
     const loss = -sum(pnls.filter((pnl) => pnl < 0));
     const factor = sum(pnls.filter((pnl) => pnl > 0)) / loss;
     return {
       key,
-      trades: members.length,
-      winRate: pnls.filter((pnl) => pnl > 0).length / members.length,
+      trades: pnls.length,
+      winRate: pnls.filter((pnl) => pnl > 0).length / pnls.length,
       totalPnl,
-      expectancy: totalPnl / members.length,
+      expectancy: totalPnl / pnls.length,
       profitFactor: Number.isFinite(factor) ? factor : null,
     };
   }).sort((a, b) => (order(a.key) - order(b.key) || 0) || b.totalPnl - a.totalPnl);
