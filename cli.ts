@@ -8,9 +8,9 @@ import { main } from "./lib/commands/main.ts";
 import { UsageError } from "./lib/base/errors.ts";
 
 /**
- * Runs the command line of this process and sets its exit code: 0 done or nothing to do, 1 failed or
- * found something, 2 wrong usage. What goes wrong is written to stderr, not thrown. Needs read and write
- * permission on the data directory and on the environment variables that `--help` lists.
+ * Runs the command line and sets the exit code of the process: 0 on success or if there is nothing to
+ * do, 1 on failure or findings, 2 on wrong usage. Errors are written to stderr, not thrown. Needs read
+ * and write permission on the data directory, and access to the environment variables that `--help` lists.
  *
  * @example Run a command
  * ```ts
@@ -29,15 +29,15 @@ function variable(name: string): string | undefined {
     return Deno.env.get(name);
   } catch (error) {
     if (!(error instanceof Deno.errors.InvalidData)) throw error;
-    throw new UsageError(`Cannot use ${name}: its bytes are no text in UTF-8`, {
+    throw new UsageError(`Cannot use ${name}: its value is not valid UTF-8`, {
       cause: error,
-      help: `set ${name} to such a text, or unset it`,
+      help: `set ${name} to valid UTF-8, or unset it`,
     });
   }
 }
 
 if (import.meta.main) {
   await run();
-  // All is written; taking the runtime down step by step would only take time.
+  // All output is written; an orderly shutdown of the runtime would only take time.
   Deno.exit();
 }

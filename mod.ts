@@ -1,6 +1,7 @@
 /**
- * Creates and migrates the SQLite databases of a paper-trading bot, keeps a ledger of it, and says
- * what state they are in. Imported it does nothing by itself; run as a program it is the command line.
+ * Creates and migrates the SQLite databases of a paper-trading bot, records every migration in a
+ * ledger, and reports the state of each database. Importing this module does nothing; running it runs
+ * the command line.
  *
  * @module
  */
@@ -193,7 +194,7 @@ export type { WorkspaceOptions } from "./lib/state/workspace.ts";
 export { bundledMigrations } from "./migrations/mod.ts";
 
 if (import.meta.main) {
-  // Not awaited here: a migration that imports this module would wait for it, and it for the migration.
+  // Not awaited: a migration that imports this module would wait for it, and it for the migration.
   import("./cli.ts").then(async ({ run }) => {
     await run();
     Deno.exit();

@@ -1,5 +1,5 @@
 /**
- * Creates the `positions` database: what the bot holds, and what it held.
+ * Creates the `positions` database: open positions and closed ones.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Creates the `trading` database: orders, their fills, and what the account made of them.
+ * Creates the `trading` database: orders, their fills, and the account's performance.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * Creates the `ml_training` database: training runs of the agents, and how good they became.
+ * Creates the `ml_training` database: the agents' training runs and their results.
  *
  * @module
  */

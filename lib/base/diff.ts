@@ -1,14 +1,14 @@
-/** How {@link unifiedDiff} writes what differs. */
+/** Options of {@link unifiedDiff}. */
 interface DiffOptions {
-  /** What the first text is called. */
+  /** Name of the first text. */
   readonly before: string;
-  /** What the second text is called. */
+  /** Name of the second text. */
   readonly after: string;
   /** Number of equal lines around each change. Default 3. */
   readonly context?: number;
 }
 
-/** What happened to a line: it is in both texts, only in the first, or only in the second. */
+/** Where a line is: in both texts, only in the first, or only in the second. */
 type Mark = " " | "-" | "+";
 
 interface DiffLine {
@@ -16,13 +16,12 @@ interface DiffLine {
   readonly text: string;
 }
 
-/** More lines that differ than that are not matched: it would take long and help nobody. */
+/** Above this number of edits lines are not matched: it would take long, and the diff would not help. */
 const MOST_EDITS = 1000;
 
 /**
- * Says in the unified format how the second text differs from the first, without a line break at
- * the end. Empty where they are the same; how lines end, and whether the last one does, is no
- * difference.
+ * Returns the difference between two texts in the unified format, without a line break at the end.
+ * Empty if they are the same. Line endings, and a missing one after the last line, are ignored.
  */
 export function unifiedDiff(before: string, after: string, options: DiffOptions): string {
   const { context = 3 } = options;
@@ -32,7 +31,7 @@ export function unifiedDiff(before: string, after: string, options: DiffOptions)
   return [`--- ${options.before}`, `+++ ${options.after}`, ...hunks].join("\n");
 }
 
-/** Tells whether two texts are the same but for how their lines end. */
+/** Whether two texts are the same apart from their line endings. */
 export function sameLines(before: string, after: string): boolean {
   return linesOf(before).join("\n") === linesOf(after).join("\n");
 }
@@ -64,8 +63,8 @@ function marked(lines: readonly string[], mark: Mark): DiffLine[] {
 }
 
 /**
- * The fewest edits, by Myers' greedy algorithm: for each number of edits and each diagonal, how far
- * into the first text one comes; then the way back.
+ * Finds the fewest edits with Myers' greedy algorithm: computes how far each number of edits reaches on
+ * each diagonal, then walks back.
  */
 function diffMiddle(before: readonly string[], after: readonly string[]): DiffLine[] {
   const trail = findTrail(before, after);
@@ -93,10 +92,10 @@ function diffMiddle(before: readonly string[], after: readonly string[]): DiffLi
   return lines.toReversed();
 }
 
-/** For each diagonal, how far into the first text one comes. */
+/** For each diagonal, the furthest position reached in the first text. */
 type Reach = ReadonlyMap<number, number>;
 
-/** What was reached before each edit, up to the last; null where there are too many. */
+/** The positions reached before each edit; null if there are too many edits. */
 function findTrail(before: readonly string[], after: readonly string[]): Reach[] | null {
   const trail: Reach[] = [];
   const most = Math.min(before.length + after.length, MOST_EDITS);
@@ -121,7 +120,7 @@ function findTrail(before: readonly string[], after: readonly string[]): Reach[]
   return null;
 }
 
-/** Whether the furthest way to a diagonal inserts a line rather than deletes one. */
+/** Whether the furthest path to a diagonal inserts a line rather than deletes one. */
 function comesDown(reach: Reach, diagonal: number, edits: number): boolean {
   return diagonal === -edits ||
     (diagonal !== edits && reachOf(reach, diagonal - 1) < reachOf(reach, diagonal + 1));
@@ -150,7 +149,7 @@ function hunksOf(lines: readonly DiffLine[], context: number): string[] {
   }
 }
 
-/** Changes that have no more than twice the context between them are one hunk. */
+/** Changes with at most twice the context between them share a hunk. */
 function endOfHunk(lines: readonly DiffLine[], change: number, context: number): number {
   let last = change;
   for (let at = change; at < lines.length && at - last <= 2 * context + 1; at++) {
@@ -164,7 +163,7 @@ function advance(place: { before: number; after: number }, lines: readonly DiffL
   place.after += lines.filter(({ mark }) => mark !== "-").length;
 }
 
-/** First line and number of lines; where there are none, the line before. */
+/** First line and number of lines; without lines, the line before. */
 function range(first: number, hunk: readonly DiffLine[], mine: Mark): string {
   const count = hunk.filter(({ mark }) => mark === " " || mark === mine).length;
   const start = count === 0 ? first - 1 : first;

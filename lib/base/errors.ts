@@ -1,8 +1,8 @@
-/** What an error knows besides its message. */
+/** What an error carries besides its message. */
 export interface CatalystErrorOptions extends ErrorOptions {
   /** What to do next, as one sentence or a few lines. */
   readonly help?: string;
-  /** What the message leaves out, one line each, such as every table concerned. */
+  /** What the message leaves out, one line each, such as all affected tables. */
   readonly details?: readonly string[];
   /** Migration that the error is about, such as `001_create_positions_tables`. */
   readonly migration?: string;
@@ -10,15 +10,15 @@ export interface CatalystErrorOptions extends ErrorOptions {
   readonly database?: string;
   /** SQL statement that failed. */
   readonly statement?: string;
-  /** Line on which the statement begins: of `path`, or else of the migration's SQL; the first is 1. */
+  /** Line on which the statement begins, in `path` or else in the migration's SQL; the first is 1. */
   readonly line?: number;
   /** Path of the migration's file. */
   readonly path?: string;
-  /** Column of the fault in its line, in characters; the first is 1. */
+  /** Column of the error within its line, in characters; the first is 1. */
   readonly column?: number;
 }
 
-/** Rows that are gone. */
+/** Lost rows of a table. */
 export interface LostRows {
   /** Name of the database. */
   readonly database: string;
@@ -30,22 +30,22 @@ export interface LostRows {
 
 /** What a command had done before it failed. */
 export interface Progress {
-  /** Ids of the migrations that this run applied, or rolled back, before the failure; they stay so. */
+  /** Ids of the migrations that this run applied or rolled back before the failure; they are not undone. */
   readonly done: readonly string[];
   /** Ids of the migrations that this run adopted. */
   readonly adopted: readonly string[];
   /** Ids of the migrations whose ledger row this run corrected. */
   readonly reconciled: readonly string[];
-  /** Rows that a downgrade had taken away; absent for other commands. */
+  /** Rows that a downgrade removed; absent for other commands. */
   readonly lost?: readonly LostRows[];
-  /** Id of the migration that failed; null where none had begun. */
+  /** Id of the migration that failed; null if none had started. */
   readonly failed: string | null;
 }
 
 /**
- * Every error that the toolkit throws on purpose; `code` is stable, the message is for people.
+ * Base class of all errors that the toolkit throws on purpose. `code` is stable; the message is for people.
  *
- * @example Tell a person what is wrong
+ * @example Show an error
  * ```ts
  * import { CatalystError, createCatalystMigrator } from "@catalyst/migrate";
  *
@@ -53,7 +53,7 @@ export interface Progress {
  * try {
  *   await migrator.upgrade();
  * } catch (error) {
- *   if (!(error instanceof CatalystError)) throw error; // a fault of a program
+ *   if (!(error instanceof CatalystError)) throw error; // a bug
  *   console.assert(error.code === "INVALID_LOCATION");
  *   console.error(`${error.message}\n${error.help ?? ""}`);
  * }
@@ -72,16 +72,16 @@ export abstract class CatalystError extends Error {
   readonly database: string | undefined;
   /** SQL statement that failed. */
   readonly statement: string | undefined;
-  /** Line on which the statement begins: of `path`, or else of the migration's SQL. */
+  /** Line on which the statement begins, in `path` or else in the migration's SQL. */
   readonly line: number | undefined;
   /** Path of the migration's file. */
   readonly path: string | undefined;
-  /** Column of the fault in its line, in characters. */
+  /** Column of the error within its line, in characters. */
   readonly column: number | undefined;
-  /** What was already done, where the error ended a command in the middle. */
+  /** What was already done when the error stopped a command. */
   progress: Progress | undefined;
 
-  /** Makes an error with the message and what goes with it. */
+  /** Creates an error. */
   constructor(message: string, options: CatalystErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.name = new.target.name;
@@ -96,69 +96,67 @@ export abstract class CatalystError extends Error {
   }
 }
 
-/** A flag, argument or setting is wrong; nothing was tried. */
+/** A flag, argument or setting is invalid; nothing was attempted. */
 export class UsageError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "USAGE";
 }
 
-/** The configuration file is not as it should be; nothing was tried. */
+/** The configuration file is invalid; nothing was attempted. */
 export class ConfigurationError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INVALID_CONFIGURATION";
 }
 
-/** The schema of an existing database can't be created again by a migration; nothing was changed. */
+/** A migration cannot reproduce the schema of an existing database; nothing was changed. */
 export class AdoptionError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "NOT_ADOPTABLE";
 }
 
-/** A migration was asked for that the registry doesn't have. */
+/** The registry does not contain the requested migration. */
 export class UnknownMigrationError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "UNKNOWN_MIGRATION";
 }
 
-/** The list of migrations contradicts itself: a double id, a name without a number. */
+/** The list of migrations is inconsistent, such as a duplicate id or a name without a number. */
 export class RegistryError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INVALID_REGISTRY";
 }
 
-/**
- * A migration's file can't be used: it can't be read, lacks a part, or has a fault; nothing was run.
- */
+/** A migration file is unreadable, incomplete or invalid; nothing was run. */
 export class MigrationFileError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INVALID_MIGRATION_FILE";
 }
 
-/** A database's place can't be used: no such directory, a file where a directory should be. */
+/** A path cannot be used, such as a missing directory, or a file in place of a directory. */
 export class LocationError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INVALID_LOCATION";
 }
 
-/** A file or directory may not be read or written. */
+/** Permission to read or write a file or directory is missing. */
 export class AccessError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "NOT_PERMITTED";
 }
 
-/** The disk is full, or it fails as a full one does. */
+/** The disk is full, or fails like a full one. */
 export class DiskFullError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DISK_FULL";
 }
 
-/** Another connection holds a database past the timeout. */
+/** Another connection kept a database locked for longer than the timeout. */
 export class DatabaseLockedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DATABASE_LOCKED";
 }
 
-/** Another migrator works on the same databases past the timeout. */
+/** Another migrator worked on the same databases for longer than the timeout. */
 export class MigratorLockedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "MIGRATOR_LOCKED";
@@ -170,7 +168,7 @@ export class NotADatabaseError extends CatalystError {
   readonly code = "NOT_A_DATABASE";
 }
 
-/** A database file is damaged or cut short. */
+/** A database file is damaged or truncated. */
 export class CorruptDatabaseError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DATABASE_CORRUPT";
@@ -187,98 +185,98 @@ export class StatementError extends CatalystError {
   readonly code = "STATEMENT_FAILED";
 }
 
-/** The ledger or a database's markers are in a format that this version doesn't know. */
+/** The ledger or a database's markers have a format that this version does not know. */
 export class FormatError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "UNKNOWN_FORMAT";
 }
 
-/** A database holds a migration that the registry doesn't have; a newer toolkit wrote it. */
+/** A database records a migration that the registry does not contain, such as one of a newer toolkit. */
 export class UnknownMarkerError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "UNKNOWN_MARKER";
 }
 
-/** A migration's text is not what was applied. */
+/** A migration has changed since it was applied. */
 export class ChangedMigrationError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "MIGRATION_CHANGED";
 }
 
-/** A database has tables of a migration's names, but of another shape. */
+/** A database has tables with a migration's names but a different schema. */
 export class SchemaConflictError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "SCHEMA_CONFLICT";
 }
 
-/** A migration failed and was rolled back: its own SQL, or a check before its commit. */
+/** A migration failed, in its SQL or in a check before its commit, and was rolled back. */
 export class MigrationFailedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "MIGRATION_FAILED";
 }
 
-/** A migration would lose rows or values that it doesn't declare; nothing was run. */
+/** A migration would lose rows or values without declaring it; nothing was run. */
 export class LintError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "LINT_REFUSED";
 }
 
-/** A migration would run before one that it must follow, or after one that it must precede. */
+/** Migrations would run in the wrong order. */
 export class OutOfOrderError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "OUT_OF_ORDER";
 }
 
-/** A rollback can't be done: a later migration is in the way, or there is no downgrade. */
+/** A migration cannot be rolled back, because of a later migration or a missing downgrade. */
 export class DowngradeBlockedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DOWNGRADE_BLOCKED";
 }
 
-/** Rows would be lost, and nobody has confirmed it. */
+/** Rows would be lost, and the loss was not confirmed. */
 export class ConfirmationError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "NOT_CONFIRMED";
 }
 
-/** A snapshot is damaged, incomplete, or not one of these databases. */
+/** A snapshot is damaged, incomplete, or of other databases. */
 export class SnapshotError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "SNAPSHOT_UNUSABLE";
 }
 
-/** A file to import is damaged, incomplete, or holds what may not or can't be imported. */
+/** A file to import is damaged or incomplete, or contains something that cannot be imported. */
 export class DumpError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "DUMP_UNUSABLE";
 }
 
-/** Migrations can't be made into one. */
+/** Migrations cannot be squashed. */
 export class SquashError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "NOT_SQUASHABLE";
 }
 
-/** A program's own hook failed; its error is the cause. */
+/** A hook of the calling program failed; its error is the cause. */
 export class HookError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "HOOK_FAILED";
 }
 
-/** The work is done, but the ledger could not be told; it must not be repeated. */
+/** The work is done and must not be repeated, but could not be recorded in the ledger. */
 export class UnrecordedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "NOT_RECORDED";
 }
 
-/** The work was interrupted from outside, by Ctrl-C or an `AbortSignal`. */
+/** The work was interrupted by Ctrl-C or an `AbortSignal`. */
 export class InterruptedError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INTERRUPTED";
 }
 
 /**
- * A database server can't be reached, or the connection to it was lost.
+ * A database server cannot be reached, or the connection to it was lost.
  *
  * @example A server that does not exist
  * ```ts
@@ -298,42 +296,42 @@ export class ServerError extends CatalystError {
   readonly code = "SERVER_UNAVAILABLE";
 }
 
-/** A query took longer than it was allowed to, and was interrupted. */
+/** A query exceeded its time limit and was interrupted. */
 export class QueryTimeoutError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "QUERY_TIMEOUT";
 }
 
-/** A file with a query of the user's own cannot be used; `path` and `line` say where. */
+/** A file with a user-defined query is invalid; `path` and `line` say where. */
 export class QueryFileError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "INVALID_QUERY_FILE";
 }
 
-/** Something that `checkMigrations` has found. */
+/** A problem that `checkMigrations` found. */
 export interface MigrationProblem {
-  /** Name of the migration; null where it is about none or several. */
+  /** Name of the migration; null if the problem concerns none or several. */
   readonly migration: string | null;
-  /** What sort it is: the code of a finding of `lint`, or of an error. */
+  /** Kind of the problem: the code of a `lint` finding or of an error. */
   readonly code: string;
-  /** File that it is in; null where it is in none. */
+  /** File that contains the problem; null if none does. */
   readonly file: string | null;
-  /** Line of the file; null where it can't be told. */
+  /** Line of the file; null if unknown. */
   readonly line: number | null;
-  /** What is the case. */
+  /** What is wrong. */
   readonly reason: string;
   /** What to do. */
   readonly fix: string;
 }
 
-/** The check of a directory of migrations has found something; the message lists all of it. */
+/** The check of a migrations directory found problems; the message lists all of them. */
 export class MigrationCheckError extends CatalystError {
   /** Stable name of the condition. */
   readonly code = "MIGRATION_CHECK_FAILED";
-  /** What was found, in the order of the migrations. */
+  /** The problems, in the order of the migrations. */
   readonly problems: readonly MigrationProblem[];
 
-  /** Makes an error with the message and what was found. */
+  /** Creates an error. */
   constructor(
     message: string,
     options: CatalystErrorOptions & { readonly problems: readonly MigrationProblem[] },

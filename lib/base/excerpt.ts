@@ -1,22 +1,22 @@
-/** Which place of a text to show. */
+/** Options of {@link excerpt}. */
 interface ExcerptOptions {
-  /** Where the fault is, as an offset into the text. */
+  /** Offset of the error in the text. */
   readonly at: number;
-  /** Where its statement begins; that line is shown too where it is another. Default: `at`. */
+  /** Offset at which its statement begins; if that is on another line, that line is shown too. Default: `at`. */
   readonly from?: number;
   /** Number of the text's first line. Default 1. */
   readonly firstLine?: number;
-  /** Whether to put a caret below the fault. Default `true`. */
+  /** Whether to put a caret below the error. Default `true`. */
   readonly caret?: boolean;
 }
 
-/** A place in a text: both numbers begin with 1, and a column is a character. */
+/** A position in a text: both numbers start at 1, and columns count characters. */
 export interface ExcerptPlace {
   readonly line: number;
   readonly column: number;
 }
 
-/** Characters of a line that are shown. */
+/** Most characters shown of a line. */
 const WIDTH = 72;
 
 /** Line and column of an offset. */
@@ -30,7 +30,7 @@ export function placeOf(text: string, at: number, firstLine = 1): ExcerptPlace {
   return { line, column: [...text.slice(start, at)].length + 1 };
 }
 
-/** Lines of a text with their numbers, and a caret below the fault. */
+/** Lines of a text with their numbers, and a caret below the error. */
 export function excerpt(text: string, options: ExcerptOptions): string {
   const { at, from = at, firstLine = 1, caret = true } = options;
   const fault = placeOf(text, at, firstLine);
@@ -53,7 +53,7 @@ function lineAt(text: string, at: number): string {
   return text.slice(start, end === -1 ? text.length : end).replace(/\r$/, "");
 }
 
-/** The part of a line around a column. A tab counts as one character, or the caret would be off. */
+/** The part of a line around a column. Tabs are shown as one character so that the caret is aligned. */
 function cut(line: string, column: number): { shown: string; column: number } {
   const characters = [...line.replaceAll("\t", " ")];
   if (characters.length <= WIDTH) return { shown: characters.join(""), column };

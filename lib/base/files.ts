@@ -13,9 +13,9 @@ import {
 import { messageOf, shellWord } from "./format.ts";
 
 /**
- * Makes sure that the directory of a file is there.
+ * Makes sure that a directory exists.
  *
- * @throws {LocationError} where it isn't and may not be created, or is a file.
+ * @throws {LocationError} if it does not exist and may not be created, or is a file.
  */
 export function ensureDirectory(
   path: string,
@@ -39,9 +39,9 @@ export function ensureDirectory(
     Deno.mkdirSync(directory);
   } catch (error) {
     if (error instanceof Deno.errors.AlreadyExists) {
-      if (statPath(directory, use) !== null) return; // somebody else was quicker
+      if (statPath(directory, use) !== null) return; // another process created it first
       throw new LocationError(
-        `Cannot use ${directory} as ${use.what}: it is a link to a place that is not there`,
+        `Cannot use ${directory} as ${use.what}: it is a link to a missing directory`,
         { cause: error, help: brokenLinkHelp },
       );
     }
@@ -63,10 +63,10 @@ export function ensureDirectory(
 }
 
 /**
- * Makes sure that the directory of a file is there, with those between it and `base`, which has to be
- * there already: where a disk is not mounted, nothing is created in its place.
+ * Makes sure that a directory exists, with those between it and `base`. `base` itself must exist: if
+ * its disk is not mounted, nothing is created in the mount point.
  *
- * @throws {LocationError} where a directory isn't there and may not be created, or is a file.
+ * @throws {LocationError} if a directory does not exist and may not be created, or is a file.
  */
 export function ensureDirectories(
   path: string,
@@ -81,7 +81,7 @@ export function ensureDirectories(
   if (parts.length === 1) ensureDirectory(path, mayCreate);
 }
 
-/** The directory part of a path, by either separator; `.` where it has none. */
+/** The directory part of a path, with either separator; `.` if it has none. */
 export function directoryOf(path: string): string {
   const end = Math.max(
     path.lastIndexOf("/"),
@@ -91,7 +91,7 @@ export function directoryOf(path: string): string {
 }
 
 /**
- * Refuses a prefix of file names whose directory isn't there.
+ * Refuses a prefix of file names whose directory does not exist.
  *
  * @throws {LocationError} naming the directory and the variable that holds the prefix.
  */
@@ -100,7 +100,7 @@ export function refuseMissingDirectory(prefix: string, variable: string): void {
   try {
     Deno.statSync(directory);
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) return; // said in full where it is used
+    if (!(error instanceof Deno.errors.NotFound)) return; // reported in full where it is used
     throw new LocationError(
       `Cannot use ${variable}=${JSON.stringify(prefix)}: directory ${directory} does not exist`,
       {
@@ -111,14 +111,14 @@ export function refuseMissingDirectory(prefix: string, variable: string): void {
   }
 }
 
-/** Whether an error of the system says that a disk, or what a user may have of it, is full. */
+/** Whether a system error says that a disk is full or a quota is exceeded. */
 export function isFullDisk(error: unknown): boolean {
   return error instanceof Error && /os error (28|112|122)\b/.test(error.message);
 }
 
 /**
- * Mode for a new file with the contents of others: whoever may not read one of them may not read it
- * either. Undefined, for what the umask says, where none of them is there, or files have no modes.
+ * Mode for a new file with the contents of other files: only users who may read all of them may read
+ * it. Undefined, which leaves it to the umask, if none of them exists or files have no modes.
  */
 export function modeLike(...paths: readonly string[]): number | undefined {
   let mode: number | null = null;
@@ -126,13 +126,13 @@ export function modeLike(...paths: readonly string[]): number | undefined {
     try {
       mode = (mode ?? 0o666) & (Deno.statSync(path).mode ?? 0o666);
     } catch {
-      // It isn't there, or may not be looked at, and so is not what is copied.
+      // Missing or inaccessible, so it is not what is copied.
     }
   }
   return mode ?? undefined;
 }
 
-/** Makes an empty file to be filled with the contents of another one; one that is there stays as it is. */
+/** Creates an empty file for the contents of another one; an existing file is left unchanged. */
 export function createLike(path: string, source: string): void {
   refuseOwnLink(path);
   const mode = modeLike(source);
@@ -144,20 +144,20 @@ export function createLike(path: string, source: string): void {
   }
 }
 
-/** Waits until a file is on the disk. */
+/** Syncs a file to disk. */
 export async function syncFile(path: string): Promise<void> {
   using file = await Deno.open(path, { read: true, write: true });
   await file.sync();
 }
 
-/** Waits until the names in a directory are on the disk; where directories can't be opened it does nothing. */
+/** Syncs the entries of a directory to disk; does nothing where directories cannot be opened. */
 export async function syncDirectory(path: string): Promise<void> {
   if (Deno.build.os === "windows") return;
   using directory = await Deno.open(path);
   await directory.sync();
 }
 
-/** Writes a new text file and waits until it is on the disk. */
+/** Writes a new text file and syncs it to disk. */
 export async function writeDurably(
   path: string,
   text: string,
@@ -168,13 +168,13 @@ export async function writeDurably(
   await syncFile(path);
 }
 
-/** Writes a small text file of the toolkit's own. */
+/** Writes a small text file for the toolkit's own use. */
 export function writeNote(path: string, text: string): void {
   refuseOwnLink(path);
   Deno.writeTextFileSync(path, text);
 }
 
-/** Removes a file if it is there. */
+/** Removes a file if it exists. */
 export function removeIfThere(path: string): void {
   try {
     Deno.removeSync(path);
@@ -184,22 +184,22 @@ export function removeIfThere(path: string): void {
 }
 
 /**
- * Cleans up after something else has failed, or all is done. Its own failure must not hide the outcome.
+ * Cleans up after the work has failed or finished. A failure here must not hide the outcome.
  */
 export async function ignoring(work: () => void | Promise<void>): Promise<void> {
   try {
     await work();
   } catch {
-    // What is left is removed later, or is only in the way.
+    // Leftovers are removed later, or do no harm.
   }
 }
 
-/** Removes a database if it is there, with the files that SQLite keeps beside it while it works. */
+/** Removes a database if it exists, with the files that SQLite keeps beside it. */
 export function removeDatabase(path: string): void {
   for (const ending of ["-journal", "-wal", "-shm", ""]) removeIfThere(`${path}${ending}`);
 }
 
-/** Size of a file in bytes; null where there is none. */
+/** Size of a file in bytes; null if there is none. */
 export function sizeOf(path: string): number | null {
   try {
     return Deno.statSync(path).size;
@@ -209,12 +209,12 @@ export function sizeOf(path: string): number | null {
   }
 }
 
-/** Size of a database's log in bytes; 0 where there is none, or it can't be looked at. */
+/** Size of a database's log in bytes; 0 if there is none or it is inaccessible. */
 export function logSizeOf(path: string): number {
   return sizeBeside(fileItself(path), "-wal") ?? 0;
 }
 
-/** Whether there is a file of that name, and nothing else. */
+/** Whether a path is an ordinary file. */
 export function isFile(path: string): boolean {
   try {
     return Deno.statSync(path).isFile;
@@ -224,17 +224,17 @@ export function isFile(path: string): boolean {
   }
 }
 
-/** Who asks for room. */
+/** Options of {@link requireRoom}. */
 interface RoomOptions {
-  /** Flag by which another directory is named. Default `--out`. */
+  /** Flag that names another directory. Default `--out`. */
   readonly flag?: string;
 }
 
 /**
- * Refuses to begin what would not fit.
+ * Checks that there is enough free space.
  *
- * @throws {DiskFullError} where a directory's disk has less room than `bytes`. Where Deno may not
- * ask for it, the disk itself will say so.
+ * @throws {DiskFullError} if the disk of a directory has fewer than `bytes` free. Without permission
+ * to ask, nothing is checked.
  */
 export async function requireRoom(
   directory: string,
@@ -244,12 +244,12 @@ export async function requireRoom(
   const room = await roomIn(directory);
   if (room === null || room >= bytes) return;
   throw new DiskFullError(
-    `Cannot write to ${directory}: ${megabytes(bytes)} are needed, and ${megabytes(room)} are free`,
+    `Cannot write to ${directory}: ${megabytes(bytes)} needed, ${megabytes(room)} free`,
     { help: `free some space, or name another directory with ${flag}` },
   );
 }
 
-/** Free bytes of a directory's disk; null where they can't be told. */
+/** Free bytes on a directory's disk; null if unknown. */
 export async function roomIn(directory: string): Promise<number | null> {
   try {
     const { statfsSync } = await import("node:fs");
@@ -264,16 +264,16 @@ function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
 }
 
-/** What a file is called until it is whole and checked. */
+/** Name of a file until it is complete and checked. */
 export function partOf(file: string): string {
   return `${file}.part`;
 }
 
-export const TOO_MANY_FILES = "this process may open no more files";
+export const TOO_MANY_FILES = "this process has too many open files";
 export const RAISE_LIMIT =
-  "raise the limit, such as by `ulimit -n 1024`, then run the command again";
+  "raise the limit, for example with `ulimit -n 1024`, then run the command again";
 
-/** Whether an error of the system says that a process, or all of them, have too many files open. */
+/** Whether a system error says that the process or the system has too many open files. */
 export function isTooManyFiles(error: unknown): boolean {
   return Deno.build.os !== "windows" && /os error (23|24)\b/.test(messageOf(error));
 }
@@ -284,8 +284,8 @@ export function tooManyFiles(cannot: string, cause: unknown): AccessError {
 }
 
 /**
- * Unpacks what gzip packed, also where several packed files follow each other, as `cat` or `bgzip`
- * leave them. Fails with an error whose code begins with `Z_` where the data is damaged or cut short.
+ * Decompresses gzip data, including several gzip files in a row as `cat` or `bgzip` write them. Fails
+ * with an error whose code begins with `Z_` if the data is damaged or truncated.
  */
 export async function* gunzip(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const [{ createGunzip }, { Readable }] = await Promise.all([
@@ -303,7 +303,7 @@ export async function* gunzip(chunks: AsyncIterable<Uint8Array>): AsyncGenerator
   }
 }
 
-/** Whether an error of {@link gunzip} says that the packed data is damaged or cut short. */
+/** Whether an error of {@link gunzip} says that the data is damaged or truncated. */
 export function isDamagedGzip(error: unknown): boolean {
   return error instanceof Error && "code" in error && /^Z_/.test(String(error.code));
 }

@@ -1,9 +1,9 @@
-// Control characters, the marks that reverse the direction of the text after them, line separators
-// and lone surrogates: what could move the cursor or make a name look like another. They are
-// written as ranges because a regular expression with `\p{…}` costs start-up time.
+// Control characters, direction marks, line separators and lone surrogates: characters that could move
+// the cursor or make a name look like another. Written as ranges because a regular expression with
+// `\p{…}` costs start-up time.
 const UNSAFE = String
   .raw`[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]`;
-// What marks a colour until the text is written: other than a terminal's own sequences, data can't hold it.
+// Marks a colour until the text is written. Unlike a terminal's own sequences, data cannot contain it.
 const MARK = `\x1b<${crypto.randomUUID()}>`;
 const STYLE = `${MARK}\\d+m`;
 const EVERY_UNSAFE = new RegExp(UNSAFE, "gu");
@@ -11,7 +11,7 @@ const STYLED_OR_UNSAFE = new RegExp(`${STYLE}|${UNSAFE}`, "gu");
 const LAYOUT_OR_UNSAFE = new RegExp(`\r?\n|\t|${STYLE}|${UNSAFE}`, "gu");
 const EVERY_STYLE = new RegExp(STYLE, "g");
 
-/** The mark of a style, by the number that a terminal has for it. */
+/** The mark for a style with the given terminal code. */
 export function styleMark(code: number): string {
   return `${MARK}${code}m`;
 }
@@ -19,20 +19,20 @@ export function styleMark(code: number): string {
 const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
 
 /**
- * Makes data safe to show within one line: a line break becomes `\n`, an escape character `\x1b`.
- * Names in a database are data, and a hostile one must not move the cursor.
+ * Makes data safe to show on one line: a line break becomes `\n`, an escape character `\x1b`. Names
+ * in a database are data, and a hostile name must not move the cursor.
  */
 export function printable(text: string): string {
   return text.replace(EVERY_UNSAFE, visible);
 }
 
-/** How {@link printableLines} treats a text. */
+/** Options of {@link printableLines}. */
 interface PrintableLinesOptions {
-  /** Whether the terminal's own sequences take the place of the marks of styles. Default `false`: they are dropped. */
+  /** Whether to turn style marks into terminal sequences. Default `false`: they are removed. */
   readonly styled?: boolean;
 }
 
-/** Makes text of several lines ready to be written: line breaks and tabs stay, the rest is made visible. */
+/** Makes multi-line text safe to write: keeps line breaks and tabs, escapes other unsafe characters. */
 export function printableLines(text: string, options: PrintableLinesOptions = {}): string {
   return text.replace(LAYOUT_OR_UNSAFE, (found) => {
     if (found.startsWith(MARK)) return options.styled ? `\x1b[${found.slice(MARK.length)}` : "";
@@ -40,17 +40,17 @@ export function printableLines(text: string, options: PrintableLinesOptions = {}
   });
 }
 
-/** Makes a text that may have styles safe to show within one line. */
+/** Makes text that may have styles safe to show on one line. */
 export function printableLine(text: string): string {
   return text.replace(STYLED_OR_UNSAFE, (found) => found.startsWith(MARK) ? found : visible(found));
 }
 
-/** Writes the characters that JSON lets through, and a terminal may act on, as JSON escapes. */
+/** Escapes the characters that JSON allows but a terminal may act on. */
 export function printableJson(json: string): string {
   return json.replace(EVERY_UNSAFE, (found) => found === "\n" ? found : escaped(found));
 }
 
-/** Takes the marks of styles out of a text. */
+/** Removes style marks from a text. */
 export function stripStyle(text: string): string {
   return text.replace(EVERY_STYLE, "");
 }
@@ -67,12 +67,12 @@ function escaped(character: string): string {
 
 const BYTE_UNITS = ["kB", "MB", "GB", "TB", "PB"] as const;
 
-/** Writes a number of bytes with decimal units: `512 B`, `1.2 MB`. */
+/** Formats a number of bytes with decimal units: `512 B`, `1.2 MB`. */
 export function formatBytes(bytes: number): string {
   if (bytes < 1000) return `${bytes} B`;
   let value = bytes / 1000;
   let unit = 0;
-  // 999.95 and up would be rounded to "1000.0"; the next unit says it as "1.0".
+  // 999.95 and up would round to "1000.0"; the next unit shows "1.0".
   while (value >= 999.95 && unit < BYTE_UNITS.length - 1) {
     value /= 1000;
     unit++;
@@ -80,7 +80,7 @@ export function formatBytes(bytes: number): string {
   return `${value.toFixed(1)} ${BYTE_UNITS[unit]}`;
 }
 
-/** Writes a time span, given in seconds, for people: `3 ms`, `1.2 s`, `2 min 5 s`, `1 h 4 min`. */
+/** Formats a duration given in seconds: `3 ms`, `1.2 s`, `2 min 5 s`, `1 h 4 min`. */
 export function formatDuration(seconds: number): string {
   const milliseconds = Math.round(seconds * 1000);
   if (milliseconds === 0 && seconds > 0) return "<1 ms";
@@ -101,18 +101,18 @@ export function formatAge(seconds: number): string {
 }
 
 /**
- * Writes Unix epoch seconds as UTC `YYYY-MM-DD HH:MM:SS`, as SQLite's `datetime(x, 'unixepoch')`
- * does. Fractions of a second are left out.
+ * Formats Unix epoch seconds as UTC `YYYY-MM-DD HH:MM:SS`, like SQLite's `datetime(x, 'unixepoch')`.
+ * Fractions of a second are dropped.
  *
- * @throws {RangeError} where the number is no date.
+ * @throws {RangeError} if the number is not a valid date.
  */
 export function utcDate(epochSeconds: number): string {
   return new Date(epochSeconds * 1000).toISOString().replace("T", " ").replace(/\.\d+Z$/, "");
 }
 
 /**
- * Writes Unix epoch seconds as {@link utcDate} does. A number that is no date is shown as it is:
- * one damaged row must not hide the others.
+ * Formats Unix epoch seconds like {@link utcDate}. A number that is not a valid date is shown
+ * unchanged, because one damaged row must not hide the others.
  */
 export function formatDate(epochSeconds: number): string {
   try {
@@ -122,7 +122,7 @@ export function formatDate(epochSeconds: number): string {
   }
 }
 
-/** Writes a count with its noun in the singular or plural: `1 row`, `1,234 rows`, `2 indexes`. */
+/** Formats a count with its noun: `1 row`, `1,234 rows`, `2 indexes`. */
 export function formatCount(count: number | bigint, noun: string): string {
   // Not `toLocaleString`: it loads locale data, which costs start-up time.
   const digits = String(count).replace(/\B(?=(\d{3})+$)/g, ",");
@@ -135,29 +135,29 @@ function plural(noun: string): string {
   return `${noun}s`;
 }
 
-/** On which side of its column a text stands. */
+/** Alignment of a text within its column. */
 type Alignment = "left" | "right";
 
-/** How {@link renderTable} lays out its columns. */
+/** Options of {@link renderTable}. */
 interface TableOptions {
-  /** Column titles, as a first line. Default: none. */
+  /** Column titles for the first line. Default: none. */
   readonly header?: readonly string[];
   /** Spaces before each line. Default 0. */
   readonly indent?: number;
-  /** Alignment by column; a column without one is aligned to the left. */
+  /** Alignment by column. Default: left. */
   readonly align?: readonly Alignment[];
   /** Spaces between two columns. Default 2. */
   readonly gap?: number;
-  /** What stands below a row, by its index, wrapped to 80 cells; empty for a row without. Default: none. */
+  /** Note below each row, by index, wrapped to 80 cells; empty for none. Default: no notes. */
   readonly notes?: readonly string[];
-  /** Cells for a whole line; the last column is wrapped within them. Default: nothing is wrapped. */
+  /** Width of a line in cells; the last column is wrapped to fit. Default: no wrapping. */
   readonly width?: number;
 }
 
 /**
- * Renders rows as aligned lines of plain text, without lines drawn around them: a screen reader
- * reads it as it is. The text has no trailing spaces and no line break at its end. Cells may be
- * coloured; each is made safe to show within its line.
+ * Renders rows as aligned lines of plain text without borders, so that screen readers can read it. The
+ * text has no trailing spaces and no line break at the end. Cells may be coloured; unsafe characters
+ * in them are escaped.
  */
 export function renderTable(
   rows: readonly (readonly string[])[],
@@ -198,10 +198,10 @@ export function renderTable(
   }).join("\n");
 }
 
-/** Cells that a wrapped column has at least, so that it isn't one word on each line. */
+/** Minimum width of a wrapped column in cells, so that it is not one word per line. */
 const NARROWEST = 20;
 
-/** Breaks a text at its spaces into lines of at most so many cells; a longer word is not cut. */
+/** Breaks a text at spaces into lines of at most `width` cells; longer words are not broken. */
 export function wrapText(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = "";
@@ -219,7 +219,7 @@ export function wrapText(text: string, width: number): string[] {
 const PLAIN = /^[ -~]*$/;
 const JOINER = "\u200d";
 
-/** Number of terminal cells that a text takes; an approximation for scripts other than Latin. */
+/** Number of terminal cells that a text occupies; approximate for non-Latin scripts. */
 export function visibleWidth(text: string): number {
   const bare = stripStyle(text);
   if (PLAIN.test(bare)) return bare.length;
@@ -227,8 +227,8 @@ export function visibleWidth(text: string): number {
 }
 
 function widthOfAnyScript(text: string): number {
-  // The expressions are in here because they cost start-up time, and most runs need none of them.
-  // Marks that sit on the character before them: accents, joiners, variation selectors, skin tones.
+  // Kept inside the function: the expressions cost start-up time, and most runs need none of them.
+  // Characters that combine with the one before: accents, joiners, variation selectors, skin tones.
   const nothing = /[\p{M}\u200b-\u200d\u{1f3fb}-\u{1f3ff}]/u;
   // East Asian scripts and their full-width forms.
   const wide =
@@ -251,7 +251,7 @@ export function epochSeconds(): number {
   return Math.floor(Date.now() / 1000);
 }
 
-/** `did you mean "x"? ` for the candidate nearest to a mistyped word; empty where none is near. */
+/** `did you mean "x"? ` with the candidate closest to a mistyped word; empty if none is close. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
   let best = "";
   let least = Math.max(1, Math.floor(word.length / 3)) + 1;
@@ -262,7 +262,7 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
   return best === "" ? "" : `did you mean "${best}"? `;
 }
 
-/** Number of single-character edits, a swap of neighbours counting as one, from `a` to `b`. */
+/** Number of single-character edits from `a` to `b`; swapping two neighbours counts as one. */
 export function distance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, column) => column);
@@ -289,12 +289,12 @@ function at(row: readonly number[], column: number): number {
   return row[column] ?? Infinity;
 }
 
-/** A text as one word of a shell's command line, for commands that a message tells a user to type. */
+/** Quotes a text as one shell word, for commands that a message suggests. */
 export function shellWord(text: string): string {
   return /^[\w@%+=:,./-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
-/** What an error says, whatever was thrown. */
+/** The message of anything that was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

@@ -1,15 +1,15 @@
 /** Exit code of a command that Ctrl-C or SIGTERM ended. */
 export const INTERRUPTED = 130;
 
-/** Milliseconds that a command has to roll back and to report after it was interrupted. */
+/** Milliseconds that an interrupted command has to roll back and report. */
 const GRACE = 900;
 
-/** The command that listens; null where none does, as in a program that uses the library. */
+/** The listening command; null if none listens, as in a program that uses the library. */
 let listening: Interruption | null = null;
 
 /**
- * Aborts on Ctrl-C and SIGTERM until the returned object is disposed of. A second signal ends the process
- * at once, and so does the first one where the command has not ended within a second.
+ * Aborts on Ctrl-C and SIGTERM until the returned object is disposed of. A second signal ends the
+ * process immediately; so does the first one if the command has not ended within a second.
  */
 export function abortOnInterrupt(controller: AbortController): Disposable {
   const interruption = new Interruption(controller);
@@ -23,9 +23,9 @@ export function abortOnInterrupt(controller: AbortController): Disposable {
 }
 
 /**
- * Has to be called before something that blocks the event loop, such as a statement. A signal listener
- * could not run meanwhile, and Ctrl-C would do nothing: with the signal's default action it ends the
- * process, which is safe at any moment.
+ * Call this before anything that blocks the event loop, such as a statement. A signal listener could
+ * not run during that time, and Ctrl-C would do nothing. With the signal's default action, Ctrl-C ends
+ * the process, which is always safe.
  */
 export function beforeBlocking(): void {
   if (!isBrief) listening?.suspend();
@@ -34,8 +34,8 @@ export function beforeBlocking(): void {
 let isBrief = false;
 
 /**
- * Begins work that is done at once, such as trying to take a lock: a signal that comes meanwhile is heard
- * right after it.
+ * Runs work that takes almost no time, such as trying to take a lock. A signal that arrives during it
+ * is handled right after it.
  */
 export function briefly<T>(work: () => T): T {
   isBrief = true;
@@ -59,14 +59,14 @@ class Interruption {
     this.#listen();
   }
 
-  /** Listens no more until the event loop runs again. */
+  /** Stops listening until the event loop runs again. */
   suspend(): void {
     if (!this.#isListening) return;
     this.#ignore();
     this.#resuming = setTimeout(() => this.#listen());
   }
 
-  /** Listens no more. */
+  /** Stops listening. */
   end(): void {
     this.#isOver = true;
     clearTimeout(this.#resuming);

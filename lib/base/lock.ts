@@ -11,31 +11,31 @@ import { isFullDisk, isTooManyFiles, tooManyFiles } from "./files.ts";
 import { messageOf, shellWord } from "./format.ts";
 import { denied, fileItself, refuseOwnLink, refuseSpecialFile } from "./paths.ts";
 
-/** Says whether to stop; an `AbortSignal` is one. */
+/** Signals whether to stop, such as an `AbortSignal`. */
 export interface StopFlag {
   /** Whether to stop. */
   readonly aborted: boolean;
 }
 
-/** How to wait for the lock. */
+/** Options of {@link acquireLock}. */
 export interface LockOptions {
   /** Seconds to wait for another holder. */
   readonly timeout: number;
-  /** Ends the wait. */
+  /** Stops the wait. */
   readonly signal?: StopFlag | undefined;
-  /** What holds such a lock. Default `migrator`. */
+  /** Kind of the holder, for messages. Default `migrator`. */
   readonly holder?: string;
-  /** What directory the lock's file is in. Default `directory of the databases`. */
+  /** Name of the directory that contains the lock file, for messages. Default `directory of the databases`. */
   readonly directory?: string;
 }
 
 /**
- * Takes the lock that keeps two migrators apart: an operating system's lock on a file, so that it
- * dies with the process that held it, whatever killed it. The file itself stays; its text names the
- * last holder.
+ * Takes the lock that prevents two migrators from running at once. It is an operating system lock on a
+ * file, so it is released when its process ends, even by a kill. The file itself is kept; its text
+ * names the last holder.
  *
- * @throws {MigratorLockedError} where another process holds it for longer than the timeout.
- * @throws {LocationError | AccessError | DiskFullError} where its file can't be written.
+ * @throws {MigratorLockedError} if another process holds it for longer than the timeout.
+ * @throws {LocationError | AccessError | DiskFullError} if the lock file cannot be written.
  */
 export async function acquireLock(path: string, options: LockOptions): Promise<Disposable> {
   const file = openLockFile(path, options);
@@ -46,7 +46,7 @@ export async function acquireLock(path: string, options: LockOptions): Promise<D
       await sleep(pause);
       if (options.signal?.aborted) {
         throw new InterruptedError(`Cannot take the lock ${path}: interrupted`, {
-          help: "run the command again to go on",
+          help: "run the command again to continue",
         });
       }
     }
@@ -62,18 +62,18 @@ function tryLock(file: Deno.FsFile, path: string): boolean {
   try {
     return file.tryLockSync(true);
   } catch (error) {
-    // Windows opens a directory as well, and some file systems have no locks.
+    // Windows can open a directory as well, and some file systems have no locks.
     const message = messageOf(error);
     throw new AccessError(`Cannot lock ${path}: ${message}`, {
       cause: error,
-      help: "check that it is a file, on a disk of this machine",
+      help: "check that it is a file on a local disk",
     });
   }
 }
 
 /**
- * Only a help for whoever waits: a full disk must not stop the holder here. A file of that name with
- * other content is somebody else's, and stays as it is.
+ * Names the holder for those that wait. A full disk must not stop the holder here. A file with other
+ * content does not belong to the toolkit and is left unchanged.
  */
 function leaveName(file: Deno.FsFile): void {
   try {
@@ -84,7 +84,7 @@ function leaveName(file: Deno.FsFile): void {
     file.truncateSync();
     file.writeSync(new TextEncoder().encode(`process ${Deno.pid}\n`));
   } catch {
-    // The lock itself is held all the same.
+    // The lock is held anyway.
   }
 }
 
@@ -119,7 +119,7 @@ function unusable(
     });
   }
   if (isTooManyFiles(error)) return tooManyFiles(`Cannot open ${path}`, error);
-  const help = `check that this user may write the ${directory}`;
+  const help = `check that this user may write to the ${directory}`;
   if (error instanceof Deno.errors.NotCapable) {
     const denial = denied(message, help);
     return new AccessError(`Cannot write ${path}: ${denial.reason}`, {
@@ -129,10 +129,10 @@ function unusable(
   }
   const isReadOnly = /os error 30\b/.test(message); // the whole file system is
   if (isThere(path) && !isReadOnly) {
-    return new AccessError(`Cannot write ${path}: the file is not writable for this user`, {
+    return new AccessError(`Cannot write ${path}: this user may not write the file`, {
       cause: error,
-      // Whoever held it meanwhile would not keep the holder of a new file out.
-      help: "it holds nothing: when no other catalyst-migrate is running, delete it " +
+      // A process that still holds this file would not exclude the holder of a new one.
+      help: "the file holds no data: if no other catalyst-migrate is running, delete it " +
         `(rm ${shellWord(path)}); ${help}`,
     });
   }
@@ -172,29 +172,29 @@ function lastHolder(path: string): string {
   }
 }
 
-/** A process that has a lock on a file. */
+/** A process that holds a lock on a file. */
 export interface Holder {
   /** Its process id. */
   readonly pid: number;
-  /** Its command line, shortened; empty where it can't be read. */
+  /** Its command line, shortened; empty if it is unreadable. */
   readonly command: string;
 }
 
-/** Length to which a command line is cut, in characters. */
+/** Length in characters to which a command line is shortened. */
 const COMMAND_LENGTH = 60;
 
 /**
- * Processes whose lock keeps others from writing a database file, as Linux tells it in `/proc/locks`. Empty on
- * other systems and where Deno has no permission to read it (`-A` gives it).
+ * Processes whose locks prevent others from writing a database file, from Linux's `/proc/locks`. Empty on
+ * other systems and without permission to read it (`-A` grants it).
  */
 export function writersOf(path: string): Holder[] {
   try {
-    // In WAL mode the write lock is on the shared-memory file, else on the database itself.
+    // In WAL mode the write lock is on the shared-memory file, otherwise on the database itself.
     const inodes = [path, `${fileItself(path)}-shm`].flatMap(inodeOf);
     const locks = parseLocks(readLocks())
       .filter((lock) => inodes.includes(lock.inode));
     const writing = locks.filter((lock) => lock.exclusive);
-    // Outside WAL mode a reader is in the way as well; in WAL mode every connection has a shared lock.
+    // Outside WAL mode a reader blocks writers too; in WAL mode every connection has a shared lock.
     const pids = (writing.length === 0 && inodes.length === 1 ? locks : writing)
       .map((lock) => lock.pid);
     return othersOf(pids);
@@ -203,7 +203,7 @@ export function writersOf(path: string): Holder[] {
   }
 }
 
-/** Other processes than this one, each once; a lock of the kernel's own has no process. */
+/** Processes other than this one, each once; locks held by the kernel have no process. */
 export function othersOf(pids: readonly number[]): Holder[] {
   return [...new Set(pids)].filter((pid) => pid > 0 && pid !== Deno.pid)
     .map((pid) => ({ pid, command: commandOf(pid) }));
@@ -217,8 +217,8 @@ export function describeHolders(path: string): string {
 }
 
 /**
- * Linux's list of locks, read in pieces as large as the kernel gives them: the list may change
- * between two of them, so that in small pieces, as `readTextFile` takes them, a lock may be missed.
+ * Reads Linux's list of locks in pieces as large as the kernel returns. The list may change between two
+ * reads, so with the small pieces of `readTextFile` a lock could be missed.
  */
 export function readLocks(): string {
   using file = Deno.openSync("/proc/locks");
@@ -231,14 +231,14 @@ export function readLocks(): string {
   return text;
 }
 
-/** A lock that a process has on a part of a file. */
+/** A lock that a process holds on part of a file. */
 interface FileLock {
   readonly exclusive: boolean;
   readonly pid: number;
   readonly inode: number;
   /** Its first byte. */
   readonly start: number;
-  /** Its last byte; infinite where it goes to the end. */
+  /** Its last byte; infinite if it extends to the end. */
   readonly end: number;
 }
 
@@ -267,7 +267,7 @@ function inodeOf(path: string): number[] {
   }
 }
 
-/** Command line of a process, shortened; empty where it can't be read. */
+/** Command line of a process, shortened; empty if it is unreadable. */
 export function commandOf(pid: number): string {
   try {
     const command = Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();

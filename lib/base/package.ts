@@ -1,11 +1,11 @@
 import { AccessError } from "./errors.ts";
 
 /**
- * Loads an npm package when it is first needed. Deno downloads every package that an import names
- * literally before a program starts, even if it is never imported; this way `upgrade` downloads none.
- * `.ci/packages.ts` lists the packages for the executable, which has no network.
+ * Loads an npm package when it is first needed. Deno downloads every package named by a literal import
+ * before a program starts, even if it is never loaded; this way `upgrade` downloads none.
+ * `.ci/packages.ts` lists the packages to include in the executable.
  *
- * @throws {AccessError} where it isn't cached and can't be downloaded.
+ * @throws {AccessError} if it is not cached and cannot be downloaded.
  */
 export async function loadPackage<Module>(specifier: `npm:${string}`): Promise<Module> {
   try {
@@ -14,7 +14,7 @@ export async function loadPackage<Module>(specifier: `npm:${string}`): Promise<M
     const reason = error instanceof Error ? error.message : String(error);
     throw new AccessError(`Cannot load the package ${specifier.slice(4)}: ${reason}`, {
       cause: error,
-      help: "connect to the network and run the command again; Deno keeps what it downloads",
+      help: "connect to the network and run the command again; Deno caches the download",
     });
   }
 }

@@ -1,15 +1,15 @@
 import { messageOf } from "./format.ts";
 import { AccessError, LocationError } from "./errors.ts";
 
-/** What a directory is for, so that a message about it says so. */
+/** The purpose of a directory, for messages. */
 export interface DirectoryUse {
   /** Such as `directory of the snapshots`. */
   readonly what: string;
-  /** Flag by which another one is named; null where there is none. */
+  /** Flag that names another one; null if there is none. */
   readonly flag: string | null;
 }
 
-/** The directory that most of what is done needs. */
+/** The directory that most operations use. */
 export const databasesDirectory: DirectoryUse = {
   what: "directory of the databases",
   flag: "--data-dir",
@@ -23,17 +23,17 @@ export function whereAFileIs({ flag }: DirectoryUse): string {
 }
 
 /**
- * What is at a path; null where there is nothing.
+ * File information for a path; null if it does not exist.
  *
- * @throws {LocationError} where a part of the path is a file.
- * @throws {AccessError} where it may not be looked at.
+ * @throws {LocationError} if a part of the path is a file.
+ * @throws {AccessError} if permission to look at it is missing.
  */
 export function statPath(path: string, use = databasesDirectory): Deno.FileInfo | null {
   try {
     return Deno.statSync(path);
   } catch (error) {
     const { NotADirectory, NotFound } = Deno.errors;
-    // Of a path below a file Windows says only that there is none.
+    // For a path below a file, Windows only reports that it was not found.
     const file = error instanceof NotADirectory
       ? fileIn(path) ?? "a part of it"
       : error instanceof NotFound && Deno.build.os === "windows"
@@ -55,7 +55,7 @@ export function statPath(path: string, use = databasesDirectory): Deno.FileInfo 
       });
     }
     if (error instanceof Deno.errors.FilesystemLoop) {
-      throw new LocationError(`Cannot use ${path}: it is a link that leads back to itself`, {
+      throw new LocationError(`Cannot use ${path}: it is a link to itself`, {
         cause: error,
         help: "correct the link, or remove it",
       });
@@ -67,12 +67,12 @@ export function statPath(path: string, use = databasesDirectory): Deno.FileInfo 
   }
 }
 
-/** What Deno says is missing, without its advice, which is for whoever starts or builds the program. */
+/** The missing permission that Deno names, without its advice, which addresses the developer. */
 export function missingPermission(message: string): string {
   return message.replace(/, (run again|specify) .*$/s, "");
 }
 
-/** How a message says what Deno doesn't permit, and what to do: `help`, where that is enough. */
+/** Reason and help for a missing Deno permission; `help` applies if a narrow permission is enough. */
 export function denied(
   message: string,
   help: string,
@@ -80,39 +80,39 @@ export function denied(
   const missing = missingPermission(message);
   return {
     reason: `Deno was not given the permission (${missing})`,
-    // So it is of /dev, /proc and /sys, whatever permissions are named.
+    // /dev, /proc and /sys require all permissions.
     help: missing.startsWith("Requires all access")
-      ? "Deno lets no program write there but one that it runs with -A: use another directory" +
+      ? "Deno allows writing there only with -A: use another directory" +
         (Deno.build.standalone ? ", or deno run -A jsr:@catalyst/migrate" : "")
       : help,
   };
 }
 
-/** The part of a path that is a file, where a directory should be; null where none can be seen. */
+/** The parent in a path that is a file instead of a directory; null if none is found. */
 function fileIn(path: string): string | null {
   for (const { index } of path.matchAll(Deno.build.os === "windows" ? /[/\\]/g : /\//g)) {
     const part = path.slice(0, index);
     try {
       if (!Deno.statSync(part).isDirectory) return part;
     } catch {
-      // Nobody has to be allowed to look at what is above the databases.
+      // The directories above the databases may be inaccessible.
     }
   }
   return null;
 }
 
-/** A file, seen without opening it. */
+/** A file as seen without opening it. */
 interface SeenFile {
   /**
-   * Where the file itself is: SQLite keeps `-wal`, `-shm` and `-journal` beside the file, and not
-   * beside a link to it.
+   * Path of the file itself: SQLite keeps `-wal`, `-shm` and `-journal` beside the file, not beside a
+   * link to it.
    */
   readonly itself: string;
-  /** Changes with each write to it. */
+  /** Changes with every write to the file. */
   readonly version: string;
 }
 
-/** Looks at a file, through links; null where there is none, or it can't be looked at. */
+/** Looks at a file, following links; null if it is missing or inaccessible. */
 export function seeFile(path: string): SeenFile | null {
   try {
     const info = Deno.lstatSync(path);
@@ -127,17 +127,17 @@ function versionOf({ mtime, size, ino }: Deno.FileInfo): string {
   return `${mtime?.getTime()} ${size} ${ino}`;
 }
 
-/** Changes with each write to a file; null where it can't be looked at. */
+/** A value that changes with every write to a file; null if the file is missing or inaccessible. */
 export function fileVersion(path: string): string | null {
   return seeFile(path)?.version ?? null;
 }
 
-/** Where a file itself is, or would be made, for what SQLite keeps beside it. */
+/** Path of a file with links resolved, even if it does not exist yet; SQLite keeps its other files beside it. */
 export function fileItself(path: string): string {
   return isLink(path) ? endOf(path) : path;
 }
 
-/** What two paths of one file have in common, whether through links or not; null where it is not there. */
+/** A value that is the same for all paths of one file, links included; null if it does not exist. */
 export function fileIdentity(path: string): string | null {
   try {
     const { dev, ino } = Deno.statSync(path);
@@ -147,7 +147,7 @@ export function fileIdentity(path: string): string | null {
   }
 }
 
-/** Whether a path is a link, also one to a place where nothing is. */
+/** Whether a path is a link, even a broken one. */
 export function isLink(path: string): boolean {
   try {
     return Deno.lstatSync(path).isSymlink;
@@ -156,10 +156,10 @@ export function isLink(path: string): boolean {
   }
 }
 
-/** Links that a system follows before it gives up. */
+/** Number of links that an operating system follows before it gives up. */
 const MOST_LINKS = 40;
 
-/** Where a link leads, also where nothing is there, or Deno may not look further. */
+/** Target of a link, even if it does not exist or Deno may not look further. */
 function endOf(path: string, links = MOST_LINKS): string {
   try {
     return Deno.realPathSync(path);
@@ -177,7 +177,7 @@ function endOf(path: string, links = MOST_LINKS): string {
   }
 }
 
-/** Whether a path begins at a root, or at a drive of Windows. Not by `node:path`: that takes time to load. */
+/** Whether a path begins at a root or at a Windows drive. Avoids `node:path`, which is slow to load. */
 export function isAbsolute(path: string): boolean {
   return /^([A-Za-z]:)?[\\/]/.test(path);
 }
@@ -187,13 +187,13 @@ export function parentOf(path: string): string {
   return path.slice(0, end) || ".";
 }
 
-/** What to do about a link to a place that isn't there. */
+/** Help for a broken link. */
 export const brokenLinkHelp =
-  "check that the disk and the directory that it leads to are there, or correct the link";
+  "check that the disk is mounted and the target's directory exists, or correct the link";
 
 /**
- * Size of what SQLite keeps beside a file; 0 where there is nothing. Null where it can't be told: a
- * link may lead to where Deno may not look, while SQLite does.
+ * Size of a file that SQLite keeps beside a database; 0 if there is none. Null if unknown: a link may
+ * lead to a place that SQLite can read but Deno may not.
  */
 export function sizeBeside(
   itself: string,
@@ -206,7 +206,7 @@ export function sizeBeside(
   }
 }
 
-/** Whether there is something at a path, or it can't be told. */
+/** Whether a path exists, or whether this is unknown. */
 export function mayBeThere(path: string): boolean {
   try {
     Deno.statSync(path);
@@ -216,12 +216,12 @@ export function mayBeThere(path: string): boolean {
   }
 }
 
-/** Whether Deno may read a path or an address; it asks nobody. */
+/** Whether Deno may read a path or URL; does not prompt. */
 export function mayRead(path: string | URL): boolean {
   return Deno.permissions.querySync({ name: "read", path }).state === "granted";
 }
 
-/** What is at a path that isn't an ordinary file, such as `a directory` or `a pipe`; null for a file. */
+/** Kind of a path that is not an ordinary file, such as `a directory` or `a pipe`; null for a file. */
 export function specialKind(info: Deno.FileInfo): string | null {
   if (info.isFile) return null;
   if (info.isDirectory) return "a directory";
@@ -231,10 +231,10 @@ export function specialKind(info: Deno.FileInfo): string | null {
 }
 
 /**
- * Refuses what isn't an ordinary file: to open a pipe waits for a writer, and a device may have no
- * end. A path at which nothing is, or that can't be looked at, is left to whoever opens it.
+ * Refuses anything but an ordinary file: opening a pipe waits for a writer, and a device may have no
+ * end. For a missing or inaccessible path, opening it reports the error.
  *
- * @throws {LocationError} naming what is there.
+ * @throws {LocationError} if it is something else; the message says what.
  */
 export function refuseSpecialFile(
   path: string,
@@ -256,10 +256,10 @@ export function refuseSpecialFile(
 }
 
 /**
- * Refuses a symbolic link in the place of a file of the toolkit's own, such as a lock: whoever may write
- * to its directory could else let it overwrite any file.
+ * Refuses a symbolic link in place of one of the toolkit's own files, such as a lock. Otherwise anyone
+ * who may write to the directory could make the toolkit overwrite any file.
  *
- * @throws {LocationError} naming the link.
+ * @throws {LocationError} if it is a link.
  */
 export function refuseOwnLink(path: string): void {
   if (!isLink(path)) return;

@@ -1,23 +1,23 @@
 import { CatalystError } from "./errors.ts";
 
-/** What of an error a user, a JSON document or another thread gets. */
+/** An error as shown to a user, written to JSON or passed to another thread. */
 export interface SerializedError {
-  /** Stable name of the condition; `INTERNAL` where the toolkit didn't foresee it. */
+  /** Stable name of the condition; `INTERNAL` for an unexpected error. */
   readonly code: string;
-  /** What is the case. */
+  /** What went wrong. */
   readonly message: string;
-  /** What the message leaves out, one line each; absent where it says everything. */
+  /** What the message leaves out, one line each; absent if there is nothing more. */
   readonly details?: readonly string[];
-  /** What to do next, in one line or more; `null` where nothing is known. */
+  /** What to do next, in one or more lines; `null` if unknown. */
   readonly help: string | null;
 }
 
-/** What failed first, where closing something then failed as well. */
+/** The first error, if closing a resource failed after it. */
 export function originalError(error: unknown): unknown {
   return error instanceof SuppressedError ? originalError(error.suppressed) : error;
 }
 
-/** Serializes what was thrown, whatever it is. */
+/** Serializes anything that was thrown. */
 export function serializeError(thrown: unknown): SerializedError {
   const error = originalError(thrown);
   if (error instanceof CatalystError) {

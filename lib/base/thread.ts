@@ -15,7 +15,7 @@ import {
 } from "./errors.ts";
 import { type SerializedError, serializeError } from "./serialized_error.ts";
 
-/** Errors that work on another thread throws, by their code: only their parts can be handed over. */
+/** Errors that work on another thread may throw, by code: error objects cannot be passed between threads. */
 const kinds: Readonly<
   Record<string, new (message: string, options: CatalystErrorOptions) => CatalystError>
 > = {
@@ -31,7 +31,7 @@ const kinds: Readonly<
   NOT_A_DATABASE: NotADatabaseError,
 };
 
-/** Makes an error of another thread again; where its code is of no kind that is known here, `otherwise` makes it. */
+/** Recreates an error from another thread; `otherwise` creates it if its code is unknown. */
 export function fromFailure(
   { code, message, help }: SerializedError,
   otherwise: (message: string, options: CatalystErrorOptions) => Error,
@@ -42,9 +42,9 @@ export function fromFailure(
 }
 
 /**
- * Whether a thread of this module may be started: Deno reads its file as the program would. `path` is
- * how the module's address ends; where it has another one, a bundler has put it into a program, which
- * must not be run once more.
+ * Whether a module may be started as a thread: Deno then reads its file with the program's permissions.
+ * `path` is the expected end of the module's URL. If it differs, a bundler has merged the module into a
+ * program, which must not run a second time.
  */
 export function mayStart(module: URL, path: string): boolean {
   if (!module.pathname.endsWith(path)) return false;

@@ -1,10 +1,10 @@
-/** Version of the toolkit; the same as in `deno.json`. */
+/** Version of the toolkit, the same as in `deno.json`. */
 export const version = "0.1.0";
 
-/** The oldest version of Deno that the toolkit runs with. */
+/** The oldest supported version of Deno. */
 export const oldestDeno = "2.7.11";
 
-/** Whether a version such as `2.7.11` comes before another. */
+/** Whether a version such as `2.7.11` is older than another. */
 export function isOlder(one: string, other: string): boolean {
   const [a, b] = [one, other].map((text) => text.split(/[.+-]/).map(Number));
   const at = [0, 1, 2].find((part) => a?.[part] !== b?.[part]);

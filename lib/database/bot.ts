@@ -4,19 +4,19 @@ import { connectionPragmas, type ConnectionSettings, defaultSettings } from "./s
 
 /** How to open a bot's database. */
 export interface OpenDatabaseOptions {
-  /** Settings over the defaults. Default: none. */
+  /** Settings that override the defaults. Default: none. */
   readonly settings?: Partial<ConnectionSettings>;
 }
 
-/** Settings as SQLite has them, read back: it may refuse or cap what was asked for. */
+/** Settings read back from SQLite, which may refuse or cap the requested ones. */
 export interface SettingsInForce {
   /** Journal mode, such as `wal`; `memory` for a database in memory. */
   readonly journalMode: string;
   /** 0 OFF, 1 NORMAL, 2 FULL, 3 EXTRA. */
   readonly synchronous: number;
-  /** Pages; a negative number is a size in KiB. */
+  /** Pages, or KiB if negative. */
   readonly cacheSize: number;
-  /** Bytes; 0 where memory mapping is off. */
+  /** Bytes; 0 if memory mapping is off. */
   readonly mmapSize: number;
   /** Pages. */
   readonly walAutocheckpoint: number;
@@ -27,14 +27,14 @@ export interface SettingsInForce {
 }
 
 /**
- * Opens a bot's database with the right connection settings, creating the file where there is none.
- * `path` may be `:memory:`. Needs read and write permission on the file and its directory. The caller
- * closes it, or `using` does.
+ * Opens a bot's database with the recommended connection settings, and creates the file if it does not
+ * exist. `path` may be `:memory:`. Needs read and write permission on the file and its directory. The
+ * caller must close the database, or use `using`.
  *
- * @throws {NotADatabaseError | CorruptDatabaseError} where the file is no database, or damaged.
- * @throws {DatabaseLockedError} where another connection's lock was not gone within the busy timeout.
- * @throws {AccessError} where the file can't be opened: no permission, no such directory.
- * @throws {DiskFullError} where there is no room for it.
+ * @throws {NotADatabaseError | CorruptDatabaseError} if the file is not a database, or is damaged.
+ * @throws {DatabaseLockedError} if another connection held a lock for longer than the busy timeout.
+ * @throws {AccessError} if the file cannot be opened, such as for lack of permission or a missing directory.
+ * @throws {DiskFullError} if the disk is full.
  *
  * @example Open a bot's database
  * ```ts
@@ -61,9 +61,9 @@ export function openDatabase(path: string, options: OpenDatabaseOptions = {}): D
 }
 
 /**
- * Reads the settings of an open database back.
+ * Reads the settings of an open database.
  *
- * @example See what SQLite made of a setting
+ * @example Read a setting back
  * ```ts
  * import { openDatabase, settingsInForce } from "@catalyst/migrate";
  *

@@ -1,14 +1,14 @@
-/** What a statement without rows did. */
+/** Result of a statement that returns no rows. */
 export interface StatementResult {
   /** Number of rows inserted, updated or deleted. */
   readonly changes: number;
 }
 
-/** What a script may do while it is run for a migration. */
+/** Options for running a script. */
 export interface ScriptOptions {
-  /** Called with the text of each statement before it runs; may throw to stop there. */
+  /** Called with each statement's text before it runs; may throw to stop. */
   readonly onStatement?: (sql: string) => void;
-  /** Called in place of running each statement, which is prepared by then; runs it, or leaves it out. */
+  /** Called instead of running each prepared statement; either runs it or skips it. */
   readonly around?: (statement: ScriptStatement) => Promise<void>;
 }
 
@@ -22,31 +22,31 @@ export interface ScriptStatement {
   readonly run: () => void;
 }
 
-/** How a database is copied. */
+/** Options for copying a database. */
 export interface CopyOptions {
-  /** Called now and then with what is done; may throw to stop there. */
+  /** Called regularly with the progress; may throw to stop. */
   readonly onProgress?: (progress: CopyProgress) => void;
-  /** Pages copied between two calls of it. Default 10,000. */
+  /** Pages copied between two calls of `onProgress`. Default 10,000. */
   readonly pagesPerStep?: number;
-  /** Whether to take no lock, since the caller has it. Default `false`. */
+  /** Whether the caller already holds the lock. Default `false`. */
   readonly isLocked?: boolean;
 }
 
-/** How far a copy has come. */
+/** Progress of a copy. */
 export interface CopyProgress {
   /** Pages copied. */
   readonly done: number;
-  /** Pages in all. */
+  /** Total number of pages. */
   readonly total: number;
 }
 
 /**
- * What is answered to SQLite: 0 to do it, 1 to let the statement fail, 2 to leave it out, so that a
- * pragma or the beginning or end of a transaction does nothing.
+ * Answer to SQLite's authorizer: 0 allows the action, 1 makes the statement fail, 2 ignores the action,
+ * so that a pragma or the start or end of a transaction does nothing.
  */
 export type Verdict = 0 | 1 | 2;
 
-/** Says whether a statement may do something; SQLite's authorizer defines what is passed. */
+/** Decides whether a statement may do something; takes the arguments of SQLite's authorizer. */
 export type Judge = (
   action: number,
   first: string | null,
@@ -55,69 +55,69 @@ export type Judge = (
   cause: string | null,
 ) => Verdict;
 
-/** How a connection is confined. */
+/** Options of {@link Connection.confine}. */
 export interface ConfineOptions {
-  /** Whether to be in defensive mode. Default: with a judge of its own, `true`. */
+  /** Whether to use defensive mode. Default: `true` if a judge is given. */
   readonly defensive?: boolean;
 }
 
-/** How {@link Connection.select} reads. */
+/** Options of {@link Connection.select}. */
 export interface SelectOptions {
   /** Values of the statement's parameters, by name without `:`, `@` or `$`. */
   readonly parameters: Readonly<Record<string, SqlValue>>;
-  /** How many rows at most. */
+  /** Maximum number of rows. */
   readonly limit: number;
 }
 
-/** Rows as arrays, so that two columns may have one name. */
+/** Rows as arrays, since two columns may have the same name. */
 export interface SelectedRows {
-  /** Names of the columns; two may be equal. */
+  /** Names of the columns, possibly with duplicates. */
   readonly columns: readonly string[];
-  /** Values in the order of the columns. */
+  /** Values in column order. */
   readonly rows: readonly (readonly SqlValue[])[];
   /** Whether there were more rows than the limit. */
   readonly isCut: boolean;
 }
 
 /**
- * An open database, whatever drives it. All is asynchronous, so that a database may also be remote;
- * a connection is used by one caller at a time.
+ * An open database, independent of the driver. All methods are asynchronous because the database may
+ * be remote. Only one caller may use a connection at a time.
  */
 export interface Connection extends AsyncDisposable {
-  /** Where the database is, as a person would name it: a path, or `:memory:`. */
+  /** Name of the database in messages: a path, an address or `:memory:`. */
   readonly label: string;
   /** Whether the database is on a server. Default: `false`. */
   readonly isRemote?: boolean;
   /** Whether a transaction is open. */
   readonly inTransaction: boolean;
-  /** Runs any number of statements at once and discards their rows. */
+  /** Runs any number of statements and discards their rows. */
   exec(sql: string): Promise<void>;
-  /** Runs the statements of a script one by one; a failure names the statement and its line. */
+  /** Runs the statements of a script one by one; an error names the statement and its line. */
   script(sql: string, options?: ScriptOptions): Promise<void>;
   /** Runs one statement. */
   run(sql: string, parameters?: readonly SqlValue[]): Promise<StatementResult>;
-  /** Reads all rows of one statement. */
+  /** Returns all rows of one statement. */
   all(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]>;
-  /** Reads the rows of one statement one after the other, without keeping them. */
+  /** Reads the rows of one statement one by one, without keeping them in memory. */
   iterate(sql: string, parameters?: readonly SqlValue[]): AsyncIterable<Row>;
-  /** Reads the first row of one statement. */
+  /** Returns the first row of one statement. */
   get(sql: string, parameters?: readonly SqlValue[]): Promise<Row | undefined>;
-  /** Reads rows of one statement with the names of its columns, and parameters bound by name. */
+  /** Returns the rows and column names of one statement, with parameters bound by name. */
   select(sql: string, options: SelectOptions): Promise<SelectedRows>;
   /**
-   * Makes SQLite itself refuse to end the transaction or to attach or detach a file, until the
-   * returned object is disposed of. Where the driver has no authorizer it does nothing.
+   * Makes SQLite refuse to end the transaction and to attach or detach a file, until the returned
+   * object is disposed of. Does nothing if the driver has no authorizer.
    *
-   * With a `judge` it asks that one instead, and is in defensive mode: `sqlite_schema` and the tables
-   * of virtual tables can't be written. Where the driver has no authorizer it throws then.
+   * A `judge` decides instead, in defensive mode: `sqlite_schema` and the shadow tables of virtual
+   * tables cannot be written. In this case a driver without an authorizer throws.
    */
   confine(judge?: Judge, options?: ConfineOptions): Disposable;
   /**
-   * Copies the database into a new file or over another database by SQLite's own means, page by page.
-   * What an open read transaction of this connection sees is what is copied. It blocks the thread.
+   * Copies the database into a new file or over another database with SQLite's backup API, page by
+   * page. Copies what an open read transaction of this connection sees. Blocks the thread.
    */
   copyTo(path: string, options?: CopyOptions): Promise<void>;
-  /** Closes the database, unless somebody else opened it. Closing twice does nothing. */
+  /** Closes the database, unless the caller opened it. Closing twice does nothing. */
   close(): Promise<void>;
 }
 
@@ -127,30 +127,30 @@ export type SqlValue = null | number | bigint | string | Uint8Array;
 /** One result row: values by column name. */
 export type Row = Readonly<Record<string, SqlValue>>;
 
-/** Reads a column that holds text; throws a `TypeError` where it holds anything else. */
+/** Reads a text column; throws a `TypeError` for any other value. */
 export function text(row: Row, column: string): string {
   const value = row[column];
   if (typeof value !== "string") throw unexpected(column, "text", value);
   return value;
 }
 
-/** Reads a column that holds text or NULL; throws a `TypeError` where it holds anything else. */
+/** Reads a column that holds text or NULL; throws a `TypeError` for any other value. */
 export function textOrNull(row: Row, column: string): string | null {
   return row[column] === null ? null : text(row, column);
 }
 
-/** Reads a column that holds a number; throws a `TypeError` where it holds anything else. */
+/** Reads a numeric column; throws a `TypeError` for any other value. */
 export function number(row: Row, column: string): number {
   const value = row[column];
   if (typeof value !== "number") throw unexpected(column, "a number", value);
   return value;
 }
 
-/** Reads a column that holds a number or NULL; throws a `TypeError` where it holds anything else. */
+/** Reads a column that holds a number or NULL; throws a `TypeError` for any other value. */
 export function numberOrNull(row: Row, column: string): number | null {
   return row[column] === null ? null : number(row, column);
 }
 
 function unexpected(column: string, wanted: string, value: SqlValue | undefined): TypeError {
-  return new TypeError(`Cannot read column "${column}": wanted ${wanted}, found ${typeof value}`);
+  return new TypeError(`Cannot read column "${column}": expected ${wanted}, found ${typeof value}`);
 }

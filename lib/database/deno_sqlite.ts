@@ -11,7 +11,7 @@ import { translate } from "./failure.ts";
 import type { DenoSqliteDatabase, DenoSqliteStatement } from "./location.ts";
 import { runScript } from "./script.ts";
 
-/** A connection over a `Database` of `jsr:@db/sqlite` that the caller has open; it is never closed. */
+/** A connection over a `Database` of `jsr:@db/sqlite` that the caller opened; it is never closed. */
 export class DenoSqliteConnection implements Connection {
   readonly label: string;
   readonly #db: DenoSqliteDatabase;
@@ -66,28 +66,28 @@ export class DenoSqliteConnection implements Connection {
     return (await this.all(sql, parameters))[0];
   }
 
-  /** Only queries need it, and they need the authorizer as well. */
+  /** Only queries need this, and they need an authorizer as well. */
   select(): Promise<never> {
     return Promise.reject(new Error(`Cannot query ${this.label}: its driver has no authorizer`));
   }
 
-  /** The driver has no authorizer; the migrator's own checks stand alone. */
+  /** The driver has no authorizer; only the migrator's own checks apply. */
   confine(judge?: Judge): Disposable {
     if (judge !== undefined) {
       throw new AccessError(
-        `Cannot change ${this.label}: its driver can't watch what a dump does`,
+        `Cannot change ${this.label}: its driver cannot restrict what a dump does`,
         {
-          help: "open it by node:sqlite, or let the toolkit open the file itself",
+          help: "open it with node:sqlite, or let the toolkit open the file",
         },
       );
     }
     return { [Symbol.dispose]: () => {} };
   }
 
-  /** Its own way of copying needs its own kind of target; a file is copied by `node:sqlite` instead. */
+  /** The driver can only copy into another database of its own; `node:sqlite` copies the file instead. */
   copyTo(): Promise<void> {
     return Promise.reject(
-      new Error(`Cannot copy ${this.label}: the driver can't copy into a file`),
+      new Error(`Cannot copy ${this.label}: the driver cannot copy into a file`),
     );
   }
 
@@ -99,7 +99,7 @@ export class DenoSqliteConnection implements Connection {
     return this.close();
   }
 
-  /** The driver passes the length in UTF-16 units where SQLite wants bytes; spaces make up for it. */
+  /** The driver passes the length in UTF-16 units, but SQLite expects bytes; spaces make up the difference. */
   #prepare(sql: string): DenoSqliteStatement {
     const missing = new TextEncoder().encode(sql).length - sql.length;
     const statement = this.#db.prepare(sql + " ".repeat(missing));
@@ -124,7 +124,7 @@ function finished<T>(statement: DenoSqliteStatement, action: () => T): T {
     try {
       statement.finalize();
     } catch {
-      // After a failed step the driver fails here too, and says less about it.
+      // After a failed step the driver fails here too, with a less specific error.
     }
     throw error;
   }
@@ -135,12 +135,12 @@ function finished<T>(statement: DenoSqliteStatement, action: () => T): T {
 const SMALLEST = -(2n ** 63n);
 const LARGEST = 2n ** 63n - 1n;
 
-/** The driver makes an integer of every whole number, and cuts it to 64 bits. */
+/** The driver stores every whole number as an integer and truncates it to 64 bits. */
 function refuseCut(parameters: readonly SqlValue[]): void {
   for (const value of parameters) {
     if (typeof value !== "bigint" && !Number.isInteger(value)) continue;
     const whole = BigInt(value as bigint | number);
     if (whole >= SMALLEST && whole <= LARGEST) continue;
-    throw new RangeError(`the driver can't store ${value}, which has more than 64 bits`);
+    throw new RangeError(`the driver cannot store ${value}, which has more than 64 bits`);
   }
 }

@@ -17,28 +17,28 @@ import { messageOf, shellWord } from "../base/format.ts";
 export interface FailureContext {
   /** What was being done, such as `read` or `open`. */
   readonly verb: string;
-  /** The database, as a person would name it. */
+  /** Name of the database in messages. */
   readonly label: string;
-  /** File into which it was to be copied. */
+  /** File to which it was being copied. */
   readonly target?: string;
   /** The statement that failed. */
   readonly statement?: string;
-  /** The line on which it begins, where it is part of a script. */
+  /** Line on which it begins, if it is part of a script. */
   readonly line?: number;
 }
 
-/** What to do about a database that somebody else has locked. */
+/** Help for a database that another process has locked. */
 export const WHEN_LOCKED =
   "stop that program, or let it finish its transaction, then run the command again; " +
   "--timeout SECONDS waits longer";
 
-/** Tells whether a driver's error says that another connection is in the way. */
+/** Whether a driver's error says that another connection holds a lock. */
 export function isBusy(error: unknown): boolean {
   return error instanceof DatabaseLockedError ||
     /database (schema )?is locked/.test(messageOf(error));
 }
 
-/** Turns what a driver threw into an error with a stable code; drivers differ only in decoration. */
+/** Translates a driver's error into one with a stable code; the drivers' messages differ only in decoration. */
 export function translate(error: unknown, context: FailureContext): CatalystError {
   if (error instanceof CatalystError) return error;
   const { verb, label, target, statement, line } = context;
@@ -66,15 +66,13 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
     );
   }
   if (/image is malformed|malformed database schema|database corruption/.test(message)) {
-    return new CorruptDatabaseError(`${cannot}: the file is damaged or cut short (${message})`, {
+    return new CorruptDatabaseError(`${cannot}: the file is damaged or truncated (${message})`, {
       ...options,
-      help: `restore it from a backup; to save what is readable: sqlite3 ${
-        shellWord(label)
-      } .recover`,
+      help: `restore it from a backup; to save readable data: sqlite3 ${shellWord(label)} .recover`,
     });
   }
   if (/disk I\/O error/.test(message)) {
-    // SQLite says no more where the disk has no room for the files beside a WAL database.
+    // SQLite reports only this if the disk has no room for the files beside a WAL database.
     return new DiskFullError(`${cannot}: the disk is full, or it fails (${message})`, {
       ...options,
       help: "free some space and check the disk, then run the command again",
@@ -97,7 +95,9 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
   if (/unable to open database file/.test(message)) {
     if (isLink(label) && statPath(label) === null) {
       return new LocationError(
-        `${cannot}: it is a link to ${fileItself(label)}, which isn't there and can't be made`,
+        `${cannot}: it is a link to ${
+          fileItself(label)
+        }, which does not exist and cannot be created`,
         { ...options, help: brokenLinkHelp },
       );
     }
@@ -108,8 +108,8 @@ export function translate(error: unknown, context: FailureContext): CatalystErro
 }
 
 /**
- * Whether a statement needs a collation, a function or a module that is not here: the program that made
- * the database brings it. Of a table WITHOUT ROWID SQLite then says only `no query solution`.
+ * Whether a statement needs a collation, function or module that only the program that created the
+ * database provides. For a table WITHOUT ROWID, SQLite then reports only `no query solution`.
  */
 export function needsExtension(error: unknown): boolean {
   return error instanceof StatementError &&
@@ -117,46 +117,46 @@ export function needsExtension(error: unknown): boolean {
       .test(driverMessage(error));
 }
 
-/** Bytes of the longest path that SQLite opens, which keeps room for the ending of a journal. */
+/** Length in bytes of the longest path that SQLite opens; it reserves space for the suffix of a journal. */
 const LONGEST_PATH = 512 - "-journal".length;
 
-/** Why SQLite can't open a file, of which it says no more than that. */
+/** Finds out why SQLite cannot open a file, because SQLite does not say. */
 function whyNotOpened(path: string): { readonly reason: string; readonly help?: string } {
   if (isAtLimitOfFiles()) return { reason: TOO_MANY_FILES, help: RAISE_LIMIT };
   const bytes = new TextEncoder().encode(wholePath(path)).length;
   if (Deno.build.os !== "windows" && bytes > LONGEST_PATH) {
     return {
-      reason: `its path has ${bytes} bytes, and SQLite opens none of more than ${LONGEST_PATH}`,
+      reason: `its path has ${bytes} bytes, and SQLite allows at most ${LONGEST_PATH}`,
       help: "use a directory with a shorter path",
     };
   }
   const itself = fileItself(path);
   if ((sizeBeside(itself, "-wal") ?? 0) > 0 && sizeBeside(itself, "-shm") === 0) {
     return {
-      reason: `it has a log, ${itself}-wal, which needs a file beside it to be read`,
-      help: "let this user write the directory, or copy both files to another one, and name that " +
-        "by --data-dir",
+      reason: `it has a log, ${itself}-wal, and reading it requires creating a file beside it`,
+      help: "let this user write to the directory, or copy both files to another one and name it " +
+        "with --data-dir",
     };
   }
-  return { reason: "the file can't be opened" };
+  return { reason: "the file cannot be opened" };
 }
 
 function wholePath(path: string): string {
   try {
     return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
   } catch {
-    return path; // Deno may not say where it is
+    return path; // Deno may not resolve it
   }
 }
 
 /**
- * Whether no more files can be opened. Asked of a directory: to open and close a database here would
- * drop the locks that SQLite has on it.
+ * Whether no more files can be opened. Tries it with a directory: opening and closing a database here
+ * would drop SQLite's locks on it.
  */
 function isAtLimitOfFiles(): boolean {
   const opened: Deno.FsFile[] = [];
   try {
-    // As many as SQLite opens for one database.
+    // SQLite opens this many files for one database.
     for (let file = 0; file < 3; file++) opened.push(Deno.openSync("."));
     return false;
   } catch (error) {
@@ -166,7 +166,7 @@ function isAtLimitOfFiles(): boolean {
   }
 }
 
-/** What the driver itself said, where an error of the toolkit stands for it; else the error's message. */
+/** The driver's own message if an error of the toolkit wraps it, otherwise the error's message. */
 export function driverMessage(error: unknown): string {
   const isDrivers = error instanceof CatalystError && error.cause instanceof Error &&
     !(error.cause instanceof CatalystError);

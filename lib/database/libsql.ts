@@ -32,7 +32,7 @@ interface Step {
   readonly named?: Readonly<Record<string, SqlValue>>;
 }
 
-/** What came of the steps of a request: results as far as they succeeded, then perhaps a failure. */
+/** Outcome of a request: the results of the steps that succeeded, then possibly a failure. */
 interface Outcome {
   readonly results: readonly Result[];
   readonly failure: unknown;
@@ -43,8 +43,8 @@ type WsClient = InstanceType<Client["WsClient"]>;
 type WsStream = ReturnType<WsClient["openStream"]>;
 
 /**
- * The client's public methods make an object with named properties of every row, which takes longer
- * than all the rest. So batches are sent in the form in which the protocol has them.
+ * The client's public methods turn every row into an object with named properties, which takes longer
+ * than everything else. So batches are sent in the protocol's own form.
  */
 type Batch = Parameters<WsStream["_batch"]>[0];
 type Condition = NonNullable<Batch["steps"][number]["condition"]>;
@@ -56,18 +56,18 @@ type Result = Pick<
 type Argument = Batch["steps"][number]["stmt"]["args"][number];
 type ClientSocket = ConstructorParameters<Client["WsClient"]>[0];
 
-/** Statements that are sent at once; each costs little, a round trip costs a lot. */
+/** Statements sent at once; a statement costs little, a round trip a lot. */
 const STEPS_AT_ONCE = 64;
 
-/** Rows that are read at once. */
+/** Rows read at once. */
 const ROWS_AT_ONCE = 1000;
 
 /**
- * Opens a database on a server. Only this loads the client. `timeout` is the number of seconds that the
- * server may take to answer a request.
+ * Opens a database on a server. Only this function loads the client. `timeout` is the number of seconds
+ * that the server may take to answer a request.
  *
- * @throws {ServerError} if the server can't be reached, or has no such namespace.
- * @throws {AccessError} if it refuses the token, or Deno has no permission.
+ * @throws {ServerError} if the server cannot be reached or does not have the namespace.
+ * @throws {AccessError} if the server refuses the token, or Deno lacks permission.
  */
 export async function openLibsql(
   { address, tokenVariables }: Pick<ServerLocation, "address" | "tokenVariables">,
@@ -81,12 +81,12 @@ export async function openLibsql(
       protocols: ["hrana3-protobuf"],
       headers: namespaceHeader(address),
     });
-    // It wants the type of another implementation, of which it uses only what is standard.
+    // The client expects another implementation's type, but only uses the standard part of it.
     const connected = new client.WsClient(socket as unknown as ClientSocket, token);
     try {
       await within(connected.getVersion(), seconds);
       const stream = connected.openStream();
-      // Only the answer to a request shows whether the server accepts the token and the namespace.
+      // The first answer shows whether the server accepts the token and the namespace.
       await within(stream.queryValue("SELECT 1"), seconds);
       return new LibsqlConnection({
         connected,
@@ -110,17 +110,17 @@ function readToken(
   { label }: LibsqlAddress,
 ): string | undefined {
   try {
-    // An empty variable counts as none.
+    // An empty variable counts as unset.
     return variables.map((name) => Deno.env.get(name)).find((value) => value) ?? undefined;
   } catch (cause) {
-    throw new AccessError(`Cannot reach ${label}: Deno may not read the variable of its token`, {
+    throw new AccessError(`Cannot reach ${label}: Deno may not read the variable with its token`, {
       cause,
       help: `run with --allow-env=${variables.join(",")}`,
     });
   }
 }
 
-/** What a connection consists of. */
+/** The parts of a connection. */
 interface Parts {
   readonly connected: WsClient;
   readonly stream: WsStream;
@@ -130,24 +130,24 @@ interface Parts {
   readonly isReadOnly: boolean;
 }
 
-/** Whether a token says of itself that it allows only reading; a server then drops the connection. */
+/** Whether a token's claims allow only reading; a server drops the connection on a write. */
 function isReadOnlyToken(token: string): boolean {
   try {
     const bytes = Uint8Array.fromBase64(token.split(".")[1] ?? "", { alphabet: "base64url" });
     const claims: unknown = JSON.parse(new TextDecoder().decode(bytes));
     return typeof claims === "object" && claims !== null && "a" in claims && claims.a === "ro";
   } catch {
-    return false; // of another kind: the server judges it
+    return false; // not a JWT: the server decides
   }
 }
 
 /**
  * A connection to a database on a libSQL server, by WebSocket.
  *
- * A transaction on a server may end at any time: if another client wants to write, it lasts 5 s. After
- * that the connection is in autocommit mode, in which each statement would commit by itself. So every
- * statement of a transaction is sent with the condition that the transaction is still open. Once it is
- * lost, everything is refused until the caller rolls back.
+ * A transaction on a server may end at any time: it is limited to 5 s if another client wants to write.
+ * After that the connection is in autocommit mode, and each statement would commit on its own. So every
+ * statement of a transaction is sent on condition that the transaction is still open. After a lost
+ * transaction everything is refused until the caller rolls back.
  */
 export class LibsqlConnection implements Connection {
   readonly label: string;
@@ -159,7 +159,7 @@ export class LibsqlConnection implements Connection {
   #state: State = "none";
   #isConfined = false;
 
-  /** Takes a stream that is open. */
+  /** Wraps an open stream. */
   constructor({ connected, stream, label, seconds, isReadOnly }: Parts) {
     this.#isReadOnly = isReadOnly;
     this.#connected = connected;
@@ -174,7 +174,7 @@ export class LibsqlConnection implements Connection {
 
   async exec(sql: string): Promise<void> {
     const { statements, unfinished } = splitStatements(sql);
-    // The server says better what is wrong with it.
+    // The server's own error is more specific.
     const steps = unfinished !== null
       ? [{ sql }]
       : statements.map(({ start, end }) => ({ sql: sql.slice(start, end) }));
@@ -185,7 +185,9 @@ export class LibsqlConnection implements Connection {
 
   async script(sql: string, { onStatement, around }: ScriptOptions = {}): Promise<void> {
     if (around !== undefined) {
-      throw new StatementError(`Cannot watch each statement on ${this.label}: it is on a server`);
+      throw new StatementError(
+        `Cannot run statements one by one on ${this.label}: it is on a server`,
+      );
     }
     const context = { verb: "change", label: this.label };
     const nul = sql.indexOf("\0");
@@ -254,7 +256,7 @@ export class LibsqlConnection implements Connection {
   }
 
   async select(sql: string, { parameters, limit }: SelectOptions): Promise<SelectedRows> {
-    // Nothing else can stand in a query, so nothing but reading can be asked for.
+    // Only a query can be used as a subquery, so the statement can only read.
     const query = sql.trim().replace(/;\s*$/, "");
     const page = `SELECT * FROM (\n${query}\n) LIMIT ${limit + 1}`;
     const [result] = await this.#perform([{ sql: page, named: parameters }], "query");
@@ -266,7 +268,7 @@ export class LibsqlConnection implements Connection {
   /** A server has no authorizer, so the first word of each statement decides. */
   confine(judge?: Judge): Disposable {
     if (judge !== undefined) {
-      throw new StatementError(`Cannot watch ${this.label}: a server has no authorizer`);
+      throw new StatementError(`Cannot restrict ${this.label}: a server has no authorizer`);
     }
     this.#isConfined = true;
     return {
@@ -291,7 +293,7 @@ export class LibsqlConnection implements Connection {
     return this.close();
   }
 
-  /** Reads the rows of a query by and by; a server sends at most 10 MB at once. */
+  /** Reads the rows of a query in pages; a server sends at most 10 MB at once. */
   async *#pages(sql: string, parameters: readonly SqlValue[]): AsyncGenerator<Row> {
     const query = sql.trim().replace(/;\s*$/, "");
     let rows = ROWS_AT_ONCE;
@@ -332,12 +334,12 @@ export class LibsqlConnection implements Connection {
     });
   }
 
-  /** Sends steps of which each one runs only after the one before it succeeded. */
+  /** Sends steps; each runs only if the one before it succeeded. */
   async #request(steps: readonly Step[]): Promise<Outcome> {
     if (steps.length === 0) return { results: [], failure: null };
     const texts = steps.map(({ sql }) => sql.slice(skipTrivia(sql, 0)));
     if (this.#state === "lost") {
-      // Only what ends the transaction ends this state.
+      // Only a statement that ends the transaction ends this state.
       const effect = effectOf(texts[0] ?? "");
       if (effect === "rollback" || effect === "commit") this.#state = "none";
       const isDone = effect === "rollback" && steps.length === 1;
@@ -362,7 +364,7 @@ export class LibsqlConnection implements Connection {
       this.#state = state !== "none" && isAlone ? "lost" : state;
       return outcome;
     } catch (error) {
-      // What the server has done is unknown then, so nothing more may be sent.
+      // It is unknown what the server has done, so nothing more may be sent.
       if (error === TIME_IS_UP || codeOf(error) === "") {
         this.#state = "none";
         if (!this.#connected.closed) this.#connected.close();
@@ -377,7 +379,7 @@ export class LibsqlConnection implements Connection {
   }
 }
 
-/** Whether a transaction is open, and how it was begun; `lost` if the server has ended it. */
+/** Whether and how a transaction was begun; `lost` if the server has ended it. */
 type State = "none" | "begun" | "savepoint" | "lost";
 
 type Effect = "begin" | "savepoint" | "commit" | "rollback" | "release" | null;
@@ -401,20 +403,20 @@ function stateAfter(sql: string, state: State): State {
     case "rollback":
       return "none";
     case "release":
-      // Of the outermost savepoint, it commits; whether it was that one, the next statement shows.
+      // Releasing the outermost savepoint commits; the next statement shows whether it was that one.
       return state === "savepoint" ? "none" : state;
     case null:
       return state;
   }
 }
 
-/** The result of a statement that needed not be sent. */
+/** The result of a statement that did not need to be sent. */
 const NOTHING: Result = { cols: [], rows: [], affectedRowCount: 0 };
 
-/** Stands for the failure of a step that was left out because the transaction was gone. */
+/** Marks the failure of a step that was skipped because the transaction was lost. */
 const LOST = Symbol("lost");
 
-/** Stands for the failure of a request that the server did not answer in time. */
+/** Marks the failure of a request that the server did not answer in time. */
 class SlowAnswer {
   constructor(readonly seconds: number) {}
 }
@@ -432,7 +434,7 @@ function outcomeOf({ stepResults, stepErrors }: BatchResult, steps: number): Out
   return { results, failure: null };
 }
 
-/** What the server reported of a statement. */
+/** The error that the server reported for a statement. */
 class Refused extends Error {
   readonly code: string;
   constructor({ message, code }: { readonly message: string; readonly code?: string | undefined }) {
@@ -441,7 +443,7 @@ class Refused extends Error {
   }
 }
 
-/** Holds if no transaction is open. */
+/** True if no transaction is open. */
 const ALONE: Condition = { type: "is_autocommit" };
 
 function statementOf(
@@ -471,7 +473,7 @@ function contextOf(
 /** First words of statements that would leave the transaction in which a migration runs. */
 const ESCAPES = /^(BEGIN|COMMIT|END|ROLLBACK(?!\s+(TRANSACTION\s+)?TO\b)|ATTACH|DETACH)\b/i;
 
-/** A server takes every PRAGMA for a change, which a token for reading does not allow; not so a query. */
+/** A server treats every PRAGMA as a write, which a read-only token does not allow, but not a query. */
 function asQuery(sql: string): string {
   const [, name, argument] = /^\s*PRAGMA\s+(?:main\.)?(\w+)\s*(?:\(\s*(\w+)\s*\))?\s*;?\s*$/i
     .exec(sql) ?? [];
@@ -480,14 +482,14 @@ function asQuery(sql: string): string {
   return `SELECT * FROM pragma_${name}(${list})`;
 }
 
-/** A query of which a part can be asked for. */
+/** Whether a query can be read in pages. */
 function isPageable(sql: string): boolean {
   return /^(SELECT|VALUES|WITH)\b/i.test(sql.slice(skipTrivia(sql, 0)));
 }
 
 const TIME_IS_UP = Symbol("time is up");
 
-/** Waits for a promise for so many seconds; throws {@link TIME_IS_UP} after that. */
+/** Waits for a promise for a number of seconds, then throws {@link TIME_IS_UP}. */
 async function within<T>(promise: Promise<T>, seconds: number): Promise<T> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   try {
@@ -502,7 +504,7 @@ async function within<T>(promise: Promise<T>, seconds: number): Promise<T> {
   }
 }
 
-/** The protocol has no Infinity, and SQLite makes NULL of NaN. */
+/** The protocol has no Infinity, and SQLite turns NaN into NULL. */
 function bound(value: SqlValue): Argument {
   if (typeof value !== "number" || Number.isFinite(value)) return value;
   if (Number.isNaN(value)) return null;
@@ -511,7 +513,7 @@ function bound(value: SqlValue): Argument {
   });
 }
 
-/** Plain objects, with integers as `number` where that is exact. */
+/** Rows as plain objects, with integers as `number` if that is exact. */
 function rowsOf({ cols, rows }: Result): Row[] {
   const names = cols.map(({ name }) => name ?? "");
   return rows.map((row) => {

@@ -1,12 +1,12 @@
 import { UsageError } from "../base/errors.ts";
 
-/** Where a database on a libSQL server is. It holds no secret, so it may be printed and stored. */
+/** Address of a database on a libSQL server. It contains no secret, so it may be printed and stored. */
 export interface LibsqlAddress {
   /** Address of the WebSocket, such as `wss://db.example.com/`. */
   readonly socket: string;
   /** Address of the same server for HTTP. */
   readonly http: string;
-  /** The namespace; null for the one that the host itself stands for. */
+  /** The namespace; null for the host's default namespace. */
   readonly namespace: string | null;
   /** The address as a person writes it, such as `libsql://db.example.com?namespace=positions`. */
   readonly label: string;
@@ -20,7 +20,7 @@ const SCHEMES: Readonly<Record<string, boolean>> = {
   "ws:": false,
 };
 
-/** Whether a text that names a database is the address of a server and not a path. */
+/** Whether the name of a database is a server address rather than a path. */
 export function isLibsqlAddress(text: string): boolean {
   return /^(libsql|https?|wss?):\/\//i.test(text);
 }
@@ -28,7 +28,7 @@ export function isLibsqlAddress(text: string): boolean {
 const EXAMPLE = "libsql://db.example.com?namespace=positions";
 
 /**
- * Reads the address of a database on a server: `libsql://`, `https://` or `wss://` with TLS,
+ * Parses the address of a database on a server: `libsql://`, `https://` or `wss://` with TLS,
  * `http://` or `ws://` without.
  *
  * @throws {UsageError} if it is invalid, or contains a token or a password.
@@ -48,7 +48,7 @@ export function parseLibsqlAddress(text: string): LibsqlAddress {
     [...url.searchParams.keys()].some((key) => /token|jwt|password|secret|auth/i.test(key));
   if (isSecret) {
     throw new UsageError(`Cannot use the address ${name}: it contains a token or a password`, {
-      help: "remove it from the address and put the token into the variable CATALYST_LIBSQL_TOKEN",
+      help: "remove it from the address and set the variable CATALYST_LIBSQL_TOKEN to the token",
     });
   }
   const isTls = SCHEMES[url.protocol];
@@ -86,7 +86,7 @@ export function namespaceHeader({ namespace }: LibsqlAddress): Readonly<Record<s
 /** Variable that holds the token for all servers. */
 export const TOKEN_VARIABLE = "CATALYST_LIBSQL_TOKEN";
 
-/** Variables that may hold the token for a database, the first one first. */
+/** Variables that may hold the token for a database, in order of precedence. */
 export function tokenVariables(database: string): readonly string[] {
   const name = database.toUpperCase().replaceAll(/[^A-Z0-9]/g, "_");
   return [`${TOKEN_VARIABLE}_${name}`, TOKEN_VARIABLE];

@@ -10,16 +10,16 @@ import {
 import type { FailureContext } from "./failure.ts";
 import { type LibsqlAddress, namespaceHeader, TOKEN_VARIABLE } from "./libsql_address.ts";
 
-/** Bytes of the largest row or value that a server stores. */
+/** Size in bytes of the largest row or value that a server stores. */
 export const LARGEST_ROW = 5e6;
 
 const LOST_LOCK =
   "the server gave the write lock to another client and rolled the transaction back";
 const WHEN_LOST =
-  "another client wants to write: a transaction then has 5 s. Stop the programs that write to " +
-  "this database, then run the command again";
+  "a transaction is limited to 5 s when another client wants to write. Stop the programs that " +
+  "write to this database, then run the command again";
 
-/** The error for a transaction that has ended without our doing. */
+/** The error for a transaction that the server ended. */
 export function lostTransaction(context: FailureContext, cause?: unknown): DatabaseLockedError {
   return new DatabaseLockedError(`Cannot ${context.verb} ${context.label}: ${LOST_LOCK}`, {
     ...optionsOf(context, cause),
@@ -27,7 +27,7 @@ export function lostTransaction(context: FailureContext, cause?: unknown): Datab
   });
 }
 
-/** Turns what the server or its client reported into an error with a stable code. */
+/** Translates an error of the server or its client into one with a stable code. */
 export function translateLibsql(error: unknown, context: FailureContext): CatalystError {
   if (error instanceof CatalystError) return error;
   const code = codeOf(error);
@@ -36,7 +36,7 @@ export function translateLibsql(error: unknown, context: FailureContext): Cataly
   const options = optionsOf(context, new Error(reason));
   if (code === "TRANSACTION_TIMEOUT") return lostTransaction(context, new Error(reason));
   if (/^SQLITE_(BUSY|LOCKED)|^TRANSACTION_BUSY/.test(code) || /is locked/.test(reason)) {
-    return new DatabaseLockedError(`${cannot}: another client has it locked`, {
+    return new DatabaseLockedError(`${cannot}: it is locked by another client`, {
       ...options,
       help: WHEN_LOST,
     });
@@ -68,7 +68,7 @@ export function translateLibsql(error: unknown, context: FailureContext): Cataly
       help: "a server refuses ATTACH, VACUUM, ANALYZE, temporary objects and most PRAGMAs",
     });
   }
-  // Codes are what the server itself reported; without one the connection failed.
+  // An error with a code came from the server; without one the connection failed.
   return code === ""
     ? new ServerError(`${cannot}: the connection to the server was lost (${reason})`, {
       ...options,
@@ -88,7 +88,7 @@ export function noAnswer(context: FailureContext, seconds: number): ServerError 
   );
 }
 
-/** Asks why a server can't be reached; a WebSocket doesn't say. */
+/** Finds out why a server cannot be reached, because a WebSocket does not say. */
 export async function explainUnreachable(
   error: unknown,
   { address, token, seconds }: {
@@ -132,7 +132,7 @@ export async function explainUnreachable(
       { ...options, help: "check that the address is that of a libSQL server" },
     );
   } catch (caught) {
-    // Deno's `fetch` tells the reason in the cause of its error.
+    // Deno's `fetch` puts the reason into the cause of its error.
     const failed = caught instanceof Error && caught.cause instanceof Error ? caught.cause : caught;
     return new ServerError(`${cannot}: ${whyNot(reasonOf(failed), { address, seconds })}`, {
       cause: new Error(reasonOf(failed)),
@@ -146,7 +146,7 @@ function whyNot(
   { address, seconds }: { readonly address: LibsqlAddress; readonly seconds: number },
 ): string {
   if (/dns error|failed to lookup|No such host/i.test(message)) return "the host is unknown";
-  // A server without TLS may also just hang up.
+  // A server without TLS may also simply close the connection.
   const isCut = address.http.startsWith("https:") && /reset|eof|closed|broken pipe/i.test(message);
   if (isCut || /certificate|UnknownIssuer|tls|handshake|corrupt message/i.test(message)) {
     return "the TLS connection failed (http:// and ws:// connect without TLS)";
@@ -188,7 +188,7 @@ function refusedToken(
     : "the server refused the token";
   return new AccessError(`${cannot}: ${why}`, {
     ...options,
-    help: `put a valid token into the variable ${TOKEN_VARIABLE}, or ${TOKEN_VARIABLE}_DATABASE ` +
+    help: `set the variable ${TOKEN_VARIABLE} to a valid token, or ${TOKEN_VARIABLE}_DATABASE ` +
       "for one database",
   });
 }
@@ -211,12 +211,12 @@ export function codeOf(error: unknown): string {
     : "";
 }
 
-/** Whether an error says that a result has more bytes than a server sends. */
+/** Whether an error says that a result is larger than a server sends. */
 export function isTooLarge(error: unknown): boolean {
   return error instanceof StatementError && /larger than the server sends/.test(error.message);
 }
 
-/** SQLite's own words, without what the server and its client put before them. */
+/** SQLite's own message, without the prefixes of the server and its client. */
 function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message

@@ -12,19 +12,19 @@ import {
 } from "./connection.ts";
 import { withSnapshot } from "./transaction.ts";
 
-/** A connection to a server, which tells integers from reals. */
+/** A connection to a server that distinguishes integers from reals. */
 export interface ServerConnection extends Connection {
   /** Reads the rows of one statement as lists, with every integer as `bigint`. */
   values(sql: string, parameters?: readonly SqlValue[]): Promise<SqlValue[][]>;
 }
 
-/** Rows that are read at once: at first, and at most. */
+/** Rows read at once: the first number and the maximum. */
 const FIRST_PAGE = 500;
 const MOST_ROWS = 4000;
 
 /**
  * Copies a database on a server into a new local file: the schema, every row with its row id and its
- * exact values, `AUTOINCREMENT` marks and `user_version`. All of it is of one moment.
+ * exact values, `AUTOINCREMENT` sequences and `user_version`. The copy is consistent.
  */
 export async function pull(
   source: ServerConnection,
@@ -45,7 +45,7 @@ interface Target {
   exec(sql: string): void;
   prepare(sql: string): StatementSync;
   close(): void;
-  /** Runs what works on the file, and says what its failure means. */
+  /** Runs work on the file and translates its errors. */
   attempt<T>(work: () => T): T;
 }
 
@@ -90,7 +90,7 @@ async function fill(
   const { objects, hasSequences } = await readObjects(source);
   const pageSize = number(await first(source, "PRAGMA page_size"), "page_size");
   const version = number(await first(source, "PRAGMA user_version"), "user_version");
-  // Nobody else sees the file before it is complete, so it is not protected against a crash.
+  // No other process sees the file before it is complete, so it needs no protection against a crash.
   target.exec(
     `PRAGMA page_size = ${pageSize};
     PRAGMA journal_mode = OFF;
@@ -143,7 +143,7 @@ async function readObjects(
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
-/** A name that was read as its bytes: the client takes U+FEFF away from the beginning of a text. */
+/** Decodes a name read as bytes, because the client removes a leading U+FEFF from text. */
 function nameOf({ name }: Row): string {
   return name instanceof Uint8Array ? decoder.decode(name) : "";
 }
@@ -177,7 +177,7 @@ async function copyRows(source: ServerConnection, target: Target, job: TableJob)
   const names = key === null || columns.includes(key) ? columns : [key, ...columns];
   if (names.length === 0) return;
   const table = quoteName(job.name);
-  // Text comes as its bytes: a server that reads text which is not UTF-8 drops the connection.
+  // Text is read as bytes: a server drops the connection if a text is not valid UTF-8.
   const selected = names.map((name) => {
     const column = quoteName(name);
     return `CASE typeof(${column}) WHEN 'text' THEN CAST(${column} AS BLOB) ELSE ${column} END`;
@@ -201,7 +201,7 @@ async function copyRows(source: ServerConnection, target: Target, job: TableJob)
   }
 }
 
-/** The columns that are stored, and the name of the row id; null if there is none. */
+/** The stored columns, and the name of the row id; null if there is none. */
 async function readShape(
   source: ServerConnection,
   table: string,
@@ -224,7 +224,7 @@ async function readShape(
 
 type Page = readonly (readonly SqlValue[])[];
 
-/** Reads in the order of the row ids; the next page is under way while this one is used. */
+/** Reads in row id order; the next page is requested while this one is used. */
 async function* pagesByKey(
   source: ServerConnection,
   { from, key, at }: { readonly from: string; readonly key: string; readonly at: number },
@@ -246,7 +246,7 @@ async function* pagesByKey(
   };
   for (let page = await read(null); page.length > 0;) {
     const next = read(page.at(-1)?.[at] ?? null);
-    next.catch(() => {}); // it is thrown when it is this page's turn
+    next.catch(() => {}); // rethrown when this page is awaited
     yield page;
     page = await next;
   }
@@ -274,7 +274,7 @@ interface PageRequest {
   readonly size: number;
 }
 
-/** Reads a page, with fewer rows if the server refuses to send so many bytes. */
+/** Reads a page, with fewer rows if the result is too large for the server. */
 async function shrinking(
   source: ServerConnection,
   { sql, parameters, size }: PageRequest,
@@ -289,8 +289,8 @@ async function shrinking(
 }
 
 /**
- * Writes the entries of virtual tables into the schema, as SQLite's shell does: the tables in which
- * they keep their rows have been copied.
+ * Writes the entries of virtual tables into the schema, as SQLite's shell does. Their shadow tables
+ * have already been copied.
  */
 function createVirtual(target: Target, tables: readonly SchemaObject[]): void {
   if (tables.length === 0) return;

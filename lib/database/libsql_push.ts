@@ -8,19 +8,19 @@ import type { LibsqlConnection } from "./libsql.ts";
 import { LARGEST_ROW } from "./libsql_failure.ts";
 import type { SqlValue } from "./connection.ts";
 
-/** Characters of SQL after which rows are sent. */
+/** Length of SQL in characters after which rows are sent. */
 const STATEMENT_LENGTH = 64_000;
 
-/** Bytes of a row above which its values are sent as parameters, and not as SQL. */
+/** Size of a row in bytes above which its values are sent as parameters instead of SQL. */
 const LARGE_ROW = 100_000;
 
-/** Statements that are under way at once, so that the server need not wait for the client. */
+/** Statements in flight at once, so that the server does not wait for the client. */
 const AHEAD = 3;
 
 /**
  * Writes a local file into an empty database on a server: the schema, every row with its row id and
- * its exact values, `AUTOINCREMENT` marks and `user_version`. It runs in the caller's transaction, with
- * foreign keys off. Nobody may write to the file meanwhile.
+ * its exact values, `AUTOINCREMENT` sequences and `user_version`. Runs in the caller's transaction with
+ * foreign keys off. No process may write to the file during the copy.
  */
 export async function push(
   path: string,
@@ -79,7 +79,7 @@ async function send(
     if (!shadows.has(name)) await target.run(sql);
     if (!isVirtual(sql) && !shadows.has(name)) await writer.copy(source, name, progress);
   }
-  // A virtual table has made these, with rows of its own.
+  // Virtual tables created these shadow tables with initial rows.
   for (const name of shadows) {
     await target.run(`DELETE FROM ${quoteName(name)}`);
     await writer.copy(source, name, progress);
@@ -96,7 +96,7 @@ function pragma(source: Source, name: string): unknown {
   return source.prepare(`PRAGMA ${name}`).get()?.[name];
 }
 
-/** A server refuses to set it, and a copy without it would not be exact. */
+/** A server refuses to set the application id, and a copy without it would not be exact. */
 function refuseApplicationId(source: Source, { label }: LibsqlConnection): void {
   const id = pragma(source, "application_id");
   if (id === 0) return;
@@ -133,7 +133,7 @@ class Progress {
   }
 }
 
-/** Writes rows to a server, with a few statements under way at once. */
+/** Writes rows to a server, with a few statements in flight at once. */
 class Writer {
   readonly #target: LibsqlConnection;
   readonly #decoder: TextDecoder;
@@ -151,7 +151,7 @@ class Writer {
     if (columns.length === 0) return;
     const into = `INSERT INTO ${quoteName(table)} (${columns.join(", ")}) VALUES `;
     const from = `FROM ${quoteName(table)} LIMIT -1 OFFSET ?`;
-    // Deno reads a text only up to a NUL, and replaces what is not valid: then its bytes are read.
+    // Deno reads text only up to a NUL and replaces invalid characters. Such text is read as bytes.
     const nul = columns.map((one) => `(typeof(${one}) = 'text' AND instr(${one}, char(0)))`);
     const plain = `SELECT ${nul.join(" OR ")}, ${columns.join(", ")} ${from}`;
     const types = columns.map((one) => `substr(typeof(${one}), 1, 1)`);
@@ -164,7 +164,7 @@ class Writer {
     await Promise.all(this.#sent.splice(0));
   }
 
-  /** Writes rows; returns how many, if it came to one that has to be read as bytes, and else null. */
+  /** Writes rows. Returns their number if the next one must be read as bytes, null at the end. */
   async #rows(
     source: Source,
     { sql, into, progress, done = 0 }: {
@@ -186,7 +186,7 @@ class Writer {
       done += rows;
       rows = 0;
     };
-    // Rows come as lists, which the types of `node:sqlite` don't tell.
+    // Rows are arrays, contrary to the types of `node:sqlite`.
     for (const row of statement.iterate(done) as Iterable<unknown> as Iterable<SqlValue[]>) {
       if (row[0] === 1n || row.some(mayBeReplaced)) {
         await flush();
@@ -205,7 +205,7 @@ class Writer {
 
   async #send(sql: string, parameters: readonly SqlValue[] = []): Promise<void> {
     const sent = this.#target.run(sql, parameters);
-    sent.catch(() => {}); // it is thrown when it is its turn
+    sent.catch(() => {}); // rethrown when it is awaited
     this.#sent.push(sent);
     if (this.#sent.length >= AHEAD) await this.#sent.shift();
   }
@@ -246,30 +246,33 @@ class Writer {
     return [`${into}(${values.join(",")})`, parameters];
   }
 
-  /** The text; null if it is not valid UTF-8, which only a UTF-8 database can keep as it is. */
+  /** The text; null if it is not valid UTF-8, which only a UTF-8 database can store unchanged. */
   #text(bytes: Uint8Array): string | null {
     try {
       return this.#decoder.decode(bytes);
     } catch (cause) {
       if (this.#isUtf8) return null;
-      throw new StatementError("it has text that is not valid UTF-16, which a server can't store", {
-        cause,
-      });
+      throw new StatementError(
+        "it has text that is not valid UTF-16, which a server cannot store",
+        {
+          cause,
+        },
+      );
     }
   }
 }
 
-/** Whether a value may be the work of a decoder that met bytes which are not UTF-8. */
+/** Whether a decoder may have replaced invalid UTF-8 in a value. */
 function mayBeReplaced(value: SqlValue): boolean {
   return typeof value === "string" && value.includes("\uFFFD");
 }
 
-/** Whether a number is so close to the largest that the server's SQLite reads its digits as Infinity. */
+/** Whether a number is so large that the server's SQLite parses its digits as Infinity. */
 function isHuge(value: SqlValue): boolean {
   return typeof value === "number" && Math.abs(value) > 1e300 && Number.isFinite(value);
 }
 
-/** Bytes of the large values of a row. */
+/** Total size in bytes of the large values of a row. */
 function sizeOf(row: readonly SqlValue[]): number {
   let size = 0;
   for (const value of row) {
@@ -285,8 +288,8 @@ function sizeOf(row: readonly SqlValue[]): number {
 }
 
 /**
- * A real as SQL. The server's SQLite (3.45) reads some short decimals one bit wrong, such as 0.0012467.
- * With 19 digits its error is far smaller than half a bit.
+ * Formats a real as SQL. The server's SQLite (3.45) parses some short decimals one bit off, such as
+ * 0.0012467. With 19 digits its error is far below half a bit.
  */
 export function serverLiteral(value: number): string {
   if (value === 0) return Object.is(value, -0) ? "-0.0" : "0.0";
@@ -296,7 +299,7 @@ export function serverLiteral(value: number): string {
   return text.includes(".") || text.includes("e") ? text : `${text}.0`;
 }
 
-/** The columns that are stored, with the row id unless one of them is a key that needs no other. */
+/** The stored columns, with the row id unless a primary key column already is the row id. */
 function columnsOf(source: Source, table: string): string[] {
   const listed = source.prepare(
     "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?",

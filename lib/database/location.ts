@@ -20,14 +20,14 @@ import {
 } from "./libsql_address.ts";
 
 /**
- * What a program may name as a database: a path, a `file:` URL, the address of a database on a libSQL
- * server, such as `libsql://db.example.com?namespace=app`, or a database that it has open,
- * a `DatabaseSync` of `node:sqlite` or a `Database` of `jsr:@db/sqlite`. Of the latter no snapshot is
- * taken: two SQLite libraries in one process must not open the same file.
+ * A database as a program may name it: a path, a `file:` URL, the address of a database on a libSQL
+ * server such as `libsql://db.example.com?namespace=app`, or an open database: a `DatabaseSync` of
+ * `node:sqlite` or a `Database` of `jsr:@db/sqlite`. A `jsr:@db/sqlite` database is not included in
+ * snapshots, because two SQLite libraries in one process must not open the same file.
  */
 export type DatabaseSource = string | URL | DatabaseSync | DenoSqliteDatabase;
 
-/** Where a database is. */
+/** Location of a database. */
 export type DatabaseLocation =
   | { readonly kind: "file"; readonly path: string }
   | {
@@ -37,28 +37,28 @@ export type DatabaseLocation =
   }
   | ServerLocation;
 
-/** A database on a server. It holds no secret. */
+/** A database on a server. Contains no secret. */
 export interface ServerLocation {
   readonly kind: "server";
-  /** The address, as a person writes it. */
+  /** The address as the user writes it. */
   readonly path: string;
   readonly address: LibsqlAddress;
-  /** Variables that may hold the token, the first one first. */
+  /** Variables that may hold the token, in order of precedence. */
   readonly tokenVariables: readonly string[];
 }
 
 /**
- * Whether a database is open through another SQLite library than ours. Two of them must not open the
- * same file in one process: to close it in one drops the locks of the other.
+ * Whether a database is open through another SQLite library. Two libraries must not open the same file
+ * in one process: closing it in one drops the locks of the other.
  */
 export function isForeign(location: DatabaseLocation): boolean {
   return location.kind === "open" && !("location" in location.handle);
 }
 
 /**
- * Refuses a database whose file would be opened by our SQLite while another one has it open.
+ * Refuses to open the file of a database that is open through another SQLite library.
  *
- * @throws {UsageError} where it is open through another SQLite library.
+ * @throws {UsageError} if it is open through another SQLite library.
  */
 export function refuseForeign(
   location: DatabaseLocation,
@@ -71,7 +71,7 @@ export function refuseForeign(
 }
 
 /**
- * Refuses a database on a server where its file would be replaced.
+ * Refuses to replace a database that is on a server.
  *
  * @throws {UsageError} if it is on a server.
  */
@@ -87,16 +87,16 @@ export function refuseServer(
   });
 }
 
-/** What can be told of a database without opening it. */
+/** What is known of a database without opening it. */
 interface DatabaseStat {
-  /** Whether there is one. */
+  /** Whether it exists. */
   readonly exists: boolean;
-  /** Size of its main file in bytes; null where it isn't a file. */
+  /** Size of its main file in bytes; null if it is not a file. */
   readonly sizeBytes: number | null;
 }
 
 /**
- * Says where a source is; `name` is the name of the database.
+ * Returns the location of a source; `name` is the name of the database.
  *
  * @throws {UsageError} if it is an invalid address of a server.
  */
@@ -119,18 +119,18 @@ function serverLocation(text: string, name: string): ServerLocation {
   return { kind: "server", path: address.label, address, tokenVariables: tokenVariables(name) };
 }
 
-/** What names the database at a location; {@link locate} turned around. */
+/** The source of a location; the inverse of {@link locate}. */
 export function sourceOf(location: DatabaseLocation): DatabaseSource {
   return location.kind === "open" ? location.handle : location.path;
 }
 
-/** Not by `node:url`, which takes long to load. */
+/** Avoids `node:url`, which is slow to load. */
 function pathOf(url: URL): string {
   if (url.protocol !== "file:" || url.host !== "") {
     throw new LocationError(
-      `Cannot use ${url.href} as a database: it is no address of a file here`,
+      `Cannot use ${url.href} as a database: it is not a local file URL`,
       {
-        help: "give a path, or an address that begins with file:///",
+        help: "use a path, or a URL that begins with file:///",
       },
     );
   }
@@ -139,14 +139,14 @@ function pathOf(url: URL): string {
 }
 
 /**
- * Says whether a database is there; never creates anything.
+ * Looks whether a database exists; never creates anything.
  *
- * @throws {LocationError} where something else is in its place.
+ * @throws {LocationError} if it is not a file.
  */
 export function statDatabase(location: DatabaseLocation): DatabaseStat {
   if (location.kind === "open") return { exists: true, sizeBytes: sizeOf(location.path) };
   if (location.kind === "server") return { exists: true, sizeBytes: null };
-  // By this name SQLite opens a new one in memory, and no file.
+  // SQLite opens a new in-memory database under this name, not a file.
   if (location.path === ":memory:") return { exists: false, sizeBytes: null };
   const stat = statPath(location.path);
   if (stat === null) return { exists: false, sizeBytes: null };
@@ -154,7 +154,7 @@ export function statDatabase(location: DatabaseLocation): DatabaseStat {
   return { exists: true, sizeBytes: stat.size };
 }
 
-/** What is wrong with a database's place in which something else is, such as a pipe. */
+/** The error for a path that is not a file, such as a pipe. */
 export function noFile(path: string, info: Deno.FileInfo): LocationError {
   return new LocationError(`Cannot use ${path} as a database: it is ${specialKind(info)}`, {
     help: `move ${
@@ -164,10 +164,10 @@ export function noFile(path: string, info: Deno.FileInfo): LocationError {
 }
 
 /**
- * Refuses a database, or a log beside it, that is no file: SQLite would wait for a pipe without end,
- * and take a device for an empty database.
+ * Refuses a database, or a log beside it, that is not a file: SQLite would wait forever for a pipe, and
+ * treat a device as an empty database.
  *
- * @throws {LocationError} where something else is in its place.
+ * @throws {LocationError} if it is not a file.
  */
 export function refuseSpecialDatabase(path: string): void {
   if (path === ":memory:" || path === "") return;
@@ -176,17 +176,17 @@ export function refuseSpecialDatabase(path: string): void {
     try {
       info = Deno.statSync(`${path}${ending}`);
     } catch {
-      continue; // it isn't there, or SQLite will say why it can't be opened
+      continue; // it is missing, or SQLite will report why it cannot be opened
     }
     if (!info.isFile) throw noFile(`${path}${ending}`, info);
   }
 }
 
 /**
- * Refuses a database that is missing or empty while its log has content: the database has been moved
- * without it, and SQLite would delete the log.
+ * Refuses a database that is missing or empty while its log has content. The database was moved without
+ * its log, and SQLite would delete the log.
  *
- * @throws {LocationError} naming the log.
+ * @throws {LocationError} if there is such a log; the message names it.
  */
 export function refuseLostDatabase(path: string): void {
   if (path === ":memory:" || path === "" || (sizeOf(path) ?? 0) > 0) return;
@@ -199,18 +199,18 @@ export function refuseLostDatabase(path: string): void {
     if ((size ?? 0) > 0) return; // another process has just committed its first transaction
     const state = size === null ? "is missing" : "is empty";
     throw new LocationError(`Cannot use ${path}: it ${state}, but its log ${log} is not`, {
-      help: `if the database was moved, put it back beside its log; if it is gone for good, move ` +
-        `the log away: mv ${shellWord(log)} ${shellWord(`${log}.old`)}`,
+      help: `if the database was moved, move it back beside its log; if it is lost, move the log ` +
+        `away: mv ${shellWord(log)} ${shellWord(`${log}.old`)}`,
     });
   }
 }
 
-/** Where a journal's header holds the number of pages from before the transaction. */
+/** Offset in a journal's header of the number of pages before the transaction. */
 const JOURNAL_PAGES = 16;
 
 /**
- * Whether a journal holds no earlier page: it belongs to the first transaction of a new database,
- * which is running or was interrupted, or has been deleted meanwhile because that transaction ended.
+ * Whether a journal belongs to the first transaction of a new database and so holds no earlier page.
+ * The transaction is running or was interrupted, or it has just ended and deleted the journal.
  */
 function belongsToNewDatabase(journal: string): boolean {
   try {
@@ -228,20 +228,20 @@ function sizeOf(path: string): number | null {
   try {
     return Deno.statSync(path).size;
   } catch {
-    return null; // nobody allowed to look
+    return null; // not permitted to look
   }
 }
 
 /**
- * Refuses a database that is a link to where its file can't be replaced: SQLite follows a link by
- * itself, but Deno has to make, move and remove files beside that file.
+ * Refuses a database that is a link to a file that cannot be replaced. SQLite follows links, but Deno
+ * must be able to create, move and remove files beside the target.
  *
- * @throws {AccessError} where Deno may not do that, or the link leads to itself.
- * @throws {LocationError} where there is no directory for it.
+ * @throws {AccessError} if Deno may not do that, or the link leads to itself.
+ * @throws {LocationError} if the target's directory does not exist.
  */
 export function refuseLink(path: string, { cannot }: { readonly cannot: string }): void {
   if (!isLink(path)) return;
-  statPath(path); // says it of a link that leads to itself
+  statPath(path); // reports a link to itself
   const itself = fileItself(path);
   const directory = parentOf(itself);
   if (!mayRead(directory) || !mayWrite(directory)) {
@@ -252,7 +252,7 @@ export function refuseLink(path: string, { cannot }: { readonly cannot: string }
   }
   if (statPath(directory) !== null) return;
   throw new LocationError(
-    `Cannot ${cannot}: ${path} is a link to ${itself}, which isn't there and can't be made`,
+    `Cannot ${cannot}: ${path} is a link to ${itself}, which does not exist and cannot be created`,
     { help: brokenLinkHelp },
   );
 }
@@ -263,9 +263,9 @@ function mayWrite(path: string): boolean {
 
 /** The part of a `Statement` of `jsr:@db/sqlite` that the toolkit uses. */
 export interface DenoSqliteStatement {
-  /** Reads integers of 64 bits; without it they are cut to 32. */
+  /** Whether to read 64-bit integers; otherwise they are truncated to 32 bits. */
   int64?: boolean;
-  /** Text of the statement, as SQLite delimited it. */
+  /** Text of the statement, as delimited by SQLite. */
   readonly sql: string;
   /** Runs the statement; returns the number of rows changed. */
   run(...parameters: SqlValue[]): number;

@@ -1,6 +1,6 @@
 /**
- * Opens a bot's database with the connection settings that suit it, and nothing else: WAL, foreign keys
- * on, 30 s of patience. Opening needs read and write permission on the file and its directory.
+ * Opens a bot's database with the recommended connection settings: WAL, foreign keys on, and a busy
+ * timeout of 30 s. Needs read and write permission on the file and its directory.
  *
  * @example Open a bot's database
  * ```ts

@@ -15,25 +15,25 @@ import type {
 } from "./connection.ts";
 import type { FailureContext } from "./failure.ts";
 
-// Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
+// Action codes and answers of SQLite's authorizer, fixed by SQLite's interface.
 const TRANSACTION = 22;
 const ATTACH = 24;
 const DETACH = 25;
 const ALLOW = 0;
 const DENY = 1;
 
-/** What Deno's `DatabaseSync` has and its type declarations leave out. */
+/** Members of Deno's `DatabaseSync` that its type declarations lack. */
 interface WithAuthorizer {
   setAuthorizer(authorizer: Judge | null): void;
   enableDefensive(active: boolean): void;
 }
 
-/** As above, of statements. */
+/** Members of statements that the type declarations lack. */
 interface WithArrays {
   setReturnArrays(active: boolean): void;
 }
 
-/** What a script may not do that runs inside a transaction of the toolkit's. */
+/** Restricts a script that runs inside a transaction of the toolkit. */
 const keepTransaction: Judge = (action) =>
   action === TRANSACTION || action === ATTACH || action === DETACH ? DENY : ALLOW;
 
@@ -42,28 +42,28 @@ function withAuthorizer(db: DatabaseSync): WithAuthorizer {
 }
 
 /**
- * As Python and SQLite itself have it: `"text"` stands for a string where nothing has that name. Databases
- * that a bot made have such texts in CHECK constraints, indexes, views and triggers.
+ * As in Python and in SQLite by default, `"text"` is a string if no column has that name. Databases
+ * created by a bot contain such strings in CHECK constraints, indexes, views and triggers.
  */
 export const LENIENT = { enableDoubleQuotedStringLiterals: true } as const;
 
-/** Pages that are copied between two looks at the caller's wishes. */
+/** Pages copied between two progress calls. */
 const PAGES_PER_STEP = 10_000;
 
-/** SQLite's way to a file without its locks. */
+/** Makes SQLite open a file without locks. */
 const WITHOUT_LOCKS = Deno.build.os === "windows" ? "vfs=win32-none" : "vfs=unix-none";
 
-/** Milliseconds within which a statement is quick. */
+/** Milliseconds below which a statement counts as quick. */
 const QUICK = 10;
 
-/** How many prepared statements a connection keeps. */
+/** Number of prepared statements that a connection caches. */
 const KEPT_STATEMENTS = 32;
 
 /** Options of {@link NodeSqliteConnection}. */
 interface NodeSqliteOptions {
   /** Name of the database in messages. */
   readonly label: string;
-  /** Whether closing the connection closes the database; not so where a caller brought it. */
+  /** Whether closing the connection closes the database; false for a database that the caller opened. */
   readonly owned: boolean;
 }
 
@@ -73,7 +73,7 @@ export class NodeSqliteConnection implements Connection {
   readonly #db: DatabaseSync;
   readonly #owned: boolean;
   readonly #statements = new Map<string, StatementSync>();
-  /** Kept statements that were quick: an interruption can wait for them. */
+  /** Cached statements that were quick: an interruption can wait for them. */
   readonly #quick = new Set<string>();
   #hasAuthorizer = false;
   #judge: Judge | null = null;
@@ -93,7 +93,7 @@ export class NodeSqliteConnection implements Connection {
   }
 
   async script(sql: string, options: ScriptOptions = {}): Promise<void> {
-    const { runScript } = await import("./script.ts"); // reading alone needs no scripts
+    const { runScript } = await import("./script.ts"); // not needed for reading
     await runScript(sql, {
       ...options,
       step: (rest) => {
@@ -154,21 +154,21 @@ export class NodeSqliteConnection implements Connection {
   }
 
   /**
-   * Reads rows one after the other. Deno's `iterate()` ends without an error where SQLite fails in the
-   * middle, as in a damaged table, so a last row of our own tells that all others have come.
+   * Reads rows one by one. Deno's `iterate()` ends without an error if SQLite fails in the middle, as in
+   * a damaged table, so an added last row confirms that all others were read.
    */
   #read(
     sql: string,
     parameters: readonly (SQLInputValue | Record<string, SQLInputValue>)[],
   ): { readonly columns: readonly string[]; readonly rows: Iterable<readonly SqlValue[]> } {
-    // A statement of its own: one that is under way must not be run by somebody else meanwhile.
+    // Not a cached statement: while it is being read, no other caller may run it.
     const plain = this.#arrays(sql);
     const columns = plain.columns().map(({ name }) => name);
     const values = parameters as SQLInputValue[];
     const text = plain.sourceSQL.replace(/;\s*$/, "");
     const all = (): (readonly SqlValue[])[] =>
       (plain.all(...values) as unknown as SqlValue[][]).map((row) => row.map(narrowedValue));
-    // Only these can be part of another statement; what the others have to tell is short.
+    // Only these can be subqueries; the results of others are short.
     if (!/^(\s|--.*|\/\*[^]*?\*\/)*(SELECT|WITH|VALUES)\b/i.test(text)) {
       return { columns, rows: all() };
     }
@@ -185,7 +185,7 @@ export class NodeSqliteConnection implements Connection {
           for (let at = 0; at < cells.length; at++) cells[at] = narrowedValue(cells[at] ?? null);
           yield cells;
         }
-        all(); // throws what has ended it
+        all(); // throws the error that ended it
         throw new Error("the rows ended early");
       }(),
     };
@@ -202,7 +202,7 @@ export class NodeSqliteConnection implements Connection {
     this.#judge = judge ?? keepTransaction;
     const db = withAuthorizer(this.#db);
     if (!this.#hasAuthorizer) {
-      // It stays: setting one makes SQLite prepare every statement anew.
+      // Never removed: setting an authorizer makes SQLite prepare every statement again.
       this.#hasAuthorizer = true;
       db.setAuthorizer((...asked) => this.#judge === null ? ALLOW : this.#judge(...asked));
     }
@@ -219,7 +219,7 @@ export class NodeSqliteConnection implements Connection {
     const { onProgress, pagesPerStep = PAGES_PER_STEP, isLocked = false } = options;
     const own = this.#db.location();
     if (own !== null) createLike(path, own);
-    // Thrown by the caller's own function, such as an interruption: not SQLite's business.
+    // An error of the caller's function, such as an interruption, which is rethrown unchanged.
     let stopped: unknown;
     beforeBlocking();
     try {
@@ -241,7 +241,7 @@ export class NodeSqliteConnection implements Connection {
   }
 
   /**
-   * A number that is another one when others have committed. Not awaited, so that it can be asked while
+   * A number that changes when other connections commit. Synchronous, so that it can be read while
    * SQLite copies.
    */
   dataVersion(): number {
@@ -251,7 +251,7 @@ export class NodeSqliteConnection implements Connection {
   close(): Promise<void> {
     this.#statements.clear();
     if (!this.#db.isOpen) return Promise.resolve();
-    beforeBlocking(); // the last connection moves the whole log into the file
+    beforeBlocking(); // the last connection checkpoints the whole log
     if (this.#owned) this.#db.close();
     else if (this.#hasAuthorizer) withAuthorizer(this.#db).setAuthorizer(null);
     this.#hasAuthorizer = false;
@@ -262,7 +262,7 @@ export class NodeSqliteConnection implements Connection {
     return this.close();
   }
 
-  /** Keeps statements that are run again; SQLite itself prepares a pragma again each time. */
+  /** Caches statements; SQLite itself prepares a pragma again on every run. */
   #prepare(sql: string): StatementSync {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;
@@ -291,7 +291,7 @@ export class NodeSqliteConnection implements Connection {
   }
 }
 
-/** Throws what a driver's error means; only a failure loads what knows that. */
+/** Throws a translated driver error; the translation is loaded only on failure. */
 export async function explain(error: unknown, context: FailureContext): Promise<never> {
   const { translate } = await import("./failure.ts");
   throw translate(error, context);
@@ -301,7 +301,7 @@ function bound(parameters: readonly SqlValue[]): SQLInputValue[] {
   return parameters as SQLInputValue[];
 }
 
-/** Integers come as `bigint`; those that a `number` holds exactly become one. */
+/** Converts `bigint` values to `number` if that is exact. */
 function narrowed(row: Record<string, unknown>): Row {
   for (const column in row) {
     const value = row[column];
@@ -314,7 +314,7 @@ function narrowedValue(value: SqlValue): SqlValue {
   return typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
-/** A path as the URI that SQLite reads, with parameters such as `immutable=1`. */
+/** A path as an SQLite URI, with parameters such as `immutable=1`. */
 export function uriOf(path: string, parameters: string): string {
   return `file:${encodeURI(path).replaceAll("?", "%3f").replaceAll("#", "%23")}?${parameters}`;
 }

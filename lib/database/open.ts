@@ -13,20 +13,20 @@ import { explain, LENIENT, NodeSqliteConnection, uriOf } from "./node_sqlite.ts"
 import { connectionPragmas, type ConnectionSettings } from "./settings.ts";
 import { whileBusy } from "./transaction.ts";
 
-/** Opens a new, empty database in memory; it is gone when the connection is closed. */
+/** Opens a new, empty database in memory, which exists until the connection is closed. */
 export function openMemory({ label = ":memory:" }: { readonly label?: string } = {}): Connection {
   return new NodeSqliteConnection(new DatabaseSync(":memory:", LENIENT), { label, owned: true });
 }
 
-/** Version of the SQLite that drives local databases, such as `3.53.2`. */
+/** Version of SQLite used for local databases, such as `3.53.2`. */
 export function sqliteVersion(): string {
   using db = new DatabaseSync(":memory:");
   return String(db.prepare("SELECT sqlite_version() AS version").get()?.version);
 }
 
 /**
- * Opens a database to change it, and creates the file where there is none. It waits for another
- * connection's lock as long as the settings' busy timeout says; `signal` ends the wait.
+ * Opens a database for writing, and creates the file if it does not exist. Waits for another
+ * connection's lock for as long as the busy timeout; `signal` stops the wait.
  */
 export async function openForWriting(
   location: DatabaseLocation,
@@ -50,7 +50,7 @@ export async function openForWriting(
   }
 }
 
-/** Opens a database on a server; only this loads what that needs. */
+/** Opens a database on a server; only this loads the modules for servers. */
 export async function openServer(
   location: ServerLocation,
   { busyTimeout }: Pick<ConnectionSettings, "busyTimeout">,
@@ -65,13 +65,13 @@ async function isNew(connection: Connection): Promise<boolean> {
 }
 
 /**
- * Only a new file gets a journal mode: a bot may have an old one open and rely on its mode. And only
- * the first page of a new file, which has nothing to lose, is written without waiting for the disk.
+ * Sets the journal mode of a new file only: a bot may have an existing one open and rely on its mode.
+ * The first page of a new file, which has nothing to lose, is written without syncing.
  */
 async function setUpNewFile(connection: Connection, settings: ConnectionSettings): Promise<void> {
   const { journalMode, synchronous } = settings;
   if (journalMode !== "WAL") return await connection.exec(`PRAGMA journal_mode = ${journalMode}`);
-  // The commit that changes nothing begins the log.
+  // A commit without changes creates the log.
   await connection.exec(
     `PRAGMA synchronous = OFF;
     PRAGMA journal_mode = WAL;
@@ -83,8 +83,8 @@ async function setUpNewFile(connection: Connection, settings: ConnectionSettings
 }
 
 /**
- * A commit without a log ends when the journal is gone, which only this makes sure of: else the
- * journal may be there again after a power cut, and take the commit back.
+ * With a rollback journal, deleting the journal commits the transaction, and only EXTRA syncs the
+ * deletion. Otherwise the journal may reappear after a power cut and roll the commit back.
  */
 async function syncJournals(connection: Connection): Promise<void> {
   const mode = await connection.get("PRAGMA journal_mode");
@@ -93,17 +93,17 @@ async function syncJournals(connection: Connection): Promise<void> {
 }
 
 /**
- * Waits until everything that was committed is on the disk. With `synchronous = NORMAL` it is there
- * only after a checkpoint, and closing a connection makes none while a bot has the database open.
+ * Waits until all commits are on disk. With `synchronous = NORMAL` they are synced only by a
+ * checkpoint, and closing a connection runs none while a bot has the database open.
  */
 export async function makeDurable(connection: Connection): Promise<void> {
-  if (connection.isRemote) return; // a server answers when it is
+  if (connection.isRemote) return; // a server answers after the sync
   await connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
 }
 
-/** SQLite's own parser, over an empty database: it runs nothing. */
+/** SQLite's parser over an empty database; it does not run anything. */
 export interface Parser extends Disposable {
-  /** What SQLite says against the first statement of a text that holds one; null where nothing. */
+  /** SQLite's error for the first statement of a text that holds at least one; null if there is none. */
   errorIn(sql: string): string | null;
 }
 
@@ -124,8 +124,8 @@ export function openParser(): Parser {
 }
 
 /**
- * Opens an existing database to read it, and leaves nothing behind. Only beside a log or a journal
- * that a crash left does SQLite need its other files, and plays the journal back.
+ * Opens an existing database for reading and leaves no files behind. Only if a crash left a log or a
+ * journal does SQLite need its other files; it then rolls the journal back.
  */
 export async function openForReading(
   location: DatabaseLocation,
@@ -154,9 +154,9 @@ async function openItself(
 }
 
 /**
- * Opens a database file that nobody else has open, such as a copy, only to be read: as an immutable
- * file, or where there is a log, or Deno's permissions forbid it, read-only, which leaves an empty
- * `-wal` and a `-shm` behind.
+ * Opens a database file that no other process has open, such as a copy, for reading. Opens it as
+ * immutable. If there is a log, or Deno's permissions forbid that, opens it read-only, which leaves an
+ * empty `-wal` and a `-shm` behind.
  */
 export async function openPrivateFile(
   path: string,
@@ -177,7 +177,7 @@ export async function openPrivateFile(
   }
 }
 
-/** The last resort: a copy elsewhere, where only the place of a WAL database keeps it from being read. */
+/** As a last resort, opens a copy elsewhere if only its directory prevents a WAL database from being read. */
 async function openCopy(path: string, settings: ConnectionSettings): Promise<Connection | null> {
   if (!isWalFile(path)) return null;
   const { openPrivateCopy } = await import("./private_copy.ts");
@@ -188,25 +188,25 @@ function fail(error: unknown): never {
   throw error;
 }
 
-/** How {@link readDatabase} reads. */
+/** Options of {@link readDatabase}. */
 interface ReadingOptions {
   readonly settings: ConnectionSettings;
-  /** Whether no other code of this process has the database open; allows what is quicker. */
+  /** Whether no other code of this process has the database open; allows a faster way. */
   readonly alone: boolean;
 }
 
-/** Reads an open database; `journalMode` asks for the journal mode, in small letters. */
+/** Reads an open database; `journalMode` returns the journal mode in lower case. */
 type ReadingWork<T> = (
   connection: Connection,
   journalMode: () => Promise<string>,
 ) => Promise<T>;
 
 /**
- * Reads an existing database by `work` and closes it.
+ * Opens an existing database, runs `work` on it and closes it.
  *
- * The quickest way is to read the file as immutable: no lock, no file beside it. It is taken where
- * there is no log and nobody in this process has the file open, whose locks closing it would drop.
- * Where the file was changed meanwhile, which then may have been seen half, it is read again.
+ * The fastest way is to open the file as immutable, without locks or files beside it. It is used if
+ * there is no log and nothing in this process has the file open, because closing the file would drop
+ * its locks. If the file changes in the meantime, it is read again.
  */
 export async function readDatabase<T>(
   location: DatabaseLocation,
@@ -230,7 +230,7 @@ export async function readDatabase<T>(
 
 async function readImmutable<T>(path: string, work: ReadingWork<T>): Promise<{ result: T }> {
   await using connection = await openFile(path, { verb: "read", mode: "immutable" });
-  // An immutable connection calls every file's mode "delete"; the file itself knows better.
+  // An immutable connection always reports "delete", so the mode is read from the file.
   const journalMode = () => Promise.resolve(isWalFile(path) ? "wal" : "delete");
   return { result: await work(connection, journalMode) };
 }
@@ -249,7 +249,7 @@ async function openReadOnly(
     await connection.exec(
       `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`,
     );
-    // Only the first look into the file says whether it can be read at all.
+    // Only the first read shows whether the file can be read at all.
     await connection.get("SELECT count(*) FROM sqlite_schema");
     return connection;
   } catch (error) {
@@ -259,52 +259,51 @@ async function openReadOnly(
 }
 
 /**
- * A read-only connection to a WAL database creates `-wal` and `-shm` and can't remove them, while
- * an ordinary one removes them when it closes. So: beside an existing log read-only, since an
- * ordinary close would move the log into the database; else ordinary; and in a directory that
- * can't be written as an immutable file, which needs no lock and no other file. That is refused
- * under restricted permissions, where without permission to write only read-only is left, and with
- * it a copy.
+ * A read-only connection to a WAL database creates `-wal` and `-shm` and cannot remove them; an
+ * ordinary one removes them when it closes. So a database with a log is opened read-only, because an
+ * ordinary close would checkpoint the log. Otherwise it is opened as ordinary or, in a read-only
+ * directory, as immutable, which needs no lock and no other file. Restricted permissions forbid
+ * immutable: what remains is read-only without write permission, and a copy with it.
  */
 function* readingModes(itself: string): Generator<OpenMode> {
   if (sizeBeside(itself, "-wal")) return yield "read-only";
-  // A journal may have to be played back, which immutable would not: it read half a transaction.
+  // A journal may have to be rolled back. An immutable connection would read half a transaction.
   if (sizeBeside(itself, "-journal") !== 0) return yield* ["ordinary", "read-only"] as const;
-  // Of one that is gone an ordinary connection would make an empty database.
+  // If the file is gone, an ordinary connection would create an empty database.
   if (!mayBeThere(itself)) return yield "read-only";
   yield "ordinary";
-  // Nobody has a WAL database open that has no log.
+  // A WAL database without a log is not open anywhere.
   if (isWalFile(itself)) yield* ["immutable", "read-only"] as const;
   else yield* ["read-only", "immutable"] as const;
 }
 
-/** Bytes 18 and 19 of an SQLite file are 2 in WAL mode, else 1. */
+/** Bytes 18 and 19 of an SQLite file are 2 in WAL mode, otherwise 1. */
 function isWalFile(path: string): boolean {
   try {
     using file = Deno.openSync(path);
     const header = new Uint8Array(20);
     return file.readSync(header) === 20 && header[18] === 2;
   } catch {
-    return false; // not to be read by anybody; SQLite will say so
+    return false; // unreadable; SQLite will report it
   }
 }
 
-/** Whether there may be no file beside the database, for want of permission or of room. */
+/** Whether an error may mean that no file can be created beside the database. */
 function isAccessProblem(error: unknown): boolean {
   return error instanceof AccessError || error instanceof DiskFullError;
 }
 
-/** How a file is opened: to be changed too, only to be read, or as if nobody could ever change it. */
+/** How a file is opened: for reading and writing, read-only, or as immutable. */
 export type OpenMode = "ordinary" | "read-only" | "immutable";
 
 /** Options of {@link openFile}. */
 interface OpenFileOptions {
-  /** What it is opened for, in the words of an error, such as `read`. */
+  /** Purpose, as a verb for error messages, such as `read`. */
   readonly verb: string;
   readonly mode: OpenMode;
 }
 
-/** Opens a database file; SQLite looks into it only at the first statement. */
+/** Opens a database file; SQLite reads it only at the first statement. */
 export async function openFile(
   path: string,
   { verb, mode }: OpenFileOptions,
@@ -324,7 +323,7 @@ export async function openFile(
   }
 }
 
-/** Takes a database that the caller has open. */
+/** Wraps a database that the caller opened. */
 export async function wrapHandle(
   location: DatabaseLocation & { kind: "open" },
 ): Promise<Connection> {

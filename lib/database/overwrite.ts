@@ -6,39 +6,39 @@ import type { NodeSqliteConnection } from "./node_sqlite.ts";
 import { openFile } from "./open.ts";
 import { type TransactionOptions, whileBusy } from "./transaction.ts";
 
-/** Pages copied at a time; the first ones must not be the last, which SQLite commits at once. */
+/** Pages copied per step; SQLite commits with the last step, so the first must not be the last. */
 const PAGES_PER_STEP = 10_000;
 
-/** The same where SQLite must not have written into the file after the first ones. */
+/** Pages of the first step if SQLite must not write to the file during it. */
 const FEW_PAGES = 16;
 
-/** Milliseconds between two writes after which every local file system gives them different times. */
+/** Milliseconds after which every local file system gives a second write a different time. */
 const CLOCK_TICK = 25;
 
-/** How a database is watched. */
+/** Options of {@link Takeover.watch}. */
 interface WatchOptions extends TransactionOptions {
-  /** Whether the caller keeps it now; else that is asked for in any case. Default `true`. */
+  /** Whether the caller keeps the content now; otherwise `keep` is called in any case. Default `true`. */
   readonly isKept?: boolean;
 }
 
-/** How a database is overwritten. */
+/** Options of {@link Takeover.overwriteWith}. */
 export interface OverwriteOptions extends TransactionOptions {
-  /** Keeps what others have committed since it was last kept. Called with the write lock held. */
+  /** Keeps what others have committed since the last time. Called with the write lock held. */
   readonly keep: () => Promise<void>;
 }
 
 /**
- * Overwrites a database that others may have open, and loses none of their commits: those before it
- * are kept by the caller, and those after it change the new content.
+ * Overwrites a database that others may have open without losing any of their commits: the caller keeps
+ * earlier commits, and later ones change the new content.
  *
- * SQLite's backup opens a connection of its own, so it can't take over a lock of ours. In WAL mode a
- * commit in between is noticed once the backup holds the lock and before it commits; it is then rolled
- * back, and tried again. With a rollback journal the backup runs under our lock.
+ * SQLite's backup opens its own connection, so it cannot take over our lock. In WAL mode, a commit in
+ * between is noticed after the backup has the lock and before it commits; the backup is then rolled
+ * back and tried again. With a rollback journal the backup runs under our lock.
  */
 export class Takeover implements AsyncDisposable {
   readonly #connection: NodeSqliteConnection;
   readonly #path: string;
-  /** What `PRAGMA data_version` said before the newest copy. */
+  /** Value of `PRAGMA data_version` before the newest copy. */
   #kept: number;
 
   private constructor(connection: NodeSqliteConnection, path: string, kept: number) {
@@ -47,11 +47,11 @@ export class Takeover implements AsyncDisposable {
     this.#kept = kept;
   }
 
-  /** Begins to watch a database that is about to be kept: commits from now on are noticed. */
+  /** Starts to watch a database before its content is kept; commits from now on are noticed. */
   static async watch(path: string, options: WatchOptions): Promise<Takeover> {
     const connection = await openFile(path, { verb: "open", mode: "ordinary" });
     try {
-      // Fails while another program keeps everybody out.
+      // Fails while another program has an exclusive lock.
       await whileBusy(connection, () => connection.get("SELECT 1 FROM sqlite_schema"), options);
       return new Takeover(
         connection,
@@ -64,7 +64,7 @@ export class Takeover implements AsyncDisposable {
     }
   }
 
-  /** Makes the database the same as its source, in one transaction. */
+  /** Replaces the content of the database with that of the source, in one transaction. */
   async overwriteWith(source: Connection, options: OverwriteOptions): Promise<void> {
     const connection = this.#connection;
     await this.#fitPages(source, options);
@@ -77,7 +77,7 @@ export class Takeover implements AsyncDisposable {
       if (isDone) break;
       if (performance.now() > deadline) throw this.#busy(options.timeout);
     }
-    // The whole database is in the log now; it need not stay there, but no reader is waited for long.
+    // The whole database is in the log now. Try to checkpoint it, but do not wait long for readers.
     const wait = Math.min(1, options.timeout) * 1000;
     await connection.exec(`PRAGMA busy_timeout = ${wait}; PRAGMA wal_checkpoint(TRUNCATE)`);
   }
@@ -99,7 +99,7 @@ export class Takeover implements AsyncDisposable {
     }
   }
 
-  /** With a rollback journal: nobody else reads or writes until the copy is whole. */
+  /** Copies under an exclusive lock, with a rollback journal: nothing else reads or writes until it is done. */
   async #copyUnderLock(source: Connection, options: TransactionOptions): Promise<boolean> {
     const connection = this.#connection;
     let times = "";
@@ -109,7 +109,7 @@ export class Takeover implements AsyncDisposable {
       await source.copyTo(this.#path, { isLocked: true });
       return true;
     } catch (error) {
-      // Deno's permissions may name paths, and SQLite's parameters are no part of one.
+      // Under restricted permissions Deno does not accept a path with SQLite's URI parameters.
       if (!isNotPermitted(error)) throw error;
       await sleep(CLOCK_TICK);
       times = timesOf(this.#path);
@@ -121,7 +121,7 @@ export class Takeover implements AsyncDisposable {
 
   readonly #hasOtherVersion = (): boolean => this.#connection.dataVersion() !== this.#kept;
 
-  /** Copies, unless others turn out to have committed when the backup has the write lock. */
+  /** Copies, unless others have committed by the time the backup has the write lock. */
   async #copyUnless(
     source: Connection,
     isChanged: () => boolean,
@@ -146,7 +146,7 @@ export class Takeover implements AsyncDisposable {
     }
   }
 
-  /** Beside a log all pages must have one size. Leaving it takes that nobody else has it open. */
+  /** In WAL mode the page size cannot change. Leaving WAL mode requires that no other connection is open. */
   async #fitPages(source: Connection, options: TransactionOptions): Promise<void> {
     const connection = this.#connection;
     if (await pageSizeOf(connection) === await pageSizeOf(source)) return;
@@ -160,7 +160,7 @@ export class Takeover implements AsyncDisposable {
 
   #busy(timeout: number): DatabaseLockedError {
     return new DatabaseLockedError(
-      `Cannot replace ${this.#path}: another program wrote to it all the time for ${timeout} s`,
+      `Cannot replace ${this.#path}: another program kept writing to it for ${timeout} s`,
       { help: WHEN_LOCKED },
     );
   }

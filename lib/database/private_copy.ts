@@ -6,16 +6,16 @@ import { AccessError } from "../base/errors.ts";
 import { LENIENT, NodeSqliteConnection } from "./node_sqlite.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
-/** How often a file that is changed while it is copied is copied again. */
+/** Attempts to copy a file that changes while it is copied. */
 const ATTEMPTS = 3;
 
 /**
- * Reads a database in a directory that nobody may write from a copy in the directory for temporary
- * files, which only this user can read and which goes when the connection is closed. That is for a
- * WAL database under restricted permissions: SQLite wants a file beside it, and Deno lets nobody say
- * that the database is immutable. Null where the copy can't be made, or may not be without a question.
+ * Opens a temporary copy of a database in a read-only directory. Only this user can read the copy, and
+ * closing the connection removes it. This is for a WAL database under restricted permissions: SQLite
+ * needs a file beside it, and Deno does not allow opening it as immutable. Null if the copy cannot be
+ * made, or not without a permission prompt.
  *
- * Nothing has the database open where it has no log, so that its file alone says all.
+ * A database without a log is not open anywhere, so its file alone is complete.
  */
 export async function openPrivateCopy(
   path: string,
@@ -41,7 +41,7 @@ export async function openPrivateCopy(
   }
 }
 
-/** A connection whose file goes with it. */
+/** A connection that removes its file when it is closed. */
 class CopyConnection extends NodeSqliteConnection {
   readonly #directory: string;
 
@@ -65,21 +65,21 @@ function makeDirectory(path: string): string {
   } catch (error) {
     const message = messageOf(error);
     throw new AccessError(
-      `Cannot read ${path}: no file can be made beside it, and for a copy of it ` +
-        `the directory for temporary files can't be used (${missingPermission(message)})`,
-      { cause: error, help: "name one that this user may write in the variable TMPDIR" },
+      `Cannot read ${path}: no file can be created beside it, and the directory for temporary ` +
+        `files cannot be used for a copy (${missingPermission(message)})`,
+      { cause: error, help: "set TMPDIR to a directory that this user may write to" },
     );
   }
 }
 
-/** Copies a file that has no log before and after, and is the same before and after. */
+/** Copies a file; fails if it has a log or changes during the copy. */
 function copyUnchanged(path: string, copy: string): boolean {
   for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
     const before = stateOf(path);
     if (before === null) return false;
     try {
       Deno.copyFileSync(path, copy);
-      Deno.chmodSync(copy, 0o600); // a read-only original makes a read-only copy
+      Deno.chmodSync(copy, 0o600); // the copy of a read-only file is read-only
     } catch {
       return false;
     }
@@ -88,7 +88,7 @@ function copyUnchanged(path: string, copy: string): boolean {
   return false;
 }
 
-/** Changes with each write to the file; null where there is a log or a journal beside it, or no file. */
+/** A value that changes with every write to the file; null if it is missing or has a log or journal. */
 function stateOf(path: string): string | null {
   const seen = seeFile(path);
   if (seen === null) return null;

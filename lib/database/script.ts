@@ -5,29 +5,29 @@ import { driverMessage, translate } from "./failure.ts";
 
 /** The first statement of a text, prepared by the driver. */
 interface PreparedStep {
-  /** Its source text, as SQLite delimited it. */
+  /** Its source text, as delimited by SQLite. */
   readonly sql: string;
   readonly run: () => unknown;
 }
 
-/** What a driver brings to run a script. */
+/** What a driver provides to run a script. */
 interface ScriptDriver extends ScriptOptions {
-  /** Prepares the first statement of a text that holds at least one. */
+  /** Prepares the first statement of a text that contains at least one. */
   readonly step: (rest: string) => PreparedStep;
-  /** The database, as a person would name it. */
+  /** Name of the database in messages. */
   readonly label: string;
 }
 
 /**
- * Runs a script statement by statement. SQLite's own parser finds where a statement ends, so
- * triggers, strings and comments need no care here.
+ * Runs a script statement by statement. SQLite's parser finds the end of each statement, so triggers,
+ * strings and comments need no special treatment.
  */
 export async function runScript(sql: string, driver: ScriptDriver): Promise<void> {
   const failed = (error: unknown, statement: string, at: number) =>
     translate(error, { verb: "change", label: driver.label, statement, line: lineOf(sql, at) });
   const nul = sql.indexOf("\0");
   if (nul !== -1) {
-    // SQLite stops there: the rest would silently not be run, and where it stops holds no statement.
+    // SQLite stops at a NUL and would silently skip the rest.
     throw failed(new Error("the SQL has a NUL character"), sql, nul);
   }
   const yielder = createYielder();
@@ -55,10 +55,10 @@ export async function runScript(sql: string, driver: ScriptDriver): Promise<void
 const QUOTED = /'[^']*'|"([^"]*(?:""[^"]*)*)"|--[^\n]*|\/\*[^]*?\*\//g;
 
 /**
- * Refuses a statement in which a text in double quotes is no name, so that SQLite would take it for a
- * string: mistyped columns would silently compare with a constant. In backticks it is a name only.
+ * Refuses a statement with a double-quoted text that is not a name. SQLite would treat it as a string,
+ * so a mistyped column would silently become a constant. Backticks quote names only.
  *
- * @throws {Error} where there is one; what else is wrong with the statement SQLite says when it runs.
+ * @throws {Error} if there is one. SQLite reports other errors when the statement runs.
  */
 export async function refuseTextAsName(
   connection: Pick<Connection, "all">,

@@ -1,14 +1,14 @@
 import { UsageError } from "../base/errors.ts";
 
-/** How a connection to a bot's database is set up; each is an SQLite pragma. */
+/** Settings of a connection to a bot's database; each is an SQLite pragma. */
 export interface ConnectionSettings {
   /** `journal_mode`; `WAL` lets readers and one writer work at the same time. */
   readonly journalMode: "WAL" | "DELETE" | "TRUNCATE" | "PERSIST";
-  /** `synchronous`; how often SQLite waits for the disk. */
+  /** `synchronous`; how often SQLite syncs to disk. */
   readonly synchronous: "NORMAL" | "FULL" | "EXTRA" | "OFF";
-  /** `cache_size` in pages; a negative number is a size in KiB. */
+  /** `cache_size` in pages, or in KiB if negative. */
   readonly cacheSize: number;
-  /** `mmap_size` in bytes; SQLite's build caps it, at about 2 GB in Deno's. */
+  /** `mmap_size` in bytes; Deno's build of SQLite caps it at about 2 GB. */
   readonly mmapSize: number;
   /** `wal_autocheckpoint` in pages. */
   readonly walAutocheckpoint: number;
@@ -16,7 +16,7 @@ export interface ConnectionSettings {
   readonly busyTimeout: number;
 }
 
-/** The settings that hold where nothing else is said: WAL, NORMAL, 10000 pages, 30 s of patience. */
+/** The default settings: WAL, NORMAL, 10000 pages, a busy timeout of 30 s. */
 export const defaultSettings: ConnectionSettings = {
   journalMode: "WAL",
   synchronous: "NORMAL",
@@ -26,7 +26,7 @@ export const defaultSettings: ConnectionSettings = {
   busyTimeout: 30,
 };
 
-/** The default settings, but for the seconds that a statement waits for another connection's lock. */
+/** The default settings with another busy timeout, in seconds. */
 export function withTimeout(seconds: number): ConnectionSettings {
   return { ...defaultSettings, busyTimeout: seconds };
 }
@@ -42,17 +42,17 @@ export const settingVariables = [
 /** Name of an environment variable that overrides a setting. */
 export type SettingVariable = (typeof settingVariables)[number];
 
-/** SQLite takes a greater one for 0. */
+/** SQLite treats a larger value as 0. */
 const LARGEST_CACHE = 2 ** 31 - 1;
 
 const JOURNAL_MODES = ["WAL", "DELETE", "TRUNCATE", "PERSIST"] as const;
 const SYNCHRONOUS = ["NORMAL", "FULL", "EXTRA", "OFF"] as const;
 
 /**
- * Settings from environment variables, over the defaults. `variable` says what a variable holds; an
- * unset or empty one changes nothing. `Deno.env.get` needs permission to read the variables.
+ * Returns the default settings, overridden by environment variables. `variable` returns a variable's
+ * value; an unset or empty one changes nothing. `Deno.env.get` needs permission to read the variables.
  *
- * @throws {UsageError} where a variable holds something else than it may.
+ * @throws {UsageError} if a variable's value is invalid.
  *
  * @example Open a database with the settings of the environment
  * ```ts
@@ -60,7 +60,7 @@ const SYNCHRONOUS = ["NORMAL", "FULL", "EXTRA", "OFF"] as const;
  *
  * const settings = settingsFrom((name) => name === "SQLITE_CACHE_SIZE" ? "500" : undefined);
  * using db = openDatabase(`${await Deno.makeTempDir()}/trading.db`, { settings });
- * console.assert(settingsInForce(db).cacheSize === 500); // else: settingsFrom((name) => Deno.env.get(name))
+ * console.assert(settingsInForce(db).cacheSize === 500); // or settingsFrom((name) => Deno.env.get(name))
  * ```
  */
 export function settingsFrom(
@@ -77,7 +77,7 @@ export function settingsFrom(
   };
 }
 
-/** Without them macOS calls bytes written that its disk has not, and may write in another order. */
+/** Without these, macOS reports bytes as written before they are on disk, and may reorder writes. */
 const FULL_SYNC = Deno.build.os === "darwin"
   ? "PRAGMA fullfsync = ON; PRAGMA checkpoint_fullfsync = ON;"
   : "";
@@ -94,7 +94,7 @@ export function connectionPragmas(settings: ConnectionSettings): string {
     ${FULL_SYNC}`;
 }
 
-/** `SQLITE_WAL_MODE` names a journal mode; on and off are taken as WAL and not WAL. */
+/** `SQLITE_WAL_MODE` names a journal mode; on means WAL and off means DELETE. */
 function journalMode(value: string): ConnectionSettings["journalMode"] {
   const upper = value.toUpperCase();
   if (["ON", "TRUE", "1", "YES"].includes(upper)) return "WAL";
@@ -106,7 +106,7 @@ function choice<T extends string>(name: string, value: string, allowed: readonly
   const found = allowed.find((one) => one === value.toUpperCase());
   if (found === undefined) {
     throw new UsageError(
-      `Cannot use ${name}=${JSON.stringify(value)}: it is none of ${allowed.join(", ")}`,
+      `Cannot use ${name}=${JSON.stringify(value)}: expected one of ${allowed.join(", ")}`,
       {
         help: `set ${name} to one of them, or unset it for ${allowed[0]}`,
       },

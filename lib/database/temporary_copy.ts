@@ -5,7 +5,7 @@ import type { ServerLocation } from "./location.ts";
 import { openServer } from "./open.ts";
 import type { ConnectionSettings } from "./settings.ts";
 
-/** A temporary file that goes when it is disposed of. */
+/** A temporary file that is removed when it is disposed of. */
 export interface TemporaryCopy extends AsyncDisposable {
   /** Its path. */
   readonly path: string;
@@ -20,7 +20,7 @@ export async function copyServer(
   return await temporaryCopy(connection);
 }
 
-/** Copies a database into a temporary file, with what an open transaction of the connection sees. */
+/** Copies a database into a temporary file; copies what an open transaction of the connection sees. */
 export async function temporaryCopy(
   connection: Connection,
   options: CopyOptions = {},
@@ -44,7 +44,7 @@ async function makeTemporaryDirectory(label: string): Promise<string> {
     const message = error instanceof Error ? error.message : String(error);
     const help = "check the directory for temporary files";
     const { reason, help: next } = error instanceof Deno.errors.NotCapable
-      ? denied(message, `${help}, on which write permission is needed`)
+      ? denied(message, `${help}; it needs write permission`)
       : { reason: message, help };
     throw new AccessError(`Cannot copy ${label} into a temporary file: ${reason}`, {
       cause: error,

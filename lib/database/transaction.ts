@@ -5,11 +5,11 @@ import { describeHolders } from "../base/lock.ts";
 import { type Connection, number } from "./connection.ts";
 import { isBusy, WHEN_LOCKED } from "./failure.ts";
 
-/** How long to wait for others. */
+/** How long to wait for other connections. */
 export interface TransactionOptions {
   /** Seconds to wait for another connection's lock. */
   readonly timeout: number;
-  /** Ends the wait. */
+  /** Stops the wait. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -17,7 +17,7 @@ export interface TransactionOptions {
  * Runs `work` in one `BEGIN IMMEDIATE` transaction: committed when it returns, rolled back when it
  * throws.
  *
- * @throws {DatabaseLockedError} where another connection writes for longer than the timeout.
+ * @throws {DatabaseLockedError} if another connection holds the write lock for longer than the timeout.
  */
 export async function withTransaction<T>(
   connection: Connection,
@@ -31,20 +31,20 @@ export async function withTransaction<T>(
     await connection.exec("COMMIT");
     return result;
   } catch (error) {
-    // After some failures, such as a full disk, SQLite has already rolled back by itself.
+    // After some failures, such as a full disk, SQLite has already rolled back.
     if (connection.inTransaction) await connection.exec("ROLLBACK").catch(() => {});
     throw error;
   }
 }
 
-/** Begins a transaction that only reads, and fixes the moment of which it reads. */
+/** Begins a read transaction and fixes its snapshot. */
 export async function beginReading(connection: Connection): Promise<void> {
   await connection.exec("BEGIN");
-  // SQLite decides at the first read which moment it is.
+  // SQLite takes the snapshot at the first read.
   await connection.get("SELECT 1 FROM sqlite_schema LIMIT 1");
 }
 
-/** Runs `work`, which only reads, on one state of the database: it sees no other connection's commit. */
+/** Runs `work`, which only reads, in one read transaction: it sees no commits of other connections. */
 export async function withSnapshot<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
   if (connection.inTransaction) return await work();
   await connection.exec("BEGIN");
@@ -56,10 +56,10 @@ export async function withSnapshot<T>(connection: Connection, work: () => Promis
 }
 
 /**
- * Tries again as long as another connection is in the way. It polls instead of letting SQLite sleep,
- * so that the host's event loop goes on and can interrupt.
+ * Retries while another connection holds a lock. It polls instead of letting SQLite sleep, so that the
+ * event loop keeps running and can interrupt.
  *
- * @throws {DatabaseLockedError} where that takes longer than the timeout.
+ * @throws {DatabaseLockedError} if the lock is held for longer than the timeout.
  */
 export async function whileBusy<T>(
   connection: Connection,
@@ -67,7 +67,7 @@ export async function whileBusy<T>(
   options: TransactionOptions,
 ): Promise<T> {
   const deadline = performance.now() + options.timeout * 1000;
-  // A server decides by itself how long it lets a client wait.
+  // A server decides how long a client waits.
   const { isRemote = false } = connection;
   const previous = isRemote ? undefined : await connection.get("PRAGMA busy_timeout");
   if (!isRemote) await connection.exec("PRAGMA busy_timeout = 0");
@@ -84,7 +84,7 @@ export async function whileBusy<T>(
       await sleep(pause);
       if (options.signal?.aborted) {
         throw new InterruptedError(`Cannot change ${connection.label}: interrupted`, {
-          help: "run the command again to go on",
+          help: "run the command again to continue",
         });
       }
     }
@@ -105,7 +105,7 @@ function locked(path: string, cause: unknown, timeout: number): DatabaseLockedEr
   );
 }
 
-/** Turns enforcement on or off; SQLite ignores it inside a transaction, so it is read back. */
+/** Turns enforcement on or off and reads it back, because SQLite ignores the pragma inside a transaction. */
 export async function holdForeignKeys(
   connection: Connection,
   wanted: boolean,
@@ -122,11 +122,11 @@ export async function holdForeignKeys(
   return { restore: () => set(former) };
 }
 
-/** A transaction of the caller's, on a database that it brought open, would swallow ours. */
+/** Refuses a connection of the caller that has an open transaction, because ours would become part of it. */
 export function refuseOpenTransaction(connection: Connection): void {
   if (!connection.inTransaction) return;
   throw new StatementError(
-    `Cannot change ${connection.label}: the connection that was given is inside a transaction`,
+    `Cannot change ${connection.label}: the given connection has an open transaction`,
     { help: "commit it or roll it back first" },
   );
 }

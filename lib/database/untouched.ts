@@ -1,24 +1,24 @@
 import { DatabaseSync } from "node:sqlite";
 import { LENIENT, uriOf } from "./node_sqlite.ts";
 
-/** What the first bytes of a database file say. */
+/** Header of a database file. */
 export interface FileHeader {
-  /** Bytes of a page. */
+  /** Page size in bytes. */
   readonly pageSize: number;
   /** Whether it is in WAL mode. */
   readonly isWal: boolean;
-  /** Number of pages that it should have; null where an old SQLite wrote it, which doesn't keep it. */
+  /** Number of pages that it should have; null if a version of SQLite wrote it that does not store it. */
   readonly pages: number | null;
 }
 
-/** Reads the header of a database file; null where the bytes are none. */
+/** Parses the header of a database file; null if the bytes are not a header. */
 export function parseHeader(bytes: Uint8Array): FileHeader | null {
   if (bytes.length < 100) return null;
   if (new TextDecoder().decode(bytes.subarray(0, 16)) !== "SQLite format 3\0") return null;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   const size = view.getUint16(16);
   const pages = view.getUint32(28);
-  // The count is only kept by versions that also write for which change it holds.
+  // The count is valid only if the change counter stored with it matches.
   const isKept = pages > 0 && view.getUint32(24) === view.getUint32(92);
   return {
     pageSize: size === 1 ? 65_536 : size,
@@ -27,20 +27,20 @@ export function parseHeader(bytes: Uint8Array): FileHeader | null {
   };
 }
 
-/** What the index of a log (`-shm`) says. */
+/** Content of the index of a log (`-shm`). */
 export interface LogIndex {
   /** Pages in the log. */
   readonly frames: number;
-  /** How many of them were moved into the database. */
+  /** Number of them already checkpointed. */
   readonly moved: number;
-  /** How far into the log the readers of each lock look; a lock that nobody holds has an old number. */
+  /** Read mark of each reader lock: how far into the log its readers look. Outdated if the lock is free. */
   readonly marks: readonly number[];
 }
 
-/** Bytes of a log's index that {@link parseLogIndex} needs; behind them are bytes that may be locked. */
+/** Bytes of a log's index that {@link parseLogIndex} needs; the bytes after them may be locked. */
 export const INDEX_BYTES = 120;
 
-/** Reads the index of a log; null where nobody has set it up. Its numbers are in the machine's order. */
+/** Parses the index of a log; null if it is not initialized. Its numbers are in native byte order. */
 export function parseLogIndex(bytes: Uint8Array): LogIndex | null {
   if (bytes.length < INDEX_BYTES || bytes[12] !== 1) return null;
   const isLittle = new Uint8Array(new Uint32Array([1]).buffer)[0] === 1;
@@ -55,9 +55,9 @@ export function parseLogIndex(bytes: Uint8Array): LogIndex | null {
 
 /** How a database was opened without changing anything. */
 export type UntouchedMode =
-  /** As a file that nobody changes meanwhile. */
+  /** As an immutable file. */
   | "immutable"
-  /** Beside the processes that have it open. */
+  /** Together with the processes that have it open. */
   | "shared"
   /** A copy of its bytes in memory. */
   | "memory"
@@ -70,25 +70,25 @@ export interface UntouchedDatabase extends Disposable {
   readonly how: UntouchedMode;
 }
 
-/** What is known of a database before it is opened. */
+/** Options of {@link openUntouched}. */
 export interface UntouchedOptions {
-  /** Whether Deno has all permissions; without them a URI is taken for a path. */
+  /** Whether Deno has all permissions; without them it treats a URI as a path. */
   readonly mayUseUri: boolean;
   readonly header: FileHeader | null;
   readonly sizeBytes: number;
-  /** Size of the log; 0 where there is none. */
+  /** Size of the log; 0 if there is none. */
   readonly logBytes: number;
-  /** Whether the log has its index beside it. */
+  /** Whether the index of the log exists. */
   readonly hasIndex: boolean;
 }
 
-/** Bytes up to which a database is looked at in memory. */
+/** Largest size in bytes of a database that is opened in memory. */
 const LARGEST_IN_MEMORY = 256e6;
 
 /**
- * Opens a database to look at it: creates no file, changes none, not even the index of a log, and no
- * time of one. Nobody else in this process may have it open. Where it is immutable, somebody may change
- * it meanwhile: compare the file before and after. Null where this Deno can't do it with its permissions.
+ * Opens a database for reading without creating or changing any file, not even the index of a log or a
+ * file time. Nothing else in this process may have it open. In immutable mode another process may change
+ * it: compare the file before and after. Null if this version of Deno or its permissions do not allow it.
  */
 export function openUntouched(path: string, options: UntouchedOptions): UntouchedDatabase | null {
   const { mayUseUri, header, sizeBytes, logBytes, hasIndex } = options;
@@ -97,7 +97,7 @@ export function openUntouched(path: string, options: UntouchedOptions): Untouche
     how,
     [Symbol.dispose]: () => handle.close(),
   });
-  // An empty file is an empty database, of which SQLite would delete a journal.
+  // An empty file is an empty database; SQLite would delete a journal beside it.
   if (sizeBytes === 0) return opened(new DatabaseSync(":memory:"), "memory");
   if (!header?.isWal) {
     return opened(new DatabaseSync(path, { ...LENIENT, readOnly: true }), "shared");
@@ -116,7 +116,7 @@ function openUri(path: string, query: string): DatabaseSync {
   return new DatabaseSync(uriOf(path, query), { ...LENIENT, readOnly: true });
 }
 
-/** Opens a copy of a file that has no log. Null where it is too large, or Deno too old for it. */
+/** Opens a copy in memory of a file without a log. Null if it is too large or Deno is too old. */
 function openInMemory(path: string, sizeBytes: number): DatabaseSync | null {
   const handle = new DatabaseSync(":memory:", LENIENT);
   if (sizeBytes > LARGEST_IN_MEMORY || !canDeserialize(handle)) {
@@ -124,7 +124,7 @@ function openInMemory(path: string, sizeBytes: number): DatabaseSync | null {
     return null;
   }
   const bytes = Deno.readFileSync(path);
-  bytes[18] = bytes[19] = 1; // a database in memory can't be in WAL mode
+  bytes[18] = bytes[19] = 1; // a database in memory cannot be in WAL mode
   handle.deserialize(bytes);
   return handle;
 }

@@ -51,9 +51,9 @@ export interface DestroyedRows {
 export interface Run {
   readonly migration: Migration;
   readonly direction: "upgrade" | "downgrade";
-  /** Checksum of what is run; null where it is a function. */
+  /** Checksum of what is run; null if it is a function. */
   readonly checksum: string | null;
-  /** Name of the snapshot that was taken before; null where none was. It may change with `begin`. */
+  /** Name of the snapshot that was taken before; null if none was. It may change with `begin`. */
   readonly snapshot: string | null;
   /** Tables of which rows may be lost. */
   readonly destroys: readonly string[];
@@ -70,7 +70,7 @@ export interface Run {
   readonly idleTimeout?: number | undefined;
 }
 
-/** Numbers of rows by table; both are empty where the body can't change any. */
+/** Numbers of rows by table; both are empty if the body can't change any. */
 interface Counted {
   readonly before: ReadonlyMap<string, number>;
   readonly after: ReadonlyMap<string, number>;
@@ -81,7 +81,7 @@ interface Counted {
  * with `transaction: false` runs outside of it: what it did before a failure stays.
  *
  * @returns how long it took, in seconds; null where another process had done it already.
- * @throws {MigrationFailedError} where a statement or a check failed; the database is as before.
+ * @throws {MigrationFailedError} if a statement or a check failed; the database is as before.
  */
 export async function runMigration(connection: Connection, run: Run): Promise<number | null> {
   const { migration } = run;
@@ -407,7 +407,7 @@ function doneBefore(error: unknown, { statements, last }: Begun): number {
 
 interface ShownPlace {
   readonly place: { readonly text: string; readonly line?: number };
-  /** The failed statement's line; empty where it isn't known. */
+  /** The failed statement's line; empty if it isn't known. */
   readonly shown: string;
 }
 
@@ -441,9 +441,9 @@ async function placeOf(
 /** A migration that is to be applied. */
 export interface Application {
   readonly migration: Migration;
-  /** Checksum of its upgrade; null where that is a function. */
+  /** Checksum of its upgrade; null if that is a function. */
   readonly checksum: string | null;
-  /** The snapshots that are taken before; null where none is. */
+  /** The snapshots that are taken before; null if none is. */
   readonly safeguard: RowProtection | null;
   /** What was found before the first one. */
   readonly found: Inspection;
@@ -454,7 +454,7 @@ export interface Application {
 
 /** What keeps the rows that a migration is about to remove. */
 interface RowProtection {
-  /** Name of the newest snapshot that has a database; null where none has. */
+  /** Name of the newest snapshot that has a database; null if none has. */
   nameFor(database: string): string | null;
   /** Makes sure, inside the migration's transaction, that a snapshot has every committed row. */
   secure(connection: Connection, database: string): Promise<void>;

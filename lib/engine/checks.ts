@@ -87,7 +87,7 @@ interface Allowance {
 /**
  * Compares what was observed before and after a migration.
  *
- * @throws {MigrationFailedError} where rows were lost that it didn't declare, or rows point to
+ * @throws {MigrationFailedError} if rows were lost that it didn't declare, or rows point to
  * nothing that did not before.
  */
 export function compareObservations(
@@ -121,7 +121,7 @@ export function compareObservations(
 /**
  * Refuses rows that were replaced by others, and returns what was lost as declared.
  *
- * @throws {MigrationFailedError} where others were lost.
+ * @throws {MigrationFailedError} if others were lost.
  */
 export function compareRows(losses: readonly RowLoss[], allowed: Allowance): RowLoss[] {
   const isDeclared = ({ table }: RowLoss) =>
@@ -228,7 +228,7 @@ export function compareObjects(
   }
 }
 
-/** Says which rows point to nothing that did not before; null where none do. */
+/** Says which rows point to nothing that did not before; null if none do. */
 export function brokenReferences(
   before: Pick<RowObservation, "violations">,
   after: Pick<RowObservation, "violations">,
@@ -293,7 +293,7 @@ export function outcomeOf(
  * Checks that what a migration creates has the shape that it makes in an empty database: with
  * `IF NOT EXISTS`, SQLite silently keeps an object of the same name and another shape.
  *
- * @throws {SchemaConflictError} where it hasn't; the message names each difference.
+ * @throws {SchemaConflictError} if it hasn't; the message names each difference.
  */
 export async function requireExpectedShape(
   connection: Connection,

@@ -16,7 +16,7 @@ interface CopiedTable {
   readonly copy: string;
   /** Stored columns, in their order. */
   readonly columns: readonly string[];
-  /** Columns of the primary key; empty where there is none. */
+  /** Columns of the primary key; empty if there is none. */
   readonly key: readonly string[];
   /** First page, which another table of the same name does not have; and whether it has row ids. */
   readonly root: number;
@@ -28,7 +28,7 @@ export interface RowLoss {
   readonly table: string;
   /** Rows that are gone, though as many others may have come. */
   readonly rows: number;
-  /** What else is wrong, such as columns that were mixed up; null where nothing is. */
+  /** What else is wrong, such as columns that were mixed up; null if nothing is. */
   readonly fault: string | null;
 }
 
@@ -99,7 +99,7 @@ export class KeptRows {
     return rows === 0 ? null : { table: name, rows, fault: null };
   }
 
-  /** What of a copied table is not in a table now; null where all of it is. */
+  /** What of a copied table is not in a table now; null if all of it is. */
   async #lossIn(before: CopiedTable, name: string, after: Shape): Promise<RowLoss | null> {
     const copy = `temp.${quoteName(before.copy)}`;
     const now = `main.${quoteName(name)}`;
@@ -153,7 +153,7 @@ export class KeptRows {
 
 type Shape = Omit<CopiedTable, "name" | "copy">;
 
-/** Columns and key of a table; null where there is none of that name. */
+/** Columns and key of a table; null if there is none of that name. */
 async function shapeOf(connection: Connection, table: string): Promise<Shape | null> {
   const found = await connection.get(
     `SELECT rootpage, wr FROM main.sqlite_schema JOIN pragma_table_list AS list

@@ -74,7 +74,7 @@ export class Lease {
       await sleep(PAUSE);
       if (options.signal?.aborted) {
         throw new InterruptedError(`Cannot change ${connection.label}: interrupted`, {
-          help: "nothing was changed; run the command again to go on",
+          help: "nothing was changed; run the command again to continue",
         });
       }
     }

@@ -156,7 +156,7 @@ function refuseForbidden(
   });
 }
 
-/** Why a statement may not be part of a migration, in a transaction or not; null where it may. */
+/** Why a statement may not be part of a migration, in a transaction or not; null if it may. */
 export function forbidden(
   sql: string,
   { transaction = true }: { readonly transaction?: boolean } = {},

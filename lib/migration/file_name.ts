@@ -10,7 +10,7 @@ interface MigrationFileName {
 // Any character may be in a file's name, even a line break.
 const NAME = /^(\d+)_(.*)\.(sql|ts|js)$/is;
 
-/** Reads the name of a migration file, such as `004_add_notes.sql`; null where it is another name. */
+/** Reads the name of a migration file, such as `004_add_notes.sql`; null if it is another name. */
 export function parseFileName(name: string): MigrationFileName | null {
   const [, id, description, ending] = NAME.exec(name) ?? [];
   if (id === undefined || description === undefined || ending === undefined) return null;

@@ -25,7 +25,7 @@ let ignoresReported = false;
  * has returned is a mistake, most often a missing `await`: at that time the migration may be committed.
  * So the timers that it has set are waited for, and promises that it left and that fail are reported.
  *
- * @throws {StatementError} where something happens after it has returned, or nothing for too long.
+ * @throws {StatementError} if something happens after it has returned, or nothing for too long.
  */
 export async function callFunction(
   body: MigrationFunction,

@@ -33,8 +33,8 @@ const DESCRIPTION = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
  * Reads and checks every migration of a directory, lowest number first. Each file is read once: what
  * was checked is what runs. Other files and subdirectories don't matter; {@link listMisnamed} finds those that may be meant.
  *
- * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
- * @throws {MigrationFileError} where a file is no right migration, or two have the same number.
+ * @throws {LocationError | AccessError} if the directory isn't there or can't be read.
+ * @throws {MigrationFileError} if a file is no right migration, or two have the same number.
  */
 export async function readMigrations(
   directory: string,
@@ -109,8 +109,8 @@ async function read(
  * Lists the files of a directory that are migrations by their names, lowest number first. Where
  * `onFault` returns, the files that it is told of are left out.
  *
- * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
- * @throws {MigrationFileError} where two have the same number, or a name has what none may have.
+ * @throws {LocationError | AccessError} if the directory isn't there or can't be read.
+ * @throws {MigrationFileError} if two have the same number, or a name has what none may have.
  */
 export function listMigrationFiles(
   directory: string,
@@ -153,7 +153,7 @@ export function listMigrationFiles(
 /**
  * Names of the files in a directory that look like migrations and are none, for their names.
  *
- * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
+ * @throws {LocationError | AccessError} if the directory isn't there or can't be read.
  */
 export function listMisnamed(directory: string): string[] {
   return entriesOf(directory).filter(({ isDirectory, name }) =>
@@ -189,7 +189,7 @@ function entriesOf(directory: string): Deno.DirEntry[] {
   }
 }
 
-/** Says which files {@link listMisnamed} finds, and how a migration is named; null where there are none. */
+/** Says which files {@link listMisnamed} finds, and how a migration is named; null if there are none. */
 export function describeMisnamed(directory: string): string | null {
   const names = listMisnamed(directory);
   if (names.length === 0) return null;

@@ -55,7 +55,7 @@ export interface Migration {
   readonly replaces?: readonly string[];
   /** Findings of `lint` that are meant so: a code and the reason for each. */
   readonly allows?: readonly LintAllowance[];
-  /** Where it was read from; absent where a program defined it. */
+  /** Where it was read from; absent if a program defined it. */
   readonly source?: MigrationSource;
 }
 
@@ -85,7 +85,7 @@ const NAME = /^(\d+)_[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 /**
  * Makes a {@link Migration} from its definition; the id is the number that the name begins with.
  *
- * @throws {RegistryError} where the name is not digits, an underscore and a description.
+ * @throws {RegistryError} if the name is not digits, an underscore and a description.
  *
  * @example Define a migration
  * ```ts
@@ -111,7 +111,7 @@ export function defineMigration(definition: MigrationDefinition): Migration {
   return Object.freeze({ id, ...definition });
 }
 
-/** The SQL text of a migration body; null where it is a function. */
+/** The SQL text of a migration body; null if it is a function. */
 export function sqlOf(body: MigrationBody | undefined): string | null {
   return typeof body === "string" ? body : null;
 }
@@ -126,7 +126,7 @@ export async function checksum(sql: string): Promise<string> {
   return digest.toHex();
 }
 
-/** Checksum of a migration's body; null where it is a function, or there is none. */
+/** Checksum of a migration's body; null if it is a function, or there is none. */
 export async function checksumOf(body: MigrationBody | undefined): Promise<string | null> {
   return typeof body === "string" ? await checksum(body) : null;
 }

@@ -21,7 +21,7 @@ interface MigrationModuleOptions {
 /**
  * Imports a `.ts` or `.js` migration and checks what it exports.
  *
- * @throws {MigrationFileError} where it can't be imported, or its default export is no migration.
+ * @throws {MigrationFileError} if it can't be imported, or its default export is no migration.
  */
 export async function loadMigrationModule(module: MigrationModuleOptions): Promise<Migration> {
   const { path, name, standalone = Deno.build.standalone } = module;

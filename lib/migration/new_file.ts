@@ -29,8 +29,8 @@ const TIME_DIGITS = 14;
 /**
  * Writes the file of a new migration, and its directory where there is none; never over a file.
  *
- * @throws {LocationError} where the file exists, or the directory can't be created.
- * @throws {AccessError} where it can't be written.
+ * @throws {LocationError} if the file exists, or the directory can't be created.
+ * @throws {AccessError} if it can't be written.
  */
 export function writeNewFile(path: string, text: string): void {
   const directory = directoryOf(path);

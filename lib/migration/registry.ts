@@ -14,7 +14,7 @@ export interface Registry {
 /**
  * Checks and orders migrations.
  *
- * @throws {RegistryError} where two have the same number, or one names an unknown database.
+ * @throws {RegistryError} if two have the same number, or one names an unknown database.
  */
 export function createRegistry(
   migrations: readonly Migration[],

@@ -57,7 +57,7 @@ function checkBody(
 
 /**
  * Where in a statement SQLite's complaint is: at the first token of the text that it names which,
- * with all before it and nothing behind it, makes SQLite say the same. Null where that can't be told.
+ * with all before it and nothing behind it, makes SQLite say the same. Null if that can't be told.
  */
 function faultAt(parser: Parser, statement: string, message: string): number | null {
   if (message === "incomplete input") return statement.trimEnd().length;

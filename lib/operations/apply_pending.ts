@@ -150,7 +150,7 @@ async function applyOne(
   const { id, name, database } = migration;
   if (options.signal?.aborted) {
     throw new InterruptedError(`Cannot apply ${name}: interrupted`, {
-      help: "run the command again to go on",
+      help: "run the command again to continue",
     });
   }
   const progress = { direction: "upgrade", id, name, database } as const;

@@ -157,7 +157,7 @@ async function rollBackOne(
   const { id, name, database } = migration;
   if (options.signal?.aborted) {
     throw new InterruptedError(`Cannot roll back ${name}: interrupted`, {
-      help: "run the command again to go on",
+      help: "run the command again to continue",
     });
   }
   const progress = { direction: "downgrade", id, name, database } as const;

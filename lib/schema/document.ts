@@ -32,11 +32,11 @@ export interface DescribeSchemaOptions {
  * tables and the toolkit's markers. A bot may have it open and go on writing; nothing is changed. Needs
  * read permission on the file and its directory.
  *
- * @throws {LocationError} where there is no such file, or a directory is in its place.
- * @throws {NotADatabaseError} where it is no SQLite database.
- * @throws {CorruptDatabaseError} where it is damaged.
- * @throws {DatabaseLockedError} where a lock was not gone within the timeout.
- * @throws {AccessError} where it may not be read.
+ * @throws {LocationError} if there is no such file, or a directory is in its place.
+ * @throws {NotADatabaseError} if it is no SQLite database.
+ * @throws {CorruptDatabaseError} if it is damaged.
+ * @throws {DatabaseLockedError} if a lock was not gone within the timeout.
+ * @throws {AccessError} if it may not be read.
  *
  * @example Print the schema of a database
  * ```ts
@@ -76,7 +76,7 @@ export async function describeSchema(
  * Describes the schema that SQL text makes, such as that of a `schema.sql`. The statements run in a new
  * database in memory; they can reach no file. Needs no permission.
  *
- * @throws {StatementError} where a statement fails; `statement` and `line` say which.
+ * @throws {StatementError} if a statement fails; `statement` and `line` say which.
  *
  * @example Lay SQL out anew
  * ```ts
@@ -114,7 +114,7 @@ export async function parseSchema(sql: string): Promise<SchemaDescription> {
 
 /** The schema of a database in a form that stays the same as long as the schema does. */
 export interface SchemaDescription {
-  /** SQL that makes the same schema in an empty database; empty where there is none. */
+  /** SQL that makes the same schema in an empty database; empty if there is none. */
   readonly sql: string;
   /** The same as data: lists of objects by name, texts in one spelling. */
   readonly schema: Schema;

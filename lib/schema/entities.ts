@@ -10,7 +10,7 @@ export interface Entity {
   readonly name: string;
   /** Whether it is a view, which cannot be written. */
   readonly isView: boolean;
-  /** What a comment says about it; null where there is none. */
+  /** What a comment says about it; null if there is none. */
   readonly meaning: string | null;
   /** Columns in their order. */
   readonly fields: readonly Field[];

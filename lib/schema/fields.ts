@@ -9,7 +9,7 @@ export type FieldKind = "integer" | "real" | "number" | "text" | "moment" | "blo
 export interface FieldValue {
   /** The kind of value. */
   readonly kind: FieldKind;
-  /** All values that it can have besides NULL; null where there is no list of them. */
+  /** All values that it can have besides NULL; null if there is no list of them. */
   readonly values: readonly (string | number)[] | null;
   /** Whether it can be NULL. */
   readonly nullable: boolean;
@@ -23,13 +23,13 @@ export interface Field extends FieldValue {
   readonly optional: boolean;
   /** Whether it cannot be written, because it is generated or belongs to a view. */
   readonly readOnly: boolean;
-  /** The comment after the column in the SQL; null where there is none. */
+  /** The comment after the column in the SQL; null if there is none. */
   readonly meaning: string | null;
 }
 
 /** The columns of a table, and what its comments say. */
 interface TableFields {
-  /** The comment after the opening parenthesis; null where there is none. */
+  /** The comment after the opening parenthesis; null if there is none. */
   readonly meaning: string | null;
   /** Columns in their order. */
   readonly fields: readonly Field[];
@@ -180,7 +180,7 @@ interface CommentedItem {
 
 /** The comments of a list of columns. */
 interface Comments {
-  /** The comment on the line where the list begins; null where there is none. */
+  /** The comment on the line where the list begins; null if there is none. */
   readonly own: string | null;
   /** Comments by the names of the items. */
   readonly byName: ReadonlyMap<string, string>;

@@ -6,7 +6,7 @@ import type { IndexSchema, Schema, TableSchema, TriggerSchema, ViewSchema } from
 /**
  * Writes a schema as SQL that makes the same one in an empty database, always in the same order and
  * layout: tables by name, each with its indexes and triggers, then views with their triggers. White
- * space, comments and quotes around names don't count. Empty where the schema is.
+ * space, comments and quotes around names don't count. Empty if the schema is.
  *
  * @example Write only one table
  * ```ts

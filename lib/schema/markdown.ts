@@ -101,7 +101,7 @@ function typeOf({ type, generated }: ColumnSchema): string {
     : `${declared}, ${generated.kind}: ${code(generated.expression)}`;
 }
 
-/** The only column that an expression names; null where it names none or several. */
+/** The only column that an expression names; null if it names none or several. */
 function onlyColumn(expression: string, { columns }: TableSchema): ColumnSchema | null {
   const names = new Set(
     tokenize(expression).filter(({ kind }) => kind === "word" || kind === "quoted")

@@ -96,13 +96,13 @@ export interface TableSchema {
 export interface ColumnSchema {
   /** Name as it was written. */
   readonly name: string;
-  /** Declared type; empty where there is none. */
+  /** Declared type; empty if there is none. */
   readonly type: string;
   /** Whether it refuses NULL. */
   readonly notNull: boolean;
-  /** Default as SQL text, such as `'new'`; null where there is none. */
+  /** Default as SQL text, such as `'new'`; null if there is none. */
   readonly default: string | null;
-  /** Place in the primary key, from 1 on; 0 where it is not part of it. */
+  /** Place in the primary key, from 1 on; 0 if it is not part of it. */
   readonly primaryKey: number;
   /** Collation in capitals; `BINARY` where none is named. */
   readonly collation: string;
@@ -124,7 +124,7 @@ export interface ForeignKeySchema {
   readonly columns: readonly string[];
   /** Table that it points to. */
   readonly table: string;
-  /** Columns that it points to; empty where it names none and so means the primary key. */
+  /** Columns that it points to; empty if it names none and so means the primary key. */
   readonly references: readonly string[];
   /** Action in capitals, such as `NO ACTION`. */
   readonly onUpdate: string;
@@ -136,7 +136,7 @@ export interface ForeignKeySchema {
 
 /** A rule that each row of a table must pass. */
 export interface CheckSchema {
-  /** Name of the constraint; null where it has none. */
+  /** Name of the constraint; null if it has none. */
   readonly name: string | null;
   /** The expression, without its parentheses. */
   readonly expression: string;
@@ -152,7 +152,7 @@ export interface IndexSchema {
   readonly unique: boolean;
   /** Terms in their order. */
   readonly columns: readonly IndexColumn[];
-  /** Condition of a partial index; null where it holds all rows. */
+  /** Condition of a partial index; null if it holds all rows. */
   readonly where: string | null;
   /** The `CREATE` statement as SQLite keeps it. */
   readonly sql: string;
@@ -160,9 +160,9 @@ export interface IndexSchema {
 
 /** One term of an index. */
 export interface IndexColumn {
-  /** Name of the column; null where the term is an expression. */
+  /** Name of the column; null if the term is an expression. */
   readonly name: string | null;
-  /** Text of the expression; null where the term is a column. */
+  /** Text of the expression; null if the term is a column. */
   readonly expression: string | null;
   /** Whether it sorts from large to small. */
   readonly descending: boolean;

@@ -33,7 +33,7 @@ interface TableText {
 interface IndexText {
   /** Text of each term, without direction and collation. */
   readonly terms: readonly string[];
-  /** Condition of a partial index; null where there is none. */
+  /** Condition of a partial index; null if there is none. */
   readonly where: string | null;
 }
 

@@ -10,7 +10,7 @@ import type { RebuildOptions } from "./rebuild_steps.ts";
  * The migration must have `foreignKeys: false`, or dropping the old table would empty child tables.
  * It is all done, or nothing is, also where the error is caught.
  *
- * @throws {StatementError} where foreign keys are on, rows or content would be lost, a row breaks a
+ * @throws {StatementError} if foreign keys are on, rows or content would be lost, a row breaks a
  * rule, or an index, view, trigger or foreign key no longer fits the table.
  *
  * @example Allow orders of nothing

@@ -15,9 +15,9 @@ import { RebuildFault } from "./rebuild_definition.ts";
 
 /** Which views and triggers work, and which rows point to nothing. */
 interface Dependents {
-  /** Why each doesn't compile, or null where it does; by what a person calls it. */
+  /** Why each doesn't compile, or null if it does; by what a person calls it. */
   readonly compiled: ReadonlyMap<string, string | null>;
-  /** Rows that point to nothing, by child and parent; null where they can't be told. */
+  /** Rows that point to nothing, by child and parent; null if they can't be told. */
   readonly dangling: ReadonlyMap<string, number | null>;
 }
 
@@ -124,7 +124,7 @@ async function namesOf(transaction: MigrationTransaction, owner: string): Promis
   }
 }
 
-/** Why a statement doesn't compile; null where it does. */
+/** Why a statement doesn't compile; null if it does. */
 async function compile(transaction: MigrationTransaction, sql: string): Promise<string | null> {
   try {
     await transaction.all(`EXPLAIN ${sql}`);
@@ -178,9 +178,9 @@ export interface RebuiltTable {
   /** Its `CREATE TABLE`. */
   readonly sql: string;
   readonly columns: readonly RebuiltColumn[];
-  /** A name that means the row id; null where it has none, or columns have taken all of its names. */
+  /** A name that means the row id; null if it has none, or columns have taken all of its names. */
   readonly rowid: string | null;
-  /** Column that is the row id; null where none is. */
+  /** Column that is the row id; null if none is. */
   readonly alias: string | null;
   readonly autoincrement: boolean;
   /** Its `CREATE INDEX` statements, in the order of creation. */

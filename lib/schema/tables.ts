@@ -40,7 +40,7 @@ interface UsersTable {
   readonly type: "table" | "virtual";
   /**
    * Name of the table that has its rows. Of full-text search and of an R-Tree it is a table inside;
-   * null where that is another's, as of an index over the rows of another table, or not known.
+   * null if that is another's, as of an index over the rows of another table, or not known.
    */
   readonly store: string | null;
 }
@@ -69,12 +69,12 @@ export async function usersTables(connection: Connection): Promise<UsersTable[]>
 /** A column of a table, a virtual table or a view. */
 interface TableColumn {
   readonly name: string;
-  /** Its declared type; empty where it has none. */
+  /** Its declared type; empty if it has none. */
   readonly type: string;
   readonly notNull: boolean;
-  /** SQL of its default; null where it has none. */
+  /** SQL of its default; null if it has none. */
   readonly default: string | null;
-  /** Its place in the primary key, from 1; 0 where it is in none. */
+  /** Its place in the primary key, from 1; 0 if it is in none. */
   readonly primaryKey: number;
   /** `hidden` is a column of a virtual table that `SELECT *` leaves out. */
   readonly kind: "ordinary" | "hidden" | "virtual" | "stored";

@@ -93,7 +93,7 @@ export class ViewReader {
     });
   }
 
-  /** The tables and views that a FROM names; null where one of them is unknown or a function. */
+  /** The tables and views that a FROM names; null if one of them is unknown or a function. */
   #sources(tokens: readonly Token[]): Source[] | null {
     const found: Source[] = [];
     const places = outer(tokens);

@@ -15,7 +15,7 @@ interface SpellOptions {
   readonly names: ReadonlySet<Token>;
   /**
    * Names of the columns, in small letters: what is in double quotes and none of them is a text, as
-   * SQLite takes it in old databases. Absent where they are not known: then it stays as it is.
+   * SQLite takes it in old databases. Absent if they are not known: then it stays as it is.
    */
   readonly known?: ReadonlySet<string>;
   /** Whether an expression is all that it is, and no definition of a column. Default `false`. */
@@ -80,7 +80,7 @@ const CLAUSES = [
   ...["intersect", "set", "returning", ";"],
 ];
 
-/** Writes a name with quotes only where it needs them. */
+/** Writes a name with quotes only if it needs them. */
 export function spellName(name: string): string {
   const folded = fold(name);
   const plain = /^[a-z_][a-z0-9_]*$/.test(folded) && !RESERVED.has(folded) && !DOUBTFUL.has(folded);

@@ -20,7 +20,7 @@ interface StatementRange {
 /** The statements of an SQL text, as far as they can be told. */
 interface Statements {
   readonly statements: readonly StatementRange[];
-  /** Null where all that begins has an end. */
+  /** Null if all that begins has an end. */
   readonly unfinished: Unfinished | null;
 }
 

@@ -12,17 +12,17 @@ export interface DatabaseState {
   readonly path: string;
   /** Whether it is there. */
   readonly exists: boolean;
-  /** Size of its main file in bytes; null where it is not there or not a file. */
+  /** Size of its main file in bytes; null if it is not there or not a file. */
   readonly sizeBytes: number | null;
-  /** SQLite's journal mode, such as `wal`; null where it is not there, or was not asked for. */
+  /** SQLite's journal mode, such as `wal`; null if it is not there, or was not asked for. */
   readonly journalMode: string | null;
-  /** Its markers; null where it has no marker table. */
+  /** Its markers; null if it has no marker table. */
   readonly markers: readonly Marker[] | null;
   /** Whether it has tables besides. */
   readonly hasTables: boolean;
   /** Ids of migrations that it has no marker of, but whose tables it has. */
   readonly adoptable: readonly string[];
-  /** Why it can't be read, so that nothing is known of it; absent where it can. */
+  /** Why it can't be read, so that nothing is known of it; absent if it can. */
   readonly unreadable?: string;
 }
 
@@ -57,9 +57,9 @@ export interface MigrationStatus {
   readonly database: string;
   /** In which state it is. */
   readonly state: MigrationState;
-  /** When it was applied, in Unix epoch seconds; null where it is not applied, or not known. */
+  /** When it was applied, in Unix epoch seconds; null if it is not applied, or not known. */
   readonly appliedAt: number | null;
-  /** How long it took, in seconds; null where it is not applied, or was adopted. */
+  /** How long it took, in seconds; null if it is not applied, or was adopted. */
   readonly durationSeconds: number | null;
 }
 
@@ -169,7 +169,7 @@ function markersOf(found: FoundState, database: string): ReadonlyMap<string, Mar
   return index;
 }
 
-/** What the ledger has to be told, and which migrations to adopt. Nothing where all agree. */
+/** What the ledger has to be told, and which migrations to adopt. Nothing if all agree. */
 export function corrections(registry: Registry, found: FoundState): Correction[] {
   return registry.migrations.flatMap((migration): Correction[] => {
     if (found.databases.get(migration.database)?.unreadable !== undefined) return [];

@@ -48,8 +48,8 @@ interface Mistake {
 /**
  * Reads a configuration file: JSON, or JSON with comments and trailing commas.
  *
- * @throws {AccessError} where it can't be read.
- * @throws {ConfigurationError} where it is not as it should be; it names every mistake with its line.
+ * @throws {AccessError} if it can't be read.
+ * @throws {ConfigurationError} if it is not as it should be; it names every mistake with its line.
  */
 export async function readConfiguration(path: string): Promise<Configuration> {
   refuseSpecialFile(path, { cannot: "read the configuration" });
@@ -78,7 +78,7 @@ export async function readConfiguration(path: string): Promise<Configuration> {
 /**
  * Parses the text of a configuration file.
  *
- * @throws {ConfigurationError} where it is not as it should be.
+ * @throws {ConfigurationError} if it is not as it should be.
  */
 export async function parseConfiguration(source: string, path: string): Promise<Configuration> {
   const text = source.replace(/^\uFEFF/, "");
@@ -291,7 +291,7 @@ export interface Placement {
 /**
  * The files of the databases by name: those in the configuration, in its order after the bundled ones.
  *
- * @throws {ConfigurationError} where an absolute path would leave the prefix, or two names have one file.
+ * @throws {ConfigurationError} if an absolute path would leave the prefix, or two names have one file.
  */
 export function databaseFiles(
   { databases, ledger, path }: Pick<Configuration, "databases" | "ledger" | "path">,

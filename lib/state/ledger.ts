@@ -59,9 +59,9 @@ export interface LedgerEvent {
   readonly startedAt: number;
   /** Unix epoch seconds; null while it is under way. */
   readonly endedAt: number | null;
-  /** How long it took, in seconds; null where that is not known. */
+  /** How long it took, in seconds; null if that is not known. */
   readonly durationSeconds: number | null;
-  /** Message of the failure; null where there was none. */
+  /** Message of the failure; null if there was none. */
   readonly error: string | null;
   /** SHA-256 of the SQL that was run; null for a function. */
   readonly checksum: string | null;
@@ -88,7 +88,7 @@ export const emptyLedger: LedgerState = { history: new Map(), interruptedDowngra
 /**
  * Reads the ledger; one that the earlier version of this system made has no events.
  *
- * @throws {FormatError} where a newer version of the toolkit wrote it.
+ * @throws {FormatError} if a newer version of the toolkit wrote it.
  */
 export async function readLedger(connection: Connection): Promise<LedgerState> {
   try {
@@ -171,7 +171,7 @@ export async function readEvents(
 /**
  * Makes sure that this version knows the ledger's format.
  *
- * @throws {FormatError} where a newer version of the toolkit wrote it.
+ * @throws {FormatError} if a newer version of the toolkit wrote it.
  */
 async function checkFormat(connection: Connection): Promise<void> {
   const row = await connection.get("PRAGMA user_version");

@@ -19,15 +19,15 @@ export interface Marker {
   readonly name: string;
   /** When it was applied or adopted, in Unix epoch seconds. */
   readonly appliedAt: number;
-  /** How long it took, in seconds; null where it was adopted. */
+  /** How long it took, in seconds; null if it was adopted. */
   readonly durationSeconds: number | null;
-  /** The upgrade's text as applied; null where it was a function. */
+  /** The upgrade's text as applied; null if it was a function. */
   readonly upgradeSql: string | null;
 }
 
 /** What a database says of itself. */
 interface MarkerState {
-  /** Its markers in the order in which they were written; null where it has no marker table. */
+  /** Its markers in the order in which they were written; null if it has no marker table. */
   readonly markers: readonly Marker[] | null;
   /** Whether it has any table or view besides. */
   readonly hasTables: boolean;
@@ -115,7 +115,7 @@ function foreignTable(connection: Connection, error: unknown): unknown {
   );
 }
 
-/** Whether a database has the marker of a migration; null where it has no marker table. */
+/** Whether a database has the marker of a migration; null if it has no marker table. */
 export async function hasMarker(connection: Connection, id: string): Promise<boolean | null> {
   // Asked first, since a statement that fails costs a new database more than both of these.
   const table = await connection.get(
@@ -171,16 +171,16 @@ export async function createMarkerTable(connection: Connection): Promise<void> {
 interface MarkerDetails {
   /** Unix epoch seconds. */
   readonly appliedAt: number;
-  /** Seconds; null where the migration was adopted. */
+  /** Seconds; null if the migration was adopted. */
   readonly durationSeconds: number | null;
-  /** Checksum of the upgrade's text; null where it is a function. */
+  /** Checksum of the upgrade's text; null if it is a function. */
   readonly checksum: string | null;
 }
 
 /**
  * Writes the marker of a migration; runs inside the migration's own transaction.
  *
- * @throws {StatementError} where it isn't there then.
+ * @throws {StatementError} if it isn't there then.
  */
 export async function writeMarker(
   connection: Connection,
@@ -239,7 +239,7 @@ export async function rewriteMarker(
 /**
  * Removes the marker of a migration; runs inside the rollback's own transaction.
  *
- * @throws {StatementError} where it is still there then.
+ * @throws {StatementError} if it is still there then.
  */
 export async function deleteMarker(connection: Connection, id: string): Promise<void> {
   await connection.run(`DELETE FROM main.${MARKER_TABLE} WHERE migration_id = ?`, [id]);

@@ -33,10 +33,10 @@ export interface DowngradeRequest {
 /**
  * The migrations to apply, in order.
  *
- * @throws {UnknownMigrationError} where the request names a migration that isn't there.
- * @throws {UnknownMarkerError | ChangedMigrationError} where the databases hold something else than
+ * @throws {UnknownMigrationError} if the request names a migration that isn't there.
+ * @throws {UnknownMarkerError | ChangedMigrationError} if the databases hold something else than
  * the registry has.
- * @throws {OutOfOrderError} where a migration would run before or after its turn.
+ * @throws {OutOfOrderError} if a migration would run before or after its turn.
  */
 export function migrationsToApply(
   registry: Registry,
@@ -60,7 +60,7 @@ export function migrationsToApply(
  * The migrations to roll back, newest first.
  *
  * @throws {UnknownMigrationError | UnknownMarkerError} as {@link migrationsToApply} does.
- * @throws {DowngradeBlockedError} where a later migration of the same database stays applied, or
+ * @throws {DowngradeBlockedError} if a later migration of the same database stays applied, or
  * a migration has no downgrade.
  */
 export function migrationsToRollBack(
@@ -94,7 +94,7 @@ export function migrationsToRollBack(
 /**
  * Finds a migration by what a person types: its id with or without leading zeros, or its name.
  *
- * @throws {UnknownMigrationError} where there is none; the help names the nearest.
+ * @throws {UnknownMigrationError} if there is none; the help names the nearest.
  */
 export function findMigration(registry: Registry, wanted: string): Migration {
   const found = registry.migrations.find((one) => isCalled(one, wanted));

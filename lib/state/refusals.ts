@@ -149,7 +149,7 @@ interface Refused {
 
 /**
  * Adds to a plan's error about a migration whose file vanished how to get rid of that migration: by the
- * command that rolls it back, but only where that command would.
+ * command that rolls it back, but only if that command would.
  */
 export async function withRollbackHelp(
   error: unknown,
@@ -191,7 +191,7 @@ function mayRollBack(registry: Registry, found: FoundState, id: string): boolean
 /**
  * Where a database is that a person has named.
  *
- * @throws {UsageError} where there is none of that name; `verb` is what was to be done, such as `export`.
+ * @throws {UsageError} if there is none of that name; `verb` is what was to be done, such as `export`.
  */
 export async function requireKnownDatabase(
   workspace: Workspace,

@@ -69,8 +69,8 @@ export interface Workspace {
 /**
  * Resolves the options.
  *
- * @throws {RegistryError} where the migrations contradict each other.
- * @throws {UsageError} where the timeout is no time, or one file has two names.
+ * @throws {RegistryError} if the migrations contradict each other.
+ * @throws {UsageError} if the timeout is no time, or one file has two names.
  */
 export function createWorkspace(options: WorkspaceOptions): Workspace {
   const timeout = options.timeout ?? defaultSettings.busyTimeout;

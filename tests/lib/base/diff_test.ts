@@ -4,7 +4,7 @@ import { sameLines, unifiedDiff } from "../../../lib/base/diff.ts";
 
 const NAMES = { before: "old", after: "new" };
 
-Deno.test("texts that differ only in how their lines end have no difference", () => {
+Deno.test("texts that differ only in line endings have an empty diff", () => {
   assert.equal(unifiedDiff("a\nb\n", "a\nb\n", NAMES), "");
   assert.equal(unifiedDiff("a\r\nb", "a\nb\n", NAMES), "");
   assert.equal(unifiedDiff("", "", NAMES), "");
@@ -20,7 +20,7 @@ Deno.test("a changed line is shown between three equal lines on each side", () =
   );
 });
 
-Deno.test("changes far from each other are hunks of their own, near ones are one", () => {
+Deno.test("distant changes get separate hunks, nearby ones share a hunk", () => {
   const before = Array.from({ length: 30 }, (_, at) => `line ${at}`).join("\n");
   const far = before.replace("line 2\n", "").replace("line 20\n", "line 20\nmore\n");
   const near = before.replace("line 2\n", "").replace("line 9\n", "line 9\nmore\n");
@@ -31,18 +31,18 @@ Deno.test("changes far from each other are hunks of their own, near ones are one
   assert.equal(headers(near.replace("line 8\n", "")).length, 1);
 });
 
-Deno.test("a text against nothing is all there, or all gone", () => {
+Deno.test("compared with an empty text, every line is added or removed", () => {
   assert.equal(unifiedDiff("", "a\n", NAMES), "--- old\n+++ new\n@@ -0,0 +1 @@\n+a");
   assert.equal(unifiedDiff("a\nb\n", "", NAMES), "--- old\n+++ new\n@@ -1,2 +0,0 @@\n-a\n-b");
 });
 
-Deno.test("texts of many lines that have nothing in common are compared in the end", () => {
+Deno.test("long texts without a common line are compared in reasonable time", () => {
   const text = (word: string) => Array.from({ length: 20_000 }, (_, at) => `${word} ${at}`);
   const diff = unifiedDiff(text("a").join("\n"), text("b").join("\n"), NAMES).split("\n");
   assert.equal(diff.length, 40_003);
 });
 
-/** Applies a unified diff as `patch` does. */
+/** Applies a unified diff like `patch`. */
 function patch(before: readonly string[], diff: string): string[] {
   const lines: string[] = [];
   let at = 0;
@@ -61,7 +61,7 @@ function patch(before: readonly string[], diff: string): string[] {
   return [...lines, ...before.slice(at)];
 }
 
-Deno.test("what a diff says makes the second text of the first, with the fewest edits", () => {
+Deno.test("applying a diff turns the first text into the second, with the fewest edits", () => {
   const text = fc.array(fc.constantFrom("a", "b", "c", "d"), { maxLength: 20 });
   fc.assert(fc.property(text, text, fc.nat(3), (before, after, context) => {
     const options = { ...NAMES, context };
@@ -73,7 +73,7 @@ Deno.test("what a diff says makes the second text of the first, with the fewest 
   }));
 });
 
-/** Length of the longest common subsequence, by the book. */
+/** Length of the longest common subsequence, by the textbook algorithm. */
 function longest(a: readonly string[], b: readonly string[]): number {
   let last = b.map(() => 0);
   for (const one of a) {

@@ -3,7 +3,7 @@ import { LocationError } from "../../../lib/base/errors.ts";
 import { directoryOf, ensureDirectory } from "../../../lib/base/files.ts";
 import { TemporaryDirectory } from "../support.ts";
 
-Deno.test("the directory of a path is what stands before its last separator", () => {
+Deno.test("the directory of a path is the part before its last separator", () => {
   assert.equal(directoryOf("data/a.db"), "data");
   assert.equal(directoryOf("a.db"), ".");
   assert.equal(directoryOf("/a.db"), "/");
@@ -20,7 +20,7 @@ Deno.test("one directory is created, but not its parents", () => {
   assert.deepEqual(directory.names(), ["new"]);
 });
 
-Deno.test("what the directory is for, and the flag that names another, are said", () => {
+Deno.test("the message names the purpose of the directory and the flag for another one", () => {
   using directory = new TemporaryDirectory();
   Deno.writeTextFileSync(directory.file("taken"), "");
   const use = { what: "directory of the dumps", flag: "--out" };
@@ -38,7 +38,7 @@ Deno.test("what the directory is for, and the flag that names another, are said"
   );
 });
 
-Deno.test("a file where a directory should be is refused, also further up", () => {
+Deno.test("a file in place of a directory is refused, also further up the path", () => {
   using directory = new TemporaryDirectory();
   Deno.writeTextFileSync(directory.file("taken"), "");
   for (const path of ["taken/a.db", "taken/deeper/a.db"]) {

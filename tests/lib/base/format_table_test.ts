@@ -19,13 +19,13 @@ Deno.test("columns are aligned under their header", () => {
   );
 });
 
-Deno.test("rows may be shorter than the others, and there may be none", () => {
+Deno.test("rows may have missing cells, and a table may have no rows", () => {
   assert.equal(renderTable([["a"], ["bb", "c", ""]], { gap: 1 }), "a\nbb c");
   assert.equal(renderTable([]), "");
   assert.equal(renderTable([], { header: ["a", "b"] }), "a  b");
 });
 
-Deno.test("colours take no room in a table", () => {
+Deno.test("colours do not count towards a cell's width", () => {
   const style = createStyle(true);
   const table = renderTable([[style.green("ok"), "x"], ["failed", style.red("")]]);
   assert.equal(
@@ -34,13 +34,13 @@ Deno.test("colours take no room in a table", () => {
   );
 });
 
-Deno.test("a cell and a note keep to their lines, and their own colours are none", () => {
+Deno.test("line breaks and colours in the data of a cell or note are escaped", () => {
   const cell = "a\nb\x1b[8mHID";
   assert.equal(renderTable([[cell, "c"]]), "a\\nb\\x1b[8mHID  c");
   assert.equal(renderTable([["x"]], { notes: [cell] }), "x\n    a\\nb\\x1b[8mHID");
 });
 
-Deno.test("wide characters count twice, marks and joined parts not at all", () => {
+Deno.test("wide characters count as two cells, combining and joined ones as none", () => {
   assert.equal(visibleWidth("abc"), 3);
   assert.equal(visibleWidth(createStyle(true).bold("abc")), 3);
   assert.equal(visibleWidth("表計"), 4);
@@ -65,7 +65,7 @@ Deno.test("no line ends with a space, and no cell is lost", () => {
   }));
 });
 
-Deno.test("the last column is wrapped within a width, below itself, and nothing is lost", () => {
+Deno.test("the last column is wrapped to the width and aligned, and no text is lost", () => {
   const rows = [["--to ID", "apply up to this one, and stop there"], ["--json", "short"], ["x"]];
   assert.equal(
     renderTable(rows, { indent: 2, width: 32 }),
@@ -81,7 +81,7 @@ Deno.test("the last column is wrapped within a width, below itself, and nothing 
   for (const line of wide.split("\n")) assert(line.length <= 60);
 });
 
-Deno.test("notes stand below their rows, also with a header, and are wrapped", () => {
+Deno.test("notes are shown below their rows, also with a header, and are wrapped", () => {
   const note = `${"much ".repeat(20)}to say`;
   assert.equal(
     renderTable([["a", "1"], ["b", "2"]], { header: ["NAME", "N"], notes: ["", note] }),
@@ -95,7 +95,7 @@ Deno.test("notes stand below their rows, also with a header, and are wrapped", (
   );
 });
 
-Deno.test("wrapping keeps words whole, and joined again they are the text", () => {
+Deno.test("wrapping does not break words, and joining the lines returns the text", () => {
   const word = fc.string({ unit: fc.constantFrom("a", "表", "-"), minLength: 1 });
   fc.assert(
     fc.property(

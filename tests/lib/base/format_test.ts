@@ -7,7 +7,7 @@ import {
   utcDate,
 } from "../../../lib/base/format.ts";
 
-Deno.test("bytes are written with decimal units", () => {
+Deno.test("bytes are formatted with decimal units", () => {
   assert.equal(formatBytes(0), "0 B");
   assert.equal(formatBytes(999), "999 B");
   assert.equal(formatBytes(1000), "1.0 kB");
@@ -16,12 +16,12 @@ Deno.test("bytes are written with decimal units", () => {
   assert.equal(formatBytes(2e18), "2000.0 PB");
 });
 
-Deno.test("bytes that would be rounded to a thousand take the next unit", () => {
+Deno.test("bytes that would round to a thousand use the next unit", () => {
   assert.equal(formatBytes(999_949), "999.9 kB");
   assert.equal(formatBytes(999_950), "1.0 MB");
 });
 
-Deno.test("durations take the unit that fits them", () => {
+Deno.test("durations use a suitable unit", () => {
   assert.equal(formatDuration(0), "0 ms");
   assert.equal(formatDuration(0.0001), "<1 ms");
   assert.equal(formatDuration(0.003), "3 ms");
@@ -30,24 +30,24 @@ Deno.test("durations take the unit that fits them", () => {
   assert.equal(formatDuration(3_840), "1 h 4 min");
 });
 
-Deno.test("durations are never rounded to a full next unit", () => {
+Deno.test("durations never round up to a full larger unit", () => {
   assert.equal(formatDuration(0.9996), "1.0 s");
   assert.equal(formatDuration(59.96), "1 min 0 s");
   assert.equal(formatDuration(119.7), "2 min 0 s");
 });
 
-Deno.test("dates are UTC to the second", () => {
+Deno.test("dates are in UTC, to the second", () => {
   assert.equal(formatDate(1_737_376_200), "2025-01-20 12:30:00");
   assert.equal(utcDate(1_737_376_200.9), "2025-01-20 12:30:00");
   assert.equal(utcDate(0), "1970-01-01 00:00:00");
 });
 
-Deno.test("a number that is no date is shown as it is, and refused where a date is needed", () => {
+Deno.test("a number that is not a date is shown unchanged, and refused where a date is required", () => {
   assert.equal(formatDate(1e20), "100000000000000000000");
   assert.throws(() => utcDate(1e20), RangeError);
 });
 
-Deno.test("counts have separated thousands and the right noun", () => {
+Deno.test("counts have thousands separators and the right form of the noun", () => {
   assert.equal(formatCount(0, "row"), "0 rows");
   assert.equal(formatCount(1, "row"), "1 row");
   assert.equal(formatCount(999, "row"), "999 rows");

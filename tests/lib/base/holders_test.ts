@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { describeHolders, parseLocks, writersOf } from "../../../lib/base/lock.ts";
 import { execute, startWriter, TemporaryDirectory } from "../support.ts";
 
-Deno.test("the lines of Linux's list of locks are read; locks that are only waited for are left out", () => {
+Deno.test("Linux's list of locks is parsed, without locks that are only waited for", () => {
   const text = [
     "1: POSIX  ADVISORY  WRITE 6582 fe:00:1603 120 120",
     "2: FLOCK  ADVISORY  READ  77 00:31:42 0 EOF",
@@ -16,7 +16,7 @@ Deno.test("the lines of Linux's list of locks are read; locks that are only wait
   ]);
 });
 
-Deno.test("nobody holds a file that isn't there", () => {
+Deno.test("a missing file has no lock holders", () => {
   using directory = new TemporaryDirectory();
   assert.deepEqual(writersOf(directory.file("none.db")), []);
   assert.equal(describeHolders(directory.file("none.db")), "");

@@ -3,14 +3,14 @@ import { InterruptedError, LocationError, MigratorLockedError } from "../../../l
 import { acquireLock } from "../../../lib/base/lock.ts";
 import { TemporaryDirectory } from "../support.ts";
 
-Deno.test("a lock is held until it is disposed of, and names its holder meanwhile", async () => {
+Deno.test("a lock is held until it is disposed of, and its file names the holder", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.lock");
   {
     using _lock = await acquireLock(path, { timeout: 0 });
     await assert.rejects(acquireLock(path, { timeout: 0.02 }), (error) => {
       assert(error instanceof MigratorLockedError);
-      // Windows lets nobody read what is locked.
+      // On Windows a locked file cannot be read.
       const name = Deno.build.os === "windows" ? "process" : `process ${Deno.pid}`;
       assert.match(error.message, new RegExp(`${name}\\b`));
       assert.match(error.help ?? "", /--timeout/);
@@ -20,7 +20,7 @@ Deno.test("a lock is held until it is disposed of, and names its holder meanwhil
   using _again = await acquireLock(path, { timeout: 0 });
 });
 
-Deno.test("a lock is waited for", async () => {
+Deno.test("acquiring a lock waits for its holder", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.lock");
   const first = await acquireLock(path, { timeout: 0 });
@@ -30,7 +30,7 @@ Deno.test("a lock is waited for", async () => {
   (await second)[Symbol.dispose]();
 });
 
-Deno.test("a lock file that a dead process left is no lock, and a long text in it is replaced", async () => {
+Deno.test("a lock file left by a dead process is not locked, and its long text is replaced", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.lock");
   Deno.writeTextFileSync(path, "process 1234567890123\n");
@@ -38,7 +38,7 @@ Deno.test("a lock file that a dead process left is no lock, and a long text in i
   assert.equal(Deno.readTextFileSync(path), `process ${Deno.pid}\n`);
 });
 
-Deno.test("an abort ends the wait", async () => {
+Deno.test("an abort stops the wait", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.lock");
   using _lock = await acquireLock(path, { timeout: 0 });
@@ -46,13 +46,13 @@ Deno.test("an abort ends the wait", async () => {
   await assert.rejects(wait, InterruptedError);
 });
 
-Deno.test("a lock in a directory that isn't there is refused", async () => {
+Deno.test("a lock in a missing directory is refused", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("none/a.lock");
   await assert.rejects(acquireLock(path, { timeout: 0 }), LocationError);
 });
 
-Deno.test("who may hold a lock, and what directory it is in, are said as the caller calls them", async () => {
+Deno.test("messages use the caller's names for the holder and the directory of a lock", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.lock");
   const options = { timeout: 0, holder: "backup", directory: "directory of the snapshots" };
@@ -60,7 +60,7 @@ Deno.test("who may hold a lock, and what directory it is in, are said as the cal
   await assert.rejects(acquireLock(path, options), /: another backup held it for 0 s/);
 });
 
-Deno.test("a directory in the place of a lock is said to be one", async () => {
+Deno.test("a directory in place of a lock file is reported as such", async () => {
   using directory = new TemporaryDirectory();
   Deno.mkdirSync(directory.file("a.lock"));
   const error: unknown = await acquireLock(directory.file("a.lock"), { timeout: 0 })

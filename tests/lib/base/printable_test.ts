@@ -9,25 +9,25 @@ import {
   styleMark,
 } from "../../../lib/base/format.ts";
 
-Deno.test("line breaks and control characters of a name become visible", () => {
+Deno.test("line breaks and control characters in a name are escaped", () => {
   assert.equal(printable("a\nb\rc\td"), "a\\nb\\rc\\td");
   assert.equal(printable("\x1b[2Jx\x00\x7f\x9b"), "\\x1b[2Jx\\x00\\x7f\\x9b");
   assert.equal(printable("\u202egnp.exe\u2028\ud800"), "\\u202egnp.exe\\u2028\\ud800");
 });
 
-Deno.test("ordinary text of any language is left alone", () => {
+Deno.test("ordinary text in any language is unchanged", () => {
   const text = `C:\\data "Größe" 表 👩‍💻 é`;
   assert.equal(printable(text), text);
   assert.equal(printableLines(text), text);
 });
 
-Deno.test("printable text has no character that a terminal acts on", () => {
+Deno.test("printable text contains no character that a terminal acts on", () => {
   fc.assert(fc.property(fc.string({ unit: "binary" }), (text) => {
     assert.match(printable(text), /^[^\p{Cc}\p{Zl}\p{Zp}\p{Cs}]*$/u);
   }));
 });
 
-Deno.test("lines keep their breaks and tabs, and colours only where they are wanted", () => {
+Deno.test("multi-line text keeps line breaks and tabs, and colours only if requested", () => {
   const text = `${styleMark(31)}a${styleMark(39)}\r\n\tb\rc\x1b[2J\n`;
   assert.equal(printableLines(text, { styled: true }), "\x1b[31ma\x1b[39m\r\n\tb\\rc\\x1b[2J\n");
   assert.equal(printableLines(text), "a\r\n\tb\\rc\\x1b[2J\n");
@@ -35,12 +35,12 @@ Deno.test("lines keep their breaks and tabs, and colours only where they are wan
   assert.equal(stripStyle(`${styleMark(1)}a${styleMark(22)}`), "a");
 });
 
-Deno.test("data has no colours of its own, also on a terminal that has some", () => {
+Deno.test("terminal sequences in data are escaped, even if the terminal supports colours", () => {
   const text = "\x1b[31ma\x1b[8mHID\x1b<>31m";
   assert.equal(printableLines(text, { styled: true }), "\\x1b[31ma\\x1b[8mHID\\x1b<>31m");
 });
 
-Deno.test("printable JSON means what it meant before", () => {
+Deno.test("printable JSON has the same value", () => {
   fc.assert(fc.property(fc.array(fc.string({ unit: "binary" })), (value) => {
     const json = printableJson(JSON.stringify(value, null, 2));
     assert.deepEqual(JSON.parse(json), value);

@@ -4,7 +4,7 @@ import { didYouMean, distance } from "../../../lib/base/format.ts";
 
 const COMMANDS = ["upgrade", "downgrade", "status", "verify", "repair", "history"];
 
-Deno.test("the nearest candidate is suggested, whatever the case", () => {
+Deno.test("the closest candidate is suggested, regardless of case", () => {
   for (
     const [word, meant] of [
       ["upgrad", "upgrade"],
@@ -17,7 +17,7 @@ Deno.test("the nearest candidate is suggested, whatever the case", () => {
   ) assert.equal(didYouMean(word ?? "", COMMANDS), `did you mean "${meant}"? `);
 });
 
-Deno.test("nothing is suggested where nothing is near", () => {
+Deno.test("nothing is suggested if no candidate is close", () => {
   for (const word of ["", "x", "snapshot", "migrations"]) {
     assert.equal(didYouMean(word, COMMANDS), "");
   }
@@ -26,7 +26,7 @@ Deno.test("nothing is suggested where nothing is near", () => {
 
 const word = fc.string({ maxLength: 8, unit: fc.constantFrom("a", "b", "c") });
 
-Deno.test("the distance is a number of edits: none to itself, the same both ways, at most the longer word", () => {
+Deno.test("the distance is zero to the same word, symmetric, and at most the length of the longer word", () => {
   fc.assert(fc.property(word, word, (a, b) => {
     assert.equal(distance(a, a), 0);
     assert.equal(distance(a, b), distance(b, a));
@@ -36,7 +36,7 @@ Deno.test("the distance is a number of edits: none to itself, the same both ways
   }));
 });
 
-Deno.test("leaving out, adding, changing or swapping one character is one edit", () => {
+Deno.test("omitting, adding, changing or swapping one character is one edit", () => {
   assert.equal(distance("status", "statu"), 1);
   assert.equal(distance("status", "statuss"), 1);
   assert.equal(distance("status", "stetus"), 1);

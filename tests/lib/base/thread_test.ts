@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { mayStart } from "../../../lib/base/thread.ts";
 
-Deno.test("a program that a bundler made is not started once more as a thread", () => {
+Deno.test("a bundled program is not started again as a thread", () => {
   const path = "/lib/snapshot/thread.ts";
   const own = new URL("../../../lib/snapshot/thread.ts", import.meta.url);
   assert(mayStart(own, path));

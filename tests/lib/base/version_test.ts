@@ -2,11 +2,11 @@ import assert from "node:assert/strict";
 import { isOlder, version } from "../../../lib/base/version.ts";
 import config from "../../../deno.json" with { type: "json" };
 
-Deno.test("the version in the code is that of deno.json", () => {
+Deno.test("the version in the code matches deno.json", () => {
   assert.equal(version, config.version);
 });
 
-Deno.test("versions are compared by their numbers", () => {
+Deno.test("versions are compared numerically", () => {
   assert(isOlder("2.7.10", "2.7.11"));
   assert(isOlder("2.7.9", "2.7.11"));
   assert(isOlder("1.46.3", "2.0.0"));

@@ -3,7 +3,7 @@ import { openDatabase, settingsInForce } from "../../../lib/database/bot.ts";
 import { AccessError, NotADatabaseError } from "../../../lib/base/errors.ts";
 import { TemporaryDirectory } from "../support.ts";
 
-Deno.test("a bot's database is opened with the settings of the design", () => {
+Deno.test("a bot's database is opened with the default settings", () => {
   using directory = new TemporaryDirectory();
   using db = openDatabase(directory.file("a.db"));
   const { mmapSize, ...settings } = settingsInForce(db);
@@ -15,11 +15,11 @@ Deno.test("a bot's database is opened with the settings of the design", () => {
     busyTimeout: 30,
     foreignKeys: true,
   });
-  // SQLite's build caps it, below the 30 GB that were asked for.
+  // SQLite's build caps it below the requested 30 GB.
   assert(mmapSize > 0 && mmapSize < 30_000_000_000);
 });
 
-Deno.test("settings of one's own come over the defaults", () => {
+Deno.test("given settings override the defaults", () => {
   using directory = new TemporaryDirectory();
   using db = openDatabase(directory.file("a.db"), {
     settings: { journalMode: "DELETE", synchronous: "FULL", busyTimeout: 0.25, mmapSize: 0 },
@@ -31,7 +31,7 @@ Deno.test("settings of one's own come over the defaults", () => {
   );
 });
 
-Deno.test("what can't be opened is said in the toolkit's errors, and left closed", () => {
+Deno.test("a failure to open throws an error of the toolkit and leaves nothing open", () => {
   using directory = new TemporaryDirectory();
   Deno.writeTextFileSync(directory.file("text.db"), "this is no database at all ".repeat(50));
   assert.throws(() => openDatabase(directory.file("text.db")), NotADatabaseError);

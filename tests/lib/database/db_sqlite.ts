@@ -3,16 +3,16 @@ import type { DenoSqliteDatabase, DenoSqliteStatement } from "../../../lib/datab
 import type { SqlValue } from "../../../lib/database/connection.ts";
 
 /**
- * A `Database` as `jsr:@db/sqlite` has it, on the SQLite inside Deno, since the real one needs FFI and
- * a download. It has the same ways of its own:
+ * A stand-in for the `Database` of `jsr:@db/sqlite`, over Deno's SQLite, since the real one needs FFI
+ * and a download. It has the same peculiarities:
  *
- * - `prepare` gives SQLite as many bytes of the UTF-8 text as the text has UTF-16 units;
- * - integers are cut to 32 bits, unless the statement's `int64` is set;
+ * - `prepare` passes SQLite only as many bytes of the UTF-8 text as the text has UTF-16 units;
+ * - integers are truncated to 32 bits unless the statement's `int64` is set;
  * - a text ends at its first NUL;
- * - the code that makes a row is put together from the column names, without quoting them;
- * - a statement is kept until it is finalized, which fails after a failed step, with fewer words;
- * - every whole number is stored as an integer, cut to 64 bits;
- * - as the SQLite of Debian 12 does, `quote` writes infinity as `Inf`.
+ * - the code that builds a row is generated from the column names, without quoting them;
+ * - finalizing a statement fails after a failed step, with a less specific error;
+ * - every whole number is stored as an integer, truncated to 64 bits;
+ * - `quote` writes infinity as `Inf`, like the SQLite of Debian 12.
  */
 export class Database implements DenoSqliteDatabase {
   readonly path: string;
@@ -50,7 +50,7 @@ export class Database implements DenoSqliteDatabase {
   }
 }
 
-/** A `Statement` as `jsr:@db/sqlite` has it. */
+/** A stand-in for the `Statement` of `jsr:@db/sqlite`. */
 export class Statement implements DenoSqliteStatement {
   int64?: boolean;
   readonly #statement: StatementSync;
@@ -105,7 +105,7 @@ export class Statement implements DenoSqliteStatement {
   }
 }
 
-/** What the driver stores for a value. */
+/** The value that the driver stores. */
 function cut(value: SqlValue): SqlValue {
   const isWhole = typeof value === "bigint" || Number.isInteger(value);
   return isWhole ? BigInt.asIntN(64, BigInt(value as bigint | number)) : value;

@@ -1,4 +1,4 @@
-/** What holds for a `Database` of `jsr:@db/sqlite`, or one that is like it, that a program has open. */
+/** Tests for an open `Database` of `jsr:@db/sqlite` or its stand-in. */
 import assert from "node:assert/strict";
 import { DenoSqliteConnection } from "../../../lib/database/deno_sqlite.ts";
 import type { DenoSqliteDatabase } from "../../../lib/database/location.ts";
@@ -7,18 +7,18 @@ import { Migrator } from "../../../lib/migrator.ts";
 import { writeJournal } from "../../../lib/snapshot/journal.ts";
 import { migrationOf, query, TemporaryDirectory } from "../support.ts";
 
-/** The driver's database, with what a program does besides with it. */
+/** The driver's database, with the methods that a program uses. */
 export interface DriverDatabase extends DenoSqliteDatabase {
   readonly open: boolean;
   close(): void;
 }
 
-/** How to come by a database. */
+/** How to open a database. */
 export interface Driver<D extends DriverDatabase> {
   /** Name for the tests. */
   readonly name: string;
   open(path: string): D;
-  /** Looks whether anything was left behind. */
+  /** Checks that nothing was left behind. */
   checkAfter?(db: D): void;
 }
 
@@ -55,7 +55,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     });
   };
 
-  inMemory("text with characters beyond ASCII is run whole", async (connection) => {
+  inMemory("SQL with non-ASCII characters runs completely", async (connection) => {
     await connection.exec('CREATE TABLE "größe" (a)');
     assert.deepEqual(await connection.run("INSERT INTO \"größe\" VALUES ('日本🚀')"), {
       changes: 1,
@@ -64,7 +64,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     assert.deepEqual(await connection.get("SELECT ? || 'é' AS a", ["ü"]), { a: "üé" });
   });
 
-  inMemory("a step that fails says why", async (connection) => {
+  inMemory("a failed step reports its reason", async (connection) => {
     await connection.exec("CREATE TABLE t (a UNIQUE); INSERT INTO t VALUES (1)");
     for (
       const work of [
@@ -75,12 +75,12 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     ) await assert.rejects(work, /UNIQUE constraint failed: t\.a/);
   });
 
-  inMemory("a number that the driver would cut to 64 bits is refused", async (connection) => {
+  inMemory("a number that the driver would truncate to 64 bits is refused", async (connection) => {
     await connection.exec("CREATE TABLE t (a)");
     for (const value of [2 ** 63, 1e300, -(2 ** 63) * 1.5, 2n ** 63n, -(2n ** 63n) - 1n]) {
       await assert.rejects(
         connection.run("INSERT INTO t VALUES (?)", [value]),
-        /can't store .* more than 64 bits/,
+        /cannot store .* more than 64 bits/,
       );
     }
     const right = [-(2n ** 63n), 2n ** 63n - 1n, Infinity, 0.5];
@@ -99,14 +99,14 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     assert.match(dump, /\(1,9\.0e\+999,-9\.0e\+999\),\n\(2,1\.5,2\)/);
   });
 
-  inMemory("integers of 64 bits are read whole", async (connection) => {
+  inMemory("64-bit integers are read exactly", async (connection) => {
     assert.deepEqual(
       await connection.get("SELECT 1700000000000 AS a, 9223372036854775807 AS b, 1 AS c"),
       { a: 1_700_000_000_000, b: 9223372036854775807n, c: 1 },
     );
   });
 
-  inMemory("values of every kind come back as they went in", async (connection) => {
+  inMemory("values of every kind are read back unchanged", async (connection) => {
     const values = [
       [null],
       [0],
@@ -132,7 +132,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     );
   });
 
-  inMemory("text with NUL is stored whole", async (connection) => {
+  inMemory("text with NUL is stored completely", async (connection) => {
     await connection.exec("CREATE TABLE t (v)");
     await connection.run("INSERT INTO t VALUES (?)", ["a\0b"]);
     assert.deepEqual(await connection.get("SELECT typeof(v) AS type, hex(v) AS bytes FROM t"), {
@@ -142,7 +142,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
   });
 
   inMemory(
-    "a script is split by SQLite, whatever characters it has, and each failure has its line",
+    "SQLite splits a script with any characters, and each error has its line",
     async (connection) => {
       const statements: string[] = [];
       const script = connection.script(
@@ -164,19 +164,22 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     },
   );
 
-  inMemory("a statement that fails says why, and leaves nothing behind", async (connection) => {
-    await connection.exec("CREATE TABLE t (a UNIQUE)");
-    await connection.run("INSERT INTO t VALUES (1)");
-    await assert.rejects(connection.run("INSERT INTO t VALUES (1)"), /UNIQUE/);
-    await assert.rejects(
-      connection.script("INSERT INTO t VALUES (2); INSERT INTO t VALUES (1)"),
-      /UNIQUE/,
-    );
-    assert.deepEqual(await connection.all("SELECT a FROM t"), [{ a: 1 }, { a: 2 }]);
-    assert.equal(await connection.get("SELECT a FROM t WHERE a = 3"), undefined);
-  });
+  inMemory(
+    "a failed statement reports its reason and leaves nothing behind",
+    async (connection) => {
+      await connection.exec("CREATE TABLE t (a UNIQUE)");
+      await connection.run("INSERT INTO t VALUES (1)");
+      await assert.rejects(connection.run("INSERT INTO t VALUES (1)"), /UNIQUE/);
+      await assert.rejects(
+        connection.script("INSERT INTO t VALUES (2); INSERT INTO t VALUES (1)"),
+        /UNIQUE/,
+      );
+      assert.deepEqual(await connection.all("SELECT a FROM t"), [{ a: 1 }, { a: 2 }]);
+      assert.equal(await connection.get("SELECT a FROM t WHERE a = 3"), undefined);
+    },
+  );
 
-  onFile("a whole life of an open database: upgrade, verify, downgrade", async (db, place) => {
+  onFile("an open database is upgraded, verified and downgraded", async (db, place) => {
     db.exec("PRAGMA foreign_keys = OFF; PRAGMA busy_timeout = 7");
     const ledger = place.file("migrations.db");
     const migrator = new Migrator({ databases: { app: db }, ledger, migrations });
@@ -212,7 +215,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     );
   });
 
-  onFile("a migration that fails half-way is rolled back", async (db, place) => {
+  onFile("a migration that fails midway is rolled back", async (db, place) => {
     const migrator = new Migrator({
       databases: { app: db },
       ledger: place.file("migrations.db"),
@@ -230,7 +233,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
   });
 
   onFile(
-    "a migration that ends its transaction is refused, though the driver has no authorizer",
+    "a migration that ends its transaction is refused, although the driver has no authorizer",
     async (db, place) => {
       for (const upgrade of ["CREATE TABLE a (b); COMMIT", "/* ü */ END; SELECT 1"]) {
         const migrator = new Migrator({
@@ -245,7 +248,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     },
   );
 
-  onFile("a transaction of the caller's is left alone, and the error says what to do", async (
+  onFile("an open transaction of the caller is left alone, and the error says what to do", async (
     db,
     place,
   ) => {
@@ -254,7 +257,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     const migrator = new Migrator({ databases: { app: db }, ledger, migrations });
     await assert.rejects(migrator.upgrade(), (error) => {
       assert(error instanceof StatementError || error instanceof MigrationFailedError);
-      assert.match(error.message, /inside a transaction/);
+      assert.match(error.message, /has an open transaction/);
       assert.match(error.help ?? "", /commit it or roll it back/);
       return true;
     });
@@ -263,7 +266,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     assert.deepEqual(rowsOf(db, "SELECT a FROM mine"), [{ a: 1 }]);
   });
 
-  onFile("what would open its file a second time is refused", async (db, place) => {
+  onFile("operations that would open its file a second time are refused", async (db, place) => {
     const places = { ledger: place.file("migrations.db"), backups: place.file("backups") };
     const options = { databases: { app: db }, ...places };
     await new Migrator({ ...options, migrations: migrations.slice(0, 1) }).upgrade();
@@ -287,7 +290,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
       () => migrator.restoreSnapshot(place.file("other.db"), { databases: ["app"] }),
       /^Cannot restore app: it is open through another SQLite library$/,
     );
-    // One that was interrupted before the program opened the database.
+    // A restore that was interrupted before the program opened the database.
     const journal = place.file("migrations.restore");
     const [source, target] = [place.file("other.db"), place.file("app.db")];
     const { size: bytes } = Deno.statSync(source);
@@ -302,7 +305,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     Deno.removeSync(journal);
   });
 
-  onFile("its dump has every value", async (db, place) => {
+  onFile("its dump contains every value", async (db, place) => {
     const ledger = place.file("migrations.db");
     const migrator = new Migrator({ databases: { app: db }, ledger, migrations });
     await migrator.upgrade();
@@ -320,7 +323,7 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
   });
 }
 
-/** All rows of a query, as a program reads them. */
+/** All rows of a query as a program reads them. */
 function rowsOf(db: DriverDatabase, sql: string): object[] {
   const statement = db.prepare(sql);
   try {

@@ -1,4 +1,4 @@
-/** Texts in double quotes, which Python and older SQLite take for strings. */
+/** Double-quoted texts, which Python and older versions of SQLite treat as strings. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { MigrationFailedError } from "../../../lib/base/errors.ts";
@@ -37,7 +37,7 @@ function appWith(place: TemporaryDirectory, upgrade: string): Migrator {
   });
 }
 
-Deno.test("strings in double quotes in a schema stop no command", async () => {
+Deno.test("every command accepts double-quoted strings in a schema", async () => {
   using place = new TemporaryDirectory();
   {
     using db = new DatabaseSync(place.file("app.db"), { enableDoubleQuotedStringLiterals: true });
@@ -56,7 +56,7 @@ Deno.test("strings in double quotes in a schema stop no command", async () => {
   const view = migrator.exportTables("app", { format: "csv", tables: ["bought"] });
   for await (const { rows } of view) assert.equal(await new Response(rows).text(), '"n"\n1\n');
   assert.equal((await migrator.verify({ data: true, hash: true })).databases.length, 1);
-  // SQLite itself corrects the quotes where it renames a column.
+  // SQLite itself corrects the quotes when it renames a column.
   assert.match((await migrator.describeSchema("app")).sql, /WHERE side = 'buy'/);
   const dump = await migrator.exportDatabase("app");
   await migrator.importDump(dump, { database: "app", confirm: () => true });

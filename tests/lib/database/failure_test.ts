@@ -17,7 +17,7 @@ for (
     ["unable to open database file", "NOT_PERMITTED"],
     ['Requires read access to "data/a.db"', "NOT_PERMITTED"],
     ["no such table: x", "STATEMENT_FAILED"],
-    // By a statement of the same connection, and by no other program.
+    // Locked by a statement of the same connection, not by another program.
     ["database table is locked: orders", "STATEMENT_FAILED"],
     ["malformed JSON", "STATEMENT_FAILED"],
     ["UNIQUE constraint failed: orders.order_id", "STATEMENT_FAILED"],
@@ -38,11 +38,11 @@ for (
   });
 }
 
-Deno.test("an error of the toolkit's own stays as it is", () => {
+Deno.test("an error of the toolkit is not translated", () => {
   const error: CatalystError = new StatementError("x");
   assert.equal(translate(error, context), error);
 });
 
-Deno.test("what is thrown without being an error is taken as text", () => {
+Deno.test("a thrown value that is not an error is converted to text", () => {
   assert.match(translate("database is locked", context).message, /another process/);
 });

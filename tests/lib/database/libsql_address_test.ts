@@ -9,7 +9,7 @@ import {
 import { locate } from "../../../lib/database/location.ts";
 import { createWorkspace } from "../../../lib/state/workspace.ts";
 
-Deno.test("an address says whether the connection uses TLS, and which namespace is meant", () => {
+Deno.test("an address determines whether the connection uses TLS, and the namespace", () => {
   for (const scheme of ["libsql", "https", "wss"]) {
     equal(parseLibsqlAddress(`${scheme}://db.example.com?namespace=ml_training`), {
       socket: "wss://db.example.com/",
@@ -64,7 +64,7 @@ Deno.test("an invalid address is refused", () => {
   }
 });
 
-Deno.test("a path is not taken for an address, and an address is not taken for a path", () => {
+Deno.test("a path is not mistaken for an address, nor an address for a path", () => {
   for (const path of ["data/app.db", "libsql.db", "C:\\data\\app.db", "http.db", "./ws:x"]) {
     equal([isLibsqlAddress(path), locate(path).kind], [false, "file"], path);
   }
@@ -73,21 +73,21 @@ Deno.test("a path is not taken for an address, and an address is not taken for a
   }
 });
 
-Deno.test("the variable of a database's own token is read before the one for all", () => {
+Deno.test("the token variable of a database takes precedence over the general one", () => {
   equal(tokenVariables("ml-training"), [
     "CATALYST_LIBSQL_TOKEN_ML_TRAINING",
     "CATALYST_LIBSQL_TOKEN",
   ]);
 });
 
-Deno.test("without a server in use, none of what it needs is loaded", async () => {
+Deno.test("without a server, none of the modules for servers are loaded", async () => {
   const root = new URL("../../../", import.meta.url);
   const loaded = new Set<string>();
   const load = async (url: URL): Promise<void> => {
     if (loaded.has(url.href)) return;
     loaded.add(url.href);
     const source = await Deno.readTextFile(url);
-    // Neither type imports nor dynamic ones.
+    // Without type imports and dynamic imports.
     const code = source.replaceAll(/(import|export) type [^;]*;/g, "");
     for (const [, path = ""] of code.matchAll(/^(?:import|export|\})[^;]*? from "(\.[^"]+)";/gm)) {
       await load(new URL(path, url));

@@ -14,7 +14,7 @@ function open(
   address: string,
   { timeout = 20, token = "" }: { timeout?: number; token?: string } = {},
 ): Promise<LibsqlConnection> {
-  // A variable of its own: the client is loaded before the variable is read.
+  // A separate variable: the client is loaded before the variable is read.
   const variable = `CATALYST_LIBSQL_TOKEN_TEST_${connections++}`;
   Deno.env.set(variable, token);
   const location = { address: parseLibsqlAddress(address), tokenVariables: [variable] };
@@ -59,7 +59,7 @@ libsqlTest(
   },
 );
 
-libsqlTest("every kind of value comes back as it was bound", async () => {
+libsqlTest("every kind of value is read back as it was bound", async () => {
   await using server = await (await TestServer.start()).create("a");
   await using db = await open(server.address("a"));
   await db.exec("CREATE TABLE t (v)");
@@ -89,7 +89,7 @@ libsqlTest("every kind of value comes back as it was bound", async () => {
   await rejects(db.run("INSERT INTO t VALUES (?)", [Infinity]), StatementError);
 });
 
-libsqlTest("a failed statement ends the work of a script, and is named with its line", async () => {
+libsqlTest("a failed statement stops a script, and the error names its line", async () => {
   await using server = await (await TestServer.start()).create("a");
   await using db = await open(server.address("a"));
   const script =
@@ -106,7 +106,7 @@ libsqlTest("a failed statement ends the work of a script, and is named with its 
   equal((await db.all("SELECT name FROM sqlite_schema")).map(({ name }) => name), ["t", "u"]);
 });
 
-libsqlTest("a confined connection refuses to leave its transaction", async () => {
+libsqlTest("a confined connection refuses to end its transaction", async () => {
   await using server = await (await TestServer.start()).create("a");
   await using db = await open(server.address("a"));
   for (const sql of ["COMMIT", "/* x */ END", "-- x\nROLLBACK", "BEGIN", "ATTACH 'x' AS y"]) {
@@ -135,7 +135,7 @@ libsqlTest("a transaction that lost its lock commits nothing", async () => {
     // Another client waits for the lock, and gets it after 5 s.
     await other.run("INSERT INTO t VALUES (100)");
     await rejects(db.run("INSERT INTO t VALUES (2)"), DatabaseLockedError);
-    // A migration's function may ignore the error and go on.
+    // A migration's function may ignore the error and continue.
     await rejects(db.run("INSERT INTO t VALUES (3)"), DatabaseLockedError);
     await rejects(db.exec("INSERT INTO t VALUES (4)"), DatabaseLockedError);
   }, { timeout: 5 });
@@ -145,7 +145,7 @@ libsqlTest("a transaction that lost its lock commits nothing", async () => {
   equal(await other.all("SELECT a FROM t ORDER BY a"), [{ a: 5 }, { a: 100 }]);
 });
 
-libsqlTest("results that are larger than a response are read in parts", async () => {
+libsqlTest("results larger than a response are read in parts", async () => {
   await using server = await (await TestServer.start()).create("a");
   await using db = await open(server.address("a"));
   await db.exec(
@@ -166,7 +166,7 @@ libsqlTest("results that are larger than a response are read in parts", async ()
   );
 });
 
-libsqlTest("errors of access name the host and the namespace and never the token", async () => {
+libsqlTest("access errors name the host and the namespace but never the token", async () => {
   const dir = await Deno.makeTempDir();
   const tokens = await Tokens.create();
   await using server = await (await TestServer.start({ args: await tokens.arguments(dir) }))
@@ -205,7 +205,7 @@ libsqlTest("errors of access name the host and the namespace and never the token
   await Deno.remove(dir, { recursive: true });
 });
 
-libsqlTest("a server that can't be reached, hangs or cuts the connection is reported", async () => {
+libsqlTest("a server that is unreachable, hangs or closes the connection is reported", async () => {
   await rejects(
     open(`ws://127.0.0.1:${freePort()}?namespace=a`),
     (error) => error instanceof ServerError && /the connection was refused/.test(error.message),
@@ -244,7 +244,7 @@ libsqlTest("a server that can't be reached, hangs or cuts the connection is repo
 });
 
 libsqlTest(
-  "on a replica a transaction sees its own writes, and without the primary writes end",
+  "on a replica a transaction sees its own writes, and writes fail without the primary",
   async () => {
     await using primary = await (await TestServer.start()).create("a");
     await using replica = await TestServer.start({
@@ -255,13 +255,13 @@ libsqlTest(
     const count = async () => (await db.get("SELECT count(*) AS n FROM t"))?.["n"];
     for (let n = 1; n <= 20; n++) {
       await withTransaction(db, async () => {
-        // What a migration relies on, such as its marker, is read like this: by the primary.
+        // The primary answers such reads, on which a migration relies, for example for its marker.
         equal(await count(), n - 1);
         await db.run("INSERT INTO t VALUES (?)", [n]);
         equal(await count(), n);
       }, { timeout: 3 });
     }
-    // Outside of a transaction the replica itself answers, some milliseconds later.
+    // Outside a transaction the replica itself answers, with a delay of some milliseconds.
     while (await count() !== 20);
     primary.signal("SIGKILL");
     await primary.ended();
@@ -274,12 +274,12 @@ libsqlTest(
 );
 
 libsqlTest(
-  "a connection that is cut in a transaction leaves nothing and holds no lock",
+  "a connection lost during a transaction leaves no changes and no lock",
   async () => {
     await using server = await (await TestServer.start()).create("a");
     await using other = await open(server.address("a"));
     await other.exec("CREATE TABLE t (a)");
-    // A proxy that passes everything on, until it hangs up.
+    // A proxy that forwards everything until it closes the connection.
     using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
     const { port } = listener.addr as Deno.NetAddr;
     const ends: Deno.Conn[] = [];

@@ -13,7 +13,7 @@ Deno.test("the URL of a path names that path on this system", () => {
   });
 });
 
-Deno.test("a path is taken as it is, a URL is turned into one", () => {
+Deno.test("a path is used unchanged, a URL is converted to a path", () => {
   assert.deepEqual(locate("data/a b.db"), { kind: "file", path: "data/a b.db" });
   assert.deepEqual(locate(new URL("file:///data/a%20%C3%A9.db")), {
     kind: "file",
@@ -21,25 +21,25 @@ Deno.test("a path is taken as it is, a URL is turned into one", () => {
   });
 });
 
-Deno.test("an address that is not that of a file here is refused", () => {
+Deno.test("a URL that is not a local file URL is refused", () => {
   for (const address of ["ftp://db.example.com/tmp/app.db", "file://server/share/app.db"]) {
     assert.throws(
       () => locate(new URL(address)),
-      /^LocationError: Cannot use .*no address of a file/,
+      /^LocationError: Cannot use .*not a local file URL/,
     );
   }
 });
 
-Deno.test("an open database tells its own path", () => {
+Deno.test("the path of an open database is read from it", () => {
   using directory = new TemporaryDirectory();
   using db = new DatabaseSync(directory.file("a.db"));
-  const path = resolve(directory.file("a.db")); // with the separators of the system
+  const path = resolve(directory.file("a.db")); // with the system's separators
   assert.deepEqual(locate(db), { kind: "open", handle: db, path });
   using memory = new DatabaseSync(":memory:");
   assert.equal(locate(memory).path, ":memory:");
 });
 
-Deno.test("asking for a database creates none", () => {
+Deno.test("looking for a database does not create it", () => {
   using directory = new TemporaryDirectory();
   const none = locate(directory.file("a.db"));
   assert.deepEqual(statDatabase(none), { exists: false, sizeBytes: null });
@@ -49,7 +49,7 @@ Deno.test("asking for a database creates none", () => {
   assert.throws(() => statDatabase(locate(directory.path)), /it is a directory/);
 });
 
-Deno.test("an open database is there, also in memory", () => {
+Deno.test("an open database exists, also in memory", () => {
   using memory = new DatabaseSync(":memory:");
   assert.deepEqual(statDatabase(locate(memory)), { exists: true, sizeBytes: null });
 });

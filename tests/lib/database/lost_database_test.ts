@@ -4,7 +4,7 @@ import { LocationError } from "../../../lib/base/errors.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { existsSync, tempDir } from "../../helpers.ts";
 
-/** What SQLite leaves beside a database in the middle of a transaction that has changed it. */
+/** The log that SQLite keeps beside a database during a transaction that changes it. */
 function logOf(path: string, ending: "-wal" | "-journal"): Uint8Array {
   using db = new DatabaseSync(path);
   if (ending === "-wal") {
@@ -18,7 +18,7 @@ function logOf(path: string, ending: "-wal" | "-journal"): Uint8Array {
 
 for (const ending of ["-wal", "-journal"] as const) {
   for (const state of ["missing", "empty"]) {
-    Deno.test(`${state === "empty" ? "an" : "a"} ${state} database beside its ${ending.slice(1)} is refused, and the log stays`, async () => {
+    Deno.test(`${state === "empty" ? "an" : "a"} ${state} database beside its ${ending.slice(1)} is refused, and the log is kept`, async () => {
       await using dir = await tempDir();
       const migrator = createCatalystMigrator({ dataDir: dir.path, alone: true });
       await migrator.upgrade();
@@ -48,7 +48,7 @@ for (const ending of ["-wal", "-journal"] as const) {
           work(),
           (error) =>
             error instanceof LocationError && error.message.includes(`its log ${path}${ending}`) &&
-            error.help?.includes("put it back") === true,
+            error.help?.includes("move it back") === true,
         );
         assert.deepEqual(Deno.readFileSync(`${path}${ending}`), log);
       }
@@ -56,7 +56,7 @@ for (const ending of ["-wal", "-journal"] as const) {
   }
 }
 
-Deno.test("a new database whose first transaction a crash has interrupted is no lost one", async () => {
+Deno.test("a new database whose first transaction was interrupted by a crash is not treated as lost", async () => {
   await using dir = await tempDir();
   const path = dir.database("trading");
   {

@@ -12,12 +12,12 @@ const value: fc.Arbitrary<SqlValue> = fc.oneof(
   fc.bigInt({ min: 2n ** 53n, max: 2n ** 63n - 1n }),
   fc.bigInt({ min: -(2n ** 63n), max: -(2n ** 53n) }),
   fc.double({ noNaN: true, noInteger: true }),
-  // Deno's own reading ends a text at its first NUL; see the fact below.
+  // Deno reads a text only up to its first NUL; see the fact below.
   fc.string({ unit: "binary" }).filter((text) => text.isWellFormed() && !text.includes("\0")),
   fc.uint8Array(),
 );
 
-Deno.test("every value is read back as it was written, integers beyond 2^53 as bigint", async () => {
+Deno.test("every value is read back unchanged, integers beyond 2^53 as bigint", async () => {
   await using db = openMemory();
   await db.exec("CREATE TABLE t (a)");
   await fc.assert(fc.asyncProperty(value, async (written) => {
@@ -28,7 +28,7 @@ Deno.test("every value is read back as it was written, integers beyond 2^53 as b
   }));
 });
 
-Deno.test("fact: a text is stored with its NUL, and read by Deno only up to it", async () => {
+Deno.test("fact: text is stored with its NUL, but Deno reads it only up to the NUL", async () => {
   await using db = openMemory();
   await db.exec("CREATE TABLE t (a)");
   await db.run("INSERT INTO t VALUES (?)", ["a\0b"]);
@@ -36,7 +36,7 @@ Deno.test("fact: a text is stored with its NUL, and read by Deno only up to it",
   assert.deepEqual({ ...row }, { a: "a", stored: "610062" });
 });
 
-Deno.test("the greatest integer that a number holds is a number, the next one a bigint", async () => {
+Deno.test("the largest safe integer is read as a number, the next one as a bigint", async () => {
   await using db = openMemory();
   const row = await db.get(
     "SELECT 9007199254740991 AS a, 9007199254740992 AS b, -9007199254740993 AS c",
@@ -48,7 +48,7 @@ Deno.test("the greatest integer that a number holds is a number, the next one a 
   });
 });
 
-Deno.test("there is no row where nothing was found", async () => {
+Deno.test("a query without results returns no row", async () => {
   await using db = openMemory();
   assert.equal(await db.get("SELECT 1 WHERE 0"), undefined);
   assert.deepEqual(await db.all("SELECT 1 WHERE 0"), []);
@@ -67,7 +67,7 @@ Deno.test("an error names the database and the statement", async () => {
 });
 
 for (const sql of ["COMMIT", "ROLLBACK", "END", "ATTACH ':memory:' AS other", "DETACH main"]) {
-  Deno.test(`while confined, SQLite itself refuses ${sql}`, async () => {
+  Deno.test(`while confined, SQLite refuses ${sql}`, async () => {
     await using db = openMemory();
     await db.exec("BEGIN");
     {
@@ -83,7 +83,7 @@ for (const sql of ["COMMIT", "ROLLBACK", "END", "ATTACH ':memory:' AS other", "D
   });
 }
 
-Deno.test("a trigger can't end the transaction either, since SQLite has no such statement in one", async () => {
+Deno.test("a trigger cannot end the transaction, since SQLite does not allow such statements in triggers", async () => {
   await using db = openMemory();
   await assert.rejects(
     db.script("CREATE TABLE t (a); CREATE TRIGGER g AFTER INSERT ON t BEGIN COMMIT; END;"),
@@ -91,7 +91,7 @@ Deno.test("a trigger can't end the transaction either, since SQLite has no such 
   );
 });
 
-Deno.test("a database of the caller's stays open; an owned one is closed, also twice", async () => {
+Deno.test("a database opened by the caller is left open; an owned one is closed, also twice", async () => {
   const db = new DatabaseSync(":memory:");
   const guest = new NodeSqliteConnection(db, { label: "a", owned: false });
   await guest.close();
@@ -102,7 +102,7 @@ Deno.test("a database of the caller's stays open; an owned one is closed, also t
   assert(!db.isOpen);
 });
 
-Deno.test("fact: SQLite prepares a pragma again each time that its statement is run", async () => {
+Deno.test("fact: SQLite prepares a pragma again every time it runs", async () => {
   await using db = openMemory();
   for (const timeout of [0, 5, 7]) {
     await db.exec(`PRAGMA busy_timeout = ${timeout}`);

@@ -9,7 +9,7 @@ import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";
 const WAL = "PRAGMA journal_mode = WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1);";
 const ROLLBACK = WAL.replace("WAL", "DELETE");
 
-/** Reads a database with all that a caller can say of it. */
+/** Reads a database with every combination of options. */
 async function read(path: string, alone: boolean, sql: string): Promise<readonly unknown[]> {
   const options = { settings: defaultSettings, alone };
   return await readDatabase({ kind: "file", path }, options, (db) => db.all(sql));
@@ -30,7 +30,7 @@ Deno.test("fact: a read-only connection to a WAL database leaves -wal and -shm b
   assert.deepEqual(directory.names(), ["a.db", "a.db-shm", "a.db-wal"]);
 });
 
-Deno.test("fact: an ordinary connection beside a left-over log moves the log into the database", () => {
+Deno.test("fact: an ordinary connection checkpoints a left-over log", () => {
   using directory = new TemporaryDirectory();
   using crashed = leftOver(directory, [".db", ".db-wal", ".db-shm"]);
   const before = crashed.listing();
@@ -40,7 +40,7 @@ Deno.test("fact: an ordinary connection beside a left-over log moves the log int
   assert.notDeepEqual(crashed.listing(), before);
 });
 
-/** Files as a process that was killed leaves them: one row is in the log alone. */
+/** Files as a killed process leaves them: one row is only in the log. */
 function leftOver(directory: TemporaryDirectory, endings: readonly string[]): TemporaryDirectory {
   const crashed = new TemporaryDirectory();
   execute(directory.file("a.db"), WAL);
@@ -53,7 +53,7 @@ function leftOver(directory: TemporaryDirectory, endings: readonly string[]): Te
   return crashed;
 }
 
-/** Whether another process can't write a database. */
+/** Whether another process cannot write to a database. */
 async function isLockedForOthers(path: string): Promise<boolean> {
   const program = `import { DatabaseSync } from "node:sqlite";
     new DatabaseSync(${JSON.stringify(path)}).exec("BEGIN IMMEDIATE; ROLLBACK")`;
@@ -68,7 +68,7 @@ for (const alone of [false, true]) {
   for (
     const [name, sql] of [["a WAL database without a log", WAL], ["a rollback database", ROLLBACK]]
   ) {
-    Deno.test(`reading ${name} leaves the directory exactly as it was, ${how}`, async () => {
+    Deno.test(`reading ${name} leaves the directory unchanged, ${how}`, async () => {
       using directory = new TemporaryDirectory();
       execute(directory.file("a.db"), sql ?? "");
       const before = directory.listing();
@@ -78,7 +78,7 @@ for (const alone of [false, true]) {
   }
 
   for (const [mode, sql] of [["WAL", WAL], ["DELETE", ROLLBACK]]) {
-    Deno.test(`reading beside a live writer sees what was committed and leaves the files alone, ${mode}, ${how}`, async () => {
+    Deno.test(`reading beside a live writer sees committed rows and leaves the files unchanged, ${mode}, ${how}`, async () => {
       using directory = new TemporaryDirectory();
       const path = directory.file("a.db");
       execute(path, sql ?? "");
@@ -91,7 +91,7 @@ for (const alone of [false, true]) {
     });
   }
 
-  Deno.test(`reading beside a connection of the same process neither drops its lock nor its log, ${how}`, async () => {
+  Deno.test(`reading beside a connection of the same process drops neither its lock nor its log, ${how}`, async () => {
     using directory = new TemporaryDirectory();
     const path = directory.file("a.db");
     execute(path, WAL);
@@ -105,7 +105,7 @@ for (const alone of [false, true]) {
     assert.deepEqual(db.prepare("SELECT a FROM t").all().map((row) => row["a"]), [1, 2, 3]);
   });
 
-  Deno.test(`the log of a process that was killed is read, and left as it is, ${how}`, async () => {
+  Deno.test(`the log of a killed process is read and left unchanged, ${how}`, async () => {
     using directory = new TemporaryDirectory();
     using crashed = leftOver(directory, [".db", ".db-wal", ".db-shm"]);
     const before = crashed.listing({ timesOf: /\.db(-wal)?$/ });
@@ -121,7 +121,7 @@ for (const alone of [false, true]) {
     assert.deepEqual(crashed.listing().filter((line) => !line.startsWith("a.db-shm")), before);
   });
 
-  Deno.test(`a file that is no database is refused, and left as it is, ${how}`, async () => {
+  Deno.test(`a file that is not a database is refused and left unchanged, ${how}`, async () => {
     using directory = new TemporaryDirectory();
     const path = directory.file("a.db");
     Deno.writeTextFileSync(path, "no database ".repeat(100));
@@ -130,7 +130,7 @@ for (const alone of [false, true]) {
     assert.deepEqual(directory.listing(), before);
   });
 
-  Deno.test(`nothing can be written through a connection for reading, ${how}`, async () => {
+  Deno.test(`a connection for reading cannot write, ${how}`, async () => {
     using directory = new TemporaryDirectory();
     execute(directory.file("a.db"), WAL);
     const path = directory.file("a.db");
@@ -138,10 +138,10 @@ for (const alone of [false, true]) {
     await assert.rejects(read(path, alone, "CREATE TABLE u (a)"), AccessError);
   });
 
-  Deno.test(`a path with characters that mean something in a URI is read, ${how}`, async () => {
+  Deno.test(`a path with characters that are special in a URI is read, ${how}`, async () => {
     using directory = new TemporaryDirectory();
     const names = ["a b.db", "a#b.db", "a%20b.db", "é🚀.db"];
-    // No file of Windows has one of the others.
+    // Windows file names cannot contain the others.
     if (Deno.build.os !== "windows") names.push("a?b=c.db", "file:a.db");
     for (const name of names) {
       execute(directory.file(name), WAL);
@@ -150,7 +150,7 @@ for (const alone of [false, true]) {
   });
 
   for (const [mode, sql] of [["wal", WAL], ["delete", ROLLBACK]]) {
-    Deno.test(`the journal mode of a database is told, ${mode}, ${how}`, async () => {
+    Deno.test(`the journal mode of a database is reported, ${mode}, ${how}`, async () => {
       using directory = new TemporaryDirectory();
       const location = { kind: "file", path: directory.file("a.db") } as const;
       execute(location.path, sql ?? "");
@@ -172,7 +172,7 @@ for (const alone of [false, true]) {
   }
 }
 
-Deno.test("a database that another process writes while it is read alone is read again", async () => {
+Deno.test("a database that another process changes during an immutable read is read again", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.db");
   execute(path, WAL);
@@ -212,13 +212,13 @@ Deno.test("the settings are in force on a connection for writing", async () => {
   assert.equal((await db.get("PRAGMA busy_timeout"))?.["timeout"], 2000);
 });
 
-Deno.test("a database in a directory that isn't there can't be opened", async () => {
+Deno.test("a database in a missing directory cannot be opened", async () => {
   using directory = new TemporaryDirectory();
   const location = { kind: "file", path: directory.file("none/a.db") } as const;
   await assert.rejects(openForWriting(location, defaultSettings), AccessError);
 });
 
-Deno.test("an open database is used as it is, for reading and for writing, and never closed", async () => {
+Deno.test("an open database is used for reading and writing and never closed", async () => {
   using handle = new DatabaseSync(":memory:", { enableForeignKeyConstraints: false });
   handle.exec("PRAGMA busy_timeout = 7; CREATE TABLE t (a)");
   const location = { kind: "open", handle, path: ":memory:" } as const;
@@ -236,7 +236,7 @@ Deno.test("an open database is used as it is, for reading and for writing, and n
   assert.deepEqual({ ...handle.prepare("PRAGMA foreign_keys").get() }, { foreign_keys: 0 });
 });
 
-Deno.test("a commit without a log waits until its journal is gone from the disk", async () => {
+Deno.test("a commit with a rollback journal waits until the deletion of the journal is on disk", async () => {
   using directory = new TemporaryDirectory();
   const level = async (name: string, settings: Partial<ConnectionSettings>) => {
     const location = { kind: "file", path: directory.file(name) } as const;
@@ -247,14 +247,14 @@ Deno.test("a commit without a log waits until its journal is gone from the disk"
   const [NORMAL, EXTRA] = [1, 3];
   for (const journalMode of ["DELETE", "TRUNCATE", "PERSIST"] as const) {
     assert.equal(await level(`${journalMode}.db`, { journalMode }), EXTRA);
-    // One that is there keeps its mode, whatever the settings say.
+    // An existing database keeps its mode regardless of the settings.
     assert.equal(await level(`${journalMode}.db`, {}), EXTRA);
     assert.equal(await level(`${journalMode}.db`, { synchronous: "OFF" }), 0);
   }
   assert.equal(await level("wal.db", {}), NORMAL);
 });
 
-Deno.test("a rollback journal that a killed process left is played back before anything is read", async () => {
+Deno.test("a rollback journal left by a killed process is rolled back before the first read", async () => {
   using directory = new TemporaryDirectory();
   using crashed = withHotJournal(directory);
   assert.equal(await countOf(crashed.file("a.db"), true), 1);
@@ -263,7 +263,7 @@ Deno.test("a rollback journal that a killed process left is played back before a
   }]);
 });
 
-/** Files as a process leaves them that was killed after it had begun to write the database itself. */
+/** Files of a process that was killed while it wrote to the database file itself. */
 function withHotJournal(directory: TemporaryDirectory): TemporaryDirectory {
   const crashed = new TemporaryDirectory();
   execute(directory.file("a.db"), ROLLBACK);

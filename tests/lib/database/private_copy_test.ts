@@ -1,4 +1,4 @@
-/** Reading a WAL database where no file can stand beside it and Deno allows no immutable one. */
+/** Reading a WAL database if no file can be created beside it and Deno forbids opening it as immutable. */
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { openPrivateCopy } from "../../../lib/database/private_copy.ts";
@@ -8,12 +8,12 @@ import { AccessError } from "../../../lib/base/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";
 
-/** By the number of this process its copies are told from those of other tests and programs. */
+/** The process id distinguishes its copies from those of other tests and programs. */
 const WAL = "PRAGMA journal_mode = WAL; CREATE TABLE t (a); INSERT INTO t VALUES (1);" +
   `PRAGMA user_version = ${Deno.pid}`;
 const noMount = reasonForNoMount();
 
-/** A database in a directory that nobody can write. */
+/** A database in a read-only directory. */
 function frozenDatabase(): ReadOnlyDirectory {
   return new ReadOnlyDirectory((path) => execute(`${path}/a.db`, WAL));
 }
@@ -25,7 +25,7 @@ const location = { kind: "file", path: `${frozen?.path}/a.db` } as const;
 
 Deno.test({
   name:
-    `with read and write alone a read-only WAL database is read from a copy that goes${skipped}`,
+    `with read and write permission only, a read-only WAL database is read from a copy that is removed${skipped}`,
   ignore: noMount !== null,
   permissions: { read: true, write: true },
   async fn() {
@@ -54,19 +54,19 @@ function privately(): ReturnType<typeof openPrivateFile> {
   return openPrivateFile(location.path, defaultSettings);
 }
 
-/** Whether a directory holds a copy that this process has made. */
+/** Whether a directory contains a copy made by this process. */
 function isCopy(directory: string): boolean {
   try {
     const copy = Deno.readFileSync(`${directory}/copy.db`);
-    return new DataView(copy.buffer).getUint32(60) === Deno.pid; // where `user_version` is
+    return new DataView(copy.buffer).getUint32(60) === Deno.pid; // the offset of `user_version`
   } catch {
-    return false; // somebody else's
+    return false; // of another user
   }
 }
 
 Deno.test({
   name:
-    `without permission to write everywhere nothing is copied, and the error is SQLite's${skipped}`,
+    `without permission to write anywhere nothing is copied, and the error is SQLite's${skipped}`,
   ignore: noMount !== null,
   permissions: { read: true, write: [frozen?.path ?? "."] },
   async fn() {
@@ -76,7 +76,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `where no copy can be made, the directory for temporary files is named${skipped}`,
+  name: `if no copy can be made, the message names the directory for temporary files${skipped}`,
   ignore: noMount !== null,
   async fn() {
     const module = new URL("../../../lib/database/private_copy.ts", import.meta.url).href;
@@ -91,13 +91,13 @@ Deno.test({
     const said = new TextDecoder().decode(stdout);
     assert.match(
       said,
-      /^NOT_PERMITTED Cannot read .+ for a copy of it the directory for temporary/,
+      /^NOT_PERMITTED Cannot read .+ the directory for temporary files cannot be used/,
     );
-    assert.match(said, /TMPDIR$/m);
+    assert.match(said, /set TMPDIR/);
   },
 });
 
-Deno.test("a database beside a log is not copied: its file is not all of it", async () => {
+Deno.test("a database with a log is not copied, because its file alone is incomplete", async () => {
   using directory = new TemporaryDirectory();
   execute(directory.file("a.db"), WAL);
   Deno.writeTextFileSync(directory.file("a.db-wal"), "");

@@ -1,8 +1,8 @@
-/** A directory that nobody can write, not even root: a file system of its own, mounted read-only. */
+/** A directory that not even root can write to: a separate file system, mounted read-only. */
 export class ReadOnlyDirectory implements Disposable {
   readonly path: string = Deno.makeTempDirSync({ prefix: "catalyst-" });
 
-  /** Makes it with what `fill` puts into it. */
+  /** Creates it with the content that `fill` writes. */
   constructor(fill: (path: string) => void) {
     run("mount", ["-t", "tmpfs", "tmpfs", this.path]);
     try {
@@ -20,7 +20,7 @@ export class ReadOnlyDirectory implements Disposable {
   }
 }
 
-/** Why {@link ReadOnlyDirectory} can't be used here; `null` where it can. */
+/** Why {@link ReadOnlyDirectory} cannot be used here; `null` if it can. */
 export function reasonForNoMount(): string | null {
   try {
     new ReadOnlyDirectory(() => {})[Symbol.dispose]();

@@ -3,7 +3,7 @@ import { number, numberOrNull, text, textOrNull } from "../../../lib/database/co
 
 const ROW = { name: "a", count: 1, none: null, big: 2n ** 60n };
 
-Deno.test("a column of the wanted type is read", () => {
+Deno.test("a column of the expected type is read", () => {
   assert.equal(text(ROW, "name"), "a");
   assert.equal(number(ROW, "count"), 1);
   assert.equal(textOrNull(ROW, "none"), null);
@@ -12,7 +12,7 @@ Deno.test("a column of the wanted type is read", () => {
   assert.equal(numberOrNull(ROW, "count"), 1);
 });
 
-Deno.test("a column of another type, or a missing one, is refused by name", () => {
+Deno.test("a column of another type or a missing one is refused, and the error names it", () => {
   for (
     const read of [
       () => text(ROW, "count"),
@@ -22,5 +22,5 @@ Deno.test("a column of another type, or a missing one, is refused by name", () =
       () => numberOrNull(ROW, "missing"),
       () => textOrNull(ROW, "missing"),
     ]
-  ) assert.throws(read, { name: "TypeError", message: /^Cannot read column "\w+": wanted / });
+  ) assert.throws(read, { name: "TypeError", message: /^Cannot read column "\w+": expected / });
 });

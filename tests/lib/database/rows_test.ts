@@ -6,7 +6,7 @@ import { execute, TemporaryDirectory } from "../support.ts";
 const FAILING = `WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c LIMIT 9)
   SELECT x, json(CASE x WHEN 4 THEN '{' ELSE '1' END) AS j FROM c`;
 
-Deno.test("rows that SQLite fails to read in the middle are an error, not the end", async () => {
+Deno.test("a failure in the middle of reading rows is an error, not the end of the rows", async () => {
   await using connection = await openFile(":memory:", { verb: "open", mode: "ordinary" });
   await assert.rejects(Array.fromAsync(connection.iterate(FAILING)), /malformed JSON/);
   await assert.rejects(
@@ -33,7 +33,7 @@ Deno.test("a damaged page in the middle of a table is an error", async () => {
   await assert.rejects(Array.fromAsync(connection.iterate("SELECT x FROM t")), /damaged/);
 });
 
-Deno.test("rows come in their order and with their values, whatever the statement looks like", async () => {
+Deno.test("rows are read in order and with their values, for all forms of a statement", async () => {
   await using connection = await openFile(":memory:", { verb: "open", mode: "ordinary" });
   await connection.exec(
     "CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (9007199254740993, NULL)",

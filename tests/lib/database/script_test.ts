@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { openMemory } from "../../../lib/database/open.ts";
 import { StatementError } from "../../../lib/base/errors.ts";
 
-/** The statements that a script consists of, as they were run. */
+/** The statements of a script as they were run. */
 async function statementsOf(sql: string): Promise<string[]> {
   await using db = openMemory();
   await db.exec("CREATE TABLE t (a)");
@@ -14,7 +14,7 @@ async function statementsOf(sql: string): Promise<string[]> {
 
 const TRIGGER = "CREATE TRIGGER g AFTER INSERT ON t BEGIN SELECT ';'; -- ; END\n  SELECT 2; END;";
 
-Deno.test("SQLite itself finds the end of a statement", async () => {
+Deno.test("SQLite finds the end of a statement", async () => {
   for (
     const statement of [
       TRIGGER,
@@ -31,7 +31,7 @@ Deno.test("SQLite itself finds the end of a statement", async () => {
   }
 });
 
-Deno.test("text without a statement is never given to the driver, which would crash on it", async () => {
+Deno.test("text without a statement is never passed to the driver, which would crash", async () => {
   for (const sql of ["", ";", " ;; \n", "-- a", "/* a */", "/* a", "\uFEFF", "\uFEFF;-- é\r\n"]) {
     assert.deepEqual(await statementsOf(sql), []);
     assert.deepEqual((await statementsOf(`SELECT 1;${sql}`)).length, 1);
@@ -39,7 +39,7 @@ Deno.test("text without a statement is never given to the driver, which would cr
   }
 });
 
-Deno.test("statements are run one by one with what stands between them left out", async () => {
+Deno.test("statements run one by one, without the text between them", async () => {
   const statement = fc.constantFrom(
     "SELECT 1;",
     "SELECT ';';",
@@ -54,7 +54,7 @@ Deno.test("statements are run one by one with what stands between them left out"
   }));
 });
 
-Deno.test("line ends of Windows and a byte-order mark change nothing", async () => {
+Deno.test("Windows line endings and a byte-order mark make no difference", async () => {
   const sql = `\uFEFF-- a\r\nINSERT INTO t\r\n  VALUES (1);\r\n${TRIGGER.replaceAll("\n", "\r\n")}`;
   assert.equal((await statementsOf(sql)).length, 2);
 });
@@ -67,7 +67,7 @@ Deno.test("an unterminated string or trigger is an error, not a statement", asyn
   }
 });
 
-Deno.test("a failure names the statement and the line on which it begins", async () => {
+Deno.test("an error names the statement and the line on which it begins", async () => {
   await using db = openMemory();
   const script = db.script(
     "-- ü\r\nSELECT 1;\n\n/* two\nlines */ INSERT INTO missing\n  VALUES (1); SELECT 2",
@@ -81,7 +81,7 @@ Deno.test("a failure names the statement and the line on which it begins", async
   });
 });
 
-Deno.test("a statement that fails while it runs is named alone", async () => {
+Deno.test("a statement that fails while running is named alone", async () => {
   await using db = openMemory();
   await db.exec("CREATE TABLE u (a UNIQUE); INSERT INTO u VALUES (1)");
   await assert.rejects(db.script("SELECT 1;\nINSERT INTO u VALUES (1); SELECT 2"), (error) => {
@@ -92,7 +92,7 @@ Deno.test("a statement that fails while it runs is named alone", async () => {
   });
 });
 
-Deno.test("what ran before a failure stays, and what comes after does not run", async () => {
+Deno.test("statements before a failure keep their effect, and those after it do not run", async () => {
   await using db = openMemory();
   await db.exec("CREATE TABLE t (a)");
   await assert.rejects(
@@ -101,7 +101,7 @@ Deno.test("what ran before a failure stays, and what comes after does not run", 
   assert.deepEqual((await db.all("SELECT a FROM t")).map((row) => row["a"]), [1]);
 });
 
-Deno.test("a statement sees what the one before it made", async () => {
+Deno.test("a statement sees the effect of the one before it", async () => {
   assert.equal(
     (await statementsOf("CREATE TABLE a (b); INSERT INTO a VALUES (1); DROP TABLE a;")).length,
     3,

@@ -11,7 +11,7 @@ function read(variables: Record<string, string>): ReturnType<typeof settingsFrom
   return settingsFrom((name) => variables[name]);
 }
 
-Deno.test("without variables, or with empty ones, the defaults hold", () => {
+Deno.test("without variables, or with empty ones, the defaults apply", () => {
   assert.deepEqual(read({}), defaultSettings);
   assert.deepEqual(read({ SQLITE_WAL_MODE: "", SQLITE_CACHE_SIZE: "" }), defaultSettings);
   assert.deepEqual(defaultSettings, {
@@ -65,7 +65,7 @@ for (
     ["SQLITE_MMAP_SIZE", "1234567890123456"],
   ] as const
 ) {
-  Deno.test(`${name}=${value} is refused, with what it may be`, () => {
+  Deno.test(`${name}=${value} is refused, and the error lists the valid values`, () => {
     assert.throws(() => read({ [name]: value }), (error) => {
       assert(error instanceof UsageError);
       assert(error.message.includes(name) && error.message.includes(JSON.stringify(value)));
@@ -75,13 +75,13 @@ for (
   });
 }
 
-Deno.test("a cache size that SQLite can't hold is said to be too large or too small", () => {
+Deno.test("a cache size outside SQLite's range is refused", () => {
   const refused = (value: string) => () => read({ SQLITE_CACHE_SIZE: value });
   assert.throws(refused("2147483648"), /: it is more than 2147483647$/m);
   assert.throws(refused("-2147483648"), /: it is less than -2147483647$/m);
 });
 
-Deno.test("the pragmas are in force after they were run", () => {
+Deno.test("the pragmas take effect", () => {
   const db = new DatabaseSync(":memory:");
   db.exec(connectionPragmas({ ...defaultSettings, busyTimeout: 1.5, synchronous: "EXTRA" }));
   const pragma = (name: string) => Object.values(db.prepare(`PRAGMA ${name}`).get() ?? {})[0];

@@ -11,7 +11,7 @@ import { tempDir } from "../../helpers.ts";
 import { testLinks } from "../../links.ts";
 import { Program, startWriter, TemporaryDirectory } from "../support.ts";
 
-/** Makes a link to `real/a.db`, and returns its path. */
+/** Creates a link to `real/a.db` and returns its path. */
 type MakeLink = (directory: TemporaryDirectory) => string;
 
 const links: Readonly<Record<string, MakeLink>> = {
@@ -41,7 +41,7 @@ const links: Readonly<Record<string, MakeLink>> = {
   },
 };
 
-/** A directory with a database in `real/a.db`, one of whose rows is in its log alone. */
+/** A directory with a database in `real/a.db` that has one row only in its log. */
 function prepared(): TemporaryDirectory & { readonly bot: DatabaseSync } {
   const directory = new TemporaryDirectory();
   Deno.mkdirSync(directory.file("real"));
@@ -72,7 +72,7 @@ for (const [name, makeLink] of Object.entries(links)) {
         : await openForReading({ kind: "file", path }, defaultSettings);
       assert.deepEqual({ ...await connection.get(COUNT) }, two, open.name);
     }
-    // Where the log isn't seen, the copy would be one without it.
+    // If the log is not seen, the copy lacks its content.
     assert.equal(await openPrivateCopy(path, defaultSettings), null);
     const after = [...Deno.readDirSync(directory.file("real"))].map(({ name }) => name).toSorted();
     assert.deepEqual(after, names);
@@ -95,7 +95,7 @@ testLinks("without URIs a linked database with a log is not read in memory", () 
 });
 
 testLinks(
-  "a log that a killed program left beside a linked database stays when it is read",
+  "a log left by a killed program beside a linked database survives a read",
   async () => {
     using directory = prepared();
     const real = directory.file("real/a.db");
@@ -115,7 +115,7 @@ testLinks(
   },
 );
 
-testLinks("the writer of a linked database is named, and not a reader beside it", async () => {
+testLinks("the writer of a linked database is named, but not a reader", async () => {
   using directory = prepared();
   directory.bot.close();
   const path = links["a relative link"]?.(directory) ?? "";
@@ -124,7 +124,7 @@ testLinks("the writer of a linked database is named, and not a reader beside it"
   assert.deepEqual(writersOf(path).map(({ pid }) => pid), [writer.pid]);
 }, { onLinux: true });
 
-/** `data/trading.db` as a link into another directory, whose markers are gone in the log alone. */
+/** `data/trading.db` as a link into another directory; its markers are deleted only in the log. */
 const UNMARK =
   `db.exec("PRAGMA wal_autocheckpoint = 0; DROP TABLE fills; DELETE FROM catalyst_migrations")`;
 

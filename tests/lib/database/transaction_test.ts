@@ -15,7 +15,7 @@ async function busyTimeout(db: Connection): Promise<number> {
   return row === undefined ? -1 : number(row, "timeout");
 }
 
-Deno.test("work that returns is committed, work that throws is rolled back, and its error is kept", async () => {
+Deno.test("work that returns is committed; work that throws is rolled back and its error is rethrown", async () => {
   await using db = openMemory();
   await db.exec("CREATE TABLE t (a)");
   const insert = (value: number) => db.run("INSERT INTO t VALUES (?)", [value]);
@@ -32,7 +32,7 @@ Deno.test("work that returns is committed, work that throws is rolled back, and 
   assert.equal((await db.all("SELECT a FROM t")).length, 1);
 });
 
-Deno.test("where SQLite has rolled back by itself, the first error is the one that is heard", async () => {
+Deno.test("after an automatic rollback by SQLite, the first error is thrown", async () => {
   await using db = openMemory();
   await db.exec("CREATE TABLE t (a UNIQUE ON CONFLICT ROLLBACK); INSERT INTO t VALUES (1)");
   const work = () => db.run("INSERT INTO t VALUES (1)");
@@ -41,7 +41,7 @@ Deno.test("where SQLite has rolled back by itself, the first error is the one th
 });
 
 for (const mode of ["WAL", "DELETE"]) {
-  Deno.test(`a writer in another process is waited for, with journal mode ${mode}`, async () => {
+  Deno.test(`a transaction waits for a writer in another process, with journal mode ${mode}`, async () => {
     using directory = new TemporaryDirectory();
     const path = directory.file("a.db");
     execute(path, `PRAGMA journal_mode = ${mode}; CREATE TABLE t (a)`);
@@ -58,7 +58,7 @@ for (const mode of ["WAL", "DELETE"]) {
     assert.equal(await busyTimeout(db), 30_000);
   });
 
-  Deno.test(`past the timeout the error names the file and its writer, with journal mode ${mode}`, async () => {
+  Deno.test(`after the timeout the error names the file and its writer, with journal mode ${mode}`, async () => {
     using directory = new TemporaryDirectory();
     const path = directory.file("a.db");
     execute(path, `PRAGMA journal_mode = ${mode}; CREATE TABLE t (a)`);
@@ -77,7 +77,7 @@ for (const mode of ["WAL", "DELETE"]) {
   });
 }
 
-Deno.test("an abort ends the wait, and the caller's busy timeout is as it was", async () => {
+Deno.test("an abort stops the wait, and the caller's busy timeout is restored", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.db");
   execute(path, "CREATE TABLE t (a)");
@@ -89,7 +89,7 @@ Deno.test("an abort ends the wait, and the caller's busy timeout is as it was", 
   assert.equal(await busyTimeout(db), 123);
 });
 
-Deno.test("inside a transaction of somebody else's, nothing is begun", async () => {
+Deno.test("nothing is begun inside a transaction of the caller", async () => {
   await using db = openMemory();
   await db.exec("CREATE TABLE t (a); BEGIN; INSERT INTO t VALUES (1)");
   await assert.rejects(

@@ -1,4 +1,4 @@
-/** What is said where SQLite can't open a database, and doesn't say why. */
+/** Messages for databases that SQLite cannot open without saying why. */
 import assert from "node:assert/strict";
 import { translate } from "../../../lib/database/failure.ts";
 import { denied } from "../../../lib/base/paths.ts";
@@ -13,7 +13,7 @@ const noMount = reasonForNoMount();
 const isUnix = Deno.build.os !== "windows";
 
 Deno.test({
-  name: `a path that is too long for SQLite is said to be so${isUnix ? "" : " (skipped: Windows)"}`,
+  name: `a path that is too long for SQLite is reported${isUnix ? "" : " (skipped: Windows)"}`,
   ignore: !isUnix,
   async fn() {
     using directory = new TemporaryDirectory();
@@ -23,17 +23,17 @@ Deno.test({
     await assert.rejects(
       openForReading({ kind: "file", path }, defaultSettings),
       ({ message, help }: AccessError) =>
-        message.includes(`: its path has ${path.length} bytes, and SQLite opens none of more`) &&
+        message.includes(`: its path has ${path.length} bytes, and SQLite allows at most`) &&
         help === "use a directory with a shorter path",
     );
     const short = translate(unopened, { verb: "copy", label: "a.db", target: path });
     assert(short.message.startsWith(`Cannot copy a.db to ${path}: its path has `));
-    assert.match(translate(unopened, { verb: "read", label: "a.db" }).message, /can't be opened$/);
+    assert.match(translate(unopened, { verb: "read", label: "a.db" }).message, /cannot be opened$/);
   },
 });
 
 Deno.test({
-  name: "a log that needs a file beside it to be read is named" +
+  name: "a log that cannot be read without creating a file beside it is reported" +
     (noMount === null ? "" : ` (skipped: ${noMount})`),
   ignore: noMount !== null,
   async fn() {
@@ -48,14 +48,15 @@ Deno.test({
     await assert.rejects(
       openForReading({ kind: "file", path }, defaultSettings),
       ({ message, help }: AccessError) =>
-        message === `Cannot use ${path}: it has a log, ${path}-wal, which needs a file beside ` +
-            "it to be read" && help?.startsWith("let this user write the directory") === true,
+        message ===
+          `Cannot use ${path}: it has a log, ${path}-wal, and reading it requires creating ` +
+            "a file beside it" && help?.startsWith("let this user write to the directory") === true,
     );
   },
 });
 
 Deno.test({
-  name: "a process that may open no more files is said to be so" +
+  name: "a process with too many open files is reported" +
     (isUnix ? "" : " (skipped: Windows)"),
   ignore: !isUnix,
   async fn() {
@@ -71,14 +72,14 @@ Deno.test({
       } catch (error) {
         system = error;
       }
-      files.pop().close(); // SQLite has closed again what it had opened before
+      files.pop().close(); // SQLite has closed the files that it opened before
       const driver = new Error("unable to open database file");
       const translated = translate(driver, { verb: "use", label: "a.db" });
       console.log(JSON.stringify([translated.message, translated.help, reportOf(system)]));`;
     const args = ["-c", 'ulimit -n 64; exec "$0" eval "$1"', Deno.execPath(), program];
     const { stdout, stderr } = await new Deno.Command("sh", { args }).output();
-    const help = "raise the limit, such as by `ulimit -n 1024`, then run the command again";
-    const says = "this process may open no more files";
+    const help = "raise the limit, for example with `ulimit -n 1024`, then run the command again";
+    const says = "this process has too many open files";
     assert.deepEqual(
       JSON.parse(new TextDecoder().decode(stdout) || new TextDecoder().decode(stderr)),
       [
@@ -89,7 +90,7 @@ Deno.test({
   },
 });
 
-Deno.test("what Deno says about a permission is kept without its advice", () => {
+Deno.test("Deno's message about a permission is kept without its advice", () => {
   const ways = ["run again with the --allow-all flag", "specify the required permissions during"];
   for (const way of ways) {
     const all = denied(`Requires all access to "/dev/shm/a.db", ${way} ...`, "check that");

@@ -27,7 +27,7 @@ function optionsOf(path: string): UntouchedOptions {
   };
 }
 
-Deno.test("the header tells page size, journal mode and number of pages", () => {
+Deno.test("the header contains page size, journal mode and number of pages", () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.db");
   for (const [pageSize, mode] of [[512, "DELETE"], [4096, "WAL"], [65536, "WAL"]] as const) {
@@ -46,7 +46,7 @@ Deno.test("the header tells page size, journal mode and number of pages", () => 
   assert.equal(parseHeader(new Uint8Array(99)), null);
 });
 
-Deno.test("the index of a log tells how much is in the log and how much was moved", () => {
+Deno.test("the index of a log contains how much is in the log and how much was checkpointed", () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.db");
   using db = new DatabaseSync(path);
@@ -61,7 +61,7 @@ Deno.test("the index of a log tells how much is in the log and how much was move
   assert.equal(parseLogIndex(new Uint8Array(3)), null);
 });
 
-Deno.test("without URIs a database is read in memory, and not at all beside a log", () => {
+Deno.test("without URIs a database is read in memory, but not if it has a log", () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.db");
   execute(path, "PRAGMA journal_mode = WAL; CREATE TABLE t (a)");
@@ -78,7 +78,7 @@ Deno.test("without URIs a database is read in memory, and not at all beside a lo
   assert.equal(openUntouched(path, { ...optionsOf(path), mayUseUri: false }), null);
 });
 
-/** How each is opened. */
+/** How each one is opened. */
 const CASES = {
   "no log": "immutable",
   "a writer beside": "shared",
@@ -88,9 +88,9 @@ const CASES = {
 } as const;
 
 for (const [name, how] of Object.entries(CASES)) {
-  Deno.test(`looking at a database leaves no trace: ${name}`, async () => {
+  Deno.test(`reading a database leaves no trace: ${name}`, async () => {
     using directory = new TemporaryDirectory();
-    // No file of Windows has a question mark in its name.
+    // Windows file names cannot contain a question mark.
     const path = directory.file(Deno.build.os === "windows" ? "a#c d.db" : "a?b#c d.db");
     const mode = name === "no WAL" ? "DELETE" : "WAL";
     await using program = await Program.start(

@@ -241,7 +241,7 @@ Deno.test({
       assert(error instanceof DiskFullError);
       assert.match(
         error.message,
-        /^Cannot write to \S+: 0\.\d MB are needed, and 0\.\d MB are free$/,
+        /^Cannot write to \S+: 0\.\d MB needed, 0\.\d MB free$/,
       );
       return true;
     });

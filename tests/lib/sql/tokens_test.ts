@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { normalize, tokenize } from "../../../lib/sql/tokens.ts";
 
-Deno.test("the tokens of a text cover it but for white space and comments", () => {
+Deno.test("the tokens of a text cover everything except white space and comments", () => {
   const sql =
     `CREATE/* c */TABLE "a ""b" (x'0F', 'it''s; --', [c d], \`e\`, 1.5e-3, a->>'$.b') -- end`;
   assert.deepEqual(tokenize(sql).map(({ kind, value }) => `${kind} ${value}`), [
@@ -13,7 +13,7 @@ Deno.test("the tokens of a text cover it but for white space and comments", () =
   for (const token of tokenize(sql)) assert.equal(sql.slice(token.start, token.end), token.text);
 });
 
-Deno.test("normalising keeps what means something", () => {
+Deno.test("normalizing keeps everything significant", () => {
   const same = (a: string, b: string) => assert.equal(normalize(a), normalize(b), `${a} | ${b}`);
   const other = (a: string, b: string) =>
     assert.notEqual(normalize(a), normalize(b), `${a} | ${b}`);
@@ -26,7 +26,7 @@ Deno.test("normalising keeps what means something", () => {
   other("é", "É");
 });
 
-Deno.test("a long text, an open comment and no text at all are read", () => {
+Deno.test("a long text, an unclosed comment and an empty text are read", () => {
   const long = `'${"it''s ".repeat(200_000)}'`;
   assert.equal(tokenize(long).length, 1);
   assert.equal(tokenize(`"${'""'.repeat(200_000)}"`).length, 1);
@@ -54,7 +54,7 @@ function respell(token: string, way: number): string {
   return /^[A-Z]/.test(token) && way % 2 === 0 ? token.toLowerCase() : token;
 }
 
-Deno.test("normalising is blind to white space, comments, case and quotes around names", () => {
+Deno.test("normalizing ignores white space, comments, case and quotes around names", () => {
   const texts = fc.array(fc.tuple(atom, gap, gap, fc.nat(20)), { minLength: 1, maxLength: 20 });
   fc.assert(
     fc.property(texts, (pieces) => {

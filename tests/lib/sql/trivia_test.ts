@@ -28,13 +28,13 @@ Deno.test("white space, comments, semicolons and byte-order marks are skipped, a
   );
 });
 
-Deno.test("a comment that isn't closed reaches to the end", () => {
+Deno.test("an unclosed comment extends to the end", () => {
   for (const sql of ["-- a", "/* a", "/*/", "/* a *", ";/*", "--"]) {
     assert.equal(skipTrivia(sql, 0), sql.length);
   }
 });
 
-Deno.test("comments don't nest, as in SQLite", () => {
+Deno.test("comments do not nest, as in SQLite", () => {
   const sql = "/* /* */ SELECT 1 */";
   assert.equal(skipTrivia(sql, 0), sql.indexOf("SELECT"));
 });
@@ -45,7 +45,7 @@ Deno.test("the line of an offset is counted from 1, by line feeds", () => {
   assert.equal(lineOf("", 0), 1);
 });
 
-Deno.test("for a message, a statement ends at the first semicolon outside of quotes and comments", () => {
+Deno.test("in messages a statement ends at the first semicolon outside quotes and comments", () => {
   for (
     const statement of [
       "SELEC ';' || \"a;b\", [c;d], `e;f` -- g;h\n FROM t",
