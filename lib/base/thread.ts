@@ -54,18 +54,18 @@ export function mayStart(module: URL, path: string): boolean {
 /** The answer of a thread whose work failed. */
 export type ThreadFailure = { readonly kind: "failed" } & SerializedError;
 
-/** Sends an answer to the thread that asked, which then owns the buffers in `transfer`. */
+/** Sends an answer to the requesting thread, which then owns the buffers in `transfer`. */
 export type Answer<Message> = (message: Message, transfer?: readonly ArrayBuffer[]) => void;
 
-/** The part of a worker's global scope that is used here. */
+/** The part of a worker's global scope that this module uses. */
 interface WorkerScope<Request, Message> {
   onmessage: ((event: MessageEvent<Request>) => void) | null;
   postMessage: Answer<Message | ThreadFailure>;
 }
 
 /**
- * The thread's side: if this code runs on a thread of that name, it works through the requests in the
- * order in which they arrive. What `work` throws is sent back as a {@link ThreadFailure}.
+ * Serves requests if this code runs on a thread with that name, in the order in which they arrive.
+ * Errors that `work` throws are sent back as a {@link ThreadFailure}.
  */
 export function serveThread<Request, Message>(
   name: string,
