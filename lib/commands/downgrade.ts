@@ -2,7 +2,7 @@ import { abortOnInterrupt } from "../base/interrupt.ts";
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
 import { formatCount, printable } from "../base/format.ts";
-import type { DowngradeResult } from "../operations/downgrade.ts";
+import { describeLosses, type DowngradeResult } from "../operations/downgrade.ts";
 import {
   type Command,
   type CommandContext,
@@ -123,8 +123,10 @@ function renderDowngrade(result: DowngradeResult): string {
       : `${formatCount(rolledBack.length, "migration")} rolled back: ${
         printable(rolledBack.join(", "))
       }.`,
-    ...lost.length === 0
-      ? []
-      : [`${formatCount(lost.reduce((sum, { rows }) => sum + rows, 0), "row")} lost.`],
+    ...lost.length === 0 ? [] : [
+      `${formatCount(lost.reduce((sum, { rows }) => sum + rows, 0), "row")} lost: ${
+        printable(describeLosses(lost))
+      }.`,
+    ],
   ].join("\n");
 }

@@ -1,7 +1,7 @@
 import { MigrationFailedError, SchemaConflictError, StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
-import type { Migration, MigrationBody } from "../migration/migration.ts";
+import { howToDeclare, type Migration, type MigrationBody } from "../migration/migration.ts";
 import type { Registry } from "../migration/registry.ts";
 import { describeDifference } from "../schema/model.ts";
 import { countRows, usersTables } from "../schema/tables.ts";
@@ -107,7 +107,8 @@ export function compareObservations(
         ? `it would lose rows that nobody was asked about: ${what}`
         : `it would lose rows that it didn't declare: ${what}`,
       allowed.direction === "downgrade"
-        ? "run the command again, since rows may have come meanwhile, or mend the downgrade"
+        ? "run the command again, since rows may have come meanwhile; or mend the downgrade; or, " +
+          `if they are to go, declare it: ${howToDeclare(lost.map(({ table }) => table))}`
         : `name the tables whose rows it may destroy in the migration's "destroys"; in a table ` +
           `rebuild, turn foreign keys off, or the DROP TABLE empties child tables`,
     );

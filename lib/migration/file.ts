@@ -227,14 +227,6 @@ function tablesOf(value: string): string[] {
   );
 }
 
-/** The option that names tables whose rows may go, such as `destroys:fills,"trade history"`. */
-export function destroysOption(tables: readonly string[]): string {
-  const names = tables.map((name) =>
-    /^[^\s",]+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
-  );
-  return `destroys:${names.join(",")}`;
-}
-
 function optionsOf(section: Directive, fail: Fail): SectionOptions {
   const options: SectionOptions = {};
   for (const match of section.rest.matchAll(OPTION)) {

@@ -33,7 +33,7 @@ export interface Migration {
   /** Takes the change back; a migration without it cannot be rolled back. */
   readonly downgrade?: MigrationBody;
   /**
-   * Tables whose rows the upgrade may destroy. Losing rows of any other table fails the migration
+   * Tables whose rows the migration may destroy, up or down. Losing rows of any other table fails the migration
    * and rolls it back.
    */
   readonly destroys?: readonly string[];
@@ -129,4 +129,19 @@ export async function checksum(sql: string): Promise<string> {
 /** Checksum of a migration's body; null if it is a function, or there is none. */
 export async function checksumOf(body: MigrationBody | undefined): Promise<string | null> {
   return typeof body === "string" ? await checksum(body) : null;
+}
+
+/** The option that names tables whose rows may go, such as `destroys:fills,"trade history"`. */
+export function destroysOption(tables: readonly string[]): string {
+  const names = tables.map((name) =>
+    /^[^\s",]+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
+  );
+  return `destroys:${names.join(",")}`;
+}
+
+/** How a migration declares that rows of tables may go, up or down. */
+export function howToDeclare(tables: readonly string[]): string {
+  return `${destroysOption(tables)} behind "-- migrate:up", or destroys: ${
+    JSON.stringify(tables)
+  } in a module`;
 }

@@ -2,7 +2,7 @@ import { CatalystError, ConfirmationError, InterruptedError } from "../base/erro
 import { type Connection, number, text } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
-import { runAndRecord } from "../engine/apply.ts";
+import { type DestroyedRows, runAndRecord } from "../engine/apply.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
@@ -12,7 +12,7 @@ import { readSchema } from "../schema/read.ts";
 import { buildReference, type Reference } from "../schema/reference.ts";
 import { countRowsOf, readColumns, usersTables } from "../schema/tables.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
-import { quoteName } from "../sql/tokens.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
 import { assess, corrections, type MigrationStatus } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { type DowngradeRequest, migrationsToRollBack } from "../state/plan.ts";
@@ -166,6 +166,8 @@ async function rollBackOne(
   const isInside = migration.transaction !== false;
   let others: readonly Loss[] = [];
   let lost: Loss[] = [];
+  const declared = new Set((migration.destroys ?? []).map(fold));
+  let destroyed: readonly DestroyedRows[] = [];
   const durationSeconds = await runAndRecord(workspace, session, {
     migration,
     direction: "downgrade",
@@ -173,12 +175,16 @@ async function rollBackOne(
     get snapshot() {
       return safeguard?.nameFor(database) ?? null;
     },
-    // Only what was confirmed: rows that came into an empty table since then stop the rollback.
-    destroys: atStake.filter(({ rows }) => rows > 0).map(({ table }) => table),
+    // What was confirmed or declared: rows that came into an empty table since then stop the rollback.
+    destroys: [
+      ...atStake.filter(({ rows }) => rows > 0).map(({ table }) => table),
+      ...migration.destroys ?? [],
+    ],
+    onDestroyed: (losses) => destroyed = losses,
     begin: async (connection) => {
       others = await recountLosses(connection, await uncounted(connection, atStake));
       const isEarly = !isCertain || !isInside || !await isReadableLater(connection);
-      if (isEarly && atStake.some(({ rows }) => rows > 0)) {
+      if (isEarly && (declared.size > 0 || atStake.some(({ rows }) => rows > 0))) {
         await safeguard?.secure(connection, database);
       }
     },
@@ -188,8 +194,16 @@ async function rollBackOne(
         { rows: before, others },
         { rows: after, others: await recountLosses(connection, others) },
       );
+      const undeclared = lost.filter(({ table }) => !declared.has(fold(table)));
+      const whole = new Set(
+        lost.filter(({ columns }) => columns === undefined).map(({ table }) => fold(table)),
+      );
+      for (const { table, rows } of destroyed) {
+        const isNew = declared.has(fold(table)) && !whole.has(fold(table));
+        if (isNew) lost.push({ database, table, rows });
+      }
       if (!isInside) return;
-      refuseOtherLosses(planned, lost);
+      refuseOtherLosses(planned, undeclared);
       // A copy takes long: only before a commit that takes rows away.
       if (lost.length > 0) await safeguard?.secure(connection, database);
     },

@@ -1,4 +1,4 @@
-import { destroysOption } from "../migration/file.ts";
+import { destroysOption } from "../migration/migration.ts";
 import { LocationError, SquashError } from "../base/errors.ts";
 import { statDatabase } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";

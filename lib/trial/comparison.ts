@@ -1,5 +1,5 @@
 import type { CatalystError } from "../base/errors.ts";
-import type { Migration } from "../migration/migration.ts";
+import { howToDeclare, type Migration } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Difference, Schema, TableSchema } from "../schema/model.ts";
 import { fold } from "../sql/tokens.ts";
@@ -180,7 +180,10 @@ export class RehearsalComparison {
         table: name,
         reason: `after its downgrade there are ${rowsIn(restored.rows, name)}, and before the ` +
           `upgrade there were ${rows}`,
-        fix: isLess ? KEEP_ROWS : "let the downgrade delete the rows that the upgrade inserts",
+        fix: isLess
+          ? KEEP_ROWS
+          : "let the downgrade delete the rows that the upgrade inserts, and declare it: " +
+            howToDeclare([name]),
         isDeclared: isDeclared && isLess,
       });
     } else if (rows > 0) {

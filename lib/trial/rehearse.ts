@@ -265,8 +265,8 @@ async function goDown(
       direction: "downgrade",
       checksum,
       snapshot: null,
-      // `downgrade` asks a person to confirm these.
-      destroys: createdTables(before, after),
+      // `downgrade` asks a person to confirm the former.
+      destroys: [...createdTables(before, after), ...migration.destroys ?? []],
       timeout: workspace.timeout,
       idleTimeout: workspace.idleTimeout,
       signal,

@@ -2,7 +2,9 @@ import { compareSchemas } from "../schema/compare.ts";
 import { rowChanges } from "./authorizer.ts";
 import { describeRows, type Fault } from "./finding.ts";
 import type { TableLineage } from "./lineage.ts";
-import { failureReason, quoted, type RecordedStatement } from "./recorder.ts";
+import { failureReason, quoted, type RecordedBody, type RecordedStatement } from "./recorder.ts";
+import { howToDeclare } from "../migration/migration.ts";
+import { fold } from "../sql/tokens.ts";
 import { isOn, OUTSIDE_ONLY, turnForeignKeys } from "../migration/body.ts";
 import type { Reversal, SimulatedUpgrade } from "./simulation.ts";
 
@@ -97,7 +99,7 @@ function worksOf(statement: RecordedStatement): Map<string, Work> {
  * @param options.isWhole Whether the copy has all that the real schema has. Default `true`.
  */
 export function reversalFaults(
-  { before }: Pick<SimulatedUpgrade, "before">,
+  { migration, before }: Pick<SimulatedUpgrade, "migration" | "before">,
   { down, restored, again, twice }: Reversal,
   { isWhole = true }: { readonly isWhole?: boolean } = {},
 ): Fault[] {
@@ -119,6 +121,7 @@ export function reversalFaults(
       fix: "mend the downgrade",
     });
   }
+  if (down !== null) faults.push(...deletedOnTheWayBack(migration, before, down));
   const differences = restored === null || restored === before
     ? []
     : compareSchemas(before, restored);
@@ -153,6 +156,30 @@ export function reversalFaults(
     });
   }
   return faults;
+}
+
+/** Rows of former tables that a downgrade deletes without a declaration, which `downgrade` refuses. */
+function deletedOnTheWayBack(
+  { destroys = [] }: SimulatedUpgrade["migration"],
+  { tables }: SimulatedUpgrade["before"],
+  { statements }: RecordedBody,
+): Fault[] {
+  const declared = new Set(destroys.map(fold));
+  return statements.flatMap((statement) =>
+    rowChanges(statement.events).flatMap(({ kind, database, table }): Fault[] => {
+      const known = tables.find(({ name }) => fold(name) === fold(table))?.name;
+      const isTold = kind === "delete" && database === "main" && known !== undefined;
+      if (!isTold || declared.has(fold(known))) return [];
+      return [{
+        code: "rows-deleted",
+        severity: "warning",
+        direction: "downgrade",
+        place: statement,
+        reason: `its downgrade deletes rows of table "${known}", which \`downgrade\` refuses`,
+        fix: `if they are to go, declare it: ${howToDeclare([known])}`,
+      }];
+    })
+  );
 }
 
 /** Statements that may not be there, that do nothing, or that fail where there are rows. */

@@ -1,5 +1,5 @@
 import { isOn } from "../migration/body.ts";
-import { destroysOption } from "../migration/file.ts";
+import { howToDeclare } from "../migration/migration.ts";
 import type { CheckSchema, IndexSchema, Schema, TableSchema } from "../schema/model.ts";
 import { onOneLine } from "../sql/statements.ts";
 import { fold, normalize, tokenize } from "../sql/tokens.ts";
@@ -172,8 +172,7 @@ export function isDeclared(
 }
 
 function declare(table: string): string {
-  return `if that is meant, declare it: ${destroysOption([table])} behind "-- migrate:up", or ` +
-    `destroys: [${JSON.stringify(table)}] in a module`;
+  return `if that is meant, declare it: ${howToDeclare([table])}`;
 }
 
 /** Checks, indexes, triggers and views that a rebuild forgets, and views that it breaks. */

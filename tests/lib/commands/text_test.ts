@@ -103,7 +103,13 @@ Deno.test("downgrade without a terminal says what would be lost, and needs --yes
     snapshot ?? "",
     /^took snapshot (\d{8}_\d{6}) first; `restore \1` goes back$/,
   );
-  assert.deepEqual(lines, ["3 migrations rolled back: 003, 002, 001.", "8 rows lost.", ""]);
+  assert.deepEqual(lines, [
+    "3 migrations rolled back: 003, 002, 001.",
+    "8 rows lost: 2 rows of trading.orders, 2 rows of trading.fills, " +
+    "2 rows of trading.portfolio_snapshots, 1 row of positions.positions, " +
+    "1 row of positions.closed_positions.",
+    "",
+  ]);
 });
 
 Deno.test("downgrade without rows needs no confirmation, and a second one has nothing to do", async () => {

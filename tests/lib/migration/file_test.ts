@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MigrationFileError } from "../../../lib/base/errors.ts";
-import { destroysOption, parseMigrationFile } from "../../../lib/migration/file.ts";
+import { parseMigrationFile } from "../../../lib/migration/file.ts";
+import { destroysOption } from "../../../lib/migration/migration.ts";
 
 const databases = ["positions", "trading", "ml_training"];
 const file = { path: "migrations/004_add_notes.sql", id: "004", name: "004_add_notes", databases };

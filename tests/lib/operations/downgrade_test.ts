@@ -222,6 +222,41 @@ Deno.test("a rollback may not lose rows beyond what was confirmed", async () => 
   assert((await migrator.status()).ok);
 });
 
+Deno.test("a rollback may delete rows of a table that its migration declares, counts and keeps them", async () => {
+  using directory = new TemporaryDirectory();
+  const copying = migrationOf({
+    name: "002_copy",
+    upgrade: "INSERT INTO a VALUES (8), (9)",
+    downgrade: "DELETE FROM a WHERE x > 7",
+  });
+  const rows = () => query(directory.file("app.db"), "SELECT group_concat(x) AS all_x FROM a");
+  const undeclared = migratorOf(directory, [table, copying]);
+  await undeclared.upgrade();
+  execute(directory.file("app.db"), "INSERT INTO a VALUES (1)");
+  await assert.rejects(
+    undeclared.downgrade({ steps: 1, confirm: yes }),
+    (error) => {
+      assert(error instanceof MigrationFailedError);
+      assert.match(
+        error.message,
+        /it would lose rows that nobody was asked about: 2 of table "a"$/,
+      );
+      assert.match(error.help ?? "", /if they are to go, declare it: destroys:a behind/);
+      return true;
+    },
+  );
+  assert.deepEqual(rows(), [{ all_x: "8,9,1" }]);
+  const declared = migratorOf(directory, [table, { ...copying, destroys: ["A"] }]);
+  const { lost, snapshot } = await declared.downgrade({
+    steps: 1,
+    confirm: () => assert.fail("it is declared"),
+  });
+  assert.deepEqual(lost, [{ database: "app", table: "a", rows: 2 }]);
+  assert.deepEqual(rows(), [{ all_x: "1" }]);
+  await declared.restoreSnapshot(snapshot ?? "", { confirm: yes });
+  assert.deepEqual(rows(), [{ all_x: "8,9,1" }]);
+});
+
 Deno.test("a rollback that fails leaves the migration applied, and says what was rolled back before", async () => {
   using directory = new TemporaryDirectory();
   const broken = { ...table, downgrade: "DROP TABLE missing" };

@@ -109,12 +109,20 @@ Deno.test("rows that a downgrade deletes, or leaves, are a surprise", async () =
     downgrade: "DROP TABLE notes; DELETE FROM orders WHERE order_id > 8;",
   });
   assert.deepEqual(surprisesOf(lost), ["downgrade-fails"]);
-  const left = await rehearse({
-    name: "002_left",
-    upgrade: "INSERT INTO orders (side) VALUES ('BUY');",
-    downgrade: "SELECT 1;",
-  });
+  const upgrade = "INSERT INTO orders (side) VALUES ('BUY');";
+  const left = await rehearse({ name: "002_left", upgrade, downgrade: "SELECT 1;" });
   assert.deepEqual(surprisesOf(left), ["rows-left orders", "second-upgrade-differs orders"]);
+  const downgrade = "DELETE FROM orders WHERE side = 'BUY' AND order_id > 10;";
+  const undeclared = await rehearse({ name: "002_undeclared", upgrade, downgrade });
+  assert.deepEqual(surprisesOf(undeclared), ["downgrade-fails"]);
+  for (const { surprises: [surprise] } of [left, undeclared]) {
+    assert.match(surprise?.fix ?? "", /destroys:orders behind "-- migrate:up"/);
+  }
+  const declared = await rehearse({
+    ...{ name: "002_declared", upgrade, downgrade },
+    destroys: ["orders"],
+  });
+  assert.deepEqual(surprisesOf(declared), []);
 });
 
 Deno.test("rows that a migration declares to destroy are no surprise", async () => {

@@ -34,6 +34,7 @@ const harmless = fc.constantFrom<(number: number) => { upgrade: string; downgrad
     upgrade: `INSERT INTO plain SELECT pet_id, 'new ${n}' FROM pets WHERE pet_id = ${n};
       UPDATE plain SET a = ${n} WHERE b = 'DELETE FROM plain'`,
     downgrade: `DELETE FROM plain WHERE b = 'new ${n}'`,
+    destroys: ["plain"],
   }),
   (n) => ({
     upgrade: `CREATE TABLE new_plain (a INTEGER, b TEXT DEFAULT '${n}');

@@ -55,6 +55,7 @@ Deno.test("an upgrade that doesn't run again after its downgrade is a warning", 
   const good = {
     upgrade: "INSERT INTO owners (owner_id, name) VALUES (9, 'Cy')",
     downgrade: "DELETE FROM owners WHERE owner_id = 9",
+    destroys: ["owners"],
   };
   assert.deepEqual(await subject.findings(good), []);
 });
@@ -95,4 +96,17 @@ Deno.test("an upgrade that says IF NOT EXISTS has to run twice", async () => {
       "CREATE TABLE t (a); INSERT INTO t SELECT 1 WHERE NOT EXISTS (SELECT * FROM t)",
     ]
   ) assert.deepEqual(await subject.codes(upgrade), [], upgrade);
+});
+
+Deno.test("a downgrade that deletes rows of a former table without saying so is warned of", async () => {
+  using subject = await Subject.create();
+  const upgrade =
+    "INSERT INTO plain VALUES (7, 'new'); CREATE TABLE t (a); INSERT INTO t VALUES (1)";
+  const downgrade = "DELETE FROM plain WHERE b = 'new'; DELETE FROM t; DROP TABLE t";
+  const [finding, ...others] = await subject.findings({ upgrade, downgrade });
+  assert.deepEqual(others, []);
+  assert.equal(`${finding?.severity} ${finding?.code}`, "warning rows-deleted");
+  assert.match(finding?.reason ?? "", /its downgrade deletes rows of table "plain"/);
+  assert.match(finding?.fix ?? "", /destroys:plain behind "-- migrate:up"/);
+  assert.deepEqual(await subject.codes({ upgrade, downgrade, destroys: ["PLAIN"] }), []);
 });
