@@ -18,15 +18,15 @@ export const catalystDatabases = ["positions", "trading", "ml_training"] as cons
 /** Name of one of the bot's databases. */
 export type CatalystDatabase = (typeof catalystDatabases)[number];
 
-/** Where the bot's databases are, and what besides the bundled migrations there is. */
+/** Where the bot's databases are, and what to use besides the bundled migrations. */
 export interface CatalystOptions {
   /** Directory of the databases. Default `data`. */
   readonly dataDir?: string;
-  /** Put before each file name in place of `dataDir/`: `test_` gives `test_positions.db`. */
+  /** Replaces `dataDir/` before each file name: `test_` gives `test_positions.db`. */
   readonly prefix?: string;
   /**
-   * More databases by name, and other places for the bundled ones: paths, or databases that the program
-   * has open.
+   * More databases by name, and other locations for the bundled ones: paths, or databases that the
+   * program has open.
    */
   readonly databases?: Readonly<Record<string, DatabaseSource>>;
   /**
@@ -38,14 +38,14 @@ export interface CatalystOptions {
   readonly bundled?: boolean;
   /** Directory of the snapshots. Default: `backups` in the data directory, with the same prefix. */
   readonly backupDir?: string;
-  /** Migrations besides the bundled ones. */
+  /** Migrations in addition to the bundled ones. */
   readonly migrations?: readonly Migration[];
   /**
-   * What is wrong with migrations that could not be read. It stops only what needs all migrations, such
-   * as `upgrade`. Default: none.
+   * Errors of migrations that could not be read. They block only operations that need all
+   * migrations, such as `upgrade`. Default: none.
    */
   readonly unusable?: readonly CatalystError[];
-  /** Connection settings, over the defaults. */
+  /** Connection settings that override the defaults. */
   readonly settings?: Partial<ConnectionSettings>;
   /** Seconds to wait for a lock. Default 30. */
   readonly timeout?: number;
@@ -53,20 +53,20 @@ export interface CatalystOptions {
   readonly idleTimeout?: number;
   /** Whether no other code of this process has the databases open. Default `false`. */
   readonly alone?: boolean;
-  /** Whether the data directory may be created, if its parent is there. Default `true`. */
+  /** Whether the data directory may be created if its parent exists. Default `true`. */
   readonly createDirectories?: boolean;
   /**
-   * Told when a restore or an import that was killed has been finished, before what was asked for. Its
-   * `laterSnapshots` have what was written meanwhile.
+   * Called after completing a killed restore or import, before the requested operation.
+   * `laterSnapshots` of the result contain what was written in between.
    */
   readonly onRestoreFinished?: (result: RestoreResult) => void | Promise<void>;
 }
 
 /**
- * Makes a {@link Migrator} for the bot's three databases with the bundled migrations. It opens and
+ * Makes a {@link Migrator} for the bot's three databases with the bundled migrations. Opens and
  * creates nothing yet. Needs read and write permission on the data directory.
  *
- * @throws {UsageError} where the prefix has a NUL character.
+ * @throws {UsageError} if the prefix contains a NUL character.
  *
  * @example Create the databases of a bot
  * ```ts
@@ -106,29 +106,28 @@ export function createCatalystMigrator(options: CatalystOptions = {}): Migrator 
   });
 }
 
-/** {@link CatalystOptions}, with the bot's own migrations in files. */
+/** {@link CatalystOptions}, with the bot's own migrations read from files. */
 export interface OpenCatalystOptions extends CatalystOptions {
-  /** Directory of the bot's own migrations, beside the bundled ones. Default: there is none. */
+  /** Directory of the bot's own migrations, in addition to the bundled ones. Default: none. */
   readonly migrationsDir?: string;
   /**
-   * Configuration file, such as `catalyst.json`; the other options override what it says. Default: none
-   * is read.
+   * Configuration file, such as `catalyst.json`; the other options override it. Default: none.
    */
   readonly config?: string;
   /**
-   * Whether migrations that can't be used stop only what needs all of them, such as `upgrade`; all else
-   * works, and {@link Migrator.unusable} says what is wrong. Default `false`: it throws.
+   * Whether unusable migrations block only operations that need all of them, such as `upgrade`;
+   * {@link Migrator.unusable} has their errors. Default `false`: it throws.
    */
   readonly lenient?: boolean;
 }
 
 /**
- * Makes a {@link Migrator} as {@link createCatalystMigrator} does, with the migrations of a directory
- * too: all are read and checked first. Needs read permission on it.
+ * Makes a {@link Migrator} as {@link createCatalystMigrator} does, adding the migrations of a
+ * directory. Reads and checks all of them first. Needs read permission on the directory.
  *
- * @throws {MigrationFileError} where a file is no right migration; the message says where and why.
- * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
- * @throws {RegistryError} where a file has the number of a bundled migration.
+ * @throws {MigrationFileError} if a file is not a valid migration; the message says where and why.
+ * @throws {LocationError | AccessError} if the directory is missing or can't be read.
+ * @throws {RegistryError} if a file has the number of a bundled migration.
  *
  * @example Apply a bot's own migrations
  * ```ts
@@ -181,7 +180,7 @@ export async function openCatalystMigrator(options: OpenCatalystOptions = {}): P
   });
 }
 
-/** Leaves out the files that have the number of another migration. */
+/** Leaves out files that have the number of another migration. */
 function withoutDoubles(
   others: readonly Migration[],
   { migrations, unusable }: UsableMigrations,
@@ -199,7 +198,7 @@ function withoutDoubles(
   };
 }
 
-/** What a configuration file says, as options. */
+/** The contents of a configuration file as options. */
 async function configuredOptions(
   config: string,
   { dataDir, prefix }: CatalystOptions,
@@ -223,13 +222,13 @@ async function configuredOptions(
 }
 
 /**
- * Reads and checks every migration of a directory, lowest number first: `004_add_notes.sql`, `.ts` or
- * `.js`. Other files and subdirectories don't matter. Needs read permission on the directory.
+ * Reads and checks every migration of a directory, lowest number first: `004_add_notes.sql`, `.ts`
+ * or `.js`. Ignores other files and subdirectories. Needs read permission on the directory.
  *
- * @throws {MigrationFileError} where a file is no right migration, or two have the same number.
- * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
+ * @throws {MigrationFileError} if a file is not a valid migration, or two have the same number.
+ * @throws {LocationError | AccessError} if the directory is missing or can't be read.
  *
- * @example Migrate a program's own database by files
+ * @example Migrate a program's own database with files
  * ```ts
  * import { loadMigrations, Migrator } from "@catalyst/migrate";
  *
@@ -261,12 +260,12 @@ export function prefixOf(directory: string): string {
 
 type CatalystFinding = Finding & { readonly database: string };
 
-/** Position ids that are looked up at once: bounds the memory, whatever the number of rows. */
+/** How many position ids are looked up at once; bounds the memory for any number of rows. */
 const BATCH = 5_000;
 
 /**
- * What holds between the bot's tables and no foreign key can say: fills have an order, orders and
- * fills have a position, snapshots come one after the other.
+ * Rules between the bot's tables that no foreign key can express: a fill has an order, orders and
+ * fills have a position, and snapshots follow each other in time.
  */
 export const checkCatalystData: DataCheck = async (databases) => {
   const trading = databases.get("trading");
@@ -302,7 +301,7 @@ async function fillsWithoutOrder(trading: Connection): Promise<CatalystFinding[]
     kind: "fill_without_order",
     object: "fills",
     detail: `${row.fills} fill(s) belong to an order that doesn't exist, such as ${row.example}`,
-    fix: "put the orders back from a backup, or delete those fills",
+    fix: "restore the orders from a backup, or delete those fills",
   }];
 }
 
@@ -318,7 +317,8 @@ async function withoutPosition(
   const unknown: string[] = [];
   let last: string | null = null;
   for (;;) {
-    // An empty id is one to look for, too. A BLOB is above all texts: it is no id, and has no end here.
+    // An empty id is looked up, too. A BLOB sorts after all texts: it is not an id and bounds the
+    // range.
     const batch: string[] = (await trading.all(
       `SELECT DISTINCT position_id
       FROM ${table}
@@ -341,7 +341,7 @@ async function withoutPosition(
       `${table} name ${unknown.length} position(s) that are neither open nor closed, such as ${
         unknown[0]
       }`,
-    fix: "put the positions back from a backup, or set their position_id to NULL",
+    fix: "restore the positions from a backup, or set their position_id to NULL",
   }];
 }
 

@@ -3,16 +3,17 @@ import { catalystDatabases } from "./catalyst.ts";
 import type { CheckMigrationsResult } from "./trial/check.ts";
 
 /**
- * Checks a directory of migrations, for a program's own tests: reads every file, checks the numbers with
- * the bundled migrations, lints, and runs all of it up, down and up again in memory, comparing the
- * schemas. Needs read permission on the directory; it writes nothing.
+ * Checks a directory of migrations, for a program's own tests: reads every file, checks the numbers
+ * together with the bundled migrations, lints, and runs everything up, down and up again in memory,
+ * comparing the schemas. Writes nothing. Needs read permission on the directory.
  *
- * @throws {MigrationCheckError} where something is wrong, listing all that was found, each with its file and line.
- * @throws {LocationError | AccessError} where the directory isn't there or can't be read.
+ * @throws {MigrationCheckError} if there are problems; it lists all of them, each with file and
+ * line.
+ * @throws {LocationError | AccessError} if the directory is missing or can't be read.
  *
  * @example A test for `deno test`
  * ```ts ignore
- * // Not run: it is a test itself, of a directory that is not there.
+ * // Not run: it is itself a test, of a directory that does not exist.
  * import { checkMigrations } from "@catalyst/migrate";
  *
  * Deno.test("migrations are fine", async () => {
@@ -20,7 +21,7 @@ import type { CheckMigrationsResult } from "./trial/check.ts";
  * });
  * ```
  *
- * @example What is found
+ * @example Find a problem
  * ```ts
  * import { checkMigrations, MigrationCheckError } from "@catalyst/migrate";
  *
@@ -38,7 +39,7 @@ export async function checkMigrations(
 ): Promise<CheckMigrationsResult> {
   const { migrationsDir, databases = catalystDatabases, strict = false } = options;
   const bundled = options.databases === undefined ? bundledMigrations : [];
-  // Only those who call it need to load it.
+  // Loaded only when called.
   const { checkDirectory } = await import("./trial/check.ts");
   return await checkDirectory({ migrationsDir, databases, bundled, strict });
 }
@@ -48,8 +49,8 @@ export interface CheckMigrationsOptions {
   /** Directory of the migrations. */
   readonly migrationsDir: string;
   /**
-   * Names of the databases that there are. Default: the bot's three, with the bundled migrations before
-   * those of the directory.
+   * Names of the databases. Default: the bot's three, with the bundled migrations before those of
+   * the directory.
    */
   readonly databases?: readonly string[];
   /** Whether the warnings of `lint` count as well. Default `false`. */

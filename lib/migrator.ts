@@ -50,9 +50,9 @@ import type { LintOptions, LintResult } from "./trial/lint.ts";
 import type { RehearseOptions } from "./trial/rehearse.ts";
 import type { Rehearsal } from "./trial/rehearse_result.ts";
 
-/** Which of the ledger's events to read. */
+/** Options for reading the ledger's events. */
 export interface HistoryOptions {
-  /** How many events at most. Default 20. */
+  /** Maximum number of events. Default 20. */
   readonly limit?: number;
   /** Only events of the migration with this id or name. Default: all. */
   readonly migration?: string;
@@ -93,9 +93,9 @@ export class Migrator {
   /**
    * Resolves the options; opens nothing yet.
    *
-   * @throws {RegistryError} where the migrations contradict each other.
-   * @throws {UsageError} where the timeout is no time, or two names have the same file.
-   * @throws {LocationError} where an address is not that of a file.
+   * @throws {RegistryError} if migrations contradict each other.
+   * @throws {UsageError} if the timeout is not a duration, or two names have the same file.
+   * @throws {LocationError} if an address does not name a file.
    */
   constructor(options: MigratorOptions & { readonly dataCheck?: DataCheck }) {
     this.#workspace = createWorkspace(options);
@@ -110,7 +110,7 @@ export class Migrator {
     return this.#workspace.registry.migrations.map(({ id }) => id);
   }
 
-  /** What is wrong with migrations that could not be read. */
+  /** Errors of the migrations that could not be read. */
   get unusable(): readonly CatalystError[] {
     return this.#workspace.unusable;
   }
@@ -121,19 +121,19 @@ export class Migrator {
   }
 
   /**
-   * Path of a database's file; `:memory:` for one in memory.
+   * Path of a database's file, or `:memory:` for one in memory.
    *
-   * @throws {UsageError} where there is no database of that name.
+   * @throws {UsageError} if no database has that name.
    */
   pathOf(database: string): string {
     return locationOf(this.#workspace, database).path;
   }
 
   /**
-   * Makes sure that a file may be written, such as an export: that it is none of the databases, nor what
-   * belongs to them, nor a database or snapshot of others. A file that is there needs `force`.
+   * Checks that a file, such as an export, may be written: it must not be one of the databases,
+   * belong to one of them, or be another database or snapshot. An existing file needs `force`.
    *
-   * @throws {AccessError} saying what is there.
+   * @throws {AccessError} naming what the path belongs to.
    */
   async refuseOccupied(path: string, options: OutputFileOptions = {}): Promise<void> {
     const { refuseOccupied } = await import("./dump/output_guard.ts");
@@ -141,15 +141,15 @@ export class Migrator {
   }
 
   /**
-   * Reads the state of the databases and migrations; writes nothing, creates nothing. A bot may have the
-   * databases open and go on writing.
+   * Reads the state of the databases and migrations. Writes and creates nothing. Other programs may
+   * keep writing to the databases.
    *
-   * @throws {LocationError | AccessError} where a database's place can't be used or read.
-   * @throws {NotADatabaseError | CorruptDatabaseError} where a file is no database, or damaged.
-   * @throws {DatabaseLockedError} where a lock was not gone within the timeout.
-   * @throws {FormatError} where a newer version wrote the ledger or the markers.
+   * @throws {LocationError | AccessError} if a database's path can't be used or read.
+   * @throws {NotADatabaseError | CorruptDatabaseError} if a file is not a database, or is damaged.
+   * @throws {DatabaseLockedError} if a lock was not released within the timeout.
+   * @throws {FormatError} if a newer version wrote the ledger or the markers.
    *
-   * @example Tell whether there is something to do
+   * @example Find out whether migrations are pending
    * ```ts
    * import { createCatalystMigrator } from "@catalyst/migrate";
    *
@@ -164,12 +164,12 @@ export class Migrator {
   }
 
   /**
-   * Says what {@link Migrator.upgrade} would do; writes nothing, creates nothing.
+   * Plans what {@link Migrator.upgrade} would do. Writes and creates nothing.
    *
-   * @throws {UnknownMigrationError} where it asks for a migration that there is not.
-   * @throws {OutOfOrderError} where a migration would run before one that it must follow.
-   * @throws {ChangedMigrationError} where an applied migration's text is not what was applied.
-   * @throws {UnknownMarkerError} where a database has a migration that is not known.
+   * @throws {UnknownMigrationError} if a requested migration does not exist.
+   * @throws {OutOfOrderError} if a migration would run before one that it must follow.
+   * @throws {ChangedMigrationError} if the text of an applied migration has changed.
+   * @throws {UnknownMarkerError} if a database has an unknown migration.
    *
    * @example List the pending migrations
    * ```ts
@@ -187,11 +187,11 @@ export class Migrator {
   }
 
   /**
-   * Looks for what is dangerous or wrong in migrations, by running them on a scratch database in memory
-   * with the schema of the real one: data loss, rebuilds that lose something, long locks and more. The
-   * functions of migrations are called too. The real databases are only read.
+   * Finds problems in migrations, such as data loss, rebuilds that lose something and long locks.
+   * It runs them, including their functions, on a scratch database in memory that has the real
+   * schema. The real databases are only read.
    *
-   * @throws {UnknownMigrationError} where it asks for a migration that there is not.
+   * @throws {UnknownMigrationError} if a requested migration does not exist.
    *
    * @example Lint the pending migrations
    * ```ts
@@ -216,13 +216,14 @@ export class Migrator {
   }
 
   /**
-   * Runs the pending migrations up, down and up again on copies of the databases, of one moment, which
-   * are removed afterwards: what they do to the real rows, how long they take and keep others from
-   * writing, and whether the way back gives what was there. The real databases are not changed.
-   * It needs about twice their room, beside them or in `directory`. It keeps this thread busy.
+   * Runs the pending migrations up, down and up again on a consistent set of copies of the
+   * databases, and removes the copies afterwards. Reports what the migrations do to the real rows,
+   * how long they take, how long they block writers, and whether rolling back restores the
+   * original. The real databases are not changed. The copies need about twice the space of the
+   * databases, next to them or in `directory`. The call blocks this thread.
    *
-   * @throws {DiskFullError} where there is no room for the copies; nothing is left.
-   * @throws {DatabaseLockedError} where a writer was not done within the timeout.
+   * @throws {DiskFullError} if there is not enough space for the copies; none remain.
+   * @throws {DatabaseLockedError} if a writer did not finish within the timeout.
    *
    * @example Rehearse a migration
    * ```ts
@@ -250,16 +251,16 @@ export class Migrator {
 
   /**
    * Applies the pending migrations in order, each in one transaction with its marker, and stops at
-   * the first that fails.
+   * the first failure.
    *
-   * @throws {LintError} where one would lose data that it doesn't declare; nothing was run.
-   * @throws {MigrationFailedError} where one failed; `progress` says what was applied before.
-   * @throws {SchemaConflictError} where tables of the same names have another shape.
-   * @throws {ChangedMigrationError | OutOfOrderError | UnknownMarkerError} where the migrations don't go with
-   * what was applied; nothing was run.
-   * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
-   * @throws {HookError} where a hook failed; what was applied before stays.
-   * @throws {InterruptedError} where `signal` stopped it.
+   * @throws {LintError} if a migration would lose data without declaring it; nothing was run.
+   * @throws {MigrationFailedError} if a migration failed; `progress` lists those applied before it.
+   * @throws {SchemaConflictError} if existing tables of the same names have a different shape.
+   * @throws {ChangedMigrationError | OutOfOrderError | UnknownMarkerError} if the migrations don't
+   * match those already applied; nothing was run.
+   * @throws {MigratorLockedError | DatabaseLockedError} if a lock could not be acquired in time.
+   * @throws {HookError} if a hook failed; migrations applied before it remain applied.
+   * @throws {InterruptedError} if `signal` stopped it.
    *
    * @example Bring the databases up to date
    * ```ts
@@ -279,11 +280,12 @@ export class Migrator {
   }
 
   /**
-   * Reads rows of a database, or of the ledger under the name `ledger`, by one statement; see `runQuery`.
+   * Runs one read-only statement on a database, or on the ledger under the name `ledger`; see
+   * `runQuery`.
    *
-   * @throws {UsageError} if there is no such database, it is not exactly one statement, or a parameter has
-   * no value.
-   * @throws {StatementError} if SQLite refuses the statement, because it is wrong or does not only read.
+   * @throws {UsageError} if the database does not exist, the text is not exactly one statement, or
+   * a parameter has no value.
+   * @throws {StatementError} if SQLite rejects the statement, because it is invalid or writes.
    * @throws {QueryTimeoutError} if it takes longer than `timeout`.
    *
    * @example Read the ledger
@@ -305,7 +307,7 @@ export class Migrator {
   }
 
   /**
-   * Computes the figures of a trading bot's databases; see `computeReport`.
+   * Computes the trading figures of a bot's databases; see `computeReport`.
    *
    * @throws {LocationError} if none of the bot's databases exists.
    *
@@ -325,10 +327,11 @@ export class Migrator {
   }
 
   /**
-   * Says what {@link Migrator.downgrade} would roll back and lose; writes nothing.
+   * Plans what {@link Migrator.downgrade} would roll back and lose. Writes nothing.
    *
-   * @throws {UnknownMigrationError} where it asks for a migration that there is not.
-   * @throws {DowngradeBlockedError} where a later migration is in the way, or there is no way back.
+   * @throws {UnknownMigrationError} if a requested migration does not exist.
+   * @throws {DowngradeBlockedError} if a later migration blocks it, or a migration has no
+   * downgrade.
    *
    * @example See what would be lost
    * ```ts
@@ -346,12 +349,12 @@ export class Migrator {
   }
 
   /**
-   * Rolls applied migrations back, newest first. Where rows would be lost it asks `confirm` first.
+   * Rolls applied migrations back, newest first. If rows would be lost, it calls `confirm` first.
    *
-   * @throws {ConfirmationError} where rows would be lost and nobody confirmed it.
-   * @throws {DowngradeBlockedError} where a later migration of the same database is applied.
-   * @throws {MigrationFailedError} where one failed; `progress` says what was rolled back before.
-   * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
+   * @throws {ConfirmationError} if rows would be lost and this was not confirmed.
+   * @throws {DowngradeBlockedError} if a later migration of the same database is applied.
+   * @throws {MigrationFailedError} if one failed; `progress` lists those rolled back before it.
+   * @throws {MigratorLockedError | DatabaseLockedError} if a lock could not be acquired in time.
    *
    * @example Roll the last migration back
    * ```ts
@@ -360,7 +363,7 @@ export class Migrator {
    * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
    * await migrator.upgrade();
    * const { rolledBack } = await migrator.downgrade({ steps: 1, confirm: () => false });
-   * console.assert(rolledBack.join() === "003"); // there were no rows, so nobody was asked
+   * console.assert(rolledBack.join() === "003"); // there were no rows, so confirm was not called
    * ```
    */
   async downgrade(options: DowngradeOptions = {}): Promise<DowngradeResult> {
@@ -370,10 +373,11 @@ export class Migrator {
   }
 
   /**
-   * Says what {@link Migrator.redo} would roll back and lose; writes nothing.
+   * Plans what {@link Migrator.redo} would roll back and lose. Writes nothing.
    *
-   * @throws {UnknownMigrationError} where there is no such migration.
-   * @throws {DowngradeBlockedError} where a later migration is in the way, or there is no way back.
+   * @throws {UnknownMigrationError} if the migration does not exist.
+   * @throws {DowngradeBlockedError} if a later migration blocks it, or the migration has no
+   * downgrade.
    *
    * @example See what would be rolled back
    * ```ts
@@ -392,16 +396,16 @@ export class Migrator {
   }
 
   /**
-   * Rolls a migration back and applies it again, by default the last one, as is needed while it is being
-   * written. Where rows would be lost it asks `confirm` first.
+   * Rolls a migration back, by default the last one, and applies it again; useful while writing it.
+   * If rows would be lost, it calls `confirm` first.
    *
-   * @throws {ConfirmationError} where rows would be lost and nobody confirmed it.
-   * @throws {DowngradeBlockedError} where a later migration of the same database is applied.
-   * @throws {UsageError} where none is applied, or its file is gone.
-   * @throws {OutOfOrderError} where an earlier one of the same database has to be applied first.
-   * @throws {MigrationFailedError} where one way failed.
+   * @throws {ConfirmationError} if rows would be lost and this was not confirmed.
+   * @throws {DowngradeBlockedError} if a later migration of the same database is applied.
+   * @throws {UsageError} if no migration is applied, or its file is missing.
+   * @throws {OutOfOrderError} if an earlier migration of the same database must be applied first.
+   * @throws {MigrationFailedError} if rolling back or applying failed.
    *
-   * @example Run a migration once more
+   * @example Run a migration again
    * ```ts
    * import { createCatalystMigrator } from "@catalyst/migrate";
    *
@@ -419,13 +423,13 @@ export class Migrator {
   }
 
   /**
-   * Marks migrations as applied that are in the databases already, after comparing the schema with what
-   * they make.
+   * Records migrations whose changes are already in the databases as applied, after comparing the
+   * schema with the migrations.
    *
-   * @throws {SchemaConflictError} where a database has another schema; no marker is written then.
-   * @throws {UnknownMigrationError} where there is no such migration.
+   * @throws {SchemaConflictError} if a database has a different schema; no marker is written.
+   * @throws {UnknownMigrationError} if the migration does not exist.
    *
-   * @example Take over a database that was made by hand
+   * @example Take over a database created by hand
    * ```ts
    * import { openDatabase } from "@catalyst/migrate/database";
    * import { defineMigration, Migrator } from "@catalyst/migrate";
@@ -451,12 +455,12 @@ export class Migrator {
   }
 
   /**
-   * Brings an existing database under management: writes a migration with its schema to
-   * `migrationsDir` and marks it as applied. The migration is known from the next start on. Needs write
+   * Brings an existing database under management: writes its schema as a migration to
+   * `migrationsDir` and marks it as applied. A new migrator must load the migration. Needs write
    * permission on that directory.
    *
-   * @throws {UsageError} where the database does not exist, is empty, or has migrations already.
-   * @throws {AdoptionError} where its schema can't be created again.
+   * @throws {UsageError} if the database does not exist, is empty, or already has migrations.
+   * @throws {AdoptionError} if its schema can't be recreated.
    *
    * @example Adopt a database that a program has created
    * ```ts
@@ -482,8 +486,9 @@ export class Migrator {
   }
 
   /**
-   * SQLite files in the data directory that none of the databases is, as paths. Changes nothing. This
-   * process must not have one of them open, since reading its header drops the locks on it.
+   * Paths of the SQLite files in the data directory that are not among the databases. Changes
+   * nothing. This process must not have any of them open, because reading a file's header drops its
+   * locks.
    */
   async uncoveredFiles(): Promise<readonly string[]> {
     const { uncoveredFiles } = await import("./state/discover.ts");
@@ -491,13 +496,13 @@ export class Migrator {
   }
 
   /**
-   * Makes one migration for each database out of those that were read from files, up to one of them by id
-   * or name. It writes nothing; a database that has the old ones takes the new one over by itself.
+   * Combines the migrations that were read from files, up to the given id or name, into one per
+   * database. Writes nothing; a database that has the old ones adopts the new one automatically.
    *
-   * @throws {SquashError} where one of them is no SQL, or the outcome would be another schema.
-   * @throws {UnknownMigrationError} where there is no such migration.
+   * @throws {SquashError} if a migration is not SQL, or the resulting schema would differ.
+   * @throws {UnknownMigrationError} if the migration does not exist.
    *
-   * @example Make one file out of two
+   * @example Combine two files into one
    * ```ts
    * import { loadMigrations, Migrator } from "@catalyst/migrate";
    *
@@ -521,12 +526,12 @@ export class Migrator {
   }
 
   /**
-   * Takes over the changed name and text of an applied migration, by id or name; it runs nothing.
+   * Accepts the changed name and text of an applied migration, given by id or name. Runs nothing.
    *
-   * @throws {UnknownMigrationError} where there is no such migration.
-   * @throws {UsageError} where it isn't applied, or not changed.
+   * @throws {UnknownMigrationError} if the migration does not exist.
+   * @throws {UsageError} if it is not applied, or has not changed.
    *
-   * @example Take over what was corrected afterwards
+   * @example Accept a later correction
    * ```ts
    * import { defineMigration, Migrator } from "@catalyst/migrate";
    *
@@ -551,14 +556,14 @@ export class Migrator {
   }
 
   /**
-   * Compares each database with what its applied migrations make; writes nothing. What it finds is
-   * returned, with what to do about each; it throws only where a database can't be read.
+   * Compares each database with the schema that its applied migrations create. Writes nothing.
+   * Problems are returned, each with a fix; it throws only if a database can't be read.
    *
-   * @throws {LocationError | AccessError} where a database's place can't be used or read.
-   * @throws {NotADatabaseError | CorruptDatabaseError} where a file is no database, or damaged.
-   * @throws {DatabaseLockedError} where a lock was not gone within the timeout.
+   * @throws {LocationError | AccessError} if a database's path can't be used or read.
+   * @throws {NotADatabaseError | CorruptDatabaseError} if a file is not a database, or is damaged.
+   * @throws {DatabaseLockedError} if a lock was not released within the timeout.
    *
-   * @example Find what was changed by hand
+   * @example Find changes made by hand
    * ```ts
    * import { openDatabase } from "@catalyst/migrate/database";
    * import { createCatalystMigrator } from "@catalyst/migrate";
@@ -579,11 +584,11 @@ export class Migrator {
   }
 
   /**
-   * Describes the schema of a database as SQL and as data, always in the same order and layout, so that
-   * it can be kept in version control; writes nothing.
+   * Describes the schema of a database as SQL and as data, always in the same order and layout, so
+   * that it can be kept in version control. Writes nothing.
    *
-   * @throws {UsageError} where no database has that name.
-   * @throws {LocationError} where it is not there yet.
+   * @throws {UsageError} if no database has that name.
+   * @throws {LocationError} if the database does not exist yet.
    *
    * @example Describe a schema
    * ```ts
@@ -602,7 +607,7 @@ export class Migrator {
   }
 
   /**
-   * Reads the schema of a database as it was written: lists in the order of creation, and SQL with its
+   * Reads the schema of a database as it was written: lists in order of creation, and SQL with its
    * comments. Writes nothing.
    *
    * @throws {UsageError} if no database has that name.
@@ -615,11 +620,11 @@ export class Migrator {
 
   /**
    * Reconciles the ledger, creates missing tables, indexes, views and triggers, and replaces the
-   * views of an adopted database that differ from the migrations' own. It touches no row.
+   * views of an adopted database that differ from the migrations' definitions. Changes no rows.
    *
-   * @throws {MigratorLockedError | DatabaseLockedError} where a lock was not to be had in time.
+   * @throws {MigratorLockedError | DatabaseLockedError} if a lock could not be acquired in time.
    *
-   * @example Create a view again that somebody dropped
+   * @example Recreate a dropped view
    * ```ts
    * import { openDatabase } from "@catalyst/migrate/database";
    * import { createCatalystMigrator } from "@catalyst/migrate";
@@ -640,20 +645,21 @@ export class Migrator {
   }
 
   /**
-   * Names of databases that the ledger knows, and that are missing or empty: a snapshot can't have them.
+   * Names of databases that the ledger knows but that are missing or empty, so a snapshot cannot
+   * include them.
    */
   async missingDatabases(): Promise<readonly string[]> {
     return await missingDatabases(this.#workspace);
   }
 
   /**
-   * Takes a snapshot: verified copies of all databases and the ledger, of one moment. Writers wait
-   * for milliseconds, whatever the size; the copying runs on a thread of its own. Needs read and
-   * write permission on the databases and on the directory of the snapshots.
+   * Takes a snapshot: verified copies of all databases and the ledger, consistent with each other.
+   * Writers wait for milliseconds, whatever the size; a separate thread does the copying. Needs
+   * read and write permission on the databases and on the directory of the snapshots.
    *
-   * @throws {DatabaseLockedError} where a writer was not done within the timeout.
-   * @throws {CorruptDatabaseError} where a database is damaged; older snapshots stay as they were.
-   * @throws {UsageError} where a database is open through `jsr:@db/sqlite`.
+   * @throws {DatabaseLockedError} if a writer did not finish within the timeout.
+   * @throws {CorruptDatabaseError} if a database is damaged; older snapshots are kept.
+   * @throws {UsageError} if a database is open through `jsr:@db/sqlite`.
    *
    * @example Take a snapshot
    * ```ts
@@ -672,10 +678,10 @@ export class Migrator {
   }
 
   /**
-   * Lists the snapshots of a directory, the newest first. Default: the migrator's directory, `backups`
-   * beside the ledger. A directory that is not there has none.
+   * Lists the snapshots of a directory, newest first. Default: the migrator's directory, `backups`
+   * next to the ledger. A missing directory has no snapshots.
    *
-   * @throws {LocationError | AccessError} where it is a file, or can't be read.
+   * @throws {LocationError | AccessError} if it is a file, or can't be read.
    *
    * @example Find the newest snapshot
    * ```ts
@@ -696,11 +702,11 @@ export class Migrator {
   }
 
   /**
-   * Reads a snapshot again and compares every file with the manifest.
+   * Rereads a snapshot and compares every file with the manifest.
    *
-   * @throws {SnapshotError} where there is none of that name, or its manifest is damaged.
+   * @throws {SnapshotError} if no snapshot has that name, or its manifest is damaged.
    *
-   * @example Find out whether a snapshot is still whole
+   * @example Check whether a snapshot is intact
    * ```ts
    * import { createCatalystMigrator } from "@catalyst/migrate";
    *
@@ -719,13 +725,14 @@ export class Migrator {
   }
 
   /**
-   * Finds the newest snapshot from which all databases can be restored, as far as names and sizes tell;
-   * null where there is none. Snapshots that a restore took don't count, nor do those dated in the future.
+   * Finds the newest snapshot from which all databases can be restored, judging by names and sizes;
+   * null if there is none. Snapshots taken by a restore don't count, nor do those dated in the
+   * future.
    *
-   * @throws {UsageError} where there is no database of a name.
-   * @throws {LocationError | AccessError} where the directory is a file, or can't be read.
+   * @throws {UsageError} if no database has one of the names.
+   * @throws {LocationError | AccessError} if the directory is a file, or can't be read.
    *
-   * @example Tell how old the newest backup is
+   * @example Find the age of the newest backup
    * ```ts
    * import { createCatalystMigrator } from "@catalyst/migrate";
    *
@@ -743,8 +750,8 @@ export class Migrator {
   }
 
   /**
-   * Tells when each database was last backed up: the date of its newest complete snapshot that was not
-   * taken by a restore, in Unix epoch seconds, as far as names and sizes show.
+   * Finds when each database was last backed up: the date of its newest complete snapshot that was not
+   * taken by a restore, in Unix epoch seconds, judging by names and sizes.
    *
    * @throws {LocationError | AccessError} if the directory of the snapshots can't be read.
    *
@@ -771,11 +778,11 @@ export class Migrator {
   }
 
   /**
-   * Proves that a snapshot can be restored: restores it into a temporary directory beside the databases,
-   * verifies schema and data there, and removes it. The databases themselves stay as they are.
+   * Proves that a snapshot can be restored: restores it into a temporary directory next to the
+   * databases, verifies schema and data there, and removes it. The databases are not changed.
    *
-   * @throws {SnapshotError} where there is no such snapshot, or it can't be restored.
-   * @throws {DiskFullError} where there is no room.
+   * @throws {SnapshotError} if no snapshot has that name, or it can't be restored.
+   * @throws {DiskFullError} if there is not enough space.
    *
    * @example Try a snapshot
    * ```ts
@@ -793,11 +800,12 @@ export class Migrator {
   }
 
   /**
-   * Removes snapshots that a retention does not keep, never a database's last whole one; their names.
+   * Removes the snapshots that the retention does not keep, but never the last intact one of a
+   * database. Returns their names.
    *
-   * @throws {MigratorLockedError} where another run works in that directory past the timeout.
+   * @throws {MigratorLockedError} if another run uses that directory beyond the timeout.
    *
-   * @example Keep the newest one
+   * @example Keep the newest snapshot
    * ```ts
    * import { createCatalystMigrator } from "@catalyst/migrate";
    *
@@ -809,19 +817,19 @@ export class Migrator {
    * ```
    */
   async pruneSnapshots(options: PruneSnapshotsOptions): Promise<readonly string[]> {
-    // What is to be deleted may be what an interrupted restore needs.
+    // An interrupted restore may need what would be deleted.
     if (!options.dryRun) await this.#finishRestore();
     const { pruneSnapshots } = await import("./snapshot/mod.ts");
     return await pruneSnapshots(this.#workspace, options);
   }
 
   /**
-   * Says what restoring a snapshot would change; writes nothing. `reference` is its name, its manifest's
-   * path, `latest`, or one database file.
+   * Plans what restoring a snapshot would change. Writes nothing. `reference` is a snapshot's name,
+   * its manifest's path, `latest`, or one database file.
    *
-   * @throws {SnapshotError} where there is no such snapshot, or it is damaged.
+   * @throws {SnapshotError} if the snapshot does not exist or is damaged.
    *
-   * @example See how many rows there were
+   * @example Show the row counts of a snapshot
    * ```ts
    * import { createCatalystMigrator } from "@catalyst/migrate";
    *
@@ -841,17 +849,18 @@ export class Migrator {
   }
 
   /**
-   * Restores a snapshot, by its name, its manifest's path, `latest`, or one database file. It is
-   * checked first; what is there is kept in a snapshot of its own; where anything is replaced,
-   * `confirm` is asked. Killed at any moment, the next command finishes it.
+   * Restores a snapshot, given by name, by its manifest's path, as `latest`, or as one database
+   * file. The snapshot is checked first, the existing data is kept in a safety snapshot, and
+   * `confirm` is called if anything would be replaced. If the process is killed, the next command
+   * completes the restore.
    *
-   * @throws {SnapshotError} where there is no such snapshot, or it is damaged; nothing is changed.
-   * @throws {ConfirmationError} where nobody confirmed.
-   * @throws {DatabaseLockedError} where another program writes for longer than the timeout.
-   * @throws {DiskFullError} where there is no room; nothing is changed.
-   * @throws {UsageError} where a database is open through `jsr:@db/sqlite`.
+   * @throws {SnapshotError} if the snapshot does not exist or is damaged; nothing is changed.
+   * @throws {ConfirmationError} if it was not confirmed.
+   * @throws {DatabaseLockedError} if another program writes for longer than the timeout.
+   * @throws {DiskFullError} if there is not enough space; nothing is changed.
+   * @throws {UsageError} if a database is open through `jsr:@db/sqlite`.
    *
-   * @example Go back
+   * @example Go back to a snapshot
    * ```ts
    * import { createCatalystMigrator } from "@catalyst/migrate";
    *
@@ -871,10 +880,10 @@ export class Migrator {
   }
 
   /**
-   * Goes back to what was there before the last restore, as {@link Migrator.restoreSnapshot} does.
+   * Returns to the state before the last restore, as {@link Migrator.restoreSnapshot} does.
    *
-   * @throws {SnapshotError} where nothing was restored yet, or that snapshot is gone or damaged.
-   * @throws {ConfirmationError} where nobody confirmed.
+   * @throws {SnapshotError} if nothing was restored yet, or that snapshot is missing or damaged.
+   * @throws {ConfirmationError} if it was not confirmed.
    *
    * @example Undo a restore
    * ```ts
@@ -895,10 +904,10 @@ export class Migrator {
   }
 
   /**
-   * Copies a database to another place: to an empty namespace on a server, from one, or into a new file.
-   * Each end is the name of a database, a path, or an address such as
-   * `libsql://db.example.com?namespace=app`. Schema and rows are exact, it is all or nothing, and both
-   * are compared at the end. A server needs network permission, and its token in the variable
+   * Copies a database to an empty namespace on a server, from a server, or into a new file. Each
+   * end is the name of a database, a path, or an address such as
+   * `libsql://db.example.com?namespace=app`. The copy is exact and all-or-nothing, and both ends
+   * are compared afterwards. A server needs network permission, and its token in the variable
    * `CATALYST_LIBSQL_TOKEN`.
    *
    * @throws {LocationError} if the original does not exist.
@@ -926,12 +935,12 @@ export class Migrator {
   }
 
   /**
-   * Exports a database as SQL text, which this toolkit and the `sqlite3` shell load back to the same
-   * database. All of it is of the moment of the call; a program may go on writing meanwhile. Cancel the
-   * stream if you don't read it to its end. Needs read permission on the database.
+   * Exports a database as SQL text, from which this toolkit and the `sqlite3` shell recreate it.
+   * The export is consistent with the moment of the call; other programs may keep writing. Cancel
+   * the stream if you don't read it to the end. Needs read permission on the database.
    *
-   * @throws {LocationError} where there is no such database.
-   * @throws {UsageError} where it has no such table.
+   * @throws {LocationError} if the database does not exist.
+   * @throws {UsageError} if the database has no such table.
    *
    * @example Export a database
    * ```ts
@@ -953,11 +962,11 @@ export class Migrator {
   }
 
   /**
-   * Exports tables or views as CSV or JSON Lines, one after the other, all of one moment. Each one's rows
-   * are to be read, or cancelled, before the next is asked for.
+   * Exports tables or views as CSV or JSON Lines, one after the other, as one consistent snapshot.
+   * Read or cancel the rows of each table before requesting the next.
    *
-   * @throws {LocationError} where there is no such database.
-   * @throws {UsageError} where it has no such table.
+   * @throws {LocationError} if the database does not exist.
+   * @throws {UsageError} if the database has no such table.
    *
    * @example Export a table
    * ```ts
@@ -981,14 +990,15 @@ export class Migrator {
   }
 
   /**
-   * Imports a dump, SQL text as `export`, the `sqlite3` shell or Python's `iterdump` writes it, plain or
-   * gzip: all of it, or nothing. A new database is built beside the one that is there, which it then
-   * replaces after `confirm` was asked and a snapshot was taken; with `intoExisting` the dump is run
-   * against that one. What reaches out of the database, such as ATTACH, is refused.
+   * Imports a dump: SQL text as written by `export`, the `sqlite3` shell or Python's `iterdump`,
+   * plain or gzip. Imports are all-or-nothing. It builds a new database next to the existing one,
+   * then calls `confirm`, takes a snapshot and replaces it. With `intoExisting` it runs the dump
+   * against the existing database. Statements that reach outside the database, such as ATTACH, are
+   * refused.
    *
-   * @throws {DumpError} where the dump is bad or incomplete; it says which line and why.
-   * @throws {ConfirmationError} where a database would be replaced and nobody confirmed it.
-   * @throws {DatabaseLockedError} where another program writes for longer than the timeout.
+   * @throws {DumpError} if the dump is invalid or incomplete; it gives the line and the reason.
+   * @throws {ConfirmationError} if a database would be replaced and this was not confirmed.
+   * @throws {DatabaseLockedError} if another program writes for longer than the timeout.
    *
    * @example Import a dump
    * ```ts
@@ -1015,13 +1025,14 @@ export class Migrator {
   }
 
   /**
-   * Puts the rows of a CSV or JSON Lines text, plain or gzip, into a table, in one transaction, with a
-   * snapshot of the database before. CSV names the columns in its first line, JSON Lines by its keys;
-   * what is left out gets its default. One bad row, and nothing is imported, unless `onBadRow` takes it.
+   * Inserts the rows of a CSV or JSON Lines text, plain or gzip, into a table in one transaction,
+   * after taking a snapshot of the database. The first line of CSV and the keys of JSON Lines name
+   * the columns; omitted columns get their defaults. A bad row cancels the import unless `onBadRow`
+   * accepts it.
    *
-   * @throws {DumpError} where the text or a row of it is bad; it says which line and why.
-   * @throws {UsageError} where there is no such database or table.
-   * @throws {DatabaseLockedError} where another program writes for longer than the timeout.
+   * @throws {DumpError} if the text or a row is invalid; it gives the line and the reason.
+   * @throws {UsageError} if the database or table does not exist.
+   * @throws {DatabaseLockedError} if another program writes for longer than the timeout.
    *
    * @example Import rows
    * ```ts
@@ -1051,15 +1062,15 @@ export class Migrator {
     return await importRows(this.#workspace, source, options);
   }
 
-  /** What runs or checks migrations needs all of them. */
+  /** Operations that run or check migrations need all of them. */
   #requireAll(): void {
     const [first] = this.#workspace.unusable;
     if (first !== undefined) throw first;
   }
 
   /**
-   * Finishes a restore that was killed in the middle, or removes what a killed command left; every command
-   * that changes something does.
+   * Completes a restore that was killed, or removes the leftovers of a killed command. Every
+   * command that changes something calls it.
    */
   async #finishRestore({ orReplace = false } = {}): Promise<void> {
     if (!isRestoring(this.#workspace)) {
@@ -1072,17 +1083,17 @@ export class Migrator {
       const finished = await finishRestore(this.#workspace);
       if (finished !== null) await this.#onRestoreFinished?.(finished);
     } catch (error) {
-      // Where its files are gone, another restore is what helps.
+      // If its files are missing, another restore is the way out.
       if (!orReplace || !(error instanceof SnapshotError)) throw error;
     }
   }
 
   /**
-   * Reads the ledger's events, the newest first; writes nothing. A ledger that is not there has none.
+   * Reads the ledger's events, newest first. Writes nothing. A missing ledger has none.
    *
-   * @throws {FormatError} where a newer version wrote the ledger.
+   * @throws {FormatError} if a newer version wrote the ledger.
    *
-   * @example See what was done last
+   * @example Show the latest event
    * ```ts
    * import { createCatalystMigrator } from "@catalyst/migrate";
    *
@@ -1101,8 +1112,8 @@ export class Migrator {
 /** What a {@link Migrator} works on. */
 export interface MigratorOptions extends WorkspaceOptions {
   /**
-   * Told when a restore or an import that was killed has been finished, before what was asked for. Its
-   * `laterSnapshots` have what was written meanwhile.
+   * Called after completing a killed restore or import, before the requested operation.
+   * `laterSnapshots` of the result contain what was written in between.
    */
   readonly onRestoreFinished?: (result: RestoreResult) => void | Promise<void>;
 }

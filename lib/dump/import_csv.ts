@@ -57,7 +57,7 @@ export class CsvReader {
   /**
    * The records of what is left.
    *
-   * @throws {DumpFault} where the text ends inside of double quotes.
+   * @throws {DumpFault} if the text ends inside of double quotes.
    */
   end(): CsvRecord[] {
     const records = this.#read(true);

@@ -184,7 +184,7 @@ const COLUMNS = "type name tbl_name rootpage sql";
  * Reads a statement that writes a row of `sqlite_schema`. Only one form of it can be taken: that in
  * which dumps write a virtual table, whose tables of its own are dumped beside it.
  *
- * @throws {DumpFault} where it is anything else.
+ * @throws {DumpFault} if it is anything else.
  */
 export function readVirtualTable(statement: string, line: number): VirtualTable {
   const tokens = tokenize(statement);

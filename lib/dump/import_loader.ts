@@ -40,7 +40,7 @@ interface Done {
 /**
  * Runs a dump against a connection, inside one transaction, which it leaves open.
  *
- * @throws {DumpFault} where a statement fails or may not be run, or the dump ends in the middle.
+ * @throws {DumpFault} if a statement fails or may not be run, or the dump ends in the middle.
  */
 export async function loadDump(
   connection: Connection,

@@ -50,7 +50,7 @@ function beginningOf(statement: string): string {
 /**
  * Reads a stream of bytes as UTF-8 text, piece by piece; gzip is unpacked, a byte-order mark dropped.
  *
- * @throws {DumpFault} where it is not UTF-8, or damaged gzip; what was good before is yielded first.
+ * @throws {DumpFault} if it is not UTF-8, or damaged gzip; what was good before is yielded first.
  */
 export async function* readRowText(
   source: ReadableStream<Uint8Array>,
@@ -134,7 +134,7 @@ interface ReadOptions {
 /**
  * Reads text from a stream: unpacked where gzip packed it, as UTF-8, without a byte-order mark.
  *
- * @throws {DumpFault} where it is empty, no text, or damaged.
+ * @throws {DumpFault} if it is empty, no text, or damaged.
  */
 export async function* readText(
   source: ReadableStream<Uint8Array>,

@@ -139,7 +139,7 @@ export class ColumnFinder {
   /**
    * The columns of some names.
    *
-   * @throws {DumpFault} where one is unknown, or named twice.
+   * @throws {DumpFault} if one is unknown, or named twice.
    */
   find(names: readonly string[], line: number): readonly TargetColumn[] {
     const columns = names.map((name) => this.#byName.get(fold(name)) ?? this.#refuse(name, line));

@@ -29,7 +29,7 @@ interface WriteFileOptions {
  * Writes a stream to a file and waits until it is on the disk. Until then it has another name: a file
  * of the name that was asked for is whole.
  *
- * @throws {DiskFullError | AccessError} where it can't be written; what was there before is as it was.
+ * @throws {DiskFullError | AccessError} if it can't be written; what was there before is as it was.
  */
 export async function writeFile(
   path: string,

@@ -349,7 +349,7 @@ export async function describeFailure(error: unknown, run: Run, begun: Begun): P
   if (signal?.aborted) {
     return new InterruptedError(`${cannot}: interrupted`, {
       ...options,
-      help: `${outcome} Run the command again to go on.`,
+      help: `${outcome} Run the command again to continue.`,
     });
   }
   if (error instanceof CatalystError && !(error instanceof StatementError)) {

@@ -12,15 +12,15 @@ import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { baseline } from "./baseline.ts";
 
-/** How to bring an existing database under management. */
+/** Options for bringing an existing database under management. */
 export interface AdoptOptions {
-  /** Directory that the migration is written to. */
+  /** Directory to write the migration to. */
   readonly migrationsDir: string;
   /** Only return the migration; write and mark nothing. Default `false`. */
   readonly dryRun?: boolean;
 }
 
-/** The migration that makes the schema of an adopted database. */
+/** The migration that creates the schema of an adopted database. */
 export interface Adoption {
   /** Id of the migration, such as `004`. */
   readonly id: string;
@@ -45,12 +45,12 @@ interface SchemaEntry {
 }
 
 /**
- * Brings an existing database under management: writes a migration with its schema exactly as SQLite
- * stores it, proves on an empty database that it makes the same schema, and marks it as applied. Rows
- * are neither read nor changed.
+ * Brings an existing database under management: writes a migration with its schema exactly as
+ * SQLite stores it, proves on an empty database that it creates the same schema, and marks it as
+ * applied. Does not read or change rows.
  *
- * @throws {UsageError} where the database does not exist, is empty, or has migrations already.
- * @throws {AdoptionError} where its schema can't be created again.
+ * @throws {UsageError} if the database does not exist, is empty, or already has migrations.
+ * @throws {AdoptionError} if its schema can't be recreated.
  */
 export async function adoptDatabase(
   workspace: Workspace,
@@ -88,7 +88,7 @@ export async function adoptDatabase(
     const migration = parseMigrationFile(sql, { path, id, name });
     await baseline(withMigration(workspace, migration), { to: id, database });
   } catch (error) {
-    // A file that nothing is marked for would be applied by the next upgrade.
+    // The next upgrade would apply a file without a marker.
     Deno.removeSync(path);
     throw error;
   }
@@ -100,7 +100,7 @@ function withMigration(workspace: Workspace, migration: Migration): Workspace {
   return { ...workspace, registry: createRegistry([...migrations, migration], databases) };
 }
 
-/** Migrations that exist decide what a database looks like; two origins would contradict each other. */
+/** A database's schema must have one origin: if migrations exist already, they define it. */
 function refuseManaged({ registry, trusted }: Workspace, database: string): void {
   const [first] = registry.migrations.filter((one) => one.database === database);
   if (first === undefined) return;
@@ -108,14 +108,17 @@ function refuseManaged({ registry, trusted }: Workspace, database: string): void
   throw new UsageError(`Cannot adopt ${database}: migration ${first.name} already creates it`, {
     database,
     help: isBundled
-      ? `to keep your own file beside the bundled database, name both in catalyst.json:\n` +
+      ? `to keep your own file next to the bundled database, name both in catalyst.json:\n` +
         `"databases": { "own_${database}": "${database}.db", "${database}": "catalyst/${database}.db" }\n` +
         `then run \`adopt own_${database}\``
       : "`baseline` records migrations whose changes are already in the database",
   });
 }
 
-/** Everything but SQLite's own objects, the tables inside virtual tables, and the markers. */
+/**
+ * Everything except SQLite's internal objects, the shadow tables of virtual tables, and the
+ * markers.
+ */
 async function readEntries(connection: Connection): Promise<SchemaEntry[]> {
   const rows = await connection.all(
     `SELECT type, name, tbl_name AS "table", sql
@@ -137,7 +140,7 @@ async function readEntries(connection: Connection): Promise<SchemaEntry[]> {
   }));
 }
 
-/** Makes the schema in an empty database, and compares what SQLite stores then. */
+/** Creates the schema in an empty database and compares what SQLite stores. */
 async function proveSame(entries: readonly SchemaEntry[], database: string): Promise<void> {
   await using empty = openMemory();
   for (const { type, name, sql } of entries) {
@@ -174,11 +177,11 @@ function unrepeatable(database: string, reason: string, cause?: unknown): Adopti
 }
 
 function migrationText(database: string, entries: readonly SchemaEntry[]): string {
-  // The line break ends a comment that a stored text may end with.
+  // Ends a comment that the stored text may end with.
   const statements = entries.map(({ sql }) => `${sql}${/--[^\n]*$/.test(sql) ? "\n" : ""};\n`);
   return [
     `-- database: ${database}`,
-    "-- The schema as it was when the database was adopted. Nothing of it was run there.",
+    "-- The schema of the database when it was adopted. These statements were not run there.",
     "-- migrate:up",
     ...statements,
   ].join("\n");

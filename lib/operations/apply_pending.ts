@@ -18,7 +18,7 @@ import {
   withHooks,
 } from "./upgrade_options.ts";
 
-/** Takes the lock, reconciles, and applies what is pending then; stops at the first that fails. */
+/** Takes the lock, reconciles, and applies the pending migrations; stops at the first failure. */
 export async function applyPending(
   workspace: Workspace,
   options: UpgradeOptions,
@@ -27,22 +27,22 @@ export async function applyPending(
   return await applyWith(workspace, session, options);
 }
 
-/** How to apply while the lock is held. */
+/** Options for applying while the lock is held. */
 interface ApplyOptions extends UpgradeOptions {
-  /** What was copied before; null where nothing is to be. Default: the options say. */
+  /** Copies taken before; null if none are to be taken. Default: the options decide. */
   readonly safeguard?: Safeguard | null | undefined;
 }
 
-/** The same with a lock that was taken before. */
+/** Like {@link applyPending}, with a lock that is already held. */
 export async function applyWith(
   workspace: Workspace,
   session: Session,
   options: ApplyOptions,
 ): Promise<UpgradeResult> {
-  // Read again: another migrator may have worked until the lock was ours.
+  // Read again: another migrator may have worked before the lock was acquired.
   const found = await inspect(workspace);
   const { apply } = await planFrom(workspace, found, options);
-  // Most migrations only create something. Only the others need the code that simulates them.
+  // Most migrations only create something; the others need the code that simulates them.
   const mayLoseRows = apply.some((one) =>
     mayTouchRows(one.upgrade) && !workspace.trusted.includes(one) &&
     found.databases.get(one.database)?.hasTables
@@ -51,7 +51,7 @@ export async function applyWith(
     const { refuseDataLoss } = await import("../trial/lint.ts");
     await refuseDataLoss(workspace, apply);
   }
-  // Begun now, since each is computed on another thread.
+  // Started now: another thread computes them.
   const checksums = apply.map(({ upgrade }) => checksumOf(upgrade));
   const { safeguard = await safeguardFor(workspace, session, { apply, found, options }) } = options;
   const applied: AppliedMigration[] = [];
@@ -82,7 +82,7 @@ export async function applyWith(
   return { applied, ...reconciliation, ...takenBy(safeguard) };
 }
 
-/** Does work for one migration after the other, with the program's hooks called around it. */
+/** Handles one migration after the other, with the program's hooks called around each. */
 export async function runEach(
   migrations: readonly Migration[],
   work: (migration: Migration, index: number) => Promise<void>,
@@ -103,7 +103,7 @@ interface Stake {
   readonly options: UpgradeOptions;
 }
 
-/** What a snapshot before a change is told. */
+/** Options for a snapshot before a change. */
 export function beforeOptions(
   databases: readonly string[],
   { onSnapshot, signal }: Pick<UpgradeOptions, "onSnapshot" | "signal">,
@@ -116,8 +116,8 @@ export function beforeOptions(
 }
 
 /**
- * Takes a snapshot of what will be changed, if it has tables at all. New databases have none; but rows
- * may come between one migration and another that destroys them.
+ * Takes a snapshot of the databases to change if they have tables. New databases have none, but one
+ * migration may add rows that a later one destroys.
  */
 async function safeguardFor(
   workspace: Workspace,
@@ -133,7 +133,7 @@ async function safeguardFor(
   return await Safeguard.begin(workspace, session, beforeOptions(databases, options));
 }
 
-/** Names of the snapshots that were taken. */
+/** Names of the snapshots taken. */
 export function takenBy(safeguard: Safeguard | null): TakenSnapshots {
   return safeguard?.taken ?? { snapshot: null };
 }

@@ -13,22 +13,21 @@ import { findMigration } from "../state/plan.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import { compareWithReference } from "./verify.ts";
 
-/** What was accepted. */
+/** Result of accepting a changed migration. */
 export interface AcceptResult extends Reconciliation {
   /** Id of the migration. */
   readonly id: string;
-  /** Its name, as it is now. */
+  /** Its current name. */
   readonly name: string;
   /** Name of its database. */
   readonly database: string;
 }
 
 /**
- * Takes over the changed name and text of an applied migration: only its marker is written anew,
- * nothing is run.
+ * Accepts the changed name and text of an applied migration: rewrites its marker and runs nothing.
  *
- * @throws {UnknownMigrationError} where there is no such migration.
- * @throws {UsageError} where it isn't applied, or not changed.
+ * @throws {UnknownMigrationError} if the migration does not exist.
+ * @throws {UsageError} if it is not applied, or has not changed.
  */
 export async function acceptChanged(workspace: Workspace, wanted: string): Promise<AcceptResult> {
   const { registry } = workspace;
@@ -60,19 +59,19 @@ export async function acceptChanged(workspace: Workspace, wanted: string): Promi
       detail: `accepted the changed text of ${id}`,
     })
   );
-  // The ledger may still have its former name.
+  // The ledger may still have the old name.
   const reconciliation = await reconcile(workspace, session, await inspect(workspace));
   await session.sync();
   return { id, name, database, ...reconciliation };
 }
 
-/** How to set a baseline. */
+/** Options for a baseline. */
 export interface BaselineOptions {
-  /** Up to this migration, by id or name. */
+  /** The last migration to mark, by id or name. */
   readonly to: string;
-  /** Only migrations of this database. Default: of all. */
+  /** Only migrations of this database. Default: all databases. */
   readonly database?: string;
-  /** Only say what would be marked. Default `false`. */
+  /** Only return what would be marked. Default `false`. */
   readonly dryRun?: boolean;
 }
 
@@ -83,11 +82,11 @@ export interface BaselineResult {
 }
 
 /**
- * Marks migrations as applied that are in the databases already, after comparing the schema with what
- * they make. Nothing else is written.
+ * Marks migrations whose changes are already in the databases as applied, after comparing the
+ * schema with the migrations. Writes nothing else.
  *
- * @throws {SchemaConflictError} where a database has another schema; no marker is written then.
- * @throws {UnknownMigrationError} where there is no such migration.
+ * @throws {SchemaConflictError} if a database has a different schema; no marker is written.
+ * @throws {UnknownMigrationError} if the migration does not exist.
  */
 export async function baseline(
   workspace: Workspace,
@@ -132,7 +131,7 @@ async function refuseOtherSchema(
   const fail = (reason: string) =>
     new SchemaConflictError(
       `Cannot mark ${marked.map(({ id }) => id).join(", ")} as applied to ${database}: ${reason}`,
-      { database, help: "nothing was changed; `upgrade` applies what is not there" },
+      { database, help: "nothing was changed; `upgrade` applies missing migrations" },
     );
   if (found.databases.get(database)?.exists !== true) {
     throw fail(`there is no file ${location.path}`);
@@ -146,5 +145,5 @@ async function refuseOtherSchema(
   });
   const unchecked = notices.filter(({ kind }) => kind === "unchecked");
   const reasons = [...problems, ...unchecked].map(({ detail }) => detail);
-  if (reasons.length > 0) throw fail(`its schema is another one: ${reasons.join("; ")}`);
+  if (reasons.length > 0) throw fail(`its schema differs: ${reasons.join("; ")}`);
 }

@@ -17,35 +17,35 @@ import { beginReading } from "../database/transaction.ts";
 import { contentHash } from "../dump/hash.ts";
 import type { Workspace } from "../state/workspace.ts";
 
-/** How to copy a database. */
+/** Options for copying a database. */
 export interface CopyDatabaseOptions {
-  /** Called now and then; the amounts are rows or pages. */
+  /** Called periodically; amounts are in rows or pages. */
   readonly onProgress?: (progress: CopyDatabaseProgress) => void;
-  /** Ends the copying; nothing is changed then. */
+  /** Stops the copy and leaves everything unchanged. */
   readonly signal?: AbortSignal;
 }
 
-/** How far a copy has come. */
+/** Progress of a copy. */
 export interface CopyDatabaseProgress extends CopyProgress {
-  /** Whether the original is being read or the copy being written. */
+  /** Whether the source is being read or the copy written. */
   readonly step: "reading" | "writing";
 }
 
-/** What was copied. */
+/** Result of a copy. */
 export interface CopyDatabaseResult {
-  /** Where the original is. */
+  /** Location of the source. */
   readonly from: string;
-  /** Where the copy is. */
+  /** Location of the copy. */
   readonly to: string;
-  /** SHA-256 of the content, as `verify` computes it; the same of both. */
+  /** SHA-256 of the content, as `verify` computes it; equal for both. */
   readonly hash: string;
 }
 
 /**
- * Copies a database to another place: schema and rows are exact, and it is all or nothing. Each end is
- * the name of a database, the address of one on a server, or a path. The target must be empty.
+ * Copies a database to another place. The copy is exact and all-or-nothing. Each end is the name of
+ * a database, the address of one on a server, or a path. The target must be empty.
  *
- * @throws {LocationError} if the original does not exist.
+ * @throws {LocationError} if the source does not exist.
  * @throws {ConfirmationError} if the target is not empty.
  */
 export async function copyDatabase(
@@ -53,7 +53,7 @@ export async function copyDatabase(
   ends: { readonly from: string; readonly to: string },
   options: CopyDatabaseOptions = {},
 ): Promise<CopyDatabaseResult> {
-  // The token of a database is used at both of its ends.
+  // A named database's token is used for both ends.
   const name = [ends.from, ends.to].find((end) => workspace.locations.has(end)) ?? "";
   const [from, to] = [placeOf(workspace, ends.from, name), placeOf(workspace, ends.to, name)];
   if (from.path === to.path) {
@@ -146,7 +146,7 @@ async function toFile({ settings }: Workspace, path: string, to: string): Promis
       help: "create it first",
     });
   }
-  // The temporary file may be on another disk, so it is copied beside the target first.
+  // The temporary file may be on another disk, so it is first copied to the target's directory.
   const part = `${to}.copy.part`;
   removeDatabase(part);
   try {
@@ -154,7 +154,7 @@ async function toFile({ settings }: Workspace, path: string, to: string): Promis
     await connection.copyTo(part);
     const hash = await contentHash({ kind: "file", path: part }, settings);
     if (hash !== await contentHash({ kind: "file", path }, settings)) {
-      throw new LocationError(`Cannot copy to ${to}: what was written differs from the original`, {
+      throw new LocationError(`Cannot copy to ${to}: the copy differs from the original`, {
         help: "check the disk; nothing was changed",
       });
     }

@@ -25,32 +25,32 @@ import type { UpgradeOptions } from "./upgrade_options.ts";
 export interface DowngradePlan {
   /** The migrations that it would roll back, newest first. */
   readonly rollBack: readonly Migration[];
-  /** What would be lost, table by table; also tables without rows. */
+  /** Losses by table, including tables without rows. */
   readonly losses: readonly Loss[];
 }
 
-/** How to downgrade. */
+/** Options for a downgrade. */
 export interface DowngradeOptions
   extends DowngradeRequest, Omit<UpgradeOptions, "migration" | "to"> {
   /**
-   * Asked before rows are lost, with the plan; only `true` goes on. Not asked where no rows are lost.
+   * Called with the plan before rows are lost, and only then; anything but `true` cancels.
    */
   readonly confirm?: (plan: DowngradePlan) => boolean | Promise<boolean>;
 }
 
-/** What a downgrade did. */
+/** Result of a downgrade. */
 export interface DowngradeResult extends TakenSnapshots {
-  /** Ids of the migrations that it rolled back, newest first. */
+  /** Ids of the migrations that were rolled back, newest first. */
   readonly rolledBack: readonly string[];
-  /** What was lost, table by table, counted in the transactions that took it; only tables that had rows. */
+  /** Losses by table, counted in the transactions that caused them; only tables that had rows. */
   readonly lost: readonly Loss[];
-  /** Ids of the migrations that were there without a marker, and were marked before. */
+  /** Ids of migrations that were present without a marker, and were marked first. */
   readonly adopted: readonly string[];
   /** Ids of the migrations whose ledger row was corrected. */
   readonly reconciled: readonly string[];
 }
 
-/** Says what {@link downgrade} would do, and changes nothing. */
+/** Plans what {@link downgrade} would do; changes nothing. */
 export async function planDowngrade(
   workspace: Workspace,
   request: DowngradeRequest,
@@ -59,7 +59,7 @@ export async function planDowngrade(
   return { rollBack, losses };
 }
 
-/** Reconciles, then rolls migrations back, newest first; stops at the first that fails. */
+/** Reconciles, then rolls migrations back, newest first; stops at the first failure. */
 export async function downgrade(
   workspace: Workspace,
   options: DowngradeOptions,
@@ -76,7 +76,7 @@ export async function downgrade(
   return { ...done, ...takenBy(safeguard) };
 }
 
-/** What was confirmed, and how to do it. */
+/** What was confirmed, and how to roll it back. */
 interface Confirmed {
   readonly planned: DowngradePlan;
   readonly options: DowngradeOptions;
@@ -84,11 +84,11 @@ interface Confirmed {
 
 /** What was rolled back while the lock was held. */
 interface RolledBack extends Omit<DowngradeResult, keyof TakenSnapshots> {
-  /** The snapshots that were taken; null where none was wanted, or nothing was done. */
+  /** The snapshots taken; null if none was requested, or nothing was done. */
   readonly safeguard: Safeguard | null;
 }
 
-/** Rolls back what was confirmed, with a lock that was taken before. */
+/** Rolls back what was confirmed, with a lock that is already held. */
 export async function rollBackWith(
   workspace: Workspace,
   session: Session,
@@ -145,7 +145,7 @@ interface Rollback extends Confirmed {
   readonly migration: Migration;
   readonly safeguard: Safeguard | null;
   readonly losses: readonly Loss[];
-  /** Whether there can be no others. */
+  /** Whether the list is complete. */
   readonly isCertain: boolean;
 }
 
@@ -175,7 +175,7 @@ async function rollBackOne(
     get snapshot() {
       return safeguard?.nameFor(database) ?? null;
     },
-    // What was confirmed or declared: rows that came into an empty table since then stop the rollback.
+    // What was confirmed or declared: rows added to an empty table since then stop the rollback.
     destroys: [
       ...atStake.filter(({ rows }) => rows > 0).map(({ table }) => table),
       ...migration.destroys ?? [],
@@ -204,7 +204,7 @@ async function rollBackOne(
       }
       if (!isInside) return;
       refuseOtherLosses(planned, undeclared);
-      // A copy takes long: only before a commit that takes rows away.
+      // A copy takes long, so it is only made before a commit that removes rows.
       if (lost.length > 0) await safeguard?.secure(connection, database);
     },
     timeout: workspace.timeout,
@@ -215,14 +215,16 @@ async function rollBackOne(
   return lost;
 }
 
-/** Whether others can still read what is committed when a transaction has written much. */
+/**
+ * Whether other connections can still read the committed data while a large transaction is open.
+ */
 async function isReadableLater(connection: Connection): Promise<boolean> {
   const row = await connection.get("PRAGMA main.journal_mode");
   return row !== undefined && text(row, "journal_mode") === "wal";
 }
 
 interface FullPlan extends DowngradePlan {
-  /** Names of the databases of which memory can't tell what they lose. */
+  /** Names of the databases whose losses cannot be determined in memory. */
   readonly uncertain: ReadonlySet<string>;
 }
 
@@ -231,8 +233,8 @@ async function planFrom(
   found: Inspection,
   request: DowngradeRequest,
 ): Promise<FullPlan> {
-  // What vanished from the registry is rolled back by what the databases keep of it, if it is asked
-  // for; to roll back all must not undo what a newer version did.
+  // A migration missing from the registry is rolled back with what the databases stored of it, but
+  // only on request: rolling back everything must not undo the work of a newer version.
   const isAsked = (request.migration ?? request.to ?? request.steps) !== undefined;
   const registry = isAsked
     ? await withVanishedMigrations(workspace, assess(workspace.registry, found))
@@ -279,7 +281,7 @@ async function choose(
   }
 }
 
-/** Asks before rows are lost. */
+/** Asks for confirmation before rows are lost. */
 export async function requireConfirmation(
   plan: DowngradePlan,
   options: DowngradeOptions,
@@ -290,21 +292,19 @@ export async function requireConfirmation(
     `Cannot roll back ${plan.rollBack.map(({ id }) => id).join(", ")}: it would lose ${
       describeLosses(plan.losses)
     }`,
-    { help: "nothing was changed; confirm with `yes`, or with --yes where nobody can be asked" },
+    { help: "nothing was changed; confirm with `yes`, or use --yes in a non-interactive session" },
   );
 }
 
-/** While the question stood, the bot may have put rows into a table that was empty then. */
+/** While the question was open, the bot may have inserted rows into an empty table. */
 function refuseOtherLosses(confirmed: DowngradePlan, losses: readonly Loss[]): void {
   const key = ({ database, table }: Loss) => `${database}.${table}`;
   const known = new Set(confirmed.losses.filter(({ rows }) => rows > 0).map(key));
   const added = losses.filter((loss) => loss.rows > 0 && !known.has(key(loss)));
   if (added.length === 0) return;
   throw new ConfirmationError(
-    `Cannot roll back: meanwhile there are rows that nobody was asked about: ${
-      describeLosses(added)
-    }`,
-    { help: "they are still there; run the command again" },
+    `Cannot roll back: rows were added after the confirmation: ${describeLosses(added)}`,
+    { help: "they were kept; run the command again" },
   );
 }
 
@@ -316,26 +316,26 @@ export function describeLosses(losses: readonly Loss[]): string {
   }).join(", ");
 }
 
-/** Rows that a rollback takes away. */
+/** Rows that a rollback removes. */
 export interface Loss {
   /** Name of the database. */
   readonly database: string;
   /** Name of the table. */
   readonly table: string;
-  /** Number of rows that are lost, or that lose values. */
+  /** Number of rows that are removed, or that lose values. */
   readonly rows: number;
-  /** Columns that lose their values; absent where the whole table goes. */
+  /** Columns that lose their values; absent if the whole table is dropped. */
   readonly columns?: readonly string[];
 }
 
-/** What rollbacks would take away. */
+/** What rollbacks would remove. */
 interface FoundLosses {
   readonly losses: readonly Loss[];
-  /** Whether memory could tell; else they are all tables, and of columns nothing is known. */
+  /** Whether memory gave the answer; otherwise all tables are listed, and columns are unknown. */
   readonly isCertain: boolean;
 }
 
-/** Which tables and columns a series of rollbacks drops, found by running them in memory. */
+/** Finds which tables and columns a series of rollbacks drops, by running them in memory. */
 export async function findLosses(
   connection: Connection,
   applied: readonly Migration[],
@@ -343,7 +343,7 @@ export async function findLosses(
 ): Promise<FoundLosses> {
   const before = await buildReference(applied);
   const after = await buildReference(applied, { rollBack: rollback });
-  // Another migrator may be at work: a table that was just seen must still be there to be counted.
+  // Another migrator may be running: a table must still exist when its rows are counted.
   const count = () => countLosses(connection, rollback, { before, after });
   const losses = await withSnapshot(connection, count);
   return { losses, isCertain: before.known && after.known };
@@ -357,7 +357,7 @@ async function countLosses(
   const database = rollback[0]?.database ?? "";
   const actual = await readSchema(connection);
   const losses: Loss[] = [];
-  // Where memory can't tell, every table is at stake.
+  // If memory gave no answer, every table is at stake.
   const atStake: Dropped[] = before.known && after.known
     ? dropped(before.schema, after.schema, { actual, renamed: after.renamed })
     : actual.tables.map(({ name }) => ({ table: name }));
@@ -368,7 +368,7 @@ async function countLosses(
   return losses;
 }
 
-/** Rows of a table, or those with a value in one of some columns. */
+/** Number of rows of a table, or of those with a value in at least one of the columns. */
 async function countRows(
   connection: Connection,
   { table, columns }: Dropped,
@@ -381,7 +381,7 @@ async function countRows(
   return row === undefined ? 0 : number(row, "rows");
 }
 
-/** Those of some losses that the numbers of rows by table don't tell. */
+/** The losses that row counts by table do not show. */
 async function uncounted(
   connection: Connection,
   losses: readonly Loss[],
@@ -393,7 +393,7 @@ async function uncounted(
   );
 }
 
-/** Counts anew what is still there of some losses. */
+/** Recounts the losses that still exist. */
 async function recountLosses(
   connection: Connection,
   losses: readonly Loss[],
@@ -410,15 +410,15 @@ async function recountLosses(
   return counted;
 }
 
-/** What was counted before and after a migration. */
+/** Counts before or after a migration. */
 interface Counts {
   /** Numbers of rows by table. */
   readonly rows: ReadonlyMap<string, number>;
-  /** What they don't tell. */
+  /** Losses that the row counts do not show. */
   readonly others: readonly Loss[];
 }
 
-/** What of some losses has gone between two counts. */
+/** What was lost between two counts. */
 function goneBetween(losses: readonly Loss[], before: Counts, after: Counts): Loss[] {
   const byTable = ({ others }: Counts) => new Map(others.map((one) => [one.table, one]));
   const [former, left] = [byTable(before), byTable(after)];
@@ -443,13 +443,13 @@ interface Dropped {
   readonly columns?: readonly string[] | undefined;
 }
 
-/** Tables and columns that are there now, were in the reference before, and are not after. */
+/** Existing tables and columns that are in the reference before, and not after. */
 export function dropped(
   before: Schema,
   after: Schema,
   { actual, renamed = new Map() }: {
     readonly actual: Schema;
-    /** New names of renamed tables, by their old ones in small letters. */
+    /** New names of renamed tables, by their old names in lower case. */
     readonly renamed?: ReadonlyMap<string, string>;
   },
 ): Dropped[] {

@@ -17,26 +17,26 @@ import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { AppliedMigration } from "./upgrade_options.ts";
 import type { Workspace } from "../state/workspace.ts";
 
-/** How to redo. */
+/** Options for redoing a migration. */
 export interface RedoOptions extends Omit<DowngradeOptions, "migration" | "to" | "steps"> {
-  /** Which migration, by id or name. Default: the last one that was applied. */
+  /** Migration to redo, by id or name. Default: the last one applied. */
   readonly migration?: string;
 }
 
-/** What was redone. */
+/** Result of redoing a migration. */
 export interface RedoResult extends TakenSnapshots {
   /** The migration, as applied again. */
   readonly applied: readonly AppliedMigration[];
-  /** What was lost on the way, table by table; only tables that had rows. */
+  /** Losses by table; only tables that had rows. */
   readonly lost: readonly Loss[];
 }
 
-/** Says what rolling back would lose; writes nothing. */
+/** Plans what rolling back would lose; writes nothing. */
 export async function planRedo(workspace: Workspace, options: RedoOptions): Promise<DowngradePlan> {
   return await planDowngrade(workspace, requestOf(options));
 }
 
-/** Rolls a migration back and applies it again, with the same care as a downgrade. */
+/** Rolls a migration back and applies it again, with the same safeguards as a downgrade. */
 export async function redo(workspace: Workspace, options: RedoOptions): Promise<RedoResult> {
   const planned = await planRedo(workspace, options);
   const [migration] = planned.rollBack;
@@ -47,25 +47,25 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
   }
   if (!workspace.registry.byId.has(migration.id)) {
     throw new UsageError(
-      `Cannot redo ${migration.name}: its file is gone, so it can't be applied again`,
+      `Cannot redo ${migration.name}: its file is missing, so it can't be applied again`,
       {
         migration: migration.name,
         database: migration.database,
-        help: `put the file back; \`downgrade --migration ${migration.id}\` only rolls it back`,
+        help: `restore the file; \`downgrade --migration ${migration.id}\` only rolls it back`,
       },
     );
   }
   await requireConfirmation(planned, options);
   await options.onWork?.();
-  // Nobody else may get between the way down and the way up.
+  // No other migrator may run between the downgrade and the upgrade.
   await using session = await Session.begin(workspace, { signal: options.signal });
   await requireWayUp(workspace, migration);
   const { lost, safeguard } = await rollBackWith(workspace, session, {
     planned,
-    // Another may have come last meanwhile.
+    // Another migration may have been applied last in the meantime.
     options: { ...options, migration: migration.id },
   });
-  // The databases are open now, and must not be read as if they were not.
+  // The databases are open now, so plain file calls must not read them.
   const shared = { ...workspace, alone: false };
   const { applied, adopted: _adopted, reconciled: _reconciled, ...taken } = await applyWith(
     shared,
@@ -75,7 +75,7 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
   return { applied, lost, ...taken };
 }
 
-/** Makes sure that a migration may be applied again once it is rolled back. */
+/** Checks that a migration may be applied again after it is rolled back. */
 async function requireWayUp(workspace: Workspace, { id }: Migration): Promise<void> {
   const { registry } = workspace;
   const statuses = assess(registry, await inspect(workspace))

@@ -21,19 +21,19 @@ import { compareWithReference, damageOf, isAdopted } from "./verify.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
-/** How to repair. */
+/** Options for a repair. */
 export interface RepairOptions {
-  /** Only say what would be done. Default `false`. */
+  /** Only return what would be done. Default `false`. */
   readonly dryRun?: boolean;
-  /** Whether to take a snapshot of databases that hold rows before. Default `true`. */
+  /** Whether to take a snapshot of databases that hold rows first. Default `true`. */
   readonly backup?: boolean;
-  /** Called now and then while that snapshot is taken. */
+  /** Called periodically while that snapshot is taken. */
   readonly onSnapshot?: (progress: SnapshotProgress) => void;
-  /** Ends the taking of that snapshot. */
+  /** Stops taking that snapshot. */
   readonly signal?: AbortSignal;
 }
 
-/** An object that was missing. */
+/** A missing object. */
 export interface MissingObject {
   /** Name of the database. */
   readonly database: string;
@@ -45,7 +45,7 @@ export interface MissingObject {
   readonly sql: string;
 }
 
-/** A view of an earlier version that gives way to the migration's own. */
+/** A view of an earlier version that is replaced by the migration's own definition. */
 export interface ReplacedView {
   /** Name of the database. */
   readonly database: string;
@@ -53,25 +53,25 @@ export interface ReplacedView {
   readonly name: string;
   /** The statement that creates it. */
   readonly sql: string;
-  /** The statement that created the former view. */
+  /** The statement that created the previous view. */
   readonly formerSql: string;
 }
 
-/** What a repair did, or would do. */
+/** Result of a repair, or what it would do. */
 export interface RepairResult extends Reconciliation {
-  /** Objects that were created again. */
+  /** Recreated objects. */
   readonly recreated: readonly MissingObject[];
-  /** Views of an adopted database that were replaced since they differed. Views hold no rows. */
+  /** Replaced views of an adopted database. Views hold no rows. */
   readonly replaced: readonly ReplacedView[];
-  /** What is still wrong, because a repair could lose rows. */
+  /** Remaining problems, whose repair could lose rows. */
   readonly remaining: readonly (Finding & { readonly database: string })[];
-  /** Name of the snapshot that was taken before; null where no rows were at stake. */
+  /** Name of the snapshot taken first; null if no rows were at stake. */
   readonly snapshot: string | null;
 }
 
 /**
  * Reconciles, creates missing tables, indexes, views and triggers, and replaces the views of an
- * adopted database that differ from the migrations' own. It touches no row.
+ * adopted database that differ from the migrations' definitions. Changes no rows.
  */
 export async function repair(workspace: Workspace, options: RepairOptions): Promise<RepairResult> {
   try {
@@ -82,7 +82,7 @@ export async function repair(workspace: Workspace, options: RepairOptions): Prom
       cause: error,
       help:
         "`repair` can't fix a damaged file: `restore` a snapshot of it, or save what is readable " +
-        "by `sqlite3 FILE .recover`",
+        "with `sqlite3 FILE .recover`",
     });
   }
 }
@@ -119,12 +119,12 @@ async function repairAll(workspace: Workspace, options: RepairOptions): Promise<
   return { ...reconciliation, ...objectsIn(repairs), remaining, snapshot };
 }
 
-/** What to do in one database. */
+/** The repair of one database. */
 interface DatabaseRepair {
   readonly database: string;
   readonly recreated: readonly MissingObject[];
   readonly replaced: readonly ReplacedView[];
-  /** The statements that do it, in order. */
+  /** The statements to run, in order. */
   readonly statements: readonly string[];
 }
 
@@ -159,7 +159,7 @@ async function recordRepair(
   );
 }
 
-/** The databases with something to repair, each with the statements that do it. */
+/** The databases that need repair, each with the statements to run. */
 async function planRepairs(workspace: Workspace, found: Inspection): Promise<DatabaseRepair[]> {
   const repairs: DatabaseRepair[] = [];
   await forEachManaged(workspace, found, async (database, connection, migrations) => {
@@ -189,7 +189,7 @@ async function planRepairs(workspace: Workspace, found: Inspection): Promise<Dat
         ...other.map(({ name }) => `DROP VIEW main.${quoteName(name)}`),
         ...objects.filter((one) => missing.includes(one) || other.includes(one))
           .map(({ sql }) => sql),
-        // A view takes its triggers with it.
+        // Dropping a view drops its triggers.
         ...actual.triggers.filter(({ table }) => names.has(fold(table))).map(({ sql }) => sql),
       ],
     });
@@ -197,7 +197,7 @@ async function planRepairs(workspace: Workspace, found: Inspection): Promise<Dat
   return repairs;
 }
 
-/** What a repair leaves: every problem but those of the objects that it creates. */
+/** Problems that remain: all but those of the objects that the repair creates. */
 async function findRemaining(
   workspace: Workspace,
   found: Inspection,
@@ -227,7 +227,7 @@ async function findRemaining(
   return remaining;
 }
 
-/** Calls back for each database that is there, with the migrations that are in it. */
+/** Calls back for each existing database with its migrations. */
 async function forEachManaged(
   workspace: Workspace,
   found: Inspection,
@@ -247,7 +247,7 @@ async function forEachManaged(
 
 type SchemaObject = Omit<MissingObject, "database">;
 
-/** Everything in an order in which it can be created. */
+/** All objects, in an order in which they can be created. */
 function objectsOf(schema: Schema): SchemaObject[] {
   return [
     ...schema.tables.map(({ name, sql }) => ({ type: "table" as const, name, sql })),

@@ -16,8 +16,8 @@ import type { Workspace } from "../state/workspace.ts";
 /**
  * Reads the schema of a database, without the markers; writes nothing.
  *
- * @throws {UsageError} where no database has that name.
- * @throws {LocationError} where it is not there yet.
+ * @throws {UsageError} if no database has that name.
+ * @throws {LocationError} if the database does not exist yet.
  */
 export async function readKnownSchema(workspace: Workspace, database: string): Promise<Schema> {
   const location = await requireKnownDatabase(workspace, database, "describe");
@@ -30,30 +30,30 @@ export async function readKnownSchema(workspace: Workspace, database: string): P
   return await readDatabase(
     location,
     workspace,
-    // A migrator at work must not be seen between two of its steps.
+    // Must not see the intermediate state of a running migration.
     (connection) => withSnapshot(connection, () => readSchema(connection)),
   );
 }
 
-/** A migration that does the work of several. */
+/** A migration that combines several. */
 export interface SquashedMigration {
-  /** What its file is to be called. */
+  /** Name of its file. */
   readonly fileName: string;
-  /** What the file is to say. */
+  /** Text of its file. */
   readonly text: string;
-  /** The migration that the file is. */
+  /** The migration that the file defines. */
   readonly migration: Migration;
-  /** Paths of the files that it makes superfluous, when every database has them. */
+  /** Paths of the files that are no longer needed once every database has their migrations. */
   readonly replacedFiles: readonly string[];
 }
 
 /**
- * Makes one migration for each database out of all its migrations up to one of them, as far as they
- * were read from files. That it makes the same schema, and leads back to the same, is proven by running
- * both in memory.
+ * Combines the migrations of each database, up to the given one, into one migration, as far as they
+ * were read from files. Running both in memory proves that they create the same schema and roll
+ * back to the same one.
  *
- * @throws {SquashError} where one of them is no SQL, or the outcome would be another one.
- * @throws {UnknownMigrationError} where there is no such migration.
+ * @throws {SquashError} if a migration is not SQL, or the resulting schema would differ.
+ * @throws {UnknownMigrationError} if the migration does not exist.
  */
 export async function squash(
   workspace: Workspace,
@@ -74,9 +74,9 @@ export async function squash(
   }
   if (squashed.length > 0) return squashed;
   throw new SquashError(
-    `Cannot squash up to ${last.name}: no database has two migrations from files up to there`,
+    `Cannot squash up to ${last.name}: no database has two migrations from files up to that one`,
     {
-      help: "`status --verbose` lists the migrations; those of the toolkit itself stay as they are",
+      help: "`status --verbose` lists the migrations; the bundled ones can't be squashed",
     },
   );
 }
@@ -121,7 +121,7 @@ function combine(parts: readonly Migration[]): SquashedMigration {
   };
 }
 
-/** The text of one part; a statement without its semicolon must not run into the next part. */
+/** The text of one part. A statement without a semicolon must not run into the next part. */
 function section({ name }: Migration, sql: string): string {
   return `\n-- ${name}\n${sql.trim()}\n;`;
 }
@@ -159,7 +159,7 @@ function refuseOther(squashed: Migration, expected: Schema, actual: Schema): voi
   if (differences.length === 0) return;
   refuse(
     [squashed],
-    `it would make another schema: ${differences.map(({ detail }) => detail).join("; ")}`,
+    `the schema would differ: ${differences.map(({ detail }) => detail).join("; ")}`,
   );
 }
 

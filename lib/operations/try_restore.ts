@@ -9,26 +9,25 @@ import { createRegistry } from "../migration/registry.ts";
 import { backupsBeside, LEDGER, ledgerOf, type Workspace } from "../state/workspace.ts";
 import { type DataCheck, type Verification, verify } from "./verify.ts";
 
-/** How to try a snapshot. */
+/** Options for trying a snapshot. */
 export interface TryRestoreOptions {
   /** Directory of the snapshot. Default: the migrator's. */
   readonly directory?: string;
 }
 
-/** Beginning of the names of the directories that snapshots are restored into to try them. */
+/** Prefix of the directories that snapshots are restored into for a trial. */
 const TRIAL = ".restore_trial_";
 
-/** Seconds after which nobody can still be at work in such a directory. */
+/** Seconds after which a trial directory is certainly abandoned. */
 const ABANDONED = 86_400;
 
 /**
- * Proves that a snapshot can be restored: restores it into a temporary directory beside the databases,
- * verifies it there with its data, and removes it. Nothing else is changed.
+ * Proves that a snapshot can be restored: restores it into a temporary directory next to the
+ * databases, verifies schema and data there, and removes it. Changes nothing else. Migrations
+ * applied after the snapshot are not problems: only those in it are compared.
  *
- * A migration that was applied after the snapshot is no problem: only those that are in it are compared.
- *
- * @throws {SnapshotError} where there is no such snapshot, or it can't be restored.
- * @throws {DiskFullError} where there is no room.
+ * @throws {SnapshotError} if the snapshot does not exist, or can't be restored.
+ * @throws {DiskFullError} if there is not enough space.
  */
 export async function tryRestore(
   workspace: Workspace,
@@ -63,7 +62,7 @@ export async function tryRestore(
   }
 }
 
-/** Makes a directory beside the databases, where there is room for them and Deno may write. */
+/** Creates a directory next to the databases, where there is space for them and Deno may write. */
 function makeScratch(beside: string): string {
   try {
     ensureDirectory(`${beside}/x`, true);
@@ -75,12 +74,12 @@ function makeScratch(beside: string): string {
     throw new AccessError(`Cannot restore into ${beside}: ${messageOf(error)}`, {
       cause: error,
       help:
-        "a snapshot is tried beside the databases: this user and Deno must be able to write there",
+        "a snapshot is tried next to the databases: this user and Deno must be able to write there",
     });
   }
 }
 
-/** Removes what a killed run left. */
+/** Removes the leftovers of a killed run. */
 function removeIfAbandoned(path: string): void {
   const { mtime } = Deno.statSync(path);
   const isOld = mtime !== null && Date.now() - mtime.getTime() > ABANDONED * 1000;

@@ -8,10 +8,12 @@ import type {
   UpgradeResult,
 } from "./upgrade_options.ts";
 
-/** Migrations of which effects are found, at most: for each, the schema is read as it is by then. */
+/**
+ * Maximum number of migrations whose effects are found: each one requires reading the whole schema.
+ */
 const MOST_EFFECTS = 300;
 
-/** Says what {@link upgrade} would do, and changes nothing. */
+/** Plans what {@link upgrade} would do; changes nothing. */
 export async function planUpgrade(
   workspace: Workspace,
   request: PlanUpgradeOptions,
@@ -24,7 +26,7 @@ export async function planUpgrade(
   return { ...planned, effects: await findEffects(workspace, planned.apply) };
 }
 
-/** Reconciles, then applies the pending migrations; stops at the first that fails. */
+/** Reconciles, then applies the pending migrations; stops at the first failure. */
 export async function upgrade(
   workspace: Workspace,
   options: UpgradeOptions,
@@ -36,14 +38,17 @@ export async function upgrade(
     return { applied: [], adopted: [], reconciled: [], snapshot: null };
   }
   await options.onWork?.();
-  // Most starts end here; only those with work load what does it.
+  // Most runs end here. Only a run with work loads the code that does it.
   const { applyPending } = await import("./apply_pending.ts");
   const result = await applyPending(workspace, options);
   await refuseConflicts(workspace, found, result);
   return result;
 }
 
-/** Fails where a database has tables in the way of its migrations; the others were upgraded first. */
+/**
+ * Fails if tables of a database conflict with its migrations; the other databases were upgraded
+ * first.
+ */
 async function refuseConflicts(
   workspace: Workspace,
   found: Inspection,

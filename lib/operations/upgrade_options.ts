@@ -9,50 +9,53 @@ import type { UpgradeRequest } from "../state/plan.ts";
 import type { PlannedWork } from "../state/upgrade_plan.ts";
 import type { MigrationEffects } from "../trial/effects.ts";
 
-/** How to upgrade. */
+/** Options for an upgrade. */
 export interface UpgradeOptions extends UpgradeRequest {
-  /** Stops before the next statement; the migration under way is rolled back. */
+  /** Stops before the next statement; the running migration is rolled back. */
   readonly signal?: AbortSignal;
   /**
-   * Whether to take a snapshot of databases that hold rows before they are changed. Default `true`.
+   * Whether to take a snapshot of databases that hold rows before changing them. Default `true`.
    */
   readonly backup?: boolean;
-  /** Called now and then while that snapshot is taken. */
+  /** Called periodically while that snapshot is taken. */
   readonly onSnapshot?: (progress: SnapshotProgress) => void;
-  /** Called before the work begins, which waits for it; not at all where there is nothing to do. */
+  /** Called, and awaited, before the work begins; not called if there is nothing to do. */
   readonly onWork?: () => void | Promise<void>;
-  /** A program's own functions to be called around the migrations. */
+  /** Functions of the program to call around the migrations. */
   readonly hooks?: MigrationHooks;
   /** Called before and after each migration. */
   readonly onProgress?: (progress: MigrationProgress) => void;
 }
 
-/** What to plan, and what to say of it. */
+/** Options for planning an upgrade. */
 export interface PlanUpgradeOptions extends UpgradeRequest {
   /**
-   * Whether to try the migrations on a scratch database with the real schema, to say what each would
-   * do. Default `false`.
+   * Whether to try the migrations on a scratch database with the real schema to find their effects.
+   * Default `false`.
    */
   readonly effects?: boolean;
 }
 
 /** What an upgrade would do. */
 export interface UpgradePlan extends PlannedWork {
-  /** What each would create, change and drop; absent where not asked for, or more than 300 are pending. */
+  /**
+   * What each would create, change and drop; absent if not requested, or if more than 300 are
+   * pending.
+   */
   readonly effects?: readonly MigrationEffects[];
 }
 
-/** What an upgrade did. */
+/** Result of an upgrade. */
 export interface UpgradeResult extends TakenSnapshots {
-  /** The migrations that it applied, in order. */
+  /** The applied migrations, in order. */
   readonly applied: readonly AppliedMigration[];
-  /** Ids of the migrations that were there without a marker, and are now marked. */
+  /** Ids of migrations that were present without a marker, and are now marked. */
   readonly adopted: readonly string[];
   /** Ids of the migrations whose ledger row was corrected. */
   readonly reconciled: readonly string[];
 }
 
-/** A migration that was applied. */
+/** An applied migration. */
 export interface AppliedMigration {
   /** Its id, such as `001`. */
   readonly id: string;
@@ -60,45 +63,49 @@ export interface AppliedMigration {
   readonly name: string;
   /** Name of its database. */
   readonly database: string;
-  /** How long it took, in seconds. */
+  /** Duration in seconds. */
   readonly durationSeconds: number;
-  /** Rows that it has dropped as it declares; absent where there are none. */
+  /** Rows that it dropped, as it declares; absent if there are none. */
   readonly destroyed?: readonly DestroyedRows[];
 }
 
 /** A migration that is about to run, or has run. */
 export interface HookSubject extends Pick<Migration, "id" | "name" | "database"> {
-  /** Whether it goes up or down. */
+  /** Direction of the run. */
   readonly direction: "upgrade" | "downgrade";
 }
 
 /**
- * Functions of a program that are called around its migrations, and waited for. One that throws stops
- * the command there: before a migration it is not run, and those that ran stay.
+ * Functions of a program that are called, and awaited, around its migrations. If one throws, the
+ * command stops there: before a migration, that migration does not run; migrations applied earlier
+ * remain applied.
  */
 export interface MigrationHooks {
-  /** Before the first migration, with all that will run; not where there is nothing to do. */
+  /** Before the first migration, with all that will run; not called if there is nothing to do. */
   readonly beforeAll?: (migrations: readonly HookSubject[]) => void | Promise<void>;
-  /** After the last one, with all that ran. */
+  /** After the last migration, with all that ran. */
   readonly afterAll?: (migrations: readonly HookSubject[]) => void | Promise<void>;
   /** Before each migration. */
   readonly beforeEach?: (migration: HookSubject) => void | Promise<void>;
-  /** After each migration, when it is committed. */
+  /** After each migration is committed. */
   readonly afterEach?: (migration: HookSubject) => void | Promise<void>;
-  /** Where a migration or another hook failed; null where no migration was at work. What it throws is lost. */
+  /**
+   * After a migration or another hook failed; null if no migration was running. Its own errors are
+   * ignored.
+   */
   readonly onError?: (error: unknown, migration: HookSubject | null) => void | Promise<void>;
 }
 
-/** Which hooks, and for what. */
+/** The hooks, and the migrations to call them for. */
 interface HookOptions {
   readonly direction: HookSubject["direction"];
   readonly hooks: MigrationHooks;
 }
 
 /**
- * Does work for one migration after the other, and calls the hooks around it.
+ * Handles one migration after the other and calls the hooks around each.
  *
- * @throws {HookError} where a hook threw; what it threw is the cause.
+ * @throws {HookError} if a hook threw; the cause is its error.
  */
 export async function withHooks(
   migrations: readonly Migration[],
@@ -122,7 +129,7 @@ export async function withHooks(
     try {
       await hooks.onError?.(error, current);
     } catch {
-      // The first failure is what has to be heard.
+      // Report the first failure.
     }
     throw error;
   }
@@ -138,10 +145,10 @@ async function call(
   } catch (error) {
     const reason = messageOf(error);
     const where = subject === null ? "" : ` for ${subject.name}`;
-    throw new HookError(`Cannot go on: the hook ${name} failed${where}: ${reason}`, {
+    throw new HookError(`Cannot continue: the hook ${name} failed${where}: ${reason}`, {
       cause: error,
       ...(subject === null ? {} : { migration: subject.name, database: subject.database }),
-      help: "what was applied before stays; mend the hook's program, then run it again",
+      help: "migrations applied earlier remain applied; fix the hook, then run the command again",
     });
   }
 }

@@ -17,44 +17,50 @@ import { assess, migrationsOf, migrationsOfMarkers } from "../state/assess.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
-/** What was found of one database. */
+/** Result for one database. */
 export interface DatabaseVerification {
   /** Name of the database. */
   readonly name: string;
   /** Path of its file. */
   readonly path: string;
-  /** Whether it has no problem. */
+  /** Whether it has no problems. */
   readonly ok: boolean;
-  /** What is wrong. */
+  /** Problems found. */
   readonly problems: readonly Finding[];
-  /** What is no problem, such as tables that no migration knows. */
+  /** Findings that are not problems, such as tables that no migration created. */
   readonly notices: readonly Finding[];
-  /** SHA-256 of its content, however it is stored; null where it wasn't asked for, or there is none. */
+  /**
+   * SHA-256 of its content, independent of how it is stored; null if not requested or not
+   * computable.
+   */
   readonly hash: string | null;
 }
 
-/** What {@link verify} found. */
+/** Result of {@link verify}. */
 export interface Verification {
-  /** Whether there is no problem in any database. */
+  /** Whether no database has problems. */
   readonly ok: boolean;
-  /** Every database, in the order given. */
+  /** Every database, in the given order. */
   readonly databases: readonly DatabaseVerification[];
 }
 
-/** Finds what no constraint of one database can: reads several databases, by name, and says what is wrong. */
+/** Reads several databases, by name, and finds what no constraint within one database can. */
 export type DataCheck = (
   databases: ReadonlyMap<string, Connection>,
 ) => Promise<readonly (Finding & { readonly database: string })[]>;
 
-/** What to verify besides the schema. */
+/** What to verify in addition to the schema. */
 export interface VerifyOptions {
-  /** Also the data: SQLite's own checks, foreign keys, and what spans databases. Default `false`. */
+  /**
+   * Whether to verify the data: SQLite's own checks, foreign keys, and rules across databases.
+   * Default `false`.
+   */
   readonly data?: boolean;
-  /** Also a hash of each database's content. Default `false`. */
+  /** Whether to compute a hash of each database's content. Default `false`. */
   readonly hash?: boolean;
 }
 
-/** Compares each database with what its applied migrations make. It changes nothing. */
+/** Compares each database with the schema that its applied migrations create. Changes nothing. */
 export async function verify(
   workspace: Workspace,
   options: VerifyOptions & { readonly dataCheck?: DataCheck | undefined },
@@ -77,7 +83,7 @@ export async function verify(
         problems.push(...found.problems);
         notices.push(...found.notices);
       } catch (error) {
-        // The other databases are looked at all the same.
+        // The other databases are still verified.
         if (!isDamage(error)) throw error;
         isDamaged = true;
         connections.delete(name);
@@ -100,21 +106,21 @@ export async function verify(
   return { ok: all.every(({ ok }) => ok), databases: all };
 }
 
-/** What a database file that is damaged means for its owner. */
+/** The finding for a damaged database file. */
 export function damageOf(database: string, detail: string): Finding {
   return {
     kind: "integrity",
     object: database,
     detail,
     fix:
-      "`repair` can't fix a damaged file: `restore` a snapshot of it, or save what is readable by " +
+      "`repair` can't fix a damaged file: `restore` a snapshot of it, or save what is readable with " +
       "`sqlite3 FILE .recover`",
   };
 }
 
 interface Subject {
   readonly name: string;
-  /** Ids of the migrations whose tables are there without markers. */
+  /** Ids of the migrations whose tables exist without markers. */
   readonly adoptable: readonly string[];
   readonly options: VerifyOptions;
 }
@@ -124,7 +130,7 @@ async function findIn(
   connection: Connection,
   { name, adoptable, options }: Subject,
 ): Promise<{ readonly problems: readonly Finding[]; readonly notices: readonly Finding[] }> {
-  // Another migrator may be at work: markers and schema must be of one moment.
+  // Another migrator may be running: markers and schema must be consistent.
   const schema = await withSnapshot(connection, async () => {
     const { markers } = await readMarkers(connection);
     const { registry } = workspace;
@@ -165,7 +171,7 @@ async function hashOf(
       kind: "unchecked",
       object: database,
       detail: `${database} has no hash: ${driverMessage(error)}`,
-      fix: "compute it by the program that brings what is missing",
+      fix: "compute it in the program that provides what is missing",
     });
     return null;
   }
@@ -177,9 +183,10 @@ function stateProblems(workspace: Workspace, found: Inspection, database: string
   const fixes = {
     applied: "",
     pending: "run `upgrade`",
-    failed: "mend what failed, then run `upgrade`",
+    failed: "fix the cause, then run `upgrade`",
     rolled_back: "run `upgrade` to apply it again",
-    changed: "put the migration's old text back, or take it over: `repair --accept-changed ID`",
+    changed:
+      "restore the migration's old text, or accept the new one: `repair --accept-changed ID`",
     missing: "use the version of catalyst-migrate, or the migrations, that made this database",
     unknown: "run `doctor`, which says what is wrong with the file",
   };
@@ -194,15 +201,17 @@ function stateProblems(workspace: Workspace, found: Inspection, database: string
   ];
 }
 
-/** What a database is compared with. */
+/** What to compare a database with. */
 interface Expectation {
-  /** The migrations that are in it, in order. */
+  /** The migrations in it, in order. */
   readonly migrations: readonly Migration[];
-  /** Whether the database was adopted: then its views may be an earlier version's, in other words. */
+  /**
+   * Whether the database was adopted: its views may be an earlier version's with different text.
+   */
   readonly adopted: boolean;
 }
 
-/** Differences between a database and what its migrations make; extra objects are notices. */
+/** Differences between a database and what its migrations create. Extra objects are notices. */
 export async function compareWithReference(
   connection: Connection,
   { migrations, adopted }: Expectation,
@@ -222,7 +231,7 @@ export async function compareWithReference(
         kind: "unmanaged",
         object,
         detail,
-        fix: `nothing to do: no migration made this ${type}, and none will touch it`,
+        fix: `nothing to do: no migration created this ${type}, and none will change it`,
       })),
       ...differences.filter(isOtherWording).map(({ object, detail }) => ({
         kind: "adopted",
@@ -234,7 +243,7 @@ export async function compareWithReference(
   };
 }
 
-/** Whether tables were there before the toolkit: an adopted migration took it no time. */
+/** Whether tables existed before the toolkit: an adopted migration has a duration of zero. */
 export function isAdopted(markers: readonly Marker[] | null | undefined): boolean {
   return !markers?.length || markers.some(({ durationSeconds }) => durationSeconds === null);
 }
@@ -251,7 +260,7 @@ function unchecked({ migration, error }: UnknownReference): Finding {
     detail:
       `the schema can't be checked, since ${migration.name} does not run on an empty database: ` +
       messageOf(error),
-    fix: "let the migration work without rows too",
+    fix: "make the migration work without rows, too",
   };
 }
 
@@ -261,9 +270,9 @@ function toProblem(difference: Difference): Finding {
 }
 
 function fixOf({ kind, type, object, table }: Difference): string {
-  if (kind === "missing" && type !== "column") return "run `repair`, which creates it again";
+  if (kind === "missing" && type !== "column") return "run `repair`, which recreates it";
   if (kind === "different" && (type === "index" || type === "view" || type === "trigger")) {
-    return `drop it (DROP ${type.toUpperCase()} ${object}), then run \`repair\`, which creates it again`;
+    return `drop it (DROP ${type.toUpperCase()} ${object}), then run \`repair\`, which recreates it`;
   }
   if (kind === "missing") return `add it with a migration (ALTER TABLE ${table} ADD COLUMN ...)`;
   if (kind === "extra") return `drop it with a migration, or leave it if your bot needs it`;

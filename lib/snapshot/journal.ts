@@ -113,7 +113,7 @@ function pathFromAnywhere(directory: string, path: string): string {
 /**
  * Reads the journal. It was renamed into its place when it was whole.
  *
- * @throws {SnapshotError} where it is damaged, or of another format: by it nothing may be overwritten.
+ * @throws {SnapshotError} if it is damaged, or of another format: by it nothing may be overwritten.
  */
 export async function readJournal(path: string): Promise<RestoreJournal> {
   const { format, checksum, ...content } = fieldsOf(parse(await readNote(path)));

@@ -104,7 +104,7 @@ export async function serializeManifest(manifest: Manifest): Promise<string> {
 /**
  * Reads a manifest.
  *
- * @throws {SnapshotError} where it is damaged, of a newer format, or names files elsewhere.
+ * @throws {SnapshotError} if it is damaged, of a newer format, or names files elsewhere.
  */
 export async function parseManifest(content: string, label: string): Promise<Manifest> {
   const text = content.replaceAll("\r\n", "\n"); // as git writes it on Windows

@@ -189,9 +189,9 @@ interface ReplacingPlan {
  * Makes sure that databases can be replaced, as long as "not at all" is still possible: that each of
  * them, and the ledger, may be written, and that there is room.
  *
- * @throws {AccessError} where one may not be written.
- * @throws {DatabaseLockedError} where another program writes to one for longer than the timeout.
- * @throws {DiskFullError} where there is no room.
+ * @throws {AccessError} if one may not be written.
+ * @throws {DatabaseLockedError} if another program writes to one for longer than the timeout.
+ * @throws {DiskFullError} if there is no room.
  */
 export async function requireReplaceable(workspace: Workspace, plan: ReplacingPlan): Promise<void> {
   const targets = plan.replacements.map(({ target }) => target);

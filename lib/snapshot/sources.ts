@@ -155,7 +155,7 @@ interface SourceQuery {
  * Finds and checks what a person names: a snapshot by its name or its manifest's path, `latest`, or
  * one database file, however it was made.
  *
- * @throws {SnapshotError} where there is no such thing, or it is damaged.
+ * @throws {SnapshotError} if there is no such thing, or it is damaged.
  */
 export async function findSources(reference: string, query: SourceQuery): Promise<RestoreSet> {
   const { directory, name } = await locateSnapshot(reference, query.directory);

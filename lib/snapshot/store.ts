@@ -231,7 +231,7 @@ export function fileProblem(directory: string, file: SnapshotFile): string | nul
 /**
  * Reads the manifest of a snapshot.
  *
- * @throws {SnapshotError} where there is none of that name, or it is damaged.
+ * @throws {SnapshotError} if there is none of that name, or it is damaged.
  */
 export async function readManifest(directory: string, name: string): Promise<Manifest> {
   const path = `${directory}/${manifestFile(name)}`;
@@ -313,7 +313,7 @@ function fileNames(directory: string): string[] {
 /**
  * Says that a directory of snapshots is none.
  *
- * @throws {LocationError} where a file is in its place.
+ * @throws {LocationError} if a file is in its place.
  */
 function refuseFile(directory: string): void {
   if (statPath(directory, SNAPSHOTS)?.isDirectory ?? true) return;

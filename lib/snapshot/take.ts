@@ -202,7 +202,7 @@ export interface SnapshotControl {
  * manifest is there, which comes last, there is no snapshot; what a killed run leaves the next one
  * removes.
  *
- * @throws {SnapshotError} where there is nothing to copy.
+ * @throws {SnapshotError} if there is nothing to copy.
  */
 export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): Promise<Manifest> {
   const { directory, timeout } = job;

@@ -55,7 +55,7 @@ const RULES: readonly Rule[] = [
  * Looks for what is dangerous or wrong in migrations, by running them on a scratch database in memory
  * with the schema of the real one. The real ones are only read.
  *
- * @throws {UnknownMigrationError} where one is asked for that isn't there.
+ * @throws {UnknownMigrationError} if one is asked for that isn't there.
  */
 export async function lint(workspace: Workspace, options: LintOptions = {}): Promise<LintResult> {
   const { registry, trusted } = workspace;
@@ -195,7 +195,7 @@ function inOrder(findings: readonly LintFinding[]): LintFinding[] {
 /**
  * Looks, before anything is changed, whether migrations lose rows or values that they don't declare.
  *
- * @throws {LintError} where they do; it names each statement.
+ * @throws {LintError} if they do; it names each statement.
  */
 export async function refuseDataLoss(
   workspace: Workspace,

@@ -75,7 +75,7 @@ Deno.test("a hook that throws before a migration stops there; what was applied b
     assert.ok(error instanceof HookError && error.cause instanceof RangeError);
     assert.equal(
       error.message,
-      "Cannot go on: the hook beforeEach failed for 002_two: the bot has open orders",
+      "Cannot continue: the hook beforeEach failed for 002_two: the bot has open orders",
     );
     assert.deepEqual(error.progress?.done, ["001"]);
     return true;

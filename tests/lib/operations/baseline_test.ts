@@ -15,7 +15,7 @@ const markers = (directory: TemporaryDirectory) =>
     "SELECT name FROM sqlite_schema WHERE name = 'catalyst_migrations'",
   );
 
-Deno.test("baseline() marks what is there, and upgrade() goes on from it", async () => {
+Deno.test("baseline() marks existing tables, and upgrade() continues from there", async () => {
   using directory = new TemporaryDirectory();
   execute(
     directory.file("app.db"),
@@ -33,7 +33,7 @@ Deno.test("baseline() marks what is there, and upgrade() goes on from it", async
   assert.deepEqual(await migrator.baseline({ to: "003" }), { marked: [] });
 });
 
-Deno.test("baseline() marks nothing where the schema is another one, and says how", async () => {
+Deno.test("baseline() marks nothing if the schema differs, and says how it differs", async () => {
   using directory = new TemporaryDirectory();
   execute(directory.file("app.db"), "CREATE TABLE notes (body TEXT NOT NULL, colour TEXT)");
   const migrator = appMigrator(directory, migrations);
@@ -44,7 +44,7 @@ Deno.test("baseline() marks nothing where the schema is another one, and says ho
   assert.deepEqual(markers(directory), []);
 });
 
-Deno.test("baseline() of a database that isn't there is refused, and creates none", async () => {
+Deno.test("baseline() of a missing database is refused, and does not create it", async () => {
   using directory = new TemporaryDirectory();
   await assert.rejects(
     appMigrator(directory, migrations).baseline({ to: "1" }),

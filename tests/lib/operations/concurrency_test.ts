@@ -16,7 +16,7 @@ import {
 } from "../../helpers.ts";
 import { wasKilled } from "../../kill.ts";
 
-Deno.test("20 processes at once on one new directory apply each migration exactly once", async () => {
+Deno.test("20 simultaneous processes on a new directory apply each migration exactly once", async () => {
   await using parent = await tempDir();
   const dataDir = join(parent.path, "data");
   const results = await atOnce(20, () => ["upgrade", "--data-dir", dataDir]);
@@ -33,7 +33,7 @@ Deno.test("20 processes at once on one new directory apply each migration exactl
   assert.ok(ok);
 });
 
-Deno.test("20 processes at once with a rollback journal apply each migration exactly once", async () => {
+Deno.test("20 simultaneous processes with a rollback journal apply each migration exactly once", async () => {
   await using dir = await tempDir();
   const results = await atOnce(20, () => ["upgrade", "--data-dir", dir.path], {
     SQLITE_WAL_MODE: "DELETE",
@@ -42,7 +42,7 @@ Deno.test("20 processes at once with a rollback journal apply each migration exa
   assert.deepEqual(appliedOnce(dir), ["001", "002", "003"]);
 });
 
-Deno.test("10 processes at once adopt the earlier system's databases exactly once", async () => {
+Deno.test("10 simultaneous processes adopt the earlier system's databases exactly once", async () => {
   await using dir = await tempDir();
   makeEarlierSystem(dir.path);
   const results = await atOnce(10, () => ["upgrade", "--data-dir", dir.path]);
@@ -53,7 +53,7 @@ Deno.test("10 processes at once adopt the earlier system's databases exactly onc
   );
 });
 
-Deno.test("10 upgrades and 10 downgrades at once end with tables, markers and ledger agreeing", async () => {
+Deno.test("10 simultaneous upgrades and 10 downgrades end with tables, markers and ledger agreeing", async () => {
   await using dir = await tempDir();
   const results = await atOnce(20, (number) => [
     ...number % 2 === 0 ? ["upgrade"] : ["downgrade", "--yes"],
@@ -78,7 +78,7 @@ Deno.test("10 upgrades and 10 downgrades at once end with tables, markers and le
   assert.ok((await migrator.verify()).ok);
 });
 
-Deno.test("who reads beside writers never fails", async () => {
+Deno.test("readers never fail while others write", async () => {
   await using dir = await tempDir();
   const results = await atOnce(16, (number) => {
     const command = [["upgrade"], ["status"], ["downgrade", "--yes"], ["history"]][number % 4] ??
@@ -88,7 +88,7 @@ Deno.test("who reads beside writers never fails", async () => {
   assert.deepEqual(failures(results), []);
 });
 
-Deno.test("a lock that another process holds past the timeout ends the command and names the process", async () => {
+Deno.test("a lock that another process holds past the timeout ends the command, which names the process", async () => {
   await using dir = await tempDir();
   const migrator = createCatalystMigrator({ dataDir: dir.path });
   await migrator.upgrade();
@@ -103,19 +103,19 @@ Deno.test("a lock that another process holds past the timeout ends the command a
     const args = [...command, "--timeout", "1", "--data-dir", dir.path];
     const { code, stderr } = await runCli(args);
     assert.equal(code, 1);
-    // Windows lets nobody read what is locked.
+    // Windows does not let others read a locked file.
     const name = Deno.build.os === "windows" ? "process" : `process ${holder.pid}`;
     assert.match(stderr, new RegExp(`^error: .*\\b${name}\\b`, "m"));
     assert.match(stderr, /^help: /m);
   }
   const json = await runCli(["upgrade", "--json", "--timeout", "1", "--data-dir", dir.path]);
   assert.equal(JSON.parse(json.stdout).error.code, "MIGRATOR_LOCKED");
-  // Whoever only reads needs no lock, and neither does an upgrade with nothing to do.
+  // A reader needs no lock, and neither does an upgrade with nothing to do.
   assert.equal((await runCli(["status", "--timeout", "1", "--data-dir", dir.path])).code, 0);
   assert.deepEqual(databaseNames.map((name) => contentOf(dir.database(name))), before);
 });
 
-Deno.test("a lock dies with the process that is killed while it holds it", async () => {
+Deno.test("a lock dies with the process that was killed while holding it", async () => {
   await using dir = await tempDir();
   const lock = join(dir.path, "migrations.lock");
   const holder = await startHolder(`
@@ -124,14 +124,14 @@ Deno.test("a lock dies with the process that is killed while it holds it", async
   `);
   const args = ["upgrade", "--data-dir", dir.path];
   assert.equal((await runCli([...args, "--timeout", "1"])).code, 1);
-  const waiting = runCli(args); // it waits for the lock that the killed process leaves
+  const waiting = runCli(args); // waits for the lock of the killed process
   await holder[Symbol.asyncDispose]();
   assert.ok(holder.wasKilled());
   assert.deepEqual(failures([await waiting]), []);
   assert.deepEqual(appliedOnce(dir), ["001", "002", "003"]);
 });
 
-Deno.test("a database that a bot is writing to past the timeout ends the command; the next one goes on", async () => {
+Deno.test("a database that a bot writes to past the timeout ends the command; the next one continues", async () => {
   await using dir = await tempDir();
   execute(dir.database("trading"), "CREATE TABLE notes (note TEXT)");
   await using holder = await startHolder(`
@@ -153,8 +153,8 @@ Deno.test("a database that a bot is writing to past the timeout ends the command
 });
 
 /**
- * Starts so many processes of the command line at once, and waits for all; they wait for one another
- * for as long as the slowest machine takes.
+ * Starts this many processes of the command line at once and waits for all. Their timeout allows
+ * for slow machines.
  */
 function atOnce(
   count: number,
@@ -188,7 +188,7 @@ function appliedOnce(dir: TempDir): unknown[] {
     .map((row) => row["migration_id"]);
 }
 
-/** A migration is applied and rolled back by turns; nobody does what was done already. */
+/** Each migration is applied and rolled back alternately, never twice in a row. */
 function assertAlternating(dir: TempDir): void {
   const events = query(
     dir.database("migrations"),
@@ -209,11 +209,11 @@ function assertAlternating(dir: TempDir): void {
 
 interface Holder extends AsyncDisposable {
   readonly pid: number;
-  /** Whether it was killed, once it has been disposed of. */
+  /** Whether it was killed; set on disposal. */
   wasKilled(): boolean;
 }
 
-/** Starts a process that runs a script and then waits; disposing of it kills it. */
+/** Starts a process that runs a script and then waits. Disposing of it kills it. */
 async function startHolder(script: string): Promise<Holder> {
   const child = new Deno.Command(Deno.execPath(), {
     args: ["eval", `${script}; console.log("ready"); setInterval(() => {}, 1000);`],

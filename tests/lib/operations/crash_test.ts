@@ -1,6 +1,7 @@
 /**
- * Kills real processes with SIGKILL while they hold the lock, and looks at the files that they leave.
- * `CATALYST_CRASH_SEED` repeats a run's delays, `CATALYST_TEST_EFFORT` multiplies the kills per scenario.
+ * Kills real processes with SIGKILL while they hold the lock, and checks the files that they leave.
+ * `CATALYST_CRASH_SEED` repeats a run's delays; `CATALYST_TEST_EFFORT` multiplies the kills per
+ * scenario.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -33,11 +34,11 @@ interface Scenario {
   readonly name: string;
   readonly args: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
-  /** Makes the directory as it is before the command. */
+  /** Creates the directory's state before the command. */
   readonly prepare: (dir: TempDir) => Promise<void>;
-  /** Databases that may be with or without their migration after a kill; the others keep theirs. */
+  /** Databases that may be with or without their migration after a kill. The others keep theirs. */
   readonly changing: readonly DatabaseName[];
-  /** Whether the tables are there before their markers are. */
+  /** Whether the tables exist before their markers. */
   readonly adopts?: boolean;
 }
 
@@ -56,7 +57,7 @@ const scenarios: readonly Scenario[] = [
     changing: databaseNames,
   },
   {
-    name: "upgrade beside a database that has rows",
+    name: "upgrade next to a database that has rows",
     args: ["upgrade"],
     prepare: async (dir) => {
       await migrate(dir, { to: "001" });
@@ -135,7 +136,7 @@ async function killMany(scenario: Scenario, { schema, random }: Campaign): Promi
     const changed = checkFiles(dir.path, expectation);
     reached[changed === 0 ? "none" : changed === databaseNames.length ? "all" : "some"]++;
     checkLockIsFree(dir.path);
-    // Each third time the recovery itself is killed as well.
+    // Every third time the recovery is killed, too.
     if (kills % 3 === 0) {
       const recovery = cliCommand(["upgrade", "--data-dir", dir.path]);
       await killInside(recovery, { lock: lockOf(dir.path), delay: random() * window });
@@ -146,17 +147,17 @@ async function killMany(scenario: Scenario, { schema, random }: Campaign): Promi
   return JSON.stringify(reached);
 }
 
-/** The lock of the migrators of a directory. */
+/** The lock of a directory's migrators. */
 function lockOf(directory: string): string {
   return join(directory, "migrations.lock");
 }
 
-/** Each second time late, since a command reads first and writes at its end. */
+/** Every second delay is late: a command reads first and writes at its end. */
 function delayWithin(window: number, random: () => number): number {
   return (random() < 0.5 ? random() : 1 - random() * 0.4) * window;
 }
 
-/** Milliseconds for which an undisturbed run holds the lock, until it has ended. */
+/** Milliseconds for which an undisturbed run holds the lock. */
 async function measure(scenario: Scenario, template: string): Promise<number> {
   await using dir = await tempDir();
   await copyDirectory(template, dir.path);
@@ -175,7 +176,10 @@ interface Expectation {
   readonly schema: Contents;
 }
 
-/** Checks promise 1 on what the killed process left; returns how many databases have their migration. */
+/**
+ * Checks promise 1 on the files of the killed process. Returns how many databases have their
+ * migration.
+ */
 function checkFiles(directory: string, { scenario, before, schema }: Expectation): number {
   const found = contentsOf(directory);
   for (const name of databaseNames) {
@@ -187,7 +191,7 @@ function checkFiles(directory: string, { scenario, before, schema }: Expectation
     }
     if (isThere) {
       assert.deepEqual(objects, (scenario.adopts ? before : schema)[name].objects, name);
-      if (before[name].objects.length > 0 && !wasMadeAnew(scenario)) {
+      if (before[name].objects.length > 0 && !wasRecreated(scenario)) {
         assert.deepEqual(rows, before[name].rows, `${name} has lost rows`);
       }
     }
@@ -197,8 +201,8 @@ function checkFiles(directory: string, { scenario, before, schema }: Expectation
   return databaseNames.filter((name) => found[name].markers.length > 0).length;
 }
 
-/** After a downgrade the tables may be there again without the rows, when the recovery was killed. */
-function wasMadeAnew(scenario: Scenario): boolean {
+/** If the recovery of a downgrade was killed, the tables may exist again without their rows. */
+function wasRecreated(scenario: Scenario): boolean {
   return scenario.args[0] === "downgrade" && scenario.changing.length > 0;
 }
 
@@ -207,7 +211,7 @@ function checkLockIsFree(directory: string): void {
   assert.ok(file.tryLockSync(true), "the lock outlived its process");
 }
 
-/** Checks that the next upgrade succeeds, and that ledger, markers and schema agree after it. */
+/** Checks that the next upgrade succeeds and that ledger, markers and schema agree afterwards. */
 async function checkRecovery(
   directory: string,
   { scenario, before, schema, events }: Expectation & { readonly events: readonly PlainRow[] },
@@ -240,7 +244,7 @@ function contentsOf(directory: string): Contents {
   return { positions: of("positions"), trading: of("trading"), ml_training: of("ml_training") };
 }
 
-/** The ledger's events; none where there is no ledger, or it has none. */
+/** The ledger's events; none if the ledger is missing or empty. */
 function eventsOf(directory: string): PlainRow[] {
   const path = join(directory, "migrations.db");
   if (!existsSync(path)) return [];
@@ -258,7 +262,7 @@ async function migrateWithRows(dir: TempDir): Promise<void> {
   for (const name of databaseNames) insertRows(dir.database(name), name, 50);
 }
 
-/** A small generator of numbers from 0 to 1, which a seed repeats (a linear congruence). */
+/** A seeded generator of numbers from 0 to 1 (linear congruential). */
 function randomOf(start: number): () => number {
   let state = start >>> 0;
   return () => {

@@ -34,7 +34,7 @@ Deno.test("without rows nothing is asked and nothing is lost", async () => {
   }
 });
 
-Deno.test("what would be lost is told table by table, and the question gets the plan", async () => {
+Deno.test("losses are reported by table, and the question gets the plan", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   fillBot(directory, 10);
@@ -65,7 +65,7 @@ for (
     ["the answer comes as a promise of no", () => Promise.resolve(false)],
   ] as const
 ) {
-  Deno.test(`where rows would be lost and ${name}, nothing is touched`, async () => {
+  Deno.test(`if rows would be lost and ${name}, nothing is changed`, async () => {
     using directory = new TemporaryDirectory();
     const migrator = await createBot(directory);
     fillBot(directory, 3);
@@ -80,7 +80,7 @@ for (
   });
 }
 
-Deno.test("an error that the question throws reaches the caller, and nothing is touched", async () => {
+Deno.test("an error thrown by the question reaches the caller, and nothing is changed", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   fillBot(directory, 3);
@@ -92,7 +92,7 @@ Deno.test("an error that the question throws reaches the caller, and nothing is 
   assert.deepEqual(directory.listing(), before);
 });
 
-Deno.test("rows that appear meanwhile in a table that was empty stop it", async () => {
+Deno.test("rows added meanwhile to an empty table stop it", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   fillBot(directory, 3);
@@ -105,14 +105,14 @@ Deno.test("rows that appear meanwhile in a table that was empty stop it", async 
   };
   await assert.rejects(migrator.downgrade({ confirm }), (error) => {
     assert(error instanceof ConfirmationError);
-    assert.match(error.message, /meanwhile.*1 row of trading\.performance_metrics/);
+    assert.match(error.message, /after the confirmation: 1 row of trading\.performance_metrics/);
     return true;
   });
   assert.equal(query(directory.file("trading.db"), "SELECT * FROM orders").length, 3);
   assert((await migrator.status()).ok);
 });
 
-Deno.test("more rows in a table that was asked about don't stop it, and are counted", async () => {
+Deno.test("more rows in a table whose loss was confirmed don't stop it, and are counted", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   fillBot(directory, 1);
@@ -154,7 +154,7 @@ Deno.test("a plan changes nothing", async () => {
   assert.deepEqual(directory.listing(), before);
 });
 
-Deno.test("where nothing is there, nothing is rolled back and nothing is created", async () => {
+Deno.test("without databases, nothing is rolled back and nothing is created", async () => {
   using directory = new TemporaryDirectory();
   const options = {
     databases: { app: directory.file("new/a.db") },
@@ -165,7 +165,7 @@ Deno.test("where nothing is there, nothing is rolled back and nothing is created
   assert.deepEqual(directory.names(), []);
 });
 
-/** A migrator of one database `app` in a directory. */
+/** A migrator of one database, `app`, in a directory. */
 function migratorOf(directory: TemporaryDirectory, migrations: readonly Migration[]): Migrator {
   return new Migrator({
     databases: { app: directory.file("app.db") },
@@ -185,7 +185,7 @@ const column = migrationOf({
   downgrade: "ALTER TABLE a DROP COLUMN note",
 });
 
-Deno.test("a column that is dropped loses its values, and only where it has any is it asked for", async () => {
+Deno.test("a dropped column loses its values, and is confirmed only if it has any", async () => {
   using directory = new TemporaryDirectory();
   const migrator = migratorOf(directory, [table, column]);
   await migrator.upgrade();
@@ -222,7 +222,7 @@ Deno.test("a rollback may not lose rows beyond what was confirmed", async () => 
   assert((await migrator.status()).ok);
 });
 
-Deno.test("a rollback may delete rows of a table that its migration declares, counts and keeps them", async () => {
+Deno.test("a rollback may delete rows of a table that its migration declares; they are counted and kept", async () => {
   using directory = new TemporaryDirectory();
   const copying = migrationOf({
     name: "002_copy",
@@ -257,7 +257,7 @@ Deno.test("a rollback may delete rows of a table that its migration declares, co
   assert.deepEqual(rows(), [{ all_x: "8,9,1" }]);
 });
 
-Deno.test("a rollback that fails leaves the migration applied, and says what was rolled back before", async () => {
+Deno.test("a failed rollback leaves the migration applied, and lists what was rolled back before", async () => {
   using directory = new TemporaryDirectory();
   const broken = { ...table, downgrade: "DROP TABLE missing" };
   const migrator = migratorOf(directory, [broken, column]);
@@ -272,7 +272,7 @@ Deno.test("a rollback that fails leaves the migration applied, and says what was
   assert.deepEqual(migrations.map(({ state }) => state), ["applied", "rolled_back"]);
 });
 
-Deno.test("a migration without a way back stops everything before it begins", async () => {
+Deno.test("a migration without a downgrade stops everything before it begins", async () => {
   using directory = new TemporaryDirectory();
   const oneWay = migrationOf({ name: "001_a", upgrade: "CREATE TABLE a (x)" });
   const migrator = migratorOf(directory, [oneWay, column]);
@@ -282,7 +282,7 @@ Deno.test("a migration without a way back stops everything before it begins", as
   assert.deepEqual(directory.listing(), before);
 });
 
-Deno.test("an upgrade after a downgrade makes the same schema again", async () => {
+Deno.test("an upgrade after a downgrade creates the same schema again", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   await migrator.downgrade();
@@ -290,7 +290,7 @@ Deno.test("an upgrade after a downgrade makes the same schema again", async () =
   assert((await migrator.verify({ data: true })).ok);
 });
 
-Deno.test("losses are told as a person would", () => {
+Deno.test("losses are described in plain English", () => {
   const loss = { database: "app", table: "a" };
   assert.equal(
     describeLosses([

@@ -40,26 +40,26 @@ const ALL = `CREATE TABLE orders (id INTEGER PRIMARY KEY, note TEXT, tag TEXT);
   INSERT INTO own VALUES (1);
   INSERT INTO orders VALUES (1, 'a', NULL), (2, NULL, NULL), (3, NULL, 'b');`;
 
-Deno.test("tables that are dropped lose their rows; others are left out, also unmanaged ones", async () => {
+Deno.test("dropped tables lose their rows; others, including unmanaged ones, are left out", async () => {
   assert.deepEqual(
     await losses({ applied: [create], rollback: [create], sql: ALL }),
     [{ database: "app", table: "orders", rows: 3 }, { database: "app", table: "fills", rows: 0 }],
   );
 });
 
-Deno.test("a column that is dropped loses the rows in which it has a value", async () => {
+Deno.test("a dropped column loses the rows in which it has a value", async () => {
   assert.deepEqual(
     await losses({ applied: [create, extend, index], rollback: [index, extend], sql: ALL }),
     [{ database: "app", table: "orders", rows: 2, columns: ["note", "tag"] }],
   );
 });
 
-Deno.test("an index is no loss", async () => {
+Deno.test("dropping an index loses nothing", async () => {
   const all = [create, extend, index];
   assert.deepEqual(await losses({ applied: all, rollback: [index], sql: ALL }), []);
 });
 
-Deno.test("a table that is already gone can't be lost", async () => {
+Deno.test("a table that is already missing can't be lost", async () => {
   const sql = "CREATE TABLE fills (id INTEGER PRIMARY KEY)";
   assert.deepEqual(
     await losses({ applied: [create], rollback: [create], sql }),
@@ -67,7 +67,7 @@ Deno.test("a table that is already gone can't be lost", async () => {
   );
 });
 
-Deno.test("where memory can't tell what a rollback does, every table is at stake", async () => {
+Deno.test("if memory gives no answer, every table is at stake", async () => {
   const needsRows = migrationOf({
     name: "001_needs_rows",
     upgrade: async (transaction) => {
@@ -88,7 +88,7 @@ Deno.test("where memory can't tell what a rollback does, every table is at stake
   ]);
 });
 
-Deno.test("a table that a rollback renames is not lost, and one that takes its name is none of it", async () => {
+Deno.test("a renamed table is not lost, and a table that takes its old name is not counted", async () => {
   const rename = migrationOf({
     name: "002_rename",
     upgrade: "ALTER TABLE fills RENAME TO executions",

@@ -10,7 +10,7 @@ const table = (id: string) =>
     downgrade: `DROP TABLE t${id}`,
   });
 
-Deno.test("a migration that sorts before an applied one is refused, and run with outOfOrder", async () => {
+Deno.test("a migration that sorts before an applied one is refused, and runs with outOfOrder", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [table("001"), table("003")]).upgrade();
   const migrator = appMigrator(directory, [table("001"), table("002"), table("003"), table("004")]);
@@ -21,11 +21,11 @@ Deno.test("a migration that sorts before an applied one is refused, and run with
   const { applied } = await migrator.upgrade({ outOfOrder: true });
   assert.deepEqual(applied.map(({ id }) => id), ["002", "004"]);
   assert.ok((await migrator.verify()).ok);
-  // They are rolled back as they are numbered.
+  // They are rolled back in the order of their numbers.
   assert.deepEqual((await migrator.downgrade({ to: "1" })).rolledBack, ["004", "003", "002"]);
 });
 
-Deno.test("outOfOrder doesn't skip what must come before", async () => {
+Deno.test("outOfOrder doesn't skip prerequisites", async () => {
   using directory = new TemporaryDirectory();
   const migrator = appMigrator(directory, [table("001"), table("002")]);
   await assert.rejects(migrator.upgrade({ migration: "002", outOfOrder: true }), OutOfOrderError);

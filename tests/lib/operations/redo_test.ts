@@ -15,7 +15,7 @@ const second = (columns: string) =>
     downgrade: "DROP TABLE tags",
   });
 
-Deno.test("redo() rolls the last migration back and applies it as it is now", async () => {
+Deno.test("redo() rolls the last migration back and applies its current text", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [first, second("tag TEXT")]).upgrade();
   const { applied } = await appMigrator(directory, [first, second("tag TEXT, color TEXT")]).redo();
@@ -26,7 +26,7 @@ Deno.test("redo() rolls the last migration back and applies it as it is now", as
   ]);
 });
 
-Deno.test("redo() loses no row without having asked", async () => {
+Deno.test("redo() loses no row without confirmation", async () => {
   using directory = new TemporaryDirectory();
   const migrator = appMigrator(directory, [first, second("tag TEXT")]);
   await migrator.upgrade();
@@ -38,32 +38,32 @@ Deno.test("redo() loses no row without having asked", async () => {
   assert.equal(typeof snapshot, "string");
 });
 
-Deno.test("redo() of a migration that others stand on is refused", async () => {
+Deno.test("redo() of a migration that later ones depend on is refused", async () => {
   using directory = new TemporaryDirectory();
   const migrator = appMigrator(directory, [first, second("tag TEXT")]);
   await migrator.upgrade();
   await assert.rejects(migrator.redo({ migration: "001" }), DowngradeBlockedError);
 });
 
-Deno.test("redo() where nothing is applied says so", async () => {
+Deno.test("redo() reports that nothing is applied", async () => {
   using directory = new TemporaryDirectory();
   await assert.rejects(appMigrator(directory, [first]).redo(), UsageError);
 });
 
-Deno.test("redo() of a migration whose file is gone is refused before it is rolled back", async () => {
+Deno.test("redo() of a migration whose file is missing is refused before the rollback", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [first, second("tag TEXT")]).upgrade();
-  await assert.rejects(appMigrator(directory, [first]).redo(), /002_create_tags: its file is gone/);
+  await assert.rejects(appMigrator(directory, [first]).redo(), /002_create_tags: its file is missing/);
   assert.equal(
     query(directory.file("app.db"), "SELECT * FROM pragma_table_info('tags')").length,
     1,
   );
 });
 
-Deno.test("redo() of a migration that could not be applied again is refused before it is rolled back", async () => {
+Deno.test("redo() of a migration that could not be applied again is refused before the rollback", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [second("tag TEXT")]).upgrade();
-  // The first one's file came later.
+  // The first one's file was added later.
   await assert.rejects(
     appMigrator(directory, [first, second("tag TEXT")]).redo(),
     /^OutOfOrderError: Cannot apply 002_create_tags: 001_create_notes must come before it/,

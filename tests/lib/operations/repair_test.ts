@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { Migrator } from "../../../lib/migrator.ts";
 import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "../support.ts";
 
-Deno.test("where all is well, nothing is repaired and no file is touched", async () => {
+Deno.test("without problems, nothing is repaired and no file is touched", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   const before = directory.listing();
@@ -17,7 +17,7 @@ Deno.test("where all is well, nothing is repaired and no file is touched", async
   assert.deepEqual(directory.listing(), before);
 });
 
-Deno.test("a dry run says what a run does, and changes nothing", async () => {
+Deno.test("a dry run reports what a run does, and changes nothing", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   execute(directory.file("trading.db"), "DROP TABLE fills; DROP VIEW v_equity_curve");
@@ -40,7 +40,7 @@ Deno.test("a dry run says what a run does, and changes nothing", async () => {
   assert((await migrator.verify({ data: true })).ok);
 });
 
-Deno.test("the rows that are there stay, whatever is repaired", async () => {
+Deno.test("existing rows are kept, whatever is repaired", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   fillBot(directory, 20);
@@ -57,7 +57,7 @@ Deno.test("the rows that are there stay, whatever is repaired", async () => {
   assert.deepEqual(query(path, "SELECT * FROM orders"), rows);
 });
 
-Deno.test("a whole schema that is gone is made again, tables before what needs them", async () => {
+Deno.test("a missing schema is recreated, tables before the objects that depend on them", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   execute(
@@ -73,7 +73,7 @@ Deno.test("a whole schema that is gone is made again, tables before what needs t
   assert((await migrator.verify()).ok);
 });
 
-Deno.test("an index that the rows forbid is not created, and nothing else is half done", async () => {
+Deno.test("an index that the rows violate is not created, and nothing is left half done", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("app.db");
   const migrator = new Migrator({
@@ -95,7 +95,7 @@ Deno.test("an index that the rows forbid is not created, and nothing else is hal
   assert.equal(query(path, "SELECT * FROM a").length, 2);
 });
 
-Deno.test("the ledger of a migration that was renamed since is corrected once, not for ever", async () => {
+Deno.test("the ledger of a renamed migration is corrected once, not every time", async () => {
   using directory = new TemporaryDirectory();
   const of = (name: string) =>
     new Migrator({
@@ -113,7 +113,7 @@ Deno.test("the ledger of a migration that was renamed since is corrected once, n
   );
 });
 
-Deno.test("a ledger with other names of the migrations is corrected while they are adopted", async () => {
+Deno.test("a ledger with other names is corrected while its migrations are adopted", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   for (const name of ["positions", "trading", "ml_training"]) {

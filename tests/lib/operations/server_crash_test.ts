@@ -1,6 +1,7 @@
 /**
- * Kills the program, or the server, at random moments: nothing is lost, and nothing applied twice.
- * `CATALYST_CRASH_RUNS` sets how often for each kind, `CATALYST_CRASH_SEED` repeats a run.
+ * Kills the program, or the server, at random moments: nothing is lost, and nothing is applied
+ * twice. `CATALYST_CRASH_RUNS` sets the number of runs of each kind, `CATALYST_CRASH_SEED` repeats
+ * a run.
  */
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -12,7 +13,7 @@ import { freePort, libsqlTest, TestServer } from "../../libsql_server.ts";
 const runs = Number(Deno.env.get("CATALYST_CRASH_RUNS") ?? 2);
 const seed = Number(Deno.env.get("CATALYST_CRASH_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 
-/** Numbers from 0 to 1, the same for the same seed. */
+/** A reproducible sequence of numbers from 0 to 1. */
 function* numbers(): Generator<number, never> {
   for (let state = seed;;) {
     state = (Math.imul(state, 1664525) + 1013904223) >>> 0;
@@ -40,7 +41,7 @@ async function prepare(dir: string, server: TestServer, names: readonly string[]
   }
 }
 
-/** Starts a command, and after a part of the time that it takes calls `kill`. */
+/** Starts a command, and calls `kill` after a fraction of its usual duration. */
 async function killed(
   args: readonly string[],
   { cwd, milliseconds, kill }: {
@@ -55,7 +56,7 @@ async function killed(
   try {
     kill(child);
   } catch {
-    // It was quicker.
+    // It had already ended.
   }
   await output;
 }
@@ -72,7 +73,7 @@ async function logged(server: TestServer, names: readonly string[]): Promise<unk
 }
 
 libsqlTest(
-  "of several migrators on different machines, each migration is applied by one",
+  "several migrators on different machines apply each migration only once",
   async () => {
     await using server = await (await TestServer.start()).create("a", "b", "c");
     await using stack = new AsyncDisposableStack();
@@ -92,9 +93,9 @@ libsqlTest(
 );
 
 libsqlTest(
-  "killed in the middle of upgrade, each migration is applied once in the end",
+  "if upgrade is killed, each migration is applied once in the end",
   async () => {
-    // deno-lint-ignore no-console -- it says how to repeat this run
+    // deno-lint-ignore no-console -- says how to repeat this run
     console.log(`CATALYST_CRASH_SEED=${seed}`);
     await using files = await tempDir();
     const port = freePort();
@@ -130,7 +131,7 @@ libsqlTest(
   },
 );
 
-libsqlTest("killed in the middle of copy or backup, the target is empty or whole", async () => {
+libsqlTest("if copy or backup is killed, the target is empty or complete", async () => {
   await using files = await tempDir();
   const port = freePort();
   let server = await TestServer.start({ dir: files.path, port });

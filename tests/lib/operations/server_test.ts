@@ -1,4 +1,4 @@
-/** The operations on databases that are on a real libSQL server, with a local ledger. */
+/** The operations on databases on a real libSQL server, with a local ledger. */
 import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { UsageError } from "../../../lib/base/errors.ts";
@@ -34,7 +34,7 @@ libsqlTest(
     );
     const { ok: isOk, databases } = await migrator.verify({ data: true, hash: true });
     ok(isOk, JSON.stringify(databases));
-    // The hash of a snapshot's file, which is an ordinary local database, is that of the original.
+    // A snapshot's file is an ordinary local database, with the hash of the original.
     const { files } = await migrator.createSnapshot();
     equal(files.map(({ database }) => database), [...catalystDatabases, "migrations"]);
     const local = createCatalystMigrator({
@@ -59,7 +59,7 @@ libsqlTest(
 );
 
 libsqlTest(
-  "a dump is imported into an empty database on a server only, and rows into a table",
+  "a dump is imported only into an empty database on a server, and rows into a table",
   async () => {
     await using server = await (await TestServer.start()).create("app");
     await using dir = await tempDir();
@@ -101,7 +101,7 @@ libsqlTest(
   },
 );
 
-libsqlTest("a snapshot of local and remote databases is of one moment", async () => {
+libsqlTest("a snapshot of local and remote databases is consistent", async () => {
   await using server = await (await TestServer.start()).create("a", "b");
   await using dir = await tempDir();
   const local = `${dir.path}/c.db`;
@@ -122,11 +122,11 @@ libsqlTest("a snapshot of local and remote databases is of one moment", async ()
   let transfers = 0;
   const transfer = async () => {
     while (!isDone) {
-      // Whoever has all locks at once sees no transfer half done.
+      // With all locks held at once, no transfer is seen half done.
       await a.exec("BEGIN IMMEDIATE; UPDATE account SET money = money - 3");
       await b.exec("BEGIN IMMEDIATE; UPDATE account SET money = money + 1");
       try {
-        // To wait here would stop the snapshot, which is on the same thread.
+        // Waiting here would stop the snapshot, which runs on the same thread.
         c.exec("BEGIN IMMEDIATE");
       } catch {
         await a.exec("ROLLBACK");
@@ -138,7 +138,7 @@ libsqlTest("a snapshot of local and remote databases is of one moment", async ()
       await b.exec("COMMIT");
       c.exec("COMMIT");
       transfers++;
-      await new Promise((resolve) => setTimeout(resolve, 5)); // so that others get their turn
+      await new Promise((resolve) => setTimeout(resolve, 5)); // lets others run
     }
   };
   const writer = transfer();

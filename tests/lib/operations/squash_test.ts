@@ -41,7 +41,7 @@ async function squashed(directory: TemporaryDirectory): Promise<Migration> {
   return made[0].migration;
 }
 
-Deno.test("squash() makes one migration that makes the same schema and the same rows", async () => {
+Deno.test("squash() makes one migration that creates the same schema and the same rows", async () => {
   using directory = new TemporaryDirectory();
   const [made] = await appMigrator(directory, [base, ...own, later]).squash("003_create_tags");
   assert.equal(made?.fileName, "003_squash_app.sql");
@@ -67,7 +67,7 @@ Deno.test("squash() makes one migration that makes the same schema and the same 
   ]);
 });
 
-Deno.test("a database that has the old migrations takes the new one over, and runs nothing", async () => {
+Deno.test("a database with the old migrations adopts the new one and runs nothing", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [base, ...own, later]).upgrade();
   execute(directory.file("app.db"), "INSERT INTO tags VALUES ('second')");
@@ -98,7 +98,7 @@ Deno.test("a database that has the old migrations takes the new one over, and ru
   assert.deepEqual((await migrator.upgrade()).adopted, []);
 });
 
-Deno.test("a database that has only some of the old migrations must get the others first", async () => {
+Deno.test("a database with only some of the old migrations must apply the others first", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [base, ...own]).upgrade({ to: "2" });
   const migrator = appMigrator(directory, [base, await squashed(directory)]);
@@ -111,7 +111,7 @@ Deno.test("a database that has only some of the old migrations must get the othe
   await assert.rejects(migrator.upgrade(), /it holds migration 002_add_color/);
 });
 
-Deno.test("squash() refuses what is no SQL, and where there is nothing to squash", async () => {
+Deno.test("squash() refuses migrations that are not SQL, and a single one", async () => {
   using directory = new TemporaryDirectory();
   const program = fromFile({
     name: "005_program",

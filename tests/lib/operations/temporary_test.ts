@@ -1,4 +1,7 @@
-/** Temporary objects hide those of the database; what the toolkit counts and writes is the database's. */
+/**
+ * Temporary objects hide those of the database. What the toolkit counts and writes is the
+ * database's.
+ */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import {
@@ -31,7 +34,7 @@ function migratorOf(directory: TemporaryDirectory, ...bodies: readonly Body[]): 
   return appMigrator(directory, [orders, ...more]);
 }
 
-/** A database to which the first migration is applied: an upgrade of a new one looks at nothing. */
+/** A database with the first migration applied: an upgrade of a new one checks nothing. */
 async function begun(): Promise<TemporaryDirectory> {
   const directory = new TemporaryDirectory();
   await migratorOf(directory).upgrade();
@@ -47,7 +50,7 @@ function countIn(directory: TemporaryDirectory): unknown[] {
   return query(directory.file("app.db"), "SELECT count(*) AS rows FROM orders");
 }
 
-Deno.test("a temporary table with the markers' name takes no marker", async () => {
+Deno.test("a temporary table named like the markers' table receives no marker", async () => {
   using directory = await begun();
   const upgrade = async ({ exec }: MigrationTransaction) => {
     await exec("CREATE TEMP TABLE catalyst_migrations AS SELECT * FROM catalyst_migrations");
@@ -56,7 +59,7 @@ Deno.test("a temporary table with the markers' name takes no marker", async () =
   assert.deepEqual(idsIn(directory), ["001", "002"]);
 });
 
-Deno.test("markers are read and written past a temporary table of their name", async () => {
+Deno.test("markers are read and written despite a temporary table of the same name", async () => {
   await using db = openMemory();
   const details = { appliedAt: 1, durationSeconds: 1, checksum: null };
   await db.exec("CREATE TEMP TABLE catalyst_migrations (migration_id)");
@@ -75,11 +78,11 @@ for (
     BEGIN DELETE FROM catalyst_migrations WHERE migration_id = new.migration_id; END`,
   ]
 ) {
-  Deno.test(`a marker that is not there after all fails the migration: ${trigger.slice(0, 28)}`, async () => {
+  Deno.test(`a marker that was not written fails the migration: ${trigger.slice(0, 28)}`, async () => {
     using directory = await begun();
     for (const transaction of [true, false]) {
       const attempt = migratorOf(directory, {
-        // Else the temporary trigger would be gone before.
+        // Otherwise the temporary trigger would be dropped first.
         upgrade: transaction ? `CREATE TABLE t (a); ${trigger}` : trigger,
         transaction,
       }).upgrade();
@@ -99,7 +102,7 @@ for (
   });
 }
 
-Deno.test("a marker that comes back fails the rollback", async () => {
+Deno.test("a marker that reappears fails the rollback", async () => {
   using directory = await begun();
   const migrator = migratorOf(directory, {
     upgrade: "CREATE TABLE t (a)",
@@ -123,7 +126,7 @@ Deno.test("a marker that comes back fails the rollback", async () => {
 const HIDING = `CREATE TEMP TABLE orders (order_id);
   INSERT INTO temp.orders SELECT order_id FROM main.orders;`;
 
-Deno.test("rows of a table that a temporary one hides are missed", async () => {
+Deno.test("lost rows are noticed in a table that a temporary one hides", async () => {
   using directory = await begun();
   const all = migratorOf(directory, { upgrade: `${HIDING} DELETE FROM main.orders;` });
   await assert.rejects(all.upgrade(), (error) => {
@@ -140,7 +143,7 @@ Deno.test("rows of a table that a temporary one hides are missed", async () => {
   assert.deepEqual(countIn(directory), [{ rows: 3 }]);
 });
 
-Deno.test("a rebuild is of the table that a temporary one hides", async () => {
+Deno.test("a rebuild changes the table that a temporary one hides", async () => {
   using directory = await begun();
   const upgrade = async (transaction: MigrationTransaction) => {
     await transaction.exec(
@@ -189,7 +192,7 @@ for (const transaction of [true, false]) {
   );
 }
 
-Deno.test("what a program has in its connection for the time being stays", async () => {
+Deno.test("temporary objects in a program's connection are kept", async () => {
   using directory = await begun();
   using db = new DatabaseSync(directory.file("app.db"));
   db.exec("CREATE TEMP TABLE mine (a); INSERT INTO mine VALUES (1)");

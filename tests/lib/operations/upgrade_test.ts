@@ -12,7 +12,7 @@ import { Migrator } from "../../../lib/migrator.ts";
 import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "../support.ts";
 import { definitions } from "../arbitraries.ts";
 
-/** A migrator of one database `app` in a directory. */
+/** A migrator of one database, `app`, in a directory. */
 function migratorOf(directory: TemporaryDirectory, migrations: readonly Migration[]): Migrator {
   return new Migrator({
     databases: { app: directory.file("app.db") },
@@ -81,7 +81,7 @@ Deno.test("any set of migrations is applied in order, each with its marker and i
   );
 });
 
-Deno.test("one migration, or those up to one, are applied where that is asked for", async () => {
+Deno.test("only the requested migration, or those up to it, are applied", async () => {
   using directory = new TemporaryDirectory();
   const migrator = migratorOf(directory, all);
   const ids = async (request: Parameters<Migrator["upgrade"]>[0]) =>
@@ -91,7 +91,7 @@ Deno.test("one migration, or those up to one, are applied where that is asked fo
   assert.deepEqual(await ids({}), ["003"]);
 });
 
-Deno.test("a plan changes nothing, and creates neither a file nor a directory", async () => {
+Deno.test("a plan changes nothing, and creates no file or directory", async () => {
   using directory = new TemporaryDirectory();
   const migrator = new Migrator({
     databases: { app: directory.file("new/app.db") },
@@ -104,7 +104,7 @@ Deno.test("a plan changes nothing, and creates neither a file nor a directory", 
   assert.deepEqual(directory.names(), []);
 });
 
-Deno.test("it stops at the first failure, keeps what was applied before, and says so", async () => {
+Deno.test("it stops at the first failure, keeps what was applied before, and reports it", async () => {
   using directory = new TemporaryDirectory();
   const broken = migrationOf({
     name: "002_b",
@@ -131,7 +131,7 @@ Deno.test("it stops at the first failure, keeps what was applied before, and say
   assert.deepEqual(tablesOf(directory), ["a", "b", "c"]);
 });
 
-Deno.test("a function that throws fails its migration, and nothing of it stays", async () => {
+Deno.test("a function that throws fails its migration, which leaves nothing behind", async () => {
   using directory = new TemporaryDirectory();
   const failing = migrationOf({
     name: "001_a",
@@ -144,7 +144,7 @@ Deno.test("a function that throws fails its migration, and nothing of it stays",
   assert.deepEqual(tablesOf(directory), []);
 });
 
-Deno.test("progress is told before and after each migration", async () => {
+Deno.test("progress is reported before and after each migration", async () => {
   using directory = new TemporaryDirectory();
   const told: string[] = [];
   await migratorOf(directory, [first, second]).upgrade({
@@ -160,7 +160,7 @@ Deno.test("progress is told before and after each migration", async () => {
   ]);
 });
 
-Deno.test("an abort rolls the migration under way back and keeps those before it", async () => {
+Deno.test("an abort rolls the running migration back and keeps earlier ones", async () => {
   using directory = new TemporaryDirectory();
   const controller = new AbortController();
   const slow = migrationOf({
@@ -180,7 +180,7 @@ Deno.test("an abort rolls the migration under way back and keeps those before it
   assert.deepEqual(tablesOf(directory), ["a"]);
 });
 
-Deno.test("rows that a migration loses without having declared it stop it; declared ones don't", async () => {
+Deno.test("rows lost without a declaration stop a migration; declared losses don't", async () => {
   using directory = new TemporaryDirectory();
   await migratorOf(directory, [first]).upgrade();
   execute(directory.file("app.db"), "INSERT INTO a VALUES (1), (2)");
@@ -207,7 +207,7 @@ const rebuild = {
     ALTER TABLE new_parents RENAME TO parents;`,
 };
 
-Deno.test("a table rebuild with foreign keys on would empty the child table, and is stopped", async () => {
+Deno.test("a table rebuild that would empty a child table through foreign keys is stopped", async () => {
   using directory = new TemporaryDirectory();
   await migratorOf(directory, [parents]).upgrade();
   execute(
@@ -227,7 +227,7 @@ Deno.test("a table rebuild with foreign keys on would empty the child table, and
   }]);
 });
 
-Deno.test("with foreign keys off, a migration may still not leave rows that point to nothing", async () => {
+Deno.test("with foreign keys off, a migration may still not leave dangling rows", async () => {
   using directory = new TemporaryDirectory();
   await migratorOf(directory, [parents]).upgrade();
   execute(
@@ -247,7 +247,7 @@ Deno.test("with foreign keys off, a migration may still not leave rows that poin
   assert.equal(query(directory.file("app.db"), "SELECT * FROM parents").length, 1);
 });
 
-Deno.test("IF NOT EXISTS doesn't hide a table of another shape that appeared between", async () => {
+Deno.test("IF NOT EXISTS doesn't hide a table of a different shape that appeared in between", async () => {
   using directory = new TemporaryDirectory();
   await migratorOf(directory, [first]).upgrade();
   execute(directory.file("app.db"), "CREATE TABLE b (y)");
@@ -260,7 +260,7 @@ Deno.test("IF NOT EXISTS doesn't hide a table of another shape that appeared bet
   assert.equal((await migratorOf(directory, [first, tolerant]).status()).pending, 1);
 });
 
-Deno.test("nothing is planned around a marker that is unknown, or a migration that was changed", async () => {
+Deno.test("a plan is refused if a marker is unknown or a migration was changed", async () => {
   using directory = new TemporaryDirectory();
   await migratorOf(directory, [first, second]).upgrade();
   const before = directory.listing();
@@ -273,7 +273,7 @@ Deno.test("nothing is planned around a marker that is unknown, or a migration th
   assert.deepEqual(directory.listing(), before);
 });
 
-Deno.test("an upgrade of the bot's databases with rows in them changes none of their files", async () => {
+Deno.test("an upgrade of up-to-date databases with rows changes none of their files", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   fillBot(directory, 50);
@@ -282,7 +282,7 @@ Deno.test("an upgrade of the bot's databases with rows in them changes none of t
   assert.deepEqual(directory.listing(), before);
 });
 
-Deno.test("a hundred migrations on one database come out as they were written", async () => {
+Deno.test("a hundred migrations on one database give the schema as written", async () => {
   using directory = new TemporaryDirectory();
   const many = Array.from(
     { length: 100 },

@@ -3,7 +3,7 @@ import { CorruptDatabaseError } from "../../../lib/base/errors.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { execute, query, tempDir } from "../../helpers.ts";
 
-/** Overwrites the first page of a table by zeros. */
+/** Overwrites the first page of a table with zeros. */
 function damage(path: string, table: string): void {
   const root = Number(
     query(path, `SELECT rootpage FROM sqlite_schema WHERE name = '${table}'`)[0]?.["rootpage"],
@@ -14,7 +14,7 @@ function damage(path: string, table: string): void {
   Deno.writeFileSync(path, bytes);
 }
 
-Deno.test("a damaged database is told, and the others are verified all the same", async () => {
+Deno.test("a damaged database is reported, and the others are still verified", async () => {
   await using dir = await tempDir();
   const migrator = createCatalystMigrator({ dataDir: dir.path });
   await migrator.upgrade();
@@ -33,7 +33,7 @@ Deno.test("a damaged database is told, and the others are verified all the same"
   );
 });
 
-Deno.test("values that no constraint forbids and views that can't be read are told", async () => {
+Deno.test("values that no constraint forbids and unusable views are reported", async () => {
   await using dir = await tempDir();
   const migrator = createCatalystMigrator({ dataDir: dir.path });
   await migrator.upgrade();
@@ -53,7 +53,7 @@ Deno.test("values that no constraint forbids and views that can't be read are to
     ["value", "odd.made_at"],
   ]);
   assert.match(problems[1]?.detail ?? "", /^2 rows of odd: amount holds text or a fraction/);
-  // The view is told also where nobody asks for the data.
+  // An unusable view is also reported without --data.
   const plain = (await migrator.verify()).databases.flatMap((one) => one.problems);
   assert.deepEqual(plain.map(({ kind }) => kind), ["broken"]);
 });

@@ -21,20 +21,20 @@ function noticesOf({ databases }: Verification): readonly Finding[] {
   return databases.flatMap(({ notices }) => notices);
 }
 
-/** One way to damage a database, and what is said of it. */
+/** One way to damage a database, and the expected finding. */
 interface Damage {
   readonly name: string;
   readonly database: string;
   readonly sql: string | ((path: string) => void);
-  /** What the problem is about, and part of what is said of it. */
+  /** The object that the problem names, and part of its text. */
   readonly object: string;
   readonly detail: RegExp;
   readonly fix: RegExp;
-  /** Whether `repair` mends it. */
-  readonly isMended: boolean;
+  /** Whether `repair` fixes it. */
+  readonly isRepaired: boolean;
 }
 
-/** Makes a table anew from its own text, changed. */
+/** Recreates a table from its own text, changed. */
 function remake(table: string, from: string, to: string): (path: string) => void {
   return (path) =>
     withDatabase(path, (db) => {
@@ -58,7 +58,7 @@ const damages: readonly Damage[] = [
     object: "idx_orders_submitted_at",
     detail: /index "idx_orders_submitted_at" on orders \(submitted_at DESC\) is missing/,
     fix: /`repair`/,
-    isMended: true,
+    isRepaired: true,
   },
   {
     name: "an index sorts the other way",
@@ -68,7 +68,7 @@ const damages: readonly Damage[] = [
     object: "idx_orders_submitted_at",
     detail: /is on \(submitted_at\), and should be on \(submitted_at DESC\)/,
     fix: /DROP INDEX idx_orders_submitted_at/,
-    isMended: false,
+    isRepaired: false,
   },
   {
     name: "a view is dropped",
@@ -77,10 +77,10 @@ const damages: readonly Damage[] = [
     object: "v_position_summary",
     detail: /view "v_position_summary" is missing/,
     fix: /`repair`/,
-    isMended: true,
+    isRepaired: true,
   },
   {
-    name: "a view computes something else",
+    name: "a view computes something different",
     database: "trading",
     sql: `DROP VIEW v_equity_curve;
       CREATE VIEW v_equity_curve AS SELECT snapshot_date, total_equity, cumulative_pnl,
@@ -89,17 +89,17 @@ const damages: readonly Damage[] = [
     object: "v_equity_curve",
     detail: /view "v_equity_curve" computes its rows in another way/,
     fix: /DROP VIEW v_equity_curve/,
-    isMended: false,
+    isRepaired: false,
   },
   {
-    name: "a view has other columns",
+    name: "a view has different columns",
     database: "trading",
     sql:
       "DROP VIEW v_equity_curve; CREATE VIEW v_equity_curve AS SELECT snapshot_date FROM portfolio_snapshots",
     object: "v_equity_curve",
     detail: /has the columns \(snapshot_date\), and should have \(snapshot_date, total_equity/,
     fix: /DROP VIEW v_equity_curve/,
-    isMended: false,
+    isRepaired: false,
   },
   {
     name: "a column is dropped",
@@ -108,7 +108,7 @@ const damages: readonly Damage[] = [
     object: "training_runs.notes",
     detail: /column "notes" is missing \(TEXT\)/,
     fix: /ALTER TABLE training_runs ADD COLUMN/,
-    isMended: false,
+    isRepaired: false,
   },
   {
     name: "a column is added",
@@ -117,46 +117,46 @@ const damages: readonly Damage[] = [
     object: "orders.broker",
     detail: /column "broker" is not expected \(TEXT\)/,
     fix: /leave it/,
-    isMended: false,
+    isRepaired: false,
   },
   {
-    name: "a column has another type",
+    name: "a column has a different type",
     database: "trading",
     sql: remake("orders", "limit_price REAL", "limit_price TEXT"),
     object: "orders.limit_price",
     detail: /column "limit_price" is TEXT, and should be REAL/,
     fix: /rebuild table orders/,
-    isMended: false,
+    isRepaired: false,
   },
   {
-    name: "a column may be NULL",
+    name: "a column allows NULL",
     database: "positions",
     sql: remake("positions", "ticker TEXT NOT NULL", "ticker TEXT"),
     object: "positions.ticker",
     detail: /column "ticker" may be NULL, and should be NOT NULL/,
     fix: /rebuild table positions/,
-    isMended: false,
+    isRepaired: false,
   },
   {
-    name: "a default is another",
+    name: "a default differs",
     database: "trading",
     sql: remake("orders", "DEFAULT 'day'", "DEFAULT 'gtc'"),
     object: "orders.time_in_force",
     detail: /the default of "time_in_force" is 'gtc', and should be 'day'/,
     fix: /rebuild table orders/,
-    isMended: false,
+    isRepaired: false,
   },
   {
-    name: "a check allows less",
+    name: "a check is stricter",
     database: "positions",
     sql: remake("positions", "side IN ('long', 'short')", "side IN ('long')"),
     object: "positions",
     detail: /the check "side IN \('long', 'short'\)" is missing/,
     fix: /rebuild table positions/,
-    isMended: false,
+    isRepaired: false,
   },
   {
-    name: "a check is gone",
+    name: "a check is missing",
     database: "trading",
     sql: remake(
       "orders",
@@ -166,7 +166,7 @@ const damages: readonly Damage[] = [
     object: "orders",
     detail: /the check "filled_quantity <= quantity" is missing/,
     fix: /rebuild table orders/,
-    isMended: false,
+    isRepaired: false,
   },
   {
     name: "a column is no longer unique",
@@ -175,10 +175,10 @@ const damages: readonly Damage[] = [
     object: "orders",
     detail: /the rule that \(client_order_id\) is unique is missing/,
     fix: /rebuild table orders/,
-    isMended: false,
+    isRepaired: false,
   },
   {
-    name: "a foreign key is gone",
+    name: "a foreign key is missing",
     database: "trading",
     sql: remake(
       "fills",
@@ -188,7 +188,7 @@ const damages: readonly Damage[] = [
     object: "fills",
     detail: /the foreign key \(order_id\) to orders \(order_id\) is missing/,
     fix: /rebuild table fills/,
-    isMended: false,
+    isRepaired: false,
   },
   {
     name: "a table with its indexes is dropped",
@@ -197,12 +197,12 @@ const damages: readonly Damage[] = [
     object: "performance_metrics",
     detail: /table "performance_metrics" is missing/,
     fix: /`repair`/,
-    isMended: true,
+    isRepaired: true,
   },
 ];
 
-for (const { name, database, sql, object, detail, fix, isMended } of damages) {
-  Deno.test(`verify finds that ${name}, and repair ${isMended ? "mends it" : "says that it can't"}`, async () => {
+for (const { name, database, sql, object, detail, fix, isRepaired } of damages) {
+  Deno.test(`verify finds that ${name}, and repair ${isRepaired ? "fixes it" : "says that it can't"}`, async () => {
     using directory = new TemporaryDirectory();
     const migrator = await createBot(directory);
     const path = directory.file(`${database}.db`);
@@ -221,13 +221,13 @@ for (const { name, database, sql, object, detail, fix, isMended } of damages) {
     assert.match(problem.detail, detail);
     assert.match(problem.fix, fix);
     const { recreated, remaining } = await migrator.repair();
-    assert.equal((await migrator.verify()).ok, isMended);
-    assert.equal(recreated.some((one) => one.name === object), isMended);
-    assert.equal(remaining.some((one) => one.object === object), !isMended);
+    assert.equal((await migrator.verify()).ok, isRepaired);
+    assert.equal(recreated.some((one) => one.name === object), isRepaired);
+    assert.equal(remaining.some((one) => one.object === object), !isRepaired);
   });
 }
 
-Deno.test("the databases of the bot, new or full of rows, have no finding", async () => {
+Deno.test("the databases of the bot, new or full of rows, have no findings", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   assert.deepEqual(problemsOf(await migrator.verify({ data: true })), []);
@@ -237,7 +237,7 @@ Deno.test("the databases of the bot, new or full of rows, have no finding", asyn
   assert(verification.ok);
 });
 
-Deno.test("what no migration made is a notice and no problem", async () => {
+Deno.test("an object that no migration created is a notice, not a problem", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   execute(
@@ -255,7 +255,7 @@ Deno.test("what no migration made is a notice and no problem", async () => {
   );
 });
 
-Deno.test("other spelling makes no difference", async () => {
+Deno.test("a different spelling makes no difference", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   const path = directory.file("trading.db");
@@ -266,7 +266,7 @@ Deno.test("other spelling makes no difference", async () => {
   assert.deepEqual(problemsOf(await migrator.verify()), []);
 });
 
-/** Databases of which one trigger belongs to a migration. */
+/** Databases in which one trigger belongs to a migration. */
 function withTrigger(directory: TemporaryDirectory): Migrator {
   return new Migrator({
     databases: { app: directory.file("app.db") },
@@ -279,7 +279,7 @@ function withTrigger(directory: TemporaryDirectory): Migrator {
   });
 }
 
-Deno.test("a trigger that is gone or does something else is found; the first can be mended", async () => {
+Deno.test("a missing or different trigger is found; a missing one can be repaired", async () => {
   using directory = new TemporaryDirectory();
   const migrator = withTrigger(directory);
   await migrator.upgrade();
@@ -328,7 +328,7 @@ Deno.test("a migration that doesn't run on an empty database is a notice, not a 
   assert.deepEqual(noticesOf(verification).map(({ kind }) => kind), ["unchecked"]);
 });
 
-Deno.test("with --data, rows that point to nothing are found", async () => {
+Deno.test("with --data, dangling rows are found", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   execute(
@@ -343,7 +343,7 @@ Deno.test("with --data, rows that point to nothing are found", async () => {
   assert.match(problem.detail, /1 row\(s\) of hyperparameters point to a row of training_runs/);
 });
 
-Deno.test("with --data, an index that doesn't say what its table says is found", async () => {
+Deno.test("with --data, an index that disagrees with its table is found", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   fillBot(directory, 3);
@@ -355,7 +355,7 @@ Deno.test("with --data, an index that doesn't say what its table says is found",
   );
 });
 
-/** Changes a text in the page of an index alone, as a failing disk might. */
+/** Changes a text only in the page of an index, as a failing disk might. */
 function damageIndex(path: string, index: string, text: string): void {
   const [place] = query(
     path,
@@ -373,7 +373,7 @@ function damageIndex(path: string, index: string, text: string): void {
   file.writeSync(new TextEncoder().encode("Q"));
 }
 
-Deno.test("a check of one's own gets the databases by name, and its findings count", async () => {
+Deno.test("a custom check gets the databases by name, and its findings count", async () => {
   using directory = new TemporaryDirectory();
   const finding = { kind: "mine", object: "a", detail: "x", fix: "y" };
   const migrator = new Migrator({

@@ -1,4 +1,4 @@
-/** What full-text search and R-Trees keep are rows like others: none is lost without a word. */
+/** The rows of full-text search and R-Trees are rows like others: none is lost silently. */
 import assert from "node:assert/strict";
 import { LintError, MigrationFailedError } from "../../../lib/base/errors.ts";
 import type { MigrationDefinition } from "../../../lib/migration/migration.ts";
@@ -12,7 +12,7 @@ const MODULES = [
   ["rtree", "notes USING rtree(id, low, high)"],
 ] as const;
 
-/** A database in which a virtual table alone has rows, three. */
+/** A database in which only a virtual table has rows: three. */
 async function withNotes(virtual: string): Promise<TemporaryDirectory> {
   const directory = new TemporaryDirectory();
   await migratorOf(directory, virtual).upgrade();
@@ -43,7 +43,7 @@ function countIn(directory: TemporaryDirectory): unknown[] {
 }
 
 for (const [module, virtual] of MODULES) {
-  Deno.test(`rows of ${module} that a migration doesn't declare are not lost`, async () => {
+  Deno.test(`undeclared losses of rows of ${module} are refused`, async () => {
     using directory = await withNotes(virtual);
     const id = module === "rtree" ? "id" : "rowid";
     const some = { upgrade: `DELETE FROM notes WHERE ${id} > 1` };
@@ -62,7 +62,7 @@ for (const [module, virtual] of MODULES) {
     assert.deepEqual(countIn(directory), [{ rows: 1 }]);
   });
 
-  Deno.test(`where only ${module} has rows, a snapshot is taken before a change, and says how many`, async () => {
+  Deno.test(`if only ${module} has rows, a snapshot is taken before a change, with their number`, async () => {
     using directory = await withNotes(virtual);
     const migrator = migratorOf(directory, virtual, [{ upgrade: "CREATE TABLE t (a)" }]);
     const { snapshot } = await migrator.upgrade();
@@ -75,7 +75,7 @@ for (const [module, virtual] of MODULES) {
   });
 }
 
-Deno.test("rows of an index over another table are that table's", async () => {
+Deno.test("rows of an index over another table belong to that table", async () => {
   using directory = await withNotes("notes USING fts5(body)");
   const next = {
     upgrade: `CREATE TABLE texts (id INTEGER PRIMARY KEY, body);

@@ -5,7 +5,9 @@ import { Migrator } from "../../../lib/migrator.ts";
 import { cliCommand } from "../../helpers.ts";
 import { migrationOf, TemporaryDirectory, withDatabase } from "../support.ts";
 
-/** A migrator of one database with a table of three rows, and one migration outside of a transaction. */
+/**
+ * A migrator of one database with a table of three rows, and one migration without a transaction.
+ */
 async function prepare(
   directory: TemporaryDirectory,
   definition: Partial<MigrationDefinition>,
@@ -20,7 +22,7 @@ async function prepare(
     idleTimeout: 0.2,
   };
   const second = migrationOf({ name: "002_x", transaction: false, ...definition });
-  // Else they would be tried on a copy of the schema first, which a function may notice.
+  // Otherwise they would first be tried on a copy of the schema, which a function may notice.
   const trusted = [second];
   await new Migrator({ ...options, migrations: [first] }).upgrade();
   return new Migrator({ ...options, migrations: [first, second], trusted });
@@ -78,7 +80,7 @@ for (
   });
 }
 
-Deno.test("a failure without a transaction says what was done, and the next run begins anew", async () => {
+Deno.test("a failure without a transaction reports what was done, and the next run starts over", async () => {
   using directory = new TemporaryDirectory();
   const upgrade = "CREATE TABLE IF NOT EXISTS u (a);\nSELECT 1;\nINSERT INTO nowhere VALUES (1);";
   const migrator = await prepare(directory, { upgrade });
@@ -95,7 +97,7 @@ Deno.test("a failure without a transaction says what was done, and the next run 
   assert.match((await failure(other.upgrade())).help ?? "", /its first statement is done/);
 });
 
-Deno.test("rows that are lost without a transaction are told, and stay lost", async () => {
+Deno.test("rows lost without a transaction are reported, and cannot be restored", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await prepare(directory, { upgrade: "DELETE FROM t WHERE a > 1;" });
   const error = await failure(migrator.upgrade());
@@ -104,7 +106,7 @@ Deno.test("rows that are lost without a transaction are told, and stay lost", as
   assert.doesNotMatch(error.help ?? "", /rolled back/);
 });
 
-Deno.test("an interruption without a transaction says what was done", async () => {
+Deno.test("an interruption without a transaction reports what was done", async () => {
   using directory = new TemporaryDirectory();
   const abort = new AbortController();
   const migrator = await prepare(directory, {
@@ -121,7 +123,7 @@ Deno.test("an interruption without a transaction says what was done", async () =
   });
 });
 
-Deno.test("killed in the middle, a migration without a transaction is not marked and runs anew", async () => {
+Deno.test("a migration without a transaction that is killed is not marked and runs again", async () => {
   using directory = new TemporaryDirectory();
   const [data, own] = [directory.file("data"), directory.file("migrations")];
   Deno.mkdirSync(own);
@@ -174,7 +176,7 @@ Deno.test("killed in the middle, a migration without a transaction is not marked
 
 for (const transaction of [true, false]) {
   const how = transaction ? "with" : "without";
-  Deno.test(`a function that waits for ever is given up by name, ${how} a transaction`, async () => {
+  Deno.test(`a function that never ends is given up by name, ${how} a transaction`, async () => {
     using directory = new TemporaryDirectory();
     let late: (() => Promise<void>) | undefined;
     const migrator = await prepare(directory, {
@@ -197,7 +199,7 @@ for (const transaction of [true, false]) {
   });
 }
 
-Deno.test("a function with one statement after the other takes as long as it takes", async () => {
+Deno.test("a function that keeps executing statements may take any time", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await prepare(directory, {
     transaction: true,
@@ -211,7 +213,7 @@ Deno.test("a function with one statement after the other takes as long as it tak
   assert.equal((await migrator.upgrade()).applied.length, 1);
 });
 
-Deno.test("a statement that a function doesn't wait for is in the same transaction all the same", async () => {
+Deno.test("a statement that a function doesn't await is still in the same transaction", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await prepare(directory, {
     transaction: true,

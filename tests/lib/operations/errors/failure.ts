@@ -7,7 +7,7 @@ import { printableLines } from "../../../../lib/base/format.ts";
 import { type Content, contentOf, existsSync } from "../../../helpers.ts";
 import { TemporaryDirectory } from "../../support.ts";
 
-/** A migration of the database `app`; its name has a number only. */
+/** A migration of the database `app`, with a generated name. */
 export type Definition = Partial<MigrationDefinition> & Pick<MigrationDefinition, "upgrade">;
 
 /** A directory with a program's database `app`, its ledger, and migrators for them. */
@@ -18,7 +18,7 @@ export class Program implements Disposable {
   /** Path of the ledger. */
   readonly ledger: string = this.#directory.file("migrations.db");
 
-  /** A migrator for `001_step`, `002_step`, …, unless a definition names itself otherwise. */
+  /** A migrator for `001_step`, `002_step`, …, unless a definition has its own name. */
   migrator(...definitions: readonly Definition[]): Migrator {
     return new Migrator({
       databases: { app: this.path, other: this.#directory.file("other.db") },
@@ -34,12 +34,12 @@ export class Program implements Disposable {
     });
   }
 
-  /** Every byte of the database; null where there is none. */
+  /** Every byte of the database; null if it does not exist. */
   bytes(): string | null {
     return existsSync(this.path) ? Deno.readFileSync(this.path).toHex() : null;
   }
 
-  /** What the database holds, with its markers. */
+  /** The content of the database, with its markers. */
   content(): Content {
     return contentOf(this.path);
   }
@@ -49,7 +49,7 @@ export class Program implements Disposable {
   }
 }
 
-/** Runs work that has to fail with an error of the toolkit's own, in the design's form. */
+/** Runs work that must fail with one of the toolkit's errors, in the required form. */
 export async function failureOf(work: () => unknown): Promise<CatalystError> {
   try {
     await work();
@@ -62,7 +62,7 @@ export async function failureOf(work: () => unknown): Promise<CatalystError> {
   assert.fail("nothing was thrown");
 }
 
-/** An error as a user gets it, with what it says of the place. */
+/** An error as the user sees it, with its location. */
 export function worded({ code, message, details, help, statement, line }: CatalystError): string {
   return printableLines([
     `${code}`,

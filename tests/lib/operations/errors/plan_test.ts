@@ -27,7 +27,7 @@ const registries: Readonly<Record<string, readonly Definition[]>> = {
 };
 
 for (const [name, definitions] of Object.entries(registries)) {
-  Deno.test(`a list of migrations that contradicts itself is refused: ${name}`, async () => {
+  Deno.test(`a contradictory list of migrations is refused: ${name}`, async () => {
     using program = new Program();
     const error = await failureOf(() => program.migrator(...definitions));
     assert.equal(error.code, "INVALID_REGISTRY");
@@ -125,7 +125,7 @@ const refusals: Readonly<Record<string, Refusal>> = {
 };
 
 for (const [name, refusal] of Object.entries(refusals)) {
-  Deno.test(`what can't be planned is refused before anything is changed: ${name}`, async () => {
+  Deno.test(`an impossible plan is refused before anything is changed: ${name}`, async () => {
     using program = new Program();
     await program.migrator(...refusal.before).upgrade();
     if (refusal.sql !== undefined) execute(program.path, refusal.sql);
@@ -142,7 +142,7 @@ for (const [name, refusal] of Object.entries(refusals)) {
   });
 }
 
-Deno.test("rows are not lost without a confirmation, whatever it answers but true", async () => {
+Deno.test("rows are not lost unless the confirmation is exactly true", async () => {
   using program = new Program();
   const migrator = program.migrator(table("a"), table("b"));
   await migrator.upgrade();
@@ -165,7 +165,7 @@ Deno.test("a ledger of a newer version is refused, and nothing is changed", asyn
   assert.deepEqual(program.content().objects, []);
 });
 
-Deno.test("a database whose caller has begun a transaction is refused", async () => {
+Deno.test("a database in which the caller has begun a transaction is refused", async () => {
   using program = new Program();
   using db = new DatabaseSync(program.path);
   db.exec("CREATE TABLE mine (a); BEGIN; INSERT INTO mine VALUES (1)");

@@ -5,7 +5,7 @@ import { type Definition, failureOf, Program, worded } from "./failure.ts";
 
 const snapshots = openSnapshots("migrations");
 
-/** What is there before: rows that a bad migration could lose. */
+/** The existing data: rows that a bad migration could lose. */
 const first: Definition = {
   upgrade: `CREATE TABLE parents (parent_id INTEGER PRIMARY KEY, name TEXT);
     CREATE TABLE children (
@@ -19,7 +19,7 @@ const rows = `INSERT INTO parents VALUES (1, 'a'), (2, 'b');
   CREATE TABLE stray (a TEXT);
   CREATE INDEX by_name ON parents (parent_id);
   PRAGMA foreign_keys = OFF;
-  INSERT INTO loose VALUES (1, 99)`; // points to nothing from the beginning
+  INSERT INTO loose VALUES (1, 99)`; // dangling from the beginning
 
 const rebuild = `CREATE TABLE parents_new (parent_id INTEGER PRIMARY KEY, name TEXT NOT NULL);
   INSERT INTO parents_new SELECT parent_id, name FROM parents;
@@ -154,7 +154,7 @@ const good: Readonly<Record<string, Definition & { readonly left: readonly numbe
 };
 
 for (const [name, { left, ...definition }] of Object.entries(good)) {
-  Deno.test(`a migration that may do so succeeds: ${name}`, async () => {
+  Deno.test(`a permitted migration succeeds: ${name}`, async () => {
     using program = new Program();
     await program.migrator(first).upgrade();
     execute(program.path, rows);
@@ -167,7 +167,7 @@ for (const [name, { left, ...definition }] of Object.entries(good)) {
   });
 }
 
-Deno.test("after a failure the mended migration goes on from where it stopped", async () => {
+Deno.test("after a failure the fixed migration continues where it stopped", async () => {
   using program = new Program();
   const broken = program.migrator(first, { upgrade: "CREATE TABLE t (a)" }, { upgrade: "OOPS" });
   const error = await failureOf(() => broken.upgrade());
