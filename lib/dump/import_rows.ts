@@ -348,7 +348,7 @@ async function record(
   const detail = [
     `${rows} ${rows === 1 ? "row" : "rows"} into table ${table}`,
     ...skipped === 0 ? [] : [`${skipped} skipped`],
-    ...snapshot === null ? [] : [`what was there before is in snapshot ${snapshot}`],
+    ...snapshot === null ? [] : [`the previous data is in snapshot ${snapshot}`],
   ].join("; ");
   await session.record((ledger) =>
     addOccurrence(ledger, {

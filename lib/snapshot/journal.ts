@@ -25,44 +25,44 @@ import { sha256 } from "./manifest.ts";
 /** A database that a restore replaces. */
 export interface Replacement {
   /**
-   * Name of the database. Where it is only the command that finishes the restore can say: since this
-   * was written the directory may have been moved or copied.
+   * Name of the database. The command that completes the restore decides where it is: the directory
+   * may have been moved or copied since.
    */
   readonly database: string;
-  /** Path of the file that it is restored from. */
+  /** Path of the file to restore from. */
   readonly source: string;
-  /** Size of that file, by which it is known again. */
+  /** Size of that file, to recognize it. */
   readonly bytes: number;
   readonly compressed: boolean;
   /**
-   * How a source is used that was made only for this and is gone afterwards: moved where the database
-   * was not there when this was decided, copied where it was. Absent where the source is to stay.
+   * How to use a temporary source, which is removed afterwards: moved if the database did not exist
+   * when this was decided, copied if it did. Absent if the source must be kept.
    */
   readonly temporary?: "move" | "copy";
-  /** Whether it was replaced already, and may hold newer rows. Absent where it was not. */
+  /** Whether it was already replaced, and may hold newer rows. Absent if it was not. */
   readonly isDone?: boolean;
 }
 
-/** What a restore or an import has decided to do; from the moment it is on the disk, it will be done. */
+/** What a restore or an import has decided to do. Once it is on disk, it will be completed. */
 export interface RestoreJournal {
-  /** What it is. Default `restore`. */
+  /** Kind of operation. Default `restore`. */
   readonly direction?: "restore" | "import";
-  /** What is restored, as a person named it. */
+  /** What is restored, as the user named it. */
   readonly label: string;
-  /** Name of the snapshot of what was there before; null where nothing was. */
+  /** Name of the snapshot of the previous data; null if there was none. */
   readonly safety: string | null;
-  /** Names of the snapshots that were taken each time when it was gone on with; absent where it was not. */
+  /** Names of the snapshots taken whenever it was resumed; absent if it was not. */
   readonly laterSnapshots?: readonly string[];
-  /** Damaged databases that were moved aside; absent where there were none. */
+  /** Damaged databases that were moved aside; absent if there were none. */
   readonly movedAside?: readonly MovedAside[];
   readonly replacements: readonly Replacement[];
 }
 
-/** A damaged database, of which no snapshot could be taken. */
+/** A damaged database, which could not be copied into a snapshot. */
 export interface MovedAside {
   /** Name of the database. */
   readonly database: string;
-  /** Path of its file now. */
+  /** Current path of its file. */
   readonly path: string;
 }
 
@@ -70,8 +70,8 @@ export interface MovedAside {
 const JOURNAL_FORMAT = 1;
 
 /**
- * Writes the journal, so that a restore that is killed from now on is finished by the next command. A
- * source in the journal's directory is named from there: where that is copied or moved, it is as well.
+ * Writes the journal. From now on the next command completes a restore that is killed. A source in
+ * the journal's directory is stored relative to it, in case the directory is copied or moved.
  */
 export async function writeJournal(path: string, journal: RestoreJournal): Promise<void> {
   if (statPath(path)?.isDirectory) {
@@ -91,7 +91,7 @@ export async function writeJournal(path: string, journal: RestoreJournal): Promi
   await syncDirectory(directoryOf(path));
 }
 
-/** Path of a file as seen from a directory that it is in, by their names alone; null where it is not. */
+/** Relative path of a file in a directory, by name only; null if it is not inside. */
 function pathInside(directory: string, path: string): string | null {
   const inside = path.slice(directory.length + 1);
   const isInside = path.startsWith(directory) && /[/\\]/.test(path.charAt(directory.length)) &&
@@ -99,7 +99,10 @@ function pathInside(directory: string, path: string): string | null {
   return isInside ? inside : null;
 }
 
-/** Whoever finishes the restore may have another working directory; a file that is gone stays as named. */
+/**
+ * Another working directory may be in use when the restore is completed. The path of a missing file
+ * is kept.
+ */
 function pathFromAnywhere(directory: string, path: string): string {
   try {
     const itself = Deno.realPathSync(path);
@@ -111,9 +114,9 @@ function pathFromAnywhere(directory: string, path: string): string {
 }
 
 /**
- * Reads the journal. It was renamed into its place when it was whole.
+ * Reads the journal. It is always complete: it was renamed into place after writing.
  *
- * @throws {SnapshotError} if it is damaged, or of another format: by it nothing may be overwritten.
+ * @throws {SnapshotError} if it is damaged, or of another format; then nothing may be overwritten.
  */
 export async function readJournal(path: string): Promise<RestoreJournal> {
   const { format, checksum, ...content } = fieldsOf(parse(await readNote(path)));
@@ -129,9 +132,8 @@ export async function readJournal(path: string): Promise<RestoreJournal> {
     checksum === await sha256(JSON.stringify({ format, ...content }));
   if (!isWhole) {
     throw unfinishable(`${path} is damaged`, {
-      help:
-        "nothing was changed by this; run `restore` with a snapshot, which keeps what is there in " +
-        "another one: `backup list` shows them",
+      help: "nothing was changed; run `restore` with a snapshot; it keeps the existing data in " +
+        "another snapshot. `backup list` shows them",
     });
   }
   const directory = directoryOf(path);
@@ -142,9 +144,9 @@ export async function readJournal(path: string): Promise<RestoreJournal> {
   return { ...content, replacements };
 }
 
-/** What keeps a restore from being finished, while nothing is changed. */
+/** The error for a restore that cannot be completed; nothing was changed. */
 export function unfinishable(reason: string, { help }: { readonly help: string }): SnapshotError {
-  return new SnapshotError(`Cannot finish the restore that was interrupted: ${reason}`, { help });
+  return new SnapshotError(`Cannot finish the interrupted restore: ${reason}`, { help });
 }
 
 async function readNote(path: string): Promise<string> {
@@ -154,7 +156,7 @@ async function readNote(path: string): Promise<string> {
   } catch (error) {
     const reason = messageOf(error);
     throw unfinishable(`${path} can't be read: ${reason}`, {
-      help: "nothing was changed by this; let this user read that file, then run the command again",
+      help: "nothing was changed; let this user read that file, then run the command again",
     });
   }
 }
@@ -163,7 +165,7 @@ function parse(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    return null; // said by who reads it
+    return null; // the caller reports it
   }
 }
 
@@ -187,7 +189,7 @@ export async function removeJournal(path: string): Promise<void> {
   await syncDirectory(directoryOf(path));
 }
 
-/** From the journal on, whatever is in the way means "later", and no longer "not at all". */
+/** Once the journal exists, an obstacle delays the operation but no longer cancels it. */
 export function begun(
   error: unknown,
   direction: RestoreJournal["direction"] = "restore",
@@ -198,7 +200,7 @@ export function begun(
   const options = (first: string) => ({
     cause: error,
     help:
-      `the ${direction} has begun: ${first}, then run any command that changes something, such ` +
+      `the ${direction} has begun: ${first}, then run any command that changes the databases, such ` +
       `as \`upgrade\`; it finishes the ${direction}`,
   });
   if (error instanceof DatabaseLockedError) {
@@ -216,24 +218,26 @@ export function begun(
     return new AccessError(message, options(first));
   }
   if (error instanceof InterruptedError) return new InterruptedError(message, options("wait"));
-  // These say by themselves what to do about a file that is gone.
+  // These already say what to do about a missing file.
   if (error instanceof SnapshotError) return error;
   return new SnapshotError(message, options("check the disk and the file"));
 }
 
-/** What a restore did. */
+/** Result of a restore. */
 export interface RestoreResult extends Reconciliation {
   /** Name of the snapshot, or path of the file. */
   readonly snapshot: string;
   /** Databases that were replaced. */
   readonly restored: readonly string[];
-  /** Name of the snapshot of what was there before; null where nothing was. */
+  /** Name of the snapshot of the previous data; null if there was none. */
   readonly safety: string | null;
   /**
-   * Names of the snapshots that were taken since, because another program had written to a database
-   * before it was replaced, or the restore had been interrupted; absent if there are none.
+   * Names of later snapshots, taken because another program wrote to a database before it was
+   * replaced, or because the restore was interrupted; absent if there are none.
    */
   readonly laterSnapshots?: readonly string[];
-  /** Damaged databases that are in no snapshot, and where their files are now; absent if there are none. */
+  /**
+   * Damaged databases that are in no snapshot, with their current paths; absent if there are none.
+   */
   readonly movedAside?: readonly MovedAside[];
 }

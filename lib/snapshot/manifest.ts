@@ -1,12 +1,12 @@
 import { InterruptedError, SnapshotError } from "../base/errors.ts";
 import type { StopFlag } from "../base/lock.ts";
 
-/** Bytes that are read at once. */
+/** Bytes to read at once. */
 const CHUNK = 1 << 20;
 
-/** SHA-256 of a file in hexadecimal, without having it in memory. */
+/** SHA-256 of a file in hexadecimal, read in chunks. */
 export async function digestFile(path: string, signal?: StopFlag): Promise<string> {
-  // Web Crypto would need the whole file at once.
+  // Web Crypto needs the whole file at once.
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
   using file = await Deno.open(path);
@@ -17,7 +17,7 @@ export async function digestFile(path: string, signal?: StopFlag): Promise<strin
     hash.update(chunk.subarray(0, length));
     if (signal?.aborted) {
       throw new InterruptedError(`Cannot take a snapshot: interrupted`, {
-        help: "nothing of it is left",
+        help: "no partial snapshot remains",
       });
     }
   }
@@ -27,8 +27,8 @@ export async function digestFile(path: string, signal?: StopFlag): Promise<strin
 const MANIFEST_FORMAT = 1;
 
 /**
- * Why a snapshot was taken: asked for, before a change, before a restore, or before a restore that was
- * interrupted went on.
+ * Why a snapshot was taken: on request, before a change, before a restore, or before an interrupted
+ * restore was resumed.
  */
 export type SnapshotReason = "manual" | "automatic" | "safety" | "interrupted";
 
@@ -36,27 +36,30 @@ export type SnapshotReason = "manual" | "automatic" | "safety" | "interrupted";
 export interface SnapshotFile {
   /** Name of the database, such as `positions`; `migrations` is the ledger. */
   readonly database: string;
-  /** Name of the file, beside the manifest. */
+  /** Name of the file, next to the manifest. */
   readonly file: string;
   /** Size of the file in bytes. */
   readonly sizeBytes: number;
-  /** SHA-256 of the file in hexadecimal; null where it was not to be checked. */
+  /** SHA-256 of the file in hexadecimal; null if it was not computed. */
   readonly sha256: string | null;
-  /** Whether the file is compressed by gzip. */
+  /** Whether the file is gzip-compressed. */
   readonly compressed: boolean;
   /** Number of rows by table. */
   readonly rows: Readonly<Record<string, number>>;
-  /** Ids of the migrations that are in it. */
+  /** Ids of the migrations in it. */
   readonly migrations: readonly string[];
-  /** Tables that could not be checked, since the program that made them brings what they need; absent where all were. */
+  /**
+   * Tables that could not be checked because they need the program that created them; absent if all
+   * were checked.
+   */
   readonly unchecked?: readonly string[];
 }
 
-/** What a snapshot is: all its files, of one moment. */
+/** A snapshot: its files are consistent with each other. */
 export interface Manifest {
   /** Name of the snapshot, such as `20250120_123000`. */
   readonly name: string;
-  /** The moment, in Unix epoch seconds. */
+  /** When it was taken, in Unix epoch seconds. */
   readonly createdAt: number;
   /** Why it was taken. */
   readonly reason: SnapshotReason;
@@ -68,11 +71,11 @@ export interface Manifest {
   readonly verified: "quick" | "full" | "none";
   /** How long writers were kept waiting, in seconds. */
   readonly heldSeconds: number;
-  /** The databases. */
+  /** The copied databases. */
   readonly files: readonly SnapshotFile[];
 }
 
-/** The manifest's text, with a checksum of itself, so that it can vouch for every bit. */
+/** The manifest's text, with a checksum of itself that detects any changed bit. */
 export async function serializeManifest(manifest: Manifest): Promise<string> {
   const { name, createdAt, reason, toolkitVersion, sqliteVersion, verified, heldSeconds } =
     manifest;
@@ -109,8 +112,10 @@ export async function serializeManifest(manifest: Manifest): Promise<string> {
 export async function parseManifest(content: string, label: string): Promise<Manifest> {
   const text = content.replaceAll("\r\n", "\n"); // as git writes it on Windows
   const manifest = toManifest(parseJson(text, label), label);
-  // Writing it again gives every byte, so that no bit may differ.
-  if (await serializeManifest(manifest) !== text) throw damaged(label, "its checksum does not fit");
+  // Serializing it again must give the same bytes.
+  if (await serializeManifest(manifest) !== text) {
+    throw damaged(label, "its checksum does not match");
+  }
   return manifest;
 }
 
@@ -119,7 +124,7 @@ function parseJson(text: string, label: string): Record<string, unknown> {
     const value: unknown = JSON.parse(text);
     if (isRecord(value)) return value;
   } catch {
-    // said below
+    // reported below
   }
   throw damaged(label, "it is not a JSON object");
 }
@@ -137,7 +142,7 @@ function toManifest(value: Record<string, unknown>, label: string): Manifest {
     isSnapshotName(name) && typeof createdAt === "number" && isReason(reason) &&
     typeof toolkitVersion === "string" && typeof sqliteVersion === "string" &&
     isVerified(verified) && typeof heldSeconds === "number" && Array.isArray(files);
-  if (!isWhole) throw damaged(label, "a field is missing or wrong");
+  if (!isWhole) throw damaged(label, "a field is missing or invalid");
   return {
     name,
     createdAt,
@@ -155,7 +160,7 @@ function toFile(value: unknown, name: string, label: string): SnapshotFile {
     const { database, file, sizeBytes, sha256, compressed, rows, migrations, unchecked } = value;
     const isWhole = typeof database === "string" && /^\w+$/.test(database) &&
       typeof compressed === "boolean" &&
-      // Never a path: the file is beside the manifest, under the one name that it may have.
+      // Never a path: the file is next to the manifest, under the only name it may have.
       file === databaseFile(database, name, compressed) && typeof sizeBytes === "number" &&
       (sha256 === null || typeof sha256 === "string") && isCounts(rows) && isTexts(migrations);
     if (isWhole && (unchecked === undefined || isTexts(unchecked))) {
@@ -163,7 +168,7 @@ function toFile(value: unknown, name: string, label: string): SnapshotFile {
       return unchecked === undefined ? known : { ...known, unchecked };
     }
   }
-  throw damaged(label, "a file is described wrongly");
+  throw damaged(label, "the entry of a file is invalid");
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -199,7 +204,7 @@ export async function sha256(text: string): Promise<string> {
   return new Uint8Array(digest).toHex();
 }
 
-/** Name of a snapshot: its moment in UTC, and a number where two fell into one second. */
+/** Name of a snapshot: its time in UTC, and a number if two were taken in the same second. */
 const NAME = /^\d{8}_\d{6}(_\d+)?$/;
 
 /** Whether a text is the name of a snapshot, such as `20250120_123000`. */
@@ -207,7 +212,9 @@ export function isSnapshotName(text: string): boolean {
   return NAME.test(text);
 }
 
-/** The name for a moment in Unix epoch seconds; `attempt` 2 and more tell those of one second apart. */
+/**
+ * The name for a time in Unix epoch seconds; `attempt` distinguishes snapshots of the same second.
+ */
 export function snapshotName(epochSeconds: number, attempt = 1): string {
   const [date = "", time = ""] = new Date(epochSeconds * 1000).toISOString().split(/[T.]/);
   const stamp = `${date.replaceAll("-", "")}_${time.replaceAll(":", "")}`;
@@ -228,17 +235,17 @@ export function manifestFile(name: string): string {
   return `snapshot_${name}.json`;
 }
 
-/** Name of the snapshot whose manifest a file is, by its name; null where it is none. */
+/** Name of the snapshot that a manifest file belongs to, by its name; null if it is not one. */
 export function manifestOf(file: string): string | null {
   return named(/^snapshot_(\w+)\.json$/, file);
 }
 
-/** Name of the file that says a run is under way, and which files it makes. */
+/** Name of the file that marks a running snapshot and lists its files. */
 export function reservationFile(name: string): string {
   return `snapshot_${name}.unfinished`;
 }
 
-/** Name of the snapshot that a file says is under way, by its name; null where it says nothing. */
+/** Name of the running snapshot that a file marks, by its name; null if it is not such a file. */
 export function reservationOf(file: string): string | null {
   return named(/^snapshot_(\w+)\.unfinished$/, file);
 }

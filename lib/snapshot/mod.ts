@@ -28,33 +28,36 @@ import {
   type Retention,
 } from "./store.ts";
 
-/** How many automatic snapshots of each database are kept. */
+/** How many automatic snapshots of each database to keep. */
 const AUTOMATIC_KEPT = 10;
 
-/** Bytes that are copied in an instant, for which a thread of its own is not worth its start. */
+/** Bytes below which copying is too fast to be worth starting a thread. */
 const LARGE = 64e6;
 
-/** How to take a snapshot. */
+/** Options for taking a snapshot. */
 export interface SnapshotOptions extends SnapshotControl {
   /** Only these databases, and the ledger. Default: all. */
   readonly databases?: readonly string[];
   /** Directory of the snapshots. Default: the migrator's. */
   readonly directory?: string;
-  /** How the copies are checked. Default `quick`. */
+  /** How to check the copies. Default `quick`. */
   readonly verify?: CopyCheck;
-  /** Whether to compress the files by gzip. Default `false`. */
+  /** Whether to compress the files with gzip. Default `false`. */
   readonly compress?: boolean;
-  /** Ends the copying. */
+  /** Stops the copying. */
   readonly signal?: AbortSignal;
 }
 
-/** How to take a snapshot beside a transaction of one's own. */
+/** Options for taking a snapshot during the caller's own transaction. */
 export interface HeldOptions extends SnapshotOptions {
-  /** Databases of which the caller holds the write lock, and so what is committed. Default: none. */
+  /**
+   * Databases whose write lock the caller holds, so that nothing else can be committed. Default:
+   * none.
+   */
   readonly held?: readonly string[];
 }
 
-/** Seconds to wait for others' locks while holding one: who has them may wait for that one. */
+/** Seconds to wait for other locks while holding one: their owner may be waiting for it. */
 const WAIT_HOLDING = 1;
 
 /** Takes a snapshot of the workspace's databases and its ledger. */
@@ -74,7 +77,7 @@ export async function createSnapshot(
     timeout: held.length === 0 ? workspace.timeout : Math.min(workspace.timeout, WAIT_HOLDING),
     restoreNote: restoreJournal(workspace.ledgerFile),
   };
-  // A command has nothing else to do meanwhile but to hear Ctrl-C; a bot has.
+  // A command only needs to react to Ctrl-C meanwhile; a bot has other work.
   if (workspace.alone && bytesOf(job.targets) < LARGE) return await runSnapshot(job, options);
   const { runSnapshotInThread } = await import("./thread.ts");
   return await runSnapshotInThread(job, options);
@@ -87,15 +90,15 @@ function bytesOf(targets: readonly PinTarget[]): number {
   }, 0);
 }
 
-/** Which snapshot to look for. */
+/** Which snapshot to find. */
 export interface FindSnapshotOptions {
-  /** Only these databases must be in it. Default: all that exist. */
+  /** Databases that it must contain. Default: all that exist. */
   readonly databases?: readonly string[];
   /** Directory of the snapshots. Default: the migrator's. */
   readonly directory?: string;
 }
 
-/** Finds the newest snapshot that has all databases, as far as names and sizes tell. */
+/** Finds the newest snapshot of all databases, judging by names and sizes. */
 export async function findSnapshot(
   workspace: Workspace,
   { databases = [], directory = workspace.backups }: FindSnapshotOptions,
@@ -132,15 +135,15 @@ function targetOf(database: string, location: DatabaseLocation): PinTarget {
   return location.kind === "server" ? { database, path, server: location } : { database, path };
 }
 
-/** What is about to be changed. */
+/** The databases about to be changed. */
 export interface BeforeOptions extends Pick<SnapshotOptions, "onProgress" | "signal"> {
   /** Names of the databases. */
   readonly databases: readonly string[];
 }
 
 /**
- * Takes a snapshot of those of some databases that hold rows, before they are changed, and lets go of
- * automatic ones that are too old. Null where none holds a row.
+ * Takes a snapshot of those databases that hold rows, before they are changed, and removes old
+ * automatic ones. Null if none holds rows.
  */
 export async function snapshotBefore(
   workspace: Workspace,
@@ -149,7 +152,7 @@ export async function snapshotBefore(
 ): Promise<string | null> {
   const holding: string[] = [];
   for (const database of databases) {
-    // Refuses a transaction that the caller has open there, which a snapshot would wait for.
+    // Refuses a transaction that the caller has open, which a snapshot would wait for.
     const connection = await session.database(database);
     if (mayCopy(workspace, database) && await holdsRows(connection)) holding.push(database);
   }
@@ -168,7 +171,7 @@ export async function snapshotBefore(
 
 /**
  * A database in memory has no file. One that is open through another SQLite library in this process
- * must not be opened by ours as well: closing it would drop the other's locks.
+ * must not be opened by this one: closing it would drop the other library's locks.
  */
 export function mayCopy(workspace: Workspace, database: string): boolean {
   const location = locationOf(workspace, database);
@@ -177,7 +180,7 @@ export function mayCopy(workspace: Workspace, database: string): boolean {
 
 async function holdsRows(connection: Connection): Promise<boolean> {
   for (const { name, type } of await usersTables(connection)) {
-    // What a virtual table keeps, and where, only its module knows.
+    // Only its module knows where a virtual table keeps its rows.
     if (type === "virtual") return true;
     const row = await connection.get(`SELECT 1 FROM main.${quoteName(name)} LIMIT 1`);
     if (row !== undefined) return true;
@@ -185,7 +188,7 @@ async function holdsRows(connection: Connection): Promise<boolean> {
   return false;
 }
 
-/** How to check a snapshot. */
+/** Options for checking a snapshot. */
 export interface VerifySnapshotOptions {
   /** Directory of the snapshots. Default: the migrator's. */
   readonly directory?: string;
@@ -197,7 +200,7 @@ export interface VerifySnapshotOptions {
 export interface PruneSnapshotsOptions extends Retention {
   /** Directory of the snapshots. Default: the migrator's. */
   readonly directory?: string;
-  /** Only say what would go. Default `false`. */
+  /** Only return what would be removed. Default `false`. */
   readonly dryRun?: boolean;
 }
 
@@ -206,23 +209,26 @@ export interface PruneOptions {
   readonly retention: Retention;
   /** Only snapshots taken for this reason. Default: all. */
   readonly reason?: SnapshotReason;
-  /** Only say what would go. Default `false`. */
+  /** Only return what would be removed. Default `false`. */
   readonly dryRun?: boolean;
 }
 
-/** Prunes a directory, by default the workspace's, while no restore reads what would be deleted. */
+/** Prunes a directory, by default the workspace's, while no restore reads its snapshots. */
 export async function pruneSnapshots(
   workspace: Workspace,
   options: PruneSnapshotsOptions,
 ): Promise<readonly string[]> {
   const { directory = workspace.backups, dryRun = false, ...retention } = options;
-  // Where there is no directory of databases none is made for this.
+  // Does not create a missing directory of databases.
   const isAlone = dryRun || sizeOf(directoryOf(workspace.ledgerFile)) === null;
   await using _session = isAlone ? null : await Session.begin(workspace);
   return await prune(directory, workspace.timeout, { retention, dryRun });
 }
 
-/** Removes the snapshots that a retention doesn't keep; never a database's last one. Names, oldest first. */
+/**
+ * Removes the snapshots that a retention does not keep, but never a database's last one. Returns
+ * their names, oldest first.
+ */
 export async function prune(
   directory: string,
   timeout: number,
@@ -234,7 +240,7 @@ export async function prune(
   for (const { manifest, problems } of await listSnapshots(directory)) {
     if (manifest === null) continue;
     const { name, createdAt, files } = manifest;
-    // The clock has gone back since: such a one says nothing about which are the newest.
+    // The clock was set back since: a snapshot from the future says nothing about which are newest.
     if (createdAt > now) continue;
     const there = files.filter((file) => fileProblem(directory, file) === null);
     const databases = there.map(({ database }) => database);
@@ -254,7 +260,7 @@ export async function prune(
   return names;
 }
 
-/** Reads a whole snapshot again and compares it with its manifest. */
+/** Rereads a whole snapshot and compares it with its manifest. */
 export async function verifySnapshot(
   directory: string,
   name: string,

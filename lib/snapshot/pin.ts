@@ -10,49 +10,50 @@ import { isFile } from "../base/files.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, DatabaseLockedError, InterruptedError } from "../base/errors.ts";
 
-/** A database that is to be copied. */
+/** A database to copy. */
 export interface PinTarget {
   readonly database: string;
   readonly path: string;
-  /** Where it is, if it is on a server. Default: a file at the path. */
+  /** Its server, if it is on one. Default: a file at the path. */
   readonly server?: ServerLocation | undefined;
-  /** Whether the caller holds the write lock, which then isn't taken. Default `false`. */
+  /** Whether the caller holds the write lock, so that it need not be taken. Default `false`. */
   readonly held?: boolean;
 }
 
-/** A database of which one moment is held fast by an open read transaction. */
+/** A database whose current state is pinned by an open read transaction. */
 export interface Pinned extends PinTarget {
   readonly connection: Connection;
 }
 
-/** Databases of one moment; disposing of it lets go. */
+/** Databases pinned to a consistent state. Disposing of it releases them. */
 interface PinnedSet extends AsyncDisposable {
   readonly databases: readonly Pinned[];
   /** How long writers were kept waiting, in seconds. */
   readonly heldSeconds: number;
 }
 
-/** How to pin. */
+/** Options for pinning. */
 interface PinOptions {
   /** Seconds to wait for other writers. */
   readonly timeout: number;
-  /** File that is there while a restore replaces the databases, one after the other. Default: none. */
+  /** File that exists while a restore replaces the databases one after the other. Default: none. */
   readonly restoreNote?: string | undefined;
   readonly signal?: StopFlag | undefined;
 }
 
 interface Pair extends PinTarget {
-  /** Takes the write lock; null where nobody else may write. */
+  /** Takes the write lock; null if no other program can write. */
   readonly writer: Connection | null;
   readonly reader: Connection;
 }
 
 /**
- * Holds fast one moment of several databases: with the write lock on all of them nobody can commit,
- * and so read transactions that begin then see the same moment. The locks are given back at once.
+ * Pins a consistent state of several databases. While it holds the write locks on all of them,
+ * nothing can be committed, so read transactions that begin then are consistent. The locks are
+ * released at once.
  *
- * The locks are tried together: waiting for one while holding another would keep the bot from
- * writing for as long as the other writer takes.
+ * The locks are tried together: waiting for one while holding another would block the bot for as
+ * long as the other writer takes.
  */
 export async function pin(
   targets: readonly PinTarget[],
@@ -60,7 +61,7 @@ export async function pin(
 ): Promise<PinnedSet> {
   await using opened = new AsyncDisposableStack();
   const pairs: Pair[] = [];
-  // A server makes us wait for its lock, and meanwhile no other lock should be held.
+  // A server makes us wait for its lock, and no other lock should be held during that time.
   const inOrder = targets.toSorted((a, b) => Number(!a.server) - Number(!b.server));
   for (const target of inOrder) {
     const location = locationOf(target);
@@ -70,7 +71,8 @@ export async function pin(
     pairs.push({ ...target, writer, reader });
   }
   const heldSeconds = await holdTogether(pairs, options);
-  // Before the readers: the last one to close a file moves what a crash left in its log into it.
+  // Before the readers: the last connection to close a file checkpoints what a crash left in its
+  // log.
   for (const { writer } of pairs) await writer?.close();
   const readers = opened.move();
   return {
@@ -93,7 +95,7 @@ async function openWriter(
 ): Promise<Connection | null> {
   try {
     const writer = await openForWriting(location, withTimeout(timeout));
-    // From here on it is we who wait, for all together.
+    // From here on the loop waits for all of them together.
     if (!writer.isRemote) await writer.exec("PRAGMA busy_timeout = 0");
     return writer;
   } catch (error) {
@@ -120,7 +122,7 @@ async function holdTogether(pairs: readonly Pair[], options: PinOptions): Promis
   }
 }
 
-/** Begins all read transactions under all write locks; the path that was busy, or null. */
+/** Begins all read transactions under all write locks. Returns the path that was busy, or null. */
 async function tryTogether(
   pairs: readonly Pair[],
   { restoreNote }: PinOptions,
@@ -133,11 +135,12 @@ async function tryTogether(
         if (writer !== null) held.push(writer);
       } catch (error) {
         if (isBusy(error)) return path;
-        // A file that may not be written has no writers to be kept out.
+        // A file that can't be written has no writers to lock out.
         if (!(error instanceof AccessError)) throw error;
       }
     }
-    // With the locks held no restore goes on: one that is under way now has replaced only some.
+    // With the locks held no restore can proceed; an interrupted one has replaced only some
+    // databases.
     if (restoreNote !== undefined && isFile(restoreNote)) return restoreNote;
     for (const { reader } of pairs) {
       await beginReading(reader);

@@ -34,21 +34,21 @@ import type { Workspace } from "../state/workspace.ts";
 import type { Replacement } from "./journal.ts";
 import { plainFile } from "./sources.ts";
 
-/** A file, and the path of the database in whose place it is put. */
+/** A source file, and the path of the database that it replaces. */
 type Placement =
   & Pick<Replacement, "database" | "source" | "compressed" | "temporary">
   & { readonly target: string };
 
 /**
- * Makes a database the same as its source. Where the database is sound, SQLite itself overwrites it
- * in one transaction: other connections may stay open, and no log of the former one survives. A
- * damaged one is moved aside with its log, and kept. Done twice it is the same as once. A link stays
- * a link: it is the file that it leads to which is replaced, and moved aside where that file is.
+ * Makes a database equal to its source. If the database is sound, SQLite overwrites it in one
+ * transaction: other connections may remain open, and nothing of the old log survives. A damaged
+ * database is moved aside with its log. The operation is idempotent. A symbolic link is kept: the
+ * file it points to is replaced, or moved aside within its own directory.
  *
- * No sound file is opened but by SQLite: closing it would drop the locks of a host that has it open.
- * SQLite itself waits until what it has written is on the disk.
+ * Only SQLite opens sound files, because closing one with file calls would drop the locks of a host
+ * that has it open. SQLite itself syncs what it has written.
  *
- * @returns where a damaged database was moved; null where none was.
+ * @returns where a damaged database was moved; null if there was none.
  */
 export async function replaceDatabase(
   replacement: Placement,
@@ -63,42 +63,42 @@ export async function replaceDatabase(
   if (sizeOf(target) === null) await source.copyTo(target);
   else if (takeover !== null) await takeover.overwriteWith(source, options);
   else if (await isSound(target, options.timeout)) {
-    // It was not there before, and is in no snapshot yet.
+    // It did not exist before, and is in no snapshot yet.
     await using watching = await Takeover.watch(target, { ...options, isKept: false });
     await watching.overwriteWith(source, options);
   } else aside = await replaceFile(source, target);
-  // One that was killed may have left what it had staged.
+  // A killed run may have left its staged file.
   removeDatabase(partOf(target));
   await syncDirectory(directoryOf(target));
   return aside;
 }
 
-/** How a database is replaced. */
+/** Options for replacing a database. */
 interface ReplaceOptions extends OverwriteOptions {
-  /** Has watched the database since before it was copied; null where it was not there, or damaged. */
+  /** Has watched the database since before it was copied; null if it was missing or damaged. */
   readonly takeover: Takeover | null;
 }
 
 /**
- * Gives a file the name of a database that isn't there; false where meanwhile there is one. A file
- * that is gone was moved when this was done before.
+ * Renames a file to a missing database; false if the database exists by now. A missing source was
+ * already moved by an earlier attempt.
  */
 async function moveInto({ source, target }: Placement): Promise<boolean> {
   if (sizeOf(source) === null) return true;
-  // A link that somebody has made meanwhile stays one.
+  // Keep a link that was created in the meantime.
   if (sizeOf(target) !== null || isLink(target)) return false;
-  // A log of a database that somebody has removed would be replayed into the new one.
+  // The log of a deleted database would be replayed into the new one.
   removeDatabase(target);
   Deno.renameSync(source, target);
   await syncDirectory(directoryOf(target));
   return true;
 }
 
-/** Whether SQLite finds no damage in a database; only then can a snapshot of it be taken. */
+/** Whether SQLite finds no damage in a database; only a sound one can be copied into a snapshot. */
 export async function isSound(path: string, timeout: number): Promise<boolean> {
   try {
     await using connection = await openForReading({ kind: "file", path }, withTimeout(timeout));
-    // What a bot has stored against its own constraints is no damage of the file.
+    // Rows that violate the bot's own constraints are not damage to the file.
     await connection.exec("PRAGMA ignore_check_constraints = ON");
     const { damages } = await checkFile(connection, { pragma: "quick_check", limit: 1 });
     return damages.length === 0;
@@ -108,7 +108,7 @@ export async function isSound(path: string, timeout: number): Promise<boolean> {
   }
 }
 
-/** Opens a source; of one that is gone SQLite would make an empty database, and copy that. */
+/** Opens a source. SQLite would create a missing one as an empty database, and copy that. */
 async function openSource(path: string, timeout: number): Promise<Connection> {
   const bytes = sizeOf(path);
   if (bytes !== null) {
@@ -122,8 +122,8 @@ async function openSource(path: string, timeout: number): Promise<Connection> {
       return connection;
     }
   }
-  throw new SnapshotError(`Cannot restore ${path}: it is gone`, {
-    help: "put the file back, then run the command again, or restore another snapshot",
+  throw new SnapshotError(`Cannot restore ${path}: it is missing`, {
+    help: "restore the file, then run the command again, or restore another snapshot",
   });
 }
 
@@ -138,13 +138,13 @@ async function replaceFile(source: Connection, target: string): Promise<string> 
   await source.copyTo(staged);
   await syncFile(staged);
   const aside = `${target}.damaged_${Math.floor(Date.now() / 1000)}`;
-  // The logs go first: beside the new file they would be replayed into it.
+  // Logs first: next to the new file they would be replayed into it.
   for (const ending of ["-wal", "-shm", "-journal", ""]) {
     if (sizeOf(`${target}${ending}`) === null) continue;
     try {
       Deno.renameSync(`${target}${ending}`, `${aside}${ending}`);
     } catch (error) {
-      // Windows lets nobody rename what SQLite has open.
+      // Windows does not allow renaming a file that SQLite has open.
       if (!/os error 32\b/.test(String(error)) || Deno.build.os !== "windows") throw error;
       throw inUse(target, "another process", error);
     }
@@ -156,13 +156,13 @@ async function replaceFile(source: Connection, target: string): Promise<string> 
 function inUse(target: string, holders: string, cause?: unknown): DatabaseLockedError {
   return new DatabaseLockedError(`Cannot replace ${target}: ${holders} has it open`, {
     cause,
-    help: "stop that program, then run the command again: it will go on where it stopped",
+    help: "stop that program, then run the command again: it continues where it stopped",
   });
 }
 
 /**
- * Processes that have a damaged database open, as far as they hold a lock: a reader of a log counts
- * as well, since it would go on with the file that is moved aside.
+ * Processes that have a damaged database open, as far as they hold a lock. A reader of its log
+ * counts, too: it would keep using the file that is moved aside.
  */
 function processesWith(path: string): number[] {
   try {
@@ -175,29 +175,29 @@ function processesWith(path: string): number[] {
   }
 }
 
-/** Databases that are to be replaced. */
+/** Databases to replace. */
 interface ReplacingPlan {
-  /** What is going to be done, for messages, such as `restore 20250120_123000`. */
+  /** The operation, for messages, such as `restore 20250120_123000`. */
   readonly cannot: string;
-  /** Each database's path, and the size of what takes its place; 0 where that is only moved there. */
+  /** Each database's path, and the size of its replacement; 0 if that is only moved there. */
   readonly replacements: readonly { readonly target: string; readonly bytes: number }[];
-  /** Whether a snapshot is taken of what is there. */
+  /** Whether a snapshot of the existing data is taken. */
   readonly keeps: boolean;
 }
 
 /**
- * Makes sure that databases can be replaced, as long as "not at all" is still possible: that each of
- * them, and the ledger, may be written, and that there is room.
+ * Checks that databases can be replaced, while the operation can still be cancelled: each of them,
+ * and the ledger, must be writable, and there must be enough space.
  *
- * @throws {AccessError} if one may not be written.
+ * @throws {AccessError} if one can't be written.
  * @throws {DatabaseLockedError} if another program writes to one for longer than the timeout.
- * @throws {DiskFullError} if there is no room.
+ * @throws {DiskFullError} if there is not enough space.
  */
 export async function requireReplaceable(workspace: Workspace, plan: ReplacingPlan): Promise<void> {
   const targets = plan.replacements.map(({ target }) => target);
   for (const path of targets) {
     await requireWritable(path, workspace, plan).catch((error) => {
-      // A damaged one is not written to, but moved aside.
+      // A damaged database is moved aside, not written.
       if (!isDamage(error)) throw error;
       requireWritableDirectory(path, plan);
     });
@@ -226,16 +226,16 @@ async function requireWritable(
   }
 }
 
-/** Begins to write, and takes it back. */
+/** Begins to write, and rolls back. */
 async function tryWriting(path: string, timeout: number): Promise<void> {
   const settings = withTimeout(timeout);
-  // Closed last, and never moves what a crash left in a log into a file that may be damaged.
+  // Closed last. It never checkpoints the log of a crash into a file that may be damaged.
   await using _reader = await openForReading({ kind: "file", path }, settings);
   await using writer = await openFile(path, { verb: "open", mode: "ordinary" });
-  // With a rollback journal a reader, too, is in the way of whoever replaces it.
+  // With a rollback journal a reader blocks the replacement, too.
   await whileBusy(writer, () => briefly(() => writer.exec("BEGIN EXCLUSIVE")), { timeout });
   try {
-    // That much SQLite also begins on a file that is read-only; it refuses the first write.
+    // SQLite begins a transaction on a read-only file, too; it refuses the first write.
     await writer.exec("PRAGMA user_version = 0");
   } finally {
     if (writer.inTransaction) await writer.exec("ROLLBACK");
@@ -264,18 +264,18 @@ function unwritable(
   });
 }
 
-/** What is the case, of a message `Cannot use <label>: <what is the case>`. */
+/** The reason of a message `Cannot use <label>: <reason>`. */
 function afterLabel(message: string, label: string): string {
   const start = message.indexOf(`${label}: `);
   return start === -1 ? message : message.slice(start + label.length + 2);
 }
 
-/** Bytes for the ledger and its log, and for the note of what is to be done. */
+/** Bytes for the ledger, its log, and the restore's journal. */
 const ROOM_FOR_LEDGER = 500_000;
 
 /**
- * The snapshot of what is there is written first. Then each database that is there is written to its
- * log as a whole, and from that into its file, one after the other.
+ * The snapshot of the existing data is written first. Then each existing database is written
+ * completely to its log, and from there to its file, one after the other.
  */
 async function requireRoomFor(
   { backups }: Workspace,
@@ -310,12 +310,12 @@ function sum(numbers: readonly number[]): number {
   return numbers.reduce((sum, one) => sum + one, 0);
 }
 
-/** Whether two directories share their free space; the second one need not be there yet. */
+/** Whether two directories share their free space; the second one may not exist yet. */
 function isOnOneDisk(one: string, other: string): boolean {
   try {
     const there = sizeOf(other) === null ? directoryOf(other) : other;
     return Deno.statSync(one).dev === Deno.statSync(there).dev;
   } catch {
-    return false; // who needs them says so
+    return false; // reported where they are used
   }
 }

@@ -28,21 +28,21 @@ import { findSources, type RestoreSource } from "./sources.ts";
 import { listSnapshots, newestSafety } from "./store.ts";
 import { runSnapshot, type SnapshotControl } from "./take.ts";
 
-/** Rows and migrations of a database, now and then. */
+/** Rows and migrations of a database, before and after. */
 export interface RestoreChange {
   /** Name of the database. */
   readonly database: string;
-  /** What is there now; null where the database is not there, or damaged. */
+  /** Current content; null if the database is missing or damaged. */
   readonly now: DatabaseContent | null;
-  /** What the snapshot has. */
+  /** Content in the snapshot. */
   readonly then: DatabaseContent;
 }
 
-/** What is in a database. */
+/** Content of a database. */
 export interface DatabaseContent {
   /** Number of rows by table. */
   readonly rows: Readonly<Record<string, number>>;
-  /** Ids of the migrations that are in it. */
+  /** Ids of the migrations in it. */
   readonly migrations: readonly string[];
 }
 
@@ -50,21 +50,21 @@ export interface DatabaseContent {
 export interface RestorePlan {
   /** Name of the snapshot, or path of the file. */
   readonly snapshot: string;
-  /** What would change, database by database. */
+  /** What would change, by database. */
   readonly changes: readonly RestoreChange[];
 }
 
-/** How to restore. */
+/** Options for a restore. */
 export interface RestoreOptions extends SnapshotControl {
-  /** Only these databases. Default: all of the snapshot, but a ledger only where there is none. */
+  /** Only these databases. Default: all in the snapshot, but a ledger only if none exists. */
   readonly databases?: readonly string[];
   /** Directory of the snapshot. Default: the migrator's. */
   readonly directory?: string;
-  /** Asked before anything that is there is replaced; only `true` goes on. */
+  /** Called before anything is replaced; anything but `true` cancels. */
   readonly confirm?: (plan: RestorePlan) => boolean | Promise<boolean>;
 }
 
-/** Checks a snapshot and says what restoring it would change; changes nothing. */
+/** Checks a snapshot and plans what restoring it would change; changes nothing. */
 export async function planRestore(
   workspace: Workspace,
   reference: string,
@@ -74,7 +74,10 @@ export async function planRestore(
   return await planFor(workspace, label, sources);
 }
 
-/** Restores a snapshot: checks it, asks, keeps what is there in a snapshot of its own, replaces. */
+/**
+ * Restores a snapshot: checks it, asks for confirmation, keeps the existing data in a snapshot, and
+ * replaces.
+ */
 export async function restore(
   workspace: Workspace,
   reference: string,
@@ -90,7 +93,9 @@ export async function restore(
       `Cannot restore ${label}: it would replace ${
         sources.map(({ database }) => database).join(", ")
       }`,
-      { help: "nothing was changed; confirm with `yes`, or with --yes where nobody can be asked" },
+      {
+        help: "nothing was changed; confirm with `yes`, or use --yes in a non-interactive session",
+      },
     );
   }
   await using session = await Session.begin(workspace, { restores: true });
@@ -100,7 +105,7 @@ export async function restore(
     bytes,
     compressed,
   }));
-  // Until the lock was to be had, somebody may have deleted them.
+  // They may have been deleted before the lock was acquired.
   requireSources(replacements, label);
   await requireReplaceable(workspace, {
     cannot: `restore ${label}`,
@@ -116,7 +121,7 @@ export async function restore(
   return await replaceAll(workspace, session, { label, safety, replacements }, takeovers);
 }
 
-/** Makes sure that sources are still what was checked. */
+/** Checks that the sources are unchanged since they were checked. */
 function requireSources(replacements: readonly Replacement[], label: string): void {
   const other = replacements.find(({ source, bytes }) => sizeOf(source) !== bytes);
   if (other === undefined) return;
@@ -126,12 +131,10 @@ function requireSources(replacements: readonly Replacement[], label: string): vo
 }
 
 function whatHappenedTo({ source }: Replacement): string {
-  return `${source} ${
-    sizeOf(source) === null ? "is gone" : "is not what it was when it was checked"
-  }`;
+  return `${source} ${sizeOf(source) === null ? "is missing" : "has changed since it was checked"}`;
 }
 
-/** Goes back to what was there before the last restore. */
+/** Returns to the state before the last restore. */
 export async function undoRestore(
   workspace: Workspace,
   options: RestoreOptions,
@@ -139,7 +142,7 @@ export async function undoRestore(
   const last = newestSafety(await listSnapshots(workspace.backups));
   if (last === undefined) {
     throw new SnapshotError(
-      `Cannot undo a restore: ${workspace.backups} has no snapshot of before one`,
+      `Cannot undo a restore: ${workspace.backups} has no snapshot from before a restore`,
       {
         help: "`backup list` shows the snapshots",
       },
@@ -148,7 +151,7 @@ export async function undoRestore(
   return await restore(workspace, last.name, options);
 }
 
-/** Finishes a restore that was interrupted; null where there is none. */
+/** Completes an interrupted restore; null if there is none. */
 export async function finishRestore(workspace: Workspace): Promise<RestoreResult | null> {
   if (!isRestoring(workspace)) return null;
   await using session = await Session.begin(workspace, { restores: true });
@@ -156,9 +159,9 @@ export async function finishRestore(workspace: Workspace): Promise<RestoreResult
 }
 
 /**
- * Replaces databases as a restore does, so that it survives being killed at any moment.
+ * Replaces databases as a restore does, surviving a kill at any moment.
  *
- * The caller has checked the files, has asked, and holds the session.
+ * The caller has checked the files, asked for confirmation, and holds the session.
  */
 export async function replaceAll(
   workspace: Workspace,
@@ -178,8 +181,8 @@ export async function replaceAll(
 }
 
 /**
- * Does what is left to do of what the journal says. Everything before was only preparation, everything
- * here can be done again. What was replaced already stays as it is now.
+ * Does what remains of the journal. Everything before this was preparation, and everything here can
+ * be repeated. Databases already replaced are not replaced again.
  */
 async function finish(
   workspace: Workspace,
@@ -233,7 +236,7 @@ async function finish(
         const movedAside = [...journal.movedAside ?? [], { database, path: aside }];
         journal = { ...journal, movedAside };
       }
-      // Whoever goes on leaves it alone: a bot may write to it from now on.
+      // A resumed restore skips it: a bot may write to it from now on.
       const replacements = journal.replacements
         .map((each) => each.database === one.database ? { ...each, isDone: true } : each);
       journal = { ...journal, replacements };
@@ -249,7 +252,7 @@ async function finish(
     await session.sync();
     await removeJournal(path);
     for (const { source, temporary } of journal.replacements) {
-      // All is done: what can't be removed is only in the way.
+      // The work is done; a file that can't be removed is harmless.
       if (temporary) await ignoring(() => removeDatabase(source));
     }
     const { label, safety, laterSnapshots, movedAside } = journal;
@@ -261,24 +264,24 @@ async function finish(
   }
 }
 
-/** Which file is overwritten the workspace says, and never the journal alone. */
+/** The workspace decides which files are overwritten, never the journal alone. */
 function requireKnown(workspace: Workspace, { replacements }: RestoreJournal, path: string): void {
   const known = [...workspace.locations.keys(), "migrations"];
   const stranger = replacements.find(({ database }) => !known.includes(database));
   if (stranger === undefined) return;
   throw unfinishable(`${path} is about "${stranger.database}", and there is no such database`, {
-    help: `run the program that has it; here the databases are ${known.join(", ")}`,
+    help: `run the program that defines it; the databases here are ${known.join(", ")}`,
   });
 }
 
-/** Since it was interrupted a bot may have written to what is about to be overwritten. */
+/** After an interruption a bot may have written to what is about to be overwritten. */
 async function keepWritten(
   workspace: Workspace,
   journal: RestoreJournal,
   databases: readonly string[],
 ): Promise<RestoreJournal> {
   const bytesOf = new Map(journal.replacements.map(({ database, bytes }) => [database, bytes]));
-  // What keeps it from going on should do so before a snapshot is taken with each attempt.
+  // Report an obstacle before each attempt takes another snapshot.
   await requireReplaceable(workspace, {
     cannot: `finish the ${journal.direction ?? "restore"}`,
     replacements: databases.map((database) => ({
@@ -294,8 +297,8 @@ async function keepWritten(
 
 function sourceGone(gone: Replacement, { safety }: RestoreJournal): SnapshotError {
   return unfinishable(whatHappenedTo(gone), {
-    help: `put the file back, or restore another snapshot${
-      safety === null ? "" : `; ${safety} has what was there before`
+    help: `restore the file, or restore another snapshot${
+      safety === null ? "" : `; ${safety} has the previous data`
     }`,
   });
 }
@@ -315,8 +318,8 @@ async function chooseSources(
     registry,
     timeout: workspace.timeout,
   });
-  // The ledger is history: what happened since the snapshot did happen.
-  // One that is damaged is replaced as well: without it nothing can be recorded.
+  // The ledger is history: what happened after the snapshot did happen. A damaged ledger is
+  // replaced, because nothing can be recorded without it.
   const { ledger, timeout } = workspace;
   const keepsLedger = !databases.includes("migrations") &&
     (ledger.kind === "server" ||
@@ -335,7 +338,7 @@ async function chooseSources(
   };
 }
 
-/** A source, and its size when it was checked. */
+/** A source, with its size when it was checked. */
 type CheckedSource = RestoreSource & Pick<Replacement, "bytes">;
 
 async function planFor(
@@ -351,7 +354,7 @@ async function planFor(
   return { snapshot: label, changes };
 }
 
-/** What is in a database; null where it is not there, empty or damaged. */
+/** Content of a database; null if it is missing, empty or damaged. */
 export async function contentOf(
   path: string,
   timeout: number,
@@ -370,17 +373,17 @@ export async function contentOf(
   }
 }
 
-/** Databases that will be overwritten, watched from before a snapshot is taken of them. */
+/** Databases to overwrite, watched since before the snapshot of them was taken. */
 export class Takeovers implements AsyncDisposable {
   readonly #byDatabase = new Map<string, Takeover>();
-  /** Whether what others write meanwhile is kept in snapshots. */
+  /** Whether rows that others write meanwhile are kept in snapshots. */
   readonly keeps: boolean;
 
   private constructor(keeps: boolean) {
     this.keeps = keeps;
   }
 
-  /** Begins to watch those that are there and sound. */
+  /** Begins to watch the existing, sound databases. */
   static async watch(
     workspace: Workspace,
     databases: readonly string[],
@@ -391,7 +394,7 @@ export class Takeovers implements AsyncDisposable {
     opened.use(takeovers);
     for (const database of databases) {
       const path = fileItself(pathOf(workspace, database));
-      // A damaged one is moved aside with its log, which closing it might move into it.
+      // A damaged one is moved aside with its log, which closing it might checkpoint.
       if (!sizeOf(path) || !await isSound(path, workspace.timeout)) continue;
       takeovers.#byDatabase.set(database, await Takeover.watch(path, workspace));
     }
@@ -399,7 +402,7 @@ export class Takeovers implements AsyncDisposable {
     return takeovers;
   }
 
-  /** The one of a database; null where that was not there, or damaged. */
+  /** The one of a database; null if that was missing or damaged. */
   of(database: string): Takeover | null {
     return this.#byDatabase.get(database) ?? null;
   }
@@ -409,7 +412,7 @@ export class Takeovers implements AsyncDisposable {
   }
 }
 
-/** How {@link takeSafety} takes a snapshot. */
+/** Options of {@link takeSafety}. */
 interface SafetyOptions extends SnapshotControl {
   /** Whether the caller holds the write lock. Default `false`. */
   readonly isHeld?: boolean;
@@ -417,7 +420,10 @@ interface SafetyOptions extends SnapshotControl {
   readonly reason?: "safety" | "interrupted";
 }
 
-/** A snapshot of all that will be replaced; damaged databases, of which there can be none, are kept aside. */
+/**
+ * Takes a snapshot of everything that will be replaced. Damaged databases can't be copied, and are
+ * kept aside.
+ */
 export async function takeSafety(
   workspace: Workspace,
   databases: readonly string[],
@@ -439,7 +445,7 @@ export async function takeSafety(
     return await take(present);
   } catch (error) {
     if (!isDamage(error)) throw error;
-    // Only now are they looked through one by one: most are sound, and looking takes its time.
+    // Checked one by one only after a failure: most databases are sound, and the check takes time.
     const sound = await Promise.all(present.map(({ path }) => isSound(path, timeout)));
     return await take(present.filter((_, index) => sound[index]));
   }
@@ -454,10 +460,8 @@ async function recordRestore(
     const moved = movedAside.filter((one) => one.database === database);
     return [
       ...moved.map(({ path }) => `the damaged file was moved to ${path}`),
-      ...safety === null || moved.length > 0
-        ? []
-        : [`what was there before is in snapshot ${safety}`],
-      ...laterSnapshots.map((name) => `what was there later is in snapshot ${name}`),
+      ...safety === null || moved.length > 0 ? [] : [`the previous data is in snapshot ${safety}`],
+      ...laterSnapshots.map((name) => `later data is in snapshot ${name}`),
     ];
   };
   await session.record(async (ledger) => {
@@ -473,7 +477,7 @@ async function recordRestore(
   });
 }
 
-/** Path of a database, or of the ledger, which a snapshot calls `migrations`. */
+/** Path of a database, or of the ledger, which snapshots call `migrations`. */
 function pathOf(workspace: Workspace, database: string): string {
   return database === "migrations" ? workspace.ledger.path : locationOf(workspace, database).path;
 }

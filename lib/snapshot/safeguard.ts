@@ -5,26 +5,26 @@ import type { Workspace } from "../state/workspace.ts";
 import { type BeforeOptions, createSnapshot, mayCopy, snapshotBefore } from "./mod.ts";
 import { readManifest } from "./store.ts";
 
-/** Names of the snapshots that a command took before it changed something. */
+/** Names of the snapshots that a command took before changing something. */
 export interface TakenSnapshots {
-  /** Name of the snapshot that was taken before; null where no rows were at stake. */
+  /** Name of the snapshot taken before the change; null if no rows were at stake. */
   readonly snapshot: string | null;
   /**
-   * Names of those that were taken after it, each of one database that others had written to, before
-   * rows of it went; absent where there are none.
+   * Names of later snapshots, each of one database that others wrote to before rows of it were
+   * removed; absent if there are none.
    */
   readonly laterSnapshots?: readonly string[];
 }
 
 /**
- * The automatic snapshots of one command. The first is taken while others may write. Where they have
- * written until rows of a database are about to go, that database is copied once more, now while
- * nobody can: what is committed until then is in a snapshot, and what comes after it in the database.
+ * The automatic snapshots of one command. The first is taken while others may write. If they write
+ * before rows of a database are removed, that database is copied again while it is locked.
+ * Everything committed before is then in a snapshot, and everything after in the database.
  */
 export class Safeguard {
   readonly #workspace: Workspace;
   readonly #options: BeforeOptions;
-  /** What SQLite said before the newest copy of each database that can be copied. */
+  /** SQLite's data version before the newest copy of each database that can be copied. */
   readonly #versions = new Map<string, number>();
   readonly #later: { readonly database: string; readonly name: string }[] = [];
   #first: string | null = null;
@@ -35,7 +35,7 @@ export class Safeguard {
     this.#options = options;
   }
 
-  /** Takes the first snapshot, of those of the databases that hold rows. */
+  /** Takes the first snapshot, of the databases that hold rows. */
   static async begin(
     workspace: Workspace,
     session: Session,
@@ -51,7 +51,7 @@ export class Safeguard {
     return safeguard;
   }
 
-  /** Names of the snapshots. */
+  /** Names of the snapshots taken. */
   get taken(): TakenSnapshots {
     const laterSnapshots = this.#later.map(({ name }) => name);
     return { snapshot: this.#first, ...(laterSnapshots.length === 0 ? {} : { laterSnapshots }) };
@@ -62,16 +62,16 @@ export class Safeguard {
     return this.#later.findLast((one) => one.database === database)?.name ?? this.#first;
   }
 
-  /** Told when a migration is committed. */
+  /** Called when a migration is committed. */
   recordChange(): void {
     this.#hasChanged = true;
   }
 
   /**
-   * Copies a database again where others have written to it since it was copied. Called inside a
-   * `BEGIN IMMEDIATE` transaction of the session's own connection, before rows go, or in WAL mode
-   * before the commit: what is copied is what was committed. With a rollback journal it is before
-   * anything is written, since from then on SQLite may let nobody read.
+   * Copies a database again if others have written to it since it was copied. Call it inside a
+   * `BEGIN IMMEDIATE` transaction of the session's connection, before rows are removed, or in WAL
+   * mode before the commit: the copy has the committed state. With a rollback journal call it
+   * before anything is written, because SQLite may block readers from then on.
    */
   async secure(connection: Connection, database: string): Promise<void> {
     const former = this.#versions.get(database);
@@ -84,7 +84,10 @@ export class Safeguard {
     else this.#later.push({ database, name });
   }
 
-  /** Whether the first one has nothing else, and is of the same state; it then stays unnamed. */
+  /**
+   * Whether the first snapshot contains only this database in the same state; it is then not
+   * reported.
+   */
   async #isSuperseded(database: string): Promise<boolean> {
     if (this.#first === null) return true;
     if (this.#hasChanged) return false;
@@ -94,8 +97,7 @@ export class Safeguard {
 }
 
 /**
- * A number that is another one for a connection when others have committed, and the same after its own
- * commits.
+ * A number that changes for a connection when others commit, but not with its own commits.
  */
 export async function versionOf(connection: Connection): Promise<number> {
   const row = await connection.get("PRAGMA main.data_version");

@@ -17,15 +17,15 @@ import { digestFile, isSnapshotName, type Manifest, type SnapshotFile } from "./
 import { fileProblem, listSnapshots, newestWhere, readManifest } from "./store.ts";
 import { type CopyCheck, examine } from "./take.ts";
 
-/** What {@link checkSnapshot} found. */
+/** Result of {@link checkSnapshot}. */
 export interface SnapshotCheck {
-  /** Whether every file is as the manifest says. */
+  /** Whether every file matches the manifest. */
   readonly ok: boolean;
-  /** What is wrong, file by file, in plain words. */
+  /** Problems, by file. */
   readonly problems: readonly string[];
 }
 
-/** Reads every file of a snapshot again: size, checksum, SQLite's own check, rows, migrations. */
+/** Rereads every file of a snapshot: size, checksum, SQLite's own check, rows, migrations. */
 export async function checkSnapshot(
   directory: string,
   manifest: Manifest,
@@ -46,7 +46,7 @@ async function checkFile(
 ): Promise<string | null> {
   const path = `${directory}/${file.file}`;
   if (file.sha256 !== null && await digestFile(path) !== file.sha256) {
-    return `${file.file} is damaged: its checksum is not the one of the manifest`;
+    return `${file.file} is damaged: its checksum does not match the manifest`;
   }
   if (verify === "none") return null;
   try {
@@ -54,7 +54,7 @@ async function checkFile(
     const { rows, migrations } = await examine(plain.path, verify);
     const isSame = JSON.stringify([rows, migrations]) ===
       JSON.stringify([file.rows, file.migrations]);
-    return isSame ? null : `${file.file} holds other rows or migrations than its manifest says`;
+    return isSame ? null : `${file.file} has rows or migrations that do not match its manifest`;
   } catch (error) {
     if (error instanceof CatalystError) return error.message;
     throw error;
@@ -62,8 +62,9 @@ async function checkFile(
 }
 
 /**
- * A database file that can be opened. A compressed one is unpacked beside it until disposed of, and one
- * with a journal, as after a crash, copied with it: to play that back changes the file.
+ * A database file that can be opened. A compressed one is unpacked next to it until disposal. One
+ * with a journal, as after a crash, is copied with it, because rolling the journal back changes the
+ * file.
  */
 export async function plainFile(
   path: string,
@@ -73,7 +74,7 @@ export async function plainFile(
     return await copyWithJournal(path);
   }
   if (!compressed) return { path, [Symbol.asyncDispose]: () => Promise.resolve() };
-  // With the process in its name: another one may be unpacking the same file.
+  // The name includes the process id: another process may be unpacking the same file.
   const unpacked = partOf(`${path}.unpacked_${Deno.pid}`);
   try {
     await unpack(path, unpacked);
@@ -102,7 +103,7 @@ async function copyWithJournal(
       createLike(`${copy}${ending}`, path);
       await Deno.copyFile(`${fileItself(path)}${ending}`, `${copy}${ending}`);
     }
-    // This plays the journal back.
+    // Rolls the journal back.
     await using _played = await openForReading({ kind: "file", path: copy }, withTimeout(0));
     return { path: copy, [Symbol.asyncDispose]: discard };
   } catch (error) {
@@ -111,7 +112,7 @@ async function copyWithJournal(
   }
 }
 
-/** Unpacks a file that gzip packed. */
+/** Unpacks a gzip file. */
 export async function unpack(from: string, to: string): Promise<void> {
   using source = await Deno.open(from);
   removeIfThere(to);
@@ -122,18 +123,18 @@ export async function unpack(from: string, to: string): Promise<void> {
 
 /** A database file to restore from. */
 export interface RestoreSource {
-  /** Name of the database that it is of. */
+  /** Name of the database it belongs to. */
   readonly database: string;
   /** Path of the file. */
   readonly path: string;
   readonly compressed: boolean;
   /** Number of rows by table. */
   readonly rows: Readonly<Record<string, number>>;
-  /** Ids of the migrations that are in it. */
+  /** Ids of the migrations in it. */
   readonly migrations: readonly string[];
 }
 
-/** What is to be restored, found and checked. */
+/** What to restore, found and checked. */
 export interface RestoreSet {
   /** Name of the snapshot, or path of the single file. */
   readonly label: string;
@@ -144,7 +145,7 @@ export interface RestoreSet {
 interface SourceQuery {
   /** Directory of the snapshots. */
   readonly directory: string;
-  /** Only these databases; all of the snapshot where none is named. */
+  /** Only these databases; all in the snapshot if empty. */
   readonly databases: readonly string[];
   readonly registry: Registry;
   /** Seconds to wait for a lock. */
@@ -152,10 +153,10 @@ interface SourceQuery {
 }
 
 /**
- * Finds and checks what a person names: a snapshot by its name or its manifest's path, `latest`, or
- * one database file, however it was made.
+ * Finds and checks what the user names: a snapshot by its name or its manifest's path, `latest`, or
+ * one database file from any source.
  *
- * @throws {SnapshotError} if there is no such thing, or it is damaged.
+ * @throws {SnapshotError} if it does not exist, or is damaged.
  */
 export async function findSources(reference: string, query: SourceQuery): Promise<RestoreSet> {
   const { directory, name } = await locateSnapshot(reference, query.directory);
@@ -181,8 +182,8 @@ async function locateSnapshot(
   directory: string,
 ): Promise<{ directory: string; name: string | null }> {
   if (reference === "latest") {
-    // What a restore kept for `--undo` is older than its date: it is not the latest one that was taken.
-    // What it kept when it went on may be of databases that don't fit together.
+    // A snapshot that a restore kept for `--undo` is not the latest one taken. What a resumed
+    // restore kept may contain databases that don't match each other.
     const newest = newestWhere(
       await listSnapshots(directory),
       ({ manifest, problems }) =>
@@ -190,7 +191,7 @@ async function locateSnapshot(
         manifest?.reason !== "interrupted",
     );
     if (newest !== undefined) return { directory, name: newest.name };
-    throw new SnapshotError(`Cannot find a snapshot: ${directory} has none that is whole`, {
+    throw new SnapshotError(`Cannot find a snapshot: ${directory} has no intact snapshot`, {
       help: "`backup` makes one",
     });
   }
@@ -209,7 +210,7 @@ async function locateSnapshot(
   if (size !== null) return { directory, name: null };
   const { didYouMean } = await import("../base/format.ts");
   throw new SnapshotError(
-    `Cannot find snapshot "${reference}": it is neither the name of one nor a file`,
+    `Cannot find snapshot "${reference}": it is neither a snapshot's name nor a file`,
     { help: `${didYouMean(reference, ["latest"])}\`backup list\` shows the snapshots` },
   );
 }
@@ -227,7 +228,7 @@ function chosenFiles(manifest: Manifest, query: SourceQuery): SnapshotFile[] {
   for (const { database, migrations } of files) {
     if (database === "migrations") continue;
     if (!registry.databases.includes(database)) {
-      throw unusable(manifest.name, `it is of another set of databases: it has "${database}"`);
+      throw unusable(manifest.name, `it belongs to another set of databases: it has "${database}"`);
     }
     refuseStrangers(manifest.name, database, { migrations, registry });
   }
@@ -239,7 +240,7 @@ interface Held {
   readonly registry: Registry;
 }
 
-/** A migration that is not known may be in a file that is gone or broken: that must not stop a restore. */
+/** An unknown migration may have a missing or broken file, which must not prevent a restore. */
 function refuseStrangers(label: string, database: string, { migrations, registry }: Held): void {
   const stranger = migrations.find((id) =>
     (registry.byId.get(id)?.database ?? database) !== database
@@ -251,7 +252,7 @@ function refuseStrangers(label: string, database: string, { migrations, registry
   );
 }
 
-/** A database file of any origin: by `cp`, by the `sqlite3` shell, or a part of a snapshot. */
+/** A database file of any origin: from `cp`, from the `sqlite3` shell, or part of a snapshot. */
 async function singleFile(path: string, query: SourceQuery): Promise<RestoreSet> {
   const compressed = path.endsWith(".gz");
   try {
@@ -271,23 +272,23 @@ async function singleFile(path: string, query: SourceQuery): Promise<RestoreSet>
   }
 }
 
-/** Its first migration says which database a file is of. */
+/** The first migration says which database a file belongs to. */
 function refuseOther(path: string, database: string, { migrations, registry }: Held): void {
   const owner = registry.byId.get(migrations[0] ?? "")?.database ?? database;
   if (owner === database) return;
   throw new SnapshotError(
-    `Cannot restore ${path}: it is a file of ${owner}, not of ${database}`,
+    `Cannot restore ${path}: it belongs to ${owner}, not to ${database}`,
     { help: `nothing was changed; \`restore ${shellWord(path)} ${owner}\` restores ${owner}` },
   );
 }
 
-/** Which database a file is of: as the caller says, else by its markers, else by its name. */
+/** The database a file belongs to: as the caller says, or by its markers, or by its name. */
 async function databaseOf(
   path: string,
   compressed: boolean,
   { databases, registry, timeout }: SourceQuery,
 ): Promise<string> {
-  if (databases.length > 1) throw unusable(path, "one file is one database: name only that");
+  if (databases.length > 1) throw unusable(path, "one file holds one database: name only one");
   if (databases[0] !== undefined) return databases[0];
   await using plain = await plainFile(path, compressed);
   await using connection = await openForReading(
@@ -302,7 +303,10 @@ async function databaseOf(
   );
   const found = owner ?? byName;
   if (found !== undefined) return found;
-  throw unusable(path, "it doesn't say which database it is of: name it behind the file");
+  throw unusable(
+    path,
+    "it does not say which database it belongs to: name the database after the file",
+  );
 }
 
 function unusable(label: string, reason: string): SnapshotError {

@@ -21,27 +21,30 @@ import {
   type SnapshotReason,
 } from "./manifest.ts";
 
-/** Which snapshots of each database to keep; manual, automatic and safety ones are counted apart. */
+/**
+ * Which snapshots of each database to keep. Manual, automatic and safety snapshots are counted
+ * separately.
+ */
 export interface Retention {
-  /** The newest so many. */
+  /** Number of newest snapshots to keep. */
   readonly keep?: number;
-  /** The newest of each of the last so many days that have one. */
+  /** Number of days with a snapshot whose newest is kept. */
   readonly keepDaily?: number;
-  /** The newest of each of the last so many weeks that have one. */
+  /** Number of weeks with a snapshot whose newest is kept. */
   readonly keepWeekly?: number;
-  /** The newest of each of the last so many months that have one. */
+  /** Number of months with a snapshot whose newest is kept. */
   readonly keepMonthly?: number;
 }
 
-/** A snapshot as far as keeping it goes. */
+/** The properties of a snapshot that decide whether it is kept. */
 export interface PruneCandidate {
   readonly name: string;
   /** Unix epoch seconds. */
   readonly createdAt: number;
   readonly reason: SnapshotReason;
-  /** Whether all its files are there. */
+  /** Whether all its files exist. */
   readonly isWhole: boolean;
-  /** Databases of which its file is there; the ledger is one as well. */
+  /** Databases whose file exists, including the ledger. */
   readonly databases: readonly string[];
 }
 
@@ -52,10 +55,10 @@ const DAYS_TO_MONDAY = 3;
 /**
  * Names of the snapshots that a retention does not keep, oldest first.
  *
- * It counts the snapshots of each database: one of `trading` alone must not push out the last one of
- * `positions`. And it counts those of each reason, since an automatic one goes by a limit of its own,
- * and one of before a restore holds what somebody wanted to be rid of. Only whole ones count; of each
- * database the newest of each reason always stays, and where none is whole, its newest file.
+ * Snapshots are counted per database: one of `trading` alone must not displace the last one of
+ * `positions`. They are also counted per reason, because automatic ones have their own limit, and
+ * one from before a restore holds data that the user wanted to replace. Only intact ones count. The
+ * newest of each database and reason is always kept, and if none is intact, its newest file.
  */
 export function expired(candidates: readonly PruneCandidate[], retention: Retention): string[] {
   const newestFirst = candidates.toSorted((a, b) => b.createdAt - a.createdAt);
@@ -100,20 +103,20 @@ function monthOf(epochSeconds: number): number {
   return date.getUTCFullYear() * 12 + date.getUTCMonth();
 }
 
-/** A snapshot in a directory, as a list shows it. */
+/** A snapshot in a directory, as listed. */
 export interface SnapshotEntry {
   /** Name of the snapshot, such as `20250120_123000`. */
   readonly name: string;
-  /** What it says of itself; null where that is damaged. */
+  /** Its manifest; null if that is damaged. */
   readonly manifest: Manifest | null;
-  /** What is wrong with it as far as names and sizes tell; empty where all files are there. */
+  /** Problems, judging by names and sizes; empty if all files exist. */
   readonly problems: readonly string[];
 }
 
-/** What such a directory is called, and the flag of `backup` that names another. */
+/** Description of a directory of snapshots, and the `backup` flag that chooses another. */
 export const SNAPSHOTS: DirectoryUse = { what: "directory of the snapshots", flag: "--out" };
 
-/** Takes the lock of a directory of snapshots: one run at a time writes or deletes there. */
+/** Locks a directory of snapshots: only one run at a time writes or deletes there. */
 export async function lockStore(directory: string, options: LockOptions): Promise<Disposable> {
   const use = { holder: "backup", directory: SNAPSHOTS.what };
   return await acquireLock(storeLock(directory), { ...options, ...use });
@@ -125,8 +128,8 @@ export function storeLock(directory: string): string {
 }
 
 /**
- * The newest snapshot that is of some kind. One that is dated in the future, since the clock has gone back,
- * is that only where there is no other.
+ * The newest snapshot that matches. One dated in the future, because the clock was set back, is
+ * chosen only if there is no other.
  */
 export function newestWhere(
   newestFirst: readonly SnapshotEntry[],
@@ -137,18 +140,18 @@ export function newestWhere(
   return ofKind.find(({ manifest }) => manifest !== null && manifest.createdAt <= now) ?? ofKind[0];
 }
 
-/** What makes a snapshot recent enough. */
+/** Conditions for a recent snapshot. */
 export interface Freshness {
-  /** Databases that it must have; the ledger is called `migrations`. */
+  /** Databases that it must contain; the ledger is called `migrations`. */
   readonly databases: readonly string[];
   /** Unix epoch seconds. */
   readonly now: number;
 }
 
 /**
- * The newest snapshot from which databases can be restored, as far as names and sizes tell: its files are
- * there, it has all of the databases, and no restore took it. One that is dated in the future says nothing
- * about its age.
+ * The newest snapshot from which databases can be restored, judging by names and sizes: its files
+ * exist, it contains all of the databases, and it was not taken by a restore. One dated in the
+ * future is ignored, because its age is unknown.
  */
 export function newestComplete(
   newestFirst: readonly SnapshotEntry[],
@@ -165,7 +168,7 @@ export function newestComplete(
 
 /**
  * When each database was last backed up, in Unix epoch seconds, by the same rules as
- * {@link newestComplete}. It reads manifests from the newest to the oldest, until all are found.
+ * {@link newestComplete}. Reads manifests from newest to oldest, until all are found.
  */
 export async function lastBackups(
   directory: string,
@@ -186,12 +189,12 @@ export async function lastBackups(
   return found;
 }
 
-/** The newest snapshot of what was there before a restore. */
+/** The newest snapshot from before a restore. */
 export function newestSafety(newestFirst: readonly SnapshotEntry[]): SnapshotEntry | undefined {
   return newestWhere(newestFirst, ({ manifest }) => manifest?.reason === "safety");
 }
 
-/** The snapshots of a directory, newest first; empty where there is no such directory. */
+/** The snapshots of a directory, newest first; empty if the directory does not exist. */
 export async function listSnapshots(directory: string): Promise<SnapshotEntry[]> {
   const names = fileNames(directory).flatMap((file) => manifestOf(file) ?? []);
   const entries = await Promise.all(names.map((name) => entryOf(directory, name)));
@@ -212,7 +215,7 @@ async function entryOf(directory: string, name: string): Promise<SnapshotEntry> 
   }
 }
 
-/** What names and sizes tell against a file; null where nothing does. */
+/** The problem of a file, judging by name and size; null if there is none. */
 export function fileProblem(directory: string, file: SnapshotFile): string | null {
   const path = `${directory}/${file.file}`;
   const size = sizeOf(path);
@@ -220,18 +223,18 @@ export function fileProblem(directory: string, file: SnapshotFile): string | nul
   if (size !== file.sizeBytes) {
     return `${file.file} has ${size} bytes, and should have ${file.sizeBytes}`;
   }
-  // Read together with the file, a log would give other rows than those that were checked.
+  // Opened together with the file, a log would give different rows from those that were checked.
   const itself = fileItself(path);
   const log = (["-wal", "-journal"] as const).find((ending) => sizeBeside(itself, ending));
   return log === undefined
     ? null
-    : `${file.file} was opened and changed: ${file.file}${log} is beside it`;
+    : `${file.file} was opened and changed: ${file.file}${log} is next to it`;
 }
 
 /**
  * Reads the manifest of a snapshot.
  *
- * @throws {SnapshotError} if there is none of that name, or it is damaged.
+ * @throws {SnapshotError} if no snapshot has that name, or it is damaged.
  */
 export async function readManifest(directory: string, name: string): Promise<Manifest> {
   const path = `${directory}/${manifestFile(name)}`;
@@ -254,8 +257,8 @@ export async function readManifest(directory: string, name: string): Promise<Man
 }
 
 /**
- * Removes what killed runs left: only files that such a run's own note names, so that nothing else
- * in the directory is touched. The caller holds the lock, so no run is under way.
+ * Removes the leftovers of killed runs: only files that the run's own note names, so that nothing
+ * else in the directory is touched. The caller holds the lock, so no run is active.
  */
 export function removeAbandonedSnapshots(directory: string): void {
   for (const file of fileNames(directory)) {
@@ -273,25 +276,28 @@ export function removeAbandonedSnapshots(directory: string): void {
   }
 }
 
-/** Seconds after which nobody can still be reading what was unpacked for a look. */
+/** Seconds after which an unpacked file is certainly no longer being read. */
 const ABANDONED = 86_400;
 
-/** What a killed `backup verify` or `restore` had unpacked, which needs no lock and so may be in use. */
+/**
+ * Files that a killed `backup verify` or `restore` unpacked. Neither takes a lock, so one may be in
+ * use.
+ */
 function isAbandoned(directory: string, file: string): boolean {
   if (!/^\w+\.db\.gz\.unpacked_\d+\.part$/.test(file)) return false;
   const { mtime } = Deno.statSync(`${directory}/${file}`);
   return mtime !== null && Date.now() - mtime.getTime() > ABANDONED * 1000;
 }
 
-/** Files that a note names: a list, or the manifest of a snapshot that was being removed. */
+/** Files that a note lists: a list, or the manifest of a snapshot that was being removed. */
 function plannedFiles(note: string): string[] {
   const text = Deno.readTextFileSync(note);
   return Array.from(text.matchAll(/(?<=^|")\w+\.db(?:\.gz)?(?="|$)/gm), ([name]) => name);
 }
 
 /**
- * Removes a snapshot. Its manifest becomes the note that names what is left over if this is killed, which
- * needs no space on a full disk.
+ * Removes a snapshot. If this is killed, the renamed manifest lists what is left; renaming needs no
+ * space on a full disk.
  */
 export function removeSnapshot(directory: string, manifest: Manifest): void {
   const note = `${directory}/${reservationFile(manifest.name)}`;
@@ -311,9 +317,9 @@ function fileNames(directory: string): string[] {
 }
 
 /**
- * Says that a directory of snapshots is none.
+ * Refuses a file where a directory of snapshots is expected.
  *
- * @throws {LocationError} if a file is in its place.
+ * @throws {LocationError} if the path is a file.
  */
 function refuseFile(directory: string): void {
   if (statPath(directory, SNAPSHOTS)?.isDirectory ?? true) return;

@@ -48,22 +48,22 @@ import {
 import { pin, type Pinned, type PinTarget } from "./pin.ts";
 import { lockStore, removeAbandonedSnapshots, SNAPSHOTS } from "./store.ts";
 
-/** How thoroughly a copy is checked. */
+/** How thoroughly to check a copy. */
 export type CopyCheck = "quick" | "full" | "none";
 
-/** How far a snapshot has come. */
+/** Progress of a snapshot. */
 export interface SnapshotProgress {
-  /** Name of the database that is being copied. */
+  /** Name of the database being copied. */
   readonly database: string;
   /** Pages copied. */
   readonly done: number;
-  /** Pages in all. */
+  /** Total pages. */
   readonly total: number;
 }
 
-/** How a database is copied. */
+/** Options for copying a database. */
 interface CopyJob {
-  /** Path of the copy; it has an ending of its own until the caller renames it. */
+  /** Path of the copy; it has a temporary suffix until the caller renames it. */
   readonly target: string;
   readonly verify: CopyCheck;
   readonly compress: boolean;
@@ -71,17 +71,17 @@ interface CopyJob {
   readonly signal?: StopFlag | undefined;
 }
 
-/** What a copy is like. */
+/** Properties of a copy. */
 export interface CopiedDatabase {
   readonly sizeBytes: number;
   readonly sha256: string | null;
   readonly rows: Readonly<Record<string, number>>;
   readonly migrations: readonly string[];
-  /** Tables that could not be checked; absent where all were. */
+  /** Tables that could not be checked; absent if all were. */
   readonly unchecked?: readonly string[];
 }
 
-/** Copies a pinned database into `target.part`, checks it, and waits until it is on the disk. */
+/** Copies a pinned database to `target.part`, checks it, and syncs it. */
 async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase> {
   const { database, connection } = pinned;
   const plain = job.compress ? partOf(`${job.target}.plain`) : partOf(job.target);
@@ -89,12 +89,12 @@ async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase>
   const report = ({ done, total }: CopyProgress) => {
     if (job.signal?.aborted) {
       throw new InterruptedError("Cannot take a snapshot: interrupted", {
-        help: "nothing of it is left",
+        help: "no partial snapshot remains",
       });
     }
     job.onProgress?.({ database, done, total });
   };
-  // A small database is copied at once, of which SQLite says nothing.
+  // A small database is copied in one step, without progress from SQLite.
   const pages = await connection.get("PRAGMA page_count");
   const total = pages === undefined ? 0 : number(pages, "page_count");
   report({ done: 0, total });
@@ -108,7 +108,7 @@ async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase>
       throw aboutOriginal(error, connection.label);
     }),
   ] as const;
-  // Where one of them fails too: Windows keeps what is removed while it is still read.
+  // Even if one of them fails: Windows keeps a removed file while it is being read.
   await Promise.allSettled(looks);
   const [sha256, content] = await Promise.all(looks);
   if (job.compress) Deno.removeSync(plain);
@@ -116,9 +116,8 @@ async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase>
 }
 
 /**
- * Checks a database file by SQLite's own means, and says what is in it. Read-only, SQLite looks at
- * every page and leaves out the rows' `CHECK` constraints: what a bot has stored is to be kept, not to
- * be judged.
+ * Checks a database file with SQLite's own checks, and reads its content. Opened read-only, SQLite
+ * checks every page but not the rows' `CHECK` constraints: what a bot has stored is kept as it is.
  */
 export async function examine(
   path: string,
@@ -140,14 +139,13 @@ export async function examine(
   }
 }
 
-/** The copy will be gone; what a person has to know of is the database that it was made of. */
+/** The copy will be removed, so the message names the database that it was made of. */
 function aboutOriginal(error: unknown, label: string): unknown {
   if (!(error instanceof CorruptDatabaseError)) return error;
   const reason = error.message.replace(/^Cannot [^:]*: /, "");
   return new CorruptDatabaseError(`Cannot take a snapshot of ${label}: ${reason}`, {
     cause: error,
-    help:
-      "older snapshots are as they were: `backup list` shows them, and `restore` goes back to one",
+    help: "older snapshots are unchanged: `backup list` shows them, and `restore` goes back to one",
   });
 }
 
@@ -161,7 +159,7 @@ async function check(
   if (damages.length === 0) return unchecked;
   throw new CorruptDatabaseError(
     `Cannot use ${connection.label}: it is damaged: ${damages.join("; ")}`,
-    { help: "older snapshots are as they were; `backup list` shows them" },
+    { help: "older snapshots are unchanged; `backup list` shows them" },
   );
 }
 
@@ -176,31 +174,31 @@ async function compress(from: string, to: string): Promise<void> {
 
 /** What to take a snapshot of, and how. */
 export interface SnapshotJob {
-  /** The databases, in the order in which their locks are taken. */
+  /** The databases, in the order in which they are locked. */
   readonly targets: readonly PinTarget[];
-  /** Directory of the snapshots; it is created if its parent is there. */
+  /** Directory of the snapshots; it is created if its parent exists. */
   readonly directory: string;
   readonly reason: SnapshotReason;
   readonly verify: CopyCheck;
   readonly compress: boolean;
   /** Seconds to wait for a lock. */
   readonly timeout: number;
-  /** File that is there while a restore replaces the databases. Default: none. */
+  /** File that exists while a restore replaces the databases. Default: none. */
   readonly restoreNote?: string;
 }
 
-/** How to follow and to stop it. */
+/** Options for progress and stopping. */
 export interface SnapshotControl {
-  /** Called now and then with how far the copying has come. */
+  /** Called periodically with the progress of the copying. */
   readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
-  /** Stops it; nothing is left then. */
+  /** Stops it; no partial snapshot remains. */
   readonly signal?: StopFlag | undefined;
 }
 
 /**
- * Takes a snapshot: copies of the databases of one moment, checked, with a manifest. Until the
- * manifest is there, which comes last, there is no snapshot; what a killed run leaves the next one
- * removes.
+ * Takes a snapshot: consistent, checked copies of the databases, with a manifest. The manifest is
+ * written last; without it the snapshot does not exist. The next run removes the leftovers of a
+ * killed run.
  *
  * @throws {SnapshotError} if there is nothing to copy.
  */
@@ -215,7 +213,7 @@ export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): P
       help: "`status` shows where they should be",
     });
   }
-  // Of the commands that take one of themselves, none has the flag.
+  // Commands that take a snapshot automatically don't have the flag.
   const use = job.reason === "manual" ? SNAPSHOTS : { ...SNAPSHOTS, flag: null };
   ensureDirectory(`${directory}/x`, true, use);
   using _lock = await lockStore(directory, { timeout, signal });
@@ -270,7 +268,7 @@ async function copyAll(
   return { files, heldSeconds: pinned.heldSeconds };
 }
 
-/** Gives everything its name, the manifest last. */
+/** Renames all files to their final names, the manifest last. */
 async function publish(directory: string, manifest: Manifest): Promise<void> {
   const last = `${directory}/${manifestFile(manifest.name)}`;
   const copies = manifest.files.map(({ file }) => `${directory}/${partOf(file)}`);
@@ -278,20 +276,20 @@ async function publish(directory: string, manifest: Manifest): Promise<void> {
   for (const { file } of manifest.files) {
     Deno.renameSync(`${directory}/${partOf(file)}`, `${directory}/${file}`);
   }
-  // The files' names must be on the disk before the manifest that vouches for them.
+  // The files' names must be on disk before the manifest that vouches for them.
   await syncDirectory(directory);
   Deno.renameSync(partOf(last), last);
   await syncDirectory(directory);
 }
 
-/** The copies, their logs, and beside a compressed one the plain one of the largest database. */
+/** Space for the copies, their logs, and the uncompressed copy of the largest database. */
 function roomFor(targets: readonly PinTarget[], compress: boolean): number {
   const sizes = targets.map(({ path }) => (sizeOf(path) ?? 0) + logSizeOf(path));
   const all = sizes.reduce((sum, size) => sum + size, 0);
   return compress ? Math.max(...sizes) + all / 2 : all;
 }
 
-/** A name of which no file is there yet: people name their own copies in the same way. */
+/** A name that is not used by any file: users may name their own copies in the same way. */
 function freeName(
   directory: string,
   createdAt: number,
@@ -308,7 +306,7 @@ function aboutSnapshot(error: unknown): unknown {
   if (error instanceof CatalystError) return error;
   const message = messageOf(error);
   const cannot = "Cannot take a snapshot";
-  const help = "nothing of it is left, and older snapshots are as they were";
+  const help = "no partial snapshot remains, and older snapshots are unchanged";
   if (isFullDisk(error)) {
     return new DiskFullError(`${cannot}: the disk is full`, { cause: error, help });
   }

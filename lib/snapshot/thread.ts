@@ -1,7 +1,7 @@
 /**
- * Takes a snapshot on a thread of its own: SQLite's copying blocks the thread that it runs on, and
- * the host of the library is a bot that trades. Both ends are in this file, so that whoever has
- * the one has the other: a package's cache, without a network, and an executable.
+ * Takes a snapshot on a separate thread: SQLite's copying blocks its thread, and the library's host
+ * may be a trading bot. Both ends are in this file, so that a package's cache or an executable
+ * always has both.
  *
  * @module
  */
@@ -17,19 +17,19 @@ import type { Manifest } from "./manifest.ts";
 
 const THREAD = "catalyst-migrate snapshot";
 
-/** What the thread is told. */
+/** Request to the thread. */
 interface SnapshotRequest {
   readonly job: SnapshotJob;
-  /** One number that becomes 1 when the work is to stop; a message would not be heard meanwhile. */
+  /** One number, set to 1 to stop the work; the busy thread would not receive a message. */
   readonly stop: SharedArrayBuffer;
 }
 
-/** What the thread says. */
+/** Message from the thread. */
 type SnapshotAnswer =
   | { readonly kind: "progress"; readonly progress: SnapshotProgress }
   | { readonly kind: "done"; readonly manifest: Manifest };
 
-/** Takes a snapshot on a thread of its own; on this one where a thread may not be started. */
+/** Takes a snapshot on a separate thread, or on this one if a thread may not be started. */
 export async function runSnapshotInThread(
   job: SnapshotJob,
   control: SnapshotControl & { readonly signal?: AbortSignal | undefined },
@@ -53,7 +53,8 @@ export async function runSnapshotInThread(
           try {
             control.onProgress?.(data.progress);
           } catch (error) {
-            // As on one thread: what the caller's function throws ends the work, and is the outcome.
+            // As without a thread: an error in the caller's function ends the work and is the
+            // result.
             thrown ??= { error };
             abort();
           }

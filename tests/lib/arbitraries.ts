@@ -18,7 +18,7 @@ export interface Definitions {
 
 const DATABASES = ["a", "b", "c"] as const;
 
-/** Any migrations of three databases, with numbers of any length. */
+/** Migrations of three databases, with numbers of any length. */
 export const definitions: fc.Arbitrary<Definitions> = fc.uniqueArray(
   fc.record({
     number: fc.oneof(fc.bigInt({ min: 0n, max: 12n }), fc.bigInt({ min: 0n, max: 10n ** 18n })),
@@ -53,7 +53,7 @@ export function statusOf(migration: Migration, state: MigrationState): Migration
 
 const KNOWN_STATES = ["applied", "pending", "failed", "rolled_back"] as const;
 
-/** Any registry, and any state of each migration, in order or not. */
+/** Any registry with any state of each migration, in order or not. */
 export const situations: fc.Arbitrary<Situation> = definitions.chain(
   ({ migrations, databases }) => {
     const registry = createRegistry(migrations, databases);
@@ -67,7 +67,7 @@ export const situations: fc.Arbitrary<Situation> = definitions.chain(
   },
 );
 
-/** Any registry of which each database has applied the first so many migrations, and no others. */
+/** Any registry in which each database has applied its first few migrations and no others. */
 export const orderlySituations: fc.Arbitrary<Situation> = fc.tuple(
   definitions,
   fc.record({ a: fc.nat(8), b: fc.nat(8), c: fc.nat(8) }),
@@ -84,7 +84,10 @@ export const orderlySituations: fc.Arbitrary<Situation> = fc.tuple(
   };
 });
 
-/** A registry and what was found: markers, tables without markers and a ledger, in any disagreement. */
+/**
+ * A registry and what was found: markers, tables without markers, and a ledger, in any
+ * disagreement.
+ */
 export const findings: fc.Arbitrary<{ readonly registry: Registry; readonly found: FoundState }> =
   definitions.chain(({ migrations, databases }) => {
     const registry = createRegistry(migrations, databases);

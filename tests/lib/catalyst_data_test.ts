@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import type { Migrator } from "../../lib/migrator.ts";
 import { createBot, execute, fillBot, TemporaryDirectory } from "./support.ts";
 
-/** The findings of `verify --data`, each as its kind, its object and what is said. */
+/** The findings of `verify --data`, each as its kind, object and detail. */
 async function findingsOf(migrator: Migrator): Promise<string[]> {
   const { databases } = await migrator.verify({ data: true });
   return databases.flatMap(({ problems }) =>
@@ -10,7 +10,7 @@ async function findingsOf(migrator: Migrator): Promise<string[]> {
   );
 }
 
-/** What is found after `sql` was run on the trading database of a bot with ten of everything. */
+/** The findings after running `sql` on the trading database of a bot with ten of everything. */
 async function afterwards(sql: string, rows = 10): Promise<string[]> {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
@@ -20,7 +20,7 @@ async function afterwards(sql: string, rows = 10): Promise<string[]> {
   return await findingsOf(migrator);
 }
 
-Deno.test("a fill without an order is found, by the foreign key and by its meaning", async () => {
+Deno.test("a fill without an order is found, by the foreign key and by the rule", async () => {
   assert.deepEqual(await afterwards("DELETE FROM orders WHERE order_id IN ('O3', 'O4')"), [
     "foreign_key fills: 2 row(s) of fills point to a row of orders that doesn't exist, the first has rowid 3",
     "fill_without_order fills: 2 fill(s) belong to an order that doesn't exist, such as F3",
@@ -38,16 +38,16 @@ for (const table of ["orders", "fills"]) {
   });
 }
 
-Deno.test("an empty position id is no position either, but NULL is none to look for", async () => {
+Deno.test("an empty position id is not a position, and NULL is not looked up", async () => {
   assert.deepEqual(await afterwards("UPDATE orders SET position_id = NULL"), []);
   assert.equal((await afterwards("UPDATE orders SET position_id = '' WHERE rowid = 1")).length, 1);
 });
 
-Deno.test("a position id that is a BLOB does not keep the check from ending", async () => {
+Deno.test("a position id that is a BLOB does not prevent the check from ending", async () => {
   assert.deepEqual(await afterwards("UPDATE orders SET position_id = x'00ff' WHERE rowid < 3"), []);
 });
 
-Deno.test("a lost position is found wherever it sorts among many", async () => {
+Deno.test("a missing position is found wherever it sorts among many", async () => {
   const lost = ["0", "P55", "Pz", "zzz"].map((id, index) =>
     `UPDATE orders SET position_id = '${id}-lost' WHERE rowid = ${index + 1};`
   );
@@ -69,7 +69,7 @@ Deno.test("snapshots out of order are found, by their id or by their date", asyn
   assert.match(byDate[0] ?? "", /snapshot_out_of_order.*such as snapshot_id 1/);
 });
 
-Deno.test("without the positions database, and without tables, there is nothing to find fault with", async () => {
+Deno.test("without the positions database, or without tables, there are no findings", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   fillBot(directory, 5);

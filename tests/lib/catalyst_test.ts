@@ -13,7 +13,7 @@ Deno.test("the databases and the ledger are in the data directory", async () => 
   );
 });
 
-Deno.test("a prefix stands before each name, in place of the directory", async () => {
+Deno.test("a prefix replaces the directory before each name", async () => {
   using directory = new TemporaryDirectory();
   const migrator = createCatalystMigrator({ dataDir: "never", prefix: directory.file("test_") });
   await migrator.upgrade();
@@ -26,7 +26,7 @@ Deno.test("a prefix stands before each name, in place of the directory", async (
   ]);
 });
 
-Deno.test("a database that the program has open takes the place of its file", async () => {
+Deno.test("a database that the program has open replaces its file", async () => {
   using directory = new TemporaryDirectory();
   using trading = new DatabaseSync(":memory:");
   const migrator = createCatalystMigrator({ dataDir: directory.path, databases: { trading } });
@@ -36,7 +36,7 @@ Deno.test("a database that the program has open takes the place of its file", as
   assert((await migrator.verify({ data: true })).ok);
 });
 
-Deno.test("migrations of one's own come after the bundled ones", async () => {
+Deno.test("custom migrations come after the bundled ones", async () => {
   using directory = new TemporaryDirectory();
   const own = migrationOf({
     name: "004_notes",
@@ -55,7 +55,7 @@ Deno.test("migrations of one's own come after the bundled ones", async () => {
   );
 });
 
-Deno.test("a directory becomes a prefix by a separator at its end", () => {
+Deno.test("a directory becomes a prefix with a trailing separator", () => {
   assert.equal(prefixOf("data"), "data/");
   assert.equal(prefixOf("data/"), "data/");
   assert.equal(prefixOf(""), "");
@@ -68,7 +68,7 @@ Deno.test("a prefix with a NUL character is refused", () => {
   }
 });
 
-Deno.test("the databases' names are those of the bundled migrations", async () => {
+Deno.test("the databases' names match those of the bundled migrations", async () => {
   using directory = new TemporaryDirectory();
   const { databases } = await createCatalystMigrator({ dataDir: directory.path }).status();
   assert.deepEqual(databases.map(({ name }) => name), [...catalystDatabases]);

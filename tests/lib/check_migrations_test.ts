@@ -7,7 +7,7 @@ import { TemporaryDirectory } from "./support.ts";
 /** Files by name. */
 type Files = Readonly<Record<string, string>>;
 
-/** Checks a directory of such files; it is as before then. */
+/** Checks a directory of these files, which must not change. */
 async function check(
   files: Files,
   options: Partial<CheckMigrationsOptions> = {},
@@ -24,7 +24,7 @@ async function check(
   }
 }
 
-/** What a check that has to fail found: `FILE:LINE CODE`. */
+/** The findings of a check that must fail: `FILE:LINE CODE`. */
 async function problemsOf(
   files: Files,
   options: Partial<CheckMigrationsOptions> = {},
@@ -47,7 +47,7 @@ ALTER TABLE orders ADD COLUMN note TEXT;
 ALTER TABLE orders DROP COLUMN note;
 `;
 
-Deno.test("migrations that are fine pass, with the bundled ones before them", async () => {
+Deno.test("valid migrations pass, with the bundled ones before them", async () => {
   const { migrations, warnings } = await check({
     "004_note.sql": good,
     "005_by_note.js": `export default {
@@ -60,12 +60,12 @@ Deno.test("migrations that are fine pass, with the bundled ones before them", as
   assert.deepEqual({ migrations, warnings }, { migrations: ["004", "005"], warnings: [] });
 });
 
-Deno.test("an empty directory passes, and one that isn't there doesn't", async () => {
+Deno.test("an empty directory passes, and a missing one doesn't", async () => {
   assert.deepEqual((await check({})).migrations, []);
   await assert.rejects(checkMigrations({ migrationsDir: "no/such/directory" }), LocationError);
 });
 
-Deno.test("every file that can't be read as a migration is named", async () => {
+Deno.test("every file that is not a valid migration is named", async () => {
   const problems = await problemsOf({
     "004_empty.sql": "",
     "005_note.sql": good,
@@ -79,11 +79,11 @@ Deno.test("every file that can't be read as a migration is named", async () => {
   ]);
 });
 
-Deno.test("a number that a bundled migration has is told", async () => {
+Deno.test("a number used by a bundled migration is reported", async () => {
   assert.deepEqual(await problemsOf({ "003_mine.sql": good }), ["003_mine.sql:- INVALID_REGISTRY"]);
 });
 
-Deno.test("syntax errors are told with their lines, of all files", async () => {
+Deno.test("syntax errors are reported with their lines, for all files", async () => {
   const wrong = good.replace("ADD COLUMN", "AD COLUMN");
   const problems = await problemsOf({ "004_a.sql": wrong, "005_b.sql": `\n${wrong}` });
   assert.equal(problems.length, 2);
@@ -91,7 +91,7 @@ Deno.test("syntax errors are told with their lines, of all files", async () => {
   assert.match(problems[1] ?? "", /^005_b\.sql:4 /);
 });
 
-Deno.test("what lint refuses is told, and what it warns of only where that is asked for", async () => {
+Deno.test("lint errors are reported, and warnings only in strict mode", async () => {
   const files = {
     "004_drop.sql": "-- database: trading\n-- migrate:up\nSELECT 1;\nDROP TABLE fills;\n",
     "005_note.sql": good.replace(/-- migrate:down[^]*/, ""),
@@ -107,7 +107,7 @@ Deno.test("what lint refuses is told, and what it warns of only where that is as
   assert.match(problem ?? "", /no-downgrade$/);
 });
 
-Deno.test("a downgrade that leads elsewhere is told once", async () => {
+Deno.test("a downgrade that does not restore the schema is reported once", async () => {
   const files = {
     "004_note.sql": good.replace("DROP COLUMN note", "RENAME COLUMN note TO former"),
   };
@@ -116,7 +116,7 @@ Deno.test("a downgrade that leads elsewhere is told once", async () => {
   assert.ok(problems.some((one) => one.endsWith("downgrade-differs")), problems.join());
 });
 
-Deno.test("a migration that can't be applied is told with its line", async () => {
+Deno.test("a migration that can't be applied is reported with its line", async () => {
   const files = {
     "004_note.sql": good,
     "005_wrong.sql":
@@ -133,7 +133,7 @@ Deno.test("a program's own databases have no bundled migrations", async () => {
   assert.equal((await problemsOf({ "001_notes.sql": create })).length, 1);
 });
 
-Deno.test("in a test of its own it needs no more than to read the directory", async () => {
+Deno.test("in a program's test it only needs to read the directory", async () => {
   using directory = new TemporaryDirectory();
   Deno.mkdirSync(directory.file("migrations"));
   Deno.writeTextFileSync(directory.file("migrations/004_note.sql"), good);

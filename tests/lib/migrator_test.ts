@@ -45,7 +45,7 @@ Deno.test("a database that the caller has open is migrated, and stays open with 
   db.exec("INSERT INTO notes (body) VALUES ('still mine')");
 });
 
-Deno.test("its settings are as they were after a failure, too", async () => {
+Deno.test("its settings are also restored after a failure", async () => {
   using directory = new TemporaryDirectory();
   using db = new DatabaseSync(directory.file("app.db"));
   db.exec("PRAGMA busy_timeout = 77");
@@ -56,7 +56,7 @@ Deno.test("its settings are as they were after a failure, too", async () => {
   assert(!db.isTransaction);
 });
 
-Deno.test("a database that is inside a transaction of the caller's is refused, and the transaction is kept", async () => {
+Deno.test("a database in a transaction of the caller is refused, and the transaction is kept", async () => {
   using directory = new TemporaryDirectory();
   using db = new DatabaseSync(directory.file("app.db"));
   db.exec("CREATE TABLE mine (a); BEGIN; INSERT INTO mine VALUES (1)");
@@ -71,7 +71,7 @@ Deno.test("a database that is inside a transaction of the caller's is refused, a
   assert.equal(db.prepare("SELECT count(*) AS rows FROM mine").get()?.["rows"], 1);
 });
 
-Deno.test("a database in memory and a ledger in memory will do", async () => {
+Deno.test("a database and a ledger in memory work", async () => {
   using db = new DatabaseSync(":memory:");
   using ledger = new DatabaseSync(":memory:");
   const migrator = new Migrator({ databases: { app: db }, ledger, migrations });
@@ -104,7 +104,7 @@ Deno.test("a writer in another process is waited for until the timeout, and noth
   assert.deepEqual(query(path, "SELECT body FROM notes"), [{ body: "bot" }]);
 });
 
-Deno.test("the ids of the known migrations are told in order", () => {
+Deno.test("the ids of the known migrations are in order", () => {
   const options = { databases: { app: "app.db" }, ledger: "l.db" };
   assert.deepEqual(new Migrator({ ...options, migrations: migrations.toReversed() }).ids, [
     "001",
@@ -112,7 +112,7 @@ Deno.test("the ids of the known migrations are told in order", () => {
   ]);
 });
 
-Deno.test("history has the newest events first, as many as asked for", async () => {
+Deno.test("history has the newest events first, up to the limit", async () => {
   using directory = new TemporaryDirectory();
   using db = new DatabaseSync(":memory:");
   const migrator = migratorOf(db, directory);

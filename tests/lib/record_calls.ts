@@ -1,10 +1,10 @@
-/** What a program asks of the file system, in order; it is still done. */
+/** A program's calls to the file system, in order; each is still executed. */
 export interface RecordedCalls extends Disposable {
-  /** Such as `sync /data/backups`, `rename /data/a`, which is the new name, and `remove /data/b`. */
+  /** Such as `sync /data/backups`, `rename /data/a` (the new name), and `remove /data/b`. */
   readonly calls: readonly string[];
 }
 
-/** Records renames, removals and syncs of this thread until it is disposed of. */
+/** Records renames, removals and syncs of this thread until disposal. */
 export function recordCalls(): RecordedCalls {
   const { open, renameSync, removeSync } = Deno;
   const calls: string[] = [];

@@ -1,4 +1,4 @@
-/** What gets a user out of trouble must not depend on anything that may be broken itself. */
+/** Commands that get users out of trouble must not depend on anything that may itself be broken. */
 import assert from "node:assert/strict";
 import { openCatalystMigrator } from "../../lib/catalyst.ts";
 import { CorruptDatabaseError } from "../../lib/base/errors.ts";
@@ -8,7 +8,7 @@ const confirm = () => true;
 const SQL =
   "-- database: trading\n-- migrate:up\nCREATE TABLE t (a);\n-- migrate:down\nDROP TABLE t;\n";
 
-/** Directories of migrations with something that can't be used. */
+/** Directories of migrations with an unusable one. */
 const broken: Readonly<Record<string, (put: (name: string, content: string) => void) => void>> = {
   "a file that `new` has just written": (put) =>
     put("004_notes.sql", "-- database: trading\n-- migrate:up\n\n-- migrate:down\n"),
@@ -27,7 +27,7 @@ const broken: Readonly<Record<string, (put: (name: string, content: string) => v
   "no directory at all": () => {},
 };
 
-Deno.test("a migration that can't be used stops only what runs or checks migrations", async (t) => {
+Deno.test("an unusable migration stops only commands that run or check migrations", async (t) => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   fillBot(directory, 3);
@@ -69,7 +69,7 @@ Deno.test("a migration that can't be used stops only what runs or checks migrati
   }
 });
 
-Deno.test("where an applied migration's file is broken, its marker tells what it did", async () => {
+Deno.test("if an applied migration's file is broken, its marker tells what it did", async () => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   fillBot(directory, 3);
@@ -91,7 +91,7 @@ Deno.test("where an applied migration's file is broken, its marker tells what it
   await bot.createSnapshot();
   Deno.writeTextFileSync(file, "<<<<<<< HEAD");
   const migrator = await openCatalystMigrator(options);
-  assert.deepEqual((await migrator.repair()).recreated, [], "what it dropped is not missing");
+  assert.deepEqual((await migrator.repair()).recreated, [], "what it dropped counts as missing");
   const { databases } = await migrator.verify();
   assert.deepEqual(
     databases.find(({ name }) => name === "trading")?.problems.map(({ kind }) => kind),
@@ -101,7 +101,7 @@ Deno.test("where an applied migration's file is broken, its marker tells what it
   assert.deepEqual((await migrator.downgrade({ steps: 1, confirm })).rolledBack, ["004"]);
 });
 
-Deno.test("a marker of another type is a damaged row, and a snapshot gets the database back", async () => {
+Deno.test("a marker of another type is a damaged row, and a snapshot restores the database", async () => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   fillBot(directory, 3);
@@ -119,12 +119,12 @@ Deno.test("a marker of another type is a damaged row, and a snapshot gets the da
     ["positions applied", "trading unknown", "ml_training applied"],
   );
   await assert.rejects(bot.upgrade(), CorruptDatabaseError);
-  await bot.createSnapshot({ databases: ["trading"] }); // it copies what can be read
+  await bot.createSnapshot({ databases: ["trading"] }); // copies what can be read
   await bot.restoreSnapshot(name, { confirm });
   assert.equal((await bot.status()).ok, true);
 });
 
-Deno.test("a database is restored beside others, and a ledger, that are damaged", async () => {
+Deno.test("a database is restored although others, and a ledger, are damaged", async () => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   fillBot(directory, 3);

@@ -11,7 +11,7 @@ import type { Migrator } from "../../lib/migrator.ts";
 import { makeTemporaryDirectory } from "../helpers.ts";
 import { checkDocument } from "../json_documents.ts";
 
-/** A directory that is removed, with all in it, when it is disposed of. */
+/** A directory that is removed with its contents on disposal. */
 export class TemporaryDirectory implements Disposable {
   readonly path: string = makeTemporaryDirectory("catalyst-");
 
@@ -20,7 +20,10 @@ export class TemporaryDirectory implements Disposable {
     return `${this.path}/${name}`;
   }
 
-  /** Names and sizes of its files, and the time of the last change, by default of all of them. */
+  /**
+   * Names and sizes of its files, with the time of the last change for those that match, by default
+   * all.
+   */
   listing(options: { timesOf?: RegExp } = {}): string[] {
     const { timesOf = /./ } = options;
     return [...Deno.readDirSync(this.path)].map(({ name }) => {
@@ -39,7 +42,7 @@ export class TemporaryDirectory implements Disposable {
   }
 }
 
-/** Opens a database, does something with it and closes it. */
+/** Opens a database, works on it and closes it. */
 export function withDatabase<T>(path: string, work: (db: DatabaseSync) => T): T {
   const db = new DatabaseSync(path);
   try {
@@ -59,7 +62,7 @@ export function query(path: string, sql: string, ...parameters: SQLInputValue[])
   return withDatabase(path, (db) => db.prepare(sql).all(...parameters).map((row) => ({ ...row })));
 }
 
-/** The bot's three databases, in a directory of their own. */
+/** The bot's three databases, in their own directory. */
 export async function createBot(directory: TemporaryDirectory): Promise<Migrator> {
   const migrator = createCatalystMigrator({ dataDir: directory.path });
   await migrator.upgrade();
@@ -73,7 +76,7 @@ export function migrationOf(
   return defineMigration({ database: "app", upgrade: "SELECT 1", ...definition });
 }
 
-/** Orders, fills and positions that fit together, `count` of each. */
+/** Consistent orders, fills and positions, `count` of each. */
 export function fillBot(directory: TemporaryDirectory, count: number): void {
   const numbers = `WITH RECURSIVE numbers (n) AS (
     SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${count}
@@ -105,7 +108,7 @@ export function fillBot(directory: TemporaryDirectory, count: number): void {
   );
 }
 
-/** What a command line wrote and how it ended. */
+/** Output and exit code of a command line. */
 export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
@@ -113,8 +116,8 @@ export interface CommandResult {
 }
 
 /**
- * Runs the command line as a process of its own, without a terminal. A JSON document that it prints must
- * fit its JSON Schema.
+ * Runs the command line in a separate process without a terminal. Its JSON output must match its
+ * JSON Schema.
  */
 export async function runCommandLine(
   args: readonly string[],
@@ -134,13 +137,13 @@ export async function runCommandLine(
   return { code, stdout: printed, stderr: decoder.decode(stderr) };
 }
 
-/** How a {@link Program} ends. */
+/** Options of a {@link Program}. */
 export interface ProgramOptions {
-  /** Code that runs before it closes the database. Default: none. */
+  /** Code to run before it closes the database. Default: none. */
   readonly last?: string;
 }
 
-/** A process that does something with a database and keeps it open until it is released. */
+/** A process that works on a database and keeps it open until it is released. */
 export class Program implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
 
@@ -148,7 +151,9 @@ export class Program implements AsyncDisposable {
     this.#child = child;
   }
 
-  /** Starts it; when this returns, `script` has run: it has `db`, and `open()` gives another one. */
+  /**
+   * Starts it. On return, `script` has run; it can use `db`, and `open()` for another connection.
+   */
   static async start(path: string, script: string, options: ProgramOptions = {}): Promise<Program> {
     const program = `import { DatabaseSync } from "node:sqlite";
       const open = () => new DatabaseSync(${JSON.stringify(path)});
@@ -174,13 +179,13 @@ export class Program implements AsyncDisposable {
     return this.#child.pid;
   }
 
-  /** Kills it, so that it can clear nothing up. */
+  /** Kills it, so that it cannot clean up. */
   async kill(): Promise<void> {
     this.#child.kill("SIGKILL");
     await this.release();
   }
 
-  /** Lets it end, and waits until it has. */
+  /** Lets it end, and waits for that. */
   async release(): Promise<void> {
     await this.#child.stdin.close().catch(() => {});
     await this.#child.stdout.cancel().catch(() => {});
@@ -192,7 +197,7 @@ export class Program implements AsyncDisposable {
   }
 }
 
-/** Starts a process that holds a write transaction, in which `sql` has run, until it is released. */
+/** Starts a process that runs `sql` in a write transaction and holds it until released. */
 export async function startWriter(path: string, sql: string): Promise<Program> {
   const script = `db.exec("BEGIN IMMEDIATE"); db.exec(${JSON.stringify(sql)})`;
   return await Program.start(path, script, { last: `db.exec("COMMIT")` });

@@ -107,7 +107,7 @@ Deno.test("backup verify says what is damaged, and exits with 1", async () => {
   assert.equal(first, `Snapshot ${name} is damaged:`);
   assert.deepEqual(problems, [
     `  positions_${name}.db is missing`,
-    `  trading_${name}.db is damaged: its checksum is not the one of the manifest`,
+    `  trading_${name}.db is damaged: its checksum does not match the manifest`,
   ]);
   const [failed, document] = await json(bot, "backup", "verify", name);
   assert.deepEqual([failed, document], [1, {

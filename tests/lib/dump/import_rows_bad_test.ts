@@ -82,7 +82,7 @@ Deno.test("bad rows that somebody takes are skipped, and can be mended and impor
   assert.equal(first?.name, "rows.csv");
   assert.equal(
     first?.detail,
-    `2 rows into table t; 7 skipped; what was there before is in snapshot ${result.snapshot}`,
+    `2 rows into table t; 7 skipped; the previous data is in snapshot ${result.snapshot}`,
   );
 });
 

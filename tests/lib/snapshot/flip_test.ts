@@ -68,7 +68,7 @@ const damages: readonly Damage[] = [
       assert.equal(Deno.statSync(newer).size, Deno.statSync(history.file("trading")).size);
       Deno.copyFileSync(newer, history.file("trading"));
     },
-    message: /trading_\w+\.db is damaged: its checksum is not the one of the manifest/,
+    message: /trading_\w+\.db is damaged: its checksum does not match the manifest/,
   },
   {
     name: "a file cut short",
@@ -98,7 +98,7 @@ const damages: readonly Damage[] = [
   {
     name: "a manifest that somebody has edited",
     spoil: ({ manifest }) => replaceText(manifest, '"reason": "manual"', '"reason": "safety"'),
-    message: /Cannot read .+: it is damaged: its checksum does not fit/,
+    message: /Cannot read .+: it is damaged: its checksum does not match/,
   },
   {
     name: "a manifest of a newer format",
@@ -117,14 +117,14 @@ const damages: readonly Damage[] = [
     (file): Damage => ({
       name: `a manifest that names the file ${file}`,
       spoil: (history) => rewrite(history, (one) => ({ ...one, file })),
-      message: /Cannot read .+: it is damaged: a file is described wrongly/,
+      message: /Cannot read .+: it is damaged: the entry of a file is invalid/,
     }),
   ),
   {
     name: "a manifest that names a database ../x",
     spoil: (history) =>
       rewrite(history, (one) => ({ ...one, database: "../x", file: `../x_${history.name}.db` })),
-    message: /Cannot read .+: it is damaged: a file is described wrongly/,
+    message: /Cannot read .+: it is damaged: the entry of a file is invalid/,
   },
 ];
 
@@ -143,7 +143,7 @@ Deno.test("files that were swapped are found without checksums as well", async (
   // As large as each other, so that nothing but what is in them tells.
   await rewrite(history, (file) => ({ ...file, sizeBytes: Deno.statSync(one).size }));
   Deno.copyFileSync(one, other);
-  assert.match(await finding(history), /trading_\w+\.db holds other rows or migrations/);
+  assert.match(await finding(history), /trading_\w+\.db has rows or migrations that do not match/);
 });
 
 Deno.test("a snapshot of another set of databases is refused, and nothing is changed", async () => {
@@ -168,7 +168,7 @@ Deno.test("a snapshot of another set of databases is refused, and nothing is cha
   const before = everythingIn(history.dir);
   await assert.rejects(
     history.migrator.restoreSnapshot(name, { confirm: () => true }),
-    /it is of another set of databases: it has "notes"/,
+    /it belongs to another set of databases: it has "notes"/,
   );
   assert.deepEqual(everythingIn(history.dir), before);
 });

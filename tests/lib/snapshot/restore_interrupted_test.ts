@@ -63,7 +63,7 @@ Deno.test("a killed restore whose snapshot is gone, or whose journal is damaged,
   Deno.renameSync(`${bot.backups}/trading_${name}.db`, bot.file("away"));
   await assert.rejects(bot.migrator.upgrade(), (error) => {
     assert(error instanceof SnapshotError && error.help !== undefined);
-    assert.match(error.message, /trading_\S+ is gone$/);
+    assert.match(error.message, /trading_\S+ is missing$/);
     return true;
   });
   Deno.renameSync(bot.file("away"), `${bot.backups}/trading_${name}.db`);

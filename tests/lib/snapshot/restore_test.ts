@@ -22,7 +22,7 @@ Deno.test("all databases go back to a snapshot, and the ledger goes on", async (
   assert.equal(history.length, events + 3);
   for (const { direction, outcome, detail, name: label } of history.slice(0, 3)) {
     assert.deepEqual([direction, outcome, label], ["restore", "applied", name]);
-    assert.equal(detail, `what was there before is in snapshot ${result.safety}`);
+    assert.equal(detail, `the previous data is in snapshot ${result.safety}`);
   }
   await assertInOrder(bot);
 });

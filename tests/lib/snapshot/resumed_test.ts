@@ -240,7 +240,7 @@ Deno.test("an interrupted restore doesn't go by a source that is empty or cut", 
   const source = join(place.data, `backups/trading_${place.snapshot}.db`);
   for (const length of [0, 4096]) {
     Deno.truncateSync(source, length);
-    await assert.rejects(migratorOf(place.data).upgrade(), /is not what it was/);
+    await assert.rejects(migratorOf(place.data).upgrade(), /has changed since it was checked/);
     assert.deepEqual(rowsIn(place.data), [3, 6, 6]);
   }
 });
@@ -330,7 +330,7 @@ Deno.test("a restore whose snapshot was deleted while it waited for its lock cha
   await assert.rejects(
     restoring,
     (error) =>
-      error instanceof SnapshotError && /is gone$/.test(error.message) &&
+      error instanceof SnapshotError && /is missing$/.test(error.message) &&
       /^nothing was changed/.test(error.help ?? ""),
   );
   assert.deepEqual(rowsIn(data), [6, 6, 6]);

@@ -73,7 +73,7 @@ Deno.test("without checksums a file that holds something else is still found", a
   const trading = manifest.files.find(({ database }) => database === "trading");
   execute(`${bot.backups}/${trading?.file}`, "DELETE FROM fills WHERE rowid = 1");
   const { problems } = await checkSnapshot(bot.backups, manifest);
-  assert.match(problems.join(), /holds other rows or migrations than its manifest says/);
+  assert.match(problems.join(), /has rows or migrations that do not match its manifest/);
 });
 
 Deno.test("a bot's rows are kept, not judged: one against its own CHECK is no damage", async () => {

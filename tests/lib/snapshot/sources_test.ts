@@ -45,7 +45,7 @@ Deno.test("a snapshot is found by its name, its manifest's path, and as the late
 
 Deno.test("the latest is the newest whose files are all there", async () => {
   using bot = await Bot.create(0);
-  assert.match((await refusal(bot, "latest")).message, /has none that is whole/);
+  assert.match((await refusal(bot, "latest")).message, /has no intact snapshot/);
   const { name } = await bot.migrator.createSnapshot();
   const newer = await bot.migrator.createSnapshot();
   Deno.removeSync(`${bot.backups}/trading_${newer.name}.db`);
@@ -71,7 +71,7 @@ Deno.test("what is neither a snapshot nor a file is said to be so", async () => 
     assert.match((await refusal(bot, reference)).message, /^Cannot find snapshot/);
   }
   for (const reference of ["nothing.db", "", "lates", "../nowhere", `${name}/../x`]) {
-    assert.match((await refusal(bot, reference)).message, /neither the name of one nor a file/);
+    assert.match((await refusal(bot, reference)).message, /neither a snapshot.s name nor a file/);
   }
   assert.match((await refusal(bot, name, "trade")).message, /it has no database "trade"/);
 });
@@ -82,7 +82,7 @@ Deno.test("a snapshot of other databases is refused, and one with migrations tha
   const other = createRegistry([migrationOf({ name: "001_first" })], ["app"]);
   const asked = (one: typeof registry) =>
     findSources(name, { directory: bot.backups, databases: [], registry: one, timeout: 1 });
-  await assert.rejects(asked(other), /it is of another set of databases: it has "positions"/);
+  await assert.rejects(asked(other), /it belongs to another set of databases: it has "positions"/);
   const [first, , third] = bundledMigrations;
   assert(first && third);
   const older = createRegistry([first, third], databaseNames);
@@ -106,7 +106,7 @@ Deno.test("a single file says by its markers which database it is of, else by it
   }
   execute(bot.file("unknown.db"), "CREATE TABLE positions (a)");
   const { message } = await refusal(bot, bot.file("unknown.db"));
-  assert.match(message, /doesn't say which database it is of: name it behind the file/);
+  assert.match(message, /does not say which database it belongs to: name the database after the file/);
   assert.equal(
     (await find(bot, bot.file("unknown.db"), "trading")).sources[0]?.database,
     "trading",
@@ -119,11 +119,11 @@ Deno.test("a single file is not put into the place of another database", async (
   Deno.copyFileSync(bot.file("trading.db"), path);
   assert.match(
     (await refusal(bot, path, "positions")).message,
-    /it is a file of trading, not of positions$/,
+    /it belongs to trading, not to positions$/,
   );
   assert.match(
     (await refusal(bot, path, "positions", "trading")).message,
-    /one file is one database/,
+    /one file holds one database/,
   );
 });
 
