@@ -53,7 +53,10 @@ Deno.test("redo() reports that nothing is applied", async () => {
 Deno.test("redo() of a migration whose file is missing is refused before the rollback", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [first, second("tag TEXT")]).upgrade();
-  await assert.rejects(appMigrator(directory, [first]).redo(), /002_create_tags: its file is missing/);
+  await assert.rejects(
+    appMigrator(directory, [first]).redo(),
+    /002_create_tags: its file is missing/,
+  );
   assert.equal(
     query(directory.file("app.db"), "SELECT * FROM pragma_table_info('tags')").length,
     1,
