@@ -106,7 +106,10 @@ Deno.test("a single file says by its markers which database it is of, else by it
   }
   execute(bot.file("unknown.db"), "CREATE TABLE positions (a)");
   const { message } = await refusal(bot, bot.file("unknown.db"));
-  assert.match(message, /does not say which database it belongs to: name the database after the file/);
+  assert.match(
+    message,
+    /does not say which database it belongs to: name the database after the file/,
+  );
   assert.equal(
     (await find(bot, bot.file("unknown.db"), "trading")).sources[0]?.database,
     "trading",
