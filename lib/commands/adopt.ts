@@ -7,9 +7,9 @@ import type { Documents } from "./documents.ts";
 /** `adopt`: brings an existing database under management. */
 export const command: Command = {
   name: "adopt",
-  summary: "bring an existing database under management, with its schema as the first migration",
+  summary: "bring an existing database under management: its schema becomes its first migration",
   operands: "DATABASE",
-  flags: { "dry-run": { ...dryRunFlag, help: "print the migration, and change nothing" } },
+  flags: { "dry-run": { ...dryRunFlag, help: "print the migration and change nothing" } },
   examples: [
     ["adopt market --dry-run", "show the migration"],
     ["adopt market", "write migrations/004_adopt_market.sql and record it as applied"],

@@ -30,7 +30,7 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
     type: "string",
     value: "DIR",
     multiple: true,
-    help: "where the databases are (default: data); may be repeated and contain *",
+    help: "directory of the databases (default: data); may be repeated and contain *",
   },
   "stop-at-first": {
     type: "boolean",
@@ -39,38 +39,38 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
   "config": {
     type: "string",
     value: "FILE",
-    help: "configuration (default: catalyst.json, if there is one)",
+    help: "configuration file (default: catalyst.json, if it exists)",
   },
   "migrations-dir": {
     type: "string",
     value: "DIR",
-    help: "where your own migrations are (default: migrations)",
+    help: "directory of your own migrations (default: migrations)",
   },
   "timeout": {
     type: "string",
     value: "SECONDS",
     help: "how long to wait for a lock (default: 30)",
   },
-  "json": { type: "boolean", help: "one JSON document on stdout" },
-  "quiet": { type: "boolean", help: "print nothing on success but what was asked for" },
-  "verbose": { type: "boolean", help: "say more, with stack traces" },
-  "no-color": { type: "boolean", help: "no colours (NO_COLOR does the same)" },
-  "help": { type: "boolean", short: "h", help: "this text" },
+  "json": { type: "boolean", help: "print one JSON document on stdout" },
+  "quiet": { type: "boolean", help: "print only errors, warnings and requested data" },
+  "verbose": { type: "boolean", help: "print more details, and stack traces of errors" },
+  "no-color": { type: "boolean", help: "print no colours (or set NO_COLOR)" },
+  "help": { type: "boolean", short: "h", help: "show this text" },
 };
 
 /** The flag that answers a confirmation beforehand. */
-export const yesFlag: Flag = { type: "boolean", short: "y", help: "answer yes to a confirmation" };
+export const yesFlag: Flag = { type: "boolean", short: "y", help: "confirm without asking" };
 
 /** The flag that leaves out the snapshot before a change. */
 export const noBackupFlag: Flag = {
   type: "boolean",
-  help: "take no snapshot of databases with rows before changing them",
+  help: "take no snapshot before changing databases that hold rows",
 };
 
 /** The flag that shows what would be done. */
 export const dryRunFlag: Flag = {
   type: "boolean",
-  help: "show what would be done, change nothing",
+  help: "show what would be done; change nothing",
 };
 
 /** Value of a flag that takes one; undefined where it wasn't given. */
@@ -413,7 +413,7 @@ export type Environment = (name: string) => string | undefined;
 /** `help`, which is no command like the others: it does without loading most of what they need. */
 export const helpCommand: CommandDescription = {
   name: "help",
-  summary: "show the help of a command, as in `help upgrade`",
+  summary: "show the help of a command, for example `help upgrade`",
   operands: "[COMMAND]",
   flags: {},
   examples: [],
@@ -424,7 +424,7 @@ export const bareFlags: Readonly<Record<string, Flag>> = {
   "version": {
     type: "boolean",
     short: "V",
-    help: "the version, and that of Deno, SQLite and the bundled migrations",
+    help: "show the versions of the program, Deno, SQLite and the bundled migrations",
   },
 };
 

@@ -44,18 +44,18 @@ const FORMS: readonly [CommandForm, ...CommandForm[]] = [
   {
     word: null,
     operands: "[DATABASE...]",
-    summary: "take a snapshot of all databases as one, or of those that are named",
+    summary: "take one consistent snapshot of all databases, or of those named",
     flags: ["out", "verify", "compress", "if-older-than"],
   },
   {
     word: "list",
-    summary: "show the snapshots, and whether their files are all there",
+    summary: "list the snapshots, and whether their files are complete",
     flags: ["out", "from"],
   },
   {
     word: "verify",
     operands: "SNAPSHOT",
-    summary: "read a snapshot again and compare it with its manifest",
+    summary: "read a snapshot and compare it with its manifest",
     flags: ["out", "from", "verify", "restore"],
   },
   {
@@ -68,7 +68,7 @@ const FORMS: readonly [CommandForm, ...CommandForm[]] = [
 /** `backup`: takes, lists, checks and prunes snapshots. */
 export const command: Command = {
   name: "backup",
-  summary: "take a snapshot of all databases as one; list, verify and prune snapshots",
+  summary: "take a consistent snapshot of all databases; list, verify and prune snapshots",
   operands: "[DATABASE...]",
   forms: FORMS,
   flags: {
@@ -80,49 +80,49 @@ export const command: Command = {
     "from": {
       type: "string",
       value: "DIR",
-      help: "list, verify: a copy of that directory, as on a NAS",
+      help: "list, verify: read from a copy of that directory, for example on a NAS",
     },
     "if-older-than": {
       type: "string",
       value: "DURATION",
-      help: "do nothing if a snapshot of all databases is newer, as in 90m, 24h or 7d",
+      help: "do nothing if a snapshot of all databases is newer, for example 90m, 24h or 7d",
     },
     "restore": {
       type: "boolean",
-      help: "verify: restore it into a temporary directory and run `verify --data` there",
+      help: "verify: also restore it into a temporary directory and run `verify --data` there",
     },
     "verify": {
       type: "string",
       value: VERIFICATIONS.join("|"),
-      help: "how the copies are checked (default: quick); full also compares indexes with tables",
+      help: "how copies are checked (default: quick); full also compares indexes with tables",
     },
-    "compress": { type: "boolean", help: "compress the files by gzip" },
+    "compress": { type: "boolean", help: "compress the files with gzip" },
     "keep": { type: "string", value: "N", help: "prune: keep the newest N of each database" },
     "keep-daily": {
       type: "string",
       value: "N",
-      help: "prune: keep one of each of the last N days",
+      help: "prune: keep one for each of the last N days",
     },
     "keep-weekly": {
       type: "string",
       value: "N",
-      help: "prune: keep one of each of the last N weeks",
+      help: "prune: keep one for each of the last N weeks",
     },
     "keep-monthly": {
       type: "string",
       value: "N",
-      help: "prune: keep one of each of the last N months",
+      help: "prune: keep one for each of the last N months",
     },
     "dry-run": { ...dryRunFlag, help: "prune: show what would be deleted, and delete nothing" },
   },
   // A restored snapshot is compared with the migrations.
   withoutMigrations: (flags) => flags.restore !== true,
   examples: [
-    ["backup", "copy all databases and the ledger"],
-    ["backup list", "show the snapshots"],
-    ["backup verify latest", "read the newest again"],
+    ["backup", "take a snapshot of all databases and the ledger"],
+    ["backup list", "list the snapshots and their age"],
+    ["backup verify latest", "check the newest snapshot"],
     ["backup verify latest --restore", "prove that it can be restored"],
-    ["backup list --from nas", "show the snapshots of a copy"],
+    ["backup list --from nas", "list the snapshots in a copy of the directory"],
     ["backup prune --keep 7 --dry-run", "show what would be deleted"],
   ],
   run: async (context: CommandContext) => {

@@ -5,12 +5,15 @@ import type { Documents } from "./documents.ts";
 /** `baseline`: marks as applied what is in the databases already. */
 export const command: Command = {
   name: "baseline",
-  summary: "mark migrations as applied that are in the databases already",
+  summary: "record migrations whose changes are already in the databases",
   flags: {
-    "to": { type: "string", value: "ID", help: "up to this one" },
+    "to": { type: "string", value: "ID", help: "record up to this one" },
     "dry-run": dryRunFlag,
   },
-  examples: [["baseline --to 006", "another tool has made what 001 to 006 make"]],
+  examples: [
+    ["baseline --to 006 --dry-run", "show what would be recorded"],
+    ["baseline --to 006", "record 001 to 006, whose changes another tool has made"],
+  ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const to = stringFlag(flags, "to");
     if (to === undefined) {

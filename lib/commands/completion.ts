@@ -231,26 +231,25 @@ async function completeTopic(
 /** `completion`: prints the script by which a shell completes command lines. */
 export const command: SelfContainedCommand = {
   name: "completion",
-  summary: "print the script by which your shell completes commands, flags and values",
+  summary: "print the script that completes commands, flags and values in your shell",
   operands: SHELLS.join("|"),
   flags: {
     "name": {
       type: "string",
       value: "NAME",
-      help: "another name by which you call the program, such as an alias",
+      help: "another name for the program, such as an alias",
     },
     "words": {
       type: "boolean",
-      help:
-        "what the scripts call: complete the words behind it, each written with a dot before it",
+      help: "for the scripts: complete the following words, each preceded by a dot",
     },
   },
   examples: [
-    ["completion bash >> ~/.bashrc", "for bash; it holds from the next shell on"],
-    ["completion zsh >> ~/.zshrc", "for zsh, behind the line with compinit if there is one"],
+    ["completion bash >> ~/.bashrc", "for bash; it takes effect in the next shell"],
+    ["completion zsh >> ~/.zshrc", "for zsh; put it after the line with compinit, if you have one"],
     ["completion fish >> ~/.config/fish/config.fish", "for fish"],
     ["completion powershell >> $PROFILE", "for PowerShell"],
-    ["completion bash --name migrate >> ~/.bashrc", "for an alias that is called migrate"],
+    ["completion bash --name migrate >> ~/.bashrc", "for an alias named migrate"],
   ],
   runAlone: async (context: SelfContainedContext) => {
     const { flags, operands, output } = context;

@@ -8,7 +8,7 @@ import type { Documents } from "./documents.ts";
 /** `copy`: copies a database to another place, such as a server. */
 export const command: Command = {
   name: "copy",
-  summary: "copy a database to a server, from one, or into a file",
+  summary: "copy a database to a server, from a server, or into a file",
   operands: "FROM TO",
   flags: {},
   withoutMigrations: true,

@@ -18,14 +18,14 @@ import type { Documents } from "./documents.ts";
 /** `demo`: creates databases with made-up data. */
 export const command: Command = {
   name: "demo",
-  summary: "create databases with one year of made-up data, to try things on",
+  summary: "create databases with a year of made-up data, to try things out",
   flags: {
-    "seed": { type: "string", value: "N", help: "another number gives other data (default: 1)" },
+    "seed": { type: "string", value: "N", help: "number that determines the data (default: 1)" },
   },
   withoutMigrations: true,
   examples: [
     ["demo --data-dir demo", "create databases in the directory demo"],
-    ["demo --data-dir other --seed 7", "another year"],
+    ["demo --data-dir other --seed 7", "create other data"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const seed = wholeNumber(stringFlag(flags, "seed") ?? "1", "seed", 0);

@@ -16,12 +16,12 @@ import { databasesAt, giveUpNetwork, ownMigrations, resolveOptions, variables } 
 /** `doctor`: what is wrong with this installation. */
 export const command: SelfContainedCommand = {
   name: "doctor",
-  summary: "say what is wrong with this installation, and what to do; changes nothing",
+  summary: "diagnose the installation and say what to do; changes nothing",
   flags: {},
   examples: [
-    ["doctor", "look at everything"],
-    ["doctor --quiet", "show only what is wrong or has to be known"],
-    ["doctor --json", "the same for a program"],
+    ["doctor", "check everything"],
+    ["doctor --quiet", "show only problems and notices"],
+    ["doctor --json", "print the diagnosis for a program"],
   ],
   runAlone: async ({ flags, environment, output }: SelfContainedContext) => {
     const request = await requestFrom(flags, environment);

@@ -30,16 +30,20 @@ export const command: Command = {
   summary: "roll applied migrations back, newest first",
   flags: {
     "migration": { type: "string", value: "ID", help: "roll back only this one" },
-    "to": { type: "string", value: "ID", help: "roll back what came after this one, which stays" },
+    "to": {
+      type: "string",
+      value: "ID",
+      help: "roll back everything after this one, and keep this one",
+    },
     "steps": { type: "string", value: "N", help: "roll back the newest N" },
     "dry-run": dryRunFlag,
     "no-backup": noBackupFlag,
     "yes": yesFlag,
   },
   examples: [
-    ["downgrade --steps 1", "roll back the newest migration"],
-    ["downgrade --to 001 --dry-run", "show what would be lost"],
-    ["downgrade --yes", "roll back everything without a question"],
+    ["downgrade --steps 1", "roll back the newest migration; it asks before rows are lost"],
+    ["downgrade --to 003 --dry-run", "show what going back to 003 would lose"],
+    ["downgrade --migration 004", "roll back one migration"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const request = requestOf(flags);

@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { didYouMean, renderTable, wrapText } from "../base/format.ts";
+import { didYouMean, renderTable, visibleWidth, wrapText } from "../base/format.ts";
 import { answerWidth } from "../terminal/output.ts";
 import {
   bareFlags,
@@ -16,43 +16,73 @@ import {
 export const PROGRAM = "catalyst-migrate";
 
 /** What the program does, in one sentence. */
-export const purpose = "Creates and migrates the SQLite databases of a paper-trading bot.";
+export const purpose = "Creates, migrates, checks, backs up and shows SQLite databases.";
 
-/** Variables of the environment, and what each is for. */
+/** Environment variables and their meanings. */
 export const environment: readonly (readonly [variable: string, does: string])[] = [
-  ["DB_PATH_PREFIX", "put before each file name (default: data/)"],
-  ["CATALYST_LIBSQL_TOKEN", "token for databases on a server; _NAME behind it: for one of them"],
+  ["DB_PATH_PREFIX", "prefix of each file name (default: data/)"],
+  ["CATALYST_CONFIG", "configuration file (default: catalyst.json, if it exists)"],
+  [
+    "CATALYST_LIBSQL_TOKEN",
+    "token for databases on a server; CATALYST_LIBSQL_TOKEN_NAME for one of them",
+  ],
   ["SQLITE_WAL_MODE", "journal mode of new databases (default: WAL)"],
   ["SQLITE_SYNCHRONOUS", "NORMAL, FULL, EXTRA or OFF (default: NORMAL)"],
-  ["SQLITE_CACHE_SIZE", "cache in pages; a negative number is in KiB (default: 10000)"],
+  ["SQLITE_CACHE_SIZE", "cache in pages, or in KiB if negative (default: 10000)"],
   ["SQLITE_MMAP_SIZE", "memory map in bytes (default: 30000000000)"],
-  ["NO_COLOR", "set to anything: no colours"],
-  ["TERM", "dumb: no colours and no progress"],
+  ["NO_COLOR", "if set, no colours are printed"],
+  ["TERM", "if dumb, no colours and no progress are printed"],
 ];
 
-/** Files that the program makes or reads, and what is in each. */
+/** Files that the program writes or reads, and their contents. */
 export const files: readonly (readonly [path: string, holds: string])[] = [
   ["data/positions.db", "open and closed positions"],
   ["data/trading.db", "orders, fills, portfolio snapshots, performance metrics"],
-  ["data/ml_training.db", "training runs and what came of them"],
-  ["data/migrations.db", "the ledger: what was migrated when"],
-  ["data/migrations.lock", "keeps two migrators apart; may stay, is never in the way"],
+  ["data/ml_training.db", "training runs and their results"],
+  ["data/migrations.db", "the ledger: the history of migrations"],
+  ["data/migrations.lock", "prevents two runs at once; leave it in place"],
   ["data/backups/", "snapshots"],
   ["migrations/", "your own migrations"],
 ];
 
-/** Exit codes, and what each says. */
+/** Exit codes and their meanings. */
 export const exitCodes: readonly (readonly [code: string, says: string])[] = [
-  ["0", "done, or nothing to do"],
-  ["1", "it failed, or a check found something"],
-  ["2", "wrong usage"],
+  ["0", "success, or nothing to do"],
+  ["1", "failure, or a check found a problem"],
+  ["2", "usage error"],
   ["130", "interrupted by Ctrl-C or SIGTERM"],
 ];
 
 /** How a help text is laid out. */
 export interface HelpOptions {
-  /** Cells of a line. Default: as wide as the terminal, within 60 and 100. */
+  /** Cells of a line. Default: the width of the terminal, at most 120. */
   readonly width?: number;
+}
+
+/** The commands as `--help` groups them; the others come last. */
+const GROUPS: Readonly<Record<string, readonly string[]>> = {
+  "Everyday": ["upgrade", "status", "verify", "doctor", "history"],
+  "Your migrations": [
+    ...["init", "adopt", "new", "lint", "rehearse", "redo", "downgrade", "repair", "baseline"],
+    "squash",
+  ],
+  "Backups": ["backup", "restore"],
+  "Data": ["query", "report", "export", "import", "copy", "schema", "demo"],
+};
+
+type Row = readonly [name: string, text: string];
+
+function groupsOf(
+  commands: readonly CommandDescription[],
+): (readonly [title: string, rows: readonly Row[]])[] {
+  const row = ({ name, summary }: CommandDescription): Row => [name, summary];
+  const grouped = Object.values(GROUPS).flat();
+  return [
+    ...Object.entries(GROUPS).map(([title, names]) =>
+      [title, commands.filter(({ name }) => names.includes(name)).map(row)] as const
+    ),
+    ["More", commands.filter(({ name }) => !grouped.includes(name)).map(row)],
+  ];
 }
 
 /** The text of `--help`: commands, options, variables. */
@@ -66,14 +96,9 @@ export async function generalHelp(
   return [
     ...wrapText(purpose, width),
     ``,
-    `Usage: ${PROGRAM} [COMMAND] [OPTIONS]`,
+    ...hanging(`${PROGRAM} [COMMAND] [OPTIONS]`, { first: "Usage: ", width }),
     ``,
-    `Commands`,
-    table([
-      ...commands.map(({ name, summary }) => [name, summary] as const),
-      [helpCommand.name, helpCommand.summary],
-    ]),
-    ``,
+    ...groupsOf([...commands, helpCommand]).flatMap(([title, rows]) => [title, table(rows), ``]),
     `Options of every command`,
     table(flagRows({ ...commonFlags, ...bareFlags })),
     ``,
@@ -86,13 +111,16 @@ export async function generalHelp(
     `Exit codes`,
     table(exitCodes),
     ``,
-    ...wrapText(`\`${PROGRAM} COMMAND --help\` tells more of one command, with examples.`, width),
+    ...wrapText(
+      `\`${PROGRAM} help COMMAND\` shows the options of a command, with examples.`,
+      width,
+    ),
   ].join("\n");
 }
 
-/** A command of which help tells only one form. */
+/** How the help of a command is laid out, and which form it covers. */
 export interface CommandHelpOptions extends HelpOptions {
-  /** Words behind the command, of which the first may be a subcommand. Default: none. */
+  /** Words after the command; the first may be a subcommand. Default: none. */
   readonly operands?: readonly string[];
 }
 
@@ -107,16 +135,20 @@ export function commandHelp(command: CommandDescription, options: CommandHelpOpt
 }
 
 /**
- * Refuses a subcommand that isn't there, where help of it was asked for.
+ * Refuses help for an unknown subcommand.
  *
- * @throws {UsageError} where the command has none of that name.
+ * @throws {UsageError} if the command has no subcommand of that name.
  */
 export function refuseUnknownForm(command: CommandDescription, word: string): void {
   const words = formsOf(command).flatMap((form) => form.word ?? []);
   if (words.includes(word)) return;
-  const has = words.length === 0 ? "it has no subcommands" : `there are ${words.join(", ")}`;
+  const has = words.length === 0
+    ? "the command has no subcommands"
+    : `its subcommands are ${words.join(", ")}`;
   throw new UsageError(`Cannot show help of "${command.name} ${word}": ${has}`, {
-    help: `${didYouMean(word, words)}\`${PROGRAM} help ${command.name}\` shows that of the command`,
+    help: `${
+      didYouMean(word, words)
+    }\`${PROGRAM} help ${command.name}\` shows the help of the command`,
   });
 }
 
@@ -150,9 +182,10 @@ function renderHelp(command: CommandDescription, { forms, width }: Layout): stri
   return [
     ...wrapText(`${PROGRAM} ${title}: ${summary}.`, width),
     ``,
-    ...forms.map((form, at) =>
-      `${at === 0 ? "Usage: " : "       "}${PROGRAM} ${usageOf(command, form)} [OPTIONS]`
-    ),
+    ...forms.flatMap((form, at) => {
+      const usage = `${PROGRAM} ${usageOf(command, form)} [OPTIONS]`;
+      return hanging(usage, { first: at === 0 ? "Usage: " : "       ", width });
+    }),
     ``,
     ...forms.length === 1
       ? []
@@ -164,16 +197,43 @@ function renderHelp(command: CommandDescription, { forms, width }: Layout): stri
   ].join("\n");
 }
 
-/** What an example does stands below it: beside a long line there would be no room. */
+/** Renders an example, with its explanation below it. */
 function renderExample(width: number): (example: readonly [string, string]) => string[] {
   return ([line, does]) => [
-    `  ${PROGRAM} ${line}`,
+    ...hanging(`${PROGRAM} ${line}`, { first: "  ", width, end: " \\" }),
     ...wrapText(does, width - 6).map((part) => `      ${part}`),
   ];
 }
 
-function tableOf(width: number): (rows: readonly (readonly string[])[]) => string {
-  return (rows) => renderTable(rows, { indent: 2, width });
+interface Hanging {
+  /** What stands before the first line. */
+  readonly first: string;
+  readonly width: number;
+  /** What continues a line. Default: nothing. */
+  readonly end?: string;
+}
+
+/** Breaks a command line at its spaces; the lines after the first are indented further. */
+function hanging(text: string, { first, width, end = "" }: Hanging): string[] {
+  const indent = " ".repeat(first.length + 2);
+  const lines = wrapText(text, width - indent.length - end.length);
+  return lines.map((line, at) =>
+    (at === 0 ? first : indent) + line + (at === lines.length - 1 ? "" : end)
+  );
+}
+
+/** Cells for a text beside its name; with fewer, it stands below the name. */
+const BESIDE = 30;
+
+function tableOf(width: number): (rows: readonly Row[]) => string {
+  return (rows) => {
+    const longest = rows.reduce((most, [name]) => Math.max(most, visibleWidth(name)), 0);
+    if (width - longest - 4 >= BESIDE) return renderTable(rows, { indent: 2, width });
+    return rows.flatMap(([name, text]) => [
+      `  ${name}`,
+      ...wrapText(text, width - 6).map((line) => `      ${line}`),
+    ]).join("\n");
+  };
 }
 
 /** Flags as help lists them, each with what it does. */

@@ -9,15 +9,15 @@ export const command: Command = {
   name: "history",
   summary: "show what was done when, newest first",
   flags: {
-    "migration": { type: "string", value: "ID", help: "only events of this migration" },
-    "database": { type: "string", value: "DATABASE", help: "only events of this database" },
-    "limit": { type: "string", value: "N", help: "how many events at most (default: 20)" },
+    "migration": { type: "string", value: "ID", help: "show only events of this migration" },
+    "database": { type: "string", value: "DATABASE", help: "show only events of this database" },
+    "limit": { type: "string", value: "N", help: "show at most N events (default: 20)" },
   },
   withoutMigrations: true,
   examples: [
-    ["history --limit 5", "the last five events"],
-    ["history --migration 004", "everything that happened to one migration"],
-    ["history --database trading", "everything that happened to one database"],
+    ["history --limit 5", "show the last five events"],
+    ["history --migration 004", "show what happened to one migration"],
+    ["history --database trading", "show what happened to one database"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const limit = wholeNumber(stringFlag(flags, "limit") ?? "20", "limit", 1);

@@ -26,20 +26,20 @@ type Format = (typeof FORMATS)[number];
 /** `import`: loads a dump, or rows into a table. */
 export const command: Command = {
   name: "import",
-  summary: "load a dump into a new database or one that is there, or rows into a table",
+  summary: "load a dump into a new or existing database, or rows into a table",
   operands: "FILE|-",
   flags: {
     "database": { type: "string", value: "DATABASE", help: "the database to import into" },
     "into-existing": {
       type: "boolean",
-      help: "run the dump against the database that is there, in place of replacing it",
+      help: "run the dump in the existing database instead of replacing it",
     },
     "format": {
       type: "string",
       value: FORMATS.join("|"),
-      help: "what the file holds (default: as its name says, else sql)",
+      help: "format of the file (default: by its name, otherwise sql)",
     },
-    "table": { type: "string", value: "T", help: "csv, jsonl: the table that the rows go into" },
+    "table": { type: "string", value: "T", help: "csv, jsonl: the table to import into" },
     "skip-bad-rows": {
       type: "string",
       value: "FILE",
@@ -49,10 +49,13 @@ export const command: Command = {
     "yes": yesFlag,
   },
   examples: [
-    ["import trading.sql.gz --database trading", "a database from a dump"],
-    ["import - --database trading --yes < trading.sql", "the same from a pipe"],
-    ["import orders.sql --database trading --into-existing", "rows for one that is there"],
-    ["import orders.csv --database trading --table orders", "rows of a CSV file"],
+    ["import trading.sql.gz --database trading", "create or replace a database from a dump"],
+    [
+      "import - --database trading --yes < trading.sql",
+      "read the dump from a pipe, and replace without asking",
+    ],
+    ["import orders.sql --database trading --into-existing", "add rows to an existing database"],
+    ["import orders.csv --database trading --table orders", "add rows from a CSV file"],
   ],
   run: async (context: CommandContext) => {
     const { flags, operands } = context;

@@ -26,10 +26,10 @@ export const command: SelfContainedCommand = {
   summary: "find the SQLite files in the data directory and write catalyst.json",
   flags: {
     "yes": yesFlag,
-    "force": { type: "boolean", help: "replace an existing file, after showing the difference" },
+    "force": { type: "boolean", help: "replace an existing file after showing the difference" },
   },
   examples: [
-    ["init", "look through data/, propose names, and ask"],
+    ["init", "search data/, propose names, and ask"],
     ["init --data-dir bot/data --yes", "write the configuration without asking"],
   ],
   runAlone: async (context: SelfContainedContext) => {

@@ -11,17 +11,17 @@ export const command: Command = {
   summary: "look for data loss and other dangers in pending migrations",
   operands: "[FILE|ID...]",
   flags: {
-    "strict": { type: "boolean", help: "exit with 1 for warnings too" },
+    "strict": { type: "boolean", help: "exit with 1 on warnings too" },
     "large-table": {
       type: "string",
       value: "ROWS",
-      help: "rows from which on a table is locked for long (default: 1000000)",
+      help: "number of rows that makes a table large (default: 1000000)",
     },
   },
   examples: [
-    ["lint", "look at all pending migrations"],
-    ["lint migrations/004_add_notes.sql", "look at one, applied or not"],
-    ["lint --strict --json", "for a check that runs by itself"],
+    ["lint", "check all pending migrations"],
+    ["lint migrations/004_add_notes.sql", "check one, applied or not"],
+    ["lint --strict --json", "check in CI"],
   ],
   run: async ({ flags, operands, migrator, output }: CommandContext) => {
     const rows = stringFlag(flags, "large-table");

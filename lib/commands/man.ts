@@ -14,7 +14,7 @@ import type { Documents } from "./documents.ts";
 /** `man`: prints the manual page. */
 export const command: SelfContainedCommand = {
   name: "man",
-  summary: "print the manual page, for `man` to show",
+  summary: "print the manual page for `man`",
   flags: {},
   examples: [
     ["man | man -l -", "read it"],

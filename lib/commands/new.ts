@@ -19,17 +19,20 @@ type Kind = (typeof KINDS)[number];
 /** `new`: writes the file of the next migration. */
 export const command: Command = {
   name: "new",
-  summary: "write the file of your next migration, to be edited",
+  summary: "write the file of your next migration, for you to edit",
   operands: "NAME",
   flags: {
-    "database": { type: "string", value: "DATABASE", help: "the database that it changes" },
-    "kind": { type: "string", value: KINDS.join("|"), help: "the kind of file (default: sql)" },
-    "timestamp": { type: "boolean", help: "number it by the time (UTC), such as 20250120123000" },
+    "database": { type: "string", value: "DATABASE", help: "database that it changes" },
+    "kind": { type: "string", value: KINDS.join("|"), help: "kind of file (default: sql)" },
+    "timestamp": {
+      type: "boolean",
+      help: "number it by the current time (UTC), such as 20250120123000",
+    },
   },
   withoutMigrations: true,
   examples: [
     ["new add_notes --database trading", "write migrations/004_add_notes.sql"],
-    ["new fill_notes --database trading --kind ts", "as a function in TypeScript"],
+    ["new fill_notes --database trading --kind ts", "write it as a function in TypeScript"],
   ],
   run: ({ flags, operands, migrator, configuration, output }: CommandContext) => {
     const description = descriptionOf(operands);

@@ -23,32 +23,32 @@ import type { Documents } from "./documents.ts";
 /** `query`: shows rows by named queries and by SQL. */
 export const command: Command = {
   name: "query",
-  summary: "show rows: by a named query, or by SQL that only reads",
+  summary: "run a named query, or SQL that only reads",
   operands: "[QUERY|DATABASE] [SQL|-]",
   flags: {
     "param": {
       type: "string",
       value: "NAME=VALUE",
       multiple: true,
-      help: "value of the parameter :NAME; may be given several times",
+      help: "value of the parameter :NAME; may be repeated",
     },
-    "limit": { type: "string", value: "N", help: "how many rows at most (default: 1000)" },
+    "limit": { type: "string", value: "N", help: "show at most N rows (default: 1000)" },
     "format": {
       type: "string",
       value: resultFormats.join("|"),
       shown: "FORMAT",
       help: "table (default), csv, json, jsonl or markdown",
     },
-    "out": { type: "string", value: "FILE", help: "where to (default: stdout)" },
+    "out": { type: "string", value: "FILE", help: "where to write (default: stdout)" },
     "force": { type: "boolean", help: "replace an existing file" },
-    "raw": { type: "boolean", help: "show times as epoch seconds, as they are stored" },
+    "raw": { type: "boolean", help: "show values as stored, such as times as epoch seconds" },
   },
   withoutMigrations: true,
   examples: [
-    ["query", "list the named queries, bundled ones and those in queries/*.sql"],
-    ["query open-positions", "run one of them"],
+    ["query", "list the named queries: bundled ones, and yours in queries/*.sql"],
+    ["query open-positions", "run a named query"],
     ['query trading "SELECT * FROM orders WHERE quantity > 10"', "run SQL"],
-    ["query equity-curve --format csv --out equity.csv", "rows for a spreadsheet"],
+    ["query equity-curve --format csv --out equity.csv", "write rows for a spreadsheet"],
   ],
   run: async (context: CommandContext) => {
     const { operands, output } = context;

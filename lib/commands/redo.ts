@@ -18,7 +18,7 @@ export const command: Command = {
   operands: "[ID]",
   flags: { "dry-run": dryRunFlag, "no-backup": noBackupFlag, "yes": yesFlag },
   examples: [
-    ["redo", "after the last migration was edited, down and up again"],
+    ["redo", "run the last migration again after editing it"],
     ["redo 004 --dry-run", "show what would be lost"],
   ],
   run: async ({ flags, operands, migrator, output }: CommandContext) => {

@@ -18,22 +18,22 @@ import type { Documents } from "./documents.ts";
 /** `rehearse`: tries the pending migrations on copies of the databases. */
 export const command: Command = {
   name: "rehearse",
-  summary: "try the pending migrations up, down and up on a copy of the real data",
+  summary: "run the pending migrations up, down and up on a copy of the real data",
   flags: {
-    "migration": { type: "string", value: "ID", help: "try only this one" },
-    "to": { type: "string", value: "ID", help: "try up to this one" },
+    "migration": { type: "string", value: "ID", help: "run only this one" },
+    "to": { type: "string", value: "ID", help: "run up to this one" },
     "out-of-order": {
       type: "boolean",
-      help: "try a migration that sorts before one that is applied already",
+      help: "run a migration that sorts before an applied one",
     },
     "dir": {
       type: "string",
       value: "DIR",
-      help: "where the copies are made, and removed again (default: beside the databases)",
+      help: "where the temporary copies are made (default: beside the databases)",
     },
   },
   examples: [
-    ["rehearse", "what `upgrade` would do, and the way back"],
+    ["rehearse", "see what `upgrade` would do to the real rows, and whether it can be undone"],
     ["rehearse --dir /mnt/large --json", "make the copies on another disk"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {

@@ -15,20 +15,20 @@ import type { Documents } from "./documents.ts";
 /** `repair`: mends what can be mended without losing a row. */
 export const command: Command = {
   name: "repair",
-  summary: "correct the ledger, and create missing tables, indexes and views again",
+  summary: "correct the ledger, and recreate missing tables, indexes and views",
   flags: {
     "accept-changed": {
       type: "string",
       value: "ID",
-      help: "take over the changed text of an applied migration; runs nothing",
+      help: "accept the changed text of an applied migration; runs nothing",
     },
     "dry-run": dryRunFlag,
     "no-backup": noBackupFlag,
   },
   examples: [
-    ["repair --dry-run", "show what would be mended"],
-    ["repair", "repair what is safe; no row is touched"],
-    ["repair --accept-changed 004", "the file was edited, and is right so"],
+    ["repair --dry-run", "show what would be repaired"],
+    ["repair", "repair what is safe; no row is changed"],
+    ["repair --accept-changed 004", "accept a file that was edited after it was applied"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const dryRun = flags["dry-run"] === true;

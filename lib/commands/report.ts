@@ -21,19 +21,19 @@ export const command: Command = {
   name: "report",
   summary: "show how the bot trades: returns, drawdown, win rate, agents",
   flags: {
-    "html": { type: "string", value: "FILE", help: "write a page with charts that opens offline" },
+    "html": { type: "string", value: "FILE", help: "write a page with charts that works offline" },
     "force": { type: "boolean", help: "replace an existing file" },
-    "since": { type: "string", value: "DATE", help: "leave out what is earlier (UTC)" },
-    "until": { type: "string", value: "DATE", help: "leave out what is later (UTC)" },
-    "strategy": { type: "string", value: "NAME", help: "only positions and orders of it" },
-    "ticker": { type: "string", value: "NAME", help: "only positions and orders of it" },
+    "since": { type: "string", value: "DATE", help: "leave out everything before this date (UTC)" },
+    "until": { type: "string", value: "DATE", help: "leave out everything after this date (UTC)" },
+    "strategy": { type: "string", value: "NAME", help: "only its positions and orders" },
+    "ticker": { type: "string", value: "NAME", help: "only its positions and orders" },
   },
   withoutMigrations: true,
   examples: [
-    ["report", "key figures, charts and tables on the terminal"],
-    ["report --html report.html", "a page for the browser"],
-    ["report --since 2025-07-01 --strategy momentum", "a part of the data"],
-    ["report --json", "all figures and series for a program"],
+    ["report", "show key figures, charts and tables in the terminal"],
+    ["report --html report.html", "write a page for the browser"],
+    ["report --since 2025-07-01 --strategy momentum", "show a part of the data"],
+    ["report --json", "print all figures and series for a program"],
   ],
   run: async ({ flags, migrator, configuration, output }: CommandContext) => {
     const file = stringFlag(flags, "html");

@@ -18,24 +18,24 @@ import type { Documents } from "./documents.ts";
 /** `restore`: goes back to a snapshot. */
 export const command: Command = {
   name: "restore",
-  summary: "go back to a snapshot, keeping what is there in another one",
+  summary: "go back to a snapshot; the current data is kept in another one",
   operands: "[SNAPSHOT|FILE] [DATABASE...]",
   flags: {
     "from": {
       type: "string",
       value: "DIR",
-      help: "from a copy of the snapshots, as on a NAS; the newest, unless one is named",
+      help: "read a copy of the snapshots, for example on a NAS; default snapshot: the newest",
     },
-    "undo": { type: "boolean", help: "go back to what was there before the last restore" },
+    "undo": { type: "boolean", help: "undo the last restore" },
     "dry-run": dryRunFlag,
     "yes": yesFlag,
   },
   examples: [
     ["restore latest", "go back to the newest snapshot"],
-    ["restore 20250120_123000 trading", "only one database of it"],
-    ["restore --from nas", "the newest snapshot of a copy"],
-    ["restore old/positions.db positions", "a file that was copied by hand"],
-    ["restore --undo", "go back to what was there before"],
+    ["restore 20250120_123000 trading", "restore only one database"],
+    ["restore --from nas", "restore the newest snapshot from a copy of the directory"],
+    ["restore old/positions.db positions", "restore a file that was copied by hand"],
+    ["restore --undo", "undo the last restore"],
   ],
   run: async ({ flags, operands, migrator, output }: CommandContext) => {
     refuseTogether("restore", flags, ["from", "undo"]);

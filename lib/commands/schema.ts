@@ -22,7 +22,7 @@ type Format = typeof FORMATS[number];
 /** `schema`: prints the schema for version control, people or programs, or compares it with a file. */
 export const command: Command = {
   name: "schema",
-  summary: "print the schema as SQL, a diagram, a page or types, or compare it with a file",
+  summary: "print the schema as SQL, diagram, documentation or types; or compare it with a file",
   operands: "[DATABASE]",
   flags: {
     "format": {
@@ -34,14 +34,14 @@ export const command: Command = {
     "check": {
       type: "string",
       value: "FILE",
-      help: "print only how it differs from the file; exit with 1 where it does",
+      help: "print the differences from this file; exit with 1 if there are any",
     },
   },
   examples: [
-    ["schema trading > schema.sql", "keep the schema in a file, for version control"],
-    ["schema trading --check schema.sql", "tell whether it is still the same"],
+    ["schema trading > schema.sql", "write the schema to a file for version control"],
+    ["schema trading --check schema.sql", "check that it has not changed"],
     ["schema --format markdown > schema.md", "describe all databases, with diagrams"],
-    ["schema trading --format python > trading_types.py", "types for a Python program"],
+    ["schema trading --format python > trading_types.py", "write types for a Python program"],
   ],
   run: async (context: CommandContext) => {
     const { flags, operands, migrator, output } = context;

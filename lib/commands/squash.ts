@@ -7,9 +7,9 @@ import type { Documents } from "./documents.ts";
 /** `squash`: makes one migration file for each database out of many. */
 export const command: Command = {
   name: "squash",
-  summary: "make one migration file for each database out of many",
+  summary: "combine many migrations into one file per database",
   flags: {
-    "to": { type: "string", value: "ID", help: "up to this migration" },
+    "to": { type: "string", value: "ID", help: "combine up to this migration" },
     "out": { type: "string", value: "DIR", help: "directory for the new files" },
   },
   examples: [["squash --to 020 --out squashed", "write squashed/020_squash_trading.sql and so on"]],

@@ -25,7 +25,8 @@ export const command: Command = {
     "max-backup-age": {
       type: "string",
       value: "DURATION",
-      help: "with --check: exit with 1 unless a snapshot of all databases is newer, as in 26h",
+      help:
+        "with --check: also exit with 1 unless a snapshot of all databases is newer, such as 26h",
     },
   },
   examples: [

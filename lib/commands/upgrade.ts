@@ -23,14 +23,14 @@ export const command: Command = {
     "to": { type: "string", value: "ID", help: "apply up to this one" },
     "out-of-order": {
       type: "boolean",
-      help: "apply a migration that sorts before one that is applied already",
+      help: "apply a migration that sorts before an applied one",
     },
     "dry-run": dryRunFlag,
     "no-backup": noBackupFlag,
   },
   examples: [
     ["upgrade", "create or update the databases in data/"],
-    ["upgrade --dry-run", "show what would run, and what it does"],
+    ["upgrade --dry-run", "show the SQL that would run, and its effects"],
     ["upgrade --to 002 --data-dir ~/bot/data", "stop after migration 002"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {

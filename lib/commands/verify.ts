@@ -8,15 +8,18 @@ import type { Documents } from "./documents.ts";
 /** `verify`: compares the databases with what their migrations make. */
 export const command: Command = {
   name: "verify",
-  summary: "check that each database has exactly the schema of its migrations",
+  summary: "check that each database has exactly the schema that its migrations create",
   flags: {
-    "data": { type: "boolean", help: "check the data too: pages, foreign keys, orders, positions" },
+    "data": {
+      type: "boolean",
+      help: "also check the data: damage, foreign keys, orders, positions",
+    },
     "hash": { type: "boolean", help: "print a hash of each database's schema and rows" },
   },
   examples: [
     ["verify", "compare the schemas"],
-    ["verify --hash", "tell whether two copies say the same"],
-    ["verify --data", "look for damage and for rows that contradict each other"],
+    ["verify --hash", "print hashes that tell whether two copies are equal"],
+    ["verify --data", "look for damage, and for rows that contradict each other"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
     const verification = await migrator.verify({

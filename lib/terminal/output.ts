@@ -212,13 +212,16 @@ export function takesCommands(stream: Terminal): boolean {
   }
 }
 
-/** Cells of a line of running text on stdout: as wide as the terminal, within what reads well. */
+/** Cells of the narrowest terminal that is taken seriously. */
+const NARROWEST_TERMINAL = 30;
+
+/** Cells of a line of text on stdout: the width of the terminal, at most 120. */
 export function answerWidth(): number {
   if (!Deno.stdout.isTerminal()) return 80;
   try {
-    return Math.min(100, Math.max(60, Deno.consoleSize().columns || 80));
+    return Math.min(120, Math.max(NARROWEST_TERMINAL, Deno.consoleSize().columns || 80));
   } catch {
-    return 80; // a terminal that doesn't tell
+    return 80; // the terminal does not report its size
   }
 }
 
