@@ -1,5 +1,5 @@
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { planFrom } from "../state/upgrade_plan.ts";
+import { planFrom, type UpgradeWork } from "../state/upgrade_plan.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type {
   PlanUpgradeOptions,
@@ -19,8 +19,8 @@ export async function planUpgrade(
   request: PlanUpgradeOptions,
 ): Promise<UpgradePlan> {
   const found = await inspect(workspace);
-  const planned = await planFrom(workspace, found, request);
-  await refuseConflicts(workspace, found);
+  const { blocked, ...planned } = await planFrom(workspace, found, request);
+  await refuseConflicts(workspace, found, { blocked });
   if (!request.effects || planned.apply.length > MOST_EFFECTS) return planned;
   const { findEffects } = await import("../trial/effects.ts");
   return { ...planned, effects: await findEffects(workspace, planned.apply) };
@@ -32,16 +32,16 @@ export async function upgrade(
   options: UpgradeOptions,
 ): Promise<UpgradeResult> {
   const found = await inspect(workspace);
-  const { apply, adopt, reconcile } = await planFrom(workspace, found, options);
+  const { apply, adopt, reconcile, blocked } = await planFrom(workspace, found, options);
   if (apply.length + adopt.length + reconcile.length === 0) {
-    await refuseConflicts(workspace, found);
+    await refuseConflicts(workspace, found, { blocked });
     return { applied: [], adopted: [], reconciled: [], snapshot: null };
   }
   await options.onWork?.();
   // Most runs end here. Only a run with work loads the code that does it.
   const { applyPending } = await import("./apply_pending.ts");
   const result = await applyPending(workspace, options);
-  await refuseConflicts(workspace, found, result);
+  await refuseConflicts(workspace, found, { blocked, result });
   return result;
 }
 
@@ -52,11 +52,11 @@ export async function upgrade(
 async function refuseConflicts(
   workspace: Workspace,
   found: Inspection,
-  result?: UpgradeResult,
+  { blocked, result }: Pick<UpgradeWork, "blocked"> & { readonly result?: UpgradeResult },
 ): Promise<void> {
-  if (found.conflicts.size === 0) return;
+  if (blocked.length === 0) return;
   const { conflictError } = await import("../state/refusals.ts");
-  const error = conflictError(workspace, found);
+  const error = conflictError(workspace, found, blocked);
   if (result !== undefined) {
     const { applied, adopted, reconciled } = result;
     error.progress = { done: applied.map(({ id }) => id), adopted, reconciled, failed: null };

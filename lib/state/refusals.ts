@@ -52,15 +52,20 @@ export function withAppliedDiff(
  * Says which tables stand in the way of a database's migrations, and how to keep them: the help works
  * to the end, since another file needs no renamed table, index or view.
  */
-export function conflictError(workspace: Workspace, found: Inspection): SchemaConflictError {
+export function conflictError(
+  workspace: Workspace,
+  found: Inspection,
+  databases: readonly string[],
+): SchemaConflictError {
   const lines: string[] = [];
   const differences: string[] = [];
-  for (const [database, conflicts] of found.conflicts) {
+  for (const database of databases) {
+    const conflicts = found.conflicts.get(database) ?? [];
     const { path } = locationOf(workspace, database);
     lines.push(...conflicts.map((conflict) => describeConflict(conflict, path)));
     differences.push(...conflicts.flatMap((conflict) => conflict.differences));
   }
-  const [database = ""] = found.conflicts.keys();
+  const [database = ""] = databases;
   const isBundled = workspace.trusted.some((one) => one.database === database);
   return new SchemaConflictError(`Cannot upgrade ${database}: ${lines[0] ?? "its tables differ"}`, {
     database,

@@ -15,12 +15,18 @@ export interface PlannedWork {
   readonly reconcile: readonly string[];
 }
 
+/** What has to be done, and what can't be. */
+export interface UpgradeWork extends PlannedWork {
+  /** Databases whose requested migrations it would leave out, because tables are in their way. */
+  readonly blocked: readonly string[];
+}
+
 /** What has to be done about what was found. */
 export async function planFrom(
   workspace: Workspace,
   found: Inspection,
   request: UpgradeRequest,
-): Promise<PlannedWork> {
+): Promise<UpgradeWork> {
   const { registry } = workspace;
   const { adopted, reconciled } = summarize(corrections(registry, found));
   const statuses = assess(registry, found);
@@ -32,6 +38,9 @@ export async function planFrom(
     apply: chosen.filter(({ database }) => !found.conflicts.has(database)),
     adopt: adopted,
     reconcile: reconciled,
+    blocked: [...found.conflicts.keys()].filter((name) =>
+      chosen.some(({ database }) => database === name)
+    ),
   };
 }
 

@@ -159,7 +159,7 @@ for (const ledger of [false, true]) {
     const files = filesOf(dir.path);
     const own = contentOf(dir.database("positions"));
     for (
-      const command of [["upgrade", "--dry-run"], ["upgrade", "--migration", "002"], ["upgrade"]]
+      const command of [["upgrade", "--dry-run"], ["upgrade", "--migration", "001"], ["upgrade"]]
     ) {
       const { code, stdout, stderr } = await runCli([
         ...command,
@@ -181,6 +181,8 @@ for (const ledger of [false, true]) {
       if (command.includes("--dry-run")) assert.deepEqual(filesOf(dir.path), files);
       assert.deepEqual(contentOf(dir.database("positions")), own);
     }
+    const other = await runCli(["upgrade", "--migration", "002", "--data-dir", dir.path]);
+    assert.equal(other.code, 0, other.stderr);
     const status = await runCli(["status", "--json", "--data-dir", dir.path]);
     assert.deepEqual(statesIn(status.stdout), {
       "001": "pending",
