@@ -72,7 +72,10 @@ if ("missing" in program) {
 }
 
 /** A test that needs a libSQL server. */
-export function libsqlTest(name: string, body: () => Promise<void>): void {
+export function libsqlTest(
+  name: string,
+  body: (context: Deno.TestContext) => Promise<void>,
+): void {
   Deno.test({ name, ignore: "missing" in program, fn: body });
 }
 

@@ -26,6 +26,10 @@ export const command: Command = {
       type: "boolean",
       help: "run a migration that sorts before an applied one",
     },
+    "data": {
+      type: "boolean",
+      help: "of a database on a server, copy the rows too, and not only the schema",
+    },
     "dir": {
       type: "string",
       value: "DIR",
@@ -34,6 +38,7 @@ export const command: Command = {
   },
   examples: [
     ["rehearse", "see what `upgrade` would do to the real rows, and whether it can be undone"],
+    ["rehearse --data", "copy the rows of databases on a server too"],
     ["rehearse --dir /mnt/large --json", "make the copies on another disk"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
@@ -48,6 +53,7 @@ export const command: Command = {
       ...(migration === undefined ? {} : { migration }),
       ...(to === undefined ? {} : { to }),
       ...(directory === undefined ? {} : { directory }),
+      data: flags.data === true,
       outOfOrder: flags["out-of-order"] === true,
       signal: interruption.signal,
       onCopy: ({ database, done, total }) => progress.show(`copying ${database}`, done / total),
@@ -101,10 +107,13 @@ export function renderRehearsal(rehearsal: Rehearsal, style: Style): string {
 function renderCopies({ databases, copySeconds, heldSeconds }: Rehearsal): string {
   const copied = databases.filter(({ sizeBytes }) => sizeBytes > 0);
   if (copied.length === 0) return "On new databases, since there are none yet:";
-  const names = copied.map(({ name, sizeBytes }) => `${name} (${formatBytes(sizeBytes)})`);
+  const names = copied.map(({ name, sizeBytes, withRows }) =>
+    withRows ? `${name} (${formatBytes(sizeBytes)})` : `the schema of ${name}`
+  );
+  const hint = copied.some(({ withRows }) => !withRows) ? "; `--data` copies the rows too" : "";
   const line = `On a copy of ${names.join(", ")}, made in ${
     formatDuration(copySeconds)
-  }; writers waited ${formatDuration(heldSeconds)}:`;
+  }; writers waited ${formatDuration(heldSeconds)}${hint}:`;
   return wrapText(line, 80).join("\n");
 }
 

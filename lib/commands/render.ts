@@ -1,3 +1,4 @@
+import { isLibsqlAddress } from "../database/libsql_address.ts";
 import { directoryOf } from "../base/files.ts";
 import { formatCount, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
@@ -132,7 +133,8 @@ function placeOf(paths: readonly string[]): string {
   const [first = ".", ...others] = [...new Set(paths.map(directoryOf))].toSorted((a, b) =>
     a.length - b.length
   );
-  const isOne = others.every((other) => other.startsWith(`${first}/`));
+  const isOne = others.every((other) => other.startsWith(`${first}/`)) &&
+    !paths.some(isLibsqlAddress);
   return isOne
     ? `The databases are in ${printable(first)}/.`
     : "`status` shows where the databases are.";

@@ -30,6 +30,8 @@ export interface CopyOptions {
   readonly pagesPerStep?: number;
   /** Whether the caller already holds the lock. Default `false`. */
   readonly isLocked?: boolean;
+  /** Of a database on a server: whether the rows of a table are copied too. Default: of all. */
+  readonly hasRows?: (table: string) => boolean;
 }
 
 /** Progress of a copy. */

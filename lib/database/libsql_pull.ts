@@ -85,7 +85,7 @@ interface SchemaObject {
 async function fill(
   source: ServerConnection,
   target: Target,
-  { onProgress }: CopyOptions,
+  { onProgress, hasRows = () => true }: CopyOptions,
 ): Promise<void> {
   const { objects, hasSequences } = await readObjects(source);
   const pageSize = number(await first(source, "PRAGMA page_size"), "page_size");
@@ -100,10 +100,13 @@ async function fill(
     PRAGMA user_version = ${version};`,
   );
   const tables = objects.filter(({ type, sql }) => type === "table" && !isVirtual(sql));
-  const total = onProgress === undefined ? 0 : await countAll(source, tables);
+  const total = onProgress === undefined
+    ? 0
+    : await countAll(source, tables.filter(({ name }) => hasRows(name)));
   let done = 0;
   for (const { name, sql } of tables) {
     target.exec(sql);
+    if (!hasRows(name)) continue;
     await copyRows(source, target, {
       name,
       onRows: (rows) => {

@@ -12,6 +12,7 @@ import type { Connection, CopyProgress } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";
 import { refuseOpenTransaction } from "../database/transaction.ts";
+import { MARKER_TABLE } from "../schema/model.ts";
 import { pin } from "../snapshot/pin.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { LEDGER_FILE, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
@@ -20,6 +21,8 @@ import { LEDGER_FILE, locationOf, restoreJournal, type Workspace } from "../stat
 export interface CopyDatabasesOptions {
   readonly directory: RehearsalDirectory;
   readonly paths: CopyPaths;
+  /** Whether the rows of databases on a server are copied too. */
+  readonly data: boolean;
   readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -56,7 +59,7 @@ export async function copyDatabases(
   workspace: Workspace,
   options: CopyDatabasesOptions,
 ): Promise<Copies> {
-  const { directory, paths, onProgress, signal } = options;
+  const { directory, paths, data, onProgress, signal } = options;
   const start = performance.now();
   const sources = [
     ...[...paths.databases].map(([database, target]) => ({
@@ -83,7 +86,9 @@ export async function copyDatabases(
       onProgress?.({ database, done, total });
     };
     report({ done: 0, total: 1 });
-    await connection.copyTo(target, { onProgress: report });
+    // The markers, and the ledger, tell the state, so a rehearsal needs their rows.
+    const hasRows = (table: string) => data || target === paths.ledger || table === MARKER_TABLE;
+    await connection.copyTo(target, { onProgress: report, hasRows });
     if (signal?.aborted) throw interrupted();
     if (target !== paths.ledger) sizes.set(database, sizeOf(target) ?? 0);
   };

@@ -41,6 +41,8 @@ import { createdTables, type Pass, type Untried, upDownUp } from "./up_down_up.t
 export interface RehearseOptions extends UpgradeRequest {
   /** Directory in which the copies are made. Default: that of the ledger. */
   readonly directory?: string;
+  /** Whether the rows of databases on a server are copied too, and not only the schema. Default `false`. */
+  readonly data?: boolean;
   /** Stops before the next statement; nothing is left. */
   readonly signal?: AbortSignal;
   /** Called now and then while the databases are copied. */
@@ -63,6 +65,7 @@ export async function rehearse(
   const copies = await copyDatabases(workspace, {
     directory,
     paths,
+    data: options.data ?? false,
     onProgress: options.onCopy,
     signal: options.signal,
   });
@@ -73,7 +76,10 @@ export async function rehearse(
   // Another migrator may have been quicker.
   const pending = (await planFrom(copied, found, { outOfOrder: true })).apply
     .filter(({ id }) => ids.has(id));
-  const refusals = await findRefusals(copied, pending);
+  const isWithoutRows = (name: string) =>
+    options.data !== true && locationOf(workspace, name).kind === "server";
+  // Without its rows a copy doesn't show which would be lost; they are counted where they are.
+  const refusals = await findRefusals(databases.some(isWithoutRows) ? workspace : copied, pending);
   // Closed before the readers: as long as one reads, nothing is moved from the log into the copy.
   await using session = await Session.begin(copied, { signal: options.signal });
   await reconcile(copied, session, found);
@@ -102,6 +108,7 @@ export async function rehearse(
     databases: databases.map((name) => ({
       name,
       sizeBytes: copies.sizes.get(name) ?? 0,
+      withRows: !isWithoutRows(name),
       lockedSeconds: lockedSeconds(name),
     })),
     migrations: outcome.migrations,

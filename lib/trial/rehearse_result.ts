@@ -22,6 +22,8 @@ export interface RehearsedDatabase {
   readonly name: string;
   /** Size of the copy in bytes; 0 where the database is not there yet. */
   readonly sizeBytes: number;
+  /** Whether its rows were copied too; of a database on a server only if that was asked for. */
+  readonly withRows: boolean;
   /** How long nobody else could write while its migrations ran up, in seconds, all together. */
   readonly lockedSeconds: number;
 }
