@@ -7,6 +7,7 @@ import { loading } from "./loading.ts";
 import { linting } from "./lint.ts";
 import { reasonForNoMemory } from "./memory.ts";
 import { rehearsals } from "./rehearsal.ts";
+import { manyDatabases } from "./many_databases.ts";
 import { type Cells, renderReport } from "./report.ts";
 import { type Bench, creating, manyMigrations, nothingToDo } from "./scenarios.ts";
 import { snapshots } from "./snapshots.ts";
@@ -57,6 +58,7 @@ const short: readonly Part[] = [
   ["modules loaded", () => modulesLoaded(bench)],
   ["the executable", () => executable(bench)],
   ["creating the databases", () => creating(bench)],
+  ["many databases", () => manyDatabases(bench)],
   ["1,000 migrations", () => manyMigrations(bench, { count: 1000, runs: 5, limit: 0.5 })],
   ["10,000 migrations", () => manyMigrations(ten, { count: 10_000, runs: 3, limit: 1 })],
   ["lint of 100 migration files", () => linting({ ...bench, runs: 7 }, 100)],

@@ -28,7 +28,7 @@ export interface ManyOptions {
 }
 
 /** Longest time of a start with nothing to do. */
-export const FLOOR_LIMIT: Check & { kind: "ratio" } = { kind: "ratio", to: "floor", limit: 1.6 };
+export const FLOOR_LIMIT: Check & { kind: "ratio" } = { kind: "ratio", to: "floor", limit: 1.8 };
 const DBMATE_LIMIT: Check = { kind: "ratio", to: "dbmate", limit: 1 };
 
 /** `upgrade` and `status` where all is applied, against the floor and dbmate's three calls. */
