@@ -14,30 +14,35 @@ export {
   openCatalystMigrator,
   type OpenCatalystOptions,
 } from "./lib/catalyst.ts";
-export type { MigrationProgress } from "./lib/engine/apply.ts";
-export type {
-  ConfineOptions,
-  Connection,
-  CopyOptions,
-  CopyProgress,
-  Judge,
-  ScriptOptions,
-  ScriptStatement,
-  SelectedRows,
-  SelectOptions,
-  StatementResult,
-  Verdict,
+export type { DestroyedRows, MigrationProgress } from "./lib/engine/apply.ts";
+export {
+  type ConfineOptions,
+  type Connection,
+  type ConnectionSettings,
+  type CopyOptions,
+  type CopyProgress,
+  defaultSettings,
+  type Judge,
+  type Row,
+  type ScriptOptions,
+  type ScriptStatement,
+  type SelectedRows,
+  type SelectOptions,
+  type SqlValue,
+  type StatementResult,
+  type Verdict,
 } from "./lib/database/connection.ts";
-export type { DenoSqliteDatabase, DenoSqliteStatement } from "./lib/database/location.ts";
-export type { DatabaseSource } from "./lib/database/location.ts";
+export type {
+  DatabaseSource,
+  DenoSqliteDatabase,
+  DenoSqliteStatement,
+} from "./lib/database/location.ts";
 export {
   openDatabase,
   type OpenDatabaseOptions,
   type SettingsInForce,
   settingsInForce,
 } from "./lib/database/bot.ts";
-export type { Row, SqlValue } from "./lib/database/connection.ts";
-export { type ConnectionSettings, defaultSettings } from "./lib/database/settings.ts";
 export type {
   CopyDatabaseOptions,
   CopyDatabaseProgress,
@@ -47,8 +52,17 @@ export type {
   DowngradeOptions,
   DowngradePlan,
   DowngradeResult,
+  Loss,
 } from "./lib/operations/downgrade.ts";
-export type { HookSubject, MigrationHooks } from "./lib/operations/upgrade_options.ts";
+export type {
+  AppliedMigration,
+  HookSubject,
+  MigrationHooks,
+  PlanUpgradeOptions,
+  UpgradeOptions,
+  UpgradePlan,
+  UpgradeResult,
+} from "./lib/operations/upgrade_options.ts";
 export type { RedoOptions, RedoResult } from "./lib/operations/redo.ts";
 export { checkMigrations, type CheckMigrationsOptions } from "./lib/check_migrations.ts";
 export type { CheckMigrationsResult } from "./lib/trial/check.ts";
@@ -64,14 +78,18 @@ export type {
   TimedStatement,
 } from "./lib/trial/rehearse_result.ts";
 export type { SquashedMigration } from "./lib/operations/squash.ts";
-export type { AcceptResult } from "./lib/operations/baseline.ts";
-export type { BaselineOptions, BaselineResult } from "./lib/operations/baseline.ts";
+export type { AcceptResult, BaselineOptions, BaselineResult } from "./lib/operations/baseline.ts";
 export type { Violation, Violations } from "./lib/dump/import_build.ts";
 export type { ViolatedCheck } from "./lib/schema/violated_checks.ts";
 export type { OutputFileOptions } from "./lib/dump/output_guard.ts";
-export type { ExportedTable, ExportOptions, ExportTablesOptions } from "./lib/dump/export.ts";
+export type {
+  ExportControl,
+  ExportedTable,
+  ExportOptions,
+  ExportProgress,
+  ExportTablesOptions,
+} from "./lib/dump/export.ts";
 export type { DumpContent } from "./lib/dump/row.ts";
-export type { ExportControl, ExportProgress } from "./lib/dump/export.ts";
 export type { ImportOptions, ImportPlan, ImportResult } from "./lib/dump/import.ts";
 export type { BadRow } from "./lib/dump/import_target.ts";
 export type {
@@ -81,7 +99,6 @@ export type {
 } from "./lib/dump/import_rows.ts";
 export * from "./lib/base/errors.ts";
 export type { Direction, LedgerEvent, Outcome } from "./lib/state/ledger.ts";
-export type { Loss } from "./lib/operations/downgrade.ts";
 export type { LoadMigrationsOptions } from "./lib/migration/loader.ts";
 export type { StopFlag } from "./lib/base/lock.ts";
 export type { Marker } from "./lib/state/marker.ts";
@@ -94,7 +111,7 @@ export {
   type MigrationSource,
   type MigrationTransaction,
 } from "./lib/migration/migration.ts";
-export { type HistoryOptions, Migrator } from "./lib/migrator.ts";
+export { type HistoryOptions, Migrator, type MigratorOptions } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
 export type { RebuildOptions } from "./lib/schema/rebuild_steps.ts";
 export { rebuildTable } from "./lib/schema/rebuild.ts";
@@ -131,10 +148,10 @@ export type {
   ReplacedView,
 } from "./lib/operations/repair.ts";
 export type { SchemaDescription } from "./lib/schema/document.ts";
-export type { Finding } from "./lib/schema/model.ts";
 export type {
   CheckSchema,
   ColumnSchema,
+  Finding,
   ForeignKeySchema,
   GeneratedSchema,
   IndexColumn,
@@ -169,15 +186,7 @@ export type {
 export type { MovedAside, RestoreResult } from "./lib/snapshot/journal.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { Retention, SnapshotEntry } from "./lib/snapshot/store.ts";
-export type { DatabaseConflict, Status } from "./lib/state/status.ts";
-export type {
-  AppliedMigration,
-  PlanUpgradeOptions,
-  UpgradeOptions,
-  UpgradePlan,
-  UpgradeResult,
-} from "./lib/operations/upgrade_options.ts";
-export type { PlannedWork } from "./lib/state/upgrade_plan.ts";
+export type { DatabaseConflict, PlannedWork, Status } from "./lib/state/status.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
 export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/trial/effects.ts";
@@ -189,7 +198,6 @@ export type {
 } from "./lib/operations/verify.ts";
 export { version } from "./lib/base/version.ts";
 export type { Adoption, AdoptOptions } from "./lib/operations/adopt.ts";
-export type { MigratorOptions } from "./lib/migrator.ts";
 export type { WorkspaceOptions } from "./lib/state/workspace.ts";
 export { bundledMigrations } from "./migrations/mod.ts";
 
@@ -201,4 +209,3 @@ if (import.meta.main) {
   });
 }
 export type { LeftOut } from "./lib/dump/sql.ts";
-export type { DestroyedRows } from "./lib/engine/apply.ts";

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { variables } from "../lib/commands/options.ts";
-import { TOKEN_VARIABLE } from "../lib/database/libsql_address.ts";
+import { TOKEN_VARIABLE } from "../lib/database/location.ts";
 import { bundledMigrations } from "../migrations/mod.ts";
 import { BuildError, checkMigrations, migrationFiles, moduleGraph } from "./graph.ts";
 

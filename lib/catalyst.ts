@@ -1,11 +1,9 @@
 import { bundledMigrations } from "../migrations/mod.ts";
 import { type CatalystError, UsageError } from "./base/errors.ts";
-import { type Connection, number, text } from "./database/connection.ts";
+import { type Connection, type ConnectionSettings, number, text } from "./database/connection.ts";
 import type { DatabaseSource } from "./database/location.ts";
-import type { ConnectionSettings } from "./database/settings.ts";
 import type { LoadMigrationsOptions, UsableMigrations } from "./migration/loader.ts";
-import type { Migration } from "./migration/migration.ts";
-import { compareIds, sameNumber } from "./migration/registry.ts";
+import { compareIds, type Migration, sameNumber } from "./migration/migration.ts";
 import { Migrator } from "./migrator.ts";
 import type { DataCheck } from "./operations/verify.ts";
 import type { Finding } from "./schema/model.ts";

@@ -1,5 +1,5 @@
 import { type CatalystError, SnapshotError } from "./base/errors.ts";
-import { sizeOf } from "./base/files.ts";
+import { sizeOf } from "./base/paths.ts";
 import type { OutputFileOptions } from "./dump/output_guard.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";

@@ -172,8 +172,8 @@ Deno.test("an upward import, a circle and a driver in the wrong place are found"
   const wrong = new Map([
     ...graph,
     ["lib/base/upward.ts", ["lib/state/plan.ts"]],
-    ["lib/sql/tokens.ts", ["lib/sql/statements.ts"]],
-    ["lib/sql/statements.ts", ["lib/sql/tokens.ts"]],
+    ["lib/sql/tokens.ts", ["lib/sql/spelling.ts"]],
+    ["lib/sql/spelling.ts", ["lib/sql/tokens.ts"]],
     ["lib/dump/driver.ts", ["node:sqlite"]],
     ["lib/loose.ts", []],
   ]);

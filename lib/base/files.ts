@@ -3,6 +3,7 @@ import {
   brokenLinkHelp,
   databasesDirectory,
   denied,
+  directoryOf,
   fileItself,
   isAbsolute,
   refuseOwnLink,
@@ -79,15 +80,6 @@ export function ensureDirectories(
     ensureDirectory(before + parts.slice(0, count).join("/"), true);
   }
   if (parts.length === 1) ensureDirectory(path, mayCreate);
-}
-
-/** The directory part of a path, with either separator; `.` if it has none. */
-export function directoryOf(path: string): string {
-  const end = Math.max(
-    path.lastIndexOf("/"),
-    Deno.build.os === "windows" ? path.lastIndexOf("\\") : -1,
-  );
-  return end === -1 ? "." : end === 0 ? "/" : path.slice(0, end);
 }
 
 /**
@@ -199,16 +191,6 @@ export function removeDatabase(path: string): void {
   for (const ending of ["-journal", "-wal", "-shm", ""]) removeIfThere(`${path}${ending}`);
 }
 
-/** Size of a file in bytes; null if there is none. */
-export function sizeOf(path: string): number | null {
-  try {
-    return Deno.statSync(path).size;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw error;
-  }
-}
-
 /** Size of a database's log in bytes; 0 if there is none or it is inaccessible. */
 export function logSizeOf(path: string): number {
   return sizeBeside(fileItself(path), "-wal") ?? 0;
@@ -262,25 +244,6 @@ export async function roomIn(directory: string): Promise<number | null> {
 
 function megabytes(bytes: number): string {
   return `${(bytes / 1e6).toFixed(1)} MB`;
-}
-
-/** Name of a file until it is complete and checked. */
-export function partOf(file: string): string {
-  return `${file}.part`;
-}
-
-export const TOO_MANY_FILES = "this process has too many open files";
-export const RAISE_LIMIT =
-  "raise the limit, for example with `ulimit -n 1024`, then run the command again";
-
-/** Whether a system error says that the process or the system has too many open files. */
-export function isTooManyFiles(error: unknown): boolean {
-  return Deno.build.os !== "windows" && /os error (23|24)\b/.test(messageOf(error));
-}
-
-/** The error for {@link isTooManyFiles}. */
-export function tooManyFiles(cannot: string, cause: unknown): AccessError {
-  return new AccessError(`${cannot}: ${TOO_MANY_FILES}`, { cause, help: RAISE_LIMIT });
 }
 
 /**

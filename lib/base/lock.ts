@@ -7,9 +7,16 @@ import {
   LocationError,
   MigratorLockedError,
 } from "./errors.ts";
-import { isFullDisk, isTooManyFiles, tooManyFiles } from "./files.ts";
+import { isFullDisk } from "./files.ts";
+import {
+  denied,
+  fileItself,
+  isTooManyFiles,
+  refuseOwnLink,
+  refuseSpecialFile,
+  tooManyFiles,
+} from "./paths.ts";
 import { messageOf, shellWord } from "./format.ts";
-import { denied, fileItself, refuseOwnLink, refuseSpecialFile } from "./paths.ts";
 
 /** Signals whether to stop, such as an `AbortSignal`. */
 export interface StopFlag {

@@ -11,9 +11,10 @@ import {
   LocationError,
   MigratorLockedError,
   NotADatabaseError,
+  type SerializedError,
+  serializeError,
   StatementError,
 } from "./errors.ts";
-import { type SerializedError, serializeError } from "./serialized_error.ts";
 
 /** Errors that work on another thread may throw, by code: error objects cannot be passed between threads. */
 const kinds: Readonly<

@@ -1,6 +1,6 @@
 import { abortOnInterrupt } from "../base/interrupt.ts";
 import { UsageError } from "../base/errors.ts";
-import { compareIds } from "../migration/registry.ts";
+import { compareIds } from "../migration/migration.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
 import {

@@ -1,7 +1,7 @@
 import { LocationError, UsageError } from "../base/errors.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { openForWriting } from "../database/open.ts";
-import { defaultSettings } from "../database/settings.ts";
+import { defaultSettings } from "../database/connection.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { demoTables } from "../report/demo.ts";
 import type { DemoTable } from "../report/demo_random.ts";

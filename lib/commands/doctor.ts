@@ -1,5 +1,5 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { settingsFrom, type SettingVariable, settingVariables } from "../database/settings.ts";
+import { settingsFrom, type SettingVariable, settingVariables } from "../database/connection.ts";
 import type { Check, DoctorRequest } from "../doctor/facts.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable, wrapText } from "../base/format.ts";
@@ -48,7 +48,7 @@ async function requestFrom(flags: FlagValues, environment: Environment): Promise
     Deno.permissions.querySync({ name: "env", variable }).state === "granted"
   );
   const values = new Map(readable.map((name) => [name, environment(name)]));
-  const { serializeError } = await import("../base/serialized_error.ts");
+  const { serializeError } = await import("../base/errors.ts");
   const wrongVariables = settingVariables.flatMap((name) => {
     try {
       settingsFrom((one) => one === name ? values.get(name) : undefined);

@@ -1,4 +1,4 @@
-import type { SerializedError } from "../base/serialized_error.ts";
+import type { SerializedError } from "../base/errors.ts";
 import type { Check } from "../doctor/facts.ts";
 import type { ImportResult } from "../dump/import.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";

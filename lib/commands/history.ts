@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { type Command, type CommandContext, stringFlag, wholeNumber } from "./arguments.ts";
-import { renderEvents } from "./render.ts";
+import { renderEvents } from "./status.ts";
 import type { Documents } from "./documents.ts";
 
 /** `history`: what was done when. */

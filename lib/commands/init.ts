@@ -1,7 +1,6 @@
-import { refuseSpecialFile } from "../base/paths.ts";
+import { directoryOf, refuseSpecialFile } from "../base/paths.ts";
 import { unifiedDiff } from "../base/diff.ts";
 import { AccessError, ConfirmationError, UsageError } from "../base/errors.ts";
-import { directoryOf } from "../base/files.ts";
 import { formatBytes, formatCount, messageOf, printable, renderTable } from "../base/format.ts";
 import { catalystDatabases, createCatalystMigrator } from "../catalyst.ts";
 import { number } from "../database/connection.ts";

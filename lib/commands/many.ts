@@ -1,7 +1,6 @@
-import { UsageError } from "../base/errors.ts";
+import { serializeError, UsageError } from "../base/errors.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { isAbsolute } from "../base/paths.ts";
-import { serializeError } from "../base/serialized_error.ts";
 import type { Output } from "../terminal/output.ts";
 import { INTERRUPTED } from "../base/interrupt.ts";
 import { exitCodeOf } from "./arguments.ts";

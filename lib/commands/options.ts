@@ -3,10 +3,10 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { mayRead } from "../base/paths.ts";
 import { catalystDatabases, prefixOf } from "../catalyst.ts";
-import { isLibsqlAddress } from "../database/libsql_address.ts";
+import { isLibsqlAddress } from "../database/location.ts";
 import type { Configuration, Placement } from "../state/configuration.ts";
-import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/settings.ts";
-import { isNearlyMigration, parseFileName } from "../migration/file_name.ts";
+import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/connection.ts";
+import { isNearlyMigration, parseFileName } from "../migration/migration.ts";
 import {
   type Environment,
   type FlagValues,

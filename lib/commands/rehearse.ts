@@ -10,7 +10,7 @@ import {
   renderTable,
   wrapText,
 } from "../base/format.ts";
-import { onOneLine } from "../sql/statements.ts";
+import { onOneLine } from "../sql/tokens.ts";
 import { type Command, type CommandContext, refuseTogether, stringFlag } from "./arguments.ts";
 import { tell } from "./render.ts";
 import type { Documents } from "./documents.ts";

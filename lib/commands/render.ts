@@ -1,13 +1,12 @@
-import { isLibsqlAddress } from "../database/libsql_address.ts";
-import { directoryOf } from "../base/files.ts";
-import { formatCount, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
+import { isLibsqlAddress } from "../database/location.ts";
+import { directoryOf } from "../base/paths.ts";
+import { formatCount, formatDuration, printable, renderTable } from "../base/format.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { DowngradePlan, Loss } from "../operations/downgrade.ts";
 import type { UpgradePlan, UpgradeResult } from "../operations/upgrade_options.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
-import type { LedgerEvent } from "../state/ledger.ts";
 import type { Output } from "../terminal/output.ts";
 import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
 import type { CommandContext } from "./arguments.ts";
@@ -207,22 +206,6 @@ export function renderRollback({ rollBack, losses }: DowngradePlan): string {
   ].join("\n");
 }
 
-/** Events as a table, newest first. */
-export function renderEvents(events: readonly LedgerEvent[]): string {
-  return renderTable(
-    events.map((event) => [
-      formatDate(event.startedAt),
-      whatOf(event),
-      printable(event.name),
-      event.durationSeconds === null ? "-" : formatDuration(event.durationSeconds),
-    ]),
-    {
-      header: ["WHEN (UTC)", "WHAT", "MIGRATION", "TOOK"],
-      notes: events.map(({ error, detail }) => printable(error ?? detail ?? "")),
-    },
-  );
-}
-
 function renderLosses(losses: readonly Loss[]): string {
   const lost = losses.filter(({ rows }) => rows > 0);
   if (lost.length === 0) return "No rows are lost.";
@@ -232,13 +215,6 @@ function renderLosses(losses: readonly Loss[]): string {
     columns === undefined ? "" : printable(`values of ${columns.join(", ")}`),
   ]);
   return `This will lose:\n${renderTable(rows, { indent: 2, align: ["left", "right"] })}`;
-}
-
-/** What was done and how far it came; `downgrade rolled_back` would say it twice. */
-function whatOf({ direction, outcome }: LedgerEvent): string {
-  return direction === "downgrade" && outcome === "rolled_back"
-    ? "rolled back"
-    : `${direction} ${outcome}`;
 }
 
 /** Says that rows violate a CHECK. */

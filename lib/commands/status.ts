@@ -10,10 +10,10 @@ import {
 } from "../base/format.ts";
 import type { MigrationState, MigrationStatus } from "../state/assess.ts";
 import { describeUncovered } from "../state/discover.ts";
+import type { LedgerEvent } from "../state/ledger.ts";
 import type { Status } from "../state/status.ts";
 import type { Output, Style } from "../terminal/output.ts";
 import { type Command, type CommandContext, durationFlag, stringFlag } from "./arguments.ts";
-import { renderEvents } from "./render.ts";
 import type { BackupAge, Documents, StatusDocument } from "./documents.ts";
 
 /** `status`: whether everything is fine, or what to do next. */
@@ -299,4 +299,27 @@ function hints(status: Status, output: Output): void {
       `The ledger is wrong about ${status.unreconciled.join(", ")}; \`upgrade\` corrects it.`,
     );
   }
+}
+
+/** Events as a table, newest first. */
+export function renderEvents(events: readonly LedgerEvent[]): string {
+  return renderTable(
+    events.map((event) => [
+      formatDate(event.startedAt),
+      whatOf(event),
+      printable(event.name),
+      event.durationSeconds === null ? "-" : formatDuration(event.durationSeconds),
+    ]),
+    {
+      header: ["WHEN (UTC)", "WHAT", "MIGRATION", "TOOK"],
+      notes: events.map(({ error, detail }) => printable(error ?? detail ?? "")),
+    },
+  );
+}
+
+/** What was done and how far it came; `downgrade rolled_back` would say it twice. */
+function whatOf({ direction, outcome }: LedgerEvent): string {
+  return direction === "downgrade" && outcome === "rolled_back"
+    ? "rolled back"
+    : `${direction} ${outcome}`;
 }

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { translate } from "./failure.ts";
-import { connectionPragmas, type ConnectionSettings, defaultSettings } from "./settings.ts";
+import { connectionPragmas, type ConnectionSettings, defaultSettings } from "./connection.ts";
 
 /** How to open a bot's database. */
 export interface OpenDatabaseOptions {

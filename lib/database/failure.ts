@@ -8,9 +8,18 @@ import {
   NotADatabaseError,
   StatementError,
 } from "../base/errors.ts";
-import { isTooManyFiles, RAISE_LIMIT, TOO_MANY_FILES } from "../base/files.ts";
+import {
+  brokenLinkHelp,
+  denied,
+  fileItself,
+  isLink,
+  isTooManyFiles,
+  RAISE_LIMIT,
+  sizeBeside,
+  statPath,
+  TOO_MANY_FILES,
+} from "../base/paths.ts";
 import { describeHolders } from "../base/lock.ts";
-import { brokenLinkHelp, denied, fileItself, isLink, sizeBeside, statPath } from "../base/paths.ts";
 import { messageOf, shellWord } from "../base/format.ts";
 
 /** Where a driver's error happened. */

@@ -1,17 +1,19 @@
 import { AccessError, StatementError } from "../base/errors.ts";
 import { loadPackage } from "../base/package.ts";
-import { splitStatements } from "../sql/statements.ts";
+import { lineOf, skipTrivia, splitStatements } from "../sql/tokens.ts";
 import type {
   Connection,
   CopyOptions,
   Judge,
+  Row,
   ScriptOptions,
   SelectedRows,
   SelectOptions,
+  SqlValue,
   StatementResult,
 } from "./connection.ts";
 import type { FailureContext } from "./failure.ts";
-import { type LibsqlAddress, namespaceHeader } from "./libsql_address.ts";
+import { type LibsqlAddress, namespaceHeader, type ServerLocation } from "./location.ts";
 import {
   codeOf,
   explainUnreachable,
@@ -20,9 +22,6 @@ import {
   noAnswer,
   translateLibsql,
 } from "./libsql_failure.ts";
-import type { ServerLocation } from "./location.ts";
-import type { Row, SqlValue } from "./connection.ts";
-import { lineOf, skipTrivia } from "../sql/statements.ts";
 
 /** A statement with its parameters. */
 interface Step {

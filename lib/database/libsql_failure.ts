@@ -8,7 +8,7 @@ import {
   StatementError,
 } from "../base/errors.ts";
 import type { FailureContext } from "./failure.ts";
-import { type LibsqlAddress, namespaceHeader, TOKEN_VARIABLE } from "./libsql_address.ts";
+import { type LibsqlAddress, namespaceHeader, TOKEN_VARIABLE } from "./location.ts";
 
 /** Size in bytes of the largest row or value that a server stores. */
 export const LARGEST_ROW = 5e6;

@@ -38,4 +38,4 @@ export {
   settingsFrom,
   type SettingVariable,
   settingVariables,
-} from "./settings.ts";
+} from "./connection.ts";

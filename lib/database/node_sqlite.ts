@@ -1,6 +1,5 @@
 import { beforeBlocking } from "../base/interrupt.ts";
 import { backup, type DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { createLike } from "../base/files.ts";
 import type {
   ConfineOptions,
   Connection,
@@ -218,7 +217,10 @@ export class NodeSqliteConnection implements Connection {
   async copyTo(path: string, options: CopyOptions = {}): Promise<void> {
     const { onProgress, pagesPerStep = PAGES_PER_STEP, isLocked = false } = options;
     const own = this.#db.location();
-    if (own !== null) createLike(path, own);
+    if (own !== null) {
+      const { createLike } = await import("../base/files.ts"); // not needed for reading
+      createLike(path, own);
+    }
     // An error of the caller's function, such as an interruption, which is rethrown unchanged.
     let stopped: unknown;
     beforeBlocking();

@@ -2,7 +2,13 @@ import { DatabaseSync } from "node:sqlite";
 import { AccessError, DiskFullError } from "../base/errors.ts";
 import { messageOf } from "../base/format.ts";
 import { fileItself, fileVersion, mayBeThere, seeFile, sizeBeside } from "../base/paths.ts";
-import { type Connection, number, text } from "./connection.ts";
+import {
+  type Connection,
+  connectionPragmas,
+  type ConnectionSettings,
+  number,
+  text,
+} from "./connection.ts";
 import {
   type DatabaseLocation,
   refuseLostDatabase,
@@ -10,8 +16,6 @@ import {
   type ServerLocation,
 } from "./location.ts";
 import { explain, LENIENT, NodeSqliteConnection, uriOf } from "./node_sqlite.ts";
-import { connectionPragmas, type ConnectionSettings } from "./settings.ts";
-import { whileBusy } from "./transaction.ts";
 
 /** Opens a new, empty database in memory, which exists until the connection is closed. */
 export function openMemory({ label = ":memory:" }: { readonly label?: string } = {}): Connection {
@@ -41,6 +45,7 @@ export async function openForWriting(
       if (await isNew(connection)) await setUpNewFile(connection, settings);
       if (settings.synchronous !== "OFF") await syncJournals(connection);
     };
+    const { whileBusy } = await import("./transaction.ts"); // not needed for reading
     await whileBusy(connection, setUp, { timeout: settings.busyTimeout, signal });
     await connection.exec(`PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`);
     return connection;

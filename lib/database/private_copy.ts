@@ -1,10 +1,9 @@
 import { messageOf } from "../base/format.ts";
 import { DatabaseSync } from "node:sqlite";
-import type { Connection } from "./connection.ts";
+import type { Connection, ConnectionSettings } from "./connection.ts";
 import { mayBeThere, missingPermission, seeFile } from "../base/paths.ts";
 import { AccessError } from "../base/errors.ts";
 import { LENIENT, NodeSqliteConnection } from "./node_sqlite.ts";
-import type { ConnectionSettings } from "./settings.ts";
 
 /** Attempts to copy a file that changes while it is copied. */
 const ATTEMPTS = 3;

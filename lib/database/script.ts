@@ -1,5 +1,5 @@
 import { createYielder } from "../base/event_loop.ts";
-import { firstStatement, lineOf, skipTrivia } from "../sql/statements.ts";
+import { firstStatement, lineOf, skipTrivia } from "../sql/tokens.ts";
 import type { Connection, ScriptOptions } from "./connection.ts";
 import { driverMessage, translate } from "./failure.ts";
 

@@ -1,9 +1,8 @@
 import { AccessError } from "../base/errors.ts";
 import { denied } from "../base/paths.ts";
-import type { Connection, CopyOptions } from "./connection.ts";
+import type { Connection, ConnectionSettings, CopyOptions } from "./connection.ts";
 import type { ServerLocation } from "./location.ts";
 import { openServer } from "./open.ts";
-import type { ConnectionSettings } from "./settings.ts";
 
 /** A temporary file that is removed when it is disposed of. */
 export interface TemporaryCopy extends AsyncDisposable {

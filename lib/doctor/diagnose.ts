@@ -1,6 +1,6 @@
 import { formatBytes, formatCount, formatDate, shellWord } from "../base/format.ts";
 import { isOlder, oldestDeno, version } from "../base/version.ts";
-import { defaultSettings } from "../database/settings.ts";
+import { defaultSettings } from "../database/connection.ts";
 import { describeUncovered } from "../state/discover.ts";
 import { diagnoseDatabase, mayBeLost, unreadChecks } from "./diagnose_database.ts";
 import { type Check, checksOf, type Facts, groups, ownerIn, processes } from "./facts.ts";

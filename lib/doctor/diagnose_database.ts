@@ -1,6 +1,6 @@
 import { LEDGER } from "../state/workspace.ts";
 import { formatBytes, shellWord } from "../base/format.ts";
-import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
+import { type ConnectionSettings, defaultSettings } from "../database/connection.ts";
 import {
   type Check,
   checksOf,

@@ -1,9 +1,9 @@
 import { LEDGER } from "../state/workspace.ts";
 import type { Holder } from "../base/lock.ts";
-import type { SerializedError } from "../base/serialized_error.ts";
+import type { SerializedError } from "../base/errors.ts";
 import type { SettingsInForce } from "../database/bot.ts";
 import type { FileHeader, LogIndex, UntouchedMode } from "../database/untouched.ts";
-import type { ConnectionSettings } from "../database/settings.ts";
+import type { ConnectionSettings } from "../database/connection.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
 import type { LedgerEvent } from "../state/ledger.ts";

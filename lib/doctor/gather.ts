@@ -1,6 +1,6 @@
-import { type SerializedError, serializeError } from "../base/serialized_error.ts";
-import { directoryOf, roomIn } from "../base/files.ts";
-import { fileItself, fileVersion, mayRead } from "../base/paths.ts";
+import { type SerializedError, serializeError } from "../base/errors.ts";
+import { roomIn } from "../base/files.ts";
+import { directoryOf, fileItself, fileVersion, mayRead } from "../base/paths.ts";
 import { text } from "../database/connection.ts";
 import { locate } from "../database/location.ts";
 import { openMemory, wrapHandle } from "../database/open.ts";

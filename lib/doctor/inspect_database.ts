@@ -1,14 +1,16 @@
-import type { Connection } from "../database/connection.ts";
-import { CorruptDatabaseError } from "../base/errors.ts";
+import {
+  type Connection,
+  connectionPragmas,
+  type ConnectionSettings,
+} from "../database/connection.ts";
+import { CorruptDatabaseError, serializeError } from "../base/errors.ts";
 import { checkFile, isAboutValues } from "../schema/integrity.ts";
 import { messageOf } from "../base/format.ts";
 import { writersOf } from "../base/lock.ts";
 import { fileItself, isLink, mayRead } from "../base/paths.ts";
-import { serializeError } from "../base/serialized_error.ts";
 import { settingsInForce } from "../database/bot.ts";
 import { translate } from "../database/failure.ts";
-import { isLibsqlAddress } from "../database/libsql_address.ts";
-import { locate } from "../database/location.ts";
+import { isLibsqlAddress, locate } from "../database/location.ts";
 import { openForReading, wrapHandle } from "../database/open.ts";
 import {
   INDEX_BYTES,
@@ -17,7 +19,6 @@ import {
   parseLogIndex,
   type UntouchedDatabase,
 } from "../database/untouched.ts";
-import { connectionPragmas, type ConnectionSettings } from "../database/settings.ts";
 import { LEDGER } from "../state/workspace.ts";
 import type { Content, DatabaseFacts, DatabasePlace } from "./facts.ts";
 import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";

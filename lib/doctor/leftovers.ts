@@ -1,7 +1,6 @@
 import { sleep } from "../base/event_loop.ts";
-import { partOf } from "../base/files.ts";
+import { fileItself, mayRead, partOf } from "../base/paths.ts";
 import { type Holder, writersOf } from "../base/lock.ts";
-import { fileItself, mayRead } from "../base/paths.ts";
 import { shellWord } from "../base/format.ts";
 import { isSnapshotName, reservationOf } from "../snapshot/manifest.ts";
 import { storeLock } from "../snapshot/store.ts";

@@ -7,7 +7,7 @@ import {
   UsageError,
 } from "../base/errors.ts";
 import { formatBytes } from "../base/format.ts";
-import { type Connection, number, text } from "../database/connection.ts";
+import { type Connection, type ConnectionSettings, number, text } from "../database/connection.ts";
 import {
   type DatabaseLocation,
   isForeign,
@@ -15,10 +15,9 @@ import {
   statDatabase,
 } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
-import type { ConnectionSettings } from "../database/settings.ts";
 import { beginReading, withTransaction } from "../database/transaction.ts";
 import { fold } from "../sql/tokens.ts";
-import { MARKER_TABLE } from "../schema/model.ts";
+import { MARKER_TABLE } from "../migration/migration.ts";
 import { countRowsOf } from "../schema/tables.ts";
 import { type ViolatedCheck, violatedChecks } from "../schema/violated_checks.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";

@@ -4,9 +4,8 @@
  *
  * @module
  */
-import type { Connection } from "../database/connection.ts";
+import { type Connection, defaultSettings } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
-import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, StatementError } from "../base/errors.ts";
 import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";

@@ -1,6 +1,5 @@
-import type { Connection } from "../database/connection.ts";
+import type { Connection, ConnectionSettings } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
-import type { ConnectionSettings } from "../database/settings.ts";
 import {
   type Catalog,
   columnList,

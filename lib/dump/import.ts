@@ -15,22 +15,14 @@ import {
 import { inspect } from "../state/inspect.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import { addOccurrence } from "../state/ledger.ts";
-import { isLink } from "../base/paths.ts";
+import { directoryOf, isLink, partOf, sizeOf } from "../base/paths.ts";
 import { isForeign, refuseLink, type ServerLocation } from "../database/location.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { afterCommit } from "../engine/after_commit.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
-import {
-  directoryOf,
-  ensureDirectories,
-  ignoring,
-  isFullDisk,
-  partOf,
-  removeDatabase,
-  sizeOf,
-} from "../base/files.ts";
+import { ensureDirectories, ignoring, isFullDisk, removeDatabase } from "../base/files.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { requireReplaceable } from "../snapshot/replace.ts";
 import {

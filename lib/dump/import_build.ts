@@ -1,9 +1,14 @@
 import { StatementError } from "../base/errors.ts";
 import { createLike, removeDatabase, syncFile } from "../base/files.ts";
-import { type Connection, number, type Row, text } from "../database/connection.ts";
+import {
+  type Connection,
+  type ConnectionSettings,
+  number,
+  type Row,
+  text,
+} from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
 import { openFile } from "../database/open.ts";
-import type { ConnectionSettings } from "../database/settings.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
 import { brokenReferences, lostRows, observeRows, type RowObservation } from "../engine/checks.ts";
 import { checkFile } from "../schema/integrity.ts";

@@ -1,6 +1,6 @@
 import type { Connection } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
-import { lineOf, skipTrivia } from "../sql/statements.ts";
+import { lineOf, skipTrivia } from "../sql/tokens.ts";
 import { StatementError } from "../base/errors.ts";
 import { DumpFault } from "./import_source.ts";
 import { MERGE_SEQUENCES, replacementFor } from "./import_foreign.ts";

@@ -1,14 +1,7 @@
 import { messageOf } from "../base/format.ts";
 import { AccessError, DiskFullError } from "../base/errors.ts";
-import {
-  directoryOf,
-  isFullDisk,
-  modeLike,
-  partOf,
-  removeIfThere,
-  syncDirectory,
-} from "../base/files.ts";
-import { denied, refuseOwnLink } from "../base/paths.ts";
+import { isFullDisk, modeLike, removeIfThere, syncDirectory } from "../base/files.ts";
+import { denied, directoryOf, partOf, refuseOwnLink } from "../base/paths.ts";
 import type { Bytes } from "./formats.ts";
 
 /** What bytes are written to. */

@@ -1,6 +1,5 @@
 import { AccessError } from "../base/errors.ts";
-import { directoryOf } from "../base/files.ts";
-import { fileItself, specialKind } from "../base/paths.ts";
+import { directoryOf, fileItself, specialKind } from "../base/paths.ts";
 import { manifestFile } from "../snapshot/manifest.ts";
 import { listSnapshots, storeLock } from "../snapshot/store.ts";
 import { lockBeside, restoreJournal, type Workspace } from "../state/workspace.ts";

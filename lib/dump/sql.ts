@@ -1,7 +1,6 @@
 import type { Connection } from "../database/connection.ts";
-import { terminate } from "../sql/statements.ts";
-import { fold, quoteName, quoteText } from "../sql/tokens.ts";
-import { MARKER_TABLE } from "../schema/model.ts";
+import { fold, quoteName, quoteText, terminate } from "../sql/tokens.ts";
+import { MARKER_TABLE } from "../migration/migration.ts";
 import {
   type Catalog,
   type CatalogObject,

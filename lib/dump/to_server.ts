@@ -1,8 +1,12 @@
 import { ConfirmationError, DumpError, InterruptedError } from "../base/errors.ts";
-import { type Connection, type CopyProgress, number } from "../database/connection.ts";
+import {
+  type Connection,
+  type CopyProgress,
+  defaultSettings,
+  number,
+} from "../database/connection.ts";
 import { LibsqlConnection } from "../database/libsql.ts";
 import { push } from "../database/libsql_push.ts";
-import { defaultSettings } from "../database/settings.ts";
 import { temporaryCopy } from "../database/temporary_copy.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
 import { contentHash } from "./hash.ts";

@@ -1,8 +1,12 @@
 import { MigrationFailedError, SchemaConflictError, StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
-import { howToDeclare, type Migration, type MigrationBody } from "../migration/migration.ts";
-import type { Registry } from "../migration/registry.ts";
+import {
+  howToDeclare,
+  type Migration,
+  type MigrationBody,
+  type Registry,
+} from "../migration/migration.ts";
 import { describeDifference } from "../schema/model.ts";
 import { countRows, usersTables } from "../schema/tables.ts";
 import { fold, quoteName } from "../sql/tokens.ts";

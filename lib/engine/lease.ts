@@ -3,7 +3,7 @@ import { InterruptedError, MigratorLockedError } from "../base/errors.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
 import { withTransaction } from "../database/transaction.ts";
-import { MARKER_TABLE } from "../schema/model.ts";
+import { MARKER_TABLE } from "../migration/migration.ts";
 import { createMarkerTable, LEASE } from "../state/marker.ts";
 import { version } from "../base/version.ts";
 

@@ -1,7 +1,7 @@
 /** What killed commands left. The one that holds the migrator's lock next removes it. */
-import { partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
+import { removeDatabase, removeIfThere } from "../base/files.ts";
+import { mayRead, partOf, sizeOf } from "../base/paths.ts";
 import { acquireLock } from "../base/lock.ts";
-import { mayRead } from "../base/paths.ts";
 import { partsOf, prefixOfLedger, restoreJournal, type Workspace } from "../state/workspace.ts";
 
 /**

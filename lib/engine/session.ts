@@ -7,7 +7,8 @@ import type { Lease } from "./lease.ts";
 import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
 import { acquireLock } from "../base/lock.ts";
-import { directoryOf, ensureDirectories, ensureDirectory, ignoring } from "../base/files.ts";
+import { ensureDirectories, ensureDirectory, ignoring } from "../base/files.ts";
+import { directoryOf } from "../base/paths.ts";
 import { isRestoring, locationOf, lockBeside, type Workspace } from "../state/workspace.ts";
 
 /** How a session begins. */

@@ -1,5 +1,5 @@
 import { type Connection, type ScriptStatement, text } from "../database/connection.ts";
-import { firstStatement, onOneLine, skipTrivia } from "../sql/statements.ts";
+import { firstStatement, onOneLine, skipTrivia } from "../sql/tokens.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
 import type { MigrationBody } from "./migration.ts";
 

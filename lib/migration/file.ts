@@ -1,4 +1,4 @@
-import { lineOf, splitStatements, type Unfinished } from "../sql/statements.ts";
+import { lineOf, splitStatements, type Unfinished } from "../sql/tokens.ts";
 import { MigrationFileError } from "../base/errors.ts";
 import { excerpt, placeOf } from "../base/excerpt.ts";
 import type { LintAllowance, Migration } from "./migration.ts";

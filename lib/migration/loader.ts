@@ -3,9 +3,7 @@ import { AccessError, CatalystError, LocationError, MigrationFileError } from ".
 import { excerpt, placeOf } from "../base/excerpt.ts";
 import { specialKind } from "../base/paths.ts";
 import { parseMigrationFile } from "./file.ts";
-import { isNearlyMigration, parseFileName } from "./file_name.ts";
-import type { Migration } from "./migration.ts";
-import { compareIds } from "./registry.ts";
+import { compareIds, isNearlyMigration, type Migration, parseFileName } from "./migration.ts";
 
 /** How to read a directory of migrations. */
 export interface LoadMigrationsOptions {

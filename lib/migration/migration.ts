@@ -1,6 +1,6 @@
 import { RegistryError } from "../base/errors.ts";
 import type { Row, SqlValue, StatementResult } from "../database/connection.ts";
-import { canonical } from "../sql/statements.ts";
+import { canonical } from "../sql/tokens.ts";
 
 /**
  * The open transaction that a migration written as a function works in. It may read and write
@@ -144,4 +144,90 @@ export function howToDeclare(tables: readonly string[]): string {
   return `${destroysOption(tables)} behind "-- migrate:up", or destroys: ${
     JSON.stringify(tables)
   } in a module`;
+}
+
+/** Table in which a database keeps the markers of its migrations; no part of its schema. */
+export const MARKER_TABLE = "catalyst_migrations";
+
+/** The ordered list of known migrations. */
+export interface Registry {
+  /** All migrations, lowest number first. */
+  readonly migrations: readonly Migration[];
+  /** Names of the databases that they belong to, in the order given. */
+  readonly databases: readonly string[];
+  /** Finds a migration by the id that the registry gave it. */
+  readonly byId: ReadonlyMap<string, Migration>;
+}
+
+/**
+ * Checks and orders migrations.
+ *
+ * @throws {RegistryError} if two have the same number, or one names an unknown database.
+ */
+export function createRegistry(
+  migrations: readonly Migration[],
+  databases: readonly string[],
+): Registry {
+  const sorted = migrations.toSorted((a, b) => compareIds(a.id, b.id));
+  sorted.forEach((migration, index) => {
+    const previous = sorted[index - 1];
+    if (previous !== undefined && compareIds(previous.id, migration.id) === 0) {
+      throw sameNumber(previous.name, migration.name);
+    }
+    if (!databases.includes(migration.database)) {
+      throw new RegistryError(
+        `Cannot use migration "${migration.name}": its database "${migration.database}" is not known`,
+        { migration: migration.name, help: `the databases are ${databases.join(", ")}` },
+      );
+    }
+  });
+  return { migrations: sorted, databases, byId: new Map(sorted.map((one) => [one.id, one])) };
+}
+
+/** Orders ids as numbers of any length: `2` before `010` before `20250120123000`. */
+export function compareIds(a: string, b: string): number {
+  const [left, right] = [a.replace(/^0+/, ""), b.replace(/^0+/, "")];
+  if (left.length !== right.length) return left.length - right.length;
+  return left < right ? -1 : left > right ? 1 : 0;
+}
+
+/** The error for two migrations of one number. */
+export function sameNumber(first: string, second: string): RegistryError {
+  return new RegistryError(
+    `Cannot use the migrations: "${first}" and "${second}" have the same number`,
+    { migration: second, help: "give one of them the next free number" },
+  );
+}
+
+/** What a migration file's name says. */
+interface MigrationFileName {
+  /** The number it begins with. */
+  readonly id: string;
+  /** What stands between the number and the ending. */
+  readonly description: string;
+  readonly kind: "sql" | "ts" | "js";
+}
+
+// Any character may be in a file's name, even a line break.
+const FILE_NAME = /^(\d+)_(.*)\.(sql|ts|js)$/is;
+
+/** Reads the name of a migration file, such as `004_add_notes.sql`; null if it is another name. */
+export function parseFileName(name: string): MigrationFileName | null {
+  const [, id, description, ending] = FILE_NAME.exec(name) ?? [];
+  if (id === undefined || description === undefined || ending === undefined) return null;
+  if (/\.d$/i.test(description)) return null; // declarations of types
+  const kind = ending.toLowerCase();
+  return { id, description, kind: kind === "ts" || kind === "js" ? kind : "sql" };
+}
+
+const NEARLY = [
+  /\.sql\s*$/i,
+  /^\s*v?\d.*\.(sql\.txt|[cm]?[jt]sx?)\s*$/is,
+  /^\d+[ _-][^.]*$/s,
+];
+
+/** Whether a file looks like a migration and isn't one, for its name: `004-notes.sql`, `notes.sql`, `004_notes.mts`. */
+export function isNearlyMigration(name: string): boolean {
+  if (name.startsWith(".") || /\.d\.[cm]?ts$/i.test(name)) return false;
+  return parseFileName(name) === null && NEARLY.some((pattern) => pattern.test(name));
 }

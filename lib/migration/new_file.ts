@@ -1,8 +1,8 @@
 import { AccessError, LocationError } from "../base/errors.ts";
-import { directoryOf } from "../base/files.ts";
+import { directoryOf } from "../base/paths.ts";
 import { messageOf } from "../base/format.ts";
 import { version } from "../base/version.ts";
-import { compareIds } from "./registry.ts";
+import { compareIds } from "./migration.ts";
 
 /** Number of a new migration, and how it is made. */
 export interface NumberOptions {

@@ -2,7 +2,7 @@ import { openParser, type Parser } from "../database/open.ts";
 import { excerpt } from "../base/excerpt.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
 import { faultIn, unfinishedFault } from "./file.ts";
-import { splitStatements } from "../sql/statements.ts";
+import { splitStatements } from "../sql/tokens.ts";
 
 /** What is wrong with a text whatever tables there are. All else needs the migrations before it. */
 const SYNTAX_ERROR = /^(?:near "[^]*": syntax error|unrecognized token: "[^]*|incomplete input)$/;

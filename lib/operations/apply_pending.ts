@@ -1,6 +1,5 @@
-import type { DestroyedRows } from "../engine/apply.ts";
+import { type Application, type DestroyedRows, runAndRecord, runOf } from "../engine/apply.ts";
 import { CatalystError, InterruptedError } from "../base/errors.ts";
-import { type Application, runAndRecord, runOf } from "../engine/apply.ts";
 import { mayTouchRows } from "../engine/checks.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
@@ -8,7 +7,7 @@ import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { BeforeOptions } from "../snapshot/mod.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { planFrom } from "../state/upgrade_plan.ts";
+import { planFrom } from "../state/status.ts";
 import type { Workspace } from "../state/workspace.ts";
 import {
   type AppliedMigration,

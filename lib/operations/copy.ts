@@ -1,17 +1,14 @@
 import { ConfirmationError, InterruptedError, LocationError, UsageError } from "../base/errors.ts";
-import {
-  directoryOf,
-  isFile,
-  removeDatabase,
-  sizeOf,
-  syncDirectory,
-  syncFile,
-} from "../base/files.ts";
+import { isFile, removeDatabase, syncDirectory, syncFile } from "../base/files.ts";
+import { directoryOf, sizeOf } from "../base/paths.ts";
 import type { CopyProgress } from "../database/connection.ts";
-import { isLibsqlAddress } from "../database/libsql_address.ts";
-import { type DatabaseLocation, locate, statDatabase } from "../database/location.ts";
-import { openServer } from "../database/open.ts";
-import { openForReading } from "../database/open.ts";
+import {
+  type DatabaseLocation,
+  isLibsqlAddress,
+  locate,
+  statDatabase,
+} from "../database/location.ts";
+import { openForReading, openServer } from "../database/open.ts";
 import { temporaryCopy } from "../database/temporary_copy.ts";
 import { beginReading } from "../database/transaction.ts";
 import { contentHash } from "../dump/hash.ts";

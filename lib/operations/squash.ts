@@ -1,10 +1,13 @@
-import { destroysOption } from "../migration/migration.ts";
+import {
+  compareIds,
+  defineMigration,
+  destroysOption,
+  type Migration,
+} from "../migration/migration.ts";
 import { LocationError, SquashError } from "../base/errors.ts";
 import { statDatabase } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
-import { defineMigration, type Migration } from "../migration/migration.ts";
-import { compareIds } from "../migration/registry.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";

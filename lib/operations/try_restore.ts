@@ -2,10 +2,11 @@ import { isSnapshotName, manifestFile } from "../snapshot/manifest.ts";
 import { restore } from "../snapshot/restore.ts";
 import { findSources } from "../snapshot/sources.ts";
 import { AccessError } from "../base/errors.ts";
-import { directoryOf, ensureDirectory } from "../base/files.ts";
+import { ensureDirectory } from "../base/files.ts";
+import { directoryOf } from "../base/paths.ts";
 import { messageOf } from "../base/format.ts";
 import { locate } from "../database/location.ts";
-import { createRegistry } from "../migration/registry.ts";
+import { createRegistry } from "../migration/migration.ts";
 import { backupsBeside, LEDGER, ledgerOf, type Workspace } from "../state/workspace.ts";
 import { type DataCheck, type Verification, verify } from "./verify.ts";
 

@@ -1,5 +1,5 @@
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { planFrom, type UpgradeWork } from "../state/upgrade_plan.ts";
+import { planFrom, type UpgradeWork } from "../state/status.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type {
   PlanUpgradeOptions,

@@ -1,12 +1,11 @@
-import type { DestroyedRows } from "../engine/apply.ts";
+import type { DestroyedRows, MigrationProgress } from "../engine/apply.ts";
 import { messageOf } from "../base/format.ts";
 import { HookError } from "../base/errors.ts";
-import type { MigrationProgress } from "../engine/apply.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { UpgradeRequest } from "../state/plan.ts";
-import type { PlannedWork } from "../state/upgrade_plan.ts";
+import type { PlannedWork } from "../state/status.ts";
 import type { MigrationEffects } from "../trial/effects.ts";
 
 /** Options for an upgrade. */

@@ -5,10 +5,13 @@
  */
 import { AccessError, LocationError } from "../base/errors.ts";
 import { formatDate } from "../base/format.ts";
-import type { Connection } from "../database/connection.ts";
+import {
+  type Connection,
+  type ConnectionSettings,
+  defaultSettings,
+} from "../database/connection.ts";
 import { type DatabaseSource, locate, sourceOf, statDatabase } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
-import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";

@@ -13,7 +13,12 @@ import {
   UsageError,
 } from "../base/errors.ts";
 import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
-import type { Judge, SqlValue } from "../database/connection.ts";
+import {
+  type ConnectionSettings,
+  defaultSettings,
+  type Judge,
+  type SqlValue,
+} from "../database/connection.ts";
 import {
   type DatabaseLocation,
   type DatabaseSource,
@@ -22,9 +27,7 @@ import {
   statDatabase,
 } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
-import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
-import { splitStatements } from "../sql/statements.ts";
-import { is, tokenize } from "../sql/tokens.ts";
+import { is, splitStatements, tokenize } from "../sql/tokens.ts";
 
 /** What to read. */
 export interface QueryOptions {

@@ -1,5 +1,4 @@
-import { onOneLine } from "../sql/statements.ts";
-import { closing, fold, is, normalize, render, tokenize } from "../sql/tokens.ts";
+import { closing, fold, is, normalize, onOneLine, render, tokenize } from "../sql/tokens.ts";
 import type {
   CheckSchema,
   ColumnSchema,

@@ -1,7 +1,7 @@
 import { LocationError, StatementError } from "../base/errors.ts";
 import { locate, statDatabase } from "../database/location.ts";
 import { openMemory, readDatabase } from "../database/open.ts";
-import { defaultSettings, withTimeout } from "../database/settings.ts";
+import { defaultSettings, withTimeout } from "../database/connection.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { oneLine } from "../sql/layout.ts";
 import { spell } from "../sql/spelling.ts";

@@ -32,12 +32,10 @@ export {
   StatementError,
 } from "../base/errors.ts";
 export { compareSchemas } from "./compare.ts";
-export type { Difference } from "./model.ts";
-export { describeSchema, type DescribeSchemaOptions, parseSchema } from "./document.ts";
-export { formatSchema } from "./format.ts";
 export type {
   CheckSchema,
   ColumnSchema,
+  Difference,
   ForeignKeySchema,
   GeneratedSchema,
   IndexColumn,
@@ -47,4 +45,10 @@ export type {
   TriggerSchema,
   ViewSchema,
 } from "./model.ts";
-export type { SchemaDescription } from "./document.ts";
+export {
+  describeSchema,
+  type DescribeSchemaOptions,
+  parseSchema,
+  type SchemaDescription,
+} from "./document.ts";
+export { formatSchema } from "./format.ts";

@@ -51,9 +51,6 @@ export interface Finding {
   readonly fix: string;
 }
 
-/** Table in which a database keeps the markers of its migrations; no part of its schema. */
-export const MARKER_TABLE = "catalyst_migrations";
-
 /** What a database consists of, without its rows. All lists are in the order of creation. */
 export interface Schema {
   /** Tables, virtual ones too. */

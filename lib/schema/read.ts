@@ -1,17 +1,17 @@
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import { closing, fold, is, itemsOf, render, source, type Token, tokenize } from "../sql/tokens.ts";
-import {
-  type CheckSchema,
-  type ColumnSchema,
-  type ForeignKeySchema,
-  type IndexSchema,
-  MARKER_TABLE,
-  type Schema,
-  type TableSchema,
-  type TriggerSchema,
-  type ViewSchema,
+import type {
+  CheckSchema,
+  ColumnSchema,
+  ForeignKeySchema,
+  IndexSchema,
+  Schema,
+  TableSchema,
+  TriggerSchema,
+  ViewSchema,
 } from "./model.ts";
+import { MARKER_TABLE } from "../migration/migration.ts";
 
 /** What a `CREATE TABLE` says and SQLite's pragmas don't. Columns are named in small letters. */
 interface TableText {

@@ -1,7 +1,7 @@
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import { needsExtension } from "../database/failure.ts";
 import { quoteName } from "../sql/tokens.ts";
-import { MARKER_TABLE } from "./model.ts";
+import { MARKER_TABLE } from "../migration/migration.ts";
 /** Number of rows of every table that keeps rows; of a virtual one, where it is known to keep its own. */
 export async function countRows(connection: Connection): Promise<Map<string, number>> {
   const rows = new Map<string, number>();

@@ -8,17 +8,16 @@ import {
   LocationError,
   SnapshotError,
 } from "../base/errors.ts";
+import { isFullDisk, removeIfThere, syncDirectory, writeDurably } from "../base/files.ts";
 import {
   directoryOf,
-  isFullDisk,
+  isAbsolute,
   isTooManyFiles,
   partOf,
   RAISE_LIMIT,
-  removeIfThere,
-  syncDirectory,
-  writeDurably,
-} from "../base/files.ts";
-import { isAbsolute, refuseSpecialFile, statPath } from "../base/paths.ts";
+  refuseSpecialFile,
+  statPath,
+} from "../base/paths.ts";
 import type { Reconciliation } from "../engine/reconcile.ts";
 import { sha256 } from "./manifest.ts";
 

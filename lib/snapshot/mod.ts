@@ -8,7 +8,7 @@ import {
   statDatabase,
 } from "../database/location.ts";
 import { UsageError } from "../base/errors.ts";
-import { directoryOf, sizeOf } from "../base/files.ts";
+import { directoryOf, sizeOf } from "../base/paths.ts";
 import { Session } from "../engine/session.ts";
 import { LEDGER, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./sources.ts";

@@ -1,11 +1,10 @@
 import { briefly } from "../base/interrupt.ts";
 import { sleep } from "../base/event_loop.ts";
-import type { Connection } from "../database/connection.ts";
+import { type Connection, withTimeout } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
 import { describeHolders, type StopFlag } from "../base/lock.ts";
 import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
-import { withTimeout } from "../database/settings.ts";
 import { isFile } from "../base/files.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, DatabaseLockedError, InterruptedError } from "../base/errors.ts";

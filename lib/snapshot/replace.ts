@@ -9,25 +9,21 @@ import {
 } from "../base/errors.ts";
 import {
   createLike,
-  directoryOf,
   ensureDirectories,
   logSizeOf,
-  partOf,
   removeDatabase,
   removeIfThere,
   requireRoom,
-  sizeOf,
   syncDirectory,
   syncFile,
   writeNote,
 } from "../base/files.ts";
+import { directoryOf, fileItself, isLink, partOf, sizeOf } from "../base/paths.ts";
 import { parseLocks, readLocks } from "../base/lock.ts";
-import { fileItself, isLink } from "../base/paths.ts";
-import { type Connection, number } from "../database/connection.ts";
+import { type Connection, number, withTimeout } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
 import { openFile, openForReading } from "../database/open.ts";
 import { type OverwriteOptions, Takeover } from "../database/overwrite.ts";
-import { withTimeout } from "../database/settings.ts";
 import { whileBusy } from "../database/transaction.ts";
 import { checkFile } from "../schema/integrity.ts";
 import type { Workspace } from "../state/workspace.ts";

@@ -1,10 +1,10 @@
 import { ConfirmationError, isDamage, SnapshotError } from "../base/errors.ts";
-import { ignoring, partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
-import { fileItself } from "../base/paths.ts";
+import { ignoring, removeDatabase, removeIfThere } from "../base/files.ts";
+import { fileItself, partOf, sizeOf } from "../base/paths.ts";
 import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
 import { Takeover } from "../database/overwrite.ts";
 import { openForReading } from "../database/open.ts";
-import { withTimeout } from "../database/settings.ts";
+import { withTimeout } from "../database/connection.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { countRows } from "../schema/tables.ts";

@@ -1,17 +1,17 @@
 import { CatalystError, NotADatabaseError, SnapshotError } from "../base/errors.ts";
+import { createLike, gunzip, removeDatabase, removeIfThere } from "../base/files.ts";
 import {
-  createLike,
-  gunzip,
+  fileItself,
   partOf,
-  removeDatabase,
-  removeIfThere,
+  refuseSpecialFile,
+  sizeBeside,
   sizeOf,
-} from "../base/files.ts";
+  statPath,
+} from "../base/paths.ts";
 import { messageOf, shellWord } from "../base/format.ts";
-import { fileItself, refuseSpecialFile, sizeBeside, statPath } from "../base/paths.ts";
 import { openForReading } from "../database/open.ts";
-import { withTimeout } from "../database/settings.ts";
-import type { Registry } from "../migration/registry.ts";
+import { withTimeout } from "../database/connection.ts";
+import type { Registry } from "../migration/migration.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { digestFile, isSnapshotName, type Manifest, type SnapshotFile } from "./manifest.ts";
 import { fileProblem, listSnapshots, newestWhere, readManifest } from "./store.ts";

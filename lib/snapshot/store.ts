@@ -1,14 +1,16 @@
 import { CatalystError, LocationError, SnapshotError } from "../base/errors.ts";
-import { partOf, removeDatabase, removeIfThere, sizeOf } from "../base/files.ts";
-import { acquireLock, type LockOptions } from "../base/lock.ts";
+import { removeDatabase, removeIfThere } from "../base/files.ts";
 import {
   type DirectoryUse,
   fileItself,
+  partOf,
   refuseSpecialFile,
   sizeBeside,
+  sizeOf,
   statPath,
   whereAFileIs,
 } from "../base/paths.ts";
+import { acquireLock, type LockOptions } from "../base/lock.ts";
 import {
   compareSnapshotNames,
   type Manifest,

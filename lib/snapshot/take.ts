@@ -11,26 +11,34 @@ import {
   createLike,
   ensureDirectory,
   isFullDisk,
-  isTooManyFiles,
   logSizeOf,
   modeLike,
-  partOf,
   removeIfThere,
   requireRoom,
-  sizeOf,
   syncDirectory,
   syncFile,
-  tooManyFiles,
   writeDurably,
   writeNote,
 } from "../base/files.ts";
+import {
+  denied,
+  fileItself,
+  isTooManyFiles,
+  mayBeThere,
+  partOf,
+  sizeOf,
+  tooManyFiles,
+} from "../base/paths.ts";
 import type { StopFlag } from "../base/lock.ts";
-import { denied, fileItself, mayBeThere } from "../base/paths.ts";
 import { version } from "../base/version.ts";
-import { type Connection, type CopyProgress, number } from "../database/connection.ts";
+import {
+  type Connection,
+  type CopyProgress,
+  defaultSettings,
+  number,
+} from "../database/connection.ts";
 import { statDatabase } from "../database/location.ts";
 import { openPrivateFile, sqliteVersion } from "../database/open.ts";
-import { defaultSettings } from "../database/settings.ts";
 import { checkFile } from "../schema/integrity.ts";
 import { countRows } from "../schema/tables.ts";
 import { readMarkerIds } from "../state/marker.ts";

@@ -1,8 +1,7 @@
-import type { Migration } from "../migration/migration.ts";
-import { sameText } from "../sql/statements.ts";
+import type { Migration, Registry } from "../migration/migration.ts";
+import { sameText } from "../sql/tokens.ts";
 import type { HistoryRow, LedgerState } from "./ledger.ts";
 import type { Marker } from "./marker.ts";
-import type { Registry } from "../migration/registry.ts";
 
 /** What was found of one database. */
 export interface DatabaseState {

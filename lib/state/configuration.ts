@@ -1,7 +1,7 @@
 import { AccessError, ConfigurationError } from "../base/errors.ts";
 import { loadPackage } from "../base/package.ts";
 import { isAbsolute, refuseSpecialFile } from "../base/paths.ts";
-import { isLibsqlAddress } from "../database/libsql_address.ts";
+import { isLibsqlAddress } from "../database/location.ts";
 import { didYouMean } from "../base/format.ts";
 
 /** What `catalyst.json` says. Paths are as written. */

@@ -1,5 +1,4 @@
-import { directoryOf } from "../base/files.ts";
-import { fileIdentity, fileItself, mayRead } from "../base/paths.ts";
+import { directoryOf, fileIdentity, fileItself, mayRead } from "../base/paths.ts";
 import { prefixOfLedger, type Workspace } from "./workspace.ts";
 
 /** How deep below the data directory databases are looked for. */

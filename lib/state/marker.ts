@@ -8,8 +8,7 @@ import {
   text,
   textOrNull,
 } from "../database/connection.ts";
-import { type Migration, sqlOf } from "../migration/migration.ts";
-import { MARKER_TABLE } from "../schema/model.ts";
+import { MARKER_TABLE, type Migration, sqlOf } from "../migration/migration.ts";
 
 /** A row of `catalyst_migrations`: this migration is in this database. */
 export interface Marker {

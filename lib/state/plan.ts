@@ -5,8 +5,7 @@ import {
   UnknownMarkerError,
   UnknownMigrationError,
 } from "../base/errors.ts";
-import type { Migration } from "../migration/migration.ts";
-import { compareIds, type Registry } from "../migration/registry.ts";
+import { compareIds, type Migration, type Registry } from "../migration/migration.ts";
 import type { MigrationStatus } from "./assess.ts";
 import { didYouMean } from "../base/format.ts";
 

@@ -10,12 +10,16 @@ import {
 import { number, text, textOrNull } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
-import type { Migration } from "../migration/migration.ts";
-import { compareIds, createRegistry, type Registry } from "../migration/registry.ts";
+import {
+  compareIds,
+  createRegistry,
+  MARKER_TABLE,
+  type Migration,
+  type Registry,
+} from "../migration/migration.ts";
 import type { Finding } from "../schema/model.ts";
 import { assess, describeConflict, type FoundState, type MigrationStatus } from "./assess.ts";
 import type { Inspection } from "./inspect.ts";
-import { MARKER_TABLE } from "../schema/model.ts";
 import { migrationsToRollBack } from "./plan.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 

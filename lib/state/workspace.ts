@@ -1,10 +1,8 @@
 import { type CatalystError, LocationError, UsageError } from "../base/errors.ts";
-import { directoryOf, partOf, sizeOf } from "../base/files.ts";
-import { fileIdentity, fileItself } from "../base/paths.ts";
+import { directoryOf, fileIdentity, fileItself, partOf, sizeOf } from "../base/paths.ts";
 import { type DatabaseLocation, type DatabaseSource, locate } from "../database/location.ts";
-import { type ConnectionSettings, defaultSettings } from "../database/settings.ts";
-import type { Migration } from "../migration/migration.ts";
-import { createRegistry, type Registry } from "../migration/registry.ts";
+import { type ConnectionSettings, defaultSettings } from "../database/connection.ts";
+import { createRegistry, type Migration, type Registry } from "../migration/migration.ts";
 
 /** Which databases and migrations there are, and how to work on them. */
 export interface WorkspaceOptions {

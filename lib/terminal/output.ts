@@ -1,5 +1,11 @@
-import { AccessError, ConfirmationError, DiskFullError } from "../base/errors.ts";
-import { isTooManyFiles, tooManyFiles } from "../base/files.ts";
+import {
+  AccessError,
+  ConfirmationError,
+  DiskFullError,
+  type SerializedError,
+  serializeError,
+} from "../base/errors.ts";
+import { isTooManyFiles, tooManyFiles } from "../base/paths.ts";
 import {
   messageOf,
   printable,
@@ -8,7 +14,6 @@ import {
   printableLines,
   styleMark,
 } from "../base/format.ts";
-import { type SerializedError, serializeError } from "../base/serialized_error.ts";
 import { isOlder, oldestDeno } from "../base/version.ts";
 
 export { printable } from "../base/format.ts";

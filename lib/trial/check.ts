@@ -2,8 +2,7 @@ import { CatalystError, MigrationCheckError, type MigrationProblem } from "../ba
 import { openMemory } from "../database/open.ts";
 import { runMigration } from "../engine/apply.ts";
 import { readMigrations } from "../migration/loader.ts";
-import { checksumOf, type Migration } from "../migration/migration.ts";
-import type { Registry } from "../migration/registry.ts";
+import { checksumOf, type Migration, type Registry } from "../migration/migration.ts";
 import { refuseSyntaxErrors } from "../migration/syntax.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Schema } from "../schema/model.ts";

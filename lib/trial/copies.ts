@@ -1,6 +1,7 @@
 import { messageOf } from "../base/format.ts";
 import { AccessError, DiskFullError, InterruptedError, UsageError } from "../base/errors.ts";
-import { ensureDirectory, isFullDisk, logSizeOf, requireRoom, sizeOf } from "../base/files.ts";
+import { ensureDirectory, isFullDisk, logSizeOf, requireRoom } from "../base/files.ts";
+import { sizeOf } from "../base/paths.ts";
 import { acquireLock } from "../base/lock.ts";
 import {
   rehearsalLock,
@@ -12,7 +13,7 @@ import type { Connection, CopyProgress } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";
 import { refuseOpenTransaction } from "../database/transaction.ts";
-import { MARKER_TABLE } from "../schema/model.ts";
+import { MARKER_TABLE } from "../migration/migration.ts";
 import { pin } from "../snapshot/pin.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { LEDGER_FILE, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";

@@ -2,6 +2,7 @@ import {
   type ConfineOptions,
   type Connection,
   type CopyOptions,
+  defaultSettings,
   type Judge,
   number,
   type Row,
@@ -12,12 +13,11 @@ import {
   type StatementResult,
 } from "../database/connection.ts";
 import { openFile } from "../database/open.ts";
-import { defaultSettings } from "../database/settings.ts";
 import { beginReading } from "../database/transaction.ts";
 import { type Run, runMigration } from "../engine/apply.ts";
 import type { Schema } from "../schema/model.ts";
+import { MARKER_TABLE } from "../migration/migration.ts";
 import { readSchema } from "../schema/read.ts";
-import { MARKER_TABLE } from "../schema/model.ts";
 import { fold } from "../sql/tokens.ts";
 import { type Action, type AuthorizerEvent, authorizerEvent } from "./authorizer.ts";
 import { type ContentQuestion, readContent, type TableContent } from "./content.ts";

@@ -8,7 +8,8 @@ import {
   StatementError,
   UsageError,
 } from "../base/errors.ts";
-import { requireRoom, sizeOf } from "../base/files.ts";
+import { requireRoom } from "../base/files.ts";
+import { sizeOf } from "../base/paths.ts";
 import { type MigrationProgress, runOf } from "../engine/apply.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
@@ -16,7 +17,7 @@ import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import type { UpgradeRequest } from "../state/plan.ts";
-import { planFrom } from "../state/upgrade_plan.ts";
+import { planFrom } from "../state/status.ts";
 import { createWorkspace, locationOf, prefixOfLedger, type Workspace } from "../state/workspace.ts";
 import { RehearsalComparison } from "./comparison.ts";
 import {

@@ -1,5 +1,5 @@
 import { CatalystError, MigrationFailedError, StatementError } from "../base/errors.ts";
-import { sizeOf } from "../base/files.ts";
+import { sizeOf } from "../base/paths.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { statDatabase } from "../database/location.ts";
 import { openForReading, openMemory } from "../database/open.ts";

@@ -1,7 +1,6 @@
 import { describeForeignKey, describeNames } from "../schema/compare.ts";
 import type { ColumnSchema, IndexSchema, Schema, TableSchema } from "../schema/model.ts";
-import { onOneLine } from "../sql/statements.ts";
-import { fold, normalize } from "../sql/tokens.ts";
+import { fold, normalize, onOneLine } from "../sql/tokens.ts";
 import type { Fault, LintCode } from "./finding.ts";
 import type { Rebuild } from "./lineage.ts";
 import type { SimulatedUpgrade } from "./simulation.ts";

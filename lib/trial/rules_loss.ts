@@ -1,8 +1,7 @@
 import { isOn } from "../migration/body.ts";
 import { howToDeclare } from "../migration/migration.ts";
 import type { CheckSchema, IndexSchema, Schema, TableSchema } from "../schema/model.ts";
-import { onOneLine } from "../sql/statements.ts";
-import { fold, normalize, tokenize } from "../sql/tokens.ts";
+import { fold, normalize, onOneLine, tokenize } from "../sql/tokens.ts";
 import { rowChanges } from "./authorizer.ts";
 import { describeRows, type Fault, names } from "./finding.ts";
 import { type Rebuild, successorOf, type TableLineage } from "./lineage.ts";

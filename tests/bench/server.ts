@@ -6,7 +6,7 @@ import { DatabaseSync } from "node:sqlite";
 import { createCatalystMigrator, Migrator } from "../../mod.ts";
 import { catalystDatabases } from "../../lib/catalyst.ts";
 import { openLibsql } from "../../lib/database/libsql.ts";
-import { parseLibsqlAddress } from "../../lib/database/libsql_address.ts";
+import { parseLibsqlAddress } from "../../lib/database/location.ts";
 import { push } from "../../lib/database/libsql_push.ts";
 import { withTransaction } from "../../lib/database/transaction.ts";
 import { TestServer } from "../libsql_server.ts";

@@ -1,8 +1,12 @@
 import fc from "fast-check";
 import type { HistoryRow } from "../../lib/state/ledger.ts";
 import type { Marker } from "../../lib/state/marker.ts";
-import { defineMigration, type Migration } from "../../lib/migration/migration.ts";
-import { createRegistry, type Registry } from "../../lib/migration/registry.ts";
+import {
+  createRegistry,
+  defineMigration,
+  type Migration,
+  type Registry,
+} from "../../lib/migration/migration.ts";
 import type {
   DatabaseState,
   FoundState,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { LocationError } from "../../../lib/base/errors.ts";
-import { directoryOf, ensureDirectory } from "../../../lib/base/files.ts";
+import { ensureDirectory } from "../../../lib/base/files.ts";
+import { directoryOf } from "../../../lib/base/paths.ts";
 import { TemporaryDirectory } from "../support.ts";
 
 Deno.test("the directory of a path is the part before its last separator", () => {

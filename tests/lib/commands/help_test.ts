@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { commonFlags, formsOf, parseFlags, splitCommand } from "../../../lib/commands/arguments.ts";
 import { commandHelp, environment, files, generalHelp } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
-import { settingVariables } from "../../../lib/database/settings.ts";
+import { settingVariables } from "../../../lib/database/connection.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 
 const all = { names: commandNames, load: loadCommand };

@@ -1,7 +1,7 @@
 /** Each command with a database on a real server, as a user calls it. */
 import { equal, match, ok } from "node:assert/strict";
 import { openLibsql } from "../../../lib/database/libsql.ts";
-import { parseLibsqlAddress } from "../../../lib/database/libsql_address.ts";
+import { parseLibsqlAddress } from "../../../lib/database/location.ts";
 import { runCli, tempDir } from "../../helpers.ts";
 import { libsqlTest, TestServer } from "../../libsql_server.ts";
 

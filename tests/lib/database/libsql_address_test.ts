@@ -2,11 +2,11 @@ import { deepStrictEqual as equal, ok, throws } from "node:assert/strict";
 import { UsageError } from "../../../lib/base/errors.ts";
 import {
   isLibsqlAddress,
+  locate,
   namespaceHeader,
   parseLibsqlAddress,
   tokenVariables,
-} from "../../../lib/database/libsql_address.ts";
-import { locate } from "../../../lib/database/location.ts";
+} from "../../../lib/database/location.ts";
 import { createWorkspace } from "../../../lib/state/workspace.ts";
 
 Deno.test("an address determines whether the connection uses TLS, and the namespace", () => {
@@ -96,11 +96,9 @@ Deno.test("without a server, none of the modules for servers are loaded", async 
   for (const file of ["cli.ts", "mod.ts", "lib/commands/status.ts", "lib/commands/upgrade.ts"]) {
     await load(new URL(file, root));
   }
-  ok(loaded.size > 40, String(loaded.size));
+  ok(loaded.size > 30, String(loaded.size));
   const names = [...loaded].map((url) => url.slice(root.href.length));
-  equal(names.filter((name) => /libsql|temporary_copy|to_server|lease/.test(name)), [
-    "lib/database/libsql_address.ts",
-  ]);
+  equal(names.filter((name) => /libsql|temporary_copy|to_server|lease/.test(name)), []);
 });
 
 Deno.test("a ledger on a server is refused", () => {

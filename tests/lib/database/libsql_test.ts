@@ -6,7 +6,7 @@ import {
   StatementError,
 } from "../../../lib/base/errors.ts";
 import { type LibsqlConnection, openLibsql } from "../../../lib/database/libsql.ts";
-import { parseLibsqlAddress } from "../../../lib/database/libsql_address.ts";
+import { parseLibsqlAddress } from "../../../lib/database/location.ts";
 import { withTransaction } from "../../../lib/database/transaction.ts";
 import { freePort, libsqlTest, TestServer, Tokens } from "../../libsql_server.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { openForReading, openForWriting, readDatabase } from "../../../lib/database/open.ts";
-import { type ConnectionSettings, defaultSettings } from "../../../lib/database/settings.ts";
+import { type ConnectionSettings, defaultSettings } from "../../../lib/database/connection.ts";
 import { AccessError, NotADatabaseError } from "../../../lib/base/errors.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";

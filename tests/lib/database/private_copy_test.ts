@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { openPrivateCopy } from "../../../lib/database/private_copy.ts";
 import { openForReading, openPrivateFile } from "../../../lib/database/open.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { defaultSettings } from "../../../lib/database/connection.ts";
 import { AccessError } from "../../../lib/base/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";

@@ -4,7 +4,7 @@ import {
   connectionPragmas,
   defaultSettings,
   settingsFrom,
-} from "../../../lib/database/settings.ts";
+} from "../../../lib/database/connection.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 
 function read(variables: Record<string, string>): ReturnType<typeof settingsFrom> {

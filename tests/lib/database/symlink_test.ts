@@ -5,7 +5,7 @@ import { writersOf } from "../../../lib/base/lock.ts";
 import { openUntouched, parseHeader } from "../../../lib/database/untouched.ts";
 import { openForReading, openPrivateFile, readDatabase } from "../../../lib/database/open.ts";
 import { openPrivateCopy } from "../../../lib/database/private_copy.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { defaultSettings } from "../../../lib/database/connection.ts";
 import { prepare, run } from "../../cli_helpers.ts";
 import { tempDir } from "../../helpers.ts";
 import { testLinks } from "../../links.ts";

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { openForWriting, openMemory } from "../../../lib/database/open.ts";
-import { type Connection, number } from "../../../lib/database/connection.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { type Connection, defaultSettings, number } from "../../../lib/database/connection.ts";
 import { withTransaction } from "../../../lib/database/transaction.ts";
 import { DatabaseLockedError, InterruptedError } from "../../../lib/base/errors.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";

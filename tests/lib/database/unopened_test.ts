@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { translate } from "../../../lib/database/failure.ts";
 import { denied } from "../../../lib/base/paths.ts";
 import { openForReading } from "../../../lib/database/open.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { defaultSettings } from "../../../lib/database/connection.ts";
 import type { AccessError } from "../../../lib/base/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { catalystDatabases } from "../../../lib/catalyst.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { defaultSettings } from "../../../lib/database/connection.ts";
 import { diagnose } from "../../../lib/doctor/diagnose.ts";
 import type { Check, Facts } from "../../../lib/doctor/facts.ts";
 import { gather } from "../../../lib/doctor/gather.ts";
-import { MARKER_TABLE } from "../../../lib/schema/model.ts";
+import { MARKER_TABLE } from "../../../lib/migration/migration.ts";
 import type { Mount } from "../../../lib/doctor/linux.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { createBot, execute, TemporaryDirectory } from "../support.ts";

@@ -1,8 +1,7 @@
 /** What an export knows of a database before it reads the rows. */
 import assert from "node:assert/strict";
-import type { Connection } from "../../../lib/database/connection.ts";
+import { type Connection, defaultSettings } from "../../../lib/database/connection.ts";
 import { openForReading } from "../../../lib/database/open.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
 import { readCatalog, readTable, withOnlyKey, withRowid } from "../../../lib/dump/catalog.ts";
 import { exactColumns, type Value, valueReader } from "../../../lib/dump/row.ts";
 import { execute, tempDir } from "../../helpers.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { DatabaseSync } from "node:sqlite";
 import { openMemory } from "../../../lib/database/open.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { defaultSettings } from "../../../lib/database/connection.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
 import { contentHash } from "../../../lib/dump/hash.ts";
 import { hashFormat } from "../../../lib/dump/formats.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
-import { lineOf, skipTrivia } from "../../../lib/sql/statements.ts";
+import { lineOf, skipTrivia } from "../../../lib/sql/tokens.ts";
 import { DumpFault } from "../../../lib/dump/import_source.ts";
 import { Scanner } from "../../../lib/dump/import_scanner.ts";
 

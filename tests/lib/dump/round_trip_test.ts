@@ -4,7 +4,7 @@
  */
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { defaultSettings } from "../../../lib/database/connection.ts";
 import { contentHash } from "../../../lib/dump/hash.ts";
 import { tempDir } from "../../helpers.ts";
 import { appIn } from "./app.ts";

@@ -1,7 +1,7 @@
 /** How the rows of a table are divided and read. */
 import assert from "node:assert/strict";
 import { openForReading } from "../../../lib/database/open.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { defaultSettings } from "../../../lib/database/connection.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
 import { rangesOf, type RowRange } from "../../../lib/dump/rows.ts";
 import { execute, tempDir } from "../../helpers.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { openReading } from "../../../lib/dump/export.ts";
 import { InterruptedError } from "../../../lib/base/errors.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { defaultSettings } from "../../../lib/database/connection.ts";
 import { execute, query, tempDir } from "../../helpers.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";

@@ -4,10 +4,10 @@ import {
   CatalystError,
   DatabaseLockedError,
   DiskFullError,
+  serializeError,
   SnapshotError,
   UnrecordedError,
 } from "../../../lib/base/errors.ts";
-import { serializeError } from "../../../lib/base/serialized_error.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
 import { begun } from "../../../lib/snapshot/journal.ts";

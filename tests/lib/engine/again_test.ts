@@ -4,7 +4,7 @@ import { openMemory } from "../../../lib/database/open.ts";
 import { runMigration } from "../../../lib/engine/apply.ts";
 import { adopt } from "../../../lib/engine/reconcile.ts";
 import { Session } from "../../../lib/engine/session.ts";
-import { MARKER_TABLE } from "../../../lib/schema/model.ts";
+import { MARKER_TABLE } from "../../../lib/migration/migration.ts";
 import { createWorkspace } from "../../../lib/state/workspace.ts";
 import { appMigrator } from "../operations/app.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";

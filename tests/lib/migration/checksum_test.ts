@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { checksum, sqlOf } from "../../../lib/migration/migration.ts";
-import { canonical, sameText } from "../../../lib/sql/statements.ts";
+import { canonical, sameText } from "../../../lib/sql/tokens.ts";
 
 const SQL = `-- what it is for
 CREATE TABLE notes (

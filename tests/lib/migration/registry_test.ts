@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { RegistryError, UnknownMigrationError } from "../../../lib/base/errors.ts";
 import { findMigration } from "../../../lib/state/plan.ts";
-import { compareIds, createRegistry } from "../../../lib/migration/registry.ts";
+import { compareIds, createRegistry } from "../../../lib/migration/migration.ts";
 import { migrationOf } from "../support.ts";
 import { definitions } from "../arbitraries.ts";
 

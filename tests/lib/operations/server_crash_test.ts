@@ -6,7 +6,7 @@
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { openLibsql } from "../../../lib/database/libsql.ts";
-import { parseLibsqlAddress } from "../../../lib/database/libsql_address.ts";
+import { parseLibsqlAddress } from "../../../lib/database/location.ts";
 import { cliCommand, runCli, tempDir } from "../../helpers.ts";
 import { freePort, libsqlTest, TestServer } from "../../libsql_server.ts";
 

@@ -3,10 +3,9 @@ import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { defineMigration, Migrator } from "../../../mod.ts";
-import { createCatalystMigrator } from "../../../lib/catalyst.ts";
-import { catalystDatabases } from "../../../lib/catalyst.ts";
+import { catalystDatabases, createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { openLibsql } from "../../../lib/database/libsql.ts";
-import { parseLibsqlAddress } from "../../../lib/database/libsql_address.ts";
+import { parseLibsqlAddress } from "../../../lib/database/location.ts";
 import { tempDir } from "../../helpers.ts";
 import { libsqlTest, TestServer } from "../../libsql_server.ts";
 

@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { locate } from "../../../lib/database/location.ts";
 import { openForReading } from "../../../lib/database/open.ts";
-import { defaultSettings } from "../../../lib/database/settings.ts";
+import { defaultSettings } from "../../../lib/database/connection.ts";
 import { compareSchemas } from "../../../lib/schema/compare.ts";
 import { formatSchema } from "../../../lib/schema/format.ts";
 import { readSchema } from "../../../lib/schema/read.ts";

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { partOf } from "../../../lib/base/files.ts";
+import { partOf } from "../../../lib/base/paths.ts";
 import {
   databaseFile,
   isSnapshotName,

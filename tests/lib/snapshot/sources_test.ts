@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { CatalystError, CorruptDatabaseError, SnapshotError } from "../../../lib/base/errors.ts";
-import { createRegistry } from "../../../lib/migration/registry.ts";
+import { createRegistry } from "../../../lib/migration/migration.ts";
 import { findSources, type RestoreSet } from "../../../lib/snapshot/sources.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { databaseNames } from "../../helpers.ts";

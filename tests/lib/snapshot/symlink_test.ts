@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseLockedError, LocationError } from "../../../lib/base/errors.ts";
 import { replaceDatabase } from "../../../lib/snapshot/replace.ts";
-import { partOf } from "../../../lib/base/files.ts";
+import { partOf } from "../../../lib/base/paths.ts";
 import { type Content, contentOf } from "../../helpers.ts";
 import { testLinks } from "../../links.ts";
 import { execute, Program, query, startWriter } from "../support.ts";

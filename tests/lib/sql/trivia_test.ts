@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { firstStatement, lineOf, skipTrivia } from "../../../lib/sql/statements.ts";
+import { firstStatement, lineOf, skipTrivia } from "../../../lib/sql/tokens.ts";
 
 const trivia = fc.array(
   fc.constantFrom(

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import type { HistoryRow } from "../../../lib/state/ledger.ts";
 import type { Marker } from "../../../lib/state/marker.ts";
-import { createRegistry } from "../../../lib/migration/registry.ts";
+import { createRegistry } from "../../../lib/migration/migration.ts";
 import {
   assess,
   type Correction,

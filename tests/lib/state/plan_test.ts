@@ -7,14 +7,13 @@ import {
   UnknownMarkerError,
   UnknownMigrationError,
 } from "../../../lib/base/errors.ts";
-import type { Migration } from "../../../lib/migration/migration.ts";
+import { createRegistry, type Migration } from "../../../lib/migration/migration.ts";
 import {
   type DowngradeRequest,
   migrationsToApply,
   migrationsToRollBack,
   type UpgradeRequest,
 } from "../../../lib/state/plan.ts";
-import { createRegistry } from "../../../lib/migration/registry.ts";
 import type { MigrationStatus } from "../../../lib/state/assess.ts";
 import { orderlySituations, type Situation, situations, statusOf } from "../arbitraries.ts";
 import { migrationOf } from "../support.ts";
