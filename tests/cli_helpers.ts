@@ -3,8 +3,9 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import type { CliResult } from "./helpers.ts";
+import { type CliResult, outputOf } from "./helpers.ts";
 import { checkDocument } from "./json_documents.ts";
+import { runWarm } from "./warm_cli.ts";
 
 /** Where and how a command runs. */
 export interface RunOptions {
@@ -14,6 +15,8 @@ export interface RunOptions {
   readonly permissions?: readonly string[];
   /** Program that starts Deno, with its arguments, such as `setpriv`. */
   readonly through?: readonly string[];
+  /** Whether it gets a process of its own. Default: only with permissions or through a program. */
+  readonly alone?: boolean;
 }
 
 /** The command line as a process, not yet started. */
@@ -33,7 +36,11 @@ export function command(args: readonly string[], options: RunOptions): Deno.Comm
 
 /** Runs a command to its end. */
 export async function run(args: readonly string[], options: RunOptions): Promise<CliResult> {
-  const result = decoded(await command(args, options).output());
+  const { permissions, through } = options;
+  const { alone = permissions !== undefined || through !== undefined } = options;
+  const result = alone
+    ? decoded(await outputOf(command(args, options)))
+    : await runWarm(args, options);
   await checkDocument(args, result.stdout);
   return result;
 }

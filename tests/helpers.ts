@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { fileURLToPath } from "node:url";
 import { type ReferenceTable, referenceTables } from "./migrations/reference.ts";
+import { PATIENCE, runWarm } from "./warm_cli.ts";
 
 /** Names of the bot's databases with the id of the migration that makes each. */
 export const idOf = { positions: "001", trading: "002", ml_training: "003" } as const;
@@ -19,8 +20,10 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Deno's permissions. Default `-A`. */
   readonly permissions?: readonly string[];
-  /** Where stdin comes from. Default: it is empty. */
+  /** Where stdin of a {@link cliCommand} comes from. Default: it is empty. */
   readonly stdin?: "null" | "piped";
+  /** Whether it gets a process of its own. Default: only with permissions. */
+  readonly alone?: boolean;
 }
 
 /** What a command left behind. */
@@ -33,27 +36,40 @@ export interface CliResult {
 /** The command line as a process, not yet started. */
 export function cliCommand(
   args: readonly string[],
-  { permissions = ["-A"], ...options }: CliOptions = {},
+  { permissions = ["-A"], stdin = "null", cwd, env }: CliOptions = {},
 ): Deno.Command {
   const cli = fileURLToPath(new URL("../cli.ts", import.meta.url));
   return new Deno.Command(Deno.execPath(), {
     args: ["run", ...permissions, cli, ...args],
-    stdin: "null",
+    stdin,
     stdout: "piped",
     stderr: "piped",
-    ...options,
-    env: { DB_PATH_PREFIX: "", NO_COLOR: "1", ...options.env },
+    ...(cwd === undefined ? {} : { cwd }),
+    env: { DB_PATH_PREFIX: "", NO_COLOR: "1", ...env },
   });
 }
 
-/** Runs the command line as a process of its own. */
+/** Runs the command line. */
 export async function runCli(
   args: readonly string[],
   options: CliOptions = {},
 ): Promise<CliResult> {
-  const { code, stdout, stderr } = await cliCommand(args, options).output();
+  const { alone = options.permissions !== undefined } = options;
+  if (!alone) return await runWarm(args, options);
+  const { code, stdout, stderr } = await outputOf(cliCommand(args, options));
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+/** Runs a command to its end; kills it where that doesn't come. Its output must be piped. */
+export async function outputOf(command: Deno.Command): Promise<Deno.CommandOutput> {
+  const child = command.spawn();
+  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
+  try {
+    return await child.output();
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** A directory that is removed when it is disposed of. */

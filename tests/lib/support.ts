@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { fileURLToPath } from "node:url";
 import { createCatalystMigrator } from "../../lib/catalyst.ts";
 import {
   defineMigration,
@@ -10,6 +9,7 @@ import {
 import type { Migrator } from "../../lib/migrator.ts";
 import { makeTemporaryDirectory } from "../helpers.ts";
 import { checkDocument } from "../json_documents.ts";
+import { runWarm } from "../warm_cli.ts";
 
 /** A directory that is removed with its contents on disposal. */
 export class TemporaryDirectory implements Disposable {
@@ -115,26 +115,14 @@ export interface CommandResult {
   readonly stderr: string;
 }
 
-/**
- * Runs the command line in a separate process without a terminal. Its JSON output must match its
- * JSON Schema.
- */
+/** Runs the command line without a terminal. Its JSON output must match its JSON Schema. */
 export async function runCommandLine(
   args: readonly string[],
   options: { cwd?: string; env?: Record<string, string> } = {},
 ): Promise<CommandResult> {
-  const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
-  const config = fileURLToPath(new URL("../../deno.json", import.meta.url));
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "-A", "--quiet", "--config", config, cli, ...args],
-    stdin: "null",
-    ...options,
-    env: { DB_PATH_PREFIX: "", NO_COLOR: "1", ...options.env },
-  }).output();
-  const decoder = new TextDecoder();
-  const printed = decoder.decode(stdout);
-  await checkDocument(args, printed);
-  return { code, stdout: printed, stderr: decoder.decode(stderr) };
+  const result = await runWarm(args, options);
+  await checkDocument(args, result.stdout);
+  return result;
 }
 
 /** Options of a {@link Program}. */

@@ -106,7 +106,7 @@ Deno.test("a kill between two of fifteen databases leaves each with its migratio
       },
     };`,
   );
-  const killed = await runCommandLine(["upgrade"], { cwd: directory.path });
+  const killed = await runCli(["upgrade"], { cwd: directory.path, alone: true });
   assert(killed.code !== 0 && killed.code !== 1, killed.stderr);
   const contents = () =>
     Array.from({ length: 15 }, (_, index) => contentOf(directory.file(`data/db${index + 1}.db`)));

@@ -62,7 +62,7 @@ for (const kind of ["sql", "js", "ts"] as const) {
     await prepare(["new", "add_notes", "--database", "trading", "--kind", kind], { cwd });
     const path = `${cwd}/migrations/004_add_notes.${kind}`;
     const text = Deno.readTextFileSync(path);
-    const untouched = await run(["upgrade"], { cwd });
+    const untouched = await run(["upgrade"], { cwd, alone: true }); // loads what is edited then
     assert.equal(untouched.code, 1);
     const edited = kind === "sql"
       ? text.replace("-- migrate:up\n", "-- migrate:up\nALTER TABLE orders ADD COLUMN notes;\n")

@@ -1,0 +1,97 @@
+/**
+ * Runs command lines in processes that are used again, as most of what a short command costs is its
+ * process. Each test module has its own, and they end with it. What a process itself is about
+ * (permissions, signals, stdin, a terminal, a kill) runs in a process of its own.
+ */
+import { fileURLToPath } from "node:url";
+import type { CliResult } from "./helpers.ts";
+import { END, type Request } from "./warm_cli_program.ts";
+
+/** Milliseconds after which a process of a test counts as hanging. */
+export const PATIENCE = 120_000;
+
+const idle: WarmProcess[] = [];
+
+/** Where and with what a command runs. */
+export interface WarmOptions {
+  readonly cwd?: string | undefined;
+  readonly env?: Readonly<Record<string, string>> | undefined;
+}
+
+/** Runs a command line to its end; commands that run at the same time have different processes. */
+export async function runWarm(
+  args: readonly string[],
+  options: WarmOptions = {},
+): Promise<CliResult> {
+  const process = idle.pop() ?? new WarmProcess();
+  const result = await process.run({
+    args,
+    cwd: options.cwd ?? Deno.cwd(),
+    env: options.env ?? {},
+  });
+  if (result === null) {
+    throw new Error(`"${args.join(" ")}" ended its process, or took more than ${PATIENCE} ms`);
+  }
+  idle.push(process);
+  return result;
+}
+
+class WarmProcess {
+  readonly #child: Deno.ChildProcess;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array>;
+  readonly #stdout: Reader;
+  readonly #stderr: Reader;
+
+  constructor() {
+    this.#child = new Deno.Command(Deno.execPath(), {
+      args: [
+        "run",
+        "-A",
+        "--quiet",
+        fileURLToPath(new URL("warm_cli_program.ts", import.meta.url)),
+      ],
+      env: { DB_PATH_PREFIX: "", NO_COLOR: "1" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#stdin = this.#child.stdin.getWriter();
+    this.#stdout = readerOf(this.#child.stdout);
+    this.#stderr = readerOf(this.#child.stderr);
+  }
+
+  /** What a command line writes and its exit code; null where its process ends instead. */
+  async run(request: Request): Promise<CliResult | null> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), PATIENCE);
+    try {
+      await this.#stdin.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
+      const [answer, stderr] = await Promise.all([this.#stdout(), this.#stderr()]);
+      if (answer === null || stderr === null) return null;
+      const end = answer.lastIndexOf("\0");
+      return { code: Number(answer.slice(end + 1)), stdout: answer.slice(0, end), stderr };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+/** Reads a stream as text up to the next {@link END}; null where it has ended before. */
+type Reader = () => Promise<string | null>;
+
+function readerOf(stream: ReadableStream<Uint8Array>): Reader {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let text = "";
+  return async () => {
+    for (;;) {
+      const end = text.endsWith(END) ? text.length - END.length : -1;
+      if (end >= 0) {
+        const found = text.slice(0, end);
+        text = "";
+        return found;
+      }
+      const { value, done } = await reader.read();
+      if (done) return null;
+      text += value;
+    }
+  };
+}

@@ -1,0 +1,37 @@
+/** The command line as a process that runs one command after another; `warm_cli.ts` starts it. */
+import { run } from "../cli.ts";
+
+/** A command line with where it runs. */
+export interface Request {
+  readonly args: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+}
+
+/** What follows a command's output: on stdout with its exit code before it. */
+export const END = "\0end\0";
+
+if (import.meta.main) {
+  let rest = "";
+  for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
+    const requests = (rest + text).split("\n");
+    rest = requests.pop() ?? "";
+    for (const request of requests) await answer(JSON.parse(request));
+  }
+}
+
+async function answer({ args, cwd, env }: Request): Promise<void> {
+  const home = Deno.cwd();
+  const before = Object.keys(env).map((name) => [name, Deno.env.get(name)] as const);
+  for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
+  Deno.chdir(cwd);
+  await run(args);
+  Deno.chdir(home); // Windows removes no directory in which a process is
+  for (const [name, value] of before) {
+    if (value === undefined) Deno.env.delete(name);
+    else Deno.env.set(name, value);
+  }
+  const encoder = new TextEncoder();
+  Deno.stderr.writeSync(encoder.encode(END));
+  Deno.stdout.writeSync(encoder.encode(`\0${Deno.exitCode}${END}`));
+}
