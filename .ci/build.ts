@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { variables } from "../lib/commands/options.ts";
 import { TOKEN_VARIABLE } from "../lib/database/location.ts";
 import { bundledMigrations } from "../migrations/mod.ts";
+import { licensesOf } from "./licenses.ts";
 import { BuildError, checkMigrations, migrationFiles, moduleGraph } from "./graph.ts";
 
 /** What executables are released for. */
@@ -68,9 +69,9 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
   checkMigrations(migrationFiles(checkout), { modules, registry });
   const stage = stageFiles([...modules, PACKAGES]);
   // The bundle has its packages already, so they are not in the lock that is compiled with.
-  writeLock(join(stage, "deno.lock"), CHARTS_PACKAGES);
+  const drawing = writeLock(join(stage, "deno.lock"), CHARTS_PACKAGES);
   await bundleCharts(stage);
-  writeLock(join(stage, "deno.lock"), PACKAGES);
+  const loading = writeLock(join(stage, "deno.lock"), PACKAGES);
   const isNew = makeDirectory(out);
   // In the same directory, so that what is finished takes its place by being renamed.
   const part = Deno.makeTempDirSync({ dir: out, prefix: ".part-" });
@@ -84,7 +85,11 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
     const executables = made.toSorted().map((name) => describe(name, { part, out }));
     const sums = executables.map(({ path, sha256 }) => `${sha256}  ${basename(path)}\n`);
     Deno.writeTextFileSync(join(part, "SHA256SUMS"), sums.join(""));
-    for (const name of [...made, "SHA256SUMS"]) Deno.renameSync(join(part, name), join(out, name));
+    const licenses = await writeLicenses([...drawing, ...loading]);
+    Deno.writeTextFileSync(join(part, LICENSES), licenses);
+    for (const name of [...made, LICENSES, "SHA256SUMS"]) {
+      Deno.renameSync(join(part, name), join(out, name));
+    }
     isDone = true;
     return executables;
   } finally {
@@ -194,13 +199,28 @@ const CHARTS_PACKAGES = "lib/report/chart_drawing.ts";
 
 /**
  * Writes the lock without what only tests use: Deno downloads every package of the lock that it is
- * given, and embeds it, whether a module imports it or not. `source` imports what is needed.
+ * given, and embeds it, whether a module imports it or not. `source` imports what is needed. Returns
+ * the packages of the new lock.
  */
-function writeLock(path: string, source: string): void {
+function writeLock(path: string, source: string): string[] {
   const read = (path: string) => Deno.readTextFileSync(join(checkout, path));
   const used = [...read(source).matchAll(/"npm:(@?[^@"]+)/g)].map(([, name = ""]) => name);
-  Deno.writeTextFileSync(path, JSON.stringify(lockOf(JSON.parse(read("deno.lock")), used)));
+  const lock = lockOf(JSON.parse(read("deno.lock")), used);
+  Deno.writeTextFileSync(path, JSON.stringify(lock));
   Deno.utimeSync(path, FILE_TIME, FILE_TIME);
+  return Object.keys(lock.npm);
+}
+
+/** The file of licences that goes beside the executables. */
+const LICENSES = "LICENSES.txt";
+
+/** The licences of packages, which have been downloaded to build. */
+async function writeLicenses(packages: readonly string[]): Promise<string> {
+  const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
+  const { npmCache } = JSON.parse(new TextDecoder().decode(stdout)) as {
+    readonly npmCache: string;
+  };
+  return licensesOf(packages, npmCache);
 }
 
 /** What is read of a lock. */

@@ -6,7 +6,7 @@
  *     deno task compile --target T   one of them
  *     --out DIR                      another directory than dist
  *
- * Beside them it writes SHA256SUMS. `COMPILE_DENO` names another Deno to compile with, `DENORT_BIN`
+ * Beside them it writes SHA256SUMS, and LICENSES.txt of the packages in them. `COMPILE_DENO` names another Deno to compile with, `DENORT_BIN`
  * the runtime that it embeds for this machine; others are downloaded.
  *
  * @module

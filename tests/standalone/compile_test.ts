@@ -75,10 +75,15 @@ Deno.test({
       }
       const { code, stderr } = await checkout.run([".ci/compile.ts"], { TZ: `UTC${sums.length}` });
       assert.equal(code, 0, stderr);
+      const licenses = Deno.readTextFileSync(checkout.file("dist/LICENSES.txt"));
+      assert.match(
+        licenses,
+        /^@libsql\/hrana-client \d[^]*MIT License[^]*^@observablehq\/plot \d/m,
+      );
       sums.push(Deno.readTextFileSync(checkout.file("dist/SHA256SUMS")));
       assert.deepEqual(
         [...Deno.readDirSync(checkout.file("dist"))].map(({ name }) => name).toSorted(),
-        ["SHA256SUMS", sums[0]?.trim().split("  ")[1]],
+        ["LICENSES.txt", "SHA256SUMS", sums[0]?.trim().split("  ")[1]],
       );
     }
     assert.match(sums[0] ?? "", /^[0-9a-f]{64} {2}catalyst-migrate(\.exe)?\n$/);
@@ -108,7 +113,7 @@ Deno.test("a build without migrations is refused, and does nothing where it runs
   checkout.edit(
     "migrations/mod.ts",
     () =>
-      'import type { Migration } from "../lib/migration.ts";\n' +
+      'import type { Migration } from "../lib/migration/migration.ts";\n' +
       "export const bundledMigrations: readonly Migration[] = [];\n",
   );
   await checkout.fails(/^error: Cannot build: migrations\/001_create_positions_tables\.ts would/m);
