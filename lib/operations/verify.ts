@@ -71,6 +71,7 @@ export async function verify(
   const databases = new Map<string, DatabaseVerification>();
   for (const { name, path, exists, adoptable } of found.databases.values()) {
     const problems = stateProblems(workspace, found, name);
+    const conflicting = (found.conflicts.get(name) ?? []).map(({ table }) => table);
     const notices: Finding[] = [];
     let isDamaged = false;
     if (exists) {
@@ -79,9 +80,14 @@ export async function verify(
           await openForReading(locationOf(workspace, name), workspace.settings),
         );
         connections.set(name, connection);
-        const found = await findIn(workspace, connection, { name, adoptable, options });
-        problems.push(...found.problems);
-        notices.push(...found.notices);
+        const { problems: others, notices: own } = await findIn(workspace, connection, {
+          name,
+          adoptable,
+          options,
+        });
+        problems.push(...others);
+        // A table in conflict is a problem already.
+        notices.push(...own.filter(({ object }) => !conflicting.includes(object)));
       } catch (error) {
         // The other databases are still verified.
         if (!isDamage(error)) throw error;

@@ -55,6 +55,7 @@ Deno.test("a bot's own databases are found, adopted, migrated and verified besid
   );
   assert.match(refused.text, /^help: .*run `init`/m);
   assert(Deno.statSync(directory.file("data/trading.db")).isFile);
+  assert.equal((await run("verify")).text.match(/table "positions"/g)?.length, 1);
 
   assert.match((await run("init")).text, /non-interactive session/);
   const { stdout } = await run("init", "--yes");
