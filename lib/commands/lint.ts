@@ -38,7 +38,7 @@ export const command: Command = {
 };
 
 /** The findings in words, by migration. */
-export function renderLint({ findings, checked }: LintResult, style: Style): string {
+export function renderLint({ findings, checked, untried }: LintResult, style: Style): string {
   if (checked.length === 0) return "Nothing to look at: no migration of yours is pending.";
   const lines = checked.flatMap((name) => {
     const own = findings.filter(({ migration }) => migration === name);
@@ -50,7 +50,11 @@ export function renderLint({ findings, checked }: LintResult, style: Style): str
   const counts = findings.length === 0
     ? "no findings"
     : `${formatCount(errors, "error")} and ${formatCount(warnings, "warning")}`;
-  return [...lines, `${formatCount(checked.length, "migration")} looked at: ${counts}.`].join("\n");
+  const notices = untried.map(({ database, reason }) =>
+    `${database}: not tried with its rows, since ${printable(reason)}; \`rehearse\` tries them`
+  );
+  const end = `${formatCount(checked.length, "migration")} looked at: ${counts}.`;
+  return [...lines, ...notices, end].join("\n");
 }
 
 function renderFinding(finding: LintFinding, style: Style): string {

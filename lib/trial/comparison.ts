@@ -248,6 +248,8 @@ const OF_DOWNGRADE: ReadonlySet<SurpriseCode> = new Set<SurpriseCode>([
   "rows-lost",
   "rows-left",
   "values-lost",
+  "second-upgrade-fails",
+  "second-upgrade-differs",
 ]);
 
 const MEND_DOWNGRADE = "mend the downgrade, so that it takes back all that the upgrade does";

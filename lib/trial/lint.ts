@@ -9,7 +9,7 @@ import { findMigration } from "../state/plan.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { dataLossCodes, type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
 import { failureReason } from "./recorder.ts";
-import { RowTrial } from "./row_trial.ts";
+import { RowTrial, type UntriedRows } from "./row_trial.ts";
 import { constraintFaults } from "./rules_constraints.ts";
 import { referenceFaults } from "./rules_references.ts";
 import { lockFaults, reversalFaults, statementFaults } from "./rules.ts";
@@ -35,6 +35,8 @@ export interface LintResult {
   readonly checked: readonly string[];
   /** In the order of the migrations and of their statements. */
   readonly findings: readonly LintFinding[];
+  /** Databases of which the migrations were tried without the rows: what fails only with rows is not found. */
+  readonly untried: readonly UntriedRows[];
 }
 
 /** Looks at one migration for faults of its kind. */
@@ -71,6 +73,7 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
     asked?.includes(migration) ?? (!isApplied(migration) && !trusted.includes(migration))
   );
   const findings = new Map<Migration, readonly LintFinding[]>();
+  const untried: UntriedRows[] = [];
   for (const database of registry.databases) {
     const own = chosen.filter((one) => one.database === database);
     const last = own.at(-1);
@@ -88,8 +91,9 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
     });
     const list = fromEmpty ? upToLast : upToLast.filter((one) => !isApplied(one));
     await using stack = new AsyncDisposableStack();
-    let trial = fromEmpty ? null : await RowTrial.open(workspace, found, database);
-    if (trial !== null) stack.use(trial);
+    const opened = fromEmpty ? null : await RowTrial.open(workspace, found, database);
+    let trial = opened instanceof RowTrial ? stack.use(opened) : null;
+    if (opened !== null && !(opened instanceof RowTrial)) untried.push(opened);
     const needed = new NeededObjects(list);
     for (const [place, migration] of list.entries()) {
       const isLooked = chosen.includes(migration);
@@ -100,7 +104,9 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
           findings.set(migration, findingsOf(migration, await faultsOf(simulation, simulated)));
         });
       const known = findings.get(migration) ?? [];
-      const isWrong = known.some(({ severity }) => severity === "error");
+      const isWrong = known.some(({ severity, code }) =>
+        severity === "error" && code !== "downgrade-differs"
+      );
       // What was found already, an upgrade refuses before it runs.
       const fault = failure === null && !isWrong ? await trial?.upgrade(migration) ?? null : null;
       if (isWrong || failure !== null || fault !== null) trial = null;
@@ -118,6 +124,7 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
     ok: list.every(({ severity }) => severity !== "error"),
     checked: chosen.filter((one) => findings.has(one)).map(({ name }) => name),
     findings: list,
+    untried,
   };
 }
 

@@ -1,5 +1,7 @@
 import { CatalystError, MigrationFailedError, StatementError } from "../base/errors.ts";
+import { formatBytes, formatCount } from "../base/format.ts";
 import { sizeOf } from "../base/paths.ts";
+import { driverMessage } from "../database/failure.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { statDatabase } from "../database/location.ts";
 import { openForReading, openMemory } from "../database/open.ts";
@@ -22,6 +24,14 @@ const OBJECTS = `SELECT type, name, sql
   WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
   ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`;
 
+/** A database whose rows were not copied to try migrations with them. */
+export interface UntriedRows {
+  /** Its name. */
+  readonly database: string;
+  /** Why, such as `it has more than 50,000 rows`. */
+  readonly reason: string;
+}
+
 /**
  * A copy of a database in memory, with its rows, on which migrations are run as an upgrade runs them. It
  * finds what fails only where there are rows.
@@ -37,29 +47,31 @@ export class RowTrial implements AsyncDisposable {
     this.#connection = connection;
   }
 
-  /** Copies a database; null where there is none, it is large, or it can't be copied as it is. */
+  /** Copies a database, or says why it is not copied; null where there are no rows. */
   static async open(
     workspace: Workspace,
     found: Inspection,
     database: string,
-  ): Promise<RowTrial | null> {
+  ): Promise<RowTrial | UntriedRows | null> {
     const location = locationOf(workspace, database);
-    const { exists } = statDatabase(location);
-    if (!exists || location.kind !== "file" || (sizeOf(location.path) ?? 0) > MOST_BYTES) {
-      return null;
+    if (!statDatabase(location).exists) return null;
+    if (location.kind !== "file") return { database, reason: "it is not a file" };
+    if ((sizeOf(location.path) ?? 0) > MOST_BYTES) {
+      return { database, reason: `it has more than ${formatBytes(MOST_BYTES)}` };
     }
     const connection = openMemory({ label: location.path });
     try {
       await using real = await openForReading(location, workspace.settings);
-      if (await withSnapshot(real, () => copyRows(real, connection))) {
-        return new RowTrial(workspace, found, connection);
-      }
+      const reason = await withSnapshot(real, () => copyRows(real, connection));
+      if (reason === null) return new RowTrial(workspace, found, connection);
+      await connection.close();
+      return { database, reason };
     } catch (error) {
+      await connection.close();
       // What keeps a copy from being made is no fault of a migration.
       if (!(error instanceof CatalystError)) throw error;
+      return { database, reason: driverMessage(error) };
     }
-    await connection.close();
-    return null;
   }
 
   /** Runs an upgrade; what is wrong with it, or null. After a failure nothing else can be tried. */
@@ -105,12 +117,14 @@ function faultOf(migration: Migration, error: CatalystError): Fault {
   };
 }
 
-/** Copies all objects and rows; false where some can't be copied, or there are too many. */
-async function copyRows(real: Connection, copy: Connection): Promise<boolean> {
-  const tables = await usersTables(real);
-  if (tables.some(({ type }) => type === "virtual")) return false;
+/** Copies all objects and rows; says why where some can't be copied, or there are too many. */
+async function copyRows(real: Connection, copy: Connection): Promise<string | null> {
+  const virtual = (await usersTables(real)).find(({ type }) => type === "virtual");
+  if (virtual !== undefined) return `"${virtual.name}" is a virtual table`;
   const counts = await countRows(real);
-  if (counts.values().reduce((sum, rows) => sum + rows, 0) > MOST_ROWS) return false;
+  if (counts.values().reduce((sum, rows) => sum + rows, 0) > MOST_ROWS) {
+    return `it has more than ${formatCount(MOST_ROWS, "row")}`;
+  }
   await copy.exec("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; BEGIN");
   const objects = await real.all(OBJECTS);
   const isTable = (type: unknown) => type === "table";
@@ -125,7 +139,7 @@ async function copyRows(real: Connection, copy: Connection): Promise<boolean> {
   }
   for (const { type, sql } of objects) if (!isTable(type)) await copy.exec(String(sql));
   await copy.exec("COMMIT; PRAGMA ignore_check_constraints = OFF; PRAGMA foreign_keys = ON");
-  return true;
+  return null;
 }
 
 async function copyTable(real: Connection, copy: Connection, table: string): Promise<void> {

@@ -128,7 +128,6 @@ export function reversalFaults(
   if (differences.length > 0) {
     faults.push({
       code: "downgrade-differs",
-      severity: "warning",
       direction: "downgrade",
       reason: `its downgrade doesn't restore the former schema: ${
         differences.map(({ detail }) => detail).join("; ")
@@ -138,7 +137,6 @@ export function reversalFaults(
   } else if (again !== null) {
     faults.push({
       code: "downgrade-differs",
-      severity: "warning",
       place: again.place,
       reason: `it doesn't run again after its downgrade: ${failureReason(again)}`,
       fix: "take back in the downgrade all that the upgrade does, rows too",

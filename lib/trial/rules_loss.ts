@@ -210,6 +210,7 @@ function lostChecks(
     if (isGone || replacement !== -1) return [];
     return [{
       code: "lost-check",
+      severity: "warning",
       place,
       reason: `the new table "${name}" has no longer CHECK (${onOneLine(check.expression)})`,
       fix: `write the check into the new table's CREATE TABLE`,
@@ -254,6 +255,7 @@ function lostIndexes(simulated: SimulatedUpgrade, name: string, place: RecordedS
   );
   return lost.map((index) => ({
     code: "lost-index",
+    severity: "warning",
     place,
     reason:
       `dropping the old table "${name}" drops index "${index.name}", and nothing makes it again`,
@@ -282,6 +284,7 @@ function lostTriggers(
   );
   return lost.map((trigger) => ({
     code: "lost-trigger",
+    severity: "warning",
     place,
     reason:
       `dropping the old table "${name}" drops trigger "${trigger.name}", and nothing makes it again`,
@@ -300,6 +303,7 @@ function lostViews({ before, after, rebuilds, run }: SimulatedUpgrade): Fault[] 
     if (table === undefined) return [];
     return [{
       code: "lost-view",
+      severity: "warning",
       place,
       reason:
         `view "${view.name}" is dropped for the rebuild of "${table.name}", and nothing makes it again`,

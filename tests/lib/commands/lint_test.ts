@@ -48,6 +48,33 @@ Deno.test("lint exits with 0 for warnings, and with 1 where it is strict", async
   assert.equal(large.code, 2);
 });
 
+Deno.test("lint says of which databases it did not try the rows, and why", async () => {
+  const { directory } = await botWith(
+    "-- database: trading\n-- migrate:up\nCREATE UNIQUE INDEX u ON many (a);\n-- migrate:down\nDROP INDEX u;\n",
+  );
+  using _directory = directory;
+  execute(
+    directory.file("trading.db"),
+    `CREATE TABLE many (a);
+    WITH RECURSIVE n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 50000)
+    INSERT INTO many SELECT 1 FROM n`,
+  );
+  const { code, stdout } = await run(directory, "lint");
+  assert.equal(code, 0);
+  assert.match(
+    stdout,
+    /\ntrading: not tried with its rows, since it has more than 50,000 rows; `rehearse` tries them\n/,
+  );
+  const json = await run(directory, "lint", "--json");
+  assert.deepEqual(JSON.parse(json.stdout).untried, [
+    { database: "trading", reason: "it has more than 50,000 rows" },
+  ]);
+  execute(directory.file("trading.db"), "DELETE FROM many WHERE rowid > 2");
+  const small = await run(directory, "lint", "--json");
+  assert.deepEqual(JSON.parse(small.stdout).untried, []);
+  assert.equal(small.code, 1);
+});
+
 Deno.test("lint writes one JSON document", async () => {
   const { directory, file } = await botWith(dropping);
   using _directory = directory;

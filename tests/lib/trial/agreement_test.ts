@@ -99,3 +99,52 @@ Deno.test("lint, upgrade and rehearse let the same upgrades pass", async (t) => 
     });
   }
 });
+
+/** Downgrades that are wrong, and those of which something is to be weighed. */
+const wayBack: readonly (readonly [definition: Exclude<Upgrade, string>, isRight: boolean])[] = [
+  [{ upgrade: "ALTER TABLE plain ADD COLUMN c", downgrade: "SELECT 1" }, false],
+  [{ upgrade: "CREATE TABLE n (a)", downgrade: "SELECT 1" }, false],
+  [{ upgrade: "CREATE TABLE n (a)", downgrade: "DROP TABLE m" }, false],
+  [{ upgrade: "INSERT INTO owners VALUES (9, 'Cy', 'buy', NULL)", downgrade: "SELECT 1" }, false],
+  [{ upgrade: "CREATE TABLE n (a)" }, true],
+  [{ upgrade: "CREATE TABLE n (a)", downgrade: "DROP TABLE n" }, true],
+  [{
+    upgrade: "CREATE TABLE n (a)",
+    downgrade: "SELECT 1",
+    allows: [{ code: "downgrade-differs", reason: "the table may stay" }],
+  }, true],
+];
+
+Deno.test("lint and rehearse agree on which downgrades are wrong, which keep no upgrade from being applied", async (t) => {
+  for (const [definition, isRight] of wayBack) {
+    await t.step(`${sqlOf(definition)}; ${definition.downgrade}`, async () => {
+      using subject = await Subject.create();
+      const migrator = subject.migrator([definition]);
+      assert.equal((await migrator.lint()).ok, isRight);
+      assert.equal((await migrator.rehearse()).ok, isRight);
+      await migrator.upgrade({ backup: false });
+    });
+  }
+});
+
+Deno.test("a rebuild that loses a check, an index, a trigger or a view is warned of, and upgrade runs it", async () => {
+  using subject = await Subject.create(
+    "CREATE VIEW owner_names AS SELECT name FROM owners;",
+  );
+  const upgrade = `DROP VIEW owner_names;
+    CREATE TABLE new_owners (owner_id INTEGER PRIMARY KEY, name TEXT NOT NULL, side, empty);
+    INSERT INTO new_owners SELECT * FROM owners;
+    DROP TABLE owners;
+    ALTER TABLE new_owners RENAME TO owners`;
+  const definition = { upgrade, foreignKeys: false };
+  const findings = await subject.findings(definition);
+  const lost = findings.filter(({ code }) => code.startsWith("lost-"));
+  assert.deepEqual(
+    ["lost-check", "lost-index", "lost-trigger", "lost-view"].filter((code) =>
+      !lost.some((one) => one.code === code)
+    ),
+    [],
+  );
+  assert.deepEqual(findings.filter(({ severity }) => severity === "error"), []);
+  await subject.migrator([definition]).upgrade({ backup: false });
+});

@@ -38,8 +38,8 @@ Deno.test("a rebuild that forgets an index or a trigger loses it", async () => {
   const upgrade = rebuildOwners({ after: "" });
   const findings = await subject.findings({ upgrade, ...off });
   assert.deepEqual(findings.map(({ severity, code }) => `${severity} ${code}`), [
-    "error lost-index",
-    "error lost-trigger",
+    "warning lost-index",
+    "warning lost-trigger",
     "warning no-downgrade",
   ]);
   assert.match(findings[0]?.reason ?? "", /drops index "owners_by_name"/);

@@ -31,11 +31,11 @@ Deno.test("a downgrade that restores the schema has no finding", async () => {
   assert.deepEqual(await subject.findings(good), []);
 });
 
-Deno.test("a downgrade that leaves or takes too much is a warning that says what", async () => {
+Deno.test("a downgrade that leaves or takes too much is an error that says what", async () => {
   using subject = await Subject.create();
   const upgrade = "CREATE TABLE t (a); CREATE INDEX i ON plain (a)";
   const [left] = await subject.findings({ upgrade, downgrade: "DROP TABLE t" });
-  assert.deepEqual([left?.severity, left?.code], ["warning", "downgrade-differs"]);
+  assert.deepEqual([left?.severity, left?.code], ["error", "downgrade-differs"]);
   assert.match(left?.reason ?? "", /index "i" is not expected/);
   const [taken] = await subject.findings({
     upgrade,
@@ -44,7 +44,7 @@ Deno.test("a downgrade that leaves or takes too much is a warning that says what
   assert.match(taken?.reason ?? "", /table "plain" is missing/);
 });
 
-Deno.test("an upgrade that doesn't run again after its downgrade is a warning", async () => {
+Deno.test("an upgrade that doesn't run again after its downgrade is an error", async () => {
   using subject = await Subject.create();
   const [finding] = await subject.findings({
     upgrade: "INSERT INTO owners (owner_id, name) VALUES (9, 'Cy')",
@@ -74,7 +74,7 @@ Deno.test("a later migration is tried on the schema after the upgrade, whatever 
   using subject = await Subject.create();
   const first = { upgrade: "CREATE TABLE t (a)", downgrade: "DROP TABLE t; DROP TABLE plain" };
   const codes = await subject.codes([first, "ALTER TABLE t ADD COLUMN b; SELECT a FROM plain"]);
-  assert.deepEqual(codes, ["warning downgrade-differs"]);
+  assert.deepEqual(codes, ["error downgrade-differs"]);
 });
 
 Deno.test("an upgrade that says IF NOT EXISTS has to run twice", async () => {
