@@ -42,6 +42,8 @@ const harmless = fc.constantFrom<(number: number) => { upgrade: string; downgrad
       ALTER TABLE new_plain RENAME TO plain`,
     downgrade: `CREATE TABLE new_plain (a, b); INSERT INTO new_plain SELECT * FROM plain;
       DROP TABLE plain; ALTER TABLE new_plain RENAME TO plain`,
+    // After another rebuild the former types are not the first ones.
+    allows: [{ code: "downgrade-differs", reason: "the types may go" }],
   }),
   (n) => ({
     upgrade: `ALTER TABLE bare RENAME COLUMN a TO a${n}; ALTER TABLE bare RENAME COLUMN a${n} TO a;
