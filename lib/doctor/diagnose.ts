@@ -6,10 +6,10 @@ import { diagnoseDatabase, mayBeLost, unreadChecks } from "./diagnose_database.t
 import { type Check, checksOf, type Facts, groups, ownerIn, processes } from "./facts.ts";
 import { diagnoseLeftovers, lockProblems } from "./leftovers.ts";
 
-/** From this SQLite on, two checkpoints at once can't damage a database in WAL mode. */
+/** First version of SQLite in which two concurrent checkpoints can't damage a WAL database. */
 const SOUND_SQLITE = "3.51.3";
 
-/** Says of facts what is right, what to know and what is wrong; in the order of the groups. */
+/** Turns facts into checks, in the order of the groups. */
 export function diagnose(facts: Facts): Check[] {
   const checks = [
     ...versionChecks(facts),
@@ -30,7 +30,7 @@ export function diagnose(facts: Facts): Check[] {
   return groups.flatMap((group) => checks.filter((check) => check.group === group));
 }
 
-/** Code of the check that says which files no command looks at. */
+/** Code of the check that lists files that no command uses. */
 export const UNCOVERED = "uncovered-files";
 
 function uncoveredChecks({ uncovered, request: { hasConfiguration } }: Facts): Check[] {
@@ -54,16 +54,18 @@ function versionChecks({ system, request }: Facts): Check[] {
     isOlder(deno, oldestDeno)
       ? problem(
         "deno-too-old",
-        `Deno ${deno} is older than ${oldestDeno}, the oldest that is supported`,
+        `Deno ${deno} is older than ${oldestDeno}, the oldest supported version`,
         "update it: deno upgrade",
       )
       : ok("deno", `Deno ${deno}`),
     isOlder(sqlite, SOUND_SQLITE)
       ? notice(
         "sqlite-old",
-        `SQLite ${sqlite} has a fault that may damage a WAL database, though very rarely, where ` +
-          `two programs checkpoint at once; ${SOUND_SQLITE} has it no more`,
-        isStandalone ? "take a newer executable" : "update Deno, which brings it: deno upgrade",
+        `SQLite ${sqlite} has a bug that may, very rarely, damage a WAL database when ` +
+          `two programs checkpoint at once; it is fixed in ${SOUND_SQLITE}`,
+        isStandalone
+          ? "use a newer executable"
+          : "update Deno, which includes SQLite: deno upgrade",
       )
       : ok("sqlite", `SQLite ${sqlite}`),
     option("THREADSAFE") === "0"
@@ -94,22 +96,22 @@ function permissionChecks({ request, directory, system }: Facts): Check[] {
   const checks = missing.length > 0
     ? [problem(
       "permission-missing",
-      `Deno may not: ${kinds.join(", ")}`,
+      `Deno has no permission to: ${kinds.join(", ")}`,
       `run it with ${missing.join(" ")}`,
     )]
     : [ok(
       "permissions",
-      `Deno may read and write ${directory.path} and read the variables that are needed`,
+      `Deno may read and write ${directory.path} and read the required variables`,
     )];
   if (!system.isAllPermitted) {
     return [
       ...checks,
       notice(
         "permissions-narrow",
-        "without all permissions it can't be told which programs have the databases open, how much " +
-          "room is free, and whether the file system is fit for them",
+        "without all permissions `doctor` can't determine which programs have the databases open, how much " +
+          "space is free, and whether the file system is suitable",
         system.isStandalone
-          ? "all is told by: deno run -A jsr:@catalyst/migrate doctor"
+          ? "for the full diagnosis: deno run -A jsr:@catalyst/migrate doctor"
           : "for `doctor` alone, run it with -A; it changes nothing",
       ),
     ];
@@ -118,7 +120,7 @@ function permissionChecks({ request, directory, system }: Facts): Check[] {
     ...checks,
     ok(
       "permissions-spare",
-      `it has more than is needed: ${system.spare.join(", ")}; \`doctor\` alone sees more with it`,
+      `it has unneeded permissions: ${system.spare.join(", ")}; only \`doctor\` uses them`,
     ),
   ];
 }
@@ -127,29 +129,35 @@ function pathChecks({ request, directory, workingDirectory }: Facts): Check[] {
   const { ok, notice, problem } = checksOf("paths");
   const { prefix, prefixFrom, variable } = request;
   const why = {
-    flag: "as --data-dir says",
-    variable: "as DB_PATH_PREFIX says",
+    flag: "from --data-dir",
+    variable: "from DB_PATH_PREFIX",
     default: "by default",
   }[prefixFrom];
   const checks = [
     ok(
       "paths",
       `the databases are ${prefix}NAME.db, ${why}` +
-        (workingDirectory === null ? "" : `, seen from ${workingDirectory}`),
+        (workingDirectory === null ? "" : `, relative to ${workingDirectory}`),
     ),
   ];
   if (prefixFrom === "flag" && variable) {
-    checks.push(ok("variable-unused", `DB_PATH_PREFIX=${variable} is not used, for --data-dir is`));
+    checks.push(
+      ok("variable-unused", `DB_PATH_PREFIX=${variable} is not used: --data-dir overrides it`),
+    );
   }
   const create = `create it first: mkdir -p ${shellWord(directory.path)}`;
   switch (directory.state) {
     case "missing":
       checks.push(
         prefixFrom !== "variable" && directory.hasParent !== false
-          ? notice("directory-missing", `${directory.path} isn't there yet`, "`upgrade` creates it")
+          ? notice(
+            "directory-missing",
+            `${directory.path} does not exist yet`,
+            "`upgrade` creates it",
+          )
           : problem(
             "directory-missing",
-            `${directory.path} isn't there`,
+            `${directory.path} does not exist`,
             prefixFrom === "variable" ? `${create}, or correct DB_PATH_PREFIX` : create,
           ),
       );
@@ -165,7 +173,7 @@ function pathChecks({ request, directory, workingDirectory }: Facts): Check[] {
       if (directory.mayRead) {
         checks.push(problem(
           "directory-unreachable",
-          `${directory.path} can't be looked at: ${directory.reason}`,
+          `${directory.path} can't be read: ${directory.reason}`,
           "check that this user may read it",
         ));
       }
@@ -178,7 +186,7 @@ function pathChecks({ request, directory, workingDirectory }: Facts): Check[] {
             ? `${directory.path} is on a file system that is mounted read-only`
             : `this user may not create files in ${directory.path}` +
               (directory.info === null ? "" : ownerIn(directory.info)),
-          "let this user write there: SQLite keeps files beside each database",
+          "let this user write there: SQLite keeps files next to each database",
         ));
       } else checks.push(ok("directory", directory.realPath ?? directory.path));
     }
@@ -186,24 +194,24 @@ function pathChecks({ request, directory, workingDirectory }: Facts): Check[] {
   return checks;
 }
 
-/** Whether snapshots can be taken, which `upgrade` does where rows are at stake. */
+/** Whether snapshots can be taken; `upgrade` takes one if rows are at stake. */
 function backupsChecks({ backups, backupsDirectory }: Facts): Check[] {
   const { problem } = checksOf("paths");
   const { state, info, isWritable, mount } = backupsDirectory;
   if (state === "file") {
     return [problem(
       "backups-unwritable",
-      `${backups} is a file, and has to be the directory of the snapshots`,
+      `${backups} is a file, but the snapshots need a directory`,
       "move it away",
     )];
   }
-  // Of a file system that is mounted read-only it is said above.
+  // A read-only file system was reported above.
   if (state !== "directory" || isWritable !== false || mount?.readOnly) return [];
   return [problem(
     "backups-unwritable",
-    `this user may not create files in ${backups}, where the snapshots are` +
+    `this user may not create files in ${backups}, the directory of the snapshots` +
       (info === null ? "" : ownerIn(info)),
-    "let this user write there, or run this as the user that it is of",
+    "let this user write there, or run this as its owner",
   )];
 }
 
@@ -217,7 +225,7 @@ function settingChecks({ request, databases }: Facts): Check[] {
     checks.push(notice(
       "synchronous-off",
       "synchronous is OFF: a power cut may damage the databases",
-      "unset SQLITE_SYNCHRONOUS, for NORMAL",
+      "unset SQLITE_SYNCHRONOUS to use NORMAL",
     ));
   }
   const changed = Object.entries(settings)
@@ -226,14 +234,14 @@ function settingChecks({ request, databases }: Facts): Check[] {
   checks.push(ok(
     "settings",
     changed.length === 0
-      ? "asked for: the defaults"
-      : `asked for by variables and flags: ${changed.join(", ")}`,
+      ? "requested: the defaults"
+      : `requested by variables and flags: ${changed.join(", ")}`,
   ));
   const opened = databases.find(({ content }) => content.kind === "read" && content.inForce);
   if (opened?.content.kind !== "read" || opened.content.inForce === null) {
     return [
       ...checks,
-      ok("settings-unknown", "what is in force is seen where a file can be opened"),
+      ok("settings-unknown", "the effective settings are unknown until a file can be opened"),
     ];
   }
   const { inForce } = opened.content;
@@ -245,27 +253,31 @@ function settingChecks({ request, databases }: Facts): Check[] {
     `${inForce.busyTimeout} s, wal_autocheckpoint ${inForce.walAutocheckpoint}, mmap ` +
     formatBytes(inForce.mmapSize) +
     (inForce.mmapSize < settings.mmapSize
-      ? ` of ${formatBytes(settings.mmapSize)}, as this SQLite was built`
+      ? ` of ${formatBytes(settings.mmapSize)}, the limit of this SQLite build`
       : "");
   return [
     ...checks,
     isAsked
       ? ok("settings-in-force", words)
-      : notice("settings-in-force", words, "this SQLite doesn't take all that is asked for"),
+      : notice("settings-in-force", words, "this SQLite does not support all requested settings"),
   ];
 }
 
-/** Every clock that is right is later: the oldest supported Deno is of 2026. Unix epoch seconds. */
+/**
+ * Every correct clock is later: the oldest supported Deno was released in 2026. Unix epoch seconds.
+ */
 const EARLIEST = Date.UTC(2026, 0) / 1000;
 
 /** Seconds by which clocks may differ. */
 const TOLERANCE = 60;
 
-/** Who has the databases open. */
+/** Which processes have the databases open. */
 export function processChecks({ openers, databases, blockers }: Facts): Check[] {
   const { ok, notice } = checksOf("processes");
   if (openers === null) {
-    return [ok("openers-unknown", "who has the databases open can't be told here")];
+    return [
+      ok("openers-unknown", "which programs have the databases open cannot be determined here"),
+    ];
   }
   const checks = databases.flatMap(({ name, path, place, lockers }) => {
     const of = checksOf("processes", name);
@@ -282,30 +294,30 @@ export function processChecks({ openers, databases, blockers }: Facts): Check[] 
       ...all.length === 0 ? [] : [of.ok("open", `open in ${processes(all)}`)],
       ...writers.length === 0 ? [] : [of.notice(
         "write-locked",
-        `at this moment ${processes(writers)} keeps others from writing`,
-        "let it finish; if it is still so a minute later, stop it",
+        `${processes(writers)} is blocking other writers`,
+        "let it finish; if it still blocks them a minute later, stop it",
       )],
       ...gone.length === 0 ? [] : [of.problem(
         "deleted-file-open",
-        `${processes(gone)} has a file of this name open that was deleted or replaced; what it ` +
+        `${processes(gone)} has a deleted or replaced file of this name open; what it ` +
           "writes is lost",
         "stop that program and start it again",
       )],
       ...moved.length === 0 ? [] : [of.problem(
         "moved-file-open",
-        `${processes(moved)} has its log open, and as the database a file that was moved away or ` +
-          `deleted: what it writes doesn't get into ${path}`,
+        `${processes(moved)} has its log open, with a database file that was moved or ` +
+          `deleted: what it writes does not reach ${path}`,
         `stop that program; if ${
           real ?? path
-        }-wal is there afterwards, it is that file's: move it ` +
-          "beside that one, under its name, before anything opens the database",
+        }-wal exists afterwards, it belongs to the moved file: ` +
+          "move it next to that file, with the matching name, before anything opens the database",
       )],
     ];
   });
   if (openers.isPartial) {
     checks.push(notice(
       "openers-partial",
-      "the open files of other users' programs can't be looked at",
+      "the open files of other users' programs can't be read",
       "run `doctor` as root, or as the user that the bot runs as",
     ));
   }
@@ -315,7 +327,7 @@ export function processChecks({ openers, databases, blockers }: Facts): Check[] 
     ok(
       "open-by-nobody",
       openers.isContained
-        ? "no other program in this container has the databases open; those outside of it can't be seen"
+        ? "no other program in this container has the databases open; programs outside it can't be seen"
         : "no other program has the databases open",
     ),
     ...checks,
@@ -326,7 +338,7 @@ function fileOf(path: string): string {
   return path.replace(/^.*\//, "");
 }
 
-/** What the migrations and the ledger say. */
+/** Checks of the migrations and the ledger. */
 export function migrationChecks(facts: Facts): Check[] {
   const { state, own, request } = facts;
   const { ok, notice, problem } = checksOf("migrations");
@@ -338,13 +350,13 @@ export function migrationChecks(facts: Facts): Check[] {
     checks.push(problem("migration-file", message, help));
   }
   if (own.misnamed !== null) {
-    checks.push(notice("migration-misnamed", own.misnamed, "rename what is a migration"));
+    checks.push(notice("migration-misnamed", own.misnamed, "rename the files that are migrations"));
   }
   checks.push(ok(
     "own-migrations",
     own.directory === null
-      ? "no directory of migrations of your own is named or found"
-      : `${formatCount(own.migrations.length, "migration")} of your own in ${own.directory}`,
+      ? "no directory of your own migrations is configured or found"
+      : `${formatCount(own.migrations.length, "migration")} found in ${own.directory}`,
   ));
   if (status === null) return checks;
   const named = (wanted: string) =>
@@ -355,22 +367,22 @@ export function migrationChecks(facts: Facts): Check[] {
   if (failed.length > 0) {
     checks.push(problem(
       "migration-failed",
-      `${failed.join(", ")} failed when tried last`,
-      "`history` says why; mend the cause, then run `upgrade`",
+      `${failed.join(", ")} failed at the last attempt`,
+      "`history` says why; fix the cause, then run `upgrade`",
     ));
   }
   if (changed.length > 0) {
     checks.push(problem(
       "migration-changed",
-      `${changed.join(", ")} is not what was applied`,
-      "`upgrade` shows the difference; `repair --accept-changed ID` takes it over",
+      `${changed.join(", ")} has changed since it was applied`,
+      "`upgrade` shows the difference; `repair --accept-changed ID` accepts it",
     ));
   }
   if (missing.length > 0) {
     checks.push(problem(
       "migration-unknown",
-      `${missing.join(", ")} was applied, and is not known here`,
-      "a newer catalyst-migrate wrote it, or its file is gone: update this one, or put the file back",
+      `${missing.join(", ")} was applied, but is unknown here`,
+      "a newer catalyst-migrate wrote it, or its file is missing: update this one, or restore the file",
     ));
   }
   for (const conflict of status.conflicts) {
@@ -378,7 +390,7 @@ export function migrationChecks(facts: Facts): Check[] {
       problem("schema-conflict", conflict.description, "`upgrade` says how to keep the table"),
     );
   }
-  // Of a database that may be lost it is said what to do first.
+  // For a database that may be lost, another check says what to do first.
   const gone = facts.databases.filter((one) => mayBeLost(one, state)).map(({ name }) => name);
   const lost = new Set(
     status.migrations.filter(({ database }) => gone.includes(database)).map(({ name }) => name),
@@ -396,18 +408,23 @@ export function migrationChecks(facts: Facts): Check[] {
   const wrong = status.migrations.filter(({ id, name }) =>
     status.unreconciled.includes(id) && !lost.has(name)
   );
-  // While a migrator is at work, the ledger is about to be right; of one that was not read all is wrong.
+  // While a migrator is running, the ledger is about to be corrected. An unread ledger proves
+  // nothing.
   if (wrong.length > 0 && state.isLedgerRead && !facts.isMigrating) {
     const ids = wrong.map(({ id }) => id).join(", ");
     checks.push(
-      notice("unreconciled", `the ledger is wrong about ${ids}`, "`upgrade` corrects it"),
+      notice(
+        "unreconciled",
+        `the ledger disagrees with the databases about ${ids}`,
+        "`upgrade` corrects it",
+      ),
     );
   }
   const newer = state.events.find(({ toolkitVersion }) => isOlder(version, toolkitVersion));
   if (newer !== undefined) {
     checks.push(notice(
       "newer-toolkit",
-      `catalyst-migrate ${newer.toolkitVersion} was used here, and this is ${version}`,
+      `catalyst-migrate ${newer.toolkitVersion} was used here, but this is ${version}`,
       "use the newer one",
     ));
   }
@@ -420,17 +437,17 @@ export function migrationChecks(facts: Facts): Check[] {
   return checks;
 }
 
-/** File systems over a network, or shared by machines: locks and shared memory don't work there. */
+/** Network file systems, or those shared by machines: locks and shared memory do not work there. */
 const UNSAFE =
   /^(nfs\d?|cifs|smb\d?|smbfs|smb3|9p|afs|ceph|lustre|gfs2?|ocfs2|vboxsf|vmhgfs|prl_fs|ncpfs|fuse|fuse\..*)$/;
 
-/** Those of which it depends on the machine below. */
+/** File systems whose safety depends on the underlying machine. */
 const DOUBTFUL = /^(virtiofs|fakeowner|drvfs)$/;
 
 const CLOUD =
   /[/\\](Dropbox|OneDrive[^/\\]*|Google ?Drive[^/\\]*|iCloud ?Drive|Mobile Documents|CloudStorage|Nextcloud|ownCloud|pCloud ?Drive|MEGA)(?=[/\\])/i;
 
-/** Whether the disk is fit for databases. */
+/** Whether the disk is suitable for databases. */
 export function diskChecks({ directory, databases, workingDirectory }: Facts): Check[] {
   const { ok, notice, problem } = checksOf("disk");
   const checks: Check[] = [];
@@ -449,14 +466,14 @@ export function diskChecks({ directory, databases, workingDirectory }: Facts): C
     } else if (DOUBTFUL.test(type)) {
       checks.push(notice(
         "file-system-doubtful",
-        `${where}: it is another machine's, and locks may not work there`,
-        "let only one machine use the databases, or keep them in a volume of this one",
+        `${where}: it belongs to another machine, and locks may not work`,
+        "let only one machine use the databases, or keep them on a volume of this machine",
       ));
     } else if (/^(tmpfs|ramfs)$/.test(type)) {
       checks.push(notice(
         "file-system-temporary",
-        `${where}: what is there is gone after a restart`,
-        "for data to keep, name a directory on a disk with --data-dir",
+        `${where}: its contents are lost after a restart`,
+        "to keep the data, choose a directory on a disk with --data-dir",
       ));
     } else checks.push(ok("file-system", where));
   }
@@ -466,8 +483,8 @@ export function diskChecks({ directory, databases, workingDirectory }: Facts): C
   if (cloud !== undefined) {
     checks.push(notice(
       "cloud-folder",
-      `the databases are in a folder that ${cloud} seems to synchronize, which copies them half written`,
-      "keep them elsewhere, and only snapshots there: `backup --out DIR`",
+      `the databases are in a folder that ${cloud} seems to synchronize, which may copy them half written`,
+      "move them elsewhere, and keep only snapshots there: `backup --out DIR`",
     ));
   }
   if (/^[/\\]{2}[^/\\]/.test(path) && directory.mount === null) {
@@ -483,7 +500,7 @@ export function diskChecks({ directory, databases, workingDirectory }: Facts): C
     0,
   );
   if (directory.room !== null) {
-    const free = `${formatBytes(directory.room)} are free, and a snapshot needs ${
+    const free = `${formatBytes(directory.room)} is free, and a snapshot needs ${
       formatBytes(needed)
     }`;
     checks.push(
@@ -498,16 +515,16 @@ export function diskChecks({ directory, databases, workingDirectory }: Facts): C
         : ok("room", free),
     );
   }
-  return checks.length > 0 ? checks : [ok("disk-unknown", "nothing can be told of the disk here")];
+  return checks.length > 0 ? checks : [ok("disk-unknown", "the disk cannot be checked here")];
 }
 
-/** Whether the clock agrees with what was recorded. */
+/** Whether the clock agrees with the recorded dates. */
 export function clockChecks({ now, state, snapshots }: Facts): Check[] {
   const { ok, notice, problem } = checksOf("clock");
-  const help = "correct the clock of this machine, best by NTP";
+  const help = "correct the clock of this machine, preferably with NTP";
   const time = `${formatDate(now)} (UTC)`;
   if (now < EARLIEST) {
-    return [problem("clock-wrong", `the clock says ${time}, which can't be`, help)];
+    return [problem("clock-wrong", `the clock says ${time}, which is impossible`, help)];
   }
   const moments = [
     ...state.events.map(({ name, startedAt }) => ({
@@ -527,25 +544,27 @@ export function clockChecks({ now, state, snapshots }: Facts): Check[] {
   if (latest !== undefined) {
     checks.push(problem(
       "clock-behind",
-      `the clock says ${time}, and ${latest.what} is of ${formatDate(latest.at)}` +
-        (later.length > 1 ? `, and ${later.length - 1} more are of later` : ""),
-      `if the clock is wrong, ${help}; if it was wrong then, the order of dates misleads until ` +
-        "that day, and nothing else is wrong",
+      `the clock says ${time}, but ${latest.what} is dated ${formatDate(latest.at)}` +
+        (later.length > 1 ? `, and ${later.length - 1} more are in the future` : ""),
+      `if the clock is wrong, ${help}; if it was wrong then, dates are misleading until ` +
+        "that day, which is otherwise harmless",
     ));
   }
-  // Newest first, so that each should not be older than the one behind it.
+  // Newest first, so no event should be older than the next one in the list.
   const back = state.events.find(({ startedAt }, index) =>
     startedAt < (state.events[index + 1]?.startedAt ?? -Infinity) - TOLERANCE
   );
   if (back !== undefined) {
     checks.push(notice(
       "events-out-of-order",
-      `in the ledger ${back.name} of ${formatDate(back.startedAt)} comes after an event of later`,
-      "the clock went backwards then; `history` lists events in the order in which they were written",
+      `in the ledger ${back.name} of ${
+        formatDate(back.startedAt)
+      } follows an event with a later date`,
+      "the clock was set back; `history` lists events in the order in which they were written",
     ));
   }
   if (checks.length > 0) return checks;
   return [
-    ok("clock", moments.length === 0 ? time : `${time}; nothing in the databases is of later`),
+    ok("clock", moments.length === 0 ? time : `${time}; no record lies in the future`),
   ];
 }

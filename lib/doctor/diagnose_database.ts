@@ -17,7 +17,10 @@ function isBare({ place }: LookedDatabase): boolean {
   return place.kind === "missing" || place.kind === "file" && place.info.size === 0;
 }
 
-/** Whether a database is missing or empty, and the ledger says that migrations were applied to it. */
+/**
+ * Whether a database is missing or empty although the ledger says that migrations were applied to
+ * it.
+ */
 function isLost(facts: LookedDatabase, { status }: StateFacts): boolean {
   return facts.name !== LEDGER && isBare(facts) && status !== null &&
     status.migrations.some(({ id, database }) =>
@@ -25,12 +28,12 @@ function isLost(facts: LookedDatabase, { status }: StateFacts): boolean {
     );
 }
 
-/** Whether rows may have been in a database that is missing or empty, as far as the ledger tells. */
+/** Whether a missing or empty database may have had rows, judging by the ledger. */
 export function mayBeLost(facts: LookedDatabase, state: StateFacts): boolean {
   return isLost(facts, state) || isBare(facts) && !state.isLedgerRead;
 }
 
-/** What is the case with one database. */
+/** Checks of one database. */
 export function diagnoseDatabase(
   facts: LookedDatabase,
   { request, state, directory, isMigrating }: Facts,
@@ -39,23 +42,23 @@ export function diagnoseDatabase(
   const { ok, notice, problem } = checksOf("databases", name);
   switch (place.kind) {
     case "missing": {
-      // That is told of the directory, once for all.
+      // Reported once, for the directory.
       if (directory.state !== "directory") return [];
       const upgrade = "`upgrade` creates it";
       if (isLost(facts, state)) {
         return [problem(
           "database-gone",
-          `${path} isn't there, though the ledger says that it was`,
-          `put it back, or \`restore\` a snapshot; else ${upgrade} without rows`,
+          `${path} is missing, but the ledger says that it existed`,
+          `restore the file or \`restore\` a snapshot; otherwise ${upgrade} without rows`,
         )];
       }
       return [
         state.isLedgerRead
-          ? notice("database-missing", `${path} isn't there yet`, upgrade)
+          ? notice("database-missing", `${path} does not exist yet`, upgrade)
           : notice(
             "database-missing",
-            `${path} isn't there; whether it ever was can't be told, since the ledger was not read`,
-            `if it was, put it back, or \`restore\` a snapshot; else ${upgrade}`,
+            `${path} does not exist; whether it ever did is unknown, because the ledger was not read`,
+            `if it did, restore the file or \`restore\` a snapshot; otherwise ${upgrade}`,
           ),
       ];
     }
@@ -73,21 +76,21 @@ export function diagnoseDatabase(
       return [problem(
         "database-is-directory",
         `${path} is a directory`,
-        "move it away, or name another place for the databases",
+        "move it away, or choose another location for the databases",
       )];
     case "broken-link":
       return [problem(
         "link-broken",
-        `${path} is a link to a place where nothing is`,
+        `${path} is a broken link`,
         "correct the link, or remove it",
       )];
     case "unreachable":
-      // A permission that is missing is told once for all.
+      // A missing permission is reported only once.
       return place.isPermission ? [] : [problem(
         "database-unreachable",
-        `${path} can't be looked at: ${place.reason}`,
+        `${path} can't be examined: ${place.reason}`,
         "check that this user may read the directory of the databases, and that --allow-read and " +
-          "--allow-write name the one that a link leads to",
+          "--allow-write include the target of a link",
       )];
     case "file": {
       const empty = emptyChecks(facts, state);
@@ -102,7 +105,7 @@ export function diagnoseDatabase(
         level === "problem" || code === "database-empty"
       );
       const given = Deno.build.os === "windows" ? path.replaceAll("/", "\\") : path;
-      const link = place.realPath.endsWith(given) ? "" : `, in truth ${place.realPath}`;
+      const link = place.realPath.endsWith(given) ? "" : `, a link to ${place.realPath}`;
       return isTold || facts.header === null && size > 0 ? checks : [
         ok(
           "database-file",
@@ -119,7 +122,7 @@ export function diagnoseDatabase(
   }
 }
 
-/** Databases into which this Deno can't look without a trace. */
+/** Databases that this Deno can't read without leaving files. */
 export function unreadChecks({ databases, system }: Facts): Check[] {
   const names = databases.filter(({ content }) =>
     content.kind === "unread" && content.because === "files"
@@ -128,8 +131,8 @@ export function unreadChecks({ databases, system }: Facts): Check[] {
   return [
     checksOf("databases").notice(
       "databases-not-read",
-      `${names.join(", ")}: not looked into, because SQLite would create or change files beside it`,
-      "`status` and `verify` look into them" +
+      `${names.join(", ")}: not examined, because SQLite would create or change files next to it`,
+      "`status` and `verify` examine them" +
         (system.isStandalone ? "" : "; `doctor` can with -A"),
     ),
   ];
@@ -143,51 +146,51 @@ function fileChecks({ name, path, place, unreadable, unwritable }: LookedDatabas
     return [problem(
       "database-unreadable",
       `${path} can't be read: ${unreadable}${owner}`,
-      "run this as the user that the file is of, or let this user read it",
+      "run this as the owner of the file, or let this user read it",
     )];
   }
   if (unwritable === null) return [];
   return [problem(
     "database-read-only",
     `${path} can't be written: ${unwritable}${owner}`,
-    "run this as the user that the file is of, or let this user write the file and its directory",
+    "run this as the owner of the file, or let this user write the file and its directory",
   )];
 }
 
-/** Whether an empty file is what is left of a database. */
+/** Whether an empty file is the remains of a database. */
 function emptyChecks(facts: LookedDatabase, state: StateFacts): Check[] {
   const { name, path, place } = facts;
   if (place.kind !== "file" || place.info.size > 0 || name === LEDGER) return [];
   const { notice, problem } = checksOf("databases", name);
-  const upgrade = "`upgrade` makes a database of it";
+  const upgrade = "`upgrade` creates a database in it";
   if (isLost(facts, state)) {
     return [problem(
       "database-emptied",
-      `${path} is empty, though the ledger says that migrations were applied to it`,
-      `\`restore\` a snapshot; else ${upgrade}, without rows`,
+      `${path} is empty, but the ledger says that migrations were applied to it`,
+      `\`restore\` a snapshot; otherwise ${upgrade}, without rows`,
     )];
   }
   return state.isLedgerRead ? [] : [notice(
     "database-empty",
-    `${path} is empty; whether it ever was a database can't be told, since the ledger was not read`,
-    `if it was, \`restore\` a snapshot; else ${upgrade}`,
+    `${path} is empty; whether it ever was a database is unknown, because the ledger was not read`,
+    `if it was, \`restore\` a snapshot; otherwise ${upgrade}`,
   )];
 }
 
-/** Signs of damage that don't take reading the whole file. */
+/** Signs of damage that can be found without reading the whole file. */
 function damageChecks(facts: LookedDatabase): Check[] {
   const { name, path, place, header, content, logBytes, journalBytes, unreadable } = facts;
   if (place.kind !== "file" || unreadable !== null) return [];
   const { ok, notice, problem } = checksOf("databases", name);
   const { size } = place.info;
   const restore = name === LEDGER
-    ? `\`restore\` a snapshot, or move ${path} away: \`upgrade\` makes a new one, without history`
+    ? `\`restore\` a snapshot, or move ${path} away: \`upgrade\` creates a new one, without history`
     : `\`restore\` a snapshot; to save what is readable: sqlite3 ${shellWord(path)} .recover`;
   if (facts.isChanging && (header === null || content.kind === "failed")) {
     return [notice(
       "database-busy",
-      "a program writes so much to it that it could not be seen whole",
-      "`verify` reads it beside the writer; or run `doctor` again later",
+      "a program writes to it so often that it could not be read consistently",
+      "`verify` can read it during writes; or run `doctor` again later",
     )];
   }
   if (size > 0 && header === null) {
@@ -195,18 +198,18 @@ function damageChecks(facts: LookedDatabase): Check[] {
       "not-a-database",
       `${path} is not an SQLite database, or it is encrypted`,
       name === LEDGER
-        ? "decrypt it, or move the file away: `upgrade` makes a new one, without history"
+        ? "decrypt it, or move the file away: `upgrade` creates a new one, without history"
         : "move the file away or decrypt it",
     )];
   }
-  // While there is a log, the file may lag behind; in a transaction it grows.
+  // A log or a running transaction may make the file larger or smaller than its header says.
   const should = header?.pages == null || (logBytes ?? 0) > 0 || (journalBytes ?? 0) > 0
     ? null
     : header.pages * header.pageSize;
   if (should !== null && size < should) {
     return [problem(
       "database-cut-short",
-      `${path} has ${size} bytes, and should have ${should}: it was cut short`,
+      `${path} has ${size} bytes, and should have ${should}: it was truncated`,
       restore,
     )];
   }
@@ -215,36 +218,36 @@ function damageChecks(facts: LookedDatabase): Check[] {
       return content.failure.code === "DATABASE_LOCKED"
         ? [notice(
           "database-locked",
-          `it can't be read: a program has locked it for itself`,
+          `it can't be read: a program has locked it exclusively`,
           "stop that program, then run `doctor` again",
         )]
         : [problem("database-damaged", content.failure.message, restore)];
     case "unread":
-      // Those for which it takes another Deno are told at once.
+      // Those that need more permissions are reported together.
       return content.because !== "journal" ? [] : [notice(
         "database-not-read",
-        "it was not looked into, since a journal beside it has to be played back first",
-        "`status` and `verify` look into it",
+        "it was not examined, because the journal next to it must be rolled back first",
+        "`status` and `verify` examine it",
       )];
     case "read":
       return content.how === "without-log"
         ? [notice(
           "log-not-read",
-          "the commits in its log were not looked into: that would create a file",
-          "`status` and `verify` look into them",
+          "the commits in its log were not examined: that would create a file",
+          "`status` and `verify` examine them",
         )]
         : [ok("database-readable", "no sign of damage; `verify --data` reads all of it")];
   }
 }
 
-/** How many times as large as it would be by itself a log counts as large. */
+/** A log this many times larger than its usual size counts as large. */
 const LARGE = 10;
 
 const FRAME_HEADER = 24;
 
 interface LogContext {
   readonly settings: ConnectionSettings;
-  /** Whether a migrator is at work. */
+  /** Whether a migrator is running. */
   readonly isMigrating: boolean;
 }
 
@@ -255,8 +258,8 @@ function logChecks(facts: LookedDatabase, { settings, isMigrating }: LogContext)
   if (header !== null && !header.isWal && (journalBytes ?? 0) > 0 && writers.length === 0) {
     checks.push(notice(
       "journal-left",
-      `${path}-journal is beside it: a writer is at it, or was killed`,
-      "leave it there: the next program that opens the database plays it back",
+      `${path}-journal exists: a writer is active, or was killed`,
+      "leave it in place: the next program that opens the database rolls it back",
     ));
   }
   if (header === null || logBytes === null || logBytes === 0) return checks;
@@ -269,31 +272,29 @@ function logChecks(facts: LookedDatabase, { settings, isMigrating }: LogContext)
       ...checks,
       notice(
         "log-left",
-        `${path}-wal has ${
-          formatBytes(logBytes)
-        } of commits of a program that was killed, or of a copy`,
-        "leave it beside the database: who opens that next takes them over",
+        `${path}-wal has ${formatBytes(logBytes)} of commits from a killed program, or from a copy`,
+        "leave it next to the database: the next program that opens the database applies them",
       ),
     ];
   }
   const waiting = Math.max(0, index.frames - index.moved) * frame;
-  // A migrator moves them itself when it has finished.
+  // A migrator checkpoints when it has finished.
   if (waiting <= LARGE * pages * frame || isMigrating) {
     return [...checks, ok("log", `its log has ${formatBytes(logBytes)}`)];
   }
-  const inLog = `${formatBytes(waiting)} of commits are in its log and not in the database`;
+  const inLog = `${formatBytes(waiting)} of commits are in its log but not in the database`;
   if (facts.lateReaders.length > 0) {
     checks.push(problem(
       "checkpoint-blocked",
-      `${inLog}, because of an old reading transaction of ${processes(facts.lateReaders)}`,
-      "let that program finish its query or stop it; the log grows until then",
+      `${inLog}, because of an old read transaction of ${processes(facts.lateReaders)}`,
+      "let that program finish its query, or stop it; until then the log grows",
     ));
   } else {
     checks.push(notice(
       "log-large",
       lockers.length > 0 ? `${inLog}; ${processes(lockers)} has it open` : inLog,
-      "nothing is lost: the next program that writes to it moves them; one that sets " +
-        "wal_autocheckpoint to 0 has to run PRAGMA wal_checkpoint(TRUNCATE) itself",
+      "nothing is lost: the next program that writes to it moves them; a program that sets " +
+        "wal_autocheckpoint to 0 must run PRAGMA wal_checkpoint(TRUNCATE) itself",
     ));
   }
   return checks;
@@ -305,9 +306,9 @@ function modeChecks({ name, path, header }: LookedDatabase, settings: Connection
   const [is, asked] = header.isWal ? ["WAL", settings.journalMode] : ["not WAL", "WAL"];
   return [notice(
     "journal-mode-differs",
-    `its journal mode is ${is}, and ${asked} is asked for` +
-      (header.isWal ? "" : "; so readers and a writer wait for each other"),
-    "only a new file gets the mode asked for; with all programs stopped: " +
+    `its journal mode is ${is}, but ${asked} is requested` +
+      (header.isWal ? "" : "; readers and writers block each other"),
+    "only a new file gets the requested mode; with all programs stopped: " +
       `sqlite3 ${shellWord(path)} "PRAGMA journal_mode = ${settings.journalMode}"`,
   )];
 }

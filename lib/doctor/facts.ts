@@ -11,7 +11,7 @@ import type { Marker } from "../state/marker.ts";
 import type { Status } from "../state/status.ts";
 import type { Mount, Openers } from "./linux.ts";
 
-/** Parts of the answer, in the order in which they are told. */
+/** Groups of checks, in the order of the output. */
 export const groups = [
   "versions",
   "permissions",
@@ -25,23 +25,23 @@ export const groups = [
   "clock",
 ] as const;
 
-/** Something that was looked at, and what is the case. */
+/** A check and its result. */
 export interface Check {
-  /** Part of the answer that it belongs to. */
+  /** Group that it belongs to. */
   readonly group: (typeof groups)[number];
-  /** `problem`: something has to be done; `notice`: to be known; `ok`: as it should be. */
+  /** `problem`: needs action; `notice`: worth knowing; `ok`: as it should be. */
   readonly level: "ok" | "notice" | "problem";
   /** Stable name of the condition. */
   readonly code: string;
-  /** Name of the database that it is about; null where it is about all. */
+  /** Name of the database it concerns; null if it concerns all. */
   readonly database: string | null;
-  /** What is the case. */
+  /** The finding. */
   readonly detail: string;
-  /** What to do; null where nothing has to be done. */
+  /** What to do; null if nothing needs to be done. */
   readonly help: string | null;
 }
 
-/** Makes checks of one group, about one database or all. */
+/** Makes checks of one group, about one database or all of them. */
 export function checksOf(
   group: Check["group"],
   database: string | null = null,
@@ -63,14 +63,14 @@ export function processes(holders: readonly Holder[]): string {
     .join(", ");
 }
 
-/** Whose a file is, as an addition to a sentence; empty where the system doesn't say. */
+/** Owner of a file, as a suffix for a sentence; empty if the system does not say. */
 export function ownerIn({ uid, gid, mode }: Deno.FileInfo): string {
   return uid === null || mode === null
     ? ""
     : `; it is of user ${uid} and group ${gid}, with mode ${(mode & 0o7777).toString(8)}`;
 }
 
-/** The program and what it may do. */
+/** The program and its permissions. */
 export interface SystemFacts {
   readonly deno: string;
   readonly isStandalone: boolean;
@@ -81,27 +81,27 @@ export interface SystemFacts {
   readonly sqliteOptions: readonly string[];
   /** Whether Deno has all permissions. */
   readonly isAllPermitted: boolean;
-  /** Names of the permissions that the toolkit doesn't need and has. */
+  /** Names of granted permissions that the toolkit does not need. */
   readonly spare: readonly string[];
 }
 
-/** The directory that the databases are in. */
+/** The directory of the databases. */
 export interface DirectoryFacts {
   readonly path: string;
   readonly state: "directory" | "missing" | "file" | "unreachable";
   /** Why it can't be reached. */
   readonly reason: string | null;
   readonly realPath: string | null;
-  /** Whether it or the directory above is there; null where that can't be told. */
+  /** Whether it or its parent exists; null if unknown. */
   readonly hasParent: boolean | null;
   readonly mayRead: boolean;
   readonly mayWrite: boolean;
-  /** Whether this user may create files in it; null where that can't be told. */
+  /** Whether this user may create files in it; null if unknown. */
   readonly isWritable: boolean | null;
   readonly info: Deno.FileInfo | null;
-  /** The file system that it is on, or would be; null where that can't be told. */
+  /** The file system it is, or would be, on; null if unknown. */
   readonly mount: Mount | null;
-  /** Free bytes on its disk; null where that can't be told. */
+  /** Free bytes on its disk; null if unknown. */
   readonly room: number | null;
 }
 
@@ -115,44 +115,44 @@ export interface Facts {
   readonly directory: DirectoryFacts;
   /** The databases, the ledger last. */
   readonly databases: readonly LookedDatabase[];
-  /** Null where the system doesn't tell. */
+  /** Null if the system does not say. */
   readonly openers: Openers | null;
-  /** By the name of the database, who keeps others from writing to it, and not for a moment only. */
+  /** By database name, the processes that block other writers for longer than a moment. */
   readonly blockers: ReadonlyMap<string, readonly Holder[]>;
   readonly state: StateFacts;
   readonly own: OwnFacts;
   readonly locks: readonly LockFacts[];
-  /** Whether a migrator was at work before or after the databases were looked at. */
+  /** Whether a migrator was running before or after the databases were examined. */
   readonly isMigrating: boolean;
   readonly leftovers: readonly Leftover[];
-  /** Paths of the SQLite files in the data directory that have no name. */
+  /** Paths of the SQLite files in the data directory that no database name covers. */
   readonly uncovered: readonly string[];
   readonly backups: string;
   readonly backupsDirectory: DirectoryFacts;
   readonly snapshots: readonly SnapshotEntry[];
 }
 
-/** What to look at. */
+/** What to examine. */
 export interface DoctorRequest {
-  /** Put before each file name. */
+  /** Prefix of each file name. */
   readonly prefix: string;
-  /** Where the prefix comes from. */
+  /** Source of the prefix. */
   readonly prefixFrom: "flag" | "variable" | "default";
-  /** What `DB_PATH_PREFIX` holds, whether it is used or not. */
+  /** Value of `DB_PATH_PREFIX`, used or not. */
   readonly variable: string | undefined;
-  /** Settings as they are asked for, without those that are wrong. */
+  /** The requested settings, without the invalid ones. */
   readonly settings: ConnectionSettings;
-  /** What is wrong with variables. */
+  /** Errors of invalid variables. */
   readonly wrongVariables: readonly SerializedError[];
   /** Variables that Deno may not read. */
   readonly hiddenVariables: readonly string[];
-  /** Directory of the user's own migrations; null where there is none. */
+  /** Directory of the user's own migrations; null if there is none. */
   readonly migrationsDir: string | null;
   /** The files of the databases by name. */
   readonly databases: Readonly<Record<string, string>>;
-  /** Where the ledger is: a path, or an address. */
+  /** Location of the ledger: a path or an address. */
   readonly ledger: string;
-  /** Directory of the snapshots; undefined where the prefix decides. */
+  /** Directory of the snapshots; undefined if the prefix decides. */
   readonly backupDir: string | undefined;
   /** Whether there is a configuration file. */
   readonly hasConfiguration: boolean;
@@ -160,15 +160,15 @@ export interface DoctorRequest {
   readonly bundled: readonly Migration[];
 }
 
-/** What the databases and migrations say together. */
+/** The combined state of databases and migrations. */
 export interface StateFacts {
-  /** Null where it can't be told. */
+  /** Null if unknown. */
   readonly status: Status | null;
   readonly failures: readonly (SerializedError & { readonly database: string | null })[];
   readonly markers: ReadonlyMap<string, readonly Marker[]>;
-  /** The newest first. */
+  /** Newest first. */
   readonly events: readonly LedgerEvent[];
-  /** Whether the ledger was read, or there is none; else the status knows nothing of it. */
+  /** Whether the ledger was read or does not exist; otherwise the status ignores it. */
   readonly isLedgerRead: boolean;
 }
 
@@ -177,44 +177,44 @@ export interface OwnFacts {
   readonly directory: string | null;
   readonly migrations: readonly Migration[];
   readonly failures: readonly SerializedError[];
-  /** Names of the files that can't be used. */
+  /** Names of the unusable files. */
   readonly unusable: readonly string[];
-  /** Which files look like migrations and are none, in words; null where none does. */
+  /** Description of files that look like migrations but are not; null if there are none. */
   readonly misnamed: string | null;
 }
 
-/** What was found of one database, inside and outside. */
+/** What was found about one database: its files and its content. */
 export type LookedDatabase = DatabaseFacts & {
   readonly content: Content;
-  /** Whether somebody wrote to it meanwhile, so that it may have been seen half. */
+  /** Whether it was written meanwhile, so that it may not have been read consistently. */
   readonly isChanging: boolean;
 };
 
-/** What a file that lies beside the databases may be. */
+/** Kinds of leftover files. */
 export type LeftoverKind =
-  /** Commits of a database that isn't there. */
+  /** Commits of a missing database. */
   | "log-without-database"
-  /** The index of the log of a database that isn't there. */
+  /** The index of a missing database's log. */
   | "index-without-database"
-  /** The note of a restore that was begun. */
+  /** The journal of a restore that has begun. */
   | "restore-note"
-  /** The note of a restore that was not decided. */
+  /** The unfinished journal of a restore. */
   | "restore-part"
-  /** What an import or a restore was building. */
+  /** A database that an import or a restore was building. */
   | "database-part"
   /** A damaged database that a restore moved aside. */
   | "moved-aside"
-  /** What an export was writing. */
+  /** An unfinished export. */
   | "export-part"
   /** The copies of a rehearsal. */
   | "rehearsal"
-  /** The note of a snapshot that was not finished. */
+  /** The note of an unfinished snapshot. */
   | "snapshot-unfinished"
-  /** A file of a snapshot that was not finished. */
+  /** A file of an unfinished snapshot. */
   | "snapshot-part"
-  /** A file of a snapshot that was unpacked for a look. */
+  /** An unpacked file of a snapshot. */
   | "snapshot-unpacked"
-  /** A database file with a snapshot's name, and no snapshot that it belongs to. */
+  /** A database file with a snapshot's name that belongs to no snapshot. */
   | "snapshot-stray";
 
 /** A file or directory that a program has left. */
@@ -223,70 +223,70 @@ export interface Leftover {
   readonly path: string;
 }
 
-/** A file that a migrator has locked, or had. */
+/** A migrator's lock file. */
 export interface LockFacts {
   readonly path: string;
-  /** Null where that can't be told. */
+  /** Null if unknown. */
   readonly isHeld: boolean | null;
-  /** What the file says of its last holder. */
+  /** The last holder, according to the file. */
   readonly holder: string;
   readonly info: Deno.FileInfo | null;
-  /** Why it can't be taken; null where it can, or that isn't known. */
+  /** Why it can't be locked; null if it can, or if that is unknown. */
   readonly unwritable: string | null;
 }
 
-/** What is at a database's path. */
+/** What exists at a database's path. */
 export type DatabasePlace =
   | { readonly kind: "file"; readonly realPath: string; readonly info: Deno.FileInfo }
   | { readonly kind: "missing" }
-  /** It is on a server, and has no files here. */
+  /** It is on a server, and has no local files. */
   | { readonly kind: "server" }
   | { readonly kind: "directory" }
-  /** A link to a place where nothing is. */
+  /** A link whose target is missing. */
   | { readonly kind: "broken-link" }
   | { readonly kind: "unreachable"; readonly reason: string; readonly isPermission: boolean };
 
-/** What was found of one database's files. */
+/** What was found about one database's files. */
 export interface DatabaseFacts {
   /** Its name; the ledger is called `migrations`. */
   readonly name: string;
-  /** Its path as it follows from the flags and variables. */
+  /** Its path, derived from flags and variables. */
   readonly path: string;
   readonly place: DatabasePlace;
-  /** Why it can't be written; null where it can, or that isn't known. */
+  /** Why it can't be written; null if it can, or if that is unknown. */
   readonly unwritable: string | null;
-  /** Why it can't be read; null where it can. */
+  /** Why it can't be read; null if it can. */
   readonly unreadable: string | null;
   readonly header: FileHeader | null;
-  /** Size of the log; null where there is none. */
+  /** Size of the log; null if there is none. */
   readonly logBytes: number | null;
-  /** Whether the log's index is beside it. */
+  /** Whether the log's index exists. */
   readonly hasIndex: boolean;
   readonly index: LogIndex | null;
-  /** Size of the rollback journal; null where there is none. */
+  /** Size of the rollback journal; null if there is none. */
   readonly journalBytes: number | null;
-  /** The file system that it is on; null where that can't be told. */
+  /** The file system it is on; null if unknown. */
   readonly mount: Mount | null;
-  /** Who keeps commits in the log by an old reading transaction. */
+  /** Processes whose old read transactions keep commits in the log. */
   readonly lateReaders: readonly Holder[];
-  /** Who keeps others from writing. */
+  /** Processes that block other writers. */
   readonly writers: readonly Holder[];
-  /** Who has a lock on it, also where its open files can't be looked at. */
+  /** Processes with a lock on it, even if their open files can't be read. */
   readonly lockers: readonly Holder[];
 }
 
-/** What looking into a database gave. */
+/** Result of examining the content of a database. */
 export type Content =
   | {
     readonly kind: "read";
     readonly how: UntouchedMode;
-    /** The settings as SQLite has them; null where the file itself isn't open. */
+    /** The settings in SQLite; null if the file itself is not open. */
     readonly inForce: SettingsInForce | null;
   }
   | { readonly kind: "failed"; readonly failure: SerializedError }
   /**
-   * A `journal` has to be played back first, SQLite would create `files`, or the file itself says why
-   * not.
+   * `journal`: it must be rolled back first. `files`: SQLite would create them. Null: the file
+   * itself is the reason.
    */
   | { readonly kind: "unread"; readonly because: "journal" | "files" | null };
 

@@ -40,12 +40,13 @@ import {
 import { blockersOf, leftoversAmongSnapshots, leftoversBeside, lockFacts } from "./leftovers.ts";
 import { type Mount, mountOf, readMounts } from "./linux.ts";
 
-/** How often databases that change while they are looked at are looked at again. */
+/** How often to repeat the examination of databases that change meanwhile. */
 const ATTEMPTS = 3;
 
 /**
- * Finds out everything; it goes on after each failure, asks for no permission and changes nothing. No
- * other code of this process may have the databases open, since plain file calls would drop its locks.
+ * Gathers all facts. It continues after each failure, requests no permission and changes nothing.
+ * No other code of this process may have the databases open, because plain file calls would drop
+ * its locks.
  */
 export async function gather(request: DoctorRequest): Promise<Facts> {
   const { prefix } = request;
@@ -80,7 +81,7 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
     own,
     locks,
     isMigrating: wasMigrating || locks.some((one) => one.path === migratorLock && one.isHeld),
-    // Some were of a command that has finished meanwhile, and so holds no lock.
+    // Some belonged to a command that has finished since, and so holds no lock.
     leftovers: found.filter(({ path }) => isThere(path)),
     uncovered: uncoveredFiles({
       ledger: locate(request.ledger),
@@ -115,7 +116,7 @@ async function systemFacts(): Promise<SystemFacts> {
   };
 }
 
-/** Whether some of what a permission is about was denied. */
+/** Whether a permission was denied for some values. */
 function isPartial(name: "read" | "write" | "env" | "net" | "run" | "ffi" | "sys"): boolean {
   return Deno.permissions.querySync({ name }).partial;
 }
@@ -161,11 +162,11 @@ function mountAt(path: string, mounts: readonly Mount[] | null): Mount | null {
   try {
     return mounts === null ? null : mountOf(mounts, Deno.realPathSync(path));
   } catch {
-    return null; // gone meanwhile
+    return null; // removed meanwhile
   }
 }
 
-/** The directory itself, or the nearest above it that is there; null where that can't be told. */
+/** The directory itself, or its nearest existing ancestor; null if unknown. */
 function nearest(path: string): string | null {
   for (let at = path;; at = directoryOf(at)) {
     if (!mayRead(at)) return null;
@@ -183,7 +184,7 @@ function maySys(kind: "statfs" | "uid" | "gid"): boolean {
     "granted";
 }
 
-/** What owner and mode say, since no call asks the system without creating something. */
+/** Judged by owner and mode, because no call asks the system without creating something. */
 function mayCreateIn({ mode, uid, gid }: Deno.FileInfo, mount: Mount | null): boolean | null {
   if (mount?.readOnly) return false;
   if (mode === null || Deno.build.os === "windows") return null;
@@ -194,7 +195,7 @@ function mayCreateIn({ mode, uid, gid }: Deno.FileInfo, mount: Mount | null): bo
   if (user === uid) return (mode & 0o200) !== 0;
   if (Deno.gid() === gid) return (mode & 0o020) !== 0;
   if ((mode & 0o002) !== 0) return true;
-  // It may be a group that this user is in besides.
+  // The user may be in that group, too.
   return (mode & 0o020) !== 0 ? null : false;
 }
 
@@ -212,7 +213,7 @@ async function snapshotsIn(directory: string): Promise<readonly SnapshotEntry[]>
   try {
     return await listSnapshots(directory);
   } catch {
-    return []; // it can't be listed, which the directory's own check says
+    return []; // can't be listed; the directory's own check reports it
   }
 }
 
@@ -245,19 +246,19 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** How many of the ledger's newest events are looked at. */
+/** How many of the ledger's newest events are examined. */
 const EVENTS = 10_000;
 
-/** What a look into all databases found. */
+/** Result of examining all databases. */
 export interface Looked {
   /** The databases, the ledger last. */
   readonly databases: readonly LookedDatabase[];
   readonly state: StateFacts;
-  /** Whether a file was changed meanwhile, and may have been seen half. */
+  /** Whether a file was changed meanwhile, and may not have been read consistently. */
   readonly isStale: boolean;
 }
 
-/** Looks at the databases and into them, all at once. */
+/** Examines the files and the content of all databases. */
 export async function lookInto(
   request: DoctorRequest,
   own: OwnFacts,
@@ -278,7 +279,7 @@ export async function lookInto(
   const state = await stateFacts(request, files, { opened, own });
   const databases = files.map((facts): LookedDatabase => {
     const { content } = opened.get(facts.name) ?? NOT_OPENED;
-    // Beside a writer SQLite's own locks keep what is seen whole.
+    // During writes SQLite's own locks keep reads consistent.
     const isSafe = content.kind === "unread" ||
       content.kind === "read" && content.how === "shared";
     const isChanging = !isSafe && before.get(facts.name) !== versionOf(facts.path);
@@ -287,7 +288,7 @@ export async function lookInto(
   const changing = databases.filter((one) => one.isChanging).map(({ name }) => name);
   return {
     databases,
-    // What seems wrong with a file that was seen half may not be.
+    // Problems of a file that was not read consistently may not be real.
     state: {
       ...state,
       failures: state.failures.filter(({ database }) =>
@@ -312,7 +313,7 @@ interface Subjects {
   readonly own: OwnFacts;
 }
 
-/** The state as `status` sees it, of what can be read. */
+/** The state as `status` sees it, for everything readable. */
 async function stateFacts(
   request: DoctorRequest,
   files: readonly DatabaseFacts[],
@@ -325,7 +326,7 @@ async function stateFacts(
   for (const { name, path, place } of files) {
     const handle = opened.get(name)?.observed?.handle;
     if (handle === undefined) {
-      // One that isn't there has nothing, as far as `status` goes; of others nothing can be said.
+      // `status` treats a missing database as empty; nothing is known about others.
       const isReached = place.kind === "server" && opened.get(name)?.content.kind !== "failed";
       if (place.kind === "missing" || isReached) sources.set(name, path);
       continue;
@@ -363,7 +364,7 @@ async function stateFacts(
   }
 }
 
-/** Reads the user's own migrations, and goes on after each that can't be used. */
+/** Reads the user's own migrations, skipping unusable ones. */
 export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
   const { migrationsDir: directory } = request;
   const databases = Object.keys(request.databases);
@@ -399,7 +400,7 @@ export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
     } catch (error) {
       failures.push(serializeError(error));
       const name = fileNameOf(error);
-      // Without that one the others can be read.
+      // The others can be read without it.
       if (name === null || unusable.includes(name)) return nothing;
       unusable.push(name);
     }

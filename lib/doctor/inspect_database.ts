@@ -23,22 +23,22 @@ import { LEDGER } from "../state/workspace.ts";
 import type { Content, DatabaseFacts, DatabasePlace } from "./facts.ts";
 import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
 
-/** What the system tells about all files. */
+/** What the system says about all files. */
 export interface FileContext {
-  /** Whether Deno has all permissions, which `/proc` takes. */
+  /** Whether Deno has all permissions, which `/proc` requires. */
   readonly isAllPermitted: boolean;
-  /** The mounted file systems; null where that can't be told. */
+  /** The mounted file systems; null if unknown. */
   readonly mounts: readonly Mount[] | null;
 }
 
-/** Looks at a database's files by plain file calls; nobody in this process may have it open. */
+/** Examines a database's files with plain file calls; no code in this process may have it open. */
 export function lookAtFiles(name: string, path: string, context: FileContext): DatabaseFacts {
   const place = placeOf(path);
   if (place.kind === "server") {
     const nothing = { logBytes: null, hasIndex: false, journalBytes: null };
     return { name, path, place, ...nothing, ...UNKNOWN };
   }
-  // Without the permission it would be asked for.
+  // Without the permission Deno would ask for it.
   const real = mayRead(path) ? fileItself(path) : path;
   const logBytes = sizeAt(`${real}-wal`);
   const hasIndex = sizeAt(`${real}-shm`) !== null;
@@ -86,12 +86,12 @@ function placeOf(path: string): DatabasePlace {
   try {
     const info = Deno.statSync(path);
     if (info.isDirectory) return { kind: "directory" };
-    // To open a pipe waits for whoever writes into it.
+    // Opening a pipe waits for its writer.
     if (!info.isFile) {
       return { kind: "unreachable", reason: "it is not a file", isPermission: false };
     }
     const realPath = Deno.realPathSync(path);
-    // Deno follows a link, but what SQLite keeps beside the file it then can't look at.
+    // Deno follows the link, but may not examine the files that SQLite keeps next to the target.
     if (isLink(path) && !mayRead(`${realPath}-wal`)) {
       const reason = `it is a link to ${realPath}, and Deno may not read there`;
       return { kind: "unreachable", reason, isPermission: false };
@@ -127,7 +127,7 @@ export function beginningOf(
   }
 }
 
-/** To open a file for writing changes nothing of it, and is what the system itself says about it. */
+/** Asks the system by opening the file for writing, which does not change it. */
 export function reasonAgainstWriting(path: string): string | null {
   if (Deno.permissions.querySync({ name: "write", path }).state !== "granted") return null;
   try {
@@ -138,7 +138,7 @@ export function reasonAgainstWriting(path: string): string | null {
   }
 }
 
-/** What an error says, without the words that Deno adds. */
+/** The reason in an error, without the words that Deno adds. */
 export function reasonOf(error: unknown): string {
   const message = messageOf(error);
   return message.replace(/ \(os error \d+\).*$/s, "");
@@ -148,18 +148,18 @@ function attempt<T>(look: () => readonly T[]): readonly T[] {
   try {
     return look();
   } catch {
-    return []; // gone meanwhile, or not to be seen
+    return []; // removed meanwhile, or not visible
   }
 }
 
-/** Who has the databases open; null where the system doesn't tell. */
+/** Processes that have the databases open; null if the system does not say. */
 export function openersOf(
   databases: readonly DatabaseFacts[],
   { isAllPermitted }: FileContext,
 ): Openers | null {
   if (!isAllPermitted || Deno.build.os !== "linux") return null;
   try {
-    // A file that was deleted had the name that its database has, or would have.
+    // A deleted file had the name that its database has, or would have.
     return findOpeners(
       databases.map(({ place, path }) => place.kind === "file" ? place.realPath : absolute(path)),
     );
@@ -172,17 +172,17 @@ function absolute(path: string): string {
   return path.startsWith("/") ? path : `${Deno.cwd()}/${path}`;
 }
 
-/** A database that was opened to be looked at. */
+/** A database opened for examination. */
 export interface OpenedDatabase {
   readonly content: Content;
-  /** Null where it could not be opened. */
+  /** Null if it could not be opened. */
   readonly observed: UntouchedDatabase | null;
 }
 
-/** How long to wait for a writer, in seconds. */
+/** Seconds to wait for a writer. */
 const PATIENCE = 1;
 
-/** Opens a database in a way that changes nothing, and makes sure that it can be read. */
+/** Opens a database without changing anything, and checks that it can be read. */
 export async function openToLook(
   facts: DatabaseFacts,
   settings: ConnectionSettings,
@@ -192,7 +192,7 @@ export async function openToLook(
   if (place.kind === "server") return await reachServer(facts, settings);
   if (place.kind !== "file" || unreadable !== null) return unread(null);
   if (header?.isWal !== true && facts.journalBytes !== null && facts.journalBytes > 0) {
-    // Only a writer that is at it has a journal that need not be played back.
+    // Only the journal of an active writer need not be rolled back.
     if (facts.writers.length === 0) {
       return unread("journal");
     }
@@ -229,12 +229,12 @@ async function refuseDamage(connection: Connection, path: string): Promise<void>
   const damage = damages.find((line) => !isAboutValues(line));
   if (damage === undefined) return;
   throw new CorruptDatabaseError(`Cannot use ${path}: it is damaged: ${damage}`, {
-    help: "`repair` can't fix that: `restore` a snapshot, or save what is readable by " +
+    help: "`repair` can't fix that: `restore` a snapshot, or save what is readable with " +
       "`sqlite3 FILE .recover`",
   });
 }
 
-/** Whether the server answers; what is in the database `status` tells. */
+/** Whether the server answers; `status` reads the database. */
 async function reachServer(
   { name, path }: DatabaseFacts,
   settings: ConnectionSettings,
@@ -255,7 +255,7 @@ async function reachServer(
   }
 }
 
-/** How long to wait for a server, in seconds. */
+/** Seconds to wait for a server. */
 const SERVER_PATIENCE = 5;
 
 function unread(because: "journal" | "files" | null): OpenedDatabase {

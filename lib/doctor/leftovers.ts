@@ -27,18 +27,18 @@ export interface Listing {
   readonly names: readonly string[];
 }
 
-/** What names tell. */
+/** What is known about the names. */
 export interface ListingOptions {
-  /** What the names of the databases' files begin with, such as `test_`; often empty. */
+  /** Prefix of the names of the databases' files, such as `test_`; often empty. */
   readonly beginning: string;
   /** Names of the databases, the ledger included. */
   readonly databases: readonly string[];
 }
 
-/** An export may have any name; such a one is likely to be one. */
+/** An export may have any name; these are the likely ones. */
 const EXPORT_PART = /\.(sql|csv|jsonl|ndjson)(\.gz)?\.part$/i;
 
-/** Leftovers beside the databases, by their names. */
+/** Leftovers next to the databases, by their names. */
 export function leftoversBeside(
   { prefix, names }: Listing,
   { beginning, databases }: ListingOptions,
@@ -63,7 +63,7 @@ export function leftoversBeside(
   });
 }
 
-/** Leftovers among the snapshots, by their names; `whole` are the files that a manifest vouches for. */
+/** Leftovers among the snapshots, by their names; `whole` are the files listed in a manifest. */
 export function leftoversAmongSnapshots(
   { prefix, names }: Listing,
   whole: ReadonlySet<string>,
@@ -89,38 +89,38 @@ interface Advice {
 const ADVICE: Readonly<Record<LeftoverKind, Advice>> = {
   "log-without-database": {
     level: "problem",
-    what: "has commits of a database that isn't there",
+    what: "has commits of a missing database",
     help:
-      "put the database back beside it, or move it away: SQLite deletes it when a new one is made",
+      "restore the database next to it, or move it away: SQLite deletes it when it creates a new database",
   },
   "index-without-database": {
     level: "notice",
-    what: "belongs to a database that isn't there",
+    what: "belongs to a missing database",
     help: "it may be deleted",
   },
   "restore-note": {
     level: "problem",
-    what: "says that a restore was interrupted, so that the databases don't fit together",
-    help: "run `upgrade`, which finishes it; don't delete the file",
+    what: "shows that a restore was interrupted, so the databases do not match each other",
+    help: "run `upgrade`, which completes it; do not delete the file",
   },
   "restore-part": {
     level: "notice",
-    what: "is of a restore that was killed before it changed anything",
+    what: "belongs to a restore that was killed before it changed anything",
     help: "it may be deleted; the next command that changes something does that",
   },
   "database-part": {
     level: "notice",
-    what: "was being built by an import or a restore that was killed",
+    what: "was being built by a killed import or restore",
     help: "it may be deleted while no catalyst-migrate runs",
   },
   "moved-aside": {
     level: "notice",
     what: "is a damaged database that a restore moved aside",
-    help: "it may be deleted when nothing in it is missed any more",
+    help: "it may be deleted when you no longer need its data",
   },
   "export-part": {
     level: "notice",
-    what: "was being written by an export that is at it, or was killed",
+    what: "is the output of an export that is running, or was killed",
     help: "it may be deleted while no `export` runs",
   },
   "rehearsal": {
@@ -130,28 +130,27 @@ const ADVICE: Readonly<Record<LeftoverKind, Advice>> = {
   },
   "snapshot-unfinished": {
     level: "notice",
-    what: "is of a snapshot that was not finished",
-    help: "the next `backup` removes what is left of it",
+    what: "belongs to an unfinished snapshot",
+    help: "the next `backup` removes its files",
   },
   "snapshot-part": {
     level: "notice",
-    what: "is a file of a snapshot that was not finished",
+    what: "is a file of an unfinished snapshot",
     help: "it may be deleted while no catalyst-migrate runs; the next `backup` does that",
   },
   "snapshot-unpacked": {
     level: "notice",
-    what: "was unpacked from a snapshot by a command that is at it, or was killed",
-    help:
-      "it may be deleted while no catalyst-migrate runs; when it is a day old, `backup` does that",
+    what: "was unpacked from a snapshot by a command that is running, or was killed",
+    help: "it may be deleted while no catalyst-migrate runs; `backup` does that after a day",
   },
   "snapshot-stray": {
     level: "notice",
-    what: "has the name of a snapshot's file and belongs to none",
-    help: "if it isn't a copy of your own, it may be deleted",
+    what: "is named like a snapshot's file but belongs to none",
+    help: "it may be deleted, unless it is your own copy",
   },
 };
 
-/** Kinds that are no leftovers while a migrator is at work. */
+/** Kinds that are in use, not left over, while a migrator or a backup is running. */
 const IN_USE: Readonly<Partial<Record<LeftoverKind, "migrator" | "store">>> = {
   "restore-note": "migrator",
   "restore-part": "migrator",
@@ -161,7 +160,7 @@ const IN_USE: Readonly<Partial<Record<LeftoverKind, "migrator" | "store">>> = {
   "snapshot-stray": "store",
 };
 
-/** What is the case with locks, leftovers and snapshots. */
+/** Checks of locks, leftovers and snapshots. */
 export function diagnoseLeftovers(
   { leftovers, locks, request, directory, backups, snapshots }: Facts,
 ): Check[] {
@@ -173,7 +172,7 @@ export function diagnoseLeftovers(
   };
   const left = leftovers.filter(({ kind, path }) => {
     const user = IN_USE[kind];
-    // Where it can't be told whether a rehearsal is at work, it is none that was killed.
+    // If it is unknown whether a rehearsal is running, it is not reported as killed.
     if (kind === "rehearsal") {
       const lock = lockAt(rehearsalLock(path));
       return lock === undefined || lock.isHeld === false;
@@ -187,7 +186,7 @@ export function diagnoseLeftovers(
   const held = locks.filter((lock) => lock.isHeld === true).map(({ path, holder }) =>
     notice(
       "lock-held",
-      `${path} is held${holder === "" ? "" : ` by ${holder}`}: a catalyst-migrate is at work`,
+      `${path} is held${holder === "" ? "" : ` by ${holder}`}: a catalyst-migrate is running`,
       "let it finish; the lock goes with its process",
     )
   );
@@ -195,21 +194,21 @@ export function diagnoseLeftovers(
     problem(
       "snapshot-damaged",
       `snapshot ${snapshot.name} in ${backups} can't be used: ${snapshot.problems.join("; ")}`,
-      "take another one by `backup`; when it isn't needed any more, delete its files",
+      "take another one with `backup`, and delete the files of this one when it is no longer needed",
     )
   );
   const found = [...held, ...files, ...damaged];
   if (found.length === 0 && !directory.mayRead) return [];
   return found.length > 0
     ? found
-    : [ok("no-leftovers", "no lock is held, and nothing is left over")];
+    : [ok("no-leftovers", "no lock is held, and there are no leftovers")];
 }
 
-/** How often a lock that keeps others from writing is looked at again, and after what pause. */
+/** How often to recheck a lock that blocks writers, and the pause in between. */
 const LOOKS = 10;
 const PAUSE = 30;
 
-/** Who kept others from writing in one look after the other, and did not commit in between. */
+/** Processes that blocked writers in every check without committing in between. */
 export async function blockersOf(
   databases: readonly LookedDatabase[],
 ): Promise<ReadonlyMap<string, readonly Holder[]>> {
@@ -226,11 +225,11 @@ export async function blockersOf(
   return new Map(left.map(({ name, writers }) => [name, writers]));
 }
 
-/** Bytes of a log's index, and of a database, in which each commit changes something. */
+/** Bytes of a log's index, and of a database, that every commit changes. */
 const INDEX_HEADER = 48;
 const CHANGE_COUNTER = { from: 24, to: 28 };
 
-/** Another text after each commit. */
+/** A text that changes with each commit. */
 function lastCommit(path: string): string {
   const { from, to } = CHANGE_COUNTER;
   return beginningOf(`${fileItself(path)}-shm`, INDEX_HEADER).bytes.toHex() +
@@ -242,11 +241,11 @@ function holderOf(path: string): string {
     return Deno.readTextFileSync(path).trim();
   } catch (error) {
     if (Deno.build.os !== "windows" || error instanceof Deno.errors.NotFound) throw error;
-    return ""; // Windows lets nobody read what is locked
+    return ""; // Windows does not let others read a locked file
   }
 }
 
-/** Looks at a lock without taking it away from anybody; nothing where there is no such file. */
+/** Examines a lock without taking it from anyone; empty if there is no such file. */
 export function lockFacts(path: string, context: FileContext): LockFacts[] {
   if (!mayRead(path)) return [];
   const found = { path, isHeld: null, holder: "", info: null, unwritable: null };
@@ -265,7 +264,7 @@ export function lockFacts(path: string, context: FileContext): LockFacts[] {
   }
 }
 
-/** Null where that can't be told. */
+/** Null if unknown. */
 function isLockHeld(
   path: string,
   { mtime }: Deno.FileInfo,
@@ -273,15 +272,15 @@ function isLockHeld(
 ): boolean | null {
   if (isAllPermitted && Deno.build.os === "linux") {
     if (lockersOf(path).length > 0) return true;
-    // Elsewhere than in a container all that hold it are seen.
+    // Outside of a container all holders are visible.
     if (!isContained()) return false;
   }
-  // A rehearsal that begins takes its lock without waiting, and must not find it taken by this look.
+  // A starting rehearsal takes its lock without waiting, and this check must not get in its way.
   if (mtime !== null && Date.now() - mtime.getTime() < GRACE && path.endsWith("rehearsal.lock")) {
     return null;
   }
   using file = Deno.openSync(path);
-  // Given back at once; it is shared, so that two looks don't disturb each other.
+  // Released at once. It is shared, so that two checks do not disturb each other.
   const isFree = file.tryLockSync(false);
   if (isFree) file.unlockSync();
   return !isFree;
@@ -306,18 +305,18 @@ export function lockProblems(facts: Facts): Check[] {
       return [
         problem(
           "lock-unwritable",
-          `${path} is a directory, and has to be a file; ${so}`,
+          `${path} is a directory, but must be a file; ${so}`,
           "move it away",
         ),
       ];
     }
-    // Where nothing can be written, that is said of the directory.
+    // An unwritable directory is reported by its own check.
     if (unwritable === null || place.isWritable === false) return [];
     const owner = info === null ? "" : ownerIn(info);
     return [problem(
       "lock-unwritable",
       `${path} can't be written: ${unwritable}${owner}; ${so}`,
-      `delete it while no catalyst-migrate runs, for it holds nothing: rm -f ${shellWord(path)}`,
+      `delete it while no catalyst-migrate runs; it contains no data: rm -f ${shellWord(path)}`,
     )];
   });
 }

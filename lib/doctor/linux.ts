@@ -1,9 +1,9 @@
 import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../base/lock.ts";
 import type { LogIndex } from "../database/untouched.ts";
 
-/** A file system that is mounted. */
+/** A mounted file system. */
 export interface Mount {
-  /** Directory at which it begins. */
+  /** Its mount point. */
   readonly point: string;
   /** Its type, such as `ext4` or `fuse.sshfs`. */
   readonly type: string;
@@ -15,7 +15,7 @@ export interface Mount {
 /** Reads Linux's `/proc/self/mountinfo`. */
 export function parseMounts(text: string): Mount[] {
   return text.split("\n").flatMap((line) => {
-    // A varying number of fields stands before the dash.
+    // A varying number of fields precedes the dash.
     const [before = "", after = ""] = line.split(" - ");
     const [, , , , point, options = ""] = before.split(" ");
     const [type, source = "", superOptions = ""] = after.split(" ");
@@ -25,7 +25,7 @@ export function parseMounts(text: string): Mount[] {
   });
 }
 
-/** Spaces and the like are written as three octal digits. */
+/** Spaces and similar characters are written as three octal digits. */
 function unescaped(field: string): string {
   return field.replace(
     /\\([0-7]{3})/g,
@@ -33,19 +33,19 @@ function unescaped(field: string): string {
   );
 }
 
-/** The file system of an absolute path without links; null where there is none. */
+/** The file system of an absolute path without links; null if there is none. */
 export function mountOf(mounts: readonly Mount[], path: string): Mount | null {
   let best: Mount | null = null;
   for (const mount of mounts) {
     const { point } = mount;
     const contains = point === "/" || path === point || path.startsWith(`${point}/`);
-    // What is mounted later at the same place covers what was there.
+    // A later mount at the same place hides earlier ones.
     if (contains && point.length >= (best?.point.length ?? 0)) best = mount;
   }
   return best;
 }
 
-/** The mounted file systems; null where Linux doesn't tell. */
+/** The mounted file systems; null if Linux does not say. */
 export function readMounts(): readonly Mount[] | null {
   try {
     return parseMounts(Deno.readTextFileSync("/proc/self/mountinfo"));
@@ -56,33 +56,33 @@ export function readMounts(): readonly Mount[] | null {
 
 /** A process that has a database open. */
 export interface Opener extends Holder {
-  /** Path under which the database was asked for. */
+  /** Path of the database that was asked about. */
   readonly path: string;
   /**
-   * `file`: what is at the path; `deleted`: it or its log was deleted or replaced since; `moved`: it
-   * has the log of this path, and as the database a file that has another name by now.
+   * `file`: has the file at the path open; `deleted`: it or its log was deleted or replaced since;
+   * `moved`: has the log of this path open, with a database file that has another name by now.
    */
   readonly what: "file" | "deleted" | "moved";
 }
 
-/** Who has databases open, as far as this user may know. */
+/** Processes that have databases open, as far as this user may know. */
 export interface Openers {
   readonly openers: readonly Opener[];
-  /** Whether the open files of some processes may not be looked at. */
+  /** Whether the open files of some processes can't be read. */
   readonly isPartial: boolean;
   /** Whether the processes outside of this container can't be seen. */
   readonly isContained: boolean;
 }
 
-/** What Linux calls the namespace of processes that contains all others; fixed by the kernel. */
+/** Linux's name for the process namespace that contains all others; fixed by the kernel. */
 const ALL_PROCESSES = "pid:[4026531836]";
 
-/** Whether this process sees only those of its own container, also among the holders of locks. */
+/** Whether this process sees only those of its own container, even among holders of locks. */
 export function isContained(): boolean {
   try {
     return Deno.readLinkSync("/proc/self/ns/pid") !== ALL_PROCESSES;
   } catch {
-    return true; // then what isn't seen proves nothing
+    return true; // absence proves nothing then
   }
 }
 
@@ -91,7 +91,7 @@ const DELETED = " (deleted)";
 /** The files that a connection has open: the database, its log and the log's index. */
 const ENDINGS = ["", "-wal", "-shm"];
 
-/** Finds the processes that have some databases open, by their real paths, but for this one. */
+/** Finds the other processes that have some databases open, by their real paths. */
 export function findOpeners(paths: readonly string[]): Openers {
   const files = new Map(
     paths.flatMap((path) => ENDINGS.map((ending) => [path + ending, { path, ending }])),
@@ -128,12 +128,12 @@ export function findOpeners(paths: readonly string[]): Openers {
   return { openers, isPartial, isContained: isContained() };
 }
 
-/** What the files that a process has open under one database's name tell. */
+/** What the files that a process has open under one database's name show. */
 function stateOf(found: ReadonlySet<string>): Opener["what"][] {
   const isThere = found.has("");
-  // The index alone proves nothing: SQLite deletes it before it is closed.
+  // The index alone proves nothing: SQLite deletes it before closing it.
   const isGone = found.has(DELETED) || found.has(`-wal${DELETED}`);
-  // One of the two alone may be a program that copies files.
+  // Only one of the two may be a program that copies files.
   const isMoved = !isThere && !isGone && found.has("-wal") && found.has("-shm");
   return [
     ...isThere ? ["file" as const] : [],
@@ -146,7 +146,7 @@ function nameOf(path: string): string {
   return path.slice(path.lastIndexOf("/") + 1);
 }
 
-/** Null where this user may not look. */
+/** Null if this user may not read them. */
 function openFilesOf(pid: number): { readonly descriptor: string; readonly link: string }[] | null {
   const directory = `/proc/${pid}/fd`;
   try {
@@ -172,7 +172,7 @@ function isSameFile(one: string, other: string): boolean {
   }
 }
 
-/** Processes that have a lock on a file, each once. */
+/** Processes that hold a lock on a file, without duplicates. */
 export function lockersOf(path: string): readonly Holder[] {
   const { ino } = Deno.statSync(path);
   return othersOf(
@@ -180,18 +180,18 @@ export function lockersOf(path: string): readonly Holder[] {
   );
 }
 
-/** Bytes of a log's index at which its locks for readers are; fixed by SQLite's format. */
+/** Offset of the reader locks in a log's index; fixed by SQLite's format. */
 const READ_LOCKS = 123;
 
 /**
- * Processes that read a database as it was before the newest commits of its log, and so keep these from
- * being moved into it.
+ * Processes that read a database as it was before the newest commits of its log, and so prevent
+ * their checkpoint.
  */
 export function lateReaders(indexPath: string, index: LogIndex): readonly Holder[] {
   const { ino } = Deno.statSync(indexPath);
   const locks = parseLocks(readLocks()).filter(({ inode }) => inode === ino);
   const late = index.marks.flatMap((mark, slot) => {
-    // Who has the first lock reads the database alone, without its log.
+    // The holder of the first lock reads only the database, without its log.
     const isLate = slot === 0 ? index.moved < index.frames : mark < index.frames;
     const at = READ_LOCKS + slot;
     return isLate ? locks.filter(({ start, end }) => start <= at && at <= end) : [];

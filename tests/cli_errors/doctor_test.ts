@@ -48,7 +48,7 @@ Deno.test("doctor --quiet shows notices and problems alone, and nothing where th
   if (codes("notice").length === 0) assert.equal(quiet.text, "");
   await Deno.truncate(join(cwd, "data/positions.db"), 4096);
   const { text } = await read({ cwd }, ["--quiet"]);
-  assert.match(text, /^ {2}problem {2}positions: .*\n.*cut short/m);
+  assert.match(text, /^ {2}problem {2}positions: .*\n.*truncated/m);
   assert.doesNotMatch(text, /^ {2}ok/m);
   const { checks } = await examine({ cwd }, ["--quiet"]);
   assert(checks.every(({ level }) => level !== "ok"));
@@ -89,7 +89,7 @@ Deno.test("wrong variables are told one by one, and doctor goes on with the defa
   const { checks, only } = await examine({ cwd, env });
   const wrong = checks.filter(({ code }) => code === "variable-wrong").map(({ detail }) => detail);
   assert.equal(wrong.length, 2);
-  assert.match(wrong[0] ?? "", /^SQLITE_SYNCHRONOUS="MAYBE": it is none of NORMAL/);
+  assert.match(wrong[0] ?? "", /^SQLITE_SYNCHRONOUS="MAYBE": expected one of NORMAL/);
   assert.match(only("settings-in-force").detail, /synchronous NORMAL, cache 10000/);
   only("migrations-applied");
 });
@@ -115,7 +115,7 @@ Deno.test("a place that can't be is told, from wherever it comes", async () => {
   );
   assert.match(
     missing.only("paths").detail,
-    /^the databases are no\/such\/test_NAME\.db, as DB_PATH/,
+    /^the databases are no\/such\/test_NAME\.db, from DB_PATH/,
   );
   const above = await examine({ cwd }, ["--data-dir", "no/such"]);
   assert.equal(above.only("directory-missing").level, "problem");
@@ -174,7 +174,7 @@ Deno.test("with what the README names, doctor sees the databases as far as this 
     // An older Deno can't open a database from its bytes.
     assert.equal(readable, 0);
     const { detail } = diagnosis.only("databases-not-read");
-    assert.match(detail, /^positions, trading, ml_training, the ledger: not looked into/);
+    assert.match(detail, /^positions, trading, ml_training, the ledger: not examined/);
   }
   diagnosis.only("permissions-narrow");
 });

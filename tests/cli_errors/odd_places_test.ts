@@ -37,7 +37,7 @@ Deno.test({
       await expectFailure({ args: [command], cwd, code, snapshot: snapshots(`${command}, pipe`) });
     }
     const { stdout } = await run(["doctor"], { cwd });
-    assert.match(stdout, /data\/trading\.db can't be looked at: it is not a file/);
+    assert.match(stdout, /data\/trading\.db can't be examined: it is not a file/);
   },
 });
 

@@ -5,7 +5,7 @@ import { execute, tempDir } from "../../helpers.ts";
 import { examine, FILL, HOLD_OLD_ROWS, testOnLinux } from "./support.ts";
 import { Program } from "../support.ts";
 
-Deno.test("in an empty directory doctor finds nothing wrong, and says what comes next", async () => {
+Deno.test("in an empty directory doctor finds no problems, and says what comes next", async () => {
   await using directory = await tempDir();
   const diagnosis = await examine({ cwd: directory.path });
   assert.equal(diagnosis.code, 0);
@@ -14,7 +14,7 @@ Deno.test("in an empty directory doctor finds nothing wrong, and says what comes
   assert.match(diagnosis.only("migrations-pending").detail, /001_.*002_.*003_/);
 });
 
-Deno.test("after an upgrade nothing is wrong, and doctor says what is in force", async () => {
+Deno.test("after an upgrade there are no problems, and doctor shows the settings in force", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -31,7 +31,7 @@ testOnLinux("doctor names the process that has a database open", async () => {
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
   const nobody = await examine({ cwd });
-  // A user who isn't root doesn't see the files of others.
+  // A user other than root doesn't see the files of others.
   nobody.only(Deno.uid() === 0 ? "open-by-nobody" : "openers-partial");
   assert(!nobody.codes("ok").includes("open"));
   await using program = await Program.start(
@@ -45,7 +45,7 @@ testOnLinux("doctor names the process that has a database open", async () => {
   assert.deepEqual(diagnosis.codes("problem"), []);
 });
 
-testOnLinux("doctor names who keeps others from writing", async () => {
+testOnLinux("doctor names the process that blocks other writers", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -56,7 +56,7 @@ testOnLinux("doctor names who keeps others from writing", async () => {
   assert(detail.includes(`process ${program.pid} `));
 });
 
-testOnLinux("doctor finds the bot that writes into a database that was deleted", async () => {
+testOnLinux("doctor finds the bot that writes to a deleted database", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -71,7 +71,7 @@ testOnLinux("doctor finds the bot that writes into a database that was deleted",
   assert.deepEqual(replaced.codes("problem"), ["deleted-file-open"]);
 });
 
-testOnLinux("doctor finds the bot that writes into a database that was moved away", async () => {
+testOnLinux("doctor finds the bot that writes to a database that was moved away", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -87,11 +87,11 @@ testOnLinux("doctor finds the bot that writes into a database that was moved awa
   assert(detail.includes(`process ${program.pid} `));
   assert.match(
     help ?? "",
-    /^stop that program; if \S+trading\.db-wal is there afterwards, it is that file.s: move it /,
+    /^stop that program; if \S+trading\.db-wal exists afterwards, it belongs to the moved file: move it /,
   );
 });
 
-testOnLinux("a bot that writes without a pause keeps nobody from writing", async () => {
+testOnLinux("a bot that writes continuously does not block other writers", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -110,7 +110,7 @@ testOnLinux("a bot that writes without a pause keeps nobody from writing", async
 
 for (const began of ["an empty log", "commits in the log"]) {
   testOnLinux(
-    `doctor names the reader that began with ${began}, which can't be moved on`,
+    `doctor names the reader that began with ${began} and blocks checkpoints`,
     async () => {
       await using directory = await tempDir();
       const cwd = directory.path;
@@ -125,13 +125,13 @@ for (const began of ["an empty log", "commits in the log"]) {
       await using _writer = await Program.start(path, FILL);
       const { detail, help } = (await examine({ cwd })).only("checkpoint-blocked");
       assert.match(detail, /trading: 2\d\.\d MB of commits are in its log/);
-      assert.match(detail, new RegExp(`reading transaction of process ${reader.pid} \\([^,]*\\)$`));
+      assert.match(detail, new RegExp(`read transaction of process ${reader.pid} \\([^,]*\\)$`));
       assert.match(help ?? "", /let that program finish/);
     },
   );
 }
 
-testOnLinux("a reader that sees the newest commits isn't blamed for a large log", async () => {
+testOnLinux("a reader of the newest commits isn't blamed for a large log", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -148,7 +148,7 @@ testOnLinux("a reader that sees the newest commits isn't blamed for a large log"
   assert.deepEqual(diagnosis.codes("problem"), []);
 });
 
-Deno.test("a large log that nobody moves is a notice, and one that was moved is fine", async () => {
+Deno.test("a large log that is not checkpointed is a notice, and a checkpointed one is fine", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -191,7 +191,7 @@ Deno.test("the large log of a killed program is moved by the next write, as doct
   assert(!(await examine({ cwd })).codes("notice").includes("log-large"));
 });
 
-Deno.test("the log of a killed program is left alone, and doctor says so", async () => {
+Deno.test("the log of a killed program is not touched, and doctor reports it", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -204,10 +204,10 @@ Deno.test("the log of a killed program is left alone, and doctor says so", async
   await Deno.remove(`${path}-shm`);
   const { detail, help } = (await examine({ cwd })).only("log-left");
   assert.match(detail, /data\/trading\.db-wal has .* of commits/);
-  assert.match(help ?? "", /leave it beside the database/);
+  assert.match(help ?? "", /leave it next to the database/);
 });
 
-Deno.test("another journal mode than the one asked for is told", async () => {
+Deno.test("a journal mode other than the requested one is reported", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -217,7 +217,7 @@ Deno.test("another journal mode than the one asked for is told", async () => {
   assert.match(help ?? "", /PRAGMA journal_mode = WAL/);
 });
 
-Deno.test("a link is followed, and one to nowhere is a problem", async () => {
+Deno.test("a link is followed, and a broken one is a problem", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade", "--data-dir", "elsewhere"], { cwd });
@@ -229,7 +229,7 @@ Deno.test("a link is followed, and one to nowhere is a problem", async () => {
   const linked = await examine({ cwd });
   assert.deepEqual(linked.codes("problem"), []);
   const files = linked.checks.filter(({ code }) => code === "database-file");
-  assert.match(files[0]?.detail ?? "", /in truth .*elsewhere[/\\]positions\.db, /);
+  assert.match(files[0]?.detail ?? "", /a link to .*elsewhere[/\\]positions\.db, /);
   await Deno.remove(join(cwd, "elsewhere/trading.db"));
   assert.equal((await examine({ cwd })).only("link-broken").database, "trading");
 });

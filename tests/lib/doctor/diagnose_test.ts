@@ -9,7 +9,7 @@ import type { Mount } from "../../../lib/doctor/linux.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { createBot, execute, TemporaryDirectory } from "../support.ts";
 
-/** Facts of a bot's databases that nothing is wrong with. */
+/** Facts of a bot's databases without problems. */
 async function soundFacts(): Promise<Facts> {
   using directory = new TemporaryDirectory();
   await createBot(directory);
@@ -37,14 +37,14 @@ async function factsOf(directory: TemporaryDirectory): Promise<Facts> {
 
 const facts = await soundFacts();
 
-/** The check of a code, which must be there once. */
+/** The check with a code, which must occur once. */
 function only(changed: Facts, code: string): Check {
   const found = diagnose(changed).filter((check) => check.code === code);
   assert.equal(found.length, 1, code);
   return found[0] ?? assert.fail();
 }
 
-Deno.test("every check has a code, a sentence, and what to do where something is wrong", () => {
+Deno.test("every check has a code, a sentence, and a fix for problems", () => {
   for (const { code, detail, level, help } of diagnose(facts)) {
     assert.match(code, /^[a-z]+(-[a-z]+)*$/);
     assert.notEqual(detail, "");
@@ -53,7 +53,7 @@ Deno.test("every check has a code, a sentence, and what to do where something is
   assert.deepEqual(diagnose(facts).filter(({ level }) => level === "problem"), []);
 });
 
-Deno.test("a Deno that is too old is a problem, a SQLite with a known fault a notice", () => {
+Deno.test("an outdated Deno is a problem, a SQLite with a known bug a notice", () => {
   const system = { ...facts.system, deno: "2.7.10", sqlite: "3.50.2" };
   assert.equal(only({ ...facts, system }, "deno-too-old").level, "problem");
   assert.equal(only({ ...facts, system }, "sqlite-old").level, "notice");
@@ -71,7 +71,7 @@ function on(type: string): Facts {
   };
 }
 
-Deno.test("file systems over a network or through FUSE are problems", () => {
+Deno.test("network file systems and FUSE are problems", () => {
   const types = [
     "nfs",
     "nfs4",
@@ -98,7 +98,7 @@ Deno.test("local file systems are fine; one in memory, or of the host, is a noti
   assert.equal(only(on("virtiofs"), "file-system-doubtful").level, "notice");
 });
 
-Deno.test("room is compared with what a snapshot needs", () => {
+Deno.test("free space is compared with the needs of a snapshot", () => {
   const needed = facts.databases.reduce(
     (sum, { place }) => sum + (place.kind === "file" ? place.info.size : 0),
     0,
@@ -113,21 +113,21 @@ Deno.test("room is compared with what a snapshot needs", () => {
   assert(diagnose(withRoom(null)).every(({ code }) => !code.startsWith("room")));
 });
 
-Deno.test("a clock that can't be right is a problem", () => {
+Deno.test("an impossible clock is a problem", () => {
   const { level, detail } = only({ ...facts, now: 0 }, "clock-wrong");
   assert.equal(level, "problem");
   assert.match(detail, /1970-01-01 00:00:00/);
 });
 
-Deno.test("a clock that is behind what was recorded is a problem", () => {
+Deno.test("a clock that is behind recorded dates is a problem", () => {
   const { level, detail } = only({ ...facts, now: facts.now - 86_400 }, "clock-behind");
   assert.equal(level, "problem");
-  assert.match(detail, /and \d+ more are of later/);
+  assert.match(detail, /and \d+ more are in the future/);
   const fine = { ...facts, now: facts.now - 30 };
   assert.equal(only(fine, "clock").level, "ok");
 });
 
-Deno.test("without a permission the command line that gives it is said", () => {
+Deno.test("for a missing permission the command line that grants it is shown", () => {
   const { help, level } = only({
     ...facts,
     request: { ...facts.request, hiddenVariables: ["DB_PATH_PREFIX"] },
@@ -140,13 +140,13 @@ Deno.test("without a permission the command line that gives it is said", () => {
   );
 });
 
-Deno.test("a standalone executable is told what it can do, not what Deno can", () => {
+Deno.test("a standalone executable gets advice for itself, not for Deno", () => {
   const system = { ...facts.system, isStandalone: true, isAllPermitted: false, sqlite: "3.50.2" };
   assert.match(only({ ...facts, system }, "sqlite-old").help ?? "", /newer executable/);
   assert.match(only({ ...facts, system }, "permissions-narrow").help ?? "", /deno run -A jsr:/);
 });
 
-Deno.test("a database that is written to all the time isn't called damaged", () => {
+Deno.test("a database that is written continuously is not reported as damaged", () => {
   const failure = { code: "DATABASE_CORRUPT", message: "malformed", help: null };
   const withFirst = (isChanging: boolean) => ({
     ...facts,
@@ -158,13 +158,13 @@ Deno.test("a database that is written to all the time isn't called damaged", () 
   assert.equal(only(withFirst(false), "database-damaged").level, "problem");
 });
 
-Deno.test("a database that changes while it is looked at is looked at again", async () => {
+Deno.test("a database that changes during the examination is examined again", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   const path = directory.file("trading.db");
   const { statSync } = Deno;
   let calls = 0;
-  // A bot writes to it while its files are looked at for the first time.
+  // A bot writes to it during the first examination of its files.
   Deno.statSync = (asked) => {
     if (asked === directory.file("trading.db-journal") && ++calls === 1) {
       execute(path, `UPDATE ${MARKER_TABLE} SET applied_at = 900`);

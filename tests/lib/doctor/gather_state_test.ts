@@ -4,7 +4,7 @@ import { prepare } from "../../cli_helpers.ts";
 import { execute, tempDir } from "../../helpers.ts";
 import { examine } from "./support.ts";
 
-/** Writes the first event of the ledger once more, of another time or by another version. */
+/** Repeats the first event of the ledger, with another time or version. */
 function repeatEvent(cwd: string, startedAt: string, version = "toolkit_version"): void {
   const kept = "migration_id, migration_name, database_name, database_path, direction, outcome";
   execute(
@@ -14,7 +14,7 @@ function repeatEvent(cwd: string, startedAt: string, version = "toolkit_version"
   );
 }
 
-Deno.test("pending migrations are a notice, a wrong ledger too", async () => {
+Deno.test("pending migrations are a notice, and so is a ledger to correct", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade", "--to", "002"], { cwd });
@@ -25,7 +25,7 @@ Deno.test("pending migrations are a notice, a wrong ledger too", async () => {
   assert.equal(diagnosis.code, 0);
 });
 
-Deno.test("a migration that isn't known here is a problem", async () => {
+Deno.test("an unknown migration is a problem", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -36,7 +36,7 @@ Deno.test("a migration that isn't known here is a problem", async () => {
   assert.match((await examine({ cwd })).only("migration-unknown").detail, /^017_of_the_future /);
 });
 
-Deno.test("a ledger of a newer version is a problem, and the databases are looked at all the same", async () => {
+Deno.test("a ledger of a newer version is a problem, and the databases are still examined", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -48,7 +48,7 @@ Deno.test("a ledger of a newer version is a problem, and the databases are looke
   diagnosis.only("migrations-applied");
 });
 
-Deno.test("a newer toolkit that was used here is told", async () => {
+Deno.test("a newer toolkit that was used here is reported", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -59,7 +59,7 @@ Deno.test("a newer toolkit that was used here is told", async () => {
   );
 });
 
-Deno.test("a table of the same name and another shape is a problem", async () => {
+Deno.test("a table of the same name and a different shape is a problem", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await Deno.mkdir(join(cwd, "data"));
@@ -69,22 +69,25 @@ Deno.test("a table of the same name and another shape is a problem", async () =>
   assert(diagnosis.codes("problem").includes("schema-conflict"));
 });
 
-Deno.test("events and markers of the future are told, and events out of order", async () => {
+Deno.test("events and markers in the future are reported, and events out of order", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
   const tomorrow = Math.floor(Date.now() / 1000) + 86_400;
   execute(join(cwd, "data/trading.db"), `UPDATE catalyst_migrations SET applied_at = ${tomorrow}`);
   const marked = await examine({ cwd });
-  assert.match(marked.only("clock-behind").detail, /002_create_trading_tables in trading is of /);
+  assert.match(
+    marked.only("clock-behind").detail,
+    /002_create_trading_tables in trading is dated /,
+  );
   repeatEvent(cwd, `${tomorrow + 60}`);
   repeatEvent(cwd, "started_at");
   const recorded = await examine({ cwd });
-  assert.match(recorded.only("clock-behind").detail, /001_\w+ in the ledger is of .* 1 more/);
+  assert.match(recorded.only("clock-behind").detail, /001_\w+ in the ledger is dated .* 1 more/);
   assert.equal(recorded.only("events-out-of-order").level, "notice");
 });
 
-Deno.test("every migration file that can't be used is told, and the others are read", async () => {
+Deno.test("every unusable migration file is reported, and the others are read", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -108,6 +111,6 @@ Deno.test("every migration file that can't be used is told, and the others are r
   for (const wanted of [/004_broken/, /005_nowhere/, /007_thrown.*on import/, /same number/]) {
     assert.equal(messages.filter((one) => wanted.test(one)).length, 1, `${wanted}: ${messages}`);
   }
-  assert.match(only("own-migrations").detail, /^2 migrations of your own in migrations$/);
+  assert.match(only("own-migrations").detail, /^2 migrations found in migrations$/);
   assert.match(only("migrations-pending").detail, /006_fine, 008_again$/);
 });

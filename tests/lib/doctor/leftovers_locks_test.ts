@@ -6,7 +6,7 @@ import { anotherUser, reasonForNoOtherUser } from "../../another_user.ts";
 import { examine, FILL, HOLD_OLD_ROWS, testOnLinux, traces } from "./support.ts";
 import { Program } from "../support.ts";
 
-Deno.test("a lock that is a directory, and snapshots that are a file, are problems", async () => {
+Deno.test("a lock that is a directory, and a snapshot directory that is a file, are problems", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -27,7 +27,7 @@ Deno.test("a lock that is a directory, and snapshots that are a file, are proble
 
 const skipped = reasonForNoOtherUser();
 Deno.test({
-  name: "what one run as root left, which stops the bot's user, is a problem" +
+  name: "files left by a run as root, which stop the bot's user, are a problem" +
     (skipped === null ? "" : ` (skipped: ${skipped})`),
   ignore: skipped !== null,
   async fn() {
@@ -51,7 +51,7 @@ Deno.test({
     assert.match(lock.detail, /migrations\.lock can't be written: .* of user 0 and group 0, with/);
     assert.match(lock.help ?? "", /: rm -f data\/migrations\.lock$/);
     assert.match(diagnosis.only("backups-unwritable").detail, /create files in data\/backups/);
-    // With the directory in order, the lock in it is told.
+    // Once the directory is correct, the lock in it is reported.
     await Deno.chown(join(data, "backups"), 65534, 65534);
     await Deno.chown(join(data, "migrations.lock"), 65534, 65534);
     const inside = await examine(other);
@@ -67,7 +67,7 @@ const OTHER_PROCESSES = ["unshare", "--pid", "--fork", "--mount-proc"];
 
 const together = reasonForNoNamespace();
 Deno.test({
-  name: "in a container doctor sees the locks of those outside, and claims no more" +
+  name: "in a container doctor sees outside locks, and claims no more" +
     (together === null ? "" : ` (skipped: ${together})`),
   ignore: together !== null,
   async fn() {
@@ -100,7 +100,7 @@ Deno.test({
   },
 });
 
-/** Why processes can't be kept apart here; null where they can. */
+/** Why processes can't be isolated here; null if they can. */
 function reasonForNoNamespace(): string | null {
   try {
     const [program = "", ...args] = [...OTHER_PROCESSES, "true"];
@@ -110,23 +110,26 @@ function reasonForNoNamespace(): string | null {
   }
 }
 
-testOnLinux("while a migrator is at work, what it is about to mend is no finding", async () => {
-  await using directory = await tempDir();
-  const cwd = directory.path;
-  await prepare(["upgrade"], { cwd });
-  const path = join(cwd, "data/trading.db");
-  execute(join(cwd, "data/migrations.db"), "DELETE FROM migration_history");
-  execute(path, "CREATE TABLE mine (a); INSERT INTO mine VALUES (1)");
-  await using _first = await Program.start(path, "");
-  await using _reader = await Program.start(path, HOLD_OLD_ROWS);
-  await using _writer = await Program.start(path, FILL);
-  const told = ["checkpoint-blocked", "unreconciled"];
-  const free = await examine({ cwd });
-  for (const code of told) free.only(code);
-  using lock = await Deno.open(join(cwd, "data/migrations.lock"), { write: true });
-  await lock.lock(true);
-  const busy = await examine({ cwd });
-  busy.only("lock-held");
-  assert.deepEqual(busy.checks.filter(({ code }) => told.includes(code)), []);
-  assert.equal(busy.code, 0);
-});
+testOnLinux(
+  "while a migrator is running, what it is about to correct is not reported",
+  async () => {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await prepare(["upgrade"], { cwd });
+    const path = join(cwd, "data/trading.db");
+    execute(join(cwd, "data/migrations.db"), "DELETE FROM migration_history");
+    execute(path, "CREATE TABLE mine (a); INSERT INTO mine VALUES (1)");
+    await using _first = await Program.start(path, "");
+    await using _reader = await Program.start(path, HOLD_OLD_ROWS);
+    await using _writer = await Program.start(path, FILL);
+    const told = ["checkpoint-blocked", "unreconciled"];
+    const free = await examine({ cwd });
+    for (const code of told) free.only(code);
+    using lock = await Deno.open(join(cwd, "data/migrations.lock"), { write: true });
+    await lock.lock(true);
+    const busy = await examine({ cwd });
+    busy.only("lock-held");
+    assert.deepEqual(busy.checks.filter(({ code }) => told.includes(code)), []);
+    assert.equal(busy.code, 0);
+  },
+);

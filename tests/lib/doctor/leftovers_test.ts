@@ -7,7 +7,7 @@ import { examine } from "./support.ts";
 
 const databases = ["positions", "trading", "migrations"];
 
-Deno.test("what lies beside the databases is told by its name, and nothing else is", () => {
+Deno.test("leftovers next to the databases are recognized by name, and nothing else is", () => {
   const names = [
     ...["positions.db", "positions.db-wal", "positions.db-shm", "positions.db-journal"],
     ...["trading.db-wal", "trading.db-shm", "trading.db.import.part", "positions.db.part"],
@@ -50,7 +50,7 @@ Deno.test("with a prefix, only files that begin with it count", () => {
   );
 });
 
-Deno.test("among snapshots, what no manifest vouches for is told", () => {
+Deno.test("among snapshots, files that no manifest lists are reported", () => {
   const names = [
     ...["snapshot_20250120_123000.json", "trading_20250120_123000.db", "backups.lock"],
     ...["trading_20250121_000000.db", "ml_training_20250121_000000_2.db.gz", "notes.db"],
@@ -73,7 +73,7 @@ Deno.test("among snapshots, what no manifest vouches for is told", () => {
   ]);
 });
 
-Deno.test("leftovers are told, each with what may be done, and a lock that is held is no leftover", async () => {
+Deno.test("leftovers are reported, each with advice, and a lock that is held is not a leftover", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   const at = (name: string) => join(cwd, "data", name);
@@ -106,7 +106,7 @@ Deno.test("leftovers are told, each with what may be done, and a lock that is he
   }
 });
 
-Deno.test("a rehearsal that began just now is never called killed", async () => {
+Deno.test("a rehearsal that has just begun is never reported as killed", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -123,7 +123,7 @@ Deno.test("a rehearsal that began just now is never called killed", async () => 
   (await examine({ cwd, permissions })).only("rehearsal");
 });
 
-Deno.test("commits of a database that is gone, and a restore that was interrupted, are problems", async () => {
+Deno.test("commits of a missing database, and an interrupted restore, are problems", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -131,12 +131,12 @@ Deno.test("commits of a database that is gone, and a restore that was interrupte
   await Deno.writeTextFile(join(cwd, "data/trading.db-wal"), "commits");
   await Deno.writeTextFile(join(cwd, "data/migrations.restore"), "{}");
   const diagnosis = await examine({ cwd });
-  assert.match(diagnosis.only("log-without-database").help ?? "", /put the database back/);
+  assert.match(diagnosis.only("log-without-database").help ?? "", /restore the database/);
   assert.match(diagnosis.only("restore-note").help ?? "", /`upgrade`/);
   assert.equal(diagnosis.code, 1);
 });
 
-Deno.test("a snapshot that is damaged or not whole is a problem", async () => {
+Deno.test("a damaged or incomplete snapshot is a problem", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });

@@ -26,7 +26,7 @@ Deno.test("the list of mounts is read, with optional fields and octal escapes", 
   assert.equal(mounts[4]?.readOnly, true);
 });
 
-Deno.test("a path is on the nearest mount above it, and of two at one place on the later", () => {
+Deno.test("a path is on its nearest mount, and of two at the same place on the later", () => {
   const mounts = parseMounts(MOUNTS);
   const typeOf = (path: string) => mountOf(mounts, path)?.type;
   assert.equal(typeOf("/home/me/my bot\t\\x/data/a.db"), "fuse.sshfs");
@@ -38,14 +38,14 @@ Deno.test("a path is on the nearest mount above it, and of two at one place on t
   assert.equal(mountOf([], "/a"), null);
 });
 
-testOnLinux("this machine's own list of mounts has a place for every path", () => {
+testOnLinux("every path has a mount in this machine's own list", () => {
   const mounts = parseMounts(Deno.readTextFileSync("/proc/self/mountinfo"));
   assert.equal(mountOf(mounts, "/proc/self")?.type, "proc");
   assert.notEqual(mountOf(mounts, Deno.cwd()), null);
 });
 
 testOnLinux(
-  "the processes that have a file open are found, and those whose file was deleted",
+  "processes that have a file open are found, even if the file was deleted",
   async () => {
     using directory = new TemporaryDirectory();
     const path = directory.file("my bot.db");

@@ -7,7 +7,7 @@ import { examine } from "./support.ts";
 const narrow = ["--allow-read", "--allow-write", "--allow-env"];
 
 for (const [what, code] of [["emptied", "database-emptied"], ["deleted", "database-gone"]]) {
-  Deno.test(`a database that was ${what} is a loss, and nothing to be corrected`, async () => {
+  Deno.test(`a database that was ${what} is reported as lost, not as a ledger to correct`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     await prepare(["upgrade"], { cwd });
@@ -15,7 +15,10 @@ for (const [what, code] of [["emptied", "database-emptied"], ["deleted", "databa
     await (what === "emptied" ? Deno.truncate(path) : Deno.remove(path));
     const diagnosis = await examine({ cwd });
     assert.deepEqual(diagnosis.codes("problem"), [code]);
-    assert.match(diagnosis.only(code ?? "").help ?? "", /`restore` a snapshot; else `upgrade`/);
+    assert.match(
+      diagnosis.only(code ?? "").help ?? "",
+      /`restore` a snapshot; otherwise `upgrade`/,
+    );
     const misleading = ["unreconciled", "migrations-pending", "database-missing", "database-empty"];
     assert.deepEqual(diagnosis.codes("notice").filter((one) => misleading.includes(one)), []);
     const about = diagnosis.checks.filter(({ database }) => database === "trading");
@@ -23,7 +26,7 @@ for (const [what, code] of [["emptied", "database-emptied"], ["deleted", "databa
   });
 }
 
-Deno.test("an empty file that no migration was applied to is nothing wrong", async () => {
+Deno.test("an empty file to which no migration was applied is not a problem", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade", "--to", "001"], { cwd });
@@ -34,7 +37,7 @@ Deno.test("an empty file that no migration was applied to is nothing wrong", asy
 });
 
 for (const permissions of [["-A"], narrow]) {
-  Deno.test(`a ledger that can't be read isn't called wrong, with ${permissions[0]}`, async () => {
+  Deno.test(`an unreadable ledger is not reported as wrong, with ${permissions[0]}`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     await prepare(["upgrade"], { cwd });
@@ -48,17 +51,20 @@ for (const permissions of [["-A"], narrow]) {
     assert.deepEqual(diagnosis.codes("problem"), ["not-a-database"]);
     const { database, help } = diagnosis.only("not-a-database");
     assert.equal(database, "migrations");
-    assert.match(help ?? "", /`upgrade` makes a new one/);
+    assert.match(help ?? "", /`upgrade` creates a new one/);
     for (const code of ["unreconciled", "migrations-pending"]) {
       assert(!diagnosis.codes("notice").includes(code), code);
     }
     for (const [code, name] of [["database-missing", "trading"], ["database-empty", "positions"]]) {
       const check = diagnosis.only(code ?? "");
       assert.equal(check.database, name);
-      assert.match(check.detail, /whether it ever was .*can't be told/);
-      assert.match(check.help ?? "", /if it was, .*`restore` a snapshot; else `upgrade`/);
+      assert.match(check.detail, /whether it ever (was|did) .*is unknown/);
+      assert.match(
+        check.help ?? "",
+        /if it (did|was), .*`restore` a snapshot; otherwise `upgrade`/,
+      );
     }
-    // What the help says works.
+    // The advice works.
     await Deno.remove(join(cwd, "data/migrations.db"));
     await prepare(["upgrade"], { cwd });
   });

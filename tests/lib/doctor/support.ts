@@ -1,20 +1,20 @@
-/** What tests of `doctor` share. */
+/** Helpers for tests of `doctor`. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { Check } from "../../../lib/doctor/facts.ts";
 import { run, type RunOptions } from "../../cli_helpers.ts";
 
-/** What `doctor --json` said. */
+/** The output of `doctor --json`. */
 export interface Diagnosis {
   readonly code: number;
   readonly checks: readonly Check[];
-  /** The check of a code, which must be there once. */
+  /** The check with a code, which must occur once. */
   only(code: string): Check;
   /** Codes of a level. */
   codes(level: Check["level"]): readonly string[];
 }
 
-/** Runs `doctor` on `data/` below a directory, or as the arguments say. */
+/** Runs `doctor` on `data/` in a directory, or with the given arguments. */
 export async function examine(
   options: RunOptions,
   args: readonly string[] = [],
@@ -40,7 +40,7 @@ export async function examine(
   };
 }
 
-/** Everything about the files below a directory that a look could change. */
+/** Everything about the files of a directory that an examination could change. */
 export function traces(directory: string): Record<string, string> {
   const found: Record<string, string> = {};
   const look = (path: string) => {
@@ -54,10 +54,10 @@ export function traces(directory: string): Record<string, string> {
   return found;
 }
 
-/** Why the look into other processes isn't tested; null where it is. */
+/** Why the examination of other processes isn't tested; null if it is. */
 export const noLinux: string | null = Deno.build.os === "linux" ? null : "only Linux tells this";
 
-/** A test that only runs on Linux, and says so elsewhere. */
+/** A test that only runs on Linux, and is reported as skipped elsewhere. */
 export function testOnLinux(name: string, fn: () => Promise<void> | void): void {
   Deno.test({
     name: name + (noLinux === null ? "" : ` (skipped: ${noLinux})`),
@@ -66,10 +66,10 @@ export function testOnLinux(name: string, fn: () => Promise<void> | void): void 
   });
 }
 
-/** Statements of a program that reads, and goes on seeing what it read. */
+/** Statements of a program that reads, and keeps its view of the data. */
 export const HOLD_OLD_ROWS = `db.exec("BEGIN"); db.prepare("SELECT * FROM mine").all()`;
 
-/** Statements of a program that writes 24 MB, which is more than a log usually has. */
+/** Statements of a program that writes 24 MB, more than a log usually has. */
 export const FILL = `for (let n = 0; n < 60; n++) {
   db.exec("INSERT INTO mine VALUES (randomblob(400000))");
 }`;

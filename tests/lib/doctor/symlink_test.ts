@@ -5,7 +5,7 @@ import { execute, tempDir } from "../../helpers.ts";
 import { Program } from "../support.ts";
 import { examine, FILL, HOLD_OLD_ROWS, testOnLinux } from "./support.ts";
 
-/** Moves `data/trading.db` to another directory, and puts a link in its place. */
+/** Moves `data/trading.db` to another directory, and replaces it with a link. */
 async function moveAndLink(cwd: string): Promise<string> {
   const real = join(cwd, "elsewhere/trading.db");
   await Deno.mkdir(join(cwd, "elsewhere"));
@@ -31,10 +31,10 @@ testOnLinux("doctor reads the log of a database that is a symbolic link", async 
   assert(diagnosis.only("write-locked").detail.includes(`process ${bot.pid} `));
   const unread = await examine({ cwd, permissions: narrow });
   assert.deepEqual(unread.codes("problem"), [], JSON.stringify(unread.checks));
-  assert.match(unread.only("databases-not-read").detail, /^trading: not looked into/);
+  assert.match(unread.only("databases-not-read").detail, /^trading: not examined/);
 });
 
-testOnLinux("doctor names the reader of a linked database that can't be moved on", async () => {
+testOnLinux("doctor names the reader of a linked database that blocks checkpoints", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });

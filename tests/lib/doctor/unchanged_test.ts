@@ -18,7 +18,7 @@ const WRITE =
   `db.exec("PRAGMA wal_autocheckpoint = 0; CREATE TABLE mine (a); INSERT INTO mine VALUES (1)")`;
 
 for (const [name, permissions] of Object.entries(PERMISSIONS)) {
-  Deno.test(`with ${name}, doctor changes nothing, whatever state the files are in`, async () => {
+  Deno.test(`with ${name}, doctor changes nothing, whatever the state of the files`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     const options = { cwd, permissions };
@@ -28,20 +28,20 @@ for (const [name, permissions] of Object.entries(PERMISSIONS)) {
       assert.deepEqual(traces(cwd), before);
       return diagnosis;
     };
-    await unchanged(); // nothing is there
+    await unchanged(); // no files
     await prepare(["upgrade"], { cwd });
     insertRows(join(cwd, "data/trading.db"), "trading");
     await prepare(["backup"], { cwd });
-    await unchanged(); // WAL mode, and nobody has them open
+    await unchanged(); // WAL mode, not open
     const path = join(cwd, "data/trading.db");
     {
       await using program = await Program.start(path, WRITE);
-      await unchanged(); // somebody has written
+      await unchanged(); // after a write
       await program.kill();
     }
-    await unchanged(); // a log and its index were left
+    await unchanged(); // a leftover log with its index
     await Deno.remove(`${path}-shm`);
-    await unchanged(); // a log alone
+    await unchanged(); // only a log
     await using program = await Program.start(
       join(cwd, "data/positions.db"),
       `db.exec("PRAGMA journal_mode = DELETE; PRAGMA cache_spill = 1; PRAGMA cache_size = 1;" +
@@ -50,12 +50,12 @@ for (const [name, permissions] of Object.entries(PERMISSIONS)) {
     );
     await unchanged(); // a transaction with a journal
     await program.kill();
-    await unchanged(); // a journal that has to be played back
+    await unchanged(); // a journal that must be rolled back
   });
 }
 
 for (const name of ["all permissions", "narrow permissions"] as const) {
-  Deno.test(`with ${name}, a bot that writes all the time is no damage`, async () => {
+  Deno.test(`with ${name}, a bot that writes continuously is not damage`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     await prepare(["upgrade"], { cwd });
@@ -76,7 +76,7 @@ for (const name of ["all permissions", "narrow permissions"] as const) {
 
 const noMount = reasonForNoMount();
 Deno.test({
-  name: "doctor looks into databases in a directory that nobody can write" +
+  name: "doctor reads databases in a directory that is not writable" +
     (noMount === null ? "" : ` (skipped: ${noMount})`),
   ignore: noMount !== null,
   async fn() {

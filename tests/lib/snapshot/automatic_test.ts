@@ -35,7 +35,7 @@ function migratorIn(
   });
 }
 
-/** Databases after the first migration, with a row or without. */
+/** Databases after the first migration, with or without a row. */
 async function begun(options: { rows?: boolean } = {}): Promise<TemporaryDirectory> {
   const directory = new TemporaryDirectory();
   await migratorIn(directory, [notes]).upgrade();
@@ -57,7 +57,7 @@ Deno.test("an upgrade first takes a snapshot of the databases that it changes an
   const { snapshot, applied } = await migrator.upgrade();
   assert.deepEqual(applied.map(({ id }) => id), ["002", "003"]);
   assert.deepEqual(await taken(migrator), [[snapshot, "automatic", "app migrations"]]);
-  // It is of before the change.
+  // It shows the state before the change.
   const columns = `SELECT name FROM pragma_table_info('notes')`;
   assert.deepEqual(query(`${directory.path}/backups/app_${snapshot}.db`, columns), [
     { name: "body" },
@@ -69,7 +69,7 @@ Deno.test("an upgrade first takes a snapshot of the databases that it changes an
   assert.deepEqual(query(directory.file("app.db"), "SELECT * FROM notes"), [{ body: "first" }]);
 });
 
-Deno.test("no rows, no change or no wish: no snapshot", async () => {
+Deno.test("without rows, changes or the option, no snapshot is taken", async () => {
   using empty = await begun({ rows: false });
   assert.equal((await migratorIn(empty).upgrade()).snapshot, null);
   assert.equal((await migratorIn(empty).upgrade()).snapshot, null);
@@ -84,7 +84,7 @@ Deno.test("no rows, no change or no wish: no snapshot", async () => {
   }
 });
 
-Deno.test("a downgrade that loses rows first takes a snapshot, from which they come back", async () => {
+Deno.test("a downgrade that loses rows first takes a snapshot, from which they can be restored", async () => {
   using directory = await begun();
   const migrator = migratorIn(directory, [notes]);
   const yes = { confirm: () => true };
@@ -98,7 +98,7 @@ Deno.test("a downgrade that loses rows first takes a snapshot, from which they c
   assert((await migrator.status()).ok);
 });
 
-Deno.test("a downgrade that nobody confirms, of no rows, or without the wish takes none", async () => {
+Deno.test("a downgrade that is not confirmed, loses no rows, or has backups turned off takes no snapshot", async () => {
   using directory = await begun();
   const migrator = migratorIn(directory, [notes]);
   await assert.rejects(migrator.downgrade());
@@ -123,7 +123,7 @@ Deno.test("a repair first takes a snapshot of the databases that it changes and 
   assert.equal((await bot.migrator.repair()).snapshot, null);
 });
 
-Deno.test("the last ten automatic ones of a database are kept, and no other ones are touched", async () => {
+Deno.test("the last ten automatic snapshots of a database are kept, and no others are touched", async () => {
   using directory = await begun();
   const backups = directory.file("backups");
   const old = 1_500_000_000;
@@ -149,7 +149,7 @@ Deno.test("the last ten automatic ones of a database are kept, and no other ones
   assert.equal(filesOf(backups).filter((file) => file.endsWith(".json")).length, 13);
 });
 
-Deno.test("where the clock has gone back, the snapshot just taken stays, and none of the future goes or counts", async () => {
+Deno.test("if the clock was set back, the new snapshot is kept, and those of the future are neither removed nor counted", async () => {
   using directory = await begun();
   const backups = directory.file("backups");
   const databases = ["app", "migrations"];
@@ -172,7 +172,7 @@ Deno.test("where the clock has gone back, the snapshot just taken stays, and non
   assert.equal((await migrator.undoRestore({ confirm })).snapshot, safety);
 });
 
-Deno.test("where no snapshot can be taken nothing is changed", async () => {
+Deno.test("if no snapshot can be taken, nothing is changed", async () => {
   using directory = await begun();
   const backups = directory.file("backups");
   Deno.writeTextFileSync(backups, "mine");
@@ -189,7 +189,7 @@ Deno.test("where no snapshot can be taken nothing is changed", async () => {
   assert.equal(applied.length, 2);
 });
 
-Deno.test("a migration that fails leaves its database as it was, and the snapshot", async () => {
+Deno.test("a failed migration leaves its database unchanged, and keeps the snapshot", async () => {
   using directory = await begun();
   const wrong = migrationOf({
     name: "002_wrong",

@@ -5,7 +5,7 @@ import { pin } from "../../../lib/snapshot/pin.ts";
 import { databaseNames, execute, query, tempDir } from "../../helpers.ts";
 import { makeBot } from "./files.ts";
 
-Deno.test("no moment is taken while a restore has replaced only some of the databases", async () => {
+Deno.test("no snapshot is taken while a restore has replaced only some of the databases", async () => {
   await using dir = await tempDir();
   await makeBot(dir);
   const targets = databaseNames.map((database) => ({ database, path: dir.database(database) }));
@@ -16,7 +16,7 @@ Deno.test("no moment is taken while a restore has replaced only some of the data
     (error) =>
       error instanceof DatabaseLockedError && /a restore was under way/.test(error.message),
   );
-  // Whoever waits must not keep the restore from writing.
+  // Waiting must not block the restore's writes.
   const waiting = pin(targets, { timeout: 30, restoreNote });
   execute(dir.database("trading"), "PRAGMA busy_timeout = 5000; DELETE FROM fills");
   await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,4 +1,4 @@
-/** What tests of snapshots share: a bot with rows, snapshots without databases, a small disk. */
+/** Helpers for snapshot tests: a bot with rows, snapshots without databases, a small disk. */
 import assert from "node:assert/strict";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
@@ -14,11 +14,13 @@ import {
 import { type Content, contentOf, databaseNames } from "../../helpers.ts";
 import { fillBot, TemporaryDirectory } from "../support.ts";
 
-/** A directory with the bot's databases, which hold rows, and a migrator that copies on this thread. */
+/**
+ * A directory with the bot's databases, which hold rows, and a migrator that copies on this thread.
+ */
 export class Bot extends TemporaryDirectory {
   readonly migrator: Migrator = this.migratorWith();
 
-  /** Creates the databases with so many rows of each kind. */
+  /** Creates the databases with this many rows of each kind. */
   static async create(rows = 20): Promise<Bot> {
     const bot = new Bot();
     await bot.migrator.upgrade();
@@ -31,7 +33,7 @@ export class Bot extends TemporaryDirectory {
     return this.file("backups");
   }
 
-  /** A migrator of these databases with other options. */
+  /** A migrator of these databases with different options. */
   migratorWith(options: { timeout?: number; alone?: boolean } = {}): Migrator {
     return createCatalystMigrator({ dataDir: this.path, alone: true, timeout: 5, ...options });
   }
@@ -41,7 +43,7 @@ export class Bot extends TemporaryDirectory {
     return filesOf(this.backups);
   }
 
-  /** What the three databases hold. */
+  /** Content of the three databases. */
   contents(): Record<string, Content> {
     return Object.fromEntries(
       databaseNames.map((name) => [name, contentOf(this.file(`${name}.db`))]),
@@ -55,18 +57,18 @@ export function filesOf(directory: string): string[] {
     .filter((name) => name !== "backups.lock").toSorted();
 }
 
-/** What a snapshot that is only a manifest and files of one byte is like. */
+/** A snapshot that consists of a manifest and files of one byte. */
 export interface FakeSnapshot {
   readonly createdAt: number;
   readonly attempt?: number;
   readonly reason?: SnapshotReason;
   /** Its databases. Default `positions`. */
   readonly databases?: readonly string[];
-  /** Whether its files are there. Default `true`. */
+  /** Whether its files exist. Default `true`. */
   readonly isWhole?: boolean;
 }
 
-/** Puts a snapshot into a directory that only looks like one; its name. */
+/** Writes an imitation of a snapshot to a directory; returns its name. */
 export async function writeFake(directory: string, fake: FakeSnapshot): Promise<string> {
   const { createdAt, attempt = 1, reason = "manual", isWhole = true } = fake;
   const { databases = ["positions"] } = fake;
@@ -83,7 +85,7 @@ export async function writeFake(directory: string, fake: FakeSnapshot): Promise<
   return name;
 }
 
-/** A manifest of one file of one byte, with some parts of its own. */
+/** A manifest of one file of one byte, with some parts replaced. */
 export function manifestOf(parts: Partial<Manifest> = {}): Manifest {
   const name = parts.name ?? "20250120_123000";
   return {
@@ -111,7 +113,7 @@ function fileOf(database: string, name: string): SnapshotFile {
   };
 }
 
-/** A disk of its own of a few kibibytes. */
+/** A separate disk of a few kibibytes. */
 export class SmallDisk implements Disposable {
   readonly path: string = Deno.makeTempDirSync({ prefix: "catalyst-" });
 
@@ -130,7 +132,7 @@ export class SmallDisk implements Disposable {
   }
 }
 
-/** Why {@link SmallDisk} can't be used here; `null` where it can. */
+/** Why {@link SmallDisk} can't be used here; `null` if it can. */
 export function reasonForNoDisk(): string | null {
   try {
     new SmallDisk(100)[Symbol.dispose]();
@@ -140,7 +142,7 @@ export function reasonForNoDisk(): string | null {
   }
 }
 
-/** Overwrites whole pages of a database file with bytes that are no page. */
+/** Overwrites whole pages of a database file with invalid bytes. */
 export function damagePages(path: string, ...pages: readonly number[]): void {
   using file = Deno.openSync(path, { write: true });
   for (const page of pages) {

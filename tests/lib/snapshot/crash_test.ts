@@ -1,6 +1,6 @@
 /**
- * Kills `backup`, `restore`, `restore --undo` and `backup prune` with SIGKILL at random moments, and
- * looks at the files that they leave. `CATALYST_CRASH_SEED` repeats a run's delays,
+ * Kills `backup`, `restore`, `restore --undo` and `backup prune` with SIGKILL at random moments,
+ * and checks the files that they leave. `CATALYST_CRASH_SEED` repeats a run's delays;
  * `CATALYST_TEST_EFFORT` multiplies the kills per scenario.
  */
 import assert from "node:assert/strict";
@@ -33,21 +33,21 @@ import { trials } from "../../effort.ts";
 const seed = seedFrom("CATALYST_CRASH_SEED");
 const killsPerScenario = trials(3);
 
-/** Which of the sets a database is of; `none` where it is missing, empty or damaged. */
+/** Which of the sets a database belongs to; `none` if it is missing, empty or damaged. */
 type Era = "old" | "new" | "none";
 
 /** One command on one kind of directory. */
 interface Scenario {
   readonly name: string;
   readonly args: (snapshot: string) => readonly string[];
-  /** Lock file of the part in which it is killed. */
+  /** Lock file of the phase in which it is killed. */
   readonly lock: string;
-  /** Makes the directory, where {@link makeHistory} was, as it is before the command. */
+  /** Brings the directory of {@link makeHistory} into its state before the command. */
   readonly prepare: (dir: TempDir, snapshot: string) => Promise<void>;
-  /** Set of the databases before the command, and the one that it brings about. */
+  /** Set of the databases before the command, and after it. */
   readonly from: Era;
   readonly to: Era;
-  /** The command that comes next. Default: `upgrade`. */
+  /** The command to run next. Default: `upgrade`. */
   readonly next?: (migrator: Migrator, snapshot: string) => Promise<unknown>;
 }
 
@@ -126,7 +126,7 @@ const scenarios: readonly Scenario[] = [
   },
 ];
 
-Deno.test("killed in the middle, the databases are the old set or the new one, and every snapshot is whole", async (t) => {
+Deno.test("after a kill, the databases are the old set or the new one, and every snapshot is intact", async (t) => {
   const random = randomOf(seed);
   await using history = await tempDir();
   const { snapshot, contents } = await makeHistory(history);
@@ -144,10 +144,10 @@ Deno.test("killed in the middle, the databases are the old set or the new one, a
   console.log([`CATALYST_CRASH_SEED=${seed}`, ...outcomes].join("\n"));
 });
 
-/** What the databases hold in each era, as text that can be compared. */
+/** Content of the databases in each era, as comparable text. */
 type Contents = Readonly<Record<"old" | "new", readonly string[]>>;
 
-/** Old rows in a snapshot, and new ones in the databases, whose logs hold the newest of them. */
+/** Old rows in a snapshot, and new ones in the databases, whose logs hold the newest. */
 async function makeHistory(
   dir: TempDir,
 ): Promise<{ readonly snapshot: string; readonly contents: Contents }> {
@@ -203,7 +203,7 @@ async function killMany(campaign: Campaign): Promise<string> {
     reached[momentOf(dir, campaign, eras)]++;
     if (!isRestoring) assert.equal(new Set(eras).size, 1, `a mixture: ${eras}`);
     await checkReader(dir);
-    // Each third time what comes next is killed as well.
+    // Every third time the next command is killed, too.
     if (kills % 3 === 0) {
       const args = scenario.next === undefined ? ["upgrade"] : argsOf(campaign);
       const lock = "migrations.lock";
@@ -218,7 +218,7 @@ async function killMany(campaign: Campaign): Promise<string> {
   return JSON.stringify(reached);
 }
 
-/** How far a process had come when it was killed, as its own notes tell. */
+/** How far a process had come when it was killed, according to its notes. */
 type Moment = "before" | "between" | "after";
 
 function momentOf(dir: TempDir, { scenario, template }: Campaign, eras: readonly Era[]): Moment {
@@ -237,7 +237,7 @@ function argsOf({ scenario, snapshot }: Campaign): readonly string[] {
   return scenario.args(snapshot);
 }
 
-/** Milliseconds for which an undisturbed run holds the lock, until it has ended. */
+/** Milliseconds for which an undisturbed run holds the lock. */
 async function measure(campaign: Campaign): Promise<number> {
   const { scenario, template, contents } = campaign;
   await using dir = await tempDir();
@@ -255,7 +255,7 @@ async function measure(campaign: Campaign): Promise<number> {
 
 /** Checks what a killed process left; returns the era of each database. */
 async function checkFiles(dir: TempDir, { scenario, contents }: Campaign): Promise<readonly Era[]> {
-  // On a copy, so that looking changes nothing that the next command will find.
+  // On a copy, so that the check changes nothing for the next command.
   await using copy = await tempDir();
   copyTree(dir.path, copy.path);
   await checkSnapshots(copy);
@@ -278,18 +278,18 @@ async function checkSnapshots(dir: TempDir): Promise<void> {
   }
 }
 
-/** Checks that `status` and `backup list` leave everything as it is. */
+/** Checks that `status` and `backup list` change nothing. */
 async function checkReader(dir: TempDir): Promise<void> {
-  // SQLite can't read beside a hot journal without playing it back.
+  // SQLite can't read next to a hot journal without rolling it back.
   if (namesIn(dir.path).some((name) => name.endsWith("-journal"))) return;
   const before = everythingIn(dir);
   const migrator = createCatalystMigrator({ dataDir: dir.path });
-  await migrator.status().catch(() => {}); // it says what is damaged
+  await migrator.status().catch(() => {}); // reports what is damaged
   await migrator.listSnapshots();
   assert.deepEqual(everythingIn(dir), before, "reading has changed files");
 }
 
-/** Commands of which any may come next; each finishes a restore that was killed. */
+/** Commands of which any may come next; each completes a killed restore. */
 const nextCommands: readonly (readonly string[])[] = [
   ["upgrade"],
   ["backup"],
@@ -297,14 +297,16 @@ const nextCommands: readonly (readonly string[])[] = [
   ["repair"],
 ];
 
-/** What a kill left, as far as the next command goes. */
+/** What a kill left, as far as it matters for the next command. */
 interface Left {
   readonly kills: number;
-  /** Whether the databases are to become the other set. */
+  /** Whether the databases must become the other set. */
   readonly isDone: boolean;
 }
 
-/** Checks that the next command that changes something brings all to one set, and clears up. */
+/**
+ * Checks that the next command that changes something brings everything to one set and cleans up.
+ */
 async function checkRecovery(dir: TempDir, campaign: Campaign, left: Left): Promise<void> {
   const { scenario, snapshot, contents } = campaign;
   const migrator = createCatalystMigrator({ dataDir: dir.path, timeout: 1 });
@@ -324,7 +326,7 @@ async function checkRecovery(dir: TempDir, campaign: Campaign, left: Left): Prom
   assert.deepEqual({ ok, unreconciled }, { ok: true, unreconciled: [] });
 }
 
-/** Checks that there is no file but the databases, and those that a manifest names. */
+/** Checks that the only files are the databases and those that a manifest lists. */
 async function checkNames(dir: TempDir, migrator: Migrator): Promise<void> {
   const entries = await migrator.listSnapshots();
   const known = entries.flatMap(({ name, manifest }) => [
@@ -334,9 +336,10 @@ async function checkNames(dir: TempDir, migrator: Migrator): Promise<void> {
   assert.deepEqual(namesIn(backupsOf(dir)), ["backups.lock", ...known].toSorted());
   const data = namesIn(dir.path).filter((name) =>
     !/^(positions|trading|ml_training|migrations)\.db(-wal|-shm)?$/.test(name) &&
-    // Damaged databases are kept beside the new ones.
+    // Damaged databases are kept next to the new ones.
     !/\.db\.damaged_\d+(-wal|-shm)?$/.test(name) &&
-    // Half a note of a restore counts for nothing; the next command that has work to do removes it.
+    // An incomplete journal of a restore is ignored; the next command that has work to do removes
+    // it.
     name !== "migrations.restore.part"
   );
   assert.deepEqual(data, ["migrations.lock"]);
@@ -348,7 +351,7 @@ function erasOf(dir: TempDir, contents: Contents): readonly Era[] {
   );
 }
 
-/** All that each database holds, as text; whatever it is where it can't be read. */
+/** Content of each database, as text; arbitrary if it can't be read. */
 function contentsOf(dir: TempDir): readonly string[] {
   return databaseNames.map((name) => {
     try {

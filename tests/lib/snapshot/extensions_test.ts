@@ -1,6 +1,6 @@
 /**
- * A bot brings collations, functions and modules of its own. Here a database gets them by writing their
- * names into its schema, in place of others that order and compute the same.
+ * A bot may have its own collations, functions and modules. Here a database gets them by writing
+ * their names into its schema, in place of built-in ones with the same behavior.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -47,7 +47,7 @@ const ROWS = {
   schema_migrations: 1,
 };
 
-Deno.test("what only the bot has stops neither backup, restore, verify, upgrade nor export", async () => {
+Deno.test("a bot's own extensions do not prevent backup, restore, verify, upgrade or export", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "app.db");
   {
@@ -80,7 +80,7 @@ Deno.test("what only the bot has stops neither backup, restore, verify, upgrade 
   assert.equal(ok, true);
   const unchecked = verified?.notices.filter(({ kind }) => kind === "unchecked") ?? [];
   assert.deepEqual(unchecked.map(({ object }) => object).toSorted(), [
-    "001_note", // its table is not one that a migration makes
+    "001_note", // no migration creates its table
     "app",
     "checked",
     "computed",

@@ -1,4 +1,6 @@
-/** Facts about SQLite and Deno on which snapshots rest; where one no longer holds, the code must change. */
+/**
+ * Facts about SQLite and Deno that snapshots rely on. If one no longer holds, the code must change.
+ */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { backup, DatabaseSync } from "node:sqlite";
@@ -18,7 +20,7 @@ import { everythingIn, makeBot } from "./files.ts";
 
 const WAL = "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;";
 
-Deno.test("backup() copies the moment of an open read transaction while another connection writes", async () => {
+Deno.test("backup() copies the state of an open read transaction while another connection writes", async () => {
   await using dir = await tempDir();
   const [path, copy] = [join(dir.path, "a.db"), join(dir.path, "copy.db")];
   using writer = new DatabaseSync(path);
@@ -39,7 +41,7 @@ Deno.test("backup() copies the moment of an open read transaction while another 
   assert.equal(count(reader), 2 + steps);
 });
 
-Deno.test("copying the main file of a WAL database alone loses what was committed", async () => {
+Deno.test("copying only the main file of a WAL database loses commits", async () => {
   await using dir = await tempDir();
   const [path, copy] = [join(dir.path, "a.db"), join(dir.path, "copy.db")];
   using db = new DatabaseSync(path);
@@ -50,7 +52,7 @@ Deno.test("copying the main file of a WAL database alone loses what was committe
   assert.deepEqual(query(copy, "PRAGMA integrity_check"), [{ integrity_check: "ok" }]);
 });
 
-Deno.test("a database that is copied back beside its old log gets the old log's rows", async () => {
+Deno.test("a database that is copied back next to its old log gets the old log's rows", async () => {
   await using dir = await tempDir();
   const [path, copy] = [join(dir.path, "a.db"), join(dir.path, "copy.db")];
   {
@@ -86,7 +88,7 @@ Deno.test("backup() over a live WAL database keeps other connections working, wi
   assert.deepEqual({ ...live.prepare("PRAGMA integrity_check").get() }, { integrity_check: "ok" });
 });
 
-Deno.test("backup() of a WAL database keeps its journal mode and its log out of the copy", async () => {
+Deno.test("backup() of a WAL database keeps its journal mode, and the copy has no log", async () => {
   await using dir = await tempDir();
   const [path, copy] = [join(dir.path, "a.db"), join(dir.path, "copy.db")];
   using db = new DatabaseSync(path);
@@ -96,7 +98,7 @@ Deno.test("backup() of a WAL database keeps its journal mode and its log out of 
   assert.deepEqual(query(copy, "PRAGMA journal_mode"), [{ journal_mode: "wal" }]);
 });
 
-// SQLite's copying waits without end for a database that somebody has locked, so it must not begin.
+// SQLite's backup waits forever for a locked database, so it must not start.
 Deno.test("a database that a bot is writing to is not restored, and nothing is changed", async () => {
   await using dir = await tempDir();
   await makeBot(dir);
@@ -115,7 +117,7 @@ Deno.test("a database that a bot is writing to is not restored, and nothing is c
   assert.deepEqual(everythingIn(dir), before);
 });
 
-Deno.test("a restore that finds a lock when it has begun is finished by the next command", async () => {
+Deno.test("a restore that finds a lock after it has begun is completed by the next command", async () => {
   await using dir = await tempDir();
   await makeBot(dir);
   const migrator = createCatalystMigrator({ dataDir: dir.path, timeout: 0.1, alone: true });
@@ -123,7 +125,8 @@ Deno.test("a restore that finds a lock when it has begun is finished by the next
   for (const one of databaseNames) execute(dir.database(one), emptied(one));
   {
     using bot = new DatabaseSync(dir.database("trading"));
-    // It is asked for while what is there is being copied, after the locks for that were given back.
+    // The lock is requested while the existing data is being copied, after the locks for that were
+    // released.
     const signal = {
       get aborted(): boolean {
         if (!bot.isTransaction) bot.exec("BEGIN IMMEDIATE");
@@ -143,7 +146,7 @@ Deno.test("a restore that finds a lock when it has begun is finished by the next
   }
 });
 
-Deno.test("restoring beside a connection of the same process neither drops its lock nor its log", async () => {
+Deno.test("restoring next to a connection of the same process drops neither its lock nor its log", async () => {
   await using dir = await tempDir();
   await makeBot(dir);
   const migrator = createCatalystMigrator({ dataDir: dir.path });
@@ -152,7 +155,7 @@ Deno.test("restoring beside a connection of the same process neither drops its l
   bot.exec("DELETE FROM fills");
   await migrator.restoreSnapshot(name, { confirm: () => true });
   assert.equal(rowsOf(bot, "fills"), 3);
-  // Another process that believed itself the last one would remove the log when it closes.
+  // Another process that believes it is the last one would remove the log when it closes.
   const visitor = join(dir.path, "visitor.js");
   Deno.writeTextFileSync(
     visitor,
@@ -172,8 +175,8 @@ Deno.test("restoring beside a connection of the same process neither drops its l
 
 Deno.test({
   name:
-    "taking a snapshot beside a connection of the same process neither drops its lock nor its log",
-  ignore: Deno.build.os !== "linux", // only there the locks can be read
+    "taking a snapshot next to a connection of the same process drops neither its lock nor its log",
+  ignore: Deno.build.os !== "linux", // locks can be read only there
   fn: async () => {
     await using dir = await tempDir();
     await makeBot(dir);
@@ -192,7 +195,7 @@ Deno.test({
   },
 });
 
-/** A script that deletes the rows of a table that no other one refers to. */
+/** A script that deletes the rows of a table that no other table references. */
 function emptied(database: DatabaseName): string {
   const table = { positions: "positions", trading: "fills", ml_training: "ensemble_weights" };
   return `DELETE FROM ${table[database]}`;

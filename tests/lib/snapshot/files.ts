@@ -1,10 +1,10 @@
-/** What tests share that look at the files that a snapshot or a kill left. */
+/** Helpers for tests that check the files of a snapshot or a kill. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { databaseNames, execute, insertRows, type TempDir } from "../../helpers.ts";
 
-/** A small generator of numbers from 0 to 1, which a seed repeats (a linear congruence). */
+/** A seeded generator of numbers from 0 to 1 (linear congruential). */
 export function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {
@@ -13,18 +13,18 @@ export function randomOf(seed: number): () => number {
   };
 }
 
-/** A seed from an environment variable, else one by chance. */
+/** A seed from an environment variable, or a random one. */
 export function seedFrom(variable: string): number {
   return Number(Deno.env.get(variable) ?? Math.floor(Math.random() * 2 ** 31));
 }
 
-/** Makes the bot's databases with so many rows in each table. */
+/** Creates the bot's databases with this many rows in each table. */
 export async function makeBot(dir: TempDir, rows = 3): Promise<void> {
   await createCatalystMigrator({ dataDir: dir.path }).upgrade();
   for (const name of databaseNames) insertRows(dir.database(name), name, rows);
 }
 
-/** Puts many larger rows into a table of each database, so that a copy takes a while. */
+/** Adds many larger rows to a table of each database, so that a copy takes a while. */
 export function enlarge(dir: TempDir, tag: string, rows = 500): void {
   const many = `WITH RECURSIVE
     numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${rows})`;
@@ -55,7 +55,7 @@ export function backupsOf(dir: TempDir): string {
   return join(dir.path, "backups");
 }
 
-/** Copies a directory with all that is in it, which nobody may have open. */
+/** Copies a directory with all its files, which must not be open. */
 export function copyTree(from: string, to: string): void {
   Deno.mkdirSync(to, { recursive: true });
   for (const { name, isDirectory } of Deno.readDirSync(from)) {
@@ -64,11 +64,14 @@ export function copyTree(from: string, to: string): void {
   }
 }
 
-/** Size and checksum of every file of a data directory and of its snapshots that mere reading leaves. */
+/**
+ * Size and checksum of every file of a data directory and its snapshots that reading does not
+ * change.
+ */
 export function everythingIn(dir: TempDir): Record<string, string> {
   const files = Object.entries({ ...filesIn(dir.path), ...filesIn(backupsOf(dir)) });
-  // SQLite makes and removes a `-shm` and an empty log when a database is read; a lock's file says
-  // only who held it last.
+  // Reading makes SQLite create and remove a `-shm` file and an empty log, and a lock file only
+  // names its last holder.
   return Object.fromEntries(
     files.filter(([name, text]) =>
       !/-shm$|\.lock$/.test(name) && !(name.endsWith("-wal") && text.startsWith("0 "))
@@ -76,7 +79,7 @@ export function everythingIn(dir: TempDir): Record<string, string> {
   );
 }
 
-/** Names of the files of a directory; none where it is not there. */
+/** Names of the files of a directory; none if it does not exist. */
 export function namesIn(directory: string): string[] {
   try {
     return [...Deno.readDirSync(directory)].filter(({ isFile }) => isFile)
@@ -87,7 +90,7 @@ export function namesIn(directory: string): string[] {
   }
 }
 
-/** Sizes and checksums: short enough to be read where they differ. */
+/** Sizes and checksums: short enough to compare by eye. */
 function filesIn(directory: string): Record<string, string> {
   return Object.fromEntries(
     namesIn(directory).map((name) => {

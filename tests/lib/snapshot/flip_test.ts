@@ -1,6 +1,6 @@
 /**
- * Damages snapshots in all ways that are known, and finds each one noticed and refused.
- * `CATALYST_FLIP_SEED` repeats a run's places.
+ * Damages snapshots in all known ways, and checks that each one is detected and refused.
+ * `CATALYST_FLIP_SEED` repeats a run's positions.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -24,20 +24,20 @@ const seed = seedFrom("CATALYST_FLIP_SEED");
 const FLIPS = 500;
 const COMPRESSED_FLIPS = 100;
 
-/** Of so many rounds over the files, the flips of one are also tried to be restored. */
+/** In one of this many rounds over the files, the damaged snapshot is also restored. */
 const RESTORE_EVERY = 20;
 
-Deno.test(`every bit that is flipped in a snapshot is found, and none is restored, seed ${seed}`, async () => {
+Deno.test(`every flipped bit in a snapshot is found, and none is restored, seed ${seed}`, async () => {
   await using history = await History.make();
   await flipMany(history, FLIPS);
 });
 
-Deno.test(`every bit that is flipped in a compressed snapshot is found, seed ${seed}`, async () => {
+Deno.test(`every flipped bit in a compressed snapshot is found, seed ${seed}`, async () => {
   await using history = await History.make({ compress: true });
   await flipMany(history, COMPRESSED_FLIPS);
 });
 
-/** One way to spoil a snapshot, and what is said of it. */
+/** One way to damage a snapshot, and the expected message. */
 interface Damage {
   readonly name: string;
   readonly spoil: (history: History) => void | Promise<void>;
@@ -51,7 +51,7 @@ const damages: readonly Damage[] = [
     message: /trading_\w+\.db has \d+ bytes, and should have \d+/,
   },
   {
-    name: "two files that were swapped",
+    name: "two swapped files",
     spoil: ({ file }) => {
       Deno.renameSync(file("positions"), file("trading") + "x");
       Deno.renameSync(file("trading"), file("positions"));
@@ -60,7 +60,7 @@ const damages: readonly Damage[] = [
     message: /positions_\w+\.db has/,
   },
   {
-    name: "the same database of another moment",
+    name: "a later copy of the same database",
     spoil: async (history) => {
       execute(history.dir.database("trading"), "UPDATE orders SET quantity = quantity + 1");
       const other = await history.migrator.createSnapshot();
@@ -86,17 +86,17 @@ const damages: readonly Damage[] = [
     message: /migrations_\w+\.db is missing/,
   },
   {
-    name: "a log beside a file",
+    name: "a log next to a file",
     spoil: ({ file }) => Deno.writeTextFileSync(`${file("trading")}-wal`, "log"),
     message: /trading_\w+\.db was opened and changed/,
   },
   {
-    name: "a manifest that is empty",
+    name: "an empty manifest",
     spoil: ({ manifest }) => Deno.truncateSync(manifest),
     message: /Cannot read .+: it is damaged/,
   },
   {
-    name: "a manifest that somebody has edited",
+    name: "an edited manifest",
     spoil: ({ manifest }) => replaceText(manifest, '"reason": "manual"', '"reason": "safety"'),
     message: /Cannot read .+: it is damaged: its checksum does not match/,
   },
@@ -137,10 +137,10 @@ for (const { name: what, spoil, message } of damages) {
   });
 }
 
-Deno.test("files that were swapped are found without checksums as well", async () => {
+Deno.test("swapped files are found without checksums, too", async () => {
   await using history = await History.make({ verify: "none" });
   const [one, other] = [history.file("positions"), history.file("trading")];
-  // As large as each other, so that nothing but what is in them tells.
+  // Of equal size, so that only their content differs.
   await rewrite(history, (file) => ({ ...file, sizeBytes: Deno.statSync(one).size }));
   Deno.copyFileSync(one, other);
   assert.match(await finding(history), /trading_\w+\.db has rows or migrations that do not match/);
@@ -226,25 +226,25 @@ class History implements AsyncDisposable {
   }
 }
 
-/** Flips one bit after the other, each back again before the next. */
+/** Flips one bit after the other, restoring each before the next. */
 async function flipMany(history: History, flips: number): Promise<void> {
   const random = randomOf(seed);
   const backups = backupsOf(history.dir);
   const names = namesIn(backups).filter((name) => name.includes(history.name));
   assert.equal(names.length, 5);
   for (let count = 0; count < flips; count++) {
-    // Each file as often as the others: among all bytes the manifest's would hardly be met.
+    // Each file equally often: among all bytes the manifest's would hardly ever be chosen.
     const path = join(backups, names[count % names.length] ?? "");
     const bit = Math.floor(random() * Deno.statSync(path).size * 8);
     flip(path, bit);
     const problem = await finding(history);
-    assert.notEqual(problem, "", `bit ${bit} of ${path} was flipped, and nobody noticed`);
+    assert.notEqual(problem, "", `bit ${bit} of ${path} was flipped without being noticed`);
     if (Math.floor(count / names.length) % RESTORE_EVERY === 0) {
       await checkRefusal(history, /Cannot (restore|read) /);
     }
     flip(path, bit);
   }
-  assert.equal(await finding(history), "", "the snapshot is not what it was");
+  assert.equal(await finding(history), "", "the snapshot has changed");
 }
 
 function flip(path: string, bit: number): void {
@@ -258,7 +258,7 @@ function flip(path: string, bit: number): void {
   assert.equal(file.writeSync(byte), 1);
 }
 
-/** What verifying a snapshot says against it; empty where it says nothing. */
+/** The problem that verifying a snapshot reports; empty if there is none. */
 async function finding({ migrator, name }: History): Promise<string> {
   try {
     const { ok, problems } = await migrator.verifySnapshot(name);
@@ -288,7 +288,7 @@ function replaceText(path: string, from: string, to: string): void {
   Deno.writeTextFileSync(path, text.replace(from, to));
 }
 
-/** Writes the manifest anew, with a checksum that fits, and another description of trading's file. */
+/** Rewrites the manifest, with a matching checksum and a different entry for trading's file. */
 async function rewrite(
   { manifest: path }: History,
   change: (file: Manifest["files"][number]) => Manifest["files"][number],

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createBot, fillBot, query, runCommandLine, TemporaryDirectory } from "../support.ts";
 
-Deno.test("a backup without a database that the ledger knows says so and exits with 1", async () => {
+Deno.test("a backup without a database that the ledger knows reports it and exits with 1", async () => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   const data = ["--data-dir", directory.path];
@@ -20,7 +20,7 @@ Deno.test("a backup without a database that the ledger knows says so and exits w
   assert.equal((await bot.listSnapshots()).length, 3);
 });
 
-Deno.test("a restore over a damaged database says where its file is, and that no snapshot has it", async () => {
+Deno.test("a restore over a damaged database says where its file is, and that no snapshot contains it", async () => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   fillBot(directory, 3);

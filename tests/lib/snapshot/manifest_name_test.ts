@@ -9,16 +9,16 @@ import {
   snapshotName,
 } from "../../../lib/snapshot/manifest.ts";
 
-/** Moments of the years 1970 to 9999, in Unix epoch seconds. */
+/** Times in the years 1970 to 9999, in Unix epoch seconds. */
 const moments = fc.integer({ min: 0, max: 253_402_300_799 });
 
-Deno.test("a snapshot is named by its moment in UTC", () => {
+Deno.test("a snapshot is named by its time in UTC", () => {
   assert.equal(snapshotName(1_737_376_200), "20250120_123000");
   assert.equal(snapshotName(0), "19700101_000000");
   assert.equal(snapshotName(1_737_376_200, 2), "20250120_123000_2");
 });
 
-Deno.test("the files have the names that people know", () => {
+Deno.test("the files have the documented names", () => {
   const name = "20250120_123000";
   assert.equal(databaseFile("positions", name, false), "positions_20250120_123000.db");
   assert.equal(databaseFile("positions", name, true), "positions_20250120_123000.db.gz");
@@ -27,7 +27,7 @@ Deno.test("the files have the names that people know", () => {
   assert.equal(partOf("a.db"), "a.db.part");
 });
 
-Deno.test("a name says its moment, is recognized, and sorts as its moment does", () => {
+Deno.test("a name gives its time, is recognized, and sorts by time", () => {
   fc.assert(
     fc.property(moments, moments, fc.integer({ min: 1, max: 99 }), (one, other, attempt) => {
       const name = snapshotName(one, attempt);
@@ -43,7 +43,7 @@ Deno.test("a name says its moment, is recognized, and sorts as its moment does",
   );
 });
 
-Deno.test("nothing else is a name, least of all a path", () => {
+Deno.test("nothing else is a name, in particular not a path", () => {
   const others = [
     "",
     "latest",

@@ -17,7 +17,7 @@ const rows = fc.dictionary(
   { noNullPrototype: true },
 );
 
-/** Any file of a snapshot of that name. */
+/** Any file of a snapshot with that name. */
 function files(name: string): fc.Arbitrary<SnapshotFile> {
   return fc.record({
     database: fc.stringMatching(/^\w{1,12}$/),
@@ -48,7 +48,7 @@ const manifests: fc.Arbitrary<Manifest> = fc.tuple(
     });
   });
 
-/** What a text is refused with. */
+/** The error for an invalid text. */
 async function refusal(text: string): Promise<SnapshotError> {
   try {
     await parseManifest(text, "m.json");
@@ -61,7 +61,7 @@ async function refusal(text: string): Promise<SnapshotError> {
   throw new assert.AssertionError({ message: `accepted: ${text}` });
 }
 
-Deno.test("what is written is what is read", async () => {
+Deno.test("a written manifest is read back unchanged", async () => {
   await fc.assert(fc.asyncProperty(manifests, async (manifest) => {
     const text = await serializeManifest(manifest);
     assert.deepEqual(await parseManifest(text, "m.json"), plain(manifest));
@@ -69,7 +69,7 @@ Deno.test("what is written is what is read", async () => {
   }));
 });
 
-Deno.test("each single bit of a manifest is vouched for", async () => {
+Deno.test("the checksum covers every bit of a manifest", async () => {
   const bytes = new TextEncoder().encode(await serializeManifest(manifestOf()));
   for (let bit = 0; bit < bytes.length * 8; bit++) {
     const flipped = bytes.slice();
@@ -78,7 +78,7 @@ Deno.test("each single bit of a manifest is vouched for", async () => {
   }
 });
 
-Deno.test("any one character that is changed, added or taken away is noticed", async () => {
+Deno.test("a single changed, added or removed character is detected", async () => {
   await fc.assert(fc.asyncProperty(
     manifests,
     fc.nat(),
@@ -98,7 +98,7 @@ Deno.test("any one character that is changed, added or taken away is noticed", a
   ));
 });
 
-Deno.test("a cut, an empty and a foreign file are refused", async () => {
+Deno.test("a truncated, an empty and an unrelated file are refused", async () => {
   const text = await serializeManifest(manifestOf());
   for (let length = 0; length < text.length; length++) await refusal(text.slice(0, length));
   for (const other of ["[]", "null", "1", '""', "{}", '{"format": 1}', "hello", `${text}${text}`]) {
@@ -113,7 +113,7 @@ Deno.test("a newer format asks for a newer version", async () => {
   assert.match(help ?? "", /update/);
 });
 
-Deno.test("a file elsewhere, or of another name, is refused even where the checksum fits", async () => {
+Deno.test("a file elsewhere, or with another name, is refused even if the checksum matches", async () => {
   const [file] = manifestOf().files;
   assert(file);
   const names = [
@@ -138,7 +138,7 @@ Deno.test("a file elsewhere, or of another name, is refused even where the check
   }
 });
 
-Deno.test("a field of another type is refused even where the checksum fits", async () => {
+Deno.test("a field of another type is refused even if the checksum matches", async () => {
   const wrong: Record<string, unknown>[] = [
     { createdAt: "now" },
     { reason: "other" },
@@ -164,7 +164,7 @@ Deno.test("a field of another type is refused even where the checksum fits", asy
   }
 });
 
-/** As JSON has it: without the sign of a zero. */
+/** As in JSON: without the sign of a zero. */
 function plain(manifest: Manifest): Manifest {
   return { ...manifest, heldSeconds: manifest.heldSeconds + 0 };
 }

@@ -1,4 +1,4 @@
-/** Others write between the automatic snapshot and the change that it is taken for. */
+/** Others write between the automatic snapshot and the change that it precedes. */
 import assert from "node:assert/strict";
 import { ConfirmationError, MigratorLockedError } from "../../../lib/base/errors.ts";
 import type { MigrationHooks } from "../../../lib/operations/upgrade_options.ts";
@@ -30,7 +30,7 @@ const dropTags = migrationOf({
 });
 const all = [notes, tags, emptyNotes, dropTags];
 
-/** A database `app` after some migrations, with a row in each table of some. */
+/** A database `app` after some migrations, with a row in some of the tables. */
 class App extends TemporaryDirectory {
   migratorOf(migrations: readonly Migration[], alone = true): Migrator {
     return new Migrator({
@@ -60,7 +60,7 @@ class App extends TemporaryDirectory {
     return query(this.file(file), `SELECT body FROM ${table}`).map((row) => Object(row).body);
   }
 
-  /** A row comes before each migration, after the snapshot was taken. */
+  /** Inserts a row before each migration, after the snapshot was taken. */
   meanwhile(...tables: readonly string[]): { readonly hooks: MigrationHooks } {
     const beforeEach = ({ id, direction }: { id: string; direction: string }) => {
       for (const table of tables) this.insert(table, `before ${direction} ${id}`);
@@ -75,14 +75,14 @@ async function taken(migrator: Migrator): Promise<string[]> {
 
 for (const [mode, alone] of [["WAL", true], ["DELETE", true], ["WAL", false]] as const) {
   const where = `${mode}, ${alone ? "on one thread" : "on a thread of its own"}`;
-  Deno.test(`an upgrade that destroys rows takes the snapshot again where others wrote meanwhile (${where})`, async () => {
+  Deno.test(`an upgrade that destroys rows takes the snapshot again if others wrote meanwhile (${where})`, async () => {
     using app = await App.after([notes, tags], ["notes"]);
     execute(app.file("app.db"), `PRAGMA journal_mode = ${mode}`);
     const migrator = app.migratorOf([notes, tags, emptyNotes], alone);
     const result = await migrator.upgrade(app.meanwhile("notes"));
     assert.deepEqual(app.bodies("notes"), []);
     assert.deepEqual(app.bodies("notes", result.snapshot), ["first", "before upgrade 003"]);
-    // The former one has nothing that this one has not.
+    // The first snapshot has nothing that the second one lacks.
     assert.equal((await taken(migrator)).indexOf(result.snapshot ?? ""), 0);
     assert.equal(result.laterSnapshots, undefined);
     const [newest] = await migrator.history({ limit: 1 });
@@ -92,7 +92,7 @@ for (const [mode, alone] of [["WAL", true], ["DELETE", true], ["WAL", false]] as
     ]);
   });
 
-  Deno.test(`a downgrade counts the rows when it takes them, and has each in a snapshot (${where})`, async () => {
+  Deno.test(`a downgrade counts the rows as it removes them, and a snapshot has every one (${where})`, async () => {
     using app = await App.after([notes, tags], ["notes", "tags"]);
     execute(app.file("app.db"), `UPDATE notes SET tag = 1; PRAGMA journal_mode = ${mode}`);
     const migrator = app.migratorOf([notes, tags], alone);
@@ -110,7 +110,7 @@ for (const [mode, alone] of [["WAL", true], ["DELETE", true], ["WAL", false]] as
   });
 }
 
-Deno.test("where nobody wrote, or nothing is destroyed, one snapshot is enough", async () => {
+Deno.test("if nobody else wrote, or nothing is destroyed, one snapshot is enough", async () => {
   using app = await App.after([notes, tags], ["notes", "tags"]);
   const migrator = app.migratorOf(all);
   const first = await migrator.upgrade();
@@ -124,7 +124,7 @@ Deno.test("where nobody wrote, or nothing is destroyed, one snapshot is enough",
   assert.deepEqual(additive.bodies("notes"), ["first", "before upgrade 002"]);
 });
 
-Deno.test("after a first change both the former and the later snapshot are kept and named", async () => {
+Deno.test("after a first change both the first and the later snapshot are kept and named", async () => {
   using app = await App.after([notes, tags], ["notes", "tags"]);
   const migrator = app.migratorOf(all);
   const { snapshot, laterSnapshots } = await migrator.upgrade(app.meanwhile("tags"));
@@ -144,7 +144,7 @@ Deno.test("after a first change both the former and the later snapshot are kept 
   ]);
 });
 
-Deno.test("a downgrade of several migrations copies again only before one that takes rows", async () => {
+Deno.test("a downgrade of several migrations copies again only before one that removes rows", async () => {
   using app = await App.after(all.slice(0, 3), ["notes"]);
   const migrator = app.migratorOf(all.slice(0, 3));
   const result = await migrator.downgrade({ confirm: () => true, ...app.meanwhile("notes") });
@@ -155,7 +155,7 @@ Deno.test("a downgrade of several migrations copies again only before one that t
   assert.equal((await taken(migrator)).length, 2);
 });
 
-Deno.test("rows that come into a database that had none are in a snapshot before they go", async () => {
+Deno.test("rows added to an empty database are in a snapshot before they are removed", async () => {
   using app = await App.after([notes, tags], []);
   const migrator = app.migratorOf([notes, tags, emptyNotes]);
   const { snapshot } = await migrator.upgrade(app.meanwhile("notes"));
@@ -167,7 +167,7 @@ Deno.test("rows that come into a database that had none are in a snapshot before
   assert.deepEqual(fresh.bodies("notes", outcome.snapshot), ["early"]);
 });
 
-Deno.test("values that come into a column that had none stop the rollback that drops it", async () => {
+Deno.test("values added to an empty column stop the rollback that drops it", async () => {
   using app = await App.after([notes, tags], ["notes"]);
   const migrator = app.migratorOf([notes, tags]);
   const beforeEach = () => execute(app.file("app.db"), "UPDATE notes SET tag = 'new'");
@@ -180,7 +180,7 @@ Deno.test("values that come into a column that had none stop the rollback that d
   assert((await migrator.status()).ok);
 });
 
-Deno.test("redo() keeps the lock between down and up, and what came between is in a snapshot", async () => {
+Deno.test("redo() keeps the lock between down and up, and rows added meanwhile are in a snapshot", async () => {
   using app = await App.after(all.slice(0, 3), ["notes"]);
   const migrator = app.migratorOf(all.slice(0, 3));
   const locks = new Set<number | undefined>();
@@ -191,7 +191,7 @@ Deno.test("redo() keeps the lock between down and up, and what came between is i
         locks.add(Deno.statSync(app.file("migrations.lock")).mtime?.getTime());
         app.insert("notes", direction);
       },
-      // Whoever takes the lock writes its file anew.
+      // Taking the lock rewrites its file.
       afterEach: () => new Promise((resolve) => setTimeout(resolve, 20)),
     },
   });
@@ -202,7 +202,7 @@ Deno.test("redo() keeps the lock between down and up, and what came between is i
   assert.deepEqual(app.bodies("notes", laterSnapshots[0]), ["first", "downgrade", "upgrade"]);
 });
 
-Deno.test("without the wish there is no snapshot, whoever writes", async () => {
+Deno.test("with backups turned off there is no snapshot, even if others write", async () => {
   using app = await App.after([notes, tags], ["notes"]);
   const migrator = app.migratorOf([notes, tags, emptyNotes]);
   const { snapshot } = await migrator.upgrade({ backup: false, ...app.meanwhile("notes") });
@@ -210,7 +210,7 @@ Deno.test("without the wish there is no snapshot, whoever writes", async () => {
   assert(!app.names().includes("backups"));
 });
 
-Deno.test("where another copies at that moment writers don't wait for it: nothing is changed", async () => {
+Deno.test("if another process is copying, writers don't wait for it: nothing is changed", async () => {
   using app = await App.after([notes, tags], ["notes"]);
   const migrator = app.migratorOf([notes, tags, emptyNotes]);
   using other = new DisposableStack();
@@ -220,7 +220,7 @@ Deno.test("where another copies at that moment writers don't wait for it: nothin
   };
   await assert.rejects(migrator.upgrade({ hooks: { beforeEach } }), (error) => {
     assert(error instanceof MigratorLockedError);
-    // With the timeout of the migrator it were 5 s.
+    // With the migrator's timeout it would be 5 s.
     assert.match(error.message, /\b1 s\b/);
     return true;
   });

@@ -1,10 +1,10 @@
-/** A process that commits numbered rows without a pause, while a command destroys rows. */
+/** A process commits numbered rows continuously while a command destroys rows. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { execute, query, runCli, type TempDir, tempDir } from "../../helpers.ts";
 
-/** Says the number of the first row, and at the end that of the last one that was committed. */
+/** Prints the number of the first row, and at the end that of the last committed row. */
 const WRITER = `
 import { DatabaseSync } from "node:sqlite";
 
@@ -43,7 +43,7 @@ const EMPTY = `-- database: trading
 DELETE FROM ticks;
 `;
 
-/** Rows that make the copying take a while; their numbers are below 1. */
+/** Rows that make the copy take a while; their numbers are below 1. */
 const FORMER = 3000;
 
 /** The bot's databases with a table of ticks, and a directory of migrations. */
@@ -67,12 +67,12 @@ async function command({ path }: TempDir, ...args: readonly string[]) {
 
 interface Outcome {
   readonly result: { readonly snapshot: string; readonly lost?: readonly { rows: number }[] };
-  /** Number of the last row that was committed. */
+  /** Number of the last committed row. */
   readonly last: number;
   readonly failure: string | null;
 }
 
-/** Runs a command while the writer is at work; what both said. */
+/** Runs a command while the writer is running; returns the output of both. */
 async function beside(dir: TempDir, ...args: readonly string[]): Promise<Outcome> {
   const script = `${dir.path}/writer.js`;
   const stop = `${dir.path}/stop`;
@@ -92,7 +92,7 @@ async function beside(dir: TempDir, ...args: readonly string[]): Promise<Outcome
   return { result: JSON.parse(stdout), ...JSON.parse(report) };
 }
 
-/** Those of the writer's rows that are in a database file. */
+/** The writer's rows that are in a database file. */
 function ticksIn(path: string): number[] {
   return query(path, "SELECT n FROM ticks WHERE n > 0").map(({ n }) => Number(n));
 }
@@ -101,7 +101,7 @@ function copyOf(dir: TempDir, snapshot: string): string {
   return `${dir.path}/backups/trading_${snapshot}.db`;
 }
 
-Deno.test("beside a writer every committed row that a downgrade takes is counted and in the snapshot", async () => {
+Deno.test("with a concurrent writer, every committed row that a downgrade removes is counted and in the snapshot", async () => {
   await using dir = await begun();
   const { result, last, failure } = await beside(dir, "downgrade", "--steps", "1", "--yes");
   assert.match(failure ?? "", /no such table/);
@@ -113,13 +113,13 @@ Deno.test("beside a writer every committed row that a downgrade takes is counted
   assert.deepEqual((await migrator.verifySnapshot(result.snapshot)).problems, []);
 });
 
-Deno.test("beside a writer every committed row is in the database after an upgrade that destroys, or in the snapshot", async () => {
+Deno.test("with a concurrent writer, every committed row is in the database after a destructive upgrade, or in the snapshot", async () => {
   await using dir = await begun();
   Deno.writeTextFileSync(`${dir.path}/mine/101_empty.sql`, EMPTY);
   const { result, last, failure } = await beside(dir, "upgrade");
   assert.equal(failure, null);
   const [left, copied] = [ticksIn(dir.database("trading")), ticksIn(copyOf(dir, result.snapshot))];
-  // They go on where the copy ends.
+  // They continue where the copy ends.
   assert.equal(left.length + copied.length, last);
   assert.equal(new Set([...left, ...copied]).size, last);
   assert.equal(query(dir.database("trading"), "SELECT n FROM ticks WHERE n < 1").length, 0);

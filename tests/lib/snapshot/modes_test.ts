@@ -1,4 +1,4 @@
-/** Whoever may not read a database may not read what is made of it. */
+/** A user who may not read a database may not read its copies. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Migrator } from "../../../lib/migrator.ts";
@@ -55,7 +55,7 @@ Deno.test({
       confirm: () => true,
       databases: ["app"],
     });
-    // What an export that was killed had made readable for all.
+    // A killed export had made it readable for all.
     Deno.writeTextFileSync(join(directory.path, "a.sql.part"), "", { mode: 0o644 });
     const dump = join(directory.path, "a.sql");
     await writeFile(dump, await migrator.exportDatabase("app"), { like: migrator.pathOf("app") });

@@ -1,4 +1,6 @@
-/** In which order things reach the disk: after a power cut no step may be there without those before it. */
+/**
+ * The order in which writes reach the disk: after a power cut every step's predecessors must exist.
+ */
 import assert from "node:assert/strict";
 import { readJournal, writeJournal } from "../../../lib/snapshot/journal.ts";
 import { makeApp } from "../dump/import_support.ts";
@@ -7,7 +9,7 @@ import { execute, query } from "../support.ts";
 import { Bot } from "./bot.ts";
 import { changed } from "./restore_support.ts";
 
-Deno.test("a manifest gets its name after its files, and each step is synced", async () => {
+Deno.test("a manifest is renamed after its files, and each step is synced", async () => {
   using bot = await Bot.create(2);
   using recorded = recordCalls();
   const { name, files } = await bot.migrator.createSnapshot();
@@ -21,7 +23,7 @@ Deno.test("a manifest gets its name after its files, and each step is synced", a
   assert(recorded.calls.slice(manifest).includes(`sync ${bot.backups}`));
 });
 
-Deno.test("an import removes its temporary database only after the journal that names it", async () => {
+Deno.test("an import removes its temporary database only after the journal that refers to it", async () => {
   await using app = await makeApp();
   await app.migrator.upgrade();
   using recorded = recordCalls();
@@ -35,7 +37,7 @@ Deno.test("an import removes its temporary database only after the journal that 
   assert(sources.every((at) => at > journal), recorded.calls.join("\n"));
 });
 
-Deno.test("a restore that fails in the middle leaves alone what it has replaced", async () => {
+Deno.test("a restore that fails halfway does not touch what it has replaced", async () => {
   const { bot, name } = await changed();
   using _bot = bot;
   const replacements = ["positions", "trading"].map((database) => {

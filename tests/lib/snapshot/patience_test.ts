@@ -3,10 +3,10 @@ import { DatabaseLockedError } from "../../../lib/base/errors.ts";
 import { createBot, Program, TemporaryDirectory } from "../support.ts";
 import { createCatalystMigrator } from "../../../mod.ts";
 
-/** Milliseconds after which nobody is waiting for so short a timeout any more; the default is 30 s. */
+/** Milliseconds after which a short timeout must have ended; the default is 30 s. */
 const LIMIT = 15_000;
 
-Deno.test("nothing waits longer for a bot that keeps everybody out than the timeout says", async () => {
+Deno.test("no command waits longer than the timeout for a bot that locks its databases", async () => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   const { name } = await bot.createSnapshot();
@@ -41,7 +41,7 @@ Deno.test("nothing waits longer for a bot that keeps everybody out than the time
 async function withLimit(work: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error("it waits longer")), LIMIT);
+    timer = setTimeout(() => reject(new Error("it waited longer")), LIMIT);
   });
   try {
     await Promise.race([work, limit]);

@@ -10,12 +10,12 @@ function targetsOf(bot: Bot): PinTarget[] {
   return databaseNames.map((database) => ({ database, path: bot.file(`${database}.db`) }));
 }
 
-Deno.test("one moment is held fast while others write and read", async () => {
+Deno.test("a consistent state is pinned while others write and read", async () => {
   using bot = await Bot.create(3);
   await using pinned = await pin(targetsOf(bot), { timeout: 5 });
   assert(pinned.heldSeconds >= 0);
   assert.deepEqual(pinned.databases.map(({ database }) => database), databaseNames);
-  // The locks were given back: a writer that would not wait at all gets through.
+  // The locks were released: a writer with no timeout succeeds.
   withDatabase(bot.file("trading.db"), (db) => {
     db.exec("PRAGMA busy_timeout = 0; DELETE FROM fills; DELETE FROM orders");
   });
@@ -29,7 +29,7 @@ Deno.test("one moment is held fast while others write and read", async () => {
   assert.deepEqual({ ...now }, { orders: 0 });
 });
 
-Deno.test("after it is let go nothing is left beside the databases", async () => {
+Deno.test("after the release no files remain next to the databases", async () => {
   using bot = await Bot.create(3);
   const before = bot.names();
   {
@@ -38,7 +38,7 @@ Deno.test("after it is let go nothing is left beside the databases", async () =>
   assert.deepEqual(bot.names(), before);
 });
 
-Deno.test("a writer past the timeout is named, and the other databases are free meanwhile", async () => {
+Deno.test("a writer past the timeout is named, and the other databases are unlocked meanwhile", async () => {
   using bot = await Bot.create(3);
   const path = bot.file("trading.db");
   await using writer = await startWriter(path, "DELETE FROM fills");
@@ -70,7 +70,7 @@ Deno.test("a writer that ends in time is waited for", async () => {
   assert.deepEqual({ ...seen }, { fills: 0 });
 });
 
-Deno.test("the wait for a writer can be ended", async () => {
+Deno.test("waiting for a writer can be stopped", async () => {
   using bot = await Bot.create(3);
   await using _writer = await startWriter(bot.file("trading.db"), "DELETE FROM fills");
   const controller = new AbortController();
@@ -79,7 +79,7 @@ Deno.test("the wait for a writer can be ended", async () => {
   await assert.rejects(waiting, InterruptedError);
 });
 
-Deno.test("a database outside of WAL mode is held fast as well", async () => {
+Deno.test("a database outside of WAL mode is pinned, too", async () => {
   using bot = await Bot.create(3);
   execute(bot.file("trading.db"), "PRAGMA journal_mode = DELETE");
   await using pinned = await pin(targetsOf(bot), { timeout: 5 });

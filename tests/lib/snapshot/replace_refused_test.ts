@@ -10,7 +10,7 @@ import { assertInOrder, changed, yes } from "./restore_support.ts";
 
 const noMount = reasonForNoMount();
 
-/** Refused before anything was decided: no note, no snapshot, no database that was changed. */
+/** Refused before anything was decided: no journal, no snapshot, no changed database. */
 async function assertRefused(
   bot: Bot,
   run: () => Promise<unknown>,
@@ -30,7 +30,7 @@ function dump(): ReadableStream<Uint8Array> {
   return new Blob(["CREATE TABLE t (a);"]).stream();
 }
 
-Deno.test("a damaged or missing ledger is restored as well, and the damaged one stays aside", async () => {
+Deno.test("a damaged or missing ledger is restored, too, and the damaged one is kept", async () => {
   const { bot: made, name, former } = await changed();
   using bot = made;
   const databases = ["positions", "trading", "ml_training", "migrations"];
@@ -52,7 +52,7 @@ Deno.test("a damaged or missing ledger is restored as well, and the damaged one 
   await assertInOrder(bot);
 });
 
-Deno.test("a writer is found before a database is replaced, without a snapshot as well", async () => {
+Deno.test("a writer is found before a database is replaced, also without a snapshot", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   const migrator = bot.migratorWith({ timeout: 0 });
@@ -68,10 +68,10 @@ Deno.test("a writer is found before a database is replaced, without a snapshot a
   await migrator.restoreSnapshot(name, yes);
 });
 
-Deno.test("to find out whether it may be written changes nothing in a database", async () => {
+Deno.test("checking whether a database is writable changes nothing in it", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
-  // Refused at the last one, when all others were looked at.
+  // Refused at the last one, after all others were checked.
   using writer = new DatabaseSync(bot.file("migrations.db"));
   writer.exec("BEGIN IMMEDIATE");
   Deno.removeSync(bot.file("ml_training.db"));
@@ -86,14 +86,14 @@ Deno.test("to find out whether it may be written changes nothing in a database",
   assert.deepEqual(listing(), before);
 });
 
-Deno.test("a damaged database goes aside with the log that a crash left", async () => {
+Deno.test("a damaged database is moved aside with the log that a crash left", async () => {
   const { bot: made, name, former } = await changed();
   using bot = made;
   const path = bot.file("trading.db");
   {
     using db = new DatabaseSync(path);
     db.exec("PRAGMA wal_autocheckpoint = 0; DELETE FROM orders");
-    // As after a kill: the log stays, and nobody has the database open.
+    // As after a kill: the log remains, and no process has the database open.
     for (const end of ["", "-wal"]) Deno.copyFileSync(`${path}${end}`, bot.file(`kept${end}`));
   }
   for (const end of ["", "-wal"]) Deno.renameSync(bot.file(`kept${end}`), `${path}${end}`);
@@ -106,7 +106,7 @@ Deno.test("a damaged database goes aside with the log that a crash left", async 
 });
 
 Deno.test({
-  name: "a place where a missing database can't be made is found before others are replaced" +
+  name: "a place where a missing database can't be created is found before others are replaced" +
     (noMount === null ? "" : ` (skipped: ${noMount})`),
   ignore: noMount !== null,
   async fn() {

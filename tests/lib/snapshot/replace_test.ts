@@ -6,7 +6,7 @@ import { contentOf } from "../../helpers.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 import { damagePages } from "./bot.ts";
 
-/** A directory with a source, and a target that holds something else. */
+/** A directory with a source, and a target with different content. */
 function prepared(
   options: { target?: string; pageSize?: number; mode?: string } = {},
 ): TemporaryDirectory {
@@ -34,7 +34,7 @@ async function replace(directory: TemporaryDirectory, timeout = 5): Promise<void
   );
 }
 
-/** The target is the source, and is alone in the directory but for what was moved aside. */
+/** The target equals the source, and the directory has no other files except those moved aside. */
 function assertReplaced(directory: TemporaryDirectory): void {
   assert.deepEqual(contentOf(directory.file("target.db")), contentOf(directory.file("source.db")));
   const others = directory.names().filter((name) => !name.includes(".damaged_"));
@@ -55,7 +55,7 @@ for (const mode of ["WAL", "DELETE", "TRUNCATE", "PERSIST"]) {
         contentOf(directory.file("target.db")),
         contentOf(directory.file("source.db")),
       );
-      // Once more is the same.
+      // Repeating it changes nothing.
       await replace(directory);
       assert.deepEqual(aside(directory), []);
       assert.equal(query(directory.file("target.db"), "SELECT a FROM restored").length, 500);
@@ -73,13 +73,13 @@ for (const content of [null, ""]) {
   });
 }
 
-Deno.test("no log of the former database survives", async () => {
+Deno.test("nothing of the old database's log survives", async () => {
   using directory = prepared();
   const target = directory.file("target.db");
   {
     using db = new DatabaseSync(target);
     db.exec("PRAGMA wal_autocheckpoint = 0; INSERT INTO former VALUES (0, 'only in the log')");
-    // As after a kill: the log stays, and nobody has the database open.
+    // As after a kill: the log remains, and no process has the database open.
     for (const ending of ["", "-wal"]) {
       Deno.copyFileSync(`${target}${ending}`, directory.file(`kept${ending}`));
     }
@@ -116,7 +116,7 @@ for (const [name, damage] of Object.entries(damages)) {
   });
 }
 
-Deno.test("a damaged database goes aside with its log", async () => {
+Deno.test("a damaged database is moved aside with its log", async () => {
   using directory = prepared();
   const target = directory.file("target.db");
   Deno.writeTextFileSync(target, "hello\n".repeat(1000));
@@ -126,7 +126,7 @@ Deno.test("a damaged database goes aside with its log", async () => {
   assert.equal(aside(directory).filter((name) => name.endsWith("-wal")).length, 1);
 });
 
-Deno.test("what a bot has stored against its own constraints is no damage", async () => {
+Deno.test("rows that violate the bot's own constraints are not damage", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("target.db");
   execute(path, "CREATE TABLE t (a CHECK (a > 0)); PRAGMA ignore_check_constraints = ON");
@@ -151,14 +151,15 @@ Deno.test("a writer past the timeout is named, and nothing is changed", async ()
   }
 });
 
-Deno.test("connections of this process go on, keep their locks and see the restored rows", async () => {
+Deno.test("connections of this process remain usable, keep their locks and see the restored rows", async () => {
   using directory = prepared();
   const target = directory.file("target.db");
   using db = new DatabaseSync(target);
   db.exec("PRAGMA journal_mode = WAL; SELECT * FROM former");
   await replace(directory);
   assert.equal(db.prepare("SELECT a FROM restored").all().length, 500);
-  // Another process that closes the database must find it in use: it would remove the log else.
+  // Another process that closes the database must find it in use; otherwise it would remove the
+  // log.
   db.exec("PRAGMA wal_autocheckpoint = 0; INSERT INTO restored VALUES ('in the log')");
   const program = `import { DatabaseSync } from "node:sqlite";
     const db = new DatabaseSync(${JSON.stringify(target)});
@@ -167,7 +168,7 @@ Deno.test("connections of this process go on, keep their locks and see the resto
   assert(Deno.statSync(`${target}-wal`).size > 0);
 });
 
-Deno.test("a reader in the middle of its transaction keeps what it sees, and isn't waited for long", async () => {
+Deno.test("a reader in a transaction keeps its view of the data, and is not waited for long", async () => {
   using directory = prepared();
   using db = new DatabaseSync(directory.file("target.db"));
   db.exec("BEGIN");
@@ -180,12 +181,12 @@ Deno.test("a reader in the middle of its transaction keeps what it sees, and isn
   assert.equal(db.prepare("SELECT a FROM restored").all().length, 500);
 });
 
-Deno.test("pages of another size wait until nobody else has the database open", async () => {
+Deno.test("a different page size waits until no other process has the database open", async () => {
   using directory = prepared({ pageSize: 1024 });
   const target = directory.file("target.db");
   const before = contentOf(target);
   {
-    // A bot that does nothing just now would go on writing into a file that was moved away.
+    // An idle bot would later write to a file that was moved away.
     using bot = new DatabaseSync(target);
     bot.exec("SELECT * FROM former");
     await assert.rejects(replace(directory, 0), DatabaseLockedError);
@@ -197,7 +198,7 @@ Deno.test("pages of another size wait until nobody else has the database open", 
 });
 
 Deno.test({
-  name: "a damaged database that a program has open stays where it is",
+  name: "a damaged database that a program has open is not moved",
   ignore: Deno.build.os !== "linux",
   async fn() {
     using directory = prepared();

@@ -7,7 +7,7 @@ import { execute } from "../support.ts";
 import { Bot } from "./bot.ts";
 import { assertInOrder, count, yes } from "./restore_support.ts";
 
-Deno.test("single files are restored: made by `cp`, compressed, or a part of a snapshot", async () => {
+Deno.test("single files are restored: made with `cp`, compressed, or part of a snapshot", async () => {
   using bot = await Bot.create(10);
   const { name } = await bot.migrator.createSnapshot({ compress: true });
   const plain = await bot.migrator.createSnapshot();
@@ -28,7 +28,7 @@ Deno.test("single files are restored: made by `cp`, compressed, or a part of a s
   await assertRemoved(bot, "copies");
 });
 
-Deno.test("a copy that was made with its log has what is in the log", async () => {
+Deno.test("a copy made with its log includes the rows in the log", async () => {
   using bot = await Bot.create(3);
   Deno.mkdirSync(bot.file("copies"));
   {
@@ -64,7 +64,7 @@ Deno.test({
   },
 });
 
-Deno.test("a database that is restored from itself stays what it is", async () => {
+Deno.test("a database that is restored from itself does not change", async () => {
   using bot = await Bot.create(10);
   const before = bot.contents();
   await bot.migrator.restoreSnapshot(bot.file("trading.db"), yes);
@@ -85,7 +85,7 @@ function hasShell(): boolean {
   }
 }
 
-Deno.test("a copy with its journal is restored as it was before the transaction that was cut short", async () => {
+Deno.test("a copy with its journal is restored to the state before the interrupted transaction", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "copy.db");
   {
@@ -95,7 +95,7 @@ Deno.test("a copy with its journal is restored as it was before the transaction 
     const insert = db.prepare("INSERT INTO t VALUES (?)");
     for (let row = 0; row < 500; row++) insert.run("x".repeat(500));
     db.exec("UPDATE t SET a = 'after' WHERE rowid = 1");
-    // As a program leaves both that is killed: the file is half written, the journal knows what was.
+    // As a killed program leaves both: the file is half written, and the journal has the old pages.
     await Deno.copyFile(path, `${path}.killed`);
     await Deno.copyFile(`${path}-journal`, `${path}.killed-journal`);
   }

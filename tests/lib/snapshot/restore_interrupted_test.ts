@@ -7,7 +7,7 @@ import { databaseNames } from "../../helpers.ts";
 import type { Bot } from "./bot.ts";
 import { assertInOrder, changed, yes } from "./restore_support.ts";
 
-/** Puts the journal of a restore that was killed when it had only decided what to do. */
+/** Writes the journal of a restore that was killed right after deciding what to do. */
 async function interrupt(bot: Bot, name: string): Promise<void> {
   const replacements = databaseNames.map((database) => {
     const source = Deno.realPathSync(`${bot.backups}/${database}_${name}.db`);
@@ -25,7 +25,7 @@ const finishers: Readonly<Record<string, (bot: Bot) => Promise<unknown>>> = {
 };
 
 for (const [command, run] of Object.entries(finishers)) {
-  Deno.test(`a restore that was killed is finished by ${command}`, async () => {
+  Deno.test(`a killed restore is completed by ${command}`, async () => {
     const { bot: made, name, former } = await changed();
     using bot = made;
     await interrupt(bot, name);
@@ -40,7 +40,7 @@ for (const [command, run] of Object.entries(finishers)) {
   });
 }
 
-Deno.test("what only reads doesn't finish a restore that was killed", async () => {
+Deno.test("reading commands do not complete a killed restore", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   const before = bot.contents();
@@ -56,7 +56,7 @@ Deno.test("what only reads doesn't finish a restore that was killed", async () =
   assert.deepEqual(bot.contents(), before);
 });
 
-Deno.test("a killed restore whose snapshot is gone, or whose journal is damaged, says what to do", async () => {
+Deno.test("a killed restore whose snapshot is missing, or whose journal is damaged, says what to do", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   await interrupt(bot, name);
@@ -80,7 +80,7 @@ Deno.test("a killed restore whose snapshot is gone, or whose journal is damaged,
   await assertInOrder(bot);
 });
 
-Deno.test("an interrupted restore whose files are gone gives way to another one, and to nothing else", async () => {
+Deno.test("an interrupted restore whose files are missing can only be replaced by another one", async () => {
   const { bot, name, former } = await changed();
   using _bot = bot;
   const replacements = [{
@@ -98,7 +98,7 @@ Deno.test("an interrupted restore whose files are gone gives way to another one,
   await assertInOrder(bot);
 });
 
-/** What a session of the bot works on. */
+/** The workspace of a session of the bot. */
 function workspaceOf(bot: Bot, limits: { readonly timeout?: number } = {}): Workspace {
   return createWorkspace({
     databases: { trading: bot.file("trading.db") },
@@ -108,7 +108,7 @@ function workspaceOf(bot: Bot, limits: { readonly timeout?: number } = {}): Work
   });
 }
 
-Deno.test("a command that waited for a restore that was killed does not go on with a mixture", async () => {
+Deno.test("a command that waited for a killed restore does not continue with a mixture", async () => {
   const { bot } = await changed();
   using _bot = bot;
   const workspace = workspaceOf(bot);
@@ -117,7 +117,7 @@ Deno.test("a command that waited for a restore that was killed does not go on wi
   await (await Session.begin(workspace, { restores: true }))[Symbol.asyncDispose]();
 });
 
-Deno.test("a session that can't begin leaves the lock free", async () => {
+Deno.test("a session that can't begin releases the lock", async () => {
   const { bot } = await changed();
   using _bot = bot;
   const workspace = workspaceOf(bot, { timeout: 1 });
@@ -127,10 +127,10 @@ Deno.test("a session that can't begin leaves the lock free", async () => {
   await (await Session.begin(workspace))[Symbol.asyncDispose]();
 });
 
-Deno.test("what can't be removed of a killed restore stays, and stops no session", async () => {
+Deno.test("files of a killed restore that can't be removed remain, and stop no session", async () => {
   const { bot } = await changed();
   using _bot = bot;
-  // A directory in the place of the note, which can't be removed as a file can.
+  // A directory in place of the journal, which can't be removed like a file.
   const note = bot.file("migrations.restore.part");
   Deno.mkdirSync(`${note}/full`, { recursive: true });
   await (await Session.begin(workspaceOf(bot)))[Symbol.asyncDispose]();

@@ -1,4 +1,4 @@
-/** What tests of restoring snapshots share: a bot that goes back, and how it has to be afterwards. */
+/** Helpers for restore tests: a bot that is restored, and its required state afterwards. */
 import assert from "node:assert/strict";
 import { execute, query } from "../support.ts";
 import { Bot } from "./bot.ts";
@@ -6,13 +6,13 @@ import { Bot } from "./bot.ts";
 /** Answers yes. */
 export const yes = { confirm: () => true };
 
-/** Rows of a table of the bot. */
+/** Number of rows of a table of the bot. */
 export function count(bot: Bot, database: string, table: string): unknown {
   const [row] = query(bot.file(`${database}.db`), `SELECT count(*) AS count FROM ${table}`);
   return (row as { count: unknown }).count;
 }
 
-/** A bot with a snapshot, of which rows were deleted since. */
+/** A bot with a snapshot, from which rows were deleted since. */
 export async function changed(): Promise<
   { bot: Bot; name: string; former: ReturnType<Bot["contents"]> }
 > {
@@ -24,7 +24,7 @@ export async function changed(): Promise<
   return { bot, name, former };
 }
 
-/** Ledger and markers agree, all is as the migrations make it, and nothing is left to do. */
+/** Ledger and markers agree, the schema matches the migrations, and nothing is left to do. */
 export async function assertInOrder(bot: Bot): Promise<void> {
   const { ok, migrations } = await bot.migrator.status();
   assert(ok);

@@ -11,7 +11,7 @@ import { query, startWriter } from "../support.ts";
 import { Bot, damagePages } from "./bot.ts";
 import { assertInOrder, changed, count, yes } from "./restore_support.ts";
 
-Deno.test("all databases go back to a snapshot, and the ledger goes on", async () => {
+Deno.test("all databases are restored, and the ledger continues", async () => {
   const { bot: made, name, former } = await changed();
   using bot = made;
   const events = (await bot.migrator.history({ limit: 100 })).length;
@@ -27,7 +27,7 @@ Deno.test("all databases go back to a snapshot, and the ledger goes on", async (
   await assertInOrder(bot);
 });
 
-Deno.test("only the databases that are named go back", async () => {
+Deno.test("only the named databases are restored", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   const { restored } = await bot.migrator.restoreSnapshot(name, { ...yes, databases: ["trading"] });
@@ -37,7 +37,7 @@ Deno.test("only the databases that are named go back", async () => {
   await assertInOrder(bot);
 });
 
-Deno.test("the ledger goes back where it is named, and is still reconciled", async () => {
+Deno.test("the ledger is restored if named, and is still reconciled", async () => {
   using bot = await Bot.create(3);
   await bot.migrator.downgrade({ migration: "003", ...yes });
   const { name } = await bot.migrator.createSnapshot();
@@ -50,7 +50,7 @@ Deno.test("the ledger goes back where it is named, and is still reconciled", asy
   await assertInOrder(bot);
 });
 
-Deno.test("a ledger that isn't there comes with the snapshot", async () => {
+Deno.test("a missing ledger is restored from the snapshot", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   Deno.removeSync(bot.file("migrations.db"));
@@ -59,14 +59,14 @@ Deno.test("a ledger that isn't there comes with the snapshot", async () => {
   await assertInOrder(bot);
 });
 
-Deno.test("markers and ledger agree after going back over a migration", async () => {
+Deno.test("markers and ledger agree after restoring a state from before a migration", async () => {
   using bot = await Bot.create(0);
   await bot.migrator.downgrade({ to: "001" });
   const { name } = await bot.migrator.createSnapshot();
   await bot.migrator.upgrade();
   await bot.migrator.restoreSnapshot(name, yes);
   const { migrations } = await bot.migrator.status();
-  // The ledger, which was kept, knows that they were applied; the databases say that they are not.
+  // The ledger, which was kept, says that they were applied; the databases say that they were not.
   assert.deepEqual(migrations.map(({ state }) => state), ["applied", "pending", "pending"]);
   assert.deepEqual(
     query(bot.file("migrations.db"), "SELECT migration_id AS id FROM migration_history"),
@@ -76,7 +76,7 @@ Deno.test("markers and ledger agree after going back over a migration", async ()
   assert.deepEqual(applied.map(({ id }) => id), ["002", "003"]);
 });
 
-Deno.test("without a yes nothing is changed, and the plan says rows and migrations", async () => {
+Deno.test("without confirmation nothing is changed, and the plan lists rows and migrations", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   const before = [bot.contents(), bot.backupFiles(), await bot.migrator.history()];
@@ -107,7 +107,7 @@ Deno.test("planning a restore writes nothing", async () => {
   assert.deepEqual([bot.listing({ timesOf: /\.db/ }), bot.backupFiles()], before);
 });
 
-Deno.test("where nothing is there nobody has to be asked", async () => {
+Deno.test("if no data exists, no confirmation is needed", async () => {
   const { bot: made, name, former } = await changed();
   using bot = made;
   for (const one of databaseNames) Deno.removeSync(bot.file(`${one}.db`));
@@ -118,7 +118,7 @@ Deno.test("where nothing is there nobody has to be asked", async () => {
 });
 
 for (const page of [1, 12, 20]) {
-  Deno.test(`a database with a damaged page ${page} is replaced, and kept beside it`, async () => {
+  Deno.test(`a database with a damaged page ${page} is replaced, and kept next to the new one`, async () => {
     using bot = await Bot.create(200);
     const former = bot.contents();
     const { name } = await bot.migrator.createSnapshot();
@@ -131,7 +131,7 @@ for (const page of [1, 12, 20]) {
     const aside = bot.names().filter((one) => one.startsWith("trading.db.damaged_"));
     assert.equal(aside.length, 1);
     assert.deepEqual(Deno.readFileSync(bot.file(aside[0] ?? "")), damaged);
-    // What is sound was kept as always.
+    // Sound databases were copied as usual.
     const listed = await bot.migrator.listSnapshots();
     const kept = listed.find((one) => one.name === safety)?.manifest?.files;
     assert.deepEqual(kept?.map(({ database }) => database), ["positions", "ml_training"]);
@@ -172,7 +172,7 @@ Deno.test("a writer past the timeout stops a restore before anything is changed"
   await assertInOrder(bot);
 });
 
-Deno.test("a bot that reads and writes meanwhile goes on with the restored rows", async () => {
+Deno.test("a bot that reads and writes meanwhile continues with the restored rows", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   const program = `import { DatabaseSync } from "node:sqlite";
@@ -208,7 +208,7 @@ Deno.test("a bot that reads and writes meanwhile goes on with the restored rows"
   await assertInOrder(bot);
 });
 
-Deno.test("--undo goes back and forth", async () => {
+Deno.test("--undo switches back and forth", async () => {
   const { bot: made, name, former } = await changed();
   using bot = made;
   const later = bot.contents();

@@ -1,11 +1,11 @@
-/** A process that commits without a pause, while its database is restored. */
+/** A process commits continuously while its database is restored. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { DatabaseLockedError } from "../../../lib/base/errors.ts";
 import { execute, query, runCli, tempDir } from "../../helpers.ts";
 
-/** Inserts rows and creates tables, and says at the end which of them SQLite has committed. */
+/** Inserts rows and creates tables, and prints at the end which of them were committed. */
 const WRITER = `
 import { DatabaseSync } from "node:sqlite";
 
@@ -29,7 +29,7 @@ for (let n = 1;; n++) {
 console.log(JSON.stringify(committed));
 `;
 
-/** Numbers of what the writer made, as far as it is in a file. */
+/** Numbers of the writer's rows and tables that are in a file. */
 function numbersIn(path: string): number[] {
   const rows = query(path, "SELECT n FROM ticks");
   const tables = query(

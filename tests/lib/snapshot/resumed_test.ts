@@ -20,11 +20,11 @@ import {
 import { lockTaken } from "../../kill.ts";
 import { copyTree } from "./files.ts";
 
-/** A bot whose restore was killed: positions is replaced, trading and ml_training are not. */
+/** A bot whose restore was killed: positions was replaced, trading and ml_training were not. */
 interface Interrupted extends AsyncDisposable {
-  /** Working directory of the command that was killed; the databases are in `data`. */
+  /** Working directory of the killed command; the databases are in `data`. */
   readonly cwd: string;
-  /** A directory for others. */
+  /** A directory for other bots. */
   readonly other: string;
   readonly data: string;
   /** Name of the snapshot, which has 3 rows of each kind. */
@@ -74,8 +74,8 @@ async function interrupted(): Promise<Interrupted> {
   const { name: snapshot } = await migrator.createSnapshot();
   addRows(data, "-later");
   assert.deepEqual(rowsIn(data), [6, 6, 6]);
-  // The state that a kill leaves after the first database: the others and the ledger are as before, and
-  // the note stays.
+  // The state after a kill following the first database: the others and the ledger are unchanged,
+  // and the journal remains.
   const ledger = join(data, "migrations.db");
   Deno.copyFileSync(ledger, join(directory.path, "ledger"));
   const { safety } = await migrator.restoreSnapshot(snapshot, { confirm: () => true });
@@ -106,7 +106,7 @@ async function interrupted(): Promise<Interrupted> {
   };
 }
 
-Deno.test("a restore that was killed in a directory that was copied since is finished in the copy alone", async () => {
+Deno.test("a restore killed in a directory that was copied since is completed only in the copy", async () => {
   await using place = await interrupted();
   copyTree(place.data, place.other);
   await migratorOf(place.data).upgrade();
@@ -117,7 +117,7 @@ Deno.test("a restore that was killed in a directory that was copied since is fin
   assert.deepEqual(rowsIn(place.data), [6, 6, 6]);
 });
 
-Deno.test("a restore that was killed in a directory that was renamed since is finished", async () => {
+Deno.test("a restore killed in a directory that was renamed since is completed", async () => {
   await using place = await interrupted();
   Deno.renameSync(place.data, place.other);
   await migratorOf(place.other).upgrade();
@@ -125,7 +125,7 @@ Deno.test("a restore that was killed in a directory that was renamed since is fi
   assert.ok(!existsSync(join(place.other, "migrations.restore")));
 });
 
-Deno.test("a restore that was killed is finished from another working directory, where another bot is", async () => {
+Deno.test("a killed restore is completed from the working directory of another bot", async () => {
   await using place = await interrupted();
   await withRows(join(place.other, "data"), 5);
   const { code, stderr } = await runCli(["upgrade", "--data-dir", "../one/data"], {
@@ -136,7 +136,7 @@ Deno.test("a restore that was killed is finished from another working directory,
   assert.deepEqual(rowsIn(join(place.other, "data")), [5, 5, 5]);
 });
 
-Deno.test("what was written after a restore was killed is kept, and the snapshot with it is named", async () => {
+Deno.test("rows written after a kill are kept, and the snapshot that contains them is named", async () => {
   await using place = await interrupted();
   const { cwd, data } = place;
   addRows(data, "-nextday");
@@ -144,7 +144,7 @@ Deno.test("what was written after a restore was killed is kept, and the snapshot
   assert.equal(code, 0, stderr);
   const [, name = ""] = /^warning: finished first .* snapshot (\w+)$/m.exec(stderr) ??
     assert.fail(stderr);
-  // What was replaced before the kill was left alone.
+  // What was replaced before the kill was not touched.
   assert.deepEqual(rowsIn(data), [6, 3, 3]);
   const kept = (database: "trading" | "ml_training") =>
     count(join(data, `backups/${database}_${name}.db`), TABLE[database]);
@@ -156,21 +156,21 @@ Deno.test("what was written after a restore was killed is kept, and the snapshot
   const restores = events.filter(({ direction }) => direction === "restore");
   assert.equal(restores.length, 3);
   assert.ok(restores.every(({ detail }) => detail?.includes(name)));
-  // Undoing is still about what was there before the restore.
+  // Undo still refers to the state before the restore.
   const { snapshot, safety } = await migrator.undoRestore({ confirm: () => true });
   assert.notEqual(snapshot, name);
   assert.deepEqual(rowsIn(data), [6, 6, 6]);
   assert.equal(count(join(data, `backups/positions_${safety}.db`), "positions"), 6);
 });
 
-Deno.test("`latest` is not what was kept when a restore went on", async () => {
+Deno.test("`latest` is not the snapshot of a resumed restore", async () => {
   await using place = await interrupted();
   const migrator = migratorOf(place.data);
   const { snapshot } = await migrator.restoreSnapshot("latest", { confirm: () => true });
   assert.equal(snapshot, place.snapshot);
 });
 
-Deno.test("a program is told that a restore was finished, once", async () => {
+Deno.test("a program is notified once that a restore was completed", async () => {
   await using place = await interrupted();
   const told: unknown[] = [];
   const migrator = createCatalystMigrator({
@@ -185,7 +185,7 @@ Deno.test("a program is told that a restore was finished, once", async () => {
   assert.deepEqual(told, [[place.snapshot, 3, 1]]);
 });
 
-Deno.test("a restore that can't go on takes no snapshot with each attempt", async () => {
+Deno.test("a restore that can't continue does not take a snapshot with each attempt", async () => {
   await using place = await interrupted();
   const backups = () => [...Deno.readDirSync(join(place.data, "backups"))].length;
   const before = backups();
@@ -198,7 +198,7 @@ Deno.test("a restore that can't go on takes no snapshot with each attempt", asyn
   assert.equal(backups(), before);
 });
 
-Deno.test("whatever byte of the note of a restore is another one, nothing is overwritten", async () => {
+Deno.test("whichever byte of a restore's journal is changed, nothing is overwritten", async () => {
   await using place = await interrupted();
   const note = join(place.data, "migrations.restore");
   const migrator = migratorOf(place.data);
@@ -235,7 +235,7 @@ Deno.test("whatever byte of the note of a restore is another one, nothing is ove
   assert.deepEqual(rowsIn(place.data), [3, 3, 3]);
 });
 
-Deno.test("an interrupted restore doesn't go by a source that is empty or cut", async () => {
+Deno.test("an interrupted restore does not use a source that is empty or truncated", async () => {
   await using place = await interrupted();
   const source = join(place.data, `backups/trading_${place.snapshot}.db`);
   for (const length of [0, 4096]) {
@@ -245,7 +245,7 @@ Deno.test("an interrupted restore doesn't go by a source that is empty or cut", 
   }
 });
 
-Deno.test("a database that a bot made where an import was killed is kept before it is replaced", async () => {
+Deno.test("a database that a bot created after an import was killed is kept before it is replaced", async () => {
   await using directory = await tempDir();
   const data = directory.path;
   await withRows(data, 3);
@@ -279,19 +279,19 @@ Deno.test("a database that a bot made where an import was killed is kept before 
   assert.ok(!existsSync(source));
 });
 
-Deno.test("`backup prune` waits for a restore that reads what it is going to delete", async () => {
+Deno.test("`backup prune` waits for a restore that reads what would be deleted", async () => {
   await using directory = await tempDir();
   const data = directory.path;
   const migrator = await withRows(data, 3);
   const { name } = await migrator.createSnapshot();
   await migrator.createSnapshot();
   addRows(data, "-later");
-  // Of this process as well, whose name is in it.
+  // Of this process, too, whose id is in it.
   Deno.writeTextFileSync(join(data, "migrations.lock"), "");
   let pruning: Promise<readonly string[]>;
   let restoring: Promise<unknown>;
   {
-    // The restore holds its lock, and waits here to keep what is there.
+    // The restore holds its lock, and waits here to copy the existing data.
     using _store = await lockStore(join(data, "backups"), { timeout: 5 });
     restoring = migrator.restoreSnapshot(name, { confirm: () => true });
     const ended = restoring.catch(() => {});

@@ -7,7 +7,7 @@ import { execute } from "../support.ts";
 import { Bot } from "./bot.ts";
 import { trials } from "../../effort.ts";
 
-Deno.test("what was just taken is as its manifest says, by every kind of check", async () => {
+Deno.test("a new snapshot matches its manifest, with every kind of check", async () => {
   using bot = await Bot.create();
   for (const compress of [false, true]) {
     const manifest = await bot.migrator.createSnapshot({ compress });
@@ -47,7 +47,7 @@ for (const compress of [false, true]) {
   });
 }
 
-Deno.test("files that are missing, cut or swapped are named, each of them", async () => {
+Deno.test("missing, truncated and swapped files are all named", async () => {
   using bot = await Bot.create(5);
   const old = await bot.migrator.createSnapshot();
   execute(bot.file("trading.db"), "DELETE FROM fills");
@@ -56,7 +56,7 @@ Deno.test("files that are missing, cut or swapped are named, each of them", asyn
     `${bot.backups}/${of.files.find((one) => one.database === database)?.file}`;
   Deno.removeSync(path("positions"));
   Deno.truncateSync(path("ml_training"), 4096);
-  // Of the same size, and a sound database.
+  // A sound database of the same size.
   Deno.copyFileSync(path("trading", old), path("trading"));
   const { ok, problems } = await checkSnapshot(bot.backups, manifest);
   assert(!ok);
@@ -66,7 +66,7 @@ Deno.test("files that are missing, cut or swapped are named, each of them", asyn
   assert.match(problems[2] ?? "", /^ml_training_\S+ has 4096 bytes, and should have \d+$/);
 });
 
-Deno.test("without checksums a file that holds something else is still found", async () => {
+Deno.test("without checksums a file with different content is still found", async () => {
   using bot = await Bot.create(5);
   const manifest = await bot.migrator.createSnapshot({ verify: "none" });
   assert(manifest.files.every(({ sha256 }) => sha256 === null));
@@ -76,7 +76,7 @@ Deno.test("without checksums a file that holds something else is still found", a
   assert.match(problems.join(), /has rows or migrations that do not match its manifest/);
 });
 
-Deno.test("a bot's rows are kept, not judged: one against its own CHECK is no damage", async () => {
+Deno.test("rows that violate a bot's own CHECK are kept, and are not damage", async () => {
   using bot = await Bot.create(5);
   execute(
     bot.file("trading.db"),
@@ -87,7 +87,7 @@ Deno.test("a bot's rows are kept, not judged: one against its own CHECK is no da
   assert.deepEqual(await checkSnapshot(bot.backups, manifest, "full"), { ok: true, problems: [] });
 });
 
-Deno.test("what can't be unpacked is said, and nothing is left beside it", async () => {
+Deno.test("a file that can't be unpacked is reported, and nothing is left next to it", async () => {
   using bot = await Bot.create(0);
   const path = bot.file("notes.db.gz");
   for (const content of ["", "no gzip at all"]) {

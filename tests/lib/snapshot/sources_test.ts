@@ -9,12 +9,12 @@ import { Bot, damagePages } from "./bot.ts";
 
 const registry = createRegistry(bundledMigrations, databaseNames);
 
-/** Looks for what a person names. */
+/** Looks for what the user names. */
 async function find(bot: Bot, reference: string, ...databases: string[]): Promise<RestoreSet> {
   return await findSources(reference, { directory: bot.backups, databases, registry, timeout: 1 });
 }
 
-/** The error with which nothing is found. */
+/** The error if nothing is found. */
 async function refusal(
   bot: Bot,
   reference: string,
@@ -43,7 +43,7 @@ Deno.test("a snapshot is found by its name, its manifest's path, and as the late
   assert.deepEqual(sources.map(({ database }) => database), ["trading", "migrations"]);
 });
 
-Deno.test("the latest is the newest whose files are all there", async () => {
+Deno.test("the latest is the newest whose files all exist", async () => {
   using bot = await Bot.create(0);
   assert.match((await refusal(bot, "latest")).message, /has no intact snapshot/);
   const { name } = await bot.migrator.createSnapshot();
@@ -52,7 +52,7 @@ Deno.test("the latest is the newest whose files are all there", async () => {
   assert.equal((await find(bot, "latest")).label, name);
 });
 
-Deno.test("what is damaged is named, also where another part was asked for", async () => {
+Deno.test("damage is named, even if another part was requested", async () => {
   using bot = await Bot.create(3);
   const { name } = await bot.migrator.createSnapshot();
   damagePages(`${bot.backups}/trading_${name}.db`, 2);
@@ -64,7 +64,7 @@ Deno.test("what is damaged is named, also where another part was asked for", asy
   assert.match((await refusal(bot, name)).message, /it is damaged/);
 });
 
-Deno.test("what is neither a snapshot nor a file is said to be so", async () => {
+Deno.test("a reference that is neither a snapshot nor a file is reported as such", async () => {
   using bot = await Bot.create(0);
   const { name } = await bot.migrator.createSnapshot();
   for (const reference of ["20200101_000000", "snapshot_20200101_000000.json"]) {
@@ -76,7 +76,7 @@ Deno.test("what is neither a snapshot nor a file is said to be so", async () => 
   assert.match((await refusal(bot, name, "trade")).message, /it has no database "trade"/);
 });
 
-Deno.test("a snapshot of other databases is refused, and one with migrations that nobody knows is not", async () => {
+Deno.test("a snapshot of other databases is refused, and one with unknown migrations is not", async () => {
   using bot = await Bot.create(0);
   const { name } = await bot.migrator.createSnapshot();
   const other = createRegistry([migrationOf({ name: "001_first" })], ["app"]);
@@ -86,12 +86,12 @@ Deno.test("a snapshot of other databases is refused, and one with migrations tha
   const [first, , third] = bundledMigrations;
   assert(first && third);
   const older = createRegistry([first, third], databaseNames);
-  assert.equal((await asked(older)).sources.length, 4); // its file may be gone or broken
+  assert.equal((await asked(older)).sources.length, 4); // its file may be missing or broken
   const swapped = createRegistry([first, { ...third, id: "002" }], databaseNames);
   await assert.rejects(asked(swapped), /trading holds migration 002, which belongs to another/);
 });
 
-Deno.test("a single file says by its markers which database it is of, else by its name", async () => {
+Deno.test("a single file's database is known by its markers, or by its name", async () => {
   using bot = await Bot.create(3);
   const path = bot.file("some copy.db");
   Deno.copyFileSync(bot.file("trading.db"), path);
@@ -116,7 +116,7 @@ Deno.test("a single file says by its markers which database it is of, else by it
   );
 });
 
-Deno.test("a single file is not put into the place of another database", async () => {
+Deno.test("a single file does not replace another database", async () => {
   using bot = await Bot.create(0);
   const path = bot.file("copy.db");
   Deno.copyFileSync(bot.file("trading.db"), path);
@@ -130,7 +130,7 @@ Deno.test("a single file is not put into the place of another database", async (
   );
 });
 
-Deno.test("a compressed file is unpacked for a look, and nothing is left beside it", async () => {
+Deno.test("a compressed file is unpacked to be checked, and nothing is left next to it", async () => {
   using bot = await Bot.create(3);
   const { name } = await bot.migrator.createSnapshot({ compress: true });
   const path = `${bot.backups}/trading_${name}.db.gz`;
@@ -143,7 +143,7 @@ Deno.test("a compressed file is unpacked for a look, and nothing is left beside 
   assert.deepEqual(bot.backupFiles(), before);
 });
 
-Deno.test("a file that is no database, or a damaged one, is refused, whatever it is called", async () => {
+Deno.test("a file that is not a database, or is damaged, is refused, whatever its name", async () => {
   using bot = await Bot.create(200);
   for (const file of ["positions_x.db", "positions_x.db.gz"]) {
     Deno.writeTextFileSync(bot.file(file), "hello\n".repeat(300));

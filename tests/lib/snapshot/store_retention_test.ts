@@ -7,7 +7,7 @@ const DAY = 86_400;
 const DATABASES = ["positions", "trading", "ml_training", "migrations"];
 const REASONS = ["manual", "automatic", "safety"] as const;
 
-/** Snapshots of different moments within some three years, in any order, and of what databases they are. */
+/** Snapshots from about three years, in any order, with their databases. */
 function candidatesOf(
   databases: fc.Arbitrary<string[]>,
   reasons: readonly PruneCandidate["reason"][],
@@ -27,10 +27,10 @@ function candidatesOf(
   ).map((all) => all.map((one) => ({ ...one, name: `n${one.createdAt}` })));
 }
 
-/** All asked for, and each of all databases. */
+/** All manual, and each with all databases. */
 const candidates = candidatesOf(fc.constant(DATABASES), ["manual"]);
 
-/** Partial ones in between, taken for all reasons; the ledger is in nearly every one. */
+/** Partial ones in between, for all reasons; the ledger is in nearly every one. */
 const mixed = candidatesOf(
   fc.oneof(
     fc.constant(DATABASES),
@@ -48,7 +48,7 @@ const retentions: fc.Arbitrary<Retention> = fc.record({
   keepMonthly: count,
 }).map((all) => Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)));
 
-/** The day, the Monday of the week and the month of a moment, by the calendar. */
+/** The day, the Monday of the week and the month of a time, by the calendar. */
 const periods = {
   keepDaily: (moment: number) => new Date(moment * 1000).toISOString().slice(0, 10),
   keepWeekly: (moment: number) => {
@@ -59,7 +59,10 @@ const periods = {
   keepMonthly: (moment: number) => new Date(moment * 1000).toISOString().slice(0, 7),
 };
 
-/** Names that the rules keep of whole snapshots of one database and one reason, said in the plainest way. */
+/**
+ * Names that the rules keep of intact snapshots of one database and one reason, in the simplest
+ * way.
+ */
 function keptByRules(whole: readonly PruneCandidate[], retention: Retention): string[] {
   const kept = whole.slice(0, Math.max(1, retention.keep ?? 0)).map(({ name }) => name);
   for (const [rule, period] of Object.entries(periods)) {
@@ -73,13 +76,13 @@ function keptByRules(whole: readonly PruneCandidate[], retention: Retention): st
   return kept;
 }
 
-/** Snapshots that have a database, the newest first. */
+/** Snapshots that contain a database, newest first. */
 function having(all: readonly PruneCandidate[], database: string): PruneCandidate[] {
   return all.filter(({ databases }) => databases.includes(database))
     .toSorted((a, b) => b.createdAt - a.createdAt);
 }
 
-/** Names that stay: what the rules keep for each database and each reason, else its newest file. */
+/** Names to keep: those that the rules keep for each database and reason, or its newest file. */
 function keptByModel(all: readonly PruneCandidate[], retention: Retention): Set<string> {
   const kept = new Set<string>();
   for (const database of DATABASES) {
@@ -95,7 +98,7 @@ function keptByModel(all: readonly PruneCandidate[], retention: Retention): Set<
 }
 
 for (const [what, arbitrary] of [["full", candidates], ["full and partial", mixed]] as const) {
-  Deno.test(`what expires of ${what} snapshots is what a plain model of the calendar does not keep`, () => {
+  Deno.test(`the ${what} snapshots that expire are those that a plain model of the calendar does not keep`, () => {
     fc.assert(
       fc.property(arbitrary, retentions, (all, retention) => {
         const kept = keptByModel(all, retention);
@@ -108,7 +111,7 @@ for (const [what, arbitrary] of [["full", candidates], ["full and partial", mixe
   });
 }
 
-Deno.test("the newest whole one of each database stays, and of each reason, whatever else is there", () => {
+Deno.test("the newest intact one of each database and reason is kept, whatever else exists", () => {
   fc.assert(
     fc.property(mixed, retentions, (all, retention) => {
       const gone = new Set(expired(all, retention));
@@ -124,7 +127,7 @@ Deno.test("the newest whole one of each database stays, and of each reason, what
   );
 });
 
-Deno.test("the last file of a database stays, even in a snapshot that is damaged", () => {
+Deno.test("the last file of a database is kept, even in a damaged snapshot", () => {
   fc.assert(fc.property(mixed, retentions, (all, retention) => {
     const gone = new Set(expired(all, retention));
     for (const database of DATABASES) {
@@ -134,7 +137,7 @@ Deno.test("the last file of a database stays, even in a snapshot that is damaged
   }));
 });
 
-Deno.test("`restore latest` and `restore --undo` find the same as before", () => {
+Deno.test("`restore latest` and `restore --undo` find the same snapshots as before", () => {
   fc.assert(fc.property(mixed, retentions, (all, retention) => {
     const gone = new Set(expired(all, retention));
     const whole = all.filter(({ isWhole }) => isWhole)
@@ -146,7 +149,7 @@ Deno.test("`restore latest` and `restore --undo` find the same as before", () =>
   }));
 });
 
-Deno.test("what is taken beside them, of less or for another reason, takes nobody's place", () => {
+Deno.test("partial snapshots, and those for another reason, displace none", () => {
   fc.assert(fc.property(candidates, mixed, retentions, (full, others, retention) => {
     const taken = new Set(full.map(({ name }) => name));
     const beside = others.filter(({ name, reason }) => reason !== "manual" && !taken.has(name));
@@ -162,7 +165,7 @@ Deno.test("what is taken beside them, of less or for another reason, takes nobod
   }));
 });
 
-Deno.test("keep N keeps the newest N whole ones and nothing else", () => {
+Deno.test("keep N keeps the newest N intact ones and nothing else", () => {
   fc.assert(fc.property(candidates, fc.integer({ min: 1, max: 12 }), (all, keep) => {
     const gone = new Set(expired(all, { keep }));
     const stay = all.filter(({ name }) => !gone.has(name));
@@ -174,7 +177,7 @@ Deno.test("keep N keeps the newest N whole ones and nothing else", () => {
   }));
 });
 
-Deno.test("a damaged one may go, and is never counted as kept, where there is a whole one", () => {
+Deno.test("a damaged one may be removed, and is never counted as kept, if there is an intact one", () => {
   fc.assert(fc.property(candidates, retentions, (all, retention) => {
     fc.pre(all.some(({ isWhole }) => isWhole));
     const gone = expired(all, retention);
@@ -185,7 +188,7 @@ Deno.test("a damaged one may go, and is never counted as kept, where there is a 
   }));
 });
 
-Deno.test("to keep more never deletes more, and pruning twice is pruning once", () => {
+Deno.test("keeping more never deletes more, and pruning twice equals pruning once", () => {
   fc.assert(fc.property(mixed, retentions, fc.nat(5), (all, retention, more) => {
     const gone = expired(all, retention);
     const left = all.filter(({ name }) => !gone.includes(name));
@@ -195,7 +198,7 @@ Deno.test("to keep more never deletes more, and pruning twice is pruning once", 
   }));
 });
 
-Deno.test("the newest of each day, of each week from Monday, and of each month", () => {
+Deno.test("keeps the newest of each day, of each week from Monday, and of each month", () => {
   const at = (name: string): PruneCandidate => ({
     name,
     createdAt: Date.parse(`${name}:00Z`) / 1000,
@@ -234,7 +237,7 @@ Deno.test("the newest of each day, of each week from Monday, and of each month",
   assert.deepEqual(kept({ keep: 0 }), ["2025-02-01T00:00"]);
 });
 
-Deno.test("the night's snapshot of all stays for its day beside a partial one of the afternoon", () => {
+Deno.test("the nightly snapshot of all databases is kept for its day despite a partial one in the afternoon", () => {
   const taken = (
     name: string,
     reason: PruneCandidate["reason"],
@@ -260,6 +263,6 @@ Deno.test("the night's snapshot of all stays for its day beside a partial one of
   );
 });
 
-Deno.test("nothing expires of nothing", () => {
+Deno.test("an empty list stays empty", () => {
   assert.deepEqual(expired([], { keep: 3 }), []);
 });

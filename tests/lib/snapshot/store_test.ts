@@ -13,14 +13,14 @@ import { type FakeSnapshot, filesOf, writeFake } from "./bot.ts";
 
 const NOON = 1_737_376_200; // 20250120_123000
 
-/** A directory with such snapshots; their names in the same order. */
+/** A directory with these snapshots; returns their names in the same order. */
 async function storeOf(directory: string, ...fakes: FakeSnapshot[]): Promise<string[]> {
   const names: string[] = [];
   for (const fake of fakes) names.push(await writeFake(directory, fake));
   return names;
 }
 
-Deno.test("snapshots are listed newest first, also those of one second", async () => {
+Deno.test("snapshots are listed newest first, including those of the same second", async () => {
   using directory = new TemporaryDirectory();
   const attempts = Array.from({ length: 11 }, (_, index) => ({
     createdAt: NOON,
@@ -34,7 +34,7 @@ Deno.test("snapshots are listed newest first, also those of one second", async (
   assert.deepEqual(names, ["20250120_123001", ...sameSecond.toReversed(), "20250120_122959"]);
 });
 
-Deno.test("where there is no directory there are no snapshots, and a file is none", async () => {
+Deno.test("a missing directory has no snapshots, and a file is refused", async () => {
   using directory = new TemporaryDirectory();
   assert.deepEqual(await listSnapshots(directory.file("backups")), []);
   assert.deepEqual(directory.names(), []);
@@ -42,7 +42,7 @@ Deno.test("where there is no directory there are no snapshots, and a file is non
   await assert.rejects(listSnapshots(directory.file("backups")), LocationError);
 });
 
-Deno.test("a list says what is missing, cut or damaged, and shows the others", async () => {
+Deno.test("a list reports what is missing, truncated or damaged, and shows the others", async () => {
   using directory = new TemporaryDirectory();
   const [missing, cut, damaged, whole] = await storeOf(
     directory.path,
@@ -74,7 +74,7 @@ Deno.test("a manifest under another name is refused", async () => {
   await assert.rejects(readManifest(directory.path, "../other"), SnapshotError);
 });
 
-Deno.test("leftovers are what a note names, and nothing of the user's goes with them", async () => {
+Deno.test("leftovers are what a note lists, and no file of the user is removed with them", async () => {
   using directory = new TemporaryDirectory();
   const [whole] = await storeOf(directory.path, { createdAt: NOON });
   const name = "20250120_130000";
@@ -97,7 +97,7 @@ Deno.test("leftovers are what a note names, and nothing of the user's goes with 
   for (const file of [...left, ...own]) Deno.writeTextFileSync(directory.file(file), "x");
   Deno.writeTextFileSync(
     directory.file(`snapshot_${name}.unfinished`),
-    // The last ones are no names that a run plans.
+    // The last ones are not names that a run plans.
     [`positions_${name}.db`, `trading_${name}.db.gz`, "../outside.db", "notes.txt", "a/b.db"].join(
       "\n",
     ),
@@ -110,7 +110,7 @@ Deno.test("leftovers are what a note names, and nothing of the user's goes with 
   removeAbandonedSnapshots(directory.path);
 });
 
-Deno.test("a note beside a manifest takes nothing of the snapshot away", async () => {
+Deno.test("a note next to a manifest removes nothing of the snapshot", async () => {
   using directory = new TemporaryDirectory();
   const [name] = await storeOf(directory.path, { createdAt: NOON });
   const before = filesOf(directory.path);
@@ -129,7 +129,7 @@ Deno.test("a snapshot is removed with all its files, and no other is touched", a
   assert.deepEqual(filesOf(directory.path), [`positions_${other}.db`, `snapshot_${other}.json`]);
 });
 
-Deno.test("one run at a time has a directory of snapshots", async () => {
+Deno.test("only one run at a time uses a directory of snapshots", async () => {
   using directory = new TemporaryDirectory();
   {
     using _lock = await lockStore(directory.path, { timeout: 0 });
@@ -138,7 +138,7 @@ Deno.test("one run at a time has a directory of snapshots", async () => {
   using _again = await lockStore(directory.path, { timeout: 0 });
 });
 
-Deno.test("pruning deletes what a retention doesn't keep; a dry run only says it", async () => {
+Deno.test("pruning deletes what a retention doesn't keep; a dry run only reports it", async () => {
   using directory = new TemporaryDirectory();
   const names = await storeOf(
     directory.path,
@@ -158,7 +158,7 @@ Deno.test("pruning deletes what a retention doesn't keep; a dry run only says it
   assert.deepEqual(await prune(directory.path, 1, { retention }), []);
 });
 
-Deno.test("the only whole snapshot is never pruned, whatever newer ones are damaged", async () => {
+Deno.test("the only intact snapshot is never pruned, even if newer ones are damaged", async () => {
   using directory = new TemporaryDirectory();
   const [good, ...damaged] = await storeOf(
     directory.path,
@@ -170,7 +170,7 @@ Deno.test("the only whole snapshot is never pruned, whatever newer ones are dama
   assert.deepEqual(filesOf(directory.path), [`positions_${good}.db`, `snapshot_${good}.json`]);
 });
 
-Deno.test("pruning the automatic ones leaves the others alone, and doesn't count them", async () => {
+Deno.test("pruning the automatic ones ignores the others", async () => {
   using directory = new TemporaryDirectory();
   const names = await storeOf(
     directory.path,

@@ -9,7 +9,7 @@ import { execute, Program, query, startWriter } from "../support.ts";
 import { Bot, damagePages, reasonForNoDisk, SmallDisk } from "./bot.ts";
 import { count, yes } from "./restore_support.ts";
 
-/** A bot with a snapshot, whose trading database is a link that leads over another one to a file. */
+/** A bot with a snapshot, whose trading database is a link to another link to a file. */
 async function linked(): Promise<{ bot: Bot; real: string; name: string; former: Content }> {
   const bot = await Bot.create(10);
   Deno.mkdirSync(bot.file("elsewhere"));
@@ -21,7 +21,7 @@ async function linked(): Promise<{ bot: Bot; real: string; name: string; former:
   return { bot, real, name, former: contentOf(real) };
 }
 
-/** The links are as they were, and nothing else is beside the link or the file. */
+/** The links are unchanged, and no other files are next to the link or the file. */
 function assertLinked(bot: Bot, expected: readonly string[] = ["real.db", "second.db"]): void {
   assert.equal(Deno.readLinkSync(bot.file("trading.db")), "elsewhere/second.db");
   assert.equal(Deno.readLinkSync(bot.file("elsewhere/second.db")), "real.db");
@@ -43,7 +43,7 @@ testLinks("a snapshot of a linked database has the commits of its log", async ()
   assert.deepEqual([trading?.rows.fills, trading?.rows.orders], [0, 10]);
 });
 
-testLinks("a linked database goes back to a snapshot while a program has it open", async () => {
+testLinks("a linked database is restored from a snapshot while a program has it open", async () => {
   const { bot: made, real, name, former } = await linked();
   using bot = made;
   {
@@ -53,26 +53,29 @@ testLinks("a linked database goes back to a snapshot while a program has it open
   }
   assert.deepEqual(contentOf(real), former);
   assertLinked(bot);
-  // What was there before can be had again, as it was in the log.
+  // The previous data can be restored as it was in the log.
   await bot.migrator.undoRestore(yes);
   assert.equal(count(bot, "trading", "fills"), 0);
   assertLinked(bot);
 });
 
-testLinks("a damaged linked database is moved aside where it is, and the link stays", async () => {
-  const { bot: made, real, name, former } = await linked();
-  using bot = made;
-  Deno.writeTextFileSync(real, "no database\n".repeat(1000));
-  const before = Deno.readFileSync(real);
-  await bot.migrator.restoreSnapshot(name, yes);
-  assert.deepEqual(contentOf(real), former);
-  const kept = damagedOnes(bot);
-  assert.equal(kept.length, 1);
-  assert.deepEqual(Deno.readFileSync(bot.file(`elsewhere/${kept[0]}`)), before);
-  assertLinked(bot, ["real.db", ...kept, "second.db"]);
-});
+testLinks(
+  "a damaged linked database is moved aside in its own directory, and the link is kept",
+  async () => {
+    const { bot: made, real, name, former } = await linked();
+    using bot = made;
+    Deno.writeTextFileSync(real, "no database\n".repeat(1000));
+    const before = Deno.readFileSync(real);
+    await bot.migrator.restoreSnapshot(name, yes);
+    assert.deepEqual(contentOf(real), former);
+    const kept = damagedOnes(bot);
+    assert.equal(kept.length, 1);
+    assert.deepEqual(Deno.readFileSync(bot.file(`elsewhere/${kept[0]}`)), before);
+    assertLinked(bot, ["real.db", ...kept, "second.db"]);
+  },
+);
 
-testLinks("the log of a damaged linked database goes aside with it", async () => {
+testLinks("the log of a damaged linked database is moved aside with it", async () => {
   const { bot: made, real, former } = await linked();
   using bot = made;
   const source = bot.file("source.db");
@@ -112,12 +115,12 @@ testLinks("a damaged linked database that a program has open is not moved aside"
       return true;
     });
   }
-  await bot.migrator.upgrade(); // goes on where it stopped
+  await bot.migrator.upgrade(); // continues where it stopped
   assert.deepEqual(contentOf(real), former);
   assert.equal(Deno.readLinkSync(bot.file("trading.db")), "elsewhere/second.db");
 }, { onLinux: true });
 
-testLinks("where the file that a link leads to is gone, a restore makes it there", async () => {
+testLinks("if the target of a link is missing, a restore creates it there", async () => {
   const { bot: made, real, name, former } = await linked();
   using bot = made;
   Deno.removeSync(real);
@@ -127,7 +130,7 @@ testLinks("where the file that a link leads to is gone, a restore makes it there
 });
 
 testLinks(
-  "a link into a directory that is gone is refused before anything is changed",
+  "a link into a missing directory is refused before anything is changed",
   async () => {
     const { bot: made, name } = await linked();
     using bot = made;
@@ -176,7 +179,7 @@ testLinks("a file that is a link is restored with the commits of its log", async
 const DUMP = "CREATE TABLE mine (a); INSERT INTO mine VALUES (1), (2);";
 
 for (const state of ["there", "empty", "gone"]) {
-  testLinks(`an import replaces the file that a link leads to, which is ${state}`, async () => {
+  testLinks(`an import replaces the target of a link, which is ${state}`, async () => {
     const { bot: made, real } = await linked();
     using bot = made;
     if (state !== "there") Deno.removeSync(real);
@@ -192,7 +195,7 @@ for (const state of ["there", "empty", "gone"]) {
 const noDisk = reasonForNoDisk();
 
 Deno.test({
-  name: "a link to another disk is restored and imported into there" +
+  name: "a link to another disk is restored and imported in place" +
     (noDisk === null ? "" : ` (skipped: ${noDisk})`),
   ignore: noDisk !== null,
   fn: async () => {
@@ -214,7 +217,7 @@ Deno.test({
   },
 });
 
-testLinks("what a killed restore had staged beside the file of a link is removed", async () => {
+testLinks("staged files of a killed restore next to a link's target are removed", async () => {
   const { bot: made, real, name } = await linked();
   using bot = made;
   Deno.writeTextFileSync(partOf(real), "half of it");

@@ -22,7 +22,7 @@ import { Bot, damagePages, filesOf, reasonForNoDisk, SmallDisk } from "./bot.ts"
 const noDisk = reasonForNoDisk();
 const onSmallDisk = noDisk === null ? "" : ` (skipped: ${noDisk})`;
 
-Deno.test("a snapshot holds what the databases hold, under the names that people know", async () => {
+Deno.test("a snapshot has the content of the databases, under the documented names", async () => {
   using bot = await Bot.create();
   const before = Math.floor(Date.now() / 1000);
   const manifest = await bot.migrator.createSnapshot();
@@ -57,7 +57,7 @@ Deno.test("commits that are only in the log are in the snapshot", async () => {
   assert.equal(files[0]?.rows["positions"], 0);
 });
 
-Deno.test("several snapshots of one second have names of their own", async () => {
+Deno.test("snapshots of the same second have different names", async () => {
   using bot = await Bot.create(0);
   const names: string[] = [];
   for (let count = 0; count < 4; count++) {
@@ -69,7 +69,7 @@ Deno.test("several snapshots of one second have names of their own", async () =>
   for (const { problems } of listed) assert.deepEqual(problems, []);
 });
 
-Deno.test("two runs at once both make their snapshot", async () => {
+Deno.test("two simultaneous runs both make their snapshot", async () => {
   using bot = await Bot.create(3);
   const both = await Promise.all([
     bot.migratorWith({ timeout: 600 }).createSnapshot(),
@@ -79,7 +79,7 @@ Deno.test("two runs at once both make their snapshot", async () => {
   for (const { name } of both) assert((await bot.migrator.verifySnapshot(name)).ok);
 });
 
-Deno.test("a copy that a person has made under such a name is not overwritten", async () => {
+Deno.test("a user's copy with such a name is not overwritten", async () => {
   using bot = await Bot.create(0);
   Deno.mkdirSync(bot.backups);
   const now = Math.floor(Date.now() / 1000);
@@ -111,7 +111,7 @@ Deno.test("a compressed snapshot unpacks to the same database", async () => {
   }
 });
 
-Deno.test("only the databases that are named, and the ledger, go into another directory", async () => {
+Deno.test("only the named databases, and the ledger, are copied into another directory", async () => {
   using bot = await Bot.create();
   const directory = bot.file("elsewhere");
   const { files } = await bot.migrator.createSnapshot({ databases: ["trading"], directory });
@@ -121,7 +121,7 @@ Deno.test("only the databases that are named, and the ledger, go into another di
   await assert.rejects(bot.migrator.createSnapshot({ databases: ["trade"] }), UsageError);
 });
 
-Deno.test("databases that aren't there are left out; where none is there is nothing to copy", async () => {
+Deno.test("missing databases are left out; if all are missing there is nothing to copy", async () => {
   using bot = await Bot.create();
   Deno.removeSync(bot.file("ml_training.db"));
   const { files } = await bot.migrator.createSnapshot();
@@ -137,7 +137,7 @@ Deno.test("databases that aren't there are left out; where none is there is noth
   assert.deepEqual(empty.names(), []);
 });
 
-Deno.test("what a killed run has left is removed by the next one, and nothing else", async () => {
+Deno.test("the next run removes what a killed run has left, and nothing else", async () => {
   using bot = await Bot.create(0);
   Deno.mkdirSync(bot.backups);
   const note = ["positions_20250120_123000.db", "trading_20250120_123000.db"].join("\n");
@@ -159,7 +159,7 @@ Deno.test("what a killed run has left is removed by the next one, and nothing el
   );
 });
 
-Deno.test("a damaged database is named, and older snapshots stay as they were", async () => {
+Deno.test("a damaged database is named, and older snapshots are unchanged", async () => {
   using bot = await Bot.create(500);
   await bot.migrator.createSnapshot();
   const before = bot.backupFiles();
@@ -178,7 +178,7 @@ Deno.test("a damaged database is named, and older snapshots stay as they were", 
   }
 });
 
-Deno.test("a file in the place of the directory, and one without a parent, are refused", async () => {
+Deno.test("a file in place of the directory, and a missing parent, are refused", async () => {
   using bot = await Bot.create(0);
   Deno.writeTextFileSync(bot.backups, "mine");
   await assert.rejects(bot.migrator.createSnapshot(), (error) => {
@@ -197,7 +197,7 @@ Deno.test("a file in the place of the directory, and one without a parent, are r
   assert.equal(Deno.readTextFileSync(bot.backups), "mine");
 });
 
-Deno.test("another run that has the directory is waited for as long as the timeout says", async () => {
+Deno.test("another run that uses the directory is waited for until the timeout", async () => {
   using bot = await Bot.create(0);
   Deno.mkdirSync(bot.backups);
   using _lock = await lockStore(bot.backups, { timeout: 0 });
@@ -205,7 +205,7 @@ Deno.test("another run that has the directory is waited for as long as the timeo
   assert.deepEqual(bot.backupFiles(), []);
 });
 
-Deno.test("an interruption leaves nothing", async () => {
+Deno.test("an interruption leaves no files", async () => {
   using bot = await Bot.create();
   const controller = new AbortController();
   for (const verify of ["quick", "none"] as const) {
@@ -222,7 +222,7 @@ Deno.test("an interruption leaves nothing", async () => {
   }
 });
 
-Deno.test("what the caller's progress function throws ends it, and nothing is left", async () => {
+Deno.test("an error in the caller's progress function ends it, and no files remain", async () => {
   using bot = await Bot.create();
   const onProgress = () => {
     throw new RangeError("the caller's own");
@@ -262,7 +262,7 @@ Deno.test({
       const directory = disk.path;
       const { name } = await migrator.createSnapshot({ directory });
       const before = filesOf(directory);
-      // Another program takes the room as soon as the check has seen it.
+      // Another program uses the space right after the check.
       const take = () => fill(join(disk.path, "taken"));
       await migrator.createSnapshot({ directory, onProgress: take }).then(() => {}, (error) => {
         failures++;
@@ -303,12 +303,12 @@ Deno.test("a snapshot changes nothing in the databases", async () => {
   assert.deepEqual(bot.listing().filter((line) => !line.startsWith("b ")), before);
 });
 
-/** Fills a disk up. */
+/** Fills a disk. */
 function fill(path: string): void {
   using file = Deno.openSync(path, { create: true, append: true });
   try {
     while (true) file.writeSync(new Uint8Array(4096));
   } catch {
-    // That was the aim.
+    // Expected.
   }
 }

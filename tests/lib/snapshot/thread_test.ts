@@ -19,7 +19,7 @@ import { Bot, damagePages, filesOf, reasonForNoDisk, SmallDisk } from "./bot.ts"
 
 const noDisk = reasonForNoDisk();
 
-Deno.test("the library copies on a thread of its own, and tells how far it has come", async () => {
+Deno.test("the library copies on a separate thread, and reports its progress", async () => {
   using bot = await Bot.create(2000);
   const migrator = bot.migratorWith({ alone: false });
   const seen: SnapshotProgress[] = [];
@@ -40,7 +40,7 @@ Deno.test("the library copies on a thread of its own, and tells how far it has c
   }
 });
 
-Deno.test("an AbortSignal stops the thread, and nothing is left", async () => {
+Deno.test("an AbortSignal stops the thread, and no files remain", async () => {
   using bot = await Bot.create(20);
   const migrator = bot.migratorWith({ alone: false });
   await assert.rejects(migrator.createSnapshot({ signal: AbortSignal.abort() }), InterruptedError);
@@ -54,7 +54,7 @@ Deno.test("an AbortSignal stops the thread, and nothing is left", async () => {
   assert.deepEqual(bot.backupFiles(), []);
 });
 
-Deno.test("what the caller's progress function throws is the outcome, and stops the thread", async () => {
+Deno.test("an error in the caller's progress function is the result, and stops the thread", async () => {
   using bot = await Bot.create(20);
   const migrator = bot.migratorWith({ alone: false });
   const onProgress = () => {
@@ -64,7 +64,7 @@ Deno.test("what the caller's progress function throws is the outcome, and stops 
   for (const entry of await migrator.listSnapshots()) assert.deepEqual(entry.problems, []);
 });
 
-/** A condition in which no snapshot can be taken, and the error that says so. */
+/** A condition in which no snapshot can be taken, and the expected error. */
 interface Condition {
   readonly kind: abstract new (...args: never[]) => CatalystError;
   readonly prepare: (bot: Bot) => unknown;
@@ -104,7 +104,7 @@ const conditions: Readonly<Record<string, Condition>> = {
 };
 
 for (const [name, { kind, prepare }] of Object.entries(conditions)) {
-  Deno.test(`an error keeps its class, code, words and help: ${name}`, async () => {
+  Deno.test(`an error keeps its class, code and texts: ${name}`, async () => {
     using bot = await Bot.create(200);
     const made: unknown = await prepare(bot);
     try {
@@ -142,7 +142,7 @@ Deno.test({
   },
 });
 
-Deno.test("where the thread's module may not be read the caller's thread does the work", async () => {
+Deno.test("if the thread's module can't be read, the caller's thread does the work", async () => {
   using bot = await Bot.create(20);
   const program = `import { createCatalystMigrator } from "${new URL(
     "../../../mod.ts",

@@ -1,5 +1,5 @@
 /**
- * Takes snapshots while a process of its own writes without a pause, and looks into every one of them.
+ * Takes snapshots while a separate process writes continuously, and checks every one of them.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -10,14 +10,16 @@ import { runCli, type TempDir, tempDir } from "../../helpers.ts";
 
 const snapshots = trials(50);
 
-/** Each so many snapshots one is taken by the command line, or by the library on a thread of its own. */
+/**
+ * One of this many snapshots is taken by the command line, or by the library on a separate thread.
+ */
 const COMMAND_EVERY = 25;
 const THREAD_EVERY = 5;
 
 /**
- * A bot that opens a trade by an order, its fill, and the position in the other file, and closes
- * trades in the opposite order, so that at every moment there is: no fill without its order, no
- * position without its fill, and at most one trade that is under way at either end.
+ * A bot that opens a trade with an order, its fill, and the position in the other file, and closes
+ * trades in the opposite order. At any time no fill lacks its order, no position lacks its fill,
+ * and at most one trade at either end is incomplete.
  */
 const WRITER = `
 import { DatabaseSync } from "node:sqlite";
@@ -45,7 +47,7 @@ function write(db, sql, ...parameters) {
   report.longestWrite = Math.max(report.longestWrite, performance.now() - start);
 }
 
-const KEPT = 300; // trades that are open at once, so that the files stay small
+const KEPT = 300; // open trades at a time, so that the files stay small
 for (let n = 1; report.failures.length === 0; n++) {
   const quantity = n * 7 % 1000 + 1;
   write(trading, \`INSERT INTO orders
@@ -77,13 +79,13 @@ console.log(JSON.stringify(report));
 interface Report {
   readonly trades: number;
   readonly failures: readonly string[];
-  /** Milliseconds until the write lock was had. */
+  /** Milliseconds until the write lock was acquired. */
   readonly longestWait: number;
-  /** Milliseconds with the write itself. */
+  /** Milliseconds including the write. */
   readonly longestWrite: number;
 }
 
-Deno.test("snapshots of databases that are written to are each of one moment, and hold up no writer", async () => {
+Deno.test("snapshots of databases that are being written are each consistent, and block no writer for long", async () => {
   await using dir = await tempDir();
   const migrator = createCatalystMigrator({ dataDir: dir.path });
   const alone = createCatalystMigrator({ dataDir: dir.path, alone: true });
@@ -116,7 +118,7 @@ Deno.test("snapshots of databases that are written to are each of one moment, an
   }
   const { trades, failures, longestWait, longestWrite } = await writer.report();
   const between = moments.filter(({ orders, positions }) => orders !== positions).length;
-  // deno-lint-ignore no-console -- what was measured is part of what is shown
+  // deno-lint-ignore no-console -- prints the measurements
   console.log(
     `${snapshots} snapshots during ${trades} trades, ${between} of them with a trade under way; ` +
       `locks held ${ms(held)} at most; longest wait of a write ${ms(longestWait)}, ` +
@@ -153,13 +155,13 @@ async function startWriter(dir: TempDir): Promise<{ report(): Promise<Report> }>
   };
 }
 
-/** Numbers of the newest order and the newest position in a snapshot; 0 where there is none. */
+/** Numbers of the newest order and the newest position in a snapshot; 0 if there are none. */
 interface Moment {
   readonly orders: number;
   readonly positions: number;
 }
 
-/** Looks into a snapshot, and finds in it a moment that there was. */
+/** Reads a snapshot, which must show a consistent state. */
 function momentOf(directory: string, name: string): Moment {
   using trading = new DatabaseSync(join(directory, `trading_${name}.db`));
   using positionsFile = new DatabaseSync(join(directory, `positions_${name}.db`));
