@@ -8,7 +8,7 @@ import {
   StatementError,
 } from "../base/errors.ts";
 import type { FailureContext } from "./failure.ts";
-import { type LibsqlAddress, namespaceHeader, TOKEN_VARIABLE } from "./location.ts";
+import { LEASE_SECONDS, type LibsqlAddress, namespaceHeader, TOKEN_VARIABLE } from "./location.ts";
 
 /** Size in bytes of the largest row or value that a server stores. */
 export const LARGEST_ROW = 5e6;
@@ -16,7 +16,7 @@ export const LARGEST_ROW = 5e6;
 const LOST_LOCK =
   "the server gave the write lock to another client and rolled the transaction back";
 const WHEN_LOST =
-  "a transaction is limited to 5 s when another client wants to write. Stop the programs that " +
+  `a transaction is limited to ${LEASE_SECONDS} s when another client wants to write. Stop the programs that ` +
   "write to this database, then run the command again";
 
 /** The error for a transaction that the server ended. */

@@ -357,6 +357,9 @@ export function parseLibsqlAddress(text: string): LibsqlAddress {
   };
 }
 
+/** Seconds after which a server ends a transaction if another client wants to write. */
+export const LEASE_SECONDS = 5;
+
 /** The header that selects a namespace. */
 export function namespaceHeader({ namespace }: LibsqlAddress): Readonly<Record<string, string>> {
   if (namespace === null) return {};

@@ -25,6 +25,7 @@ export type LintCode =
   | "ineffective-pragma"
   | "forbidden-statement"
   | "long-lock"
+  | "server-refuses"
   | "no-downgrade"
   | "downgrade-differs"
   | "not-idempotent"

@@ -14,6 +14,7 @@ import { constraintFaults } from "./rules_constraints.ts";
 import { referenceFaults } from "./rules_references.ts";
 import { lockFaults, reversalFaults, statementFaults } from "./rules.ts";
 import { lossFaults, lostFaults, rebuildFaults } from "./rules_loss.ts";
+import { serverFaults } from "./rules_server.ts";
 import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
 
 /** Which migrations to look at, and how. */
@@ -50,6 +51,7 @@ const RULES: readonly Rule[] = [
   constraintFaults,
   referenceFaults,
   lockFaults,
+  serverFaults,
 ];
 
 /**
@@ -173,6 +175,7 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
   if (reversal.down !== null) {
     const own = statementFaults({ migration, run: reversal.down })
       .filter(({ code }) => code === "forbidden-statement" || code === "ineffective-pragma");
+    own.push(...await serverFaults({ ...simulated, run: reversal.down }));
     faults.push(...own.map((fault) => ({ ...fault, direction: "downgrade" as const })));
   }
   return faults;

@@ -10,6 +10,7 @@ import {
 } from "../base/errors.ts";
 import { requireRoom } from "../base/files.ts";
 import { sizeOf } from "../base/paths.ts";
+import { LEASE_SECONDS } from "../database/location.ts";
 import { type MigrationProgress, runOf } from "../engine/apply.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
@@ -27,7 +28,8 @@ import {
   makeRehearsalDirectory,
   type RehearsalDirectory,
 } from "./copies.ts";
-import { refuseDataLoss } from "./lint.ts";
+import { lint, refuseDataLoss } from "./lint.ts";
+import { SERVER_FACTOR } from "./rules.ts";
 import { RehearsalDatabase, type RehearsedRun } from "./rehearsal_database.ts";
 import type {
   Rehearsal,
@@ -100,7 +102,8 @@ export async function rehearse(
     onProgress: options.onProgress,
     signal: options.signal,
   });
-  const surprises = [...refusals, ...outcome.surprises];
+  const onServer = await serverFindings(workspace, pending);
+  const surprises = [...refusals, ...onServer.surprises, ...outcome.surprises];
   const lockedSeconds = (name: string) =>
     outcome.migrations.filter(({ database }) => database === name)
       .reduce((sum, one) => sum + one.lockedSeconds, 0);
@@ -114,7 +117,11 @@ export async function rehearse(
     })),
     migrations: outcome.migrations,
     surprises,
-    notices: outcome.notices,
+    notices: [
+      ...outcome.notices,
+      ...onServer.notices,
+      ...slowOnServer(workspace, outcome.migrations),
+    ],
     copySeconds: copies.seconds,
     heldSeconds: copies.heldSeconds,
   };
@@ -180,6 +187,44 @@ async function findRefusals(
       fix: error.help ?? "see what `lint` says",
     }];
   }
+}
+
+/** What a copy doesn't show of databases on a server, whose SQLite is another one and has more rows. */
+async function serverFindings(
+  workspace: Workspace,
+  pending: readonly Migration[],
+): Promise<Pick<Rehearsal, "surprises" | "notices">> {
+  const own = pending.filter(({ database }) => locationOf(workspace, database).kind === "server");
+  if (own.length === 0) return { surprises: [], notices: [] };
+  const { findings } = await lint(workspace, { migrations: own.map(({ id }) => id) });
+  return {
+    surprises: findings.filter(({ code }) => code === "server-refuses")
+      .map(({ migration, database, reason, fix }) => ({
+        code: "upgrade-fails",
+        migration,
+        database,
+        table: null,
+        reason,
+        fix,
+      })),
+    notices: findings.filter(({ code }) => code === "long-lock")
+      .map(({ migration, reason, fix }) => ({ migration, reason: `${reason}; ${fix}` })),
+  };
+}
+
+/** Migrations that take so long with these rows that a server may roll them back. */
+function slowOnServer(
+  workspace: Workspace,
+  migrations: readonly RehearsedMigration[],
+): RehearsalNotice[] {
+  return migrations.filter(({ database, lockedSeconds }) =>
+    locationOf(workspace, database).kind === "server" &&
+    lockedSeconds * SERVER_FACTOR > LEASE_SECONDS
+  ).map(({ name }) => ({
+    migration: name,
+    reason: `it may take more than ${LEASE_SECONDS} s on the server, which then rolls it back if ` +
+      "another client wants to write: stop the programs that write to this database first",
+  }));
 }
 
 /** The copies that migrations are rehearsed on. */

@@ -1,4 +1,5 @@
 import { compareSchemas } from "../schema/compare.ts";
+import { LEASE_SECONDS } from "../database/location.ts";
 import { rowChanges } from "./authorizer.ts";
 import { describeRows, type Fault } from "./finding.ts";
 import type { TableLineage } from "./lineage.ts";
@@ -10,6 +11,9 @@ import type { Reversal, SimulatedUpgrade } from "./simulation.ts";
 
 /** Seconds for a million rows of some 60 bytes, measured on a server with an SSD and rounded. */
 const SECONDS = { index: 1.2, copy: 0.6, update: 0.5, scan: 0.3, rewrite: 0.5, delete: 0.3 };
+
+/** How many times longer a server takes. */
+export const SERVER_FACTOR = 2;
 
 type Work = keyof typeof SECONDS;
 
@@ -24,7 +28,7 @@ const WORDS: Readonly<Record<Work, string>> = {
 
 /** Statements that keep the bot from writing for long, since a table has many rows. */
 export async function lockFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
-  const { at, run, rowCounts, largeTable } = simulated;
+  const { at, run, rowCounts, largeTable, server } = simulated;
   const faults: Fault[] = [];
   for (const statement of run.statements) {
     if (statement.forbidden !== null) continue;
@@ -33,14 +37,25 @@ export async function lockFaults(simulated: SimulatedUpgrade): Promise<Fault[]> 
       if (lineage === undefined) continue;
       const rows = await rowsOf(simulated, lineage, rowCounts);
       if (rows === null || rows <= largeTable) continue;
-      const seconds = Math.max(1, Math.round(rows / 1e6 * SECONDS[work]));
+      const factor = server === null ? 1 : SERVER_FACTOR;
+      const seconds = Math.max(1, Math.round(rows / 1e6 * SECONDS[work] * factor));
+      const what = `${WORDS[work]} ${describeRows(rows)} of "${table}"`;
       faults.push({
         code: "long-lock",
         severity: "warning",
         place: statement,
-        reason: `${WORDS[work]} ${describeRows(rows)} of "${table}": nobody else can write for ` +
-          `about ${seconds} s (an estimate)`,
-        fix: "apply it while the bot is stopped; `rehearse` measures how long it takes",
+        ...server === null
+          ? {
+            reason: `${what}: nobody else can write for about ${seconds} s (an estimate)`,
+            fix: "apply it while the bot is stopped; `rehearse` measures how long it takes",
+          }
+          : {
+            reason:
+              `${what}, which takes about ${seconds} s on a server (an estimate); if another ` +
+              `client wants to write, the server rolls a transaction back after ${LEASE_SECONDS} s`,
+            fix: "stop the programs that write to this database, then apply it; " +
+              "`rehearse --data` measures how long it takes here",
+          },
       });
     }
   }

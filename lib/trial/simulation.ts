@@ -1,4 +1,5 @@
 import { statDatabase } from "../database/location.ts";
+import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
 import { dropTemporary } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
@@ -27,6 +28,8 @@ export interface SimulatedUpgrade extends TracedTables {
   readonly rebuilds: readonly Rebuild[];
   readonly rowCounts: RowCounts;
   readonly scratch: Scratch;
+  /** The real database, if it is on a server and was read; else null. */
+  readonly server: Connection | null;
   /** Rows from which on a table counts as large. */
   readonly largeTable: number;
 }
@@ -65,6 +68,7 @@ export class Simulation implements AsyncDisposable {
   readonly #log: AuthorizerLog;
   readonly #rowCounts: RowCounts;
   readonly #largeTable: number;
+  readonly #server: Connection | null;
   #tables: readonly TableEntry[];
   /** Texts of the schema before the upgrade that is looked at. */
   #texts: string;
@@ -82,7 +86,13 @@ export class Simulation implements AsyncDisposable {
       tables: readonly TableEntry[];
     },
     schema: Schema,
-    options: { hasMismatch: boolean; largeTable: number; texts: string; reverses: boolean },
+    options: {
+      hasMismatch: boolean;
+      largeTable: number;
+      texts: string;
+      reverses: boolean;
+      server: Connection | null;
+    },
   ) {
     this.scratch = parts.scratch;
     this.#log = parts.log;
@@ -93,6 +103,7 @@ export class Simulation implements AsyncDisposable {
     this.#schema = schema;
     this.#hasMismatch = options.hasMismatch;
     this.#largeTable = options.largeTable;
+    this.#server = options.server;
   }
 
   /** Opens the real database to read its schema and to count its rows, and makes a scratch like it. */
@@ -116,6 +127,7 @@ export class Simulation implements AsyncDisposable {
       texts: reverses ? await scratch.texts() : "",
       hasMismatch,
       largeTable,
+      server: real?.isRemote === true ? real : null,
     });
     simulation.#owned = stack.move();
     return simulation;
@@ -168,6 +180,7 @@ export class Simulation implements AsyncDisposable {
       rebuilds: rebuildsOf(traced.lineages),
       rowCounts: this.#rowCounts,
       scratch: this.scratch,
+      server: this.#server,
       largeTable: this.#largeTable,
     };
     this.#schema = after;

@@ -97,6 +97,24 @@ const cases: Readonly<Record<string, (bot: Bot) => Promise<void>>> = {
     match(await run("lint"), /1 migration looked at: no findings/);
     await write("003_drop", "DROP TABLE notes;");
     match(await fail("lint"), /3 rows.*table-dropped|table-dropped.*3 rows/s);
+    // What the SQLite here knows, and that of the server does not.
+    await write(
+      "003_drop",
+      "CREATE TABLE a (b CHECK (b > 1_000));\nCREATE VIEW v AS SELECT unistr(body) FROM notes;\n" +
+        "CREATE TABLE c (d INTEGER) STRICT;\nCREATE INDEX i ON notes (id, body);\nANALYZE;",
+      "DROP INDEX i; DROP TABLE c; DROP VIEW v; DROP TABLE a;",
+    );
+    const { findings } = JSON.parse(await fail("lint", "--json", "--large-table", "2"));
+    equal(
+      findings.map(({ code, line }: { code: string; line: number }) => `${line} ${code}`).join(),
+      "3 server-refuses,4 server-refuses,6 long-lock,7 server-refuses",
+    );
+    match(
+      findings[1].reason,
+      /has SQLite 3\.45\.1, would refuse it: it has no function unistr\(\)/,
+    );
+    match(findings[2].reason, /another client wants to write.* after 5 s/);
+    match(findings[2].fix, /^stop the programs that write/);
   },
   rehearse: async ({ run, fail, write, values }) => {
     match(
@@ -112,6 +130,8 @@ const cases: Readonly<Record<string, (bot: Bot) => Promise<void>>> = {
     );
     await run("rehearse");
     match(await fail("rehearse", "--data"), /UNIQUE constraint failed/);
+    await write("003_unique", "CREATE VIEW v AS SELECT unistr(body) FROM notes;", "DROP VIEW v;");
+    match(await fail("rehearse"), /would refuse it: it has no function unistr/);
     // The copy of the schema alone shows no rows, but they are counted on the server.
     await write("003_unique", "DROP TABLE notes;");
     match(await fail("rehearse"), /`upgrade` would refuse it/);
