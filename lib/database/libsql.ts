@@ -1,6 +1,7 @@
 import { AccessError, StatementError } from "../base/errors.ts";
 import { loadPackage } from "../base/package.ts";
 import { lineOf, skipTrivia, splitStatements } from "../sql/tokens.ts";
+import { tokenize } from "../sql/tokens.ts";
 import type {
   Connection,
   CopyOptions,
@@ -257,6 +258,7 @@ export class LibsqlConnection implements Connection {
   async select(sql: string, { parameters, limit }: SelectOptions): Promise<SelectedRows> {
     // Only a query can be used as a subquery, so the statement can only read.
     const query = sql.trim().replace(/;\s*$/, "");
+    this.#refuseFiles(query);
     const page = `SELECT * FROM (\n${query}\n) LIMIT ${limit + 1}`;
     const [result] = await this.#perform([{ sql: page, named: parameters }], "query");
     const rows = (result?.rows as SqlValue[][] | undefined ?? []).map((row) => row.map(narrowed));
@@ -326,11 +328,28 @@ export class LibsqlConnection implements Connection {
   }
 
   #refuseConfined(sql: string): void {
-    if (!this.#isConfined || !ESCAPES.test(sql.slice(skipTrivia(sql, 0)))) return;
+    if (!this.#isConfined) return;
+    this.#refuseFiles(sql);
+    if (!ESCAPES.test(sql.slice(skipTrivia(sql, 0)))) return;
     throw new StatementError(`Cannot use ${this.label}: not authorized`, {
       cause: new Error("not authorized"),
       statement: sql,
     });
+  }
+
+  /** The server lets any SQL read and write files on its machine, even with a read-only token. */
+  #refuseFiles(sql: string): void {
+    if (!FILE_ACCESS.test(sql)) return;
+    const tokens = tokenize(sql);
+    const found = tokens.find(({ kind, value }, at) =>
+      (kind === "word" || kind === "quoted") && FILE_ACCESS.test(value) &&
+      (/^fsdir$/i.test(value) || tokens[at + 1]?.value === "(")
+    );
+    if (found === undefined) return;
+    throw new StatementError(
+      `Cannot use ${this.label}: ${found.value} reads or writes files on the server's machine`,
+      { statement: sql, help: "remove it from the SQL" },
+    );
   }
 
   /** Sends steps; each runs only if the one before it succeeded. */
@@ -471,6 +490,9 @@ function contextOf(
 
 /** First words of statements that would leave the transaction in which a migration runs. */
 const ESCAPES = /^(BEGIN|COMMIT|END|ROLLBACK(?!\s+(TRANSACTION\s+)?TO\b)|ATTACH|DETACH)\b/i;
+
+/** Functions, and a table, that read or write files. */
+const FILE_ACCESS = /\b(readfile|writefile|fsdir)\b/i;
 
 /** A server treats every PRAGMA as a write, which a read-only token does not allow, but not a query. */
 function asQuery(sql: string): string {

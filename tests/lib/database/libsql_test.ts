@@ -125,6 +125,33 @@ libsqlTest("a confined connection refuses to end its transaction", async () => {
   equal(db.inTransaction, false);
 });
 
+libsqlTest("a query or migration can't reach the files of the server's machine", async () => {
+  await using server = await (await TestServer.start()).create("a");
+  await using db = await open(server.address("a"));
+  // The server itself allows it.
+  equal(await db.all(`SELECT writefile('${server.dir}/x', 'y') AS written`), [{ written: 1 }]);
+  for (
+    const sql of [
+      "SELECT readfile('/etc/hostname')",
+      `SELECT "WriteFile" /* x */ ('${server.dir}/x', 'y')`,
+      "SELECT * FROM fsdir WHERE path = '/'",
+    ]
+  ) {
+    await rejects(
+      db.select(sql, { parameters: {}, limit: 1 }),
+      /files on the server's machine/,
+      sql,
+    );
+    using _confined = db.confine();
+    await rejects(db.script(sql), /files on the server's machine/, sql);
+  }
+  const { rows } = await db.select("SELECT 'readfile(x)' -- writefile(", {
+    parameters: {},
+    limit: 1,
+  });
+  equal(rows, [["readfile(x)"]]);
+});
+
 libsqlTest("a transaction that lost its lock commits nothing", async () => {
   await using server = await (await TestServer.start()).create("a");
   await using db = await open(server.address("a"));
