@@ -23,15 +23,20 @@ export interface Lexeme {
   readonly end: number;
 }
 
-// One alternative per kind, in the order of KINDS. A character above ASCII is a letter to SQLite.
 // A quote that is written twice doesn't end a string. One that nothing closes is an operator.
+const COMMENT = String.raw`--[^\n]*|/\*[^]*?(?:\*/|$)`;
+const STRING = String.raw`'[^']*(?:''[^']*)*'(?!')`;
+const QUOTED = String.raw`"[^"]*(?:""[^"]*)*"(?!")|${"`[^`]*(?:``[^`]*)*`(?!`)"}|\[[^\]]*\]`;
+const COMMENT_OR_QUOTED = new RegExp(`${COMMENT}|${STRING}|${QUOTED}`, "g");
+
+// One alternative per kind, in the order of KINDS. A character above ASCII is a letter to SQLite.
 const PATTERN = new RegExp(
   [
     String.raw`([ \t\n\f\r\uFEFF]+)`,
-    String.raw`(--[^\n]*|/\*[^]*?(?:\*/|$))`,
+    `(${COMMENT})`,
     String.raw`([xX]'[0-9a-fA-F]*')`,
-    String.raw`('[^']*(?:''[^']*)*'(?!'))`,
-    String.raw`("[^"]*(?:""[^"]*)*"(?!")|${"`[^`]*(?:``[^`]*)*`(?!`)"}|\[[^\]]*\])`,
+    `(${STRING})`,
+    `(${QUOTED})`,
     String.raw`(0[xX][0-9a-fA-F_]+|(?:\d[\d_]*(?:\.[\d_]*)?|\.\d[\d_]*)(?:[eE][+-]?\d[\d_]*)?)`,
     String.raw`([A-Za-z_$\x80-\uFFFF][\w$\x80-\uFFFF]*)`,
     String.raw`(->>|\|\||->|<=|>=|==|<>|!=|<<|>>|[^])`,
@@ -314,12 +319,10 @@ export function sameText(a: string, b: string): boolean {
 /** The text without what has no meaning. */
 export function canonical(sql: string): string {
   const text = sql.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
-  return lex(text).map(({ kind, start, end }) => {
-    if (kind === "comment") return " ";
-    const piece = text.slice(start, end);
+  return text.replace(COMMENT_OR_QUOTED, (piece) =>
     // A line break inside quotes is part of the text, and must not be taken for the end of a line.
-    return kind === "string" || kind === "quoted" ? piece.replaceAll("\n", "\0") : piece;
-  }).join("").split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
+    piece.startsWith("--") || piece.startsWith("/*") ? " " : piece.replaceAll("\n", "\0"))
+    .split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
 }
 
 /** A statement on one line, with each run of white space as one space. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { checksum, sqlOf } from "../../../lib/migration/migration.ts";
-import { canonical, sameText } from "../../../lib/sql/tokens.ts";
+import { canonical, normalize, sameText } from "../../../lib/sql/tokens.ts";
 
 const SQL = `-- what it is for
 CREATE TABLE notes (
@@ -52,11 +52,22 @@ Deno.test("equal canonical texts have equal checksums, and others don't", async 
     "/* a */",
     "'",
     "x",
+    '"',
+    "`a\n``\nb`",
+    "[c\nd]",
+    "->",
+    "/",
+    "*/",
   );
   const text = fc.array(part, { maxLength: 8 }).map((parts) => parts.join(""));
   await fc.assert(fc.asyncProperty(text, text, async (a, b) => {
     assert.equal(sameText(a, b), await checksum(a) === await checksum(b));
     assert.equal(canonical(canonical(a)), canonical(a));
+    // It has the same tokens.
+    assert.equal(
+      normalize(canonical(a).replaceAll("\0", "\n")),
+      normalize(a.replaceAll("\r\n", "\n")),
+    );
   }));
 });
 
