@@ -301,7 +301,7 @@ export function fromFlag(flags: FlagValues): { readonly directory: string } | nu
     if (!(error instanceof Deno.errors.NotFound)) return { directory }; // reading it says why
   }
   if (isDirectory) return { directory };
-  throw new UsageError(`Cannot read snapshots from ${directory}: there is no such directory`, {
+  throw new UsageError(`Cannot read snapshots from ${directory}: the directory does not exist`, {
     help: "name a directory with copies of snapshots, manifests and databases",
   });
 }

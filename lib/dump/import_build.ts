@@ -24,7 +24,7 @@ import { DumpFault } from "./import_source.ts";
  */
 const CACHE_KIB = 40_000;
 
-/** Rows of a table that point to rows that don't exist. */
+/** Rows of a table that reference missing rows. */
 export interface Violation {
   /** The table whose rows they are. */
   readonly table: string;
@@ -36,7 +36,7 @@ export interface Violation {
 
 /** What a new database has that its constraints forbid; it was so where the dump comes from. */
 export interface Violations {
-  /** Rows that point to rows that don't exist. */
+  /** Rows that reference missing rows. */
   readonly violations: readonly Violation[];
   /** Rows that violate a CHECK constraint. */
   readonly violatedChecks: readonly ViolatedCheck[];

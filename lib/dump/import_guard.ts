@@ -42,7 +42,7 @@ export interface TransactionMarks {
 /** What was refused, in words. */
 export interface Refusal {
   readonly reason: string;
-  /** What to do about it. */
+  /** What to do next. */
   readonly help: string;
 }
 

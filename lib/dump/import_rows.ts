@@ -306,8 +306,7 @@ function explained(error: unknown, { table }: ImportTarget, options: ImportRowsO
     {
       cause: error,
       database,
-      help:
-        "some of its rows point to rows that don't exist: import those first; nothing was imported",
+      help: "some of its rows reference missing rows: import those first; nothing was imported",
     },
   );
 }

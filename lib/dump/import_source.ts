@@ -7,7 +7,7 @@ interface FaultPlace {
   readonly line?: number | undefined;
   /** The statement, or its beginning where it is long. */
   readonly statement?: string | undefined;
-  /** What to do about it. */
+  /** What to do next. */
   readonly help?: string | undefined;
   readonly cause?: unknown;
 }

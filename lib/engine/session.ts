@@ -168,7 +168,7 @@ export async function tidyUp(workspace: Workspace): Promise<void> {
 function refuseRestoring(workspace: Workspace): void {
   if (!isRestoring(workspace)) return;
   throw new SnapshotError(
-    "Cannot go on: meanwhile a restore was interrupted, and the databases don't fit together",
+    "Cannot continue: meanwhile a restore was interrupted, and the databases don't fit together",
     { help: "run the command again: it finishes the restore first" },
   );
 }

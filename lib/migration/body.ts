@@ -3,33 +3,33 @@ import { firstStatement, onOneLine, skipTrivia } from "../sql/tokens.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
 import type { MigrationBody } from "./migration.ts";
 
-/** Whose body is run, and what may stop it. */
+/** Options of {@link runBody}. */
 interface BodyOptions {
   /** Name of the database. */
   readonly database: string;
   /** Stops before the next statement. */
   readonly signal?: AbortSignal | undefined;
-  /** Whether a transaction is open, which the body may not end. Default `true`. */
+  /** Whether the body runs in an open transaction, which it may not end. Default `true`. */
   readonly transaction?: boolean;
   /** Whether foreign keys are enforced. Default `true`. */
   readonly foreignKeys?: boolean | undefined;
-  /** Seconds that a function may go without a statement before it is given up. Default 60. */
+  /** Seconds that a function may run without a statement before it is stopped. Default 60. */
   readonly idleTimeout?: number | undefined;
   /** Called with the text of each statement before it runs. */
   readonly onStatement?: (sql: string) => void;
 }
 
 /**
- * Runs a migration's body in the open transaction, which it may not end, or outside of any. The
- * temporary tables, views and triggers that it leaves are dropped: the next migration would find them
- * or not, depending on whether it has the same connection.
+ * Runs a migration's body in the open transaction, which it may not end, or without a transaction.
+ * Drops the temporary tables, views and triggers that it leaves behind, because whether the next
+ * migration would see them depends on whether it uses the same connection.
  */
 export async function runBody(
   connection: Connection,
   body: MigrationBody,
   options: BodyOptions,
 ): Promise<void> {
-  // Nothing is made in `temp` without that word.
+  // Creating a temporary object requires this word.
   const mayLeave = typeof body !== "string" || /temp/i.test(body);
   const former = mayLeave ? await temporaryObjects(connection) : [];
   await runConfined(connection, body, options);
@@ -49,13 +49,13 @@ async function runConfined(
     refuseForbidden(sql, { transaction, foreignKeys });
     options.onStatement?.(sql);
     if (transaction) return;
-    // VACUUM attaches a file and begins a transaction of its own, which SQLite asks about as well.
+    // VACUUM attaches a file and begins its own transaction, which the authorizer would refuse.
     confined[Symbol.dispose]();
     if (!isVacuum(sql)) confined = confinement.use(connection.confine());
   };
   try {
     if (typeof body === "string") {
-      // A server is asked for many statements at once.
+      // A server receives many statements at once.
       const isChecked = body.includes('"') && connection.isRemote !== true;
       await connection.script(body, {
         onStatement,
@@ -63,32 +63,34 @@ async function runConfined(
       });
     } else await runFunction(connection, body, { ...options, onStatement });
   } catch (error) {
-    // SQLite's authorizer says only "not authorized"; the statement tells what it was.
+    // SQLite only reports "not authorized"; the statement shows the reason.
     if (error instanceof CatalystError && error.statement !== undefined) {
       refuseForbidden(error.statement, { transaction, foreignKeys, cause: error });
     }
     throw error;
   }
   if (transaction && !connection.inTransaction) {
-    throw new StatementError("Cannot go on: the migration ended its transaction by itself");
+    throw new StatementError("Cannot continue: the migration ended its transaction");
   }
   if (!transaction && connection.inTransaction) {
-    throw new StatementError("Cannot go on: the migration has a SAVEPOINT that it doesn't release");
+    throw new StatementError(
+      "Cannot continue: the migration has a SAVEPOINT that it does not release",
+    );
   }
 }
 
-/** Statements that drop what is temporary, in an order in which each works. */
+/** Statements that drop all temporary objects, in a working order. */
 async function temporaryObjects(connection: Connection): Promise<string[]> {
   const rows = await connection.all(
     `SELECT format('DROP %s IF EXISTS temp."%w"', type, name) AS sql
     FROM temp.sqlite_schema
     WHERE type IN ('trigger', 'view', 'table') AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-    ORDER BY type DESC, rootpage`, // a virtual table, which takes those inside along, has no page
+    ORDER BY type DESC, rootpage`, // a virtual table, which has no root page, drops its shadow tables
   );
   return rows.map((row) => text(row, "sql"));
 }
 
-/** Drops what has become temporary since; what a program has in its connection stays. */
+/** Drops the temporary objects created since; those of the calling program are kept. */
 export async function dropTemporary(
   connection: Connection,
   former: readonly string[] = [],
@@ -102,7 +104,7 @@ interface FunctionOptions extends Pick<BodyOptions, "database" | "idleTimeout"> 
   readonly onStatement: (sql: string) => void;
 }
 
-/** Runs each statement after a look whether a mistyped name would be taken for a string. */
+/** Checks each statement for mistyped names that SQLite would treat as strings, then runs it. */
 function checkNames(connection: Connection): (statement: ScriptStatement) => Promise<void> {
   return async ({ sql, run }) => {
     const { refuseTextAsName } = await import("../database/script.ts");
@@ -111,13 +113,13 @@ function checkNames(connection: Connection): (statement: ScriptStatement) => Pro
   };
 }
 
-/** Runs a function. */
+/** Runs a migration's function. */
 async function runFunction(
   connection: Connection,
   body: Exclude<MigrationBody, string>,
   { database, onStatement, idleTimeout }: FunctionOptions,
 ): Promise<void> {
-  const { callFunction } = await import("./function_call.ts"); // most migrations are SQL
+  const { callFunction } = await import("./function_call.ts"); // loaded only when needed: most migrations are SQL
   await callFunction(body, {
     database,
     exec: (sql) => connection.script(sql, { onStatement }),
@@ -146,17 +148,17 @@ function refuseForbidden(
   if (reason === null) return;
   const statement = firstStatement(sql);
   const what = `it may not run ${JSON.stringify(firstLine(statement))}: ${reason}`;
-  throw new StatementError(`Cannot go on with the migration: ${what}`, {
+  throw new StatementError(`Cannot continue the migration: ${what}`, {
     cause: new Error(what, { cause }),
     statement,
     ...(cause?.line === undefined ? {} : { line: cause.line }),
     help: idle?.pragma === "foreign_keys"
-      ? `take it out and ${turnForeignKeys(idle.value)}`
-      : "take the statement out of the migration",
+      ? `remove it and ${turnForeignKeys(idle.value)}`
+      : "remove the statement from the migration",
   });
 }
 
-/** Why a statement may not be part of a migration, in a transaction or not; null if it may. */
+/** Why a statement may not be part of a migration, with or without a transaction; null if it may. */
 export function forbidden(
   sql: string,
   { transaction = true }: { readonly transaction?: boolean } = {},
@@ -166,16 +168,16 @@ export function forbidden(
     /^(BEGIN|COMMIT|END)\b/.test(words) || /^ROLLBACK\b(?!\s+(TRANSACTION\s+)?TO\b)/.test(words)
   ) {
     return transaction
-      ? "each migration is one transaction already, which it may neither begin nor end"
-      : "a migration with transaction: false runs each statement by itself";
+      ? "each migration already runs in one transaction, which it may not begin or end"
+      : "a migration with transaction: false runs each statement separately";
   }
-  if (/^(ATTACH|DETACH)\b/.test(words)) return "a migration may change its own database only";
+  if (/^(ATTACH|DETACH)\b/.test(words)) return "a migration may change only its own database";
   if (!/^VACUUM\b/.test(words)) return null;
-  if (transaction) return "VACUUM can't run inside a migration's transaction";
-  return /\bINTO\b/.test(words) ? "a migration may change its own database only" : null;
+  if (transaction) return "VACUUM cannot run inside a migration's transaction";
+  return /\bINTO\b/.test(words) ? "a migration may change only its own database" : null;
 }
 
-/** Pragmas that do nothing, or fail, inside a transaction, by SQLite's documentation. */
+/** Pragmas that have no effect or fail inside a transaction, according to SQLite's documentation. */
 const INEFFECTIVE = new Set([
   "auto_vacuum",
   "encoding",
@@ -187,12 +189,12 @@ const INEFFECTIVE = new Set([
   "wal_checkpoint",
 ]);
 
-/** Why such a pragma may not be part of a migration. */
-export const OUTSIDE_ONLY = "it works only outside of a transaction, and a migration is one";
+/** Why these pragmas may not be part of a migration. */
+export const OUTSIDE_ONLY = "it works only outside a transaction, and a migration runs in one";
 
 const PRAGMA = /^PRAGMA\s+(?:(?:\w+|"[^"]*")\s*\.\s*)?(\w+)\s*(?:[=(]\s*['"]?([^\s;'")]*))?/i;
 
-/** The pragma of a statement and the value that it is set to, where that has no effect in a transaction. */
+/** Name and value of a pragma statement if it has no effect in a transaction. */
 export function ineffectivePragma(
   sql: string,
 ): { readonly pragma: string; readonly value: string } | null {
@@ -202,16 +204,16 @@ export function ineffectivePragma(
   return { pragma, value };
 }
 
-/** Whether SQLite reads the value of a pragma as on. */
+/** Whether SQLite treats the value of a pragma as on. */
 export function isOn(value: string): boolean {
   return /^(on|yes|true|0*[1-9]\d*)$/i.test(value);
 }
 
-/** How a migration says whether foreign keys are enforced while it runs. */
+/** Help on how to turn foreign keys on or off for a migration. */
 export function turnForeignKeys(value: string): string {
   return isOn(value)
-    ? 'take foreign-keys:off away behind "-- migrate:up", or foreignKeys: false in a module'
-    : 'put foreign-keys:off behind "-- migrate:up", or foreignKeys: false into a module';
+    ? 'remove foreign-keys:off from the "-- migrate:up" line, or foreignKeys: false from a module'
+    : 'add foreign-keys:off to the "-- migrate:up" line, or foreignKeys: false to a module';
 }
 
 /** Whether a statement is VACUUM, which no transaction can hold. */
@@ -219,7 +221,7 @@ export function isVacuum(sql: string): boolean {
   return /^vacuum\b/i.test(sql.slice(skipTrivia(sql, 0)));
 }
 
-/** Beginning of a statement for a message, on one line. */
+/** The start of a statement on one line, for messages. */
 export function firstLine(sql: string): string {
   const line = onOneLine(sql);
   return line.length > 80 ? `${line.slice(0, 80)}...` : line;

@@ -4,34 +4,34 @@ import { excerpt, placeOf } from "../base/excerpt.ts";
 import type { LintAllowance, Migration } from "./migration.ts";
 import { didYouMean } from "../base/format.ts";
 
-/** Which file a text is from. */
+/** The file that a text was read from. */
 interface MigrationFileOptions {
   /** Its path, for messages. */
   readonly path: string;
-  /** Number that its name begins with. */
+  /** The number at the start of its name. */
   readonly id: string;
-  /** Its name without the ending. */
+  /** Its name without the extension. */
   readonly name: string;
-  /** Names of the databases that there are; any where absent. */
+  /** Names of the known databases; any name is allowed if absent. */
   readonly databases?: readonly string[];
 }
 
-/** Lines that mean something to the toolkit. They begin a line, in sections as well as before them. */
+/** Directives of the toolkit, at the start of a line, inside sections and before them. */
 const DIRECTIVE =
   /^[ \t]*--[ \t]*(?:(migrate:)[ \t]*(up\b|down\b|(?<=:)[^\s:]+)|(database:|replaces:|lint:allow\b))([^\r\n]*)/gm;
 
 interface Directive {
   readonly kind: string;
-  /** Where its line begins and ends; `end` is before the line break. */
+  /** Start and end of its line; `end` is before the line break. */
   readonly start: number;
   readonly end: number;
-  /** What stands behind it. */
+  /** The text after it on its line. */
   readonly rest: string;
-  /** Where that begins. */
+  /** Where that text begins. */
   readonly restAt: number;
 }
 
-/** The options that may stand behind `migrate:up` and `migrate:down`. */
+/** The options of `migrate:up` and `migrate:down`. */
 const OPTIONS = ["transaction", "foreign-keys", "destroys", "database"];
 
 interface SectionOptions {
@@ -42,13 +42,13 @@ interface SectionOptions {
 }
 
 /**
- * Reads the text of an SQL migration file: sections `-- migrate:up` and `-- migrate:down`, the database
- * in `-- database:`. Strings, comments and triggers must have an end; SQLite reads the rest later.
+ * Parses an SQL migration file: the sections `-- migrate:up` and `-- migrate:down`, and the database in
+ * `-- database:`. Strings, comments and triggers must be terminated; SQLite checks the rest later.
  *
- * @throws {MigrationFileError} with line and column of what is missing or wrong.
+ * @throws {MigrationFileError} if something is missing or wrong; the message has its line and column.
  */
 export function parseMigrationFile(content: string, file: MigrationFileOptions): Migration {
-  // With CRLF after a checkout it is the same migration, also in the texts that it holds.
+  // A checkout with CRLF must not change the migration or its string literals.
   const text = content.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
   const fail = (at: number, fault: Fault): never => {
     throw faultIn(text, { ...fault, at, path: file.path, name: file.name });
@@ -85,17 +85,17 @@ export function parseMigrationFile(content: string, file: MigrationFileOptions):
   };
 }
 
-/** What is wrong, and what to do about it. */
+/** An error in a file and its fix. */
 interface Fault {
   readonly reason: string;
   readonly help: string;
-  /** Where the statement begins that the fault is in. */
+  /** Where the statement that contains the error begins. */
   readonly from?: number;
 }
 
 type Fail = (at: number, fault: Fault) => never;
 
-/** An error about a place in a migration's file, which it shows with a caret. */
+/** Creates an error for a position in a migration file, shown with a caret. */
 export function faultIn(
   text: string,
   { reason, help, at, from, path, name, firstLine = 1 }: Fault & {
@@ -137,7 +137,7 @@ function sections(text: string, found: readonly Directive[], fail: Fail): Sectio
   for (const { kind, start } of all) {
     if (kind === "migrate:up" || kind === "migrate:down") continue;
     fail(start, {
-      reason: `there is no section "${kind}"`,
+      reason: `unknown section "${kind}"`,
       help: `${didYouMean(kind, ["migrate:up", "migrate:down"])}the sections are ` +
         "-- migrate:up and -- migrate:down",
     });
@@ -147,21 +147,21 @@ function sections(text: string, found: readonly Directive[], fail: Fail): Sectio
     return fail(0, {
       reason: text.trim() === "" ? "the file is empty" : 'it has no section "-- migrate:up"',
       help:
-        'put a line "-- migrate:up" above the statements of the upgrade, and "-- migrate:down" ' +
-        "above those that take it back",
+        'add a line "-- migrate:up" above the statements of the upgrade, and "-- migrate:down" ' +
+        "above the statements that undo it",
     });
   }
   if (up.kind === "migrate:down") {
     return fail(up.start, {
-      reason: '"-- migrate:down" stands before "-- migrate:up"',
-      help: "put the section -- migrate:up first",
+      reason: '"-- migrate:down" comes before "-- migrate:up"',
+      help: "move the section -- migrate:up to the top",
     });
   }
   const double = down?.kind === "migrate:up" ? down : third;
   if (double !== undefined) {
     return fail(double.start, {
       reason: `it has two sections "-- ${double.kind}"`,
-      help: "join them, or make two files of them",
+      help: "merge them, or split them into two files",
     });
   }
   const early = splitStatements(text.slice(0, up.start));
@@ -169,7 +169,7 @@ function sections(text: string, found: readonly Directive[], fail: Fail): Sectio
   if (early.statements[0] !== undefined) {
     return fail(early.statements[0].start, {
       reason: 'there is SQL before "-- migrate:up"',
-      help: "move it below that line; only comments may stand above it",
+      help: "move it below that line; only comments are allowed above it",
     });
   }
   return { up, down };
@@ -177,7 +177,7 @@ function sections(text: string, found: readonly Directive[], fail: Fail): Sectio
 
 interface SectionText {
   readonly sql: string;
-  /** Where it begins in the file. */
+  /** Its offset in the file. */
   readonly at: number;
 }
 
@@ -187,7 +187,7 @@ function textOf(text: string, lineEnd: number, end: number): SectionText {
   return { sql: text.slice(at, end).trimEnd(), at };
 }
 
-/** Whether a section has a statement; it fails where it must have one, or one has no end. */
+/** Whether a section has a statement; fails if it requires one, or if one is unterminated. */
 function checkSection({ sql, at }: SectionText, required: string | null, fail: Fail): boolean {
   const { statements, unfinished } = splitStatements(sql);
   if (unfinished !== null) return failUnfinished(unfinished, at, fail);
@@ -203,21 +203,21 @@ function failUnfinished({ what, at, statement }: Unfinished, offset: number, fai
   return fail(offset + at, { ...unfinishedFault(what), from: offset + statement });
 }
 
-/** What to say of something without an end. */
+/** Reason and help for an unterminated part. */
 export function unfinishedFault(what: Unfinished["what"]): { reason: string; help: string } {
   const help = {
-    "the string": "close it with '; a quote inside of a string is written twice: ''",
-    "the quoted name": "close it with the quote that it begins with",
-    "the comment": "close it with */; to take out a section, put -- before each of its lines",
+    "the string": "close it with '; double a quote inside a string: ''",
+    "the quoted name": "close it with the quote character that opens it",
+    "the comment": "close it with */; to disable a section, put -- before each of its lines",
     "the trigger": "close it with END; as the last line of the trigger",
   }[what];
-  return { reason: `${what} that begins here has no end`, help };
+  return { reason: `${what} that begins here is not closed`, help };
 }
 
-/** An option, whose value may have parts in quotes. */
+/** An option, whose value may contain quoted parts. */
 const OPTION = /(?:[^\s"]|"(?:[^"]|"")*"|")+/g;
 
-/** The tables of `destroys:`, with commas between them. */
+/** The tables of `destroys:`, separated by commas. */
 const TABLES = /^(?:[^\s",]+|"(?:[^"]|"")+")(?:,(?:[^\s",]+|"(?:[^"]|"")+"))*$/;
 
 function tablesOf(value: string): string[] {
@@ -235,7 +235,7 @@ function optionsOf(section: Directive, fail: Fail): SectionOptions {
     const choice = (...values: readonly string[]): boolean => {
       if (values.includes(value)) return value === values[0];
       return fail(at, {
-        reason: `"${match[0]}" is no option of "-- ${section.kind}"`,
+        reason: `"${match[0]}" is not an option of "-- ${section.kind}"`,
         help: `write ${values.map((one) => `${key}:${one}`).join(" or ")}`,
       });
     };
@@ -247,22 +247,22 @@ function optionsOf(section: Directive, fail: Fail): SectionOptions {
       const known = OPTIONS.includes(key);
       fail(at, {
         reason: known
-          ? `"${match[0]}" names nothing` + (value.includes('"') ? ", or a quote has no end" : "")
-          : `"${match[0]}" is no option of "-- ${section.kind}"`,
+          ? `"${match[0]}" has no value` + (value.includes('"') ? ", or a quote is not closed" : "")
+          : `"${match[0]}" is not an option of "-- ${section.kind}"`,
         help: known
           ? `write ${key}:NAME, without a space` +
-            (key === "destroys" ? "; a name with a space is written in quotes" : "")
+            (key === "destroys" ? "; put a name with a space in quotes" : "")
           : `${
             didYouMean(key, OPTIONS)
           }the options are transaction:false, foreign-keys:off, destroys:TABLE,TABLE and ` +
-            `database:NAME; a table's name with a space is written in quotes`,
+            `database:NAME; put a table name with a space in quotes`,
       });
     }
   }
   return options;
 }
 
-/** Both ways run alike, and in the same database: what is said below must be said above too. */
+/** Refuses options of the down section that contradict the up section. */
 function refuseOther(
   up: SectionOptions,
   down: SectionOptions,
@@ -279,8 +279,8 @@ function refuseOther(
     : null;
   if (differs === null) return;
   fail(at(), {
-    reason: `"-- migrate:down" has another ${differs} than "-- migrate:up"`,
-    help: `write ${differs}: behind "-- migrate:up", where it holds for both sections`,
+    reason: `"-- migrate:down" has a different ${differs} option than "-- migrate:up"`,
+    help: `put ${differs}: on the "-- migrate:up" line, where it applies to both sections`,
   });
 }
 
@@ -293,7 +293,7 @@ function allowanceOf({ rest, start }: Directive, fail: Fail): LintAllowance {
   });
 }
 
-/** Ids of the migrations that the file stands for, its own among them, as `squash` writes them. */
+/** Ids of the migrations that the file replaces, including its own, as written by `squash`. */
 function replacesOf(
   found: readonly Directive[],
   id: string,
@@ -304,7 +304,7 @@ function replacesOf(
   const ids = directive.rest.split(",").map((one) => one.trim());
   if (ids.every((one) => /^\d+$/.test(one)) && ids.includes(id)) return ids;
   return fail(directive.start, {
-    reason: '"-- replaces:" needs the numbers of the migrations, the file\'s own among them',
+    reason: '"-- replaces:" needs the numbers of the migrations, including that of this file',
     help: `write it like -- replaces: 004,005,${id}`,
   });
 }
@@ -331,7 +331,7 @@ function databaseOf(
   const known = databases === undefined ? "" : `; the databases are ${databases.join(", ")}`;
   if (first === undefined || first.name === "") {
     return fail(first?.at ?? named[0]?.at ?? up.start, {
-      reason: "it doesn't say which database it changes",
+      reason: "it does not name its database",
       help: `write "-- database: NAME" above "-- migrate:up"${known}`,
     });
   }
@@ -339,12 +339,12 @@ function databaseOf(
   if (other !== undefined) {
     return fail(other.at, {
       reason: `it names two databases, "${first.name}" and "${other.name}"`,
-      help: "make two files of it: a migration changes one database",
+      help: "split it into two files: a migration changes one database",
     });
   }
   if (databases !== undefined && !databases.includes(first.name)) {
     return fail(first.at, {
-      reason: `there is no database "${first.name}"`,
+      reason: `unknown database "${first.name}"`,
       help: `${didYouMean(first.name, databases)}the databases are ${databases.join(", ")}`,
     });
   }

@@ -7,25 +7,25 @@ import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 /** A migration's function. */
 type MigrationFunction = Exclude<MigrationBody, string>;
 
-/** How a migration's function is called. */
+/** Options for calling a migration's function. */
 export interface CallOptions {
-  /** Seconds that it may go without a statement before it is given up. Default 60. */
+  /** Seconds that it may run without a statement before it is stopped. Default 60. */
   readonly idleTimeout?: number | undefined;
 }
 
-/** Milliseconds that pass after its end before nothing more is expected of it, such as a file's text. */
+/** Milliseconds to wait after the function returns for work that it left behind, such as reading a file. */
 const GRACE = 20;
 
-/** What statements were refused with, and what came of it: all of it has been reported. */
+/** Errors of refused statements and their consequences, which have already been reported. */
 const reported = new WeakSet<object>();
 let ignoresReported = false;
 
 /**
- * Calls a migration's function and waits for the statements that it began. Whatever it begins after it
- * has returned is a mistake, most often a missing `await`: at that time the migration may be committed.
- * So the timers that it has set are waited for, and promises that it left and that fail are reported.
+ * Calls a migration's function and waits for the statements that it started. Anything that it starts
+ * after returning is a mistake, usually a missing `await`, because the migration may be committed by
+ * then. So this waits for timers that the function set, and reports rejected promises that it left.
  *
- * @throws {StatementError} if something happens after it has returned, or nothing for too long.
+ * @throws {StatementError} if it does something after it has returned, or runs no statement for too long.
  */
 export async function callFunction(
   body: MigrationFunction,
@@ -82,7 +82,7 @@ export async function callFunction(
     };
     timer = setTimeout(look, idleTimeout * 1000);
   });
-  idle.catch(() => {}); // it is heard where it is raced
+  idle.catch(() => {}); // handled by the race below
   globalThis.addEventListener("unhandledrejection", onRejection);
   const pause = (milliseconds: number) =>
     Promise.race([new Promise((resolve) => setTimeout(resolve, milliseconds)), idle]);
@@ -106,11 +106,11 @@ export async function callFunction(
   }
 }
 
-/** What the timers are that a function sets, directly or after something that it waits for. */
+/** Counts the timers that a function sets, directly or in its asynchronous work. */
 interface Timers extends Disposable {
-  /** How many have neither run nor been cleared. */
+  /** Number of timers that have neither run nor been cleared. */
   readonly pending: number;
-  /** Calls a function whose timers are counted. */
+  /** Calls a function and counts its timers. */
   run<T>(work: () => T): T;
 }
 
@@ -134,7 +134,7 @@ async function watchTimers(): Promise<Timers> {
   };
 }
 
-/** From now on, what was reported doesn't end the program as an unhandled rejection. */
+/** Prevents errors that were already reported from ending the program as unhandled rejections. */
 function ignoreReported(): void {
   if (ignoresReported) return;
   ignoresReported = true;
@@ -157,8 +157,8 @@ function afterReturn(database: string): StatementError {
 
 function leftAlone(reason: unknown): StatementError {
   const error = failure(
-    `a promise that its function doesn't wait for failed: ${messageOf(reason)}`,
-    "put `await` before whatever returns a promise",
+    `a promise that its function does not await was rejected: ${messageOf(reason)}`,
+    "put `await` before every call that returns a promise",
   );
   reported.add(error);
   return error;
@@ -166,13 +166,13 @@ function leftAlone(reason: unknown): StatementError {
 
 function idleFor(seconds: number): StatementError {
   return failure(
-    `its function has run no statement for ${seconds} s and hasn't ended`,
-    "look for an `await` in it that waits for something that never comes, or a timer that never ends",
+    `its function has not run a statement for ${seconds} s and has not returned`,
+    "look for an `await` that never settles, or a timer that never ends",
   );
 }
 
 function failure(what: string, help: string): StatementError {
-  return new StatementError(`Cannot go on with the migration: ${what}`, {
+  return new StatementError(`Cannot continue the migration: ${what}`, {
     cause: new Error(what),
     help,
   });

@@ -5,21 +5,21 @@ import { specialKind } from "../base/paths.ts";
 import { parseMigrationFile } from "./file.ts";
 import { compareIds, isNearlyMigration, type Migration, parseFileName } from "./migration.ts";
 
-/** How to read a directory of migrations. */
+/** Options for reading a directory of migrations. */
 export interface LoadMigrationsOptions {
-  /** Names of the databases that there are. A migration of another one is refused. Default: any. */
+  /** Names of the known databases. A migration for another one is refused. Default: any name. */
   readonly databases?: readonly string[];
-  /** Names of migrations that are known already; files of these names are passed over. */
+  /** Names of migrations that are already known; files with these names are skipped. */
   readonly except?: readonly string[];
-  /** Seconds to wait for the import of one module. Default 10. */
+  /** Seconds to wait for the import of a module. Default 10. */
   readonly timeout?: number;
 }
 
-/** A migration's file, not yet read. */
+/** A migration file that has not been read yet. */
 interface MigrationFile {
-  /** Number that its name begins with. */
+  /** The number at the start of its name. */
   readonly id: string;
-  /** Its name without the ending. */
+  /** Its name without the extension. */
   readonly name: string;
   readonly kind: "sql" | "ts" | "js";
   readonly path: string;
@@ -28,11 +28,12 @@ interface MigrationFile {
 const DESCRIPTION = /^[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
 /**
- * Reads and checks every migration of a directory, lowest number first. Each file is read once: what
- * was checked is what runs. Other files and subdirectories don't matter; {@link listMisnamed} finds those that may be meant.
+ * Reads and checks every migration in a directory, lowest number first. Each file is read only once, so
+ * the checked text is what runs. Ignores other files and subdirectories; {@link listMisnamed} finds
+ * misnamed migrations.
  *
- * @throws {LocationError | AccessError} if the directory isn't there or can't be read.
- * @throws {MigrationFileError} if a file is no right migration, or two have the same number.
+ * @throws {LocationError | AccessError} if the directory is missing or unreadable.
+ * @throws {MigrationFileError} if a file is not a valid migration, or two have the same number.
  */
 export async function readMigrations(
   directory: string,
@@ -41,15 +42,15 @@ export async function readMigrations(
   return await read(directory, options, throwIt);
 }
 
-/** What a directory of migrations has. */
+/** The migrations in a directory. */
 export interface UsableMigrations {
-  /** The migrations that can be used, lowest number first. */
+  /** The valid migrations, lowest number first. */
   readonly migrations: readonly Migration[];
-  /** What is wrong with the others, or with the directory. */
+  /** The errors of the others, or of the directory. */
   readonly unusable: readonly CatalystError[];
 }
 
-/** Reads the migrations of a directory that can be used, and says what is wrong with the others. */
+/** Reads the valid migrations in a directory, and returns the errors of the others. */
 export async function readUsableMigrations(
   directory: string,
   options: LoadMigrationsOptions = {},
@@ -88,7 +89,7 @@ async function read(
       onFault(error);
     }
   }
-  // After the SQL files: a module runs code of its own when it is imported.
+  // After the SQL files, because importing a module runs its code.
   const sources = files.filter(({ kind }) => kind !== "sql");
   if (sources.length > 0) {
     const { loadMigrationModule } = await import("./module.ts");
@@ -104,11 +105,11 @@ async function read(
 }
 
 /**
- * Lists the files of a directory that are migrations by their names, lowest number first. Where
- * `onFault` returns, the files that it is told of are left out.
+ * Lists the files in a directory whose names are those of migrations, lowest number first. If `onFault`
+ * is given and returns, invalid files are left out.
  *
- * @throws {LocationError | AccessError} if the directory isn't there or can't be read.
- * @throws {MigrationFileError} if two have the same number, or a name has what none may have.
+ * @throws {LocationError | AccessError} if the directory is missing or unreadable.
+ * @throws {MigrationFileError} if two have the same number, or a name contains invalid characters.
  */
 export function listMigrationFiles(
   directory: string,
@@ -149,9 +150,9 @@ export function listMigrationFiles(
 }
 
 /**
- * Names of the files in a directory that look like migrations and are none, for their names.
+ * Names of the files in a directory that look like misnamed migrations.
  *
- * @throws {LocationError | AccessError} if the directory isn't there or can't be read.
+ * @throws {LocationError | AccessError} if the directory is missing or unreadable.
  */
 export function listMisnamed(directory: string): string[] {
   return entriesOf(directory).filter(({ isDirectory, name }) =>
@@ -161,7 +162,7 @@ export function listMisnamed(directory: string): string[] {
 
 function misnamed(path: string, id: string): MigrationFileError {
   return new MigrationFileError(
-    `Cannot use ${path}: its name has more than letters, digits, "_", "-" and "." behind the number`,
+    `Cannot use ${path}: its name may contain only letters, digits, "_", "-" and "." after the number`,
     { help: `name it like ${id}_add_notes.sql`, path },
   );
 }
@@ -170,44 +171,44 @@ function entriesOf(directory: string): Deno.DirEntry[] {
   try {
     return [...Deno.readDirSync(directory)];
   } catch (error) {
-    const help = "name another directory with --migrations-dir, or create it: `new` does";
+    const help = "name another directory with --migrations-dir, or create it with `new`";
     if (error instanceof Deno.errors.NotFound) {
       throw new LocationError(
-        `Cannot read the migrations in ${directory}: there is no such directory`,
+        `Cannot read the migrations in ${directory}: the directory does not exist`,
         { cause: error, help },
       );
     }
     if (error instanceof Deno.errors.NotADirectory) {
       throw new LocationError(`Cannot read the migrations in ${directory}: it is a file`, {
         cause: error,
-        help: "name the directory that the migrations are in",
+        help: "name the directory that contains the migrations",
       });
     }
     throw unreadable(`the migrations in ${directory}`, error);
   }
 }
 
-/** Says which files {@link listMisnamed} finds, and how a migration is named; null if there are none. */
+/** A message about the files that {@link listMisnamed} finds; null if there are none. */
 export function describeMisnamed(directory: string): string | null {
   const names = listMisnamed(directory);
   if (names.length === 0) return null;
   const shown = names.slice(0, 3).join(", ");
   const more = names.length > 3 ? ` and ${names.length - 3} more` : "";
   const is = names.length === 1 ? "is" : "are";
-  return `${shown}${more} in ${directory} ${is} not used: a migration's name is like 004_add_notes.sql`;
+  return `${shown}${more} in ${directory} ${is} not used: name a migration like 004_add_notes.sql`;
 }
 
-/** To read a pipe or a device would never end; a link may lead to an ordinary file. */
+/** Refuses a pipe or device, because reading it would never end. A link may lead to an ordinary file. */
 function refuseSpecial(path: string, name: string): void {
   let kind: string | null;
   try {
     kind = specialKind(Deno.statSync(path));
   } catch {
-    return; // reading it will tell
+    return; // reading it reports the error
   }
   if (kind === null) return;
   throw new MigrationFileError(`Cannot use ${path}: it is ${kind}, not a file`, {
-    help: "put the migration there as a file, or move it away",
+    help: "replace it with a file, or move it away",
     ...{ path, migration: name },
   });
 }
@@ -217,12 +218,12 @@ function unreadable(what: string, error: unknown): AccessError {
   return new AccessError(`Cannot read ${what}: ${message}`, {
     cause: error,
     help: error instanceof Deno.errors.NotCapable
-      ? "Deno was not given the permission: --allow-read=DIRECTORY gives it"
-      : "check that it is there and that this user may read it",
+      ? "Deno was not given the permission: run with --allow-read=DIRECTORY"
+      : "check that it exists and that this user may read it",
   });
 }
 
-/** A file's text. Wrong bytes come as U+FFFD, which is the sign to look closer. */
+/** Text of a file. Invalid bytes become U+FFFD, which triggers a closer check. */
 function readSql({ path, name }: MigrationFile): string {
   try {
     const text = Deno.readTextFileSync(path);
@@ -251,7 +252,7 @@ function refuseOtherEncoding(
   const [first = 0, second = 0] = bytes;
   if (
     (first === 0xff && second === 0xfe) || (first === 0xfe && second === 0xff) ||
-    // Without a byte-order mark: every other byte of plain text is 0.
+    // Without a byte-order mark, every other byte of plain text is 0.
     (bytes.length > 3 && bytes.subarray(0, 64).filter((byte) => byte === 0).length >= 2)
   ) {
     throw new MigrationFileError(`Cannot use ${path}: it is UTF-16 text`, {
@@ -260,16 +261,16 @@ function refuseOtherEncoding(
     });
   }
   const nul = bytes.indexOf(0);
-  if (nul !== -1) fail(nul, "it has a NUL character", "take it out: SQLite would stop there");
+  if (nul !== -1) fail(nul, "it has a NUL character", "remove it: SQLite would stop there");
   const wrong = firstWrongByte(bytes);
-  if (wrong === -1) return; // the text has U+FFFD itself
+  if (wrong === -1) return; // the text itself contains U+FFFD
   const byte = bytes[wrong]?.toString(16).padStart(2, "0");
   fail(wrong, `it is not UTF-8 text (byte 0x${byte})`, "save it as UTF-8");
 }
 
-/** Offset of the first byte that is no UTF-8; -1 where all are. */
+/** Offset of the first byte that is not valid UTF-8; -1 if there is none. */
 function firstWrongByte(bytes: Uint8Array): number {
-  // In a stream, a character that is cut off at the end is no fault.
+  // In streaming mode an incomplete character at the end is not an error.
   const isRight = (end: number, stream: boolean) => {
     try {
       new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end), { stream });
@@ -285,7 +286,7 @@ function firstWrongByte(bytes: Uint8Array): number {
     if (isRight(middle, true)) right = middle;
     else wrong = middle;
   }
-  // The character that then went wrong began up to three bytes before.
+  // The invalid character began up to three bytes before.
   while (!isRight(right, false)) right--;
   return right;
 }

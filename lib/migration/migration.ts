@@ -3,34 +3,34 @@ import type { Row, SqlValue, StatementResult } from "../database/connection.ts";
 import { canonical } from "../sql/tokens.ts";
 
 /**
- * The open transaction that a migration written as a function works in. It may read and write
- * its own database; it may not end the transaction, attach a file, or change journal settings.
+ * The open transaction of a migration function. The function may read and write its own database; it
+ * may not end the transaction, attach a file, or change journal settings.
  */
 export interface MigrationTransaction {
-  /** Name of the database that is being migrated. */
+  /** Name of the database being migrated. */
   readonly database: string;
   /** Runs any number of statements and discards their rows. */
   exec(sql: string): Promise<void>;
-  /** Runs one statement with parameters and tells how many rows it changed. */
+  /** Runs one statement with parameters and returns the number of changed rows. */
   run(sql: string, parameters?: readonly SqlValue[]): Promise<StatementResult>;
-  /** Reads all rows of one statement; integers beyond 2^53 come as `bigint`. */
+  /** Returns all rows of one statement; integers beyond 2^53 are `bigint`. */
   all(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]>;
 }
 
-/** SQL text of any number of statements, or a function that gets the open transaction. */
+/** SQL text with any number of statements, or a function that receives the open transaction. */
 export type MigrationBody = string | ((transaction: MigrationTransaction) => void | Promise<void>);
 
-/** One numbered change of one database; plain data, frozen once it is released. */
+/** One numbered change of one database, as plain data; frozen once released. */
 export interface Migration {
   /** Leading digits of the name, such as `001`. Unique in a registry, by number. */
   readonly id: string;
-  /** Whole name, such as `001_create_positions_tables`. */
+  /** Full name, such as `001_create_positions_tables`. */
   readonly name: string;
   /** Name of the database that it changes, such as `positions`. */
   readonly database: string;
   /** Makes the change. */
   readonly upgrade: MigrationBody;
-  /** Takes the change back; a migration without it cannot be rolled back. */
+  /** Undoes the change; a migration without it cannot be rolled back. */
   readonly downgrade?: MigrationBody;
   /**
    * Tables whose rows the migration may destroy, up or down. Losing rows of any other table fails the migration
@@ -38,32 +38,32 @@ export interface Migration {
    */
   readonly destroys?: readonly string[];
   /**
-   * `false` turns foreign key enforcement off while the migration runs, as a table rebuild needs:
-   * with it on, `DROP TABLE` empties child tables by cascade. Violations are compared before and
-   * after all the same. Default `true`.
+   * `false` turns foreign key enforcement off while the migration runs, which a table rebuild needs:
+   * with enforcement on, `DROP TABLE` empties child tables by cascade. Violations before and after are
+   * still compared. Default `true`.
    */
   readonly foreignKeys?: boolean;
   /**
-   * `false` runs the upgrade and the downgrade outside of a transaction, as `VACUUM` needs: killed in the
-   * middle, what was done stays, and the next run begins anew. Default `true`.
+   * `false` runs the upgrade and the downgrade without a transaction, which `VACUUM` needs. If it is
+   * killed midway, completed statements keep their effect, and the next run starts again. Default `true`.
    */
   readonly transaction?: boolean;
   /**
-   * Ids of the migrations whose work this one does, its own among them, as `squash` writes it. A database
-   * that has all of them gets this one's marker in place of theirs; it is not run there.
+   * Ids of the migrations that this one replaces, including its own, as written by `squash`. In a
+   * database that has applied all of them, its marker replaces theirs, and it does not run.
    */
   readonly replaces?: readonly string[];
-  /** Findings of `lint` that are meant so: a code and the reason for each. */
+  /** Suppressed findings of `lint`, each with a code and a reason. */
   readonly allows?: readonly LintAllowance[];
-  /** Where it was read from; absent if a program defined it. */
+  /** The file that it was read from; absent if a program defined it. */
   readonly source?: MigrationSource;
 }
 
-/** A finding of `lint` that is meant so. */
+/** Suppresses a finding of `lint`. */
 export interface LintAllowance {
   /** Code of the finding, such as `table-dropped`. */
   readonly code: string;
-  /** Why it is meant so. */
+  /** Why the finding is suppressed. */
   readonly reason: string;
 }
 
@@ -73,19 +73,19 @@ export interface MigrationSource {
   readonly path: string;
   /** Line of the file on which the upgrade's text begins; the first is 1. Absent for a module. */
   readonly upgradeLine?: number;
-  /** Line on which the downgrade's text begins. Absent for a module, or where there is none. */
+  /** Line on which the downgrade's text begins. Absent for a module, or if there is no downgrade. */
   readonly downgradeLine?: number;
 }
 
-/** What {@link defineMigration} takes: a {@link Migration} whose id comes from its name. */
+/** Argument of {@link defineMigration}: a {@link Migration} whose id is derived from its name. */
 export type MigrationDefinition = Omit<Migration, "id">;
 
 const NAME = /^(\d+)_[A-Za-z0-9][A-Za-z0-9_.-]*$/;
 
 /**
- * Makes a {@link Migration} from its definition; the id is the number that the name begins with.
+ * Creates a {@link Migration} from its definition; the id is the number at the start of the name.
  *
- * @throws {RegistryError} if the name is not digits, an underscore and a description.
+ * @throws {RegistryError} if the name does not consist of digits, an underscore and a description.
  *
  * @example Define a migration
  * ```ts
@@ -117,8 +117,8 @@ export function sqlOf(body: MigrationBody | undefined): string | null {
 }
 
 /**
- * SHA-256, in hexadecimal, of what an SQL text does: line ends, white space at line ends, blank
- * lines, comments and a byte-order mark don't count.
+ * SHA-256 in hexadecimal of the significant parts of an SQL text: ignores line endings, trailing white
+ * space, blank lines, comments and a byte-order mark.
  */
 export async function checksum(sql: string): Promise<string> {
   const bytes = new TextEncoder().encode(canonical(sql));
@@ -131,7 +131,7 @@ export async function checksumOf(body: MigrationBody | undefined): Promise<strin
   return typeof body === "string" ? await checksum(body) : null;
 }
 
-/** The option that names tables whose rows may go, such as `destroys:fills,"trade history"`. */
+/** The option that names tables whose rows may be destroyed, such as `destroys:fills,"trade history"`. */
 export function destroysOption(tables: readonly string[]): string {
   const names = tables.map((name) =>
     /^[^\s",]+$/.test(name) ? name : `"${name.replaceAll('"', '""')}"`
@@ -146,16 +146,16 @@ export function howToDeclare(tables: readonly string[]): string {
   } in a module`;
 }
 
-/** Table in which a database keeps the markers of its migrations; no part of its schema. */
+/** Table with a database's migration markers; not part of its schema. */
 export const MARKER_TABLE = "catalyst_migrations";
 
 /** The ordered list of known migrations. */
 export interface Registry {
   /** All migrations, lowest number first. */
   readonly migrations: readonly Migration[];
-  /** Names of the databases that they belong to, in the order given. */
+  /** Names of their databases, in the given order. */
   readonly databases: readonly string[];
-  /** Finds a migration by the id that the registry gave it. */
+  /** Migrations by id. */
   readonly byId: ReadonlyMap<string, Migration>;
 }
 
@@ -184,14 +184,14 @@ export function createRegistry(
   return { migrations: sorted, databases, byId: new Map(sorted.map((one) => [one.id, one])) };
 }
 
-/** Orders ids as numbers of any length: `2` before `010` before `20250120123000`. */
+/** Compares ids as numbers of any length: `2` before `010` before `20250120123000`. */
 export function compareIds(a: string, b: string): number {
   const [left, right] = [a.replace(/^0+/, ""), b.replace(/^0+/, "")];
   if (left.length !== right.length) return left.length - right.length;
   return left < right ? -1 : left > right ? 1 : 0;
 }
 
-/** The error for two migrations of one number. */
+/** The error for two migrations with the same number. */
 export function sameNumber(first: string, second: string): RegistryError {
   return new RegistryError(
     `Cannot use the migrations: "${first}" and "${second}" have the same number`,
@@ -199,19 +199,19 @@ export function sameNumber(first: string, second: string): RegistryError {
   );
 }
 
-/** What a migration file's name says. */
+/** The parts of a migration file's name. */
 interface MigrationFileName {
-  /** The number it begins with. */
+  /** The number at the start. */
   readonly id: string;
-  /** What stands between the number and the ending. */
+  /** The part between the number and the extension. */
   readonly description: string;
   readonly kind: "sql" | "ts" | "js";
 }
 
-// Any character may be in a file's name, even a line break.
+// A file name may contain any character, even a line break.
 const FILE_NAME = /^(\d+)_(.*)\.(sql|ts|js)$/is;
 
-/** Reads the name of a migration file, such as `004_add_notes.sql`; null if it is another name. */
+/** Parses the name of a migration file, such as `004_add_notes.sql`; null if it is not one. */
 export function parseFileName(name: string): MigrationFileName | null {
   const [, id, description, ending] = FILE_NAME.exec(name) ?? [];
   if (id === undefined || description === undefined || ending === undefined) return null;
@@ -226,7 +226,7 @@ const NEARLY = [
   /^\d+[ _-][^.]*$/s,
 ];
 
-/** Whether a file looks like a migration and isn't one, for its name: `004-notes.sql`, `notes.sql`, `004_notes.mts`. */
+/** Whether a file looks like a misnamed migration: `004-notes.sql`, `notes.sql`, `004_notes.mts`. */
 export function isNearlyMigration(name: string): boolean {
   if (name.startsWith(".") || /\.d\.[cm]?ts$/i.test(name)) return false;
   return parseFileName(name) === null && NEARLY.some((pattern) => pattern.test(name));

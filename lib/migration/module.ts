@@ -2,32 +2,32 @@ import { MigrationFileError } from "../base/errors.ts";
 import type { LintAllowance, Migration, MigrationBody } from "./migration.ts";
 import { didYouMean, messageOf } from "../base/format.ts";
 
-/** Which module to load, and how. */
+/** The module to load, and options for loading it. */
 interface MigrationModuleOptions {
   /** Its path. */
   readonly path: string;
-  /** Number that its name begins with. */
+  /** The number at the start of its name. */
   readonly id: string;
-  /** Its name without the ending. */
+  /** Its name without the extension. */
   readonly name: string;
-  /** Names of the databases that there are; any where absent. */
+  /** Names of the known databases; any name is allowed if absent. */
   readonly databases?: readonly string[];
-  /** Seconds to wait for it. Default 10. */
+  /** Seconds to wait for the import. Default 10. */
   readonly timeout?: number;
-  /** Whether this is the standalone executable, which has no TypeScript compiler. Default: whether it is. */
+  /** Whether this is the standalone executable, which has no TypeScript compiler. Default: detected. */
   readonly standalone?: boolean;
 }
 
 /**
  * Imports a `.ts` or `.js` migration and checks what it exports.
  *
- * @throws {MigrationFileError} if it can't be imported, or its default export is no migration.
+ * @throws {MigrationFileError} if it cannot be imported, or its default export is not a migration.
  */
 export async function loadMigrationModule(module: MigrationModuleOptions): Promise<Migration> {
   const { path, name, standalone = Deno.build.standalone } = module;
   if (standalone && path.toLowerCase().endsWith(".ts")) {
     throw invalid(module, {
-      reason: "the standalone executable can't load TypeScript",
+      reason: "the standalone executable cannot load TypeScript",
       help:
         `write the migration as .sql or .js (\`new --kind sql\`), or run the toolkit with Deno: ` +
         "deno run -A jsr:@catalyst/migrate",
@@ -53,14 +53,13 @@ async function importWithin(module: MigrationModuleOptions): Promise<Record<stri
   const late = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
       reject(invalid(module, {
-        reason: `its import didn't end within ${timeout} s`,
-        help:
-          "look for an `await` outside of its functions: it waits for something that never comes",
+        reason: `its import did not finish within ${timeout} s`,
+        help: "look for an `await` outside its functions that never settles",
       }));
     }, timeout * 1000);
   });
   try {
-    // Only the user knows what is imported here. In the code of a package it would be warned of.
+    // The import is not analyzable. As a literal `import()` in a published package it would cause a warning.
     const { load } = await import("data:text/javascript,export const load = (url) => import(url)");
     return await Promise.race([load(pathToFileURL(resolve(path)).href), late]);
   } catch (error) {
@@ -68,7 +67,7 @@ async function importWithin(module: MigrationModuleOptions): Promise<Record<stri
     const [message = ""] = messageOf(error).split("\n");
     const isSyntax = error instanceof SyntaxError ||
       /^SyntaxError: |could not be parsed/.test(message);
-    const what = isSyntax ? "it can't be parsed" : "it throws when it is imported";
+    const what = isSyntax ? "it cannot be parsed" : "importing it fails";
     const isUnmapped = /not a dependency|not in import map/.test(message);
     throw invalid(module, {
       reason: `${what}: ${message.replace(/^SyntaxError: /, "")}`,
@@ -76,7 +75,7 @@ async function importWithin(module: MigrationModuleOptions): Promise<Record<stri
         ? "correct it; --verbose shows the stack trace"
         : standalone
         ? "the standalone executable has no packages: import only files, by their paths"
-        : 'write the whole name, such as "jsr:@catalyst/migrate", or run deno with --config deno.json',
+        : 'write the full name, such as "jsr:@catalyst/migrate", or run deno with --config deno.json',
       cause: error,
     });
   } finally {
@@ -114,14 +113,14 @@ const FIELDS = [
   "source",
 ];
 
-/** Makes a migration of what a module exports, or says what it lacks. */
+/** Creates a migration from a module's exports, or reports what is missing. */
 function migrationFrom(exported: unknown, module: MigrationModuleOptions): Migration {
   const fail = (reason: string, help: string): never => {
     throw invalid(module, { reason, help });
   };
   if (typeof exported !== "object" || exported === null || Array.isArray(exported)) {
     return fail(
-      "its default export is no migration",
+      "its default export is not a migration",
       `write \`export default defineMigration({ name: "${module.name}", ... })\``,
     );
   }
@@ -142,7 +141,7 @@ function migrationFrom(exported: unknown, module: MigrationModuleOptions): Migra
   const name = field("name", isString, "a string") ?? module.name;
   if (name !== module.name) {
     return fail(
-      `it calls itself "${name}", which is not the name of its file`,
+      `its name "${name}" does not match its file name`,
       `write name: "${module.name}", or rename the file`,
     );
   }
@@ -151,7 +150,7 @@ function migrationFrom(exported: unknown, module: MigrationModuleOptions): Migra
   const database = field("database", isString, "a string") ??
     fail('it has no "database"', known || "name the database that it changes");
   if (databases !== undefined && !databases.includes(database)) {
-    return fail(`there is no database "${database}"`, didYouMean(database, databases) + known);
+    return fail(`unknown database "${database}"`, didYouMean(database, databases) + known);
   }
   const bodyType = "SQL text or a function";
   const upgrade = field("upgrade", isBody, bodyType) ??

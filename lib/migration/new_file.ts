@@ -4,16 +4,16 @@ import { messageOf } from "../base/format.ts";
 import { version } from "../base/version.ts";
 import { compareIds } from "./migration.ts";
 
-/** Number of a new migration, and how it is made. */
+/** How to number a new migration. */
 export interface NumberOptions {
-  /** Whether to number it by the time. */
+  /** Whether to use the current time as the number. */
   readonly byTime: boolean;
   readonly now: Date;
 }
 
 /**
- * The number after the highest one, as wide as that and at least three digits. Where the highest is a
- * time, so is this one.
+ * The number after the highest one, with as many digits and at least three. If the highest one is a
+ * time, the new one is too.
  */
 export function nextId(known: readonly string[], { byTime, now }: NumberOptions): string {
   const highest = known.toSorted(compareIds).at(-1) ?? "0";
@@ -23,14 +23,14 @@ export function nextId(known: readonly string[], { byTime, now }: NumberOptions)
   return compareIds(time, highest) > 0 ? time : following;
 }
 
-/** As in 20250120123000. */
+/** Digits of a time such as 20250120123000. */
 const TIME_DIGITS = 14;
 
 /**
- * Writes the file of a new migration, and its directory where there is none; never over a file.
+ * Writes the file of a new migration and creates its directory if needed; never overwrites a file.
  *
- * @throws {LocationError} if the file exists, or the directory can't be created.
- * @throws {AccessError} if it can't be written.
+ * @throws {LocationError} if the file exists, or the directory cannot be created.
+ * @throws {AccessError} if it cannot be written.
  */
 export function writeNewFile(path: string, text: string): void {
   const directory = directoryOf(path);
@@ -40,13 +40,13 @@ export function writeNewFile(path: string, text: string): void {
     } catch (error) {
       if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
     }
-    // Never over a file that is there, such as that of another `new` at the same time.
+    // Never overwrite a file, such as that of another `new` running at the same time.
     Deno.writeTextFileSync(path, text, { createNew: true });
   } catch (error) {
     const reason = messageOf(error);
     const options = { cause: error };
     if (error instanceof Deno.errors.AlreadyExists) {
-      throw new LocationError(`Cannot write ${path}: it is there already`, {
+      throw new LocationError(`Cannot write ${path}: it already exists`, {
         ...options,
         help: "run the command again for the next number",
       });
@@ -64,17 +64,17 @@ export function writeNewFile(path: string, text: string): void {
   }
 }
 
-/** What a new migration's file is made for. */
+/** Options of {@link templateOf}. */
 export interface TemplateOptions {
-  /** Whole name, such as `004_add_notes`. */
+  /** Full name, such as `004_add_notes`. */
   readonly name: string;
   /** Name of the database that it changes. */
   readonly database: string;
-  /** Which kind of file. */
+  /** Type of the file. */
   readonly kind: "sql" | "ts" | "js";
 }
 
-/** The text of a new migration's file, with examples of the usual changes as comments. */
+/** The text of a new migration file, with examples of common changes as comments. */
 export function templateOf(options: TemplateOptions): string {
   return options.kind === "sql" ? sqlTemplate(options) : moduleTemplate(options);
 }
@@ -83,21 +83,20 @@ function sqlTemplate({ database }: TemplateOptions): string {
   return `-- database: ${database}
 
 -- migrate:up
--- The change. Everything below runs in one transaction: all of it, or nothing. Examples, to be edited
--- or taken out:
+-- Write the change here. It runs in one transaction, all or nothing. Examples to edit or remove:
 --
--- A new column. NOT NULL needs a default, since the rows that are there have no value for it:
+-- A new column. NOT NULL needs a default, because existing rows have no value for it:
 --   ALTER TABLE example ADD COLUMN notes TEXT;
 --   ALTER TABLE example ADD COLUMN retries INTEGER NOT NULL DEFAULT 0;
 --
 -- An index:
 --   CREATE INDEX idx_example_notes ON example (notes);
 --
--- A change of data; a WHERE makes sure that it means the same when it runs again:
+-- A change of data. The WHERE clause makes it safe to run again:
 --   UPDATE example SET notes = 'none' WHERE notes IS NULL;
 --
--- Another check, type or key. SQLite can't alter these: the table is made anew, in this order. Write
--- \`-- migrate:up foreign-keys:off\` then, or DROP TABLE empties the tables that point to this one:
+-- A different check, type or key. SQLite cannot alter these, so rebuild the table in this order. Use
+-- \`-- migrate:up foreign-keys:off\`, or DROP TABLE empties the tables that reference this one:
 --   CREATE TABLE new_example (
 --     id INTEGER PRIMARY KEY,
 --     side TEXT NOT NULL CHECK (side IN ('buy', 'sell', 'short'))
@@ -105,14 +104,13 @@ function sqlTemplate({ database }: TemplateOptions): string {
 --   INSERT INTO new_example (id, side) SELECT id, side FROM example;
 --   DROP TABLE example;
 --   ALTER TABLE new_example RENAME TO example;
---   -- and every index, trigger and view that the old table had
+--   -- then create every index, trigger and view of the old table again
 --
--- A table whose rows may go: \`-- migrate:up destroys:example\`
+-- A table whose rows may be destroyed: \`-- migrate:up destroys:example\`
 --   DROP TABLE example;
 
 -- migrate:down
--- What takes the change back, in the opposite order. Without a statement here the migration can't be
--- rolled back.
+-- Undo the change here, in reverse order. Without a statement here the migration cannot be rolled back.
 --   DROP INDEX idx_example_notes;
 --   ALTER TABLE example DROP COLUMN notes;
 `;
@@ -126,9 +124,9 @@ function moduleTemplate({ name, database, kind }: TemplateOptions): string {
   return `${head}
   name: "${name}",
   database: "${database}",
-  // What \`upgrade\` and \`downgrade\` do runs in one transaction: all of it, or nothing.
-  // foreignKeys: false, // for a table that is made anew: with them, DROP TABLE empties child tables
-  // destroys: ["example"], // tables whose rows may go
+  // \`upgrade\` and \`downgrade\` each run in one transaction, all or nothing.
+  // foreignKeys: false, // for rebuilding a table: otherwise DROP TABLE empties child tables
+  // destroys: ["example"], // tables whose rows may be destroyed
 
   upgrade: async (transaction) => {
     // A new column, and an index:
@@ -136,15 +134,15 @@ function moduleTemplate({ name, database, kind }: TemplateOptions): string {
     //     ALTER TABLE example ADD COLUMN notes TEXT;
     //     CREATE INDEX idx_example_notes ON example (notes);
     //   \`);
-    // A change of data that SQL alone can't make:
+    // A change of data that SQL alone cannot make:
     //   for (const { id, raw } of await transaction.all("SELECT id, raw FROM example")) {
     //     const { notes } = JSON.parse(raw);
     //     await transaction.run("UPDATE example SET notes = ? WHERE id = ?", [notes, id]);
     //   }
-    throw new Error(\`Write what \${transaction.database} has to become\`);
+    throw new Error(\`Write the change of \${transaction.database} here\`);
   },
 
-  // What takes the change back; without it the migration can't be rolled back.
+  // Undoes the change; without it the migration cannot be rolled back.
   // downgrade: \`
   //   DROP INDEX idx_example_notes;
   //   ALTER TABLE example DROP COLUMN notes;

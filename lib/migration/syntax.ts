@@ -4,16 +4,16 @@ import type { Migration, MigrationBody } from "./migration.ts";
 import { faultIn, unfinishedFault } from "./file.ts";
 import { splitStatements } from "../sql/tokens.ts";
 
-/** What is wrong with a text whatever tables there are. All else needs the migrations before it. */
+/** Errors that do not depend on the existing tables. Others depend on the migrations before. */
 const SYNTAX_ERROR = /^(?:near "[^]*": syntax error|unrecognized token: "[^]*|incomplete input)$/;
 
-/** Migrations whose text was found right. A plan is made twice: before and after the lock is taken. */
+/** Migrations whose syntax is valid. A plan is made twice, before and after the lock is taken. */
 const checked = new WeakSet<Migration>();
 
 /**
- * Lets SQLite parse the SQL of migrations that were read from files, before the first statement runs.
+ * Checks the syntax of SQL migrations from files with SQLite's parser, before the first statement runs.
  *
- * @throws {MigrationFileError} at the first fault, with its place and a caret below it.
+ * @throws {MigrationFileError} for the first error, with its position and a caret below it.
  */
 export function refuseSyntaxErrors(migrations: readonly Migration[]): void {
   using parser = openParser();
@@ -36,7 +36,7 @@ function checkBody(
   const { statements, unfinished } = splitStatements(body);
   for (const { start, end } of statements) {
     const statement = body.slice(start, end);
-    // A pragma may be answered when it is prepared.
+    // Some pragmas take effect when they are prepared.
     if (/^pragma\b/i.test(statement)) continue;
     const message = parser.errorIn(statement);
     if (message === null || !SYNTAX_ERROR.test(message)) continue;
@@ -56,8 +56,8 @@ function checkBody(
 }
 
 /**
- * Where in a statement SQLite's complaint is: at the first token of the text that it names which,
- * with all before it and nothing behind it, makes SQLite say the same. Null if that can't be told.
+ * Position of SQLite's error in a statement: the first occurrence of the token named in the message at
+ * which the statement, truncated after it, causes the same error. Null if it cannot be determined.
  */
 function faultAt(parser: Parser, statement: string, message: string): number | null {
   if (message === "incomplete input") return statement.trimEnd().length;
@@ -73,17 +73,17 @@ function faultAt(parser: Parser, statement: string, message: string): number | n
     null;
 }
 
-/** How often a text may occur to be looked for; a bound on the time that an error takes. */
+/** Maximum number of occurrences to try, which limits the time. */
 const MOST_PLACES = 200;
 
-/** The line of a statement that failed, with a caret where SQLite says what it stumbled over. */
+/** The line of a failed statement, with a caret at the position of SQLite's error. */
 export function showFailure(
   sql: string,
   { statement, line, firstLine, message }: {
     readonly statement: string;
     /** Line of `sql` on which the statement begins. */
     readonly line: number;
-    /** Number of the first line of `sql`. */
+    /** Line number of the first line of `sql`. */
     readonly firstLine: number;
     readonly message: string;
   },

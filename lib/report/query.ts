@@ -49,7 +49,7 @@ export interface QueryOptions {
 
 /** Rows of a query. */
 export interface QueryResult {
-  /** Names of the columns; two may be equal. */
+  /** Names of the columns, possibly with duplicates. */
   readonly columns: readonly string[];
   /** Values in the order of the columns. Integers beyond 2^53 are `bigint`. */
   readonly rows: readonly (readonly SqlValue[])[];
@@ -161,7 +161,7 @@ function checkStatement(
   }
 }
 
-// Action codes of SQLite's authorizer and its answers; fixed by SQLite's interface.
+// Action codes and answers of SQLite's authorizer, fixed by SQLite's interface.
 const ALLOWED: readonly number[] = [20, 21, 31, 33]; // READ, SELECT, FUNCTION, RECURSIVE
 const PRAGMA = 19;
 const READING_PRAGMAS =

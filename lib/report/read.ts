@@ -38,7 +38,7 @@ interface Selection {
   readonly most?: number;
 }
 
-/** Rows that are read at once. */
+/** Rows read at once. */
 const BATCH = 1_000;
 
 /**

@@ -14,10 +14,10 @@ import type {
 } from "./model.ts";
 
 /**
- * Compares two schemas by meaning: white space, comments, the case of names, the names of
- * constraints, parentheses around a check and its table before a column make no difference. Other
- * spellings of the same rule do. Differences come in the order of the expected schema, tables first;
- * what is extra comes last of its type.
+ * Compares the meaning of two schemas. Ignores white space, comments, the case of names, the names of
+ * constraints, parentheses around a check, and the table name before a column in a check. Other
+ * spellings of the same rule are differences. Differences are in the order of the expected schema,
+ * tables first; extra objects come last within their type.
  *
  * @example Compare two schemas
  * ```ts
@@ -81,17 +81,17 @@ interface Sides<T> {
   readonly actual: readonly T[];
 }
 
-/** How the objects of a type are named. */
+/** How to name the objects of a type. */
 interface Naming<T> {
   readonly type: Difference["type"];
   readonly tableOf: (object: T) => string | null;
 }
 
-/** How the objects of a type are compared. */
+/** How to compare the objects of a type. */
 interface Comparison<T> extends Naming<T> {
-  /** What tells a person which object it is, behind its name. */
+  /** A description of the object after its name. */
   readonly about: (object: T) => string;
-  /** The differences of two objects of the same name, in plain words. */
+  /** The differences between two objects with the same name, in plain words. */
   readonly compare: (expected: T, actual: T) => string[];
 }
 
@@ -130,23 +130,23 @@ function byName<T extends Named>(objects: readonly T[]): Map<string, T> {
 function compareIndex(expected: IndexSchema, actual: IndexSchema): string[] {
   const index = `index "${expected.name}"`;
   if (fold(expected.table) !== fold(actual.table)) {
-    return [`${index} is of table "${actual.table}", and should be of "${expected.table}"`];
+    return [`${index} is on table "${actual.table}", expected "${expected.table}"`];
   }
   const details: string[] = [];
   if (spellTerms(expected) !== spellTerms(actual)) {
     const wanted = describeTerms(expected);
-    details.push(`${index} is on ${describeTerms(actual)}, and should be on ${wanted}`);
+    details.push(`${index} is on ${describeTerms(actual)}, expected ${wanted}`);
   }
   if (expected.unique !== actual.unique) {
     details.push(
       expected.unique
-        ? `${index} is not unique, and should be`
-        : `${index} is unique, and should not be`,
+        ? `${index} is not unique, but should be`
+        : `${index} is unique, but should not be`,
     );
   }
   if (normalize(expected.where ?? "") !== normalize(actual.where ?? "")) {
     const wanted = describeRows(expected);
-    details.push(`${index} holds ${describeRows(actual)}, and should hold ${wanted}`);
+    details.push(`${index} covers ${describeRows(actual)}, expected ${wanted}`);
   }
   return details;
 }
@@ -165,25 +165,25 @@ function describeRows(index: IndexSchema): string {
 function compareView(expected: ViewSchema, actual: ViewSchema): string[] {
   const view = `view "${expected.name}"`;
   if (actual.columns.length === 0 && expected.columns.length > 0) {
-    return [`${view} can't be read: a table or column that it uses is missing`];
+    return [`${view} cannot be read: a table or column that it uses is missing`];
   }
   const wanted = describeNames(expected.columns);
   const found = describeNames(actual.columns);
   if (expected.columns.length > 0 && fold(wanted) !== fold(found)) {
-    return [`${view} has the columns ${found}, and should have ${wanted}`];
+    return [`${view} has the columns ${found}, expected ${wanted}`];
   }
   return normalize(expected.sql) === normalize(actual.sql)
     ? []
-    : [`${view} computes its rows in another way`];
+    : [`${view} differs from the expected definition`];
 }
 
 function compareTrigger(expected: TriggerSchema, actual: TriggerSchema): string[] {
   const same = fold(expected.table) === fold(actual.table) &&
     normalize(expected.sql) === normalize(actual.sql);
-  return same ? [] : [`trigger "${expected.name}" does something else than it should`];
+  return same ? [] : [`trigger "${expected.name}" differs from the expected definition`];
 }
 
-/** The differences between the columns of two tables, their order included. */
+/** The differences between the columns of two tables, including their order. */
 function compareColumns(expected: TableSchema, actual: TableSchema): Difference[] {
   const found = new Map(actual.columns.map((column) => [fold(column.name), column]));
   const wanted = new Set(expected.columns.map((column) => fold(column.name)));
@@ -232,31 +232,29 @@ function compareColumn(expected: ColumnSchema, actual: ColumnSchema): string[] {
   const details: string[] = [];
   if (normalize(expected.type) !== normalize(actual.type)) {
     details.push(
-      `column "${name}" is ${typeOf(actual)}, and should be ${typeOf(expected)}`,
+      `column "${name}" is ${typeOf(actual)}, expected ${typeOf(expected)}`,
     );
   }
   if (expected.notNull && !actual.notNull) {
-    details.push(`column "${name}" may be NULL, and should be NOT NULL`);
+    details.push(`column "${name}" allows NULL, expected NOT NULL`);
   } else if (!expected.notNull && actual.notNull) {
-    details.push(`column "${name}" is NOT NULL, and should allow NULL`);
+    details.push(`column "${name}" is NOT NULL, but should allow NULL`);
   }
   if (defaultOf(expected) !== defaultOf(actual)) {
     details.push(
       actual.default === null
-        ? `"${name}" has no default, and should have ${expected.default}`
-        : `the default of "${name}" is ${actual.default}, and should be ${
-          expected.default ?? "none"
-        }`,
+        ? `"${name}" has no default, expected ${expected.default}`
+        : `the default of "${name}" is ${actual.default}, expected ${expected.default ?? "none"}`,
     );
   }
   if (expected.collation !== actual.collation) {
     details.push(
-      `column "${name}" is compared by ${actual.collation}, and should be by ${expected.collation}`,
+      `column "${name}" has the collation ${actual.collation}, expected ${expected.collation}`,
     );
   }
   if (spellGenerated(expected.generated) !== spellGenerated(actual.generated)) {
     details.push(
-      `column "${name}" is ${describeGenerated(actual.generated)}, and should be ${
+      `column "${name}" is ${describeGenerated(actual.generated)}, expected ${
         describeGenerated(expected.generated)
       }`,
     );
@@ -268,14 +266,14 @@ function typeOf(column: ColumnSchema): string {
   return column.type === "" ? "of no type" : column.type;
 }
 
-/** The key of a row, `INTEGER PRIMARY KEY`, is never NULL, whether the table says so or not. */
+/** An `INTEGER PRIMARY KEY` is never NULL, even without NOT NULL. */
 function isNotNull(column: ColumnSchema, table: TableSchema): boolean {
   const isRowid = column.primaryKey === 1 && fold(column.type) === "integer" &&
     !table.columns.some((other) => other.primaryKey > 1);
   return column.notNull || isRowid;
 }
 
-/** The default in one spelling: `0` and `0.0` are the same to a number, and `NULL` is no default. */
+/** Canonical default: `0` and `0.0` are the same number, and `NULL` means no default. */
 function defaultOf(column: ColumnSchema): string {
   const tokens = tokenize(column.default ?? "null");
   const [first, second] = tokens;
@@ -313,16 +311,16 @@ function compareOrder(expected: TableSchema, actual: TableSchema): string | null
   const found = names(actual, expected);
   const place = wanted.findIndex((name, at) => fold(name) !== fold(found[at] ?? ""));
   if (place === -1) return null;
-  return `columns are in another order: "${found[place]}" comes where "${wanted[place]}" should`;
+  return `columns are in a different order: found "${found[place]}", expected "${wanted[place]}"`;
 }
 
-/** A table and the schema that it is part of. */
+/** A table and its schema. */
 interface PlacedTable {
   readonly table: TableSchema;
   readonly schema: Schema;
 }
 
-/** The differences between two tables of one name, by meaning. */
+/** The differences in meaning between two tables with the same name. */
 function compareTable(expected: PlacedTable, actual: PlacedTable): Difference[] {
   const wanted = expected.table;
   const found = actual.table;
@@ -334,7 +332,7 @@ function compareTable(expected: PlacedTable, actual: PlacedTable): Difference[] 
   if (wanted.virtual || found.virtual) {
     return normalize(wanted.sql) === normalize(found.sql)
       ? []
-      : [ofTable(`table "${wanted.name}" is made as ${found.sql}, and should be as ${wanted.sql}`)];
+      : [ofTable(`table "${wanted.name}" is defined as ${found.sql}, expected ${wanted.sql}`)];
   }
   const details = [
     ...compareKeys(wanted, found),
@@ -342,8 +340,8 @@ function compareTable(expected: PlacedTable, actual: PlacedTable): Difference[] 
     ...compareChecks(wanted, found),
     ...compareSets(wanted.conflicts, found.conflicts, {
       spell: fold,
-      missing: (conflict) => `the rule ON CONFLICT of ${conflict} is missing`,
-      extra: (conflict) => `the rule ON CONFLICT of ${conflict} is not expected`,
+      missing: (conflict) => `the ON CONFLICT rule of ${conflict} is missing`,
+      extra: (conflict) => `the ON CONFLICT rule of ${conflict} is not expected`,
     }),
     ...compareOptions(wanted, found),
   ];
@@ -357,15 +355,15 @@ function compareKeys(expected: TableSchema, actual: TableSchema): string[] {
   if (fold(wanted.join()) !== fold(found.join())) {
     details.push(
       `the primary key is ${found.length === 0 ? "missing" : describeNames(found)}, ` +
-        `and should be ${wanted.length === 0 ? "none" : describeNames(wanted)}`,
+        `expected ${wanted.length === 0 ? "none" : describeNames(wanted)}`,
     );
   }
   const uniquesOf = (table: TableSchema): (readonly string[])[] =>
     table.uniques.filter((names) => spellNames(names) !== spellNames(primaryKeyOf(table)));
   details.push(...compareSets(uniquesOf(expected), uniquesOf(actual), {
     spell: spellNames,
-    missing: (names) => `the rule that ${describeNames(names)} is unique is missing`,
-    extra: (names) => `${describeNames(names)} must be unique, and need not be`,
+    missing: (names) => `the UNIQUE constraint on ${describeNames(names)} is missing`,
+    extra: (names) => `the UNIQUE constraint on ${describeNames(names)} is not expected`,
   }));
   return details;
 }
@@ -376,7 +374,7 @@ function primaryKeyOf(table: TableSchema): string[] {
     .map((column) => column.name);
 }
 
-/** Names without regard to their order: unique together is unique in any order. */
+/** Names in sorted order, because the order of columns in a UNIQUE constraint does not matter. */
 function spellNames(names: readonly string[]): string {
   return JSON.stringify(names.map(fold).toSorted());
 }
@@ -411,8 +409,8 @@ function compareChecks(expected: TableSchema, actual: TableSchema): string[] {
 }
 
 /**
- * Canonical tokens without outer parentheses, and without the table before a column: it can only be the
- * check's own, and a rebuild leaves it out. SQLite reads "text" that names no column as a string.
+ * Canonical tokens without outer parentheses and without the table name before a column, which can only
+ * be the check's own table and which a rebuild omits. SQLite reads "text" that names no column as a string.
  */
 function spellCheck({ expression }: CheckSchema, columns: ReadonlySet<string>): string {
   let tokens = tokenize(expression).filter((token, at, all) =>
@@ -438,14 +436,14 @@ function compareOptions(expected: TableSchema, actual: TableSchema): string[] {
   ] as const;
   return options.filter(([key]) => expected[key] !== actual[key]).map(([key, words]) =>
     expected[key]
-      ? `the table is not ${words}, and should be`
-      : `the table is ${words}, and should not be`
+      ? `the table is not ${words}, but should be`
+      : `the table is ${words}, but should not be`
   );
 }
 
-/** How two lists are compared whose order means nothing. */
+/** How to compare two lists regardless of order. */
 interface SetComparison<T> {
-  /** The same text for what means the same. */
+  /** Returns the same text for items with the same meaning. */
   readonly spell: (item: T) => string;
   readonly missing: (item: T) => string;
   readonly extra: (item: T) => string;

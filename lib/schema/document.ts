@@ -17,26 +17,26 @@ import {
 import type { ColumnSchema, IndexSchema, Schema, TableSchema } from "./model.ts";
 import { readSchema } from "./read.ts";
 
-// What SQLite is about to do, as its authorizer numbers it: BEGIN and COMMIT, SAVEPOINT; ATTACH, DETACH.
+// Action codes of SQLite's authorizer: BEGIN and COMMIT, SAVEPOINT; ATTACH, DETACH.
 const TRANSACTION: readonly number[] = [22, 32];
 const FILE: readonly number[] = [24, 25];
 
-/** How to read the schema of a database. */
+/** Options of {@link describeSchema}. */
 export interface DescribeSchemaOptions {
   /** Seconds to wait for a lock. Default 30. */
   readonly timeout?: number;
 }
 
 /**
- * Describes the schema of a database file, named by its path or `file:` URL, without SQLite's own
- * tables and the toolkit's markers. A bot may have it open and go on writing; nothing is changed. Needs
- * read permission on the file and its directory.
+ * Describes the schema of a database file, given by its path or `file:` URL, without SQLite's internal
+ * tables and the toolkit's markers. A bot may have the file open and keep writing; nothing is changed.
+ * Needs read permission on the file and its directory.
  *
- * @throws {LocationError} if there is no such file, or a directory is in its place.
- * @throws {NotADatabaseError} if it is no SQLite database.
+ * @throws {LocationError} if the file does not exist or is a directory.
+ * @throws {NotADatabaseError} if it is not an SQLite database.
  * @throws {CorruptDatabaseError} if it is damaged.
- * @throws {DatabaseLockedError} if a lock was not gone within the timeout.
- * @throws {AccessError} if it may not be read.
+ * @throws {DatabaseLockedError} if it was locked for longer than the timeout.
+ * @throws {AccessError} if permission to read it is missing.
  *
  * @example Print the schema of a database
  * ```ts
@@ -47,7 +47,7 @@ export interface DescribeSchemaOptions {
  * openDatabase(path).exec("create table notes(note_id integer primary key, body text)");
  *
  * const { sql, schema } = await describeSchema(path);
- * console.log(sql); // CREATE TABLE notes ( … one column a line
+ * console.log(sql); // CREATE TABLE notes ( … with one column per line
  * console.assert(schema.tables[0]?.columns[1]?.name === "body");
  * ```
  */
@@ -57,13 +57,13 @@ export async function describeSchema(
 ): Promise<SchemaDescription> {
   const location = locate(database);
   if (!statDatabase(location).exists) {
-    throw new LocationError(`Cannot describe ${location.path}: there is no such file`, {
+    throw new LocationError(`Cannot describe ${location.path}: file not found`, {
       help: "check the path; `catalyst-migrate upgrade` creates the bot's databases",
     });
   }
   const { timeout = defaultSettings.busyTimeout } = options;
   const settings = withTimeout(timeout);
-  // The caller may have it open: what is quicker would drop its locks.
+  // The caller may have it open; the faster way would drop its locks.
   const schema = await readDatabase(
     location,
     { settings, alone: false },
@@ -73,27 +73,27 @@ export async function describeSchema(
 }
 
 /**
- * Describes the schema that SQL text makes, such as that of a `schema.sql`. The statements run in a new
- * database in memory; they can reach no file. Needs no permission.
+ * Describes the schema that SQL text creates, such as that of a `schema.sql`. The statements run in a
+ * new in-memory database and cannot access files. Needs no permission.
  *
  * @throws {StatementError} if a statement fails; `statement` and `line` say which.
  *
- * @example Lay SQL out anew
+ * @example Format SQL
  * ```ts
  * import { parseSchema } from "@catalyst/migrate/schema";
  *
  * const { sql, schema } = await parseSchema("create table notes(body text not null)");
- * console.assert(sql.startsWith("CREATE TABLE notes (")); // one column a line
+ * console.assert(sql.startsWith("CREATE TABLE notes (")); // one column per line
  * console.assert(schema.tables[0]?.columns[0]?.notNull);
  * ```
  */
 export async function parseSchema(sql: string): Promise<SchemaDescription> {
   await using connection = openMemory({ label: "a new database in memory" });
-  // Without rows there is nothing to enforce, and a parent may be made after its child.
+  // Without rows there is nothing to enforce, and a child may be created before its parent.
   await connection.exec("PRAGMA foreign_keys = OFF");
   let refused = false;
   using _confined = connection.confine((action) => {
-    if (TRANSACTION.includes(action)) return 2; // a dump has its own; here is nothing to roll back
+    if (TRANSACTION.includes(action)) return 2; // ignored: a dump has its own transaction, and nothing needs to be rolled back here
     refused ||= FILE.includes(action);
     return FILE.includes(action) ? 1 : 0;
   });
@@ -104,7 +104,7 @@ export async function parseSchema(sql: string): Promise<SchemaDescription> {
     const { statement = sql, line = 1 } = error;
     throw new StatementError(`Cannot read a schema from SQL: line ${line} opens another file`, {
       cause: error,
-      help: "take ATTACH and the like out; a schema is of one database",
+      help: "remove ATTACH and similar statements; a schema is that of one database",
       statement,
       line,
     });
@@ -112,22 +112,22 @@ export async function parseSchema(sql: string): Promise<SchemaDescription> {
   return describe(await readSchema(connection));
 }
 
-/** The schema of a database in a form that stays the same as long as the schema does. */
+/** The schema of a database in a stable form, which changes only if the schema does. */
 export interface SchemaDescription {
-  /** SQL that makes the same schema in an empty database; empty if there is none. */
+  /** SQL that creates the same schema in an empty database; empty for an empty schema. */
   readonly sql: string;
-  /** The same as data: lists of objects by name, texts in one spelling. */
+  /** The same as data, with lists sorted by name and canonical texts. */
   readonly schema: Schema;
 }
 
-/** Describes a schema as it was read. */
+/** Describes a schema. */
 export function describe(schema: Schema): SchemaDescription {
   return { sql: formatSchema(schema), schema: stableSchema(schema) };
 }
 
 /**
- * The schema with its lists in the order of names and its texts in one spelling, so that two
- * databases with the same text of schema give the same document.
+ * The schema with lists sorted by name and canonical texts, so that databases with the same formatted
+ * schema give the same document.
  */
 export function stableSchema(schema: Schema): Schema {
   const tables = new Map(schema.tables.map((table) => [fold(table.name), table]));

@@ -3,12 +3,12 @@ import { type Connection, number, text } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
 import { closing, fold, is, itemsOf, source, type Token, tokenize } from "../sql/tokens.ts";
 
-/** Characters of a value that are shown. */
+/** Most characters shown of a value. */
 const SHOWN = 60;
 
-/** A query whose rows have to differ, and the terms that have to. */
+/** A query and the terms that must be unique in its rows. */
 interface Question {
-  /** What follows FROM. */
+  /** The text after FROM. */
   readonly from: string;
   readonly terms: readonly string[];
   readonly labels: readonly string[];
@@ -18,8 +18,8 @@ interface Question {
 }
 
 /**
- * Adds to the failure of a unique index or of copied rows the value that is there more than once. The
- * rows have to be as the statement found them.
+ * Adds a duplicate value to the error of a unique index or of copied rows. The rows must be as they were
+ * when the statement failed.
  */
 export async function withDuplicate(connection: Connection, error: unknown): Promise<unknown> {
   if (!(error instanceof StatementError) || error.statement === undefined) return error;
@@ -66,7 +66,7 @@ function ofIndex(sql: string, tokens: readonly Token[]): Question | null {
   };
 }
 
-/** `INSERT INTO t (a, b) SELECT ...`, which SQLite says failed for `t.a`. */
+/** `INSERT INTO t (a, b) SELECT ...`, for which SQLite reports `t.a`. */
 async function ofInsert(
   connection: Connection,
   sql: string,
@@ -127,6 +127,6 @@ async function firstDuplicate(
     });
     return `${number(row, "rows")} rows have ${values.join(" and ")}`;
   } catch {
-    return null; // the failure itself is what has to be told
+    return null; // report the original error
   }
 }

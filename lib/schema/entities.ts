@@ -4,21 +4,21 @@ import type { Schema } from "./model.ts";
 import { fold } from "../sql/tokens.ts";
 import { ViewReader } from "./view_fields.ts";
 
-/** A table or view with its columns, as a program that uses the database sees it. */
+/** A table or view with its columns, as seen by a program that uses the database. */
 export interface Entity {
-  /** Name as it was written. */
+  /** Name in its original spelling. */
   readonly name: string;
   /** Whether it is a view, which cannot be written. */
   readonly isView: boolean;
-  /** What a comment says about it; null if there is none. */
+  /** The comment that describes it; null if there is none. */
   readonly meaning: string | null;
-  /** Columns in their order. */
+  /** Columns in order. */
   readonly fields: readonly Field[];
 }
 
 /**
- * The tables of a schema and then its views, each by name. The SQL of the schema must be as SQLite
- * keeps it: its comments hold the meanings.
+ * The tables of a schema followed by its views, each sorted by name. The SQL of the schema must be
+ * unchanged from SQLite, because its comments contain the meanings.
  */
 export function entitiesOf(schema: Schema): Entity[] {
   const tables = sorted(schema.tables).map((table): Entity => {
@@ -32,16 +32,16 @@ export function entitiesOf(schema: Schema): Entity[] {
   return [...tables, ...views];
 }
 
-/** Unique names for the types of a program. */
+/** Allocates unique type names for generated code. */
 export class TypeNames {
   readonly #used: Set<string>;
 
-  /** @param reserved Names that the program uses otherwise. */
+  /** @param reserved Names that the code uses for other purposes. */
   constructor(reserved: readonly string[]) {
     this.#used = new Set(reserved);
   }
 
-  /** Makes a name of words, such as `OrderItems` of `order_items`, so that no suffix makes it taken. */
+  /** Converts words to a name, such as `order_items` to `OrderItems`, that is unique with every suffix. */
   take(words: string, suffixes: readonly string[] = [""]): string {
     const parts = words.split(/[^\p{L}\p{N}]+/u).filter((part) => part !== "");
     const pascal = parts.map((part) => part.charAt(0).toUpperCase() + part.slice(1)).join("");
@@ -56,7 +56,7 @@ export class TypeNames {
   }
 }
 
-/** Says which command writes a text again: a comment without its marks. */
+/** The text of a comment that names the command which generated the code. */
 export function originOf(databases: ReadonlyMap<string, Schema>, format: string): string {
   const names = databases.size === 1 ? [...databases.keys()] : [];
   const words = ["catalyst-migrate schema", ...names, "--format", format];

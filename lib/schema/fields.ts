@@ -5,19 +5,19 @@ import { closing, fold, is, itemsOf, type Token, tokenize } from "../sql/tokens.
 /** The kind of value in a column. `number` is an integer or a real, `moment` a text or a number. */
 export type FieldKind = "integer" | "real" | "number" | "text" | "moment" | "blob" | "any";
 
-/** What a program knows about a value that it reads. */
+/** The type of a value that a program reads. */
 export interface FieldValue {
   /** The kind of value. */
   readonly kind: FieldKind;
-  /** All values that it can have besides NULL; null if there is no list of them. */
+  /** All possible values besides NULL; null if there is no such list. */
   readonly values: readonly (string | number)[] | null;
   /** Whether it can be NULL. */
   readonly nullable: boolean;
 }
 
-/** A column of a table or view, as a program that uses the database sees it. */
+/** A column of a table or view, as seen by a program that uses the database. */
 export interface Field extends FieldValue {
-  /** Name as it was written. */
+  /** Name in its original spelling. */
   readonly name: string;
   /** Whether a new row can omit it: it has a default, it can be NULL, or SQLite numbers the rows. */
   readonly optional: boolean;
@@ -27,15 +27,15 @@ export interface Field extends FieldValue {
   readonly meaning: string | null;
 }
 
-/** The columns of a table, and what its comments say. */
+/** The columns and the comments of a table. */
 interface TableFields {
   /** The comment after the opening parenthesis; null if there is none. */
   readonly meaning: string | null;
-  /** Columns in their order. */
+  /** Columns in order. */
   readonly fields: readonly Field[];
 }
 
-/** Describes the columns of a table. Its SQL must be as SQLite keeps it: comments hold the meanings. */
+/** Describes the columns of a table. Its SQL must be unchanged, because comments contain the meanings. */
 export function tableFields(table: TableSchema): TableFields {
   const comments = readComments(table.sql, table.virtual ? [] : definitionsOf(table.sql), {
     // `ALTER TABLE … ADD COLUMN` inserts the new columns before the comment of the last one.
@@ -77,7 +77,7 @@ export function kindOf(type: string, options: { readonly strict?: boolean } = {}
     case "BLOB":
       return /blob/i.test(type) ? "blob" : "any";
     case "NUMERIC":
-      // SQLite gives these types no meaning of their own; their names say what programs store.
+      // These types mean nothing special to SQLite; their names suggest what programs store.
       if (/date|time/i.test(type)) return "moment";
       if (/bool/i.test(type)) return "integer";
       if (/^(json|uuid|string)$/i.test(type)) return "text";
@@ -86,8 +86,8 @@ export function kindOf(type: string, options: { readonly strict?: boolean } = {}
 }
 
 /**
- * The values that a check allows in a column, as SQLite stores them. A column that ignores case also
- * takes other spellings than those in the list, so its list is not used.
+ * The values that a check allows in a column, as SQLite stores them. A case-insensitive column accepts
+ * other spellings than those in the list, so its list is not used.
  */
 function valuesOf(column: ColumnSchema, table: TableSchema): (string | number)[] | null {
   if (column.collation !== "BINARY") return null;
@@ -102,7 +102,7 @@ function valuesOf(column: ColumnSchema, table: TableSchema): (string | number)[]
   return null;
 }
 
-/** The expressions of which none may be false for any value of the column except NULL. */
+/** The expressions that must all hold for every value of the column except NULL. */
 function operandsOf(expression: readonly Token[], column: ColumnSchema): (readonly Token[])[] {
   const tokens = unwrapped(expression);
   if (outer(tokens).some((at) => is(tokens[at], "between", "case"))) return [];
@@ -138,7 +138,7 @@ function literalOf(
     const number = sign * Number(token.value);
     return affinity === "TEXT" ? String(number) : number;
   }
-  // A name in double quotes is a text where no column has that name.
+  // A double-quoted name is a string if no column has that name.
   const isText = token.kind === "string" || (token.text.startsWith('"') &&
     table.columns.every(({ name }) => fold(name) !== fold(token.value)));
   if (!isText || tokens.length > 1) return null;
@@ -147,13 +147,13 @@ function literalOf(
   return isNumeric ? Number(token.value) : token.value;
 }
 
-/** Tokens without the parentheses around all of them. */
+/** Tokens without outer parentheses. */
 export function unwrapped(tokens: readonly Token[]): readonly Token[] {
   const isWrapped = is(tokens[0], "(") && closing(tokens, 0) === tokens.length - 1;
   return isWrapped && tokens.length > 2 ? unwrapped(tokens.slice(1, -1)) : tokens;
 }
 
-/** Indexes of the tokens outside all parentheses; the parentheses are left out too. */
+/** Indexes of the tokens outside all parentheses, without the parentheses themselves. */
 export function outer(tokens: readonly Token[]): number[] {
   const found: number[] = [];
   for (let at = 0; at < tokens.length; at++) {
@@ -173,7 +173,7 @@ export function split(tokens: readonly Token[], separator: string): Token[][] {
 
 /** A column in a text that has comments. */
 interface CommentedItem {
-  /** What to find its comment by; null where its comments are not wanted. */
+  /** Key for its comment; null if its comments are ignored. */
   readonly name: string | null;
   readonly tokens: readonly Token[];
 }
@@ -204,8 +204,8 @@ interface ReadCommentsOptions {
 }
 
 /**
- * Reads the comments of a list of columns. A comment describes a column on its line; one that stands
- * right below another comment continues it.
+ * Reads the comments of a list of columns. A comment describes a column on its line; a comment directly
+ * below another one continues it.
  */
 export function readComments(
   sql: string,
@@ -245,7 +245,7 @@ interface Comment {
   readonly text: string;
 }
 
-/** The comments of a text, which stand between its tokens. */
+/** The comments between the tokens of a text. */
 function* commentsOf(sql: string): Generator<Comment> {
   let from = 0;
   for (const token of [...tokenize(sql), { start: sql.length, end: sql.length }]) {

@@ -4,11 +4,11 @@ import { closing, fold, is, itemsOf, source, type Token, tokenize } from "../sql
 import type { IndexSchema, Schema, TableSchema, TriggerSchema, ViewSchema } from "./model.ts";
 
 /**
- * Writes a schema as SQL that makes the same one in an empty database, always in the same order and
- * layout: tables by name, each with its indexes and triggers, then views with their triggers. White
- * space, comments and quotes around names don't count. Empty if the schema is.
+ * Formats a schema as SQL that creates it in an empty database, always in the same order and layout:
+ * tables by name, each with its indexes and triggers, then views with their triggers. Ignores the
+ * original white space, comments and quotes around names. Empty for an empty schema.
  *
- * @example Write only one table
+ * @example Format only one table
  * ```ts
  * import { formatSchema, parseSchema } from "@catalyst/migrate/schema";
  *
@@ -37,7 +37,7 @@ interface Named {
   readonly name: string;
 }
 
-/** Objects by name, as SQLite compares names. */
+/** Objects sorted by name, as SQLite compares names. */
 export function sorted<T extends Named>(objects: readonly T[]): T[] {
   const order = (a: string, b: string): number => a < b ? -1 : a > b ? 1 : 0;
   return objects.toSorted((a, b) => order(fold(a.name), fold(b.name)));
@@ -47,7 +47,7 @@ function ofTable<T extends { readonly table: string }>(objects: readonly T[], ow
   return objects.filter(({ table }) => fold(table) === fold(owner.name));
 }
 
-/** The `CREATE TABLE` of a table, one column or constraint a line, without a semicolon. */
+/** The `CREATE TABLE` of a table, with one column or constraint per line and no semicolon. */
 export function formatTable(table: TableSchema): string {
   const { sql, name, virtual } = table;
   const tokens = tokenize(sql);
@@ -66,7 +66,7 @@ export function formatTable(table: TableSchema): string {
   ].join("\n");
 }
 
-/** The column that a part of a `CREATE TABLE` defines; none where it is a constraint. */
+/** The column that an item of a `CREATE TABLE` defines; none for a constraint. */
 function definedBy(item: readonly Token[]): Set<Token> {
   const [first] = item;
   const isConstraint = is(first, "constraint", "primary", "unique", "check", "foreign");
@@ -77,7 +77,7 @@ function knownTo(table: TableSchema): Set<string> {
   return new Set([table, ...table.columns].map(({ name }) => fold(name)));
 }
 
-/** The module reads its arguments by rules of its own: they stay as they were written. */
+/** Keeps the arguments of a virtual table unchanged, because its module has its own syntax. */
 function formatVirtualTable(sql: string, tokens: readonly Token[], name: string): string {
   const module = tokens[tokens.findIndex((token) => is(token, "using")) + 1];
   const head = `CREATE VIRTUAL TABLE ${spellName(name)} USING ${spellName(module?.value ?? "")}`;
@@ -96,7 +96,7 @@ export function formatIndex(index: IndexSchema, table: TableSchema | undefined):
   return layOut(spell(tokens, { names: new Set(names), ...known })).join("\n");
 }
 
-/** The `CREATE VIEW` of a view, one clause or column a line, without a semicolon. */
+/** The `CREATE VIEW` of a view, with one clause or column per line and no semicolon. */
 export function formatView({ sql }: ViewSchema): string {
   const tokens = keepUnnamed(sql, tokenize(sql));
   const as = tokens.findIndex((token) => is(token, "as"));
@@ -104,11 +104,11 @@ export function formatView({ sql }: ViewSchema): string {
   return [...layOut(header), ...layOutStatement(query)].join("\n");
 }
 
-/** The `CREATE TRIGGER` of a trigger, one clause of each statement a line, without a semicolon. */
+/** The `CREATE TRIGGER` of a trigger, with one clause per line and no semicolon. */
 export function formatTrigger({ sql }: TriggerSchema): string {
   const tokens = keepUnnamed(sql, tokenize(sql));
   const on = tokens.findIndex((token) => is(token, "on"));
-  // Between them are the columns of an UPDATE OF.
+  // The columns of an UPDATE OF.
   const names = tokens.filter((token, at) =>
     at === 2 || at === on + 1 || (at < on && token.kind === "quoted")
   );
@@ -131,7 +131,7 @@ export function formatTrigger({ sql }: TriggerSchema): string {
   ].join("\n");
 }
 
-/** A trigger's `BEFORE`, `FOR EACH ROW` and the like in capitals; not a column of such a name. */
+/** Puts a trigger's `BEFORE`, `FOR EACH ROW` and similar words in upper case, but not columns with such names. */
 function withEventWords(pieces: readonly SpelledToken[], on: number): SpelledToken[] {
   const isTime = (at: number) =>
     at === 3 && ["before", "after", "instead"].includes(pieces[at]?.key ?? "") ||
@@ -161,8 +161,8 @@ function statementsOf(pieces: readonly SpelledToken[]): SpelledToken[][] {
 }
 
 /**
- * Makes one token, with the text as it was written, of each column of a SELECT that has neither a name
- * nor is a column itself: its text, white space and comments included, is its name.
+ * Turns each column of a SELECT that is an expression without an alias into one token with the original
+ * text, because that text, including white space and comments, is the column's name.
  */
 function keepUnnamed(sql: string, tokens: readonly Token[]): Token[] {
   const kept: Token[] = [];
@@ -188,7 +188,7 @@ function keepUnnamed(sql: string, tokens: readonly Token[]): Token[] {
   return kept;
 }
 
-/** Whether the names of a SELECT's columns may count: not in a comparison, nor behind a UNION. */
+/** Whether the column names of a SELECT may matter: not in a comparison or after a UNION. */
 function isNaming(tokens: readonly Token[], select: number): boolean {
   const before = tokens[select - 1];
   if (is(before, "union", "all", "except", "intersect", ";", "begin")) return false;
@@ -214,7 +214,7 @@ function endOfColumns(tokens: readonly Token[], start: number): number {
 }
 
 function columnsOf(tokens: readonly Token[], start: number, end: number): Token[][] {
-  // Between parentheses that aren't there, since that is what `itemsOf` splits.
+  // Adds parentheses, because `itemsOf` splits what is between them.
   const parenthesis = (value: string): Token => (
     { kind: "operator", value, text: value, start: 0, end: 0 }
   );
@@ -235,7 +235,7 @@ function isNamed(column: readonly Token[]): boolean {
 function verbatim(sql: string, column: readonly Token[], next: Token | undefined): Token {
   const start = column[0]?.start ?? 0;
   const end = next?.start ?? column.at(-1)?.end ?? 0;
-  // SQLite counts a comment behind it as part of it; what follows must not become part of that.
+  // SQLite includes a trailing comment in the name; the following text must not become part of it.
   const text = sql.slice(start, end).trimEnd();
   const ends = /--[^\n]*$/.test(text) ? "\n" : "";
   return { kind: "string", value: text, text: text + ends, start, end };

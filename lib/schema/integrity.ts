@@ -4,19 +4,19 @@ import { quoteName } from "../sql/tokens.ts";
 import type { Finding } from "./model.ts";
 import { readColumns, usersTables } from "./tables.ts";
 
-/** What SQLite's check of a file's pages and indexes found. */
+/** Result of SQLite's check of a file's pages and indexes. */
 export interface FileCheck {
-  /** What is damaged, in SQLite's words. */
+  /** The damage, in SQLite's words. */
   readonly damages: readonly string[];
-  /** Tables that can't be checked, since a collation or function of theirs is not here. */
+  /** Tables that cannot be checked because a collation or function is missing. */
   readonly unchecked: readonly string[];
 }
 
 /**
- * Lets SQLite check the pages and indexes of a file, one table at a time where the whole can't be
- * checked for a collation or function that only the bot has.
+ * Runs SQLite's check of the pages and indexes of a file. If a collation or function that only the bot
+ * has prevents checking the whole file, checks one table at a time.
  *
- * @param limit Damages after which it stops.
+ * @param limit Number of damages after which it stops.
  */
 export async function checkFile(
   connection: Connection,
@@ -50,12 +50,12 @@ export async function checkFile(
   return { damages: damages.slice(0, limit), unchecked };
 }
 
-/** Whether a line of SQLite's check is about values that break a constraint, which is no damage of a file. */
+/** Whether a line of SQLite's check reports values that violate a constraint, which is not file damage. */
 export function isAboutValues(line: string): boolean {
   return /^(?:\w+|non-\w+) value in |^CHECK constraint /.test(line);
 }
 
-/** SQLite's own checks of a whole file: its pages, its indexes, its constraints, its foreign keys. */
+/** Runs SQLite's checks of a whole file: pages, indexes, constraints and foreign keys. */
 export async function checkIntegrity(
   connection: Connection,
 ): Promise<{ readonly problems: readonly Finding[]; readonly notices: readonly Finding[] }> {
@@ -64,20 +64,20 @@ export async function checkIntegrity(
     kind: "integrity",
     object: connection.label,
     detail,
-    fix: "restore the database from a backup; if only an index is named, `REINDEX` mends it",
+    fix: "restore the database from a backup; if only an index is named, run `REINDEX`",
   }));
   const notices = unchecked.map((table): Finding => ({
     kind: "unchecked",
     object: table,
-    detail: `table ${table} can't be checked: a collation or function of it is not here`,
-    fix: "let the bot run PRAGMA integrity_check, which has it",
+    detail: `table ${table} cannot be checked: one of its collations or functions is missing`,
+    fix: "run PRAGMA integrity_check in the bot, which provides it",
   }));
   return { problems: [...problems, ...await foreignKeyViolations(connection)], notices };
 }
 
 /**
- * Keys of violations in tables WITHOUT ROWID, found by `PRAGMA foreign_key_check`, which doesn't say in
- * which row: child, parent and the row's primary key. Where that can't be told, only child and parent.
+ * Keys of foreign key violations in tables WITHOUT ROWID, for which `PRAGMA foreign_key_check` does not
+ * name the row: child, parent and the primary key of the row, or only child and parent if it is unknown.
  */
 export async function keysWithoutRowid(
   connection: Connection,
@@ -118,7 +118,7 @@ async function danglingRows(
   const key = keys.map((row) => `quote(child.${quoteName(row.name)})`).join(" || ',' || ");
   const conditions = columns.map((row) => `child.${quote(row, "child")} IS NOT NULL`);
   if (hasParent) {
-    // As SQLite enforces it: by the parent's collation and, for the plus sign, by its affinity.
+    // As SQLite enforces it: with the parent's collation and, because of the plus sign, its affinity.
     const isSame = columns.map((row) =>
       `parent.${quote(row, "parent")} = +child.${quote(row, "child")}`
     );
@@ -147,11 +147,10 @@ async function foreignKeyViolations(connection: Connection): Promise<Finding[]> 
       findings.push({
         kind: "foreign_key",
         object: table,
-        detail:
-          `${row.violations} row(s) of ${table} point to a row of ${parent} that doesn't exist` +
+        detail: `${row.violations} row(s) of ${table} reference a missing row of ${parent}` +
           (row.first_row === null ? "" : `, the first has rowid ${row.first_row}`),
         fix:
-          `put the missing rows of ${parent} back, or delete those of ${table}: PRAGMA foreign_key_check lists them`,
+          `restore the missing rows of ${parent}, or delete those of ${table}: PRAGMA foreign_key_check lists them`,
       });
     }
   }
@@ -167,7 +166,7 @@ async function violationsOf(connection: Connection, table: string): Promise<Row[
       [table],
     );
   } catch (error) {
-    if (needsExtension(error)) return []; // its parent's collation is not here
+    if (needsExtension(error)) return []; // the parent's collation is missing
     throw error;
   }
 }

@@ -7,10 +7,10 @@ import { stableSchema } from "./document.ts";
 import { fold, tokenize } from "../sql/tokens.ts";
 
 /**
- * Describes databases as Markdown: a diagram, then each table with its columns, keys, indexes and
- * triggers, then the views. Several databases follow one another, each under its own heading.
+ * Formats databases as Markdown: a diagram, then each table with its columns, keys, indexes and
+ * triggers, then the views. Each of several databases has its own heading.
  *
- * @param databases Schemas by the names of their databases. Their SQL must be as SQLite keeps it.
+ * @param databases Schemas by the names of their databases. Their SQL must be unchanged from SQLite.
  */
 export function formatMarkdown(databases: ReadonlyMap<string, Schema>): string {
   return [...databases].map(([name, schema]) => page(name, schema)).join("\n");
@@ -101,7 +101,7 @@ function typeOf({ type, generated }: ColumnSchema): string {
     : `${declared}, ${generated.kind}: ${code(generated.expression)}`;
 }
 
-/** The only column that an expression names; null if it names none or several. */
+/** The column that an expression names; null if it names none or several. */
 function onlyColumn(expression: string, { columns }: TableSchema): ColumnSchema | null {
   const names = new Set(
     tokenize(expression).filter(({ kind }) => kind === "word" || kind === "quoted")
@@ -130,7 +130,7 @@ function list(title: string, items: readonly string[]): string[] {
   return items.length === 0 ? [] : [`${title}:\n\n${items.map((item) => `- ${item}`).join("\n")}`];
 }
 
-/** A table without the columns that are empty in all rows, except the first. */
+/** Formats a table, without columns that are empty in all rows, except the first column. */
 function grid(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const kept = head.flatMap((_, at) => at === 0 || rows.some((row) => row[at] !== "") ? [at] : []);
   const line = (cells: readonly string[]): string =>
@@ -144,7 +144,7 @@ function fence(language: string, body: string): string {
   return `${ticks}${language}\n${body}${ticks}`;
 }
 
-/** Code on one line. A `|` would end the cell of a table, even within code. */
+/** Formats inline code on one line. A `|` would end a table cell, even within code. */
 function code(source: string): string {
   const line = source.replaceAll(/\s+/g, " ").replaceAll("|", "\\|");
   const longest = Math.max(0, ...[...line.matchAll(/`+/g)].map(([ticks]) => ticks.length));
@@ -152,7 +152,7 @@ function code(source: string): string {
   return longest === 0 ? `${ticks}${line}${ticks}` : `${ticks} ${line} ${ticks}`;
 }
 
-/** A text on one line that Markdown shows as it is. */
+/** Escapes a text for Markdown, on one line. */
 function text(source: string): string {
   return source.replaceAll(/\s+/g, " ").replaceAll(
     /[\\`*<>[\]|#~]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu,

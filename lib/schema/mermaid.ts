@@ -4,10 +4,10 @@ import type { ForeignKeySchema, Schema, TableSchema } from "./model.ts";
 import { fold } from "../sql/tokens.ts";
 
 /**
- * Draws the tables of one or more databases and their foreign keys as a Mermaid entity relationship
- * diagram. With several databases the name of the database comes before that of each table.
+ * Formats the tables and foreign keys of one or more databases as a Mermaid entity relationship
+ * diagram. With several databases, each table name is prefixed with the name of its database.
  *
- * @param databases Schemas by the names of their databases. Their SQL must be as SQLite keeps it.
+ * @param databases Schemas by the names of their databases. Their SQL must be unchanged from SQLite.
  */
 export function formatMermaid(databases: ReadonlyMap<string, Schema>): string {
   const lines = [...databases].flatMap(([database, { tables }]) => {
@@ -53,7 +53,7 @@ function commentOf(name: string, word: string, field: Field | undefined): string
   return text === "" ? "" : quoted(text);
 }
 
-/** A row of the child has exactly one parent, or at most one where a column can be NULL. */
+/** A child row has exactly one parent, or at most one if a column can be NULL. */
 function parentEnd(table: TableSchema, key: ForeignKeySchema): string {
   const isRequired = table.columns.every((column) =>
     column.notNull || column.primaryKey > 0 || !includes(key.columns, column.name)
@@ -61,7 +61,7 @@ function parentEnd(table: TableSchema, key: ForeignKeySchema): string {
   return isRequired ? "||" : "|o";
 }
 
-/** A parent has any number of rows, or at most one where the key's columns are unique. */
+/** A parent has any number of child rows, or at most one if the key's columns are unique. */
 function childEnd(table: TableSchema, key: ForeignKeySchema): string {
   const primaryKey = table.columns.filter((column) => column.primaryKey > 0).map(({ name }) =>
     name
@@ -76,7 +76,7 @@ function includes(names: readonly string[], name: string): boolean {
   return names.some((one) => fold(one) === fold(name));
 }
 
-/** A name or type as Mermaid takes it within an entity, where it cannot be quoted. */
+/** Converts a name or type to a Mermaid word, because it cannot be quoted within an entity. */
 function wordOf(name: string): string {
   const word = name.replaceAll(/\s*([(),])\s*/g, "$1")
     .replaceAll(/[^\w()[\],\u00C0-\u02FF\u0370-\u1FFF\u3040-\uD7FF-]+/g, "_");
@@ -84,11 +84,11 @@ function wordOf(name: string): string {
   return `${/^[A-Za-z_\u00C0-\uFFFF]/.test(word) ? "" : "_"}${word}${isKey ? "_" : ""}`;
 }
 
-// What ends the text, and what Mermaid takes for HTML or Markdown in it. An underscore within a word
-// means nothing there.
+// Characters that end the text, or that Mermaid treats as HTML or Markdown. An underscore within a word
+// has no special meaning.
 const SPECIAL = /["#%\\{}<>&*]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu;
 
-/** A text in double quotes, with Mermaid's codes for the characters that it cannot hold. */
+/** Quotes a text, with Mermaid's codes for special characters. */
 function quoted(text: string): string {
   const line = text.replaceAll(/\s+/g, " ");
   return `"${line.replaceAll(SPECIAL, (found) => `#${found.charCodeAt(0)};`)}"`;

@@ -1,8 +1,8 @@
 /**
- * What the schema of a database is, as data and as SQL that is always in the same order and layout, and
- * how two schemas differ in meaning. Reading needs read permission on the database, nothing is written.
+ * Describes the schema of a database, as data and as SQL in a stable order and layout, and compares the
+ * meaning of two schemas. Reading needs read permission on the database; nothing is written.
  *
- * @example Tell whether a database still has the schema that is kept in a file
+ * @example Check whether a database still has the schema that is stored in a file
  * ```ts
  * import { openDatabase } from "@catalyst/migrate/database";
  * import { compareSchemas, describeSchema, parseSchema } from "@catalyst/migrate/schema";

@@ -1,15 +1,15 @@
-/** What SQLite makes of a value that is stored in a column. `BLOB` leaves every value as it is. */
+/** Type affinity: how SQLite converts a value stored in a column. `BLOB` converts nothing. */
 export type Affinity = "INTEGER" | "REAL" | "NUMERIC" | "TEXT" | "BLOB";
 
-/** Whether a column is for numbers, so that a text in it is surely a mistake. */
+/** Whether a column is for numbers, so that text in it is certainly a mistake. */
 export function isNumberColumn(type: string, isStrict: boolean): boolean {
   const affinity = affinityOf(type, isStrict);
-  // SQLite calls every other type numeric too, such as DATE or JSON, which hold text.
+  // SQLite treats every other type as numeric too, such as DATE or JSON, which hold text.
   return affinity === "INTEGER" || affinity === "REAL" ||
     (affinity === "NUMERIC" && /NUM|DEC|BOOL/i.test(type));
 }
 
-/** The affinity of a column by its declared type, as SQLite's rules have it for any or a STRICT table. */
+/** The affinity of a column with a declared type, by SQLite's rules for ordinary or STRICT tables. */
 export function affinityOf(type: string, isStrict: boolean): Affinity {
   const declared = type.toUpperCase();
   if (declared.includes("INT")) return "INTEGER";
@@ -19,43 +19,43 @@ export function affinityOf(type: string, isStrict: boolean): Affinity {
   return isStrict && declared === "ANY" ? "BLOB" : "NUMERIC";
 }
 
-/** One way in which a database is not as it should be, as plain data. */
+/** One difference between a database and its expected schema, as plain data. */
 export interface Difference {
-  /** `missing` where it should be there, `extra` where it should not, or `different`. */
+  /** `missing` if an expected object does not exist, `extra` if an unexpected one does, or `different`. */
   readonly kind: "missing" | "different" | "extra";
-  /** What differs; the keys, checks and column order of a table are differences of the table. */
+  /** Type of the object; differences in keys, checks and column order belong to the table. */
   readonly type: "table" | "column" | "index" | "view" | "trigger";
-  /** Its name; that of a column with its table, such as `positions.side`. */
+  /** Name of the object; for a column with its table, such as `positions.side`. */
   readonly object: string;
-  /** Table that it belongs to; of a table its own name; null for a view. */
+  /** Table that the object belongs to, or the table itself; null for a view. */
   readonly table: string | null;
   /** The difference in plain words. */
   readonly detail: string;
 }
 
-/** The difference in plain words; that of a table's column or key says which table it is. */
+/** The difference in plain words, with the table of a column or key. */
 export function describeDifference({ type, table, detail }: Difference): string {
   const isTold = type !== "column" && (type !== "table" || detail.startsWith('table "'));
   return isTold ? detail : `table "${table}": ${detail}`;
 }
 
-/** What is wrong with a database, or worth knowing of it. */
+/** A problem with a database, or something worth knowing about it. */
 export interface Finding {
-  /** What sort it is: `missing`, `different` or `extra` of the schema, or the name of a data check. */
+  /** Kind: `missing`, `different` or `extra` for the schema, or the name of a data check. */
   readonly kind: string;
-  /** What it is about, such as `orders` or `orders.side`. */
+  /** The object concerned, such as `orders` or `orders.side`. */
   readonly object: string;
-  /** What is the case, in plain words. */
+  /** The finding in plain words. */
   readonly detail: string;
   /** What to do. */
   readonly fix: string;
 }
 
-/** What a database consists of, without its rows. All lists are in the order of creation. */
+/** The objects of a database, without its rows. All lists are in the order of creation. */
 export interface Schema {
-  /** Tables, virtual ones too. */
+  /** Tables, including virtual ones. */
   readonly tables: readonly TableSchema[];
-  /** Indexes that a `CREATE INDEX` made. */
+  /** Indexes created by `CREATE INDEX`. */
   readonly indexes: readonly IndexSchema[];
   /** Views. */
   readonly views: readonly ViewSchema[];
@@ -63,45 +63,45 @@ export interface Schema {
   readonly triggers: readonly TriggerSchema[];
 }
 
-/** A table. What a `UNIQUE` or `PRIMARY KEY` says is here, whether a column or the table says it. */
+/** A table. Includes `UNIQUE` and `PRIMARY KEY` constraints of both columns and the table. */
 export interface TableSchema {
-  /** Name as it was written. */
+  /** Name in its original spelling. */
   readonly name: string;
-  /** Columns in their order. */
+  /** Columns in order. */
   readonly columns: readonly ColumnSchema[];
-  /** Columns of each `UNIQUE`; a column with ` COLLATE X` behind it where X is not its own. */
+  /** Columns of each `UNIQUE`; followed by ` COLLATE X` if X is not the collation of the column. */
   readonly uniques: readonly (readonly string[])[];
-  /** Foreign keys in the order of the text. */
+  /** Foreign keys in the order of the SQL. */
   readonly foreignKeys: readonly ForeignKeySchema[];
-  /** Checks in the order of the text. */
+  /** Checks in the order of the SQL. */
   readonly checks: readonly CheckSchema[];
-  /** Each `ON CONFLICT` that is not the usual one, such as `NOT NULL (side): REPLACE`. */
+  /** Each non-default `ON CONFLICT`, such as `NOT NULL (side): REPLACE`. */
   readonly conflicts: readonly string[];
-  /** Whether row ids are never used again. */
+  /** Whether row ids are never reused. */
   readonly autoincrement: boolean;
-  /** Whether the primary key is the place of a row. */
+  /** Whether the rows are stored by primary key, without row ids. */
   readonly withoutRowid: boolean;
   /** Whether values must have the declared types. */
   readonly strict: boolean;
-  /** Whether a module such as FTS5 keeps the rows. */
+  /** Whether a module such as FTS5 stores the rows. */
   readonly virtual: boolean;
-  /** The `CREATE` statement as SQLite keeps it. */
+  /** The `CREATE` statement as SQLite stores it. */
   readonly sql: string;
 }
 
 /** A column of a table. */
 export interface ColumnSchema {
-  /** Name as it was written. */
+  /** Name in its original spelling. */
   readonly name: string;
   /** Declared type; empty if there is none. */
   readonly type: string;
-  /** Whether it refuses NULL. */
+  /** Whether it is NOT NULL. */
   readonly notNull: boolean;
   /** Default as SQL text, such as `'new'`; null if there is none. */
   readonly default: string | null;
-  /** Place in the primary key, from 1 on; 0 if it is not part of it. */
+  /** Position in the primary key, starting at 1; 0 if it is not part of it. */
   readonly primaryKey: number;
-  /** Collation in capitals; `BINARY` where none is named. */
+  /** Collation in upper case; `BINARY` by default. */
   readonly collation: string;
   /** How a generated column is computed; null for an ordinary one. */
   readonly generated: GeneratedSchema | null;
@@ -109,7 +109,7 @@ export interface ColumnSchema {
 
 /** How a generated column is computed. */
 export interface GeneratedSchema {
-  /** Whether it is computed when it is read, or kept. */
+  /** Whether it is computed when it is read, or stored. */
   readonly kind: "virtual" | "stored";
   /** The expression, without its parentheses. */
   readonly expression: string;
@@ -117,21 +117,21 @@ export interface GeneratedSchema {
 
 /** A foreign key of a table. */
 export interface ForeignKeySchema {
-  /** Columns that it binds. */
+  /** Columns of the child table. */
   readonly columns: readonly string[];
-  /** Table that it points to. */
+  /** The referenced table. */
   readonly table: string;
-  /** Columns that it points to; empty if it names none and so means the primary key. */
+  /** The referenced columns; empty if it names none and so references the primary key. */
   readonly references: readonly string[];
-  /** Action in capitals, such as `NO ACTION`. */
+  /** Action in upper case, such as `NO ACTION`. */
   readonly onUpdate: string;
-  /** Action in capitals, such as `CASCADE`. */
+  /** Action in upper case, such as `CASCADE`. */
   readonly onDelete: string;
-  /** Whether it is checked at commit, not after each statement. */
+  /** Whether it is checked at commit rather than after each statement. */
   readonly deferred: boolean;
 }
 
-/** A rule that each row of a table must pass. */
+/** A CHECK constraint. */
 export interface CheckSchema {
   /** Name of the constraint; null if it has none. */
   readonly name: string | null;
@@ -139,19 +139,19 @@ export interface CheckSchema {
   readonly expression: string;
 }
 
-/** An index that a `CREATE INDEX` made. */
+/** An index created by `CREATE INDEX`. */
 export interface IndexSchema {
-  /** Name as it was written. */
+  /** Name in its original spelling. */
   readonly name: string;
-  /** Table that it is of. */
+  /** Table of the index. */
   readonly table: string;
-  /** Whether no two rows may have the same terms. */
+  /** Whether it is a UNIQUE index. */
   readonly unique: boolean;
-  /** Terms in their order. */
+  /** Terms in order. */
   readonly columns: readonly IndexColumn[];
-  /** Condition of a partial index; null if it holds all rows. */
+  /** Condition of a partial index; null if it covers all rows. */
   readonly where: string | null;
-  /** The `CREATE` statement as SQLite keeps it. */
+  /** The `CREATE` statement as SQLite stores it. */
   readonly sql: string;
 }
 
@@ -161,28 +161,28 @@ export interface IndexColumn {
   readonly name: string | null;
   /** Text of the expression; null if the term is a column. */
   readonly expression: string | null;
-  /** Whether it sorts from large to small. */
+  /** Whether it sorts in descending order. */
   readonly descending: boolean;
-  /** Collation in capitals. */
+  /** Collation in upper case. */
   readonly collation: string;
 }
 
 /** A view. */
 export interface ViewSchema {
-  /** Name as it was written. */
+  /** Name in its original spelling. */
   readonly name: string;
-  /** Names of its columns; empty where SQLite can't tell them, as when a table is missing. */
+  /** Names of its columns; empty if SQLite does not know them, such as when a table is missing. */
   readonly columns: readonly string[];
-  /** The `CREATE` statement as SQLite keeps it. */
+  /** The `CREATE` statement as SQLite stores it. */
   readonly sql: string;
 }
 
 /** A trigger. */
 export interface TriggerSchema {
-  /** Name as it was written. */
+  /** Name in its original spelling. */
   readonly name: string;
-  /** Table or view that it watches. */
+  /** Table or view of the trigger. */
   readonly table: string;
-  /** The `CREATE` statement as SQLite keeps it. */
+  /** The `CREATE` statement as SQLite stores it. */
   readonly sql: string;
 }

@@ -5,7 +5,7 @@ import type { Schema } from "./model.ts";
 const TYPES: Readonly<Record<FieldKind, string>> = {
   integer: "int",
   real: "float",
-  number: "float", // for Python's type checkers an int is a float, too
+  number: "float", // Python's type checkers accept an int as a float
   text: "str",
   moment: "Union[str, float]",
   blob: "bytes",
@@ -16,7 +16,7 @@ const SUFFIXES = ["", "Row", "Insert", "Update", "Required", "Optional"] as cons
 const RESERVED = ["Literal", "Optional", "SqlValue", "TypedDict", "Union", "None", "True", "False"];
 const LINE_WIDTH = 100;
 
-// What a class cannot have as the name of a field.
+// Names that a field of a class cannot have.
 const KEYWORDS = new Set(
   ("False None True and as assert async await break class continue def del elif else except finally " +
     "for from global if import in is lambda nonlocal not or pass raise return try while with yield")
@@ -28,14 +28,14 @@ interface TypedField extends Field {
 }
 
 /**
- * Writes the types of rows as a Python module for Python 3.8 and later that needs only the standard
- * library: for each table a dataclass of a row, and TypedDicts of a row, a new row and a change.
+ * Formats the types of rows as a Python module for Python 3.8 and later that needs only the standard
+ * library: for each table a dataclass for a row, and TypedDicts for a row, a new row and an update.
  *
- * @param databases Schemas by the names of their databases. Their SQL must be as SQLite keeps it.
+ * @param databases Schemas by the names of their databases. Their SQL must be unchanged from SQLite.
  */
 export function formatPython(databases: ReadonlyMap<string, Schema>): string {
   const names = new TypeNames(RESERVED);
-  // A view has the same list of values as the table that it shows, and so the same name for it.
+  // A view shares the list of values with its table, and so the name of the alias.
   const aliasOf = new Map<Field["values"], string>();
   const listed = [...databases.values()].map((schema) =>
     entitiesOf(schema).map((entity) => ({ ...entity, type: names.take(entity.name, SUFFIXES) }))
@@ -43,7 +43,7 @@ export function formatPython(databases: ReadonlyMap<string, Schema>): string {
   const blocks = listed.flat().flatMap(({ name, isView, meaning, type, fields }) => {
     const aliases: string[] = [];
     const typed = fields.map((field): TypedField => {
-      // A Literal cannot hold a float.
+      // A Literal cannot contain a float.
       const isLiteral = field.values?.every((value) =>
         typeof value === "string" || Number.isSafeInteger(value)
       );
@@ -107,7 +107,7 @@ function dataclass(name: string, text: string, fields: readonly TypedField[]): s
 
 interface TypedDictOptions {
   readonly fields: readonly TypedField[];
-  /** Whether each key can be missing. Default `false`. */
+  /** Whether every key is optional. Default `false`. */
   readonly isPartial?: boolean;
 }
 

@@ -13,25 +13,25 @@ import type {
 } from "./model.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 
-/** What a `CREATE TABLE` says and SQLite's pragmas don't. Columns are named in small letters. */
+/** Details of a `CREATE TABLE` that SQLite's pragmas lack. Column names are in lower case. */
 interface TableText {
   readonly checks: readonly CheckSchema[];
-  /** Collations in capitals, by column. */
+  /** Collations in upper case, by column. */
   readonly collations: ReadonlyMap<string, string>;
   /** Expressions of generated columns, by column. */
   readonly generated: ReadonlyMap<string, string>;
-  /** Whether each foreign key is checked at commit, in the order of the text. */
+  /** Whether each foreign key is checked at commit, in the order of the SQL. */
   readonly deferred: readonly boolean[];
-  /** Each unusual `ON CONFLICT`, such as `NOT NULL (side): REPLACE`. */
+  /** Each non-default `ON CONFLICT`, such as `NOT NULL (side): REPLACE`. */
   readonly conflicts: readonly string[];
   readonly autoincrement: boolean;
   readonly withoutRowid: boolean;
   readonly strict: boolean;
 }
 
-/** What a `CREATE INDEX` says and SQLite's pragmas don't. */
+/** Details of a `CREATE INDEX` that SQLite's pragmas lack. */
 interface IndexText {
-  /** Text of each term, without direction and collation. */
+  /** Text of each term, without sort order and collation. */
   readonly terms: readonly string[];
   /** Condition of a partial index; null if there is none. */
   readonly where: string | null;
@@ -69,7 +69,7 @@ function withoutOrder(term: readonly Token[]): readonly Token[] {
   return is(unordered.at(-2), "collate") ? unordered.slice(0, -2) : unordered;
 }
 
-/** Collects the constraints of one table, one definition of a column or of constraints at a time. */
+/** Collects the constraints of a table from its column and constraint definitions. */
 class ConstraintReader {
   readonly #sql: string;
   readonly found = {
@@ -136,7 +136,7 @@ class ConstraintReader {
   }
 }
 
-/** An object as SQLite's own list has it. */
+/** An entry of `sqlite_schema`. */
 interface Entry {
   readonly type: string;
   readonly name: string;
@@ -145,7 +145,7 @@ interface Entry {
   readonly sql: string;
 }
 
-/** The rows by the value of a column, in the order in which they come. */
+/** Groups rows by the value of a column, in order. */
 export function groupRows(rows: readonly Row[], column: string): Map<string, Row[]> {
   const found = new Map<string, Row[]>();
   for (const row of rows) {
@@ -157,14 +157,14 @@ export function groupRows(rows: readonly Row[], column: string): Map<string, Row
   return found;
 }
 
-/** What the pragmas tell of one table. */
+/** The pragmas' rows for one table. */
 interface TableRows {
   readonly columns: readonly Row[];
   readonly foreignKeys: readonly Row[];
   readonly uniques: readonly Row[];
 }
 
-/** Makes a table of its text and of the pragmas' rows. */
+/** Builds a table from its SQL and the pragmas' rows. */
 export function tableOf(entry: Entry, rows: TableRows): TableSchema {
   const { name, virtual, sql } = entry;
   const told = readTableText(virtual ? "" : sql);
@@ -210,7 +210,7 @@ function foreignKeyOf(rows: readonly Row[], deferred: boolean): ForeignKeySchema
   };
 }
 
-/** Makes an index of its text and of the pragmas' rows, one for each term. */
+/** Builds an index from its SQL and the pragmas' rows, one for each term. */
 export function indexOf(entry: Entry, rows: readonly Row[]): IndexSchema {
   const { name, table, sql } = entry;
   const { terms, where } = readIndexText(sql);
@@ -226,18 +226,18 @@ export function indexOf(entry: Entry, rows: readonly Row[]): IndexSchema {
   return { name, table, unique: rows[0]?.["unique"] === 1, columns, where, sql };
 }
 
-/** What may be told to {@link readSchema}. */
+/** Options of {@link readSchema}. */
 export interface ReadSchemaOptions {
-  /** Says of a name that it is left out, with the indexes and triggers of it. Default: none is. */
+  /** Whether to ignore a table or view, with its indexes and triggers. Default: ignore nothing. */
   readonly ignore?: (name: string) => boolean;
   /**
-   * What was read from the same database before. Tables and indexes whose text is still the same
-   * are taken from there, as the same objects, and not read again.
+   * The schema read from the same database before. Tables and indexes with unchanged SQL are taken from
+   * it, as the same objects, and not read again.
    */
   readonly previous?: Schema;
 }
 
-// The driver hands names to the pragmas as one JSON list, so that any number of tables is one query.
+// Passes the names to the pragmas as one JSON list, so that any number of tables needs one query.
 const OF_EACH = "FROM json_each(?) AS asked";
 const COLUMNS = `SELECT asked.value AS owner, x.name, x.type, x."notnull", x.dflt_value, x.pk,
   x.hidden ${OF_EACH}, pragma_table_xinfo(asked.value, 'main') AS x ORDER BY asked.key, x.cid`;
@@ -250,8 +250,8 @@ const FOREIGN_KEYS = `SELECT asked.value AS owner, f.id, f."table", f."from", f.
   ORDER BY asked.key, f.id DESC, f.seq`;
 
 /**
- * Reads the schema of a database. SQLite's own objects, the marker table and the inner tables of
- * virtual tables are left out.
+ * Reads the schema of a database, without SQLite's internal objects, the marker table and the shadow
+ * tables of virtual tables.
  */
 export async function readSchema(
   connection: Connection,
@@ -268,7 +268,7 @@ export async function readSchema(
   const knownIndexes = new Map(previous?.indexes.map((index) => [index.name, index]));
   const isKnown = (table: Entry): boolean => known.get(table.name)?.sql === table.sql;
   const fresh = entries.filter((entry) => entry.type === "table" && !isKnown(entry));
-  // An index that is new, or whose table is, has its columns read again.
+  // Read the columns of an index again if it or its table is new.
   const stale = new Set(fresh.map((table) => fold(table.name)));
   for (const entry of entries) {
     if (entry.type === "index" && knownIndexes.get(entry.name)?.sql !== entry.sql) {
@@ -358,7 +358,7 @@ async function readViews(
   }));
 }
 
-/** Columns of views and virtual tables: one that is broken has none, and the others have theirs. */
+/** Reads the columns of views and virtual tables; a broken one has none and does not affect the others. */
 async function askFragile(
   connection: Connection,
   names: readonly string[],

@@ -2,18 +2,18 @@ import type { MigrationTransaction } from "../migration/migration.ts";
 import type { RebuildOptions } from "./rebuild_steps.ts";
 
 /**
- * Changes a table in ways that `ALTER TABLE` has none for: a check, a type, a key, a default. It makes
- * a new table, copies the rows, drops the old table and gives the new one its name. Rows with their row
- * ids, indexes, triggers, the mark of AUTOINCREMENT, statistics and the foreign keys of other tables
- * stay as they are, and so do views.
+ * Changes a table in ways that `ALTER TABLE` does not support, such as a check, a type, a key or a
+ * default. Creates a new table, copies the rows, drops the old table and renames the new one. Keeps the
+ * rows with their row ids, indexes, triggers, the AUTOINCREMENT sequence, statistics, views, and the
+ * foreign keys of other tables.
  *
- * The migration must have `foreignKeys: false`, or dropping the old table would empty child tables.
- * It is all done, or nothing is, also where the error is caught.
+ * The migration must have `foreignKeys: false`, because dropping the old table would otherwise empty
+ * child tables. The rebuild is all-or-nothing, even if the migration catches the error.
  *
- * @throws {StatementError} if foreign keys are on, rows or content would be lost, a row breaks a
- * rule, or an index, view, trigger or foreign key no longer fits the table.
+ * @throws {StatementError} if foreign keys are on, rows or content would be lost, a row violates a
+ * constraint, or an index, view, trigger or foreign key would no longer work.
  *
- * @example Allow orders of nothing
+ * @example Allow orders with a quantity of zero
  * ```ts
  * import { defineMigration, rebuildTable } from "@catalyst/migrate";
  *

@@ -1,5 +1,5 @@
 /**
- * Rebuilding a table, its text: takes a `CREATE TABLE` statement apart and edits it.
+ * Rebuilding a table: parses and edits a `CREATE TABLE` statement.
  *
  * @module
  */
@@ -16,67 +16,67 @@ import {
   tokenize,
 } from "../sql/tokens.ts";
 
-/** Changes of a `CREATE TABLE`, in the order in which they are made. */
+/** Changes to a `CREATE TABLE`, in the order in which they are applied. */
 interface Edits {
-  /** Columns to leave out. */
+  /** Columns to remove. */
   readonly drops?: readonly string[];
-  /** What stands behind the name of a column. */
+  /** New definitions of columns, without the name. */
   readonly changeColumns?: Readonly<Record<string, string>>;
-  /** Checks to leave out, by name or by what they check. */
+  /** Checks to remove, by name or expression. */
   readonly dropChecks?: readonly string[];
-  /** New columns, behind the others. */
+  /** New columns, added after the others. */
   readonly addColumns?: Readonly<Record<string, string>>;
   /** New checks by name. */
   readonly addChecks?: Readonly<Record<string, string>>;
 }
 
-/** A `CREATE TABLE` statement, taken apart where its name and its list are. */
+/** A parsed `CREATE TABLE` statement. */
 interface Parts {
   readonly tokens: readonly Token[];
   /** Token of the table's name. */
   readonly name: Token;
-  /** Token of the parenthesis that ends the list. */
+  /** Token of the parenthesis that closes the list. */
   readonly close: Token;
-  /** Definitions of columns, and constraints of the table. */
+  /** Column definitions and table constraints. */
   readonly items: readonly (readonly Token[])[];
 }
 
-const SHAPE = `give the whole statement: "CREATE TABLE name (...)"`;
+const SHAPE = `give the complete statement: "CREATE TABLE name (...)"`;
 
-/** Takes a `CREATE TABLE` apart; throws where it is anything else. */
+/** Parses a `CREATE TABLE`; throws for any other text. */
 function parse(sql: string): Parts {
   const tokens = tokenize(sql);
   while (is(tokens.at(-1), ";")) tokens.pop();
   let at = 1;
   if (!is(tokens[0], "create") || !is(tokens[at++], "table")) {
-    throw new RebuildFault("its new definition is no CREATE TABLE statement", SHAPE);
+    throw new RebuildFault("its new definition is not a CREATE TABLE statement", SHAPE);
   }
   if (is(tokens[at], "if")) at += 3; // IF NOT EXISTS
   if (is(tokens[at + 1], ".")) at += 2;
   const name = tokens[at];
   if (name === undefined || !is(tokens[at + 1], "(")) {
-    throw new RebuildFault("its new definition has no list of columns behind its name", SHAPE);
+    throw new RebuildFault("its new definition has no list of columns after its name", SHAPE);
   }
   const close = tokens[closing(tokens, at + 1)];
   if (close === undefined || !is(close, ")") || tokens.some((token) => is(token, ";"))) {
-    throw new RebuildFault("its new definition is not one whole statement", SHAPE);
+    throw new RebuildFault("its new definition is not one complete statement", SHAPE);
   }
   return { tokens, name, close, items: itemsOf(tokens, at + 1) };
 }
 
-/** Name of the table that a `CREATE TABLE` makes. */
+/** Name of the table that a `CREATE TABLE` creates. */
 export function nameIn(sql: string): string {
   return spelled(parse(sql).name);
 }
 
-/** A name as it was written, without its quotes. */
+/** A name in its original spelling, without quotes. */
 function spelled(token: Token): string {
   return token.kind === "word" ? token.text : token.value;
 }
 
 /**
- * The same `CREATE TABLE` under another name. Where a check names the table before a column, as in
- * `orders.quantity`, that is left out: it would not be the name of the table.
+ * The same `CREATE TABLE` with another name. Removes the table name before a column in a check, as in
+ * `orders.quantity`, because it would no longer match.
  */
 export function createUnder(sql: string, name: string): string {
   const { tokens, name: own } = parse(sql);
@@ -93,7 +93,7 @@ export function createUnder(sql: string, name: string): string {
   return text + sql.slice(end, tokens.at(-1)?.end);
 }
 
-/** Makes the changes in the text, which stays as it was written everywhere else. */
+/** Applies the changes to the text and leaves the rest unchanged. */
 export function editDefinition(sql: string, edits: Edits): string {
   let text = sql;
   for (const column of edits.drops ?? []) text = dropItem(text, indexOfColumn(text, column));
@@ -129,7 +129,7 @@ function indexOfColumn(sql: string, column: string): number {
   return index;
 }
 
-/** There is no such column. */
+/** The error for an unknown column. */
 export function noColumn(column: string, names: readonly string[]): RebuildFault {
   return new RebuildFault(
     `it has no column "${column}"`,
@@ -137,7 +137,7 @@ export function noColumn(column: string, names: readonly string[]): RebuildFault
   );
 }
 
-/** A piece of SQL without comments around it, which must not reach out of its place. */
+/** A piece of SQL without surrounding comments; it must be complete in itself. */
 function whole(piece: string, owner: string): string {
   const tokens = tokenize(piece);
   let depth = 0;
@@ -148,8 +148,8 @@ function whole(piece: string, owner: string): string {
   }
   if (depth === 0) return source(piece, tokens);
   throw new RebuildFault(
-    `the definition of "${owner}" is not one whole piece of SQL: ${piece}`,
-    "give only what stands behind its name, with each parenthesis closed",
+    `the definition of "${owner}" is not one complete piece of SQL: ${piece}`,
+    "give only the part after its name, with all parentheses closed",
   );
 }
 
@@ -161,7 +161,7 @@ function changeColumn(sql: string, column: string, definition: string): string {
   return sql.slice(0, name?.end) + gap + piece + sql.slice(item.at(-1)?.end);
 }
 
-/** Takes an item out with its comma and the comment that stands behind it on its line. */
+/** Removes an item with its comma and the comment after it on its line. */
 function dropItem(sql: string, index: number): string {
   const { items, tokens, name: own } = parse(sql);
   const item = items[index] ?? [];
@@ -169,8 +169,8 @@ function dropItem(sql: string, index: number): string {
   const last = item.at(-1);
   if (items.length === 1) {
     throw new RebuildFault(
-      "nothing would be left of it",
-      "leave a column in it, or drop the table",
+      "it would have no columns",
+      "keep at least one column, or drop the table",
     );
   }
   if (index < items.length - 1) {
@@ -184,12 +184,12 @@ function dropItem(sql: string, index: number): string {
   return sql.slice(0, comma?.start) + lead + gap + rest;
 }
 
-/** Offset behind a comment on the rest of a line, or behind the line where nothing else is on it. */
+/** Offset after a comment on the rest of a line, or after the line if it has nothing else. */
 function pastLine(sql: string, from?: number): number {
   return skip(/[ \t]*(--[^\n]*)?(\n[ \t]*)?/y, sql, from);
 }
 
-/** Offset behind a comment on the rest of a line. */
+/** Offset after a comment on the rest of a line. */
 function pastComment(sql: string, from?: number): number {
   return skip(/([ \t]*--[^\n]*)?/y, sql, from);
 }
@@ -205,7 +205,7 @@ function addColumn(sql: string, column: string): string {
   return insertItem(sql, index === -1 ? parse(sql).items.length : index, column);
 }
 
-/** Puts an item before the one at `index`, or behind the last. */
+/** Inserts an item before the one at `index`, or after the last. */
 function insertItem(sql: string, index: number, text: string): string {
   const { items, tokens, close } = parse(sql);
   const next = items[index]?.[0];
@@ -219,29 +219,29 @@ function insertItem(sql: string, index: number, text: string): string {
   const between = sql.slice(end, close.start);
   const comments = between.trimEnd();
   const gap = gapBefore(sql, items.at(-1)?.[0]);
-  // A comment behind the last item stays on its line.
+  // A comment after the last item is kept on its line.
   const lead = `${comments}${gap === " " && comments.includes("--") ? "\n" : gap}`;
   return `${sql.slice(0, end)},${lead}${text}${between.slice(comments.length)}` +
     sql.slice(close.start);
 }
 
-/** Line break and spaces with which an item begins; one space where it is on a line with others. */
+/** Line break and indentation before an item; one space if it shares a line with others. */
 function gapBefore(sql: string, token: Token | undefined): string {
   const line = sql.lastIndexOf("\n", token?.start);
   const indent = sql.slice(line + 1, token?.start);
   return line !== -1 && indent.trim() === "" ? `\n${indent}` : " ";
 }
 
-/** A check in the text: from its first token to its last. */
+/** A check in the text, from its first token to its last. */
 interface FoundCheck {
   readonly item: number;
   readonly first: Token;
   readonly last: Token;
   readonly name: string | null;
   readonly expression: string;
-  /** Whether a comment, which its line must end, stands before it. */
+  /** Whether a line comment precedes it, which needs a line break. */
   readonly hasComment: boolean;
-  /** Whether nothing else is in the item. */
+  /** Whether the item contains nothing else. */
   readonly isWhole: boolean;
 }
 
@@ -254,7 +254,7 @@ function dropCheck(sql: string, wanted: string): string {
     throw new RebuildFault(
       `it has no check "${wanted}"`,
       didYouMean(wanted, all) +
-        (all.length === 0 ? "it has none at all" : `its checks are ${all.join("; ")}`),
+        (all.length === 0 ? "it has no checks" : `its checks are ${all.join("; ")}`),
     );
   }
   if (found.isWhole) return dropItem(sql, found.item);
@@ -292,9 +292,9 @@ function checksOf(sql: string): FoundCheck[] {
   });
 }
 
-/** Why a table can't be rebuilt; which table it is is known further up. */
+/** Why a table cannot be rebuilt; the caller adds the name of the table. */
 export class RebuildFault extends Error {
-  /** What to do about it. */
+  /** What to do next. */
   readonly help: string;
 
   constructor(reason: string, help: string) {

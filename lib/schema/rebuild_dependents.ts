@@ -1,5 +1,5 @@
 /**
- * Rebuilding a table, what belongs to it: indexes, triggers, views, statistics and AUTOINCREMENT.
+ * Rebuilding a table: its indexes, triggers, views, statistics and AUTOINCREMENT sequence.
  *
  * @module
  */
@@ -13,15 +13,15 @@ import { fold, is, quoteName, type Token, tokenize } from "../sql/tokens.ts";
 import { readTableText } from "./read.ts";
 import { RebuildFault } from "./rebuild_definition.ts";
 
-/** Which views and triggers work, and which rows point to nothing. */
+/** Which views and triggers work, and which rows reference missing rows. */
 interface Dependents {
-  /** Why each doesn't compile, or null if it does; by what a person calls it. */
+  /** Why each one does not compile, or null if it does, by its name in messages. */
   readonly compiled: ReadonlyMap<string, string | null>;
-  /** Rows that point to nothing, by child and parent; null if they can't be told. */
+  /** Number of rows that reference missing rows, by child and parent; null if unknown. */
   readonly dangling: ReadonlyMap<string, number | null>;
 }
 
-/** Looks at all views and triggers, and at the foreign keys from and to a table. */
+/** Examines all views and triggers, and the foreign keys from and to a table. */
 export async function examineDependents(
   transaction: MigrationTransaction,
   table: string,
@@ -43,14 +43,14 @@ export async function examineDependents(
   return { compiled, dangling: await countDangling(transaction, table) };
 }
 
-/** Throws where a view or a trigger no longer works, or more rows point to nothing than before. */
+/** Throws if a view or trigger no longer works, or more rows reference missing rows than before. */
 export function compareDependents(before: Dependents, after: Dependents): void {
   const broken = [...after.compiled]
     .filter(([name, reason]) => reason !== null && before.compiled.get(name) === null);
   if (broken.length > 0) {
     throw new RebuildFault(
       broken.map(([name, reason]) => `${name} would no longer work (${reason})`).join(", "),
-      "drop it before the rebuild and create it anew behind it, in the same migration",
+      "drop it before the rebuild and create it again after it, in the same migration",
     );
   }
   for (const [pair, count] of after.dangling) {
@@ -58,34 +58,34 @@ export function compareDependents(before: Dependents, after: Dependents): void {
     if (before.dangling.get(pair) === null) continue;
     if (count === null) {
       throw new RebuildFault(
-        `the foreign key of ${pair} would no longer fit its primary key or a UNIQUE of it`,
-        "keep the columns that the foreign key points to unique",
+        `the foreign key of ${pair} would no longer match a primary key or UNIQUE constraint`,
+        "keep the columns that the foreign key references unique",
       );
     }
     if (count > former) {
       const more = count - former;
       throw new RebuildFault(
-        `${more} ${more === 1 ? "row" : "rows"} would point to rows that don't exist (${pair})`,
-        "delete or mend those rows before the rebuild, in the same migration",
+        `${more} ${more === 1 ? "row" : "rows"} would reference missing rows (${pair})`,
+        "delete or correct those rows before the rebuild, in the same migration",
       );
     }
   }
 }
 
-/** Columns that triggers of a table wait for, and that it doesn't have: those would never fire. */
+/** Refuses triggers on updates of columns that the table no longer has, because they would never fire. */
 export function refuseIdleTriggers({ columns, triggers }: RebuiltTable): void {
   const names = new Set(columns.map(({ name }) => fold(name)));
   for (const { name, sql } of triggers) {
     const missing = watchedColumns(tokenize(sql)).find((column) => !names.has(fold(column)));
     if (missing === undefined) continue;
     throw new RebuildFault(
-      `trigger "${name}" waits for an update of column "${missing}", which would be gone`,
-      "drop it before the rebuild and create it anew behind it, in the same migration",
+      `trigger "${name}" fires on updates of column "${missing}", which would no longer exist`,
+      "drop it before the rebuild and create it again after it, in the same migration",
     );
   }
 }
 
-/** Names behind `UPDATE OF`; none where a trigger has no such list. */
+/** The names after `UPDATE OF`; none if a trigger has no such list. */
 function watchedColumns(tokens: readonly Token[]): string[] {
   const at = eventOf(tokens);
   if (!is(tokens[at], "update") || !is(tokens[at + 1], "of")) return [];
@@ -93,14 +93,14 @@ function watchedColumns(tokens: readonly Token[]): string[] {
   return tokens.slice(at + 2, end).filter((token) => !is(token, ",")).map(({ value }) => value);
 }
 
-/** Index of the word for the event of a trigger. Its name, which comes before, may be such a word only in quotes. */
+/** Index of a trigger's event. The trigger's name before it can be such a word only in quotes. */
 function eventOf(tokens: readonly Token[]): number {
   return tokens.findIndex((token) => is(token, "insert", "update", "delete"));
 }
 
 /**
- * SQLite compiles the triggers of a table with a statement that fires them, and only then. What the
- * statement would do does not matter; but it should not look as if it did it to all rows.
+ * SQLite compiles a trigger only together with a statement that fires it. The statement is never run;
+ * its WHERE clause only keeps it from looking like a change of all rows.
  */
 async function compileTrigger(transaction: MigrationTransaction, row: Row): Promise<string | null> {
   const tokens = tokenize(text(row, "sql"));
@@ -119,12 +119,12 @@ async function namesOf(transaction: MigrationTransaction, owner: string): Promis
     const columns = await readColumns(transaction, owner);
     return columns.filter(({ kind }) => kind === "ordinary").map(({ name }) => name);
   } catch (error) {
-    if (error instanceof StatementError) return []; // a view that is broken itself
+    if (error instanceof StatementError) return []; // the view itself is broken
     throw error;
   }
 }
 
-/** Why a statement doesn't compile; null if it does. */
+/** Why a statement does not compile; null if it does. */
 async function compile(transaction: MigrationTransaction, sql: string): Promise<string | null> {
   try {
     await transaction.all(`EXPLAIN ${sql}`);
@@ -165,22 +165,22 @@ async function countOf(
     );
     return row === undefined ? 0 : number(row, "rows");
   } catch (error) {
-    // The key that it points to is not unique.
+    // The referenced key is not unique.
     if (error instanceof StatementError) return null;
     throw error;
   }
 }
 
-/** A table as a rebuild sees it. */
+/** A table to rebuild. */
 export interface RebuiltTable {
-  /** Name as it was written. */
+  /** Name in its original spelling. */
   readonly name: string;
   /** Its `CREATE TABLE`. */
   readonly sql: string;
   readonly columns: readonly RebuiltColumn[];
-  /** A name that means the row id; null if it has none, or columns have taken all of its names. */
+  /** A name for the row id; null if there is none, or columns use all of its names. */
   readonly rowid: string | null;
-  /** Column that is the row id; null if none is. */
+  /** Column that is an alias of the row id; null if there is none. */
   readonly alias: string | null;
   readonly autoincrement: boolean;
   /** Its `CREATE INDEX` statements, in the order of creation. */
@@ -189,21 +189,21 @@ export interface RebuiltTable {
   readonly triggers: readonly Made[];
 }
 
-/** A column as a rebuild sees it. */
+/** A column of a table to rebuild. */
 interface RebuiltColumn {
   readonly name: string;
   readonly isGenerated: boolean;
-  /** Whether a row must bring a value: no NULL, and no default. */
+  /** Whether every row needs a value: NOT NULL without a default. */
   readonly isRequired: boolean;
 }
 
-/** An object and the statement that made it. */
+/** An object and the statement that created it. */
 export interface Made {
   readonly name: string;
   readonly sql: string;
 }
 
-/** Reads an ordinary table; throws where there is none of that name. */
+/** Reads an ordinary table; throws if it does not exist. */
 export async function readRebuiltTable(
   transaction: MigrationTransaction,
   wanted: string,
@@ -221,7 +221,7 @@ export async function readRebuiltTable(
     [name],
   );
   const keys = columns.filter(({ primaryKey }) => primaryKey !== 0);
-  // A key that is the row id has no index of its own.
+  // A primary key that is the row id has no index.
   const alias = withoutRowid || keyed.length > 0 || keys.length !== 1 ? undefined : keys[0];
   return {
     name,
@@ -250,13 +250,13 @@ async function find(
   if (row === undefined) {
     const tables = rows.filter(isOrdinary).map((one) => text(one, "name"));
     throw new RebuildFault(
-      "there is no such table",
+      "table not found",
       `${didYouMean(wanted, tables)}the tables are ${tables.join(", ")}`,
     );
   }
   if (!isOrdinary(row)) {
-    const help = "only tables that CREATE TABLE made can be rebuilt; drop it and make it anew";
-    throw new RebuildFault(`it is a ${text(row, "type")}, and no ordinary table`, help);
+    const help = "only tables created by CREATE TABLE can be rebuilt; drop it and create it again";
+    throw new RebuildFault(`it is a ${text(row, "type")}, not an ordinary table`, help);
   }
   return { name: text(row, "name"), withoutRowid: number(row, "wr") === 1 };
 }
@@ -278,7 +278,7 @@ async function madeFor(
   return rows.map((row) => ({ name: text(row, "name"), sql: text(row, "sql") }));
 }
 
-/** A name that no object of the database has. */
+/** An unused name. */
 export async function freeName(
   transaction: MigrationTransaction,
   table: string,
@@ -292,8 +292,8 @@ export async function freeName(
 }
 
 /**
- * Takes over the high-water mark of AUTOINCREMENT, while both tables are there. Inside SQLite: a
- * number that goes through the driver would come back as a REAL.
+ * Copies the AUTOINCREMENT sequence while both tables exist. Done inside SQLite, because the driver
+ * would turn the number into a REAL.
  */
 export async function takeOverMark(
   transaction: MigrationTransaction,
@@ -307,7 +307,7 @@ export async function takeOverMark(
     FROM (SELECT seq FROM main.sqlite_sequence WHERE name = ?1) AS old WHERE new.name = ?2`,
     names,
   );
-  // To copy no rows gives a table the mark 0, even where it had none.
+  // Copying no rows gives a table the sequence 0, even if it had none.
   await transaction.run(
     `DELETE FROM main.sqlite_sequence WHERE name = ?2 AND seq = 0
       AND NOT EXISTS (SELECT 1 FROM main.sqlite_sequence WHERE name = ?1)`,
@@ -315,7 +315,7 @@ export async function takeOverMark(
   );
 }
 
-/** Reads what ANALYZE found about a table; SQLite throws it away when the table is dropped. */
+/** Reads the statistics of ANALYZE for a table; SQLite deletes them when the table is dropped. */
 export async function readStatistics(
   transaction: MigrationTransaction,
   table: string,
@@ -327,7 +327,7 @@ export async function readStatistics(
   return await transaction.all("SELECT idx, stat FROM main.sqlite_stat1 WHERE tbl = ?", [table]);
 }
 
-/** Writes the statistics of the table and of the indexes that are still there. */
+/** Writes the statistics of the table and of its remaining indexes. */
 export async function writeStatistics(
   transaction: MigrationTransaction,
   table: string,

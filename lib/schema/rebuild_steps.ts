@@ -1,5 +1,5 @@
 /**
- * Rebuilding a table, its steps: check, create, copy, drop, rename, restore, compare.
+ * Rebuilding a table, step by step: check, create, copy, drop, rename, restore, compare.
  *
  * @module
  */
@@ -29,7 +29,7 @@ import {
   writeStatistics,
 } from "./rebuild_dependents.ts";
 
-/** What is said about the columns of a copy. */
+/** Options of a copy. */
 interface CopyRequest {
   /** Expressions over the old columns, by new column. */
   readonly values?: Readonly<Record<string, string>>;
@@ -39,7 +39,7 @@ interface CopyRequest {
   readonly rows: number;
 }
 
-/** The statement that copies all rows from one table into the other, column by column of the same name. */
+/** The statement that copies all rows from one table into the other, matching columns by name. */
 function copyStatement(
   from: RebuiltTable,
   to: RebuiltTable,
@@ -63,8 +63,8 @@ function copyStatement(
     if (isGenerated) {
       if (expression === undefined) continue;
       throw new RebuildFault(
-        `its column "${name}" is generated, and can't be given values`,
-        `take it out of "values"`,
+        `its column "${name}" is generated, so it cannot have values`,
+        `remove it from "values"`,
       );
     }
     // The line break ends a comment in the expression.
@@ -73,10 +73,10 @@ function copyStatement(
     else if (name === to.alias && from.rowid !== null) copied.push([quoteName(name), from.rowid]);
     else if (isRequired && rows > 0) {
       throw new RebuildFault(
-        `its new column "${name}" may not be NULL, and nothing says what its ${
-          rows === 1 ? "row has" : `${rows} rows have`
+        `its new column "${name}" is NOT NULL, but has no value for ${
+          rows === 1 ? "its row" : `its ${rows} rows`
         } there`,
-        `give it a DEFAULT, or name it in "values" with an expression over the old columns`,
+        `add a DEFAULT, or an expression over the old columns to "values"`,
       );
     }
   }
@@ -85,17 +85,17 @@ function copyStatement(
     copied.unshift([to.rowid, from.rowid]);
   }
   if (copied.length === 0) {
-    const defaults = "nothing of its rows would be kept";
-    throw new RebuildFault(defaults, "keep a column, or drop the table and make it anew");
+    const defaults = "all content of its rows would be lost";
+    throw new RebuildFault(defaults, "keep a column, or drop the table and create it again");
   }
   const [targets, sources] = [0, 1].map((side) => copied.map((pair) => pair[side]).join(", "));
-  // OR ABORT: an ON CONFLICT of the table's own would leave rows out without a word.
+  // OR ABORT: an ON CONFLICT clause of the table could silently skip rows.
   return `INSERT OR ABORT INTO main.${
     quoteName(to.name)
   } (${targets})\nSELECT ${sources}\nFROM main.${quoteName(from.name)}`;
 }
 
-/** Refuses to leave out a column that nobody has named. */
+/** Refuses to omit a column that is not named in `drops`. */
 function refuseSilentLoss(
   from: RebuiltTable,
   to: RebuiltTable,
@@ -111,11 +111,11 @@ function refuseSilentLoss(
   const names = lost.map((name) => JSON.stringify(name)).join(", ");
   throw new RebuildFault(
     `the content of ${lost.length === 1 ? "column" : "columns"} ${names} would be lost`,
-    `name what may go in "drops": [${names}]; a column that gets a new name goes in "renames"`,
+    `confirm with "drops": [${names}], or use "renames" for a column with a new name`,
   );
 }
 
-/** Rebuilds a table, all at once; `rebuildTable` is the door to it, and loads it when it is called. */
+/** Rebuilds a table, all-or-nothing; `rebuildTable` loads this module when it is called. */
 export async function rebuild(
   transaction: MigrationTransaction,
   table: string,
@@ -156,7 +156,7 @@ async function rebuildInside(
   await transaction.exec(copyStatement(old, made, { ...options, rows }));
   const copied = await countTableRows(transaction, temporary);
   if (copied !== rows) {
-    throw new RebuildFault(`it would have ${copied} rows in place of ${rows}`, "report this");
+    throw new RebuildFault(`it would have ${copied} rows instead of ${rows}`, "report this");
   }
   await takeOverMark(transaction, old, made);
   await transaction.exec(`DROP TABLE main.${quoteName(old.name)}`);
@@ -190,7 +190,7 @@ function withoutDropped({ indexes }: RebuiltTable, dropped: readonly string[]): 
     throw new RebuildFault(
       `it has no index "${wanted}"`,
       didYouMean(wanted, names) +
-        (names.length === 0 ? "it has none at all" : `its indexes are ${names.join(", ")}`),
+        (names.length === 0 ? "it has no indexes" : `its indexes are ${names.join(", ")}`),
     );
   }
   return indexes.filter(({ name }) => !dropped.some((one) => fold(one) === fold(name)));
@@ -203,20 +203,20 @@ function definitionOf(table: RebuiltTable, options: RebuildOptions): string {
     .flatMap(([edit, value]) => value === undefined ? [] : [edit]);
   if (edits.length > 0) {
     throw new RebuildFault(
-      `"create" says already what "${edits[0]}" would change`,
-      "give the whole definition, or changes of the one that it has",
+      `"create" and "${edits[0]}" exclude each other`,
+      "give either a complete definition or changes to the existing one",
     );
   }
   if (fold(nameIn(create)) !== fold(table.name)) {
     throw new RebuildFault(
-      `its new definition is of a table "${nameIn(create)}"`,
-      `write CREATE TABLE ${table.name}; ALTER TABLE gives it another name`,
+      `its new definition is for a table "${nameIn(create)}"`,
+      `write CREATE TABLE ${table.name}; use ALTER TABLE to rename it`,
     );
   }
   return create;
 }
 
-/** Says which table it is, and calls it by its own name. */
+/** Adds the name of the table to an error, in place of the temporary name. */
 function explain(
   error: unknown,
   { table, temporary }: Pick<Job, "table" | "temporary">,
@@ -229,11 +229,11 @@ function explain(
   return new StatementError(`${cannot}: ${driverMessage(error).replaceAll(temporary, table)}`, {
     cause: error,
     ...(error.statement === undefined ? {} : { statement: error.statement }),
-    help: "mend the rows or the definition",
+    help: "correct the rows or the definition",
   });
 }
 
-/** Refuses to go on where dropping a table would delete its rows first, and cascade. */
+/** Requires foreign keys to be off, because dropping a table would delete its rows first and cascade. */
 async function requireForeignKeysOff(transaction: MigrationTransaction): Promise<void> {
   const [row] = await transaction.all("PRAGMA foreign_keys");
   if (row === undefined || number(row, "foreign_keys") === 0) return;
@@ -243,7 +243,7 @@ async function requireForeignKeysOff(transaction: MigrationTransaction): Promise
   );
 }
 
-/** Does all of it or nothing, so that a migration which catches the error finds the table as it was. */
+/** Runs work all-or-nothing, so that a migration that catches the error finds the table unchanged. */
 async function atOnce(
   transaction: MigrationTransaction,
   work: () => Promise<void>,
@@ -252,7 +252,7 @@ async function atOnce(
   try {
     await work();
   } catch (error) {
-    // After some failures, such as a full disk, SQLite has rolled back all by itself.
+    // After some failures, such as a full disk, SQLite has already rolled back the transaction.
     await transaction.exec("ROLLBACK TO rebuild_table; RELEASE rebuild_table").catch(() => {});
     throw error;
   }
@@ -269,8 +269,8 @@ export async function countTableRows(
 }
 
 /**
- * Renames a table and nothing else: what names it elsewhere means the old table, which has that name
- * back then. Nor does SQLite look at views and triggers then, of which one may be broken.
+ * Renames a table without updating references to it: they refer to the old table, whose name the new
+ * one takes. SQLite then does not check views and triggers either, some of which may be broken.
  */
 async function renameOnly(
   transaction: MigrationTransaction,
@@ -279,7 +279,7 @@ async function renameOnly(
 ): Promise<void> {
   const [row] = await transaction.all("PRAGMA legacy_alter_table");
   const former = row === undefined ? 0 : number(row, "legacy_alter_table");
-  // By `run`, which lets nothing else happen meanwhile: an interruption would leave the pragma on.
+  // Uses `run`, which cannot be interrupted: an interruption would leave the pragma on.
   await transaction.run("PRAGMA legacy_alter_table = ON");
   try {
     await transaction.run(`ALTER TABLE main.${quoteName(from)} RENAME TO ${quoteName(to)}`);
@@ -288,7 +288,7 @@ async function renameOnly(
   }
 }
 
-/** Makes an index or a trigger by the statement that made it before. */
+/** Creates an index or trigger again with its original statement. */
 async function makeAgain(
   transaction: MigrationTransaction,
   type: "index" | "trigger",
@@ -299,44 +299,44 @@ async function makeAgain(
   } catch (error) {
     if (!(error instanceof StatementError)) throw error;
     throw new RebuildFault(
-      `${type} "${name}" can't be made again (${driverMessage(error)})`,
+      `${type} "${name}" cannot be created again (${driverMessage(error)})`,
       type === "index"
-        ? `name it in "dropIndexes", and create it anew behind the rebuild if it is still wanted`
-        : "drop it before the rebuild and create it anew behind it, in the same migration",
+        ? `name it in "dropIndexes", and create it again after the rebuild if it is still needed`
+        : "drop it before the rebuild and create it again after it, in the same migration",
     );
   }
 }
 
 /**
- * How a table is changed: by its whole new definition, or by changes of the one that it has. Names
- * are compared as SQLite does, without regard to the case of ASCII letters.
+ * How to change a table: either a complete new definition or changes to the existing one. Names are
+ * compared as in SQLite, ignoring the case of ASCII letters.
  */
 export interface RebuildOptions {
   /**
-   * The whole new definition, `CREATE TABLE name (…)`, under the table's own name. It takes the place of
-   * `changeColumns`, `addColumns`, `dropChecks` and `addChecks`. Default: the one that it has.
+   * The complete new definition, `CREATE TABLE name (…)`, with the name of the table. Replaces
+   * `changeColumns`, `addColumns`, `dropChecks` and `addChecks`. Default: the existing definition.
    */
   readonly create?: string;
   /** New definitions of columns, without the name: `{ quantity: "INTEGER NOT NULL CHECK (quantity >= 0)" }`. */
   readonly changeColumns?: Readonly<Record<string, string>>;
-  /** New columns behind the others, such as `{ note: "TEXT" }`. */
+  /** New columns after the others, such as `{ note: "TEXT" }`. */
   readonly addColumns?: Readonly<Record<string, string>>;
-  /** Checks to take out, each by its name, or by its expression where it has none. */
+  /** Checks to remove, by name, or by expression if unnamed. */
   readonly dropChecks?: readonly string[];
   /** New checks by name, such as `{ valid_quantity: "quantity >= 0" }`. */
   readonly addChecks?: Readonly<Record<string, string>>;
   /**
-   * New names of columns, by the old ones. SQLite renames them in indexes, triggers and views as well;
-   * everything else here is said with the new names.
+   * New names of columns by old name. SQLite renames them in indexes, triggers and views as well. The
+   * other options use the new names.
    */
   readonly renames?: Readonly<Record<string, string>>;
   /**
-   * Columns whose content is not kept. Without `create` they are taken out of the definition; with it,
-   * each column that is not in the new definition must be named here.
+   * Columns whose content is dropped. Without `create` they are removed from the definition; with it,
+   * every column missing from the new definition must be named here.
    */
   readonly drops?: readonly string[];
-  /** What columns are filled with: SQL expressions over the old columns, by column. Default: the old value. */
+  /** Values of columns: SQL expressions over the old columns, by column. Default: the old value. */
   readonly values?: Readonly<Record<string, string>>;
-  /** Indexes that are not made again, as where their columns are gone. */
+  /** Indexes that are not created again, for example because their columns are dropped. */
   readonly dropIndexes?: readonly string[];
 }

@@ -6,26 +6,26 @@ import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "./model.ts";
 import { readSchema } from "./read.ts";
 
-/** The schema that migrations should make, or why it can't be told. */
+/** The schema that migrations create, or why it is unknown. */
 export type Reference = BuiltReference | UnknownReference;
 
-/** The schema that migrations should make. */
+/** The schema that migrations create. */
 interface BuiltReference {
-  /** Whether it can be told. */
+  /** Whether the schema is known. */
   readonly known: true;
   /** Schema after all of the migrations. */
   readonly schema: Schema;
-  /** New names of the tables that were renamed while migrations were rolled back, by their old ones, folded. */
+  /** New names of tables that were renamed during the rollback, by folded old name. */
   readonly renamed: ReadonlyMap<string, string>;
 }
 
-/** A migration could not be run on an empty database in memory, as when it needs rows. */
+/** A migration failed on an empty in-memory database, for example because it needs rows. */
 export interface UnknownReference {
-  /** Whether it can be told. */
+  /** Whether the schema is known. */
   readonly known: false;
   /** The migration that failed. */
   readonly migration: Migration;
-  /** What it threw. */
+  /** The error. */
   readonly error: unknown;
 }
 
@@ -35,30 +35,30 @@ interface ReferenceStep {
   readonly migration: Migration;
   /** Schema after it. */
   readonly schema: Schema;
-  /** The objects that were not there before, or not of this text; in the order of creation. */
+  /** The objects that are new or have changed, in the order of creation. */
   readonly made: Schema;
 }
 
-/** The schema after each migration, or why it can't be told. */
+/** The schema after each migration, or why it is unknown. */
 type ReferenceSteps = BuiltSteps | UnknownReference;
 
 /** The schema after each migration. */
 interface BuiltSteps {
-  /** Whether it can be told. */
+  /** Whether the schema is known. */
   readonly known: true;
-  /** One for each migration, in their order. */
+  /** One step for each migration, in order. */
   readonly steps: readonly ReferenceStep[];
 }
 
-/** What to do after the upgrades. */
+/** Options of {@link buildReference}. */
 interface ReferenceOptions {
-  /** Migrations to roll back again, in this order. Default: none. */
+  /** Migrations to roll back after the upgrades, in this order. Default: none. */
   readonly rollBack?: readonly Migration[];
 }
 
 /**
- * Builds the schema that migrations of one database make, by running their upgrades in order in a
- * new database in memory. It is read once, after the last.
+ * Builds the schema that the migrations of one database create, by running their upgrades in a new
+ * in-memory database. The schema is read once, after the last migration.
  */
 export async function buildReference(
   migrations: readonly Migration[],
@@ -80,9 +80,9 @@ export async function buildReference(
 }
 
 /**
- * Lets SQLite follow the names of all tables: when it renames one, it renames its row of
- * `sqlite_sequence` as well. The names, each at the place of its number. Without a table that has
- * AUTOINCREMENT, a VACUUM would drop that table.
+ * Makes SQLite track renames: when it renames a table, it also updates the table's row in
+ * `sqlite_sequence`. Returns the names by their number. The extra AUTOINCREMENT table keeps VACUUM from
+ * dropping `sqlite_sequence`.
  */
 async function followNames(connection: Connection): Promise<string[]> {
   await connection.exec(
@@ -114,8 +114,8 @@ async function renamedOf(
 }
 
 /**
- * Builds the schema after each migration. Dearer than {@link buildReference}: the list of objects is
- * read after each migration, and each changed table.
+ * Builds the schema after each migration. Slower than {@link buildReference}, because it reads the list
+ * of objects and all changed tables after each migration.
  */
 export async function buildReferenceSteps(
   migrations: readonly Migration[],
@@ -135,7 +135,7 @@ export async function buildReferenceSteps(
 
 async function openScratch(): Promise<Connection> {
   const connection = openMemory();
-  // Without rows there is nothing to enforce, and a parent may be made after its child.
+  // Without rows there is nothing to enforce, and a child may be created before its parent.
   await connection.exec("PRAGMA foreign_keys = OFF");
   return connection;
 }
@@ -148,7 +148,7 @@ async function attempt(
   const { database, transaction = true } = migration;
   try {
     if (transaction) await connection.exec("BEGIN");
-    // Not even a rehearsal may end the transaction or open a file.
+    // Even here a migration may not end the transaction or open a file.
     await runBody(connection, body, {
       database,
       transaction,
@@ -161,7 +161,7 @@ async function attempt(
   }
 }
 
-/** What of a schema is not in an earlier one with the same text. */
+/** The objects of a schema that are new or changed since an earlier one. */
 function without(schema: Schema, earlier: Schema): Schema {
   const fresh = <T extends { readonly name: string; readonly sql: string }>(
     objects: readonly T[],

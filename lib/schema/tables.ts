@@ -2,7 +2,7 @@ import { type Connection, number, type Row, text, textOrNull } from "../database
 import { needsExtension } from "../database/failure.ts";
 import { quoteName } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
-/** Number of rows of every table that keeps rows; of a virtual one, where it is known to keep its own. */
+/** Number of rows of every table with rows, and of virtual tables known to store their own. */
 export async function countRows(connection: Connection): Promise<Map<string, number>> {
   const rows = new Map<string, number>();
   for (const { name, store } of await usersTables(connection)) {
@@ -12,7 +12,7 @@ export async function countRows(connection: Connection): Promise<Map<string, num
   return rows;
 }
 
-/** Number of rows of a table, also where the collation of its index is not here. */
+/** Number of rows of a table, even if the collation of an index is missing. */
 export async function countRowsOf(connection: Connection, table: string): Promise<number> {
   // A temporary table may have the same name.
   const name = `main.${quoteName(table)}`;
@@ -32,20 +32,20 @@ export async function countRowsOf(connection: Connection, table: string): Promis
   return cells === undefined ? 0 : number(cells, "rows");
 }
 
-/** A table of the user's own. */
+/** A user table. */
 interface UsersTable {
   /** Its name. */
   readonly name: string;
-  /** How it keeps its rows. */
+  /** Kind of the table. */
   readonly type: "table" | "virtual";
   /**
-   * Name of the table that has its rows. Of full-text search and of an R-Tree it is a table inside;
-   * null if that is another's, as of an index over the rows of another table, or not known.
+   * Name of the table that stores its rows; for full-text search and R-Tree a shadow table. Null if
+   * unknown, or if the rows belong to another table, as for an external-content index.
    */
   readonly store: string | null;
 }
 
-/** The tables of the user's own: neither SQLite's, nor those inside others, nor the markers. */
+/** The user tables, without SQLite's internal tables, shadow tables and the markers. */
 export async function usersTables(connection: Connection): Promise<UsersTable[]> {
   const tables = await connection.all(
     `SELECT name, type, iif(type = 'table', name, (
@@ -74,15 +74,15 @@ interface TableColumn {
   readonly notNull: boolean;
   /** SQL of its default; null if it has none. */
   readonly default: string | null;
-  /** Its place in the primary key, from 1; 0 if it is in none. */
+  /** Position in the primary key, starting at 1; 0 if it is not part of it. */
   readonly primaryKey: number;
-  /** `hidden` is a column of a virtual table that `SELECT *` leaves out. */
+  /** `hidden` is a column of a virtual table that `SELECT *` omits. */
   readonly kind: "ordinary" | "hidden" | "virtual" | "stored";
 }
 
 const COLUMN_KINDS = ["ordinary", "hidden", "virtual", "stored"] as const;
 
-/** The columns of a table, in order; none where there is no such table, or its module is not here. */
+/** The columns of a table in order; none if the table or its module is missing. */
 export async function readColumns(
   connection: Pick<Connection, "all">,
   table: string,

@@ -29,14 +29,14 @@ type Table<Row, Insert = Record<never, never>> = {
 `;
 
 /**
- * Writes the types of rows as a TypeScript module without imports: for each table the types of a
- * row, a new row and a change, and for each database a type for Kysely.
+ * Formats the types of rows as a TypeScript module without imports: for each table the types of a row, a
+ * new row and an update, and for each database a type for Kysely.
  *
- * @param databases Schemas by the names of their databases. Their SQL must be as SQLite keeps it.
+ * @param databases Schemas by the names of their databases. Their SQL must be unchanged from SQLite.
  */
 export function formatTypeScript(databases: ReadonlyMap<string, Schema>): string {
   const names = new TypeNames(["SqlValue", "Table", "Record", "Uint8Array", "Partial"]);
-  // A view has the same list of values as the table that it shows, and so the same name for it.
+  // A view shares the list of values with its table, and so the name of the alias.
   const aliasOf = new Map<Field["values"], string>();
   const listed = [...databases].map(([name, schema]) => {
     const type = `${names.take(name, ["Database"])}Database`;
@@ -117,7 +117,7 @@ function key(name: string): string {
   return /^[A-Za-z_$][\w$]*$/.test(name) ? name : JSON.stringify(name);
 }
 
-/** A text within a comment: one line that cannot end the comment. */
+/** Makes a text safe for a comment: one line that cannot end the comment. */
 function comment(text: string): string {
   return text.replaceAll(/\s+/g, " ").replaceAll("*/", "*\\/");
 }

@@ -4,24 +4,24 @@ import { quoteName } from "../sql/tokens.ts";
 import { affinityOf, type Finding } from "./model.ts";
 import { readColumns, usersTables } from "./tables.ts";
 
-/** Names of columns that hold points in time, in epoch seconds where they are integers. */
+/** Names of columns that hold times, in epoch seconds if they are integers. */
 const TIME = /(_at|_time|_ts|timestamp|epoch)$/i;
 
-/** The year 2100 in epoch seconds: what is later is milliseconds, or a mistake. */
+/** The year 2100 in epoch seconds: a larger value is milliseconds or a mistake. */
 const LATEST = 4_102_444_800;
 
-/** Something that may be wrong with the values of a column. */
+/** A check of the values of a column. */
 interface Question {
   readonly column: string;
-  /** Condition for a row whose value is wrong. */
+  /** Condition for a row with a wrong value. */
   readonly condition: string;
   readonly what: string;
   readonly fix: string;
 }
 
 /**
- * Finds values that no constraint forbids and that are surely mistakes: text or fractions in columns of
- * integers, text in columns of reals, and points in time far in the future. Reads each table once.
+ * Finds values that no constraint forbids but that are certainly mistakes: text or fractions in integer
+ * columns, text in real columns, and times far in the future. Reads each table once.
  */
 export async function checkValues(connection: Connection): Promise<Finding[]> {
   const findings: Finding[] = [];

@@ -13,10 +13,10 @@ import { closing, fold, is, type Token, tokenize } from "../sql/tokens.ts";
 
 /** A table or view in a FROM. */
 interface Source {
-  /** Name that its columns are qualified with, in small letters. */
+  /** Name that qualifies its columns, in lower case. */
   readonly alias: string;
   readonly fields: readonly Field[];
-  /** Whether an outer join may leave it without a row. */
+  /** Whether an outer join may produce no row for it. */
   readonly isOptional: boolean;
 }
 
@@ -37,14 +37,14 @@ const RESULTS: readonly [RegExp, FieldKind][] = [
 ];
 
 /**
- * Derives the columns of views from their text, since SQLite tells only their names. What the text
- * does not make plain, such as that of a UNION, can be any value or NULL.
+ * Derives the columns of views from their SQL, because SQLite only provides their names. A column that
+ * cannot be derived, such as that of a UNION, can be any value or NULL.
  */
 export class ViewReader {
   readonly #views: ReadonlyMap<string, ViewSchema>;
   readonly #known: Map<string, readonly Field[]>;
 
-  /** @param tables The columns of the tables by their folded names. */
+  /** @param tables The columns of the tables by folded name. */
   constructor(views: readonly ViewSchema[], tables: ReadonlyMap<string, readonly Field[]>) {
     this.#views = new Map(views.map((view) => [fold(view.name), view]));
     this.#known = new Map(tables);
@@ -56,7 +56,7 @@ export class ViewReader {
     const known = this.#known.get(key);
     if (known !== undefined) return known;
     const unknown = view.columns.map((name) => fieldOf(name, UNKNOWN));
-    this.#known.set(key, unknown); // a view that reads itself must not be read forever
+    this.#known.set(key, unknown); // prevents endless recursion for a view that reads itself
     const fields = this.#read(view) ?? unknown;
     this.#known.set(key, fields);
     return fields;
@@ -75,7 +75,7 @@ export class ViewReader {
     if (sources === null) return null;
     const isGrouped = places.some((at) => is(tokens[at], "group"));
     const reader = new ExpressionReader(sources, {
-      // Without a GROUP BY an aggregate makes one row even of none, and its other columns are NULL.
+      // Without GROUP BY an aggregate returns one row even for no rows, and its other columns are NULL.
       mayLackRow: !isGrouped &&
         tokens.slice(0, from).some((token, at) =>
           AGGREGATES.test(token.value) && is(tokens[at + 1], "(")
@@ -119,7 +119,7 @@ function fieldOf(name: string, value: FieldValue): Field {
   return { name, ...value, optional: false, readOnly: true, meaning: null };
 }
 
-/** Tells what the expressions of a SELECT are. */
+/** Derives the types of a SELECT's expressions. */
 class ExpressionReader {
   readonly #sources: readonly Source[];
   readonly #mayLackRow: boolean;
@@ -129,7 +129,7 @@ class ExpressionReader {
     this.#mayLackRow = options.mayLackRow;
   }
 
-  /** The columns that one result makes: several for a `*`. */
+  /** The columns of one result expression: several for a `*`. */
   result(tokens: readonly Token[]): FieldValue[] {
     if (is(tokens.at(-1), "*") && (tokens.length === 1 || tokens.length === 3)) {
       const alias = tokens.length === 3 ? fold(tokens[0]?.value ?? "") : null;
@@ -221,7 +221,7 @@ function known(kind: FieldKind, nullable = true): FieldValue {
   return { kind, values: null, nullable };
 }
 
-/** A value that is one of several. */
+/** The type of a value that is one of several. */
 function oneOf(values: readonly FieldValue[], nullable: boolean): FieldValue {
   const kinds = new Set(values.map(({ kind }) => kind));
   const [kind = "any"] = kinds;

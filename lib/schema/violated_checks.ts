@@ -3,7 +3,7 @@ import { StatementError } from "../base/errors.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { readTableText } from "./read.ts";
 
-/** Rows of a table that violate a CHECK constraint of it. */
+/** Rows of a table that violate one of its CHECK constraints. */
 export interface ViolatedCheck {
   /** The table. */
   readonly table: string;
@@ -12,11 +12,11 @@ export interface ViolatedCheck {
 }
 
 /**
- * Counts the rows that violate a CHECK, which a program can write after `PRAGMA
- * ignore_check_constraints`. Reads only tables that have one; a check that needs a function which is
- * not here is passed over.
+ * Counts the rows that violate a CHECK constraint, which a program can write after `PRAGMA
+ * ignore_check_constraints`. Reads only tables with checks; a check that needs a missing function is
+ * skipped.
  *
- * @param tables Only these. Default: all.
+ * @param tables The tables to check. Default: all.
  */
 export async function violatedChecks(
   connection: Connection,
@@ -48,7 +48,7 @@ async function count(connection: Connection, rest: string): Promise<number> {
     const row = await connection.get(`SELECT count(*) AS rows FROM main.${rest}`);
     return row === undefined ? 0 : number(row, "rows");
   } catch (error) {
-    if (error instanceof StatementError) return 0; // a function or collation of it is not here
+    if (error instanceof StatementError) return 0; // a function or collation is missing
     throw error;
   }
 }

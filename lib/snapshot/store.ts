@@ -223,7 +223,7 @@ export function fileProblem(directory: string, file: SnapshotFile): string | nul
   const size = sizeOf(path);
   if (size === null) return `${file.file} is missing`;
   if (size !== file.sizeBytes) {
-    return `${file.file} has ${size} bytes, and should have ${file.sizeBytes}`;
+    return `${file.file} has ${size} bytes, expected ${file.sizeBytes}`;
   }
   // Opened together with the file, a log would give different rows from those that were checked.
   const itself = fileItself(path);

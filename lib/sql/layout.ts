@@ -1,9 +1,9 @@
 import type { SpelledToken } from "./spelling.ts";
 
-/** Longest line, in characters, that is not broken. */
+/** Maximum length of a line in characters before it is broken. */
 const WIDTH = 100;
 
-/** Pieces from a parenthesis, or a CASE, to its end. */
+/** The tokens from a parenthesis or a CASE to its end. */
 interface Group {
   readonly open: SpelledToken;
   readonly nodes: readonly Node[];
@@ -12,25 +12,25 @@ interface Group {
 
 type Node = SpelledToken | Group;
 
-/** Writes pieces as one line. */
+/** Formats tokens as one line. */
 export function oneLine(pieces: readonly SpelledToken[]): string {
   return pieces.map(({ text, gap }, at) => at > 0 && gap ? ` ${text}` : text).join("");
 }
 
 /**
- * Writes an expression or the like as lines: one where it fits and holds no query, else broken at
- * its outermost AND and OR, its CASE, or its parentheses. A line may hold a text of several lines.
+ * Formats an expression as lines: one line if it fits and contains no query, otherwise broken at its
+ * outermost AND and OR, its CASE, or its parentheses. A string literal may span several lines.
  */
 export function layOut(pieces: readonly SpelledToken[], indentation = 0): string[] {
   return expression(nest(pieces), WIDTH - indentation);
 }
 
-/** Writes a SELECT, INSERT, UPDATE or DELETE as lines, one for each clause or part of one. */
+/** Formats a SELECT, INSERT, UPDATE or DELETE as lines, one for each clause or part of a clause. */
 export function layOutStatement(pieces: readonly SpelledToken[], indentation = 0): string[] {
   return statement(nest(pieces), WIDTH - indentation);
 }
 
-/** Puts two spaces before each line. */
+/** Indents lines by two spaces. */
 export function indent(lines: readonly string[]): string[] {
   return lines.map((line) => `  ${line}`);
 }
@@ -104,7 +104,7 @@ function expression(nodes: readonly Node[], width: number): string[] {
   ];
 }
 
-/** An operand behind its AND or OR. */
+/** An operand after its AND or OR. */
 function headed(operand: readonly Node[], width: number): string[] {
   const key = keyOf(operand[0]);
   if (key !== "and" && key !== "or") return expression(operand, width);
@@ -112,7 +112,7 @@ function headed(operand: readonly Node[], width: number): string[] {
   return [`${flat(operand.slice(0, 1))} ${first}`, ...others];
 }
 
-/** What stands between a group's ends. */
+/** The content of a group. */
 function content(group: Group, width: number): string[] {
   if (isQuery(group)) return statement(group.nodes, width);
   if (group.open.key === "case") {
@@ -122,7 +122,7 @@ function content(group: Group, width: number): string[] {
   return list(group.nodes, width);
 }
 
-/** Items that commas part, each from a line of its own on. */
+/** Items separated by commas, each starting on a new line. */
 function list(nodes: readonly Node[], width: number): string[] {
   const items = split(nodes, (_, before) => keyOf(before) === ",");
   return items.flatMap((item) => {
@@ -196,7 +196,7 @@ function clause(nodes: readonly Node[], width: number): string[] {
   return [first === undefined || first === "" ? text : `${text} ${first}`, ...others];
 }
 
-/** How many words stand before what a clause lists. */
+/** Number of words before the list of a clause. */
 function headLength(key: string, next: string): number {
   if (key === "group" || key === "order") return 2;
   if (key === "select") return next === "distinct" || next === "all" ? 2 : 1;

@@ -1,30 +1,30 @@
 import { fold, is, type Token } from "./tokens.ts";
 
-/** A token as formatted text shows it. */
+/** A token as it appears in formatted text. */
 export interface SpelledToken {
   readonly text: string;
-  /** A bare word in small letters or an operator; empty for all else. */
+  /** A bare word in lower case or an operator; empty for anything else. */
   readonly key: string;
-  /** Whether a space stands before it within a line. */
+  /** Whether a space precedes it within a line. */
   readonly gap: boolean;
 }
 
-/** What is known of the text that tokens are from. */
+/** Options of {@link spell}. */
 interface SpellOptions {
-  /** Tokens that are names where they stand, such as that of the column that is being defined. */
+  /** Tokens that are names because of their position, such as the name of a column in its definition. */
   readonly names: ReadonlySet<Token>;
   /**
-   * Names of the columns, in small letters: what is in double quotes and none of them is a text, as
-   * SQLite takes it in old databases. Absent if they are not known: then it stays as it is.
+   * Names of the columns in lower case. Double-quoted text that is not one of them is a string, as
+   * SQLite treats it in old databases. Absent if the columns are unknown: such text is then unchanged.
    */
   readonly known?: ReadonlySet<string>;
-  /** Whether an expression is all that it is, and no definition of a column. Default `false`. */
+  /** Whether the text is only an expression, not the definition of a column. Default `false`. */
   readonly isExpression?: boolean;
 }
 
 const wordsOf = (words: string): ReadonlySet<string> => new Set(words.split(" "));
 
-/** Keywords that SQLite never takes for a name. */
+/** Keywords that SQLite never treats as names. */
 export const RESERVED: ReadonlySet<string> = wordsOf(
   "add all alter and as autoincrement between case check collate commit constraint create default " +
     "deferrable delete distinct drop else escape except exists foreign from group having in index " +
@@ -33,7 +33,7 @@ export const RESERVED: ReadonlySet<string> = wordsOf(
     "when where",
 );
 
-/** Keywords that SQLite takes for a name where it can, and bare words that are values. */
+/** Keywords that SQLite treats as names where possible, and bare words that are values. */
 const DOUBTFUL = wordsOf(
   "abort action after always analyze asc attach before begin by cascade cast column conflict cross " +
     "current current_date current_time current_timestamp database deferred desc detach do each end " +
@@ -44,7 +44,7 @@ const DOUBTFUL = wordsOf(
     "temp temporary ties trigger true unbounded vacuum view virtual window with within without",
 );
 
-/** Keywords that are certain to be such only behind these. */
+/** Words that are certainly keywords only after these. */
 const FOLLOWERS: Readonly<Record<string, ReadonlySet<string>>> = {
   primary: wordsOf("key"),
   foreign: wordsOf("key"),
@@ -61,7 +61,7 @@ const FOLLOWERS: Readonly<Record<string, ReadonlySet<string>>> = {
   ")": wordsOf("stored virtual"),
 };
 
-/** Keywords that are certain to be such only before these. */
+/** Words that are certainly keywords only before these. */
 const LEADERS: Readonly<Record<string, ReadonlySet<string>>> = {
   generated: wordsOf("always"),
   do: wordsOf("update nothing"),
@@ -80,20 +80,20 @@ const CLAUSES = [
   ...["intersect", "set", "returning", ";"],
 ];
 
-/** Writes a name with quotes only if it needs them. */
+/** Formats a name, with quotes only if it needs them. */
 export function spellName(name: string): string {
   const folded = fold(name);
   const plain = /^[a-z_][a-z0-9_]*$/.test(folded) && !RESERVED.has(folded) && !DOUBTFUL.has(folded);
   return plain ? name : `"${name.replaceAll('"', '""')}"`;
 }
 
-/** Spells tokens in one way: keywords in capitals, names without quotes that they don't need. */
+/** Spells tokens consistently: keywords in upper case, names without unnecessary quotes. */
 export function spell(tokens: readonly Token[], options: SpellOptions): SpelledToken[] {
   const roles = rolesOf(tokens);
   const open = options.isExpression ? -1 : tokens.findIndex((token) => is(token, "("));
   return tokens.map((token, at) => {
     const bare = token.kind === "word" || token.kind === "operator";
-    // The type of a column, which comes before any parenthesis, may be in quotes too.
+    // The type of a column, which precedes any parenthesis, may be quoted too.
     const isInExpression = options.isExpression || (open !== -1 && at > open) ||
       is(tokens[at - 1], "default");
     const spelled = (): string => {
@@ -125,14 +125,14 @@ function isCertain(tokens: readonly Token[], at: number): boolean {
     if (FOLLOWERS[before.value]?.has(token.value)) return true;
   }
   if (next?.kind === "word" && LEADERS[token.value]?.has(next.value)) return true;
-  // A statement begins with it, or a query.
+  // The start of a statement or a query.
   return token.value === "with" && (next?.kind === "word" || next?.kind === "quoted") &&
     (before === undefined || is(before, "as", "(", ";", "begin"));
 }
 
-/** What can only be told of a token by what it stands in. */
+/** Roles of tokens that depend on their context. */
 interface Roles {
-  /** Tokens in double quotes that are names, and no texts. */
+  /** Double-quoted tokens that are names rather than strings. */
   readonly names: ReadonlySet<Token>;
   /** Words that are keywords. */
   readonly keywords: ReadonlySet<Token>;
@@ -168,7 +168,7 @@ function rolesOf(tokens: readonly Token[]): Roles {
   return { names, keywords };
 }
 
-/** Whether the end of an operand stands there, and so no operator, comma or keyword. */
+/** Whether a token ends an operand, so it is not an operator, comma or keyword. */
 function isOperand(token: Token | undefined): boolean {
   if (token === undefined) return false;
   if (token.kind === "operator") return token.value === ")";
@@ -176,7 +176,7 @@ function isOperand(token: Token | undefined): boolean {
     is(token, "null", "isnull", "notnull");
 }
 
-/** Whether the parenthesis holds terms that may have a direction: those of an index or of a key. */
+/** Whether a parenthesis contains terms of an index or key, which may have a sort order. */
 function isListOfTerms(tokens: readonly Token[], open: number): boolean {
   return is(tokens[open - 2], "on") && is(tokens[0], "create") ||
     is(tokens[open - 1], "key", "unique");
@@ -194,7 +194,7 @@ function hasGap(tokens: readonly Token[], at: number, headers: ReadonlySet<Token
   const earlier = tokens[at - 2];
   if (is(token, ",", ";", ")", ".") || is(before, "(", ".")) return false;
   if (is(before, "-", "+", "~") && isSign(before, earlier)) {
-    // Two signs together would be a comment.
+    // Two minus signs in a row would start a comment.
     return is(token, "-", "->", "->>");
   }
   if (!is(token, "(") || before === undefined) return true;

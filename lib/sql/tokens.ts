@@ -1,12 +1,12 @@
-/** What a token is; `quoted` is an identifier in quotes, `operator` is all the rest. */
+/** Kind of a token; `quoted` is a quoted identifier, `operator` is anything else. */
 type TokenKind = "word" | "quoted" | "string" | "blob" | "number" | "operator";
 
-/** A piece of SQL text that means something: no white space, no comment. */
+/** A significant piece of SQL text: not white space or a comment. */
 export interface Token {
   readonly kind: TokenKind;
-  /** The same for all spellings: a word in small letters, a quoted name or a string bare. */
+  /** The same for all spellings: a word in lower case, a quoted name or a string without quotes. */
   readonly value: string;
-  /** The text as it was written. */
+  /** The original text. */
   readonly text: string;
   /** Where it begins in the text. */
   readonly start: number;
@@ -14,7 +14,7 @@ export interface Token {
   readonly end: number;
 }
 
-/** A piece of any SQL text: a token, or what stands between tokens. */
+/** A piece of SQL text: a token, or white space or a comment between tokens. */
 export interface Lexeme {
   readonly kind: TokenKind | "space" | "comment";
   /** Where it begins in the text. */
@@ -55,7 +55,7 @@ const KINDS = [
 ] as const;
 const SYNONYMS: Readonly<Record<string, string>> = { "==": "=", "<>": "!=" };
 
-/** Words that mean a value where they are bare, so that the same name in quotes stays in quotes. */
+/** Words that are values without quotes, so a name like this must keep its quotes. */
 const VALUES = /^(null|true|false|current_(time|date|timestamp))$/;
 
 /** The lexeme that begins at an offset; null at the end of the text. */
@@ -63,13 +63,13 @@ export function lexemeAt(sql: string, start: number): Lexeme | null {
   if (start >= sql.length) return null;
   PATTERN.lastIndex = start;
   const match = PATTERN.exec(sql);
-  // The last alternative takes any character.
+  // The last alternative matches any character.
   let index = 0;
   while (match !== null && match[index + 1] === undefined) index++;
   return { kind: KINDS[index] ?? "operator", start, end: PATTERN.lastIndex };
 }
 
-/** Splits any text into lexemes, of which each begins where the one before it ends. */
+/** Splits any text into adjacent lexemes. */
 export function lex(sql: string): Lexeme[] {
   const lexemes: Lexeme[] = [];
   for (let next = lexemeAt(sql, 0); next !== null; next = lexemeAt(sql, next.end)) {
@@ -105,18 +105,18 @@ function valueOf(kind: TokenKind, text: string): string {
   }
 }
 
-/** Makes small letters as SQLite compares names: of ASCII letters only. */
+/** Converts ASCII letters to lower case, as SQLite does when it compares names. */
 export function fold(name: string): string {
   return /[A-Z]/.test(name) ? name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name;
 }
 
-/** Tells whether a token is one of these bare words or operators, written in small letters. */
+/** Whether a token is one of these bare words or operators, given in lower case. */
 export function is(token: Token | undefined, ...values: readonly string[]): boolean {
   return token !== undefined && (token.kind === "word" || token.kind === "operator") &&
     values.includes(token.value);
 }
 
-/** The one canonical spelling of a list of tokens; no text that a person should read. */
+/** The canonical spelling of a list of tokens, for comparison rather than for reading. */
 export function render(tokens: readonly Token[]): string {
   return tokens.map(canonicalToken).join(" ");
 }
@@ -136,8 +136,8 @@ function canonicalToken(token: Token): string {
 }
 
 /**
- * Canonical spelling of SQL text: two texts with the same one differ only in white space, comments,
- * the case of words and names, quotes around names, `==` for `=`, `<>` for `!=`, and a last `;`.
+ * Canonical spelling of SQL text. Two texts with the same spelling differ only in white space, comments,
+ * the case of words and names, quotes around names, `==` for `=`, `<>` for `!=`, and a final `;`.
  */
 export function normalize(sql: string): string {
   const tokens = tokenize(sql);
@@ -145,7 +145,7 @@ export function normalize(sql: string): string {
   return render(tokens);
 }
 
-/** Index of the parenthesis that closes the one at `open`; the last index where none does. */
+/** Index of the parenthesis that closes the one at `open`; the last index if there is none. */
 export function closing(tokens: readonly Token[], open: number): number {
   let depth = 0;
   for (let at = open; at < tokens.length; at++) {
@@ -155,12 +155,12 @@ export function closing(tokens: readonly Token[], open: number): number {
   return tokens.length - 1;
 }
 
-/** The text from the first to the last of some tokens as it was written in `sql`. */
+/** The original text in `sql` from the first to the last of the tokens. */
 export function source(sql: string, tokens: readonly Token[]): string {
   return sql.slice(tokens[0]?.start ?? 0, tokens.at(-1)?.end ?? 0);
 }
 
-/** Splits the tokens between the parenthesis at `open` and its partner at its own commas. */
+/** Splits the tokens inside the parenthesis at `open` at its own commas. */
 export function itemsOf(tokens: readonly Token[], open: number): Token[][] {
   const end = closing(tokens, open);
   const items: Token[][] = [[]];
@@ -175,19 +175,19 @@ export function itemsOf(tokens: readonly Token[], open: number): Token[][] {
   return items;
 }
 
-/** A name as an SQL identifier. */
+/** Quotes a name as an SQL identifier. */
 export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** A text as an SQL literal; it must have no NUL. */
+/** Quotes a text as an SQL literal; it must not contain NUL. */
 export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;
 }
 
-/** Something in an SQL text that begins and has no end. */
+/** An unterminated part of an SQL text. */
 export interface Unfinished {
-  /** What it is, with its article. */
+  /** What it is, with an article. */
   readonly what: "the string" | "the quoted name" | "the comment" | "the trigger";
   /** Where it begins. */
   readonly at: number;
@@ -195,28 +195,28 @@ export interface Unfinished {
   readonly statement: number;
 }
 
-/** Where a statement is in an SQL text. */
+/** Position of a statement in an SQL text. */
 interface StatementRange {
   readonly start: number;
-  /** Exclusive; behind the semicolon, where there is one. */
+  /** Exclusive; after the semicolon, if there is one. */
   readonly end: number;
 }
 
-/** The statements of an SQL text, as far as they can be told. */
+/** The statements of an SQL text, up to an unterminated part. */
 interface Statements {
   readonly statements: readonly StatementRange[];
-  /** Null if all that begins has an end. */
+  /** Null if nothing is unterminated. */
   readonly unfinished: Unfinished | null;
 }
 
 /**
- * Splits an SQL text at the semicolons that end a statement: not at those in quotes, in comments and in
- * the body of a trigger. It needs no database and looks at no grammar.
+ * Splits an SQL text at the semicolons that end a statement, but not in quotes, comments or the body of
+ * a trigger. Needs no database and does not check the grammar.
  */
 export function splitStatements(sql: string): Statements {
   const statements: StatementRange[] = [];
   let start = -1;
-  let head = ""; // the first words, as far as they may begin a trigger
+  let head = ""; // the first words, while they may begin a trigger
   let trigger: "none" | "body" | "after semicolon" | "ended" = "none";
   for (const lexeme of lex(sql)) {
     const { kind, start: at, end } = lexeme;
@@ -242,7 +242,7 @@ export function splitStatements(sql: string): Statements {
       return { statements, unfinished: unfinished(what, at, start) };
     }
     if (trigger !== "none") {
-      // As SQLite's own shell tells it: a trigger ends with END right behind a semicolon.
+      // As in SQLite's shell, a trigger ends with END right after a semicolon.
       trigger = trigger === "after semicolon" && /^end$/i.test(text) ? "ended" : "body";
     } else if (head.length < LONGEST_HEAD) {
       head += `${text.toLowerCase()} `;
@@ -263,7 +263,7 @@ function isOpenComment(sql: string, { start, end }: Lexeme): boolean {
   return sql.startsWith("/*", start) && !(end - start >= 4 && sql.endsWith("*/", end));
 }
 
-/** A statement with a semicolon behind it, also where it ends in a comment. */
+/** Adds a semicolon to a statement, even if it ends with a comment. */
 export function terminate(sql: string): string {
   const last = lex(sql).at(-1);
   if (last?.kind !== "comment") return `${sql};`;
@@ -276,11 +276,11 @@ function unfinished(what: Unfinished["what"], at: number, statement: number): Un
 }
 
 /**
- * Offset of the first character of `sql`, from `start` on, that belongs to a statement: white space,
- * comments, semicolons and a byte-order mark are skipped. `sql.length` where nothing follows.
+ * Offset of the first character of `sql`, from `start` on, that belongs to a statement: skips white
+ * space, comments, semicolons and a byte-order mark. `sql.length` if nothing follows.
  *
- * A driver must never be given text that holds no statement: Deno's `node:sqlite` crashes the
- * process when it is asked for the source text of such a statement.
+ * Never pass a driver text without a statement: Deno's `node:sqlite` crashes the process when it reads
+ * the source text of such a statement.
  */
 export function skipTrivia(sql: string, start: number): number {
   let next = lexemeAt(sql, start);
@@ -292,31 +292,31 @@ export function skipTrivia(sql: string, start: number): number {
   return next?.start ?? sql.length;
 }
 
-/** Length to which {@link firstStatement} cuts a text, in characters. */
+/** Length in characters to which {@link firstStatement} truncates a text. */
 const LONGEST = 10_000;
 
 /**
- * The first statement of a text that SQLite can't parse, for a message only: it ends at the first
- * semicolon outside of quotes and comments, so a trigger is cut short, and a very long one is cut.
+ * The first statement of a text that SQLite cannot parse, for messages only. It ends at the first
+ * semicolon outside quotes and comments, so a trigger is incomplete; a very long one is truncated.
  */
 export function firstStatement(sql: string): string {
   const text = sql.slice(0, LONGEST);
   return text.slice(0, lex(text).find(({ start }) => text[start] === ";")?.start);
 }
 
-/** Number of the line on which `offset` is; the first line is 1. */
+/** Line number of an offset; the first line is 1. */
 export function lineOf(sql: string, offset: number): number {
   let line = 1;
   for (let at = sql.indexOf("\n"); at !== -1 && at < offset; at = sql.indexOf("\n", at + 1)) line++;
   return line;
 }
 
-/** Tells whether two SQL texts have the same checksum; equal texts are not even read. */
+/** Whether two SQL texts have the same checksum; equal texts are not parsed. */
 export function sameText(a: string, b: string): boolean {
   return a === b || canonical(a) === canonical(b);
 }
 
-/** The text without what has no meaning. */
+/** The text without its insignificant parts. */
 export function canonical(sql: string): string {
   const text = sql.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
   return text.replace(COMMENT_OR_QUOTED, (piece) =>

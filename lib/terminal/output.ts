@@ -22,7 +22,7 @@ export { printable } from "../base/format.ts";
 export class Declined extends ConfirmationError {
   /** Made where the question was asked. */
   constructor() {
-    super("Cannot go on: the answer was no");
+    super("Cannot continue: the answer was no");
   }
 }
 

@@ -18,7 +18,7 @@ export interface TableContent {
   readonly digest: string;
 }
 
-/** Rows that are read at once. */
+/** Rows read at once. */
 const PIECE_ROWS = 1000;
 
 /** Bytes of a row's values from which on it is read by itself, so that many fit into memory. */

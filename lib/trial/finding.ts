@@ -58,7 +58,7 @@ export interface LintFinding {
   readonly statement: string | null;
   /** What is the case. */
   readonly reason: string;
-  /** What to do about it. */
+  /** What to do next. */
   readonly fix: string;
 }
 

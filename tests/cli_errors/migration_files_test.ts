@@ -89,7 +89,7 @@ Deno.test("an import that never settles is given up, by name", async () => {
     .output();
   assert.equal(
     new TextDecoder().decode(stdout),
-    "Cannot use migrations/004_x.ts: its import didn't end within 0.2 s\n",
+    "Cannot use migrations/004_x.ts: its import did not finish within 0.2 s\n",
   );
 });
 

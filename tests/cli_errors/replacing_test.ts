@@ -21,7 +21,7 @@ function message(name: string): (text: string) => void {
     messages(name)(
       text.replace(/\d{8}_\d{6}(_\d+)?/g, "<snapshot>")
         .replace(/\/\S+\/data\b/g, "<data>")
-        .replace(/\d+\.\d MB are (needed|free)/g, "<size> are $1"),
+        .replace(/\d+\.\d MB (needed|free)/g, "<size> $1"),
     );
 }
 

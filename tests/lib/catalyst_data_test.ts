@@ -22,8 +22,8 @@ async function afterwards(sql: string, rows = 10): Promise<string[]> {
 
 Deno.test("a fill without an order is found, by the foreign key and by the rule", async () => {
   assert.deepEqual(await afterwards("DELETE FROM orders WHERE order_id IN ('O3', 'O4')"), [
-    "foreign_key fills: 2 row(s) of fills point to a row of orders that doesn't exist, the first has rowid 3",
-    "fill_without_order fills: 2 fill(s) belong to an order that doesn't exist, such as F3",
+    "foreign_key fills: 2 row(s) of fills reference a missing row of orders, the first has rowid 3",
+    "fill_without_order fills: 2 fill(s) belong to a missing order, such as F3",
   ]);
 });
 

@@ -136,7 +136,7 @@ Deno.test("a migration in TypeScript may import the package that runs it", async
   stranger.write("migrations/005_mapped.ts", migration("005_mapped", "@catalyst/migrate"));
   const unmapped = await stranger.deno(upgrade);
   assert.equal(unmapped.code, 1);
-  assert.match(unmapped.stderr, /^help: write the whole name, such as "jsr:@catalyst\/migrate"/m);
+  assert.match(unmapped.stderr, /^help: write the full name, such as "jsr:@catalyst\/migrate"/m);
   stranger.write(
     "deno.json",
     JSON.stringify({ lock: false, imports: { "@catalyst/migrate": `${PACKAGE}@^${version}` } }),

@@ -263,7 +263,7 @@ Deno.test("a snapshot is restored as a trial, and the trial leaves nothing", asy
   assert.equal((await run("backup", "verify", "latest")).code, 0);
   const bad = await run("backup", "verify", "latest", "--restore", "--quiet");
   assert.equal(bad.code, 1);
-  assert.match(bad.stdout, /fill\(s\) belong to an order that doesn't exist/);
+  assert.match(bad.stdout, /fill\(s\) belong to a missing order/);
   const json = await run("backup", "verify", "latest", "--restore", "--json");
   assert.equal(JSON.parse(json.stdout).restored.ok, false);
   assert.deepEqual(names(), before);
@@ -289,7 +289,7 @@ Deno.test("snapshots in another directory are listed, verified and restored with
   assert.equal(rows(), 5);
   const missing = await run("backup", "list", "--from", "mnt");
   assert.equal(missing.code, 2);
-  assert.match(missing.stderr, /Cannot read snapshots from mnt: there is no such directory/);
+  assert.match(missing.stderr, /Cannot read snapshots from mnt: the directory does not exist/);
   assert.equal((await run("backup", "--from", "nas")).code, 2);
   assert.equal((await run("restore", "--from", "nas", "--undo")).code, 2);
 });

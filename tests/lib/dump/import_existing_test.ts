@@ -41,7 +41,7 @@ Deno.test("rows that would point to nothing are refused, in any order they may c
   await app.import("CREATE TABLE child (a INTEGER REFERENCES notes);", into);
   await app.import("INSERT INTO child VALUES (9);\nINSERT INTO notes VALUES (9, 'nine');", into);
   const error = await app.refuse("INSERT INTO child VALUES (77);", into);
-  assert.match(error.message, /1 row would point to rows that don't exist \(child to notes\)/);
+  assert.match(error.message, /1 row would reference missing rows \(child to notes\)/);
 });
 
 Deno.test("rows are lost only after a yes, which is asked with their number", async () => {

@@ -128,7 +128,7 @@ Deno.test("a foreign key that was violated before is no fault of the migration; 
   const after = await observeRows(db);
   assert.throws(
     () => compareObservations(before, after, { migration, destroys: [] }),
-    /1 row would point to rows that don't exist \(fills to orders\)/,
+    /1 row would reference missing rows \(fills to orders\)/,
   );
 });
 
@@ -171,7 +171,7 @@ for (
     const after = await observeRows(db);
     assert.throws(
       () => compareObservations(before, after, { migration, destroys: [] }),
-      /rows? would point to rows that don't exist \(fills to orders\)/,
+      /rows? would reference missing rows \(fills to orders\)/,
     );
     await db.exec("UPDATE fills SET order_id = 1 WHERE order_id > 10");
     compareObservations(before, await observeRows(db), { migration, destroys: [] });

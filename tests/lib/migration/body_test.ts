@@ -25,7 +25,7 @@ for (
     "VACUUM INTO 'copy.db'",
   ]
 ) {
-  Deno.test(`a migration may not run ${JSON.stringify(sql)}, as text or from a function`, async () => {
+  Deno.test(`a migration may not run ${JSON.stringify(sql)}, in SQL or in a function`, async () => {
     const isRefused = (error: unknown) =>
       error instanceof StatementError && error.help !== undefined;
     await assert.rejects(run(`SELECT 1; ${sql}`), isRefused);
@@ -35,7 +35,7 @@ for (
   });
 }
 
-Deno.test("a function that goes behind the toolkit's back can't end the transaction either", async () => {
+Deno.test("a function that bypasses the toolkit cannot end the transaction either", async () => {
   await using db = openMemory();
   await db.exec("BEGIN");
   const body = () => db.exec("SELECT 1; COMMIT");
@@ -57,7 +57,7 @@ for (
   Deno.test(`a migration may run ${JSON.stringify(sql)}`, () => run(sql));
 }
 
-Deno.test("a function gets the open transaction of its database", async () => {
+Deno.test("a function receives the open transaction of its database", async () => {
   await run(async (transaction) => {
     assert.equal(transaction.database, "app");
     await transaction.exec("CREATE TABLE t (a); INSERT INTO t VALUES (1);");
@@ -82,14 +82,14 @@ Deno.test("an abort stops before the next statement", async () => {
   assert.equal(count, 1);
 });
 
-Deno.test("what is forbidden is told with its reason", () => {
+Deno.test("a forbidden statement is refused with the reason", () => {
   assert.match(forbidden("/* a */ commit") ?? "", /one transaction/);
   assert.match(forbidden("attach 'x' as y") ?? "", /its own database/);
   assert.equal(forbidden("ROLLBACK TO a"), null);
   assert.equal(forbidden("CREATE TABLE vacuum_log (a)"), null);
 });
 
-Deno.test("a statement is shown on one line, cut short", () => {
+Deno.test("a statement is shown on one line, truncated", () => {
   assert.equal(firstLine("  CREATE\n\tTABLE  t (a)\n"), "CREATE TABLE t (a)");
   assert.equal(firstLine(`SELECT '${"x".repeat(99)}'`).length, 83);
 });

@@ -10,7 +10,7 @@ CREATE TABLE notes (
 );
 `;
 
-Deno.test("line ends, white space at them, blank lines, comments and a byte-order mark don't count", () => {
+Deno.test("line endings, trailing white space, blank lines, comments and a byte-order mark are ignored", () => {
   const variants = [
     SQL.replaceAll("\n", "\r\n"),
     SQL.replaceAll("\n", "   \n\n"),
@@ -23,7 +23,7 @@ Deno.test("line ends, white space at them, blank lines, comments and a byte-orde
   for (const variant of variants) assert(sameText(SQL, variant), JSON.stringify(variant));
 });
 
-Deno.test("what SQLite sees does count, also where it looks like a comment or a blank line", () => {
+Deno.test("significant text counts, even if it looks like a comment or a blank line", () => {
   const variants = [
     SQL.replace("no comment", "a comment"),
     SQL.replace("nor this", "nor that"),
@@ -36,11 +36,11 @@ Deno.test("what SQLite sees does count, also where it looks like a comment or a 
   assert(!sameText("SELECT 'a\n\nb'", "SELECT 'a\nb'"));
 });
 
-Deno.test("a comment between two words keeps them apart", () => {
+Deno.test("a comment separates two words", () => {
   assert(!sameText("SELECT 1/**/2", "SELECT 12"));
 });
 
-Deno.test("equal canonical texts have equal checksums, and others don't", async () => {
+Deno.test("texts have equal checksums exactly if their canonical texts are equal", async () => {
   const part = fc.constantFrom(
     "SELECT 1;",
     "-- note",

@@ -38,7 +38,7 @@ Deno.test("a file with both sections becomes a migration", () => {
   });
 });
 
-Deno.test("options stand behind a section, and findings of lint are allowed anywhere", () => {
+Deno.test("options follow a section, and lint findings can be suppressed anywhere", () => {
   const text = `-- lint:allow lost-index it was never used
 -- migrate:up database:trading transaction:false foreign-keys:off destroys:orders,fills
 SELECT 1;
@@ -62,7 +62,7 @@ SELECT 2;`;
   });
 });
 
-Deno.test("a table whose rows may go is named in quotes where its name needs them", () => {
+Deno.test("a table in the destroys option is quoted if its name needs it", () => {
   const names = ["fills", "trade history", 'the "best", of all', "x:y", "ёлка"];
   const option = destroysOption(names);
   assert.equal(option, 'destroys:fills,"trade history","the ""best"", of all",x:y,ёлка');
@@ -70,7 +70,7 @@ Deno.test("a table whose rows may go is named in quotes where its name needs the
   assert.deepEqual(parseMigrationFile(text, file).destroys, names);
 });
 
-Deno.test("line ends of Windows, a byte-order mark and indented lines change nothing", () => {
+Deno.test("Windows line endings, a byte-order mark and indentation make no difference", () => {
   const text = "-- database:trading\n  --migrate:up\nSELECT 1;\n\t-- migrate: down\nSELECT 2;\n";
   const plain = parseMigrationFile(text, file);
   const other = parseMigrationFile(`\uFEFF${text.replaceAll("\n", "\r\n")}`, file);
@@ -78,14 +78,14 @@ Deno.test("line ends of Windows, a byte-order mark and indented lines change not
   assert.deepEqual(plain.source, { path: file.path, upgradeLine: 3, downgradeLine: 5 });
 });
 
-Deno.test("a migrate:down without a statement means that there is no way back", () => {
+Deno.test("a migration whose migrate:down has no statement cannot be rolled back", () => {
   const text = "-- database: trading\n-- migrate:up\nSELECT 1;\n-- migrate:down\n-- none\n";
   const migration = parseMigrationFile(text, file);
   assert(!("downgrade" in migration));
   assert.equal(migration.source?.downgradeLine, undefined);
 });
 
-Deno.test("what only looks like a directive is none", () => {
+Deno.test("text that only looks like a directive is not one", () => {
   const text = `-- about: the database: it is big
 -- database: trading
 -- migrate:up
@@ -99,12 +99,12 @@ SELECT ' -- migrate:down '; -- database: nowhere
 const UP = "-- database: trading\n-- migrate:up\n";
 const faults: Readonly<Record<string, readonly [text: string, place: string, reason: RegExp]>> = {
   "an empty file": ["", "1:1", /the file is empty/],
-  "white space alone": [" \n\n", "1:1", /the file is empty/],
+  "only white space": [" \n\n", "1:1", /the file is empty/],
   "no section": ["-- database: trading\nSELECT 1;", "1:1", /no section "-- migrate:up"/],
   "an empty section": [`${UP}-- nothing\n`, "3:1", /has no statement/],
   "an empty section before another": [`${UP}-- migrate:down\nSELECT 1;`, "2:14", /no statement/],
-  "a misspelt section": ["-- migrate:upp\nSELECT 1;", "1:1", /no section "migrate:upp"/],
-  "two sections of a kind": [`${UP}SELECT 1;\n-- migrate:up\nSELECT 2;`, "4:1", /two sections/],
+  "a misspelled section": ["-- migrate:upp\nSELECT 1;", "1:1", /unknown section "migrate:upp"/],
+  "a duplicate section": [`${UP}SELECT 1;\n-- migrate:up\nSELECT 2;`, "4:1", /two sections/],
   "three sections": [
     `${UP}SELECT 1;\n-- migrate:down\nSELECT 2;\n-- migrate:down\nSELECT 3;`,
     "6:1",
@@ -112,9 +112,17 @@ const faults: Readonly<Record<string, readonly [text: string, place: string, rea
   ],
   "down before up": ["-- migrate:down\nSELECT 1;\n-- migrate:up\nSELECT 2;", "1:1", /before/],
   "SQL before the section": [`-- x\nSELECT 1;\n${UP}SELECT 2;`, "2:1", /SQL before/],
-  "no database": ["-- migrate:up\nSELECT 1;", "1:1", /which database/],
-  "a database named below": ["-- migrate:up\nSELECT 1;\n-- database: trading", "3:14", /which/],
-  "an unknown database": ["-- database: tradin\n-- migrate:up\nSELECT 1;", "1:14", /no database/],
+  "no database": ["-- migrate:up\nSELECT 1;", "1:1", /does not name its database/],
+  "a database named below": [
+    "-- migrate:up\nSELECT 1;\n-- database: trading",
+    "3:14",
+    /does not name/,
+  ],
+  "an unknown database": [
+    "-- database: tradin\n-- migrate:up\nSELECT 1;",
+    "1:14",
+    /unknown database/,
+  ],
   "two databases": [
     "-- database: trading\n-- migrate:up database:positions\nSELECT 1;",
     "2:15",
@@ -123,37 +131,37 @@ const faults: Readonly<Record<string, readonly [text: string, place: string, rea
   "an unknown option": [
     "-- database: trading\n-- migrate:up transactions:false\nSELECT 1;",
     "2:15",
-    /no option/,
+    /not an option/,
   ],
   "an option's wrong value": [
     "-- database: trading\n-- migrate:up foreign-keys:false\nSELECT 1;",
     "2:15",
-    /no option/,
+    /not an option/,
   ],
   "an option without a value": [
     "-- database: trading\n-- migrate:up destroys: orders\nSELECT 1;",
     "2:15",
-    /names nothing/,
+    /has no value/,
   ],
   "a table's name that is quoted without an end": [
     `-- database: trading\n-- migrate:up destroys:"trade history\nSELECT 1;`,
     "2:15",
-    /a quote has no end/,
+    /a quote is not closed/,
   ],
   "options that differ": [
     `${UP}SELECT 1;\n-- migrate:down foreign-keys:off\nSELECT 1;`,
     "4:16",
-    /another foreign-keys/,
+    /different foreign-keys/,
   ],
-  "an allowance without a reason": [`${UP}SELECT 1;\n-- lint:allow lost-index`, "4:1", /reason/],
-  "an open string": [`${UP}SELECT 1;\nSELECT 2,\n  'it''s;\n`, "5:3", /the string/],
+  "a suppression without a reason": [`${UP}SELECT 1;\n-- lint:allow lost-index`, "4:1", /reason/],
+  "an unclosed string": [`${UP}SELECT 1;\nSELECT 2,\n  'it''s;\n`, "5:3", /the string/],
   "a string open up to the next section": [
     `${UP}SELECT 'x;\n-- migrate:down\nSELECT 'y';`,
     "3:8",
     /the string/,
   ],
-  "an open quoted name": [`${UP}SELECT "x;`, "3:8", /the quoted name/],
-  "an open comment": [`${UP}SELECT 1; /* why`, "3:11", /the comment/],
+  "an unclosed quoted name": [`${UP}SELECT "x;`, "3:8", /the quoted name/],
+  "an unclosed comment": [`${UP}SELECT 1; /* why`, "3:11", /the comment/],
   "an open trigger": [
     `${UP}CREATE TEMP TRIGGER g AFTER INSERT ON t BEGIN\n  SELECT 1;\n  SELECT CASE 1 WHEN 1 THEN 2 END;\n`,
     "3:1",
@@ -162,7 +170,7 @@ const faults: Readonly<Record<string, readonly [text: string, place: string, rea
 };
 
 for (const [name, [text, place, reason]] of Object.entries(faults)) {
-  Deno.test(`a file is refused with its place: ${name}`, () => {
+  Deno.test(`a file is refused with the position of the error: ${name}`, () => {
     const error = fault(text);
     assert(error.message.startsWith(`Cannot use ${file.path}:${place}: `), error.message);
     assert.match(error.message, reason);
@@ -174,7 +182,7 @@ for (const [name, [text, place, reason]] of Object.entries(faults)) {
   });
 }
 
-Deno.test("triggers, quotes and comments with semicolons are whole", () => {
+Deno.test("semicolons in triggers, quotes and comments do not end a statement", () => {
   const upgrade = `CREATE TRIGGER g AFTER INSERT ON t BEGIN
   INSERT INTO log VALUES ('a;b', "c;d", [e;f], \`g;h\`); -- i;j
   /* k; 'l */ SELECT CASE 1 WHEN 1 THEN 2 END;
@@ -183,7 +191,7 @@ SELECT 'it''s';`;
   assert.equal(parseMigrationFile(UP + upgrade, file).upgrade, upgrade);
 });
 
-Deno.test("any text is either a migration or a fault with a place inside of it", () => {
+Deno.test("any text is either a migration or an error with a position inside it", () => {
   const piece = fc.constantFrom(
     ...["-- migrate:up", "-- migrate:down", "-- database: trading", " transaction:false", "\n"],
     ...[

@@ -3,7 +3,7 @@ import { StatementError } from "../../../lib/base/errors.ts";
 import { callFunction } from "../../../lib/migration/function_call.ts";
 import type { MigrationTransaction } from "../../../lib/migration/migration.ts";
 
-/** A transaction that notes what is run in it. */
+/** A transaction that records its statements. */
 function recording(): { readonly ran: string[]; readonly transaction: MigrationTransaction } {
   const ran: string[] = [];
   const note = (sql: string) => {
@@ -43,7 +43,7 @@ for (
     },
   })
 ) {
-  Deno.test(`a statement that comes after ${name} that the function didn't wait for fails it`, async () => {
+  Deno.test(`a statement after ${name} that the function did not await fails the migration`, async () => {
     const { transaction } = recording();
     await assert.rejects(
       callFunction(
@@ -61,7 +61,7 @@ for (
   });
 }
 
-Deno.test("an error in a promise that the function doesn't wait for fails it", async () => {
+Deno.test("a rejected promise that the function does not await fails the migration", async () => {
   const { transaction } = recording();
   await assert.rejects(
     callFunction(
@@ -69,7 +69,7 @@ Deno.test("an error in a promise that the function doesn't wait for fails it", a
       transaction,
       {},
     ),
-    /a promise that its function doesn't wait for failed: odd/,
+    /a promise that its function does not await was rejected: odd/,
   );
   await assert.rejects(
     callFunction((tx) => void tx.run("wrong"), transaction, {}),
@@ -81,7 +81,7 @@ Deno.test("an error in a promise that the function doesn't wait for fails it", a
   );
 });
 
-Deno.test("what the function waits for, and what it handles itself, is right", async () => {
+Deno.test("awaited promises and handled errors are accepted", async () => {
   const { ran, transaction } = recording();
   await callFunction(
     async (tx) => {

@@ -19,7 +19,7 @@ const bad = migrationOf({ name: "003_bad", upgrade: "CREATE TABEL bad (a)" });
 const states = async (directory: TemporaryDirectory) =>
   (await appMigrator(directory, [one, two]).status()).migrations.map(({ state }) => state);
 
-/** Hooks that write down when they are called. */
+/** Hooks that record their calls. */
 function recorder(calls: string[]): MigrationHooks {
   return {
     beforeAll: (all) => void calls.push(`before ${all.map(({ id }) => id)}`),
@@ -33,7 +33,7 @@ function recorder(calls: string[]): MigrationHooks {
   };
 }
 
-Deno.test("hooks are called around all migrations and around each, up and down", async () => {
+Deno.test("hooks are called around all migrations and around each one, up and down", async () => {
   using directory = new TemporaryDirectory();
   const calls: string[] = [];
   const migrator = appMigrator(directory, [one, two]);
@@ -53,7 +53,7 @@ Deno.test("hooks are called around all migrations and around each, up and down",
   ]);
 });
 
-Deno.test("no hook is called where there is nothing to do", async () => {
+Deno.test("no hook is called if there is nothing to do", async () => {
   using directory = new TemporaryDirectory();
   const calls: string[] = [];
   const migrator = appMigrator(directory, [one]);
@@ -62,7 +62,7 @@ Deno.test("no hook is called where there is nothing to do", async () => {
   assert.deepEqual(calls, []);
 });
 
-Deno.test("a hook that throws before a migration stops there; what was applied before stays", async () => {
+Deno.test("a hook that throws before a migration stops the upgrade, and earlier migrations stay applied", async () => {
   using directory = new TemporaryDirectory();
   const calls: string[] = [];
   const hooks: MigrationHooks = {
@@ -88,7 +88,7 @@ Deno.test("a hook that throws before a migration stops there; what was applied b
   );
 });
 
-Deno.test("onError gets the failure of a migration, and can't hide it", async () => {
+Deno.test("onError receives the error of a migration and cannot hide it", async () => {
   using directory = new TemporaryDirectory();
   const seen: unknown[] = [];
   const hooks: MigrationHooks = {

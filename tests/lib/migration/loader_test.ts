@@ -25,7 +25,7 @@ function write(directory: TemporaryDirectory, files: Readonly<Record<string, str
   }
 }
 
-/** The error that reading a directory ends with. */
+/** The error from reading a directory. */
 async function failure(path: string, options?: LoadMigrationsOptions): Promise<CatalystError> {
   try {
     await readMigrations(path, options);
@@ -36,7 +36,7 @@ async function failure(path: string, options?: LoadMigrationsOptions): Promise<C
   throw new assert.AssertionError({ message: "it was read" });
 }
 
-Deno.test("files of all kinds come ordered by their numbers, with gaps and timestamps", async () => {
+Deno.test("files of all kinds are ordered by number, with gaps and timestamps", async () => {
   using directory = new TemporaryDirectory();
   write(directory, {
     "20250120123000_later.sql": SQL,
@@ -51,7 +51,7 @@ Deno.test("files of all kinds come ordered by their numbers, with gaps and times
   assert.equal(migrations[2]?.source?.path, directory.file("10_ten.sql"));
 });
 
-Deno.test("other files, subdirectories and known names are passed over, symlinks are not", async () => {
+Deno.test("other files, subdirectories and known names are skipped, symbolic links are not", async () => {
   using directory = new TemporaryDirectory();
   write(directory, {
     "001_known.ts": "throw new Error('not to be read')",
@@ -68,7 +68,7 @@ Deno.test("other files, subdirectories and known names are passed over, symlinks
   assert.deepEqual(migrations.map(({ name }) => name), ["004_real", "008_link"]);
 });
 
-Deno.test("files that look like migrations and are none are listed by their names", () => {
+Deno.test("misnamed migrations are listed", () => {
   using directory = new TemporaryDirectory();
   const meant = [
     " 004_space.sql",
@@ -99,7 +99,7 @@ Deno.test("files that look like migrations and are none are listed by their name
   );
 });
 
-Deno.test("what is named like a migration and is no file is refused at once", async () => {
+Deno.test("a migration that is not a file is refused immediately", async () => {
   for (
     const [make, kind] of [
       [(path: string) => Deno.mkdirSync(path), "a directory"],
@@ -120,7 +120,7 @@ Deno.test("what is named like a migration and is no file is refused at once", as
   }
 });
 
-Deno.test("a file with CRLF is the same migration as with LF", async () => {
+Deno.test("a file with CRLF gives the same migration as with LF", async () => {
   using directory = new TemporaryDirectory();
   const text = `${SQL}CREATE TABLE t (a DEFAULT 'one\ntwo');\n`;
   write(directory, { "004_x.sql": text, "005_x.sql": text.replaceAll("\n", "\r\n") });
@@ -133,7 +133,7 @@ Deno.test("an empty directory has no migrations", async () => {
   assert.deepEqual(await loadMigrations(directory.path), []);
 });
 
-Deno.test("two files with one number are both named", async () => {
+Deno.test("for two files with the same number the error names both", async () => {
   using directory = new TemporaryDirectory();
   write(directory, { "004_one.sql": SQL, "4_other.ts": MODULE });
   const error = await failure(directory.path);
@@ -141,18 +141,18 @@ Deno.test("two files with one number are both named", async () => {
   assert.match(error.message, /004_one\.sql and .*4_other\.ts: they have the same number/);
 });
 
-Deno.test("a name that could not be typed is refused", async () => {
+Deno.test("a name with unusual characters is refused", async () => {
   using directory = new TemporaryDirectory();
   write(directory, { "004_add notes.sql": SQL });
   assert.match((await failure(directory.path)).message, /004_add notes\.sql: its name/);
   using other = new TemporaryDirectory();
   if (Deno.build.os !== "windows") write(other, { "004_a\nb.sql": SQL });
   if (Deno.build.os !== "windows") {
-    assert.match((await failure(other.path)).message, /its name has/);
+    assert.match((await failure(other.path)).message, /its name may contain/);
   }
 });
 
-Deno.test("a directory that is missing, a file, or has what can't be read is refused", async () => {
+Deno.test("a missing directory, a file in its place, and unreadable content are refused", async () => {
   using directory = new TemporaryDirectory();
   assert(await failure(directory.file("none")) instanceof LocationError);
   write(directory, { "file": "" });
@@ -163,7 +163,7 @@ Deno.test("a directory that is missing, a file, or has what can't be read is ref
   assert.match(error.message, /004_gone\.sql/);
 });
 
-Deno.test("text that is not UTF-8 is refused with its place, U+FFFD itself is not", async () => {
+Deno.test("invalid UTF-8 is refused with its position, U+FFFD itself is accepted", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("004_x.sql");
   const bytes = new TextEncoder().encode(`${SQL}SELECT 'ü?'; SELECT 2;\n`);
@@ -208,7 +208,7 @@ Deno.test("SQLite's own syntax errors are found before anything runs, with a car
   }
 });
 
-Deno.test("what needs the migrations before it is no syntax error", async () => {
+Deno.test("a reference to an object of an earlier migration is not a syntax error", async () => {
   using directory = new TemporaryDirectory();
   write(directory, {
     "004_x.sql": `-- database: app
@@ -224,7 +224,7 @@ DROP TABLE orders;`,
   refuseSyntaxErrors(await readMigrations(directory.path));
 });
 
-Deno.test("the bot's migrator takes a directory beside the bundled migrations", async () => {
+Deno.test("the bot's migrator accepts a directory in addition to the bundled migrations", async () => {
   using directory = new TemporaryDirectory();
   using migrationsDir = new TemporaryDirectory();
   write(migrationsDir, {
@@ -239,7 +239,7 @@ Deno.test("the bot's migrator takes a directory beside the bundled migrations", 
   await assert.rejects(openCatalystMigrator(options), /003_create_ml_training_tables.*same number/);
 });
 
-Deno.test("a file that is changed after it was read runs as it was read", async () => {
+Deno.test("a file that changes after it was read runs as it was read", async () => {
   using directory = new TemporaryDirectory();
   using migrationsDir = new TemporaryDirectory();
   const head = "-- database: trading\n-- migrate:up\n";

@@ -3,7 +3,7 @@ import fc from "fast-check";
 import { RegistryError } from "../../../lib/base/errors.ts";
 import { defineMigration } from "../../../lib/migration/migration.ts";
 
-Deno.test("the id is the number that the name begins with, as it is written", () => {
+Deno.test("the id is the number at the start of the name, as written", () => {
   fc.assert(fc.property(fc.stringMatching(/^\d{1,20}$/), (id) => {
     const migration = defineMigration({ name: `${id}_x`, database: "app", upgrade: "" });
     assert.equal(migration.id, id);

@@ -4,7 +4,7 @@ import type { Migration } from "../../../lib/migration/migration.ts";
 import { loadMigrationModule } from "../../../lib/migration/module.ts";
 import { TemporaryDirectory } from "../support.ts";
 
-/** Loads a module of this text. */
+/** Loads a module with this text. */
 async function load(
   text: string,
   options: { kind?: "ts" | "js"; timeout?: number; standalone?: boolean } = {},
@@ -19,7 +19,7 @@ async function load(
 
 const defineUrl = new URL("../../../lib/migration/migration.ts", import.meta.url).href;
 
-Deno.test("a module's default export is a migration, made by defineMigration or plain", async () => {
+Deno.test("a module's default export is a migration, from defineMigration or a plain object", async () => {
   const fields = `{
     name: "004_add_notes",
     database: "app",
@@ -49,7 +49,7 @@ Deno.test("a module's default export is a migration, made by defineMigration or 
   }
 });
 
-Deno.test("the name may be left out, which is the file's", async () => {
+Deno.test("the name defaults to that of the file", async () => {
   const migration = await load(`export default { database: "app", upgrade: "SELECT 1" }`, {
     kind: "js",
     standalone: true,
@@ -60,21 +60,21 @@ Deno.test("the name may be left out, which is the file's", async () => {
 const wrong: Readonly<Record<string, readonly [text: string, reason: RegExp]>> = {
   "nothing": ["", /no default export/],
   "no default export": ["export const migration = {};", /no default export/],
-  "a default that is no object": ["export default 5;", /default export is no migration/],
-  "a default that is a list": ["export default [];", /default export is no migration/],
-  "null": ["export default null;", /default export is no migration/],
-  "a module that throws": ["throw new TypeError('no');", /throws when it is imported: no$/],
-  "a module that throws no error": ["throw 'no';", /throws when it is imported: no$/],
-  "an import that is not there": [`import "./nowhere.ts";`, /when it is imported: .*nowhere/],
-  "a syntax error": ["export default {", /can't be parsed/],
+  "a default that is no object": ["export default 5;", /default export is not a migration/],
+  "a default that is a list": ["export default [];", /default export is not a migration/],
+  "null": ["export default null;", /default export is not a migration/],
+  "a module that throws": ["throw new TypeError('no');", /importing it fails: no$/],
+  "a module that throws no error": ["throw 'no';", /importing it fails: no$/],
+  "an import that is not there": [`import "./nowhere.ts";`, /importing it fails: .*nowhere/],
+  "a syntax error": ["export default {", /cannot be parsed/],
   "another name": [
     `export default { name: "005_x", database: "app", upgrade: "" }`,
-    /calls itself "005_x"/,
+    /name "005_x" does not match/,
   ],
   "no database": [`export default { upgrade: "" }`, /no "database"/],
   "an unknown database": [
     `export default { database: "ap", upgrade: "" }`,
-    /there is no database "ap"/,
+    /unknown database "ap"/,
   ],
   "no upgrade": [`export default { database: "app" }`, /no "upgrade"/],
   "an upgrade that is a number": [`export default { database: "app", upgrade: 1 }`, /"upgrade"/],
@@ -109,14 +109,14 @@ for (const [name, [text, reason]] of Object.entries(wrong)) {
   });
 }
 
-Deno.test("a module whose import takes too long is given up by name", async () => {
+Deno.test("an import that takes too long is stopped, and the error names the module", async () => {
   const text = "await new Promise((resolve) => setTimeout(resolve, 400)); export default {};";
   const loading = load(text, { timeout: 0.1 });
-  await assert.rejects(loading, /004_add_notes\.ts: its import didn't end within 0.1 s/);
-  await new Promise((resolve) => setTimeout(resolve, 500)); // until it has ended all the same
+  await assert.rejects(loading, /004_add_notes\.ts: its import did not finish within 0.1 s/);
+  await new Promise((resolve) => setTimeout(resolve, 500)); // until it has ended anyway
 });
 
-Deno.test("a name that no deno.json maps is told how to write", async () => {
+Deno.test("for an import that no deno.json maps, the help says how to write it", async () => {
   const text = 'import "@catalyst/unmapped";';
   for (const [standalone, help] of [[false, /"jsr:@catalyst/], [true, /only files/]] as const) {
     await assert.rejects(load(text, { kind: "js", standalone }), (error) => {
@@ -127,10 +127,10 @@ Deno.test("a name that no deno.json maps is told how to write", async () => {
   }
 });
 
-Deno.test("the standalone executable says what to do in place of TypeScript", async () => {
+Deno.test("the standalone executable says what to do instead of using TypeScript", async () => {
   await assert.rejects(load("", { standalone: true }), (error) => {
     assert(error instanceof MigrationFileError);
-    assert.match(error.message, /can't load TypeScript/);
+    assert.match(error.message, /cannot load TypeScript/);
     assert.match(error.help ?? "", /\.sql or \.js.*deno run/);
     return true;
   });

@@ -16,7 +16,7 @@ Deno.test("ids of any length are ordered as numbers", () => {
   }));
 });
 
-Deno.test("a registry has all migrations, lowest number first, whatever their order was", () => {
+Deno.test("a registry has all migrations, lowest number first, regardless of the given order", () => {
   fc.assert(fc.property(definitions, ({ migrations, databases }) => {
     const registry = createRegistry(migrations, databases);
     assert.deepEqual(new Set(registry.migrations), new Set(migrations));
@@ -35,7 +35,7 @@ Deno.test("the caller's list is not reordered", () => {
   assert.equal(migrations[0]?.id, "2");
 });
 
-Deno.test("two migrations of the same number are refused, also where zeros differ", () => {
+Deno.test("two migrations with the same number are refused, even with different leading zeros", () => {
   const migrations = [migrationOf({ name: "001_a" }), migrationOf({ name: "1_b" })];
   assert.throws(() => createRegistry(migrations, ["app"]), (error) => {
     assert(error instanceof RegistryError);
@@ -43,14 +43,14 @@ Deno.test("two migrations of the same number are refused, also where zeros diffe
   });
 });
 
-Deno.test("a migration of an unknown database is refused, and the known ones are named", () => {
+Deno.test("a migration for an unknown database is refused, and the error names the known ones", () => {
   assert.throws(() => createRegistry([migrationOf({ name: "1_a" })], ["one", "two"]), (error) => {
     assert(error instanceof RegistryError);
     return error.message.includes('"app"') && error.help === "the databases are one, two";
   });
 });
 
-Deno.test("a migration is found by its name, and by its number with or without zeros", () => {
+Deno.test("a migration is found by name, and by number with or without leading zeros", () => {
   fc.assert(fc.property(definitions, fc.nat(3), ({ migrations, databases }, zeros) => {
     const registry = createRegistry(migrations, databases);
     for (const migration of migrations) {
@@ -62,7 +62,7 @@ Deno.test("a migration is found by its name, and by its number with or without z
   }));
 });
 
-Deno.test("an unknown migration is refused, and the nearest is named, but none of another number", () => {
+Deno.test("an unknown migration is refused, and the error suggests the closest one with the same number", () => {
   const registry = createRegistry([migrationOf({ name: "001_create_orders" })], ["app"]);
   for (
     const [wanted, suggestion] of [

@@ -242,7 +242,7 @@ Deno.test("with foreign keys off, a migration may still not leave dangling rows"
   });
   await assert.rejects(
     migratorOf(directory, [parents, careless]).upgrade(),
-    /1 row would point to rows that don't exist \(children to parents\)/,
+    /1 row would reference missing rows \(children to parents\)/,
   );
   assert.equal(query(directory.file("app.db"), "SELECT * FROM parents").length, 1);
 });

@@ -66,7 +66,7 @@ const damages: readonly Damage[] = [
     sql:
       "DROP INDEX idx_orders_submitted_at; CREATE INDEX idx_orders_submitted_at ON orders (submitted_at)",
     object: "idx_orders_submitted_at",
-    detail: /is on \(submitted_at\), and should be on \(submitted_at DESC\)/,
+    detail: /is on \(submitted_at\), expected \(submitted_at DESC\)/,
     fix: /DROP INDEX idx_orders_submitted_at/,
     isRepaired: false,
   },
@@ -87,7 +87,7 @@ const damages: readonly Damage[] = [
         cumulative_return_pct, daily_return_pct, positions_count, trades_today
       FROM portfolio_snapshots ORDER BY snapshot_date DESC`,
     object: "v_equity_curve",
-    detail: /view "v_equity_curve" computes its rows in another way/,
+    detail: /view "v_equity_curve" differs from the expected definition/,
     fix: /DROP VIEW v_equity_curve/,
     isRepaired: false,
   },
@@ -97,7 +97,7 @@ const damages: readonly Damage[] = [
     sql:
       "DROP VIEW v_equity_curve; CREATE VIEW v_equity_curve AS SELECT snapshot_date FROM portfolio_snapshots",
     object: "v_equity_curve",
-    detail: /has the columns \(snapshot_date\), and should have \(snapshot_date, total_equity/,
+    detail: /has the columns \(snapshot_date\), expected \(snapshot_date, total_equity/,
     fix: /DROP VIEW v_equity_curve/,
     isRepaired: false,
   },
@@ -124,7 +124,7 @@ const damages: readonly Damage[] = [
     database: "trading",
     sql: remake("orders", "limit_price REAL", "limit_price TEXT"),
     object: "orders.limit_price",
-    detail: /column "limit_price" is TEXT, and should be REAL/,
+    detail: /column "limit_price" is TEXT, expected REAL/,
     fix: /rebuild table orders/,
     isRepaired: false,
   },
@@ -133,7 +133,7 @@ const damages: readonly Damage[] = [
     database: "positions",
     sql: remake("positions", "ticker TEXT NOT NULL", "ticker TEXT"),
     object: "positions.ticker",
-    detail: /column "ticker" may be NULL, and should be NOT NULL/,
+    detail: /column "ticker" allows NULL, expected NOT NULL/,
     fix: /rebuild table positions/,
     isRepaired: false,
   },
@@ -142,7 +142,7 @@ const damages: readonly Damage[] = [
     database: "trading",
     sql: remake("orders", "DEFAULT 'day'", "DEFAULT 'gtc'"),
     object: "orders.time_in_force",
-    detail: /the default of "time_in_force" is 'gtc', and should be 'day'/,
+    detail: /the default of "time_in_force" is 'gtc', expected 'day'/,
     fix: /rebuild table orders/,
     isRepaired: false,
   },
@@ -173,7 +173,7 @@ const damages: readonly Damage[] = [
     database: "trading",
     sql: remake("orders", "client_order_id TEXT NOT NULL UNIQUE", "client_order_id TEXT NOT NULL"),
     object: "orders",
-    detail: /the rule that \(client_order_id\) is unique is missing/,
+    detail: /the UNIQUE constraint on \(client_order_id\) is missing/,
     fix: /rebuild table orders/,
     isRepaired: false,
   },
@@ -295,7 +295,7 @@ Deno.test("a missing or different trigger is found; a missing one can be repaire
     "DROP TRIGGER keep; CREATE TRIGGER keep BEFORE DELETE ON a BEGIN SELECT 1; END",
   );
   const [problem] = problemsOf(await migrator.verify());
-  assert.match(problem?.detail ?? "", /trigger "keep" does something else/);
+  assert.match(problem?.detail ?? "", /trigger "keep" differs from the expected definition/);
   assert.match(problem?.fix ?? "", /DROP TRIGGER keep/);
 });
 
@@ -340,7 +340,10 @@ Deno.test("with --data, dangling rows are found", async () => {
   assert((await migrator.verify()).ok);
   const [problem] = problemsOf(await migrator.verify({ data: true }));
   assert.equal(problem?.kind, "foreign_key");
-  assert.match(problem.detail, /1 row\(s\) of hyperparameters point to a row of training_runs/);
+  assert.match(
+    problem.detail,
+    /1 row\(s\) of hyperparameters reference a missing row of training_runs/,
+  );
 });
 
 Deno.test("with --data, an index that disagrees with its table is found", async () => {

@@ -190,7 +190,7 @@ for (const transaction of [true, false]) {
     const error = await failure(migrator.upgrade());
     assert.equal(
       error.message,
-      "Cannot apply 002_x to app: its function has run no statement for 0.2 s and hasn't ended",
+      "Cannot apply 002_x to app: its function has not run a statement for 0.2 s and has not returned",
     );
     assert(late !== undefined);
     await assert.rejects(late(), /after it had returned/);

@@ -6,7 +6,7 @@ import { describeDifference } from "../../../lib/schema/model.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import { differences, SAMPLE, schemaOf } from "./sample.ts";
 
-Deno.test("other spellings of the same schema are no difference", async () => {
+Deno.test("different spellings of the same schema are equal", async () => {
   const respelled = `
     create table "accounts" (
       [account_id] integer not null primary key autoincrement,
@@ -34,14 +34,14 @@ Deno.test("other spellings of the same schema are no difference", async () => {
   assert.deepEqual(await differences(SAMPLE, respelled), []);
 });
 
-Deno.test("a check that says the same in other words is a difference", async () => {
+Deno.test("a differently written but equivalent check is a difference", async () => {
   assert.deepEqual(
     await differences("CREATE TABLE t (a CHECK (a > 0))", "CREATE TABLE t (a CHECK (0 < a))"),
     [`the check "a > 0" is missing`, `the check "0 < a" is not expected`],
   );
 });
 
-Deno.test("a check may name its own table before a column", async () => {
+Deno.test("a check may prefix a column with its own table", async () => {
   const plain = "CREATE TABLE t (a CHECK (a > 0.5 AND a <> '.'))";
   const qualified = `CREATE TABLE t (a CHECK ("T".a > 0.5 AND t . "A" <> '.'))`;
   assert.deepEqual(await differences(plain, qualified), []);
@@ -52,7 +52,7 @@ Deno.test("a check may name its own table before a column", async () => {
   );
 });
 
-Deno.test("a column that was added later is the same as one from the start", async () => {
+Deno.test("a column added later is equal to an original one", async () => {
   assert.deepEqual(
     await differences(
       `CREATE TABLE p (id INTEGER PRIMARY KEY);
@@ -71,7 +71,7 @@ Deno.test("a column that was added later is the same as one from the start", asy
   );
 });
 
-Deno.test("a table that was rebuilt under another name is the same", async () => {
+Deno.test("a table rebuilt under another name is equal", async () => {
   assert.deepEqual(
     await differences(
       "CREATE TABLE t (a TEXT CHECK (t.a <> ''), b INT); CREATE INDEX i ON t (a); CREATE VIEW v AS SELECT a FROM t",
@@ -83,7 +83,7 @@ Deno.test("a table that was rebuilt under another name is the same", async () =>
   );
 });
 
-Deno.test("each difference is said in plain words", async () => {
+Deno.test("each difference is described in plain words", async () => {
   const expected = `CREATE TABLE p (id INTEGER PRIMARY KEY, k TEXT UNIQUE);
     CREATE TABLE t (
       id INTEGER PRIMARY KEY AUTOINCREMENT, side TEXT NOT NULL, quantity INTEGER CHECK (quantity > 0),
@@ -115,33 +115,33 @@ Deno.test("each difference is said in plain words", async () => {
     CREATE TABLE mine (a); CREATE VIEW missing AS SELECT 1 AS a`;
   assert.deepEqual(await differences(expected, actual), [
     'column "note" is not expected (BLOB)',
-    "the rule that (k) is unique is missing",
+    "the UNIQUE constraint on (k) is missing",
     'column "side" is missing (TEXT NOT NULL)',
-    'column "quantity" is REAL, and should be INTEGER',
-    'column "quantity" is NOT NULL, and should allow NULL',
-    `the default of "status" is 'new', and should be 'pending'`,
-    'column "status" is compared by NOCASE, and should be by BINARY',
-    'column "total" is an ordinary column, and should be computed as (quantity * 2), virtual',
-    'columns are in another order: "p" comes where "status" should',
-    "the rule that (side, status) is unique is missing",
-    "(status) must be unique, and need not be",
+    'column "quantity" is REAL, expected INTEGER',
+    'column "quantity" is NOT NULL, but should allow NULL',
+    `the default of "status" is 'new', expected 'pending'`,
+    'column "status" has the collation NOCASE, expected BINARY',
+    'column "total" is an ordinary column, expected computed as (quantity * 2), virtual',
+    'columns are in a different order: found "p", expected "status"',
+    "the UNIQUE constraint on (side, status) is missing",
+    "the UNIQUE constraint on (status) is not expected",
     "the foreign key (p) to p (id) is missing",
     "the foreign key (p) to p (id), ON DELETE CASCADE is not expected",
     'the check "quantity > 0" is missing',
     'the check "quantity >= 0" is not expected',
-    "the table is not AUTOINCREMENT, and should be",
+    "the table is not AUTOINCREMENT, but should be",
     'table "missing" is missing, and a view has its name',
     'table "mine" is not expected',
-    'index "idx_x" is on (p, status COLLATE NOCASE), and should be on (side, status DESC)',
-    'index "idx_y" is not unique, and should be',
-    'index "idx_y" holds all rows, and should hold only rows with p > 0',
+    'index "idx_x" is on (p, status COLLATE NOCASE), expected (side, status DESC)',
+    'index "idx_y" is not unique, but should be',
+    'index "idx_y" covers all rows, expected only rows with p > 0',
     'index "idx_z" on t (quantity) is missing',
     'index "idx_mine" is not expected',
-    'view "v" has the columns (p), and should have (side, p)',
-    'view "w" computes its rows in another way',
-    `view "gone" can't be read: a table or column that it uses is missing`,
+    'view "v" has the columns (p), expected (side, p)',
+    'view "w" differs from the expected definition',
+    `view "gone" cannot be read: a table or column that it uses is missing`,
     'view "missing" is not expected',
-    'trigger "r" does something else than it should',
+    'trigger "r" differs from the expected definition',
     'trigger "s" of t is missing',
   ]);
 });
@@ -162,7 +162,7 @@ Deno.test("a difference names its object and table", async () => {
   ]);
 });
 
-Deno.test("defaults are compared as the column keeps them", async () => {
+Deno.test("defaults are compared as the column stores them", async () => {
   const same = async (type: string, a: string, b: string): Promise<boolean> => {
     const [first, second] = [a, b].map((value) => `CREATE TABLE t (a ${type} DEFAULT ${value})`);
     return (await differences(first ?? "", second ?? "")).length === 0;
@@ -179,7 +179,7 @@ Deno.test("defaults are compared as the column keeps them", async () => {
   assert.ok(!await same("TEXT", "'0'", "0"));
 });
 
-Deno.test("options of a table and virtual tables are compared", async () => {
+Deno.test("table options and virtual tables are compared", async () => {
   assert.deepEqual(
     await differences(
       `CREATE TABLE a (x INT PRIMARY KEY) STRICT; CREATE TABLE b (x TEXT NOT NULL PRIMARY KEY);
@@ -190,30 +190,30 @@ Deno.test("options of a table and virtual tables are compared", async () => {
        CREATE TABLE c (x INT NOT NULL DEFAULT 0)`,
     ),
     [
-      'column "x" may be NULL, and should be NOT NULL',
-      "the table is not STRICT, and should be",
-      "the table is WITHOUT ROWID, and should not be",
-      `table "g" is made as CREATE VIRTUAL TABLE g USING fts5 (x, y), and should be as CREATE VIRTUAL TABLE g USING fts5 (x)`,
-      "the rule ON CONFLICT of NOT NULL (x): REPLACE is missing",
+      'column "x" allows NULL, expected NOT NULL',
+      "the table is not STRICT, but should be",
+      "the table is WITHOUT ROWID, but should not be",
+      `table "g" is defined as CREATE VIRTUAL TABLE g USING fts5 (x, y), expected CREATE VIRTUAL TABLE g USING fts5 (x)`,
+      "the ON CONFLICT rule of NOT NULL (x): REPLACE is missing",
     ],
   );
 });
 
-Deno.test("keys are compared whole and in their order", async () => {
+Deno.test("keys are compared completely and in order", async () => {
   assert.deepEqual(
     await differences(
       "CREATE TABLE t (a INT, b INT, PRIMARY KEY (a, b))",
       "CREATE TABLE t (a INT, b INT, PRIMARY KEY (b, a))",
     ),
-    ["the primary key is (b, a), and should be (a, b)"],
+    ["the primary key is (b, a), expected (a, b)"],
   );
   assert.deepEqual(
     await differences("CREATE TABLE t (a INT PRIMARY KEY)", "CREATE TABLE t (a INT)"),
-    ["the primary key is missing, and should be (a)"],
+    ["the primary key is missing, expected (a)"],
   );
 });
 
-Deno.test("texts in double quotes, which other SQLites let pass, are texts", async () => {
+Deno.test("double-quoted strings, which other builds of SQLite allow, are strings", async () => {
   const path = await Deno.makeTempFile({ suffix: ".db" });
   try {
     const loose = new DatabaseSync(path, { enableDoubleQuotedStringLiterals: true });
@@ -232,14 +232,14 @@ Deno.test("texts in double quotes, which other SQLites let pass, are texts", asy
   }
 });
 
-Deno.test("a difference in words says which table it is about", async () => {
+Deno.test("the description of a difference names its table", async () => {
   const expected = await schemaOf(
     "CREATE TABLE t (a, t); CREATE TABLE u (a); CREATE VIEW v AS SELECT 1",
   );
   const actual = await schemaOf("CREATE TABLE t (a PRIMARY KEY)");
   assert.deepEqual(compareSchemas(expected, actual).map(describeDifference), [
     'table "t": column "t" is missing (of any type)',
-    'table "t": the primary key is (a), and should be none',
+    'table "t": the primary key is (a), expected none',
     'table "u" is missing',
     'view "v" is missing',
   ]);

@@ -10,7 +10,7 @@ import {
 import { createBot, execute, startWriter, TemporaryDirectory } from "../support.ts";
 import { SAMPLE } from "./sample.ts";
 
-Deno.test("a database file is described by its path or URL, without the markers", async () => {
+Deno.test("a database file is described by path or URL, without the markers", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   const path = directory.file("positions.db");
@@ -23,7 +23,7 @@ Deno.test("a database file is described by its path or URL, without the markers"
   assert.deepEqual(directory.listing(), before);
 });
 
-Deno.test("the text makes the schema that it describes, and is laid out the same again", async () => {
+Deno.test("the formatted SQL creates the schema, and is the same after formatting again", async () => {
   const described = await parseSchema(SAMPLE);
   const again = await parseSchema(described.sql);
   assert.deepEqual(again, described);
@@ -31,7 +31,7 @@ Deno.test("the text makes the schema that it describes, and is laid out the same
   assert.deepEqual(compareSchemas(described.schema, again.schema), []);
 });
 
-Deno.test("a database that a bot is writing to is described as it was before", async () => {
+Deno.test("a database with an uncommitted change is described without it", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("app.db");
   execute(path, "PRAGMA journal_mode = WAL; CREATE TABLE a (x)");
@@ -40,7 +40,7 @@ Deno.test("a database that a bot is writing to is described as it was before", a
   assert.deepEqual(schema.tables.map(({ name }) => name), ["a"]);
 });
 
-Deno.test("what is no database is not described", async () => {
+Deno.test("a file that is not a database is refused", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("app.db");
   await assert.rejects(describeSchema(path), LocationError);
@@ -50,7 +50,7 @@ Deno.test("what is no database is not described", async () => {
   await assert.rejects(describeSchema(path), NotADatabaseError);
 });
 
-Deno.test("SQL may have transactions and rows, as a dump has", async () => {
+Deno.test("SQL may contain transactions and rows, like a dump", async () => {
   const { sql } = await parseSchema(
     "PRAGMA foreign_keys = OFF; BEGIN TRANSACTION; CREATE TABLE a (x); INSERT INTO a VALUES (1); COMMIT;",
   );
@@ -58,7 +58,7 @@ Deno.test("SQL may have transactions and rows, as a dump has", async () => {
   assert.equal((await parseSchema("")).sql, "");
 });
 
-Deno.test("a fault in SQL is told with its line", async () => {
+Deno.test("an error in SQL is reported with its line", async () => {
   await assert.rejects(parseSchema("CREATE TABLE a (x);\n\nCREATE TABEL b (x);"), (error) => {
     assert(error instanceof StatementError);
     assert.equal(error.line, 3);
@@ -67,7 +67,7 @@ Deno.test("a fault in SQL is told with its line", async () => {
   });
 });
 
-Deno.test("SQL can't open or write a file", async () => {
+Deno.test("SQL cannot open or write files", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("other.db");
   for (const statement of [`ATTACH '${path}' AS other`, `VACUUM INTO '${path}'`]) {

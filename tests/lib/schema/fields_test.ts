@@ -45,7 +45,7 @@ Deno.test("a column's meaning is the comment after it on the same line", async (
   });
 });
 
-Deno.test("comments on constraints and above columns are no meanings", async () => {
+Deno.test("comments on constraints and above columns are not meanings", async () => {
   const sql = `CREATE TABLE t (
     -- Above
     a INT,
@@ -62,7 +62,7 @@ Deno.test("a table's meaning is the comment on its first line", async () => {
   assert.equal(table?.meaning, "one row a day");
 });
 
-Deno.test("columns that ALTER TABLE adds take no comment from another column", async () => {
+Deno.test("columns added by ALTER TABLE do not get the comment of another column", async () => {
   const sql = `CREATE TABLE t (
     a INT,
     b TEXT, -- free for the bot
@@ -74,7 +74,7 @@ Deno.test("columns that ALTER TABLE adds take no comment from another column", a
   assert.deepEqual(await meaningsOf(sql), meanings);
 });
 
-Deno.test("a check with a list of literals gives the values of a column", async () => {
+Deno.test("a check with a list of literals determines the values of a column", async () => {
   const fields = await fieldsOf(`CREATE TABLE t (
     a TEXT CHECK (a IN ('x', 'it''s')),
     b INTEGER CHECK (b IN (-1, 0, '1')),
@@ -90,7 +90,7 @@ Deno.test("a check with a list of literals gives the values of a column", async 
   assert.deepEqual(values, expected);
 });
 
-Deno.test("a check that lets other values pass gives no list", async () => {
+Deno.test("a check that allows other values determines no list", async () => {
   const fields = await fieldsOf(`CREATE TABLE t (
     a TEXT CHECK (a IN ('x', NULL)),
     b TEXT CHECK (b NOT IN ('x')),
@@ -106,7 +106,7 @@ Deno.test("a check that lets other values pass gives no list", async () => {
   assert.deepEqual(fields.filter(({ values }) => values !== null), []);
 });
 
-Deno.test("a column is optional where SQLite can fill it, and read-only where it is generated", async () => {
+Deno.test("a column is optional if SQLite can fill it, and read-only if it is generated", async () => {
   const fields = await fieldsOf(`CREATE TABLE t (
     id INTEGER PRIMARY KEY,
     a TEXT NOT NULL,
@@ -126,7 +126,7 @@ Deno.test("a column is optional where SQLite can fill it, and read-only where it
   assert.deepEqual(shown, expected);
 });
 
-Deno.test("only a lone INTEGER PRIMARY KEY numbers the rows, and no primary key is NULL", async () => {
+Deno.test("only a single INTEGER PRIMARY KEY numbers the rows, and no primary key is NULL", async () => {
   const keys = [
     "id TEXT PRIMARY KEY",
     "id INT PRIMARY KEY",
@@ -152,7 +152,7 @@ Deno.test("the kind of a column follows its declared type", async () => {
   ]);
 });
 
-Deno.test("a view has the types of the columns that it shows", async () => {
+Deno.test("a view has the types of its source columns", async () => {
   assert.deepEqual(
     await viewOf("SELECT trade_id, t.side AS way, stop s, price * 2 AS double FROM trades AS t"),
     ["trade_id text", "way long|short", "s real?", "double number?"],
@@ -168,7 +168,7 @@ Deno.test("a view has the types of the columns that it shows", async () => {
   ]);
 });
 
-Deno.test("an outer join and an aggregate without rows make columns of a view NULL", async () => {
+Deno.test("an outer join or an aggregate without rows makes columns of a view nullable", async () => {
   const from = "accounts AS a LEFT JOIN trades AS t ON t.account_id = a.account_id";
   assert.deepEqual(await viewOf(`SELECT status, side FROM ${from}`), [
     ...["status new|open|closed", "side long|short?"],
@@ -206,7 +206,7 @@ Deno.test("a view's CASE, COALESCE and CAST have the types of their results", as
   );
 });
 
-Deno.test("what the text of a view does not make plain can be anything", async () => {
+Deno.test("a column that cannot be derived from a view's SQL can be anything", async () => {
   const anything = ["side any?"];
   assert.deepEqual(await viewOf("SELECT side FROM trades UNION SELECT NULL"), anything);
   assert.deepEqual(
@@ -224,7 +224,7 @@ Deno.test("what the text of a view does not make plain can be anything", async (
   );
 });
 
-Deno.test("names of types are unique whatever their suffixes", () => {
+Deno.test("type names are unique with all suffixes", () => {
   const names = new TypeNames(["Table"]);
   const suffixes = ["Row", ""];
   assert.equal(names.take("order_items", suffixes), "OrderItems");

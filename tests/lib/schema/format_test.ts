@@ -17,7 +17,7 @@ import { TemporaryDirectory } from "../support.ts";
 import { SAMPLE, schemaOf } from "./sample.ts";
 import { trials } from "../../effort.ts";
 
-/** The formatted schema that a script makes, after a check that it makes the same schema again. */
+/** The formatted schema of a script, after checking that it creates the same schema again. */
 async function format(sql: string): Promise<string> {
   const schema = await schemaOf(sql);
   const text = formatSchema(schema);
@@ -25,14 +25,14 @@ async function format(sql: string): Promise<string> {
   assert.deepEqual(compareSchemas(schema, again), [], text);
   assert.equal(formatSchema(again), text);
   assert.deepEqual(stableSchema(again), stableSchema(schema));
-  // Whatever the layout, each object is the same token by token.
+  // Regardless of layout, each object has the same tokens.
   const spellings = ({ tables, indexes, views, triggers }: typeof schema) =>
     [...tables, ...indexes, ...views, ...triggers].map((one) => normalize(one.sql)).toSorted();
   assert.deepEqual(spellings(again), spellings(schema));
   return text;
 }
 
-Deno.test("the bundled schemas make themselves again, and their earlier versions too", async () => {
+Deno.test("the formatted bundled schemas and their earlier versions create the same schemas again", async () => {
   for (const { upgrade } of bundledMigrations) {
     assert(typeof upgrade === "string");
     assert.doesNotMatch(await format(upgrade), / \n|IF NOT EXISTS|--|.{101}/);
@@ -40,7 +40,7 @@ Deno.test("the bundled schemas make themselves again, and their earlier versions
   for (const database of databaseNames) await format(earlierSql(database));
 });
 
-Deno.test("a table stands with its indexes and triggers, by name, and views come last", async () => {
+Deno.test("tables are sorted by name, each with its indexes and triggers, and views come last", async () => {
   assert.equal(
     await format(SAMPLE),
     `CREATE TABLE accounts (
@@ -81,7 +81,7 @@ WHERE stop IS NULL;
   );
 });
 
-Deno.test("statements of any kind have each clause on a line of its own", async () => {
+Deno.test("every clause of a statement has its own line", async () => {
   const text = await format(`
     CREATE TABLE t (a, b, "order");
     CREATE VIEW v AS with recursive n(i) as (select 1 union all select i+1 from n where i < 9),
@@ -159,7 +159,7 @@ LIMIT 3 OFFSET 1;
   );
 });
 
-Deno.test("a column of a view that has no name keeps its text, which is its name", async () => {
+Deno.test("an unnamed column of a view keeps its text, which is its name", async () => {
   const sql = `CREATE TABLE t (a, b);
     CREATE VIEW v AS SELECT a /* plain */, a  +  b, count( * ) -- all of them
     , max(a) /* most */ FROM t;
@@ -171,7 +171,7 @@ Deno.test("a column of a view that has no name keeps its text, which is its name
   assert.deepEqual(after.views.map((view) => view.columns), before.views.map((v) => v.columns));
 });
 
-Deno.test("virtual tables keep their arguments, and their inner tables are left out", async () => {
+Deno.test("virtual tables keep their arguments, and shadow tables are omitted", async () => {
   assert.equal(
     await format(`CREATE VIRTUAL TABLE docs USING fts5(title ,body, tokenize="unicode61" );
       CREATE VIRTUAL TABLE "boxes" USING rtree( id, x0, x1 );`),
@@ -190,7 +190,7 @@ CREATE VIRTUAL TABLE docs USING fts5 (
   );
 });
 
-Deno.test("a table that was renamed or has grown is written like one that was made so", async () => {
+Deno.test("a renamed or extended table is formatted like one created that way", async () => {
   const rest = `CREATE VIEW v AS SELECT o.a AS a, l.b AS b FROM orders AS o, legs AS l;
     CREATE TRIGGER g AFTER INSERT ON orders BEGIN
       UPDATE orders SET b = 1 WHERE orders.a = new.a; INSERT INTO orders (a, b) SELECT 1, 2;
@@ -205,7 +205,7 @@ Deno.test("a table that was renamed or has grown is written like one that was ma
   assert.equal(grown.replace("integer", "INTEGER"), made);
 });
 
-Deno.test("a text in double quotes, as old databases have it, becomes one that any SQLite takes", async () => {
+Deno.test("a double-quoted string, as in old databases, becomes one that every build of SQLite accepts", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("old.db");
   using db = new DatabaseSync(path, { enableDoubleQuotedStringLiterals: true });
@@ -228,7 +228,7 @@ CREATE INDEX i ON t (b) WHERE side = 'long';
   assert.deepEqual(stableSchema(again), stableSchema(schema));
 });
 
-Deno.test("no name that needs its quotes loses them", () => {
+Deno.test("names that need quotes keep them", () => {
   const words = "abort action add after all alter always analyze and as asc attach autoincrement " +
     "before begin between by cascade case cast check collate column commit conflict constraint " +
     "create cross current current_date current_time current_timestamp database default deferrable " +
@@ -322,7 +322,7 @@ const schemas = fc.record({
   return statements.map((statement) => `${statement};\n`).join("");
 });
 
-/** The same text with other white space, comments, quotes around names, and case of keywords. */
+/** The same text with different white space, comments, quotes around names, and case of keywords. */
 function reformat(sql: string, ways: readonly number[]): string {
   return tokenize(sql).map((token, at) => {
     const way = ways[at % ways.length] ?? 0;
@@ -337,7 +337,7 @@ function reformat(sql: string, ways: readonly number[]): string {
   }).join("");
 }
 
-Deno.test("random schemas make themselves again, and are one text however they were written", async () => {
+Deno.test("random schemas are created again, and their formatting does not depend on the original spelling", async () => {
   const ways = fc.array(fc.nat(99), { minLength: 1, maxLength: 30 });
   await fc.assert(
     fc.asyncProperty(schemas, ways, async (sql, ways) => {
@@ -347,6 +347,6 @@ Deno.test("random schemas make themselves again, and are one text however they w
   );
 });
 
-Deno.test("an empty schema is an empty text", async () => {
+Deno.test("an empty schema gives an empty text", async () => {
   assert.equal(await format("CREATE TABLE catalyst_migrations (a); SELECT 1"), "");
 });

@@ -6,7 +6,7 @@ async function page(sql: string): Promise<string> {
   return formatMarkdown(new Map([["shop", await schemaOf(sql)]]));
 }
 
-Deno.test("a page has the diagram, the tables with all that they promise, and the views", async () => {
+Deno.test("a page has the diagram, the tables with all constraints, and the views", async () => {
   const text = await page(`CREATE TABLE orders ( -- one row per order
     order_id INTEGER PRIMARY KEY AUTOINCREMENT,
     side TEXT NOT NULL DEFAULT 'buy' CHECK (side IN ('buy', 'sell')), -- what we do
@@ -94,7 +94,7 @@ Deno.test("names, checks and meanings cannot break out of a table or become HTML
   assert(text.includes('\n## a b"c%\\\\;{}\\<img src=x onerror=alert(1)\\>\n'));
 });
 
-Deno.test("several databases are described one after the other", async () => {
+Deno.test("several databases are described one after another", async () => {
   const one = await schemaOf("CREATE TABLE t (a)");
   const text = formatMarkdown(new Map([["one", one], ["two", await schemaOf("")]]));
   assert.deepEqual(text.match(/^#.*/gm), ["# one", "## t", "# two"]);

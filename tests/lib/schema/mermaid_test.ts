@@ -39,7 +39,7 @@ Deno.test("a diagram has the tables with their keys, meanings and relationships"
   );
 });
 
-Deno.test("in a diagram of several databases each table has the name of its database", async () => {
+Deno.test("in a diagram of several databases each table is prefixed with the name of its database", async () => {
   const schema = await schemaOf("CREATE TABLE t (a INT REFERENCES t)");
   const text = formatMermaid(new Map([["one", schema], ["two", schema]]));
   assert.deepEqual(text.match(/^ {2}".*/gm), [
@@ -94,7 +94,7 @@ interface DrawOptions {
   readonly directory: TemporaryDirectory;
 }
 
-/** Renders diagrams in a browser; gives the texts of the labels of each. */
+/** Renders diagrams in a browser and returns the label texts of each. */
 async function draw(program: string, { texts, directory }: DrawOptions): Promise<string[][]> {
   const page =
     `<!DOCTYPE html><meta charset="utf-8"><body><script src="mermaid.js"></script><script>

@@ -29,7 +29,7 @@ const column = fc.record({
 const table = fc.array(column, { minLength: 2, maxLength: 6 })
   .map((columns) => columns.map((one, at): Column => ({ name: `c_${at}`, ...one })));
 
-/** The table in one of two ways of writing it: rules at the columns, or at the end. */
+/** The table in one of two spellings: constraints at the columns, or at the end. */
 function write(columns: readonly Column[], apart = false): string {
   const rules: string[] = [];
   const rule = (ofColumn: string, ofTable: string): string => {
@@ -61,7 +61,7 @@ function write(columns: readonly Column[], apart = false): string {
   ].join("\n");
 }
 
-/** The same text with other white space, comments, case, and quotes. */
+/** The same text with different white space, comments, case and quotes. */
 function reformat(sql: string, ways: readonly number[]): string {
   return tokenize(sql).map((token, at) => {
     const way = ways[at % ways.length] ?? 0;
@@ -91,7 +91,7 @@ const CHANGES: readonly ((column: Column) => Partial<Column>)[] = [
   ({ indexed }) => ({ indexed: indexed === "ASC" ? "DESC" : "ASC" }),
 ];
 
-Deno.test("a schema is the same when its text is written in another way", async () => {
+Deno.test("a schema is equal if only its spelling differs", async () => {
   const ways = fc.array(fc.nat(99), { minLength: 1, maxLength: 30 });
   await fc.assert(
     fc.asyncProperty(table, ways, async (columns, ways) => {
@@ -103,7 +103,7 @@ Deno.test("a schema is the same when its text is written in another way", async 
   );
 });
 
-Deno.test("each single change of a table is found", async () => {
+Deno.test("every single change to a table is found", async () => {
   await fc.assert(
     fc.asyncProperty(table, fc.nat(), fc.constantFrom(...CHANGES), async (columns, at, change) => {
       const place = at % columns.length;
@@ -115,7 +115,7 @@ Deno.test("each single change of a table is found", async () => {
   );
 });
 
-Deno.test("a column that is dropped, added or moved is found", async () => {
+Deno.test("a dropped, added or moved column is found", async () => {
   await fc.assert(
     fc.asyncProperty(table, fc.nat(), async (columns, at) => {
       const fewer = columns.toSpliced(at % columns.length, 1);
@@ -125,7 +125,7 @@ Deno.test("a column that is dropped, added or moved is found", async () => {
       const extra = await differences(write(fewer), write(columns));
       assert.ok(extra.some((detail) => detail.startsWith(`column "${dropped}" is not expected`)));
       const [moved] = await differences(write(columns), write(columns.toReversed()));
-      assert.match(moved ?? "", /^columns are in another order/);
+      assert.match(moved ?? "", /^columns are in a different order/);
     }),
     { numRuns: trials(20) },
   );

@@ -4,7 +4,7 @@ import { bundledMigrations } from "../../../migrations/mod.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
 import { HOSTILE, schemaOf } from "./sample.ts";
 
-/** Uses the modules as a bot does; prints what the tests compare. */
+/** Uses the modules like a bot; prints what the tests compare. */
 const PROGRAM = `
 import dataclasses, json, sqlite3, typing
 import hostile, trading

@@ -28,7 +28,7 @@ Deno.test("checks are found in columns and tables, with and without names", asyn
   ]);
 });
 
-Deno.test("a column that was added behind the constraints is still a column", async () => {
+Deno.test("a column added after the constraints is still a column", async () => {
   await using connection = openMemory();
   await connection.script(`
     CREATE TABLE t (a, CHECK (a > 0), UNIQUE (a));
@@ -36,7 +36,7 @@ Deno.test("a column that was added behind the constraints is still a column", as
   `);
   const row = await connection.get("SELECT sql FROM sqlite_schema");
   const found = readTableText(String(row?.["sql"]));
-  // SQLite puts the new column before or behind the constraints, as its version has it.
+  // Depending on its version, SQLite puts the new column before or after the constraints.
   assert.deepEqual(found.checks.map((check) => check.expression).toSorted(), ["a > 0", "b <> ''"]);
   assert.deepEqual([...found.collations], [["b", "NOCASE"]]);
 });

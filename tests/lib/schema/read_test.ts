@@ -3,7 +3,7 @@ import { openMemory } from "../../../lib/database/open.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import { SAMPLE, schemaOf } from "./sample.ts";
 
-Deno.test("a table is read with its columns, keys and rules", async () => {
+Deno.test("a table is read with its columns, keys and constraints", async () => {
   const { tables } = await schemaOf(SAMPLE);
   const [accounts, trades] = tables;
   assert.deepEqual(tables.map((table) => table.name), ["accounts", "trades"]);
@@ -80,7 +80,7 @@ Deno.test("several foreign keys keep their order and their deferral", async () =
   );
 });
 
-Deno.test("SQLite's own objects, markers, shadow tables and what is ignored are left out", async () => {
+Deno.test("SQLite's internal objects, markers, shadow tables and ignored objects are omitted", async () => {
   const schema = await schemaOf(
     `
     CREATE TABLE catalyst_migrations (id TEXT PRIMARY KEY);
@@ -100,7 +100,7 @@ Deno.test("SQLite's own objects, markers, shadow tables and what is ignored are 
   assert.deepEqual([schema.indexes, schema.triggers], [[], []]);
 });
 
-Deno.test("a view that refers to a missing table has no columns, and the others have theirs", async () => {
+Deno.test("a view that refers to a missing table has no columns, and other views are not affected", async () => {
   const { views } = await schemaOf(`
     CREATE VIEW broken AS SELECT * FROM nowhere;
     CREATE VIEW good AS SELECT 1 AS one;
@@ -109,7 +109,7 @@ Deno.test("a view that refers to a missing table has no columns, and the others 
   assert.deepEqual(views.map((view) => view.columns), [[], ["one"], []]);
 });
 
-Deno.test("odd names are read as they are", async () => {
+Deno.test("unusual names are read unchanged", async () => {
   const { tables, indexes } = await schemaOf(`
     CREATE TABLE "it's ""a"" table" ("a b" TEXT CHECK ("a b" <> ''), [ünï] INT, "check" INT);
     CREATE INDEX "i (" ON "it's ""a"" table" ("a b" COLLATE nocase, "check" DESC);
@@ -122,7 +122,7 @@ Deno.test("odd names are read as they are", async () => {
   ]);
 });
 
-Deno.test("what was read before and is the same is not read again", async () => {
+Deno.test("unchanged objects of a previous schema are not read again", async () => {
   await using connection = openMemory();
   await connection.script(SAMPLE);
   const previous = await readSchema(connection);

@@ -7,7 +7,7 @@ import { execute, query, TemporaryDirectory } from "../support.ts";
 const ROWS = 100_000;
 const KILLS = 6;
 
-Deno.test("a rebuild that is killed leaves the old table or the new one, with all rows", async () => {
+Deno.test("a killed rebuild leaves the old table or the new one, with all rows", async () => {
   using template = new TemporaryDirectory();
   execute(
     template.file("app.db"),
@@ -33,7 +33,7 @@ Deno.test("a rebuild that is killed leaves the old table or the new one, with al
   assert.ok(killed > 0, "every process had ended before it could be killed");
 });
 
-/** Runs the rebuild on a copy, kills it after so many milliseconds and looks at what it left. */
+/** Runs the rebuild on a copy, kills it after a number of milliseconds and checks the result. */
 async function run(
   template: TemporaryDirectory,
   delay: number,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { createUnder, editDefinition, nameIn } from "../../../lib/schema/rebuild_definition.ts";
 import { normalize } from "../../../lib/sql/tokens.ts";
 
-/** What may stand between two items: white space and comments, with a line break behind a `--`. */
+/** Possible text between two items: white space and comments, with a line break after `--`. */
 const gap = fc.constantFrom("", " ", "\n  ", " -- a, (b\n", "\n  -- it's\n  ", "/* ) , */ ");
 
 const allColumns = [
@@ -22,7 +22,7 @@ const allConstraints = [
 ];
 const names = ["a", "side", "PRICE", "odd, (name", "check", "foreign"];
 
-/** A definition as a list of items, and its text with white space and comments anywhere between. */
+/** A definition as a list of items, and its text with white space and comments in between. */
 const definitions = fc.record({
   columns: fc.subarray(allColumns, { minLength: 2 }),
   constraints: fc.subarray(allConstraints),
@@ -41,7 +41,7 @@ const definitions = fc.record({
 const textOf = (...items: readonly string[]): string =>
   normalize(`CREATE TABLE t (${items.join(", ")}) STRICT`);
 
-Deno.test("an edit changes what it names and nothing else, wherever comments stand", () => {
+Deno.test("an edit changes only what it names, regardless of comments", () => {
   fc.assert(fc.property(definitions, fc.nat(), ({ columns, constraints, text }, pick) => {
     const at = pick % columns.length;
     const column = columns[at] ?? "";
@@ -69,7 +69,7 @@ Deno.test("an edit changes what it names and nothing else, wherever comments sta
   }));
 });
 
-Deno.test("a check is found by its name or by what it checks, in a column or in the table", () => {
+Deno.test("a check is found by name or expression, in a column or in the table", () => {
   fc.assert(fc.property(definitions, ({ columns, constraints, text }) => {
     const cases: readonly (readonly [check: string, piece: string])[] = [
       ["side in('a','b')", " CHECK (side IN ('a', 'b'))"],
@@ -121,7 +121,7 @@ Deno.test("the text keeps its layout around an edit", () => {
   );
 });
 
-Deno.test("a table is created under another name wherever its own is", () => {
+Deno.test("a table is created under another name in every spelling", () => {
   const cases: readonly (readonly [sql: string, created: string])[] = [
     ["CREATE TABLE t(a)", 'CREATE TABLE "x"(a)'],
     ['create table if not exists main."t" (a) ; -- end', 'CREATE TABLE "x" (a)'],

@@ -71,7 +71,7 @@ const databases = fc.record({
 
 type Database = typeof databases extends fc.Arbitrary<infer T> ? T : never;
 
-/** A script that makes the database; rows that its rules refuse are left out. */
+/** A script that creates the database; rows that violate its constraints are omitted. */
 function scriptOf({ key, columns, more, withoutRowid, around, rows, gone }: Database): string {
   const list = columns.map(([type, rule], index) => `v${index} ${type}${rule}`);
   const options = withoutRowid && key === "id TEXT NOT NULL PRIMARY KEY" ? " WITHOUT ROWID" : "";
@@ -98,7 +98,7 @@ async function schemaOf(app: App): Promise<Schema> {
   return await readSchema(connection);
 }
 
-/** All rows of all tables; the texts of the schema are compared by their meaning. */
+/** All rows of all tables; the schema is compared by meaning. */
 function rowsOf(app: App): unknown {
   return (contentOf(app.path) as { rows: unknown }).rows;
 }
@@ -111,7 +111,7 @@ Deno.test("a rebuild with the same definition changes nothing", async () => {
       try {
         app.execute(scriptOf(database));
       } catch (error) {
-        // Text in a key that must be a number, and the like.
+        // For example, text in a key that must be a number.
         fc.pre(!/mismatch|constraint failed/.test(String(error)));
         throw error;
       }
@@ -128,7 +128,7 @@ Deno.test("a rebuild with the same definition changes nothing", async () => {
   );
 });
 
-Deno.test("a rebuild that a row forbids changes nothing at all", async () => {
+Deno.test("a rebuild that a row prevents changes nothing", async () => {
   await fc.assert(
     fc.asyncProperty(databases, async (database) => {
       using directory = new TemporaryDirectory();

@@ -3,7 +3,7 @@ import { openCatalystMigrator } from "../../../lib/catalyst.ts";
 import { createBot, fillBot, query, TemporaryDirectory } from "../support.ts";
 import { appOf } from "./rebuild_support.ts";
 
-/** Texts that the README shows too. */
+/** Texts that are also in the README. */
 const textOf = (name: string): string =>
   Deno.readTextFileSync(new URL(`../../testdata/${name}.sql`, import.meta.url));
 
@@ -39,7 +39,7 @@ Deno.test("the recipe for SQL files keeps the bot's orders, fills, indexes and v
   query(path, "UPDATE orders SET quantity = 0, filled_quantity = 0 WHERE order_id = 'O1'");
 });
 
-Deno.test("the recipe for the mark of AUTOINCREMENT keeps it, with rows and without", async () => {
+Deno.test("the recipe for the AUTOINCREMENT sequence keeps it, with and without rows", async () => {
   for (const keep of [1, 0]) {
     using directory = new TemporaryDirectory();
     const columns = "(id INTEGER PRIMARY KEY AUTOINCREMENT, side TEXT)";

@@ -5,7 +5,7 @@ import { rebuildTable } from "../../../lib/schema/rebuild.ts";
 import { type App, appOf, contentOf } from "./rebuild_support.ts";
 import { migrationOf, TemporaryDirectory } from "../support.ts";
 
-/** Expects a rebuild to fail so, and to leave everything as it was. */
+/** Expects a rebuild to fail with this error and to leave everything unchanged. */
 async function refused(
   app: App,
   work: () => Promise<void>,
@@ -22,7 +22,7 @@ async function refused(
   assert.deepEqual(contentOf(app.path), before);
 }
 
-Deno.test("foreign keys that are on are refused", async () => {
+Deno.test("a rebuild with foreign keys on is refused", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(directory, "CREATE TABLE t (a); INSERT INTO t VALUES (1);");
   const migrator = new Migrator({
@@ -38,7 +38,7 @@ Deno.test("foreign keys that are on are refused", async () => {
   });
 });
 
-Deno.test("a row that breaks a new rule stops the rebuild, which names the rule", async () => {
+Deno.test("a row that violates a new constraint stops the rebuild, and the error names the constraint", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(
     directory,
@@ -51,10 +51,10 @@ Deno.test("a row that breaks a new rule stops the rebuild, which names the rule"
   const refusals: [definition: string, message: RegExp][] = [
     ["TEXT COLLATE NOCASE UNIQUE ON CONFLICT REPLACE", /UNIQUE constraint failed: t\.b/],
     ["TEXT COLLATE NOCASE UNIQUE ON CONFLICT IGNORE", /UNIQUE constraint failed: t\.b/],
-    ["TEXT REFERENCES t (b)", /foreign key of t to t would no longer fit/],
-    ["TEXT, c TEXT", /not one whole piece of SQL/],
-    ["TEXT)", /not one whole piece of SQL/],
-    ["TEXT CHECK (", /not one whole piece of SQL/],
+    ["TEXT REFERENCES t (b)", /foreign key of t to t would no longer match/],
+    ["TEXT, c TEXT", /not one complete piece of SQL/],
+    ["TEXT)", /not one complete piece of SQL/],
+    ["TEXT CHECK (", /not one complete piece of SQL/],
     ["TEXT CHECK (nix > 0)", /no such column: nix/],
   ];
   for (const [definition, message] of refusals) {
@@ -62,7 +62,7 @@ Deno.test("a row that breaks a new rule stops the rebuild, which names the rule"
   }
 });
 
-Deno.test("what would be lost must be said", async () => {
+Deno.test("content that would be lost must be named", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(
     directory,
@@ -76,14 +76,14 @@ Deno.test("what would be lost must be said", async () => {
     help: /"drops": \["b", "c"\]/,
   });
   await refused(app, () => app.rebuild("t", { create, drops: ["b", "c"] }), {
-    message: /index "t_b" can't be made again \(no such column: b\)/,
+    message: /index "t_b" cannot be created again \(no such column: b\)/,
     help: /"dropIndexes"/,
   });
   await app.rebuild("t", { create, drops: ["b", "c"], dropIndexes: ["T_B"] });
   assert.deepEqual(app.query("SELECT * FROM t"), [{ a: 1 }]);
 });
 
-Deno.test("what no longer fits the table stops the rebuild", async () => {
+Deno.test("an object that would no longer work stops the rebuild", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(
     directory,
@@ -96,17 +96,17 @@ Deno.test("what no longer fits the table stops the rebuild", async () => {
   );
   await refused(app, () => app.rebuild("t", { drops: ["b"] }), {
     message: /view "v" would no longer work \(no such column: b\), view "w" would no longer work/,
-    help: /drop it before the rebuild and create it anew/,
+    help: /drop it before the rebuild and create it again/,
   });
   await refused(app, () => app.rebuild("t", { changeColumns: { c: "TEXT" } }), {
-    message: /the foreign key of child to t would no longer fit/,
+    message: /the foreign key of child to t would no longer match/,
   });
   await refused(app, () => app.rebuild("t", { values: { c: "'z'" } }), {
-    message: /1 row would point to rows that don't exist \(child to t\)/,
+    message: /1 row would reference missing rows \(child to t\)/,
   });
   app.execute("DROP VIEW w; DROP VIEW v");
   const triggers: [sql: string, message: RegExp][] = [
-    ["AFTER UPDATE OF b ON t BEGIN SELECT 1; END", /trigger "x" waits for an update of column "b"/],
+    ["AFTER UPDATE OF b ON t BEGIN SELECT 1; END", /trigger "x" fires on updates of column "b"/],
     ["AFTER INSERT ON t BEGIN SELECT NEW.b; END", /trigger "x" of "t" .*no such column: NEW\.b/],
     ["AFTER DELETE ON child BEGIN DELETE FROM t WHERE b = 1; END", /trigger "x" of "child" /],
     ["AFTER UPDATE ON child BEGIN INSERT INTO t VALUES (1, 2, 3); END", /2 columns but 3 values/],
@@ -119,7 +119,7 @@ Deno.test("what no longer fits the table stops the rebuild", async () => {
   await app.rebuild("t", { drops: ["b"] });
 });
 
-Deno.test("a mistake in the options is said with what there is", async () => {
+Deno.test("a mistake in the options is reported with the valid names", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(
     directory,
@@ -131,7 +131,7 @@ Deno.test("a mistake in the options is said with what there is", async () => {
   );
   const create = "CREATE TABLE orders (side TEXT)";
   const cases: [table: string, options: Parameters<App["rebuild"]>[1], RegExp, RegExp?][] = [
-    ["order", {}, /there is no such table/, /did you mean "orders"\?/],
+    ["order", {}, /table not found/, /did you mean "orders"\?/],
     ["v", {}, /it is a view/],
     ["words", {}, /it is a virtual/],
     ["words_data", {}, /it is a shadow/],
@@ -142,13 +142,13 @@ Deno.test("a mistake in the options is said with what there is", async () => {
     ["orders", { renames: { sid: "x" } }, /no such column: ""sid""/],
     ["orders", { dropChecks: ["nix"] }, /no check "nix"/, /its checks are side <> ''/],
     ["orders", { dropIndexes: ["by_sid"] }, /no index "by_sid"/, /did you mean "by_side"\?/],
-    ["orders", { create, addChecks: { a: "1" } }, /"create" says already what "addChecks"/],
-    ["orders", { create: "CREATE TABLE fills (a)" }, /is of a table "fills"/],
+    ["orders", { create, addChecks: { a: "1" } }, /"create" and "addChecks"/],
+    ["orders", { create: "CREATE TABLE fills (a)" }, /is for a table "fills"/],
     ["orders", { create: "CREATE TABLE orders AS SELECT 1" }, /no list of columns/],
-    ["orders", { create: `${create}; DROP TABLE orders` }, /not one whole statement/],
-    ["orders", { create: "CREATE VIEW orders (a) AS SELECT 1" }, /no CREATE TABLE statement/],
-    ["orders", { create: "" }, /no CREATE TABLE statement/],
-    ["orders", { addColumns: { x: "TEXT NOT NULL" } }, /new column "x" may not be NULL/],
+    ["orders", { create: `${create}; DROP TABLE orders` }, /not one complete statement/],
+    ["orders", { create: "CREATE VIEW orders (a) AS SELECT 1" }, /not a CREATE TABLE statement/],
+    ["orders", { create: "" }, /not a CREATE TABLE statement/],
+    ["orders", { addColumns: { x: "TEXT NOT NULL" } }, /new column "x" is NOT NULL/],
     ["orders", { addColumns: { side: "TEXT" } }, /duplicate column name: side/],
   ];
   for (const [table, options, message, help] of cases) {
@@ -156,7 +156,7 @@ Deno.test("a mistake in the options is said with what there is", async () => {
   }
 });
 
-Deno.test("a migration that catches the error finds the table as it was", async () => {
+Deno.test("a migration that catches the error finds the table unchanged", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(directory, "CREATE TABLE t (a); INSERT INTO t VALUES (1);");
   const before = contentOf(app.path);

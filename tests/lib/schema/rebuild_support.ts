@@ -5,7 +5,7 @@ import { rebuildTable } from "../../../lib/schema/rebuild.ts";
 import type { RebuildOptions } from "../../../lib/schema/rebuild_steps.ts";
 import { migrationOf, type TemporaryDirectory, withDatabase } from "../support.ts";
 
-/** A database file `app.db` that SQL has made, and a migrator that has nothing of its own applied. */
+/** A database file `app.db` created by SQL, and a migrator without applied migrations. */
 export interface App {
   readonly path: string;
   /** Applies one migration that runs `work` with foreign keys off. */
@@ -17,11 +17,11 @@ export interface App {
   rebuild(table: string, options?: RebuildOptions): Promise<void>;
   /** All rows of a query. */
   query(sql: string): Record<string, SQLOutputValue>[];
-  /** Runs SQL outside of any migration. */
+  /** Runs SQL outside a migration. */
   execute(sql: string): void;
 }
 
-/** Makes the database by SQL, with foreign keys off. */
+/** Creates the database with SQL, with foreign keys off. */
 export function appOf(directory: TemporaryDirectory, sql: string): App {
   const path = directory.file("app.db");
   const execute = (statements: string) =>
@@ -55,7 +55,7 @@ export function appOf(directory: TemporaryDirectory, sql: string): App {
   };
 }
 
-/** All that a database holds: schema, and every row with its row id and its values as SQL literals. */
+/** The content of a database: the schema, and every row with its row id and its values as SQL literals. */
 export function contentOf(path: string): unknown {
   using db = new DatabaseSync(path);
   const all = (sql: string, ...parameters: string[]) =>

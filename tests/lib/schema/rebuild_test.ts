@@ -35,7 +35,7 @@ Deno.test("a rebuilt table has its new definition and its old rows", async () =>
   }]);
 });
 
-Deno.test("changes of the definition leave the rest of its text as it was", async () => {
+Deno.test("changes to the definition leave the rest of its text unchanged", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(
     directory,
@@ -72,7 +72,7 @@ Deno.test("changes of the definition leave the rest of its text as it was", asyn
   ]);
 });
 
-Deno.test("columns get new names, new values and new places", async () => {
+Deno.test("columns get new names, new values and new positions", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(
     directory,
@@ -113,7 +113,7 @@ Deno.test("child tables keep their rows and their foreign keys", async () => {
   assert.deepEqual(app.query("SELECT id FROM fills"), [{ id: 3 }]);
 });
 
-Deno.test("indexes, triggers and views stay as they were, broken ones too", async () => {
+Deno.test("indexes, triggers and views are kept, including broken ones", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(
     directory,
@@ -152,7 +152,7 @@ Deno.test("indexes, triggers and views stay as they were, broken ones too", asyn
   assert.throws(() => app.execute("DELETE FROM orders"), /kept/);
 });
 
-Deno.test("the mark of AUTOINCREMENT stays, with rows and without", async () => {
+Deno.test("the AUTOINCREMENT sequence is kept, with and without rows", async () => {
   for (const last of [2, 9]) {
     using directory = new TemporaryDirectory();
     const app = appOf(
@@ -174,7 +174,7 @@ Deno.test("the mark of AUTOINCREMENT stays, with rows and without", async () => 
   }
 });
 
-Deno.test("row ids stay where they are no column, and become the key that is new", async () => {
+Deno.test("row ids are kept if they are not a column, and become a new key", async () => {
   using directory = new TemporaryDirectory();
   const app = appOf(
     directory,
@@ -213,7 +213,7 @@ Deno.test("generated columns, WITHOUT ROWID and statistics are kept", async () =
   assert.deepEqual(app.query("SELECT * FROM sqlite_stat1 ORDER BY idx"), statistics);
 });
 
-Deno.test("the bot's orders are rebuilt beneath their views, up and down", async () => {
+Deno.test("the bot's orders are rebuilt under their views, up and down", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   fillBot(directory, 20);

@@ -6,7 +6,7 @@ import { SAMPLE, schemaOf } from "./sample.ts";
 const migration = (name: string, upgrade: MigrationBody) =>
   defineMigration({ name, database: "trading", upgrade });
 
-Deno.test("the reference is the schema after all migrations, of SQL text and of functions", async () => {
+Deno.test("the reference is the schema after all migrations, in SQL and functions", async () => {
   const found = await buildReference([
     migration("001_first", SAMPLE),
     migration("002_second", async (transaction) => {
@@ -23,7 +23,7 @@ Deno.test("the reference is the schema after all migrations, of SQL text and of 
   );
 });
 
-Deno.test("the steps tell the schema after each migration and what it made", async () => {
+Deno.test("the steps contain the schema after each migration and the objects that it created", async () => {
   const found = await buildReferenceSteps([
     migration("001_first", "CREATE TABLE a (x); CREATE TABLE b (x)"),
     migration("002_second", "ALTER TABLE a ADD COLUMN y; CREATE INDEX i ON b (x)"),
@@ -42,7 +42,7 @@ Deno.test("the steps tell the schema after each migration and what it made", asy
   assert.equal(found.steps[1]?.schema.tables[0]?.columns.length, 2);
 });
 
-Deno.test("no foreign key stands in the way of a rehearsal", async () => {
+Deno.test("foreign keys do not prevent building the reference", async () => {
   const found = await buildReference([
     migration(
       "001_first",
@@ -53,7 +53,7 @@ Deno.test("no foreign key stands in the way of a rehearsal", async () => {
   assert.ok(found.known);
 });
 
-Deno.test("a migration that can't be run without rows makes the reference unknown", async () => {
+Deno.test("a migration that cannot run without rows makes the reference unknown", async () => {
   const failing = [
     migration("002_sql", "INSERT INTO a SELECT x FROM elsewhere"),
     migration("002_function", () => Promise.reject(new Error("no rows"))),

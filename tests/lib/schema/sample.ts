@@ -3,20 +3,20 @@ import { compareSchemas } from "../../../lib/schema/compare.ts";
 import type { Schema } from "../../../lib/schema/model.ts";
 import { readSchema, type ReadSchemaOptions } from "../../../lib/schema/read.ts";
 
-/** The schema that a script makes in a new database. */
+/** The schema that a script creates in a new database. */
 export async function schemaOf(sql: string, options: ReadSchemaOptions = {}): Promise<Schema> {
   await using connection = openMemory();
   await connection.script(sql);
   return await readSchema(connection, options);
 }
 
-/** The differences, in words, of what a second script makes from what a first should. */
+/** The differences, in words, between the schemas of an expected and an actual script. */
 export async function differences(expected: string, actual: string): Promise<string[]> {
   const found = compareSchemas(await schemaOf(expected), await schemaOf(actual));
   return found.map((difference) => difference.detail);
 }
 
-/** A small database with something of everything. */
+/** A small database with objects of every kind. */
 export const SAMPLE = `
 CREATE TABLE accounts (
   account_id INTEGER PRIMARY KEY AUTOINCREMENT,

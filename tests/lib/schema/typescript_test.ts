@@ -33,7 +33,7 @@ export async function queries(): Promise<void> {
   const price: number | null | undefined = orders[0]?.limit_price;
   // @ts-expect-error No order has this status.
   db.selectFrom("orders").selectAll().where("status", "=", "partly_filled");
-  // @ts-expect-error There is no such column.
+  // @ts-expect-error The column does not exist.
   db.selectFrom("orders").select("state");
 
   const order: OrdersInsert = {
@@ -44,9 +44,9 @@ export async function queries(): Promise<void> {
   await db.insertInto("orders").values({ ...order, status: "filled", limit_price: null }).execute();
   // @ts-expect-error No order has this status.
   db.insertInto("orders").values({ ...order, status: "done" });
-  // @ts-expect-error The key has to be given.
+  // @ts-expect-error The key is required.
   const withoutKey: OrdersInsert = { ...order, order_id: undefined };
-  // @ts-expect-error The time has to be given.
+  // @ts-expect-error The time is required.
   const withoutTime: Insertable<TradingDatabase["orders"]> = {
     order_id: "1", client_order_id: "1", ticker: "ABC", order_type: "market", side: "buy",
     quantity: 1, updated_at: 0,
@@ -56,7 +56,7 @@ export async function queries(): Promise<void> {
   // @ts-expect-error No order has this status.
   db.updateTable("orders").set({ status: "done" });
 
-  // The row is numbered by SQLite.
+  // SQLite numbers the row.
   await db.insertInto("portfolio_snapshots").values({
     snapshot_date: "2026-01-31", snapshot_time: 0, total_equity: 1, cash_balance: 1,
     net_liquidation_value: 1,

@@ -48,7 +48,7 @@ const damages: readonly Damage[] = [
   {
     name: "a file of another database in place of one",
     spoil: ({ file }) => Deno.copyFileSync(file("positions"), file("trading")),
-    message: /trading_\w+\.db has \d+ bytes, and should have \d+/,
+    message: /trading_\w+\.db has \d+ bytes, expected \d+/,
   },
   {
     name: "two swapped files",
@@ -73,12 +73,12 @@ const damages: readonly Damage[] = [
   {
     name: "a file cut short",
     spoil: ({ file }) => Deno.truncateSync(file("ml_training"), 8192),
-    message: /ml_training_\w+\.db has 8192 bytes, and should have \d+/,
+    message: /ml_training_\w+\.db has 8192 bytes, expected \d+/,
   },
   {
     name: "an empty file",
     spoil: ({ file }) => Deno.truncateSync(file("ml_training")),
-    message: /ml_training_\w+\.db has 0 bytes, and should have \d+/,
+    message: /ml_training_\w+\.db has 0 bytes, expected \d+/,
   },
   {
     name: "a missing file",

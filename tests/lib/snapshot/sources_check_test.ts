@@ -63,7 +63,7 @@ Deno.test("missing, truncated and swapped files are all named", async () => {
   assert.equal(problems.length, 3);
   assert.match(problems[0] ?? "", /^positions_\S+ is missing$/);
   assert.match(problems[1] ?? "", /^trading_\S+ is damaged: its checksum/);
-  assert.match(problems[2] ?? "", /^ml_training_\S+ has 4096 bytes, and should have \d+$/);
+  assert.match(problems[2] ?? "", /^ml_training_\S+ has 4096 bytes, expected \d+$/);
 });
 
 Deno.test("without checksums a file with different content is still found", async () => {

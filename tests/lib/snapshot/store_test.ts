@@ -58,7 +58,7 @@ Deno.test("a list reports what is missing, truncated or damaged, and shows the o
   );
   assert.equal(problems[whole ?? ""], "");
   assert.equal(problems[missing ?? ""], `positions_${missing}.db is missing`);
-  assert.equal(problems[cut ?? ""], `positions_${cut}.db has 0 bytes, and should have 1`);
+  assert.equal(problems[cut ?? ""], `positions_${cut}.db has 0 bytes, expected 1`);
   assert.match(problems[damaged ?? ""] ?? "", /it is damaged: it is not a JSON object$/);
 });
 

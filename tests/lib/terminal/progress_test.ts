@@ -71,13 +71,13 @@ Deno.test({
         using progress = createProgress(output);
         await wait(600);
         progress.show("copying orders", 0.5);
-        throw new errors.UsageError("Cannot go on: no");
+        throw new errors.UsageError("Cannot continue: no");
       } catch (error) {
         output.error(error);
       }
     `));
     // deno-lint-ignore no-control-regex -- a terminal's codes are what is looked for
     const plain = stdout.replace(/\x1b\[\d*m/g, "");
-    assert.equal(plain, "\rcopying orders 50 %\x1b[K\r\x1b[Kerror: Cannot go on: no\n");
+    assert.equal(plain, "\rcopying orders 50 %\x1b[K\r\x1b[Kerror: Cannot continue: no\n");
   },
 });

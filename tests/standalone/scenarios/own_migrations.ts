@@ -104,7 +104,7 @@ export const migrationScenarios: readonly Scenario[] = [
         assert.equal(code, 1);
         assert.match(
           stderr,
-          /^error: Cannot use migrations\/004_typed\.ts: the standalone executable can't load TypeScript\nhelp: .*\.sql or \.js/,
+          /^error: Cannot use migrations\/004_typed\.ts: the standalone executable cannot load TypeScript\nhelp: .*\.sql or \.js/,
         );
       } else assert.equal(code, 0, stderr);
       assert.equal(
