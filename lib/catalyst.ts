@@ -298,7 +298,7 @@ async function fillsWithoutOrder(trading: Connection): Promise<CatalystFinding[]
     database: "trading",
     kind: "fill_without_order",
     object: "fills",
-    detail: `${row.fills} fill(s) belong to an order that doesn't exist, such as ${row.example}`,
+    detail: `${row.fills} fill(s) belong to a missing order, such as ${row.example}`,
     fix: "restore the orders from a backup, or delete those fills",
   }];
 }

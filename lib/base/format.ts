@@ -251,6 +251,11 @@ export function epochSeconds(): number {
   return Math.floor(Date.now() / 1000);
 }
 
+/** Joins words: `quick, full or none`. */
+export function alternatives(words: readonly string[]): string {
+  return words.join(", ").replace(/, (?=[^,]*$)/, " or ");
+}
+
 /** `did you mean "x"? ` with the candidate closest to a mistyped word; empty if none is close. */
 export function didYouMean(word: string, candidates: readonly string[]): string {
   let best = "";

@@ -233,16 +233,14 @@ interface ChoiceContext {
   readonly choices: readonly string[];
 }
 
-/** Says that a value is none of the words that may stand there. */
+/** The error for a value that is not one of the choices. */
 export async function noChoice(
   what: string,
   given: string,
   { command, choices }: ChoiceContext,
 ): Promise<UsageError> {
-  const { didYouMean } = await import("../base/format.ts");
-  const reason = choices.length === 2
-    ? `it is neither ${choices.join(" nor ")}`
-    : `it is none of ${choices.join(", ")}`;
+  const { alternatives, didYouMean } = await import("../base/format.ts");
+  const reason = `expected ${alternatives(choices)}`;
   return new UsageError(`Cannot use ${what} ${JSON.stringify(given)}: ${reason}`, {
     help: `${
       didYouMean(given, choices)

@@ -1,4 +1,5 @@
 import { UsageError } from "../base/errors.ts";
+import { alternatives } from "../base/format.ts";
 
 /** Result of a statement that returns no rows. */
 export interface StatementResult {
@@ -265,7 +266,7 @@ function choice<T extends string>(name: string, value: string, allowed: readonly
   const found = allowed.find((one) => one === value.toUpperCase());
   if (found === undefined) {
     throw new UsageError(
-      `Cannot use ${name}=${JSON.stringify(value)}: expected one of ${allowed.join(", ")}`,
+      `Cannot use ${name}=${JSON.stringify(value)}: expected ${alternatives(allowed)}`,
       {
         help: `set ${name} to one of them, or unset it for ${allowed[0]}`,
       },

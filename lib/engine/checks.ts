@@ -233,7 +233,7 @@ export function compareObjects(
   }
 }
 
-/** Says which rows point to nothing that did not before; null if none do. */
+/** Says which rows newly reference missing rows; null if there are none. */
 export function brokenReferences(
   before: Pick<RowObservation, "violations">,
   after: Pick<RowObservation, "violations">,
@@ -241,10 +241,9 @@ export function brokenReferences(
   const broken = [...after.violations].filter((key) => !before.violations.has(key));
   if (broken.length === 0) return null;
   const tables = [...new Set(broken.map((key) => JSON.parse(key).slice(0, 2).join(" to ")))];
-  return `${broken.length} ${
-    broken.length === 1 ? "row" : "rows"
-  } would point to rows that don't ` +
-    `exist (${tables.join(", ")})`;
+  return `${broken.length} ${broken.length === 1 ? "row" : "rows"} would reference missing rows (${
+    tables.join(", ")
+  })`;
 }
 
 /** Tables with fewer rows than before. A table that vanished while another of its size came was renamed. */

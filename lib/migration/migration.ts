@@ -176,7 +176,7 @@ export function createRegistry(
     }
     if (!databases.includes(migration.database)) {
       throw new RegistryError(
-        `Cannot use migration "${migration.name}": its database "${migration.database}" is not known`,
+        `Cannot use migration "${migration.name}": unknown database "${migration.database}"`,
         { migration: migration.name, help: `the databases are ${databases.join(", ")}` },
       );
     }
