@@ -71,7 +71,7 @@ function descriptionOf(operands: readonly string[]): string {
   if (description !== "" && description.length <= LONGEST) return description;
   throw new UsageError(
     operands.length === 0
-      ? "Cannot make a migration: it has no name"
+      ? "Cannot create a migration: it has no name"
       : description === ""
       ? `Cannot name a migration ${
         JSON.stringify(given)
@@ -90,12 +90,12 @@ function databaseOf(flags: FlagValues, databases: readonly string[]): string {
   const named = stringFlag(flags, "database");
   const help = `the databases are ${databases.join(", ")}`;
   if (named === undefined) {
-    throw new UsageError("Cannot make a migration: it doesn't say which database it changes", {
+    throw new UsageError("Cannot create a migration: it does not name its database", {
       help: `add --database DATABASE; ${help}`,
     });
   }
   if (databases.includes(named)) return named;
-  throw new UsageError(`Cannot make a migration of "${named}": there is no such database`, {
+  throw new UsageError(`Cannot create a migration of "${named}": there is no such database`, {
     help: `${didYouMean(named, databases)}${help}`,
   });
 }
@@ -103,7 +103,7 @@ function databaseOf(flags: FlagValues, databases: readonly string[]): string {
 function kindOf(flags: FlagValues): Kind {
   const kind = choiceFlag(flags, "kind", KINDS) ?? "sql";
   if (kind === "ts" && Deno.build.standalone) {
-    throw new UsageError("Cannot make a migration in TypeScript: this executable can't load it", {
+    throw new UsageError("Cannot create a migration in TypeScript: this executable can't load it", {
       help: "give --kind js or --kind sql, or run the toolkit with Deno",
     });
   }

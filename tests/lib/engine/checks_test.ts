@@ -192,7 +192,7 @@ Deno.test("a second key of the same row that comes to point to nothing is a new 
   const after = await observeRows(db);
   assert.throws(
     () => compareObservations(before, after, { migration, destroys: [] }),
-    /1 row would point/,
+    /1 row would reference/,
   );
 });
 
