@@ -23,13 +23,13 @@ export interface Lexeme {
   readonly end: number;
 }
 
-// A quote that is written twice doesn't end a string. One that nothing closes is an operator.
+// A doubled quote does not end a string. An unclosed quote is an operator.
 const COMMENT = String.raw`--[^\n]*|/\*[^]*?(?:\*/|$)`;
 const STRING = String.raw`'[^']*(?:''[^']*)*'(?!')`;
 const QUOTED = String.raw`"[^"]*(?:""[^"]*)*"(?!")|${"`[^`]*(?:``[^`]*)*`(?!`)"}|\[[^\]]*\]`;
 const COMMENT_OR_QUOTED = new RegExp(`${COMMENT}|${STRING}|${QUOTED}`, "g");
 
-// One alternative per kind, in the order of KINDS. A character above ASCII is a letter to SQLite.
+// One alternative per kind, in the order of KINDS. SQLite treats non-ASCII characters as letters.
 const PATTERN = new RegExp(
   [
     String.raw`([ \t\n\f\r\uFEFF]+)`,
@@ -320,7 +320,7 @@ export function sameText(a: string, b: string): boolean {
 export function canonical(sql: string): string {
   const text = sql.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
   return text.replace(COMMENT_OR_QUOTED, (piece) =>
-    // A line break inside quotes is part of the text, and must not be taken for the end of a line.
+    // A line break inside quotes is part of the text, not the end of a line.
     piece.startsWith("--") || piece.startsWith("/*") ? " " : piece.replaceAll("\n", "\0"))
     .split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
 }
