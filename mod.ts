@@ -188,6 +188,7 @@ export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { Retention, SnapshotEntry } from "./lib/snapshot/store.ts";
 export type { DatabaseConflict, PlannedWork, Status } from "./lib/state/status.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
+export type { DamagedDatabase } from "./lib/snapshot/mod.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
 export type { UntriedRows } from "./lib/trial/row_trial.ts";
 export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/trial/effects.ts";

@@ -658,7 +658,8 @@ export class Migrator {
    * read and write permission on the databases and on the directory of the snapshots.
    *
    * @throws {DatabaseLockedError} if a writer did not finish within the timeout.
-   * @throws {CorruptDatabaseError} if a database is damaged; older snapshots are kept.
+   * @throws {CorruptDatabaseError} if a database is damaged and there is no `onDamaged`; older
+   * snapshots are kept.
    * @throws {UsageError} if a database is open through `jsr:@db/sqlite`.
    *
    * @example Take a snapshot

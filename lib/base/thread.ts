@@ -1,7 +1,7 @@
 import { mayRead } from "./paths.ts";
 import {
   AccessError,
-  type CatalystError,
+  CatalystError,
   type CatalystErrorOptions,
   CorruptDatabaseError,
   DatabaseLockedError,
@@ -34,10 +34,13 @@ const kinds: Readonly<
 
 /** Recreates an error from another thread; `otherwise` creates it if its code is unknown. */
 export function fromFailure(
-  { code, message, help }: SerializedError,
+  { code, message, help, database }: Omit<ThreadFailure, "kind">,
   otherwise: (message: string, options: CatalystErrorOptions) => Error,
 ): Error {
-  const options = help === null ? {} : { help };
+  const options = {
+    ...(help === null ? {} : { help }),
+    ...(database === undefined ? {} : { database }),
+  };
   const Kind = kinds[code];
   return Kind === undefined ? otherwise(message, options) : new Kind(message, options);
 }
@@ -53,7 +56,11 @@ export function mayStart(module: URL, path: string): boolean {
 }
 
 /** The answer of a thread whose work failed. */
-export type ThreadFailure = { readonly kind: "failed" } & SerializedError;
+export type ThreadFailure = SerializedError & {
+  readonly kind: "failed";
+  /** Database that the error is about. */
+  readonly database?: string | undefined;
+};
 
 /** Sends an answer to the requesting thread, which then owns the buffers in `transfer`. */
 export type Answer<Message> = (message: Message, transfer?: readonly ArrayBuffer[]) => void;
@@ -78,7 +85,11 @@ export function serveThread<Request, Message>(
   let last: Promise<void> = Promise.resolve();
   scope.onmessage = ({ data }) => {
     last = last.then(() => work(data, answer)).catch((error) =>
-      scope.postMessage({ kind: "failed", ...serializeError(error) })
+      scope.postMessage({
+        kind: "failed",
+        ...serializeError(error),
+        database: error instanceof CatalystError ? error.database : undefined,
+      })
     );
   };
 }

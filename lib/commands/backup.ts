@@ -1,6 +1,7 @@
 import { abortOnInterrupt } from "../base/interrupt.ts";
 import { UsageError } from "../base/errors.ts";
 import { compareIds } from "../migration/migration.ts";
+import type { DamagedDatabase } from "../snapshot/mod.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
 import {
@@ -180,6 +181,7 @@ async function take(context: CommandContext): Promise<number> {
   const interruption = new AbortController();
   using _listening = abortOnInterrupt(interruption);
   using progress = createProgress(output);
+  const damaged: DamagedDatabase[] = [];
   const manifest = await migrator.createSnapshot({
     databases: operands,
     ...directoryOf(flags),
@@ -187,19 +189,28 @@ async function take(context: CommandContext): Promise<number> {
     compress: flags.compress === true,
     signal: interruption.signal,
     onProgress: ({ database, done, total }) => progress.show(`copying ${database}`, done / total),
+    onDamaged: (one) => {
+      progress.end();
+      damaged.push(one);
+    },
   });
   progress.end();
   const missing = (await migrator.missingDatabases()).filter((name) =>
     operands.length === 0 || operands.includes(name)
   );
-  output.json(
-    { ok: missing.length === 0, snapshot: manifest, missing } satisfies Documents["backup"],
-  );
+  const ok = missing.length === 0 && damaged.length === 0;
+  output.json({ ok, snapshot: manifest, missing, damaged } satisfies Documents["backup"]);
   output.report(renderSnapshot(manifest));
   for (const name of missing) {
     output.warn(
       `the snapshot lacks ${name}: ${migrator.pathOf(name)} is missing or empty, and the ledger ` +
         `says that it has been in use; \`restore\` brings it back from an earlier snapshot`,
+    );
+  }
+  for (const { database, reason } of damaged) {
+    output.warn(
+      `the snapshot lacks ${database}: ${reason}; \`restore SNAPSHOT ${database}\` brings it back ` +
+        "from an earlier snapshot, `backup --verify none` copies it as it is",
     );
   }
   for (const { database, unchecked = [] } of manifest.files) {
@@ -209,7 +220,7 @@ async function take(context: CommandContext): Promise<number> {
         "the program that made the database has a collation or function of its own",
     );
   }
-  return missing.length === 0 ? 0 : 1;
+  return ok ? 0 : 1;
 }
 
 async function tellUncovered(

@@ -15,6 +15,7 @@ import type { NamedQuery } from "../report/queries.ts";
 import type { QueryResult } from "../report/query.ts";
 import type { Report } from "../report/report.ts";
 import type { Schema } from "../schema/model.ts";
+import type { DamagedDatabase } from "../snapshot/mod.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { RestorePlan } from "../snapshot/restore.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
@@ -233,6 +234,8 @@ interface SnapshotTaken {
   readonly snapshot: Manifest;
   /** Databases that the ledger knows, and that are missing or empty. */
   readonly missing: readonly string[];
+  /** Databases that are damaged, which the snapshot leaves out. */
+  readonly damaged: readonly DamagedDatabase[];
 }
 
 /** No snapshot was taken, since one is recent enough for `--if-older-than`. */

@@ -7,7 +7,7 @@ import {
   refuseForeign,
   statDatabase,
 } from "../database/location.ts";
-import { UsageError } from "../base/errors.ts";
+import { isDamage, UsageError } from "../base/errors.ts";
 import { directoryOf, sizeOf } from "../base/paths.ts";
 import { Session } from "../engine/session.ts";
 import { LEDGER, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
@@ -46,6 +46,19 @@ export interface SnapshotOptions extends SnapshotControl {
   readonly compress?: boolean;
   /** Stops the copying. */
   readonly signal?: AbortSignal;
+  /**
+   * Called for each damaged database, which the snapshot leaves out. Default: a damaged database is
+   * an error, and there is no snapshot.
+   */
+  readonly onDamaged?: (damaged: DamagedDatabase) => void;
+}
+
+/** A database that could not be copied. */
+export interface DamagedDatabase {
+  /** Its name. */
+  readonly database: string;
+  /** What is wrong with it. */
+  readonly reason: string;
 }
 
 /** Options for taking a snapshot during the caller's own transaction. */
@@ -77,10 +90,30 @@ export async function createSnapshot(
     timeout: held.length === 0 ? workspace.timeout : Math.min(workspace.timeout, WAIT_HOLDING),
     restoreNote: restoreJournal(workspace.ledgerFile),
   };
+  for (let { targets } = job;;) {
+    try {
+      return await run(workspace, { ...job, targets }, options);
+    } catch (error) {
+      if (options.onDamaged === undefined || !isDamage(error)) throw error;
+      const { database = "" } = error;
+      const rest = targets.filter((target) => target.database !== database);
+      const isWorth = rest.some((target) => target.database !== LEDGER);
+      if (rest.length === targets.length || !isWorth) throw error;
+      options.onDamaged({ database, reason: error.message });
+      targets = rest; // all of them are copied again, so that they are of one point in time
+    }
+  }
+}
+
+async function run(
+  workspace: Workspace,
+  job: SnapshotJob,
+  control: Pick<HeldOptions, "onProgress" | "signal">,
+): Promise<Manifest> {
   // A command only needs to react to Ctrl-C meanwhile; a bot has other work.
-  if (workspace.alone && bytesOf(job.targets) < LARGE) return await runSnapshot(job, options);
+  if (workspace.alone && bytesOf(job.targets) < LARGE) return await runSnapshot(job, control);
   const { runSnapshotInThread } = await import("./thread.ts");
-  return await runSnapshotInThread(job, options);
+  return await runSnapshotInThread(job, control);
 }
 
 function bytesOf(targets: readonly PinTarget[]): number {

@@ -7,7 +7,14 @@ import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
 import { isFile } from "../base/files.ts";
 import { beginReading } from "../database/transaction.ts";
-import { AccessError, DatabaseLockedError, InterruptedError } from "../base/errors.ts";
+import {
+  AccessError,
+  CorruptDatabaseError,
+  DatabaseLockedError,
+  InterruptedError,
+  isDamage,
+  NotADatabaseError,
+} from "../base/errors.ts";
 
 /** A database to copy. */
 export interface PinTarget {
@@ -64,10 +71,12 @@ export async function pin(
   const inOrder = targets.toSorted((a, b) => Number(!a.server) - Number(!b.server));
   for (const target of inOrder) {
     const location = locationOf(target);
-    const writer = target.held ? null : await openWriter(location, options);
-    if (writer !== null) opened.use(writer);
-    const reader = opened.use(await openForReading(location, withTimeout(options.timeout)));
-    pairs.push({ ...target, writer, reader });
+    await naming(target, async () => {
+      const writer = target.held ? null : await openWriter(location, options);
+      if (writer !== null) opened.use(writer);
+      const reader = opened.use(await openForReading(location, withTimeout(options.timeout)));
+      pairs.push({ ...target, writer, reader });
+    });
   }
   const heldSeconds = await holdTogether(pairs, options);
   // Before the readers: the last connection to close a file checkpoints what a crash left in its
@@ -82,6 +91,20 @@ export async function pin(
     heldSeconds,
     [Symbol.asyncDispose]: () => readers.disposeAsync(),
   };
+}
+
+/** Lets an error about a damaged file say which database it is. */
+export async function naming<T>({ database }: PinTarget, work: () => Promise<T>): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    if (!isDamage(error)) throw error;
+    const { message, help } = error;
+    const options = { cause: error, database, ...(help === undefined ? {} : { help }) };
+    throw error instanceof NotADatabaseError
+      ? new NotADatabaseError(message, options)
+      : new CorruptDatabaseError(message, options);
+  }
 }
 
 function locationOf({ path, server }: PinTarget): DatabaseLocation {
@@ -128,9 +151,10 @@ async function tryTogether(
 ): Promise<string | null> {
   const held: Connection[] = [];
   try {
-    for (const { writer, path } of pairs) {
+    for (const pair of pairs) {
+      const { writer, path } = pair;
       try {
-        await briefly(() => writer?.exec("BEGIN IMMEDIATE"));
+        await naming(pair, async () => await briefly(() => writer?.exec("BEGIN IMMEDIATE")));
         if (writer !== null) held.push(writer);
       } catch (error) {
         if (isBusy(error)) return path;
@@ -141,9 +165,7 @@ async function tryTogether(
     // With the locks held no restore can proceed; an interrupted one has replaced only some
     // databases.
     if (restoreNote !== undefined && isFile(restoreNote)) return restoreNote;
-    for (const { reader } of pairs) {
-      await beginReading(reader);
-    }
+    for (const pair of pairs) await naming(pair, () => beginReading(pair.reader));
     return null;
   } finally {
     for (const writer of held) await writer.exec("ROLLBACK");

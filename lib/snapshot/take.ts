@@ -53,7 +53,7 @@ import {
   snapshotName,
   type SnapshotReason,
 } from "./manifest.ts";
-import { pin, type Pinned, type PinTarget } from "./pin.ts";
+import { naming, pin, type Pinned, type PinTarget } from "./pin.ts";
 import { lockStore, removeAbandonedSnapshots, SNAPSHOTS } from "./store.ts";
 
 /** How thoroughly to check a copy. */
@@ -265,12 +265,13 @@ async function copyAll(
   const files: SnapshotFile[] = [];
   for (const database of pinned.databases) {
     const file = databaseFile(database.database, name, job.compress);
-    const copy = await copyPinned(database, {
-      target: `${job.directory}/${file}`,
-      verify: job.verify,
-      compress: job.compress,
-      ...control,
-    });
+    const copy = await naming(database, () =>
+      copyPinned(database, {
+        target: `${job.directory}/${file}`,
+        verify: job.verify,
+        compress: job.compress,
+        ...control,
+      }));
     files.push({ database: database.database, file, compressed: job.compress, ...copy });
   }
   return { files, heldSeconds: pinned.heldSeconds };

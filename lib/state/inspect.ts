@@ -67,7 +67,8 @@ export async function inspect(
   return { databases, ledger, events, conflicts, unreadable };
 }
 
-async function inspectLedger(
+/** Reads the state and the newest events that the ledger has; both are empty if there is none. */
+export async function inspectLedger(
   workspace: Workspace,
   filter: EventFilter | undefined,
 ): Promise<{ ledger: LedgerState; events: readonly LedgerEvent[] }> {

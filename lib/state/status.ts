@@ -1,4 +1,4 @@
-import { inspect, type Inspection } from "./inspect.ts";
+import { inspect, type Inspection, inspectLedger } from "./inspect.ts";
 import type { EventFilter, LedgerEvent } from "./ledger.ts";
 import {
   assess,
@@ -116,7 +116,7 @@ export async function history(
   workspace: Workspace,
   events: EventFilter,
 ): Promise<readonly LedgerEvent[]> {
-  return (await inspect(workspace, { events })).events;
+  return (await inspectLedger(workspace, events)).events;
 }
 
 /** What has to be done, as the state of the databases says. */

@@ -76,6 +76,20 @@ for (const [name, { code, file = "positions.db", damage }] of Object.entries(dam
     assert.equal(status.code, 1);
     assert.match(status.stderr, new RegExp(`^warning: Cannot .*${file}`, "m"));
     assert.match(status.stdout, /003_create_ml_training_tables/);
+    const others: [args: string[], isOfLedger: boolean][] = [
+      [["history"], true],
+      [["export", "trading", "--out", "trading.sql", "--force"], false],
+      [["schema", "trading"], false],
+      [["backup", "list"], false],
+      [["doctor"], true],
+    ];
+    for (const [args, isOfLedger] of others) {
+      const other = await run(args, { cwd });
+      const isDoctor = args[0] === "doctor";
+      const fails = isDoctor || isOfLedger && file === "migrations.db";
+      assert.equal(other.code, fails ? 1 : 0, `${args}: ${other.stdout}${other.stderr}`);
+      if (isDoctor) assert.match(other.stdout, /ok +.*trading/);
+    }
   });
 }
 

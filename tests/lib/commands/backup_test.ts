@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
-import { copyDirectory } from "../../helpers.ts";
+import { CorruptDatabaseError } from "../../../lib/base/errors.ts";
+import { copyDirectory, existsSync } from "../../helpers.ts";
 import { type CommandResult, execute, runCommandLine } from "../support.ts";
-import { Bot, filesOf, writeFake } from "../snapshot/bot.ts";
+import { Bot, damagePages, filesOf, writeFake } from "../snapshot/bot.ts";
 
 async function run(bot: Bot, ...args: string[]): Promise<CommandResult> {
   return await runCommandLine([...args, "--data-dir", bot.path]);
@@ -51,7 +52,54 @@ Deno.test("backup as JSON is the manifest", async () => {
   const [code, document] = await json(bot, "backup", "positions", "trading");
   assert.equal(code, 0);
   const [entry] = await bot.migrator.listSnapshots();
-  assert.deepEqual(document, { ok: true, snapshot: entry?.manifest, missing: [] });
+  assert.deepEqual(document, { ok: true, snapshot: entry?.manifest, missing: [], damaged: [] });
+});
+
+Deno.test("backup leaves a damaged database or ledger out, names it, and exits with 1", async (t) => {
+  const damages: Readonly<Record<string, (path: string) => void>> = {
+    "a header": (path) => Deno.writeTextFileSync(path, "no database at all ".repeat(500)),
+    "a page": (path) => damagePages(path, 2, 3, 4),
+    "half of a file": (path) => Deno.truncateSync(path, Deno.statSync(path).size / 2 & ~4095),
+  };
+  for (const [what, damage] of Object.entries(damages)) {
+    for (const name of ["trading", "migrations"]) {
+      for (const verify of ["quick", "full"]) {
+        await t.step(`${what} of ${name}, ${verify}`, async () => {
+          using bot = await Bot.create(4);
+          const path = bot.file(`${name}.db`);
+          execute(path, "PRAGMA wal_checkpoint(TRUNCATE)");
+          for (const ending of ["-wal", "-shm"]) {
+            if (existsSync(`${path}${ending}`)) Deno.removeSync(`${path}${ending}`);
+          }
+          damage(path);
+          const { code, stdout, stderr } = await run(bot, "backup", "--verify", verify);
+          assert.equal(code, 1);
+          assert.match(stdout, /^Snapshot \S+: 3 files, [\d.]+ kB, checked/m);
+          assert.match(stderr, new RegExp(`^warning: the snapshot lacks ${name}: Cannot .+\n$`));
+          const [entry] = await bot.migrator.listSnapshots();
+          assert((await bot.migrator.verifySnapshot(entry?.name ?? "")).ok);
+          const [, document] = await json(bot, "backup");
+          assert.equal(document["ok"], false);
+          assert.match(JSON.stringify(document["damaged"]), new RegExp(`"database":"${name}"`));
+          if (name === "migrations") return;
+          const alone = await run(bot, "backup", name);
+          assert.deepEqual([alone.code, alone.stdout], [1, ""]);
+          assert.match(alone.stderr, /^error: /);
+        });
+      }
+    }
+  }
+  await t.step("in a thread", async () => {
+    using bot = await Bot.create(4);
+    damagePages(bot.file("positions.db"), 2, 3, 4);
+    const damaged: string[] = [];
+    const migrator = bot.migratorWith({ alone: false });
+    await assert.rejects(migrator.createSnapshot(), CorruptDatabaseError);
+    const { files } = await migrator.createSnapshot({
+      onDamaged: ({ database }) => damaged.push(database),
+    });
+    assert.deepEqual([damaged, files.length], [["positions"], 3]);
+  });
 });
 
 Deno.test("backup list shows each snapshot, and what is wrong with it", async () => {
