@@ -13,6 +13,8 @@ export interface ScriptOptions {
   readonly onStatement?: (sql: string) => void;
   /** Called instead of running each prepared statement; either runs it or skips it. */
   readonly around?: (statement: ScriptStatement) => Promise<void>;
+  /** Of a database on a server: called after each statement, which are otherwise sent together. */
+  readonly between?: (() => Promise<void>) | undefined;
 }
 
 /** A statement of a script. */

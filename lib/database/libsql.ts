@@ -1,7 +1,6 @@
 import { AccessError, StatementError } from "../base/errors.ts";
 import { loadPackage } from "../base/package.ts";
-import { lineOf, skipTrivia, splitStatements } from "../sql/tokens.ts";
-import { tokenize } from "../sql/tokens.ts";
+import { lineOf, skipTrivia, splitStatements, tokenize } from "../sql/tokens.ts";
 import type {
   Connection,
   CopyOptions,
@@ -183,7 +182,7 @@ export class LibsqlConnection implements Connection {
     }
   }
 
-  async script(sql: string, { onStatement, around }: ScriptOptions = {}): Promise<void> {
+  async script(sql: string, { onStatement, around, between }: ScriptOptions = {}): Promise<void> {
     if (around !== undefined) {
       throw new StatementError(
         `Cannot run statements one by one on ${this.label}: it is on a server`,
@@ -203,10 +202,11 @@ export class LibsqlConnection implements Connection {
         line,
       });
     }
-    for (let at = 0; at < statements.length; at += STEPS_AT_ONCE) {
+    const atOnce = between === undefined ? STEPS_AT_ONCE : 1;
+    for (let at = 0; at < statements.length; at += atOnce) {
       const steps: (Step & { readonly line: number })[] = [];
       let stopped: { readonly error: unknown } | null = null;
-      for (const { start, end } of statements.slice(at, at + STEPS_AT_ONCE)) {
+      for (const { start, end } of statements.slice(at, at + atOnce)) {
         const step = { sql: sql.slice(start, end), line: lineOf(sql, start) };
         try {
           onStatement?.(step.sql);
@@ -222,6 +222,7 @@ export class LibsqlConnection implements Connection {
         throw explain(failure, { ...context, ...contextOf(steps[results.length]) });
       }
       if (stopped !== null) throw stopped.error;
+      await between?.();
     }
   }
 

@@ -66,6 +66,8 @@ export interface Run {
   /** Seconds to wait for another writer. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
+  /** Outside of a transaction on a server: called after each statement, to keep others out. */
+  readonly renew?: (() => Promise<void>) | undefined;
   /** Seconds that a function may go without a statement. Default 60. */
   readonly idleTimeout?: number | undefined;
 }
@@ -131,6 +133,7 @@ async function runOutside(
         database: migration.database,
         transaction: false,
         signal: run.signal,
+        between: connection.isRemote ? run.renew : undefined,
         idleTimeout: run.idleTimeout,
         onStatement: (sql) => {
           begun.statements++;
@@ -210,10 +213,12 @@ async function check(
   run: Run,
   before: Before | null,
 ): Promise<void> {
+  // This drops the copies of tables, so it comes before a look at what there is.
+  const losses = await before?.kept.compare() ?? [];
   const after = before === null ? null : await observeRows(connection);
   if (before !== null && after !== null) {
     compareObservations(before.rows, after, run);
-    const replaced = compareRows(await before.kept.compare(), run);
+    const replaced = compareRows(losses, run);
     compareObjects(before.broken, await brokenObjects(connection, before.objects), run);
     const declared = new Map(replaced.map(({ table, rows }) => [fold(table), { table, rows }]));
     for (const { table, rows } of lostRows(before.rows.rows, after.rows)) {
@@ -319,7 +324,13 @@ export async function runAndRecord(
   let seconds: number | null;
   try {
     const connection = await session.database(migration.database);
-    seconds = await runMigration(connection, { ...run, idleTimeout: workspace.idleTimeout });
+    seconds = await runMigration(connection, {
+      ...run,
+      idleTimeout: workspace.idleTimeout,
+      renew: async () => {
+        await session.database(migration.database);
+      },
+    });
   } catch (error) {
     // The failure itself must be heard, even where the ledger can't be written either (a full disk).
     await finish("failed", null, messageOf(error)).catch(

@@ -1,10 +1,13 @@
 import { type Connection, number, text } from "../database/connection.ts";
 import type { MigrationBody } from "../migration/migration.ts";
-import { usersTables } from "../schema/tables.ts";
+import { countRowsOf, usersTables } from "../schema/tables.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 
 /** Words of a body that may replace rows by others, so that counting them isn't enough. */
 const REPLACES_ROWS = /\b(delete|drop|replace|rebuild\w*)\b/i;
+
+/** Rows of a database on a server that are copied at most: its transactions may have to be short. */
+const MOST_ROWS_ON_SERVER = 200_000;
 
 /** Name of a column of a copy that has the row ids. */
 const ROWID = "copied rowid";
@@ -12,7 +15,7 @@ const ROWID = "copied rowid";
 /** A table, copied before a migration runs. */
 interface CopiedTable {
   readonly name: string;
-  /** Name of the temporary table. */
+  /** Name of the copy. */
   readonly copy: string;
   /** Stored columns, in their order. */
   readonly columns: readonly string[];
@@ -34,12 +37,14 @@ export interface RowLoss {
 
 /**
  * Copies of the tables that a migration may delete rows from or rebuild, to compare them with what it
- * leaves: by key and by column name. They are temporary tables, and cost as much as a rebuild does.
+ * leaves: by key and by column name. They are temporary tables, and cost as much as a rebuild does. A
+ * server has no temporary tables, so there they are ordinary ones, which are dropped before the commit.
  */
 export class KeptRows {
   readonly #connection: Connection;
   readonly #tables: readonly CopiedTable[];
   readonly #former: ReadonlySet<string>;
+  readonly #schema: "temp" | "main";
 
   private constructor(
     connection: Connection,
@@ -47,23 +52,29 @@ export class KeptRows {
     former: ReadonlySet<string>,
   ) {
     this.#connection = connection;
+    this.#schema = schemaOf(connection);
     this.#tables = tables;
     this.#former = former;
   }
 
   /**
-   * Copies the tables that a body names, if it may replace rows at all. A server has no temporary
-   * tables: there only the numbers of rows are compared.
+   * Copies the tables that a body names, if it may replace rows at all. On a server large tables are not
+   * copied, nor anything outside of a transaction: only the numbers of rows are compared then.
    */
   static async of(connection: Connection, body: MigrationBody): Promise<KeptRows> {
     const source = typeof body === "string" ? body : body.toString();
     const all = await usersTables(connection);
     const former = new Set(all.map(({ name }) => fold(name)));
     const tables: CopiedTable[] = [];
-    if (!connection.isRemote && REPLACES_ROWS.test(source)) {
+    const { isRemote = false, inTransaction } = connection;
+    if (REPLACES_ROWS.test(source) && (!isRemote || inTransaction)) {
       const folded = fold(source);
+      let room = isRemote ? MOST_ROWS_ON_SERVER : Infinity;
       for (const { name, type } of all) {
         if (type !== "table" || !folded.includes(fold(name))) continue;
+        const rows = isRemote ? await countRowsOf(connection, name) : 0;
+        if (rows > room) continue;
+        room -= rows;
         tables.push(await copyTable(connection, name, tables.length));
       }
     }
@@ -78,7 +89,7 @@ export class KeptRows {
       if (loss !== null) losses.push(loss);
     }
     for (const { copy } of this.#tables) {
-      await this.#connection.exec(`DROP TABLE temp.${quoteName(copy)}`);
+      await this.#connection.exec(`DROP TABLE ${this.#schema}.${quoteName(copy)}`);
     }
     return losses;
   }
@@ -88,20 +99,21 @@ export class KeptRows {
     const after = await shapeOf(this.#connection, name);
     if (after !== null) return await this.#lossIn(before, name, after);
     // Renamed, or moved: its rows are in a table that was not there before.
+    const known = new Set([...this.#former, ...this.#tables.map(({ copy }) => copy)]);
     const others = (await usersTables(this.#connection))
-      .filter((one) => one.type === "table" && !this.#former.has(fold(one.name)));
+      .filter((one) => one.type === "table" && !known.has(fold(one.name)));
     for (const other of others) {
       const shape = await shapeOf(this.#connection, other.name);
       if (shape === null || common(before, shape).length === 0) continue;
       if (await this.#lossIn(before, other.name, shape) === null) return null;
     }
-    const rows = await this.#count(`temp.${quoteName(before.copy)}`);
+    const rows = await this.#count(`${this.#schema}.${quoteName(before.copy)}`);
     return rows === 0 ? null : { table: name, rows, fault: null };
   }
 
   /** What of a copied table is not in a table now; null if all of it is. */
   async #lossIn(before: CopiedTable, name: string, after: Shape): Promise<RowLoss | null> {
-    const copy = `temp.${quoteName(before.copy)}`;
+    const copy = `${this.#schema}.${quoteName(before.copy)}`;
     const now = `main.${quoteName(name)}`;
     const columns = common(before, after);
     const isRebuilt = before.root !== after.root;
@@ -151,6 +163,11 @@ export class KeptRows {
   }
 }
 
+/** Where the copies are. */
+function schemaOf({ isRemote = false }: Connection): "temp" | "main" {
+  return isRemote ? "main" : "temp";
+}
+
 type Shape = Omit<CopiedTable, "name" | "copy">;
 
 /** Columns and key of a table; null if there is none of that name. */
@@ -189,9 +206,9 @@ async function copyTable(
     ...hasRowid ? [`rowid AS ${quoteName(ROWID)}`] : [],
   ];
   await connection.exec(
-    `CREATE TEMP TABLE ${quoteName(copy)} AS SELECT ${values.join(", ")} FROM main.${
-      quoteName(name)
-    }`,
+    `CREATE TABLE ${schemaOf(connection)}.${quoteName(copy)} AS SELECT ${
+      values.join(", ")
+    } FROM main.${quoteName(name)}`,
   );
   return { name, copy, columns, key, root, hasRowid };
 }

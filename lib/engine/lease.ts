@@ -2,7 +2,7 @@ import { sleep } from "../base/event_loop.ts";
 import { InterruptedError, MigratorLockedError } from "../base/errors.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
-import { withTransaction } from "../database/transaction.ts";
+import { whileBusy, withTransaction } from "../database/transaction.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 import { createMarkerTable, LEASE } from "../state/marker.ts";
 import { version } from "../base/version.ts";
@@ -26,6 +26,8 @@ export interface LeaseOptions {
   /** Seconds to wait for another holder. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
+  /** Seconds after which it is renewed. Default 10. */
+  readonly renewAfter?: number;
 }
 
 /**
@@ -42,12 +44,14 @@ export class Lease {
   readonly #options: LeaseOptions;
   #renewed: number;
   #timer: ReturnType<typeof setInterval> | null = null;
+  readonly #renewAfter: number;
   #underWay: Promise<void> = Promise.resolve();
   #failure: unknown = null;
 
   private constructor(connection: Connection, options: LeaseOptions) {
     this.#connection = connection;
     this.#options = options;
+    this.#renewAfter = options.renewAfter ?? RENEW_AFTER;
     this.#renewed = performance.now();
   }
 
@@ -80,29 +84,28 @@ export class Lease {
     }
   }
 
-  /**
-   * Renews it by itself from now on, whatever else is done; nothing else may use the connection. `every`
-   * is a number of seconds.
-   */
-  keepUp({ every = RENEW_AFTER }: { readonly every?: number } = {}): void {
+  /** Renews it by itself from now on, whatever else is done; nothing else may use the connection. */
+  keepUp(): void {
     this.#timer = setInterval(() => {
       // The next one who asks is told of a failure.
       this.#underWay = this.#write().catch((error) => {
         this.#failure = error;
       });
-    }, every * 1000);
+    }, this.#renewAfter * 1000);
   }
 
   /** Makes it last, if no transaction is open. */
   async renew(): Promise<void> {
     if (this.#failure !== null) throw this.#failure;
     if (this.#timer !== null || this.#connection.inTransaction) return;
-    if (performance.now() - this.#renewed < RENEW_AFTER * 1000) return;
+    if (performance.now() - this.#renewed < this.#renewAfter * 1000) return;
     await this.#write();
   }
 
   async #write(): Promise<void> {
-    if (!await write(this.#connection, this.#options)) {
+    // One statement without a transaction, so that it may also come in the middle of a migration.
+    const work = () => writeRow(this.#connection, this.#options);
+    if (!await whileBusy(this.#connection, work, this.#options)) {
       throw new MigratorLockedError(
         `Cannot change ${this.#connection.label}: another migrator has taken it over`,
         { help: "run the command again when it has finished; `status` shows what was applied" },
@@ -141,28 +144,35 @@ async function otherHolder(connection: Connection, holder: string): Promise<numb
 /** Writes the row, unless another holder was quicker. */
 async function write(
   connection: Connection,
-  { holder, timeout, signal }: LeaseOptions,
+  options: LeaseOptions,
 ): Promise<boolean> {
   try {
     return await withTransaction(connection, async () => {
       await createMarkerTable(connection);
-      const row = await connection.get(
-        `INSERT INTO main.${MARKER_TABLE} (
-            migration_id, migration_name, applied_at, foreign_keys, adopted, toolkit_version
-        ) VALUES ('${LEASE}', ?1, unixepoch() + ${DURATION}, 1, 0, ?2)
-        ON CONFLICT (migration_id) DO UPDATE SET
-            migration_name = excluded.migration_name,
-            applied_at = excluded.applied_at
-        WHERE applied_at <= unixepoch() OR migration_name = excluded.migration_name
-        RETURNING migration_id`,
-        [holder, version],
-      );
-      return row !== undefined;
-    }, { timeout, signal });
+      return await writeRow(connection, options);
+    }, options);
   } catch (error) {
     if (isBusy(error)) return false;
     throw error;
   }
+}
+
+async function writeRow(
+  connection: Connection,
+  { holder }: Pick<LeaseOptions, "holder">,
+): Promise<boolean> {
+  const row = await connection.get(
+    `INSERT INTO main.${MARKER_TABLE} (
+        migration_id, migration_name, applied_at, foreign_keys, adopted, toolkit_version
+    ) VALUES ('${LEASE}', ?1, unixepoch() + ${DURATION}, 1, 0, ?2)
+    ON CONFLICT (migration_id) DO UPDATE SET
+        migration_name = excluded.migration_name,
+        applied_at = excluded.applied_at
+    WHERE applied_at <= unixepoch() OR migration_name = excluded.migration_name
+    RETURNING migration_id`,
+    [holder, version],
+  );
+  return row !== undefined;
 }
 
 /**

@@ -17,6 +17,8 @@ interface BodyOptions {
   readonly idleTimeout?: number | undefined;
   /** Called with the text of each statement before it runs. */
   readonly onStatement?: (sql: string) => void;
+  /** Of a database on a server: called after each statement. */
+  readonly between?: (() => Promise<void>) | undefined;
 }
 
 /**
@@ -59,6 +61,7 @@ async function runConfined(
       const isChecked = body.includes('"') && connection.isRemote !== true;
       await connection.script(body, {
         onStatement,
+        between: options.between,
         ...(isChecked ? { around: checkNames(connection) } : {}),
       });
     } else await runFunction(connection, body, { ...options, onStatement });
@@ -100,7 +103,7 @@ export async function dropTemporary(
   }
 }
 
-interface FunctionOptions extends Pick<BodyOptions, "database" | "idleTimeout"> {
+interface FunctionOptions extends Pick<BodyOptions, "database" | "idleTimeout" | "between"> {
   readonly onStatement: (sql: string) => void;
 }
 
@@ -117,15 +120,17 @@ function checkNames(connection: Connection): (statement: ScriptStatement) => Pro
 async function runFunction(
   connection: Connection,
   body: Exclude<MigrationBody, string>,
-  { database, onStatement, idleTimeout }: FunctionOptions,
+  { database, onStatement, idleTimeout, between }: FunctionOptions,
 ): Promise<void> {
   const { callFunction } = await import("./function_call.ts"); // loaded only when needed: most migrations are SQL
   await callFunction(body, {
     database,
-    exec: (sql) => connection.script(sql, { onStatement }),
-    run: (sql, parameters) => {
+    exec: (sql) => connection.script(sql, { onStatement, between }),
+    run: async (sql, parameters) => {
       onStatement(sql);
-      return connection.run(sql, parameters);
+      const result = await connection.run(sql, parameters);
+      await between?.();
+      return result;
     },
     all: (sql, parameters) => {
       onStatement(sql);

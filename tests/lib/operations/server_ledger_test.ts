@@ -124,11 +124,11 @@ libsqlTest("a lease that is kept up does not expire, and says if it was taken ov
   await using server = await (await TestServer.start()).create("a");
   await using mine = await open(server, "a");
   await using theirs = await open(server, "a");
-  const lease = await Lease.take(mine, { holder: "me", timeout: 0 });
+  const lease = await Lease.take(mine, { holder: "me", timeout: 0, renewAfter: 0.02 });
   const until = async () =>
     (await theirs.get("SELECT applied_at FROM catalyst_migrations"))?.["applied_at"];
   await theirs.exec("UPDATE catalyst_migrations SET applied_at = 5");
-  lease.keepUp({ every: 0.02 });
+  lease.keepUp();
   const deadline = performance.now() + 10_000;
   while (await until() === 5) ok(performance.now() < deadline, "it was not renewed");
   await lease.renew();

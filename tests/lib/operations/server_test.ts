@@ -6,6 +6,8 @@ import { defineMigration, Migrator } from "../../../mod.ts";
 import { catalystDatabases, createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { openLibsql } from "../../../lib/database/libsql.ts";
 import { parseLibsqlAddress } from "../../../lib/database/location.ts";
+import { runMigration } from "../../../lib/engine/apply.ts";
+import { Lease } from "../../../lib/engine/lease.ts";
 import { tempDir } from "../../helpers.ts";
 import { libsqlTest, TestServer } from "../../libsql_server.ts";
 
@@ -206,4 +208,83 @@ libsqlTest("a migration on a server commits with its marker, or leaves nothing",
       { migration_id: "002", status: "applied" },
     ],
   );
+});
+
+libsqlTest(
+  "rows that are replaced, and columns that are mixed up, are noticed on a server",
+  async () => {
+    await using server = await (await TestServer.start()).create("app");
+    await using dir = await tempDir();
+    const run = async (upgrade: string, destroys: readonly string[] = []) => {
+      const migrator = new Migrator({
+        databases: { app: server.address("app") },
+        ledger: `${dir.path}/migrations.db`,
+        migrations: [
+          defineMigration({
+            name: "001_create_notes",
+            database: "app",
+            upgrade: "CREATE TABLE notes (id INTEGER PRIMARY KEY, a TEXT, b TEXT)",
+          }),
+          defineMigration({ name: "002_change", database: "app", upgrade, destroys }),
+        ],
+      });
+      return await migrator.upgrade();
+    };
+    await run("SELECT 1");
+    await using app = await open(server, "app");
+    await app.exec(
+      "DELETE FROM catalyst_migrations WHERE migration_id = '002'; " +
+        "INSERT INTO notes VALUES (1, 'one', 'x'), (2, 'two', 'y')",
+    );
+    const rebuild = (select: string) =>
+      `CREATE TABLE new (id INTEGER PRIMARY KEY, b TEXT, a TEXT);
+    INSERT INTO new SELECT ${select} FROM notes;
+    DROP TABLE notes;
+    ALTER TABLE new RENAME TO notes`;
+    await rejects(
+      run("DELETE FROM notes WHERE id = 2; INSERT INTO notes VALUES (3, 'three', 'z')"),
+      /it would lose rows or values that it didn't declare: 1 of table "notes"/,
+    );
+    await rejects(run(rebuild("id, a, b")), /column "a" gets the values of "b"/);
+    equal(await app.all("SELECT a, b FROM notes"), [{ a: "one", b: "x" }, { a: "two", b: "y" }]);
+    equal((await run(rebuild("id, b, a"))).applied.map(({ id }) => id), ["002"]);
+    equal(await app.all("SELECT a, b FROM notes"), [{ a: "one", b: "x" }, { a: "two", b: "y" }]);
+    equal(
+      (await app.all("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name"))
+        .map(({ name }) => name),
+      ["catalyst_migrations", "notes"],
+    );
+  },
+);
+
+libsqlTest("outside of a transaction the lease is renewed between the statements", async () => {
+  await using server = await (await TestServer.start()).create("app");
+  await using app = await open(server, "app");
+  const lease = await Lease.take(app, { holder: "me", timeout: 0, renewAfter: 0 });
+  await app.exec("UPDATE catalyst_migrations SET applied_at = 5");
+  const seen: unknown[] = [];
+  const migration = defineMigration({
+    name: "001_long",
+    database: "app",
+    transaction: false,
+    upgrade: "CREATE TABLE a (x); INSERT INTO a VALUES (1); INSERT INTO a VALUES (2)",
+  });
+  await runMigration(app, {
+    migration,
+    direction: "upgrade",
+    checksum: null,
+    snapshot: null,
+    destroys: [],
+    timeout: 5,
+    renew: async () => {
+      await lease.renew();
+      const isTaken = "SELECT applied_at > unixepoch() AS yes FROM catalyst_migrations";
+      seen.push(
+        (await app.get(isTaken))?.["yes"],
+        (await app.get("SELECT count(*) AS n FROM a"))?.["n"],
+      );
+      await app.exec("UPDATE catalyst_migrations SET applied_at = 5");
+    },
+  });
+  equal(seen, [1, 0, 1, 1, 1, 2]);
 });
