@@ -254,5 +254,5 @@ async function writeTo(
   }
   const force = context.flags.force === true;
   await context.migrator.refuseOccupied(path, { force, ...protectedFiles(context) });
-  return { file: path, size: await writeFile(path, bytes, { like, force }) };
+  return { file: path, size: await writeFile(path, bytes, { like }) };
 }

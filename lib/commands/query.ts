@@ -216,7 +216,6 @@ async function show(
   });
   if (out !== undefined) {
     const size = await writeText(out, `${text}\n`, {
-      force: flags.force === true,
       ...(migrator.databases.includes(database) ? { like: migrator.pathOf(database) } : {}),
     });
     output.json(

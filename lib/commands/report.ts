@@ -55,7 +55,6 @@ export const command: Command = {
       return 0;
     }
     const size = await writeText(file, await renderReport(report), {
-      force,
       // Whoever may not read the account may not read a report of it.
       ...(migrator.databases.includes("trading") ? { like: migrator.pathOf("trading") } : {}),
     });

@@ -35,8 +35,8 @@ export interface ListingOptions {
   readonly databases: readonly string[];
 }
 
-/** An export may have any name; these are the likely ones. */
-const EXPORT_PART = /\.(sql|csv|jsonl|ndjson)(\.gz)?\.part$/i;
+/** What an export, which may have any name, is called while it is being written. */
+const EXPORT_PART = /\.catalyst\.part$/;
 
 /** Leftovers next to the databases, by their names. */
 export function leftoversBeside(

@@ -14,8 +14,14 @@ interface ByteSink {
 interface WriteFileOptions {
   /** File that tells who may read the new one: the database it is of. Default: as the umask says. */
   readonly like?: string;
-  /** Whether to write over what an interrupted export has left. Default `false`. */
-  readonly force?: boolean;
+}
+
+/**
+ * Name of a file while it is being written. No other program uses it, so that the next export to the
+ * same place may write over what a killed one has left.
+ */
+function unfinished(path: string): string {
+  return partOf(`${path}.catalyst`);
 }
 
 /**
@@ -27,7 +33,7 @@ interface WriteFileOptions {
 export async function writeFile(
   path: string,
   stream: ReadableStream<Bytes>,
-  { like, force = false }: WriteFileOptions = {},
+  { like }: WriteFileOptions = {},
 ): Promise<number> {
   try {
     // A device or a pipe has nothing that could be kept, and must not be replaced by a file.
@@ -35,11 +41,10 @@ export async function writeFile(
       using device = await Deno.open(path, { write: true });
       return await writeAll(device, stream);
     }
-    const part = partOf(path);
+    const part = unfinished(path);
     using file = await openPart(part, {
       path,
       mode: like === undefined ? undefined : modeLike(like),
-      force,
     });
     try {
       await file.truncate(); // an export that was killed may have begun it
@@ -74,11 +79,7 @@ export async function writeText(
  */
 async function openPart(
   part: string,
-  { path, mode, force }: {
-    readonly path: string;
-    readonly mode: number | undefined;
-    readonly force: boolean;
-  },
+  { path, mode }: { readonly path: string; readonly mode: number | undefined },
 ): Promise<Deno.FsFile> {
   for (;;) {
     refuseOwnLink(part);
@@ -96,7 +97,6 @@ async function openPart(
       }
       // Between opening and locking, the other one may have given it its name.
       if (await isStillThere(file, part)) {
-        if (!force && (await file.stat()).size > 0) throw leftOver(part, path);
         // One that was killed may have made it readable for more.
         const { mode: former } = await file.stat();
         if (mode !== undefined && former !== null && (former & 0o666 & ~mode & ~0o200) !== 0) {
@@ -110,12 +110,6 @@ async function openPart(
     }
     file.close();
   }
-}
-
-function leftOver(part: string, path: string): AccessError {
-  return new AccessError(`Cannot write ${path}: ${part} already exists`, {
-    help: "if an interrupted export has left it, remove it or add --force; nothing was written",
-  });
 }
 
 async function isStillThere(file: Deno.FsFile, path: string): Promise<boolean> {

@@ -162,7 +162,7 @@ Deno.test({
       const ended = child.output();
       let isOver = false;
       ended.then(() => isOver = true);
-      while (!isOver && sizeOf(`${path}.part`) < bytes) await pause(2);
+      while (!isOver && sizeOf(`${path}.catalyst.part`) < bytes) await pause(2);
       try {
         child.kill("SIGKILL");
         kills++;
@@ -176,7 +176,7 @@ Deno.test({
     assert(kills > 2);
     await prepare(args, { cwd });
     assert(Deno.readTextFileSync(path).endsWith("COMMIT;\n"));
-    assert(!existsSync(`${path}.part`));
+    assert(!existsSync(`${path}.catalyst.part`));
   },
 });
 
@@ -194,7 +194,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const output = child.output();
       let isOver = false;
       output.then(() => isOver = true);
-      while (!isOver && sizeOf(`${path}.part`) === 0) await pause(2);
+      while (!isOver && sizeOf(`${path}.catalyst.part`) === 0) await pause(2);
       child.kill(signal);
       const result = decoded(await output);
       assert.equal(Deno.readTextFileSync(path), "older");
@@ -205,7 +205,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       }
       checkText(result, { exit: 130 });
       assert.match(result.stderr, /^error: Cannot export the database: interrupted$/m);
-      assert(!existsSync(`${path}.part`));
+      assert(!existsSync(`${path}.catalyst.part`));
     },
   });
 }

@@ -14,14 +14,19 @@ Deno.test("leftovers next to the databases are recognized by name, and nothing e
     ...["positions.db.damaged_1700000000", "positions.db.damaged_1700000000-wal"],
     ...["migrations.restore", "migrations.restore.part", "migrations.lock", "backups"],
     ...["rehearsal-0123abcd", "rehearsal-notes", "test_trading.db-wal", "notes.txt.part"],
-    ...["trading.sql.part", "all.SQL.gz.part", "trading.sql", "fills.csv.part"],
+    ...[
+      "trading.sql.catalyst.part",
+      "all.SQL.gz.catalyst.part",
+      "trading.sql",
+      "fills.csv.catalyst.part",
+    ],
   ];
   assert.deepEqual(
     leftoversBeside({ prefix: "data/", names }, { beginning: "", databases })
       .map(({ kind, path }) => `${path} ${kind}`),
     [
-      "data/all.SQL.gz.part export-part",
-      "data/fills.csv.part export-part",
+      "data/all.SQL.gz.catalyst.part export-part",
+      "data/fills.csv.catalyst.part export-part",
       "data/migrations.restore restore-note",
       "data/migrations.restore.part restore-part",
       "data/positions.db.damaged_1700000000 moved-aside",
@@ -30,7 +35,7 @@ Deno.test("leftovers next to the databases are recognized by name, and nothing e
       "data/trading.db-shm index-without-database",
       "data/trading.db-wal log-without-database",
       "data/trading.db.import.part database-part",
-      "data/trading.sql.part export-part",
+      "data/trading.sql.catalyst.part export-part",
     ],
   );
 });

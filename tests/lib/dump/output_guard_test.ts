@@ -73,7 +73,7 @@ Deno.test("export and import write over nothing, and through no link", async () 
   const { path } = dir;
   Deno.writeTextFileSync(`${path}/bad.csv`, "order_id,quantity\n1,many\n");
   Deno.writeTextFileSync(`${path}/left.sql.part`, "PRECIOUS");
-  Deno.symlinkSync("notes.txt", `${path}/linked.sql.part`);
+  Deno.symlinkSync("notes.txt", `${path}/linked.sql.catalyst.part`);
   const before = contents(path);
   const skip = [
     "import",
@@ -88,7 +88,6 @@ Deno.test("export and import write over nothing, and through no link", async () 
     const args of [
       ["export", "positions", "--out", "trading.db", "--force"],
       ["export", "positions", "--out", "notes.txt"],
-      ["export", "positions", "--out", "left.sql"],
       ["export", "positions", "--out", "linked.sql", "--force"],
       ["export", "positions", "--out", "migrations/004_x.sql", "--force"],
       [...skip, "notes.txt"],
@@ -100,6 +99,9 @@ Deno.test("export and import write over nothing, and through no link", async () 
     assert.match(stderr, /^error: Cannot write /m);
   }
   assert.deepEqual(contents(path), before);
+  const beside = ["export", "positions", "--out", "left.sql", "--data-dir", "."];
+  assert.equal((await runCli(beside, { cwd: path })).code, 0);
+  assert.equal(Deno.readTextFileSync(`${path}/left.sql.part`), "PRECIOUS");
   const { code } = await runCli([
     "export",
     "positions",

@@ -249,7 +249,7 @@ Deno.test("a file that another export is writing is left to it", async () => {
   const path = join(directory.path, "a.sql");
   const { stream, release } = heldStream();
   const first = writeFile(path, stream);
-  await isThere(`${path}.part`);
+  await isThere(`${path}.catalyst.part`);
   const refused = await writeFile(path, streamOf(["other"])).then(() => null, (error) => error);
   release();
   assert.equal(await first, 12);
@@ -272,14 +272,16 @@ Deno.test("exports to one file at once: one of them is the file, whole, and the 
   assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
 });
 
-Deno.test("what a killed export left is written over only by force", async () => {
+Deno.test("what a killed export left is written over, and another program's part is not", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "a.sql");
-  Deno.writeTextFileSync(`${path}.part`, "the half of a longer text");
-  await assert.rejects(writeFile(path, streamOf(["all"])), /\.part already exists/);
-  assert.equal(await writeFile(path, streamOf(["all"]), { force: true }), 3);
+  Deno.writeTextFileSync(`${path}.catalyst.part`, "the half of a longer text");
+  Deno.writeTextFileSync(`${path}.part`, "of a browser");
+  assert.equal(await writeFile(path, streamOf(["all"])), 3);
   assert.equal(Deno.readTextFileSync(path), "all");
-  assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
+  assert.equal(Deno.readTextFileSync(`${path}.part`), "of a browser");
+  const names = [...Deno.readDirSync(directory.path)].map(({ name }) => name).toSorted();
+  assert.deepEqual(names, ["a.sql", "a.sql.part"]);
 });
 
 Deno.test("a file that can't be written is told with its name", async () => {

@@ -56,7 +56,7 @@ Deno.test({
       databases: ["app"],
     });
     // A killed export had made it readable for all.
-    Deno.writeTextFileSync(join(directory.path, "a.sql.part"), "", { mode: 0o644 });
+    Deno.writeTextFileSync(join(directory.path, "a.sql.catalyst.part"), "", { mode: 0o644 });
     const dump = join(directory.path, "a.sql");
     await writeFile(dump, await migrator.exportDatabase("app"), { like: migrator.pathOf("app") });
     const importDump = async () =>
