@@ -62,7 +62,7 @@ export type {
   UpgradeOptions,
   UpgradePlan,
   UpgradeResult,
-} from "./lib/operations/upgrade_options.ts";
+} from "./lib/operations/apply_pending.ts";
 export type { RedoOptions, RedoResult } from "./lib/operations/redo.ts";
 export { checkMigrations, type CheckMigrationsOptions } from "./lib/check_migrations.ts";
 export type { CheckMigrationsResult } from "./lib/trial/check.ts";
@@ -78,9 +78,15 @@ export type {
   TimedStatement,
 } from "./lib/trial/rehearse_result.ts";
 export type { SquashedMigration } from "./lib/operations/squash.ts";
-export type { AcceptResult, BaselineOptions, BaselineResult } from "./lib/operations/baseline.ts";
+export type {
+  AcceptResult,
+  Adoption,
+  AdoptOptions,
+  BaselineOptions,
+  BaselineResult,
+} from "./lib/operations/baseline.ts";
 export type { Violation, Violations } from "./lib/dump/import_build.ts";
-export type { ViolatedCheck } from "./lib/schema/violated_checks.ts";
+export type { ViolatedCheck } from "./lib/schema/integrity.ts";
 export type { OutputFileOptions } from "./lib/dump/output_guard.ts";
 export type {
   ExportControl,
@@ -89,7 +95,7 @@ export type {
   ExportProgress,
   ExportTablesOptions,
 } from "./lib/dump/export.ts";
-export type { DumpContent } from "./lib/dump/row.ts";
+export type { DumpContent } from "./lib/dump/rows.ts";
 export type { ImportOptions, ImportPlan, ImportResult } from "./lib/dump/import.ts";
 export type { BadRow } from "./lib/dump/import_target.ts";
 export type {
@@ -137,8 +143,7 @@ export type {
   WeightRow,
 } from "./lib/report/activity.ts";
 export type { EquityFigures } from "./lib/report/equity.ts";
-export type { Drawdown, EquityPoint, MonthlyReturn } from "./lib/report/returns.ts";
-export type { Bin } from "./lib/report/statistics.ts";
+export type { Bin, Drawdown, EquityPoint, MonthlyReturn } from "./lib/report/statistics.ts";
 export type { Grouping, TradeFigures, TradeGroup } from "./lib/report/trades.ts";
 export type { Reconciliation } from "./lib/engine/reconcile.ts";
 export type {
@@ -172,6 +177,7 @@ export type { CopyCheck, SnapshotControl, SnapshotProgress } from "./lib/snapsho
 export type { Manifest, SnapshotFile, SnapshotReason } from "./lib/snapshot/manifest.ts";
 export type { TryRestoreOptions } from "./lib/operations/try_restore.ts";
 export type {
+  DamagedDatabase,
   FindSnapshotOptions,
   PruneSnapshotsOptions,
   SnapshotOptions,
@@ -188,7 +194,6 @@ export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { Retention, SnapshotEntry } from "./lib/snapshot/store.ts";
 export type { DatabaseConflict, PlannedWork, Status } from "./lib/state/status.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
-export type { DamagedDatabase } from "./lib/snapshot/mod.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
 export type { UntriedRows } from "./lib/trial/row_trial.ts";
 export type { MigrationEffects, ObjectEffect, RowEffect } from "./lib/trial/effects.ts";
@@ -199,7 +204,6 @@ export type {
   VerifyOptions,
 } from "./lib/operations/verify.ts";
 export { version } from "./lib/base/version.ts";
-export type { Adoption, AdoptOptions } from "./lib/operations/adopt.ts";
 export type { WorkspaceOptions } from "./lib/state/workspace.ts";
 export { bundledMigrations } from "./migrations/mod.ts";
 

@@ -4,8 +4,13 @@ import type { OutputFileOptions } from "./dump/output_guard.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
-import type { Adoption, AdoptOptions } from "./operations/adopt.ts";
-import type { AcceptResult, BaselineOptions, BaselineResult } from "./operations/baseline.ts";
+import type {
+  AcceptResult,
+  Adoption,
+  AdoptOptions,
+  BaselineOptions,
+  BaselineResult,
+} from "./operations/baseline.ts";
 import type { CopyDatabaseOptions, CopyDatabaseResult } from "./operations/copy.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./operations/downgrade.ts";
 import type { RedoOptions, RedoResult } from "./operations/redo.ts";
@@ -18,7 +23,7 @@ import type {
   UpgradeOptions,
   UpgradePlan,
   UpgradeResult,
-} from "./operations/upgrade_options.ts";
+} from "./operations/apply_pending.ts";
 import type { DataCheck, Verification, VerifyOptions } from "./operations/verify.ts";
 import type { QueryOptions, QueryResult } from "./report/query.ts";
 import type { Report, ReportFilter } from "./report/report.ts";
@@ -481,7 +486,7 @@ export class Migrator {
    */
   async adopt(database: string, options: AdoptOptions): Promise<Adoption> {
     if (!options.dryRun) await this.#finishRestore();
-    const { adoptDatabase } = await import("./operations/adopt.ts");
+    const { adoptDatabase } = await import("./operations/baseline.ts");
     return await adoptDatabase(this.#workspace, database, options);
   }
 

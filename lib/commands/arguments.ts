@@ -1,5 +1,5 @@
 import { CatalystError, InterruptedError, UsageError } from "../base/errors.ts";
-import { INTERRUPTED } from "../base/interrupt.ts";
+import { INTERRUPTED } from "../base/event_loop.ts";
 import type { Migrator } from "../migrator.ts";
 import type { Configuration } from "../state/configuration.ts";
 import type { Output } from "../terminal/output.ts";

@@ -361,7 +361,7 @@ async function valuesOfKind(
 }
 
 async function queries(): Promise<Candidate[]> {
-  const { findQueries } = await import("../report/own_queries.ts");
+  const { findQueries } = await import("../report/queries.ts");
   const { queries } = await findQueries();
   return queries.map(({ name, about }) => ({ value: name, description: about }));
 }

@@ -1,6 +1,6 @@
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
-import { abortOnInterrupt } from "../base/interrupt.ts";
+import { abortOnInterrupt } from "../base/event_loop.ts";
 import { createProgress } from "../terminal/interaction.ts";
 import type { Command, CommandContext } from "./arguments.ts";
 import type { Documents } from "./documents.ts";

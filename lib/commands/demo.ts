@@ -4,7 +4,7 @@ import { openForWriting } from "../database/open.ts";
 import { defaultSettings } from "../database/connection.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { demoTables } from "../report/demo.ts";
-import type { DemoTable } from "../report/demo_random.ts";
+import type { DemoTable } from "../report/demo_account.ts";
 import { quoteName } from "../sql/tokens.ts";
 import {
   type Command,

@@ -1,4 +1,4 @@
-import { abortOnInterrupt } from "../base/interrupt.ts";
+import { abortOnInterrupt } from "../base/event_loop.ts";
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
 import { formatCount, printable } from "../base/format.ts";

@@ -1,8 +1,8 @@
-import { abortOnInterrupt } from "../base/interrupt.ts";
+import { abortOnInterrupt } from "../base/event_loop.ts";
 import { UsageError } from "../base/errors.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output.ts";
-import type { DumpContent } from "../dump/row.ts";
+import type { DumpContent } from "../dump/rows.ts";
 import type { ExportControl, ExportProgress } from "../dump/export.ts";
 import type { LeftOut } from "../dump/sql.ts";
 import { createProgress } from "../terminal/interaction.ts";
@@ -18,7 +18,7 @@ import {
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
 import { violatesCheck } from "./render.ts";
-import type { ViolatedCheck } from "../schema/violated_checks.ts";
+import type { ViolatedCheck } from "../schema/integrity.ts";
 import { protectedFiles } from "./options.ts";
 
 /** A file that was written. */

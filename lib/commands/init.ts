@@ -6,7 +6,7 @@ import { catalystDatabases, createCatalystMigrator } from "../catalyst.ts";
 import { number } from "../database/connection.ts";
 import { locate } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";
-import { countRows } from "../schema/tables.ts";
+import { countRows } from "../schema/model.ts";
 import { type Configuration, parseConfiguration } from "../state/configuration.ts";
 import { databasesBelow, proposeName } from "../state/discover.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";

@@ -99,7 +99,7 @@ export async function main(args: readonly string[], environment: Environment): P
       return await help([], output);
     }
     if (args.includes("--version") || args.includes("-V")) {
-      const { printVersion } = await import("./version.ts");
+      const { printVersion } = await import("./help.ts");
       await printVersion(output, bundledMigrations);
       return 0;
     }

@@ -2,7 +2,7 @@ import { serializeError, UsageError } from "../base/errors.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { isAbsolute } from "../base/paths.ts";
 import type { Output } from "../terminal/output.ts";
-import { INTERRUPTED } from "../base/interrupt.ts";
+import { INTERRUPTED } from "../base/event_loop.ts";
 import { exitCodeOf } from "./arguments.ts";
 
 /**

@@ -2,11 +2,10 @@ import { UsageError } from "../base/errors.ts";
 import { didYouMean, formatCount, printable, printableJson, renderTable } from "../base/format.ts";
 import type { SqlValue } from "../database/connection.ts";
 import { writeText } from "../dump/output.ts";
-import { findQueries, parameterValue } from "../report/own_queries.ts";
-import { LEDGER_ALIAS, type NamedQuery } from "../report/queries.ts";
+import { findQueries, LEDGER_ALIAS, type NamedQuery, parameterValue } from "../report/queries.ts";
 import { parametersOf, type QueryOptions, type QueryResult } from "../report/query.ts";
 import { createWriter } from "../terminal/output.ts";
-import { abortOnInterrupt } from "../base/interrupt.ts";
+import { abortOnInterrupt } from "../base/event_loop.ts";
 import { formatResult, type ResultFormat, resultFormats, rowObjects } from "../terminal/result.ts";
 import {
   choiceFlag,

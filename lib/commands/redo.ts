@@ -1,4 +1,4 @@
-import { abortOnInterrupt } from "../base/interrupt.ts";
+import { abortOnInterrupt } from "../base/event_loop.ts";
 import { UsageError } from "../base/errors.ts";
 import { formatDuration, renderTable } from "../base/format.ts";
 import {

@@ -1,4 +1,4 @@
-import { abortOnInterrupt } from "../base/interrupt.ts";
+import { abortOnInterrupt } from "../base/event_loop.ts";
 import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/rehearse_result.ts";
 import type { Style } from "../terminal/output.ts";
 import { createProgress } from "../terminal/interaction.ts";

@@ -4,7 +4,7 @@ import { formatCount, formatDuration, printable, renderTable } from "../base/for
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { DowngradePlan, Loss } from "../operations/downgrade.ts";
-import type { UpgradePlan, UpgradeResult } from "../operations/upgrade_options.ts";
+import type { UpgradePlan, UpgradeResult } from "../operations/apply_pending.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { Output } from "../terminal/output.ts";

@@ -91,7 +91,7 @@ async function textOf(schemas: Schemas, format: Format): Promise<string> {
     case "json":
       return `${printableJson(JSON.stringify(documentOf(schemas), null, 2))}\n`;
     case "mermaid":
-      return (await import("../schema/mermaid.ts")).formatMermaid(schemas);
+      return (await import("../schema/markdown.ts")).formatMermaid(schemas);
     case "markdown":
       return (await import("../schema/markdown.ts")).formatMarkdown(schemas);
     case "typescript":

@@ -1,7 +1,7 @@
-import { abortOnInterrupt } from "../base/interrupt.ts";
+import { abortOnInterrupt } from "../base/event_loop.ts";
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
-import type { UpgradeResult } from "../operations/upgrade_options.ts";
+import type { UpgradeResult } from "../operations/apply_pending.ts";
 import {
   type Command,
   type CommandContext,

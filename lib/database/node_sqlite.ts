@@ -1,4 +1,4 @@
-import { beforeBlocking } from "../base/interrupt.ts";
+import { beforeBlocking } from "../base/event_loop.ts";
 import { backup, type DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type {
   ConfineOptions,

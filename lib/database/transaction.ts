@@ -1,5 +1,4 @@
-import { briefly } from "../base/interrupt.ts";
-import { sleep } from "../base/event_loop.ts";
+import { briefly, sleep } from "../base/event_loop.ts";
 import { DatabaseLockedError, InterruptedError, StatementError } from "../base/errors.ts";
 import { describeHolders } from "../base/lock.ts";
 import { type Connection, number } from "./connection.ts";

@@ -1,4 +1,4 @@
-import { readColumns } from "../schema/tables.ts";
+import { type Affinity, affinityOf, isNumberColumn, readColumns } from "../schema/model.ts";
 import {
   type Connection,
   number,
@@ -8,7 +8,6 @@ import {
   textOrNull,
 } from "../database/connection.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
-import { type Affinity, affinityOf, isNumberColumn } from "../schema/model.ts";
 import { fold, quoteName, tokenize } from "../sql/tokens.ts";
 
 /** What a database consists of, as a dump writes it. */

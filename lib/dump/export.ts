@@ -18,8 +18,8 @@ import { openForReading, openForWriting } from "../database/open.ts";
 import { beginReading, withTransaction } from "../database/transaction.ts";
 import { fold } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
-import { countRowsOf } from "../schema/tables.ts";
-import { type ViolatedCheck, violatedChecks } from "../schema/violated_checks.ts";
+import { countRowsOf } from "../schema/model.ts";
+import { type ViolatedCheck, violatedChecks } from "../schema/integrity.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
 import {
@@ -32,8 +32,7 @@ import {
   whyUnreadable,
 } from "./catalog.ts";
 import { type Bytes, csvHeader, renderRows } from "./formats.ts";
-import type { DumpContent, DumpPart, RowsPart } from "./row.ts";
-import { rangesOf } from "./rows.ts";
+import { type DumpContent, type DumpPart, rangesOf, type RowsPart } from "./rows.ts";
 import { type LeftOut, sqlParts } from "./sql.ts";
 import { ExportThreads } from "./export_threads.ts";
 

@@ -7,13 +7,14 @@ import {
   isDelicateReal,
   mayBeReplaced,
   notIntegers,
+  readRows,
   realText,
   type RowFormat,
   type RowFormatName,
+  type RowRange,
   type RowsPart,
   type Value,
-} from "./row.ts";
-import { readRows, type RowRange } from "./rows.ts";
+} from "./rows.ts";
 import { literal, realLiteral, sqlFormat, textOfRow, tuple } from "./sql.ts";
 
 /** Bytes of UTF-8, as they go to a file. */

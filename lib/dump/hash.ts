@@ -8,7 +8,7 @@ import {
   readTable,
   withOnlyKey,
 } from "./catalog.ts";
-import type { DumpPart } from "./row.ts";
+import type { DumpPart } from "./rows.ts";
 import { openReading, writeParts } from "./export.ts";
 
 /**

@@ -1,5 +1,5 @@
 import { importedRows, recordStart } from "./import_rows.ts";
-import { countRows } from "../schema/tables.ts";
+import { countRows } from "../schema/model.ts";
 import type { Connection } from "../database/connection.ts";
 import { openForReading, openServer } from "../database/open.ts";
 import {
@@ -19,8 +19,7 @@ import { directoryOf, isLink, partOf, sizeOf } from "../base/paths.ts";
 import { isForeign, refuseLink, type ServerLocation } from "../database/location.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
-import { afterCommit } from "../engine/after_commit.ts";
-import { Session } from "../engine/session.ts";
+import { afterCommit, Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { ensureDirectories, ignoring, isFullDisk, removeDatabase } from "../base/files.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";

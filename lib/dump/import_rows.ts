@@ -8,8 +8,7 @@ import {
 } from "../base/errors.ts";
 import { statDatabase } from "../database/location.ts";
 import { withTransaction } from "../database/transaction.ts";
-import { afterCommit, type Committed } from "../engine/after_commit.ts";
-import { Session } from "../engine/session.ts";
+import { afterCommit, type Committed, Session } from "../engine/session.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { addOccurrence } from "../state/ledger.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";

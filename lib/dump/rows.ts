@@ -1,8 +1,8 @@
 import { needsExtension } from "../database/failure.ts";
 import { quoteName, quoteText } from "../sql/tokens.ts";
-import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
-import { exactColumns, type RowFormat, type Value, valueReader } from "./row.ts";
-import { type DumpTable, MOST_COLUMNS } from "./catalog.ts";
+import { type Connection, number, type Row, type SqlValue, text } from "../database/connection.ts";
+import { type DumpColumn, type DumpTable, MOST_COLUMNS } from "./catalog.ts";
+import type { Affinity } from "../schema/model.ts";
 
 /** Some rows of a table by their row ids, both included. */
 export interface RowRange {
@@ -193,4 +193,158 @@ function whereOf({ order }: DumpTable): string {
 function orderOf({ order }: DumpTable): string {
   if (order.by === "rowid") return `ORDER BY ${quoteName(order.name)}`;
   return order.names.length === 0 ? "" : `ORDER BY ${order.names.map(quoteName).join(", ")}`;
+}
+
+/** What content of a database is written. */
+export type DumpContent = "all" | "schema" | "data";
+
+/** A part of a dump. */
+export type DumpPart =
+  | { readonly kind: "text"; readonly text: string }
+  | RowsPart;
+
+/** The rows of a table, of which every piece stands between an opening and a closing text. */
+export interface RowsPart {
+  readonly kind: "rows";
+  readonly table: DumpTable;
+  readonly format: RowFormatName;
+  /** Encoding of the database, such as `UTF-8`. */
+  readonly encoding: string;
+  readonly opening: string;
+  readonly closing: string;
+}
+
+/** Formats in which rows are written; `hash` is only for the hash of what a database says. */
+export type RowFormatName = "sql" | "csv" | "jsonl" | "hash";
+
+/**
+ * How a row is written. SQLite itself builds the text of many rows at once, which is the fast way; for
+ * the few values with which it can't, `row` does it.
+ */
+export interface RowFormat {
+  /** What is between two rows. */
+  readonly separator: string;
+  /** SQL expression that is a row's text. */
+  textSql(columns: readonly DumpColumn[]): string;
+  /** SQL condition that holds for rows of which `textSql` would lose something. */
+  inexactSql(columns: readonly DumpColumn[]): string;
+  /** Whether a text of rows, as it was read, may have lost something. */
+  isSuspect(text: string): boolean;
+  /** The text of one row, in parts. */
+  row(values: readonly Value[], columns: readonly DumpColumn[]): Iterable<string>;
+}
+
+/** What stands in a text where bytes were that are no UTF-8. */
+const REPLACEMENT = "\uFFFD";
+
+/** Whether a text may be the work of a decoder that met bytes which are no UTF-8. */
+export function mayBeReplaced(text: string): boolean {
+  return text.includes(REPLACEMENT);
+}
+
+/**
+ * SQL condition for reals that SQLite doesn't write as exactly as JavaScript reads them. Some versions
+ * get the last digit wrong where the exponent is far from zero; and none writes the sign of -0.0,
+ * which only a column without a type keeps.
+ */
+export function isDelicateReal(column: string, affinity: Affinity): string {
+  if (affinity === "BLOB") {
+    return `(typeof(${column}) = 'real' AND abs(${column}) NOT BETWEEN 1e-30 AND 1e30)`;
+  }
+  // A text or a blob, which such a column rarely has, is greater than every number.
+  // The first comparison decides for most numbers, and for NULL.
+  return `(${column} NOT BETWEEN 1e-30 AND 1e30 AND ${column} <> 0 AND ` +
+    `${column} NOT BETWEEN -1e30 AND -1e-30)`;
+}
+
+/**
+ * SQL conditions for what is no integer in a column of integers. The one real that SQLite leaves one,
+ * though it is whole, is -2^63.
+ */
+export function notIntegers(column: string): string[] {
+  return [`${column} <> CAST(${column} AS INTEGER)`, `${column} < -9223372036854775807`];
+}
+
+/** Whether SQLite may not have written a number as it is. */
+export function isDelicate(number: number): boolean {
+  const size = Math.abs(number);
+  return size === 0 ? Object.is(number, -0) : size < 1e-30 || (size > 1e30 && size < Infinity);
+}
+
+/** A real with a point or an exponent, of which the same number is made again. */
+export function realText({ number, text }: Value & { type: "real" }): string {
+  if (!isDelicate(number)) return text;
+  return Object.is(number, -0) ? "-0.0" : number.toExponential();
+}
+
+/** Characters of hexadecimal digits that are written at once. */
+const HEX_PART = 1 << 16;
+
+/** Bytes as hexadecimal digits, in parts. */
+export function* hexParts(bytes: Uint8Array): Generator<string> {
+  for (let at = 0; at < bytes.length; at += HEX_PART / 2) {
+    yield bytes.subarray(at, at + HEX_PART / 2).toHex().toUpperCase();
+  }
+}
+
+/** A value, exactly as SQLite has it. */
+export type Value =
+  | { readonly type: "null" }
+  /** As SQLite writes it. */
+  | { readonly type: "integer"; readonly text: string }
+  /** As SQLite writes it, such as `1.0` or `9.0e+999`, and the number itself, which may be -0. */
+  | { readonly type: "real"; readonly text: string; readonly number: number }
+  /** The bytes are in the encoding of the database; the text is null where they aren't valid in it. */
+  | { readonly type: "text"; readonly bytes: Uint8Array; readonly text: string | null }
+  | { readonly type: "blob"; readonly bytes: Uint8Array };
+
+/** Makes of a row, selected by {@link exactColumns}, its values. */
+type ValueReader = (row: Row) => Value[];
+
+/** Makes a reader for a database of an encoding, such as `UTF-16le`. */
+export function valueReader(columns: readonly DumpColumn[], encoding: string): ValueReader {
+  const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
+  const isUtf8 = encoding === "UTF-8";
+  const decode = (bytes: Uint8Array): string | null => {
+    try {
+      const text = decoder.decode(bytes);
+      // Where SQLite makes UTF-16 of UTF-8, it replaces these two, although they are valid.
+      return !isUtf8 && /[\uFFFE\uFFFF]/.test(text) ? null : text;
+    } catch {
+      return null;
+    }
+  };
+  return (row) =>
+    columns.map((_, index): Value => {
+      const type = row[`t${index}`];
+      const value = row[`v${index}`];
+      if (value instanceof Uint8Array) {
+        if (type !== "text") return { type: "blob", bytes: value };
+        return { type, bytes: value, text: decode(value) };
+      }
+      if (type === "null" || typeof value !== "string") return { type: "null" };
+      if (type === "integer") return { type, text: value };
+      const number = Number(row[`n${index}`]);
+      // Some versions of SQLite write `Inf`, which none of them reads.
+      const text = Number.isFinite(number) ? value : `${number < 0 ? "-" : ""}9.0e+999`;
+      return { type: "real", text, number };
+    });
+}
+
+/**
+ * The columns of a query whose rows tell each value exactly: text comes as its bytes, since Deno reads
+ * a text only up to a NUL, and replaces what is not valid.
+ */
+export function exactColumns(columns: readonly DumpColumn[]): string {
+  return columns.map(({ name }, index) => {
+    const column = quoteName(name);
+    const type = `typeof(${column}) AS t${index}`;
+    const value = `CASE typeof(${column})
+        WHEN 'text' THEN CAST(${column} AS BLOB)
+        WHEN 'blob' THEN ${column}
+        ELSE quote(${column})
+    END AS v${index}`;
+    const number = `iif(typeof(${column}) = 'real', ${column}, NULL) AS n${index}`;
+    return [type, value, number].join(", ");
+  }).join(", ");
 }

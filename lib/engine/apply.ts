@@ -1,6 +1,6 @@
 import type { KeptRows } from "./kept_rows.ts";
 import { fold } from "../sql/tokens.ts";
-import { afterCommit } from "./after_commit.ts";
+import { afterCommit, type Session } from "./session.ts";
 import {
   CatalystError,
   DowngradeBlockedError,
@@ -37,7 +37,6 @@ import {
   requireExpectedShape,
   type RowObservation,
 } from "./checks.ts";
-import type { Session } from "./session.ts";
 
 /** Rows of a table that a migration has dropped as it declares. */
 export interface DestroyedRows {

@@ -7,8 +7,7 @@ import {
   type MigrationBody,
   type Registry,
 } from "../migration/migration.ts";
-import { describeDifference } from "../schema/model.ts";
-import { countRows, usersTables } from "../schema/tables.ts";
+import { countRows, describeDifference, usersTables } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { readMarkers } from "../state/marker.ts";
 import type { RowLoss } from "./kept_rows.ts";

@@ -1,5 +1,4 @@
-import { removeLeftovers } from "./leftovers.ts";
-import { CatalystError, SnapshotError } from "../base/errors.ts";
+import { CatalystError, SnapshotError, UnrecordedError } from "../base/errors.ts";
 import type { Connection } from "../database/connection.ts";
 import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
 import { makeDurable, openForWriting, openServer } from "../database/open.ts";
@@ -7,9 +6,24 @@ import type { Lease } from "./lease.ts";
 import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
 import { acquireLock } from "../base/lock.ts";
-import { ensureDirectories, ensureDirectory, ignoring } from "../base/files.ts";
-import { directoryOf } from "../base/paths.ts";
-import { isRestoring, locationOf, lockBeside, type Workspace } from "../state/workspace.ts";
+import {
+  ensureDirectories,
+  ensureDirectory,
+  ignoring,
+  removeDatabase,
+  removeIfThere,
+} from "../base/files.ts";
+import { directoryOf, mayRead, partOf, sizeOf } from "../base/paths.ts";
+import {
+  isRestoring,
+  locationOf,
+  lockBeside,
+  partsOf,
+  prefixOfLedger,
+  restoreJournal,
+  type Workspace,
+} from "../state/workspace.ts";
+import { messageOf } from "../base/format.ts";
 
 /** How a session begins. */
 interface SessionOptions {
@@ -171,4 +185,126 @@ function refuseRestoring(workspace: Workspace): void {
     "Cannot continue: meanwhile a restore was interrupted, and the databases don't fit together",
     { help: "run the command again: it finishes the restore first" },
   );
+}
+
+/**
+ * Removes what killed commands left beside the databases; what can't be removed stays. The caller holds
+ * the migrator's lock.
+ */
+async function removeLeftovers(workspace: Workspace): Promise<void> {
+  try {
+    removeParts(workspace);
+    await removeRehearsals(prefixOfLedger(workspace.ledgerFile));
+  } catch {
+    // It is in nobody's way, and `doctor` names it.
+  }
+}
+
+function removeParts(workspace: Workspace): void {
+  // What a restore that was killed had not decided yet.
+  removeIfThere(partOf(restoreJournal(workspace.ledgerFile)));
+  for (const part of partsOf(workspace)) {
+    if (databaseFiles(part).some((file) => sizeOf(file) !== null)) removeDatabase(part);
+  }
+}
+
+function databaseFiles(path: string): string[] {
+  return ["", "-wal", "-shm", "-journal"].map((ending) => path + ending);
+}
+
+/** Name of the lock in a rehearsal's directory; it dies with the process. */
+const LOCK = "rehearsal.lock";
+
+/** Path of the lock of a rehearsal's directory. */
+export function rehearsalLock(directory: string): string {
+  return `${directory}/${LOCK}`;
+}
+
+/** What the names of such directories begin with: `data/rehearsal-`. */
+export function rehearsalsOf(prefix: string): string {
+  return `${prefix}rehearsal-`;
+}
+
+/** Whether a name is that of a rehearsal's directory, where names begin with a prefix; often empty. */
+export function isRehearsal(name: string, prefix: string): boolean {
+  const beginning = rehearsalsOf(prefix);
+  return name.startsWith(beginning) && /^[0-9a-f]{8}$/.test(name.slice(beginning.length));
+}
+
+/** Milliseconds after which a directory without a lock belongs to nobody. */
+export const GRACE = 60_000;
+
+/** Removes the directories of rehearsals whose process is gone. */
+export async function removeRehearsals(prefix: string): Promise<void> {
+  const [, parent = "", beginning = ""] = /^(.*?)([^/\\]*)$/s.exec(prefix) ?? [];
+  const place = parent === "" ? "." : parent;
+  // Without the permission Deno would ask a person at a terminal for it.
+  if (!mayRead(place)) return;
+  for (const { name, isDirectory } of Deno.readDirSync(place)) {
+    if (isDirectory && isRehearsal(name, beginning) && await isAbandoned(parent + name)) {
+      removeRehearsal(parent + name);
+    }
+  }
+}
+
+async function isAbandoned(directory: string): Promise<boolean> {
+  try {
+    if (!exists(rehearsalLock(directory))) {
+      // One that is being made has no lock yet; nothing else but a rehearsal's directory is removed.
+      const { mtime } = Deno.statSync(directory);
+      const isEmpty = [...Deno.readDirSync(directory)].length === 0;
+      return isEmpty && mtime !== null && Date.now() - mtime.getTime() > GRACE;
+    }
+    using _lock = await acquireLock(rehearsalLock(directory), { timeout: 0 });
+    return true;
+  } catch {
+    return false; // somebody holds the lock, or it is another user's
+  }
+}
+
+function exists(path: string): boolean {
+  try {
+    return Deno.statSync(path).isFile;
+  } catch {
+    return false;
+  }
+}
+
+export function removeRehearsal(directory: string): void {
+  try {
+    // The lock last: until then a rehearsal that is killed here is known for one.
+    for (const { name } of Deno.readDirSync(directory)) {
+      if (name !== LOCK) Deno.removeSync(`${directory}/${name}`, { recursive: true });
+    }
+    Deno.removeSync(directory, { recursive: true });
+  } catch {
+    // Another rehearsal was quicker, or the next one will have to.
+  }
+}
+
+/** What has been committed, for who must not do it again. */
+export interface Committed {
+  /** Such as `Imported 3 rows into trading`. */
+  readonly done: string;
+  /** What to do, and what not to do. */
+  readonly help: string;
+}
+
+/**
+ * Does what follows a commit, such as recording it in the ledger.
+ *
+ * @throws {UnrecordedError} saying what is done, whatever fails.
+ */
+export async function afterCommit<T>(
+  { done, help }: Committed,
+  work: () => Promise<T>,
+): Promise<T> {
+  try {
+    return await work();
+  } catch (error) {
+    throw new UnrecordedError(`${done}, but could not record it: ${messageOf(error)}`, {
+      cause: error,
+      help,
+    });
+  }
 }

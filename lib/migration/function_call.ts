@@ -1,5 +1,4 @@
-import { beforeBlocking } from "../base/interrupt.ts";
-import { createYielder } from "../base/event_loop.ts";
+import { beforeBlocking, createYielder } from "../base/event_loop.ts";
 import { StatementError } from "../base/errors.ts";
 import { messageOf } from "../base/format.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";

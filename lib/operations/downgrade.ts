@@ -6,10 +6,9 @@ import { type DestroyedRows, runAndRecord } from "../engine/apply.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration, type Registry } from "../migration/migration.ts";
-import type { Schema } from "../schema/model.ts";
+import { countRowsOf, readColumns, type Schema, usersTables } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference, type Reference } from "../schema/reference.ts";
-import { countRowsOf, readColumns, usersTables } from "../schema/tables.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { assess, corrections, type MigrationStatus } from "../state/assess.ts";
@@ -17,8 +16,7 @@ import { inspect, type Inspection } from "../state/inspect.ts";
 import { type DowngradeRequest, migrationsToRollBack } from "../state/plan.ts";
 import { withRollbackHelp, withVanishedMigrations } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
-import { beforeOptions, runEach, takenBy } from "./apply_pending.ts";
-import type { UpgradeOptions } from "./upgrade_options.ts";
+import { beforeOptions, runEach, takenBy, type UpgradeOptions } from "./apply_pending.ts";
 
 /** What a downgrade would do. */
 export interface DowngradePlan {

@@ -1,4 +1,4 @@
-import { applyWith } from "./apply_pending.ts";
+import { type AppliedMigration, applyWith } from "./apply_pending.ts";
 import {
   type DowngradeOptions,
   type DowngradePlan,
@@ -14,7 +14,6 @@ import { migrationsToApply } from "../state/plan.ts";
 import { Session } from "../engine/session.ts";
 import { assess } from "../state/assess.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
-import type { AppliedMigration } from "./upgrade_options.ts";
 import type { Workspace } from "../state/workspace.ts";
 
 /** Options for redoing a migration. */

@@ -6,7 +6,7 @@ import type {
   UpgradeOptions,
   UpgradePlan,
   UpgradeResult,
-} from "./upgrade_options.ts";
+} from "./apply_pending.ts";
 
 /**
  * Maximum number of migrations whose effects are found: each one requires reading the whole schema.

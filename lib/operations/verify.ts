@@ -156,7 +156,7 @@ async function findIn(
   const problems = [...schema.problems, ...broken];
   if (!options.data) return { problems, notices: schema.notices };
   const integrity = await checkIntegrity(connection);
-  const { checkValues } = await import("../schema/values.ts");
+  const { checkValues } = await import("../schema/integrity.ts");
   return {
     problems: [...problems, ...integrity.problems, ...await checkValues(connection)],
     notices: [...schema.notices, ...integrity.notices],

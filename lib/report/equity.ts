@@ -10,11 +10,12 @@ import {
   type EquityRow,
   maxDrawdown,
   periodsPerYear,
+  sampleDeviation,
   sharpeRatio,
   sortinoRatio,
+  sum,
   ulcerIndex,
-} from "./returns.ts";
-import { sampleDeviation, sum } from "./statistics.ts";
+} from "./statistics.ts";
 
 /** Periods shorter than this are not annualised. */
 const SHORTEST_DAYS = 90;

@@ -3,8 +3,7 @@
  *
  * @module
  */
-import type { Connection } from "../database/connection.ts";
-import type { Row, SqlValue } from "../database/connection.ts";
+import type { Connection, Row, SqlValue } from "../database/connection.ts";
 import {
   episodeSeries,
   type EvaluationRow,
@@ -14,7 +13,7 @@ import {
   type TrainingRows,
   type WeightRow,
 } from "./activity.ts";
-import type { EquityRow } from "./returns.ts";
+import type { EquityRow } from "./statistics.ts";
 import type { ReportFilter, StoredMetrics } from "./report.ts";
 import type { Trade } from "./trades.ts";
 

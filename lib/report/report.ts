@@ -14,14 +14,15 @@ import {
 } from "./activity.ts";
 import { type EquityFigures, equityFigures } from "./equity.ts";
 import {
+  type Bin,
   equityCurve,
   type EquityPoint,
   type EquityRow,
+  histogram,
   type MonthlyReturn,
   monthlyReturns,
   rollingSharpe,
-} from "./returns.ts";
-import { type Bin, histogram } from "./statistics.ts";
+} from "./statistics.ts";
 import {
   type Grouping,
   groupings,

@@ -1,8 +1,9 @@
 import { type Connection, number, type Row, text } from "../database/connection.ts";
 import { needsExtension } from "../database/failure.ts";
-import { quoteName } from "../sql/tokens.ts";
-import type { Finding } from "./model.ts";
-import { readColumns, usersTables } from "./tables.ts";
+import { fold, quoteName } from "../sql/tokens.ts";
+import { affinityOf, type Finding, readColumns, usersTables } from "./model.ts";
+import { StatementError } from "../base/errors.ts";
+import { readTableText } from "./read.ts";
 
 /** Result of SQLite's check of a file's pages and indexes. */
 export interface FileCheck {
@@ -169,4 +170,128 @@ async function violationsOf(connection: Connection, table: string): Promise<Row[
     if (needsExtension(error)) return []; // the parent's collation is missing
     throw error;
   }
+}
+
+/** Rows of a table that violate one of its CHECK constraints. */
+export interface ViolatedCheck {
+  /** The table. */
+  readonly table: string;
+  /** Number of rows. */
+  readonly rows: number;
+}
+
+/**
+ * Counts the rows that violate a CHECK constraint, which a program can write after `PRAGMA
+ * ignore_check_constraints`. Reads only tables with checks; a check that needs a missing function is
+ * skipped.
+ *
+ * @param tables The tables to check. Default: all.
+ */
+export async function violatedChecks(
+  connection: Connection,
+  tables: readonly string[] = [],
+): Promise<ViolatedCheck[]> {
+  const wanted = new Set(tables.map(fold));
+  const candidates = await connection.all(
+    `SELECT name, sql FROM main.sqlite_schema
+    WHERE type = 'table' AND rootpage > 0 AND sql LIKE '%check%' ORDER BY rowid`,
+  );
+  const found: ViolatedCheck[] = [];
+  for (const candidate of candidates) {
+    const table = text(candidate, "name");
+    if (wanted.size > 0 && !wanted.has(fold(table))) continue;
+    const conditions = readTableText(text(candidate, "sql")).checks
+      .map(({ expression }) => `NOT (${expression})`);
+    if (conditions.length === 0) continue;
+    const rows = await count(
+      connection,
+      `${quoteName(table)} NOT INDEXED WHERE ${conditions.join(" OR ")}`,
+    );
+    if (rows > 0) found.push({ table, rows });
+  }
+  return found;
+}
+
+async function count(connection: Connection, rest: string): Promise<number> {
+  try {
+    const row = await connection.get(`SELECT count(*) AS rows FROM main.${rest}`);
+    return row === undefined ? 0 : number(row, "rows");
+  } catch (error) {
+    if (error instanceof StatementError) return 0; // a function or collation is missing
+    throw error;
+  }
+}
+
+/** Names of columns that hold times, in epoch seconds if they are integers. */
+const TIME = /(_at|_time|_ts|timestamp|epoch)$/i;
+
+/** The year 2100 in epoch seconds: a larger value is milliseconds or a mistake. */
+const LATEST = 4_102_444_800;
+
+/** A check of the values of a column. */
+interface Question {
+  readonly column: string;
+  /** Condition for a row with a wrong value. */
+  readonly condition: string;
+  readonly what: string;
+  readonly fix: string;
+}
+
+/**
+ * Finds values that no constraint forbids but that are certainly mistakes: text or fractions in integer
+ * columns, text in real columns, and times far in the future. Reads each table once.
+ */
+export async function checkValues(connection: Connection): Promise<Finding[]> {
+  const findings: Finding[] = [];
+  for (const { name, type } of await usersTables(connection)) {
+    if (type === "virtual") continue;
+    const questions = (await readColumns(connection, name)).flatMap(questionsAbout);
+    if (questions.length === 0) continue;
+    const counts = questions.map(({ condition }, index) =>
+      `count(*) FILTER (WHERE ${condition}) AS c${index}`
+    );
+    try {
+      const row = await connection.get(
+        `SELECT ${counts.join(", ")} FROM main.${quoteName(name)} NOT INDEXED`,
+      );
+      for (const [index, { column, what, fix }] of questions.entries()) {
+        const rows = row === undefined ? 0 : number(row, `c${index}`);
+        if (rows === 0) continue;
+        findings.push({
+          kind: "value",
+          object: `${name}.${column}`,
+          detail: `${rows} ${rows === 1 ? "row" : "rows"} of ${name}: ${column} ${what}`,
+          fix,
+        });
+      }
+    } catch (error) {
+      if (!needsExtension(error)) throw error;
+    }
+  }
+  return findings;
+}
+
+function questionsAbout(
+  { name, type }: { readonly name: string; readonly type: string },
+): Question[] {
+  const affinity = affinityOf(type, false);
+  if (affinity !== "INTEGER" && affinity !== "REAL") return [];
+  const column = quoteName(name);
+  const isInteger = affinity === "INTEGER";
+  const wrong = isInteger ? "'text', 'blob', 'real'" : "'text', 'blob'";
+  const questions: Question[] = [{
+    column: name,
+    condition: `typeof(${column}) IN (${wrong})`,
+    what: isInteger ? "holds text or a fraction, not an integer" : "holds text, not a number",
+    fix: `find them: SELECT rowid, ${name} FROM … WHERE typeof(${name}) IN (${wrong})`,
+  }];
+  if (isInteger && TIME.test(name)) {
+    questions.push({
+      column: name,
+      condition: `typeof(${column}) = 'integer' AND ${column} > ${LATEST}`,
+      what: "is after the year 2100: milliseconds instead of seconds, or a mistake",
+      fix: `divide milliseconds by 1000: UPDATE … SET ${name} = ${name} / 1000`,
+    });
+  }
+  return questions;
 }

@@ -1,4 +1,4 @@
-import { usersTables } from "../schema/tables.ts";
+import { usersTables } from "../schema/model.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { Connection } from "../database/connection.ts";
 import {

@@ -1,5 +1,4 @@
-import { briefly } from "../base/interrupt.ts";
-import { sleep } from "../base/event_loop.ts";
+import { briefly, sleep } from "../base/event_loop.ts";
 import { type Connection, withTimeout } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
 import { describeHolders, type StopFlag } from "../base/lock.ts";

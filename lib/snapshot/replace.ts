@@ -1,4 +1,4 @@
-import { briefly } from "../base/interrupt.ts";
+import { briefly } from "../base/event_loop.ts";
 import { messageOf } from "../base/format.ts";
 import {
   AccessError,

@@ -7,7 +7,7 @@ import { openForReading } from "../database/open.ts";
 import { withTimeout } from "../database/connection.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
-import { countRows } from "../schema/tables.ts";
+import { countRows } from "../schema/model.ts";
 import { inspect } from "../state/inspect.ts";
 import { addOccurrence } from "../state/ledger.ts";
 import { readMarkerIds } from "../state/marker.ts";

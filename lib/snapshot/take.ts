@@ -40,7 +40,7 @@ import {
 import { statDatabase } from "../database/location.ts";
 import { openPrivateFile, sqliteVersion } from "../database/open.ts";
 import { checkFile } from "../schema/integrity.ts";
-import { countRows } from "../schema/tables.ts";
+import { countRows } from "../schema/model.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import {
   databaseFile,

@@ -1,4 +1,4 @@
-import { beforeBlocking } from "../base/interrupt.ts";
+import { beforeBlocking } from "../base/event_loop.ts";
 import { printable } from "../base/format.ts";
 import { createWriter, Declined, type Output, takesCommands } from "./output.ts";
 

@@ -1,7 +1,6 @@
-import { countRowsOf, readColumns } from "../schema/tables.ts";
+import { type Affinity, affinityOf, countRowsOf, readColumns } from "../schema/model.ts";
 import { createYielder } from "../base/event_loop.ts";
 import type { Connection, SqlValue } from "../database/connection.ts";
-import { type Affinity, affinityOf } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 
 /** What to read of a table. */

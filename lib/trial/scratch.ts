@@ -1,8 +1,7 @@
-import { readColumns } from "../schema/tables.ts";
+import { readColumns, type Schema } from "../schema/model.ts";
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import { openMemory } from "../database/open.ts";
-import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { type AuthorizerEvent, rowChanges } from "./authorizer.ts";

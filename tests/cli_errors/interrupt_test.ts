@@ -86,7 +86,7 @@ function program(upgrade: string): string {
   return `import { Migrator, defineMigration } from "${new URL("../../mod.ts", import.meta.url)}";
     import { createOutput } from "${new URL("../../lib/terminal/output.ts", import.meta.url)}";
     import { abortOnInterrupt } from "${new URL(
-    "../../lib/base/interrupt.ts",
+    "../../lib/base/event_loop.ts",
     import.meta.url,
   )}";
     import { exitCodeOf } from "${new URL("../../lib/commands/arguments.ts", import.meta.url)}";

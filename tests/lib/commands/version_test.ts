@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { versionReport } from "../../../lib/commands/version.ts";
+import { versionReport } from "../../../lib/commands/help.ts";
 import { version } from "../../../lib/base/version.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { migrationOf, query, runCommandLine, TemporaryDirectory } from "../support.ts";

@@ -5,13 +5,16 @@ import { equityFigures } from "../../../lib/report/equity.ts";
 import {
   equityCurve,
   type EquityRow,
+  histogram,
   maxDrawdown,
   monthlyReturns,
+  quantile,
   rollingSharpe,
+  sampleDeviation,
   sharpeRatio,
   sortinoRatio,
-} from "../../../lib/report/returns.ts";
-import { histogram, quantile, sampleDeviation, sum } from "../../../lib/report/statistics.ts";
+  sum,
+} from "../../../lib/report/statistics.ts";
 import { groupTrades, type Trade, tradeFigures } from "../../../lib/report/trades.ts";
 
 const DAY = 86_400;

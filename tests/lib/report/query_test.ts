@@ -1,8 +1,12 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { UsageError } from "../../../lib/base/errors.ts";
-import { findQueries, parameterValue, parseQuery } from "../../../lib/report/own_queries.ts";
-import { bundledQueries } from "../../../lib/report/queries.ts";
+import {
+  bundledQueries,
+  findQueries,
+  parameterValue,
+  parseQuery,
+} from "../../../lib/report/queries.ts";
 import { parametersOf, runQuery } from "../../../lib/report/query.ts";
 import { createBot, execute, TemporaryDirectory } from "../support.ts";
 

@@ -1,7 +1,7 @@
 import library from "@mermaid-js/tiny" with { type: "text" };
 import assert from "node:assert/strict";
 import { pathToFileURL } from "node:url";
-import { formatMermaid } from "../../../lib/schema/mermaid.ts";
+import { formatMermaid } from "../../../lib/schema/markdown.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { TemporaryDirectory } from "../support.ts";
 import { HOSTILE, schemaOf } from "./sample.ts";

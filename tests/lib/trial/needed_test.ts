@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Migrator } from "../../../lib/migrator.ts";
 import { parseSchema } from "../../../lib/schema/document.ts";
-import { NeededObjects } from "../../../lib/trial/needed.ts";
+import { NeededObjects } from "../../../lib/trial/lint.ts";
 import { defineMigration, type Migration } from "../../../lib/migration/migration.ts";
 import { TemporaryDirectory } from "../support.ts";
 
