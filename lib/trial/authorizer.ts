@@ -1,7 +1,7 @@
 import type { Connection, Judge } from "../database/connection.ts";
 import { fold } from "../sql/tokens.ts";
 
-/** Actions that SQLite's authorizer reports; the numbers are fixed by SQLite's interface. */
+/** Actions that SQLite's authorizer reports. SQLite's interface fixes the numbers. */
 const ACTIONS = {
   1: "create-index",
   2: "create-table",
@@ -25,23 +25,23 @@ const ACTIONS = {
   32: "savepoint",
 } as const satisfies Readonly<Record<number, string>>;
 
-/** An action of interest. */
+/** A recorded action. */
 export type Action = (typeof ACTIONS)[keyof typeof ACTIONS];
 
-/** One thing that SQLite asked its authorizer about, while it prepared or ran a statement. */
+/** One question from SQLite to its authorizer, while preparing or running a statement. */
 export interface AuthorizerEvent {
   readonly action: Action;
-  /** Usually the table or object; as SQLite's documentation says it for the action. */
+  /** Usually the table or object; SQLite's documentation defines it for each action. */
   readonly first: string;
-  /** Usually the column; empty where there is none. */
+  /** Usually the column; empty if there is none. */
   readonly second: string;
-  /** `main`, `temp` or empty; for `alter-table` a column that is dropped. */
+  /** `main`, `temp` or empty; for `alter-table` the dropped column. */
   readonly database: string;
-  /** Trigger or view that does it; null for the statement itself. */
+  /** Trigger or view that causes it; null for the statement itself. */
   readonly cause: string | null;
 }
 
-/** Makes an event of a question to the authorizer; null for an action of no interest. */
+/** Turns a question to the authorizer into an event; null for other actions. */
 export function authorizerEvent(
   ...[code, first, second, database, cause]: Parameters<Judge>
 ): AuthorizerEvent | null {
@@ -57,13 +57,13 @@ export function authorizerEvent(
   };
 }
 
-/** Records what SQLite asks its authorizer, while it listens. */
+/** Records SQLite's questions to its authorizer while it listens. */
 export class AuthorizerLog implements Disposable {
   #events: AuthorizerEvent[] = [];
   #listening = false;
   readonly #confined: Disposable;
 
-  /** Listens to a connection until it is disposed of; nothing is refused. */
+  /** Listens to a connection until disposal. Refuses nothing. */
   constructor(connection: Connection) {
     this.#confined = connection.confine((...question) => {
       const event = this.#listening ? authorizerEvent(...question) : null;
@@ -72,18 +72,18 @@ export class AuthorizerLog implements Disposable {
     }, { defensive: false });
   }
 
-  /** Forgets what was recorded and listens. */
+  /** Clears the record and listens. */
   listen(): void {
     this.#events = [];
     this.#listening = true;
   }
 
-  /** Listens on. */
+  /** Continues listening. */
   resume(): void {
     this.#listening = true;
   }
 
-  /** Listens no more; what was recorded since {@link AuthorizerLog.listen}. */
+  /** Stops listening; returns what was recorded since {@link AuthorizerLog.listen}. */
   stop(): readonly AuthorizerEvent[] {
     this.#listening = false;
     return this.#events;
@@ -96,7 +96,7 @@ export class AuthorizerLog implements Disposable {
 
 const SCHEMA_TABLE = /^sqlite_(temp_)?(master|schema)$/i;
 
-/** Whether a table is one in which SQLite keeps the schema. */
+/** Whether SQLite keeps the schema in a table. */
 export function isSchemaTable(name: string): boolean {
   return SCHEMA_TABLE.test(name);
 }
@@ -108,7 +108,7 @@ export function changesSchema(events: readonly AuthorizerEvent[]): boolean {
   );
 }
 
-/** Whether a statement made, dropped or renamed a table. */
+/** Whether a statement created, dropped or renamed a table. */
 export function changesTables(events: readonly AuthorizerEvent[]): boolean {
   return events.some(({ action, first, second }) =>
     action === "create-table" || action === "drop-table" ||
@@ -116,25 +116,29 @@ export function changesTables(events: readonly AuthorizerEvent[]): boolean {
   );
 }
 
-/** Rows of a table that a statement itself changes: not by a trigger, nor in SQLite's own tables. */
+/**
+ * Rows of a table that a statement itself changes: not through a trigger, nor in SQLite's own
+ * tables.
+ */
 export interface RowChange {
   readonly table: string;
   /** `main` or `temp`. */
   readonly database: string;
   readonly kind: "insert" | "update" | "delete";
-  /** Columns that an update sets. */
+  /** Columns set by an update. */
   readonly columns: readonly string[];
-  /** Whether nothing of a row decides whether it is changed: every row is. */
+  /** Whether every row is changed, because no condition selects rows. */
   readonly whole: boolean;
 }
 
 /**
  * The rows that a statement changes.
  *
- * Whether it has a condition is told by the order in which SQLite resolves names: it asks about the
- * columns in `SET` before it asks whether each may be updated, and about those in `WHERE` after all of
- * them. So a DELETE or UPDATE that reads no column of its table after that touches every row, also where it
- * says `WHERE 1`. The database must have foreign keys off: enforcing them reads columns too.
+ * The order in which SQLite resolves names shows whether there is a condition: it asks about the
+ * columns in `SET` before it asks whether each may be updated, and about those in `WHERE`
+ * afterwards. A DELETE or UPDATE that reads no column of its table after that changes every row,
+ * even with `WHERE 1`. Foreign keys must be off in the database, because enforcing them reads
+ * columns, too.
  */
 export function rowChanges(events: readonly AuthorizerEvent[]): RowChange[] {
   if (changesSchema(events)) return [];

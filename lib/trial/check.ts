@@ -12,17 +12,17 @@ import type { LintFinding } from "./finding.ts";
 import { lint } from "./lint.ts";
 import { createdTables, type Pass, upDownUp } from "./up_down_up.ts";
 
-/** A directory of migrations, and what is known besides it. */
+/** A directory of migrations, and its context. */
 export interface DirectoryCheck {
   readonly migrationsDir: string;
   readonly databases: readonly string[];
-  /** Migrations that come before those of the directory and are not checked. */
+  /** Migrations that precede those of the directory and are not checked. */
   readonly bundled: readonly Migration[];
   /** Whether the warnings of `lint` count as problems. */
   readonly strict: boolean;
 }
 
-/** Checks a directory of migrations, as `checkMigrations` says. */
+/** Checks a directory of migrations, as described for `checkMigrations`. */
 export async function checkDirectory(options: DirectoryCheck): Promise<CheckMigrationsResult> {
   const { migrationsDir, strict } = options;
   const problems: MigrationProblem[] = [];
@@ -41,14 +41,16 @@ export async function checkDirectory(options: DirectoryCheck): Promise<CheckMigr
       if (counts) problems.push(problemOf(finding));
       else warnings.push(finding);
     }
-    // What lint has found already is said better by it.
+    // A finding of lint explains the same problem better.
     problems.push(...ran.filter((one) => !findings.some(isAlso(one))));
   }
   if (problems.length > 0) throw failed(migrationsDir, problems, own);
   return { migrations: own.map(({ id }) => id), warnings };
 }
 
-/** Tells of what another has found whether it is the same: a migration that loses a view also fails. */
+/**
+ * Makes a test for whether a problem repeats a finding: a migration that loses a view also fails.
+ */
 function isAlso(
   { migration, code }: Pick<MigrationProblem, "migration" | "code">,
 ): (other: Pick<MigrationProblem, "migration" | "code">) => boolean {
@@ -57,7 +59,7 @@ function isAlso(
     (other.code === code || other.code === "lost-view" && code === "fails");
 }
 
-/** Reads all files; one that is wrong is noted and left out. */
+/** Reads all files. An invalid one is reported and left out. */
 async function load(
   { migrationsDir, databases, bundled }: DirectoryCheck,
   problems: MigrationProblem[],
@@ -69,7 +71,7 @@ async function load(
     } catch (error) {
       if (!(error instanceof CatalystError) || error.path === undefined) throw error;
       problems.push(problemOfError(error));
-      // Without it the others can be read, unless the directory itself is what is wrong.
+      // The others can be read without it, unless the directory itself is the problem.
       if (error.migration === undefined || except.includes(error.migration)) return [];
       except.push(error.migration);
     }
@@ -78,11 +80,11 @@ async function load(
 
 interface Resolved {
   readonly workspace: Workspace;
-  /** The migrations without those that the registry refuses. */
+  /** The migrations that the registry accepts. */
   readonly usable: readonly Migration[];
 }
 
-/** Puts the migrations together with the bundled ones; one that doesn't fit is noted and left out. */
+/** Combines the migrations with the bundled ones. A conflicting one is reported and left out. */
 function resolve(
   { databases, bundled }: DirectoryCheck,
   own: readonly Migration[],
@@ -109,7 +111,9 @@ function resolve(
   }
 }
 
-/** Runs the migrations of one database up, down and up again in memory, and compares the schemas. */
+/**
+ * Runs the migrations of one database up, down and up again in memory, and compares the schemas.
+ */
 async function tryInMemory(registry: Registry, database: string): Promise<MigrationProblem[]> {
   await using connection = openMemory();
   await connection.exec("PRAGMA foreign_keys = ON");
@@ -141,8 +145,8 @@ async function tryInMemory(registry: Registry, database: string): Promise<Migrat
     if (first === undefined) upgrades.set(migration, { before, after: schema });
     else {
       const [expected, what] = pass === "down"
-        ? [first.before, "after its downgrade the schema is not what it was before"]
-        : [first.after, "applied again after its downgrade it makes another schema"];
+        ? [first.before, "its downgrade does not restore the schema"]
+        : [first.after, "applied again after its downgrade, it creates a different schema"];
       problems.push(...compare(migration, { what, expected, actual: schema }));
     }
     return true;
@@ -169,7 +173,7 @@ function compare(
     file: migration.source?.path ?? null,
     line: migration.source?.downgradeLine ?? null,
     reason: `${what}: ${differences.map(({ detail }) => detail).join("; ")}`,
-    fix: "mend the downgrade, so that it takes back all that the upgrade does",
+    fix: "fix the downgrade so that it reverts everything that the upgrade does",
   }];
 }
 
@@ -194,7 +198,7 @@ function problemOfError(error: CatalystError, migration?: Migration): MigrationP
     file: path ?? migration?.source?.path ?? null,
     line: line ?? null,
     reason: message,
-    fix: help ?? "mend the migration",
+    fix: help ?? "fix the migration",
   };
 }
 
@@ -210,21 +214,21 @@ function failed(
   );
   const lines = ordered.map(({ file, line, migration, reason, code, fix }) => {
     const place = file === null ? migration : line === null ? file : `${file}:${line}`;
-    // An error says the place in its own way as well.
+    // The error includes the location, too.
     const what = place === null ? reason : `${place}: ${reason.replace(` (${place})`, "")}`;
     return `${what} [${code}]\n    ${fix.replaceAll("\n", "\n    ")}`;
   });
   const count = problems.length === 1 ? "1 problem was" : `${problems.length} problems were`;
   return new MigrationCheckError(
     `Cannot use the migrations in ${directory}: ${count} found\n${lines.join("\n")}`,
-    { problems: ordered, help: "mend the files; nothing was run but in memory" },
+    { problems: ordered, help: "fix the files; migrations were run only in memory" },
   );
 }
 
-/** What a check without problems found. */
+/** Result of a check without problems. */
 export interface CheckMigrationsResult {
   /** Ids of the directory's migrations, in order. */
   readonly migrations: readonly string[];
-  /** Warnings of `lint`, which don't count. */
+  /** Warnings of `lint`, which do not count as problems. */
   readonly warnings: readonly LintFinding[];
 }

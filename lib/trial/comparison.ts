@@ -10,25 +10,25 @@ import type { RehearsalNotice, RehearsedTable, Surprise, SurpriseCode } from "./
 /** A table that was changed, or may have been. */
 interface ComparedTable {
   readonly name: string;
-  /** As it was before; null where it is new. */
+  /** Its schema before; null if it is new. */
   readonly schema: TableSchema | null;
   /** Columns whose values may have changed, folded. */
   readonly columns: readonly string[];
   readonly before: TableContent | null;
   readonly after: TableContent | null;
   readonly changed: boolean;
-  /** What the way back gave; null before it, or where the table is gone. */
+  /** Its content after the downgrade; null before that, or if it no longer exists. */
   restored: TableContent | null;
   isRestored: boolean | null;
 }
 
-/** What a surprise says. */
+/** Details of a surprise. */
 interface SurpriseDetails extends Pick<Surprise, "table" | "reason" | "fix"> {
   /** Whether the migration declares that it destroys the rows. Default `false`. */
   readonly isDeclared?: boolean;
 }
 
-/** Follows one migration up, down and up again, and says what is not as it should be. */
+/** Follows one migration up, down and up again, and finds surprises. */
 export class RehearsalComparison {
   readonly migration: Migration;
   readonly up: RehearsedRun;
@@ -44,7 +44,7 @@ export class RehearsalComparison {
     this.#before = byName(up.before);
   }
 
-  /** Looks at what the way up did, right after it. */
+  /** Examines the result of the upgrade, right after it. */
   static async begin(
     migration: Migration,
     database: RehearsalDatabase,
@@ -55,7 +55,7 @@ export class RehearsalComparison {
     return one;
   }
 
-  /** The tables that it made or of which it wrote rows, and those that did not come back. */
+  /** The tables that it created or whose rows it wrote, and those that were not restored. */
   get tables(): readonly RehearsedTable[] {
     return [...this.#tables.values()].map((one) => ({
       name: one.name,
@@ -67,14 +67,14 @@ export class RehearsalComparison {
     }));
   }
 
-  /** Looks at what the way back did, right after it. */
+  /** Examines the result of the downgrade, right after it. */
   async back(database: RehearsalDatabase, down: RehearsedRun | CatalystError): Promise<void> {
     if (!("recording" in down)) return this.#fail("downgrade-fails", down, "its downgrade fails");
     this.downgradeSeconds = down.seconds;
     const there = byName(down.after);
     const others = new Map<string, ColumnContent>();
     for (const [key, schema] of this.#before) {
-      // What the way up has changed is compared with what was there before that.
+      // What the upgrade changed is compared with the state before it.
       const known = this.#tables.get(key)?.columns ?? [];
       const changedColumns = namesOf(schema).filter((name) =>
         down.changedColumns.get(key)?.has(name) && !known.includes(name)
@@ -104,11 +104,11 @@ export class RehearsalComparison {
     }
     this.#compareSchemas("downgrade-differs", {
       differences: compareSchemas(this.up.before, down.after),
-      what: "after its downgrade the schema is not what it was before",
+      what: "its downgrade does not restore the schema",
     });
   }
 
-  /** Looks at what the second way up did, right after it. */
+  /** Examines the result of the second upgrade, right after it. */
   async again(database: RehearsalDatabase, again: RehearsedRun | CatalystError): Promise<void> {
     if (!("recording" in again)) {
       const what = "it can't be applied again after its downgrade";
@@ -119,14 +119,14 @@ export class RehearsalComparison {
       if (content === null || content.rows === after?.rows) continue;
       this.#add("second-upgrade-differs", {
         table: name,
-        reason: `applied again after its downgrade it leaves ${rowsIn(content.rows, name)}, and ` +
+        reason: `applied again after its downgrade, it leaves ${rowsIn(content.rows, name)}, but ` +
           `the first time it left ${after?.rows}`,
         fix: MEND_DOWNGRADE,
       });
     }
     this.#compareSchemas("second-upgrade-differs", {
       differences: compareSchemas(this.up.after, again.after),
-      what: "applied again after its downgrade it makes another schema",
+      what: "applied again after its downgrade, it creates a different schema",
     });
   }
 
@@ -166,11 +166,11 @@ export class RehearsalComparison {
     const isDeclared = (this.migration.destroys ?? []).some((one) => fold(one) === fold(name));
     const rows = before?.rows ?? 0;
     if (restored === null) {
-      if (rows === 0) return; // what is compared besides, the schema, says it
+      if (rows === 0) return; // the comparison of schemas reports it
       this.#add("rows-lost", {
         table: name,
-        reason: `after its downgrade table "${name}" is gone, and with it ${rows} rows that were ` +
-          "there before the upgrade",
+        reason: `its downgrade removes table "${name}" with ${rows} rows that existed ` +
+          "before the upgrade",
         fix: KEEP_ROWS,
         isDeclared,
       });
@@ -178,7 +178,7 @@ export class RehearsalComparison {
       const isLess = restored.rows < rows;
       this.#add(isLess ? "rows-lost" : "rows-left", {
         table: name,
-        reason: `after its downgrade there are ${rowsIn(restored.rows, name)}, and before the ` +
+        reason: `after its downgrade there are ${rowsIn(restored.rows, name)}, but before the ` +
           `upgrade there were ${rows}`,
         fix: isLess
           ? KEEP_ROWS
@@ -192,8 +192,7 @@ export class RehearsalComparison {
       this.#add("values-lost", {
         table: name,
         reason:
-          `after its downgrade the ${what} of table "${name}" are not what they were before ` +
-          "the upgrade, or come in another order",
+          `its downgrade does not restore the ${what} of table "${name}", or changes their order`,
         fix: KEEP_ROWS,
         isDeclared,
       });
@@ -220,7 +219,7 @@ export class RehearsalComparison {
     this.#add(code, {
       table: null,
       reason: `${what}: ${error.message}`,
-      fix: error.help ?? "mend the migration",
+      fix: error.help ?? "fix the migration",
     });
   }
 
@@ -236,13 +235,13 @@ export class RehearsalComparison {
     } else if (allowed !== undefined && OF_DOWNGRADE.has(code)) {
       this.notices.push({
         migration: name,
-        reason: `${reason}; it is meant so: ${allowed.reason}`,
+        reason: `${reason}; this is intended: ${allowed.reason}`,
       });
     } else this.surprises.push({ code, migration: name, database, ...fault });
   }
 }
 
-/** What `-- lint:allow downgrade-differs` means. */
+/** Codes covered by `-- lint:allow downgrade-differs`. */
 const OF_DOWNGRADE: ReadonlySet<SurpriseCode> = new Set<SurpriseCode>([
   "downgrade-differs",
   "rows-lost",
@@ -252,12 +251,12 @@ const OF_DOWNGRADE: ReadonlySet<SurpriseCode> = new Set<SurpriseCode>([
   "second-upgrade-differs",
 ]);
 
-const MEND_DOWNGRADE = "mend the downgrade, so that it takes back all that the upgrade does";
+const MEND_DOWNGRADE = "fix the downgrade so that it reverts everything that the upgrade does";
 
-const KEEP_ROWS = "let the upgrade keep what the downgrade needs, in a table or column of its " +
-  "own; or leave the downgrade out, and a snapshot is the way back";
+const KEEP_ROWS = "let the upgrade keep what the downgrade needs in a separate table or " +
+  "column; or leave out the downgrade, and use a snapshot to go back";
 
-/** What a table held, to be compared. */
+/** The content of a table, for comparison. */
 interface ColumnContent {
   readonly columns: readonly string[];
   readonly content: TableContent | null;
@@ -290,7 +289,7 @@ function isEqual(one: TableContent | null, other: TableContent | null): boolean 
   return one?.rows === other?.rows && one?.digest === other?.digest;
 }
 
-/** Of a table that the way back alone changed, the rows were read for themselves. */
+/** The rows of a table that only the downgrade changed were read separately. */
 function isEqualOn({ columns, before }: ComparedTable, restored: TableContent | null): boolean {
   return columns.length === 0 ? before?.rows === restored?.rows : isEqual(before, restored);
 }

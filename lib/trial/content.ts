@@ -3,32 +3,32 @@ import { createYielder } from "../base/event_loop.ts";
 import type { Connection, SqlValue } from "../database/connection.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 
-/** What to read of a table. */
+/** What to read from a table. */
 export interface ContentQuestion {
   readonly table: string;
-  /** Columns whose values count, folded; with none, only the rows are counted. */
+  /** Columns whose values are read, folded. With none, only the rows are counted. */
   readonly columns: readonly string[];
 }
 
-/** What a table held at a moment. */
+/** The content of a table at one point. */
 export interface TableContent {
   readonly rows: number;
-  /** SHA-256 of the values in the order of the rows; empty where none were asked for. */
+  /** SHA-256 of the values in row order; empty if no columns were requested. */
   readonly digest: string;
 }
 
-/** Rows read at once. */
+/** Rows to read at once. */
 const PIECE_ROWS = 1000;
 
-/** Bytes of a row's values from which on it is read by itself, so that many fit into memory. */
+/** Bytes of a row's values above which it is read alone, so that a batch fits into memory. */
 const LARGE = 65_536;
 
-/** Arguments that a function of SQLite may have, at least. */
+/** Minimum limit of SQLite for a function's arguments. */
 const MOST_ARGUMENTS = 100;
 
 /**
- * Reads some columns of a table, exactly. SQLite makes one blob of many rows, each value with its type
- * and, where it is text, its length: that is several times quicker than to hand over every value.
+ * Reads some columns of a table, exactly. SQLite combines many rows into one blob, each value with
+ * its type and, if it is text, its length. This is several times faster than fetching every value.
  */
 export async function readContent(
   connection: Connection,
@@ -38,10 +38,10 @@ export async function readContent(
   const rows = await countRowsOf(connection, table);
   if (columns.length === 0 || rows === 0) return { rows, digest: "" };
   const shape = await shapeOf(connection, table);
-  // By name: a rebuild may put them in another order.
+  // By name: a rebuild may change their order.
   const wanted = shape.columns.filter(({ name }) => columns.includes(fold(name)))
     .toSorted((a, b) => fold(a.name) < fold(b.name) ? -1 : 1);
-  // Generated columns come of others, which are read.
+  // Generated columns are derived from others, which are read.
   if (wanted.length === 0) return { rows, digest: "" };
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
@@ -67,7 +67,7 @@ export async function readContent(
       ORDER BY ${key}
       LIMIT ${PIECE_ROWS}
     )`;
-  // Less than every integer: also the least one may be a row id.
+  // Less than every integer, since even the smallest may be a row id.
   for (let from: SqlValue = -1e300;;) {
     const found = await connection.get(piece, [from]);
     const last: SqlValue = found?.["last"] ?? null;
@@ -85,13 +85,13 @@ export async function readContent(
   return { rows, digest: hash.digest("hex") };
 }
 
-/** A column that is stored. */
+/** A stored column. */
 interface Column {
   readonly name: string;
   readonly affinity: Affinity;
 }
 
-/** Columns of a table that are stored, and a name by which its row ids go; null where it has none. */
+/** The stored columns of a table, and a name for its row id; null if it has none. */
 async function shapeOf(
   connection: Connection,
   table: string,
@@ -112,7 +112,7 @@ async function shapeOf(
   };
 }
 
-/** A row's values, one after the other, with a line break behind them. */
+/** A row's values, separated by commas and ending with a line break. */
 function rowText(columns: readonly Column[]): string {
   const values = columns.flatMap(valueTexts);
   const parts: string[] = [];
@@ -122,11 +122,13 @@ function rowText(columns: readonly Column[]): string {
   return `${parts.join(" || ',' || ")} || char(10)`;
 }
 
-/** Texts that tell a value exactly. A text is not quoted, but has its length before it. */
+/**
+ * Texts that represent a value exactly. A text is preceded by its length instead of being quoted.
+ */
 function valueTexts({ name, affinity }: Column): string[] {
   const column = quoteName(name);
   switch (affinity) {
-    case "TEXT": // every text is less than every blob; a length that is NULL is left out
+    case "TEXT": // every text is less than every blob; a NULL length is left out
       return [`octet_length(${column})`, `iif(${column} < x'', ${column}, quote(${column}))`];
     case "INTEGER":
       return [exactText(column, `WHEN 'integer' THEN ${column}`)];
@@ -135,7 +137,7 @@ function valueTexts({ name, affinity }: Column): string[] {
   }
 }
 
-/** SQLite's `quote` cuts a text off at a NUL. */
+/** SQLite's `quote` truncates a text at a NUL. */
 function exactText(column: string, first: string): string {
   return `CASE typeof(${column})
     ${first}

@@ -18,19 +18,19 @@ import { pin } from "../snapshot/pin.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { LEDGER_FILE, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 
-/** What to copy, and how. */
+/** Options for copying. */
 export interface CopyDatabasesOptions {
   readonly directory: RehearsalDirectory;
   readonly paths: CopyPaths;
-  /** Whether the rows of databases on a server are copied too. */
+  /** Whether to copy the rows of databases on a server, too. */
   readonly data: boolean;
   readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What was copied. */
+/** Result of copying. */
 export interface Copies {
-  /** Bytes by name of the database; one that is not there yet is not among them. */
+  /** Bytes by database name, without missing databases. */
   readonly sizes: ReadonlyMap<string, number>;
   readonly seconds: number;
   readonly heldSeconds: number;
@@ -42,7 +42,7 @@ export interface CopyPaths {
   readonly ledger: string;
 }
 
-/** Says where the copies are to be. A name may be anything; a file's may not. */
+/** Chooses the paths of the copies. A database's name may contain anything, a file's may not. */
 export function copyPaths(directory: RehearsalDirectory, databases: readonly string[]): CopyPaths {
   const pathOf = (name: string, index: number) =>
     directory.file(`${index + 1}_${name.replace(/[^\w.-]/g, "_")}.db`);
@@ -53,8 +53,8 @@ export function copyPaths(directory: RehearsalDirectory, databases: readonly str
 }
 
 /**
- * Copies databases and the ledger as they are at one moment. Nothing is waited for until it is on the
- * disk: nobody needs the copies after a crash.
+ * Copies the databases and the ledger as a consistent set. Nothing is synced: the copies are
+ * useless after a crash.
  */
 export async function copyDatabases(
   workspace: Workspace,
@@ -78,7 +78,7 @@ export async function copyDatabases(
   );
   for (const { database, location } of [...files, ...inMemory]) await refuse(database, location);
   const bytes = files.reduce((sum, { location }) => sum + bytesOf(location), 0);
-  // A rebuild writes a table once more.
+  // A rebuild writes a table a second time.
   await requireRoom(directory.path, bytes * 2, { flag: "--dir" });
   const sizes = new Map<string, number>();
   const copy = async (connection: Connection, database: string, target: string) => {
@@ -87,7 +87,7 @@ export async function copyDatabases(
       onProgress?.({ database, done, total });
     };
     report({ done: 0, total: 1 });
-    // The markers, and the ledger, tell the state, so a rehearsal needs their rows.
+    // A rehearsal needs the rows of the markers and the ledger, which show the state.
     const hasRows = (table: string) => data || target === paths.ledger || table === MARKER_TABLE;
     await connection.copyTo(target, { onProgress: report, hasRows });
     if (signal?.aborted) throw interrupted();
@@ -119,11 +119,11 @@ export async function copyDatabases(
 
 function interrupted(): InterruptedError {
   return new InterruptedError("Cannot rehearse: interrupted", {
-    help: "nothing of it is left; the databases are as they were",
+    help: "no copies remain; the databases are unchanged",
   });
 }
 
-/** An empty file is no database yet. */
+/** An empty file is not a database yet. */
 function hasBytes({ kind, path }: DatabaseLocation): boolean {
   return kind === "server" || (sizeOf(path) ?? 0) > 0;
 }
@@ -132,19 +132,19 @@ function bytesOf({ path }: DatabaseLocation): number {
   return (sizeOf(path) ?? 0) + logSizeOf(path);
 }
 
-/** What a caller has open may be of another SQLite library, or in the middle of a transaction. */
+/** A connection of the caller may belong to another SQLite library, or be in a transaction. */
 async function refuse(database: string, location: DatabaseLocation): Promise<void> {
   if (location.kind !== "open") return;
   if (!("location" in location.handle)) {
     throw new UsageError(`Cannot rehearse on ${database}: its driver can't copy it`, {
-      help: "open it by node:sqlite, or give its path in place of the open database",
+      help: "open it with node:sqlite, or pass its path instead of the open database",
     });
   }
   const { wrapHandle } = await import("../database/open.ts");
   refuseOpenTransaction(await wrapHandle(location));
 }
 
-/** A directory for the copies; it is removed when it is disposed of. */
+/** A directory for the copies, removed on disposal. */
 export interface RehearsalDirectory extends Disposable {
   readonly path: string;
   /** Path of a file in it. */
@@ -152,8 +152,8 @@ export interface RehearsalDirectory extends Disposable {
 }
 
 /**
- * Makes a directory of its own, `<prefix>rehearsal-1a2b3c4d`, for copies, and removes those that killed
- * rehearsals of the same prefix left.
+ * Creates a separate directory, `<prefix>rehearsal-1a2b3c4d`, for copies, and removes those of
+ * killed rehearsals with the same prefix.
  */
 export async function makeRehearsalDirectory(prefix: string): Promise<RehearsalDirectory> {
   ensureDirectory(rehearsalsOf(prefix), true, {
@@ -172,7 +172,7 @@ export async function makeRehearsalDirectory(prefix: string): Promise<RehearsalD
     file: (name) => `${directory}/${name}`,
     [Symbol.dispose]: () => {
       lock[Symbol.dispose]();
-      // What can't be removed now, the next rehearsal removes.
+      // The next rehearsal removes what can't be removed now.
       removeRehearsal(directory);
     },
   };
@@ -189,7 +189,7 @@ function makeDirectory(beginning: string): string {
       const message = messageOf(error);
       const options = {
         cause: error,
-        help: "name a directory that may be written with --dir; nothing was changed",
+        help: "name a writable directory with --dir; nothing was changed",
       };
       throw isFullDisk(error)
         ? new DiskFullError(`Cannot create ${directory}: the disk is full`, options)

@@ -8,25 +8,25 @@ import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
 
 /** An object that a migration creates, changes or drops. */
 export interface ObjectEffect {
-  /** What is done to it; a table that is rebuilt is changed. */
+  /** What happens to it; a rebuilt table counts as changed. */
   readonly change: "creates" | "changes" | "drops";
-  /** What it is. */
+  /** Type of the object. */
   readonly type: "table" | "index" | "view" | "trigger";
   /** Its name. */
   readonly name: string;
 }
 
-/** Rows that a migration touches by its own statements, not by triggers or foreign keys. */
+/** Rows that a migration's own statements change, not triggers or foreign keys. */
 export interface RowEffect {
-  /** What is done to them. */
+  /** What happens to them. */
   readonly change: "inserts" | "updates" | "deletes";
-  /** Name of the table at that moment. */
+  /** Name of the table at that point. */
   readonly table: string;
   /** `all` rows of the table, `some`, or the `exact` number. */
   readonly extent: "all" | "some" | "exact";
-  /** Number of rows: those of the table for `all` and `some`. */
+  /** Number of rows; for `all` and `some`, that of the whole table. */
   readonly rows: number;
-  /** Tables that inserted rows are read from; their number then is that of `rows` at most. */
+  /** Tables from which inserted rows are read; `rows` is then the maximum. */
   readonly from: readonly string[];
 }
 
@@ -38,15 +38,18 @@ export interface MigrationEffects {
   readonly name: string;
   /** Name of its database. */
   readonly database: string;
-  /** Objects that are others after it than before. */
+  /** Objects that differ before and after it. */
   readonly objects: readonly ObjectEffect[];
-  /** Rows that it touches, in the order of its statements. */
+  /** Rows that it changes, in the order of its statements. */
   readonly rows: readonly RowEffect[];
-  /** Why the rest of it can't be told; null where all can. */
+  /** Why the effects are not fully known; null if they are. */
   readonly unknown: string | null;
 }
 
-/** Says what migrations would do, by running them on a scratch database; the real ones are only read. */
+/**
+ * Finds what migrations would do, by running them on a scratch database. The real ones are only
+ * read.
+ */
 export async function findEffects(
   workspace: Workspace,
   apply: readonly Migration[],

@@ -1,6 +1,6 @@
 import type { Migration } from "../migration/migration.ts";
 
-/** What a finding is about; fixed names, by which `-- lint:allow` silences one. */
+/** Code of a finding. The names are stable; `-- lint:allow` suppresses a finding by its code. */
 export type LintCode =
   | "table-dropped"
   | "column-dropped"
@@ -31,7 +31,7 @@ export type LintCode =
   | "not-idempotent"
   | "fails";
 
-/** The findings by which rows or values are lost; an upgrade refuses them. */
+/** The findings that lose rows or values; an upgrade refuses them. */
 export const dataLossCodes: ReadonlySet<LintCode> = new Set<LintCode>([
   "table-dropped",
   "column-dropped",
@@ -40,52 +40,54 @@ export const dataLossCodes: ReadonlySet<LintCode> = new Set<LintCode>([
   "rebuild-with-foreign-keys",
 ]);
 
-/** Something about a migration that its author should know before it is applied. */
+/** Something that a migration's author should know before it is applied. */
 export interface LintFinding {
-  /** What it is about. */
+  /** Code of the finding. */
   readonly code: LintCode;
-  /** An error should keep the migration from being applied; a warning is for a person to weigh. */
+  /**
+   * An error should prevent the migration from being applied; a warning needs a person's judgment.
+   */
   readonly severity: "error" | "warning";
   /** Name of the migration. */
   readonly migration: string;
   /** Name of its database. */
   readonly database: string;
-  /** File of the migration; null where a program defined it. */
+  /** File of the migration; null if a program defined it. */
   readonly file: string | null;
-  /** Line of the file, or of the SQL text where there is no file; null where it can't be told. */
+  /** Line of the file, or of the SQL text if there is no file; null if unknown. */
   readonly line: number | null;
-  /** Statement that it is about; null where it is about the whole migration. */
+  /** Statement that it concerns; null if it concerns the whole migration. */
   readonly statement: string | null;
-  /** What is the case. */
+  /** The problem. */
   readonly reason: string;
   /** What to do next. */
   readonly fix: string;
 }
 
-/** Where in a migration a finding is. */
+/** The location of a finding in a migration. */
 export interface StatementPlace {
   /** Text of the statement. */
   readonly sql: string;
-  /** Line of the section's text on which it begins; null where a function ran it. */
+  /** Line of the section's text on which it begins; null if a function ran it. */
   readonly line: number | null;
 }
 
-/** What is found, before it is known where. */
+/** A finding without its location. */
 export interface Fault extends Pick<LintFinding, "code" | "reason" | "fix"> {
   /** Default `error`. */
   readonly severity?: LintFinding["severity"];
-  /** Statement; absent where it is about the whole migration. */
+  /** Statement; absent if it concerns the whole migration. */
   readonly place?: StatementPlace | undefined;
-  /** Which section it is in. Default `upgrade`. */
+  /** Section that it is in. Default `upgrade`. */
   readonly direction?: "upgrade" | "downgrade";
 }
 
-/** Makes a finding of a fault. */
+/** Makes a finding from a fault. */
 export function findingOf(migration: Migration, fault: Fault): LintFinding {
   const { code, reason, fix, severity = "error", place, direction = "upgrade" } = fault;
   const { source } = migration;
   const first = direction === "upgrade" ? source?.upgradeLine : source?.downgradeLine;
-  // A line of the text of a module says nothing about the module's own lines.
+  // A line within a module's SQL text does not give the module's own line.
   const offset = source === undefined ? 1 : first;
   const line = place?.line ?? null;
   return {
@@ -105,18 +107,18 @@ export function findingOf(migration: Migration, fault: Fault): LintFinding {
   };
 }
 
-/** Whether the author has said that this is meant so. */
+/** Whether the author has declared this as intended. */
 export function isAllowed(migration: Migration, code: LintCode): boolean {
   return (migration.allows ?? []).some((one) => one.code === code);
 }
 
-/** `1,234 rows`; `the rows that it may have` where nobody knows. */
+/** `1,234 rows`, or `the rows that it may have` if the number is unknown. */
 export function describeRows(rows: number | null): string {
   if (rows === null) return "the rows that it may have";
   return `${String(rows).replace(/\B(?=(\d{3})+$)/g, ",")} ${rows === 1 ? "row" : "rows"}`;
 }
 
-/** Names in double quotes, with commas. */
+/** Names in double quotes, separated by commas. */
 export function names(list: readonly string[]): string {
   return list.map((name) => `"${name}"`).join(", ");
 }

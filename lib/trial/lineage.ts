@@ -5,21 +5,21 @@ import { rowChanges } from "./authorizer.ts";
 import type { RecordedStatement } from "./recorder.ts";
 import type { Scratch, TableEntry } from "./scratch.ts";
 
-/** What becomes of a table in the course of a migration. */
+/** What happens to a table during a migration. */
 export interface TableLineage {
-  /** Its name before the migration; null where the migration makes it. */
+  /** Its name before the migration; null if the migration creates it. */
   readonly original: string | null;
   /** Its last name. */
   name: string;
   readonly database: "main" | "temp";
   root: number;
-  /** Tables of the real database whose rows it has. */
+  /** Tables of the real database whose rows it contains. */
   readonly sources: readonly string[];
-  /** The statement that renamed it first. */
+  /** The statement that first renamed it. */
   renamed: RecordedStatement | null;
   /** The statement that dropped it. */
   dropped: RecordedStatement | null;
-  /** Tables that rows of it were inserted into. */
+  /** Tables into which its rows were inserted. */
   readonly copies: Copy[];
 }
 
@@ -31,21 +31,21 @@ export interface Copy {
   readonly columns: ReadonlySet<string>;
 }
 
-/** What is known of a table before a migration. */
+/** What is known about a table before a migration. */
 export interface KnownTable {
   readonly name: string;
   readonly root: number;
   readonly sources: readonly string[];
 }
 
-/** The tables of a migration, and which one a name means at each statement. */
+/** The tables of a migration, and which one a name refers to at each statement. */
 export interface TracedTables {
   readonly lineages: readonly TableLineage[];
   /** The tables right before each statement. */
   readonly at: ReadonlyMap<RecordedStatement, LiveTables>;
 }
 
-/** The tables that there are at a moment, by name. */
+/** The tables that exist at one point, by name. */
 export class LiveTables {
   readonly #lineages: ReadonlyMap<string, TableLineage>;
 
@@ -56,13 +56,13 @@ export class LiveTables {
     );
   }
 
-  /** Which table a name means; where nothing says in which database, a temporary one hides another. */
+  /** The table that a name refers to. Without a database, a temporary table hides another. */
   named(name: string, database = ""): TableLineage | undefined {
     if (database !== "") return this.#lineages.get(keyOf(database, name));
     return this.#lineages.get(keyOf("temp", name)) ?? this.#lineages.get(keyOf("main", name));
   }
 
-  /** Whether a table is there. */
+  /** Whether a table exists. */
   has(lineage: TableLineage): boolean {
     return this.#lineages.values().some((one) => one === lineage);
   }
@@ -72,7 +72,10 @@ function keyOf(database: string, name: string): string {
   return `${database} ${fold(name)}`;
 }
 
-/** Follows all tables through the statements of a migration: by their pages, which a new name keeps. */
+/**
+ * Follows all tables through the statements of a migration, by their root pages, which renaming
+ * keeps.
+ */
 export function traceTables(
   known: readonly KnownTable[],
   statements: readonly RecordedStatement[],
@@ -162,7 +165,7 @@ function traceRows(
   for (const [from, columns] of read) from.copies.push({ into, statement, columns });
 }
 
-/** The table that has the name of an original one at the end; undefined where none has. */
+/** The table that has an original table's name at the end; undefined if there is none. */
 export function successorOf(
   lineage: TableLineage,
   lineages: readonly TableLineage[],
@@ -174,7 +177,7 @@ export function successorOf(
   );
 }
 
-/** Whether rows of one table have come into another, directly or by way of others. */
+/** Whether rows of one table were copied into another, directly or through others. */
 export function reaches(from: TableLineage, to: TableLineage): boolean {
   const seen = new Set<TableLineage>([from]);
   for (const lineage of seen) {
@@ -183,7 +186,7 @@ export function reaches(from: TableLineage, to: TableLineage): boolean {
   return seen.has(to);
 }
 
-/** Tables that were dropped and made anew with their rows. */
+/** A table that was dropped and recreated with its rows. */
 export interface Rebuild {
   readonly old: TableLineage;
   /** Name before and after. */
@@ -204,32 +207,32 @@ export function rebuildsOf(lineages: readonly TableLineage[]): Rebuild[] {
   });
 }
 
-/** Stands for a table of a real database that is not at hand. */
+/** Stands for a table of a real database that is not accessible. */
 const ELSEWHERE = "";
 
-/** Where the real rows are. */
+/** Location of the real rows. */
 export interface RowCountsOptions {
   readonly scratch: Scratch;
-  /** The real database; null where it is not there. */
+  /** The real database; null if it does not exist. */
   readonly real: Connection | null;
-  /** Whether a database that isn't there is one elsewhere, with rows that nobody knows. */
+  /** Whether a missing database exists elsewhere, with unknown rows. */
   readonly isElsewhere: boolean;
 }
 
-/** Knows how many rows the tables really have, while pending migrations rename and rebuild them. */
+/** Tracks how many rows the tables really have while pending migrations rename and rebuild them. */
 export class RowCounts {
   readonly #options: RowCountsOptions;
   readonly #counts = new Map<string, Promise<number>>();
-  /** Real tables whose rows a table of the scratch database has; by its name now, folded. */
+  /** Real tables whose rows a scratch table contains, by its current name, folded. */
   #sources = new Map<string, readonly string[]>();
-  /** Names that columns have got: what they hold can't be asked under them. */
+  /** New names of columns, whose values can't be queried under them. */
   readonly #renamedColumns = new Set<string>();
 
   constructor(options: RowCountsOptions) {
     this.#options = options;
   }
 
-  /** Takes the tables that the scratch database has now for those of the real one. */
+  /** Treats the current tables of the scratch database as those of the real one. */
   begin(tables: readonly TableEntry[]): void {
     const { real, isElsewhere } = this.#options;
     const source = (name: string) => real === null ? isElsewhere ? [ELSEWHERE] : [] : [name];
@@ -238,7 +241,7 @@ export class RowCounts {
     }
   }
 
-  /** Takes the tables that nothing is known of for new ones, which have no real rows. */
+  /** Treats the unknown tables as new ones, without real rows. */
   add(tables: readonly TableEntry[]): void {
     const { real, isElsewhere } = this.#options;
     const sources = real === null && isElsewhere ? [ELSEWHERE] : [];
@@ -248,14 +251,14 @@ export class RowCounts {
     }
   }
 
-  /** The tables that there are now, with what is known of their rows. */
+  /** The current tables, with what is known about their rows. */
   tables(tables: readonly TableEntry[]): KnownTable[] {
     return tables.flatMap(({ name, database, root }) =>
       database !== "main" ? [] : [{ name, root, sources: this.#sources.get(fold(name)) ?? [] }]
     );
   }
 
-  /** Takes over what became of the tables in a migration. */
+  /** Records what happened to the tables in a migration. */
   follow(lineages: readonly TableLineage[], renamedColumns: readonly string[]): void {
     const { real, isElsewhere } = this.#options;
     this.#sources = new Map();
@@ -269,12 +272,12 @@ export class RowCounts {
     for (const name of renamedColumns) this.#renamedColumns.add(fold(name));
   }
 
-  /** Whether a table, by its name now, may have rows. */
+  /** Whether a table, by its current name, may have rows. */
   async mayHaveRows(table: string): Promise<boolean> {
     return await this.count({ name: table, sources: this.#sources.get(fold(table)) ?? [] }) !== 0;
   }
 
-  /** Rows of a table, those that migrations put there included; null where nobody knows. */
+  /** Rows of a table, including those that migrations inserted; null if unknown. */
   async count(table: Pick<KnownTable, "name" | "sources">): Promise<number | null> {
     if (table.sources.includes(ELSEWHERE)) return null;
     const counts = await Promise.all(table.sources.map((name) => this.#countReal(name)));
@@ -282,7 +285,10 @@ export class RowCounts {
     return counts.reduce((sum, rows) => sum + rows, added);
   }
 
-  /** The highest id that AUTOINCREMENT knows and no row has any more; null where rows have it, or nobody knows. */
+  /**
+   * The highest AUTOINCREMENT id, if no row has it any more; null if a row has it, or if it is
+   * unknown.
+   */
   async unusedMark(sources: readonly string[]): Promise<number | null> {
     const { real } = this.#options;
     const [table] = sources;
@@ -292,13 +298,13 @@ export class RowCounts {
       FROM main.sqlite_sequence
       WHERE name = ? COLLATE NOCASE`,
       [table],
-    ).catch(() => undefined); // no table has ever had AUTOINCREMENT
+    ).catch(() => undefined); // no table has used AUTOINCREMENT
     if (row === undefined) return null;
     const { mark, highest } = row;
     return Number(mark) > Number(highest) ? Number(mark) : null;
   }
 
-  /** Whether a column of a table has values; null where nobody knows. */
+  /** Whether a column of a table has values; null if unknown. */
   async hasValues(table: KnownTable, column: string): Promise<boolean | null> {
     if (table.sources.includes(ELSEWHERE) || this.#renamedColumns.has(fold(column))) return null;
     const { real, scratch } = this.#options;
@@ -337,13 +343,13 @@ async function countRows(connection: Connection, table: string): Promise<number>
   try {
     return await countRowsOf(connection, table);
   } catch {
-    return 0; // a virtual table of a module that is not there
+    return 0; // a virtual table of a missing module
   }
 }
 
 async function hasValue(connection: Connection, table: string, column: string): Promise<boolean> {
   const columns = await readColumns(connection, table);
-  // SQLite would take an unknown name in double quotes for a text.
+  // SQLite would treat an unknown name in double quotes as a string.
   if (!columns.some(({ name }) => fold(name) === fold(column))) return false;
   const found = await connection.get(
     `SELECT 1 AS found FROM main.${quoteName(table)} WHERE ${

@@ -17,30 +17,35 @@ import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
 import type { Schema } from "../schema/model.ts";
 import { fold, tokenize } from "../sql/tokens.ts";
 
-/** Which migrations to look at, and how. */
+/** Options of `lint`. */
 export interface LintOptions {
   /**
-   * Ids, names or files of the migrations to look at, applied ones too. Default: all that are pending,
-   * without those that came with the toolkit.
+   * Ids, names or files of the migrations to check, including applied ones. Default: all pending
+   * ones, except bundled migrations.
    */
   readonly migrations?: readonly string[];
-  /** Rows from which on a table counts as large: changing it keeps the bot waiting. Default 1,000,000. */
+  /**
+   * Rows from which a table counts as large, so that changing it blocks the bot. Default 1,000,000.
+   */
   readonly largeTable?: number;
 }
 
-/** What `lint` found. */
+/** Result of `lint`. */
 export interface LintResult {
-  /** Whether there is no error; there may be warnings. */
+  /** Whether there are no errors; there may be warnings. */
   readonly ok: boolean;
-  /** Names of the migrations that were looked at, in order. */
+  /** Names of the checked migrations, in order. */
   readonly checked: readonly string[];
-  /** In the order of the migrations and of their statements. */
+  /** Findings in the order of the migrations and their statements. */
   readonly findings: readonly LintFinding[];
-  /** Databases of which the migrations were tried without the rows: what fails only with rows is not found. */
+  /**
+   * Databases whose migrations were tried without their rows: failures that depend on rows are not
+   * found.
+   */
   readonly untried: readonly UntriedRows[];
 }
 
-/** Looks at one migration for faults of its kind. */
+/** Checks one migration for one kind of fault. */
 type Rule = (simulated: SimulatedUpgrade) => Fault[] | Promise<Fault[]>;
 
 const RULES: readonly Rule[] = [
@@ -55,10 +60,10 @@ const RULES: readonly Rule[] = [
 ];
 
 /**
- * Looks for what is dangerous or wrong in migrations, by running them on a scratch database in memory
- * with the schema of the real one. The real ones are only read.
+ * Finds problems in migrations by running them on a scratch database in memory that has the real
+ * schema. The real databases are only read.
  *
- * @throws {UnknownMigrationError} if one is asked for that isn't there.
+ * @throws {UnknownMigrationError} if a requested migration does not exist.
  */
 export async function lint(workspace: Workspace, options: LintOptions = {}): Promise<LintResult> {
   const { registry, trusted } = workspace;
@@ -82,7 +87,7 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
     if (last === undefined) continue;
     const all = registry.migrations.filter((one) => one.database === database);
     const upToLast = all.slice(0, all.indexOf(last) + 1);
-    // The schema before a migration that is applied already is what those before it make.
+    // The schema before an applied migration is the one that its predecessors create.
     const fromEmpty = own.some(isApplied);
     await using simulation = await Simulation.open(workspace, {
       database,
@@ -109,13 +114,13 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
       const isWrong = known.some(({ severity, code }) =>
         severity === "error" && code !== "downgrade-differs"
       );
-      // What was found already, an upgrade refuses before it runs.
+      // An upgrade refuses known findings before it runs.
       const fault = failure === null && !isWrong ? await trial?.upgrade(migration) ?? null : null;
       if (isWrong || failure !== null || fault !== null) trial = null;
       if (fault !== null && isLooked) {
         findings.set(migration, inOrder([...known, ...findingsOf(migration, [fault])]));
       }
-      // What comes after one that fails can't be tried.
+      // Migrations after a failed one can't be tried.
       if (failure !== null) break;
       const needless = needed.needless(simulation.schema, place);
       if (needless.length > 0) await simulation.forget(needless);
@@ -137,9 +142,12 @@ async function findAsked(registry: Registry, wanted: string): Promise<Migration>
     source !== undefined && resolve(source.path) === resolve(wanted)
   );
   if (found !== undefined) return found;
-  throw new UnknownMigrationError(`Cannot lint ${wanted}: it is no file of a known migration`, {
-    help: "name its directory by --migrations-dir",
-  });
+  throw new UnknownMigrationError(
+    `Cannot lint ${wanted}: it is not the file of a known migration`,
+    {
+      help: "name its directory with --migrations-dir",
+    },
+  );
 }
 
 async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Promise<Fault[]> {
@@ -151,7 +159,7 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
   if (run.failure !== null) {
     const { failure } = run;
     const isSure = failure.isCertain && simulation.scratch.missing.length === 0;
-    // What a forbidden statement would have done, the others may need; and a pragma is told already.
+    // Later statements may need the effect of a forbidden one, and a pragma is already reported.
     const isTold = run.statements.some(({ forbidden, ineffective, sql }) =>
       forbidden !== null || ineffective !== null && sql === failure.place?.sql
     );
@@ -162,10 +170,10 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
       place: failure.place,
       reason: `it fails on a copy of the schema: ${failureReason(failure)}`,
       fix: !isSure
-        ? "a copy without rows may be the reason; `rehearse` tries it with the real rows"
+        ? "the copy has no rows, which may be the reason; `rehearse` tries it with the real rows"
         : /^error in (view|trigger)/.test(failure.message)
-        ? "drop that view or trigger before the rebuild, and create it again after the rename"
-        : `${adviceOn(failure.message, migration)}; what comes after it was not checked`,
+        ? "drop that view or trigger before the rebuild, and recreate it after the rename"
+        : `${adviceOn(failure.message, migration)}; later statements were not checked`,
     });
     return faults;
   }
@@ -181,12 +189,12 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
   return faults;
 }
 
-/** Whether a migration fails in the middle for certain: what it would have done can't be told. */
+/** Whether a migration certainly fails halfway, so that its full effect is unknown. */
 export function isCutShort({ run }: Pick<SimulatedUpgrade, "run">): boolean {
   return run.failure?.isCertain === true && run.failure.place !== undefined;
 }
 
-/** The findings that the author hasn't allowed, in their order. */
+/** The findings that the author has not allowed, in order. */
 export function findingsOf(migration: Migration, faults: readonly Fault[]): LintFinding[] {
   return inOrder(
     faults.filter(({ code }) => !isAllowed(migration, code))
@@ -194,7 +202,7 @@ export function findingsOf(migration: Migration, faults: readonly Fault[]): Lint
   );
 }
 
-/** By line; those about the whole migration last. */
+/** Sorts by line, with those about the whole migration last. */
 function inOrder(findings: readonly LintFinding[]): LintFinding[] {
   const order = ({ line, statement }: LintFinding): number =>
     statement === null ? Infinity : line ?? 0;
@@ -202,7 +210,7 @@ function inOrder(findings: readonly LintFinding[]): LintFinding[] {
 }
 
 /**
- * Looks, before anything is changed, whether migrations lose rows or values that they don't declare.
+ * Checks, before anything is changed, whether migrations lose rows or values without declaring it.
  *
  * @throws {LintError} if they do; it names each statement.
  */
@@ -216,11 +224,11 @@ export async function refuseDataLoss(
   if (suspects.length > 0) await refuseLosses(workspace, { apply, suspects });
 }
 
-/** What is about to be applied. */
+/** The migrations about to be applied. */
 interface GuardOptions {
   /** The migrations, in order. */
   readonly apply: readonly Migration[];
-  /** Which of them are to be looked at; the others are only run. */
+  /** Those to check; the others are only run. */
   readonly suspects: readonly Migration[];
 }
 
@@ -233,7 +241,7 @@ async function refuseLosses(
     const own = apply.filter((one) => one.database === database);
     const last = own.findLastIndex((one) => suspects.includes(one));
     await using simulation = await Simulation.open(workspace, { database });
-    // Without tables there is nothing to lose, and no reason to call the functions of migrations twice.
+    // Without tables nothing can be lost, and functions of migrations need not be called twice.
     if (!simulation.hasTables) continue;
     for (const migration of own.slice(0, last + 1)) {
       const failure = suspects.includes(migration)
@@ -245,7 +253,7 @@ async function refuseLosses(
           );
         })
         : await simulation.apply(migration);
-      // It may fail here only for want of rows; in earnest it will say so itself.
+      // It may fail only because the copy has no rows; if not, the real run reports it.
       if (failure !== null) break;
     }
   }
@@ -258,7 +266,7 @@ function refused(first: LintFinding, findings: readonly LintFinding[]): LintErro
   const others = new Set(findings.map((one) => one.migration));
   const subject = others.size === 1 ? migration : [...others].join(", ");
   return new LintError(
-    `Cannot apply ${subject}: it would lose data that it doesn't declare: ${
+    `Cannot apply ${subject}: it would lose data without declaring it: ${
       findings.map(describe).join("; ")
     }`,
     {
@@ -268,7 +276,7 @@ function refused(first: LintFinding, findings: readonly LintFinding[]): LintErro
       ...(statement === null ? {} : { statement }),
       help: `${
         [...new Set(findings.map(({ fix }) => fix))].join("; ")
-      }. Nothing was changed; \`lint\` shows it all.`,
+      }. Nothing was changed; \`lint\` shows all findings.`,
     },
   );
 }

@@ -13,25 +13,25 @@ import {
 import type { StatementPlace } from "./finding.ts";
 import { failureOnRows, type Scratch, type TableEntry } from "./scratch.ts";
 
-/** One statement that a migration ran, and what SQLite said and did. */
+/** One statement that a migration ran, and its effects. */
 export interface RecordedStatement extends StatementPlace {
   readonly events: readonly AuthorizerEvent[];
-  /** Tables before it; the same list as `after` where it changed none. */
+  /** Tables before it; the same list as `after` if it changed none. */
   readonly before: readonly TableEntry[];
   readonly after: readonly TableEntry[];
-  /** Table whose columns it dropped or renamed; null where it did neither. */
+  /** Table whose columns it dropped or renamed; null if it did neither. */
   readonly altered: AlteredColumns | null;
-  /** Number of rows that it inserted, updated or deleted here. */
+  /** Number of rows that it inserted, updated or deleted on the scratch database. */
   readonly changes: number;
-  /** Why it was not run: no migration may; null where it was. */
+  /** Why it is forbidden in migrations and was not run; null if it was run. */
   readonly forbidden: string | null;
-  /** A pragma that does nothing where it stands, and was left out; null where it is none. */
+  /** A pragma that has no effect here and was left out; null if it is not one. */
   readonly ineffective: { readonly pragma: string; readonly value: string } | null;
-  /** What SQLite says to it where the table has rows; null where it is content. */
+  /** SQLite's error if the table has rows; null if there is none. */
   readonly failsOnRows: string | null;
 }
 
-/** A table, and in which database it is. */
+/** A table and its database. */
 interface NamedTable {
   readonly table: string;
   /** `main` or `temp`. */
@@ -45,42 +45,45 @@ export interface AlteredColumns extends NamedTable {
   readonly renamed: readonly string[];
 }
 
-/** Why a body stopped in the middle. */
+/** Why a body stopped early. */
 export interface BodyFailure {
   readonly message: string;
-  /** Whether it fails with any rows: not where a scratch without the real ones may be the reason. */
+  /**
+   * Whether it fails with any rows; false if the missing rows of the scratch database may be the
+   * reason.
+   */
   readonly isCertain: boolean;
-  /** Where; absent where it isn't about one statement. */
+  /** The statement; absent if it does not concern a single one. */
   readonly place?: StatementPlace | undefined;
 }
 
 /** What a body did. */
 export interface RecordedBody {
-  /** The statements whose effects remain: those rolled back to a savepoint are left out. */
+  /** The statements whose effects remain, without those rolled back to a savepoint. */
   readonly statements: readonly RecordedStatement[];
-  /** Null where it came to its end. */
+  /** Null if it completed. */
   readonly failure: BodyFailure | null;
-  /** The tables after it, where they were followed. */
+  /** The tables after it, if they were followed. */
   readonly tables: readonly TableEntry[];
   /** Whether it changed the schema. */
   readonly changes: boolean;
 }
 
-/** Where and how a body is run. */
+/** Where and how to run a body. */
 export interface RecorderOptions {
   readonly scratch: Scratch;
   readonly log: AuthorizerLog;
   readonly migration: Migration;
-  /** The tables before it, where they are to be followed; else the statements have none. */
+  /** The tables before it, if they are to be followed; otherwise the statements have none. */
   readonly tables?: readonly TableEntry[];
-  /** Whether a table may have rows in reality; those of which ALTER TABLE is tried with a row. */
+  /** Whether a table may really have rows; if so, ALTER TABLE is tried with a row. */
   readonly mayHaveRows: (table: string) => Promise<boolean>;
 }
 
-/** Milliseconds after which a function counts as one that never ends. */
+/** Milliseconds after which a function counts as endless. */
 const PATIENCE = 10_000;
 
-/** Runs a migration's body on a scratch database, one statement after the other. */
+/** Runs a migration's body on a scratch database, statement by statement. */
 export async function recordBody(
   body: MigrationBody,
   options: RecorderOptions,
@@ -94,9 +97,9 @@ class BodyRecorder {
   #statements: RecordedStatement[] = [];
   #tables: readonly TableEntry[];
   #changes = false;
-  /** Whether a failure at this point has nothing to do with rows. */
+  /** Whether a failure at this point does not depend on rows. */
   #isCertain = true;
-  /** A function may run statements without waiting for those before: here one waits for the other. */
+  /** A function may start statements without awaiting earlier ones: here they run in order. */
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: RecorderOptions) {
@@ -126,7 +129,7 @@ class BodyRecorder {
     } catch (error) {
       const isScript = typeof body === "string";
       failure = { ...failureOf(error, isScript), isCertain: isScript && this.#isCertain };
-      // Some pragmas are refused before they could be left out.
+      // Some pragmas are refused before they can be left out.
       if (failure.place !== undefined) this.#leftOut(failure.place, this.#options.log.stop());
     } finally {
       this.#options.log.stop();
@@ -160,7 +163,7 @@ class BodyRecorder {
     const altered = this.#follows ? tableAltered(prepared) : null;
     const columns = altered === null ? [] : await scratch.columns(altered.table, altered.database);
     log.resume();
-    // It was prepared: what it names is there, and the rows that it needs may not be.
+    // It was prepared, so the names in it exist, but the rows that it needs may not.
     this.#isCertain = changesSchema(prepared);
     run();
     this.#isCertain = true;
@@ -206,13 +209,13 @@ class BodyRecorder {
     };
   }
 
-  /** Keeps a statement that isn't run: one that is forbidden, or that would do nothing. */
+  /** Records a statement that is not run, because it is forbidden or would have no effect. */
   #leftOut(place: StatementPlace, events: readonly AuthorizerEvent[]): boolean {
     const { migration } = this.#options;
     const isInTransaction = migration.transaction !== false;
     const reason = forbidden(place.sql, { transaction: isInTransaction });
     const pragma = ineffectivePragma(place.sql);
-    // Foreign keys stay off here in any case.
+    // Foreign keys are always off here.
     const isIdle = pragma !== null && (isInTransaction || pragma.pragma === "foreign_keys");
     if (reason === null && !isIdle && !isVacuum(place.sql)) return false;
     this.#statements.push({
@@ -251,7 +254,7 @@ class BodyRecorder {
     });
   }
 
-  /** Forgets the statements that a ROLLBACK TO took back; whether there was one. */
+  /** Drops the statements that a ROLLBACK TO undid; returns whether there was one. */
   #followSavepoints(events: readonly AuthorizerEvent[]): boolean {
     let goesBack = false;
     for (const { action, first, second } of events) {
@@ -282,7 +285,7 @@ function compareColumns(
   before: readonly string[],
   after: readonly string[],
 ): AlteredColumns | null {
-  // Renamed: the table of that name is gone, its columns are not.
+  // Renamed: the table has a new name and keeps its columns.
   if (after.length === 0) return null;
   const dropped = before.filter((name) => !after.includes(name));
   const renamed = after.filter((name) => !before.includes(name));

@@ -23,7 +23,7 @@ import { type Action, type AuthorizerEvent, authorizerEvent } from "./authorizer
 import { type ContentQuestion, readContent, type TableContent } from "./content.ts";
 import type { TimedStatement } from "./rehearse_result.ts";
 
-/** What one run of a migration did. */
+/** Result of one run of a migration. */
 export interface RehearsedRun {
   readonly recording: Recording;
   readonly seconds: number;
@@ -35,9 +35,9 @@ export interface RehearsedRun {
 }
 
 /**
- * A copy of a database on which migrations are run up and down. What it held before the last one can be
- * read as long as {@link RehearsalDatabase.settle} was not called: a read transaction holds it fast. What it holds
- * now is best read after that, since from SQLite's log it comes slowly.
+ * A copy of a database on which migrations are run up and down. A read transaction keeps its
+ * previous content readable until {@link RehearsalDatabase.settle} is called. Read the current
+ * content after that call, because reading from SQLite's log is slow.
  */
 export class RehearsalDatabase implements AsyncDisposable {
   readonly #connection: RecordingConnection;
@@ -50,18 +50,18 @@ export class RehearsalDatabase implements AsyncDisposable {
     this.#before = this.#now = schema;
   }
 
-  /** Takes a copy that is open for writing. */
+  /** Takes over a copy that is open for writing. */
   static async of(connection: Connection): Promise<RehearsalDatabase> {
-    // Else what was there before could not be read while it is changed.
+    // Keeps the previous content readable during changes.
     await connection.exec("PRAGMA journal_mode = WAL");
     return new RehearsalDatabase(connection, await readSchema(connection));
   }
 
-  /** Runs a migration up or down as `upgrade` and `downgrade` do, and says what it did. */
+  /** Runs a migration up or down as `upgrade` and `downgrade` do, and returns what it did. */
   async run(run: Run): Promise<RehearsedRun> {
     const connection = this.#connection;
     await this.settle();
-    // Read-only, it leaves the log alone where it is the last one to be closed.
+    // A read-only connection does not checkpoint the log if it is the last one to close.
     this.#former = await openFile(connection.label, { verb: "read", mode: "read-only" });
     await this.#former.exec(`PRAGMA mmap_size = ${defaultSettings.mmapSize}`);
     await beginReading(this.#former);
@@ -70,7 +70,7 @@ export class RehearsalDatabase implements AsyncDisposable {
     connection.take();
     const seconds = await runMigration(connection, run) ?? 0;
     const recording = connection.take();
-    // The marker is a row as well.
+    // Excludes the marker, which is a row, too.
     const rows = Math.max(0, await this.#number("total_changes()") - changes - 1);
     const after = this.#now = await readSchema(connection, { previous: before });
     return {
@@ -83,25 +83,25 @@ export class RehearsalDatabase implements AsyncDisposable {
     };
   }
 
-  /** Reads a table as it was before the last run; null where it was not there. */
+  /** Reads a table as it was before the last run; null if it did not exist. */
   async readFormer(question: ContentQuestion): Promise<TableContent | null> {
     const table = nameIn(this.#before, question.table);
     if (table === null || this.#former === null) return null;
     return await readContent(this.#former, { ...question, table });
   }
 
-  /** Reads a table as it is now; null where it is not there. */
+  /** Reads a table as it is now; null if it does not exist. */
   async read(question: ContentQuestion): Promise<TableContent | null> {
     const table = nameIn(this.#now, question.table);
     return table === null ? null : await readContent(this.#connection, { ...question, table });
   }
 
-  /** Lets go of what was there before the last run, and of SQLite's log. */
+  /** Discards the content from before the last run, and SQLite's log. */
   async settle(): Promise<void> {
     if (this.#former === null) return;
     await this.#former.close();
     this.#former = null;
-    // Nobody needs the copy after a crash: to wait for the disk would be in vain.
+    // The copy is useless after a crash, so it need not be synced.
     const synchronous = await this.#value("PRAGMA synchronous");
     await this.#connection.exec("PRAGMA synchronous = OFF; PRAGMA wal_checkpoint(TRUNCATE)");
     await this.#connection.exec(`PRAGMA synchronous = ${synchronous}`);
@@ -126,13 +126,13 @@ function nameIn({ tables }: Schema, wanted: string): string | null {
   return tables.find(({ name }) => fold(name) === fold(wanted))?.name ?? null;
 }
 
-/** The columns of which a migration may have changed values, by folded table and column. */
+/** The columns whose values a migration may have changed, by folded table and column. */
 export type ChangedColumns = ReadonlyMap<string, ReadonlySet<string>>;
 
 /**
- * Says which values a migration may have changed, by what SQLite asked its authorizer about: only those
- * have to be read and compared. It is asked about what triggers and foreign keys do as well. Where the
- * columns can't be told, it is all of the table.
+ * Finds which values a migration may have changed from SQLite's questions to its authorizer, so
+ * that only those are read and compared. The questions include the effects of triggers and foreign
+ * keys. If the columns are unknown, the whole table counts.
  */
 export function changedColumnsOf(
   { events, statements }: Recording,
@@ -152,7 +152,7 @@ export function changedColumnsOf(
     for (const one of isKnown ? [fold(column)] : all) columns.add(one);
   };
   const texts = statements.map(({ sql }) => sql);
-  // With another name a table has other rows, and its own are elsewhere.
+  // A renamed table has different rows, and its own rows have moved.
   const renames = texts.some((sql) => /\brename\b/i.test(sql));
   if (texts.some((sql) => /\bwritable_schema\b/i.test(sql))) tables.keys().forEach((n) => touch(n));
   for (const { action, first, second, database: column } of events) {
@@ -166,9 +166,9 @@ export function changedColumnsOf(
   return changedColumns;
 }
 
-/** What was seen of one run of a migration. */
+/** What was recorded about one run of a migration. */
 export interface Recording {
-  /** How long its transactions kept other writers out, in seconds; null where there was none. */
+  /** Seconds for which its transactions blocked other writers; null if there were none. */
   readonly lockedSeconds: number | null;
   readonly statements: readonly TimedStatement[];
   readonly events: readonly AuthorizerEvent[];
@@ -181,8 +181,8 @@ const FORBIDDEN: ReadonlySet<Action> = new Set<Action>(["transaction", "attach",
 const DENY = 1;
 
 /**
- * A connection that notes what a migration does on it and how long that takes, and else passes all on:
- * the code that applies migrations sees no difference.
+ * A connection that records what a migration does and how long that takes, and passes everything
+ * on. The code that applies migrations sees no difference.
  */
 export class RecordingConnection implements Connection {
   readonly #inner: Connection;
@@ -190,7 +190,7 @@ export class RecordingConnection implements Connection {
   readonly #events = new Map<string, AuthorizerEvent>();
   #begun: number | null = null;
   #locked: number | null = null;
-  /** Whether the migration's own statements are running, and not those of the toolkit. */
+  /** Whether the migration's statements are running, rather than the toolkit's. */
   #isInBody = false;
 
   constructor(inner: Connection) {
@@ -205,7 +205,7 @@ export class RecordingConnection implements Connection {
     return this.#inner.inTransaction;
   }
 
-  /** Says what was seen since the last call, and forgets it. */
+  /** Returns what was recorded since the last call, and clears it. */
   take(): Recording {
     const recording = {
       lockedSeconds: this.#locked,
@@ -330,7 +330,7 @@ interface Position {
   readonly next: number;
 }
 
-/** Finds the next statement of a script, behind the last one that was found. */
+/** Finds the next statement of a script, after the last one found. */
 function follow(sql: string, statement: string, from: Position): Position {
   const at = sql.indexOf(statement, from.next);
   if (at === -1) return from;

@@ -40,21 +40,26 @@ import type {
 } from "./rehearse_result.ts";
 import { createdTables, type Pass, type Untried, upDownUp } from "./up_down_up.ts";
 
-/** How to rehearse. */
+/** Options for a rehearsal. */
 export interface RehearseOptions extends UpgradeRequest {
-  /** Directory in which the copies are made. Default: that of the ledger. */
+  /** Directory for the copies. Default: that of the ledger. */
   readonly directory?: string;
-  /** Whether the rows of databases on a server are copied too, and not only the schema. Default `false`. */
+  /**
+   * Whether to copy the rows of databases on a server, too, not only the schema. Default `false`.
+   */
   readonly data?: boolean;
-  /** Stops before the next statement; nothing is left. */
+  /** Stops before the next statement; no copies remain. */
   readonly signal?: AbortSignal;
-  /** Called now and then while the databases are copied. */
+  /** Called periodically while the databases are copied. */
   readonly onCopy?: (progress: SnapshotProgress) => void;
-  /** Called before and after each way of each migration. */
+  /** Called before and after each upgrade and downgrade. */
   readonly onProgress?: (progress: MigrationProgress) => void;
 }
 
-/** Runs the pending migrations up, down and up on copies of the databases, which are removed then. */
+/**
+ * Runs the pending migrations up, down and up again on copies of the databases, and removes the
+ * copies.
+ */
 export async function rehearse(
   workspace: Workspace,
   options: RehearseOptions,
@@ -76,14 +81,14 @@ export async function rehearse(
   await using opened = new AsyncDisposableStack();
   const found = await inspect(copied);
   const ids = new Set(apply.map(({ id }) => id));
-  // Another migrator may have been quicker.
+  // Another migrator may have applied some.
   const pending = (await planFrom(copied, found, { outOfOrder: true })).apply
     .filter(({ id }) => ids.has(id));
   const isWithoutRows = (name: string) =>
     options.data !== true && locationOf(workspace, name).kind === "server";
-  // Without its rows a copy doesn't show which would be lost; they are counted where they are.
+  // A copy without rows does not show which would be lost, so they are counted in the original.
   const refusals = await findRefusals(databases.some(isWithoutRows) ? workspace : copied, pending);
-  // Closed before the readers: as long as one reads, nothing is moved from the log into the copy.
+  // Closed before the readers: while one reads, nothing is checkpointed into the copy.
   await using session = await Session.begin(copied, { signal: options.signal });
   await reconcile(copied, session, found);
   const rehearsed = new Map<string, RehearsalDatabase>();
@@ -137,7 +142,7 @@ const nothing: Rehearsal = {
   heldSeconds: 0,
 };
 
-/** Where the copies go: beside the data, since elsewhere there may be neither room nor permission. */
+/** Where the copies go: next to the data, because space or permissions may be missing elsewhere. */
 function prefixOf({ ledgerFile, locations }: Workspace, directory: string | undefined): string {
   if (directory !== undefined) return /[/\\]$/.test(directory) ? directory : `${directory}/`;
   if (ledgerFile !== ":memory:") return prefixOfLedger(ledgerFile);
@@ -151,7 +156,7 @@ function prefixOf({ ledgerFile, locations }: Workspace, directory: string | unde
   );
 }
 
-/** The same migrations for the copies alone, with what makes them cheap to throw away. */
+/** The same migrations for the copies only, with settings that make them cheap. */
 function copiedWorkspace(workspace: Workspace, { databases, ledger }: CopyPaths): Workspace {
   const { registry, trusted, settings, timeout, idleTimeout } = workspace;
   return createWorkspace({
@@ -167,7 +172,7 @@ function copiedWorkspace(workspace: Workspace, { databases, ledger }: CopyPaths)
   });
 }
 
-/** What `upgrade` would refuse before it runs anything. */
+/** What `upgrade` would refuse before running anything. */
 async function findRefusals(
   workspace: Workspace,
   apply: readonly Migration[],
@@ -189,7 +194,7 @@ async function findRefusals(
   }
 }
 
-/** What a copy doesn't show of databases on a server, whose SQLite is another one and has more rows. */
+/** What a copy can't show about databases on a server, whose SQLite differs and which has more rows. */
 async function serverFindings(
   workspace: Workspace,
   pending: readonly Migration[],
@@ -227,23 +232,23 @@ function slowOnServer(
   }));
 }
 
-/** The copies that migrations are rehearsed on. */
+/** The copies on which migrations are rehearsed. */
 interface RehearsalContext {
   /** The copies. */
   readonly workspace: Workspace;
   readonly directory: RehearsalDirectory;
   /** State of the copies before the first migration. */
   readonly found: Inspection;
-  /** The copy of a database, open. */
+  /** The open copy of a database. */
   readonly databaseOf: (database: string) => Promise<RehearsalDatabase>;
   readonly onProgress?: ((progress: MigrationProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Statements of a migration that are reported. */
+/** Maximum number of a migration's statements that are reported. */
 const REPORTED = 100;
 
-/** Runs migrations up, down and up again, and compares what the databases hold in between. */
+/** Runs migrations up, down and up again, and compares the content of the databases in between. */
 async function rehearsePasses(
   apply: readonly Migration[],
   context: RehearsalContext,
@@ -279,14 +284,14 @@ async function rehearsePasses(
 
 function untriedNotices({ failed, notRolledBack }: Untried): RehearsalNotice[] {
   if (failed !== null) {
-    const reason = "those after it, and all ways back, were not rehearsed";
+    const reason = "later migrations and all downgrades were not rehearsed";
     return [{ migration: failed.name, reason }];
   }
   return notRolledBack.map(({ migration, irreversible }) => ({
     migration: migration.name,
     reason: migration === irreversible
-      ? "it has no downgrade, so no way back was rehearsed"
-      : `its way back was not rehearsed: ${irreversible.name}, which comes after it, has none`,
+      ? "it has no downgrade, so none was rehearsed"
+      : `its downgrade was not rehearsed: the later migration ${irreversible.name} has none`,
   }));
 }
 
@@ -318,7 +323,7 @@ async function goDown(
       direction: "downgrade",
       checksum,
       snapshot: null,
-      // `downgrade` asks a person to confirm the former.
+      // `downgrade` asks for confirmation of the former.
       destroys: [...createdTables(before, after), ...migration.destroys ?? []],
       timeout: workspace.timeout,
       idleTimeout: workspace.idleTimeout,
@@ -334,12 +339,12 @@ async function go(
 ): Promise<RehearsedRun | CatalystError> {
   if (signal?.aborted) {
     throw new InterruptedError(`Cannot rehearse ${name}: interrupted`, {
-      help: "nothing of it is left; the databases are as they were",
+      help: "no copies remain; the databases are unchanged",
     });
   }
   const copy = await databaseOf(database);
   const { path } = locationOf(workspace, database);
-  // The bot needs the same disk: a rehearsal must not be what fills it.
+  // The bot needs the same disk, so a rehearsal must not fill it.
   await requireRoom(directory.path, sizeOf(path) ?? 0, { flag: "--dir" });
   const progress = { direction, id, name, database } as const;
   onProgress?.({ kind: "started", ...progress, durationSeconds: null });
@@ -353,7 +358,7 @@ async function go(
   }
 }
 
-/** Whether it is the migration that failed, and not the disk or the like. */
+/** Whether the migration failed, rather than the disk or something similar. */
 function isOfMigration(error: unknown): error is CatalystError {
   return [MigrationFailedError, SchemaConflictError, StatementError, FormatError]
     .some((kind) => error instanceof kind);
@@ -366,7 +371,7 @@ function failed({ name, database }: Migration, error: CatalystError): Surprise {
     database,
     table: null,
     reason: error.message,
-    fix: error.help ?? "mend the migration",
+    fix: error.help ?? "fix the migration",
   };
 }
 

@@ -1,34 +1,34 @@
-/** What a rehearsal found. */
+/** Result of a rehearsal. */
 export interface Rehearsal {
-  /** Whether all went as it should; also where nothing was pending. */
+  /** Whether there were no surprises; also true if nothing was pending. */
   readonly ok: boolean;
-  /** The databases that were copied, or made, in the registry's order. */
+  /** The copied or created databases, in the registry's order. */
   readonly databases: readonly RehearsedDatabase[];
-  /** The migrations that were run, in order; none where none was pending. */
+  /** The migrations that were run, in order; empty if none was pending. */
   readonly migrations: readonly RehearsedMigration[];
   /** All surprises, in the order of the migrations. */
   readonly surprises: readonly Surprise[];
-  /** What should be known, and is no surprise. */
+  /** Facts worth knowing that are not surprises. */
   readonly notices: readonly RehearsalNotice[];
-  /** How long the copying took, in seconds. */
+  /** Duration of the copying, in seconds. */
   readonly copySeconds: number;
-  /** How long writers to the real databases were kept waiting for the copying, in seconds. */
+  /** Seconds for which the copying blocked writers of the real databases. */
   readonly heldSeconds: number;
 }
 
-/** A database that was rehearsed on. */
+/** A rehearsed database. */
 export interface RehearsedDatabase {
   /** Its name, such as `trading`. */
   readonly name: string;
-  /** Size of the copy in bytes; 0 where the database is not there yet. */
+  /** Size of the copy in bytes; 0 if the database does not exist yet. */
   readonly sizeBytes: number;
-  /** Whether its rows were copied too; of a database on a server only if that was asked for. */
+  /** Whether its rows were copied, too; for a database on a server, only on request. */
   readonly withRows: boolean;
-  /** How long nobody else could write while its migrations ran up, in seconds, all together. */
+  /** Total seconds for which its upgrades blocked other writers. */
   readonly lockedSeconds: number;
 }
 
-/** What running a migration showed. */
+/** Result of rehearsing one migration. */
 export interface RehearsedMigration {
   /** Its id, such as `004`. */
   readonly id: string;
@@ -36,52 +36,52 @@ export interface RehearsedMigration {
   readonly name: string;
   /** Name of its database. */
   readonly database: string;
-  /** How long it took the first time, in seconds. */
+  /** Duration of the first upgrade, in seconds. */
   readonly seconds: number;
   /**
-   * How long it kept other writers out, in seconds: from the beginning of its transaction to the end of
-   * the commit. Where it runs outside of a transaction, its longest statement.
+   * Seconds for which it blocked other writers: from the beginning of its transaction to the end of
+   * the commit. Without a transaction, the longest statement.
    */
   readonly lockedSeconds: number;
-  /** Rows that it inserted, updated or deleted, those of triggers included. */
+  /** Rows that it inserted, updated or deleted, including those of triggers. */
   readonly rowsTouched: number;
-  /** Its statements in order; where there are more than 100, the 100 slowest. */
+  /** Its statements in order; if there are more than 100, the 100 slowest. */
   readonly statements: readonly TimedStatement[];
-  /** The tables that it made, or of which it wrote rows. */
+  /** The tables that it created, or whose rows it wrote. */
   readonly tables: readonly RehearsedTable[];
-  /** How long the way back took, in seconds; null where it was left out or failed. */
+  /** Duration of the downgrade, in seconds; null if it was skipped or failed. */
   readonly downgradeSeconds: number | null;
   /** Its surprises. */
   readonly surprises: readonly Surprise[];
 }
 
-/** A statement and how long it took. */
+/** A statement and its duration. */
 export interface TimedStatement {
   /** Its text. */
   readonly sql: string;
-  /** Line of the migration's file, or of its SQL where it has none; null where a function ran it. */
+  /** Line of the migration's file, or of its SQL if there is no file; null if a function ran it. */
   readonly line: number | null;
   /** Seconds. */
   readonly seconds: number;
 }
 
-/** What became of a table. */
+/** What happened to a table. */
 export interface RehearsedTable {
   /** Its name. */
   readonly name: string;
-  /** Rows before the migration; null where the table was not there. */
+  /** Rows before the migration; null if the table did not exist. */
   readonly rowsBefore: number | null;
-  /** Rows after it; null where the table is gone, or renamed. */
+  /** Rows after it; null if the table was dropped or renamed. */
   readonly rowsAfter: number | null;
-  /** Whether values changed in the columns that it had before and has after, or their rows. */
+  /** Whether rows changed, or values in the columns that exist before and after. */
   readonly changed: boolean;
-  /** Rows after the way back; null where there was none, or the table is gone. */
+  /** Rows after the downgrade; null if there was none, or the table no longer exists. */
   readonly rowsRestored: number | null;
-  /** Whether the way back gave what was there before; null where it was left out. */
+  /** Whether the downgrade restored the original; null if it was skipped. */
   readonly restored: boolean | null;
 }
 
-/** What sort a surprise is. */
+/** Kind of a surprise. */
 export type SurpriseCode =
   | "upgrade-refused"
   | "upgrade-fails"
@@ -93,17 +93,17 @@ export type SurpriseCode =
   | "second-upgrade-fails"
   | "second-upgrade-differs";
 
-/** Something that should not be. */
+/** Something unexpected. */
 export interface Surprise {
-  /** What sort it is. */
+  /** Kind of the surprise. */
   readonly code: SurpriseCode;
   /** Name of the migration. */
   readonly migration: string;
   /** Name of its database. */
   readonly database: string;
-  /** Table that it is about; null where it is about no single one. */
+  /** Table that it concerns; null if it does not concern a single one. */
   readonly table: string | null;
-  /** What is the case. */
+  /** The problem. */
   readonly reason: string;
   /** What to do. */
   readonly fix: string;
@@ -113,6 +113,6 @@ export interface Surprise {
 export interface RehearsalNotice {
   /** Name of the migration. */
   readonly migration: string;
-  /** What is the case. */
+  /** The fact. */
   readonly reason: string;
 }

@@ -14,27 +14,29 @@ import type { Inspection } from "../state/inspect.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import type { Fault } from "./finding.ts";
 
-/** The largest database of which all rows are copied: so many rows, and so many bytes. */
+/** Limits for copying all rows of a database: number of rows, and bytes. */
 const MOST_ROWS = 50_000;
 const MOST_BYTES = 64e6;
 
-/** Objects of a schema in an order in which they can be made, with the rows before the triggers. */
+/**
+ * Objects of a schema in an order in which they can be created, with the rows before the triggers.
+ */
 const OBJECTS = `SELECT type, name, sql
   FROM main.sqlite_schema
   WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
   ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`;
 
-/** A database whose rows were not copied to try migrations with them. */
+/** A database whose rows were not copied for trying migrations. */
 export interface UntriedRows {
   /** Its name. */
   readonly database: string;
-  /** Why, such as `it has more than 50,000 rows`. */
+  /** The reason, such as `it has more than 50,000 rows`. */
   readonly reason: string;
 }
 
 /**
- * A copy of a database in memory, with its rows, on which migrations are run as an upgrade runs them. It
- * finds what fails only where there are rows.
+ * A copy of a database in memory, with its rows, on which migrations run as in an upgrade. It finds
+ * failures that depend on rows.
  */
 export class RowTrial implements AsyncDisposable {
   readonly #workspace: Workspace;
@@ -47,7 +49,7 @@ export class RowTrial implements AsyncDisposable {
     this.#connection = connection;
   }
 
-  /** Copies a database, or says why it is not copied; null where there are no rows. */
+  /** Copies a database, or returns why not; null if there are no rows. */
   static async open(
     workspace: Workspace,
     found: Inspection,
@@ -68,13 +70,13 @@ export class RowTrial implements AsyncDisposable {
       return { database, reason };
     } catch (error) {
       await connection.close();
-      // What keeps a copy from being made is no fault of a migration.
+      // A copy that can't be made is not a fault of a migration.
       if (!(error instanceof CatalystError)) throw error;
       return { database, reason: driverMessage(error) };
     }
   }
 
-  /** Runs an upgrade; what is wrong with it, or null. After a failure nothing else can be tried. */
+  /** Runs an upgrade; returns its fault, or null. After a failure nothing else can be tried. */
   async upgrade(migration: Migration): Promise<Fault | null> {
     const run = runOf(this.#workspace, {
       migration,
@@ -104,7 +106,7 @@ function faultOf(migration: Migration, error: CatalystError): Fault {
     : undefined;
   const isText = typeof migration.upgrade === "string";
   const isOfRows = error instanceof MigrationFailedError;
-  // The finding tells the place, and what would have been rolled back is of no interest here.
+  // The finding has the location, and what would have been rolled back does not matter here.
   const [, reason = error.message] = /^Cannot apply .*?: (.*?)(?: \([^()]*:\d+\))?$/s.exec(
     error.message,
   ) ?? [];
@@ -117,7 +119,7 @@ function faultOf(migration: Migration, error: CatalystError): Fault {
   };
 }
 
-/** Copies all objects and rows; says why where some can't be copied, or there are too many. */
+/** Copies all objects and rows; returns why not if some can't be copied, or there are too many. */
 async function copyRows(real: Connection, copy: Connection): Promise<string | null> {
   const virtual = (await usersTables(real)).find(({ type }) => type === "virtual");
   if (virtual !== undefined) return `"${virtual.name}" is a virtual table`;

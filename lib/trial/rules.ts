@@ -9,7 +9,7 @@ import { fold } from "../sql/tokens.ts";
 import { isOn, OUTSIDE_ONLY, turnForeignKeys } from "../migration/body.ts";
 import type { Reversal, SimulatedUpgrade } from "./simulation.ts";
 
-/** Seconds for a million rows of some 60 bytes, measured on a server with an SSD and rounded. */
+/** Seconds for a million rows of about 60 bytes, measured on a server with an SSD and rounded. */
 const SECONDS = { index: 1.2, copy: 0.6, update: 0.5, scan: 0.3, rewrite: 0.5, delete: 0.3 };
 
 /** How many times longer a server takes. */
@@ -18,7 +18,7 @@ export const SERVER_FACTOR = 2;
 type Work = keyof typeof SECONDS;
 
 const WORDS: Readonly<Record<Work, string>> = {
-  index: "it makes an index over",
+  index: "it creates an index over",
   copy: "it copies",
   update: "it updates all",
   scan: "it checks all",
@@ -26,7 +26,7 @@ const WORDS: Readonly<Record<Work, string>> = {
   delete: "it deletes one by one",
 };
 
-/** Statements that keep the bot from writing for long, since a table has many rows. */
+/** Statements that block the bot's writes for long, because a table has many rows. */
 export async function lockFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
   const { at, run, rowCounts, largeTable, server } = simulated;
   const faults: Fault[] = [];
@@ -46,7 +46,7 @@ export async function lockFaults(simulated: SimulatedUpgrade): Promise<Fault[]> 
         place: statement,
         ...server === null
           ? {
-            reason: `${what}: nobody else can write for about ${seconds} s (an estimate)`,
+            reason: `${what}: no other program can write for about ${seconds} s (an estimate)`,
             fix: "apply it while the bot is stopped; `rehearse` measures how long it takes",
           }
           : {
@@ -62,7 +62,7 @@ export async function lockFaults(simulated: SimulatedUpgrade): Promise<Fault[]> 
   return faults;
 }
 
-/** Rows of a table; one that the migration made has those that were copied into it. */
+/** Rows of a table, including those copied into a table that the migration creates. */
 async function rowsOf(
   { lineages }: SimulatedUpgrade,
   lineage: TableLineage,
@@ -77,7 +77,10 @@ async function rowsOf(
   return counts.reduce((sum, rows) => sum === null || rows === null ? null : sum + rows, 0);
 }
 
-/** What a statement does to how many rows: the tables, each with the dearest work. */
+/**
+ * The work of a statement that depends on the number of rows: its tables, each with the most
+ * expensive work.
+ */
 function worksOf(statement: RecordedStatement): Map<string, Work> {
   const works = new Map<string, Work>();
   const { events, altered } = statement;
@@ -86,13 +89,13 @@ function worksOf(statement: RecordedStatement): Map<string, Work> {
     if (action === "alter-table" && altered !== null && altered.dropped.length > 0) {
       works.set(second, "rewrite");
     }
-    // How ALTER TABLE makes sure that the rows there are keep a new rule.
+    // ALTER TABLE checks existing rows against a new rule this way.
     if (action === "pragma" && first === "quick_check") works.set(second, "scan");
   }
   const changes = rowChanges(events);
   for (const { table, kind, whole } of changes) {
     if (whole && kind === "update") works.set(table, "update");
-    // Without triggers SQLite deletes all rows at one stroke.
+    // Without triggers SQLite deletes all rows in one step.
     if (whole && kind === "delete" && events.some(({ cause }) => cause !== null)) {
       works.set(table, "delete");
     }
@@ -109,9 +112,9 @@ function worksOf(statement: RecordedStatement): Map<string, Work> {
 }
 
 /**
- * Downgrades that are missing, fail, or don't restore the schema; and upgrades that claim too much.
+ * Missing, failing or incomplete downgrades, and upgrades that wrongly claim to be repeatable.
  *
- * @param options.isWhole Whether the copy has all that the real schema has. Default `true`.
+ * @param options.isWhole Whether the copy has everything in the real schema. Default `true`.
  */
 export function reversalFaults(
   { migration, before }: Pick<SimulatedUpgrade, "migration" | "before">,
@@ -123,7 +126,7 @@ export function reversalFaults(
     faults.push({
       code: "no-downgrade",
       severity: "warning",
-      reason: "it has no downgrade, so only a backup takes it back",
+      reason: "it has no downgrade, so only a backup can revert it",
       fix: 'add a section "-- migrate:down", or downgrade in a module',
     });
   } else if (down.failure !== null) {
@@ -133,7 +136,7 @@ export function reversalFaults(
       direction: "downgrade",
       place: down.failure.place,
       reason: `its downgrade fails on a copy of the schema: ${failureReason(down.failure)}`,
-      fix: "mend the downgrade",
+      fix: "fix the downgrade",
     });
   }
   if (down !== null) faults.push(...deletedOnTheWayBack(migration, before, down));
@@ -144,17 +147,17 @@ export function reversalFaults(
     faults.push({
       code: "downgrade-differs",
       direction: "downgrade",
-      reason: `its downgrade doesn't restore the former schema: ${
+      reason: `its downgrade doesn't restore the previous schema: ${
         differences.map(({ detail }) => detail).join("; ")
       }`,
-      fix: "take back in the downgrade all that the upgrade does",
+      fix: "revert in the downgrade everything that the upgrade does",
     });
   } else if (again !== null) {
     faults.push({
       code: "downgrade-differs",
       place: again.place,
       reason: `it doesn't run again after its downgrade: ${failureReason(again)}`,
-      fix: "take back in the downgrade all that the upgrade does, rows too",
+      fix: "revert in the downgrade everything that the upgrade does, including rows",
     });
   }
   if (twice !== null) {
@@ -162,16 +165,17 @@ export function reversalFaults(
       code: "not-idempotent",
       severity: "warning",
       place: twice.place,
-      reason: `it says IF NOT EXISTS or IF EXISTS, and yet doesn't run twice: ${
-        failureReason(twice)
-      }`,
-      fix: "say it of every object, or of none: each migration is applied once",
+      reason: `it uses IF NOT EXISTS or IF EXISTS, but does not run twice: ${failureReason(twice)}`,
+      fix: "use it for every object, or for none: each migration is applied once",
     });
   }
   return faults;
 }
 
-/** Rows of former tables that a downgrade deletes without a declaration, which `downgrade` refuses. */
+/**
+ * Rows of existing tables that a downgrade deletes without a declaration, which `downgrade`
+ * refuses.
+ */
 function deletedOnTheWayBack(
   { destroys = [] }: SimulatedUpgrade["migration"],
   { tables }: SimulatedUpgrade["before"],
@@ -189,13 +193,13 @@ function deletedOnTheWayBack(
         direction: "downgrade",
         place: statement,
         reason: `its downgrade deletes rows of table "${known}", which \`downgrade\` refuses`,
-        fix: `if they are to go, declare it: ${howToDeclare([known])}`,
+        fix: `if this is intended, declare it: ${howToDeclare([known])}`,
       }];
     })
   );
 }
 
-/** Statements that may not be there, that do nothing, or that fail where there are rows. */
+/** Statements that are forbidden, have no effect, or fail if there are rows. */
 export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | "run">): Fault[] {
   const { migration, run } = simulated;
   return run.statements.flatMap((statement): Fault[] => {
@@ -205,8 +209,8 @@ export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | 
         place: statement,
         reason: `it may not run ${JSON.stringify(quoted(statement.sql))}: ${statement.forbidden}`,
         fix: /^\s*VACUUM\b/i.test(statement.sql)
-          ? 'put it into a migration of its own with transaction:false behind "-- migrate:up"'
-          : "take the statement out",
+          ? 'put it into a separate migration with transaction:false on the "-- migrate:up" line'
+          : "remove the statement",
       }];
     }
     if (statement.ineffective !== null) {
@@ -221,9 +225,9 @@ export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | 
           ? `PRAGMA ${pragma} has no effect: ${OUTSIDE_ONLY}`
           : `it may not run PRAGMA ${pragma}: ${OUTSIDE_ONLY}`,
         fix: pragma !== "foreign_keys"
-          ? "take it out; the connection's settings are made when a database is opened"
+          ? "remove it; the connection's settings are applied when a database is opened"
           : isSet
-          ? "take it out; it is so already"
+          ? "remove it; this is already the setting"
           : turnForeignKeys(value),
       }];
     }
@@ -232,15 +236,15 @@ export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | 
       return [{
         code: "not-null-without-default",
         place: statement,
-        reason: `it fails where the table has rows: ${statement.failsOnRows}`,
-        fix: "give the column a DEFAULT, or fill it while the rows are copied in a table rebuild",
+        reason: `it fails if the table has rows: ${statement.failsOnRows}`,
+        fix: "give the column a DEFAULT, or fill it while copying the rows in a table rebuild",
       }];
     }
     return [{
       code: "fails",
       place: statement,
-      reason: `it fails where the table has rows: ${statement.failsOnRows}`,
-      fix: "write it so that it also works with rows, such as by a table rebuild",
+      reason: `it fails if the table has rows: ${statement.failsOnRows}`,
+      fix: "make it work with rows, for example with a table rebuild",
     }];
   });
 }

@@ -6,7 +6,7 @@ import type { Rebuild } from "./lineage.ts";
 import type { SimulatedUpgrade } from "./simulation.ts";
 import type { RecordedStatement } from "./recorder.ts";
 
-/** What a rebuild leaves out of the new table, or of an index with the same name. */
+/** What a rebuild drops from the new table, or from an index of the same name. */
 export async function constraintFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
   const { before, after, rebuilds } = simulated;
   const faults: Fault[] = [];
@@ -25,7 +25,7 @@ export async function constraintFaults(simulated: SimulatedUpgrade): Promise<Fau
         reason: `the new table "${rebuild.name}" no longer has ${what}`,
         fix: code === "lost-autoincrement" && made.autoincrement
           ? "copy the row of sqlite_sequence too, after the rename"
-          : `write it into the new table's CREATE TABLE; if it is meant to go: -- lint:allow ${code}`,
+          : `add it to the new table's CREATE TABLE; if its removal is intended: -- lint:allow ${code}`,
       });
     }
     faults.push(...changedIndexes(simulated, rebuild));
@@ -39,7 +39,7 @@ interface Pair {
   readonly made: TableSchema;
 }
 
-/** What is in the old table and missing from the new one, as far as it is about columns that are still there. */
+/** What the old table has and the new one lacks, for columns that still exist. */
 function lostConstraints(
   { old, made, before, after }: Pair & { readonly before: Schema; readonly after: Schema },
 ): [LintCode, string][] {
@@ -47,7 +47,7 @@ function lostConstraints(
   const lost: [LintCode, string][] = [];
   for (const key of old.foreignKeys) {
     const kept = made.foreignKeys.find((one) => sameNames(one.columns, key.columns));
-    // One that points elsewhere was changed on purpose.
+    // A key with another target was changed on purpose.
     const isLost = kept === undefined ||
       fold(kept.table) === fold(key.table) && actionsOf(kept) !== actionsOf(key);
     if (isLost && key.columns.every(isThere)) {
@@ -66,7 +66,7 @@ function lostConstraints(
     if (other !== undefined) lost.push(...lostFromColumn(column, other));
   }
   if (old.autoincrement && !made.autoincrement) {
-    lost.push(["lost-autoincrement", "AUTOINCREMENT: ids of deleted rows are used again"]);
+    lost.push(["lost-autoincrement", "AUTOINCREMENT: ids of deleted rows are reused"]);
   }
   if (old.strict && !made.strict) lost.push(["lost-option", "STRICT"]);
   if (old.withoutRowid && !made.withoutRowid) lost.push(["lost-option", "WITHOUT ROWID"]);
@@ -95,7 +95,10 @@ function lostFromColumn(old: ColumnSchema, made: ColumnSchema): [LintCode, strin
   return lost;
 }
 
-/** Sets of columns that are unique together: by the primary key, a UNIQUE or a unique index. */
+/**
+ * Sets of columns that are unique together: through the primary key, a UNIQUE constraint or a
+ * unique index.
+ */
 function uniqueKeys(table: TableSchema, { indexes }: Schema): (readonly string[])[] {
   const key = primaryKey(table);
   const ofIndexes = indexes.filter((index) =>
@@ -113,7 +116,7 @@ function actionsOf(key: TableSchema["foreignKeys"][number]): string {
   return JSON.stringify([key.onUpdate, key.onDelete, key.deferred]);
 }
 
-/** The highest id that was ever used, which AUTOINCREMENT does not use again. */
+/** The highest id ever used, which AUTOINCREMENT never reuses. */
 async function lostMark(
   { run, rowCounts }: SimulatedUpgrade,
   { old: { sources } }: Rebuild,
@@ -123,9 +126,7 @@ async function lostMark(
   const isCopied = run.statements.some(({ sql }) => /\bsqlite_sequence\b/i.test(sql));
   if (isCopied) return null;
   const mark = await rowCounts.unusedMark(sources);
-  return mark === null
-    ? null
-    : `the mark ${mark} of AUTOINCREMENT: ids of rows that were deleted are used again`;
+  return mark === null ? null : `the AUTOINCREMENT counter ${mark}: ids of deleted rows are reused`;
 }
 
 /** Indexes of the same name and columns that lost UNIQUE, an order, a collation or a condition. */
@@ -135,7 +136,7 @@ function changedIndexes({ before, after }: SimulatedUpgrade, { name, dropped }: 
     if (made === undefined || fold(made.table) !== fold(name)) return [];
     const columnsOf = (one: IndexSchema) =>
       one.columns.map((column) => fold(column.name ?? "") || normalize(column.expression ?? ""));
-    // With other columns it was changed on purpose.
+    // An index on other columns was changed on purpose.
     if (columnsOf(index).join("\n") !== columnsOf(made).join("\n")) return [];
     const lost = [
       ...index.unique && !made.unique ? ["UNIQUE"] : [],

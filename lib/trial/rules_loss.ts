@@ -8,7 +8,7 @@ import { type Rebuild, successorOf, type TableLineage } from "./lineage.ts";
 import type { RecordedStatement } from "./recorder.ts";
 import type { SimulatedUpgrade } from "./simulation.ts";
 
-/** Rows and values that a migration loses and doesn't name in `destroys`. */
+/** Rows and values that a migration loses and does not declare in `destroys`. */
 export async function lossFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
   return [
     ...await droppedTables(simulated),
@@ -32,7 +32,7 @@ async function droppedTables(
       code: "table-dropped",
       place: dropped,
       reason: `it drops table "${original}" with ${describeRows(rows)}` +
-        (isAnew ? ", and the one that takes its place gets none of them" : ""),
+        (isAnew ? ", and its replacement gets none of them" : ""),
       fix: isAnew
         ? `copy the rows with INSERT INTO ... SELECT before the DROP TABLE, or ${declare(original)}`
         : declare(original),
@@ -41,7 +41,7 @@ async function droppedTables(
   return faults;
 }
 
-/** A virtual table takes the tables inside it along. */
+/** Dropping a virtual table drops its shadow tables. */
 function isInnerTable(dropped: RecordedStatement, name: string): boolean {
   const first = dropped.events.find(({ action }) => action === "drop-table");
   return first !== undefined && fold(first.first) !== fold(name) &&
@@ -171,7 +171,7 @@ export function isDeclared(
 }
 
 function declare(table: string): string {
-  return `if that is meant, declare it: ${howToDeclare([table])}`;
+  return `if this is intended, declare it: ${howToDeclare([table])}`;
 }
 
 /** Checks, indexes, triggers and views that a rebuild forgets, and views that it breaks. */
@@ -212,13 +212,16 @@ function lostChecks(
       code: "lost-check",
       severity: "warning",
       place,
-      reason: `the new table "${name}" has no longer CHECK (${onOneLine(check.expression)})`,
-      fix: `write the check into the new table's CREATE TABLE`,
+      reason: `the new table "${name}" no longer has CHECK (${onOneLine(check.expression)})`,
+      fix: `add the check to the new table's CREATE TABLE`,
     }];
   });
 }
 
-/** Whether a new check is a changed old one: it has its name, or is about a column of it or a new one. */
+/**
+ * Whether a new check is a changed old one: it has its name, or uses one of its columns or a new
+ * one.
+ */
 function replaces(
   fresh: CheckSchema,
   check: CheckSchema,
@@ -258,7 +261,7 @@ function lostIndexes(simulated: SimulatedUpgrade, name: string, place: RecordedS
     severity: "warning",
     place,
     reason:
-      `dropping the old table "${name}" drops index "${index.name}", and nothing makes it again`,
+      `dropping the old table "${name}" drops index "${index.name}", and nothing recreates it`,
     fix: `run it again after the rename: ${onOneLine(index.sql)}`,
   }));
 }
@@ -287,12 +290,12 @@ function lostTriggers(
     severity: "warning",
     place,
     reason:
-      `dropping the old table "${name}" drops trigger "${trigger.name}", and nothing makes it again`,
-    fix: `create it again after the rename`,
+      `dropping the old table "${name}" drops trigger "${trigger.name}", and nothing recreates it`,
+    fix: `recreate it after the rename`,
   }));
 }
 
-/** Views of a rebuilt table have to be dropped for its rename, and made again. */
+/** Views of a rebuilt table must be dropped for its rename, and recreated. */
 function lostViews({ before, after, rebuilds, run }: SimulatedUpgrade): Fault[] {
   return before.views.flatMap((view): Fault[] => {
     const place = run.statements.find((statement) =>
@@ -306,9 +309,8 @@ function lostViews({ before, after, rebuilds, run }: SimulatedUpgrade): Fault[] 
       severity: "warning",
       place,
       reason:
-        `view "${view.name}" is dropped for the rebuild of "${table.name}", and nothing makes it again`,
-      fix:
-        "create it again after the rename; if it is meant to go, say so: -- lint:allow lost-view",
+        `view "${view.name}" is dropped for the rebuild of "${table.name}", and nothing recreates it`,
+      fix: "recreate it after the rename; if its removal is intended: -- lint:allow lost-view",
     }];
   });
 }
@@ -325,12 +327,14 @@ function brokenViews({ before, after, run }: SimulatedUpgrade): Fault[] {
         action === "alter-table" && mentions(view.sql, second)
       )
     ),
-    reason: `view "${view.name}" can't be read any more: a table or column that it uses is gone`,
-    fix: "drop the view first, and create it anew from what is left",
+    reason: `view "${view.name}" can no longer be read: a table or column that it uses is missing`,
+    fix: "drop the view first, and recreate it without the missing parts",
   }));
 }
 
-/** Whether a migration drops an object by a statement of its own; dropping a table drops its triggers. */
+/**
+ * Whether a migration drops an object with its own statement; dropping a table drops its triggers.
+ */
 function isDroppedByHand(
   { run }: SimulatedUpgrade,
   action: "drop-index" | "drop-trigger",
@@ -359,7 +363,7 @@ function same(a: string, b: string): boolean {
   return fold(a) === fold(b);
 }
 
-/** Rebuilds of tables that empty others, or that leave others pointing to the old table. */
+/** Rebuilds of tables that empty others, or leave others referring to the old table. */
 export async function rebuildFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
   const faults: Fault[] = [];
   for (const rebuild of simulated.rebuilds) {
@@ -383,19 +387,19 @@ async function withForeignKeys(simulated: SimulatedUpgrade, rebuild: Rebuild): P
     if (rows !== 0) emptied.push(child.name);
   }
   if (emptied.length === 0) return [];
-  const pointing = emptied.length === 1 ? "points" : "point";
+  const pointing = emptied.length === 1 ? "refers" : "refer";
   return [{
     code: "rebuild-with-foreign-keys",
     place: dropped,
     reason:
-      `it rebuilds table "${name}" with foreign keys on: DROP TABLE first deletes its rows, and with ` +
-      `them those of ${names(emptied)}, which ${pointing} to it, or fails`,
-    fix: 'turn them off for this migration: foreign-keys:off behind "-- migrate:up", or ' +
+      `it rebuilds table "${name}" with foreign keys on: DROP TABLE first deletes its rows, and ` +
+      `those of ${names(emptied)}, which ${pointing} to it, or fails`,
+    fix: 'turn them off for this migration: foreign-keys:off on the "-- migrate:up" line, or ' +
       "foreignKeys: false in a module",
   }];
 }
 
-/** Outside of a transaction a migration may turn them off by itself. */
+/** Without a transaction a migration may turn them off itself. */
 function areForeignKeysOn({ migration, run }: SimulatedUpgrade, { dropped }: Rebuild): boolean {
   let areOn = migration.foreignKeys !== false;
   for (const statement of run.statements) {
@@ -417,12 +421,12 @@ function inWrongOrder({ after }: SimulatedUpgrade, { old, name }: Rebuild): Faul
     code: "rebuild-order",
     severity: broken.length > 0 ? "error" : "warning",
     place: renamed,
-    reason: `it renames table "${name}" to "${old.name}" before it makes the new one` +
+    reason: `it renames table "${name}" to "${old.name}" before it creates the new one` +
       (broken.length > 0
-        ? `: SQLite lets ${names(broken)} follow the old table, which is then dropped`
-        : ": what refers to it would follow the old table"),
+        ? `: SQLite makes ${names(broken)} follow the old table, which is then dropped`
+        : ": references to it would follow the old table"),
     fix:
-      `make the new table under another name, copy the rows, drop "${name}", and rename the new ` +
+      `create the new table under another name, copy the rows, drop "${name}", and rename the new ` +
       "one last",
   }];
 }

@@ -6,11 +6,11 @@ import { readSchema } from "../schema/read.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { type AuthorizerEvent, rowChanges } from "./authorizer.ts";
 
-/** A table as SQLite keeps it. */
+/** A table in SQLite's schema. */
 export interface TableEntry {
   readonly name: string;
   readonly database: "main" | "temp";
-  /** First page, which a renamed table keeps; 0 where it has none. */
+  /** Root page, which a renamed table keeps; 0 if it has none. */
   readonly root: number;
 }
 
@@ -25,7 +25,9 @@ const ALL_TEXTS =
 /** A database in memory with the schema of a real one and, at first, none of its rows. */
 export class Scratch implements AsyncDisposable {
   readonly connection: Connection;
-  /** Objects of the real database that could not be made here, as those of a module that is not there. */
+  /**
+   * Objects of the real database that could not be created here, such as those of a missing module.
+   */
   readonly missing: readonly string[];
 
   private constructor(connection: Connection, missing: readonly string[]) {
@@ -33,13 +35,14 @@ export class Scratch implements AsyncDisposable {
     this.missing = missing;
   }
 
-  /** Makes one like a real database; an empty one where there is none. */
+  /** Makes one like a real database, or an empty one. */
   static async like(real: Connection | null): Promise<Scratch> {
     const connection = openMemory();
     try {
       // Enforcing them would need the rows, and would hide which columns a WHERE reads.
       await connection.exec("PRAGMA foreign_keys = OFF");
-      // Else SQLite copies `INSERT INTO n SELECT * FROM t` as it is, and doesn't say what it reads.
+      // Otherwise SQLite copies `INSERT INTO n SELECT * FROM t` as a whole, without reporting what
+      // it reads.
       await connection.exec("PRAGMA count_changes = ON");
       return new Scratch(connection, real === null ? [] : await copySchema(real, connection));
     } catch (error) {
@@ -48,18 +51,18 @@ export class Scratch implements AsyncDisposable {
     }
   }
 
-  /** All tables, temporary ones too. */
+  /** All tables, including temporary ones. */
   async tables(): Promise<readonly TableEntry[]> {
     return (await this.connection.all(TABLES)).map(entryOf);
   }
 
-  /** The texts of all objects, in one. */
+  /** The SQL of all objects, as one text. */
   async texts(): Promise<string> {
     const row = await this.connection.get(ALL_TEXTS);
     return row === undefined ? "" : textOrNull(row, "texts") ?? "";
   }
 
-  /** The schema; `previous` saves reading what has not changed. */
+  /** The schema; `previous` avoids rereading what has not changed. */
   async schema(previous?: Schema): Promise<Schema> {
     return await readSchema(this.connection, previous === undefined ? {} : { previous });
   }
@@ -69,7 +72,7 @@ export class Scratch implements AsyncDisposable {
     return (await readColumns(this.connection, table, database)).map(({ name }) => name);
   }
 
-  /** Number of rows that migrations have put into a table here. */
+  /** Number of rows that migrations have inserted into a table here. */
   async rows(table: string): Promise<number> {
     const row = await this.connection.get(`SELECT count(*) AS rows FROM main.${quoteName(table)}`);
     return row === undefined ? 0 : number(row, "rows");
@@ -81,7 +84,7 @@ export class Scratch implements AsyncDisposable {
     return row === undefined ? 0 : number(row, "rows");
   }
 
-  /** Runs `work`, and takes back what it did. */
+  /** Runs `work`, and rolls back its changes. */
   async tentatively<T>(work: () => Promise<T>): Promise<T> {
     await this.connection.exec("SAVEPOINT catalyst_lint");
     try {
@@ -104,9 +107,11 @@ function entryOf(row: Row): TableEntry {
   };
 }
 
-/** Makes the objects of one database in another; the names of those that can't be made. */
+/**
+ * Creates the objects of one database in another; returns the names of those that can't be created.
+ */
 async function copySchema(real: Connection, scratch: Connection): Promise<string[]> {
-  // The tables inside a virtual table are made with it, and SQLite's own by SQLite.
+  // The shadow tables of a virtual table are created with it, and SQLite creates its own.
   const rows = await real.all(
     `SELECT type, name, sql FROM main.sqlite_schema
     WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
@@ -121,7 +126,7 @@ async function copySchema(real: Connection, scratch: Connection): Promise<string
     try {
       await scratch.exec(sql);
     } catch {
-      // A collation that only the bot has decides about the order of rows, not about the schema.
+      // A collation that only the bot has affects the order of rows, not the schema.
       const plain = sql.replaceAll(/\bcollate\s+("[^"]+"|\w+)/gi, "");
       await scratch.exec(plain).catch(() => missing.push(text(row, "name")));
     }
@@ -130,17 +135,17 @@ async function copySchema(real: Connection, scratch: Connection): Promise<string
   return missing;
 }
 
-/** What is needed to try a statement. */
+/** Options for trying a statement. */
 export interface ProbeOptions {
   readonly scratch: Scratch;
-  /** Whether a table may have rows in reality. */
+  /** Whether a table may really have rows. */
   readonly mayHaveRows: (table: string) => Promise<boolean>;
 }
 
 /**
- * What SQLite says to a statement where a table has a row, and only then: an ALTER TABLE that adds a
- * column which the rows can't have, or an INSERT that copies rows and leaves out a column that must not be
- * NULL. The statement is tried with one made-up row, and all is taken back. Null where it is content.
+ * The error of a statement that fails only if a table has a row: an ALTER TABLE that adds a column
+ * which existing rows can't have, or an INSERT that copies rows without a required column. The
+ * statement is tried with one made-up row and rolled back. Null if it succeeds.
  */
 export async function failureOnRows(
   sql: string,
@@ -155,18 +160,18 @@ export async function failureOnRows(
   } else if (!mayDependOnRows(sql, events)) return null;
   if (!await mayHaveRows(table) || await scratch.rows(table).catch(() => 1) > 0) return null;
   const message = await scratch.tentatively(() => failureOnMadeUpRow(sql, table, scratch));
-  // A made-up row may break other rules that the real ones keep.
+  // A made-up row may violate other rules that real rows satisfy.
   return altered !== undefined || /^NOT NULL constraint/.test(message ?? "") ? message : null;
 }
 
-/** Spares the trial where it can't fail: renaming, dropping, and adding a plain column. */
+/** Skips statements that can't fail: renaming, dropping, and adding a plain column. */
 function mayDependOnRows(sql: string, events: readonly AuthorizerEvent[]): boolean {
-  // Renaming and dropping look into the temporary schema too.
+  // Renaming and dropping read the temporary schema, too.
   return !events.some(({ first }) => fold(first) === "sqlite_temp_master") &&
     /\b(as|check|constraint|default|null|references)\b/i.test(sql);
 }
 
-/** Whether the table that rows are copied into has columns that need a value and are not in the old one. */
+/** Whether the target of copied rows has required columns that the source lacks. */
 async function leavesOutRequired(
   scratch: Scratch,
   from: string,
@@ -186,7 +191,7 @@ function targetOf(events: readonly AuthorizerEvent[]): string | undefined {
   return rowChanges(events).find(({ kind }) => kind === "insert")?.table;
 }
 
-/** The one table whose rows a statement inserts into another. */
+/** The only table whose rows a statement inserts into another. */
 function copiedTable(events: readonly AuthorizerEvent[]): string | undefined {
   const target = targetOf(events);
   if (target === undefined) return undefined;
@@ -197,7 +202,7 @@ function copiedTable(events: readonly AuthorizerEvent[]): string | undefined {
   return others.length === 0 ? table : undefined;
 }
 
-/** Runs a statement where the table has one row without NULLs; what SQLite says to it. */
+/** Runs a statement on a table with one row without NULLs; returns SQLite's error. */
 async function failureOnMadeUpRow(
   sql: string,
   table: string,
@@ -206,7 +211,7 @@ async function failureOnMadeUpRow(
   const columns = (await readColumns(connection, table)).filter(({ kind }) => kind === "ordinary");
   const list = columns.map(({ name }) => quoteName(name)).join(", ");
   const values = columns.map(({ type }) => madeUp(type)).join(", ");
-  // ALTER TABLE may check all rows again, and this one keeps no other rule.
+  // ALTER TABLE may check all rows again, and the made-up row may violate checks.
   await connection.exec("PRAGMA ignore_check_constraints = ON");
   try {
     const inserted = await connection.run(

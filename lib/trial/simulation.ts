@@ -17,7 +17,7 @@ import {
 import { Scratch, type TableEntry } from "./scratch.ts";
 import { downUp, type Pass } from "./up_down_up.ts";
 
-/** A migration after its upgrade was run on a scratch database. */
+/** A migration whose upgrade was run on a scratch database. */
 export interface SimulatedUpgrade extends TracedTables {
   readonly migration: Migration;
   /** Schema before the upgrade. */
@@ -28,41 +28,41 @@ export interface SimulatedUpgrade extends TracedTables {
   readonly rebuilds: readonly Rebuild[];
   readonly rowCounts: RowCounts;
   readonly scratch: Scratch;
-  /** The real database, if it is on a server and was read; else null. */
+  /** The real database, if it is on a server and was read; otherwise null. */
   readonly server: Connection | null;
-  /** Rows from which on a table counts as large. */
+  /** Rows from which a table counts as large. */
   readonly largeTable: number;
 }
 
-/** What came of taking an upgrade back and of running it again. */
+/** Result of reverting an upgrade and running it again. */
 export interface Reversal {
-  /** The downgrade; null where there is none. */
+  /** The downgrade; null if there is none. */
   readonly down: RecordedBody | null;
-  /** Schema after the downgrade; null where it failed or there is none. */
+  /** Schema after the downgrade; null if it failed or there is none. */
   readonly restored: Schema | null;
-  /** Why the upgrade does not run after the downgrade; null where it does. */
+  /** Why the upgrade does not run after the downgrade; null if it does. */
   readonly again: BodyFailure | null;
-  /** Why the upgrade, which claims that it may, does not run twice; null where it does. */
+  /** Why an upgrade that claims to be repeatable does not run twice; null if it does. */
   readonly twice: BodyFailure | null;
 }
 
-/** Rows from which on a table counts as large, where nobody says otherwise. */
+/** Default number of rows from which a table counts as large. */
 export const LARGE_TABLE = 1_000_000;
 
-/** How the migrations of a database are tried. */
+/** How to try the migrations of a database. */
 export interface SimulationOptions {
   readonly database: string;
-  /** Begins with nothing, as where the migration is applied already. Default `false`. */
+  /** Begins with an empty database, as for an applied migration. Default `false`. */
   readonly fromEmpty?: boolean;
-  /** Whether a database that isn't there has rows elsewhere, which nobody knows. Default `false`. */
+  /** Whether a missing database exists elsewhere, with unknown rows. Default `false`. */
   readonly isElsewhere?: boolean;
   /** Whether {@link Simulation.reverse} will be called. Default `false`. */
   readonly reverses?: boolean;
-  /** Rows from which on a table counts as large. Default a million. */
+  /** Rows from which a table counts as large. Default 1,000,000. */
   readonly largeTable?: number;
 }
 
-/** A scratch database on which the migrations of one database are tried one after the other. */
+/** A scratch database on which the migrations of one database are tried in order. */
 export class Simulation implements AsyncDisposable {
   readonly scratch: Scratch;
   readonly #log: AuthorizerLog;
@@ -70,10 +70,10 @@ export class Simulation implements AsyncDisposable {
   readonly #largeTable: number;
   readonly #server: Connection | null;
   #tables: readonly TableEntry[];
-  /** Texts of the schema before the upgrade that is looked at. */
+  /** SQL of the schema before the upgrade under examination. */
   #texts: string;
   readonly #reverses: boolean;
-  /** Whether upgrades were run since the rest was read. */
+  /** Whether upgrades were run since the other fields were read. */
   #isStale = false;
   #schema: Schema;
   #hasMismatch: boolean;
@@ -106,7 +106,10 @@ export class Simulation implements AsyncDisposable {
     this.#server = options.server;
   }
 
-  /** Opens the real database to read its schema and to count its rows, and makes a scratch like it. */
+  /**
+   * Opens the real database to read its schema and count its rows, and makes a scratch database
+   * like it.
+   */
   static async open(workspace: Workspace, options: SimulationOptions): Promise<Simulation> {
     const { fromEmpty = false, isElsewhere = false, largeTable = LARGE_TABLE, reverses = false } =
       options;
@@ -114,7 +117,7 @@ export class Simulation implements AsyncDisposable {
     const isThere = !fromEmpty && statDatabase(location).exists;
     await using stack = new AsyncDisposableStack();
     const real = isThere ? await openForReading(location, workspace.settings) : null;
-    // What a caller brought stays open.
+    // A connection of the caller stays open.
     if (real !== null && location.kind !== "open") stack.use(real);
     const scratch = stack.use(await Scratch.like(real));
     const rowCounts = new RowCounts({ scratch, real, isElsewhere: isElsewhere || fromEmpty });
@@ -135,7 +138,7 @@ export class Simulation implements AsyncDisposable {
 
   #owned: AsyncDisposableStack | null = null;
 
-  /** Runs an upgrade that touches no rows, or none but its own, and looks at nothing. */
+  /** Runs an upgrade without examining it, because it changes only its own rows, or none. */
   async apply(migration: Migration): Promise<BodyFailure | null> {
     const { connection } = this.scratch;
     this.#isStale = true;
@@ -145,7 +148,7 @@ export class Simulation implements AsyncDisposable {
     return failure;
   }
 
-  /** Reads again what others than {@link Simulation.upgrade} may have changed. */
+  /** Rereads what others than {@link Simulation.upgrade} may have changed. */
   async #refresh(): Promise<void> {
     if (!this.#isStale) return;
     this.#isStale = false;
@@ -155,7 +158,9 @@ export class Simulation implements AsyncDisposable {
     this.#rowCounts.add(this.#tables);
   }
 
-  /** Runs an upgrade, and lets `look` look at it before the next one; where it fails it is undone. */
+  /**
+   * Runs an upgrade and lets `look` examine it before the next one. A failed one is rolled back.
+   */
   async upgrade(
     migration: Migration,
     look?: (simulated: SimulatedUpgrade) => Promise<void>,
@@ -194,14 +199,14 @@ export class Simulation implements AsyncDisposable {
     const renamed = run.statements.flatMap(({ altered }) => altered?.renamed ?? []);
     if (run.failure === null) {
       this.#rowCounts.follow(traced.lineages, renamed);
-      // Outside of a transaction it was run down and up again, and the pages are others.
+      // Without a transaction it was run down and up again, so the pages have changed.
       this.#tables = inTransaction ? run.tables : await this.scratch.tables();
       if (run.changes && this.#reverses) this.#texts = await this.scratch.texts();
     }
     return simulated.run.failure;
   }
 
-  /** Runs the downgrade and the upgrade again after an upgrade, and leaves the database as it was. */
+  /** After an upgrade, runs the downgrade and the upgrade again, and restores the database. */
   async reverse({ migration, before, after, run }: SimulatedUpgrade): Promise<Reversal> {
     const twice = claimsIdempotence(migration.upgrade)
       ? await this.#tentatively(
@@ -220,7 +225,7 @@ export class Simulation implements AsyncDisposable {
         if (down.failure !== null) return false;
         const isSame = this.#texts === await this.scratch.texts();
         reversal = { ...reversal, restored: isSame ? before : await this.scratch.schema(after) };
-        // On the same schema it runs again, unless the rows that it inserts are still there.
+        // On the same schema it runs again, unless the rows that it inserts still exist.
         isSure = isSame && migration.transaction !== false && !run.statements.some(insertsRows);
       } else if (!isSure) {
         reversal = { ...reversal, again: (await this.#run(migration, migration.upgrade)).failure };
@@ -235,7 +240,7 @@ export class Simulation implements AsyncDisposable {
     await this.#owned?.disposeAsync();
   }
 
-  /** Outside of a transaction nothing can be taken back; up, down and up ends where it began. */
+  /** Without a transaction nothing can be rolled back; up, down and up ends where it began. */
   async #tentatively<T>(migration: Migration, work: () => Promise<T>): Promise<T> {
     return migration.transaction === false ? await work() : await this.scratch.tentatively(work);
   }
@@ -256,7 +261,7 @@ export class Simulation implements AsyncDisposable {
     return run;
   }
 
-  /** A foreign key that points to no key, which SQLite only finds when it is used. */
+  /** A foreign key whose target is not a key, which SQLite only detects when it is used. */
   async #newMismatch(schema: Schema): Promise<BodyFailure | null> {
     if (this.#hasMismatch || schema.tables.every(({ foreignKeys }) => foreignKeys.length === 0)) {
       return null;
@@ -267,7 +272,7 @@ export class Simulation implements AsyncDisposable {
     return { message, isCertain: true };
   }
 
-  /** The schema as the migrations that were tried have made it. */
+  /** The schema that the tried migrations have created. */
   get schema(): Schema {
     return this.#schema;
   }
@@ -285,7 +290,7 @@ export class Simulation implements AsyncDisposable {
       await connection.exec("COMMIT");
       this.#isStale = true;
     } catch {
-      await connection.exec("ROLLBACK"); // to keep them takes only time
+      await connection.exec("ROLLBACK"); // keeping them only takes time
     }
   }
 
@@ -310,7 +315,7 @@ async function mismatch(scratch: Scratch): Promise<string | null> {
   }
 }
 
-/** Whether a text says of an object that it may be there, or be gone, already. */
+/** Whether a text allows an object to exist, or to be missing, already. */
 function claimsIdempotence(body: MigrationBody): boolean {
   if (typeof body !== "string" || !/\bexists\b/i.test(body)) return false;
   const words = tokenize(body).map(({ kind, value }) => kind === "word" ? value : "");

@@ -61,7 +61,9 @@ async function runAll(
   return done;
 }
 
-/** A migration without a downgrade also keeps those before it in the same database from being rolled back. */
+/**
+ * A migration without a downgrade also prevents a rollback of those before it in the same database.
+ */
 function splitReversible(
   migrations: readonly Migration[],
 ): Pick<Untried, "notRolledBack"> & { readonly reversible: readonly Migration[] } {

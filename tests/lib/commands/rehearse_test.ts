@@ -74,7 +74,7 @@ Deno.test("a surprise is told with what to do, and exits with 1", async () => {
   assert.equal(code, 1);
   assert.match(
     stdout,
-    /^surprise: 004_lower: after its downgrade the values of metadata .* \[values-lost\]$/m,
+    /^surprise: 004_lower: its downgrade does not restore the values of metadata .* \[values-lost\]$/m,
   );
   assert.match(stdout, /^ +fix: /m);
   const json = await runCli([...bot.args, "--json"]);

@@ -1,7 +1,7 @@
 /** Opens pages in Chromium and talks to it over its debugging protocol. */
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 
-/** Name of the program, or null where there is none. */
+/** Name of the program, or null if there is none. */
 export const chromium: string | null =
   ["chromium", "chromium-browser", "google-chrome"].find((name) =>
     spawnSync(name, ["--version"]).status === 0

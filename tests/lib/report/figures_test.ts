@@ -65,7 +65,7 @@ function trade(pnl: number, more: Partial<Trade> = {}): Trade {
   };
 }
 
-Deno.test("returns, drawdown and ulcer index of a small curve are those computed by hand", () => {
+Deno.test("returns, drawdown and ulcer index of a small curve match figures computed by hand", () => {
   // 100, 110 (+10 %), 99 (-10 %), 88 (-1/9), 110 (+25 %), 121 (+10 %)
   const points = equityCurve(weekdays([100, 110, 99, 88, 110, 121]));
   assert.equal(points[0]?.return, null);
@@ -96,7 +96,7 @@ Deno.test("the first peak is the starting balance", () => {
   near(drawdown?.depth, -0.1);
 });
 
-Deno.test("Sharpe and Sortino ratios are those computed by hand", () => {
+Deno.test("Sharpe and Sortino ratios match figures computed by hand", () => {
   // mean 0.01; deviations 0.01, -0.02, 0.01: sd = sqrt(0.0006 / 2); downside = sqrt(0.0001 / 3)
   near(sharpeRatio([0.02, -0.01, 0.02], 252), 0.01 / Math.sqrt(0.0003) * Math.sqrt(252));
   near(sortinoRatio([0.02, -0.01, 0.02], 365), 0.01 / Math.sqrt(0.0001 / 3) * Math.sqrt(365));
@@ -144,7 +144,7 @@ Deno.test("a year has 365 periods if there are snapshots on weekends", () => {
   assert.equal(equityFigures([row(4, 1), row(5, 2)])?.periodsPerYear, 365);
 });
 
-Deno.test("annual figures are those computed by hand", () => {
+Deno.test("annual figures match figures computed by hand", () => {
   // 365.25 days from 100 to 121, by way of 110 and 88.
   const rows = [row(0, 100), row(100, 110), row(200, 88), row(365.25, 121)];
   const figures = equityFigures(rows);
@@ -208,7 +208,7 @@ Deno.test("the rolling Sharpe ratio starts when the window is full", () => {
   near(rolling[1]?.sharpe, sharpeRatio(returns.slice(1, 4), 252) ?? NaN);
 });
 
-Deno.test("figures of trades are those computed by hand", () => {
+Deno.test("figures of trades match figures computed by hand", () => {
   const figures = tradeFigures([
     trade(100, { closedAt: 1, holdingHours: 2, stopPrice: 95 }), // R = 100 / 50 = 2
     trade(50, { closedAt: 2, holdingHours: 4, stopPrice: 90 }), // R = 50 / 100 = 0.5
@@ -302,7 +302,7 @@ Deno.test("a histogram has round borders and counts every value once", () => {
   assert.deepEqual(histogram([]), []);
 });
 
-Deno.test("figures of orders are those computed by hand", () => {
+Deno.test("figures of orders match figures computed by hand", () => {
   const order = {
     side: "buy",
     status: "filled",

@@ -47,7 +47,7 @@ function reportOf(data: Partial<ReportData>): Report {
   return buildReport({ ...EMPTY, ...data }, { computedAt: 1_735_900_000 });
 }
 
-/** What makes a page broken, whatever the data. */
+/** Checks for faults that no page may have, whatever the data. */
 function checkPage(page: string): void {
   assert.doesNotMatch(
     page,
@@ -58,7 +58,7 @@ function checkPage(page: string): void {
 
 const HOSTILE = `<script>alert(1)</script>"'&\u0000\u202e`;
 
-/** Everything that can be odd about data, each with what the page says of it. */
+/** Unusual data, each with the text that the page must show. */
 const CASES: Readonly<Record<string, readonly [data: Partial<ReportData>, says: RegExp]>> = {
   "empty tables": [{}, /There are no portfolio snapshots[^]*There are no closed positions/],
   "a single snapshot": [{ snapshots: snapshots([1000]) }, /needs two snapshots/],
@@ -93,7 +93,7 @@ const CASES: Readonly<Record<string, readonly [data: Partial<ReportData>, says: 
 };
 
 for (const [name, [data, says]] of Object.entries(CASES)) {
-  Deno.test(`a page of ${name} is whole and says what is the case`, async () => {
+  Deno.test(`a page of ${name} is complete and explains the data`, async () => {
     const report = reportOf(data);
     assert.doesNotMatch(
       JSON.stringify(
@@ -116,7 +116,7 @@ async function demoDirectory(): Promise<TemporaryDirectory> {
   return directory;
 }
 
-Deno.test("the report of the demo has every chart, and nothing to point out about stored metrics", async () => {
+Deno.test("the report of the demo has every chart, and no warnings about stored metrics", async () => {
   using directory = await demoDirectory();
   const report = await computeReport({ dataDir: directory.path });
   assert.deepEqual(report.differences, []);
@@ -160,7 +160,7 @@ Deno.test("stored metrics that differ from the computed ones are pointed out", a
   );
   const { differences } = await computeReport({ dataDir: directory.path });
   assert.deepEqual(differences.map(({ metric }) => metric), ["sharpe_ratio"]);
-  // A part of the rows has other figures, which is no contradiction.
+  // Some of the rows have different figures, which is not a contradiction.
   const part = await computeReport({ dataDir: directory.path, strategy: "momentum" });
   assert.deepEqual(part.differences, []);
   assert.equal(part.trades.all.trades, part.groups.strategy[0]?.trades);
@@ -184,7 +184,7 @@ Deno.test("five years of snapshots and 100,000 trades make a page of moderate si
   assert.ok(page.length < 3_000_000, `${page.length} characters`);
 });
 
-/** Texts of a page's visible drawings that overlap, or stand outside of their card. */
+/** Texts of a page's visible drawings that overlap, or lie outside their card. */
 const OVERLAPS = `(() => {
   const found = [];
   for (const figure of document.querySelectorAll("figure")) {
@@ -256,7 +256,7 @@ Deno.test({
     ) {
       assert.ok(figures.includes(text), text);
     }
-    // The ticker stays text.
+    // The ticker is shown as text.
     await browser.open(directory.file("hostile.html"), { width: 1280 });
     assert.equal(await browser.evaluate("document.scripts.length"), 0);
     assert.match(

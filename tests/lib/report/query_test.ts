@@ -25,7 +25,7 @@ function notes(): TemporaryDirectory {
   return directory;
 }
 
-Deno.test("rows come as arrays with the names of their columns, also where two are equal", async () => {
+Deno.test("rows are arrays with the names of their columns, even if two names are equal", async () => {
   using directory = notes();
   const result = await runQuery(directory.file("app.db"), {
     sql: "SELECT id, id, body FROM notes WHERE id >= :least ORDER BY 1 -- a comment",
@@ -49,7 +49,7 @@ Deno.test("more rows than the limit are cut, and the result says so", async () =
   assert.equal((await runQuery(directory.file("app.db"), { sql, limit: 3 })).isCut, false);
 });
 
-Deno.test("nothing but reading is allowed, whatever the statement, and no file is left", async () => {
+Deno.test("only reading is allowed, whatever the statement, and no files remain", async () => {
   using directory = notes();
   const before = directory.listing();
   const writing = [
@@ -77,14 +77,14 @@ Deno.test("nothing but reading is allowed, whatever the statement, and no file i
       () => false,
       () => true,
     );
-    assert.ok(isRefused || sql.startsWith("EXPLAIN"), sql); // what is explained is not run
+    assert.ok(isRefused || sql.startsWith("EXPLAIN"), sql); // EXPLAIN does not run the statement
   }
   assert.deepEqual(directory.listing(), before);
   const { rows } = await runQuery(directory.file("app.db"), { sql: "PRAGMA table_info(notes)" });
   assert.equal(rows.length, 2);
 });
 
-Deno.test("it is one statement: none, two and what hides behind a comment are refused", async () => {
+Deno.test("only one statement is allowed: none, two, or one hidden after a comment are refused", async () => {
   using directory = notes();
   for (const sql of ["", "-- nothing", "SELECT 1; SELECT 2", "SELECT 1; DELETE FROM notes", ";"]) {
     await assert.rejects(runQuery(directory.file("app.db"), { sql }), UsageError, sql);
@@ -120,7 +120,7 @@ Deno.test("a timeout and a signal interrupt a query that would never end", async
     setTimeout(() => control.abort(), 100);
     const stopped = await runQuery(${JSON.stringify(path)}, { sql, signal: control.signal })
       .catch((error) => error.code);
-    // What ends in time is not disturbed.
+    // A query that ends in time is not interrupted.
     const { rows } = await runQuery(${
     JSON.stringify(path)
   }, { sql: "SELECT count(*) FROM notes", timeout: 60 });
@@ -141,7 +141,7 @@ Deno.test("a timeout and a signal interrupt a query that would never end", async
   );
 });
 
-Deno.test("it reads while a bot writes, and an open database too", async () => {
+Deno.test("it reads while a bot writes, and reads an open database, too", async () => {
   using directory = notes();
   using bot = new DatabaseSync(directory.file("app.db"));
   bot.exec("BEGIN IMMEDIATE; INSERT INTO notes VALUES (3, 'c')");
@@ -149,7 +149,7 @@ Deno.test("it reads while a bot writes, and an open database too", async () => {
   assert.deepEqual((await runQuery(directory.file("app.db"), { sql })).rows, [[3]]);
   bot.exec("COMMIT");
   assert.deepEqual((await runQuery(bot, { sql })).rows, [[4]]);
-  bot.exec("INSERT INTO notes VALUES (4, 'd')"); // it is not confined afterwards
+  bot.exec("INSERT INTO notes VALUES (4, 'd')"); // still writable afterwards
 });
 
 Deno.test("a database that does not exist is refused, and not created", async () => {
@@ -182,7 +182,7 @@ Deno.test("a failed migration is found in the ledger", async () => {
   assert.deepEqual(rows.map((row) => [row[0], row[3]]), [["002", "boom"]]);
 });
 
-Deno.test("queries of one's own are found, replace bundled ones, and say what is wrong with them", async () => {
+Deno.test("custom queries are found, replace bundled ones, and are reported if invalid", async () => {
   using directory = new TemporaryDirectory();
   const write = (name: string, text: string) => Deno.writeTextFileSync(directory.file(name), text);
   write(

@@ -1,4 +1,4 @@
-/** `lint`, `upgrade` and `rehearse` have to agree on which upgrades are wrong. */
+/** `lint`, `upgrade` and `rehearse` must agree on which upgrades are wrong. */
 import assert from "node:assert/strict";
 import type { CatalystError } from "../../../lib/base/errors.ts";
 import type { MigrationDefinition } from "../../../lib/migration/migration.ts";
@@ -6,7 +6,7 @@ import { Subject } from "./subject.ts";
 
 type Upgrade = string | (Partial<MigrationDefinition> & Pick<MigrationDefinition, "upgrade">);
 
-/** Upgrades of a database with rows that can't be applied, and what both say. */
+/** Upgrades of a database with rows that can't be applied, and the expected message. */
 const wrong: readonly (readonly [upgrade: Upgrade, says: RegExp])[] = [
   ["ALTER TABLE plain ADD COLUMN c NOT NULL", /NOT NULL column with default value NULL/],
   ["ALTER TABLE plain ADD COLUMN c DEFAULT 0 CHECK (c > 0)", /CHECK constraint failed/],
@@ -45,7 +45,7 @@ const wrong: readonly (readonly [upgrade: Upgrade, says: RegExp])[] = [
   ],
 ];
 
-/** Upgrades that are right, or of which something is to be weighed. */
+/** Upgrades that are right, or that only get warnings. */
 const right: readonly Upgrade[] = [
   "ALTER TABLE plain ADD COLUMN c NOT NULL DEFAULT 0 CHECK (c >= 0)",
   "ALTER TABLE bare ADD COLUMN c NOT NULL",
@@ -100,7 +100,7 @@ Deno.test("lint, upgrade and rehearse let the same upgrades pass", async (t) => 
   }
 });
 
-/** Downgrades that are wrong, and those of which something is to be weighed. */
+/** Downgrades that are wrong, and those that only get warnings. */
 const wayBack: readonly (readonly [definition: Exclude<Upgrade, string>, isRight: boolean])[] = [
   [{ upgrade: "ALTER TABLE plain ADD COLUMN c", downgrade: "SELECT 1" }, false],
   [{ upgrade: "CREATE TABLE n (a)", downgrade: "SELECT 1" }, false],
@@ -115,7 +115,7 @@ const wayBack: readonly (readonly [definition: Exclude<Upgrade, string>, isRight
   }, true],
 ];
 
-Deno.test("lint and rehearse agree on which downgrades are wrong, which keep no upgrade from being applied", async (t) => {
+Deno.test("lint and rehearse agree on which downgrades are wrong; a wrong downgrade does not prevent an upgrade", async (t) => {
   for (const [definition, isRight] of wayBack) {
     await t.step(`${sqlOf(definition)}; ${definition.downgrade}`, async () => {
       using subject = await Subject.create();
@@ -127,7 +127,7 @@ Deno.test("lint and rehearse agree on which downgrades are wrong, which keep no 
   }
 });
 
-Deno.test("a rebuild that loses a check, an index, a trigger or a view is warned of, and upgrade runs it", async () => {
+Deno.test("a rebuild that loses a check, an index, a trigger or a view gets a warning, and upgrade runs it", async () => {
   using subject = await Subject.create(
     "CREATE VIEW owner_names AS SELECT name FROM owners;",
   );

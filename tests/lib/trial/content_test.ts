@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openMemory } from "../../../lib/database/open.ts";
 import { readContent } from "../../../lib/trial/content.ts";
 
-/** Digest of the table `t` that a script makes. */
+/** Digest of the table `t` that a script creates. */
 async function digestOf(sql: string, columns: readonly string[] = ["a", "b"]): Promise<string> {
   await using connection = openMemory();
   await connection.exec(sql);
@@ -12,7 +12,7 @@ async function digestOf(sql: string, columns: readonly string[] = ["a", "b"]): P
 
 const made = "CREATE TABLE t (a TEXT, b);";
 
-Deno.test("rows that differ in one value in any way have other digests", async () => {
+Deno.test("rows that differ in one value in any way have different digests", async () => {
   const rows = [
     "('x', 1)",
     "('x', 1.0)",
@@ -40,14 +40,14 @@ Deno.test("rows that differ in one value in any way have other digests", async (
   assert.equal(new Set(digests).size, rows.length);
 });
 
-Deno.test("only the columns that are asked for count", async () => {
+Deno.test("only the requested columns count", async () => {
   const [one, other] = await Promise.all(
     [1, 2].map((b) => digestOf(`${made} INSERT INTO t VALUES ('x', ${b})`, ["a"])),
   );
   assert.equal(one, other);
 });
 
-Deno.test("large values are compared to their end, and give the same digest wherever they are", async () => {
+Deno.test("large values are compared completely, and give the same digest at any position", async () => {
   const large = (last: string) =>
     `${made}
     WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 2500)
@@ -58,7 +58,7 @@ Deno.test("large values are compared to their end, and give the same digest wher
   assert.notEqual(await digestOf(large("x")), await digestOf(large("y")));
 });
 
-Deno.test("row ids of all sizes, tables without any, and many columns are read whole", async () => {
+Deno.test("row ids of all sizes, tables without row ids, and many columns are read completely", async () => {
   const ids = ["-9223372036854775808", "-1", "0", "9223372036854775807"];
   const tables = [
     "CREATE TABLE t (a INTEGER PRIMARY KEY, b)",

@@ -16,7 +16,7 @@ function rows({ rows }: MigrationEffects): string[] {
   );
 }
 
-Deno.test("a plan has no effects unless they are asked for", async () => {
+Deno.test("a plan has no effects unless requested", async () => {
   using subject = await Subject.create();
   assert.equal((await subject.migrator(["DROP TABLE pets"]).planUpgrade()).effects, undefined);
 });
@@ -56,7 +56,7 @@ Deno.test("a rebuild changes its table and loses no rows", async () => {
   assert.deepEqual(rows(effects), ["inserts some 2 new_owners from owners"]);
 });
 
-Deno.test("the effects tell how many rows are touched: all of a table, or some of so many", async () => {
+Deno.test("the effects say how many rows are touched: all of a table, or some of so many", async () => {
   using subject = await Subject.create();
   const [effects] = await effectsOf(
     subject,
@@ -80,7 +80,7 @@ Deno.test("the effects tell how many rows are touched: all of a table, or some o
   assert.deepEqual(rows(dropping), ["deletes all 3 pets"]);
 });
 
-Deno.test("what can't be told is said so, of the migrations behind it too", async () => {
+Deno.test("unknown effects are reported as such, also for later migrations", async () => {
   using subject = await Subject.create();
   const [first, second] = await effectsOf(subject, "CREATE TABLE t (a); nonsense", "DROP TABLE t");
   assert.match(first?.unknown ?? "", /syntax error/);

@@ -7,7 +7,7 @@ const source = { path: "migrations/002_step.sql", upgradeLine: 4, downgradeLine:
 const place = { sql: "DROP TABLE t;\n", line: 2 };
 const fault = { code: "table-dropped", reason: "r", fix: "f" } as const;
 
-Deno.test("a finding's line is the file's, of the section that it is in", () => {
+Deno.test("a finding's line is the file's, in the right section", () => {
   const migration = migrationOf({ name: "002_step", source });
   const line = (more: object) => findingOf(migration, { ...fault, ...more }).line;
   assert.equal(line({ place }), 5);
@@ -16,7 +16,7 @@ Deno.test("a finding's line is the file's, of the section that it is in", () => 
   assert.equal(line({ place: { sql: "", line: null } }), null);
 });
 
-Deno.test("without a file the line is the SQL's, and in a module there is none", () => {
+Deno.test("without a file the line is the SQL's, and a module has none", () => {
   const bare = findingOf(migrationOf({ name: "002_step" }), { ...fault, place });
   assert.deepEqual([bare.file, bare.line, bare.statement], [null, 2, "DROP TABLE t;"]);
   const inModule = migrationOf({ name: "002_step", source: { path: "002_step.ts" } });
@@ -24,7 +24,7 @@ Deno.test("without a file the line is the SQL's, and in a module there is none",
   assert.deepEqual([finding.file, finding.line], ["002_step.ts", null]);
 });
 
-Deno.test("findings come in the order of the lines, those about the whole migration last", async () => {
+Deno.test("findings are sorted by line, those about the whole migration last", async () => {
   using subject = await Subject.create();
   const upgrade = "DELETE FROM pets;\nPRAGMA foreign_keys = OFF;\nDROP TABLE plain";
   const findings = await subject.findings({ upgrade, source });
@@ -36,7 +36,7 @@ Deno.test("findings come in the order of the lines, those about the whole migrat
   ]);
 });
 
-Deno.test("an allowance silences its own code only", async () => {
+Deno.test("an allowance suppresses only its own code", async () => {
   using subject = await Subject.create();
   const allows = [{ code: "rows-deleted", reason: "old" }, { code: "no-downgrade", reason: "-" }];
   const findings = await subject.findings({
@@ -46,7 +46,7 @@ Deno.test("an allowance silences its own code only", async () => {
   assert.deepEqual(findings.map(({ code }) => code), ["table-dropped"]);
 });
 
-Deno.test("one migration is looked at by id, name or file, also when it is applied", async () => {
+Deno.test("a migration is checked by id, name or file, even if it is applied", async () => {
   using subject = await Subject.create();
   const steps = [{ upgrade: "CREATE TABLE t (a); INSERT INTO t VALUES (1)" }, {
     upgrade: "DROP TABLE t",
@@ -64,5 +64,5 @@ Deno.test("one migration is looked at by id, name or file, also when it is appli
   }
   assert.deepEqual((await lint("002")).checked, ["002_step"]);
   await assert.rejects(lint("004"), /it doesn't|doesn't have it/);
-  await assert.rejects(lint("other/002_step.sql"), /no file of a known migration/);
+  await assert.rejects(lint("other/002_step.sql"), /not the file of a known migration/);
 });

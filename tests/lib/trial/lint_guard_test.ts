@@ -33,7 +33,7 @@ for (const [code, step] of Object.entries(losing)) {
     assert.deepEqual(subject.directory.names().filter((name) => name === "backups"), []);
   });
 
-  Deno.test(`upgrade applies what is declared: ${code}`, async () => {
+  Deno.test(`upgrade applies declared losses: ${code}`, async () => {
     using subject = await Subject.create();
     const upgrade = typeof step === "string" ? step : step.upgrade;
     const declared = { upgrade, destroys: ["pets", "plain", "owners"] };
@@ -55,7 +55,7 @@ Deno.test("an allowed data loss is not refused", async () => {
   assert.deepEqual(query(subject.path, "SELECT a FROM plain"), [{ a: 100 }, { a: 200 }]);
 });
 
-Deno.test("upgrade doesn't refuse what is no data loss", async () => {
+Deno.test("upgrade refuses only data loss", async () => {
   using subject = await Subject.create();
   const upgrade = rebuildOwners({ after: "" });
   const { ok, findings } = await subject.migrator([{ upgrade, foreignKeys: false }]).lint();
@@ -82,7 +82,7 @@ Deno.test("on a new database nothing is refused, and a function is called once",
   assert.equal(calls, 1);
 });
 
-Deno.test("lint and the guard leave the database's files as they are", async () => {
+Deno.test("lint and the guard do not change the database's files", async () => {
   using subject = await Subject.create();
   execute(subject.path, "PRAGMA wal_checkpoint(TRUNCATE)");
   const before = subject.directory.listing();
@@ -91,7 +91,7 @@ Deno.test("lint and the guard leave the database's files as they are", async () 
   assert.deepEqual(subject.directory.listing(), before);
 });
 
-Deno.test("a script that fails in the middle is reported as it fails, not by what it would have lost", async () => {
+Deno.test("a script that fails halfway is reported as a failure, not by what it would have lost", async () => {
   using subject = await Subject.create();
   const script = "DELETE FROM plain; INSERT INTO nowhere VALUES (1)";
   await assert.rejects(subject.migrator([script]).upgrade(), (error) => {

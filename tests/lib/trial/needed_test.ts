@@ -15,7 +15,7 @@ function migrations(count: number, upgrade: (place: number) => Migration["upgrad
     }));
 }
 
-/** Names of the tables that are dropped on the way, by the migration after which they are. */
+/** Names of the tables dropped in between, by the migration after which they are dropped. */
 async function droppedOf(
   list: readonly Migration[],
   made: (place: number) => string,
@@ -36,14 +36,14 @@ async function droppedOf(
   return { most, dropped };
 }
 
-Deno.test("tables that no later migration names are dropped, so that few are there at a time", async () => {
+Deno.test("tables that no later migration names are dropped, so that few exist at a time", async () => {
   const make = (place: number) => `CREATE TABLE t${place} (a)`;
   const { most, dropped } = await droppedOf(migrations(130, make), make);
   assert.ok(most <= 64, String(most));
   assert.ok(dropped.size >= 60);
 });
 
-Deno.test("what a later migration names is kept, and what hangs together with it", async () => {
+Deno.test("objects that a later migration names are kept, and everything connected with them", async () => {
   const make = (place: number) =>
     `CREATE TABLE t${place} (a${place > 0 && place < 5 ? ` REFERENCES t${place - 1}` : ""})`;
   const list = migrations(100, (place) => place === 99 ? 'ALTER TABLE "T2" ADD b' : make(place));
@@ -58,7 +58,7 @@ Deno.test("before a migration that is a function everything is kept", async () =
   assert.equal((await droppedOf(list, make)).most, 79);
 });
 
-Deno.test("lint finds among many migrations what one of the last does to one of the first", async () => {
+Deno.test("among many migrations lint finds what one of the last does to one of the first", async () => {
   using place = new TemporaryDirectory();
   const list = migrations(
     200,

@@ -7,7 +7,7 @@ import { first, makeApp } from "./rehearse_support.ts";
 import { reasonForNoDisk, SmallDisk } from "../snapshot/bot.ts";
 import { execute, migrationOf, query, TemporaryDirectory, withDatabase } from "../support.ts";
 
-Deno.test("databases that aren't there yet are rehearsed as new ones", async () => {
+Deno.test("missing databases are rehearsed as new ones", async () => {
   using directory = new TemporaryDirectory();
   const migrator = appMigrator(directory, [first]);
   const { ok, databases, surprises } = await migrator.rehearse();
@@ -17,7 +17,7 @@ Deno.test("databases that aren't there yet are rehearsed as new ones", async () 
   assert.deepEqual(directory.names(), []);
 });
 
-Deno.test("while a program writes, the rehearsal sees one moment, and its rows stay", async () => {
+Deno.test("while a program writes, the rehearsal sees a consistent state, and the program's rows are kept", async () => {
   using directory = await makeApp();
   const path = directory.file("app.db");
   const bot = new DatabaseSync(path);
@@ -50,7 +50,7 @@ Deno.test("while a program writes, the rehearsal sees one moment, and its rows s
   }
 });
 
-Deno.test("what a crash left in a log stays there", async () => {
+Deno.test("commits that a crash left in a log remain there", async () => {
   using directory = await makeApp();
   const [path, copy] = [directory.file("app.db"), directory.file("crashed.db")];
   withDatabase(path, (bot) => {
@@ -86,7 +86,7 @@ Deno.test("a database that a program has open is copied, in memory or not", asyn
   assert.deepEqual(directory.names().filter((name) => name.includes("rehearsal")), []);
 });
 
-Deno.test("an interrupted rehearsal leaves nothing", async () => {
+Deno.test("an interrupted rehearsal leaves no files", async () => {
   using directory = await makeApp();
   const names = directory.names();
   const interruption = new AbortController();
@@ -102,7 +102,7 @@ Deno.test("an interrupted rehearsal leaves nothing", async () => {
   assert.deepEqual(directory.names(), names);
 });
 
-Deno.test("what a killed rehearsal left is removed, and nothing else", async () => {
+Deno.test("leftovers of a killed rehearsal are removed, and nothing else", async () => {
   using directory = await makeApp();
   Deno.mkdirSync(directory.file("rehearsal-0123abcd"));
   Deno.writeTextFileSync(directory.file("rehearsal-0123abcd/rehearsal.lock"), "process 1\n");
@@ -120,7 +120,7 @@ Deno.test("what a killed rehearsal left is removed, and nothing else", async () 
   assert.deepEqual(left, ["rehearsal-89abcdef", "rehearsal-notes"]);
 });
 
-Deno.test("two rehearsals at once don't disturb each other", async () => {
+Deno.test("two simultaneous rehearsals don't disturb each other", async () => {
   using directory = await makeApp();
   const migrations = [first, migrationOf({ name: "002_a", upgrade: "CREATE TABLE a (x)" })];
   const both = await Promise.all(
@@ -134,7 +134,7 @@ Deno.test("two rehearsals at once don't disturb each other", async () => {
 });
 
 Deno.test({
-  name: "where there is no room for the copies a rehearsal says so at once",
+  name: "if there is not enough space for the copies, a rehearsal reports it at once",
   ignore: reasonForNoDisk() !== null,
   fn: async () => {
     using directory = await makeApp();

@@ -1,4 +1,4 @@
-/** What tests of rehearsals share: a database with orders and fills. */
+/** Helpers for rehearsal tests: a database with orders and fills. */
 import { appMigrator } from "../operations/app.ts";
 import { execute, migrationOf, TemporaryDirectory } from "../support.ts";
 

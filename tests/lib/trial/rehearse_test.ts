@@ -6,7 +6,10 @@ import { appMigrator } from "../operations/app.ts";
 import { first, makeApp } from "./rehearse_support.ts";
 import { migrationOf } from "../support.ts";
 
-/** Rehearses migrations on such a database, and checks that nothing of it was changed or left. */
+/**
+ * Rehearses migrations on such a database, and checks that it is unchanged and that no files
+ * remain.
+ */
 async function rehearse(
   ...definitions: readonly (Partial<MigrationDefinition> & { name: string })[]
 ): Promise<Rehearsal> {
@@ -25,7 +28,7 @@ function surprisesOf({ surprises }: Rehearsal): string[] {
   return surprises.map(({ code, table }) => table === null ? code : `${code} ${table}`);
 }
 
-Deno.test("a rehearsal says what a migration does to the rows, and that the way back works", async () => {
+Deno.test("a rehearsal reports what a migration does to the rows, and that the downgrade works", async () => {
   const { ok, databases, migrations, surprises, notices } = await rehearse({
     name: "002_lower",
     upgrade: "\nUPDATE orders SET side = lower(side) WHERE side <> '';",
@@ -55,7 +58,7 @@ Deno.test("a rehearsal says what a migration does to the rows, and that the way 
   assert.notEqual(migration.downgradeSeconds, null);
 });
 
-Deno.test("where nothing is pending nothing is copied", async () => {
+Deno.test("if nothing is pending, nothing is copied", async () => {
   const { ok, databases, migrations } = await rehearse();
   assert.deepEqual({ ok, databases, migrations }, { ok: true, databases: [], migrations: [] });
 });
@@ -71,7 +74,7 @@ Deno.test("a downgrade that leaves something behind is a surprise", async () => 
   assert.match(found.surprises[0]?.reason ?? "", /index "by_side" is not expected/);
 });
 
-Deno.test("values that a downgrade doesn't bring back are a surprise", async () => {
+Deno.test("values that a downgrade doesn't restore are a surprise", async () => {
   const found = await rehearse({
     name: "002_round",
     upgrade: "UPDATE orders SET price = round(price) WHERE price > 0;",
@@ -79,10 +82,10 @@ Deno.test("values that a downgrade doesn't bring back are a surprise", async () 
   });
   assert.deepEqual(surprisesOf(found), ["values-lost orders"]);
   assert.match(found.surprises[0]?.reason ?? "", /the values of price of table "orders"/);
-  assert.match(found.surprises[0]?.fix ?? "", /leave the downgrade out/);
+  assert.match(found.surprises[0]?.fix ?? "", /leave out the downgrade/);
 });
 
-Deno.test("a column that goes and comes back empty has lost its values", async () => {
+Deno.test("a column that is dropped and added again empty has lost its values", async () => {
   const found = await rehearse({
     name: "002_drop",
     upgrade: "ALTER TABLE orders DROP COLUMN note;",
@@ -93,7 +96,7 @@ Deno.test("a column that goes and comes back empty has lost its values", async (
   assert.equal(found.migrations[0]?.tables[0]?.changed, false);
 });
 
-Deno.test("a blob that differs by one byte behind a zero is seen", async () => {
+Deno.test("a blob that differs by one byte after a zero is detected", async () => {
   const found = await rehearse({
     name: "002_blob",
     upgrade: "UPDATE orders SET note = x'0001' || x'' WHERE order_id = 3;",
@@ -102,7 +105,7 @@ Deno.test("a blob that differs by one byte behind a zero is seen", async () => {
   assert.deepEqual(surprisesOf(found), ["values-lost orders"]);
 });
 
-Deno.test("rows that a downgrade deletes, or leaves, are a surprise", async () => {
+Deno.test("rows that a downgrade deletes, or does not delete, are a surprise", async () => {
   const lost = await rehearse({
     name: "002_lost",
     upgrade: "CREATE TABLE notes (body TEXT);",
@@ -125,7 +128,7 @@ Deno.test("rows that a downgrade deletes, or leaves, are a surprise", async () =
   assert.deepEqual(surprisesOf(declared), []);
 });
 
-Deno.test("rows that a migration declares to destroy are no surprise", async () => {
+Deno.test("rows that a migration declares to destroy are not a surprise", async () => {
   const { ok, notices } = await rehearse({
     name: "002_prune",
     upgrade: "DELETE FROM fills WHERE fill_id <= 5;",
@@ -136,7 +139,7 @@ Deno.test("rows that a migration declares to destroy are no surprise", async () 
   assert.match(notices[0]?.reason ?? "", /5 rows in table "fills".* declares to destroy/);
 });
 
-Deno.test("what a migration's author allows is no surprise", async () => {
+Deno.test("a surprise that a migration's author allows is only a notice", async () => {
   const { ok, notices } = await rehearse({
     name: "002_round",
     upgrade: "UPDATE orders SET price = round(price);",
@@ -147,7 +150,7 @@ Deno.test("what a migration's author allows is no surprise", async () => {
     ],
   });
   assert.ok(ok);
-  assert.match(notices[0]?.reason ?? "", /it is meant so: cents don't matter/);
+  assert.match(notices[0]?.reason ?? "", /this is intended: cents don't matter/);
 });
 
 Deno.test("a migration that fails on the real rows is a surprise, and the others are not run", async () => {
@@ -162,7 +165,7 @@ Deno.test("a migration that fails on the real rows is a surprise, and the others
   assert.match(found.notices[0]?.reason ?? "", /not rehearsed/);
 });
 
-Deno.test("rows that a cascade would delete are a surprise before they are real", async () => {
+Deno.test("rows that a cascade would delete are reported before it happens", async () => {
   const found = await rehearse({
     name: "002_rebuild",
     upgrade:
@@ -174,7 +177,7 @@ Deno.test("rows that a cascade would delete are a surprise before they are real"
   assert.deepEqual(surprisesOf(found), ["upgrade-refused", "upgrade-fails"]);
 });
 
-Deno.test("a rebuild that keeps every value is told as such", async () => {
+Deno.test("a rebuild that keeps every value is reported as such", async () => {
   const rebuild = (check: string) =>
     `CREATE TABLE new_orders (
         order_id INTEGER PRIMARY KEY, side TEXT NOT NULL${check}, price REAL, note BLOB
@@ -197,7 +200,7 @@ Deno.test("a rebuild that keeps every value is told as such", async () => {
   );
 });
 
-Deno.test("rows that foreign keys and triggers change are compared as well", async () => {
+Deno.test("rows that foreign keys and triggers change are compared, too", async () => {
   const { migrations } = await rehearse({
     name: "002_delete",
     upgrade: "DELETE FROM orders WHERE order_id = 1;",
@@ -209,7 +212,7 @@ Deno.test("rows that foreign keys and triggers change are compared as well", asy
   );
 });
 
-Deno.test("without a downgrade only what comes after goes back", async () => {
+Deno.test("without a downgrade only later migrations are rolled back", async () => {
   const { ok, migrations, notices } = await rehearse(
     { name: "002_a", upgrade: "CREATE TABLE a (x);", downgrade: "DROP TABLE a;" },
     { name: "003_b", upgrade: "CREATE TABLE b (x);" },
@@ -223,7 +226,7 @@ Deno.test("without a downgrade only what comes after goes back", async () => {
   assert.deepEqual(notices.map(({ migration }) => migration), ["002_a", "003_b"]);
 });
 
-Deno.test("functions, and migrations outside of a transaction, are rehearsed too", async () => {
+Deno.test("functions, and migrations without a transaction, are rehearsed, too", async () => {
   const { ok, surprises, migrations } = await rehearse({
     name: "002_function",
     upgrade: async (transaction) => {

@@ -15,7 +15,7 @@ const QUOTES = `CREATE TABLE quotes (
   CREATE UNIQUE INDEX quotes_open ON quotes (owner_id, symbol COLLATE NOCASE) WHERE bid > 0;`
   .replace("DEFAULT 0 ON CONFLICT REPLACE", "ON CONFLICT REPLACE DEFAULT 0");
 
-/** A rebuild of `quotes`; by default it leaves out all that it can. */
+/** A rebuild of `quotes`; by default it leaves out everything possible. */
 function rebuildQuotes(parts: { columns?: string; options?: string; after?: string } = {}): string {
   const {
     options = "",
@@ -38,7 +38,7 @@ const WHOLE = `quote_id INTEGER PRIMARY KEY AUTOINCREMENT,
 const INDEXES = `CREATE INDEX quotes_by_bid ON quotes (bid DESC);
   CREATE UNIQUE INDEX quotes_open ON quotes (owner_id, symbol COLLATE NOCASE) WHERE bid > 0;`;
 
-Deno.test("a rebuild is told what the new table no longer has", async () => {
+Deno.test("for a rebuild the missing constraints of the new table are reported", async () => {
   using subject = await Subject.create(QUOTES);
   const findings = await subject.findings({ upgrade: rebuildQuotes({ after: INDEXES }), ...off });
   assert.deepEqual(
@@ -52,14 +52,14 @@ Deno.test("a rebuild is told what the new table no longer has", async () => {
       'warning: DEFAULT 0 of column "bid"',
       'warning: NOT NULL of column "bid"',
       'warning: the expression of column "spread" (bid / 100)',
-      "warning: AUTOINCREMENT: ids of deleted rows are used again",
+      "warning: AUTOINCREMENT: ids of deleted rows are reused",
       "warning: STRICT",
       "warning: ON CONFLICT of NOT NULL (bid): REPLACE",
     ],
   );
 });
 
-Deno.test("a rebuild that makes an index as it was, but for its order, collation or condition, is told so", async () => {
+Deno.test("for a rebuild an index without its order, collation or condition is reported", async () => {
   using subject = await Subject.create(QUOTES);
   const after = `CREATE INDEX quotes_by_bid ON quotes (bid);
     CREATE INDEX quotes_open ON quotes (owner_id, symbol COLLATE BINARY);`;
@@ -71,7 +71,7 @@ Deno.test("a rebuild that makes an index as it was, but for its order, collation
   ]);
 });
 
-Deno.test("a rebuild loses the mark of AUTOINCREMENT where the newest rows were deleted", async () => {
+Deno.test("a rebuild loses the AUTOINCREMENT counter if the newest rows were deleted", async () => {
   using subject = await Subject.create(QUOTES);
   const upgrade = rebuildQuotes({ columns: WHOLE, options: "STRICT", after: INDEXES });
   assert.deepEqual(await subject.codes({ upgrade, ...off }), []);
@@ -82,14 +82,14 @@ Deno.test("a rebuild loses the mark of AUTOINCREMENT where the newest rows were 
   );
   const [finding] = await subject.findings({ upgrade, ...off });
   assert.equal(finding?.code, "lost-autoincrement");
-  assert.match(finding.reason, /the mark 3 of AUTOINCREMENT/);
+  assert.match(finding.reason, /the AUTOINCREMENT counter 3/);
   const copied = `CREATE TEMP TABLE mark AS SELECT seq FROM sqlite_sequence WHERE name = 'quotes';
     ${upgrade}
     UPDATE sqlite_sequence SET seq = (SELECT seq FROM mark) WHERE name = 'quotes';`;
   assert.deepEqual(await subject.codes({ upgrade: copied, ...off }), []);
 });
 
-Deno.test("what a rebuild changes on purpose is not lost", async () => {
+Deno.test("deliberate changes in a rebuild are not losses", async () => {
   using subject = await Subject.create(QUOTES);
   const columns = `quote_id INTEGER PRIMARY KEY AUTOINCREMENT,
     owner_id INTEGER NOT NULL REFERENCES pets,

@@ -3,7 +3,10 @@ import assert from "node:assert/strict";
 import { Subject } from "./subject.ts";
 import { trials } from "../../effort.ts";
 
-/** Changes that lose nothing, with the names of what they make numbered, so that any set of them fits. */
+/**
+ * Changes that lose nothing. The objects that they create have numbered names, so that any
+ * combination works.
+ */
 const harmless = fc.constantFrom<(number: number) => { upgrade: string; downgrade: string }>(
   (n) => ({
     upgrade: `CREATE TABLE t${n} (a INTEGER PRIMARY KEY, b TEXT NOT NULL CHECK (b <> ''),
@@ -42,7 +45,7 @@ const harmless = fc.constantFrom<(number: number) => { upgrade: string; downgrad
       ALTER TABLE new_plain RENAME TO plain`,
     downgrade: `CREATE TABLE new_plain (a, b); INSERT INTO new_plain SELECT * FROM plain;
       DROP TABLE plain; ALTER TABLE new_plain RENAME TO plain`,
-    // After another rebuild the former types are not the first ones.
+    // After another rebuild the previous types are not the first ones.
     allows: [{ code: "downgrade-differs", reason: "the types may go" }],
   }),
   (n) => ({
@@ -52,7 +55,7 @@ const harmless = fc.constantFrom<(number: number) => { upgrade: string; downgrad
   }),
 );
 
-Deno.test("random harmless migrations have no error, and upgrade applies them", async () => {
+Deno.test("random harmless migrations have no errors, and upgrade applies them", async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(harmless, { minLength: 1, maxLength: 8 }), async (changes) => {
       using subject = await Subject.create();

@@ -3,8 +3,8 @@ import { Subject } from "./subject.ts";
 
 const large = { largeTable: 1 };
 const slow: Readonly<Record<string, RegExp>> = {
-  "CREATE INDEX i ON plain (a)": /makes an index over 2 rows of "plain"/,
-  "CREATE UNIQUE INDEX i ON plain (a) WHERE b > 1": /makes an index/,
+  "CREATE INDEX i ON plain (a)": /creates an index over 2 rows of "plain"/,
+  "CREATE UNIQUE INDEX i ON plain (a) WHERE b > 1": /creates an index/,
   "UPDATE plain SET b = 1": /updates all 2 rows of "plain"/,
   "ALTER TABLE plain ADD COLUMN c CHECK (c > 0)": /checks all 2 rows/,
   "ALTER TABLE plain DROP COLUMN b": /rewrites all 2 rows/,
@@ -13,7 +13,7 @@ const slow: Readonly<Record<string, RegExp>> = {
 };
 
 for (const [upgrade, reason] of Object.entries(slow)) {
-  Deno.test(`on a large table it locks for long, with an estimate: ${upgrade}`, async () => {
+  Deno.test(`on a large table a long lock is reported with an estimate: ${upgrade}`, async () => {
     using subject = await Subject.create();
     const findings = (await subject.findings(upgrade, large))
       .filter(({ code }) => code === "long-lock");
@@ -24,7 +24,7 @@ for (const [upgrade, reason] of Object.entries(slow)) {
   });
 }
 
-Deno.test("what takes no time on a large table is no long lock", async () => {
+Deno.test("statements that take no time on a large table are not long locks", async () => {
   using subject = await Subject.create();
   for (
     const upgrade of [
@@ -44,7 +44,7 @@ Deno.test("what takes no time on a large table is no long lock", async () => {
   }
 });
 
-Deno.test("an index on a table that the migration rebuilds counts the rows that were copied", async () => {
+Deno.test("an index on a rebuilt table counts the rows that were copied", async () => {
   using subject = await Subject.create();
   const upgrade = `CREATE TABLE n (a, b); INSERT INTO n SELECT * FROM plain; DROP TABLE plain;
     ALTER TABLE n RENAME TO plain; CREATE INDEX i ON plain (a)`;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Subject } from "./subject.ts";
 
-Deno.test("dropping a table with rows is an error that says how many", async () => {
+Deno.test("dropping a table with rows is an error that gives their number", async () => {
   using subject = await Subject.create();
   const [finding] = await subject.findings("DROP TABLE pets");
   assert.equal(finding?.code, "table-dropped");
@@ -10,7 +10,7 @@ Deno.test("dropping a table with rows is an error that says how many", async () 
   assert.match(finding?.fix ?? "", /destroys:pets/);
 });
 
-Deno.test("dropping a table without rows, a view or a table of its own is fine", async () => {
+Deno.test("dropping a table without rows, a view, or the migration's own table is fine", async () => {
   using subject = await Subject.create("CREATE VIEW names AS SELECT name FROM owners;");
   for (
     const upgrade of [
@@ -24,26 +24,26 @@ Deno.test("dropping a table without rows, a view or a table of its own is fine",
   ) assert.deepEqual(await subject.codes(upgrade), [], upgrade);
 });
 
-Deno.test("a table that is declared, or whose drop is allowed, may be dropped", async () => {
+Deno.test("a declared table, or one whose drop is allowed, may be dropped", async () => {
   using subject = await Subject.create();
   assert.deepEqual(await subject.codes({ upgrade: "DROP TABLE pets", destroys: ["PETS"] }), []);
   const allows = [{ code: "table-dropped", reason: "nobody uses it" }];
-  // An upgrade refuses to lose rows all the same.
+  // An upgrade still refuses to lose rows.
   assert.deepEqual(await subject.codes({ upgrade: "DROP TABLE pets", allows }), ["error fails"]);
   assert.deepEqual(await subject.codes({ upgrade: "DROP TABLE pets", destroys: ["owners"] }), [
     "error table-dropped",
   ]);
 });
 
-Deno.test("a table that is made anew without its rows is dropped", async () => {
+Deno.test("a table that is recreated without its rows is dropped", async () => {
   using subject = await Subject.create();
   const [finding, ...others] = await subject.findings("DROP TABLE plain; CREATE TABLE plain (a)");
   assert.equal(finding?.code, "table-dropped");
-  assert.match(finding?.reason ?? "", /takes its place gets none/);
+  assert.match(finding?.reason ?? "", /its replacement gets none/);
   assert.deepEqual(others.map(({ code }) => code), ["no-downgrade"]);
 });
 
-Deno.test("rows of a table that a former pending migration renamed or copied are still rows", async () => {
+Deno.test("rows of a table that an earlier pending migration renamed or copied are still rows", async () => {
   using subject = await Subject.create();
   for (
     const first of ["ALTER TABLE plain RENAME TO p", "CREATE TABLE p AS SELECT * FROM plain"]
@@ -51,13 +51,13 @@ Deno.test("rows of a table that a former pending migration renamed or copied are
   assert.deepEqual(await subject.codes(["CREATE TABLE p (a)", "DROP TABLE p"]), []);
 });
 
-Deno.test("where the database isn't there its rows are unknown, but not those of a migration's own table", async () => {
+Deno.test("if the database does not exist its rows are unknown, but not those of a migration's own table", async () => {
   using subject = new Subject();
   assert.deepEqual(await subject.codes([{ upgrade: "DROP TABLE pets" }]), ["error table-dropped"]);
   assert.deepEqual(await subject.codes("CREATE TABLE t (a); DROP TABLE t"), []);
 });
 
-Deno.test("of a table and a temporary one of its name, the one that a statement names is meant", async () => {
+Deno.test("of a table and a temporary one with the same name, the one that a statement refers to counts", async () => {
   using subject = await Subject.create();
   const hide =
     "CREATE TEMP TABLE plain (a, c); INSERT INTO temp.plain SELECT a, 1 FROM main.plain;";
@@ -74,7 +74,7 @@ Deno.test("of a table and a temporary one of its name, the one that a statement 
     ] as const
   ) {
     assert.deepEqual(await subject.codes(`${hide} ${sql}`), codes, sql);
-    // What one leaves is not there for the next.
+    // Each starts without the objects of the previous one.
     const next = sql.replace(/\b(temp|main)\./, "");
     if (codes.length > 0) assert.deepEqual(await subject.codes([hide, next]), codes, next);
   }
@@ -121,7 +121,7 @@ Deno.test("renaming, adding and moving columns drops none", async () => {
   );
 });
 
-Deno.test("a rebuild that leaves a column with values out drops it", async () => {
+Deno.test("a rebuild that leaves out a column with values drops it", async () => {
   using subject = await Subject.create();
   const upgrade = `CREATE TABLE n (b); INSERT INTO n SELECT b FROM plain; DROP TABLE plain;
     ALTER TABLE n RENAME TO plain`;
@@ -142,12 +142,12 @@ Deno.test("deleting all rows is an error, however it is written", async () => {
       "DELETE FROM owners",
     ]
   ) {
-    // One reads the table's columns for something else; SQLite doesn't look at what isn't used.
+    // One reads the table's columns for something else; SQLite ignores what isn't used.
     assert.deepEqual(await subject.codes(upgrade), ["error rows-deleted"], upgrade);
   }
 });
 
-Deno.test("deleting some rows is found by running it on a copy of the rows", async () => {
+Deno.test("deleting some rows is found by running the statement on a copy of the rows", async () => {
   using subject = await Subject.create();
   for (
     const upgrade of [
@@ -162,7 +162,7 @@ Deno.test("deleting some rows is found by running it on a copy of the rows", asy
   assert.deepEqual(await subject.codes("DELETE FROM pets WHERE pet_id = 9"), []);
 });
 
-Deno.test("deleting the rows of an empty or new table, or none in the end, is fine", async () => {
+Deno.test("deleting the rows of an empty or new table, or no rows, is fine", async () => {
   using subject = await Subject.create();
   for (
     const upgrade of [
@@ -177,7 +177,7 @@ Deno.test("deleting the rows of an empty or new table, or none in the end, is fi
   assert.deepEqual(await subject.codes(declared), []);
 });
 
-Deno.test("a function's DELETE of all rows is seen as well", async () => {
+Deno.test("a function's DELETE of all rows is detected, too", async () => {
   using subject = await Subject.create();
   const findings = await subject.findings({
     upgrade: async ({ run, all }) => {

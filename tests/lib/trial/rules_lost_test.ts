@@ -11,7 +11,7 @@ Deno.test("a rebuild that forgets a check loses it", async () => {
   assert.match(finding?.reason ?? "", /CHECK \(name <> ''\)/);
 });
 
-Deno.test("a check that is changed, renamed or goes with its column is not lost", async () => {
+Deno.test("a check that is changed, renamed or dropped with its column is not lost", async () => {
   using subject = await Subject.create();
   const name = "name TEXT NOT NULL CHECK (name <> '')";
   for (
@@ -47,7 +47,7 @@ Deno.test("a rebuild that forgets an index or a trigger loses it", async () => {
   assert.match(findings[1]?.reason ?? "", /drops trigger "owners_log"/);
 });
 
-Deno.test("an index or trigger that is dropped by hand or made under another name is not lost", async () => {
+Deno.test("an index or trigger that is dropped explicitly or recreated under another name is not lost", async () => {
   using subject = await Subject.create();
   const trigger = "CREATE TRIGGER owners_log AFTER UPDATE ON owners BEGIN SELECT 1; END";
   for (
@@ -67,7 +67,7 @@ Deno.test("an index or trigger that is dropped by hand or made under another nam
   );
 });
 
-Deno.test("a view that is dropped for a rebuild and not made again is lost", async () => {
+Deno.test("a view that is dropped for a rebuild and not recreated is lost", async () => {
   using subject = await Subject.create("CREATE VIEW names AS SELECT name FROM owners;");
   const view = "CREATE VIEW names AS SELECT upper(name) AS name FROM owners;";
   const after = `CREATE INDEX owners_by_name ON owners (name);
@@ -81,7 +81,7 @@ Deno.test("a view that is dropped for a rebuild and not made again is lost", asy
   assert.deepEqual(await subject.codes("DROP VIEW names"), []);
 });
 
-Deno.test("a view that can't be read any more is lost; one that was broken before is not", async () => {
+Deno.test("a view that can no longer be read is lost; one that was broken before is not", async () => {
   using subject = await Subject.create(
     "CREATE VIEW pairs AS SELECT a, b FROM plain; CREATE VIEW broken AS SELECT x FROM nowhere;",
   );

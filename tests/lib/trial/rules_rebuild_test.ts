@@ -6,12 +6,12 @@ const rebuildPlain = `CREATE TABLE n (a INTEGER, b TEXT);
   DROP TABLE plain;
   ALTER TABLE n RENAME TO plain`;
 
-Deno.test("a rebuild as it should be has no finding", async () => {
+Deno.test("a correct rebuild has no finding", async () => {
   using subject = await Subject.create();
   assert.deepEqual(await subject.codes({ upgrade: rebuildOwners(), foreignKeys: false }), []);
 });
 
-Deno.test("a rebuild with foreign keys on is an error where another table with rows points to it", async () => {
+Deno.test("a rebuild with foreign keys on is an error if another table with rows refers to it", async () => {
   using subject = await Subject.create();
   const [finding, ...others] = await subject.findings(rebuildOwners());
   assert.equal(finding?.code, "rebuild-with-foreign-keys");
@@ -21,7 +21,7 @@ Deno.test("a rebuild with foreign keys on is an error where another table with r
   assert.deepEqual(others.map(({ code }) => code), ["no-downgrade"]);
 });
 
-Deno.test("a rebuild with foreign keys on is fine where no row points to the table", async () => {
+Deno.test("a rebuild with foreign keys on is fine if no row refers to the table", async () => {
   using subject = await Subject.create("CREATE TABLE notes (a REFERENCES bare (a));");
   assert.deepEqual(await subject.codes(rebuildPlain), []);
   assert.deepEqual(
@@ -35,7 +35,7 @@ Deno.test("a rebuild with foreign keys on is fine where no row points to the tab
   assert.deepEqual(await subject.codes(declared), []);
 });
 
-Deno.test("outside of a transaction a migration may turn foreign keys off by itself", async () => {
+Deno.test("without a transaction a migration may turn off foreign keys itself", async () => {
   using subject = await Subject.create();
   const upgrade = `PRAGMA foreign_keys = OFF; ${rebuildOwners()}; PRAGMA foreign_keys = ON`;
   assert.deepEqual(await subject.codes({ upgrade, transaction: false }), []);
@@ -50,7 +50,7 @@ Deno.test("outside of a transaction a migration may turn foreign keys off by its
   );
 });
 
-Deno.test("a rebuild by way of a temporary table keeps the rows", async () => {
+Deno.test("a rebuild through a temporary table keeps the rows", async () => {
   using subject = await Subject.create();
   const upgrade = `CREATE TEMP TABLE kept AS SELECT * FROM plain;
     DROP TABLE plain;
@@ -60,7 +60,7 @@ Deno.test("a rebuild by way of a temporary table keeps the rows", async () => {
   assert.deepEqual(await subject.codes(upgrade), []);
 });
 
-Deno.test("renaming the old table first is an error where others refer to it, else a warning", async () => {
+Deno.test("renaming the old table first is an error if others refer to it, otherwise a warning", async () => {
   using subject = await Subject.create();
   const reversed = (table: string, columns: string) =>
     `ALTER TABLE ${table} RENAME TO old_${table};
@@ -74,7 +74,7 @@ Deno.test("renaming the old table first is an error where others refer to it, el
     CREATE TRIGGER owners_log AFTER UPDATE ON owners BEGIN SELECT 1; END;`;
   const [finding, ...others] = await subject.findings({ upgrade, foreignKeys: false });
   assert.deepEqual([finding?.severity, finding?.code], ["error", "rebuild-order"]);
-  assert.match(finding?.reason ?? "", /lets "pets" follow the old table/);
+  assert.match(finding?.reason ?? "", /makes "pets" follow the old table/);
   assert.deepEqual(others.map(({ code }) => code).filter((code) => code !== "no-downgrade"), []);
   assert.deepEqual(await subject.codes(reversed("plain", "a, b")), ["warning rebuild-order"]);
   assert.deepEqual(await subject.codes(rebuildPlain), []);

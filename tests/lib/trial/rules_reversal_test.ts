@@ -31,7 +31,7 @@ Deno.test("a downgrade that restores the schema has no finding", async () => {
   assert.deepEqual(await subject.findings(good), []);
 });
 
-Deno.test("a downgrade that leaves or takes too much is an error that says what", async () => {
+Deno.test("a downgrade that reverts too little or too much is an error that gives the difference", async () => {
   using subject = await Subject.create();
   const upgrade = "CREATE TABLE t (a); CREATE INDEX i ON plain (a)";
   const [left] = await subject.findings({ upgrade, downgrade: "DROP TABLE t" });
@@ -70,14 +70,14 @@ Deno.test("a downgrade that fails is an error", async () => {
   assert.match(finding?.reason ?? "", /its downgrade fails .* no such table: u/);
 });
 
-Deno.test("a later migration is tried on the schema after the upgrade, whatever the downgrade did", async () => {
+Deno.test("a later migration is tried on the schema after the upgrade, whatever the downgrade does", async () => {
   using subject = await Subject.create();
   const first = { upgrade: "CREATE TABLE t (a)", downgrade: "DROP TABLE t; DROP TABLE plain" };
   const codes = await subject.codes([first, "ALTER TABLE t ADD COLUMN b; SELECT a FROM plain"]);
   assert.deepEqual(codes, ["error downgrade-differs"]);
 });
 
-Deno.test("an upgrade that says IF NOT EXISTS has to run twice", async () => {
+Deno.test("an upgrade with IF NOT EXISTS must run twice", async () => {
   using subject = await Subject.create();
   const claim = "CREATE TABLE IF NOT EXISTS t (a)";
   const [finding] = await subject.findings(`${claim};\nCREATE INDEX i ON t (a)`);
@@ -98,7 +98,7 @@ Deno.test("an upgrade that says IF NOT EXISTS has to run twice", async () => {
   ) assert.deepEqual(await subject.codes(upgrade), [], upgrade);
 });
 
-Deno.test("a downgrade that deletes rows of a former table without saying so is warned of", async () => {
+Deno.test("a downgrade that deletes rows of an existing table without declaring it gets a warning", async () => {
   using subject = await Subject.create();
   const upgrade =
     "INSERT INTO plain VALUES (7, 'new'); CREATE TABLE t (a); INSERT INTO t VALUES (1)";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Subject } from "./subject.ts";
 
-Deno.test("a NOT NULL column without default is an error on a table with rows", async () => {
+Deno.test("a NOT NULL column without a default is an error on a table with rows", async () => {
   using subject = await Subject.create();
   const [finding] = await subject.findings("\nALTER TABLE plain ADD COLUMN c INTEGER NOT NULL");
   assert.deepEqual([finding?.code, finding?.severity, finding?.line], [
@@ -34,22 +34,22 @@ Deno.test("a rebuild that adds a NOT NULL column must fill it", async () => {
   assert.deepEqual(await codes("c NOT NULL DEFAULT 0"), []);
   assert.deepEqual(await codes("c NOT NULL", ", 1"), []);
   assert.deepEqual(await codes("c CHECK (c > 0)", ", 1"), []);
-  // That the old column has NULLs, only the rows can tell.
+  // Only the rows show that the old column has NULLs.
   const renamed = `CREATE TABLE n (a, z NOT NULL); INSERT INTO n SELECT a, b FROM plain;
     DROP TABLE plain; ALTER TABLE n RENAME TO plain`;
   assert.deepEqual(await subject.codes(renamed), ["error fails"]);
 });
 
-Deno.test("what else SQLite refuses on a table with rows is found", async () => {
+Deno.test("other statements that SQLite refuses on a table with rows are found", async () => {
   using subject = await Subject.create();
   const upgrade = "ALTER TABLE plain ADD COLUMN at TEXT DEFAULT CURRENT_TIMESTAMP";
   const [finding] = await subject.findings(upgrade);
   assert.equal(finding?.code, "fails");
-  assert.match(finding?.reason ?? "", /fails where the table has rows: .*non-constant default/);
+  assert.match(finding?.reason ?? "", /fails if the table has rows: .*non-constant default/);
   assert.deepEqual(await subject.codes(upgrade.replace("plain", "bare")), []);
 });
 
-Deno.test("a pragma that does nothing in a transaction is an error, or a warning where nothing is missed", async () => {
+Deno.test("a pragma without effect in a transaction is an error, or a warning if it makes no difference", async () => {
   using subject = await Subject.create();
   const off = "PRAGMA foreign_keys = OFF";
   assert.deepEqual(await subject.codes(off), ["error ineffective-pragma"]);
@@ -64,7 +64,7 @@ Deno.test("a pragma that does nothing in a transaction is an error, or a warning
   assert.deepEqual(await subject.codes(down), ["error ineffective-pragma"]);
 });
 
-Deno.test("a pragma that only asks, or that works in a transaction, is fine", async () => {
+Deno.test("a pragma that only reads, or that works in a transaction, is fine", async () => {
   using subject = await Subject.create();
   for (
     const upgrade of [
@@ -80,7 +80,7 @@ Deno.test("a pragma that only asks, or that works in a transaction, is fine", as
   assert.deepEqual(await subject.codes({ upgrade, transaction: false }), []);
 });
 
-Deno.test("statements that end the transaction or reach out of the database are errors, and the rest is looked at", async () => {
+Deno.test("statements that end the transaction or leave the database are errors, and the others are still checked", async () => {
   using subject = await Subject.create();
   for (
     const statement of [
@@ -109,7 +109,7 @@ Deno.test("statements that end the transaction or reach out of the database are 
   assert.deepEqual(subject.directory.names().filter((name) => /copy|other/.test(name)), []);
 });
 
-Deno.test("savepoints are fine, and outside of a transaction VACUUM is", async () => {
+Deno.test("savepoints are fine, and without a transaction VACUUM is", async () => {
   using subject = await Subject.create();
   assert.deepEqual(await subject.codes("SAVEPOINT s; CREATE TABLE t (a); RELEASE s"), []);
   assert.deepEqual(await subject.codes({ upgrade: "VACUUM", transaction: false }), []);
@@ -132,7 +132,7 @@ Deno.test("a migration that doesn't run on a copy of the schema is an error with
   assert.deepEqual(await subject.codes("CREATE TABLE plain (a)"), ["error fails"]);
 });
 
-Deno.test("what may fail only for want of rows is a warning", async () => {
+Deno.test("a failure that may be due to missing rows is a warning", async () => {
   using subject = await Subject.create();
   const needsRow =
     "INSERT INTO owners (name) VALUES ((SELECT name FROM owners WHERE owner_id = 1))";
@@ -143,7 +143,7 @@ Deno.test("what may fail only for want of rows is a warning", async () => {
   assert.deepEqual(await subject.codes({ upgrade }), ["warning fails"]);
 });
 
-Deno.test("a foreign key to what is no key is an error", async () => {
+Deno.test("a foreign key to columns that are not a key is an error", async () => {
   using subject = await Subject.create();
   const [finding] = await subject.findings("CREATE TABLE t (a REFERENCES plain (a))");
   assert.equal(finding?.code, "fails");
@@ -151,7 +151,7 @@ Deno.test("a foreign key to what is no key is an error", async () => {
   assert.deepEqual(await subject.codes("CREATE TABLE t (a REFERENCES owners)"), []);
 });
 
-Deno.test("what comes after a migration that fails is not looked at", async () => {
+Deno.test("statements after a failed migration are not checked", async () => {
   using subject = await Subject.create();
   const { checked, findings } = await subject.migrator(["nonsense", "DROP TABLE pets"]).lint();
   assert.deepEqual(checked, ["002_step"]);

@@ -4,7 +4,7 @@ import type { Migration, MigrationDefinition } from "../../../lib/migration/migr
 import { Migrator } from "../../../lib/migrator.ts";
 import { execute, migrationOf, TemporaryDirectory } from "../support.ts";
 
-/** What a pending migration is made of; an SQL text alone is its upgrade. */
+/** The parts of a pending migration; a plain SQL text is its upgrade. */
 export type Step = string | (Partial<MigrationDefinition> & Pick<MigrationDefinition, "upgrade">);
 
 const SCHEMA = `CREATE TABLE owners (
@@ -28,13 +28,14 @@ const ROWS = `INSERT INTO owners VALUES (1, 'Ann', 'buy', NULL), (2, 'Bob', 'sel
   INSERT INTO plain VALUES (1, NULL), (2, NULL);`;
 
 /**
- * A real database of owners (2 rows), their pets (3), a table `plain` (2) that nothing refers to, a table
- * `bare` without rows, and a trigger that writes to `log`; and what `lint` says to migrations of it.
+ * A real database of owners (2 rows), their pets (3), a table `plain` (2) that nothing refers to,
+ * an empty table `bare`, and a trigger that writes to `log`; and the findings of `lint` for its
+ * migrations.
  */
 export class Subject implements Disposable {
   readonly directory: TemporaryDirectory = new TemporaryDirectory();
 
-  /** Applies the schema and puts the rows in. */
+  /** Applies the schema and inserts the rows. */
   static async create(more = ""): Promise<Subject> {
     const subject = new Subject();
     await subject.migrator([], more).upgrade();
@@ -49,7 +50,7 @@ export class Subject implements Disposable {
     return this.directory.file("app.db");
   }
 
-  /** A migrator that has the schema's migration and those given, numbered from 002 on. */
+  /** A migrator of the schema's migration and the given ones, numbered from 002. */
   migrator(steps: readonly Step[], more = ""): Migrator {
     if (more !== "") this.#schema += more;
     return new Migrator({
@@ -62,13 +63,13 @@ export class Subject implements Disposable {
     });
   }
 
-  /** All findings; a downgrade that does nothing is understood where none is given. */
+  /** All findings. If no downgrade is given, an empty one is added. */
   async findings(steps: Step | readonly Step[], options?: LintOptions): Promise<LintFinding[]> {
     const list = (Array.isArray(steps) ? steps : [steps]) as readonly Step[];
     return [...(await this.migrator(list).lint(options)).findings];
   }
 
-  /** Severity and code of each finding, without those about a downgrade that is not there. */
+  /** Severity and code of each finding, except those about a missing downgrade. */
   async codes(steps: Step | readonly Step[], options?: LintOptions): Promise<string[]> {
     const findings = await this.findings(steps, options);
     return findings.filter(({ code }) => code !== "no-downgrade")
@@ -85,7 +86,7 @@ function numbered(step: Step, index: number): Migration {
   return migrationOf({ name: `00${index + 2}_step`, ...definition });
 }
 
-/** The rebuild of `owners` as it should be; parts of it may be replaced or left out. */
+/** A correct rebuild of `owners`; parts of it may be replaced or left out. */
 export function rebuildOwners(parts: {
   readonly columns?: string;
   readonly after?: string;

@@ -9,7 +9,7 @@ const a3 = migrationOf({ name: "003_a", database: "a", downgrade: "SELECT 1" });
 const b4 = migrationOf({ name: "004_b", database: "b", downgrade: "SELECT 1" });
 const oneWay = migrationOf({ name: "005_a", database: "a" });
 
-/** The runs in order, such as `up 001`; those that are named fail. */
+/** The runs in order, such as `up 001`; the named ones fail. */
 async function runs(
   migrations: readonly Migration[],
   ...failing: readonly string[]
@@ -38,7 +38,7 @@ Deno.test("after a failed upgrade nothing else runs", async () => {
   assert.equal(untried.failed, b2);
 });
 
-Deno.test("a failed downgrade stops its own database alone, and only what went down goes up again", async () => {
+Deno.test("a failed downgrade stops only its own database, and only what was rolled back is applied again", async () => {
   const { done } = await runs([a1, b2, a3, b4], "down 003");
   assert.deepEqual(done.slice(4), [
     ...["down 004", "down 003", "down 002"],
@@ -46,12 +46,12 @@ Deno.test("a failed downgrade stops its own database alone, and only what went d
   ]);
 });
 
-Deno.test("a failed second upgrade stops its own database alone", async () => {
+Deno.test("a failed second upgrade stops only its own database", async () => {
   const { done } = await runs([a1, b2, a3, b4], "again 001");
   assert.deepEqual(done.slice(8), ["again 001", "again 002", "again 004"]);
 });
 
-Deno.test("a migration without a downgrade also keeps those before it in its database up", async () => {
+Deno.test("a migration without a downgrade also keeps earlier ones of its database applied", async () => {
   const { done, untried } = await runs([a1, b2, oneWay]);
   assert.deepEqual(done.slice(3), ["down 002", "again 002"]);
   assert.deepEqual(untried.notRolledBack, [
