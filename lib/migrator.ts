@@ -290,7 +290,7 @@ export class Migrator {
    *
    * @throws {UsageError} if the database does not exist, the text is not exactly one statement, or
    * a parameter has no value.
-   * @throws {StatementError} if SQLite rejects the statement, because it is invalid or writes.
+   * @throws {StatementError} if SQLite rejects the statement, because it is invalid or not read-only.
    * @throws {QueryTimeoutError} if it takes longer than `timeout`.
    *
    * @example Read the ledger

@@ -37,13 +37,13 @@ import {
 /** Names of the databases that a report reads. */
 const DATABASES: readonly ReportDatabase[] = ["positions", "trading", "ml_training"];
 
-/** What a report is computed from, and which rows it is about. */
+/** What a report is computed from, and which rows it includes. */
 export interface ReportOptions extends ReportFilter {
   /** Directory of the databases. Default `data`. */
   readonly dataDir?: string;
-  /** Databases that are elsewhere, or that the program has open. Default: files in `dataDir`. */
+  /** Databases in other locations, or open in the program. Default: files in `dataDir`. */
   readonly databases?: Partial<Readonly<Record<ReportDatabase, DatabaseSource>>>;
-  /** Connection settings, over the defaults. */
+  /** Connection settings that override the defaults. */
   readonly settings?: Partial<ConnectionSettings>;
 }
 
@@ -58,7 +58,7 @@ export async function computeReport(options: ReportOptions = {}): Promise<Report
   const missing = locations.filter(({ location }) => !statDatabase(location).exists);
   if (missing.length === DATABASES.length) {
     throw new LocationError(
-      `Cannot report: there is none of the databases, such as ${missing[0]?.location.path}`,
+      `Cannot report: none of the databases exists, such as ${missing[0]?.location.path}`,
       { help: "`catalyst-migrate upgrade` creates them; `demo` creates some with data" },
     );
   }

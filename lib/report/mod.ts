@@ -1,6 +1,6 @@
 /**
- * Looking at the data: queries, figures, a page with charts. Each part is loaded when it is called, so a
- * program that only migrates does not pay for it.
+ * Queries, figures, and a page with charts. Each part is loaded when it is called, so that a
+ * program that only migrates does not load them.
  *
  * @module
  */
@@ -10,19 +10,19 @@ import type { QueryOptions, QueryResult } from "./query.ts";
 import type { Report } from "./report.ts";
 
 /**
- * Reads rows by one statement. SQLite itself refuses everything but reading: the database is opened
- * for reading, and an authorizer allows nothing else. With a `timeout` or a `signal` the
- * statement runs on a thread; when it is interrupted, that thread ends as soon as SQLite lets it, and
- * the promise does not wait for it. A database that the caller has open is read on this thread, where
- * nothing can interrupt it.
+ * Reads rows with one statement. SQLite itself refuses everything but reading: the database is
+ * opened for reading, and an authorizer allows nothing else. With a `timeout` or a `signal` the
+ * statement runs on a thread. An interrupted thread ends as soon as SQLite returns, and the promise
+ * does not wait for it. A database that the caller has open is read on this thread, and cannot be
+ * interrupted.
  *
  * @param source Path, `file:` URL or an open `DatabaseSync`. Needs read permission on it; for a WAL
  * database write permission on its directory too.
  *
  * @throws {UsageError} if it is not exactly one statement, or a parameter has no value.
- * @throws {StatementError} if SQLite refuses the statement, because it is wrong or does not only read.
+ * @throws {StatementError} if SQLite rejects the statement, because it is invalid or not read-only.
  * @throws {QueryTimeoutError} if it takes longer than `timeout`.
- * @throws {LocationError} if there is no such database.
+ * @throws {LocationError} if the database does not exist.
  *
  * @example Read open positions
  * ```ts
@@ -46,15 +46,15 @@ export async function runQuery(
 }
 
 /**
- * Computes a report of the bot's databases. It opens them for reading, each in one transaction, so the
- * bot may go on trading. A database or a table that does not exist is left out; `notes` says so. Needs
+ * Computes a report of the bot's databases. It opens them for reading, each in one transaction, so
+ * the bot may keep trading. A missing database or table is left out and listed in `notes`. Needs
  * read permission on the databases.
  *
  * @throws {LocationError} if none of the databases exists.
- * @throws {NotADatabaseError | CorruptDatabaseError} if a file is no database, or damaged.
+ * @throws {NotADatabaseError | CorruptDatabaseError} if a file is not a database, or is damaged.
  * @throws {DatabaseLockedError} if a lock was not released in time.
  *
- * @example Tell the win rate of a strategy
+ * @example Find the win rate of a strategy
  * ```ts
  * import { computeReport, createCatalystMigrator } from "@catalyst/migrate";
  *

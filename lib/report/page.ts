@@ -15,25 +15,25 @@ import {
 } from "./present.ts";
 import type { Report } from "./report.ts";
 
-/** A chart in two sizes, so that its text can be read on a desk and on a phone. */
+/** A chart in two sizes, so that its text is readable on a desktop and on a phone. */
 export interface Chart {
   readonly id: string;
   readonly title: string;
   /** What the chart shows, in words. */
   readonly description: string;
-  /** Whether it takes the whole width of the page on a desk. */
+  /** Whether it takes the full width of the page on a desktop. */
   readonly isWide: boolean;
-  /** SVG for a desk and for paper. */
+  /** SVG for a desktop and for paper. */
   readonly wide: string;
   /** SVG for a phone. */
   readonly narrow: string;
-  /** Names of the colours, where there are several. */
+  /** Names of the colors, if there are several. */
   readonly legend: readonly { readonly label: string; readonly color: string }[];
 }
 
 /**
- * What `charts.ts` exports. Nothing imports that file, not even its types: `deno install` would download
- * the chart library with them.
+ * The exports of `charts.ts`. Nothing imports that file, not even its types: `deno install` would
+ * then download the chart library.
  */
 export interface ChartModule {
   /** Draws all charts that the report has data for. */
@@ -138,7 +138,7 @@ footer { color: var(--soft); font-size: 12.5px; margin-top: 36px; }
 }
 `;
 
-/** Escapes a text of the report's own, with the signs that a page can show. */
+/** Escapes one of the report's own texts, and uses mathematical signs. */
 function prose(text: string): string {
   return escapeHtml(
     text.replace(/(^|[\s(])-(?=\d)/g, "$1−").replaceAll(" - ", " − ").replaceAll(" * ", " × ")

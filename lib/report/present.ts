@@ -27,17 +27,17 @@ export interface PresentedTable {
   readonly columns: readonly {
     readonly label: string;
     readonly isNumber: boolean;
-    /** Whether it may be left out where there is little room. */
+    /** Whether it may be left out if there is little space. */
     readonly isMinor?: boolean;
   }[];
   readonly rows: readonly (readonly string[])[];
-  /** Number of rows that were left out. */
+  /** Number of rows left out. */
   readonly more: number;
 }
 
 /**
- * Replaces what HTML does not allow, or what would change the direction of the text after it. Names in a
- * database are data.
+ * Replaces characters that HTML does not allow, or that would change the direction of the following
+ * text. Names in a database are untrusted.
  */
 export function cleanText(text: string): string {
   return text.replace(
@@ -47,7 +47,9 @@ export function cleanText(text: string): string {
   );
 }
 
-/** Writes a number with so many decimals (default 2) and commas between thousands; `-` for null. */
+/**
+ * Writes a number with this many decimals (default 2) and commas between thousands; `-` for null.
+ */
 export function formatNumber(value: number | null, decimals = 2): string {
   if (value === null) return "-";
   if (Math.abs(value) >= 1e15) return value.toExponential(decimals);
@@ -291,7 +293,7 @@ function presentOrders({ orders }: Report): PresentedFigures {
   };
 }
 
-/** Titles of the groupings of closed positions, in the order in which they are shown. */
+/** Titles of the groupings of closed positions, in display order. */
 const GROUPS = [
   ["strategy", "Strategy"],
   ["ticker", "Ticker"],

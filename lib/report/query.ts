@@ -1,6 +1,6 @@
 /**
- * Runs one reading statement, on a thread of its own so that it can be interrupted. Both ends of the
- * thread are in this file, so that whoever has the one has the other.
+ * Runs one read-only statement, on a separate thread so that it can be interrupted. Both ends of
+ * the thread are in this file, so that they are always available together.
  *
  * @module
  */
@@ -31,11 +31,11 @@ import { is, splitStatements, tokenize } from "../sql/tokens.ts";
 
 /** What to read. */
 export interface QueryOptions {
-  /** One statement that only reads. */
+  /** One read-only statement. */
   readonly sql: string;
   /** Values of its parameters (`:name`, `@name` or `$name`) by name. Default: none. */
   readonly parameters?: Readonly<Record<string, SqlValue>>;
-  /** How many rows at most. Default 1,000. */
+  /** Maximum number of rows. Default 1,000. */
   readonly limit?: number;
   /** Seconds after which the query is interrupted. Default: never. */
   readonly timeout?: number;
@@ -43,7 +43,7 @@ export interface QueryOptions {
   readonly signal?: AbortSignal;
   /** Name of the database in messages. Default: its path. */
   readonly name?: string;
-  /** Connection settings, over the defaults. */
+  /** Connection settings that override the defaults. */
   readonly settings?: Partial<ConnectionSettings>;
 }
 
@@ -57,7 +57,7 @@ export interface QueryResult {
   readonly isCut: boolean;
 }
 
-/** Reads rows by one statement; see `runQuery` of the package. */
+/** Reads rows with one statement; see `runQuery` of the package. */
 export async function runQuery(
   source: DatabaseSource,
   options: QueryOptions,
@@ -91,7 +91,7 @@ export async function runQuery(
   return await readOnThread(module, { path: location.path, name, request, timeout, signal });
 }
 
-/** What is read. */
+/** Options of a query. */
 interface Request {
   readonly sql: string;
   readonly parameters: Readonly<Record<string, SqlValue>>;
@@ -114,7 +114,9 @@ export function parametersOf(sql: string): string[] {
 
 const ONLY_READING = "`query` never changes a database; use a migration, or the bot itself";
 
-/** SQLite would silently leave out a second statement, and take NULL for a parameter without a value. */
+/**
+ * SQLite would silently ignore a second statement, and use NULL for a parameter without a value.
+ */
 function checkStatement(
   sql: string,
   { name, parameters }: Pick<Request, "parameters"> & { readonly name: string },
@@ -136,7 +138,7 @@ function checkStatement(
   const [first] = tokenize(sql);
   // VACUUM INTO writes a file without asking the authorizer.
   if (!is(first, "select", "with", "values", "explain", "pragma")) {
-    throw new StatementError(`Cannot query ${name}: the statement does not only read`, {
+    throw new StatementError(`Cannot query ${name}: the statement is not read-only`, {
       statement: sql,
       help: ONLY_READING,
     });
@@ -161,7 +163,7 @@ function checkStatement(
   }
 }
 
-// Action codes and answers of SQLite's authorizer, fixed by SQLite's interface.
+// Action codes of SQLite's authorizer, and its answers; fixed by SQLite's interface.
 const ALLOWED: readonly number[] = [20, 21, 31, 33]; // READ, SELECT, FUNCTION, RECURSIVE
 const PRAGMA = 19;
 const READING_PRAGMAS =
@@ -173,7 +175,7 @@ const onlyReading: Judge = (action, first) =>
 async function read(location: DatabaseLocation, request: Request): Promise<QueryResult> {
   const { sql, parameters, limit, settings } = request;
   await using connection = await openForReading(location, settings);
-  // A server has no authorizer; there, the statement becomes a part of one that reads.
+  // A server has no authorizer, so the statement becomes part of a read-only one.
   using _confined = location.kind === "server" ? null : connection.confine(onlyReading);
   try {
     return await connection.select(sql, { parameters, limit });
@@ -181,7 +183,7 @@ async function read(location: DatabaseLocation, request: Request): Promise<Query
     if (!(error instanceof StatementError) || !/not authorized|prohibited/.test(error.message)) {
       throw error;
     }
-    throw new StatementError(`Cannot query ${location.path}: the statement does not only read`, {
+    throw new StatementError(`Cannot query ${location.path}: the statement is not read-only`, {
       cause: error,
       help: ONLY_READING,
     });
@@ -190,13 +192,13 @@ async function read(location: DatabaseLocation, request: Request): Promise<Query
 
 const THREAD = "catalyst-migrate query";
 
-/** What the thread is asked. */
+/** Request to the thread. */
 interface QueryRequest {
   readonly path: string;
   readonly request: Request;
 }
 
-/** What the thread answers. */
+/** Answer of the thread. */
 interface QueryAnswer {
   readonly kind: "done";
   readonly result: QueryResult;
@@ -228,7 +230,7 @@ async function readOnThread(module: URL, options: ThreadOptions): Promise<QueryR
   return await interruptible(promise, { name, timeout, signal, end: () => worker.terminate() });
 }
 
-/** Waits for a result no longer than it may take; `end` is called in any case. */
+/** Waits for a result, at most for the timeout. Always calls `end`. */
 async function interruptible<T>(
   result: Promise<T>,
   { name, timeout, signal, end }: Pick<ThreadOptions, "name" | "timeout" | "signal"> & {

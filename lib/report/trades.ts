@@ -22,7 +22,7 @@ export interface Trade {
   readonly regime: string | null;
   /** 0 to 1. */
   readonly signalScore: number | null;
-  /** Furthest that the price went against the position, as recorded. */
+  /** Largest price movement against the position, as recorded. */
   readonly adverseExcursion: number | null;
 }
 
@@ -72,7 +72,7 @@ export interface TradeFigures {
   readonly reasons: Readonly<Record<string, string>>;
 }
 
-/** Figures of the trades that have one value of a property in common. */
+/** Figures of the trades that share one value of a property. */
 export interface TradeGroup {
   /** The value, or `(none)`. */
   readonly key: string;
@@ -199,14 +199,14 @@ function longestStreaks(trades: readonly Trade[]): { wins: number; losses: numbe
 }
 
 /**
- * Groups trades by a property. Weekdays run from Monday to Sunday, hours from 0 to 23 and deciles from
- * the lowest scores to the highest; all others come by total P&L, best first. Trades with equal scores
- * share a decile.
+ * Groups trades by a property. Weekdays run from Monday to Sunday, hours from 0 to 23 and deciles
+ * from the lowest scores to the highest; all other groups are sorted by total P&L, best first.
+ * Trades with equal scores share a decile.
  */
 export function groupTrades(trades: readonly Trade[], by: Grouping): TradeGroup[] {
   const decileOf = by === "scoreDecile" ? scoreDeciles(trades) : () => NONE;
   const keyOf = (trade: Trade): string => {
-    // Not by Date, which takes most of the time for many trades.
+    // Date would take most of the time for many trades.
     const days = Math.floor(trade.closedAt / 86_400);
     switch (by) {
       case "weekday":
@@ -247,12 +247,12 @@ export function groupTrades(trades: readonly Trade[], by: Grouping): TradeGroup[
   }).sort((a, b) => (order(a.key) - order(b.key) || 0) || b.totalPnl - a.totalPnl);
 }
 
-/** Says to which tenth of the scores a trade belongs, such as `1 (0.50 to 0.55)`. */
+/** The tenth of the scores that a trade belongs to, such as `1 (0.50 to 0.55)`. */
 function scoreDeciles(trades: readonly Trade[]): (trade: Trade) => string {
   const scores = Float64Array.from(trades.flatMap(({ signalScore }) => signalScore ?? [])).sort();
   const decileOf = (score: number): number => {
     let low = 0;
-    // The number of scores below this one, by bisection.
+    // The number of scores below this one, found by bisection.
     for (let high = scores.length; low < high;) {
       const middle = (low + high) >> 1;
       if ((scores[middle] ?? 0) < score) low = middle + 1;

@@ -129,7 +129,7 @@ Deno.test("wrong use of query and report is told with the next step", async () =
   assert.equal(missing.code, 1);
   assert.match(
     missing.stderr,
-    /^error: Cannot report: there is none of the databases[^]*`demo` creates/,
+    /^error: Cannot report: none of the databases exists[^]*`demo` creates/,
   );
 });
 
