@@ -199,7 +199,7 @@ function hours({ openedAt, lastAt }: Position): number {
   return round((lastAt - openedAt) / 3600);
 }
 
-/** Profit after commission; of an open position before it. */
+/** Profit after commission; for an open position, before it. */
 function profit(
   { direction, quantity, entryPrice, lastPrice, exitDay, commission }: Position,
 ): number {
@@ -255,7 +255,7 @@ function closedRow(one: Position): Record<string, SqlValue> {
   };
 }
 
-/** One row of `portfolio_snapshots`, as far as the rest of the demo reads it. */
+/** One row of `portfolio_snapshots`, with the columns that the rest of the demo reads. */
 interface SnapshotRow extends Readonly<Record<string, SqlValue>> {
   readonly snapshot_date: string;
   readonly snapshot_time: number;
@@ -323,7 +323,7 @@ export interface DemoTable {
   readonly rows: readonly Readonly<Record<string, SqlValue>>[];
 }
 
-/** Random numbers that depend on the seed alone. */
+/** Random numbers that depend only on the seed. */
 export interface Random {
   /** From 0 (inclusive) to 1 (exclusive). */
   uniform(): number;
@@ -353,7 +353,7 @@ export function createRandom(seed: number): Random {
   };
 }
 
-/** Rounds to so many decimals (default 2). */
+/** Rounds to this many decimals (default 2). */
 export function round(value: number, decimals = 2): number {
   return Number(value.toFixed(decimals));
 }

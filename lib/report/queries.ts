@@ -21,7 +21,7 @@ export interface NamedQuery {
   readonly file: string | null;
 }
 
-/** Name of the ledger where a database is named. */
+/** Name that stands for the ledger. */
 export const LEDGER_ALIAS = "ledger";
 
 /** P&L of closed positions by an expression. */
@@ -217,15 +217,15 @@ export const bundledQueries: readonly NamedQuery[] = BUNDLED.map(
 /** Directory of the users' own queries. */
 export const QUERIES_DIRECTORY = "queries";
 
-/** Named queries that are known, and what is wrong with files that should have some. */
+/** Named queries, and the errors of unusable query files. */
 export interface KnownQueries {
-  /** The bundled queries, then the users' own by name; one of their own replaces a bundled one. */
+  /** The bundled queries, then the users' own, by name; these replace bundled ones. */
   readonly queries: readonly NamedQuery[];
-  /** Files that could not be read as a query, by the name that they would have. */
+  /** Errors of unusable files, by the name that the query would have. */
   readonly faults: ReadonlyMap<string, QueryFileError>;
 }
 
-/** Finds all named queries. A directory that does not exist, or may not be read, has none. */
+/** Finds all named queries. A directory that is missing or can't be read has none. */
 export async function findQueries(directory: string = QUERIES_DIRECTORY): Promise<KnownQueries> {
   const own: NamedQuery[] = [];
   const faults = new Map<string, QueryFileError>();
@@ -274,8 +274,8 @@ function faultOf(
 }
 
 /**
- * A parameter's value as it is bound: a number if the text is written as one, such as `10` or `0.5`, else
- * the text. `007` and `1e3` stay text, since a number would be written differently.
+ * The value to bind for a parameter: a number if the text is written like one, such as `10` or `0.5`,
+ * otherwise the text. `007` and `1e3` remain text, because a number would be written differently.
  */
 export function parameterValue(text: string): SqlValue {
   if (!/^-?\d+(\.\d+)?$/.test(text)) return text;
@@ -287,14 +287,14 @@ export function parameterValue(text: string): SqlValue {
   return /^-?(0|[1-9]\d*)\./.test(text) ? Number(text) : text;
 }
 
-/** What is wrong with the text of a query, and on which line; the first is 1. */
+/** The error in the text of a query, and its line, counted from 1. */
 export interface QueryTextFault {
   readonly line: number;
   readonly reason: string;
 }
 
 /**
- * Reads the text of a query file. Comments at its beginning say `-- database: NAME` (required),
+ * Reads the text of a query file. Comments at its beginning define `-- database: NAME` (required),
  * `-- about: TEXT` and, for each default value of a parameter, `-- param: NAME = VALUE`.
  */
 export function parseQuery(

@@ -23,26 +23,29 @@ const METRICS =
   "winning_trades_30d losing_trades_30d win_rate_30d profit_factor_30d expectancy_30d avg_win_30d " +
   "avg_loss_30d largest_win_30d largest_loss_30d";
 
-/** What to read of a table. */
+/** What to read from a table. */
 interface Selection {
   readonly table: string;
   /** Names of the columns, separated by spaces. */
   readonly columns: string;
-  /** Rows to leave out, and their order; `time` stands for the column that the filter's times are about. */
+  /**
+   * Conditions and order of the rows; `time` stands for the column that the filter's times refer
+   * to.
+   */
   readonly filter?: ReportFilter & { readonly time?: string };
   /** One more condition, with the value of its parameter. */
   readonly condition?: { readonly sql: string; readonly value: SqlValue };
   readonly tail?: string;
-  /** How many rows at most. Default: all. */
+  /** Maximum number of rows. Default: all. */
   readonly most?: number;
 }
 
-/** Rows read at once. */
+/** Number of rows to read at once. */
 const BATCH = 1_000;
 
 /**
- * Rows of a table, some thousands at a time: waiting for each row would take longer than reading it. A
- * column that the table does not have is NULL. Nothing if the table does not exist.
+ * Rows of a table, some thousands at a time: waiting for each row would take longer than reading
+ * it. A missing column is NULL. Nothing if the table does not exist.
  */
 async function* batchesOf(
   connection: Connection,
@@ -90,7 +93,7 @@ function textIn(row: Row, column: string): string | null {
 /** Reads closed positions. Rows without a realized profit or a closing time are left out. */
 export async function readTrades(connection: Connection, filter: ReportFilter): Promise<Trade[]> {
   const trades: Trade[] = [];
-  // Most texts occur many times, and each row would have its own copy.
+  // Most texts occur many times; without this each row would have its own copy.
   const known = new Map<string, string>();
   const shared = (row: Row, column: string): string | null => {
     const value = textIn(row, column);
@@ -197,7 +200,7 @@ export async function readOrders(
   return rows;
 }
 
-/** Adds up the fills of the orders that the filter is about. */
+/** Adds up the fills of the orders that match the filter. */
 export async function readFills(connection: Connection, filter: ReportFilter): Promise<FillSums> {
   const { strategy, ...others } = filter;
   let fills = 0;
@@ -240,7 +243,7 @@ export async function readStoredMetrics(
     for (const row of batch) {
       const time = numberIn(row, "metric_time");
       const date = textIn(row, "metric_date");
-      // A row about one strategy is not about the account.
+      // A row about one strategy does not describe the account.
       if (time === null || date === null || row.strategy !== null) return null;
       return {
         time,

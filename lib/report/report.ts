@@ -36,11 +36,11 @@ import {
 /** Name of a database that a report reads. */
 export type ReportDatabase = "positions" | "trading" | "ml_training";
 
-/** Which rows a report is about. */
+/** Which rows a report includes. */
 export interface ReportFilter {
-  /** Epoch seconds; earlier rows are left out. Default: none are. */
+  /** Epoch seconds; earlier rows are left out. Default: no limit. */
   readonly since?: number;
-  /** Epoch seconds; later rows are left out. Default: none are. */
+  /** Epoch seconds; later rows are left out. Default: no limit. */
   readonly until?: number;
   /** Only positions and orders of this strategy. Default: all. */
   readonly strategy?: string;
@@ -48,7 +48,7 @@ export interface ReportFilter {
   readonly ticker?: string;
 }
 
-/** Rows that a report is computed from. */
+/** Rows from which a report is computed. */
 export interface ReportData {
   readonly snapshots: readonly EquityRow[];
   readonly trades: readonly Trade[];
@@ -91,7 +91,7 @@ export interface TradePoint {
   readonly pnl: number;
   /** Holding time, in hours. */
   readonly holdingHours: number | null;
-  /** Furthest that the price went against the position, as recorded. */
+  /** Largest price movement against the position, as recorded. */
   readonly adverseExcursion: number | null;
 }
 
@@ -99,7 +99,7 @@ export interface TradePoint {
 export interface Report {
   /** When it was computed, in epoch seconds. */
   readonly computedAt: number;
-  /** The filter that it was computed with. */
+  /** The filter used. */
   readonly filter: ReportFilter;
   /** The account; null without snapshots. */
   readonly equity: EquityFigures | null;
@@ -113,7 +113,7 @@ export interface Report {
     readonly date: string;
     readonly sharpe: number;
   }[];
-  /** All closed positions, and the long and the short ones by themselves. */
+  /** All closed positions, and the long and the short ones separately. */
   readonly trades: Readonly<Record<"all" | "long" | "short", TradeFigures>>;
   /** Closed positions by each property. */
   readonly groups: Readonly<Record<Grouping, readonly TradeGroup[]>>;
@@ -148,7 +148,7 @@ export function buildReport(
   const notes = [...data.notes, ...equity?.notes ?? []];
   if (filter.strategy !== undefined || filter.ticker !== undefined) {
     notes.push(
-      "Equity and training are those of the whole account, whatever the strategy or ticker.",
+      "Equity and training always cover the whole account, whatever the strategy or ticker.",
     );
   }
   const step = Math.max(1, Math.ceil(trades.length / MOST_POINTS));
@@ -182,9 +182,9 @@ export function buildReport(
 }
 
 /**
- * Compares the newest stored metrics with figures computed from the rows up to then. Only for a report
- * of all rows: a filter leaves out rows that the stored metrics include. Signs of drawdowns are ignored,
- * and a volatility or win rate may be stored as a fraction or in percent.
+ * Compares the newest stored metrics with figures computed from the rows up to then. Only for a
+ * report of all rows: a filter leaves out rows that the stored metrics include. Signs of drawdowns
+ * are ignored, and a volatility or win rate may be stored as a fraction or in percent.
  */
 function metricDifferences(
   { storedMetrics, snapshots, trades }: ReportData,

@@ -20,7 +20,7 @@ export function mean(values: readonly number[]): number | null {
   return values.length === 0 ? null : sum(values) / values.length;
 }
 
-/** Sum, by Neumaier's method, so that cents do not get lost among millions. */
+/** Sum by Neumaier's method, so that cents are not lost among millions. */
 export function sum(values: readonly number[]): number {
   let total = 0;
   let lost = 0;
@@ -108,7 +108,7 @@ export interface EquityPoint {
   readonly drawdown: number;
 }
 
-/** A decline from a peak, and the way back. */
+/** A decline from a peak, and the recovery. */
 export interface Drawdown {
   /** Depth as a negative fraction of the peak: -0.25 is 25 % below it. */
   readonly depth: number;
@@ -132,7 +132,7 @@ export interface MonthlyReturn {
   readonly return: number;
 }
 
-/** Differences up to this amount of currency come from three amounts rounded to cents. */
+/** Differences up to this amount come from rounding three amounts to cents. */
 const ROUNDING = 0.02;
 
 /**
@@ -179,7 +179,7 @@ function fall(distance: number): number {
   return distance > -1e-10 ? 0 : distance;
 }
 
-/** Periods in a year: 365 if any snapshot is of a Saturday or Sunday (UTC), else 252. */
+/** Periods in a year: 365 if any snapshot is dated on a Saturday or Sunday (UTC), otherwise 252. */
 export function periodsPerYear(points: readonly { date: string; time: number }[]): number {
   return points.some(({ date, time }) => {
       const day = /^\d{4}-\d{2}-\d{2}/.test(date) ? Date.parse(date.slice(0, 10)) : time * 1000;
@@ -251,7 +251,7 @@ export function monthlyReturns(points: readonly EquityPoint[]): MonthlyReturn[] 
   }));
 }
 
-/** Sharpe ratio of each window of so many returns (default 63, a quarter), by the window's last day. */
+/** Sharpe ratio of each window of this many returns (default 63, a quarter), by the window's last day. */
 export function rollingSharpe(
   points: readonly EquityPoint[],
   window = 63,
