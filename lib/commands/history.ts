@@ -30,7 +30,7 @@ export const command: Command = {
     });
     // A database that is no longer configured may still have a history.
     if (events.length === 0 && database !== undefined && !migrator.databases.includes(database)) {
-      throw new UsageError(`Cannot show the history of "${database}": there is no such database`, {
+      throw new UsageError(`Cannot show the history of "${database}": database not found`, {
         help: `${didYouMean(database, migrator.databases)}the databases are ${
           migrator.databases.join(", ")
         }`,

@@ -370,7 +370,7 @@ export async function openSource(file: string): Promise<ImportSource> {
     return { stream: streamOf(opened), label: file, size: isFile ? size : null };
   } catch (error) {
     const message = error instanceof Deno.errors.NotFound
-      ? "there is no such file"
+      ? "file not found"
       : error instanceof Error
       ? error.message
       : String(error);

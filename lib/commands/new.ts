@@ -95,7 +95,7 @@ function databaseOf(flags: FlagValues, databases: readonly string[]): string {
     });
   }
   if (databases.includes(named)) return named;
-  throw new UsageError(`Cannot create a migration of "${named}": there is no such database`, {
+  throw new UsageError(`Cannot create a migration of "${named}": database not found`, {
     help: `${didYouMean(named, databases)}${help}`,
   });
 }

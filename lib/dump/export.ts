@@ -223,7 +223,7 @@ export async function openReading(
   if (location.kind === "server") return await openServerReading(location, settings);
   const { exists, sizeBytes } = statDatabase(location);
   if (!exists) {
-    throw new LocationError(`Cannot export ${location.path}: there is no such database`, {
+    throw new LocationError(`Cannot export ${location.path}: database not found`, {
       help: "`status` shows where the databases are; `upgrade` creates them",
     });
   }

@@ -38,7 +38,7 @@ import {
   type RowObservation,
 } from "./checks.ts";
 
-/** Rows of a table that a migration has dropped as it declares. */
+/** Rows that a migration destroyed as declared. */
 export interface DestroyedRows {
   /** Name of the table. */
   readonly table: string;
@@ -50,17 +50,17 @@ export interface DestroyedRows {
 export interface Run {
   readonly migration: Migration;
   readonly direction: "upgrade" | "downgrade";
-  /** Checksum of what is run; null if it is a function. */
+  /** Checksum of the SQL; null for a function. */
   readonly checksum: string | null;
-  /** Name of the snapshot that was taken before; null if none was. It may change with `begin`. */
+  /** Name of the snapshot taken before the run; null if there is none. `begin` may change it. */
   readonly snapshot: string | null;
-  /** Tables of which rows may be lost. */
+  /** Tables whose rows may be lost. */
   readonly destroys: readonly string[];
-  /** Called inside the transaction before anything is changed; outside of one, in one of its own. */
+  /** Called inside the transaction before any change; without a transaction, in a separate one. */
   readonly begin?: ((connection: Connection) => Promise<void>) | undefined;
-  /** Checks of the result, before the commit; throws to roll back. */
+  /** Checks the result before the commit; throws to roll back. */
   readonly verify?: ((connection: Connection, counted: Counted) => Promise<void>) | undefined;
-  /** Told which rows went as declared, before the commit. */
+  /** Called before the commit with the rows destroyed as declared. */
   readonly onDestroyed?: ((losses: readonly DestroyedRows[]) => void) | undefined;
   /** Seconds to wait for another writer. */
   readonly timeout: number;
@@ -71,18 +71,18 @@ export interface Run {
   readonly idleTimeout?: number | undefined;
 }
 
-/** Numbers of rows by table; both are empty if the body can't change any. */
+/** Numbers of rows by table; empty if the body cannot change rows. */
 interface Counted {
   readonly before: ReadonlyMap<string, number>;
   readonly after: ReadonlyMap<string, number>;
 }
 
 /**
- * Runs a migration and writes or removes its marker, in one transaction: both happen, or neither. One
- * with `transaction: false` runs outside of it: what it did before a failure stays.
+ * Runs a migration and writes or removes its marker in one transaction, all-or-nothing. With
+ * `transaction: false` it runs without a transaction, and statements before a failure keep their effect.
  *
- * @returns how long it took, in seconds; null where another process had done it already.
- * @throws {MigrationFailedError} if a statement or a check failed; the database is as before.
+ * @returns the duration in seconds; null if another process had already run it.
+ * @throws {MigrationFailedError} if a statement or a check fails; the database is unchanged.
  */
 export async function runMigration(connection: Connection, run: Run): Promise<number | null> {
   const { migration } = run;
@@ -101,7 +101,7 @@ export async function runMigration(connection: Connection, run: Run): Promise<nu
   }
 }
 
-/** How many statements of a body were begun, and the last of them. */
+/** The number of statements that were started, and the last of them. */
 export interface Begun {
   statements: number;
   last: string | null;
@@ -109,12 +109,12 @@ export interface Begun {
 
 interface Outside {
   readonly body: MigrationBody;
-  /** Counts the statements. */
+  /** The statements started so far. */
   readonly begun: Begun;
   readonly run: Run;
 }
 
-/** Runs the body statement by statement, each for itself; the marker follows where all went well. */
+/** Runs the body statement by statement without a transaction; writes the marker after success. */
 async function runOutside(
   connection: Connection,
   { body, begun, run }: Outside,
@@ -140,7 +140,7 @@ async function runOutside(
         },
       }));
   } finally {
-    if (connection.inTransaction) await connection.exec("ROLLBACK"); // of a SAVEPOINT left open
+    if (connection.inTransaction) await connection.exec("ROLLBACK"); // ends a SAVEPOINT left open
   }
   await check(connection, run, before);
   const durationSeconds = (performance.now() - start) / 1000;
@@ -155,7 +155,7 @@ async function runInside(
   run: Run,
 ): Promise<number | null> {
   const { migration, direction } = run;
-  // The state was read before the transaction began; only what is read inside it is certain.
+  // Read it again: the state read before the transaction may be outdated.
   const marked = await hasMarker(connection, migration.id);
   if ((marked ?? false) === (direction === "upgrade")) return null;
   await run.begin?.(connection);
@@ -174,7 +174,7 @@ async function runInside(
   return durationSeconds;
 }
 
-/** Where a unique index or constraint fails, the rows are still there that tell by which value. */
+/** Adds the duplicate value to an error of a unique index or constraint, while the rows still exist. */
 async function namingDuplicates(
   connection: Connection,
   work: () => Promise<void>,
@@ -187,11 +187,11 @@ async function namingDuplicates(
   }
 }
 
-/** What there was before a body that may change rows. */
+/** The state before a body that may change rows. */
 interface Before {
   readonly rows: RowObservation;
   readonly kept: KeptRows;
-  /** Views, triggers and foreign keys that don't work. */
+  /** Views, triggers and foreign keys that do not work. */
   readonly broken: ReadonlyMap<string, string>;
   /** Folded names of all objects. */
   readonly objects: ReadonlySet<string>;
@@ -206,7 +206,7 @@ async function observeBefore(connection: Connection, body: MigrationBody): Promi
   return { rows, broken, objects, kept: await KeptRows.of(connection, body) };
 }
 
-/** Compares with what was observed before, and does the run's own checks. */
+/** Compares with the state before, and runs the checks of the run. */
 async function check(
   connection: Connection,
   run: Run,
@@ -253,11 +253,11 @@ function bodyOf({ migration, direction }: Run): MigrationBody {
   throw new DowngradeBlockedError(`Cannot roll back ${migration.name}: it has no downgrade`);
 }
 
-/** Told before and after each migration. */
+/** Progress before and after each migration. */
 export interface MigrationProgress {
-  /** Whether it begins or has ended. */
+  /** Whether the migration starts or has finished. */
   readonly kind: "started" | "finished";
-  /** Whether it goes up or down. */
+  /** Whether it is applied or rolled back. */
   readonly direction: "upgrade" | "downgrade";
   /** Id of the migration, such as `001`. */
   readonly id: string;
@@ -265,11 +265,11 @@ export interface MigrationProgress {
   readonly name: string;
   /** Name of its database. */
   readonly database: string;
-  /** Seconds; null before the end. */
+  /** Duration in seconds; null at the start. */
   readonly durationSeconds: number | null;
 }
 
-/** Runs one migration and records the attempt in the ledger: its start, its end and its outcome. */
+/** Runs one migration and records its start and outcome in the ledger. */
 export async function runAndRecord(
   workspace: Workspace,
   session: Session,
@@ -307,7 +307,7 @@ export async function runAndRecord(
         error,
         detail: detailOf(run),
       });
-      // A rollback that failed leaves the migration applied, and so its row.
+      // After a failed rollback the migration is still applied, and so its row is kept.
       if (outcome === "failed" && direction === "downgrade") return;
       await setHistory(ledger, {
         id: migration.id,
@@ -331,7 +331,7 @@ export async function runAndRecord(
       },
     });
   } catch (error) {
-    // The failure itself must be heard, even where the ledger can't be written either (a full disk).
+    // Report the failure itself, even if the ledger cannot be written either (a full disk).
     await finish("failed", null, messageOf(error)).catch(
       () => {},
     );
@@ -340,7 +340,8 @@ export async function runAndRecord(
   const isUpgrade = direction === "upgrade";
   await afterCommit({
     done: `${isUpgrade ? "Applied" : "Rolled back"} ${migration.name}`,
-    help: "the database is complete; the next command that changes something corrects the ledger",
+    help:
+      "the database is complete; the next command that changes the databases corrects the ledger",
   }, () => finish(isUpgrade ? "applied" : "rolled_back", seconds, null));
   return seconds;
 }
@@ -349,7 +350,7 @@ function detailOf({ snapshot }: Run): string | null {
   return snapshot === null ? null : `snapshot ${snapshot} was taken before`;
 }
 
-/** Says which migration failed where; errors that already say what to do stay as they are. */
+/** Adds the migration and position to an error; errors that already say what to do are unchanged. */
 export async function describeFailure(error: unknown, run: Run, begun: Begun): Promise<unknown> {
   const { migration, direction, signal } = run;
   const isUpgrade = direction === "upgrade";
@@ -363,7 +364,7 @@ export async function describeFailure(error: unknown, run: Run, begun: Begun): P
     });
   }
   if (error instanceof CatalystError && !(error instanceof StatementError)) {
-    // Of a failure inside a transaction they say the truth by themselves.
+    // Inside a transaction these errors already describe the outcome.
     if (migration.transaction !== false || error instanceof MigrationFailedError) return error;
     return new MigrationFailedError(error.message, { ...options, help: outcome });
   }
@@ -388,12 +389,12 @@ export async function describeFailure(error: unknown, run: Run, begun: Begun): P
 
 const FIX_IT = "fix the migration, then run the command again";
 
-/** What to do about a statement that failed, by what SQLite said. */
+/** Help for a failed statement, based on SQLite's message. */
 export function adviceOn(reason: string, { id, database }: Migration): string {
   const isTaken = /already exists|^duplicate column name|^there is already/.test(reason);
   return isTaken
-    ? `if ${database} has all of it already, as when the bot made it, mark the migration as ` +
-      `applied: \`baseline --to ${id}\`; else ${FIX_IT}`
+    ? `if ${database} already has everything, for example because the bot created it, record the ` +
+      `migration as applied: \`baseline --to ${id}\`; otherwise ${FIX_IT}`
     : FIX_IT;
 }
 
@@ -403,12 +404,12 @@ function lacking({ message }: Error): string {
 
 function permissionHelp(): string {
   return Deno.build.standalone
-    ? "the executable may only read and write files; for more run the toolkit with Deno: " +
+    ? "the executable may only read and write files; for more, run the toolkit with Deno: " +
       "deno run -A jsr:@catalyst/migrate upgrade"
     : "run Deno with that permission too, then run the command again";
 }
 
-/** Statements that were done: all that were begun, but for the one that failed. */
+/** Number of completed statements: all that were started except the failed one. */
 function doneBefore(error: unknown, { statements, last }: Begun): number {
   const failed = error instanceof CatalystError && error.statement !== undefined &&
     error.statement === last;
@@ -417,7 +418,7 @@ function doneBefore(error: unknown, { statements, last }: Begun): number {
 
 interface ShownPlace {
   readonly place: { readonly text: string; readonly line?: number };
-  /** The failed statement's line; empty if it isn't known. */
+  /** The failed statement's line; empty if unknown. */
   readonly shown: string;
 }
 
@@ -448,29 +449,29 @@ async function placeOf(
   return { place: { text: ` (${source.path}:${ofFile})`, line: ofFile }, shown };
 }
 
-/** A migration that is to be applied. */
+/** A migration to apply. */
 export interface Application {
   readonly migration: Migration;
-  /** Checksum of its upgrade; null if that is a function. */
+  /** Checksum of its upgrade; null for a function. */
   readonly checksum: string | null;
-  /** The snapshots that are taken before; null if none is. */
+  /** The snapshots to take before; null if none is needed. */
   readonly safeguard: RowProtection | null;
-  /** What was found before the first one. */
+  /** The state before the first migration. */
   readonly found: Inspection;
   readonly signal: AbortSignal | undefined;
-  /** Told which rows went as declared. */
+  /** Called with the rows destroyed as declared. */
   readonly onDestroyed?: Run["onDestroyed"];
 }
 
-/** What keeps the rows that a migration is about to remove. */
+/** Protects the rows that a migration is about to remove. */
 interface RowProtection {
-  /** Name of the newest snapshot that has a database; null if none has. */
+  /** Name of the newest snapshot that contains a database; null if there is none. */
   nameFor(database: string): string | null;
-  /** Makes sure, inside the migration's transaction, that a snapshot has every committed row. */
+  /** Makes sure, inside the migration's transaction, that a snapshot contains every committed row. */
   secure(connection: Connection, database: string): Promise<void>;
 }
 
-/** How a migration is run up. */
+/** The run that applies a migration. */
 export function runOf(
   workspace: Workspace,
   { migration, checksum, safeguard, found, signal, onDestroyed }: Application,

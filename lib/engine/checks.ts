@@ -12,23 +12,23 @@ import { fold, quoteName } from "../sql/tokens.ts";
 import { readMarkers } from "../state/marker.ts";
 import type { RowLoss } from "./kept_rows.ts";
 
-/** What is compared before and after a migration, inside its transaction. */
+/** What to compare before and after a migration, inside its transaction. */
 export interface RowObservation {
   /** Number of rows by table. */
   readonly rows: ReadonlyMap<string, number>;
-  /** Rows that point to nothing, one key for each. */
+  /** Foreign key violations, one key for each. */
   readonly violations: ReadonlySet<string>;
 }
 
-/** Words without which a statement can neither lose a row nor break a foreign key. */
+/** A statement without any of these words can neither lose a row nor violate a foreign key. */
 const TOUCHES_ROWS = /\b(alter|delete|drop|insert|pragma|replace|update)\b/i;
 
-/** Whether a migration's body may change rows; only then is it worth counting them. */
+/** Whether a migration's body may change rows, so that they must be counted. */
 export function mayTouchRows(body: MigrationBody): boolean {
   return typeof body !== "string" || TOUCHES_ROWS.test(body);
 }
 
-/** Counts rows and foreign key violations. Takes time in proportion to the rows. */
+/** Counts rows and foreign key violations. Takes time proportional to the number of rows. */
 export async function observeRows(connection: Connection): Promise<RowObservation> {
   return { rows: await countRows(connection), violations: await findViolations(connection) };
 }
@@ -41,7 +41,7 @@ async function findViolations(connection: Connection): Promise<Set<string>> {
     const { keysWithoutRowid } = await import("../schema/integrity.ts");
     keys.push(...await keysWithoutRowid(connection, rows.filter(({ rowid }) => rowid === null)));
   }
-  // A row with two foreign keys may be there twice.
+  // A row with two foreign keys may occur twice.
   const times = new Map<string, number>();
   return new Set(keys.map((key) => {
     const name = JSON.stringify(key);
@@ -70,8 +70,8 @@ async function checkForeignKeys(connection: Connection): Promise<Row[]> {
 }
 
 /**
- * A key that points to columns without a UNIQUE can't be checked, nor could it before; and a collation
- * of the bot's is not here.
+ * A foreign key that references columns without a UNIQUE constraint, or that needs a collation of the
+ * bot, cannot be checked, before or after the migration.
  */
 function isUncheckable(error: unknown): boolean {
   return needsExtension(error) ||
@@ -81,17 +81,17 @@ function isUncheckable(error: unknown): boolean {
 /** What a migration may do to rows. */
 interface Allowance {
   readonly migration: Migration;
-  /** Whether it goes up or down. */
+  /** Whether it is applied or rolled back. */
   readonly direction?: "upgrade" | "downgrade";
-  /** Tables of which rows may be lost. */
+  /** Tables whose rows may be lost. */
   readonly destroys: readonly string[];
 }
 
 /**
- * Compares what was observed before and after a migration.
+ * Compares the state before and after a migration.
  *
- * @throws {MigrationFailedError} if rows were lost that it didn't declare, or rows point to
- * nothing that did not before.
+ * @throws {MigrationFailedError} if rows were lost without being declared, or rows newly reference
+ * missing rows.
  */
 export function compareObservations(
   before: RowObservation,
@@ -107,25 +107,25 @@ export function compareObservations(
     throw failed(
       allowed,
       allowed.direction === "downgrade"
-        ? `it would lose rows that nobody was asked about: ${what}`
-        : `it would lose rows that it didn't declare: ${what}`,
+        ? `it would lose rows that were not confirmed: ${what}`
+        : `it would lose rows that it does not declare: ${what}`,
       allowed.direction === "downgrade"
-        ? "run the command again, since rows may have come meanwhile; or mend the downgrade; or, " +
-          `if they are to go, declare it: ${howToDeclare(lost.map(({ table }) => table))}`
-        : `name the tables whose rows it may destroy in the migration's "destroys"; in a table ` +
+        ? "run the command again, in case rows were added in the meantime; or fix the downgrade; or, " +
+          `if the loss is intended, declare it: ${howToDeclare(lost.map(({ table }) => table))}`
+        : `name the tables whose rows it may destroy in the migration's "destroys"; for a table ` +
           `rebuild, turn foreign keys off, or the DROP TABLE empties child tables`,
     );
   }
   const broken = brokenReferences(before, after);
   if (broken !== null) {
-    throw failed(allowed, broken, "delete or mend those rows in the same migration");
+    throw failed(allowed, broken, "delete or correct those rows in the same migration");
   }
 }
 
 /**
- * Refuses rows that were replaced by others, and returns what was lost as declared.
+ * Refuses the loss of rows that were replaced by others, and returns the declared losses.
  *
- * @throws {MigrationFailedError} if others were lost.
+ * @throws {MigrationFailedError} if rows were lost without being declared.
  */
 export function compareRows(losses: readonly RowLoss[], allowed: Allowance): RowLoss[] {
   const isDeclared = ({ table }: RowLoss) =>
@@ -137,8 +137,8 @@ export function compareRows(losses: readonly RowLoss[], allowed: Allowance): Row
   ).join(", ");
   throw failed(
     allowed,
-    `it would lose rows or values that it didn't declare: ${what}`,
-    "copy each column by its name and keep every key; or name the tables whose rows it may destroy " +
+    `it would lose rows or values that it does not declare: ${what}`,
+    "copy each column by name and keep every key; or name the tables whose rows it may destroy " +
       `in the migration's "destroys"`,
   );
 }
@@ -150,10 +150,10 @@ export async function objectNames(connection: Connection): Promise<Set<string>> 
 }
 
 /**
- * Views, triggers and foreign keys that don't work, with what SQLite says of each.
+ * Views, triggers and foreign keys that do not work, with SQLite's errors.
  *
- * @param among Folded names; a view, or a trigger or foreign key of a table, counts only if it or
- * its table is among them. By default all count.
+ * @param among Folded names. Only views, and triggers and foreign keys of tables, with these names are
+ * checked. Default: all.
  */
 export async function brokenObjects(
   connection: Connection,
@@ -168,7 +168,7 @@ export async function brokenObjects(
     } catch (error) {
       if (!(error instanceof StatementError) || needsExtension(error)) return;
       const message = driverMessage(error);
-      // A view need not have an INSTEAD OF trigger for each kind of change.
+      // A view does not need an INSTEAD OF trigger for every kind of change.
       if (message !== noTrigger) broken.set(object, message);
     }
   };
@@ -209,16 +209,16 @@ export async function brokenObjects(
   );
   for (const row of keys) {
     const [child, parent] = [text(row, "child"), text(row, "parent")];
-    if (counts(child)) broken.set(`a foreign key of "${child}"`, `there is no table "${parent}"`);
+    if (counts(child)) broken.set(`a foreign key of "${child}"`, `table "${parent}" is missing`);
   }
   return broken;
 }
 
 /**
- * Refuses a migration that breaks a view, a trigger or a foreign key that worked before it. What it
- * creates may need an object of a later migration.
+ * Refuses a migration that breaks a view, trigger or foreign key that worked before. New objects may
+ * depend on a later migration.
  *
- * @throws {MigrationFailedError} naming the first one.
+ * @throws {MigrationFailedError} if it breaks one; the message names the first.
  */
 export function compareObjects(
   before: ReadonlyMap<string, string>,
@@ -245,7 +245,7 @@ export function brokenReferences(
   })`;
 }
 
-/** Tables with fewer rows than before. A table that vanished while another of its size came was renamed. */
+/** Tables with fewer rows than before. A missing table counts as renamed if a new one has its size. */
 export function lostRows(
   before: ReadonlyMap<string, number>,
   after: ReadonlyMap<string, number>,
@@ -275,28 +275,28 @@ function failed(
   });
 }
 
-/** How a migration that failed left its database. */
+/** The state in which a failed migration left its database. */
 export function outcomeOf(
   { database, transaction }: Pick<Migration, "database" | "transaction">,
   statements?: number,
 ): string {
-  if (transaction !== false) return `It was rolled back; ${database} is as it was before.`;
+  if (transaction !== false) return `It was rolled back; ${database} is unchanged.`;
   const done = statements === undefined
-    ? "what it did stays"
+    ? "its changes are kept"
     : statements === 0
-    ? "none of its statements was done"
+    ? "none of its statements was completed"
     : `its first ${
-      statements === 1 ? "statement is" : `${statements} statements are`
-    } done and stay so`;
-  return `It ran outside of a transaction: ${done}, and it doesn't count as run. ` +
-    "The next run begins with its first statement again.";
+      statements === 1 ? "statement was" : `${statements} statements were`
+    } completed and remain in effect`;
+  return `It ran without a transaction: ${done}, and it does not count as applied. ` +
+    "The next run starts again with its first statement.";
 }
 
 /**
- * Checks that what a migration creates has the shape that it makes in an empty database: with
- * `IF NOT EXISTS`, SQLite silently keeps an object of the same name and another shape.
+ * Checks that the objects that a migration creates have the same schema as in an empty database: with
+ * `IF NOT EXISTS`, SQLite silently keeps an existing object with a different schema.
  *
- * @throws {SchemaConflictError} if it hasn't; the message names each difference.
+ * @throws {SchemaConflictError} if they differ; the message names each difference.
  */
 export async function requireExpectedShape(
   connection: Connection,
@@ -305,7 +305,7 @@ export async function requireExpectedShape(
 ): Promise<void> {
   const { markers } = await readMarkers(connection);
   const earlier = (markers ?? []).flatMap(({ id }) => registry.byId.get(id) ?? []);
-  // Few migrations need this.
+  // Loaded here because few migrations need it.
   const [{ buildReferenceSteps }, { readSchema }, { compareSchemas }] = await Promise.all([
     import("../schema/reference.ts"),
     import("../schema/read.ts"),
@@ -318,17 +318,17 @@ export async function requireExpectedShape(
   const differences = compareSchemas(created, actual).filter((one) => one.kind !== "extra");
   if (differences.length === 0) return;
   throw new SchemaConflictError(
-    `Cannot apply ${migration.name} to ${migration.database}: what is there has another shape: ` +
+    `Cannot apply ${migration.name} to ${migration.database}: existing objects differ: ` +
       differences.map(describeDifference).join("; "),
     {
       migration: migration.name,
       database: migration.database,
-      help: "rename or mend what is there, then run upgrade again. Nothing was changed.",
+      help: "rename or correct the existing objects, then run upgrade again. Nothing was changed.",
     },
   );
 }
 
-/** Whether an upgrade may find its objects there already. */
+/** Whether an upgrade accepts existing objects. */
 export function mayFindExisting(migration: Migration): boolean {
   return typeof migration.upgrade !== "string" || /\bif\s+not\s+exists\b/i.test(migration.upgrade);
 }

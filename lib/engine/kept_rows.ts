@@ -3,7 +3,7 @@ import type { MigrationBody } from "../migration/migration.ts";
 import { countRowsOf, usersTables } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 
-/** Words of a body that may replace rows by others, so that counting them isn't enough. */
+/** Words of a body that may replace rows with others, so that counting rows is not enough. */
 const REPLACES_ROWS = /\b(delete|drop|replace|rebuild\w*)\b/i;
 
 /** Rows of a database on a server that are copied at most: its transactions may have to be short. */
@@ -12,26 +12,26 @@ const MOST_ROWS_ON_SERVER = 200_000;
 /** Name of a column of a copy that has the row ids. */
 const ROWID = "copied rowid";
 
-/** A table, copied before a migration runs. */
+/** A table that was copied before a migration. */
 interface CopiedTable {
   readonly name: string;
   /** Name of the copy. */
   readonly copy: string;
-  /** Stored columns, in their order. */
+  /** Stored columns in order. */
   readonly columns: readonly string[];
   /** Columns of the primary key; empty if there is none. */
   readonly key: readonly string[];
-  /** First page, which another table of the same name does not have; and whether it has row ids. */
+  /** Root page, which distinguishes it from another table with the same name; and whether it has row ids. */
   readonly root: number;
   readonly hasRowid: boolean;
 }
 
-/** What became of the rows of a table, as far as it is a loss. */
+/** The losses of a table. */
 export interface RowLoss {
   readonly table: string;
-  /** Rows that are gone, though as many others may have come. */
+  /** Number of lost rows, even if as many others were added. */
   readonly rows: number;
-  /** What else is wrong, such as columns that were mixed up; null if nothing is. */
+  /** Any other problem, such as swapped columns; null if there is none. */
   readonly fault: string | null;
 }
 
@@ -81,7 +81,7 @@ export class KeptRows {
     return new KeptRows(connection, tables, former);
   }
 
-  /** Says which rows are gone, and drops the copies. */
+  /** Returns the losses and drops the copies. */
   async compare(): Promise<RowLoss[]> {
     const losses: RowLoss[] = [];
     for (const table of this.#tables) {
@@ -111,14 +111,14 @@ export class KeptRows {
     return rows === 0 ? null : { table: name, rows, fault: null };
   }
 
-  /** What of a copied table is not in a table now; null if all of it is. */
+  /** The rows and values of a copied table that are missing from a table now; null if there are none. */
   async #lossIn(before: CopiedTable, name: string, after: Shape): Promise<RowLoss | null> {
     const copy = `${this.#schema}.${quoteName(before.copy)}`;
     const now = `main.${quoteName(name)}`;
     const columns = common(before, after);
     const isRebuilt = before.root !== after.root;
     const match = matchOf(before, after, isRebuilt);
-    if (columns.length === 0) return null; // what goes with its columns is told elsewhere
+    if (columns.length === 0) return null; // dropped columns are reported elsewhere
     if (match === null) {
       const list = columns.map(quoteName).join(", ");
       const rows = await this.#count(
@@ -135,7 +135,7 @@ export class KeptRows {
     return rows === 0 && fault === null ? null : { table: before.name, rows, fault };
   }
 
-  /** A column that has the values of another one, or none: what a copy by position brings about. */
+  /** Finds a column that has the values of another one, or none, as after a copy by position. */
   async #faultIn(columns: readonly string[], rows: string): Promise<string | null> {
     for (const column of columns) {
       const [o, n] = [`o.${quoteName(column)}`, `n.${quoteName(column)}`];
@@ -170,7 +170,7 @@ function schemaOf({ isRemote = false }: Connection): "temp" | "main" {
 
 type Shape = Omit<CopiedTable, "name" | "copy">;
 
-/** Columns and key of a table; null if there is none of that name. */
+/** Columns and key of a table; null if it does not exist. */
 async function shapeOf(connection: Connection, table: string): Promise<Shape | null> {
   const found = await connection.get(
     `SELECT rootpage, wr FROM main.sqlite_schema JOIN pragma_table_list AS list
@@ -218,14 +218,14 @@ function common(before: Pick<Shape, "columns">, after: Pick<Shape, "columns">): 
   return before.columns.filter((name) => there.has(fold(name)));
 }
 
-/** The condition by which rows are the same ones; null where only all their values can tell. */
+/** The condition that identifies equal rows; null if only all values together can. */
 function matchOf(before: CopiedTable, after: Shape, isRebuilt: boolean): string | null {
   const there = new Set(after.columns.map(fold));
   if (before.key.length > 0 && before.key.every((name) => there.has(fold(name)))) {
     return before.key.map((name) => `n.${quoteName(name)} IS o.${quoteName(name)}`).join(" AND ");
   }
   if (isRebuilt || !before.hasRowid || !after.hasRowid) return null;
-  // A row id is given again after a row was deleted: then not one value is the same.
+  // SQLite may reuse the row id of a deleted row; then no value is the same.
   const same = common(before, after)
     .map((name) => `n.${quoteName(name)} IS o.${quoteName(name)}`);
   return `n.rowid = o.${quoteName(ROWID)} AND (${same.join(" OR ")})`;

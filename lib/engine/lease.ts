@@ -7,20 +7,20 @@ import { MARKER_TABLE } from "../migration/migration.ts";
 import { createMarkerTable, LEASE } from "../state/marker.ts";
 import { version } from "../base/version.ts";
 
-/** Seconds for which a lease is taken. Whoever was killed keeps others out for as long. */
+/** Duration of a lease in seconds. A killed migrator blocks others for as long. */
 const DURATION = 60;
 
-/** Seconds after which it is renewed. */
+/** Seconds after which a lease is renewed. */
 const RENEW_AFTER = 10;
 
-/** Milliseconds between two looks at another's lease. */
+/** Milliseconds between two checks of another holder's lease. */
 const PAUSE = 200;
 
-/** How to take a lease. */
+/** Options of {@link Lease.take}. */
 export interface LeaseOptions {
   /**
-   * Who takes it. Two processes must not use the same one at once; a process that takes the place of
-   * one that was killed should, so that it need not wait.
+   * Identifies the holder. Two processes must not use the same one at once. A process that replaces a
+   * killed one should use its holder, so that it does not have to wait.
    */
   readonly holder: string;
   /** Seconds to wait for another holder. */
@@ -31,13 +31,13 @@ export interface LeaseOptions {
 }
 
 /**
- * Keeps two migrators on different machines from changing a database on a server at once. No operating
- * system's lock reaches there, and a transaction is no lock: the server ends it when another client
- * wants to write. So it is a row in the table of the markers that says until when, by the clock of the
- * server, the database is taken.
+ * Prevents two migrators on different machines from changing a database on a server at once. An
+ * operating system lock does not reach there, and a transaction is not a lock, because the server ends
+ * it when another client wants to write. So a row in the marker table says until when, by the server's
+ * clock, the database is reserved.
  *
- * It is for order alone. That each migration is applied once is certain without it, since the marker is
- * read again in the migration's own transaction.
+ * The lease only keeps order. Each migration is applied once even without it, because the marker is read
+ * again in the migration's own transaction.
  */
 export class Lease {
   readonly #connection: Connection;
@@ -63,13 +63,15 @@ export class Lease {
   static async take(connection: Connection, options: LeaseOptions): Promise<Lease> {
     const deadline = performance.now() + options.timeout * 1000;
     for (;;) {
-      // Only a look: to try and write would end the other's transaction after 5 s.
+      // Only read: an attempt to write would end the other migrator's transaction after 5 s.
       const other = await otherHolder(connection, options.holder);
       if (other === null && await write(connection, options)) return new Lease(connection, options);
       if (performance.now() + PAUSE > deadline) {
         const { label } = connection;
         throw new MigratorLockedError(
-          `Cannot change ${label}: another migrator has it for ${other ?? DURATION} s more at most`,
+          `Cannot change ${label}: another migrator has reserved it for up to ${
+            other ?? DURATION
+          } s`,
           {
             help: "wait until it has finished, then run the command again; it may have been killed",
           },
@@ -87,14 +89,14 @@ export class Lease {
   /** Renews it by itself from now on, whatever else is done; nothing else may use the connection. */
   keepUp(): void {
     this.#timer = setInterval(() => {
-      // The next one who asks is told of a failure.
+      // The next caller receives the error.
       this.#underWay = this.#write().catch((error) => {
         this.#failure = error;
       });
     }, this.#renewAfter * 1000);
   }
 
-  /** Makes it last, if no transaction is open. */
+  /** Renews the lease, if no transaction is open. */
   async renew(): Promise<void> {
     if (this.#failure !== null) throw this.#failure;
     if (this.#timer !== null || this.#connection.inTransaction) return;
@@ -114,7 +116,7 @@ export class Lease {
     this.#renewed = performance.now();
   }
 
-  /** Gives it back. After a failure nothing more can be done: it then ends by itself. */
+  /** Releases the lease. If that fails, the lease expires. */
   async release(): Promise<void> {
     if (this.#timer !== null) clearInterval(this.#timer);
     await this.#underWay;
@@ -124,7 +126,7 @@ export class Lease {
   }
 }
 
-/** Seconds for which another holder has the lease; null if nobody has. */
+/** Remaining seconds of another holder's lease; null if there is none. */
 async function otherHolder(connection: Connection, holder: string): Promise<number | null> {
   const table = await connection.get(
     "SELECT 1 FROM main.sqlite_schema WHERE type = 'table' AND name = ?",
@@ -141,7 +143,7 @@ async function otherHolder(connection: Connection, holder: string): Promise<numb
   return seconds > 0 ? seconds : null;
 }
 
-/** Writes the row, unless another holder was quicker. */
+/** Writes the row, unless another holder has taken the lease in the meantime. */
 async function write(
   connection: Connection,
   options: LeaseOptions,
@@ -176,8 +178,8 @@ async function writeRow(
 }
 
 /**
- * A holder that is the same for all migrators which the lock in a file keeps apart, and for no others:
- * not for those of a copy of the directory.
+ * A holder that is the same for all migrators that share a lock file, and for no others, such as those
+ * of a copy of the directory.
  */
 export function holderOf(lockFile: string): string {
   try {

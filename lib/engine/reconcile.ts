@@ -16,13 +16,13 @@ import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** What reconciling changed. */
 export interface Reconciliation {
-  /** Ids of the migrations that were found in a database without a marker, and got one. */
+  /** Ids of the migrations that were found in a database without a marker and received one. */
   readonly adopted: readonly string[];
-  /** Ids of the migrations whose ledger row was corrected by the markers. */
+  /** Ids of the migrations whose ledger rows were corrected from the markers. */
   readonly reconciled: readonly string[];
 }
 
-/** Makes the ledger say what the databases say, and writes the markers that are missing. */
+/** Corrects the ledger to match the databases, and writes missing markers. */
 export async function reconcile(
   workspace: Workspace,
   session: Session,
@@ -37,7 +37,7 @@ export async function reconcile(
   return summarize(wrong);
 }
 
-/** Marks a migration as applied that is there without a marker, and records it. */
+/** Writes the missing marker of an existing migration, and records it. */
 export async function adopt(
   workspace: Workspace,
   session: Session,
@@ -76,7 +76,7 @@ export async function adopt(
   });
 }
 
-/** Puts the marker of a migration in place of those that it replaces, and records it. */
+/** Replaces the markers of replaced migrations with that of their replacement, and records it. */
 async function replace(
   workspace: Workspace,
   session: Session,
@@ -86,14 +86,14 @@ async function replace(
   const connection = await session.database(migration.database);
   const checksum = await checksumOf(migration.upgrade);
   await withTransaction(connection, async () => {
-    // The last one's marker stays in its place, so that what came after it stays after it.
+    // Rewrite the last marker in place, so that later migrations stay after it.
     await rewriteMarker(connection, migration, checksum);
     for (const id of replaced) await deleteMarker(connection, id);
   }, { timeout: workspace.timeout });
   const event = await eventOf(workspace, migration, {
     direction: "adopt",
     outcome: "applied",
-    detail: `in place of ${migration.replaces?.join(", ")}`,
+    detail: `replaces ${migration.replaces?.join(", ")}`,
   });
   await session.record(async (ledger) => {
     await addEvent(ledger, event);
@@ -119,9 +119,9 @@ async function correctLedger(
   const outcome =
     ({ record: "applied", forget: "pending", finish_rollback: "rolled_back" } as const)[kind];
   const detail = {
-    record: "the database has it, and the ledger did not say so",
-    forget: "the database doesn't have it, and the ledger said that it was applied",
-    finish_rollback: "it was rolled back, and the ledger had not been told",
+    record: "it is in the database, but was not in the ledger",
+    forget: "it is not in the database, but was applied according to the ledger",
+    finish_rollback: "it was rolled back, but this was not recorded in the ledger",
   }[kind];
   const former = correction.kind === "record"
     ? ""
@@ -138,7 +138,7 @@ async function correctLedger(
     if (correction.kind === "finish_rollback") {
       return await setHistory(ledger, { ...correction.row, databasePath, status: "rolled_back" });
     }
-    // The marker's name, not the registry's: of a migration that was renamed since they differ.
+    // The marker's name rather than the registry's, because the migration may have been renamed.
     const { name, appliedAt, durationSeconds } = correction.marker;
     await setHistory(ledger, {
       id: migration.id,

@@ -25,22 +25,22 @@ import {
 } from "../state/workspace.ts";
 import { messageOf } from "../base/format.ts";
 
-/** How a session begins. */
+/** Options of {@link Session.begin}. */
 interface SessionOptions {
-  /** Ends the wait for the lock. */
+  /** Stops the wait for the lock. */
   readonly signal?: AbortSignal | undefined;
-  /** Whether it is there to restore, and so may find a restore that was interrupted. Default `false`. */
+  /** Whether the session is for a restore, and so may find an interrupted restore. Default `false`. */
   readonly restores?: boolean;
 }
 
-/** The databases while a migrator changes them: it holds the lock, and opens what is needed. */
+/** The databases while a migrator changes them: holds the lock, and opens databases on demand. */
 export class Session implements AsyncDisposable {
   readonly #workspace: Workspace;
   readonly #signal: AbortSignal | undefined;
   readonly #lock: Disposable | null;
   readonly #connections = new Map<string, Connection>();
   readonly #leases = new Map<Connection, Lease>();
-  /** Of a ledger on a server: what the lock is on one machine. */
+  /** The lease of a ledger on a server, in addition to the lock on one machine. */
   #ledgerLease: Lease | null = null;
   #ledger: Connection | null = null;
   readonly #opened: Connection[] = [];
@@ -51,17 +51,17 @@ export class Session implements AsyncDisposable {
     this.#signal = signal;
   }
 
-  /** Takes the lock, waiting as long as the workspace's timeout says. */
+  /** Takes the lock, waiting up to the workspace's timeout. */
   static async begin(workspace: Workspace, options: SessionOptions = {}): Promise<Session> {
     const { signal, restores = false } = options;
     const { ledger, ledgerFile, timeout, createDirectories } = workspace;
-    // A ledger in memory belongs to this process alone: nobody to keep out.
+    // An in-memory ledger belongs to this process alone and needs no lock.
     if (ledgerFile === ":memory:") return new Session(workspace, null, signal);
     ensureDirectory(ledgerFile, createDirectories);
     const lock = await acquireLock(lockBeside(ledgerFile), { timeout, signal });
     try {
       if (!restores) refuseRestoring(workspace);
-      // Of a restore that is to go on, the files are needed.
+      // An interrupted restore still needs its files.
       if (!isRestoring(workspace)) await removeLeftovers(workspace);
       const session = new Session(workspace, lock, signal);
       if (ledger.kind === "server") await session.#lockLedger(ledger);
@@ -72,7 +72,7 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** The database, open for writing; its file is created where there is none. */
+  /** The database, open for writing; its file is created if it does not exist. */
   async database(name: string): Promise<Connection> {
     let connection = this.#connections.get(name);
     if (connection === undefined) {
@@ -109,20 +109,20 @@ export class Session implements AsyncDisposable {
     });
   }
 
-  /** Waits until everything that was committed is on the disk. */
+  /** Waits until all commits are on disk. */
   async sync(): Promise<void> {
     for (const connection of this.#opened) {
       await makeDurable(connection);
     }
   }
 
-  /** Closes what was opened, and frees the lock last. */
+  /** Closes all databases and then releases the lock. */
   async [Symbol.asyncDispose](): Promise<void> {
     try {
-      // After a failure too, what was applied before it must last.
+      // Even after a failure, earlier migrations must be durable.
       await this.sync();
     } catch {
-      // The failure itself is being reported, and SQLite replays its log when it opens the file.
+      // The original error is being reported, and SQLite recovers its log when it opens the file.
     }
     for (const lease of this.#leases.values()) await lease.release();
     await this.#ledgerLease?.release();
@@ -137,7 +137,7 @@ export class Session implements AsyncDisposable {
       ...this.#workspace.settings,
       signal: this.#signal,
     });
-    // What a caller brought is the caller's to sync and to close.
+    // The caller must sync and close its own connections.
     if (location.kind !== "open") this.#opened.push(connection);
     refuseOpenTransaction(connection);
     const isLedger = location === this.#workspace.ledger;
@@ -147,7 +147,7 @@ export class Session implements AsyncDisposable {
     return connection;
   }
 
-  /** Keeps migrators on other machines out, which share the ledger, until the session ends. */
+  /** Keeps out migrators on other machines that share the ledger, until the session ends. */
   async #lockLedger(ledger: ServerLocation): Promise<void> {
     const connection = await openServer(ledger, this.#workspace.settings);
     this.#opened.push(connection);
@@ -160,7 +160,7 @@ export class Session implements AsyncDisposable {
     }
   }
 
-  /** Keeps migrators on other machines from changing a database on a server meanwhile. */
+  /** Prevents migrators on other machines from changing a database on a server. */
   async #take(connection: Connection): Promise<Lease> {
     const { Lease, holderOf } = await import("./lease.ts");
     const { ledgerFile, timeout } = this.#workspace;
@@ -169,20 +169,20 @@ export class Session implements AsyncDisposable {
   }
 }
 
-/** Removes what killed commands left, unless another command is at work. */
+/** Removes leftovers of killed commands, unless another command is running. */
 export async function tidyUp(workspace: Workspace): Promise<void> {
   try {
     await using _session = await Session.begin({ ...workspace, timeout: 0 });
   } catch (error) {
     if (!(error instanceof CatalystError)) throw error;
-    // The command itself says what is in the way.
+    // The command itself reports the problem.
   }
 }
 
 function refuseRestoring(workspace: Workspace): void {
   if (!isRestoring(workspace)) return;
   throw new SnapshotError(
-    "Cannot continue: meanwhile a restore was interrupted, and the databases don't fit together",
+    "Cannot continue: a restore was interrupted in the meantime, and the databases are inconsistent",
     { help: "run the command again: it finishes the restore first" },
   );
 }

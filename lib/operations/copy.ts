@@ -62,7 +62,7 @@ export async function copyDatabase(
     });
   }
   if (!statDatabase(from).exists) {
-    throw new LocationError(`Cannot copy ${ends.from}: there is no such database (${from.path})`, {
+    throw new LocationError(`Cannot copy ${ends.from}: database not found (${from.path})`, {
       help: "name a database, a path or an address; `status` lists the databases",
     });
   }
@@ -89,7 +89,7 @@ function placeOf(workspace: Workspace, end: string, name: string): DatabaseLocat
   if (known !== undefined) return known;
   if (isLibsqlAddress(end)) return locate(end, name);
   if (/[./\\]/.test(end)) return locate(end);
-  throw new UsageError(`Cannot copy "${end}": there is no such database`, {
+  throw new UsageError(`Cannot copy "${end}": database not found`, {
     help: `the databases are ${
       [...workspace.locations.keys()].join(", ")
     }; a path contains a slash or a dot`,

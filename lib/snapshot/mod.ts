@@ -148,7 +148,7 @@ export async function findSnapshot(
 function targetsOf(workspace: Workspace, names: readonly string[]): PinTarget[] {
   const unknown = names.find((name) => name !== LEDGER && !workspace.locations.has(name));
   if (unknown !== undefined) {
-    throw new UsageError(`Cannot take a snapshot of "${unknown}": there is no such database`, {
+    throw new UsageError(`Cannot take a snapshot of "${unknown}": database not found`, {
       help: `the databases are ${[...workspace.locations.keys(), LEDGER].join(", ")}`,
     });
   }

@@ -7,26 +7,26 @@ import { readSchema } from "../schema/read.ts";
 import type { TableConflict } from "./assess.ts";
 import { buildReferenceSteps } from "../schema/reference.ts";
 
-/** What is known of a database that has tables and no markers. */
+/** What is known of a database with tables but no markers. */
 interface AdoptionSubject {
   /** The database's migrations, in order. */
   readonly migrations: readonly Migration[];
-  /** Ids of migrations that the ledger has as applied. */
+  /** Ids of migrations that are applied according to the ledger. */
   readonly recorded: ReadonlySet<string>;
 }
 
-/** What may be adopted, and what can't be. */
+/** Which migrations can be adopted, and which conflict. */
 interface AdoptionResult {
-  /** Ids of the migrations whose tables are all there, in their shape. */
+  /** Ids of the migrations whose tables all exist with the expected schema. */
   readonly adoptable: readonly string[];
-  /** Tables that migrations would create, and that exist in another shape. */
+  /** Tables that migrations would create but that exist with a different schema. */
   readonly conflicting: readonly TableConflict[];
 }
 
 /**
- * Finds how far the migrations of a database have come by its tables alone: the last migration after
- * which a reference made in memory has only tables that are there, in the same shape. Missing or
- * different indexes and views don't count, since `verify` names and `repair` mends them.
+ * Determines from the tables alone which migrations of a database were applied: finds the last
+ * migration after which all tables of an in-memory reference exist with the same schema. Ignores missing
+ * or different indexes and views, which `verify` reports and `repair` fixes.
  */
 export async function findAdoptable(
   connection: Connection,
@@ -36,7 +36,7 @@ export async function findAdoptable(
   if (migrations.length === 0) return { adoptable: [], conflicting: [] };
   const actual = await readSchema(connection);
   const reference = await buildReferenceSteps(migrations);
-  // Without a reference nothing can be told; the migrations stay pending and meet what is there.
+  // Without a reference nothing is known: the migrations stay pending and run on the existing tables.
   if (!reference.known) return { adoptable: [], conflicting: [] };
   const schemas = reference.steps.map(({ schema }) => schema);
   let reached = 0;
@@ -45,7 +45,7 @@ export async function findAdoptable(
     if (schema === undefined || schema.tables.length === 0) continue;
     if (tableDifferences(schema, actual).length === 0) reached = count;
   }
-  // A migration that changes no table can't be told from the tables: the ledger decides.
+  // The tables do not show a migration that changes no table; the ledger decides.
   while (reached > 1 && !recorded.has(migrations[reached - 1]?.id ?? "")) {
     if (!sameTables(schemas[reached - 2], schemas[reached - 1])) break;
     reached--;
@@ -54,7 +54,7 @@ export async function findAdoptable(
   return { adoptable, conflicting: conflicts(schemas, { reached, migrations, actual }) };
 }
 
-/** Tables that migrations still to be run would create, and that exist in another shape. */
+/** Tables that pending migrations would create but that exist with a different schema. */
 function conflicts(
   schemas: readonly Schema[],
   { reached, migrations, actual }: {
@@ -84,7 +84,7 @@ function conflicts(
   });
 }
 
-/** Differences of one table in numbers. */
+/** Summarizes the differences of one table in numbers. */
 function summarizeDifferences(differences: readonly Difference[]): string {
   const count = (of: (one: Difference) => boolean) => differences.filter(of).length;
   const isColumn = ({ type }: Difference) => type === "column";

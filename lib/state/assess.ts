@@ -3,39 +3,39 @@ import { sameText } from "../sql/tokens.ts";
 import type { HistoryRow, LedgerState } from "./ledger.ts";
 import type { Marker } from "./marker.ts";
 
-/** What was found of one database. */
+/** The observed state of one database. */
 export interface DatabaseState {
   /** Name, such as `positions`. */
   readonly name: string;
-  /** Where it is, as a person would name it. */
+  /** Its path or address, for messages. */
   readonly path: string;
-  /** Whether it is there. */
+  /** Whether it exists. */
   readonly exists: boolean;
-  /** Size of its main file in bytes; null if it is not there or not a file. */
+  /** Size of its main file in bytes; null if it does not exist or is not a file. */
   readonly sizeBytes: number | null;
-  /** SQLite's journal mode, such as `wal`; null if it is not there, or was not asked for. */
+  /** SQLite's journal mode, such as `wal`; null if the database does not exist or the mode was not requested. */
   readonly journalMode: string | null;
   /** Its markers; null if it has no marker table. */
   readonly markers: readonly Marker[] | null;
-  /** Whether it has tables besides. */
+  /** Whether it has any other tables. */
   readonly hasTables: boolean;
-  /** Ids of migrations that it has no marker of, but whose tables it has. */
+  /** Ids of migrations without a marker whose tables exist. */
   readonly adoptable: readonly string[];
-  /** Why it can't be read, so that nothing is known of it; absent if it can. */
+  /** Why it cannot be read; absent if it can. */
   readonly unreadable?: string;
 }
 
-/** Everything that was found, as plain data. */
+/** The observed state of all databases, as plain data. */
 export interface FoundState {
-  /** By name, in the registry's order. */
+  /** Databases by name, in the order of the registry. */
   readonly databases: ReadonlyMap<string, DatabaseState>;
   readonly ledger: LedgerState;
 }
 
 /**
  * State of a migration: `applied`; `pending`, not yet run; `failed` and `rolled_back`, not in the
- * database and last seen so; `changed`, applied with another text than the registry has; `missing`,
- * in the database and not in the registry; `unknown`, its database can't be read.
+ * database, and this was its last outcome; `changed`, applied with a different text than in the
+ * registry; `missing`, in the database but not in the registry; `unknown`, its database cannot be read.
  */
 export type MigrationState =
   | "applied"
@@ -54,15 +54,15 @@ export interface MigrationStatus {
   readonly name: string;
   /** Name of its database. */
   readonly database: string;
-  /** In which state it is. */
+  /** Its state. */
   readonly state: MigrationState;
-  /** When it was applied, in Unix epoch seconds; null if it is not applied, or not known. */
+  /** When it was applied, in Unix epoch seconds; null if it is not applied or the time is unknown. */
   readonly appliedAt: number | null;
-  /** How long it took, in seconds; null if it is not applied, or was adopted. */
+  /** Duration in seconds; null if it is not applied or was adopted. */
   readonly durationSeconds: number | null;
 }
 
-/** One way in which ledger, markers and schema disagree; the markers are right. */
+/** A disagreement between ledger, markers and schema; the markers win. */
 export type Correction =
   | { readonly kind: "adopt"; readonly migration: Migration; readonly row: HistoryRow | undefined }
   | { readonly kind: "record"; readonly migration: Migration; readonly marker: Marker }
@@ -70,7 +70,7 @@ export type Correction =
   | { readonly kind: "forget"; readonly migration: Migration; readonly row: HistoryRow }
   | { readonly kind: "finish_rollback"; readonly migration: Migration; readonly row: HistoryRow };
 
-/** Says of every migration which state it is in; those that the registry doesn't have come last. */
+/** Determines the state of every migration; migrations missing from the registry come last. */
 export function assess(registry: Registry, found: FoundState): MigrationStatus[] {
   const known = registry.migrations.map((migration) => assessOne(migration, found));
   return [...known, ...strangers(registry, found)];
@@ -117,14 +117,14 @@ function assessOne(migration: Migration, found: FoundState): MigrationStatus {
   };
 }
 
-/** State of a migration that is not in its database: what the ledger last saw, unless that is wrong. */
+/** State of a migration that is not in its database: the last state in the ledger, unless that is wrong. */
 function absentState(id: string, found: FoundState): MigrationState {
   if (found.ledger.interruptedDowngrades.has(id)) return "rolled_back";
   const status = found.ledger.history.get(id)?.status;
   return status === undefined || status === "applied" ? "pending" : status;
 }
 
-/** Markers of migrations that the registry doesn't have, or has for another database. */
+/** Markers of migrations that the registry does not contain, or contains for another database. */
 function strangers(registry: Registry, found: FoundState): MigrationStatus[] {
   const replaced = new Set(
     registry.migrations.flatMap((one) => isReplaceable(one, found) ? one.replaces ?? [] : []),
@@ -149,7 +149,7 @@ function isChanged(migration: Migration, marker: Marker): boolean {
   return !sameText(migration.upgrade, marker.upgradeSql);
 }
 
-/** Whether a database has all that a migration replaces, and not yet the migration itself. */
+/** Whether a database has all migrations that a migration replaces, but not the migration itself. */
 function isReplaceable({ id, name, database, replaces }: Migration, found: FoundState): boolean {
   if (replaces === undefined) return false;
   const markers = markersOf(found, database);
@@ -168,7 +168,7 @@ function markersOf(found: FoundState, database: string): ReadonlyMap<string, Mar
   return index;
 }
 
-/** What the ledger has to be told, and which migrations to adopt. Nothing if all agree. */
+/** The corrections to the ledger, and the migrations to adopt. Empty if everything agrees. */
 export function corrections(registry: Registry, found: FoundState): Correction[] {
   return registry.migrations.flatMap((migration): Correction[] => {
     if (found.databases.get(migration.database)?.unreadable !== undefined) return [];
@@ -178,7 +178,7 @@ export function corrections(registry: Registry, found: FoundState): Correction[]
       return [{ kind: "replace", migration, marker }];
     }
     if (marker !== undefined) {
-      // A rollback that began and came to nothing is told too, or a later look would believe it.
+      // Also correct an interrupted rollback, which would otherwise be taken for a finished one later.
       const agrees = row?.status === "applied" && row.name === marker.name &&
         !found.ledger.interruptedDowngrades.has(migration.id);
       return agrees ? [] : [{ kind: "record", migration, marker }];
@@ -194,7 +194,7 @@ export function corrections(registry: Registry, found: FoundState): Correction[]
   });
 }
 
-/** Ids of the migrations that corrections adopt, and of those whose ledger row they correct. */
+/** Ids of the migrations that corrections adopt, and of those whose ledger rows they correct. */
 export function summarize(
   wrong: readonly Correction[],
 ): { adopted: readonly string[]; reconciled: readonly string[] } {
@@ -204,7 +204,7 @@ export function summarize(
   return { adopted: ids(true), reconciled: ids(false) };
 }
 
-/** The migrations that are in a database, in the order in which they came into it. */
+/** The migrations in a database, in the order in which they were applied. */
 export function migrationsIn(registry: Registry, found: FoundState, database: string): Migration[] {
   const state = found.databases.get(database);
   return [
@@ -213,7 +213,7 @@ export function migrationsIn(registry: Registry, found: FoundState, database: st
   ];
 }
 
-/** The migrations of a database that have the given ids, in that order. */
+/** The migrations of a database with the given ids, in that order. */
 export function migrationsOf(
   registry: Registry,
   database: string,
@@ -223,13 +223,13 @@ export function migrationsOf(
     .filter((migration) => migration.database === database);
 }
 
-/** A table that a migration would create, and that exists in another shape. */
+/** A table that a migration would create but that exists with a different schema. */
 export interface TableConflict {
   /** Name of the table. */
   readonly table: string;
   /** Id of the migration that creates it. */
   readonly migration: string;
-  /** How it differs, in numbers: `4 columns missing, 4 extra, 7 checks differ`. */
+  /** Summary of the differences: `4 columns missing, 4 extra, 7 checks differ`. */
   readonly summary: string;
   /** Each difference in plain words. */
   readonly differences: readonly string[];
@@ -243,7 +243,7 @@ export function describeConflict(
   return `table "${table}" in ${path} differs from the one that ${migration} creates: ${summary}`;
 }
 
-/** The migrations that markers stand for; where a file is gone or broken, as the marker has it. */
+/** The migrations of the markers; if a file is missing or broken, the migration as stored in the marker. */
 export function migrationsOfMarkers(
   registry: Registry,
   database: string,
@@ -253,7 +253,7 @@ export function migrationsOfMarkers(
     const known = registry.byId.get(id);
     if (known?.database === database) return known;
     const lost = (): never => {
-      throw new Error(`the file of ${name} is gone, and the database does not keep what it did`);
+      throw new Error(`the file of ${name} is missing, and the database does not store its SQL`);
     };
     return { id, name, database, upgrade: upgradeSql ?? lost };
   });

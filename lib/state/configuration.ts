@@ -4,16 +4,16 @@ import { isAbsolute, refuseSpecialFile } from "../base/paths.ts";
 import { isLibsqlAddress } from "../database/location.ts";
 import { didYouMean } from "../base/format.ts";
 
-/** What `catalyst.json` says. Paths are as written. */
+/** Content of `catalyst.json`. Paths are as written. */
 export interface Configuration {
   /** Path of the file. */
   readonly path: string;
   /**
-   * The databases it names: by name, a path relative to the data directory, an absolute one, or the
-   * address of a database on a server.
+   * Databases by name: a path relative to the data directory, an absolute path, or the address of a
+   * database on a server.
    */
   readonly databases: Readonly<Record<string, string>>;
-  /** Whether the three bundled databases exist besides. Default `true`. */
+  /** Whether to add the three bundled databases. Default `true`. */
   readonly bundled: boolean;
   /** Address of the ledger, if it is on a server. */
   readonly ledger?: string;
@@ -23,7 +23,7 @@ export interface Configuration {
   readonly migrationsDir?: string;
   /** Directory of the snapshots. */
   readonly backupDir?: string;
-  /** Which snapshots `backup prune` keeps where no flag says it. */
+  /** Which snapshots `backup prune` keeps without flags. */
   readonly keep?: Retained;
   /** Seconds to wait for a lock. */
   readonly timeout?: number;
@@ -34,13 +34,13 @@ export type Retained = Readonly<Partial<Record<(typeof RETAINED)[number], number
 
 const RETAINED = ["last", "daily", "weekly", "monthly"] as const;
 
-/** The name that stands for the ledger wherever databases are named; no database may have it. */
+/** The name of the ledger among databases; no database may have it. */
 const LEDGER_NAME = "migrations";
 
-/** A mistake: where it is, as keys from the top, and what was expected there. */
+/** A mistake: its position, as keys from the top, and what was expected. */
 interface Mistake {
   readonly at: readonly string[];
-  /** Whether the key itself is wrong, and not its value. */
+  /** Whether the key rather than its value is wrong. */
   readonly isKey?: boolean;
   readonly detail: string;
 }
@@ -48,8 +48,8 @@ interface Mistake {
 /**
  * Reads a configuration file: JSON, or JSON with comments and trailing commas.
  *
- * @throws {AccessError} if it can't be read.
- * @throws {ConfigurationError} if it is not as it should be; it names every mistake with its line.
+ * @throws {AccessError} if it cannot be read.
+ * @throws {ConfigurationError} if it is invalid; the error names every mistake with its line.
  */
 export async function readConfiguration(path: string): Promise<Configuration> {
   refuseSpecialFile(path, { cannot: "read the configuration" });
@@ -59,7 +59,7 @@ export async function readConfiguration(path: string): Promise<Configuration> {
   } catch (error) {
     const isMissing = error instanceof Deno.errors.NotFound;
     const reason = isMissing
-      ? "no such file"
+      ? "file not found"
       : error instanceof Deno.errors.NotCapable
       ? "Deno may not read it"
       : error instanceof Error
@@ -69,7 +69,7 @@ export async function readConfiguration(path: string): Promise<Configuration> {
       cause: error,
       help: isMissing
         ? "check --config and CATALYST_CONFIG; `catalyst-migrate init` writes a configuration"
-        : `add it to Deno's permissions: --allow-read=${path}`,
+        : `run with --allow-read=${path}`,
     });
   }
   return await parseConfiguration(text, path);
@@ -78,7 +78,7 @@ export async function readConfiguration(path: string): Promise<Configuration> {
 /**
  * Parses the text of a configuration file.
  *
- * @throws {ConfigurationError} if it is not as it should be.
+ * @throws {ConfigurationError} if it is invalid.
  */
 export async function parseConfiguration(source: string, path: string): Promise<Configuration> {
   const text = source.replace(/^\uFEFF/, "");
@@ -94,7 +94,7 @@ export async function parseConfiguration(source: string, path: string): Promise<
   return configuration;
 }
 
-/** What each key of the file may hold. */
+/** The valid values of each key. */
 const KEYS: Readonly<Record<string, string>> = {
   $schema: "a string",
   databases: "an object of names and paths",
@@ -173,7 +173,7 @@ function checkDatabases(
       report({
         at,
         isKey: true,
-        detail: `database name "${name}": the ledger has this name; expected another`,
+        detail: `database name "${name}": this name is reserved for the ledger`,
       });
     } else if (other !== undefined) {
       const detail = `database name "${name}": it differs from "${other}" only in case`;
@@ -226,7 +226,7 @@ function show(value: unknown): string {
 
 type Parser = typeof import("npm:jsonc-parser@3.3.1");
 
-/** A parser that knows comments and places; loaded only for files that plain JSON does not describe. */
+/** A parser with support for comments and positions; loaded only if a file is not plain JSON. */
 async function loadParser(): Promise<Parser> {
   return await loadPackage<Parser>("npm:jsonc-parser@3.3.1");
 }
@@ -256,7 +256,7 @@ async function wrong(
   const tree = parseTree(text, undefined, { allowTrailingComma: true });
   const placed = mistakes.map(({ at, isKey = false, detail }) => {
     const node = tree === undefined ? undefined : findNodeAtLocation(tree, [...at]);
-    // A property's node has the key and the value.
+    // The node of a property contains the key and the value.
     const offset = (isKey ? node?.parent?.children?.[0]?.offset : node?.offset) ?? 0;
     return { ...placeAt(text, offset), detail };
   }).toSorted((a, b) => a.line - b.line || a.column - b.column);
@@ -280,18 +280,18 @@ function placeAt(text: string, offset: number): { line: number; column: number }
   return { line: before.length, column: [...before.at(-1) ?? ""].length + 1 };
 }
 
-/** What stands before the databases' file names, and whether something may lie elsewhere. */
+/** Where the database files are. */
 export interface Placement {
-  /** Put before each relative path, such as `data/` or `test_`. */
+  /** Prefix of each relative path, such as `data/` or `test_`. */
   readonly prefix: string;
-  /** Whether all databases must lie under the prefix, as with DB_PATH_PREFIX or several directories. */
+  /** Whether all databases must be under the prefix, as with DB_PATH_PREFIX or several directories. */
   readonly isIsolated: boolean;
 }
 
 /**
- * The files of the databases by name: those in the configuration, in its order after the bundled ones.
+ * The files of the databases by name: the bundled ones, then those of the configuration in its order.
  *
- * @throws {ConfigurationError} if an absolute path would leave the prefix, or two names have one file.
+ * @throws {ConfigurationError} if an absolute path is outside the prefix, or two names have the same file.
  */
 export function databaseFiles(
   { databases, ledger, path }: Pick<Configuration, "databases" | "ledger" | "path">,
@@ -303,7 +303,7 @@ export function databaseFiles(
   const refuseServer = (what: string): never => {
     throw new ConfigurationError(
       `Cannot use ${path}: ${what} is on a server, so DB_PATH_PREFIX and --data-dir cannot isolate it`,
-      { path, help: "use another configuration, by --config or CATALYST_CONFIG" },
+      { path, help: "use another configuration with --config or CATALYST_CONFIG" },
     );
   };
   if (ledger !== undefined && isIsolated) refuseServer("the ledger");
@@ -325,7 +325,7 @@ export function databaseFiles(
         `Cannot use ${path}: "${name}" and ${
           other === "the ledger" ? other : `"${other}"`
         } have the same file ${file}`,
-        { path, help: "give each database a file of its own" },
+        { path, help: "give each database a separate file" },
       );
     }
     names.set(file, name);
@@ -334,7 +334,7 @@ export function databaseFiles(
   return files;
 }
 
-/** A path without `./` and empty parts, so that two spellings of one file compare equal. */
+/** A path without `./` and empty parts, so that different spellings of a file compare equal. */
 function simplified(path: string): string {
   const parts: string[] = [];
   for (const part of path.split("/")) {

@@ -1,21 +1,21 @@
 import { directoryOf, fileIdentity, fileItself, mayRead } from "../base/paths.ts";
 import { prefixOfLedger, type Workspace } from "./workspace.ts";
 
-/** How deep below the data directory databases are looked for. */
+/** Maximum depth of the search below the data directory. */
 const DEEPEST = 3;
 
-/** Endings of what is not a database in use: parts of one, copies, and what the toolkit moved aside. */
+/** Suffixes of files that are not databases in use: parts, copies, and files that the toolkit moved aside. */
 const NOT_IN_USE = /(-wal|-shm|-journal|~|\.(part|bak|backup|old|orig|tmp|damaged_\d+))$/i;
 
-/** Directories of programs, which may be large; a bot keeps no data there. */
+/** Directories of programs, which may be large and contain no data of a bot. */
 const PROGRAMS = /^(node_modules|site-packages|__pycache__|venv|target)$/;
 
 const HEADER = new TextEncoder().encode("SQLite format 3\0");
 
 /**
- * SQLite files in the data directory that have no name in the workspace, sorted. They are recognised
- * by their header. Hidden files, snapshots, and copies such as `x.db.bak` don't count. With a prefix such
- * as `test_`, only what begins with it does.
+ * SQLite files in the data directory that have no name in the workspace, sorted. They are recognized
+ * by their header. Ignores hidden files, snapshots, and copies such as `x.db.bak`. With a prefix such as
+ * `test_`, only files that begin with it count.
  */
 export function uncoveredFiles(
   { ledger, ledgerFile, locations, backups }: Pick<
@@ -24,21 +24,21 @@ export function uncoveredFiles(
   >,
 ): string[] {
   if (ledger.kind === "open" || ledgerFile === ":memory:") return [];
-  // Without the permission Deno would ask a person at a terminal for it.
+  // Without permission Deno would prompt at a terminal.
   if (!mayRead(directoryOf(ledgerFile))) return [];
   const known = [ledger, ...locations.values()].map(({ path }) => fileItself(path));
   return databasesBelow(prefixOfLedger(ledgerFile), { except: backups, known });
 }
 
-/** What is left out. */
+/** Options of {@link databasesBelow}: what to ignore. */
 interface Search {
   /** A directory, such as that of the snapshots. */
   readonly except?: string;
-  /** Files, which are not opened: closing one would drop the locks that this process has on it. */
+  /** Files not to open: closing one would drop this process's locks on it. */
   readonly known?: readonly string[];
 }
 
-/** Paths of the SQLite files that begin with a prefix, such as `data/` or `test_`, and below such directories. */
+/** Paths of SQLite files that begin with a prefix such as `data/` or `test_`, including subdirectories. */
 export function databasesBelow(prefix: string, search: Search = {}): string[] {
   const directory = directoryOf(prefix);
   const start = /[^/\\]*$/.exec(prefix)?.[0] ?? "";
@@ -50,10 +50,10 @@ function filesIn(
   search: Search & { readonly start: string; readonly depth: number },
 ): string[] {
   const { except, known = [], start, depth } = search;
-  // Without the permission Deno would ask a person at a terminal for it.
+  // Without permission Deno would prompt at a terminal.
   if (!mayRead(directory)) return [];
   const entries = entriesOf(directory);
-  // A directory with manifests of snapshots has copies, whatever it is called.
+  // A directory with snapshot manifests contains copies, regardless of its name.
   if (entries.some(({ name }) => /^snapshot_.*\.json$/.test(name))) return [];
   return entries.toSorted((a, b) => a.name < b.name ? -1 : 1).flatMap((entry) => {
     const path = directory === "." ? entry.name : `${directory}/${entry.name}`;
@@ -68,7 +68,7 @@ function filesIn(
   });
 }
 
-/** Whether a file is one of some others, however they are spelled. */
+/** Whether a file is one of the others, regardless of spelling. */
 function isOneOf(path: string, others: readonly string[]): boolean {
   if (others.includes(path)) return true;
   const identity = fileIdentity(path);
@@ -79,7 +79,7 @@ function entriesOf(directory: string): Deno.DirEntry[] {
   try {
     return [...Deno.readDirSync(directory)];
   } catch {
-    return []; // it does not exist or can't be read, which others report
+    return []; // missing or unreadable, which is reported elsewhere
   }
 }
 
@@ -94,7 +94,7 @@ function isDatabase(path: string): boolean {
   }
 }
 
-/** A name for a database file that no other one has: `feedback/alert perf.db` is `alert_perf`. */
+/** A unique name for a database file: `alert_perf` for `feedback/alert perf.db`. */
 export function proposeName(path: string, taken: readonly string[]): string {
   const parts = path.split("/").map((part) =>
     part.replace(/\.(db|sqlite|sqlite3|db3)$/i, "").replace(/[^A-Za-z0-9]+/g, "_")
@@ -112,18 +112,18 @@ export function proposeName(path: string, taken: readonly string[]): string {
   }
 }
 
-/** Files that are named before they are only counted. */
+/** Number of files to name; the others are only counted. */
 const NAMED_FILES = 3;
 
-/** What to tell of files that have no name. */
+/** A message about files without a name. */
 interface Uncovered {
   /** The files, such as "2 files are not covered: a.db, b.db". */
   readonly detail: string;
-  /** What to do. */
+  /** What to do next. */
   readonly help: string;
 }
 
-/** Says which files have no name: the first few, and how many there are. */
+/** Describes the files without a name: the first few, and the number of others. */
 export function describeUncovered(
   paths: readonly string[],
   { hasConfiguration }: { readonly hasConfiguration: boolean },

@@ -14,27 +14,27 @@ import { readMarkers } from "./marker.ts";
 import type { DatabaseState, FoundState, TableConflict } from "./assess.ts";
 import type { Workspace } from "./workspace.ts";
 
-/** What {@link inspect} found, and what stands in the way of adopting it. */
+/** What {@link inspect} found, and what prevents adopting it. */
 export interface Inspection extends FoundState {
-  /** The newest events, as many as were asked for. */
+  /** The newest events, as many as requested. */
   readonly events: readonly LedgerEvent[];
-  /** By database: tables that exist in another shape than its migrations create. */
+  /** By database: tables with a different schema than its migrations create. */
   readonly conflicts: ReadonlyMap<string, readonly TableConflict[]>;
-  /** What could not be read, and why. */
+  /** Databases that could not be read, with the reasons. */
   readonly unreadable: readonly string[];
 }
 
-/** What to read besides. */
+/** Options of {@link inspect}. */
 interface InspectOptions {
   /** Which events to read. Default: none. */
   readonly events?: EventFilter;
-  /** Whether to ask for the journal modes. Default `false`. */
+  /** Whether to read the journal modes. Default `false`. */
   readonly journalModes?: boolean;
-  /** Whether a damaged database or ledger is told of in place of stopping it. Default `false`. */
+  /** Whether to report a damaged database or ledger instead of throwing. Default `false`. */
   readonly tolerant?: boolean;
 }
 
-/** Reads the state of all databases and of the ledger. It changes and creates nothing. */
+/** Reads the state of all databases and the ledger. Changes and creates nothing. */
 export async function inspect(
   workspace: Workspace,
   options: InspectOptions = {},
@@ -83,15 +83,15 @@ export async function inspectLedger(
   }
 }
 
-/** The ledger is history only: without it the databases still tell their own state. */
+/** Adds help to an error of the ledger: it is only history, and the databases hold their own state. */
 function withLedgerHelp(error: unknown, path: string): unknown {
   for (const kind of [NotADatabaseError, CorruptDatabaseError]) {
     if (!(error instanceof kind)) continue;
     return new kind(error.message, {
       cause: error,
       help:
-        `restore it from a backup, or move ${path} away: \`upgrade\` makes a new one from what ` +
-        "the databases say, but the history is lost",
+        `restore it from a backup, or move ${path} away: \`upgrade\` creates a new one from the ` +
+        "databases, but the history is lost",
     });
   }
   return error;
@@ -140,7 +140,7 @@ async function inspectDatabase(
   }
   return await readDatabase(location, workspace, async (connection, journalMode) => {
     const state = await readMarkers(connection);
-    // After a full downgrade there are no markers left, and the tables may be anybody's.
+    // After a full downgrade no markers remain, and the tables may belong to another program.
     const isUnmarked = state.hasTables && (state.markers ?? []).length === 0;
     const found = isUnmarked
       ? await unmarkedState(connection, workspace, subject)
@@ -153,7 +153,7 @@ async function inspectDatabase(
   });
 }
 
-/** A database with tables and without markers: is it one that a former version made? */
+/** The state of a database with tables but no markers, which the earlier system may have created. */
 async function unmarkedState(
   connection: Connection,
   workspace: Workspace,

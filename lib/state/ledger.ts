@@ -10,13 +10,13 @@ import {
   textOrNull,
 } from "../database/connection.ts";
 
-/** Format of the ledger that this version writes, kept in `user_version`. */
+/** Format of the ledger that this version writes, stored in `user_version`. */
 const LEDGER_FORMAT = 1;
 
-/** State of a migration as `migration_history` has it. */
+/** State of a migration in `migration_history`. */
 type HistoryStatus = "applied" | "rolled_back" | "failed";
 
-/** A row of `migration_history`: what last happened to a migration. */
+/** A row of `migration_history`: the last outcome of a migration. */
 export interface HistoryRow {
   readonly id: string;
   readonly name: string;
@@ -28,7 +28,7 @@ export interface HistoryRow {
   readonly error: string | null;
 }
 
-/** What was done in an event: a migration was run, taken back, found there, or the ledger corrected. */
+/** What an event did: run, undo or adopt a migration, or correct the ledger. */
 export type Direction =
   | "upgrade"
   | "downgrade"
@@ -38,10 +38,10 @@ export type Direction =
   | "restore"
   | "import";
 
-/** How far an event came. */
+/** Outcome of an event. */
 export type Outcome = "started" | "applied" | "rolled_back" | "failed" | "pending";
 
-/** A row of `migration_events`, which is only ever added to. */
+/** A row of `migration_events`, which is append-only. */
 export interface LedgerEvent {
   /** Id of the migration, such as `001`. */
   readonly id: string;
@@ -53,40 +53,40 @@ export interface LedgerEvent {
   readonly databasePath: string;
   /** What was done. */
   readonly direction: Direction;
-  /** How far it came. */
+  /** Its outcome. */
   readonly outcome: Outcome;
   /** Unix epoch seconds. */
   readonly startedAt: number;
-  /** Unix epoch seconds; null while it is under way. */
+  /** Unix epoch seconds; null while it is running. */
   readonly endedAt: number | null;
-  /** How long it took, in seconds; null if that is not known. */
+  /** Duration in seconds; null if unknown. */
   readonly durationSeconds: number | null;
   /** Message of the failure; null if there was none. */
   readonly error: string | null;
   /** SHA-256 of the SQL that was run; null for a function. */
   readonly checksum: string | null;
-  /** What else there is to say, such as what the ledger had said before. */
+  /** Additional details, such as the former row of the ledger. */
   readonly detail: string | null;
   /** Version of the toolkit that wrote the event. */
   readonly toolkitVersion: string;
 }
 
-/** An event to be written; the toolkit's version is added. */
+/** An event to write, without the toolkit's version. */
 export type NewEvent = Omit<LedgerEvent, "toolkitVersion">;
 
-/** What the ledger says. */
+/** Content of the ledger. */
 export interface LedgerState {
   /** Rows of `migration_history` by migration id. */
   readonly history: ReadonlyMap<string, HistoryRow>;
-  /** Ids of migrations whose last event is a rollback that began and didn't end. */
+  /** Ids of migrations whose last event is the start of a rollback. */
   readonly interruptedDowngrades: ReadonlySet<string>;
 }
 
-/** The state of a ledger that isn't there. */
+/** The state of a missing ledger. */
 export const emptyLedger: LedgerState = { history: new Map(), interruptedDowngrades: new Set() };
 
 /**
- * Reads the ledger; one that the earlier version of this system made has no events.
+ * Reads the ledger; one created by the earlier system has no events.
  *
  * @throws {FormatError} if a newer version of the toolkit wrote it.
  */
@@ -130,13 +130,13 @@ async function readRows(connection: Connection): Promise<LedgerState> {
 
 /** Which events to read. */
 export interface EventFilter {
-  /** How many events at most. */
+  /** Maximum number of events. */
   readonly limit: number;
-  /** Id or name of a migration. Default: events of all. */
+  /** Id or name of a migration. Default: all migrations. */
   readonly migration?: string;
-  /** Name of a database. Default: events of all. */
+  /** Name of a database. Default: all databases. */
   readonly database?: string;
-  /** Only outcomes, without the beginnings, since these Unix epoch seconds. Default: all events. */
+  /** Only outcomes, without starts, since this time in Unix epoch seconds. Default: all events. */
   readonly outcomesSince?: number;
 }
 
@@ -191,7 +191,7 @@ function toHistoryRow(row: Row): HistoryRow {
     databasePath: text(row, "database_path"),
     appliedAt: number(row, "applied_at"),
     durationSeconds: numberOrNull(row, "duration_seconds"),
-    status: text(row, "status") as HistoryStatus, // the table's own check allows no other
+    status: text(row, "status") as HistoryStatus, // guaranteed by the table's check
     error: textOrNull(row, "error_message"),
   };
 }
@@ -214,7 +214,7 @@ function toEvent(row: Row): LedgerEvent {
   };
 }
 
-/** Creates the ledger's tables where they are missing; runs inside the caller's transaction. */
+/** Creates the ledger's missing tables; runs inside the caller's transaction. */
 export async function createLedger(connection: Connection): Promise<void> {
   await checkFormat(connection);
   await connection.exec(
@@ -291,12 +291,12 @@ export async function addEvent(connection: Connection, event: NewEvent): Promise
   );
 }
 
-/** Something that was done to a whole database, and not to one migration. */
+/** An event of a whole database rather than a migration. */
 type Occurrence =
   & Pick<NewEvent, "name" | "database" | "databasePath" | "direction" | "detail">
   & Partial<Pick<NewEvent, "outcome" | "endedAt">>;
 
-/** Adds the event of something that was done to a whole database just now. */
+/** Adds an event of a whole database with the current time. */
 export async function addOccurrence(connection: Connection, occurrence: Occurrence): Promise<void> {
   const now = Math.floor(Date.now() / 1000);
   await addEvent(connection, {
@@ -311,7 +311,7 @@ export async function addOccurrence(connection: Connection, occurrence: Occurren
   });
 }
 
-/** Sets what `migration_history` says of a migration. A failure never replaces an applied row. */
+/** Sets the row of a migration in `migration_history`. A failure never replaces an applied row. */
 export async function setHistory(connection: Connection, row: HistoryRow): Promise<void> {
   await connection.run(
     `INSERT INTO migration_history (
@@ -331,7 +331,7 @@ export async function setHistory(connection: Connection, row: HistoryRow): Promi
   );
 }
 
-/** Removes a migration from `migration_history`: it is not in its database. The events stay. */
+/** Removes a migration that is not in its database from `migration_history`. The events are kept. */
 export async function removeHistory(connection: Connection, id: string): Promise<void> {
   await connection.run("DELETE FROM migration_history WHERE migration_id = ?", [id]);
 }

@@ -10,7 +10,7 @@ import {
 } from "../database/connection.ts";
 import { MARKER_TABLE, type Migration, sqlOf } from "../migration/migration.ts";
 
-/** A row of `catalyst_migrations`: this migration is in this database. */
+/** A row of `catalyst_migrations`, which records that a migration is in the database. */
 export interface Marker {
   /** Id of the migration, such as `001`. */
   readonly id: string;
@@ -18,21 +18,21 @@ export interface Marker {
   readonly name: string;
   /** When it was applied or adopted, in Unix epoch seconds. */
   readonly appliedAt: number;
-  /** How long it took, in seconds; null if it was adopted. */
+  /** Duration in seconds; null if it was adopted. */
   readonly durationSeconds: number | null;
   /** The upgrade's text as applied; null if it was a function. */
   readonly upgradeSql: string | null;
 }
 
-/** What a database says of itself. */
+/** The markers in a database. */
 interface MarkerState {
-  /** Its markers in the order in which they were written; null if it has no marker table. */
+  /** Its markers in the order they were written; null if it has no marker table. */
   readonly markers: readonly Marker[] | null;
-  /** Whether it has any table or view besides. */
+  /** Whether it has any other table or view. */
   readonly hasTables: boolean;
 }
 
-/** Stands in place of an id where a migrator has taken a database on a server for itself. */
+/** Id of the row with which a migrator reserves a database on a server. */
 export const LEASE = "lease";
 
 /** Reads the markers of a database. */
@@ -62,8 +62,8 @@ export async function readMarkers(connection: Connection): Promise<MarkerState> 
 }
 
 /**
- * Reads the ids of the markers as far as they can be read, to look at a database that may be damaged or
- * another tool's. No id stops it.
+ * Reads as many marker ids as possible from a database that may be damaged or belong to another tool.
+ * An unreadable id is skipped.
  */
 export async function readMarkerIds(connection: Connection): Promise<string[]> {
   try {
@@ -80,12 +80,12 @@ export async function readMarkerIds(connection: Connection): Promise<string[]> {
   }
 }
 
-/** Says that a row holds a value of another type than it should, as after a bit has flipped. */
+/** The error for a row with a value of the wrong type, such as after a bit flip. */
 export function damagedRow(error: unknown, { label }: Connection, table: string): unknown {
   if (!(error instanceof TypeError)) return error;
   return new CorruptDatabaseError(
     `Cannot read ${label}: a row of ${table} is damaged: ${
-      error.message.replace(/^Cannot /, "can't ")
+      error.message.replace(/^Cannot /, "cannot ")
     }`,
     { cause: error, help: "restore it from a snapshot: `backup list` shows them" },
   );
@@ -101,11 +101,11 @@ function toMarker(row: Row): Marker {
   };
 }
 
-/** Explains an error that a marker table of another shape causes. */
+/** Explains an error caused by a marker table with a different schema. */
 function foreignTable(connection: Connection, error: unknown): unknown {
   if (!(error instanceof Error) || !/no such column/.test(error.message)) return error;
   return new FormatError(
-    `Cannot read ${connection.label}: its table ${MARKER_TABLE} was made by another tool or version`,
+    `Cannot read ${connection.label}: its table ${MARKER_TABLE} was created by another tool or version`,
     {
       cause: error,
       help: `if you no longer use that tool, rename the table: ` +
@@ -116,7 +116,7 @@ function foreignTable(connection: Connection, error: unknown): unknown {
 
 /** Whether a database has the marker of a migration; null if it has no marker table. */
 export async function hasMarker(connection: Connection, id: string): Promise<boolean | null> {
-  // Asked first, since a statement that fails costs a new database more than both of these.
+  // Check this first: for a new database a failing statement is slower than both queries.
   const table = await connection.get(
     "SELECT 1 FROM main.sqlite_schema WHERE type IN ('table', 'view') AND name = ? COLLATE NOCASE",
     [MARKER_TABLE],
@@ -129,25 +129,23 @@ export async function hasMarker(connection: Connection, id: string): Promise<boo
   }
 }
 
-/** Named with its schema, as everywhere: a migration may have made a temporary table of that name. */
+/** Qualified with `main`, because a migration may have created a temporary table with that name. */
 async function isMarked(connection: Connection, id: string): Promise<boolean> {
   const sql = `SELECT 1 FROM main.${MARKER_TABLE} WHERE migration_id = ?`;
   return await connection.get(sql, [id]) !== undefined;
 }
 
-/** Reads back, before the commit, what was written: a trigger may have done something else. */
+/** Reads the marker back before the commit, because a trigger may have interfered. */
 async function expectMarked(connection: Connection, id: string, wanted: boolean): Promise<void> {
   if (await isMarked(connection, id) === wanted) return;
-  const what = `a trigger on ${MARKER_TABLE} ${
-    wanted ? "takes its marker away" : "puts its marker back"
-  }`;
+  const what = `a trigger on ${MARKER_TABLE} ${wanted ? "deletes it" : "inserts it again"}`;
   throw new StatementError(`Cannot change the marker of ${id} in ${connection.label}: ${what}`, {
     cause: new Error(what),
     help: `drop the triggers of table ${MARKER_TABLE}, which belongs to catalyst-migrate`,
   });
 }
 
-/** Creates the marker table where there is none; runs inside the caller's transaction. */
+/** Creates the marker table if it is missing; runs inside the caller's transaction. */
 export async function createMarkerTable(connection: Connection): Promise<void> {
   await connection.exec(
     `CREATE TABLE IF NOT EXISTS main.${MARKER_TABLE} (
@@ -166,7 +164,7 @@ export async function createMarkerTable(connection: Connection): Promise<void> {
   );
 }
 
-/** When and how a migration came into a database. */
+/** When and how a migration was applied. */
 interface MarkerDetails {
   /** Unix epoch seconds. */
   readonly appliedAt: number;
@@ -179,7 +177,7 @@ interface MarkerDetails {
 /**
  * Writes the marker of a migration; runs inside the migration's own transaction.
  *
- * @throws {StatementError} if it isn't there then.
+ * @throws {StatementError} if it is not there afterwards.
  */
 export async function writeMarker(
   connection: Connection,
@@ -208,7 +206,7 @@ export async function writeMarker(
   await expectMarked(connection, migration.id, true);
 }
 
-/** Makes a marker say what its migration is now; runs inside the caller's transaction. */
+/** Updates a marker to the current state of its migration; runs inside the caller's transaction. */
 export async function rewriteMarker(
   connection: Connection,
   migration: Migration,
@@ -238,7 +236,7 @@ export async function rewriteMarker(
 /**
  * Removes the marker of a migration; runs inside the rollback's own transaction.
  *
- * @throws {StatementError} if it is still there then.
+ * @throws {StatementError} if it is still there afterwards.
  */
 export async function deleteMarker(connection: Connection, id: string): Promise<void> {
   await connection.run(`DELETE FROM main.${MARKER_TABLE} WHERE migration_id = ?`, [id]);

@@ -9,33 +9,33 @@ import { compareIds, type Migration, type Registry } from "../migration/migratio
 import type { MigrationStatus } from "./assess.ts";
 import { didYouMean } from "../base/format.ts";
 
-/** Which migrations to apply; all pending ones where nothing is said. */
+/** Which migrations to apply. Default: all pending ones. */
 export interface UpgradeRequest {
   /** Only this migration, by id or name. */
   readonly migration?: string;
   /** Up to this migration and no further, by id or name. */
   readonly to?: string;
-  /** Whether to apply a migration that sorts before one that is applied already. Default `false`. */
+  /** Whether to apply a migration that sorts before an already applied one. Default `false`. */
   readonly outOfOrder?: boolean;
 }
 
-/** Which migrations to roll back; all applied ones where nothing is said. */
+/** Which migrations to roll back. Default: all applied ones. */
 export interface DowngradeRequest {
   /** Only this migration, by id or name. */
   readonly migration?: string;
-  /** Down to this migration, which stays, by id or name. */
+  /** Down to this migration, which stays applied, by id or name. */
   readonly to?: string;
-  /** Only so many, newest first. */
+  /** Only this many, newest first. */
   readonly steps?: number;
 }
 
 /**
  * The migrations to apply, in order.
  *
- * @throws {UnknownMigrationError} if the request names a migration that isn't there.
- * @throws {UnknownMarkerError | ChangedMigrationError} if the databases hold something else than
- * the registry has.
- * @throws {OutOfOrderError} if a migration would run before or after its turn.
+ * @throws {UnknownMigrationError} if the request names an unknown migration.
+ * @throws {UnknownMarkerError | ChangedMigrationError} if the databases contain migrations that the
+ * registry does not have or that have changed.
+ * @throws {OutOfOrderError} if a migration would run out of order.
  */
 export function migrationsToApply(
   registry: Registry,
@@ -58,7 +58,7 @@ export function migrationsToApply(
 /**
  * The migrations to roll back, newest first.
  *
- * @throws {UnknownMigrationError | UnknownMarkerError} as {@link migrationsToApply} does.
+ * @throws {UnknownMigrationError | UnknownMarkerError} as for {@link migrationsToApply}.
  * @throws {DowngradeBlockedError} if a later migration of the same database stays applied, or
  * a migration has no downgrade.
  */
@@ -91,20 +91,20 @@ export function migrationsToRollBack(
 }
 
 /**
- * Finds a migration by what a person types: its id with or without leading zeros, or its name.
+ * Finds a migration by its name, or by its id with or without leading zeros.
  *
- * @throws {UnknownMigrationError} if there is none; the help names the nearest.
+ * @throws {UnknownMigrationError} if it is unknown; the help suggests the closest one.
  */
 export function findMigration(registry: Registry, wanted: string): Migration {
   const found = registry.migrations.find((one) => isCalled(one, wanted));
   if (found !== undefined) return found;
-  // Of another number is another migration: nobody is to be led to roll that one back.
+  // Do not suggest a migration with another number, which the user could roll back by mistake.
   const number = /^\d+/.exec(wanted)?.[0];
   const names = registry.migrations
     .filter(({ id }) => number === undefined || compareIds(id, number) === 0)
     .map(({ name }) => name);
   throw new UnknownMigrationError(
-    `Cannot find migration "${wanted}": the registry doesn't have it`,
+    `Cannot find migration "${wanted}": it is not in the registry`,
     {
       help: `${didYouMean(wanted, names)}\`status --verbose\` lists the migrations`,
     },
@@ -115,7 +115,7 @@ function isCalled({ id, name }: Pick<Migration, "id" | "name">, wanted: string):
   return name === wanted || (/^\d+$/.test(wanted) && compareIds(id, wanted) === 0);
 }
 
-/** The one that was asked for is named, else the one that would have to be rolled back first. */
+/** The error names the requested migration, otherwise the one to roll back first. */
 function refuseStrangers(
   registry: Registry,
   statuses: readonly MigrationStatus[],
@@ -129,22 +129,22 @@ function refuseStrangers(
   const home = registry.byId.get(id);
   if (home?.name === name) {
     throw new UnknownMarkerError(
-      `Cannot plan for ${database}: it holds migration ${name}, which belongs to ${home.database}`,
+      `Cannot plan for ${database}: it contains migration ${name}, which belongs to ${home.database}`,
       {
         migration: name,
         database,
-        help: "its file was swapped with another: put the right file in place",
+        help: "its file was swapped with another one: restore the right file",
       },
     );
   }
   throw new UnknownMarkerError(
-    `Cannot plan for ${database}: it holds migration ${name}, which this version doesn't know`,
+    `Cannot plan for ${database}: it contains migration ${name}, which this version does not know`,
     {
       migration: name,
       database,
       help:
-        "a newer catalyst-migrate or another set of migrations made this database: use the one that " +
-        "made it, or put its file back",
+        "a newer catalyst-migrate or another set of migrations changed this database: use that " +
+        "one, or restore the migration's file",
     },
   );
 }
@@ -154,13 +154,13 @@ function refuseChanged(statuses: readonly MigrationStatus[]): void {
   if (changed === undefined) return;
   const { id, name, database } = changed;
   throw new ChangedMigrationError(
-    `Cannot upgrade ${database}: ${name} is not what was applied, its name or its text was changed since`,
+    `Cannot upgrade ${database}: ${name} has changed since it was applied, in its name or its text`,
     {
       migration: name,
       database,
       help:
-        "put the old name and text back, and make the change in a new migration; if it is meant so, " +
-        `\`repair --accept-changed ${id}\` takes it over`,
+        "restore the old name and text, and make the change in a new migration; if the change is " +
+        `intended, accept it with \`repair --accept-changed ${id}\``,
     },
   );
 }
@@ -183,7 +183,7 @@ function refuseOutOfOrder(
     const { name, database } = migration;
     const skipped = earliestSkipped.get(database);
     if (skipped !== undefined && compareIds(skipped.id, migration.id) < 0) {
-      throw new OutOfOrderError(`Cannot apply ${name}: ${skipped.name} must come before it`, {
+      throw new OutOfOrderError(`Cannot apply ${name}: ${skipped.name} must be applied first`, {
         migration: name,
         database,
         help: `apply both with \`upgrade --to ${migration.id}\``,
@@ -218,6 +218,6 @@ function irreversible(migration: Migration): DowngradeBlockedError {
   return new DowngradeBlockedError(`Cannot roll back ${migration.name}: it has no downgrade`, {
     migration: migration.name,
     database: migration.database,
-    help: "restore a backup from before it, or undo it with a new migration",
+    help: "restore a backup from before it, or undo its changes with a new migration",
   });
 }

@@ -23,7 +23,7 @@ import type { Inspection } from "./inspect.ts";
 import { migrationsToRollBack } from "./plan.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
 
-/** Adds to an error what was applied and what is there now, line by line. */
+/** Adds a diff of the applied and the current text to an error. */
 export function withAppliedDiff(
   error: ChangedMigrationError,
   registry: Registry,
@@ -36,7 +36,7 @@ export function withAppliedDiff(
   );
   if (migration === undefined || marker === undefined) return error;
   const changes = [
-    ...marker.name === migration.name ? [] : [`it was called ${marker.name}`],
+    ...marker.name === migration.name ? [] : [`its name was ${marker.name}`],
     ...typeof migration.upgrade === "string" && marker.upgradeSql !== null
       ? [unifiedDiff(marker.upgradeSql, migration.upgrade, {
         before: `${marker.name} as applied`,
@@ -53,8 +53,8 @@ export function withAppliedDiff(
 }
 
 /**
- * Says which tables stand in the way of a database's migrations, and how to keep them: the help works
- * to the end, since another file needs no renamed table, index or view.
+ * The error for tables that conflict with a database's migrations. The help always works, because with
+ * a separate file no table, index or view needs to be renamed.
  */
 export function conflictError(
   workspace: Workspace,
@@ -88,25 +88,24 @@ export function conflictFindings(
     kind: "conflict",
     object: conflict.table,
     detail: describeConflict(conflict, locationOf(workspace, database).path),
-    fix: "run `upgrade`: it says how to keep the table",
+    fix: "run `upgrade`, which explains how to keep the table",
   }));
 }
 
 function separateFiles(database: string): string {
   return `${database} was not changed. To keep your file beside the bundled database, run \`init\`, or ` +
-    `write to catalyst.json:\n` +
+    `add to catalyst.json:\n` +
     `"databases": { "own_${database}": "${database}.db", "${database}": "catalyst/${database}.db" }\n` +
     "then run upgrade again";
 }
 
 const separateNames =
-  "the database was not changed. If the table already has what the migration makes, change " +
-  "the migration to match it and use `baseline`; else give the migration's table another name";
+  "the database was not changed. If the table already has everything that the migration creates, " +
+  "change the migration to match it and use `baseline`; otherwise rename the migration's table";
 
 /**
- * The registry, and with it the migrations whose files vanished, as the databases themselves keep
- * them. Those of which a function was applied are left out: of it nothing was kept. So are those whose
- * number another one has: it must not be taken for them.
+ * The registry with the migrations whose files are missing, as stored in the databases. Omits functions,
+ * which are not stored, and migrations whose number another one has, which could be mistaken for them.
  */
 export async function withVanishedMigrations(
   workspace: Workspace,
@@ -150,15 +149,15 @@ async function readKept(workspace: Workspace, database: string): Promise<Migrati
   });
 }
 
-/** What was found, and where; the error came of a plan for it. */
+/** The state for which a plan failed. */
 interface Refused {
   readonly workspace: Workspace;
   readonly found: FoundState;
 }
 
 /**
- * Adds to a plan's error about a migration whose file vanished how to get rid of that migration: by the
- * command that rolls it back, but only if that command would.
+ * Adds help to a plan's error about a migration whose file is missing: the command that rolls it back,
+ * if that command would work.
  */
 export async function withRollbackHelp(
   error: unknown,
@@ -178,13 +177,13 @@ export async function withRollbackHelp(
   const options = { cause: error, migration: name, database: vanished.database };
   if (error instanceof DowngradeBlockedError) {
     return isKept ? error : new DowngradeBlockedError(
-      `Cannot roll back ${name}: its file is gone, and the database keeps no SQL to roll it back`,
-      { ...options, help: "put its file back, or restore a snapshot from before it" },
+      `Cannot roll back ${name}: its file is missing, and the database does not store SQL to roll it back`,
+      { ...options, help: "restore its file, or restore a snapshot from before it" },
     );
   }
   const others = isKept
     ? mayRollBack(registry, found, id) ? `; \`downgrade --migration ${id}\` rolls it back` : ""
-    : "; otherwise restore a snapshot from before it: the database keeps no SQL to roll it back";
+    : "; otherwise restore a snapshot from before it: the database does not store SQL to roll it back";
   return new UnknownMarkerError(error.message, { ...options, help: `${error.help}${others}` });
 }
 
@@ -198,9 +197,9 @@ function mayRollBack(registry: Registry, found: FoundState, id: string): boolean
 }
 
 /**
- * Where a database is that a person has named.
+ * The location of a database named by the user.
  *
- * @throws {UsageError} if there is none of that name; `verb` is what was to be done, such as `export`.
+ * @throws {UsageError} if the name is unknown; `verb` is the action for the message, such as `export`.
  */
 export async function requireKnownDatabase(
   workspace: Workspace,
@@ -211,7 +210,7 @@ export async function requireKnownDatabase(
   if (location !== undefined) return location;
   const names = [...workspace.locations.keys()];
   const { didYouMean } = await import("../base/format.ts");
-  throw new UsageError(`Cannot ${verb} "${database}": there is no such database`, {
+  throw new UsageError(`Cannot ${verb} "${database}": database not found`, {
     help: `${didYouMean(database, names)}the databases are ${names.join(", ")}`,
   });
 }

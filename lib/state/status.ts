@@ -24,23 +24,23 @@ export interface Status {
   readonly databases: readonly DatabaseState[];
   /** Every migration, lowest number first. */
   readonly migrations: readonly MigrationStatus[];
-  /** Ids of migrations that are there without a marker; `upgrade` adopts them. */
+  /** Ids of migrations whose tables exist without a marker; `upgrade` adopts them. */
   readonly adoptable: readonly string[];
-  /** Ids of migrations of which the ledger says otherwise; `upgrade` and `repair` correct it. */
+  /** Ids of migrations with a different state in the ledger; `upgrade` and `repair` correct it. */
   readonly unreconciled: readonly string[];
-  /** Whether a restore was interrupted; the next command that changes something finishes it. */
+  /** Whether a restore was interrupted; the next command that changes the databases finishes it. */
   readonly restoring: boolean;
   /** The newest outcomes of the last 24 hours, at most 5. */
   readonly recent: readonly LedgerEvent[];
-  /** Databases, or a ledger, that can't be read, in plain words. */
+  /** Unreadable databases or ledger, in plain words. */
   readonly unreadable: readonly string[];
-  /** What is wrong with migrations that could not be read, in plain words. */
+  /** Errors of migrations that could not be read, in plain words. */
   readonly unusable: readonly string[];
-  /** Tables that exist in another shape than the migrations create. */
+  /** Tables with a different schema than the migrations create. */
   readonly conflicts: readonly DatabaseConflict[];
 }
 
-/** A {@link TableConflict} and the database that it is in. */
+/** A {@link TableConflict} with its database. */
 export interface DatabaseConflict extends TableConflict {
   /** Name of the database. */
   readonly database: string;
@@ -48,11 +48,11 @@ export interface DatabaseConflict extends TableConflict {
   readonly description: string;
 }
 
-/** How many outcomes {@link status} reads, and from how many seconds back. */
+/** Number of outcomes that {@link status} reads, and their maximum age in seconds. */
 const RECENT = 5;
 const DAY = 86_400;
 
-/** Reads the state; writes nothing, creates nothing. */
+/** Reads the state; writes and creates nothing. */
 export async function status(workspace: Workspace): Promise<Status> {
   return statusOf(
     workspace,
@@ -64,7 +64,7 @@ export async function status(workspace: Workspace): Promise<Status> {
   );
 }
 
-/** The state as seen in what was found. */
+/** Derives the status from the observed state. */
 export function statusOf(workspace: Workspace, found: Inspection): Status {
   const migrations = assess(workspace.registry, found);
   const conflicts = [...found.conflicts].flatMap(([database, tables]) =>
@@ -95,8 +95,8 @@ export function statusOf(workspace: Workspace, found: Inspection): Status {
 }
 
 /**
- * Names of databases that the ledger knows to have migrations, and that are missing or empty, as after
- * somebody has moved or wiped them.
+ * Names of databases that have applied migrations according to the ledger but are missing or empty, such
+ * as after they were moved or deleted.
  */
 export async function missingDatabases(workspace: Workspace): Promise<readonly string[]> {
   const { databases, ledger } = await inspect(workspace, { tolerant: true });
@@ -111,7 +111,7 @@ export async function missingDatabases(workspace: Workspace): Promise<readonly s
   ).map(({ name }) => name);
 }
 
-/** Reads the newest events of the ledger first; none if there is no ledger. */
+/** Reads events of the ledger, newest first; none if there is no ledger. */
 export async function history(
   workspace: Workspace,
   events: EventFilter,
@@ -119,23 +119,23 @@ export async function history(
   return (await inspectLedger(workspace, events)).events;
 }
 
-/** What has to be done, as the state of the databases says. */
+/** The work that an upgrade would do. */
 export interface PlannedWork {
-  /** The migrations that it would apply, in order. */
+  /** The migrations to apply, in order. */
   readonly apply: readonly Migration[];
-  /** Ids of the migrations that it would adopt. */
+  /** Ids of the migrations to adopt. */
   readonly adopt: readonly string[];
-  /** Ids of the migrations whose ledger row it would correct. */
+  /** Ids of the migrations whose ledger rows to correct. */
   readonly reconcile: readonly string[];
 }
 
-/** What has to be done, and what can't be. */
+/** The work that an upgrade would do, and what blocks it. */
 export interface UpgradeWork extends PlannedWork {
-  /** Databases whose requested migrations it would leave out, because tables are in their way. */
+  /** Databases whose requested migrations are skipped because of conflicting tables. */
   readonly blocked: readonly string[];
 }
 
-/** What has to be done about what was found. */
+/** Plans the work for the observed state. */
 export async function planFrom(
   workspace: Workspace,
   found: Inspection,

@@ -4,55 +4,55 @@ import { type DatabaseLocation, type DatabaseSource, locate } from "../database/
 import { type ConnectionSettings, defaultSettings } from "../database/connection.ts";
 import { createRegistry, type Migration, type Registry } from "../migration/migration.ts";
 
-/** Which databases and migrations there are, and how to work on them. */
+/** The databases and migrations, and how to work with them. */
 export interface WorkspaceOptions {
-  /** The databases by name, as the migrations name them. */
+  /** The databases by the names that the migrations use. */
   readonly databases: Readonly<Record<string, DatabaseSource>>;
-  /** The ledger: a database of its own. On a server it is the ledger of several machines. */
+  /** The ledger, a separate database. On a server, several machines share it. */
   readonly ledger: DatabaseSource;
   /**
-   * Put before the names of the lock, the snapshots and the like if the ledger is on a server; else they
-   * are beside it. Default `data/`.
+   * Prefix of the lock, the snapshots and similar files if the ledger is on a server; otherwise they are
+   * beside the ledger. Default `data/`.
    */
   readonly prefix?: string;
   /** The known migrations, in any order. */
   readonly migrations: readonly Migration[];
   /**
-   * What is wrong with migrations that could not be read. It stops only what needs all migrations, such
+   * Errors of migrations that could not be read. They stop only operations that need all migrations, such
    * as `upgrade`. Default: none.
    */
   readonly unusable?: readonly CatalystError[];
-  /** Those of them that `lint` need not look at, since they are released and tested. Default: none. */
+  /** Released and tested migrations that `lint` skips. Default: none. */
   readonly trusted?: readonly Migration[];
-  /** Connection settings, over the defaults. Databases that are already open keep their own. */
+  /** Connection settings that override the defaults. Databases that are already open keep theirs. */
   readonly settings?: Partial<ConnectionSettings>;
   /** Seconds to wait for a lock. Default 30. */
   readonly timeout?: number;
-  /** Seconds that a migration's function may go without a statement before it fails. Default 60. */
+  /** Seconds that a migration's function may run without a statement before it fails. Default 60. */
   readonly idleTimeout?: number;
   /**
-   * Whether no other code of this process has the databases open, as in a command-line tool: then
-   * they are read in the quickest way. Default `false`.
+   * Whether no other code of this process has the databases open, as in a command-line tool. Allows a
+   * faster way of reading them. Default `false`.
    */
   readonly alone?: boolean;
-  /** Whether the directory of a file may be created, if its parent is there. Default `true`. */
+  /** Whether the directory of a file may be created if its parent exists. Default `true`. */
   readonly createDirectories?: boolean;
   /** Directory of the snapshots. Default: `backups` beside the ledger, with the same prefix. */
   readonly backupDir?: string;
 }
 
-/** The options, resolved: which migrations there are and where everything is. */
+/** The resolved options. */
 export interface Workspace {
   readonly registry: Registry;
-  /** What is wrong with migrations that could not be read. */
+  /** Errors of migrations that could not be read. */
   readonly unusable: readonly CatalystError[];
-  /** Migrations that `lint` doesn't look at. */
+  /** Migrations that `lint` skips. */
   readonly trusted: readonly Migration[];
   readonly locations: ReadonlyMap<string, DatabaseLocation>;
   readonly ledger: DatabaseLocation;
   /**
-   * Path of the ledger's file, or where it would be if the ledger is on a server: the lock, the
-   * snapshots and the like are beside it.
+   * Path of the ledger's file, or where it would be if the ledger is on a server. The lock, the
+   * snapshots and similar files are beside it.
    */
   readonly ledgerFile: string;
   readonly settings: ConnectionSettings;
@@ -68,13 +68,13 @@ export interface Workspace {
  * Resolves the options.
  *
  * @throws {RegistryError} if the migrations contradict each other.
- * @throws {UsageError} if the timeout is no time, or one file has two names.
+ * @throws {UsageError} if the timeout is invalid, or one file has two names.
  */
 export function createWorkspace(options: WorkspaceOptions): Workspace {
   const timeout = options.timeout ?? defaultSettings.busyTimeout;
   if (!(timeout >= 0 && timeout < Infinity)) {
     throw new UsageError(
-      `Cannot wait for ${timeout} s: the timeout is a number of seconds from 0 on`,
+      `Cannot wait for ${timeout} s: the timeout must be a number of seconds, 0 or more`,
     );
   }
   const locations = new Map(
@@ -99,56 +99,56 @@ export function createWorkspace(options: WorkspaceOptions): Workspace {
   };
 }
 
-/** One file for two of them would be locked by the one against the other. */
+/** Refuses one file for two databases, because they would lock each other out. */
 function refuseSharedFiles(locations: readonly (readonly [string, DatabaseLocation])[]): void {
   const names = new Map<string, string>();
   for (const [name, location] of locations) {
     const { path } = location;
     if (path === ":memory:") continue;
-    // Paths that differ may lead to one file through links.
+    // Through links, different paths may lead to the same file.
     const keys = location.kind === "file" ? [path, fileIdentity(path) ?? futureFile(path)] : [path];
     const other = keys.map((key) => names.get(key)).find((found) => found !== undefined);
     if (other !== undefined) {
       throw new UsageError(`Cannot use ${path} for ${name}: it is the file of ${other}`, {
-        help: "give each database, and the ledger, a file of its own",
+        help: "give each database and the ledger a separate file",
       });
     }
     for (const key of keys) names.set(key, name);
   }
 }
 
-/** Where a file would be that is not there yet. */
+/** The resolved path of a file that does not exist yet. */
 function futureFile(path: string): string {
   const end = fileItself(path);
   try {
     return `${Deno.realPathSync(directoryOf(end))}/${end.replace(/^.*[/\\]/, "")}`;
   } catch {
-    return end; // neither is its directory
+    return end; // its directory does not exist either
   }
 }
 
-/** Path of the note of a restore that is under way, beside the ledger: `data/migrations.restore`. */
+/** Path of the journal of a running restore, beside the ledger: `data/migrations.restore`. */
 export function restoreJournal(ledger: string): string {
   return `${ledger.replace(/\.db$/, "")}.restore`;
 }
 
-/** Name by which the ledger goes beside the databases, as in a snapshot. */
+/** Name of the ledger among the databases, as in a snapshot. */
 export const LEDGER = "migrations";
 
 /** Name of the ledger's file. */
 export const LEDGER_FILE = `${LEDGER}.db`;
 
-/** The ledger of what has a prefix: `data/` has `data/migrations.db`. */
+/** The ledger for a prefix: `data/migrations.db` for `data/`. */
 export function ledgerOf(prefix: string): string {
   return `${prefix}${LEDGER_FILE}`;
 }
 
-/** `data/migrations.db` is locked by `data/migrations.lock`. */
+/** The lock of a ledger: `data/migrations.lock` for `data/migrations.db`. */
 export function lockBeside(ledger: string): string {
   return `${ledger.replace(/\.db$/, "")}.lock`;
 }
 
-/** Paths of the databases that imports and restores build, which a killed one leaves. */
+/** Paths of the partial databases that a killed import or restore leaves behind. */
 export function partsOf({ locations, ledger }: Workspace): string[] {
   return [...locations.values(), ledger].flatMap(({ kind, path }) =>
     kind !== "file" || path === ":memory:"
@@ -157,16 +157,16 @@ export function partsOf({ locations, ledger }: Workspace): string[] {
   );
 }
 
-/** Whether a killed command left such a database. */
+/** Whether a killed command left a partial database. */
 export function hasParts(workspace: Workspace): boolean {
   try {
     return partsOf(workspace).some((path) => sizeOf(path) !== null);
   } catch {
-    return false; // whoever needs the directory says why it can't be read
+    return false; // the operation that needs the directory reports the error
   }
 }
 
-/** Whether a restore was begun and not finished. */
+/** Whether a restore was started but not finished. */
 export function isRestoring(workspace: Workspace): boolean {
   if (workspace.ledgerFile === ":memory:") return false;
   try {
@@ -176,23 +176,23 @@ export function isRestoring(workspace: Workspace): boolean {
   }
 }
 
-/** `data/migrations.db` has `data/backups`, and `test_migrations.db` has `test_backups`. */
+/** The snapshots of a ledger: `data/backups` for `data/migrations.db`, `test_backups` for `test_migrations.db`. */
 export function backupsBeside(ledger: string): string {
   return `${prefixOfLedger(ledger)}backups`;
 }
 
-/** What stands before the names of what belongs to a ledger: `data/` of `data/migrations.db`. */
+/** The prefix of a ledger: `data/` for `data/migrations.db`. */
 export function prefixOfLedger(ledger: string): string {
   return ledger.endsWith(LEDGER_FILE)
     ? ledger.slice(0, -LEDGER_FILE.length)
     : ledger.replace(/[^/\\]*$/, "");
 }
 
-/** Where a database is. The registry has made sure that every migration's database is known. */
+/** The location of a database. The registry guarantees that every migration's database is known. */
 export function locationOf(workspace: Workspace, database: string): DatabaseLocation {
   const location = workspace.locations.get(database);
   if (location === undefined) {
-    throw new LocationError(`Cannot find database "${database}": it is not known`);
+    throw new LocationError(`Cannot find database "${database}": unknown name`);
   }
   return location;
 }

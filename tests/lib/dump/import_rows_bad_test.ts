@@ -207,7 +207,7 @@ Deno.test("wrong databases, tables, columns and files are told, and change nothi
   const { dir, path, migrator } = await appWith(ORDERS);
   await using _dir = dir;
   const cases: [string | Uint8Array, Given, RegExp, RegExp][] = [
-    ["id\n", { database: "ap" }, /there is no such database/, /did you mean "app"\?/],
+    ["id\n", { database: "ap" }, /database not found/, /did you mean "app"\?/],
     ["id\n", { table: "tt" }, /has none of that name/, /did you mean "t"\?/],
     ["id\n", { table: "sqlite_schema" }, /has none of that name/, /tables are t/],
     ["id,quantty\n", {}, /line 1: table "t" has no column "quantty"/, /mean "quantity"\?/],

@@ -24,7 +24,7 @@ function rowsOf(dir: TempDir): number {
   return query(dir.database("trading"), "SELECT a FROM memo").length;
 }
 
-/** Keeps everybody else from writing to the ledger. */
+/** Prevents others from writing to the ledger. */
 function lockLedger(dir: TempDir): DatabaseSync {
   const ledger = new DatabaseSync(dir.database("migrations"));
   ledger.exec("BEGIN IMMEDIATE");
@@ -37,7 +37,7 @@ function text(content: string): ReadableStream<Uint8Array> {
   return new Blob([content]).stream();
 }
 
-Deno.test("nothing is imported while the ledger can't be written", async () => {
+Deno.test("nothing is imported if the ledger cannot be written", async () => {
   await using dir = await tempDir();
   const migrator = await bot(dir);
   using _ledger = lockLedger(dir);
@@ -48,7 +48,7 @@ Deno.test("nothing is imported while the ledger can't be written", async () => {
   assert.equal(rowsOf(dir), 0);
 });
 
-Deno.test("rows that are in are told as such where the ledger can't be written afterwards", async () => {
+Deno.test("imported rows are reported as such if the ledger cannot be written afterwards", async () => {
   await using dir = await tempDir();
   const migrator = await bot(dir);
   let ledger: DatabaseSync | null = null;
@@ -72,7 +72,7 @@ Deno.test("rows that are in are told as such where the ledger can't be written a
   assert.deepEqual(events.map(({ outcome }) => outcome), ["started", "started", "applied"]);
 });
 
-Deno.test("whatever happens once a restore has begun, the message says so and how it goes on", () => {
+Deno.test("after any failure of a started restore, the message says so and how to continue", () => {
   const errors = [
     new Error("Input/output error (os error 5)"),
     new Deno.errors.PermissionDenied("no"),
@@ -91,7 +91,7 @@ Deno.test("whatever happens once a restore has begun, the message says so and ho
   assert.equal(begun(gone), gone);
 });
 
-Deno.test("an error while something is closed doesn't hide the first one", () => {
+Deno.test("an error while closing does not hide the first error", () => {
   const first = new DiskFullError("Cannot write it: the disk is full");
   const hidden = new SuppressedError(new Error("close"), first);
   assert.equal(serializeError(hidden).code, "DISK_FULL");

@@ -1,4 +1,4 @@
-/** What is checked again inside the transaction: the state was read before it began. */
+/** Checks that are repeated inside the transaction, because the state was read before it. */
 import assert from "node:assert/strict";
 import { openMemory } from "../../../lib/database/open.ts";
 import { runMigration } from "../../../lib/engine/apply.ts";
@@ -43,7 +43,7 @@ Deno.test("a migration that another migrator has adopted keeps its marker", asyn
   assert.deepEqual(query(path, `SELECT * FROM ${MARKER_TABLE}`), markers);
 });
 
-Deno.test("a rollback that fails leaves the migration's history row as it is", async () => {
+Deno.test("a failed rollback leaves the migration's history row unchanged", async () => {
   using directory = new TemporaryDirectory();
   const failing = { ...migration, downgrade: "DROP TABLE nowhere" };
   const migrator = appMigrator(directory, [failing]);

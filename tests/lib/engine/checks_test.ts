@@ -22,7 +22,7 @@ function observation(
   return { rows: new Map(Object.entries(rows)), violations: new Set(violations) };
 }
 
-Deno.test("rows are counted of every table but SQLite's own and the markers, whatever its name", async () => {
+Deno.test("rows of all tables with any name are counted, except SQLite's internal tables and the markers", async () => {
   await using db = openMemory();
   await db.exec(`
     CREATE TABLE "it's ""odd""" (a);
@@ -40,7 +40,7 @@ Deno.test("rows are counted of every table but SQLite's own and the markers, wha
   );
 });
 
-Deno.test("rows of a virtual table count where it keeps them itself, and not where it shows others", async () => {
+Deno.test("rows of a virtual table count if it stores them itself, not if it shows those of another table", async () => {
   await using db = openMemory();
   await db.exec(`
     CREATE TABLE bodies (id INTEGER PRIMARY KEY, body);
@@ -67,11 +67,11 @@ Deno.test("rows of a virtual table count where it keeps them itself, and not whe
   ]);
 });
 
-Deno.test("a name is quoted so that SQLite reads it back", () => {
+Deno.test("a quoted name is read back by SQLite", () => {
   assert.equal(quoteName(`a"b`), `"a""b"`);
 });
 
-Deno.test("a body that only creates needs no counting; all others do", () => {
+Deno.test("only a body that just creates objects needs no counting", () => {
   assert(!mayTouchRows("CREATE TABLE a (b); CREATE INDEX c ON a (b);"));
   for (
     const body of [
@@ -86,19 +86,19 @@ Deno.test("a body that only creates needs no counting; all others do", () => {
   ) assert(mayTouchRows(body));
 });
 
-Deno.test("a table that has fewer rows, or is gone, has lost rows", () => {
+Deno.test("a table with fewer rows, or a missing one, has lost rows", () => {
   const before = new Map([["a", 5], ["b", 3], ["c", 0], ["d", 4]]);
   const after = new Map([["a", 2], ["d", 9]]);
   assert.deepEqual(lostRows(before, after), [{ table: "a", rows: 3 }, { table: "b", rows: 3 }]);
 });
 
-Deno.test("a table that was renamed has lost nothing; of two, only one can have become the new one", () => {
+Deno.test("a renamed table has lost nothing; only one of two missing tables can be the renamed one", () => {
   const before = new Map([["a", 5], ["b", 5]]);
   assert.deepEqual(lostRows(before, new Map([["a2", 5], ["b2", 5]])), []);
   assert.deepEqual(lostRows(before, new Map([["new", 5]])), [{ table: "b", rows: 5 }]);
 });
 
-Deno.test("rows lost without being declared fail the migration, and the error says which and how many", () => {
+Deno.test("undeclared lost rows fail the migration, and the error names the table and the number", () => {
   const before = observation({ orders: 3, fills: 2 });
   const after = observation({ orders: 1, fills: 0 });
   assert.throws(
@@ -113,7 +113,7 @@ Deno.test("rows lost without being declared fail the migration, and the error sa
   compareObservations(before, after, { migration, destroys: ["orders", "fills"] });
 });
 
-Deno.test("a foreign key that was violated before is no fault of the migration; a new one is", async () => {
+Deno.test("an existing foreign key violation does not fail the migration; a new one does", async () => {
   await using db = openMemory();
   await db.exec(`
     PRAGMA foreign_keys = OFF;
@@ -132,7 +132,7 @@ Deno.test("a foreign key that was violated before is no fault of the migration; 
   );
 });
 
-Deno.test("the violations of a table WITHOUT ROWID are seen too", async () => {
+Deno.test("violations in a table WITHOUT ROWID are found too", async () => {
   await using db = openMemory();
   await db.exec(`
     PRAGMA foreign_keys = OFF;
@@ -157,12 +157,12 @@ for (
   const [what, sql] of [
     ["more than before", "UPDATE fills SET order_id = order_id + 1000 WHERE order_id < 10"],
     [
-      "as many as were mended",
+      "as many as were fixed",
       "UPDATE fills SET order_id = iif(id = 9, 1, 1000) WHERE id IN (1, 9)",
     ],
   ] as const
 ) {
-  Deno.test(`new violations in a table WITHOUT ROWID are told from old ones: ${what}`, async () => {
+  Deno.test(`new violations in a table WITHOUT ROWID are distinguished from old ones: ${what}`, async () => {
     await using db = openMemory();
     await db.exec(WITHOUT_ROWID);
     const before = await observeRows(db);
@@ -178,7 +178,7 @@ for (
   });
 }
 
-Deno.test("a second key of the same row that comes to point to nothing is a new violation", async () => {
+Deno.test("a second violated key of the same row is a new violation", async () => {
   await using db = openMemory();
   await db.exec(`
     PRAGMA foreign_keys = OFF;
@@ -196,7 +196,7 @@ Deno.test("a second key of the same row that comes to point to nothing is a new 
   );
 });
 
-Deno.test("a foreign key that SQLite can't check hides no violation of another table", async () => {
+Deno.test("a foreign key that SQLite cannot check does not hide violations in other tables", async () => {
   await using db = openMemory();
   await db.exec(`
     PRAGMA foreign_keys = OFF;

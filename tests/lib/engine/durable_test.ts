@@ -1,4 +1,4 @@
-/** What was committed is in the database file itself when a command ends, and not only in the log. */
+/** When a command ends, its commits are in the database file itself, not only in the log. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { MigrationFailedError } from "../../../lib/base/errors.ts";
@@ -28,7 +28,7 @@ Deno.test("an upgrade is durable while a bot has the database open", async () =>
   assert.deepEqual(tablesIn(directory), ["first", "second"]);
 });
 
-Deno.test("what was applied before a failure is durable while a bot has the database open", async () => {
+Deno.test("migrations applied before a failure are durable while a bot has the database open", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [first]).upgrade();
   using _bot = openBot(directory);
@@ -39,7 +39,7 @@ Deno.test("what was applied before a failure is durable while a bot has the data
   assert.deepEqual(tablesIn(directory), ["first", "second"]);
 });
 
-/** While a bot is there, closing another connection moves nothing from the log into the file. */
+/** While a bot has the database open, closing another connection does not checkpoint the log. */
 function openBot(directory: TemporaryDirectory): DatabaseSync {
   const db = new DatabaseSync(directory.file("app.db"));
   db.prepare("SELECT * FROM first").all();

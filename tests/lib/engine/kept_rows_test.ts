@@ -9,7 +9,7 @@ const PRICES = `CREATE TABLE px (id INTEGER PRIMARY KEY, bid REAL, ask REAL, not
   CREATE TABLE log (line TEXT); INSERT INTO log VALUES ('one'), ('two');
   CREATE VIEW spread AS SELECT id, ask - bid AS spread FROM px;`;
 
-/** Applies one migration to a database with {@link PRICES}; rows and what was destroyed. */
+/** Applies one migration to a database with {@link PRICES}; returns the rows and the destroyed rows. */
 async function apply(upgrade: Migration["upgrade"], destroys: readonly string[] = []) {
   await using dir = await tempDir();
   const path = `${dir.path}/app.db`;
@@ -25,7 +25,7 @@ async function apply(upgrade: Migration["upgrade"], destroys: readonly string[] 
     databases: { app: path },
     ledger: `${dir.path}/migrations.db`,
     migrations: [migration],
-    trusted: [migration], // what `lint` sees is refused before
+    trusted: [migration], // skips `lint`, which would refuse it first
   });
   const before = query(path, "SELECT * FROM px");
   try {
@@ -107,7 +107,7 @@ for (
   });
 }
 
-Deno.test("rows that a migration declares to destroy are counted", async () => {
+Deno.test("declared destroyed rows are counted", async () => {
   const { destroyed } = await apply("DROP VIEW spread; DELETE FROM px WHERE id > 1;", ["px"]);
   assert.deepEqual(destroyed, [{ table: "px", rows: 2 }]);
 });

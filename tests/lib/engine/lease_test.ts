@@ -13,7 +13,7 @@ function open(server: TestServer) {
 }
 
 libsqlTest(
-  "a lease keeps others out until it is released, has expired, or is its own holder's",
+  "a lease blocks other holders until it is released or has expired",
   async () => {
     await using server = await (await TestServer.start()).create("a");
     await using mine = await open(server);
@@ -21,18 +21,18 @@ libsqlTest(
     const take = (connection: typeof mine, holder: string) =>
       Lease.take(connection, { holder, timeout: 0 });
     const lease = await take(mine, "me");
-    // It is not a migration, and does not count as one.
+    // It does not count as a migration.
     equal(await readMarkers(theirs), { markers: [], hasTables: false });
     await rejects(take(theirs, "they"), (error) => {
       ok(error instanceof MigratorLockedError, String(error));
-      return /another migrator has it for \d+ s more at most/.test(error.message);
+      return /another migrator has reserved it for up to \d+ s/.test(error.message);
     });
-    // Whoever comes after a process that was killed on the same machine need not wait.
+    // The next process on the same machine after a killed one does not have to wait.
     const successor = await take(theirs, "me");
     await successor.release();
     await (await take(theirs, "they")).release();
     await lease.release();
-    // After a kill the row stays until it has expired, by the clock of the server.
+    // After a kill the row remains until it expires, by the server's clock.
     await take(mine, "me");
     await rejects(take(theirs, "they"), MigratorLockedError);
     await mine.exec(
@@ -43,7 +43,7 @@ libsqlTest(
   },
 );
 
-libsqlTest("of many that take a free lease at once, one gets it", async () => {
+libsqlTest("if many take a free lease at once, one gets it", async () => {
   await using server = await (await TestServer.start()).create("a");
   const connections = await Promise.all(Array.from({ length: 5 }, () => open(server)));
   const outcomes = await Promise.allSettled(
@@ -55,7 +55,7 @@ libsqlTest("of many that take a free lease at once, one gets it", async () => {
   for (const connection of connections) await connection.close();
 });
 
-Deno.test("a copied directory is another holder, and the same directory is the same", async () => {
+Deno.test("a copied directory has a different holder, and the same directory has the same one", async () => {
   await using dir = await tempDir();
   const [one, other] = [`${dir.path}/a.lock`, `${dir.path}/b.lock`];
   await Deno.writeTextFile(one, "process 1\n");

@@ -11,7 +11,7 @@ const parts = [
   "migrations.restore.part",
 ];
 
-Deno.test("the next command that holds the lock removes what killed ones left, and nothing else", async () => {
+Deno.test("the next command that holds the lock removes the leftovers of killed ones, and nothing else", async () => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   const before = directory.names();
@@ -37,10 +37,10 @@ Deno.test("the next command that holds the lock removes what killed ones left, a
   );
 });
 
-Deno.test("what a restore still needs that was interrupted stays", async () => {
+Deno.test("the files that an interrupted restore still needs are kept", async () => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
-  Deno.writeTextFileSync(directory.file("migrations.restore"), "{}"); // a damaged note
+  Deno.writeTextFileSync(directory.file("migrations.restore"), "{}"); // a damaged journal
   Deno.writeTextFileSync(directory.file("trading.db.import.part"), "x");
   await assert.rejects(bot.upgrade({ to: "001" }));
   assert(directory.names().includes("trading.db.import.part"));

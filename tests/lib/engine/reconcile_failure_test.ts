@@ -4,7 +4,7 @@ import { contentOf, insertRows, query, tempDir } from "../../helpers.ts";
 import { appMigrator } from "../operations/app.ts";
 import { historyOf, migratorOf } from "./reconcile_support.ts";
 
-Deno.test("a failed rollback leaves the migration applied, and its row", async () => {
+Deno.test("a failed rollback leaves the migration applied and keeps its row", async () => {
   await using dir = await tempDir();
   const migrator = appMigrator(dir, [
     defineMigration({
@@ -27,7 +27,7 @@ Deno.test("a failed rollback leaves the migration applied, and its row", async (
   assert.ok((await migrator.status()).ok);
 });
 
-Deno.test("a migration that failed and then succeeds is applied; failing again never undoes that", async () => {
+Deno.test("a migration that fails and then succeeds is applied; a later failure never undoes that", async () => {
   await using dir = await tempDir();
   let fails = true;
   const migrator = appMigrator(dir, [
@@ -54,7 +54,7 @@ Deno.test("a migration that failed and then succeeds is applied; failing again n
   assert.deepEqual(historyOf(dir), { "001": "applied" });
 });
 
-Deno.test("rows that a bot inserts after the question was answered are not lost unsaid", async () => {
+Deno.test("rows that a bot inserts after the confirmation are not lost silently", async () => {
   await using dir = await tempDir();
   const migrator = migratorOf(dir);
   await migrator.upgrade();

@@ -1,4 +1,4 @@
-/** What tests of reconciling share: the bot's databases, and what they and their ledger tell. */
+/** Helpers for the tests of reconciling: the bot's databases, their state and their ledger. */
 import assert from "node:assert/strict";
 import { createCatalystMigrator, type Migrator } from "../../../mod.ts";
 import {
@@ -28,7 +28,7 @@ export function migratorOf(dir: TempDir): Migrator {
   return createCatalystMigrator({ dataDir: dir.path });
 }
 
-/** Adds to the ledger what a process leaves that is killed after it wrote that it begins. */
+/** Adds the start event of a process that was then killed to the ledger. */
 export function crashBeforeRecording(
   dir: TempDir,
   { id, direction }: { readonly id: string; readonly direction: string },
@@ -46,7 +46,7 @@ export function crashBeforeRecording(
   );
 }
 
-/** What the three databases hold. */
+/** The content of the three databases. */
 export function contents(
   dir: Pick<TempDir, "database">,
 ): Record<DatabaseName, ReturnType<typeof contentOf>> {
@@ -59,7 +59,7 @@ export function eventsOf(dir: TempDir): PlainRow[] {
   return query(dir.database("migrations"), "SELECT * FROM migration_events ORDER BY event_id");
 }
 
-/** Status by migration id, as the ledger has it. */
+/** Status by migration id, from the ledger. */
 export function historyOf(dir: TempDir): Record<string, unknown> {
   const rows = query(
     dir.database("migrations"),
@@ -68,7 +68,7 @@ export function historyOf(dir: TempDir): Record<string, unknown> {
   return Object.fromEntries(rows.map((row) => [row["migration_id"], row["status"]]));
 }
 
-/** State by migration id, as the command line tells it. */
+/** State by migration id, from the command line. */
 export async function statusOf(dir: Pick<TempDir, "path">): Promise<Record<string, string>> {
   const { stdout } = await runCli(["status", "--json", "--data-dir", dir.path]);
   const { migrations } = JSON.parse(stdout);
@@ -77,7 +77,7 @@ export async function statusOf(dir: Pick<TempDir, "path">): Promise<Record<strin
   );
 }
 
-/** Upgrades on the command line, and says what that did. */
+/** Upgrades on the command line and returns the result. */
 export async function upgradeByCli(
   dir: Pick<TempDir, "path">,
 ): Promise<{ applied: string[]; adopted: string[]; reconciled: string[] }> {
@@ -87,7 +87,7 @@ export async function upgradeByCli(
   return { applied: applied.map(({ id }: { id: string }) => id), adopted, reconciled };
 }
 
-/** Ledger, markers and schema agree, and there is nothing left to do. */
+/** Checks that ledger, markers and schema agree and nothing is left to do. */
 export async function assertAgreed(dir: TempDir): Promise<void> {
   assert.deepEqual(historyOf(dir), { "001": "applied", "002": "applied", "003": "applied" });
   for (const name of databaseNames) {

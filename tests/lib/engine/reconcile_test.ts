@@ -30,7 +30,7 @@ import {
   upgradeByCli,
 } from "./reconcile_support.ts";
 
-Deno.test("a crash after an upgrade's commit and before the ledger's is corrected", async () => {
+Deno.test("a crash between the commit of an upgrade and that of the ledger is corrected", async () => {
   await using dir = await migrated();
   const before = contents(dir);
   crashBeforeRecording(dir, { id: "002", direction: "upgrade" });
@@ -45,14 +45,14 @@ Deno.test("a crash after an upgrade's commit and before the ledger's is correcte
   await assertAgreed(dir);
 });
 
-Deno.test("a crash after a rollback's commit and before the ledger's is corrected", async () => {
+Deno.test("a crash between the commit of a rollback and that of the ledger is corrected", async () => {
   await using dir = await migrated();
   const ledger = await Deno.readFile(dir.database("migrations"));
   await migratorOf(dir).downgrade({ migration: "002", confirm: () => true });
   await Deno.writeFile(dir.database("migrations"), ledger);
   crashBeforeRecording(dir, { id: "002", direction: "downgrade" });
   assert.equal((await statusOf(dir))["002"], "rolled_back");
-  // Another command than upgrade sets it right as well, and doesn't bring the tables back.
+  // Other commands correct it as well, and do not create the tables again.
   const { reconciled, recreated } = await migratorOf(dir).repair();
   assert.deepEqual([reconciled, recreated], [["002"], []]);
   assert.deepEqual(historyOf(dir)["002"], "rolled_back");
@@ -70,7 +70,7 @@ Deno.test("a crash before an upgrade's commit leaves it pending", async () => {
   await assertAgreed(dir);
 });
 
-Deno.test("a crash before a rollback's commit leaves the migration applied, and is not taken for a rollback later", async () => {
+Deno.test("a crash before a rollback's commit leaves the migration applied, and is not mistaken for a rollback later", async () => {
   await using dir = await migrated();
   const before = contents(dir);
   crashBeforeRecording(dir, { id: "002", direction: "downgrade" });
@@ -82,7 +82,7 @@ Deno.test("a crash before a rollback's commit leaves the migration applied, and 
   assert.equal((await statusOf(dir))["002"], "pending");
 });
 
-Deno.test("a deleted ledger is written again from the markers, with their moments", async () => {
+Deno.test("a deleted ledger is created again from the markers, with their times", async () => {
   await using dir = await migrated();
   const before = contents(dir);
   const rows = query(dir.database("migrations"), "SELECT * FROM migration_history ORDER BY 1");
@@ -99,7 +99,7 @@ Deno.test("a deleted ledger is written again from the markers, with their moment
   await assertAgreed(dir);
 });
 
-Deno.test("a ledger whose rows were edited by hand is set right by the markers", async () => {
+Deno.test("a manually edited ledger is corrected from the markers", async () => {
   await using dir = await migrated();
   execute(
     dir.database("migrations"),
@@ -111,7 +111,7 @@ Deno.test("a ledger whose rows were edited by hand is set right by the markers",
   await assertAgreed(dir);
 });
 
-Deno.test("a database that was deleted by hand has its migrations pending again", async () => {
+Deno.test("the migrations of a manually deleted database are pending again", async () => {
   await using dir = await migrated();
   await Deno.remove(dir.database("trading"));
   const { positions, ml_training } = contents(dir);
@@ -132,7 +132,7 @@ Deno.test("a database that was deleted by hand has its migrations pending again"
   await assertAgreed(dir);
 });
 
-Deno.test("a database and the ledger that were deleted together are made again", async () => {
+Deno.test("a database and the ledger that were deleted together are created again", async () => {
   await using dir = await migrated();
   await Deno.remove(dir.database("trading"));
   await Deno.remove(dir.database("migrations"));
@@ -141,7 +141,7 @@ Deno.test("a database and the ledger that were deleted together are made again",
   await assertAgreed(dir);
 });
 
-/** Two migrations of one database, so that an older copy of it has the first alone. */
+/** Two migrations of one database, so that an older copy has only the first. */
 function twoSteps(dir: TempDir): Migrator {
   return appMigrator(dir, [
     defineMigration({
@@ -159,7 +159,7 @@ function twoSteps(dir: TempDir): Migrator {
   ]);
 }
 
-Deno.test("a database restored from a copy made before a migration gets that migration again", async () => {
+Deno.test("a migration is applied again to a database restored from a copy from before it", async () => {
   await using dir = await tempDir();
   const migrator = twoSteps(dir);
   await migrator.upgrade({ to: "001" });
@@ -179,7 +179,7 @@ Deno.test("a database restored from a copy made before a migration gets that mig
   assert.ok((await migrator.verify()).ok);
 });
 
-Deno.test("a database restored from a copy made before a rollback is applied, whatever the ledger says", async () => {
+Deno.test("after restoring a copy from before a rollback, the migration is applied, regardless of the ledger", async () => {
   await using dir = await tempDir();
   const migrator = twoSteps(dir);
   await migrator.upgrade();
@@ -197,7 +197,7 @@ Deno.test("a database restored from a copy made before a rollback is applied, wh
   }]);
 });
 
-Deno.test("a rollback reconciles as well: what the ledger has and the database hasn't is not rolled back", async () => {
+Deno.test("a rollback reconciles too: a migration only in the ledger is not rolled back", async () => {
   await using dir = await migrated();
   await Deno.remove(dir.database("trading"));
   const { code, stdout } = await runCli(["downgrade", "--yes", "--json", "--data-dir", dir.path]);
@@ -207,7 +207,7 @@ Deno.test("a rollback reconciles as well: what the ledger has and the database h
   assert.deepEqual(historyOf(dir), { "001": "rolled_back", "003": "rolled_back" });
 });
 
-Deno.test("a renamed directory and a copy of it tell their own state", async () => {
+Deno.test("a renamed directory and a copy of it have their own state", async () => {
   await using dir = await migrated();
   await using parent = await tempDir();
   const [copied, renamed] = [`${parent.path}/copied`, `${parent.path}/renamed`];
@@ -223,13 +223,13 @@ Deno.test("a renamed directory and a copy of it tell their own state", async () 
     assert.deepEqual(filesOf(path), files);
     assert.deepEqual(contents(there), before);
   }
-  // What is done to the copy is not done to the original.
+  // Changes to the copy do not affect the original.
   await createCatalystMigrator({ dataDir: copied }).downgrade({ confirm: () => true });
   assert.deepEqual(contents(dir), before);
   await assertAgreed(dir);
 });
 
-Deno.test("databases of another directory tell their own state beside a ledger that isn't theirs", async () => {
+Deno.test("databases of another directory keep their own state beside a different ledger", async () => {
   await using dir = await migrated();
   await using other = await tempDir();
   await migratorOf(other).upgrade({ to: "001" });
@@ -241,7 +241,7 @@ Deno.test("databases of another directory tell their own state beside a ledger t
   await assertAgreed(other);
 });
 
-Deno.test("two databases whose files were swapped are refused and left as they are", async () => {
+Deno.test("two databases with swapped files are refused and left unchanged", async () => {
   await using dir = await migrated();
   await Deno.rename(dir.database("trading"), `${dir.path}/swap`);
   await Deno.rename(dir.database("positions"), dir.database("trading"));
@@ -255,7 +255,7 @@ Deno.test("two databases whose files were swapped are refused and left as they a
   assert.deepEqual(filesOf(dir.path), files);
 });
 
-Deno.test("events are only ever added, whatever is reconciled", async () => {
+Deno.test("reconciling only ever adds events", async () => {
   await using dir = await migrated();
   let events = eventsOf(dir);
   const assertAdded = (): void => {

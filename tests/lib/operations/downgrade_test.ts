@@ -239,7 +239,7 @@ Deno.test("a rollback may delete rows of a table that its migration declares; th
       assert(error instanceof MigrationFailedError);
       assert.match(
         error.message,
-        /it would lose rows that nobody was asked about: 2 of table "a"$/,
+        /it would lose rows that were not confirmed: 2 of table "a"$/,
       );
       assert.match(error.help ?? "", /if they are to go, declare it: destroys:a behind/);
       return true;

@@ -69,7 +69,7 @@ Deno.test("redo() of a migration that could not be applied again is refused befo
   // The first one's file was added later.
   await assert.rejects(
     appMigrator(directory, [first, second("tag TEXT")]).redo(),
-    /^OutOfOrderError: Cannot apply 002_create_tags: 001_create_notes must come before it/,
+    /^OutOfOrderError: Cannot apply 002_create_tags: 001_create_notes must be applied first/,
   );
   assert.equal(
     query(directory.file("app.db"), "SELECT * FROM pragma_table_info('tags')").length,

@@ -87,7 +87,7 @@ Deno.test("a failure without a transaction reports what was done, and the next r
   for (let run = 0; run < 2; run++) {
     const error = await failure(migrator.upgrade());
     assert.match(error.message, /^Cannot apply 002_x to app: no such table: nowhere \(line 3/);
-    assert.match(error.help ?? "", /its first 2 statements are done and stay so/);
+    assert.match(error.help ?? "", /its first 2 statements were completed and remain in effect/);
     assert.deepEqual(tablesOf(directory), ["catalyst_migrations", "t", "u"]);
   }
   const failing =
@@ -102,7 +102,7 @@ Deno.test("rows lost without a transaction are reported, and cannot be restored"
   const migrator = await prepare(directory, { upgrade: "DELETE FROM t WHERE a > 1;" });
   const error = await failure(migrator.upgrade());
   assert.match(error.message, /would lose rows that it didn't declare: 2 of table "t"/);
-  assert.match(error.help ?? "", /ran outside of a transaction: what it did stays/);
+  assert.match(error.help ?? "", /ran without a transaction: its changes are kept/);
   assert.doesNotMatch(error.help ?? "", /rolled back/);
 });
 

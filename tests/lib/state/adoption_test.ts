@@ -18,7 +18,7 @@ for (const rows of [0, 3]) {
     const what = `${rows === 0 ? "without" : "with"} rows and ${
       ledger ? "with" : "without"
     } its ledger`;
-    Deno.test(`the earlier system's databases, ${what}, are adopted and otherwise left as they are`, async () => {
+    Deno.test(`the earlier system's databases, ${what}, are adopted and otherwise unchanged`, async () => {
       await using dir = await tempDir();
       makeEarlierSystem(dir.path, { rows, ledger });
       const files = filesOf(dir.path);
@@ -60,7 +60,7 @@ for (const rows of [0, 3]) {
   }
 }
 
-Deno.test("an adopted migration keeps the moment that the ledger has", async () => {
+Deno.test("an adopted migration keeps the time from the ledger", async () => {
   await using dir = await tempDir();
   makeEarlierSystem(dir.path);
   const migrator = createCatalystMigrator({ dataDir: dir.path });
@@ -75,7 +75,7 @@ Deno.test("an adopted migration keeps the moment that the ledger has", async () 
   assert.deepEqual(historyOf(dir).map(({ applied_at }) => applied_at), expected);
 });
 
-Deno.test("adopting keeps settings that belong to the file", async () => {
+Deno.test("adopting keeps the settings of the file", async () => {
   await using dir = await tempDir();
   makeEarlierSystem(dir.path, { databases: ["positions"], ledger: false });
   const settings = "SELECT * FROM pragma_user_version, pragma_application_id, pragma_journal_mode";
@@ -90,7 +90,7 @@ Deno.test("adopting keeps settings that belong to the file", async () => {
 
 for (const ledger of [true, false]) {
   const what = ledger ? "with" : "without";
-  Deno.test(`where only some of the earlier system's databases are there, ${what} its ledger, the others are made`, async () => {
+  Deno.test(`if only some of the earlier system's databases exist, ${what} its ledger, the others are created`, async () => {
     await using dir = await tempDir();
     makeEarlierSystem(dir.path, { databases: ["positions", "ml_training"], ledger });
     const before = contents(dir);
@@ -113,7 +113,7 @@ for (const ledger of [true, false]) {
   });
 }
 
-Deno.test("missing indexes and views don't keep a database from being adopted; repair makes them", async () => {
+Deno.test("missing indexes and views do not prevent adoption; repair creates them", async () => {
   await using dir = await tempDir();
   makeEarlierSystem(dir.path);
   execute(dir.database("trading"), "DROP INDEX idx_orders_ticker; DROP VIEW v_equity_curve");
@@ -123,7 +123,7 @@ Deno.test("missing indexes and views don't keep a database from being adopted; r
   assert.deepEqual(recreated.map(({ name }) => name), ["idx_orders_ticker", "v_equity_curve"]);
 });
 
-Deno.test("tables that are all in shape are completed where others of the same migration are missing", async () => {
+Deno.test("matching tables are kept, and missing ones of the same migration are created", async () => {
   await using dir = await tempDir();
   makeEarlierSystem(dir.path, { databases: ["trading"], ledger: false });
   execute(
@@ -140,7 +140,7 @@ Deno.test("tables that are all in shape are completed where others of the same m
   assert.deepEqual(rows["performance_metrics"], []);
 });
 
-/** A bot's own table, with a row in it. */
+/** A bot's own table with a row. */
 const OWN_POSITIONS = `
   CREATE TABLE positions (
     position_id TEXT PRIMARY KEY,
@@ -172,7 +172,7 @@ for (const ledger of [false, true]) {
       const [, table] = stderr.match(/^error: .*table "positions" in (.*) differs from/m) ?? [];
       assert.equal(table, dir.database("positions"), stderr);
       assert.match(stderr, /: 14 columns missing, 1 extra, 1 column defined differently, 6 checks/);
-      // Each column that is missing, different or too many is named, and what to do.
+      // The error names every missing, different or extra column, and what to do.
       const missing = ["side", "current_price", "unrealized_pnl", "stop_loss_price", "opened_at"];
       for (const column of [...missing, "quantity", "notes", "metadata"]) {
         assert.match(stderr, new RegExp(`"${column}"`), `${column} is not named: ${stderr}`);
@@ -199,7 +199,7 @@ for (const ledger of [false, true]) {
   });
 }
 
-Deno.test("a table of another shape under another name is no conflict, and keeps its rows", async () => {
+Deno.test("a different table under another name is not a conflict and keeps its rows", async () => {
   await using dir = await tempDir();
   execute(dir.database("positions"), OWN_POSITIONS);
   const migrator = createCatalystMigrator({ dataDir: dir.path });
@@ -209,14 +209,14 @@ Deno.test("a table of another shape under another name is no conflict, and keeps
   assert.equal(contentOf(dir.database("positions")).rows["my_positions"]?.length, 1);
 });
 
-/** Ways in which a table is not the one that the migration makes. */
+/** Ways in which a table differs from that of the migration. */
 const OTHER_SHAPES: readonly {
   readonly what: string;
   readonly from: string;
   readonly to: string;
-  /** How the message ends. */
+  /** The end of the message. */
   readonly summary: RegExp;
-  /** What the details name. */
+  /** What the details contain. */
   readonly named: RegExp;
 }[] = [
   {
@@ -227,7 +227,7 @@ const OTHER_SHAPES: readonly {
     named: /"quantity"/,
   },
   {
-    what: "a column that may be null",
+    what: "a nullable column",
     from: `"ticker" text not null`,
     to: `"ticker" text`,
     summary: /: 1 column defined differently$/,
@@ -281,7 +281,7 @@ for (const { what, from, to, summary, named } of OTHER_SHAPES) {
   });
 }
 
-Deno.test("tables that no migration knows are left alone, and verify says so as a notice", async () => {
+Deno.test("tables that no migration knows are left alone, and verify reports them as a notice", async () => {
   await using dir = await tempDir();
   await createCatalystMigrator({ dataDir: dir.path }).upgrade();
   const own =
@@ -307,7 +307,7 @@ Deno.test("tables that no migration knows are left alone, and verify says so as 
   assert.deepEqual(contentOf(dir.database("trading")).rows, { watchlist: [{ ticker: "ABC" }] });
 });
 
-Deno.test("a database with nothing but a bot's own tables gets the migration's beside them", async () => {
+Deno.test("in a database with only a bot's own tables, the migration's tables are created beside them", async () => {
   await using dir = await tempDir();
   execute(
     dir.database("positions"),
@@ -318,7 +318,7 @@ Deno.test("a database with nothing but a bot's own tables gets the migration's b
   assert.deepEqual(contentOf(dir.database("positions")).rows["notes"], [{ note: "a" }]);
 });
 
-Deno.test("adopted databases can be rolled back, which says what is lost", async () => {
+Deno.test("adopted databases can be rolled back, and the losses are reported", async () => {
   await using dir = await tempDir();
   makeEarlierSystem(dir.path, { rows: 2 });
   const { code, stdout } = await runCli(["downgrade", "--yes", "--json", "--data-dir", dir.path]);
@@ -337,7 +337,7 @@ function contents(dir: TempDir): Contents {
   ) as Contents;
 }
 
-/** The same with the markers, and nothing else besides. */
+/** The same with the markers and nothing else. */
 function marked(before: Contents): Contents {
   const { positions, trading, ml_training } = before;
   return {

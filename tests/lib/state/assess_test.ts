@@ -14,7 +14,7 @@ import {
 import { findings } from "../arbitraries.ts";
 import { migrationOf } from "../support.ts";
 
-/** What reconciling does, on plain data. */
+/** Reconciles plain data. */
 function reconciled(found: FoundState, wrong: readonly Correction[]): FoundState {
   const databases = new Map(found.databases);
   const history = new Map(found.ledger.history);
@@ -22,7 +22,7 @@ function reconciled(found: FoundState, wrong: readonly Correction[]): FoundState
   for (const correction of wrong) {
     const { migration, kind } = correction;
     const { id, database } = migration;
-    // Each correction is an event, so that a rollback is no longer the last one.
+    // Each correction adds an event, so a rollback is no longer the last one.
     interruptedDowngrades.delete(id);
     if (kind === "forget") history.delete(id);
     else if (kind === "finish_rollback") {
@@ -71,7 +71,7 @@ Deno.test("after reconciling there is nothing to correct", () => {
   }));
 });
 
-Deno.test("after reconciling the ledger has as applied what the databases have, and nothing else", () => {
+Deno.test("after reconciling the ledger has exactly the migrations in the databases as applied", () => {
   fc.assert(fc.property(findings, ({ registry, found }) => {
     const { ledger } = reconciled(found, corrections(registry, found));
     for (const { id, database } of registry.migrations) {
@@ -81,7 +81,7 @@ Deno.test("after reconciling the ledger has as applied what the databases have, 
   }));
 });
 
-Deno.test("a migration is applied or changed exactly where its database has it, whatever the ledger says", () => {
+Deno.test("a migration is applied or changed exactly if its database has it, regardless of the ledger", () => {
   fc.assert(fc.property(findings, ({ registry, found }) => {
     const statuses = assess(registry, found);
     assert.deepEqual(statuses.map(({ id }) => id), registry.migrations.map(({ id }) => id));
@@ -93,7 +93,7 @@ Deno.test("a migration is applied or changed exactly where its database has it, 
   }));
 });
 
-Deno.test("reconciling changes the state of no migration", () => {
+Deno.test("reconciling does not change the state of any migration", () => {
   fc.assert(fc.property(findings, ({ registry, found }) => {
     const stateOf = (state: FoundState) => assess(registry, state).map((one) => one.state);
     const after = stateOf(reconciled(found, corrections(registry, found)));
@@ -101,7 +101,7 @@ Deno.test("reconciling changes the state of no migration", () => {
   }));
 });
 
-Deno.test("each correction is counted once, as adopted or as reconciled", () => {
+Deno.test("each correction counts once, as adopted or reconciled", () => {
   fc.assert(fc.property(findings, ({ registry, found }) => {
     const wrong = corrections(registry, found);
     const { adopted, reconciled } = summarize(wrong);
@@ -149,11 +149,11 @@ function statesOf(state: FoundState): string[] {
   return assess(registry, state).map((one) => `${one.name} ${one.state}`);
 }
 
-Deno.test("a migration that nothing knows of is pending", () => {
+Deno.test("a migration without any record is pending", () => {
   assert.deepEqual(statesOf(found({})), ["001_a pending", "002_b pending"]);
 });
 
-Deno.test("a migration that is not in its database is what the ledger last saw, but never applied", () => {
+Deno.test("a migration that is not in its database has the last state in the ledger, but is never applied", () => {
   assert.deepEqual(
     statesOf(found({ rows: [row("001", "failed"), row("002", "rolled_back")] })),
     ["001_a failed", "002_b rolled_back"],
@@ -165,7 +165,7 @@ Deno.test("a migration that is not in its database is what the ledger last saw, 
   );
 });
 
-Deno.test("another text is a change; other comments and line ends are none", () => {
+Deno.test("a different text is a change; different comments and line endings are not", () => {
   const marker = newMarker("001", "001_a");
   for (
     const [upgradeSql, state] of [
@@ -180,7 +180,7 @@ Deno.test("another text is a change; other comments and line ends are none", () 
   }
 });
 
-Deno.test("a function can't be compared, so it is not changed; another name is a change", () => {
+Deno.test("a function cannot be compared, so it is not changed; a different name is a change", () => {
   const marker = newMarker("002", "002_b");
   assert.equal(statesOf(found({ markers: { other: [marker] } }))[1], "002_b applied");
   const renamed = { ...marker, name: "002_former" };
@@ -192,14 +192,14 @@ Deno.test("a marker that is unknown, or known for another database, is missing f
   assert.deepEqual(statesOf(found({ markers })).slice(2), ["099_newer missing", "002_b missing"]);
 });
 
-Deno.test("the migrations in a database come in the order in which they were applied", () => {
+Deno.test("the migrations in a database are in the order they were applied", () => {
   const both = createRegistry(
     [migrationOf({ name: "1_a" }), migrationOf({ name: "2_b" })],
     ["app", "other"],
   );
   const markers = { app: [newMarker("2", "2_b"), newMarker("1", "1_a"), newMarker("9", "9_x")] };
   const migrations = migrationsIn(both, found({ markers }), "app");
-  // Also one whose file is gone, as its marker has it.
+  // Including one whose file is missing, from its marker.
   assert.deepEqual(migrations.map(({ name }) => name), ["2_b", "1_a", "9_x"]);
   assert.equal(migrations[2]?.database, "app");
 });

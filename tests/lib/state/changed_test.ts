@@ -11,7 +11,7 @@ const NOTES = `CREATE TABLE notes (
 const created = (upgrade: string, name = "001_create_notes") =>
   migrationOf({ name, upgrade, downgrade: "DROP TABLE notes" });
 
-Deno.test("upgrade() shows line by line what was applied and what is there now", async () => {
+Deno.test("upgrade() shows a diff of the applied and the current text", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [created(NOTES)]).upgrade();
   const changed = appMigrator(directory, [
@@ -41,7 +41,7 @@ Deno.test("upgrade() shows line by line what was applied and what is there now",
   );
 });
 
-Deno.test("line ends, trailing space, comments and a byte-order mark are no change", async () => {
+Deno.test("line endings, trailing space, comments and a byte-order mark are not changes", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [created(NOTES)]).upgrade();
   const same = "\uFEFF-- what the bot thinks\n" + NOTES.replaceAll("\n", "  \r\n");
@@ -49,7 +49,7 @@ Deno.test("line ends, trailing space, comments and a byte-order mark are no chan
   assert.deepEqual(migrations.map(({ state }) => state), ["applied"]);
 });
 
-Deno.test("acceptChanged() takes over a changed text and name, and runs nothing", async () => {
+Deno.test("acceptChanged() accepts a changed text and name, and runs nothing", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [created(NOTES)]).upgrade();
   const text = `${NOTES}\nCREATE INDEX notes_body ON notes (body);`;
@@ -66,7 +66,7 @@ Deno.test("acceptChanged() takes over a changed text and name, and runs nothing"
     ),
     [],
   );
-  // What the new text makes is missing, and said to be.
+  // The object that the new text creates is reported as missing.
   const { databases } = await migrator.verify();
   assert.deepEqual(databases[0]?.problems.map(({ kind, object }) => [kind, object]), [
     ["missing", "notes_body"],
@@ -76,7 +76,7 @@ Deno.test("acceptChanged() takes over a changed text and name, and runs nothing"
   assert.deepEqual((await migrator.upgrade()).applied, []);
 });
 
-Deno.test("acceptChanged() refuses what isn't changed", async () => {
+Deno.test("acceptChanged() refuses a migration that has not changed", async () => {
   using directory = new TemporaryDirectory();
   const migrator = appMigrator(directory, [created(NOTES)]);
   await assert.rejects(migrator.acceptChanged("001"), UsageError);

@@ -8,7 +8,7 @@ async function refusal(text: string): Promise<ConfigurationError> {
   return error;
 }
 
-Deno.test("a configuration with every key is read as it says", async () => {
+Deno.test("a configuration with every key is read", async () => {
   const text = `{
     "$schema": "./catalyst.schema.json",
     "databases": { "market": "market.db", "alerts": "feedback/alerts.db" },
@@ -44,7 +44,7 @@ const mistakes: readonly [json: string, place: string, reason: RegExp][] = [
   ['{"databases": {"a": ""}}', "1:21", /"a": expected the path of a database file, found ""/],
   ['{"databases": {"a": ":memory:"}}', "1:21", /expected the path of a database file/],
   ['{"databases": {"a b": "x.db"}}', "1:16", /database name "a b": expected a letter/],
-  ['{"databases": {"Migrations": "x.db"}}', "1:16", /the ledger has this name/],
+  ['{"databases": {"Migrations": "x.db"}}', "1:16", /this name is reserved/],
   ['{"databases": {"a": "x", "A": "y"}}', "1:26", /differs from "a" only in case/],
   ['{"bundled": "no"}', "1:13", /"bundled": expected true or false, found "no"/],
   ['{"bundled": false}', "1:13", /expected "databases" to name some/],
@@ -54,7 +54,7 @@ const mistakes: readonly [json: string, place: string, reason: RegExp][] = [
 ];
 
 for (const [json, place, reason] of mistakes) {
-  Deno.test(`the line, column and expected value of a mistake are named: ${json}`, async () => {
+  Deno.test(`an error names the line, column and expected value of a mistake: ${json}`, async () => {
     const { message, line, column } = await refusal(json);
     assert(message.startsWith(`Cannot use catalyst.json:${place}: `), message);
     assert.match(message, reason);
@@ -71,7 +71,7 @@ Deno.test("all mistakes are reported, in the order of the file", async () => {
   ]);
 });
 
-Deno.test("text that is not JSON is refused with the place of the fault", async () => {
+Deno.test("invalid JSON is refused with the position of the error", async () => {
   const { message } = await refusal('{"databases": {"a": }}');
   assert.equal(message, "Cannot read catalyst.json:1:21: not valid JSON (value expected)");
 });
@@ -107,7 +107,7 @@ const clashes: readonly [databases: Record<string, string>, isIsolated: boolean,
   [{ a: "migrations.db" }, false, /"a" and the ledger have the same file/],
 ];
 
-Deno.test("a ledger on a server, which others share, is refused if the databases are isolated", () => {
+Deno.test("a ledger on a server, which is shared, is refused if the databases are isolated", () => {
   const configuration = { databases: {}, ledger: "libsql://db.example.com", path: "c" };
   const at = (isIsolated: boolean) =>
     databaseFiles(configuration, [], { prefix: "x/", isIsolated });

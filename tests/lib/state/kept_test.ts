@@ -22,7 +22,7 @@ const third = migrationOf({
   downgrade: (db) => db.exec("DROP TABLE made"),
 });
 
-/** The migration that an upgrade refuses, and the one that its help rolls back. */
+/** The migration that an upgrade refuses, and the one that its help suggests to roll back. */
 async function refusal(migrator: Migrator): Promise<[string | undefined, string | undefined]> {
   const error: unknown = await migrator.upgrade().then(() => null, (reason) => reason);
   assert(error instanceof UnknownMarkerError, String(error));
@@ -35,7 +35,7 @@ const tables = (directory: TemporaryDirectory) =>
     "SELECT name FROM sqlite_schema WHERE type = 'table' AND name IN ('notes', 'tags')",
   );
 
-Deno.test("a migration whose file vanished is missing, and rolled back by the text that was kept", async () => {
+Deno.test("a migration whose file is gone is missing, and is rolled back with the stored SQL", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [first, second]).upgrade();
   const migrator = appMigrator(directory, [first]);
@@ -54,13 +54,13 @@ Deno.test("a migration whose file vanished is missing, and rolled back by the te
   assert.deepEqual((await migrator.status()).migrations.map(({ state }) => state), ["applied"]);
 });
 
-Deno.test("to roll back all doesn't undo what the registry doesn't know", async () => {
+Deno.test("rolling back all migrations does not undo those missing from the registry", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [first, second]).upgrade();
   await assert.rejects(appMigrator(directory, [first]).downgrade(), UnknownMarkerError);
 });
 
-Deno.test("the rows of a vanished migration's tables are asked about too", async () => {
+Deno.test("confirmation is required for the rows of a missing migration's tables too", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [first, second]).upgrade();
   execute(directory.file("app.db"), "INSERT INTO tags VALUES ('a'), ('b')");
@@ -74,7 +74,7 @@ Deno.test("the rows of a vanished migration's tables are asked about too", async
   assert.deepEqual(lost, [{ database: "app", table: "tags", rows: 2 }]);
 });
 
-Deno.test("a vanished migration without a downgrade can't be rolled back", async () => {
+Deno.test("a missing migration without a downgrade cannot be rolled back", async () => {
   using directory = new TemporaryDirectory();
   const last = migrationOf({ name: "003_last", upgrade: "CREATE TABLE last (id)" });
   await appMigrator(directory, [first, last]).upgrade();
@@ -84,7 +84,7 @@ Deno.test("a vanished migration without a downgrade can't be rolled back", async
   );
 });
 
-Deno.test("of a vanished migration that was a function nothing was kept", async () => {
+Deno.test("nothing is stored of a missing migration that was a function", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [first, third]).upgrade();
   const migrator = appMigrator(directory, [first]);
@@ -93,7 +93,7 @@ Deno.test("of a vanished migration that was a function nothing was kept", async 
   }
 });
 
-Deno.test("the help rolls vanished migrations back one by one, the newest first", async () => {
+Deno.test("the help rolls back missing migrations one by one, newest first", async () => {
   using directory = new TemporaryDirectory();
   await appMigrator(directory, [first, second]).upgrade();
   const migrator = appMigrator(directory, []);
@@ -104,7 +104,7 @@ Deno.test("the help rolls vanished migrations back one by one, the newest first"
   assert.deepEqual(tables(directory), []);
 });
 
-Deno.test("the help rolls nothing back where a known or an unkept migration came after it", async () => {
+Deno.test("the help suggests no rollback if a known or a function migration was applied later", async () => {
   for (
     const later of [third, migrationOf({ name: "003_last", upgrade: "CREATE TABLE last (id)" })]
   ) {
@@ -122,7 +122,7 @@ Deno.test("the help rolls nothing back where a known or an unkept migration came
   }
 });
 
-Deno.test("a vanished migration isn't taken for another of its number", async () => {
+Deno.test("a missing migration is not mistaken for another one with its number", async () => {
   using directory = new TemporaryDirectory();
   const place = (migrations: readonly Migration[]) =>
     new Migrator({

@@ -60,7 +60,7 @@ Deno.test("an empty database is an empty ledger", async () => {
   assert.deepEqual(await readEvents(db, { limit: 5 }), []);
 });
 
-Deno.test("a row is read back as it was set, with its moment as UTC text beside it", async () => {
+Deno.test("a row is read back unchanged, with its time also as UTC text", async () => {
   await using db = openMemory();
   await createLedger(db);
   await setHistory(db, ROW);
@@ -71,7 +71,7 @@ Deno.test("a row is read back as it was set, with its moment as UTC text beside 
   assert.equal((await readLedger(db)).history.size, 0);
 });
 
-Deno.test("a failure never replaces an applied row; all other changes take place", async () => {
+Deno.test("a failure never replaces an applied row; all other changes are made", async () => {
   await using db = openMemory();
   await createLedger(db);
   const statusAfter = async (status: HistoryRow["status"]) => {
@@ -86,7 +86,7 @@ Deno.test("a failure never replaces an applied row; all other changes take place
   assert.equal(await statusAfter("failed"), "failed");
 });
 
-Deno.test("events come newest first, as they were added, with the toolkit's version", async () => {
+Deno.test("events are read newest first, unchanged, with the toolkit's version", async () => {
   await using db = openMemory();
   await createLedger(db);
   await addEvent(db, EVENT);
@@ -137,7 +137,7 @@ Deno.test("events can be neither changed nor deleted", async () => {
   await assert.rejects(db.exec("DELETE FROM migration_events"), /only ever added to/);
 });
 
-Deno.test("a rollback is interrupted as long as its start is the last event of its migration", async () => {
+Deno.test("a rollback counts as interrupted while its start is the last event of its migration", async () => {
   await using db = openMemory();
   await createLedger(db);
   const interrupted = async () => [...(await readLedger(db)).interruptedDowngrades];
@@ -150,7 +150,7 @@ Deno.test("a rollback is interrupted as long as its start is the last event of i
   assert.deepEqual(await interrupted(), []);
 });
 
-Deno.test("creating a ledger again keeps what is in it, and adds events to an earlier version's", async () => {
+Deno.test("creating a ledger again keeps its content, and adds the events table to one of an earlier version", async () => {
   await using db = openMemory();
   await createLedger(db);
   await setHistory(db, ROW);

@@ -25,7 +25,7 @@ Deno.test("a new database has no markers and no tables", async () => {
   assert.equal(await hasMarker(db, "001"), null);
 });
 
-Deno.test("a marker is read back as it was written, until it is removed", async () => {
+Deno.test("a marker is read back unchanged until it is removed", async () => {
   await using db = openMemory();
   await createMarkerTable(db);
   await createMarkerTable(db);
@@ -46,7 +46,7 @@ Deno.test("a marker is read back as it was written, until it is removed", async 
   assert.deepEqual(await readMarkers(db), { markers: [], hasTables: false });
 });
 
-Deno.test("a marker keeps both texts, the checksum, how it was made and by which version", async () => {
+Deno.test("a marker stores both texts, the checksum, its origin and the version", async () => {
   await using db = openMemory();
   await createMarkerTable(db);
   await writeMarker(db, { ...migration, foreignKeys: false }, {
@@ -67,7 +67,7 @@ Deno.test("a marker keeps both texts, the checksum, how it was made and by which
   });
 });
 
-Deno.test("a function has neither text nor checksum in its marker", async () => {
+Deno.test("the marker of a function has no text and no checksum", async () => {
   await using db = openMemory();
   await createMarkerTable(db);
   const { id } = migration;
@@ -77,7 +77,7 @@ Deno.test("a function has neither text nor checksum in its marker", async () => 
   assert.equal((await readMarkers(db)).markers?.[0]?.id, id);
 });
 
-Deno.test("markers come in the order in which they were written", async () => {
+Deno.test("markers are read in the order they were written", async () => {
   await using db = openMemory();
   await createMarkerTable(db);
   for (const name of ["10_b", "2_a", "1_c"]) {
@@ -87,7 +87,7 @@ Deno.test("markers come in the order in which they were written", async () => {
   assert.deepEqual(markers?.map(({ id }) => id), ["10", "2", "1"]);
 });
 
-Deno.test("SQLite's own tables don't count as tables; any other does, and so does a view", async () => {
+Deno.test("SQLite's internal tables do not count as tables; any other table or view does", async () => {
   await using db = openMemory();
   await db.exec("CREATE TABLE a (b INTEGER PRIMARY KEY AUTOINCREMENT); DROP TABLE a");
   assert.equal((await readMarkers(db)).hasTables, false);
@@ -97,7 +97,7 @@ Deno.test("SQLite's own tables don't count as tables; any other does, and so doe
   assert.equal((await readMarkers(db)).hasTables, true);
 });
 
-Deno.test("a table of another tool with the markers' name is refused, with a way out", async () => {
+Deno.test("another tool's table with the marker table's name is refused, and the help says what to do", async () => {
   await using db = openMemory();
   await db.exec("CREATE TABLE catalyst_migrations (version TEXT PRIMARY KEY)");
   for (const attempt of [readMarkers(db), hasMarker(db, "001")]) {

@@ -35,14 +35,14 @@ function isApplied(statuses: readonly MigrationStatus[], migration: Migration): 
   return statuses.some(({ id, state }) => id === migration.id && state === "applied");
 }
 
-/** A request that names one of the migrations; for all where there is none to name. */
+/** A request that names one of the migrations, or all if there are none. */
 function requestFor(situation: Situation, kind: Kind, place: number): UpgradeRequest {
   const { migrations } = situation.registry;
   const named = migrations[place % Math.max(1, migrations.length)];
   return kind === "all" || named === undefined ? {} : { [kind]: named.id };
 }
 
-/** The migrations that a request is about, lowest first. */
+/** The migrations of a request, lowest first. */
 function asked({ registry }: Situation, request: UpgradeRequest): Migration[] {
   const { to, migration } = request;
   return registry.migrations.filter(({ id }) =>
@@ -50,7 +50,7 @@ function asked({ registry }: Situation, request: UpgradeRequest): Migration[] {
   );
 }
 
-Deno.test("an upgrade applies exactly what is asked for and not applied, in order, or refuses", () => {
+Deno.test("an upgrade applies exactly the requested pending migrations, in order, or refuses", () => {
   fc.assert(fc.property(situations, kinds, fc.nat(), (situation, kind, place) => {
     const { registry, statuses } = situation;
     const request = requestFor(situation, kind, place);
@@ -67,7 +67,7 @@ Deno.test("an upgrade applies exactly what is asked for and not applied, in orde
   }));
 });
 
-Deno.test("with nothing out of order, an upgrade of all applies all that is pending", () => {
+Deno.test("with nothing out of order, a full upgrade applies everything pending", () => {
   fc.assert(fc.property(orderlySituations, ({ registry, statuses }) => {
     const plan = migrationsToApply(registry, statuses, {});
     assert.deepEqual(plan, registry.migrations.filter((one) => !isApplied(statuses, one)));
@@ -76,7 +76,7 @@ Deno.test("with nothing out of order, an upgrade of all applies all that is pend
   }));
 });
 
-Deno.test("an upgrade to a migration, and then of all, applies what an upgrade of all does", () => {
+Deno.test("an upgrade to a migration followed by a full one applies the same as a full upgrade", () => {
   fc.assert(fc.property(orderlySituations, fc.nat(), (situation, place) => {
     const { registry, statuses } = situation;
     const first = migrationsToApply(registry, statuses, requestFor(situation, "to", place));
@@ -88,7 +88,7 @@ Deno.test("an upgrade to a migration, and then of all, applies what an upgrade o
   }));
 });
 
-Deno.test("a downgrade takes the newest first, each the latest of its database, or refuses", () => {
+Deno.test("a downgrade rolls back the newest first, each the latest of its database, or refuses", () => {
   const requests = fc.tuple(
     fc.constantFrom<Kind | "steps">("all", "to", "migration", "steps"),
     fc.nat(6),
@@ -122,7 +122,7 @@ const [first, second, third] = [
 ];
 const registry = createRegistry([first, second, third], ["app"]);
 
-Deno.test("a later migration of the same database blocks a rollback, and is named with its command", () => {
+Deno.test("a later migration of the same database blocks a rollback, and the error names it and its command", () => {
   const statuses = [statusOf(first, "applied"), statusOf(second, "applied")];
   assert.throws(() => migrationsToRollBack(registry, statuses, { migration: "1" }), (error) => {
     assert(error instanceof DowngradeBlockedError);
@@ -132,14 +132,14 @@ Deno.test("a later migration of the same database blocks a rollback, and is name
   });
 });
 
-Deno.test("a migration without a downgrade can't be rolled back, and the error says so", () => {
+Deno.test("a migration without a downgrade cannot be rolled back, and the error says so", () => {
   assert.throws(
     () => migrationsToRollBack(registry, [statusOf(third, "applied")], {}),
     { name: "DowngradeBlockedError", message: /003_third: it has no downgrade/ },
   );
 });
 
-Deno.test("a migration can't jump an earlier one, and the error names the command that applies both", () => {
+Deno.test("a migration cannot skip an earlier one, and the error names the command that applies both", () => {
   assert.throws(() => migrationsToApply(registry, [], { migration: "002" }), (error) => {
     assert(error instanceof OutOfOrderError);
     assert.match(error.message, /002_second.*001_first/);
@@ -148,13 +148,13 @@ Deno.test("a migration can't jump an earlier one, and the error names the comman
   });
 });
 
-Deno.test("a changed migration can be rolled back, but nothing can be applied on top of it", () => {
+Deno.test("a changed migration can be rolled back, but nothing can be applied after it", () => {
   const statuses = [statusOf(first, "changed")];
   assert.throws(() => migrationsToApply(registry, statuses, {}), ChangedMigrationError);
   assert.deepEqual(migrationsToRollBack(registry, statuses, {}), [first]);
 });
 
-Deno.test("a marker that the registry doesn't know stops every plan", () => {
+Deno.test("a marker of an unknown migration stops every plan", () => {
   const stranger = migrationOf({ name: "099_newer" });
   const statuses = [statusOf(stranger, "missing")];
   assert.throws(() => migrationsToApply(registry, statuses, {}), UnknownMarkerError);
@@ -168,7 +168,7 @@ Deno.test("a request that names an unknown migration is refused before anything 
   }
 });
 
-Deno.test("to and migration together ask for what both ask for", () => {
+Deno.test("to and migration together select what both select", () => {
   assert.deepEqual(migrationsToApply(registry, [], { migration: "001", to: "002" }), [first]);
   assert.deepEqual(migrationsToApply(registry, [], { migration: "002", to: "001" }), []);
 });

@@ -11,7 +11,7 @@ import {
 } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "../database/read_only_directory.ts";
 
-Deno.test("in an empty directory all is pending, and nothing is created", async () => {
+Deno.test("in an empty directory everything is pending, and nothing is created", async () => {
   using directory = new TemporaryDirectory();
   for (const dataDir of [directory.path, directory.file("none")]) {
     const migrator = createCatalystMigrator({ dataDir });
@@ -38,7 +38,7 @@ Deno.test("in an empty directory all is pending, and nothing is created", async 
   assert.deepEqual(directory.names(), []);
 });
 
-Deno.test("of migrated databases everything is told, and no file is touched", async () => {
+Deno.test("the status of migrated databases is complete, and no file is changed", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   fillBot(directory, 100);
@@ -64,7 +64,7 @@ Deno.test("of migrated databases everything is told, and no file is touched", as
   assert.deepEqual(directory.listing(), before);
 });
 
-Deno.test("while a bot writes, the state is told, and the bot goes on", async () => {
+Deno.test("status works while a bot writes, and the bot continues", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   await using writer = await startWriter(
@@ -78,7 +78,7 @@ Deno.test("while a bot writes, the state is told, and the bot goes on", async ()
   await writer.release();
 });
 
-Deno.test("a migration that failed, one that was rolled back and one that was changed are told apart", async () => {
+Deno.test("failed, rolled back and changed migrations are distinguished", async () => {
   using directory = new TemporaryDirectory();
   const of = (upgrade: string, others = true) =>
     new Migrator({
@@ -106,7 +106,7 @@ Deno.test("a migration that failed, one that was rolled back and one that was ch
   assert.deepEqual(await statesOf(of("CREATE TABLE a (x)", false)), ["001 applied", "002 missing"]);
 });
 
-Deno.test("what the ledger has wrong is named, and the state is that of the databases", async () => {
+Deno.test("errors in the ledger are reported, and the state is that of the databases", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);
   Deno.removeSync(directory.file("positions.db"));
@@ -122,7 +122,7 @@ Deno.test("what the ledger has wrong is named, and the state is that of the data
 
 const noMount = reasonForNoMount();
 Deno.test({
-  name: "a read-only directory tells its state" + (noMount ? ` (skipped: ${noMount})` : ""),
+  name: "the status of a read-only directory is read" + (noMount ? ` (skipped: ${noMount})` : ""),
   ignore: noMount !== null,
   fn: async () => {
     using directory = new TemporaryDirectory();

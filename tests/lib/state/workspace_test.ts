@@ -3,7 +3,7 @@ import { RegistryError, UsageError } from "../../../lib/base/errors.ts";
 import { createWorkspace, locationOf } from "../../../lib/state/workspace.ts";
 import { migrationOf, TemporaryDirectory } from "../support.ts";
 
-Deno.test("options that aren't given have the documented defaults", () => {
+Deno.test("omitted options have the documented defaults", () => {
   const workspace = createWorkspace({
     databases: { app: "app.db" },
     ledger: "l.db",
@@ -20,7 +20,7 @@ Deno.test("the timeout is also how long a statement waits", () => {
   assert.equal(createWorkspace(options).settings.busyTimeout, 2);
 });
 
-Deno.test("contradicting migrations are refused at once", () => {
+Deno.test("inconsistent migrations are refused immediately", () => {
   const migrations = [migrationOf({ name: "1_a" }), migrationOf({ name: "1_b" })];
   assert.throws(
     () => createWorkspace({ databases: { app: "app.db" }, ledger: "l.db", migrations }),
@@ -28,7 +28,7 @@ Deno.test("contradicting migrations are refused at once", () => {
   );
 });
 
-Deno.test("a timeout that is no time is refused", () => {
+Deno.test("an invalid timeout is refused", () => {
   for (const timeout of [NaN, -1, Infinity]) {
     assert.throws(
       () => createWorkspace({ databases: {}, ledger: "l.db", migrations: [], timeout }),
@@ -37,7 +37,7 @@ Deno.test("a timeout that is no time is refused", () => {
   }
 });
 
-Deno.test("a file can't be that of two databases, or of one and the ledger", () => {
+Deno.test("two databases, or a database and the ledger, cannot share a file", () => {
   for (const databases of [{ a: "a.db", b: "a.db" }, { a: "a.db", b: "l.db" }]) {
     assert.throws(
       () => createWorkspace({ databases, ledger: "l.db", migrations: [] }),
@@ -47,7 +47,7 @@ Deno.test("a file can't be that of two databases, or of one and the ledger", () 
   createWorkspace({ databases: { a: ":memory:", b: ":memory:" }, ledger: "l.db", migrations: [] });
 });
 
-Deno.test("two names of one file are refused, also through links, and before the file is there", () => {
+Deno.test("two names for one file are refused, also through links and before the file exists", () => {
   using directory = new TemporaryDirectory();
   Deno.mkdirSync(directory.file("data"));
   Deno.symlinkSync(directory.file("data"), directory.file("linked"));
