@@ -62,7 +62,7 @@ Deno.test("a database in a transaction of the caller is refused, and the transac
   db.exec("CREATE TABLE mine (a); BEGIN; INSERT INTO mine VALUES (1)");
   await assert.rejects(migratorOf(db, directory).upgrade(), (error) => {
     assert(error instanceof StatementError);
-    assert.match(error.message, /inside a transaction/);
+    assert.match(error.message, /has an open transaction/);
     assert.match(error.help ?? "", /commit it or roll it back first/);
     return true;
   });

@@ -187,7 +187,7 @@ Deno.test("rows lost without a declaration stop a migration; declared losses don
   const losing = { name: "002_b", upgrade: "DELETE FROM a WHERE x = 1" };
   await assert.rejects(
     migratorOf(directory, [first, migrationOf(losing)]).upgrade(),
-    /would lose rows that it didn't declare: 1 of table "a"/,
+    /would lose rows that it does not declare: 1 of table "a"/,
   );
   assert.equal(query(directory.file("app.db"), "SELECT x FROM a").length, 2);
   await migratorOf(directory, [first, migrationOf({ ...losing, destroys: ["a"] })]).upgrade();

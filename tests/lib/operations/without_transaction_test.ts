@@ -101,7 +101,7 @@ Deno.test("rows lost without a transaction are reported, and cannot be restored"
   using directory = new TemporaryDirectory();
   const migrator = await prepare(directory, { upgrade: "DELETE FROM t WHERE a > 1;" });
   const error = await failure(migrator.upgrade());
-  assert.match(error.message, /would lose rows that it didn't declare: 2 of table "t"/);
+  assert.match(error.message, /would lose rows that it does not declare: 2 of table "t"/);
   assert.match(error.help ?? "", /ran without a transaction: its changes are kept/);
   assert.doesNotMatch(error.help ?? "", /rolled back/);
 });

@@ -147,7 +147,7 @@ testLinks(
         assert(error instanceof LocationError, String(error));
         assert.match(
           error.message,
-          /trading\.db is a link to .*elsewhere\/second\.db, which isn't there/,
+          /trading\.db is a link to .*elsewhere\/second\.db, which does not exist/,
         );
         return true;
       });

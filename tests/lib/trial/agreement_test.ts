@@ -27,7 +27,7 @@ const wrong: readonly (readonly [upgrade: Upgrade, says: RegExp])[] = [
   ["CREATE TABLE n (a NOT NULL); INSERT INTO n SELECT b FROM plain", /NOT NULL constraint failed/],
   ["UPDATE pets SET owner_id = 9 WHERE pet_id = 1", /FOREIGN KEY constraint failed/],
   ["UPDATE owners SET name = NULL WHERE owner_id = 1", /NOT NULL constraint failed/],
-  ["DELETE FROM pets WHERE pet_id = 1", /would lose rows that it didn't declare/],
+  ["DELETE FROM pets WHERE pet_id = 1", /would lose rows that it does not declare/],
   ["CREATE INDEX i ON owners (json(name))", /malformed JSON/],
   ["INSERT INTO owners VALUES (1, 'Cid', 'buy', NULL)", /UNIQUE constraint failed/],
   ["PRAGMA wal_checkpoint(TRUNCATE)", /works only outside a transaction/],

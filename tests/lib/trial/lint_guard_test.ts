@@ -68,7 +68,7 @@ Deno.test("rows that only a WHERE loses are still counted after the migration", 
   using subject = await Subject.create();
   await assert.rejects(
     subject.migrator(["DELETE FROM pets WHERE pet_id = 1"]).upgrade(),
-    /would lose rows that it didn't declare: 1 of table "pets"/,
+    /would lose rows that it does not declare: 1 of table "pets"/,
   );
 });
 

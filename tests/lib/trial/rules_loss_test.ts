@@ -157,7 +157,7 @@ Deno.test("deleting some rows is found by running the statement on a copy of the
     ]
   ) {
     const finding = (await subject.findings(upgrade)).find(({ code }) => code === "fails");
-    assert.match(finding?.reason ?? "", /would lose rows that it didn't declare/);
+    assert.match(finding?.reason ?? "", /would lose rows that it does not declare/);
   }
   assert.deepEqual(await subject.codes("DELETE FROM pets WHERE pet_id = 9"), []);
 });
