@@ -47,7 +47,7 @@ export interface CatalystOptions {
   readonly settings?: Partial<ConnectionSettings>;
   /** Seconds to wait for a lock. Default 30. */
   readonly timeout?: number;
-  /** Seconds that a migration's function may go without a statement before it fails. Default 60. */
+  /** Seconds that a migration's function may run without a statement before it fails. Default 60. */
   readonly idleTimeout?: number;
   /** Whether no other code of this process has the databases open. Default `false`. */
   readonly alone?: boolean;

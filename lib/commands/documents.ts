@@ -121,7 +121,7 @@ export type Applied = Pick<
 
 /** What an upgrade would do. */
 interface UpgradeDryRun extends DryRun, Pick<UpgradePlan, "adopt" | "reconcile"> {
-  /** The migrations that it would apply, in order. */
+  /** The migrations to apply, in order. */
   readonly apply: readonly PlannedMigration[];
 }
 

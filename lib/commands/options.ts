@@ -116,7 +116,7 @@ async function configurationOf(
  */
 function findConfiguration(): string | null {
   for (const name of CONFIGURATION_FILES) {
-    // Without the permission Deno would ask a person at a terminal for it.
+    // Without permission Deno would prompt at a terminal.
     if (!mayRead(name)) continue;
     try {
       if (Deno.statSync(name).isFile) return name;
@@ -192,7 +192,7 @@ export function ownMigrations(
 ): string | null {
   const named = namedMigrations(flags, configuration);
   if (named !== undefined) return named;
-  // Without the permission Deno would ask a person at a terminal for it.
+  // Without permission Deno would prompt at a terminal.
   if (!mayRead(DEFAULT_MIGRATIONS)) return null;
   try {
     for (const { name } of Deno.readDirSync(DEFAULT_MIGRATIONS)) {

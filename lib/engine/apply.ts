@@ -67,7 +67,7 @@ export interface Run {
   readonly signal?: AbortSignal | undefined;
   /** Outside of a transaction on a server: called after each statement, to keep others out. */
   readonly renew?: (() => Promise<void>) | undefined;
-  /** Seconds that a function may go without a statement. Default 60. */
+  /** Seconds that a function may run without a statement. Default 60. */
   readonly idleTimeout?: number | undefined;
 }
 

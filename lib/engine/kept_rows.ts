@@ -9,7 +9,7 @@ const REPLACES_ROWS = /\b(delete|drop|replace|rebuild\w*)\b/i;
 /** Rows of a database on a server that are copied at most: its transactions may have to be short. */
 const MOST_ROWS_ON_SERVER = 200_000;
 
-/** Name of a column of a copy that has the row ids. */
+/** Name of the column with the row ids in a copy. */
 const ROWID = "copied rowid";
 
 /** A table that was copied before a migration. */
@@ -36,8 +36,8 @@ export interface RowLoss {
 }
 
 /**
- * Copies of the tables that a migration may delete rows from or rebuild, to compare them with what it
- * leaves: by key and by column name. They are temporary tables, and cost as much as a rebuild does. A
+ * Temporary copies of the tables that a migration may delete rows from or rebuild, to compare them with
+ * the result by key and column name. They cost as much as a rebuild. A
  * server has no temporary tables, so there they are ordinary ones, which are dropped before the commit.
  */
 export class KeptRows {
@@ -98,7 +98,7 @@ export class KeptRows {
     const { name } = before;
     const after = await shapeOf(this.#connection, name);
     if (after !== null) return await this.#lossIn(before, name, after);
-    // Renamed, or moved: its rows are in a table that was not there before.
+    // Renamed or moved: its rows are in a new table.
     const known = new Set([...this.#former, ...this.#tables.map(({ copy }) => copy)]);
     const others = (await usersTables(this.#connection))
       .filter((one) => one.type === "table" && !known.has(fold(one.name)));

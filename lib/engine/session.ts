@@ -188,20 +188,20 @@ function refuseRestoring(workspace: Workspace): void {
 }
 
 /**
- * Removes what killed commands left beside the databases; what can't be removed stays. The caller holds
- * the migrator's lock.
+ * Removes the leftovers of killed commands beside the databases, except those that cannot be removed.
+ * The caller must hold the migrator's lock.
  */
 async function removeLeftovers(workspace: Workspace): Promise<void> {
   try {
     removeParts(workspace);
     await removeRehearsals(prefixOfLedger(workspace.ledgerFile));
   } catch {
-    // It is in nobody's way, and `doctor` names it.
+    // It does no harm, and `doctor` reports it.
   }
 }
 
 function removeParts(workspace: Workspace): void {
-  // What a restore that was killed had not decided yet.
+  // The incomplete journal of a killed restore.
   removeIfThere(partOf(restoreJournal(workspace.ledgerFile)));
   for (const part of partsOf(workspace)) {
     if (databaseFiles(part).some((file) => sizeOf(file) !== null)) removeDatabase(part);
@@ -220,25 +220,25 @@ export function rehearsalLock(directory: string): string {
   return `${directory}/${LOCK}`;
 }
 
-/** What the names of such directories begin with: `data/rehearsal-`. */
+/** Prefix of the names of such directories: `data/rehearsal-`. */
 export function rehearsalsOf(prefix: string): string {
   return `${prefix}rehearsal-`;
 }
 
-/** Whether a name is that of a rehearsal's directory, where names begin with a prefix; often empty. */
+/** Whether a name is that of a rehearsal's directory, with a prefix that is often empty. */
 export function isRehearsal(name: string, prefix: string): boolean {
   const beginning = rehearsalsOf(prefix);
   return name.startsWith(beginning) && /^[0-9a-f]{8}$/.test(name.slice(beginning.length));
 }
 
-/** Milliseconds after which a directory without a lock belongs to nobody. */
+/** Milliseconds after which a directory without a lock counts as abandoned. */
 export const GRACE = 60_000;
 
-/** Removes the directories of rehearsals whose process is gone. */
+/** Removes the directories of rehearsals whose process has ended. */
 export async function removeRehearsals(prefix: string): Promise<void> {
   const [, parent = "", beginning = ""] = /^(.*?)([^/\\]*)$/s.exec(prefix) ?? [];
   const place = parent === "" ? "." : parent;
-  // Without the permission Deno would ask a person at a terminal for it.
+  // Without permission Deno would prompt at a terminal.
   if (!mayRead(place)) return;
   for (const { name, isDirectory } of Deno.readDirSync(place)) {
     if (isDirectory && isRehearsal(name, beginning) && await isAbandoned(parent + name)) {
@@ -250,7 +250,7 @@ export async function removeRehearsals(prefix: string): Promise<void> {
 async function isAbandoned(directory: string): Promise<boolean> {
   try {
     if (!exists(rehearsalLock(directory))) {
-      // One that is being made has no lock yet; nothing else but a rehearsal's directory is removed.
+      // A new directory has no lock yet. Only directories of rehearsals are removed.
       const { mtime } = Deno.statSync(directory);
       const isEmpty = [...Deno.readDirSync(directory)].length === 0;
       return isEmpty && mtime !== null && Date.now() - mtime.getTime() > GRACE;
@@ -258,7 +258,7 @@ async function isAbandoned(directory: string): Promise<boolean> {
     using _lock = await acquireLock(rehearsalLock(directory), { timeout: 0 });
     return true;
   } catch {
-    return false; // somebody holds the lock, or it is another user's
+    return false; // the lock is held, or belongs to another user
   }
 }
 
@@ -272,28 +272,28 @@ function exists(path: string): boolean {
 
 export function removeRehearsal(directory: string): void {
   try {
-    // The lock last: until then a rehearsal that is killed here is known for one.
+    // Remove the lock last, so that a killed removal can be continued.
     for (const { name } of Deno.readDirSync(directory)) {
       if (name !== LOCK) Deno.removeSync(`${directory}/${name}`, { recursive: true });
     }
     Deno.removeSync(directory, { recursive: true });
   } catch {
-    // Another rehearsal was quicker, or the next one will have to.
+    // Another rehearsal removed it first, or the next one will.
   }
 }
 
-/** What has been committed, for who must not do it again. */
+/** A description of committed work, which must not be repeated. */
 export interface Committed {
-  /** Such as `Imported 3 rows into trading`. */
+  /** What was done, such as `Imported 3 rows into trading`. */
   readonly done: string;
-  /** What to do, and what not to do. */
+  /** What to do next. */
   readonly help: string;
 }
 
 /**
- * Does what follows a commit, such as recording it in the ledger.
+ * Runs work after a commit, such as recording it in the ledger.
  *
- * @throws {UnrecordedError} saying what is done, whatever fails.
+ * @throws {UnrecordedError} if it fails; the message says what was committed.
  */
 export async function afterCommit<T>(
   { done, help }: Committed,
