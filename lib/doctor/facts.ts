@@ -105,7 +105,7 @@ export interface DirectoryFacts {
   readonly room: number | null;
 }
 
-/** Everything that was found, as plain data. */
+/** The observed state of all databases, as plain data. */
 export interface Facts {
   readonly request: DoctorRequest;
   /** Unix epoch seconds. */
