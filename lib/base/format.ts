@@ -4,8 +4,11 @@
 const UNSAFE = String
   .raw`[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]`;
 // Marks a colour until the text is written. Unlike a terminal's own sequences, data cannot contain it.
-const MARK = `\x1b<${crypto.randomUUID()}>`;
+const MARK = `\x1b<${Math.random().toString(36)}>`;
 const STYLE = `${MARK}\\d+m`;
+// Most texts are plain. The other expressions take time to compile, and are then not needed.
+const PLAIN = /^[ -~]*$/;
+const PLAIN_LINES = /^[ -~\n\t]*$/;
 const EVERY_UNSAFE = new RegExp(UNSAFE, "gu");
 const STYLED_OR_UNSAFE = new RegExp(`${STYLE}|${UNSAFE}`, "gu");
 const LAYOUT_OR_UNSAFE = new RegExp(`\r?\n|\t|${STYLE}|${UNSAFE}`, "gu");
@@ -23,7 +26,7 @@ const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t"
  * in a database are data, and a hostile name must not move the cursor.
  */
 export function printable(text: string): string {
-  return text.replace(EVERY_UNSAFE, visible);
+  return PLAIN.test(text) ? text : text.replace(EVERY_UNSAFE, visible);
 }
 
 /** Options of {@link printableLines}. */
@@ -34,6 +37,7 @@ interface PrintableLinesOptions {
 
 /** Makes multi-line text safe to write: keeps line breaks and tabs, escapes other unsafe characters. */
 export function printableLines(text: string, options: PrintableLinesOptions = {}): string {
+  if (PLAIN_LINES.test(text)) return text;
   return text.replace(LAYOUT_OR_UNSAFE, (found) => {
     if (found.startsWith(MARK)) return options.styled ? `\x1b[${found.slice(MARK.length)}` : "";
     return found.length > 1 || found === "\n" || found === "\t" ? found : visible(found);
@@ -42,11 +46,13 @@ export function printableLines(text: string, options: PrintableLinesOptions = {}
 
 /** Makes text that may have styles safe to show on one line. */
 export function printableLine(text: string): string {
+  if (PLAIN.test(text)) return text;
   return text.replace(STYLED_OR_UNSAFE, (found) => found.startsWith(MARK) ? found : visible(found));
 }
 
 /** Escapes the characters that JSON allows but a terminal may act on. */
 export function printableJson(json: string): string {
+  if (PLAIN_LINES.test(json)) return json;
   return json.replace(EVERY_UNSAFE, (found) => found === "\n" ? found : escaped(found));
 }
 
@@ -216,11 +222,11 @@ export function wrapText(text: string, width: number): string[] {
   return [...lines, line];
 }
 
-const PLAIN = /^[ -~]*$/;
 const JOINER = "\u200d";
 
 /** Number of terminal cells that a text occupies; approximate for non-Latin scripts. */
 export function visibleWidth(text: string): number {
+  if (PLAIN.test(text)) return text.length;
   const bare = stripStyle(text);
   if (PLAIN.test(bare)) return bare.length;
   return widthOfAnyScript(bare);

@@ -108,6 +108,8 @@ interface SeenFile {
    * link to it.
    */
   readonly itself: string;
+  /** Whether it is an ordinary file. */
+  readonly isFile: boolean;
   /** Changes with every write to the file. */
   readonly version: string;
 }
@@ -116,15 +118,14 @@ interface SeenFile {
 export function seeFile(path: string): SeenFile | null {
   try {
     const info = Deno.lstatSync(path);
-    if (!info.isSymlink) return { itself: path, version: versionOf(info) };
-    return { itself: Deno.realPathSync(path), version: versionOf(Deno.statSync(path)) };
+    return info.isSymlink ? seen(Deno.realPathSync(path), Deno.statSync(path)) : seen(path, info);
   } catch {
     return null;
   }
 }
 
-function versionOf({ mtime, size, ino }: Deno.FileInfo): string {
-  return `${mtime?.getTime()} ${size} ${ino}`;
+function seen(itself: string, { isFile, mtime, size, ino }: Deno.FileInfo): SeenFile {
+  return { itself, isFile, version: `${mtime?.getTime()} ${size} ${ino}` };
 }
 
 /** A value that changes with every write to a file; null if the file is missing or inaccessible. */
@@ -192,15 +193,16 @@ export const brokenLinkHelp =
   "check that the disk is mounted and the target's directory exists, or correct the link";
 
 /**
- * Size of a file that SQLite keeps beside a database; 0 if there is none. Null if unknown: a link may
- * lead to a place that SQLite can read but Deno may not.
+ * Size of a file that SQLite keeps beside a database; 0 if there is none. Null if unknown, because it is
+ * not a file, or a link leads to a place that SQLite can read but Deno may not.
  */
 export function sizeBeside(
   itself: string,
   ending: "-wal" | "-shm" | "-journal",
 ): number | null {
   try {
-    return Deno.statSync(`${itself}${ending}`).size;
+    const { isFile, size } = Deno.statSync(`${itself}${ending}`);
+    return isFile ? size : null;
   } catch (error) {
     return error instanceof Deno.errors.NotFound ? 0 : null;
   }

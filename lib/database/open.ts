@@ -220,7 +220,7 @@ export async function readDatabase<T>(
 ): Promise<T> {
   const { path } = location;
   const seen = location.kind === "file" ? seeFile(path) : null;
-  if (options.alone && seen !== null && !mayHaveLog(seen.itself)) {
+  if (options.alone && seen?.isFile && !mayHaveLog(seen.itself)) {
     const outcome = await readImmutable(path, work).catch(() => null);
     if (outcome !== null && seen.version === fileVersion(path)) return outcome.result;
   }
@@ -234,7 +234,7 @@ export async function readDatabase<T>(
 }
 
 async function readImmutable<T>(path: string, work: ReadingWork<T>): Promise<{ result: T }> {
-  await using connection = await openFile(path, { verb: "read", mode: "immutable" });
+  await using connection = connect(path, "immutable");
   // An immutable connection always reports "delete", so the mode is read from the file.
   const journalMode = () => Promise.resolve(isWalFile(path) ? "wal" : "delete");
   return { result: await work(connection, journalMode) };
@@ -316,16 +316,20 @@ export async function openFile(
   refuseSpecialDatabase(path);
   refuseLostDatabase(path);
   try {
-    const db = mode === "ordinary"
-      ? new DatabaseSync(path, LENIENT)
-      : new DatabaseSync(mode === "immutable" ? uriOf(path, "immutable=1") : path, {
-        ...LENIENT,
-        readOnly: true,
-      });
-    return new NodeSqliteConnection(db, { label: path, owned: true });
+    return connect(path, mode);
   } catch (error) {
     return await explain(error, { verb, label: path });
   }
+}
+
+function connect(path: string, mode: OpenMode): NodeSqliteConnection {
+  const db = mode === "ordinary"
+    ? new DatabaseSync(path, LENIENT)
+    : new DatabaseSync(mode === "immutable" ? uriOf(path, "immutable=1") : path, {
+      ...LENIENT,
+      readOnly: true,
+    });
+  return new NodeSqliteConnection(db, { label: path, owned: true });
 }
 
 /** Wraps a database that the caller opened. */
