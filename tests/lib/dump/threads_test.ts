@@ -8,22 +8,30 @@ import { execute, query, tempDir } from "../../helpers.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";
 
-/** Two tables of 20 MB each, in one of which some rows need care. */
+/** Rows of each table: several of the pieces in which a thread reads. */
+const ROWS = 8000;
+
+/**
+ * Two tables, in one of which some rows need care, in a file as large as those that threads read. Most of
+ * it is free pages, as exporting tens of megabytes again and again takes long.
+ */
 function makeLarge(path: string): void {
   execute(
     path,
-    `PRAGMA journal_mode = WAL;
-    PRAGMA synchronous = OFF;
+    `PRAGMA synchronous = OFF;
+    CREATE TABLE free AS SELECT zeroblob(33000000);
+    DROP TABLE free;
+    PRAGMA journal_mode = WAL;
     CREATE TABLE a (id INTEGER PRIMARY KEY, note TEXT, value REAL);
     CREATE TABLE b (note, at INTEGER, value);
-    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 40000)
+    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${ROWS})
     INSERT INTO a SELECT n * 3, printf('%d it''s %.*c', n, 400, 'x'), n / 7.0 FROM numbers;
-    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 40000)
+    WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < ${ROWS})
     INSERT INTO b
     SELECT printf('%d %.*c', n, 400, 'y'), n, CASE
-      WHEN n % 10000 = 0 THEN -0.0
-      WHEN n % 9999 = 0 THEN CAST(x'ff00' AS TEXT)
-      WHEN n % 5000 = 0 THEN char(13, 10)
+      WHEN n % 2000 = 0 THEN -0.0
+      WHEN n % 1999 = 0 THEN CAST(x'ff00' AS TEXT)
+      WHEN n % 1000 = 0 THEN char(13, 10)
       ELSE n
     END FROM numbers;`,
   );
@@ -45,28 +53,35 @@ Deno.test("a large database is read by several threads, and comes back the same"
 
 Deno.test("threads write the same bytes as one alone would", async () => {
   await using source = await tempDir();
-  const from = appIn(source.path);
-  makeLarge(from.path);
-  using db = new DatabaseSync(from.path);
-  db.exec("BEGIN IMMEDIATE"); // nobody can have the moment for several threads
-  {
-    await using reading = await openReading({ kind: "file", path: from.path }, defaultSettings);
-    assert.equal(reading.threads, null);
-  }
-  const alone = await textOf(await from.migrator.exportDatabase("app"));
-  db.exec("ROLLBACK");
-  assert(alone === await textOf(await from.migrator.exportDatabase("app")));
+  await using target = await tempDir();
+  const { migrator: several, path } = appIn(source.path);
+  const { migrator: one, path: small } = appIn(target.path);
+  makeLarge(path);
+  execute(path, `VACUUM INTO '${small}'`); // without its free pages it is read by one thread
+  await using reading = await openReading({ kind: "file", path: small }, defaultSettings);
+  assert.equal(reading.threads, null);
+  const alone = await textOf(await one.exportDatabase("app"));
+  assert(alone === await textOf(await several.exportDatabase("app")));
   for (const format of ["csv", "jsonl"] as const) {
-    db.exec("BEGIN IMMEDIATE");
     const texts = await Array.fromAsync(
-      from.migrator.exportTables("app", { format }),
+      one.exportTables("app", { format }),
       ({ rows }) => textOf(rows),
     );
-    db.exec("ROLLBACK");
-    for await (const { rows } of from.migrator.exportTables("app", { format })) {
+    for await (const { rows } of several.exportTables("app", { format })) {
       assert(texts.shift() === await textOf(rows));
     }
+    assert.deepEqual(texts, []);
   }
+});
+
+Deno.test("a large database is read by one thread while a program writes", async () => {
+  await using source = await tempDir();
+  const { path } = appIn(source.path);
+  makeLarge(path);
+  using db = new DatabaseSync(path);
+  db.exec("BEGIN IMMEDIATE"); // it never becomes free for several threads
+  await using reading = await openReading({ kind: "file", path }, defaultSettings);
+  assert.equal(reading.threads, null);
 });
 
 Deno.test("to cancel the stream, or to give a signal, ends the readings of all threads", async () => {
@@ -128,7 +143,7 @@ Deno.test("what a program commits in one transaction is in the export whole, or 
         "SELECT (SELECT count(*) FROM a) AS a, (SELECT count(*) FROM b) AS b",
       );
       assert.equal(counts?.["a"], counts?.["b"]);
-      assert(Number(counts?.["a"]) > 40000);
+      assert(Number(counts?.["a"]) > ROWS);
     }
     await committed.cancel();
   } finally {
