@@ -2,6 +2,7 @@
 import { join } from "node:path";
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { fileURLToPath } from "node:url";
+import { createCatalystMigrator } from "../lib/catalyst.ts";
 import { type ReferenceTable, referenceTables } from "./migrations/reference.ts";
 import { PATIENCE, runWarm } from "./warm_cli.ts";
 
@@ -98,6 +99,22 @@ export function makeTemporaryDirectory(prefix: string): string {
   return Deno.build.os === "windows" ? path.replaceAll("\\", "/") : path;
 }
 
+let upgraded: Promise<ReadonlyMap<string, Uint8Array>> | undefined;
+
+/** Makes the bot's databases as an upgrade makes them; the files are those of one upgrade for all. */
+export async function copyUpgraded(directory: string): Promise<void> {
+  for (const [name, bytes] of await (upgraded ??= filesOfUpgrade())) {
+    await Deno.writeFile(join(directory, name), bytes);
+  }
+}
+
+async function filesOfUpgrade(): Promise<ReadonlyMap<string, Uint8Array>> {
+  await using dir = await tempDir();
+  await createCatalystMigrator({ dataDir: dir.path }).upgrade();
+  const names = [...Deno.readDirSync(dir.path)].map(({ name }) => name);
+  return new Map(names.map((name) => [name, Deno.readFileSync(join(dir.path, name))]));
+}
+
 /** Copies every file of a directory that nobody has open; creates the target. */
 export async function copyDirectory(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true });
@@ -178,6 +195,7 @@ export function existsSync(path: string): boolean {
 /** Puts so many rows into each table of a database, parents first, that every constraint accepts. */
 export function insertRows(path: string, database: DatabaseName, count = 3): void {
   using db = new DatabaseSync(path);
+  db.exec("PRAGMA synchronous = OFF; BEGIN");
   for (const { name, table } of referenceTables().filter((one) => one.database === database)) {
     for (let number = 1; number <= count; number++) {
       const values = Object.entries(rowOf(table, number));
@@ -186,6 +204,7 @@ export function insertRows(path: string, database: DatabaseName, count = 3): voi
         .run(...values.map(([, value]) => value));
     }
   }
+  db.exec("COMMIT");
 }
 
 /** Values for the columns without which a row is refused. */

@@ -7,7 +7,7 @@ import {
   type MigrationDefinition,
 } from "../../lib/migration/migration.ts";
 import type { Migrator } from "../../lib/migrator.ts";
-import { makeTemporaryDirectory } from "../helpers.ts";
+import { copyUpgraded, makeTemporaryDirectory } from "../helpers.ts";
 import { checkDocument } from "../json_documents.ts";
 import { runWarm } from "../warm_cli.ts";
 
@@ -64,9 +64,8 @@ export function query(path: string, sql: string, ...parameters: SQLInputValue[])
 
 /** The bot's three databases, in their own directory. */
 export async function createBot(directory: TemporaryDirectory): Promise<Migrator> {
-  const migrator = createCatalystMigrator({ dataDir: directory.path });
-  await migrator.upgrade();
-  return migrator;
+  await copyUpgraded(directory.path);
+  return createCatalystMigrator({ dataDir: directory.path });
 }
 
 /** A migration of the database `app`, unless the definition names another. */

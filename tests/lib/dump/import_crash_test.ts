@@ -28,7 +28,7 @@ import {
 import { trials } from "../../effort.ts";
 
 const seed = seedFrom("CATALYST_CRASH_SEED");
-const killsPerScenario = trials(4);
+const killsPerScenario = trials(2);
 
 interface Scenario {
   readonly name: string;

@@ -1,16 +1,17 @@
 /**
  * Kills the program, or the server, at random moments: nothing is lost, and nothing is applied
- * twice. `CATALYST_CRASH_RUNS` sets the number of runs of each kind, `CATALYST_CRASH_SEED` repeats
- * a run.
+ * twice. `CATALYST_TEST_EFFORT` multiplies the runs of each kind, `CATALYST_CRASH_SEED` repeats a
+ * run.
  */
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { openLibsql } from "../../../lib/database/libsql.ts";
 import { parseLibsqlAddress } from "../../../lib/database/location.ts";
+import { trials } from "../../effort.ts";
 import { cliCommand, runCli, tempDir } from "../../helpers.ts";
 import { freePort, libsqlTest, TestServer } from "../../libsql_server.ts";
 
-const runs = Number(Deno.env.get("CATALYST_CRASH_RUNS") ?? 2);
+const runs = trials(1);
 const seed = Number(Deno.env.get("CATALYST_CRASH_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 
 /** A reproducible sequence of numbers from 0 to 1. */
@@ -118,7 +119,7 @@ libsqlTest(
           server = await TestServer.start({ dir: files.path, port });
         }
         const start = performance.now();
-        const upgraded = await runCli(["upgrade"], { cwd: dir.path });
+        const upgraded = await runCli(["upgrade"], { cwd: dir.path, alone: true });
         if (run === 0) milliseconds = (performance.now() - start) * 1.2;
         equal(upgraded.code, 0, upgraded.stderr);
         equal(await logged(server, names), [1, 2, 3, 4]);
@@ -182,7 +183,7 @@ libsqlTest("if copy or backup is killed, the target is empty or complete", async
         await server[Symbol.asyncDispose]();
         server = await TestServer.start({ dir: files.path, port });
       }
-      const again = await runCli(["copy", path, address], { cwd: dir.path });
+      const again = await runCli(["copy", path, address], { cwd: dir.path, alone: true });
       if (again.code !== 0) ok(again.stderr.includes("it is not empty"), again.stderr);
       if (run === 0) milliseconds = performance.now() - start;
       const parsed = parseLibsqlAddress(address);

@@ -11,7 +11,7 @@ import {
   snapshotName,
   type SnapshotReason,
 } from "../../../lib/snapshot/manifest.ts";
-import { type Content, contentOf, databaseNames } from "../../helpers.ts";
+import { type Content, contentOf, copyUpgraded, databaseNames } from "../../helpers.ts";
 import { fillBot, TemporaryDirectory } from "../support.ts";
 
 /**
@@ -23,7 +23,7 @@ export class Bot extends TemporaryDirectory {
   /** Creates the databases with this many rows of each kind. */
   static async create(rows = 20): Promise<Bot> {
     const bot = new Bot();
-    await bot.migrator.upgrade();
+    await copyUpgraded(bot.path);
     if (rows > 0) fillBot(bot, rows);
     return bot;
   }

@@ -1,8 +1,7 @@
 /** Helpers for tests that check the files of a snapshot or a kill. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { createCatalystMigrator } from "../../../lib/catalyst.ts";
-import { databaseNames, execute, insertRows, type TempDir } from "../../helpers.ts";
+import { copyUpgraded, databaseNames, execute, insertRows, type TempDir } from "../../helpers.ts";
 
 /** A seeded generator of numbers from 0 to 1 (linear congruential). */
 export function randomOf(seed: number): () => number {
@@ -20,7 +19,7 @@ export function seedFrom(variable: string): number {
 
 /** Creates the bot's databases with this many rows in each table. */
 export async function makeBot(dir: TempDir, rows = 3): Promise<void> {
-  await createCatalystMigrator({ dataDir: dir.path }).upgrade();
+  await copyUpgraded(dir.path);
   for (const name of databaseNames) insertRows(dir.database(name), name, rows);
 }
 

@@ -1,6 +1,6 @@
 /**
  * Damages snapshots in all known ways, and checks that each one is detected and refused.
- * `CATALYST_FLIP_SEED` repeats a run's positions.
+ * `CATALYST_FLIP_SEED` repeats a run's positions, `CATALYST_TEST_EFFORT` multiplies them.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -9,6 +9,7 @@ import { SnapshotError } from "../../../lib/base/errors.ts";
 import { defineMigration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { type Manifest, parseManifest, serializeManifest } from "../../../lib/snapshot/manifest.ts";
+import { trials } from "../../effort.ts";
 import { execute, runCli, type TempDir, tempDir } from "../../helpers.ts";
 import {
   backupsOf,
@@ -21,11 +22,11 @@ import {
 } from "./files.ts";
 
 const seed = seedFrom("CATALYST_FLIP_SEED");
-const FLIPS = 500;
-const COMPRESSED_FLIPS = 100;
+const FLIPS = trials(100);
+const COMPRESSED_FLIPS = trials(25);
 
 /** In one of this many rounds over the files, the damaged snapshot is also restored. */
-const RESTORE_EVERY = 20;
+const RESTORE_EVERY = 10;
 
 Deno.test(`every flipped bit in a snapshot is found, and none is restored, seed ${seed}`, async () => {
   await using history = await History.make();

@@ -8,12 +8,12 @@ import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { trials } from "../../effort.ts";
 import { runCli, type TempDir, tempDir } from "../../helpers.ts";
 
-const snapshots = trials(50);
+const snapshots = trials(12);
 
 /**
  * One of this many snapshots is taken by the command line, or by the library on a separate thread.
  */
-const COMMAND_EVERY = 25;
+const COMMAND_EVERY = 6;
 const THREAD_EVERY = 5;
 
 /**
