@@ -190,7 +190,8 @@ async function namingDuplicates(
 /** The state before a body that may change rows. */
 interface Before {
   readonly rows: RowObservation;
-  readonly kept: KeptRows;
+  /** Null in a new database, which has no rows. */
+  readonly kept: KeptRows | null;
   /** Views, triggers and foreign keys that do not work. */
   readonly broken: ReadonlyMap<string, string>;
   /** Folded names of all objects. */
@@ -199,10 +200,18 @@ interface Before {
 
 async function observeBefore(connection: Connection, body: MigrationBody): Promise<Before | null> {
   if (!mayTouchRows(body)) return null;
+  const objects = await objectNames(connection);
+  if (objects.size === 0) {
+    return {
+      rows: { rows: new Map(), violations: new Set() },
+      broken: new Map(),
+      objects,
+      kept: null,
+    };
+  }
   const rows = await observeRows(connection);
   const broken = await brokenObjects(connection);
   const { KeptRows } = await import("./kept_rows.ts");
-  const objects = await objectNames(connection);
   return { rows, broken, objects, kept: await KeptRows.of(connection, body) };
 }
 
@@ -213,7 +222,7 @@ async function check(
   before: Before | null,
 ): Promise<void> {
   // This drops the copies of tables, so it comes before a look at what there is.
-  const losses = await before?.kept.compare() ?? [];
+  const losses = await before?.kept?.compare() ?? [];
   const after = before === null ? null : await observeRows(connection);
   if (before !== null && after !== null) {
     compareObservations(before.rows, after, run);
