@@ -14,6 +14,7 @@ export {
   openCatalystMigrator,
   type OpenCatalystOptions,
 } from "./lib/catalyst.ts";
+export type { OnStep, WorkStep } from "./lib/base/steps.ts";
 export type { DestroyedRows, MigrationProgress } from "./lib/engine/apply.ts";
 export {
   type ConfineOptions,
@@ -43,11 +44,7 @@ export {
   type SettingsInForce,
   settingsInForce,
 } from "./lib/database/bot.ts";
-export type {
-  CopyDatabaseOptions,
-  CopyDatabaseProgress,
-  CopyDatabaseResult,
-} from "./lib/operations/copy.ts";
+export type { CopyDatabaseOptions, CopyDatabaseResult } from "./lib/operations/copy.ts";
 export type {
   DowngradeOptions,
   DowngradePlan,

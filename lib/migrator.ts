@@ -726,8 +726,7 @@ export class Migrator {
    */
   async verifySnapshot(name: string, options: VerifySnapshotOptions = {}): Promise<SnapshotCheck> {
     const { verifySnapshot } = await import("./snapshot/mod.ts");
-    const { directory = this.#workspace.backups, verify = "quick" } = options;
-    return await verifySnapshot(directory, name, verify);
+    return await verifySnapshot(options.directory ?? this.#workspace.backups, name, options);
   }
 
   /**
@@ -848,7 +847,7 @@ export class Migrator {
    */
   async planRestore(
     reference: string,
-    options: Pick<RestoreOptions, "databases" | "directory"> = {},
+    options: Pick<RestoreOptions, "databases" | "directory" | "onStep"> = {},
   ): Promise<RestorePlan> {
     const { planRestore } = await import("./snapshot/restore.ts");
     return await planRestore(this.#workspace, reference, options);

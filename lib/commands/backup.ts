@@ -1,5 +1,6 @@
 import { abortOnInterrupt } from "../base/event_loop.ts";
 import { UsageError } from "../base/errors.ts";
+import { partOfWork } from "../base/steps.ts";
 import { compareIds } from "../migration/migration.ts";
 import type { DamagedDatabase } from "../snapshot/mod.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
@@ -13,7 +14,6 @@ import {
   printable,
   renderTable,
 } from "../base/format.ts";
-import { createProgress } from "../terminal/interaction.ts";
 import {
   choiceFlag,
   type Command,
@@ -28,6 +28,7 @@ import {
   wholeNumber,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
+import { progressOf, snapshotStep } from "./progress.ts";
 
 /** Flags of `prune`, and the retention that each is. */
 const RETENTION = {
@@ -180,7 +181,7 @@ async function take(context: CommandContext): Promise<number> {
   }
   const interruption = new AbortController();
   using _listening = abortOnInterrupt(interruption);
-  using progress = createProgress(output);
+  using progress = progressOf(context);
   const damaged: DamagedDatabase[] = [];
   const manifest = await migrator.createSnapshot({
     databases: operands,
@@ -188,7 +189,7 @@ async function take(context: CommandContext): Promise<number> {
     verify: verification(flags),
     compress: flags.compress === true,
     signal: interruption.signal,
-    onProgress: ({ database, done, total }) => progress.show(`copying ${database}`, done / total),
+    onProgress: (state) => progress.step(snapshotStep(state)),
     onDamaged: (one) => {
       progress.end();
       damaged.push(one);
@@ -299,7 +300,7 @@ function newest({ files }: Manifest): string {
 }
 
 async function verify(
-  { flags, migrator, output }: CommandContext,
+  context: CommandContext,
   [reference, ...rest]: readonly string[],
 ): Promise<number> {
   if (reference === undefined || rest.length > 0) {
@@ -307,16 +308,24 @@ async function verify(
       help: "`backup list` shows the snapshots; `latest` is the newest",
     });
   }
+  const { flags, migrator, output } = context;
   const directory = sourceOf(flags);
+  using progress = progressOf(context);
+  const isTried = flags.restore === true;
   const name = reference === "latest"
     ? (await migrator.listSnapshots(directory.directory))[0]?.name ?? reference
     : reference.replace(/^snapshot_|\.json$/g, "");
   const { ok, problems } = await migrator.verifySnapshot(name, {
     ...directory,
     verify: verification(flags),
+    onStep: partOfWork(progress.step, [0, isTried ? 0.1 : 1]),
   });
-  if (flags.restore === true && ok) {
-    const restored = await migrator.tryRestore(name, directory);
+  if (isTried && ok) {
+    const restored = await migrator.tryRestore(name, {
+      ...directory,
+      onStep: partOfWork(progress.step, [0.1, 1]),
+    });
+    progress.end();
     output.json(
       { ok: restored.ok, snapshot: name, problems, restored } satisfies Documents["backup verify"],
     );
@@ -329,6 +338,7 @@ async function verify(
     } else output.answer(`Snapshot ${name}, restored as a trial:\n${rendered}`);
     return restored.ok ? 0 : 1;
   }
+  progress.end();
   output.json(
     {
       ok,

@@ -1,9 +1,9 @@
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
 import { abortOnInterrupt } from "../base/event_loop.ts";
-import { createProgress } from "../terminal/interaction.ts";
 import type { Command, CommandContext } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
+import { progressOf } from "./progress.ts";
 
 /** `copy`: copies a database to another place, such as a server. */
 export const command: Command = {
@@ -19,7 +19,8 @@ export const command: Command = {
     ],
     ["copy 'ws://db?namespace=t' back.db", "and back into a file"],
   ],
-  run: async ({ operands, migrator, output }: CommandContext) => {
+  run: async (context: CommandContext) => {
+    const { operands, migrator, output } = context;
     const [from, to, ...others] = operands;
     if (from === undefined || to === undefined || others.length > 0) {
       throw new UsageError("Cannot copy: name what is copied, and where to", {
@@ -29,11 +30,10 @@ export const command: Command = {
     }
     const interruption = new AbortController();
     using _listening = abortOnInterrupt(interruption);
-    using progress = createProgress(output);
+    using progress = progressOf(context);
     const result = await migrator.copyDatabase(from, to, {
       signal: interruption.signal,
-      onProgress: ({ step, done, total }) =>
-        progress.show(`${step} ${printable(step === "reading" ? from : to)}`, done / (total || 1)),
+      onStep: progress.step,
     });
     progress.end();
     output.json({ ok: true, ...result } satisfies Documents["copy"]);

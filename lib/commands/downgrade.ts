@@ -1,4 +1,3 @@
-import { abortOnInterrupt } from "../base/event_loop.ts";
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
 import { formatCount, printable } from "../base/format.ts";
@@ -16,11 +15,10 @@ import {
 } from "./arguments.ts";
 import {
   confirmLosses,
-  copyNotice,
+  followMigrations,
   renderReconciliation,
   renderRollback,
   renderSnapshots,
-  tell,
 } from "./render.ts";
 import type { Documents, DowngradeFailure } from "./documents.ts";
 
@@ -45,7 +43,8 @@ export const command: Command = {
     ["downgrade --to 003 --dry-run", "show what going back to 003 would lose"],
     ["downgrade --migration 004", "roll back one migration"],
   ],
-  run: async ({ flags, migrator, output }: CommandContext) => {
+  run: async (context: CommandContext) => {
+    const { flags, migrator, output } = context;
     const request = requestOf(flags);
     if (flags["dry-run"]) {
       const plan = await migrator.planDowngrade(request);
@@ -61,18 +60,15 @@ export const command: Command = {
       output.answer(renderRollback(plan));
       return 0;
     }
-    const interruption = new AbortController();
-    using listening = new DisposableStack();
+    using following = followMigrations(context);
     try {
       const result = await migrator.downgrade({
         ...request,
         backup: !flags["no-backup"],
         confirm: confirmLosses({ flags, output }),
-        signal: interruption.signal,
-        onWork: () => void listening.use(abortOnInterrupt(interruption)),
-        onSnapshot: copyNotice(output),
-        onProgress: (progress) => tell(output, progress),
+        ...following.options,
       });
+      following.end();
       const { laterSnapshots: later } = result;
       output.json(
         {
@@ -87,6 +83,7 @@ export const command: Command = {
       output.report(renderDowngrade(result));
       return 0;
     } catch (error) {
+      following.end();
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
       const { done, failed, lost = [] } = error.progress;
       if (done.length > 0) output.narrate(`Rolled back before the failure: ${done.join(", ")}`);

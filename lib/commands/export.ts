@@ -5,7 +5,6 @@ import { unwritable, writeAll, writeFile } from "../dump/output.ts";
 import type { DumpContent } from "../dump/rows.ts";
 import type { ExportControl, ExportProgress } from "../dump/export.ts";
 import type { LeftOut } from "../dump/sql.ts";
-import { createProgress } from "../terminal/interaction.ts";
 import { formatBytes, printable, printableLines, renderTable } from "../base/format.ts";
 import {
   choiceFlag,
@@ -17,6 +16,7 @@ import {
   stringFlag,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
+import { progressOf } from "./progress.ts";
 import { violatesCheck } from "./render.ts";
 import type { ViolatedCheck } from "../schema/integrity.ts";
 import { protectedFiles } from "./options.ts";
@@ -74,7 +74,7 @@ export const command: Command = {
     const request = requestOf(context);
     const interruption = new AbortController();
     using _listening = abortOnInterrupt(interruption);
-    using progress = createProgress(output);
+    using progress = progressOf(context);
     const control = {
       signal: interruption.signal,
       onProgress: ({ table, done, total }: ExportProgress) =>
@@ -98,6 +98,8 @@ export const command: Command = {
     let lacksRows = false;
     const files: Written[] = [];
     for (const database of request.databases) {
+      // Constraints are checked first.
+      progress.show(`reading ${database}`, 0, 1);
       for await (const { name, stream } of streams(context, { ...request, database, control })) {
         files.push(
           await write(context, stream, {

@@ -1,11 +1,12 @@
 import { abortOnInterrupt } from "../base/event_loop.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
-import { formatCount, printable, renderTable } from "../base/format.ts";
+import { partOfWork } from "../base/steps.ts";
+import { formatBytes, formatCount, printable, renderTable } from "../base/format.ts";
 import { refuseSpecialFile } from "../base/paths.ts";
 import type { ImportPlan, ImportResult } from "../dump/import.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";
 import type { BadRow } from "../dump/import_target.ts";
-import { createProgress } from "../terminal/interaction.ts";
+import { createProgress } from "../terminal/progress.ts";
 import {
   choiceFlag,
   type Command,
@@ -84,7 +85,7 @@ async function importSql(
   const source = await openSource(file);
   const interruption = new AbortController();
   using _listening = abortOnInterrupt(interruption);
-  using progress = createProgress(output);
+  using progress = createProgress(output, { bytes: source.size ?? 0 });
   const result = await migrator.importDump(source.stream, {
     database,
     intoExisting,
@@ -98,11 +99,11 @@ async function importSql(
         return confirm(plan);
       },
     }),
-    ...(source.size === null ? {} : {
-      onProgress: (read) => progress.show(`importing ${source.label}`, read / (source.size || 1)),
-    }),
-    onSnapshotProgress: ({ database, done, total }) =>
-      progress.show(`keeping ${database}`, done / total),
+    onProgress: (read) =>
+      source.size === null
+        ? progress.show(`reading ${source.label}: ${formatBytes(read)}`, 0)
+        : progress.show(`reading ${source.label}`, READING * read / (source.size || 1), BUILDING),
+    onStep: partOfWork(progress.step, [source.size === null ? 0 : BUILDING, 1]),
   });
   progress.end();
   output.json({ ok: true, ...result } satisfies Documents["import"]);
@@ -119,6 +120,10 @@ async function importSql(
   }
   return 0;
 }
+
+/** The share of an import that is reading the dump, and with the indexes, which come last. */
+const READING = 0.5;
+const BUILDING = 0.6;
 
 /** Who is asked before anything is lost; nobody where there is no person and no --yes. */
 async function confirmation(
@@ -204,6 +209,10 @@ function misuse(reason: string): UsageError {
   });
 }
 
+/** The shares of an import of rows that are done after the snapshot, and when all has been read. */
+const KEEPING = 0.3;
+const READ = 0.95;
+
 /** Bad rows of which each is told. */
 const TOLD = 100;
 
@@ -237,7 +246,7 @@ export async function importTable(
   using bad = badRowsInto(skipped);
   const interruption = new AbortController();
   using _listening = abortOnInterrupt(interruption);
-  using progress = createProgress(output);
+  using progress = createProgress(output, { bytes: source.size ?? 0 });
   const result = await migrator.importRows(source.stream, {
     database,
     table,
@@ -258,10 +267,12 @@ export async function importTable(
     }),
     onProgress: (state) => {
       if (state.stage === "snapshot") {
-        progress.show(`keeping ${database}`, state.done / state.total);
+        const share = KEEPING * state.done / Math.max(1, state.total);
+        progress.show(`copying ${database} into a snapshot`, share, KEEPING);
       } else if (source.size !== null) {
-        progress.show(`importing ${source.label}`, state.bytes / (source.size || 1));
-      }
+        const share = KEEPING + (READ - KEEPING) * state.bytes / (source.size || 1);
+        progress.show(`importing ${source.label}`, share, 1);
+      } else progress.show(`importing ${source.label}: ${formatBytes(state.bytes)}`, 0);
     },
   });
   bad?.keep();

@@ -1,4 +1,3 @@
-import { abortOnInterrupt } from "../base/event_loop.ts";
 import { UsageError } from "../base/errors.ts";
 import { formatDuration, renderTable } from "../base/format.ts";
 import {
@@ -8,7 +7,7 @@ import {
   noBackupFlag,
   yesFlag,
 } from "./arguments.ts";
-import { confirmLosses, copyNotice, renderRollback, renderSnapshots, tell } from "./render.ts";
+import { confirmLosses, followMigrations, renderRollback, renderSnapshots } from "./render.ts";
 import type { Documents } from "./documents.ts";
 
 /** `redo`: rolls a migration back and applies it again. */
@@ -21,7 +20,8 @@ export const command: Command = {
     ["redo", "run the last migration again after editing it"],
     ["redo 004 --dry-run", "show what would be lost"],
   ],
-  run: async ({ flags, operands, migrator, output }: CommandContext) => {
+  run: async (context: CommandContext) => {
+    const { flags, operands, migrator, output } = context;
     const [migration, ...others] = operands;
     if (others.length > 0) {
       throw new UsageError("Cannot redo several migrations: one is done at a time", {
@@ -43,16 +43,14 @@ export const command: Command = {
       output.answer(renderRollback(plan));
       return 0;
     }
-    const interruption = new AbortController();
-    using _listening = abortOnInterrupt(interruption);
+    using following = followMigrations(context);
     const result = await migrator.redo({
       ...request,
       backup: !flags["no-backup"],
       confirm: confirmLosses({ flags, output }),
-      signal: interruption.signal,
-      onSnapshot: copyNotice(output),
-      onProgress: (progress) => tell(output, progress),
+      ...following.options,
     });
+    following.end();
     output.json({ ok: true, ...result } satisfies Documents["redo"]);
     output.report([
       ...renderSnapshots(result),

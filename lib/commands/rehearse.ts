@@ -1,7 +1,6 @@
 import { abortOnInterrupt } from "../base/event_loop.ts";
 import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/rehearse_result.ts";
 import type { Style } from "../terminal/output.ts";
-import { createProgress } from "../terminal/interaction.ts";
 import {
   formatBytes,
   formatCount,
@@ -14,6 +13,7 @@ import { onOneLine } from "../sql/tokens.ts";
 import { type Command, type CommandContext, refuseTogether, stringFlag } from "./arguments.ts";
 import { tell } from "./render.ts";
 import type { Documents } from "./documents.ts";
+import { progressOf } from "./progress.ts";
 
 /** `rehearse`: tries the pending migrations on copies of the databases. */
 export const command: Command = {
@@ -41,14 +41,15 @@ export const command: Command = {
     ["rehearse --data", "copy the rows of databases on a server too"],
     ["rehearse --dir /mnt/large --json", "make the copies on another disk"],
   ],
-  run: async ({ flags, migrator, output }: CommandContext) => {
+  run: async (context: CommandContext) => {
+    const { flags, migrator, output } = context;
     const migration = stringFlag(flags, "migration");
     const to = stringFlag(flags, "to");
     const directory = stringFlag(flags, "dir");
     refuseTogether("rehearse", flags, ["migration", "to"]);
     const interruption = new AbortController();
     using _listening = abortOnInterrupt(interruption);
-    using progress = createProgress(output);
+    using progress = progressOf(context);
     const rehearsal = await migrator.rehearse({
       ...(migration === undefined ? {} : { migration }),
       ...(to === undefined ? {} : { to }),
@@ -56,10 +57,10 @@ export const command: Command = {
       data: flags.data === true,
       outOfOrder: flags["out-of-order"] === true,
       signal: interruption.signal,
-      onCopy: ({ database, done, total }) => progress.show(`copying ${database}`, done / total),
-      onProgress: (step) => {
-        progress.end();
-        tell(output, step);
+      onStep: progress.step,
+      onProgress: (state) => {
+        if (flags.verbose) progress.end();
+        tell(output, state);
       },
     });
     progress.end();

@@ -1,16 +1,18 @@
 import { isLibsqlAddress } from "../database/location.ts";
 import { directoryOf } from "../base/paths.ts";
 import { formatCount, formatDuration, printable, renderTable } from "../base/format.ts";
+import { abortOnInterrupt } from "../base/event_loop.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { DowngradePlan, Loss } from "../operations/downgrade.ts";
-import type { UpgradePlan, UpgradeResult } from "../operations/apply_pending.ts";
+import type { UpgradeOptions, UpgradePlan, UpgradeResult } from "../operations/apply_pending.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { Output } from "../terminal/output.ts";
 import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
 import type { CommandContext } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
+import type { MigrationsProgress } from "./progress.ts";
 
 /** What an upgrade would do, as data. */
 export function planAsJson(
@@ -146,6 +148,47 @@ export function copyNotice(output: Output): (progress: SnapshotProgress) => void
     if (done === total || told.has(database)) return;
     told.add(database);
     output.narrate(`copying ${database} into a snapshot first (--no-backup skips it)`);
+  };
+}
+
+/** Shows the progress of migrations, and stops them on Ctrl-C. */
+export interface FollowedMigrations extends Disposable {
+  /** What the migrator is told. */
+  readonly options: Pick<UpgradeOptions, "signal" | "onWork" | "onSnapshot"> & {
+    readonly onProgress: (progress: MigrationProgress) => void;
+  };
+  /** Ends it, before anything else is printed. */
+  end(): void;
+}
+
+/** Follows migrations: on a terminal with a progress line, otherwise with messages. */
+export function followMigrations(
+  context: Pick<CommandContext, "migrator" | "output">,
+): FollowedMigrations {
+  const { output } = context;
+  const interruption = new AbortController();
+  const noteCopy = copyNotice(output);
+  const stack = new DisposableStack();
+  let line: MigrationsProgress | null = null;
+  const end = () => stack.dispose();
+  return {
+    options: {
+      signal: interruption.signal,
+      onWork: async ({ length }) => {
+        stack.use(abortOnInterrupt(interruption));
+        // Only a terminal needs the module.
+        if (!Deno.stderr.isTerminal()) return;
+        const { progressOfMigrations } = await import("./progress.ts");
+        line = stack.use(progressOfMigrations(context, length));
+      },
+      onSnapshot: (progress) => line === null ? noteCopy(progress) : line.copying(progress),
+      onProgress: (progress) => {
+        line?.migrating(progress);
+        tell(output, progress);
+      },
+    },
+    end,
+    [Symbol.dispose]: end,
   };
 }
 

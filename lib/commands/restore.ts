@@ -3,7 +3,6 @@ import type { RestoreChange, RestorePlan } from "../snapshot/restore.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
 import { newestSafety } from "../snapshot/store.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
-import { createProgress } from "../terminal/interaction.ts";
 import {
   type Command,
   type CommandContext,
@@ -14,6 +13,7 @@ import {
 } from "./arguments.ts";
 import { renderReconciliation } from "./render.ts";
 import type { Documents } from "./documents.ts";
+import { progressOf } from "./progress.ts";
 
 /** `restore`: goes back to a snapshot. */
 export const command: Command = {
@@ -37,7 +37,9 @@ export const command: Command = {
     ["restore old/positions.db positions", "restore a file that was copied by hand"],
     ["restore --undo", "undo the last restore"],
   ],
-  run: async ({ flags, operands, migrator, output }: CommandContext) => {
+  run: async (context: CommandContext) => {
+    const { flags, operands, migrator, output } = context;
+    using progress = progressOf(context);
     refuseTogether("restore", flags, ["from", "undo"]);
     const from = fromFlag(flags);
     const first = operands[0];
@@ -53,24 +55,25 @@ export const command: Command = {
       const plan = await migrator.planRestore(reference ?? await nameToUndo(migrator), {
         ...source,
         databases,
+        onStep: progress.step,
       });
+      progress.end();
       output.json({ ok: true, dryRun: true, ...plan } satisfies Documents["restore"]);
       output.answer(`${renderPlan(plan)}\nNothing was changed.`);
       return 0;
     }
     const confirm = async (plan: RestorePlan) => {
+      progress.end();
       output.narrate(renderPlan(plan).split("\n"));
       if (flags.yes) return true;
       const { confirm } = await import("../terminal/interaction.ts");
       return confirm(`Restore ${plan.snapshot}?`);
     };
-    using progress = createProgress(output);
     const options = {
       ...source,
       databases,
       confirm,
-      onProgress: ({ database, done, total }: { database: string; done: number; total: number }) =>
-        progress.show(`keeping ${database}`, done / total),
+      onStep: progress.step,
     };
     const result = reference === undefined
       ? await migrator.undoRestore(options)

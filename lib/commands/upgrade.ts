@@ -1,4 +1,3 @@
-import { abortOnInterrupt } from "../base/event_loop.ts";
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { UpgradeResult } from "../operations/apply_pending.ts";
@@ -11,7 +10,7 @@ import {
   refuseTogether,
   stringFlag,
 } from "./arguments.ts";
-import { copyNotice, renderUpgrade, tell } from "./render.ts";
+import { followMigrations, renderUpgrade } from "./render.ts";
 import type { Applied, Documents, UpgradeFailure } from "./documents.ts";
 
 /** `upgrade`: applies pending migrations. */
@@ -33,7 +32,8 @@ export const command: Command = {
     ["upgrade --dry-run", "show the SQL that would run, and its effects"],
     ["upgrade --to 002 --data-dir ~/bot/data", "stop after migration 002"],
   ],
-  run: async ({ flags, migrator, output }: CommandContext) => {
+  run: async (context: CommandContext) => {
+    const { flags, migrator, output } = context;
     const migration = stringFlag(flags, "migration");
     const to = stringFlag(flags, "to");
     refuseTogether("upgrade", flags, ["migration", "to"]);
@@ -49,24 +49,22 @@ export const command: Command = {
       output.answer(renderPlan(plan));
       return 0;
     }
-    const interruption = new AbortController();
-    using listening = new DisposableStack();
+    using following = followMigrations(context);
     const applied: Applied[] = [];
     try {
       const result = await migrator.upgrade({
         ...request,
         backup: !flags["no-backup"],
-        signal: interruption.signal,
-        onWork: () => void listening.use(abortOnInterrupt(interruption)),
-        onSnapshot: copyNotice(output),
+        ...following.options,
         onProgress: (progress) => {
-          tell(output, progress);
+          following.options.onProgress(progress);
           const { kind, id, database, durationSeconds } = progress;
           if (kind === "finished") {
             applied.push({ id, database, durationSeconds: durationSeconds ?? 0 });
           }
         },
       });
+      following.end();
       output.json({ ok: true, ...asJson(result), failed: null } satisfies Documents["upgrade"]);
       output.report(
         await renderUpgrade(result, {
@@ -76,6 +74,7 @@ export const command: Command = {
       );
       return 0;
     } catch (error) {
+      following.end();
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
       const { done, adopted, reconciled, failed } = error.progress;
       if (done.length > 0) {

@@ -21,11 +21,14 @@ export const command: Command = {
     ["verify --hash", "print hashes that tell whether two copies are equal"],
     ["verify --data", "look for damage, and for rows that contradict each other"],
   ],
-  run: async ({ flags, migrator, output }: CommandContext) => {
-    const verification = await migrator.verify({
-      data: flags.data === true,
-      hash: flags.hash === true,
-    });
+  run: async (context: CommandContext) => {
+    const { flags, migrator, output } = context;
+    const [data, hash] = [flags.data === true, flags.hash === true];
+    // Without these flags it takes no time.
+    const progressModule = data || hash ? await import("./progress.ts") : null;
+    using progress = progressModule?.progressOf(context) ?? null;
+    const verification = await migrator.verify({ data, hash, onStep: progress?.step });
+    progress?.end();
     output.json(verification satisfies Documents["verify"]);
     // A hash is what was asked for.
     const isSilent = verification.ok && flags.hash !== true;

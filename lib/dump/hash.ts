@@ -9,7 +9,8 @@ import {
   withOnlyKey,
 } from "./catalog.ts";
 import type { DumpPart } from "./rows.ts";
-import { openReading, writeParts } from "./export.ts";
+import { type ExportControl, openReading, writeParts } from "./export.ts";
+import { countRows } from "../schema/model.ts";
 
 /**
  * SHA-256, in hexadecimal, of what a database says: its schema, its rows in their order, the marks of
@@ -19,13 +20,30 @@ import { openReading, writeParts } from "./export.ts";
 export async function contentHash(
   location: DatabaseLocation,
   settings: ConnectionSettings,
+  onShare?: (done: number) => void,
 ): Promise<string> {
   await using reading = await openReading(location, settings);
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
   const parts = contentParts(reading.connection, reading.catalog);
-  for await (const bytes of writeParts(reading, parts)) hash.update(bytes);
+  const control = onShare === undefined ? {} : await rowProgress(reading.connection, onShare);
+  for await (const bytes of writeParts(reading, parts, control)) hash.update(bytes);
   return hash.digest("hex");
+}
+
+/** Reports the share of all rows that have been read. */
+async function rowProgress(
+  connection: Connection,
+  onShare: (done: number) => void,
+): Promise<ExportControl> {
+  const total = [...(await countRows(connection)).values()].reduce((sum, rows) => sum + rows, 0);
+  let before = 0;
+  return {
+    onProgress: ({ done, total: rows }) => {
+      onShare((before + done) / Math.max(1, total));
+      if (done === rows) before += rows;
+    },
+  };
 }
 
 /** Everything that counts, as text in an order of its own. */

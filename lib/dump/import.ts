@@ -19,8 +19,8 @@ import { directoryOf, isLink, partOf, sizeOf } from "../base/paths.ts";
 import { isForeign, refuseLink, type ServerLocation } from "../database/location.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
+import { type OnStep, Steps } from "../base/steps.ts";
 import { afterCommit, Session } from "../engine/session.ts";
-import type { SnapshotProgress } from "../snapshot/take.ts";
 import { ensureDirectories, ignoring, isFullDisk, removeDatabase } from "../base/files.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { requireReplaceable } from "../snapshot/replace.ts";
@@ -58,8 +58,8 @@ export interface ImportOptions {
   readonly confirm?: (plan: ImportPlan) => boolean | Promise<boolean>;
   /** Called with the number of bytes of the source that have been read. */
   readonly onProgress?: (bytesRead: number) => void;
-  /** Called while the snapshot is taken. */
-  readonly onSnapshotProgress?: (progress: SnapshotProgress) => void;
+  /** Called periodically with the progress of the work after the source was read. */
+  readonly onStep?: OnStep | undefined;
   /** Ends the import; nothing is changed then. */
   readonly signal?: AbortSignal;
 }
@@ -135,13 +135,21 @@ async function replace(job: Job): Promise<ImportResult> {
   });
   const path = partOf(`${target}.import`);
   const { settings } = workspace;
+  const { check, count, watch, keep, replace } = WEIGHTS;
+  const keeps = options.backup !== false;
+  const steps = new Steps(
+    check + (isThere ? count + watch + replace + (keeps ? keep : 0) : 0),
+    options.onStep,
+  );
   const violations = await buildDatabase(text, {
     path,
     settings,
     signal,
     like: isThere ? target : options.likeFile,
+    onCheck: () => steps.begin(`checking the new ${database}`, check),
   });
   try {
+    if (isThere) steps.begin("counting the rows", count);
     const then = await examineBuilt(path, workspace, database);
     if (isThere) {
       const now = await contentOf(target, workspace.timeout);
@@ -156,12 +164,14 @@ async function replace(job: Job): Promise<ImportResult> {
       replacements: [{ target, bytes: temporary === "move" ? 0 : sizeOf(path) ?? 0 }],
       keeps: options.backup !== false,
     });
-    const keeps = options.backup !== false;
+    if (isThere) steps.begin("checking the existing data", watch);
     await using takeovers = await Takeovers.watch(workspace, [database], { keeps });
+    if (isThere && keeps) steps.begin("keeping the existing data in a snapshot", keep);
     const snapshot = !keeps ? null : await takeSafety(workspace, [database], {
-      onProgress: options.onSnapshotProgress,
+      onProgress: ({ done, total }) => steps.advance(done / Math.max(1, total)),
       signal,
     });
+    if (isThere) steps.begin(`replacing ${database}`, replace);
     const { adopted, reconciled } = await replaceAll(workspace, session, {
       direction: "import",
       label,
@@ -181,6 +191,9 @@ async function replace(job: Job): Promise<ImportResult> {
     if (!isRestoring(workspace)) await ignoring(() => removeDatabase(path));
   }
 }
+
+/** How long each step takes, compared with the others. */
+const WEIGHTS = { check: 6, count: 1, watch: 3, keep: 10, replace: 10 };
 
 /** Builds a database in a file, and writes it into an empty one on a server. */
 async function replaceOnServer(job: Job, location: ServerLocation): Promise<ImportResult> {
@@ -235,9 +248,11 @@ async function add(job: Job): Promise<ImportResult> {
     );
   }
   const connection = await session.database(database);
+  const steps = new Steps(1, options.onStep);
+  steps.begin(`copying ${database} into a snapshot`, 1);
   const snapshot = options.backup === false ? null : await snapshotBefore(workspace, session, {
     databases: [database],
-    ...(options.onSnapshotProgress ? { onProgress: options.onSnapshotProgress } : {}),
+    onProgress: ({ done, total }) => steps.advance(done / Math.max(1, total)),
     ...(signal ? { signal } : {}),
   });
   await recordStart(workspace, session, { database, label });

@@ -48,6 +48,8 @@ interface BuildOptions {
   /** File that tells who may read the new one. Default: as the umask says. */
   readonly like?: string | undefined;
   readonly settings: ConnectionSettings;
+  /** Called when everything has been read, before it is checked. */
+  readonly onCheck?: () => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -64,6 +66,7 @@ export async function buildDatabase(
   if (like !== undefined) createLike(path, like);
   try {
     const virtualTables = await fill(chunks, options);
+    options.onCheck?.();
     const violations = await check(path, virtualTables);
     await syncFile(path);
     return violations;

@@ -9,6 +9,7 @@ import { LibsqlConnection } from "../database/libsql.ts";
 import { push } from "../database/libsql_push.ts";
 import { temporaryCopy } from "../database/temporary_copy.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
+import type { Steps } from "../base/steps.ts";
 import { contentHash } from "./hash.ts";
 
 /** How a database on a server is filled. */
@@ -17,6 +18,8 @@ export interface FillOptions {
   readonly timeout: number;
   /** Called with the number of rows written, and of all. */
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
+  /** Told of the steps, whose weights together are 21. Default: none. */
+  readonly steps?: Steps;
   /** Ends it; nothing is changed then. */
   readonly signal?: AbortSignal | undefined;
 }
@@ -33,12 +36,17 @@ export async function fillServer(
   target: Connection,
   options: FillOptions,
 ): Promise<string> {
-  const { signal, onProgress } = options;
+  const { signal, steps, onProgress } = options;
   const cannot = `Cannot write into ${target.label}`;
   if (!(target instanceof LibsqlConnection)) {
     throw new DumpError(`${cannot}: it is not on a server`);
   }
-  const hash = await contentHash({ kind: "file", path }, defaultSettings);
+  const hashOf = async (file: string) => {
+    steps?.begin("comparing the copy with the original", 4);
+    const onShare = (share: number) => steps?.advance(share);
+    return await contentHash({ kind: "file", path: file }, defaultSettings, onShare);
+  };
+  const hash = await hashOf(path);
   const report = (progress: CopyProgress) => {
     if (signal?.aborted) {
       throw new InterruptedError(`${cannot}: interrupted`, { help: "nothing was changed" });
@@ -50,9 +58,11 @@ export async function fillServer(
   try {
     await withTransaction(target, async () => {
       await refuseContent(target, cannot);
+      steps?.begin(`writing ${target.label}`, 8);
       await push(path, target, { onProgress: report });
+      steps?.begin("reading the copy", 5);
       await using copy = await temporaryCopy(target);
-      const written = await contentHash({ kind: "file", path: copy.path }, defaultSettings);
+      const written = await hashOf(copy.path);
       if (written === hash) return;
       throw new DumpError(`${cannot}: what was written differs from the original`, {
         help: "nothing was changed; please report this as a bug",

@@ -189,8 +189,11 @@ export interface UpgradeOptions extends UpgradeRequest {
   readonly backup?: boolean;
   /** Called periodically while that snapshot is taken. */
   readonly onSnapshot?: (progress: SnapshotProgress) => void;
-  /** Called, and awaited, before the work begins; not called if there is nothing to do. */
-  readonly onWork?: () => void | Promise<void>;
+  /**
+   * Called, and awaited, before the work begins, with the migrations to run; not called if there is
+   * nothing to do.
+   */
+  readonly onWork?: (migrations: readonly Migration[]) => void | Promise<void>;
   /** Functions of the program to call around the migrations. */
   readonly hooks?: MigrationHooks;
   /** Called before and after each migration. */

@@ -1,4 +1,5 @@
 import { ConfirmationError, InterruptedError, LocationError, UsageError } from "../base/errors.ts";
+import { type OnStep, Steps } from "../base/steps.ts";
 import { isFile, removeDatabase, syncDirectory, syncFile } from "../base/files.ts";
 import { directoryOf, sizeOf } from "../base/paths.ts";
 import type { CopyProgress } from "../database/connection.ts";
@@ -16,17 +17,14 @@ import type { Workspace } from "../state/workspace.ts";
 
 /** Options for copying a database. */
 export interface CopyDatabaseOptions {
-  /** Called periodically; amounts are in rows or pages. */
-  readonly onProgress?: (progress: CopyDatabaseProgress) => void;
+  /** Called periodically with the progress. */
+  readonly onStep?: OnStep | undefined;
   /** Stops the copy and leaves everything unchanged. */
   readonly signal?: AbortSignal;
 }
 
-/** Progress of a copy. */
-export interface CopyDatabaseProgress extends CopyProgress {
-  /** Whether the source is being read or the copy written. */
-  readonly step: "reading" | "writing";
-}
+/** How long each step takes, compared with the others. */
+const WEIGHTS = { read: 1, write: 1, compare: 10 };
 
 /** Result of a copy. */
 export interface CopyDatabaseResult {
@@ -67,20 +65,24 @@ export async function copyDatabase(
     });
   }
   refuseExisting(to);
-  const report = (step: CopyDatabaseProgress["step"]) => ({
-    onProgress: (progress: CopyProgress) => {
+  const { read, write, compare } = WEIGHTS;
+  const steps = new Steps(read + write + 2 * compare, options.onStep);
+  const control = {
+    steps,
+    onProgress: ({ done, total }: CopyProgress) => {
       if (options.signal?.aborted) {
         throw new InterruptedError(`Cannot copy ${ends.from}: interrupted`, {
           help: "nothing was changed",
         });
       }
-      options.onProgress?.({ step, ...progress });
+      steps.advance(done / Math.max(1, total));
     },
-  });
-  await using original = await readOriginal(workspace, from, report("reading"));
+  };
+  steps.begin(`reading ${ends.from}`, read);
+  await using original = await readOriginal(workspace, from, control);
   const hash = to.kind === "server"
-    ? await toServer(workspace, original.path, { to, ...report("writing"), signal: options.signal })
-    : await toFile(workspace, original.path, to.path);
+    ? await toServer(workspace, original.path, { to, ...control, signal: options.signal })
+    : await toFile(workspace, original.path, { to: to.path, ...control });
   return { from: from.path, to: to.path, hash };
 }
 
@@ -127,6 +129,7 @@ async function toServer(
   path: string,
   { to, ...control }: {
     readonly to: DatabaseLocation & { readonly kind: "server" };
+    readonly steps: Steps;
     readonly onProgress: (progress: CopyProgress) => void;
     readonly signal: AbortSignal | undefined;
   },
@@ -136,7 +139,15 @@ async function toServer(
   return await fillServer(path, target, { timeout, ...control });
 }
 
-async function toFile({ settings }: Workspace, path: string, to: string): Promise<string> {
+async function toFile(
+  { settings }: Workspace,
+  path: string,
+  { to, steps, onProgress }: {
+    readonly to: string;
+    readonly steps: Steps;
+    readonly onProgress: (progress: CopyProgress) => void;
+  },
+): Promise<string> {
   const directory = directoryOf(to);
   if (!isFile(to) && sizeOf(directory) === null) {
     throw new LocationError(`Cannot copy to ${to}: there is no directory ${directory}`, {
@@ -148,9 +159,15 @@ async function toFile({ settings }: Workspace, path: string, to: string): Promis
   removeDatabase(part);
   try {
     await using connection = await openForReading({ kind: "file", path }, settings);
-    await connection.copyTo(part);
-    const hash = await contentHash({ kind: "file", path: part }, settings);
-    if (hash !== await contentHash({ kind: "file", path }, settings)) {
+    steps.begin(`writing ${to}`, WEIGHTS.write);
+    await connection.copyTo(part, { onProgress });
+    const hashOf = async (file: string) => {
+      steps.begin("comparing the copy with the original", WEIGHTS.compare);
+      const onShare = (share: number) => steps.advance(share);
+      return await contentHash({ kind: "file", path: file }, settings, onShare);
+    };
+    const hash = await hashOf(part);
+    if (hash !== await hashOf(path)) {
       throw new LocationError(`Cannot copy to ${to}: the copy differs from the original`, {
         help: "check the disk; nothing was changed",
       });

@@ -67,7 +67,7 @@ export async function downgrade(
     return { rolledBack: [], lost: [], adopted: [], reconciled: [], snapshot: null };
   }
   await requireConfirmation(planned, options);
-  await options.onWork?.();
+  await options.onWork?.(planned.rollBack);
   await using session = await Session.begin(workspace, { signal: options.signal });
   const { safeguard, ...done } = await rollBackWith(workspace, session, { planned, options });
   return { ...done, ...takenBy(safeguard) };

@@ -55,7 +55,7 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
     );
   }
   await requireConfirmation(planned, options);
-  await options.onWork?.();
+  await options.onWork?.([migration]);
   // No other migrator may run between the downgrade and the upgrade.
   await using session = await Session.begin(workspace, { signal: options.signal });
   await requireWayUp(workspace, migration);

@@ -2,6 +2,7 @@ import { isSnapshotName, manifestFile } from "../snapshot/manifest.ts";
 import { restore } from "../snapshot/restore.ts";
 import { findSources } from "../snapshot/sources.ts";
 import { AccessError } from "../base/errors.ts";
+import { type OnStep, partOfWork } from "../base/steps.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { directoryOf } from "../base/paths.ts";
 import { messageOf } from "../base/format.ts";
@@ -14,6 +15,8 @@ import { type DataCheck, type Verification, verify } from "./verify.ts";
 export interface TryRestoreOptions {
   /** Directory of the snapshot. Default: the migrator's. */
   readonly directory?: string;
+  /** Called periodically with the progress. */
+  readonly onStep?: OnStep | undefined;
 }
 
 /** Prefix of the directories that snapshots are restored into for a trial. */
@@ -33,7 +36,7 @@ const ABANDONED = 86_400;
 export async function tryRestore(
   workspace: Workspace,
   name: string,
-  { directory = workspace.backups, dataCheck }: TryRestoreOptions & {
+  { directory = workspace.backups, onStep, dataCheck }: TryRestoreOptions & {
     readonly dataCheck?: DataCheck | undefined;
   },
 ): Promise<Verification> {
@@ -56,8 +59,11 @@ export async function tryRestore(
       backups: backupsBeside(ledger),
       createDirectories: true,
     };
-    await restore(trial, reference, { confirm: () => true });
-    return await verify(trial, { data: true, dataCheck });
+    await restore(trial, reference, {
+      confirm: () => true,
+      onStep: partOfWork(onStep, [0, 0.4]),
+    });
+    return await verify(trial, { data: true, dataCheck, onStep: partOfWork(onStep, [0.4, 1]) });
   } finally {
     Deno.removeSync(scratch, { recursive: true });
   }

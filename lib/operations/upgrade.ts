@@ -37,7 +37,7 @@ export async function upgrade(
     await refuseConflicts(workspace, found, { blocked });
     return { applied: [], adopted: [], reconciled: [], snapshot: null };
   }
-  await options.onWork?.();
+  await options.onWork?.(apply);
   // Most runs end here. Only a run with work loads the code that does it.
   const { applyPending } = await import("./apply_pending.ts");
   const result = await applyPending(workspace, options);

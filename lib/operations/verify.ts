@@ -1,5 +1,6 @@
 import { messageOf } from "../base/format.ts";
 import { isDamage } from "../base/errors.ts";
+import { type OnStep, Steps } from "../base/steps.ts";
 import type { Connection } from "../database/connection.ts";
 import { brokenObjects } from "../engine/checks.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
@@ -10,7 +11,7 @@ import { type Marker, readMarkers } from "../state/marker.ts";
 import type { Migration } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import { describeDifference, type Difference, type Finding, type Schema } from "../schema/model.ts";
-import { checkIntegrity } from "../schema/integrity.ts";
+import { checkIntegrity, foreignKeyViolations } from "../schema/integrity.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference, type UnknownReference } from "../schema/reference.ts";
 import { assess, migrationsOf, migrationsOfMarkers } from "../state/assess.ts";
@@ -58,7 +59,12 @@ export interface VerifyOptions {
   readonly data?: boolean;
   /** Whether to compute a hash of each database's content. Default `false`. */
   readonly hash?: boolean;
+  /** Called periodically with the progress. */
+  readonly onStep?: OnStep | undefined;
 }
+
+/** How long each step takes, compared with the others. */
+const WEIGHTS = { pages: 10, keys: 1, values: 1, rules: 8, hash: 12 };
 
 /** Compares each database with the schema that its applied migrations create. Changes nothing. */
 export async function verify(
@@ -68,8 +74,10 @@ export async function verify(
   const found = await inspect(workspace, { tolerant: true });
   await using stack = new AsyncDisposableStack();
   const connections = new Map<string, Connection>();
+  const steps = new Steps(workOf(found, options), options.onStep);
   const databases = new Map<string, DatabaseVerification>();
-  for (const { name, path, exists, adoptable } of found.databases.values()) {
+  for (const { name, path, exists, adoptable, sizeBytes } of found.databases.values()) {
+    const bytes = sizeBytes ?? 0;
     const problems = stateProblems(workspace, found, name);
     const conflicting = (found.conflicts.get(name) ?? []).map(({ table }) => table);
     const notices: Finding[] = [];
@@ -84,6 +92,8 @@ export async function verify(
           name,
           adoptable,
           options,
+          steps,
+          bytes,
         });
         problems.push(...others);
         // A table in conflict is a problem already.
@@ -96,12 +106,18 @@ export async function verify(
         problems.push(damageOf(name, messageOf(error)));
       }
     }
-    const hash = options.hash && exists && !isDamaged
-      ? await hashOf(workspace, name, notices)
-      : null;
+    let hash: string | null = null;
+    if (options.hash && exists && !isDamaged) {
+      steps.begin(`hashing ${name}`, bytes * WEIGHTS.hash);
+      hash = await hashOf(workspace, name, {
+        notices,
+        onShare: (share) => steps.advance(share),
+      });
+    }
     databases.set(name, { name, path, ok: problems.length === 0, problems, notices, hash });
   }
   if (options.data && options.dataCheck !== undefined) {
+    steps.begin("comparing the databases", bytesOf(found) * WEIGHTS.rules);
     for (const { database, ...finding } of await options.dataCheck(connections)) {
       const former = databases.get(database);
       if (former === undefined) continue;
@@ -110,6 +126,17 @@ export async function verify(
   }
   const all = [...databases.values()];
   return { ok: all.every(({ ok }) => ok), databases: all };
+}
+
+/** The weight of all steps. */
+function workOf(found: Inspection, { data, hash }: VerifyOptions): number {
+  const { pages, keys, values, rules } = WEIGHTS;
+  const weight = (data ? pages + keys + values + rules : 0) + (hash ? WEIGHTS.hash : 0);
+  return bytesOf(found) * weight;
+}
+
+function bytesOf({ databases }: Inspection): number {
+  return [...databases.values()].reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
 }
 
 /** The finding for a damaged database file. */
@@ -129,12 +156,15 @@ interface Subject {
   /** Ids of the migrations whose tables exist without markers. */
   readonly adoptable: readonly string[];
   readonly options: VerifyOptions;
+  readonly steps: Steps;
+  /** Size of its file. */
+  readonly bytes: number;
 }
 
 async function findIn(
   workspace: Workspace,
   connection: Connection,
-  { name, adoptable, options }: Subject,
+  { name, adoptable, options, steps, bytes }: Subject,
 ): Promise<{ readonly problems: readonly Finding[]; readonly notices: readonly Finding[] }> {
   // Another migrator may be running: markers and schema must be consistent.
   const schema = await withSnapshot(connection, async () => {
@@ -155,8 +185,12 @@ async function findIn(
   }));
   const problems = [...schema.problems, ...broken];
   if (!options.data) return { problems, notices: schema.notices };
-  const integrity = await checkIntegrity(connection);
   const { checkValues } = await import("../schema/integrity.ts");
+  steps.begin(`checking the pages of ${name}`, bytes * WEIGHTS.pages);
+  const integrity = await checkIntegrity(connection);
+  steps.begin(`checking the foreign keys of ${name}`, bytes * WEIGHTS.keys);
+  integrity.problems.push(...await foreignKeyViolations(connection));
+  steps.begin(`checking the values of ${name}`, bytes * WEIGHTS.values);
   return {
     problems: [...problems, ...integrity.problems, ...await checkValues(connection)],
     notices: [...schema.notices, ...integrity.notices],
@@ -166,11 +200,14 @@ async function findIn(
 async function hashOf(
   workspace: Workspace,
   database: string,
-  notices: Finding[],
+  { notices, onShare }: {
+    readonly notices: Finding[];
+    readonly onShare: (share: number) => void;
+  },
 ): Promise<string | null> {
   const { contentHash } = await import("../dump/hash.ts");
   try {
-    return await contentHash(locationOf(workspace, database), workspace.settings);
+    return await contentHash(locationOf(workspace, database), workspace.settings, onShare);
   } catch (error) {
     if (!needsExtension(error)) throw error;
     notices.push({

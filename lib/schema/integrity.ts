@@ -56,10 +56,10 @@ export function isAboutValues(line: string): boolean {
   return /^(?:\w+|non-\w+) value in |^CHECK constraint /.test(line);
 }
 
-/** Runs SQLite's checks of a whole file: pages, indexes, constraints and foreign keys. */
+/** Runs SQLite's checks of a whole file: pages, indexes and constraints. */
 export async function checkIntegrity(
   connection: Connection,
-): Promise<{ readonly problems: readonly Finding[]; readonly notices: readonly Finding[] }> {
+): Promise<{ readonly problems: Finding[]; readonly notices: readonly Finding[] }> {
   const { damages, unchecked } = await checkFile(connection, { pragma: "integrity_check" });
   const problems = damages.map((detail): Finding => ({
     kind: "integrity",
@@ -73,7 +73,7 @@ export async function checkIntegrity(
     detail: `table ${table} cannot be checked: one of its collations or functions is missing`,
     fix: "run PRAGMA integrity_check in the bot, which provides it",
   }));
-  return { problems: [...problems, ...await foreignKeyViolations(connection)], notices };
+  return { problems, notices };
 }
 
 /**
@@ -139,7 +139,8 @@ function quote(row: Row, column: string): string {
   return quoteName(text(row, column));
 }
 
-async function foreignKeyViolations(connection: Connection): Promise<Finding[]> {
+/** Rows that point to rows that don't exist. */
+export async function foreignKeyViolations(connection: Connection): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const { name: table, type } of await usersTables(connection)) {
     if (type === "virtual") continue;

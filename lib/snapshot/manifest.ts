@@ -5,16 +5,25 @@ import type { StopFlag } from "../base/lock.ts";
 const CHUNK = 1 << 20;
 
 /** SHA-256 of a file in hexadecimal, read in chunks. */
-export async function digestFile(path: string, signal?: StopFlag): Promise<string> {
+export async function digestFile(
+  path: string,
+  { signal, onBytes }: {
+    readonly signal?: StopFlag | undefined;
+    readonly onBytes?: (done: number) => void;
+  } = {},
+): Promise<string> {
   // Web Crypto needs the whole file at once.
   const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
   using file = await Deno.open(path);
   const chunk = new Uint8Array(CHUNK);
+  let done = 0;
   for (;;) {
     const length = await file.read(chunk);
     if (length === null) return hash.digest("hex");
     hash.update(chunk.subarray(0, length));
+    done += length;
+    onBytes?.(done);
     if (signal?.aborted) {
       throw new InterruptedError(`Cannot take a snapshot: interrupted`, {
         help: "no partial snapshot remains",

@@ -8,6 +8,7 @@ import {
   statDatabase,
 } from "../database/location.ts";
 import { isDamage, UsageError } from "../base/errors.ts";
+import { type OnStep, Steps } from "../base/steps.ts";
 import { directoryOf, sizeOf } from "../base/paths.ts";
 import { Session } from "../engine/session.ts";
 import { LEDGER, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
@@ -227,6 +228,8 @@ export interface VerifySnapshotOptions {
   readonly directory?: string;
   /** How thoroughly SQLite checks the files. Default `quick`. */
   readonly verify?: CopyCheck;
+  /** Called periodically with the progress. */
+  readonly onStep?: OnStep | undefined;
 }
 
 /** Which snapshots to keep. */
@@ -297,7 +300,10 @@ export async function prune(
 export async function verifySnapshot(
   directory: string,
   name: string,
-  verify: CopyCheck,
+  { verify = "quick", onStep }: Pick<VerifySnapshotOptions, "verify" | "onStep">,
 ): Promise<SnapshotCheck> {
-  return await checkSnapshot(directory, await readManifest(directory, name), verify);
+  const steps = new Steps(1, onStep);
+  steps.begin(`checking snapshot ${name}`, 1);
+  const onShare = (share: number) => steps.advance(share);
+  return await checkSnapshot(directory, await readManifest(directory, name), { verify, onShare });
 }

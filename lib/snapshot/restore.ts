@@ -7,6 +7,7 @@ import { openForReading } from "../database/open.ts";
 import { withTimeout } from "../database/connection.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
+import { type OnStep, Steps } from "../base/steps.ts";
 import { countRows } from "../schema/model.ts";
 import { inspect } from "../state/inspect.ts";
 import { addOccurrence } from "../state/ledger.ts";
@@ -55,7 +56,9 @@ export interface RestorePlan {
 }
 
 /** Options for a restore. */
-export interface RestoreOptions extends SnapshotControl {
+export interface RestoreOptions extends Pick<SnapshotControl, "signal"> {
+  /** Called periodically with the progress. */
+  readonly onStep?: OnStep | undefined;
   /** Only these databases. Default: all in the snapshot, but a ledger only if none exists. */
   readonly databases?: readonly string[];
   /** Directory of the snapshot. Default: the migrator's. */
@@ -68,11 +71,16 @@ export interface RestoreOptions extends SnapshotControl {
 export async function planRestore(
   workspace: Workspace,
   reference: string,
-  options: Pick<RestoreOptions, "databases" | "directory">,
+  options: Pick<RestoreOptions, "databases" | "directory" | "onStep">,
 ): Promise<RestorePlan> {
-  const { label, sources } = await chooseSources(workspace, reference, options);
+  const steps = new Steps(RESTORE_WEIGHTS.check + RESTORE_WEIGHTS.plan, options.onStep);
+  const { label, sources } = await chooseSources(workspace, reference, { ...options, steps });
+  steps.begin("counting the rows", RESTORE_WEIGHTS.plan);
   return await planFor(workspace, label, sources);
 }
+
+/** How long each step takes, compared with the others. */
+const RESTORE_WEIGHTS = { check: 6, plan: 1, watch: 3, keep: 10, replace: 10 };
 
 /**
  * Restores a snapshot: checks it, asks for confirmation, keeps the existing data in a snapshot, and
@@ -83,7 +91,10 @@ export async function restore(
   reference: string,
   options: RestoreOptions,
 ): Promise<RestoreResult> {
-  const { label, sources } = await chooseSources(workspace, reference, options);
+  const { check, plan: planning, watch, keep, replace } = RESTORE_WEIGHTS;
+  const steps = new Steps(check + planning + watch + keep + replace, options.onStep);
+  const { label, sources } = await chooseSources(workspace, reference, { ...options, steps });
+  steps.begin("counting the rows", planning);
   const plan = await planFor(workspace, label, sources);
   const replacesSomething = plan.changes.some(({ database }) =>
     sizeOf(pathOf(workspace, database)) !== null
@@ -116,8 +127,14 @@ export async function restore(
     keeps: true,
   });
   const databases = sources.map(({ database }) => database);
+  steps.begin("checking the existing data", watch);
   await using takeovers = await Takeovers.watch(workspace, databases);
-  const safety = await takeSafety(workspace, databases, options);
+  steps.begin("keeping the existing data in a snapshot", keep);
+  const safety = await takeSafety(workspace, databases, {
+    signal: options.signal,
+    onProgress: ({ done, total }) => steps.advance(done / Math.max(1, total)),
+  });
+  steps.begin("replacing the databases", replace);
   return await replaceAll(workspace, session, { label, safety, replacements }, takeovers);
 }
 
@@ -306,14 +323,15 @@ function sourceGone(gone: Replacement, { safety }: RestoreJournal): SnapshotErro
 async function chooseSources(
   workspace: Workspace,
   reference: string,
-  { databases = [], directory = workspace.backups }: Pick<
-    RestoreOptions,
-    "databases" | "directory"
-  >,
+  { databases = [], directory = workspace.backups, steps }:
+    & Pick<RestoreOptions, "databases" | "directory">
+    & { readonly steps: Steps },
 ): Promise<{ label: string; sources: readonly CheckedSource[] }> {
   const { registry } = workspace;
+  steps.begin("checking the snapshot", RESTORE_WEIGHTS.check);
   const found = await findSources(reference, {
     directory,
+    onShare: (share) => steps.advance(share),
     databases,
     registry,
     timeout: workspace.timeout,

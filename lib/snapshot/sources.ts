@@ -25,16 +25,31 @@ export interface SnapshotCheck {
   readonly problems: readonly string[];
 }
 
+/** Options for checking a snapshot. */
+export interface CheckOptions {
+  /** How thoroughly SQLite checks the files. Default `quick`. */
+  readonly verify?: CopyCheck;
+  /** Called with the share that is done, from 0 to 1. */
+  readonly onShare?: ((share: number) => void) | undefined;
+}
+
 /** Rereads every file of a snapshot: size, checksum, SQLite's own check, rows, migrations. */
 export async function checkSnapshot(
   directory: string,
   manifest: Manifest,
-  verify: CopyCheck = "quick",
+  { verify = "quick", onShare }: CheckOptions = {},
 ): Promise<SnapshotCheck> {
   const problems: string[] = [];
+  const total = manifest.files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 1);
+  let before = 0;
   for (const file of manifest.files) {
-    const problem = fileProblem(directory, file) ?? await checkFile(directory, file, verify);
+    // Computing the checksum is the first half of the work, and SQLite's check the second one.
+    const onBytes = (done: number) => onShare?.((before + done / 2) / total);
+    const problem = fileProblem(directory, file) ??
+      await checkFile(directory, file, { verify, onBytes });
     if (problem !== null) problems.push(problem);
+    before += file.sizeBytes;
+    onShare?.(before / total);
   }
   return { ok: problems.length === 0, problems };
 }
@@ -42,10 +57,10 @@ export async function checkSnapshot(
 async function checkFile(
   directory: string,
   file: SnapshotFile,
-  verify: CopyCheck,
+  { verify, onBytes }: { readonly verify: CopyCheck; readonly onBytes: (done: number) => void },
 ): Promise<string | null> {
   const path = `${directory}/${file.file}`;
-  if (file.sha256 !== null && await digestFile(path) !== file.sha256) {
+  if (file.sha256 !== null && await digestFile(path, { onBytes }) !== file.sha256) {
     return `${file.file} is damaged: its checksum does not match the manifest`;
   }
   if (verify === "none") return null;
@@ -150,6 +165,8 @@ interface SourceQuery {
   readonly registry: Registry;
   /** Seconds to wait for a lock. */
   readonly timeout: number;
+  /** Called with the share of the check that is done, from 0 to 1. */
+  readonly onShare?: (share: number) => void;
 }
 
 /**
@@ -163,7 +180,7 @@ export async function findSources(reference: string, query: SourceQuery): Promis
   if (name === null) return await singleFile(reference, query);
   const manifest = await readManifest(directory, name);
   const files = chosenFiles(manifest, query);
-  const { ok, problems } = await checkSnapshot(directory, { ...manifest, files });
+  const { ok, problems } = await checkSnapshot(directory, { ...manifest, files }, query);
   if (!ok) throw unusable(name, problems.join("; "));
   return {
     label: name,

@@ -61,11 +61,15 @@ export type CopyCheck = "quick" | "full" | "none";
 
 /** Progress of a snapshot. */
 export interface SnapshotProgress {
-  /** Name of the database being copied. */
+  /** Name of the database. */
   readonly database: string;
-  /** Pages copied. */
+  /** Whether it is being copied, or its copy is being checked. */
+  readonly step: "copy" | "check";
+  /** Work done, in pages to copy and to check, of all databases. */
   readonly done: number;
-  /** Total pages. */
+  /** What `done` is at the end of this step. */
+  readonly until: number;
+  /** All work. */
   readonly total: number;
 }
 
@@ -75,7 +79,8 @@ interface CopyJob {
   readonly target: string;
   readonly verify: CopyCheck;
   readonly compress: boolean;
-  readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
+  /** Called with the pages copied so far, and when the check begins. */
+  readonly report: (step: SnapshotProgress["step"], done: number) => void;
   readonly signal?: StopFlag | undefined;
 }
 
@@ -91,27 +96,25 @@ export interface CopiedDatabase {
 
 /** Copies a pinned database to `target.part`, checks it, and syncs it. */
 async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase> {
-  const { database, connection } = pinned;
+  const { connection } = pinned;
   const plain = job.compress ? partOf(`${job.target}.plain`) : partOf(job.target);
   const path = partOf(job.target);
-  const report = ({ done, total }: CopyProgress) => {
+  const report = ({ done }: Pick<CopyProgress, "done">) => {
     if (job.signal?.aborted) {
       throw new InterruptedError("Cannot take a snapshot: interrupted", {
         help: "no partial snapshot remains",
       });
     }
-    job.onProgress?.({ database, done, total });
+    job.report("copy", done);
   };
   // A small database is copied in one step, without progress from SQLite.
-  const pages = await connection.get("PRAGMA page_count");
-  const total = pages === undefined ? 0 : number(pages, "page_count");
-  report({ done: 0, total });
+  report({ done: 0 });
   await connection.copyTo(plain, { onProgress: report });
   await syncFile(plain);
-  report({ done: total, total });
+  job.report("check", 0);
   if (job.compress) await compress(plain, path);
   const looks = [
-    job.verify === "none" ? null : digestFile(path, job.signal),
+    job.verify === "none" ? null : digestFile(path, { signal: job.signal }),
     examine(plain, job.verify).catch((error) => {
       throw aboutOriginal(error, connection.label);
     }),
@@ -197,7 +200,7 @@ export interface SnapshotJob {
 
 /** Options for progress and stopping. */
 export interface SnapshotControl {
-  /** Called periodically with the progress of the copying. */
+  /** Called periodically with the progress. */
   readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
   /** Stops it; no partial snapshot remains. */
   readonly signal?: StopFlag | undefined;
@@ -263,18 +266,40 @@ async function copyAll(
   const { timeout, restoreNote } = job;
   await using pinned = await pin(targets, { timeout, restoreNote, signal: control.signal });
   const files: SnapshotFile[] = [];
-  for (const database of pinned.databases) {
+  const pages = await Promise.all(pinned.databases.map(({ connection }) => pagesOf(connection)));
+  const total = pages.reduce((sum, one) => sum + one * PASSES, 0);
+  let before = 0;
+  for (const [index, database] of pinned.databases.entries()) {
+    const own = pages[index] ?? 0;
+    const begun = before;
+    before += own * PASSES;
     const file = databaseFile(database.database, name, job.compress);
     const copy = await naming(database, () =>
       copyPinned(database, {
         target: `${job.directory}/${file}`,
         verify: job.verify,
         compress: job.compress,
-        ...control,
+        signal: control.signal,
+        report: (step, done) =>
+          control.onProgress?.({
+            database: database.database,
+            step,
+            done: begun + (step === "copy" ? Math.min(done, own) : own),
+            until: begun + (step === "copy" ? own : own * PASSES),
+            total,
+          }),
       }));
     files.push({ database: database.database, file, compressed: job.compress, ...copy });
   }
   return { files, heldSeconds: pinned.heldSeconds };
+}
+
+/** How often each page is read: to copy it, and, which takes as long, to check the copy. */
+const PASSES = 2;
+
+async function pagesOf(connection: Connection): Promise<number> {
+  const row = await connection.get("PRAGMA page_count");
+  return row === undefined ? 0 : number(row, "page_count");
 }
 
 /** Renames all files to their final names, the manifest last. */

@@ -15,7 +15,6 @@ import { openForWriting } from "../database/open.ts";
 import { refuseOpenTransaction } from "../database/transaction.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 import { pin } from "../snapshot/pin.ts";
-import type { SnapshotProgress } from "../snapshot/take.ts";
 import { LEDGER_FILE, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 
 /** Options for copying. */
@@ -24,7 +23,8 @@ export interface CopyDatabasesOptions {
   readonly paths: CopyPaths;
   /** Whether to copy the rows of databases on a server, too. */
   readonly data: boolean;
-  readonly onProgress?: ((progress: SnapshotProgress) => void) | undefined;
+  /** Called with the share of a database that is copied, from 0 to 1. */
+  readonly onShare: (database: string, share: number) => void;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -60,7 +60,7 @@ export async function copyDatabases(
   workspace: Workspace,
   options: CopyDatabasesOptions,
 ): Promise<Copies> {
-  const { directory, paths, data, onProgress, signal } = options;
+  const { directory, paths, data, onShare, signal } = options;
   const start = performance.now();
   const sources = [
     ...[...paths.databases].map(([database, target]) => ({
@@ -84,7 +84,7 @@ export async function copyDatabases(
   const copy = async (connection: Connection, database: string, target: string) => {
     const report = ({ done, total }: CopyProgress) => {
       if (signal?.aborted) throw interrupted();
-      onProgress?.({ database, done, total });
+      onShare(database, done / Math.max(1, total));
     };
     report({ done: 0, total: 1 });
     // A rehearsal needs the rows of the markers and the ledger, which show the state.

@@ -11,11 +11,12 @@ import {
 import { requireRoom } from "../base/files.ts";
 import { sizeOf } from "../base/paths.ts";
 import { LEASE_SECONDS } from "../database/location.ts";
+import { type OnStep, Steps } from "../base/steps.ts";
 import { type MigrationProgress, runOf } from "../engine/apply.ts";
+import { statDatabase } from "../database/location.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
-import type { SnapshotProgress } from "../snapshot/take.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import type { UpgradeRequest } from "../state/plan.ts";
 import { planFrom } from "../state/status.ts";
@@ -50,8 +51,8 @@ export interface RehearseOptions extends UpgradeRequest {
   readonly data?: boolean;
   /** Stops before the next statement; no copies remain. */
   readonly signal?: AbortSignal;
-  /** Called periodically while the databases are copied. */
-  readonly onCopy?: (progress: SnapshotProgress) => void;
+  /** Called periodically with the progress. */
+  readonly onStep?: OnStep | undefined;
   /** Called before and after each upgrade and downgrade. */
   readonly onProgress?: (progress: MigrationProgress) => void;
 }
@@ -70,11 +71,24 @@ export async function rehearse(
   const databases = [...workspace.locations.keys()].filter((name) => wanted.has(name));
   using directory = await makeRehearsalDirectory(prefixOf(workspace, options.directory));
   const paths = copyPaths(directory, databases);
+  const bytesOf = (name: string) => statDatabase(locationOf(workspace, name)).sizeBytes ?? 0;
+  const sum = (names: readonly string[]) => names.reduce((all, name) => all + bytesOf(name), 0);
+  const steps = new Steps(
+    sum(databases) + sum(apply.map(({ database }) => database)) * STEPS_OF_MIGRATION,
+    options.onStep,
+  );
+  let copying = "";
   const copies = await copyDatabases(workspace, {
     directory,
     paths,
     data: options.data ?? false,
-    onProgress: options.onCopy,
+    onShare: (database, share) => {
+      if (database !== copying) {
+        steps.begin(`copying ${database}`, paths.databases.has(database) ? bytesOf(database) : 0);
+      }
+      copying = database;
+      steps.advance(share);
+    },
     signal: options.signal,
   });
   const copied = copiedWorkspace(workspace, paths);
@@ -104,6 +118,7 @@ export async function rehearse(
       }
       return database;
     },
+    begin: (what, database) => steps.begin(what, bytesOf(database)),
     onProgress: options.onProgress,
     signal: options.signal,
   });
@@ -131,6 +146,9 @@ export async function rehearse(
     heldSeconds: copies.heldSeconds,
   };
 }
+
+/** Each migration is run and looked at up, down and up again. */
+const STEPS_OF_MIGRATION = 6;
 
 const nothing: Rehearsal = {
   ok: true,
@@ -241,6 +259,8 @@ interface RehearsalContext {
   readonly found: Inspection;
   /** The open copy of a database. */
   readonly databaseOf: (database: string) => Promise<RehearsalDatabase>;
+  /** Reports that a step with a database begins. */
+  readonly begin: (what: string, database: string) => void;
   readonly onProgress?: ((progress: MigrationProgress) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
@@ -257,10 +277,13 @@ async function rehearsePasses(
   const surprises: Surprise[] = [];
   const run = async (migration: Migration, pass: Pass): Promise<boolean> => {
     const comparison = comparisons.get(migration);
+    const verb = { up: "applying", down: "rolling back", again: "applying again" }[pass];
+    context.begin(`${verb} ${migration.name}`, migration.database);
     const result = pass === "down" && comparison !== undefined
       ? await goDown(migration, comparison.up, context)
       : await goUp(migration, context);
     const database = await context.databaseOf(migration.database);
+    context.begin(`comparing the rows of ${migration.database}`, migration.database);
     if (pass === "down") await comparison?.back(database, result);
     else if (pass === "again") await comparison?.again(database, result);
     else if (result instanceof CatalystError) surprises.push(failed(migration, result));

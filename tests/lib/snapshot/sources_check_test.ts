@@ -13,7 +13,7 @@ Deno.test("a new snapshot matches its manifest, with every kind of check", async
     const manifest = await bot.migrator.createSnapshot({ compress });
     const before = bot.backupFiles();
     for (const verify of ["none", "quick", "full"] as const) {
-      assert.deepEqual(await checkSnapshot(bot.backups, manifest, verify), {
+      assert.deepEqual(await checkSnapshot(bot.backups, manifest, { verify }), {
         ok: true,
         problems: [],
       });
@@ -84,7 +84,10 @@ Deno.test("rows that violate a bot's own CHECK are kept, and are not damage", as
   );
   const { name } = await bot.migrator.createSnapshot();
   const manifest = await readManifest(bot.backups, name);
-  assert.deepEqual(await checkSnapshot(bot.backups, manifest, "full"), { ok: true, problems: [] });
+  assert.deepEqual(await checkSnapshot(bot.backups, manifest, { verify: "full" }), {
+    ok: true,
+    problems: [],
+  });
 });
 
 Deno.test("a file that can't be unpacked is reported, and nothing is left next to it", async () => {

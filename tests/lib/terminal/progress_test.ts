@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { renderLine } from "../../../lib/terminal/progress.ts";
 import { reasonForNoTerminal, runOnTerminal, runProgram } from "./program.ts";
 
 const noTerminal = reasonForNoTerminal();
@@ -8,7 +9,7 @@ const onTerminal = noTerminal === null ? "" : ` (skipped: ${noTerminal})`;
 function work(body: string, json = false): string {
   return `
     const { createProgress } = await import("${new URL(
-    "../../../lib/terminal/interaction.ts",
+    "../../../lib/terminal/progress.ts",
     import.meta.url,
   )}");
     const output = createOutput({ json: ${json} });
@@ -42,7 +43,7 @@ Deno.test({
     const line = (text: string) => `\r${text}\x1b[K`;
     assert.equal(
       stdout,
-      line("copying orders 25 %") + line("copying orders 50 %") + line("copying fills 0 %") +
+      line("copying orders 25 %") + line("copying orders 50 %") + line("copying fills") +
         `${line("")}done\n`,
     );
   },
@@ -79,5 +80,58 @@ Deno.test({
     // deno-lint-ignore no-control-regex -- a terminal's codes are what is looked for
     const plain = stdout.replace(/\x1b\[\d*m/g, "");
     assert.equal(plain, "\rcopying orders 50 %\x1b[K\r\x1b[Kerror: Cannot continue: no\n");
+  },
+});
+
+Deno.test("during a step the share comes near its end and never passes it", () => {
+  const step = { what: "checking trading", share: 0.2, until: 0.5 };
+  const shares = [0, 1, 10, 1000].map((stepSeconds) => {
+    const line = renderLine(step, { seconds: 2 + stepSeconds, stepSeconds, expected: 10 });
+    return Number(/ (\d+) %/.exec(line)?.[1]);
+  });
+  assert.deepEqual(shares, [20, 28, 48, 50]);
+});
+
+Deno.test("the time left is shown once the speed is known", () => {
+  const step = { what: "copying trading", share: 0.25, until: 0.25 };
+  const after = (seconds: number) => renderLine(step, { seconds, stepSeconds: 0, expected: 60 });
+  assert.equal(after(1), "copying trading 25 %");
+  assert.equal(after(4), "copying trading 25 %, 12 s left");
+  assert.equal(after(40), "copying trading 25 %, 2 min 0 s left");
+  const none = { what: "reading stdin: 1.0 MB", share: 0, until: 0 };
+  assert.equal(renderLine(none, { seconds: 9, stepSeconds: 1, expected: 0 }), none.what);
+});
+
+Deno.test({
+  name: `while a statement blocks the thread, the line goes on${onTerminal}`,
+  ignore: noTerminal !== null,
+  async fn() {
+    const { stdout } = await runOnTerminal(work(`
+      {
+        using progress = createProgress(output, { bytes: 100e6 });
+        progress.show("checking trading", 0, 0.5);
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
+      }
+      output.answer("done");
+    `));
+    const lines = stdout.match(/checking trading \d+ %(?:, \d+ s left)?/g) ?? [];
+    assert(lines.length > 3, stdout);
+    assert.match(lines.at(-1) ?? "", /left$/);
+    assert(stdout.endsWith("\r\x1b[Kdone\n"), stdout);
+  },
+});
+
+Deno.test({
+  name: `the line is not wider than the terminal${onTerminal}`,
+  ignore: noTerminal !== null,
+  async fn() {
+    const body = `
+      const progress = createProgress(output);
+      await wait(600);
+      progress.show("copying " + "x".repeat(100), 0.5);
+      progress.end();
+    `;
+    const { stdout } = await runOnTerminal(work(body), { columns: 40 });
+    assert.equal(stdout, `\rcopying ${"x".repeat(31)}\x1b[K\r\x1b[K`);
   },
 });
