@@ -22,6 +22,7 @@ import {
   noAnswer,
   translateLibsql,
 } from "./libsql_failure.ts";
+import { Socket } from "./websocket.ts";
 
 /** A statement with its parameters. */
 interface Step {
@@ -76,8 +77,8 @@ export async function openLibsql(
   const token = readToken(tokenVariables, address);
   const seconds = Math.max(timeout, 1);
   try {
-    const socket = new WebSocket(address.socket, {
-      protocols: ["hrana3-protobuf"],
+    const socket = new Socket(address.socket, {
+      protocol: "hrana3-protobuf",
       headers: namespaceHeader(address),
     });
     // The client expects another implementation's type, but only uses the standard part of it.
