@@ -105,7 +105,7 @@ export interface DirectoryFacts {
   readonly room: number | null;
 }
 
-/** The observed state of all databases, as plain data. */
+/** Everything that was found, as plain data. */
 export interface Facts {
   readonly request: DoctorRequest;
   /** Unix epoch seconds. */

@@ -287,7 +287,7 @@ export function outcomeOf(
     ? "none of its statements was completed"
     : `its first ${
       statements === 1 ? "statement was" : `${statements} statements were`
-    } completed and remain in effect`;
+    } completed and not undone`;
   return `It ran without a transaction: ${done}, and it does not count as applied. ` +
     "The next run starts again with its first statement.";
 }

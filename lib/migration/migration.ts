@@ -139,9 +139,9 @@ export function destroysOption(tables: readonly string[]): string {
   return `destroys:${names.join(",")}`;
 }
 
-/** How a migration declares that rows of tables may go, up or down. */
+/** How to declare that a migration may destroy rows, up or down. */
 export function howToDeclare(tables: readonly string[]): string {
-  return `${destroysOption(tables)} behind "-- migrate:up", or destroys: ${
+  return `${destroysOption(tables)} on the "-- migrate:up" line, or destroys: ${
     JSON.stringify(tables)
   } in a module`;
 }

@@ -286,7 +286,7 @@ function requireKnown(workspace: Workspace, { replacements }: RestoreJournal, pa
   const known = [...workspace.locations.keys(), "migrations"];
   const stranger = replacements.find(({ database }) => !known.includes(database));
   if (stranger === undefined) return;
-  throw unfinishable(`${path} is about "${stranger.database}", and database not found`, {
+  throw unfinishable(`${path} names the unknown database "${stranger.database}"`, {
     help: `run the program that defines it; the databases here are ${known.join(", ")}`,
   });
 }

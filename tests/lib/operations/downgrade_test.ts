@@ -241,7 +241,7 @@ Deno.test("a rollback may delete rows of a table that its migration declares; th
         error.message,
         /it would lose rows that were not confirmed: 2 of table "a"$/,
       );
-      assert.match(error.help ?? "", /if they are to go, declare it: destroys:a behind/);
+      assert.match(error.help ?? "", /if the loss is intended, declare it: destroys:a on/);
       return true;
     },
   );

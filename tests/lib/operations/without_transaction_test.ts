@@ -87,14 +87,14 @@ Deno.test("a failure without a transaction reports what was done, and the next r
   for (let run = 0; run < 2; run++) {
     const error = await failure(migrator.upgrade());
     assert.match(error.message, /^Cannot apply 002_x to app: no such table: nowhere \(line 3/);
-    assert.match(error.help ?? "", /its first 2 statements were completed and remain in effect/);
+    assert.match(error.help ?? "", /its first 2 statements were completed and not undone/);
     assert.deepEqual(tablesOf(directory), ["catalyst_migrations", "t", "u"]);
   }
   const failing =
     "DELETE FROM t WHERE a = 1; INSERT INTO t SELECT max(a, abs(-9223372036854775807 - 1)) FROM t;";
   using another = new TemporaryDirectory();
   const other = await prepare(another, { upgrade: failing, destroys: ["t"] });
-  assert.match((await failure(other.upgrade())).help ?? "", /its first statement is done/);
+  assert.match((await failure(other.upgrade())).help ?? "", /its first statement was completed/);
 });
 
 Deno.test("rows lost without a transaction are reported, and cannot be restored", async () => {
@@ -118,7 +118,7 @@ Deno.test("an interruption without a transaction reports what was done", async (
   });
   await assert.rejects(migrator.upgrade({ signal: abort.signal }), (error) => {
     assert(error instanceof InterruptedError);
-    assert.match(error.help ?? "", /its first statement is done/);
+    assert.match(error.help ?? "", /its first statement was completed/);
     return true;
   });
 });

@@ -41,7 +41,7 @@ const wrong: readonly (readonly [upgrade: Upgrade, says: RegExp])[] = [
   ["ALTER TABLE log ADD COLUMN c", /breaks a trigger of "owners": table log has 2 columns/],
   [
     { upgrade: "DROP TABLE owners", destroys: ["owners", "pets"] },
-    /breaks a foreign key of "pets": there is no table "owners"/,
+    /breaks a foreign key of "pets": table "owners" is missing/,
   ],
 ];
 

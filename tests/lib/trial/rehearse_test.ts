@@ -119,7 +119,7 @@ Deno.test("rows that a downgrade deletes, or does not delete, are a surprise", a
   const undeclared = await rehearse({ name: "002_undeclared", upgrade, downgrade });
   assert.deepEqual(surprisesOf(undeclared), ["downgrade-fails"]);
   for (const { surprises: [surprise] } of [left, undeclared]) {
-    assert.match(surprise?.fix ?? "", /destroys:orders behind "-- migrate:up"/);
+    assert.match(surprise?.fix ?? "", /destroys:orders on the "-- migrate:up" line/);
   }
   const declared = await rehearse({
     ...{ name: "002_declared", upgrade, downgrade },

@@ -107,6 +107,6 @@ Deno.test("a downgrade that deletes rows of an existing table without declaring 
   assert.deepEqual(others, []);
   assert.equal(`${finding?.severity} ${finding?.code}`, "warning rows-deleted");
   assert.match(finding?.reason ?? "", /its downgrade deletes rows of table "plain"/);
-  assert.match(finding?.fix ?? "", /destroys:plain behind "-- migrate:up"/);
+  assert.match(finding?.fix ?? "", /destroys:plain on the "-- migrate:up" line/);
   assert.deepEqual(await subject.codes({ upgrade, downgrade, destroys: ["PLAIN"] }), []);
 });
