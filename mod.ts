@@ -62,7 +62,7 @@ export type {
 } from "./lib/operations/apply_pending.ts";
 export type { RedoOptions, RedoResult } from "./lib/operations/redo.ts";
 export { checkMigrations, type CheckMigrationsOptions } from "./lib/check_migrations.ts";
-export type { CheckMigrationsResult } from "./lib/trial/check.ts";
+export type { CheckMigrationsResult } from "./lib/trial/check_directory.ts";
 export type { RehearseOptions } from "./lib/trial/rehearse.ts";
 export type {
   Rehearsal,
@@ -92,7 +92,7 @@ export type {
   ExportProgress,
   ExportTablesOptions,
 } from "./lib/dump/export.ts";
-export type { DumpContent } from "./lib/dump/rows.ts";
+export type { DumpContent } from "./lib/dump/export_rows.ts";
 export type { ImportOptions, ImportPlan, ImportResult } from "./lib/dump/import.ts";
 export type { BadRow } from "./lib/dump/import_target.ts";
 export type {
@@ -211,4 +211,4 @@ if (import.meta.main) {
     Deno.exit();
   });
 }
-export type { LeftOut } from "./lib/dump/sql.ts";
+export type { LeftOut } from "./lib/dump/export_sql.ts";

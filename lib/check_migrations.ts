@@ -1,6 +1,6 @@
 import { bundledMigrations } from "../migrations/mod.ts";
 import { catalystDatabases } from "./catalyst.ts";
-import type { CheckMigrationsResult } from "./trial/check.ts";
+import type { CheckMigrationsResult } from "./trial/check_directory.ts";
 
 /**
  * Checks a directory of migrations, for a program's own tests: reads every file, checks the numbers
@@ -40,7 +40,7 @@ export async function checkMigrations(
   const { migrationsDir, databases = catalystDatabases, strict = false } = options;
   const bundled = options.databases === undefined ? bundledMigrations : [];
   // Loaded only when called.
-  const { checkDirectory } = await import("./trial/check.ts");
+  const { checkDirectory } = await import("./trial/check_directory.ts");
   return await checkDirectory({ migrationsDir, databases, bundled, strict });
 }
 

@@ -1,10 +1,10 @@
 import { abortOnInterrupt } from "../base/event_loop.ts";
 import { UsageError } from "../base/errors.ts";
 import { ensureDirectory } from "../base/files.ts";
-import { unwritable, writeAll, writeFile } from "../dump/output.ts";
-import type { DumpContent } from "../dump/rows.ts";
+import { unwritable, writeAll, writeFile } from "../dump/output_file.ts";
+import type { DumpContent } from "../dump/export_rows.ts";
 import type { ExportControl, ExportProgress } from "../dump/export.ts";
-import type { LeftOut } from "../dump/sql.ts";
+import type { LeftOut } from "../dump/export_sql.ts";
 import { formatBytes, printable, printableLines, renderTable } from "../base/format.ts";
 import {
   choiceFlag,

@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { didYouMean, formatCount, printable, printableJson, renderTable } from "../base/format.ts";
 import type { SqlValue } from "../database/connection.ts";
-import { writeText } from "../dump/output.ts";
+import { writeText } from "../dump/output_file.ts";
 import { findQueries, LEDGER_ALIAS, type NamedQuery, parameterValue } from "../report/queries.ts";
 import { parametersOf, type QueryOptions, type QueryResult } from "../report/query.ts";
 import { createWriter } from "../terminal/output.ts";

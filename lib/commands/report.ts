@@ -1,6 +1,6 @@
 import { UsageError } from "../base/errors.ts";
 import { formatBytes, printable, renderTable, wrapText } from "../base/format.ts";
-import { writeText } from "../dump/output.ts";
+import { writeText } from "../dump/output_file.ts";
 import { renderReport } from "../report/compute.ts";
 import {
   formatNumber,

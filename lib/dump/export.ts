@@ -31,9 +31,9 @@ import {
   type TableLists,
   whyUnreadable,
 } from "./catalog.ts";
-import { type Bytes, csvHeader, renderRows } from "./formats.ts";
-import { type DumpContent, type DumpPart, rangesOf, type RowsPart } from "./rows.ts";
-import { type LeftOut, sqlParts } from "./sql.ts";
+import { type Bytes, csvHeader, renderRows } from "./export_formats.ts";
+import { type DumpContent, type DumpPart, rangesOf, type RowsPart } from "./export_rows.ts";
+import { type LeftOut, sqlParts } from "./export_sql.ts";
 import { ExportThreads } from "./export_threads.ts";
 
 /** What to export. */

@@ -9,8 +9,8 @@ import { openForReading } from "../database/open.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, StatementError } from "../base/errors.ts";
 import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
-import type { RowRange, RowsPart } from "./rows.ts";
-import { type Bytes, renderRows } from "./formats.ts";
+import type { RowRange, RowsPart } from "./export_rows.ts";
+import { type Bytes, renderRows } from "./export_formats.ts";
 
 const THREAD = "catalyst-migrate export";
 

@@ -8,7 +8,7 @@ import {
   readTable,
   withOnlyKey,
 } from "./catalog.ts";
-import type { DumpPart } from "./rows.ts";
+import type { DumpPart } from "./export_rows.ts";
 import { type ExportControl, openReading, writeParts } from "./export.ts";
 import { countRows } from "../schema/model.ts";
 

@@ -1,4 +1,4 @@
-import type { KeptRows } from "./kept_rows.ts";
+import type { RowCopies } from "./row_copies.ts";
 import { fold } from "../sql/tokens.ts";
 import { afterCommit, type Session } from "./session.ts";
 import {
@@ -191,7 +191,7 @@ async function namingDuplicates(
 interface Before {
   readonly rows: RowObservation;
   /** Null in a new database, which has no rows. */
-  readonly kept: KeptRows | null;
+  readonly kept: RowCopies | null;
   /** Views, triggers and foreign keys that do not work. */
   readonly broken: ReadonlyMap<string, string>;
   /** Folded names of all objects. */
@@ -211,8 +211,8 @@ async function observeBefore(connection: Connection, body: MigrationBody): Promi
   }
   const rows = await observeRows(connection);
   const broken = await brokenObjects(connection);
-  const { KeptRows } = await import("./kept_rows.ts");
-  return { rows, broken, objects, kept: await KeptRows.of(connection, body) };
+  const { RowCopies } = await import("./row_copies.ts");
+  return { rows, broken, objects, kept: await RowCopies.of(connection, body) };
 }
 
 /** Compares with the state before, and runs the checks of the run. */

@@ -10,7 +10,7 @@ import {
 import { countRows, describeDifference, usersTables } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { readMarkers } from "../state/marker.ts";
-import type { RowLoss } from "./kept_rows.ts";
+import type { RowLoss } from "./row_copies.ts";
 
 /** What to compare before and after a migration, inside its transaction. */
 export interface RowObservation {

@@ -23,7 +23,7 @@ import { parseLocks, readLocks } from "../base/lock.ts";
 import { type Connection, number, withTimeout } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
 import { openFile, openForReading } from "../database/open.ts";
-import { type OverwriteOptions, Takeover } from "../database/overwrite.ts";
+import { type OverwriteOptions, Takeover } from "../database/takeover.ts";
 import { whileBusy } from "../database/transaction.ts";
 import { checkFile } from "../schema/integrity.ts";
 import type { Workspace } from "../state/workspace.ts";

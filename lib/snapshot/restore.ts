@@ -2,7 +2,7 @@ import { ConfirmationError, isDamage, SnapshotError } from "../base/errors.ts";
 import { ignoring, removeDatabase, removeIfThere } from "../base/files.ts";
 import { fileItself, partOf, sizeOf } from "../base/paths.ts";
 import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
-import { Takeover } from "../database/overwrite.ts";
+import { Takeover } from "../database/takeover.ts";
 import { openForReading } from "../database/open.ts";
 import { withTimeout } from "../database/connection.ts";
 import { reconcile } from "../engine/reconcile.ts";

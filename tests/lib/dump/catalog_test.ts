@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { type Connection, defaultSettings } from "../../../lib/database/connection.ts";
 import { openForReading } from "../../../lib/database/open.ts";
 import { readCatalog, readTable, withOnlyKey, withRowid } from "../../../lib/dump/catalog.ts";
-import { exactColumns, type Value, valueReader } from "../../../lib/dump/rows.ts";
+import { exactColumns, type Value, valueReader } from "../../../lib/dump/export_rows.ts";
 import { execute, tempDir } from "../../helpers.ts";
 
 async function reading<T>(sql: string, work: (connection: Connection) => Promise<T>): Promise<T> {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { ExportOptions } from "../../../lib/dump/export.ts";
-import type { LeftOut } from "../../../lib/dump/sql.ts";
+import type { LeftOut } from "../../../lib/dump/export_sql.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { execute, insertRows, query, tempDir } from "../../helpers.ts";

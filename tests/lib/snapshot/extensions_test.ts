@@ -5,7 +5,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import type { LeftOut } from "../../../lib/dump/sql.ts";
+import type { LeftOut } from "../../../lib/dump/export_sql.ts";
 import { defineMigration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { query, tempDir } from "../../helpers.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { Migrator } from "../../../lib/migrator.ts";
 import { defineMigration } from "../../../lib/migration/migration.ts";
-import { writeFile } from "../../../lib/dump/output.ts";
+import { writeFile } from "../../../lib/dump/output_file.ts";
 import { tempDir } from "../../helpers.ts";
 
 const hasModes = Deno.build.os !== "windows";

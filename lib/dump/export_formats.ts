@@ -14,8 +14,8 @@ import {
   type RowRange,
   type RowsPart,
   type Value,
-} from "./rows.ts";
-import { literal, realLiteral, sqlFormat, textOfRow, tuple } from "./sql.ts";
+} from "./export_rows.ts";
+import { literal, realLiteral, sqlFormat, textOfRow, tuple } from "./export_sql.ts";
 
 /** Bytes of UTF-8, as they go to a file. */
 export type Bytes = Uint8Array<ArrayBuffer>;

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
-import { unwritable, writeAll, writeFile } from "../../../lib/dump/output.ts";
+import { unwritable, writeAll, writeFile } from "../../../lib/dump/output_file.ts";
 import {
   AccessError,
   DiskFullError,

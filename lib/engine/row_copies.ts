@@ -40,7 +40,7 @@ export interface RowLoss {
  * the result by key and column name. They cost as much as a rebuild. A
  * server has no temporary tables, so there they are ordinary ones, which are dropped before the commit.
  */
-export class KeptRows {
+export class RowCopies {
   readonly #connection: Connection;
   readonly #tables: readonly CopiedTable[];
   readonly #former: ReadonlySet<string>;
@@ -61,7 +61,7 @@ export class KeptRows {
    * Copies the tables that a body names, if it may replace rows at all. On a server large tables are not
    * copied, nor anything outside of a transaction: only the numbers of rows are compared then.
    */
-  static async of(connection: Connection, body: MigrationBody): Promise<KeptRows> {
+  static async of(connection: Connection, body: MigrationBody): Promise<RowCopies> {
     const source = typeof body === "string" ? body : body.toString();
     const all = await usersTables(connection);
     const former = new Set(all.map(({ name }) => fold(name)));
@@ -78,7 +78,7 @@ export class KeptRows {
         tables.push(await copyTable(connection, name, tables.length));
       }
     }
-    return new KeptRows(connection, tables, former);
+    return new RowCopies(connection, tables, former);
   }
 
   /** Returns the losses and drops the copies. */

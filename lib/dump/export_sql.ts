@@ -26,7 +26,7 @@ import {
   notIntegers,
   type RowFormat,
   type Value,
-} from "./rows.ts";
+} from "./export_rows.ts";
 
 /** Rows of a `VALUES`: `(1,'a',NULL)`. */
 export const sqlFormat: RowFormat = {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { openForReading } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/connection.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
-import { rangesOf, type RowRange } from "../../../lib/dump/rows.ts";
+import { rangesOf, type RowRange } from "../../../lib/dump/export_rows.ts";
 import { execute, tempDir } from "../../helpers.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";

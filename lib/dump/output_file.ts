@@ -2,7 +2,7 @@ import { messageOf } from "../base/format.ts";
 import { AccessError, DiskFullError } from "../base/errors.ts";
 import { isFullDisk, modeLike, removeIfThere, syncDirectory } from "../base/files.ts";
 import { denied, directoryOf, partOf, refuseOwnLink } from "../base/paths.ts";
-import type { Bytes } from "./formats.ts";
+import type { Bytes } from "./export_formats.ts";
 
 /** What bytes are written to. */
 interface ByteSink {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { literal, realLiteral, textLiteral } from "../../../lib/dump/sql.ts";
-import { isDelicate, realText, type Value } from "../../../lib/dump/rows.ts";
+import { literal, realLiteral, textLiteral } from "../../../lib/dump/export_sql.ts";
+import { isDelicate, realText, type Value } from "../../../lib/dump/export_rows.ts";
 
 function written(value: Value): string {
   return [...literal(value)].join("");
