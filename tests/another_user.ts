@@ -1,7 +1,7 @@
-/** What tests need to run a program as a user who owns nothing. */
+/** Helpers to run a program as a user who owns no files. */
 import { fileURLToPath } from "node:url";
 
-/** Runs a program as such a user. */
+/** Runs a program as that user. */
 export const anotherUser = [
   "/usr/bin/setpriv",
   ...["--reuid", "65534", "--regid", "65534", "--clear-groups", "--"],
@@ -9,7 +9,7 @@ export const anotherUser = [
 
 const cli = fileURLToPath(new URL("../cli.ts", import.meta.url));
 
-/** Why a program can't be run, or a file not be read, as another user here; `null` where they can. */
+/** Why a program cannot be run, or a file not be read, as another user here; `null` if they can. */
 export function reasonForNoOtherUser(
   program: string = Deno.execPath(),
   file: string = cli,
@@ -22,14 +22,14 @@ export function reasonForNoOtherUser(
   };
   try {
     if (!succeeds(program, "--version")) return "another user can't run the program";
-    // A checkout below /root is closed to others.
+    // A checkout below /root is not accessible to others.
     return succeeds("test", "-r", file) ? null : `another user can't read ${file}`;
   } catch {
     return "there is no `setpriv`";
   }
 }
 
-/** Lets other users read all that is below a path, whatever the mask of this one is. */
+/** Lets other users read everything below a path, regardless of the umask. */
 export function showToAll(path: string): void {
   if (Deno.build.os === "windows") return;
   const { isDirectory, mode } = Deno.statSync(path);

@@ -1,4 +1,4 @@
-/** Runs the command line into its errors and checks what every error has to be like. */
+/** Runs failing commands and checks the form of every error. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -15,11 +15,11 @@ export interface RunOptions {
   readonly permissions?: readonly string[];
   /** Program that starts Deno, with its arguments, such as `setpriv`. */
   readonly through?: readonly string[];
-  /** Whether it gets a process of its own. Default: only with permissions or through a program. */
+  /** Whether it gets a separate process. Default: only with permissions or through a program. */
   readonly alone?: boolean;
 }
 
-/** The command line as a process, not yet started. */
+/** The command line as a process that is not started yet. */
 export function command(args: readonly string[], options: RunOptions): Deno.Command {
   const { cwd, env = {}, permissions = ["-A"], through = [] } = options;
   const cli = fileURLToPath(new URL("../cli.ts", import.meta.url));
@@ -34,7 +34,7 @@ export function command(args: readonly string[], options: RunOptions): Deno.Comm
   });
 }
 
-/** Runs a command to its end. */
+/** Runs a command and waits for its end. */
 export async function run(args: readonly string[], options: RunOptions): Promise<CliResult> {
   const { permissions, through } = options;
   const { alone = permissions !== undefined || through !== undefined } = options;
@@ -51,14 +51,14 @@ export function decoded({ code, stdout, stderr }: Deno.CommandOutput): CliResult
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Runs a command that has to succeed, to make what a test needs. */
+/** Runs a command that must succeed, to prepare a test. */
 export async function prepare(args: readonly string[], options: RunOptions): Promise<CliResult> {
   const result = await run(args, options);
   assert.equal(result.code, 0, result.stderr);
   return result;
 }
 
-/** A command that has to fail, and how. */
+/** A command that must fail, and how. */
 export interface ExpectedFailure extends RunOptions {
   readonly args: readonly string[];
   /** Exit code. Default 1. */
@@ -67,11 +67,11 @@ export interface ExpectedFailure extends RunOptions {
   readonly code: string;
   /** Files that may change, such as the ledger, which records a failed attempt. Default: none. */
   readonly mayChange?: RegExp;
-  /** Keeps the message, under a name. */
+  /** Compares the message with the snapshot of this name. */
   readonly snapshot?: (text: string) => void;
 }
 
-/** Runs a command as text and as JSON: it fails in the design's form, and no file is changed. */
+/** Runs a command as text and as JSON; checks the form of the error and that no file is changed. */
 export async function expectFailure(expected: ExpectedFailure): Promise<void> {
   const { args, cwd, code, exit = 1, mayChange, snapshot } = expected;
   const before = filesIn(cwd, mayChange);
@@ -84,7 +84,7 @@ export async function expectFailure(expected: ExpectedFailure): Promise<void> {
   snapshot?.(kept(args, expected, text));
 }
 
-/** A failed command as it is kept: command line, exit code, what it said. */
+/** A failed command as stored in a snapshot: command line, exit code and output. */
 export function kept(
   args: readonly string[],
   { env = {} }: Pick<RunOptions, "env">,
@@ -107,7 +107,7 @@ export function checkText({ code, stderr }: CliResult, { exit }: { readonly exit
   assert.doesNotMatch(stderr, /^\s+at |fault in catalyst-migrate|undefined|\[object/m);
 }
 
-/** One JSON document on stdout that says the same; nothing but narration on stderr. */
+/** Checks for one JSON document with the same content on stdout, and only narration on stderr. */
 export function checkJson(
   { code, stdout, stderr }: CliResult,
   expected: { readonly exit: number; readonly code: string },
@@ -125,7 +125,7 @@ export function checkJson(
   assert(typeof help === "string" && help !== "");
 }
 
-/** Every file below a directory with its size and checksum; what `except` matches is left out. */
+/** Every file below a directory with its size and checksum, without those that match `except`. */
 export function filesIn(directory: string, except?: RegExp): Record<string, string> {
   const files: Record<string, string> = {};
   const look = (below: string) => {
@@ -146,6 +146,6 @@ function checksum(path: string): string {
     return `${bytes.length} bytes, ${createHash("sha256").update(bytes).digest("hex")}`;
   } catch (error) {
     if (Deno.build.os !== "windows") throw error;
-    return `${Deno.statSync(path).size} bytes, locked`; // Windows lets nobody read what is locked
+    return `${Deno.statSync(path).size} bytes, locked`; // Windows does not allow reading a locked file
   }
 }

@@ -1,4 +1,4 @@
-/** A data directory as the earlier version of the system made it: tables and ledger, no markers. */
+/** A data directory of the earlier system: tables and ledger, but no markers. */
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
 import { type DatabaseName, databaseNames, execute, idOf, insertRows } from "./helpers.ts";
@@ -9,20 +9,20 @@ import {
   type ReferenceTable,
 } from "./migrations/reference.ts";
 
-/** What of it there is. */
+/** Which parts of it to create. */
 export interface EarlierSystem {
-  /** Databases that are there. Default: all. */
+  /** Databases to create. Default: all. */
   readonly databases?: readonly DatabaseName[];
-  /** Whether the ledger is there, which has all three migrations as applied. Default `true`. */
+  /** Whether to create the ledger, with all three migrations applied. Default `true`. */
   readonly ledger?: boolean;
   /** Rows in each table. Default 3. */
   readonly rows?: number;
 }
 
-/** When the earlier version had applied its migrations, in Unix epoch seconds. */
+/** When the earlier system applied its migrations, in Unix epoch seconds. */
 export const EARLIER_MOMENT = 1_700_000_000;
 
-/** Builds the directory, by SQL that is spelled otherwise than the bundled migrations are. */
+/** Builds the directory with SQL that is spelled differently from the bundled migrations. */
 export function makeEarlierSystem(directory: string, options: EarlierSystem = {}): void {
   const { databases = databaseNames, ledger = true, rows = 3 } = options;
   for (const name of databases) {
@@ -33,7 +33,7 @@ export function makeEarlierSystem(directory: string, options: EarlierSystem = {}
   if (ledger) makeEarlierLedger(directory);
 }
 
-/** The earlier version's schema of one database. */
+/** The earlier system's schema of one database. */
 export function earlierSql(database: DatabaseName): string {
   const reference: ReferenceDatabase | undefined = readReference()[database];
   if (reference === undefined) throw new Error(`the reference has no "${database}"`);
@@ -50,7 +50,7 @@ export function earlierSql(database: DatabaseName): string {
   ].join("\n");
 }
 
-/** A table that each view reads. */
+/** A table that a view reads. */
 const BASE: Readonly<Record<string, string>> = {
   v_position_summary: "positions",
   v_recent_closed_trades: "closed_positions",
@@ -64,7 +64,7 @@ const BASE: Readonly<Record<string, string>> = {
   v_hyperparameter_results: "hyperparameters",
 };
 
-/** The rules that the reference has in words, by their names, and those that name NULL, by their columns. */
+/** The constraints that the reference describes in words, by name, and those that mention NULL, by column. */
 const RULES: Readonly<Record<string, string>> = {
   valid_stop_loss: `
     ("side" = 'long' and ("stop_loss_price" is null or "stop_loss_price"<"entry_price"))

@@ -1,4 +1,4 @@
-/** What tests of the whole program share: its process, a directory of its own, a look into files. */
+/** Helpers for tests of the whole program: its process, a temporary directory, and file contents. */
 import { join } from "node:path";
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { fileURLToPath } from "node:url";
@@ -6,7 +6,7 @@ import { createCatalystMigrator } from "../lib/catalyst.ts";
 import { type ReferenceTable, referenceTables } from "./migrations/reference.ts";
 import { PATIENCE, runWarm } from "./warm_cli.ts";
 
-/** Names of the bot's databases with the id of the migration that makes each. */
+/** Names of the bot's databases with the id of the migration that creates each. */
 export const idOf = { positions: "001", trading: "002", ml_training: "003" } as const;
 
 /** Name of one of the bot's databases. */
@@ -21,20 +21,20 @@ export interface CliOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Deno's permissions. Default `-A`. */
   readonly permissions?: readonly string[];
-  /** Where stdin of a {@link cliCommand} comes from. Default: it is empty. */
+  /** Source of stdin of a {@link cliCommand}. Default: empty. */
   readonly stdin?: "null" | "piped";
-  /** Whether it gets a process of its own. Default: only with permissions. */
+  /** Whether it gets a separate process. Default: only with permissions. */
   readonly alone?: boolean;
 }
 
-/** What a command left behind. */
+/** Result of a command. */
 export interface CliResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** The command line as a process, not yet started. */
+/** The command line as a process that is not started yet. */
 export function cliCommand(
   args: readonly string[],
   { permissions = ["-A"], stdin = "null", cwd, env }: CliOptions = {},
@@ -62,7 +62,7 @@ export async function runCli(
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Runs a command to its end; kills it where that doesn't come. Its output must be piped. */
+/** Runs a command and waits for its end; kills it if it hangs. Its output must be piped. */
 export async function outputOf(command: Deno.Command): Promise<Deno.CommandOutput> {
   const child = command.spawn();
   const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
@@ -80,7 +80,7 @@ export interface TempDir extends AsyncDisposable {
   database(name: DatabaseName | "migrations"): string;
 }
 
-/** Makes a directory of its own for a test. */
+/** Creates a temporary directory for a test. */
 export function tempDir(): Promise<TempDir> {
   const path = makeTemporaryDirectory("catalyst-migrate-");
   return Promise.resolve({
@@ -91,8 +91,8 @@ export function tempDir(): Promise<TempDir> {
 }
 
 /**
- * Makes a directory for temporary files; its path. It is the real one, as a process in it and SQLite see
- * it, which on macOS is behind a link. Its separators mean nothing in a regular expression or a text.
+ * Creates a temporary directory and returns its real path, as seen by a process in it and by SQLite; on
+ * macOS the usual path is a link. Its separators have no special meaning in a regular expression.
  */
 export function makeTemporaryDirectory(prefix: string): string {
   const path = Deno.realPathSync(Deno.makeTempDirSync({ prefix }));
@@ -115,7 +115,7 @@ async function filesOfUpgrade(): Promise<ReadonlyMap<string, Uint8Array>> {
   return new Map(names.map((name) => [name, Deno.readFileSync(join(dir.path, name))]));
 }
 
-/** Copies every file of a directory that nobody has open; creates the target. */
+/** Copies every file of a directory, none of which may be open; creates the target. */
 export async function copyDirectory(from: string, to: string): Promise<void> {
   await Deno.mkdir(to, { recursive: true });
   for await (const { name } of Deno.readDir(from)) {
@@ -123,7 +123,7 @@ export async function copyDirectory(from: string, to: string): Promise<void> {
   }
 }
 
-/** Every file of a directory with all its bytes, as text that can be compared. */
+/** Every file of a directory with its content, as text for comparison. */
 export function filesOf(directory: string): Record<string, string> {
   const names = [...Deno.readDirSync(directory)].map(({ name }) => name).toSorted();
   return Object.fromEntries(
@@ -146,17 +146,17 @@ export function execute(path: string, sql: string): void {
   db.exec(sql);
 }
 
-/** What a database holds, without markers; all of it from the file alone. */
+/** Content of a database without markers, read from the file alone. */
 export interface Content {
   readonly objects: readonly PlainRow[];
   readonly rows: Readonly<Record<string, readonly PlainRow[]>>;
-  /** Ids of the migrations whose markers it has. */
+  /** Ids of the migrations with a marker. */
   readonly markers: readonly string[];
-  /** What `PRAGMA integrity_check` says. */
+  /** Result of `PRAGMA integrity_check`. */
   readonly integrity: string;
 }
 
-/** Reads a database; one that isn't there is empty. */
+/** Reads a database; a missing one is empty. */
 export function contentOf(path: string): Content {
   if (!existsSync(path)) return { objects: [], rows: {}, markers: [], integrity: "ok" };
   using db = new DatabaseSync(path);
@@ -181,7 +181,7 @@ export function contentOf(path: string): Content {
   };
 }
 
-/** Whether a path is there. */
+/** Whether a path exists. */
 export function existsSync(path: string): boolean {
   try {
     Deno.statSync(path);
@@ -192,7 +192,7 @@ export function existsSync(path: string): boolean {
   }
 }
 
-/** Puts so many rows into each table of a database, parents first, that every constraint accepts. */
+/** Inserts a number of valid rows into each table of a database, parents first. */
 export function insertRows(path: string, database: DatabaseName, count = 3): void {
   using db = new DatabaseSync(path);
   db.exec("PRAGMA synchronous = OFF; BEGIN");
@@ -207,7 +207,7 @@ export function insertRows(path: string, database: DatabaseName, count = 3): voi
   db.exec("COMMIT");
 }
 
-/** Values for the columns without which a row is refused. */
+/** Values for the required columns. */
 function rowOf(table: ReferenceTable, number: number): Record<string, string | number> {
   const required = table.columns.filter(({ notNull, primaryKey, type, default: value }) =>
     (notNull && value === undefined) || (primaryKey && type === "TEXT")
@@ -215,7 +215,7 @@ function rowOf(table: ReferenceTable, number: number): Record<string, string | n
   return Object.fromEntries(required.map(({ name, type }) => {
     const choice = table.checks.find((check) => "oneOf" in check && check.column === name);
     if (choice !== undefined && "oneOf" in choice) return [name, choice.oneOf[0] ?? ""];
-    // The same number in every table, so that a foreign key finds its parent.
+    // The same number in every table, so that foreign keys match.
     return [name, type === "TEXT" ? `${name}-${number}` : name === "weight" ? 1 / number : number];
   }));
 }

@@ -1,4 +1,4 @@
-/** What install.sh refuses: nothing is installed, nothing left behind, an old executable stays. */
+/** Refusals of install.sh: nothing is installed or left behind, and an old executable is kept. */
 import assert from "node:assert/strict";
 import { showToAll } from "./another_user.ts";
 import {
@@ -15,7 +15,7 @@ import {
 
 const isRoot = Deno.build.os !== "windows" && Deno.uid() === 0;
 
-/** Answers of a server for which nothing may be installed, and what is said. */
+/** Answers of a server for which nothing may be installed, with the expected messages. */
 const faults: Readonly<Record<string, readonly [RegExp, (of: Installation) => void]>> = {
   "whose sum differs": [
     /Cannot trust .+: its SHA-256 is [0-9a-f]{64}, and SHA256SUMS says [0-9a-f]{64}$/,
@@ -57,12 +57,12 @@ const faults: Readonly<Record<string, readonly [RegExp, (of: Installation) => vo
   ],
 };
 for (const [what, [error, prepare]] of Object.entries(faults)) {
-  posixTest(`install.sh refuses an executable ${what}, and leaves the old one`, {}, async () => {
+  posixTest(`install.sh refuses an executable ${what}, and keeps the old one`, {}, async () => {
     await using installation = await Installation.start();
     prepare(installation);
     assertRefused(await installation.run(), error);
     assert.deepEqual(installation.list(), []);
-    // A directory that was there stays.
+    // An existing directory is kept.
     await Deno.mkdir(installation.path(".local", "bin"), { recursive: true });
     assertRefused(await installation.run(), error);
     assert.deepEqual(installation.list(".local"), ["bin"]);
@@ -88,7 +88,7 @@ posixTest("install.sh says which program is missing", { needs: ["curl"] }, async
   assert.deepEqual(installation.server.requests, []);
 });
 
-posixTest("install.sh that is ended in the middle of a download leaves nothing", {
+posixTest("install.sh killed during a download leaves nothing behind", {
   needs: ["setsid"],
 }, async () => {
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
@@ -108,7 +108,7 @@ posixTest("install.sh that is ended in the middle of a download leaves nothing",
     }).spawn();
     await Promise.race([asked.promise, child.status]);
     assert.match(installation.list(".local", "bin").join(), /^\.catalyst-migrate\./);
-    Deno.kill(-child.pid, signal); // the whole group, as a terminal does
+    Deno.kill(-child.pid, signal); // the whole group, like a terminal
     const { success } = await child.status;
     ended.resolve();
     assert(!success);
@@ -116,7 +116,7 @@ posixTest("install.sh that is ended in the middle of a download leaves nothing",
   }
 });
 
-posixTest("install.sh as an ordinary user needs no HOME, and names an unwritable directory", {
+posixTest("install.sh works without HOME for an ordinary user, and names an unwritable directory", {
   needs: isRoot ? ["setpriv"] : [],
 }, async () => {
   await using installation = await Installation.start();
@@ -144,7 +144,7 @@ posixTest("install.sh as an ordinary user needs no HOME, and names an unwritable
 });
 
 posixTest(
-  "install.sh refuses a machine without executables, and names the way with Deno",
+  "install.sh refuses a machine without an executable, and suggests using Deno",
   {},
   async () => {
     await using installation = await Installation.start();
@@ -160,7 +160,7 @@ posixTest(
       ["FreeBSD", "amd64", /Cannot install on FreeBSD amd64: there are executables for /],
       ["MINGW64_NT-10.0", "x86_64", /Cannot install on Windows: /],
     ];
-    // As on a system with musl, the loader of glibc's programs is missing.
+    // On a system with musl, glibc's loader is missing.
     if (!await Deno.stat(loader).catch(() => false)) {
       machines.push([
         "Linux",
@@ -182,7 +182,7 @@ posixTest(
   },
 );
 
-posixTest("install.sh says what is wrong with its options", {}, async () => {
+posixTest("install.sh reports invalid options", {}, async () => {
   await using installation = await Installation.start();
   for (const args of [["--force"], ["--dir"], ["--dir", ""], ["--dir="], ["-x"]]) {
     assertRefused(await installation.run(args), new RegExp(`${args[0]} .*value`), 2);

@@ -1,4 +1,4 @@
-/** What the tests of install.sh share: a server like the one of the releases, and its run. */
+/** Helpers for the tests of install.sh: a server like that of the releases, and running the script. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -12,10 +12,10 @@ export const script: string = fileURLToPath(new URL("../install.sh", import.meta
 /** Name of the executable for this machine in a release. */
 export const asset: string = `catalyst-migrate-${Deno.build.target}`;
 
-/** Programs that install.sh can't do without, besides one that downloads and one that hashes. */
+/** Programs that install.sh requires, besides one for downloads and one for hashes. */
 const tools = "cat chmod head mkdir mktemp mv rm rmdir sed tail uname".split(" ");
 
-/** A program that stands for the executable: it says its version. */
+/** A substitute for the executable that prints its version. */
 export function program(version: string): string {
   return `#!/bin/sh\necho "catalyst-migrate ${version}"\necho "deno 0.0.0"\n`;
 }
@@ -27,13 +27,13 @@ export function which(name: string): string | undefined {
     .find((path) => existsSync(path));
 }
 
-/** A test of what a POSIX system does, left out with the reason where a program is missing. */
+/** A test for POSIX systems, skipped with the reason if a program is missing. */
 export function posixTest(
   name: string,
   { needs = [], unless = false }: {
-    /** Programs without which the test can't run. Default: none. */
+    /** Programs that the test requires. Default: none. */
     readonly needs?: readonly string[];
-    /** Why it can't run here, or false. Default: false. */
+    /** Why it cannot run here, or false. Default: false. */
     readonly unless?: string | false;
   },
   test: () => Promise<void>,
@@ -49,7 +49,7 @@ export function posixTest(
 
 /** Releases on 127.0.0.1, with the addresses of the real ones. */
 export class ReleaseServer implements AsyncDisposable {
-  /** Paths that were asked for. */
+  /** Requested paths. */
   readonly requests: string[] = [];
   readonly #files = new Map<string, () => Response>();
   readonly #server: Deno.HttpServer<Deno.NetAddr>;
@@ -63,12 +63,12 @@ export class ReleaseServer implements AsyncDisposable {
     });
   }
 
-  /** What `--base-url` takes. */
+  /** Value for `--base-url`. */
   get url(): string {
     return `http://127.0.0.1:${this.#server.addr.port}`;
   }
 
-  /** Publishes an executable and its sum, as the latest release. */
+  /** Publishes an executable and its checksum as the latest release. */
   publish(version: string, content: string | Uint8Array<ArrayBuffer> = program(version)): void {
     const other = "0".repeat(64);
     this.put(version, asset, () => new Response(content));
@@ -79,7 +79,7 @@ export class ReleaseServer implements AsyncDisposable {
     );
   }
 
-  /** Answers for one file of a release; as on GitHub, the latest one is a redirection to it. */
+  /** Serves one file of a release; as on GitHub, the latest release is a redirect. */
   put(version: string, name: string, answer: () => Response): void {
     const path = `/download/v${version}/${name}`;
     this.#files.set(path, answer);
@@ -94,7 +94,7 @@ export class ReleaseServer implements AsyncDisposable {
   }
 }
 
-/** An answer that promises more than comes. What has come until then can be waited for. */
+/** A response that is shorter than announced; the test can wait for the part that was sent. */
 export function cutAnswer(text: string, { then }: { readonly then: Promise<void> }): Response {
   const body = new ReadableStream<Uint8Array>({
     async start(controller) {
@@ -111,21 +111,21 @@ export function sha256(content: string | Uint8Array): string {
   return createHash("sha256").update(content).digest("hex");
 }
 
-/** How install.sh runs. */
+/** Options for running install.sh. */
 export interface InstallOptions {
   /** The shell with its arguments. Default `sh`. */
   readonly shell?: readonly string[];
-  /** Whole environment. Default: HOME is the directory, PATH is the one at hand. */
+  /** The complete environment. Default: HOME is the directory, PATH is that of the test. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Text of the script. Default: the file as it is. */
+  /** Text of the script. Default: the file. */
   readonly text?: string;
 }
 
-/** A home directory and a server, and install.sh between them. */
+/** A home directory and a server for running install.sh. */
 export class Installation implements AsyncDisposable {
   private constructor(readonly home: TempDir, readonly server: ReleaseServer) {}
 
-  /** Makes both; version 1.2.3 is published. */
+  /** Creates both and publishes version 1.2.3. */
   static async start(): Promise<Installation> {
     const server = new ReleaseServer();
     server.publish("1.2.3");
@@ -137,12 +137,12 @@ export class Installation implements AsyncDisposable {
     return join(this.home.path, ...names);
   }
 
-  /** Where the executable is put by default. */
+  /** Default path of the executable. */
   get installed(): string {
     return this.path(".local", "bin", "catalyst-migrate");
   }
 
-  /** Runs install.sh as it is run from a pipe. */
+  /** Runs install.sh from a pipe. */
   async run(args: readonly string[] = [], options: InstallOptions = {}): Promise<CliResult> {
     const { shell = ["sh"], env = this.environment(), text } = options;
     const [name = "", ...more] = shell;
@@ -162,12 +162,12 @@ export class Installation implements AsyncDisposable {
     return decoded(await output);
   }
 
-  /** The variables of a login, with others. */
+  /** The variables of a login shell, with additional ones. */
   environment(others: Readonly<Record<string, string>> = {}): Record<string, string> {
     return { HOME: this.home.path, PATH: Deno.env.get("PATH") ?? "", ...others };
   }
 
-  /** A directory with nothing but what install.sh needs and these; a text is a script. */
+  /** A directory with only the programs that install.sh needs and these; a text is a script. */
   async tools(others: Readonly<Record<string, string>>): Promise<string> {
     const directory = await Deno.makeTempDir({ dir: this.home.path, prefix: "tools" });
     for (const name of tools) {
@@ -185,11 +185,11 @@ export class Installation implements AsyncDisposable {
   /** The environment of another machine. */
   async machine(
     { system, machine, isArm = "0" }: {
-      /** What `uname -s` says. */
+      /** Output of `uname -s`. */
       readonly system: string;
-      /** What `uname -m` says. */
+      /** Output of `uname -m`. */
       readonly machine: string;
-      /** What macOS says about the hardware. Default: `0`. */
+      /** Output of macOS's `sysctl` about the hardware. Default: `0`. */
       readonly isArm?: string;
     },
   ): Promise<Record<string, string>> {
@@ -198,7 +198,7 @@ export class Installation implements AsyncDisposable {
     return this.environment({ PATH: `${tools}:${Deno.env.get("PATH")}` });
   }
 
-  /** Everything below a directory of the home, which need not be there. */
+  /** Everything below a directory of the home, which may be missing. */
   list(...names: readonly string[]): string[] {
     const directory = this.path(...names);
     if (!existsSync(directory)) return [];
@@ -213,7 +213,7 @@ export class Installation implements AsyncDisposable {
   }
 }
 
-/** Checks a refusal: its exit code, one error line that fits, one line of help, no answer. */
+/** Checks a refusal: exit code, one matching error line, one line of help, and no output. */
 export function assertRefused({ code, stdout, stderr }: CliResult, error: RegExp, exit = 1): void {
   assert.equal(code, exit, stderr);
   assert.equal(stdout, "");

@@ -67,7 +67,7 @@ posixTest(
   },
 );
 
-posixTest("install.sh puts the executable where it is told, whatever the name", {}, async () => {
+posixTest("install.sh installs into the given directory, regardless of its name", {}, async () => {
   await using installation = await Installation.start();
   const { home: { path: home } } = installation;
   const name = "it's  Ünïcode $HOME\\n";
@@ -84,7 +84,7 @@ posixTest("install.sh puts the executable where it is told, whatever the name", 
     });
     assert.equal(code, 0, stderr);
     assert.equal(stdout, `Installed ${directory}/catalyst-migrate: catalyst-migrate 1.2.3\n`);
-    // The line that it names does what it says, also for such a directory.
+    // The suggested line works, even for such a directory.
     const line = /^To run it by its name, add this line to ~\/.profile: (.+)$/m.exec(stderr)?.[1];
     const { stdout: found } = await new Deno.Command("sh", {
       args: ["-c", `${line}\ncommand -v catalyst-migrate`],
@@ -95,7 +95,7 @@ posixTest("install.sh puts the executable where it is told, whatever the name", 
 });
 
 posixTest(
-  "install.sh says nothing about PATH where the directory is on it, or what hides it",
+  "install.sh does not mention PATH if the directory is on it, and names a program that hides it",
   {},
   async () => {
     await using installation = await Installation.start();
@@ -120,7 +120,7 @@ const withOnly: readonly (readonly [string, readonly string[]])[] = [
   ["openssl", ["curl", "openssl"]],
 ];
 for (const [what, needs] of withOnly) {
-  posixTest(`install.sh downloads, and refuses, with nothing but ${what}`, { needs }, async () => {
+  posixTest(`install.sh downloads, and refuses, with only ${what}`, { needs }, async () => {
     await using installation = await Installation.start();
     const PATH = await installation.tools(Object.fromEntries(
       needs.map((name) => [name === "busybox" ? "wget" : name, which(name) ?? ""]),
@@ -143,7 +143,7 @@ for (const [what, needs] of withOnly) {
   });
 }
 
-posixTest("install.sh replaces an executable that runs", {
+posixTest("install.sh replaces a running executable", {
   unless: isLinux ? false : "only Linux refuses to write to one",
 }, async () => {
   await using installation = await Installation.start();
@@ -165,7 +165,7 @@ posixTest("install.sh replaces an executable that runs", {
   assert.deepEqual(installation.list(".local"), ["bin", "bin/catalyst-migrate"]);
 });
 
-posixTest("install.sh takes the executable of the machine, also under Rosetta", {}, async () => {
+posixTest("install.sh selects the executable for the machine, also under Rosetta", {}, async () => {
   await using installation = await Installation.start();
   const linux = isLinux ? [["Linux", Deno.build.arch, "0", Deno.build.target]] as const : [];
   const machines = [
@@ -195,7 +195,7 @@ posixTest("install.sh takes the executable of the machine, also under Rosetta", 
 
 for (const shell of ["sh", "bash", "zsh", "busybox"]) {
   posixTest(
-    `install.sh that was cut anywhere does nothing in ${shell}`,
+    `install.sh truncated anywhere does nothing in ${shell}`,
     { needs: [shell] },
     async () => {
       await using installation = await Installation.start();
@@ -225,14 +225,14 @@ for (const shell of ["sh", "bash", "zsh", "busybox"]) {
   );
 }
 
-posixTest("install.sh has no finding of shellcheck", { needs: ["shellcheck"] }, async () => {
+posixTest("install.sh passes shellcheck", { needs: ["shellcheck"] }, async () => {
   const { stdout } = await new Deno.Command("shellcheck", { args: [script] }).output();
   assert.equal(new TextDecoder().decode(stdout), "");
 });
 
-posixTest("install.sh installs the real executable, which then works", {}, async () => {
+posixTest("install.sh installs the real executable, and it works", {}, async () => {
   const built = await builtExecutable();
-  if (built.kind === "missing") return; // it has said so
+  if (built.kind === "missing") return; // it has reported why
   await using installation = await Installation.start();
   const content = await Deno.readFile(built.path);
   installation.server.publish("1.2.3", content);
@@ -251,10 +251,10 @@ posixTest("install.sh installs the real executable, which then works", {}, async
 
 const page = Deno.readTextFileSync(new URL("../docs/installation.md", import.meta.url));
 
-/** First lines of the page's blocks that install. */
+/** First lines of the page's installation blocks. */
 const ways = ["curl -fsSL https://github.com/catalyst/migrate/releases/", "target="];
 
-/** The block of the page that starts with a line, as this machine can run it. */
+/** The page's block that starts with a line, adapted to run on this machine. */
 function pageBlock(firstLine: string, server: ReleaseServer): string {
   const blocks = [...page.matchAll(/^```\w*\n([^]*?)^```/gm)].map((match) => match[1] ?? "");
   const block = blocks.find((text) => text.startsWith(firstLine));
@@ -265,7 +265,7 @@ function pageBlock(firstLine: string, server: ReleaseServer): string {
 }
 
 for (const shell of ["sh", "bash", "zsh"]) {
-  posixTest(`the documentation's ways to install work in ${shell}, and check the sum`, {
+  posixTest(`the documented ways to install work in ${shell} and verify the checksum`, {
     needs: ["curl", Deno.build.os === "darwin" ? "shasum" : "sha256sum", shell],
   }, async () => {
     for (const firstLine of ways) {

@@ -1,11 +1,11 @@
-/** Validates what commands print with `--json` against the JSON Schemas in `docs/json`. */
+/** Validates the `--json` output of commands against the JSON Schemas in `docs/json`. */
 import assert from "node:assert/strict";
 import type { ValidateFunction } from "ajv";
 
-/** Where the schemas are. */
+/** Directory of the schemas. */
 export const directory = new URL("../docs/json/", import.meta.url);
 
-/** The forms of one command's document, such as the result and that of a dry run. */
+/** The forms of a command's document, such as the result and that of a dry run. */
 const forms = new Map<string, Promise<readonly ValidateFunction[]>>();
 
 const names = [...Deno.readDirSync(directory)].map(({ name }) => name.replace(".json", ""));

@@ -1,4 +1,4 @@
-/** Kills a command inside its work: so long after it has taken a lock. */
+/** Kills a command while it works: a given time after it has taken a lock. */
 import assert from "node:assert/strict";
 
 /** When to kill a process. */
@@ -9,7 +9,7 @@ export interface Killing {
   readonly delay: number;
 }
 
-/** Runs a command and kills it by SIGKILL; false where it had ended by then. */
+/** Runs a command and kills it with SIGKILL; false if it had already ended. */
 export async function killInside(
   command: Deno.Command,
   { lock, delay }: Killing,
@@ -33,12 +33,12 @@ export async function killInside(
   return killed;
 }
 
-/** Whether SIGKILL has ended a process. Windows has no signals: there its exit code is 1. */
+/** Whether SIGKILL has ended a process. On Windows, without signals, its exit code is 1. */
 export function wasKilled({ code, signal }: Deno.CommandStatus): boolean {
   return Deno.build.os === "windows" ? code === 1 : signal === "SIGKILL";
 }
 
-/** Milliseconds after which a process that neither takes its lock nor ends counts as hanging. */
+/** Milliseconds after which a process that has neither taken its lock nor ended counts as hanging. */
 const PATIENCE = 60_000;
 
 /** Resolves when a process has taken a lock, or has ended; rejects if neither happens in a minute. */
@@ -61,6 +61,6 @@ function isTaken(lock: string, pid: number): boolean {
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return false;
     if (Deno.build.os !== "windows") throw error;
-    return true; // Windows lets nobody read what is locked
+    return true; // Windows does not allow reading a locked file
   }
 }

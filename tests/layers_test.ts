@@ -1,6 +1,6 @@
 /**
- * The layers of the code: imports point downwards only, nothing imports in a circle, and only
- * `lib/database` knows a driver. Value, type and dynamic imports all count.
+ * The layers of the code: imports point only downwards, there are no import cycles, and only
+ * `lib/database` uses a driver. Value, type and dynamic imports all count.
  */
 import assert from "node:assert/strict";
 
@@ -26,12 +26,12 @@ const LAYERS: readonly (readonly string[])[] = [
   ["lib/base"],
 ];
 
-/** What a file imports: paths from the root, and the specifiers of packages as they are. */
+/** The imports of a file: paths from the root, and specifiers of packages. */
 type Graph = ReadonlyMap<string, readonly string[]>;
 
 const ROOT = new URL("../", import.meta.url);
 
-/** Specifiers of an import, export or dynamic import; text in comments and strings has no such form. */
+/** Specifiers of an import, export or dynamic import; comments and strings do not match. */
 function specifiersOf(source: string): string[] {
   const code = source.replace(/\/\*\*[\s\S]*?\*\//g, "").replace(/^\s*\/\/.*$/gm, "");
   return [...code.matchAll(/(?:\bfrom\s+|\bimport\s*\(\s*|^import\s+)"([^"\s]+)"/gm)]
@@ -74,7 +74,7 @@ function layerOf(file: string): number {
   );
 }
 
-/** Imports that point upwards, and files that belong to no layer. */
+/** Upward imports, and files that belong to no layer. */
 function upwardImports(graph: Graph): string[] {
   return [...graph].flatMap(([file, targets]) =>
     layerOf(file) === -1
@@ -84,7 +84,7 @@ function upwardImports(graph: Graph): string[] {
   );
 }
 
-/** One circle of imports, as the files on it; empty where there is none. */
+/** The files of one import cycle; empty if there is none. */
 function findCycle(graph: Graph): string[] {
   const finished = new Set<string>();
   const path: string[] = [];
@@ -119,12 +119,12 @@ function foldersOf(graph: Graph): Graph {
   return folders;
 }
 
-/** Files at the top of `lib` and of the project stand for themselves. */
+/** Files at the top of `lib` and of the project count as their own folder. */
 function folderOf(file: string): string {
   return file.match(/^(lib\/[^/]+|migrations)\//)?.[1] ?? file;
 }
 
-/** Imports of something that opens databases, outside of the one folder that may. */
+/** Imports of drivers outside the one folder that may use them. */
 function driverImports(graph: Graph): string[] {
   return [...graph].flatMap(([file, targets]) =>
     file.startsWith("lib/database/")
@@ -141,7 +141,7 @@ Deno.test("imports between layers point downwards", () => {
   assert.deepEqual(upwardImports(graph), []);
 });
 
-Deno.test("no files and no folders import each other in a circle", () => {
+Deno.test("there are no import cycles between files or folders", () => {
   assert.deepEqual(findCycle(graph), []);
   assert.deepEqual(findCycle(foldersOf(graph)), []);
 });
@@ -168,7 +168,7 @@ Deno.test("an exported name has one meaning", async () => {
   assert.deepEqual(ambiguous, []);
 });
 
-Deno.test("an upward import, a circle and a driver in the wrong place are found", () => {
+Deno.test("an upward import, a cycle and a driver in the wrong place are found", () => {
   const wrong = new Map([
     ...graph,
     ["lib/base/upward.ts", ["lib/state/plan.ts"]],

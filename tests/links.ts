@@ -2,11 +2,11 @@
 
 /** Where a test runs. */
 export interface LinkTestOptions {
-  /** Whether it needs what only Linux tells, such as who has a lock. Default `false`. */
+  /** Whether it needs information that only Linux provides, such as lock holders. Default `false`. */
   readonly onLinux?: boolean;
 }
 
-/** A test that makes symbolic links; where it can't run, its name says why. */
+/** A test that creates symbolic links; if it cannot run, its name says why. */
 export function testLinks(
   name: string,
   fn: () => Promise<void>,

@@ -3,7 +3,7 @@ import { equal, match, ok } from "node:assert/strict";
 import { execute, query, runCli, tempDir } from "./helpers.ts";
 import { libsqlTest, TestServer } from "./libsql_server.ts";
 
-/** The blocks of a language, in their order. */
+/** The blocks of a language, in order. */
 function blocksOf(text: string, language: string): string[] {
   return [...text.matchAll(/^```(\w+)\n([^]*?)^```$/gm)]
     .filter(([, found]) => found === language)
@@ -11,7 +11,7 @@ function blocksOf(text: string, language: string): string[] {
 }
 
 libsqlTest(
-  "the way from a local bot to a server with a replica, and back, is as described",
+  "moving a local bot to a server with a replica and back works as described",
   async () => {
     const text = await Deno.readTextFile(new URL("../docs/on-a-server.md", import.meta.url));
     await using primary = await (await TestServer.start()).create("ml_training");

@@ -7,11 +7,11 @@ import { Stranger } from "./package/stranger.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const readme = Deno.readTextFileSync(`${root}/README.md`);
-/** README and the pages that it links to, in the order of the files' names. */
+/** The README and the pages that it links to, in the order of their file names. */
 const pages = [
   readme,
   ...[...Deno.readDirSync(`${root}/docs`)].map(({ name }) => name)
-    // Their examples have tests of their own.
+    // Their examples have separate tests.
     .filter((name) => name.endsWith(".md") && !["python.md", "on-a-server.md"].includes(name))
     .sort()
     .map((name) => Deno.readTextFileSync(`${root}/docs/${name}`)),
@@ -30,7 +30,7 @@ interface Outcome {
   readonly stderr: string;
 }
 
-/** Runs this Deno with the words of a command line. */
+/** Runs this Deno with the arguments of a command line. */
 async function deno(args: readonly string[], cwd: string): Promise<Outcome> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [...args],
@@ -41,7 +41,7 @@ async function deno(args: readonly string[], cwd: string): Promise<Outcome> {
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Durations differ from run to run, and with them the width of their column. */
+/** Durations differ between runs, and so does the width of their column. */
 function withoutDurations(text: string): string {
   return text.replaceAll(/ +[<\d.]+ m?s$/gm, "");
 }
@@ -71,7 +71,7 @@ Deno.test("the documentation's commands run, page by page, in an empty directory
           continue;
         }
         if (line.includes("--from nas") && !existsSync(`${directory}/nas`)) {
-          cpSync(`${directory}/data/backups`, `${directory}/nas`, { recursive: true }); // as rsync does
+          cpSync(`${directory}/data/backups`, `${directory}/nas`, { recursive: true }); // like rsync
         }
         const args = words.slice(1).map((word) => word === "cli.ts" ? `${root}/cli.ts` : word);
         const { code, stderr } = await deno(args, directory);
@@ -94,7 +94,7 @@ Deno.test("the README shows what `upgrade` prints", async () => {
   }
 });
 
-Deno.test("the documentation's library examples pass the type check, and that of a program runs", async () => {
+Deno.test("the documentation's library examples pass the type check, and the program example runs", async () => {
   const directory = await Deno.makeTempDir();
   try {
     const { name, version, exports } = configuration();

@@ -2,19 +2,19 @@ import assert from "node:assert/strict";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-/** Variable that makes a run write the messages in place of comparing them. */
+/** Variable that makes a run write the messages instead of comparing them. */
 const UPDATE = "UPDATE_SNAPSHOTS";
 
 const directory = new URL("testdata/messages/", import.meta.url);
 const HEADING = "=== ";
 
-/** Compares a text with the one that is kept under a name. */
+/** Compares a text with the stored text of a name. */
 export type Snapshots = (name: string) => (text: string) => void;
 
 /**
- * Opens a file of kept texts, `testdata/messages/TOPIC.txt`, which only one test module may use. With
- * `UPDATE_SNAPSHOTS=1` in the environment texts are written there in place of being compared; read
- * the difference before it is committed.
+ * Opens a snapshot file, `testdata/messages/TOPIC.txt`, which only one test module may use. With
+ * `UPDATE_SNAPSHOTS=1` in the environment, texts are written there instead of being compared; review
+ * the diff before committing it.
  */
 export function openSnapshots(topic: string): Snapshots {
   const file = new URL(`${topic}.txt`, directory);
@@ -34,10 +34,10 @@ export function openSnapshots(topic: string): Snapshots {
   };
 }
 
-/** Takes out of a text what differs from run to run and from machine to machine. */
+/** Replaces the parts of a text that differ between runs and machines. */
 export function normalized(text: string): string {
   return text
-    .replaceAll(join(tmpdir(), "catalyst-"), "/catalyst-") // it may have spaces
+    .replaceAll(join(tmpdir(), "catalyst-"), "/catalyst-") // it may contain spaces
     .replace(/process \d+ \([^\n]*?\)(?=\n|$|"|; )/g, "process <pid> (<command>)")
     .replace(/process \d+/g, "process <pid>")
     .replace(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d/g, "<time>")

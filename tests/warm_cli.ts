@@ -1,7 +1,7 @@
 /**
- * Runs command lines in processes that are used again, as most of what a short command costs is its
- * process. Each test module has its own, and they end with it. What a process itself is about
- * (permissions, signals, stdin, a terminal, a kill) runs in a process of its own.
+ * Runs command lines in reused processes, because most of the cost of a short command is its process.
+ * Each test module has its own processes, which end with it. Tests of the process itself (permissions,
+ * signals, stdin, a terminal, a kill) use a separate process.
  */
 import { fileURLToPath } from "node:url";
 import type { CliResult } from "./helpers.ts";
@@ -18,7 +18,7 @@ export interface WarmOptions {
   readonly env?: Readonly<Record<string, string>> | undefined;
 }
 
-/** Runs a command line to its end; commands that run at the same time have different processes. */
+/** Runs a command line and waits for its end; concurrent commands have different processes. */
 export async function runWarm(
   args: readonly string[],
   options: WarmOptions = {},
@@ -60,7 +60,7 @@ class WarmProcess {
     this.#stderr = readerOf(this.#child.stderr);
   }
 
-  /** What a command line writes and its exit code; null where its process ends instead. */
+  /** Output and exit code of a command line; null if its process ends instead. */
   async run(request: Request): Promise<CliResult | null> {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), PATIENCE);
     try {
@@ -75,7 +75,7 @@ class WarmProcess {
   }
 }
 
-/** Reads a stream as text up to the next {@link END}; null where it has ended before. */
+/** Reads a stream as text up to the next {@link END}; null if the stream ends before. */
 type Reader = () => Promise<string | null>;
 
 function readerOf(stream: ReadableStream<Uint8Array>): Reader {

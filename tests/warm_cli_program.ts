@@ -1,4 +1,4 @@
-/** The command line as a process that runs one command after another; `warm_cli.ts` starts it. */
+/** A process that runs one command line after another; started by `warm_cli.ts`. */
 import { run } from "../cli.ts";
 
 /** A command line with where it runs. */
@@ -8,7 +8,7 @@ export interface Request {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** What follows a command's output: on stdout with its exit code before it. */
+/** Marks the end of a command's output; on stdout the exit code precedes it. */
 export const END = "\0end\0";
 
 if (import.meta.main) {
@@ -26,7 +26,7 @@ async function answer({ args, cwd, env }: Request): Promise<void> {
   for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);
   Deno.chdir(cwd);
   await run(args);
-  Deno.chdir(home); // Windows removes no directory in which a process is
+  Deno.chdir(home); // Windows does not remove the working directory of a process
   for (const [name, value] of before) {
     if (value === undefined) Deno.env.delete(name);
     else Deno.env.set(name, value);

@@ -1,9 +1,9 @@
 import { DatabaseSync } from "node:sqlite";
 
-/** Bytes of one generated order with its share of the indexes, about. */
+/** Approximate size in bytes of one generated order with its share of the indexes. */
 const BYTES_PER_ORDER = 305;
 
-/** Fills the orders of a trading database until it has about so many bytes. */
+/** Fills the orders of a trading database until it has about the given number of bytes. */
 export function fillTrading(path: string, bytes: number): void {
   using db = new DatabaseSync(path);
   db.exec("PRAGMA synchronous = OFF; PRAGMA cache_size = -200000; PRAGMA wal_autocheckpoint = 0");

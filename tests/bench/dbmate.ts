@@ -1,10 +1,10 @@
 import type { Migration } from "../../lib/migration/migration.ts";
 import { type CommandLine, runToEnd } from "./measure.ts";
 
-/** The version that the limits were set against. */
+/** The version for which the limits were set. */
 const VERSION = "2.36.0";
 
-/** dbmate's executable, or why there is none. */
+/** Path of dbmate's executable, or why there is none. */
 export type Dbmate =
   | { readonly kind: "found"; readonly binary: string }
   | { readonly kind: "missing"; readonly reason: string };
@@ -17,12 +17,12 @@ export interface DbmateProject {
   readonly migrationsDir: string;
 }
 
-/** Gets dbmate from the npm registry into a directory. */
+/** Installs dbmate from the npm registry into a directory. */
 export function fetchDbmate(directory: string): Dbmate {
   const arch = Deno.build.arch === "x86_64" ? "x64" : "arm64";
   const name = `@dbmate/${Deno.build.os}-${arch}`;
   try {
-    // npm's own cache makes the second time short.
+    // npm's cache makes the second time fast.
     const quiet = ["--no-audit", "--no-fund", "--prefer-offline", "--fetch-retries=0"];
     runToEnd(["npm", "install", ...quiet, "--prefix", directory, `${name}@${VERSION}`]);
     const binary = `${directory}/node_modules/${name}/bin/dbmate`;
@@ -36,7 +36,7 @@ export function fetchDbmate(directory: string): Dbmate {
   }
 }
 
-/** Writes migrations as dbmate's files. */
+/** Writes migrations as files for dbmate. */
 export function writeProject(directory: string, migrations: readonly Migration[]): void {
   Deno.mkdirSync(directory, { recursive: true });
   for (const { name, upgrade, downgrade } of migrations) {
@@ -49,7 +49,7 @@ export function writeProject(directory: string, migrations: readonly Migration[]
   }
 }
 
-/** The command line of one call of dbmate. */
+/** The command line of a call of dbmate. */
 export function dbmateCall(
   binary: string,
   { database, migrationsDir, call }: DbmateProject & { readonly call: "up" | "status" },

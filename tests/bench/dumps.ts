@@ -5,7 +5,7 @@ import { type Cells, memoryCells, timingCells } from "./report.ts";
 import type { Bench } from "./scenarios.ts";
 import { denoRun } from "./workspace.ts";
 
-/** Peak memory of an export or an import, in bytes, however large the database. */
+/** Maximum peak memory of an export or import in bytes, regardless of the size of the database. */
 const MEMORY_LIMIT = 200e6;
 
 /** How often a large database is exported, and imported. */
@@ -14,7 +14,7 @@ export interface DumpRuns {
   readonly imports: number;
 }
 
-/** Export and import of a large trading database beside the `sqlite3` shell's, in the same run. */
+/** Export and import of a large trading database, compared with the `sqlite3` shell in the same run. */
 export function dumps({ workspace, memory }: Bench, bytes: number, runs: DumpRuns): Cells[] {
   const data = workspace.empty("big");
   runToEnd(denoRun("../../cli.ts", "upgrade", "--data-dir", data));

@@ -1,4 +1,4 @@
-/** The floor: a script that opens the four databases of a directory and does nothing with them. */
+/** The floor: a script that only opens the four databases of a directory. */
 import { DatabaseSync } from "node:sqlite";
 
 const directory = Deno.args[0];

@@ -1,6 +1,6 @@
 import type { Migration } from "../../lib/migration/migration.ts";
 
-/** Makes migrations `00001_create_t_00001` and on, of one small table each, for the database `main`. */
+/** Generates migrations `00001_create_t_00001` and so on, each with one small table, for the database `main`. */
 export function generatedMigrations(count: number): Migration[] {
   return Array.from({ length: count }, (_, index) => {
     const id = String(index + 1).padStart(5, "0");

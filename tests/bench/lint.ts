@@ -3,10 +3,10 @@ import { measure } from "./measure.ts";
 import { type Cells, timingCells } from "./report.ts";
 import { denoRun } from "./workspace.ts";
 
-/** How long `lint` may take, in milliseconds. */
+/** Maximum duration of `lint` in milliseconds. */
 const LIMIT_MS = 500;
 
-/** `lint` of pending migration files, as a whole process. */
+/** `lint` of pending migration files, as a complete process. */
 export function linting({ workspace, runs }: Bench, count: number): Cells[] {
   const data = workspace.empty("lint_data");
   const migrations = workspace.empty("lint_migrations");
@@ -23,7 +23,7 @@ export function linting({ workspace, runs }: Bench, count: number): Cells[] {
   }]);
 }
 
-/** Files of the usual changes, each with its downgrade; one in ten is the rebuild of a table. */
+/** Files with common changes, each with its downgrade; one in ten is a table rebuild. */
 export function migrationFiles(count: number): [name: string, text: string][] {
   return Array.from({ length: count }, (_, index) => {
     const id = String(index + 4).padStart(5, "0");

@@ -14,7 +14,7 @@ export interface LoadingOptions {
 
 const LIMIT: Check = { kind: "time", limitMs: 1000 };
 
-/** Loads, checks and plans a directory of generated SQL files: none of them applied, and all. */
+/** Loads, checks and plans a directory of generated SQL files, with none and with all of them applied. */
 export function loading({ workspace }: Bench, { count, runs }: LoadingOptions): Cells[] {
   const directory = workspace.empty("migration_files");
   const files = generatedMigrations(count + 3).slice(3); // the first three numbers are bundled
@@ -27,7 +27,7 @@ export function loading({ workspace }: Bench, { count, runs }: LoadingOptions): 
   const pending = workspace.empty("files_pending");
   const applied = workspace.empty("files_applied");
   runToEnd(denoRun("mark_files.ts", applied, directory));
-  // Not `upgrade --dry-run`, which also tries what is pending on a scratch database.
+  // Not `upgrade --dry-run`, which also tries pending migrations on a scratch database.
   const plan = (data: string) => denoRun("plan_files.ts", data, directory);
   const candidates = [
     { name: "pending", commands: [plan(pending)] },

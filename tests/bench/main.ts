@@ -1,4 +1,4 @@
-/** The benchmark: whole processes against peers in the same run. See README.md. */
+/** The benchmark: complete processes compared with peers in the same run. See README.md. */
 import { parseArgs } from "node:util";
 import { createOutput } from "../../lib/terminal/output.ts";
 import { fetchDbmate } from "./dbmate.ts";
@@ -24,7 +24,7 @@ const { values: flags } = parseArgs({
     runs: { type: "string", default: "15" },
   },
 });
-// The user's own settings are not what is measured.
+// Ignore the user's settings.
 for (const name of Object.keys(Deno.env.toObject())) {
   if (name === "DB_PATH_PREFIX" || name.startsWith("SQLITE_")) Deno.env.delete(name);
 }
@@ -82,5 +82,5 @@ for (const [title, run] of parts) {
 output.answer(`Deno ${Deno.version.deno}, ${navigator.hardwareConcurrency} processors\n`);
 output.answer(renderReport(cells));
 if (!flags.full && parts === short) {
-  output.narrate("dbmate with 10,000 migrations takes long: --full measures it too");
+  output.narrate("dbmate with 10,000 migrations is slow: --full measures it too");
 }

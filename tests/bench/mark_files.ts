@@ -1,6 +1,6 @@
 /**
- * Makes the databases as if every migration of a directory were applied: `mark_files.ts DATA DIRECTORY`.
- * To apply them takes long, and is measured elsewhere.
+ * Creates the databases as if every migration of a directory were applied: `mark_files.ts DATA DIRECTORY`.
+ * Applying them is slow and is measured elsewhere.
  */
 import { openCatalystMigrator } from "../../lib/catalyst.ts";
 import { openFile } from "../../lib/database/open.ts";
@@ -20,4 +20,4 @@ await migrator.upgrade({ to: "003" });
   }
   await trading.exec("COMMIT");
 }
-await migrator.upgrade(); // tells the ledger
+await migrator.upgrade(); // records them in the ledger

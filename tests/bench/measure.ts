@@ -1,19 +1,19 @@
-/** Measures whole processes, taking turns, so that a busy moment of the machine meets them all. */
+/** Measures complete processes in turns, so that a busy period of the machine affects all of them. */
 
 /** A command line: the program and its arguments. */
 export type CommandLine = readonly [program: string, ...args: string[]];
 
-/** Something to measure: one command, or several that do one job together. */
+/** A candidate: one command, or several that do one job together. */
 export interface Candidate {
   /** Name in the report. */
   readonly name: string;
-  /** Commands of one run, one after the other; their times are added. */
+  /** Commands of one run, in sequence; their times are added. */
   readonly commands: readonly CommandLine[];
-  /** Puts the files as each run wants to find them; not measured. */
+  /** Prepares the files for each run; not measured. */
   readonly prepare?: () => void;
 }
 
-/** What was measured of one candidate. */
+/** The measurements of one candidate. */
 export interface Timing {
   /** Median wall time of a run in milliseconds. */
   readonly medianMs: number;
@@ -21,18 +21,18 @@ export interface Timing {
   readonly minMs: number;
 }
 
-/** How often {@link measure} runs each candidate. */
+/** Options of {@link measure}. */
 export interface MeasureOptions {
   /** Measured runs. Default 15. */
   readonly runs?: number;
-  /** Runs before them that are not measured. Default 1. */
+  /** Unmeasured runs before them. Default 1. */
   readonly warmUps?: number;
 }
 
-/** A result by the name of its candidate; the error where a command of it failed. */
+/** Results by candidate, or the error if a command failed. */
 export type Timings = ReadonlyMap<string, Timing | Error>;
 
-/** Runs the candidates in turns, A B C A B C …; one that fails is left out from then on. */
+/** Runs the candidates in turns, A B C A B C …; a failed one is skipped from then on. */
 export function measure(candidates: readonly Candidate[], options: MeasureOptions = {}): Timings {
   const { runs = 15, warmUps = 1 } = options;
   const times = new Map<string, number[] | Error>(candidates.map(({ name }) => [name, []]));
@@ -61,12 +61,12 @@ export function median(numbers: readonly number[]): number {
 }
 
 /**
- * Runs a command to its end and returns what it wrote to stderr.
+ * Runs a command, waits for its end and returns its stderr.
  *
- * @throws {Error} where it can't be started or fails.
+ * @throws {Error} if it cannot be started or fails.
  */
 export function runToEnd([program, ...args]: CommandLine): string {
-  // Without colour, because an error message goes into the report.
+  // Without colour, because error messages are part of the report.
   const env = { NO_COLOR: "1" };
   const command = new Deno.Command(program, { args, env, stdin: "null", stdout: "null" });
   const { success, code, stderr } = command.outputSync();

@@ -1,6 +1,6 @@
 import { type CommandLine, runToEnd } from "./measure.ts";
 
-/** Why peak memory can't be measured here; `null` where it can. GNU `time` is what measures it. */
+/** Why peak memory cannot be measured here; `null` if it can. GNU `time` measures it. */
 export function reasonForNoMemory(): string | null {
   try {
     peakBytes(["true"]);
@@ -13,7 +13,7 @@ export function reasonForNoMemory(): string | null {
 /**
  * Peak resident memory of a command in bytes.
  *
- * @throws {Error} where the command fails, or there is no GNU `time`.
+ * @throws {Error} if the command fails, or GNU `time` is missing.
  */
 export function peakBytes(command: CommandLine): number {
   const report = runToEnd(["time", "-f", "peak %M", ...command]);

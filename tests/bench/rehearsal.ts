@@ -12,7 +12,7 @@ UPDATE orders SET metadata = lower(metadata) WHERE metadata IS NOT NULL;
 UPDATE orders SET metadata = upper(metadata) WHERE metadata IS NOT NULL;
 `;
 
-/** Adds a check to the orders, and takes it away again. */
+/** Adds a check to the orders and removes it again. */
 function rebuild(orders: string): string {
   const made = (check: string) =>
     `${orders.replace(/\borders\b/, "new_orders").replace(/\)\s*$/, `${check})`)};
@@ -27,7 +27,7 @@ ${made(", CHECK (quantity < 1000000)")}
 ${made("")}`;
 }
 
-/** A rehearsal beside what it may cost at most: a backup, and twice the migration. */
+/** A rehearsal compared with its maximum cost: a backup and twice the migration. */
 export function rehearsals({ workspace, runs }: Bench, bytes: number): Cells[] {
   const data = workspace.empty("rehearsal");
   runToEnd(denoRun("../../cli.ts", "upgrade", "--data-dir", data));
@@ -76,7 +76,7 @@ export function rehearsals({ workspace, runs }: Bench, bytes: number): Cells[] {
   }
 }
 
-/** Takes away what stands in the way of a plain rebuild; the statement that made the orders. */
+/** Drops everything that prevents a plain rebuild; returns the statement that created the orders. */
 function prepareRebuild(path: string): string {
   using db = new DatabaseSync(path);
   const views = db.prepare("SELECT name FROM sqlite_schema WHERE type = 'view'").all();

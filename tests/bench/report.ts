@@ -1,20 +1,20 @@
 import { formatBytes, renderTable } from "../../lib/base/format.ts";
 import type { Timing, Timings } from "./measure.ts";
 
-/** One comparison of a measured value with what it may be. */
+/** One comparison of a measured value with its limit. */
 export type Check =
   /** Median time as a multiple of another candidate's in the same run. */
   | { readonly kind: "ratio"; readonly to: string; readonly limit: number }
   /** Median time in milliseconds. */
   | { readonly kind: "time"; readonly limitMs: number };
 
-/** What the report shows of one candidate. */
+/** A row of the report for one candidate. */
 export interface Line {
-  /** What the table calls it. */
+  /** Its title in the table. */
   readonly title: string;
   /** Name of the candidate. */
   readonly name: string;
-  /** What it is compared with. */
+  /** The limits. */
   readonly checks?: readonly Check[];
 }
 
@@ -26,7 +26,7 @@ const MEMORY_LIMIT = 60e6;
 /** Titles of the table. */
 const HEADER = ["scenario", "median ms", "min ms", "ratio", "limit", "verdict"];
 
-/** Makes the lines of one scenario: one for each candidate, and one more for each further check. */
+/** Creates the lines of one scenario: one for each candidate, and one for each additional check. */
 export function timingCells(timings: Timings, lines: readonly Line[]): Cells[] {
   return lines.flatMap(({ title, name, checks = [] }): Cells[] => {
     const timing = timings.get(name);
@@ -39,7 +39,7 @@ export function timingCells(timings: Timings, lines: readonly Line[]): Cells[] {
   });
 }
 
-/** Makes the line of a peak of memory; both in bytes, the limit by default 60 MB. */
+/** Creates the line for peak memory; both in bytes, the limit is 60 MB by default. */
 export function memoryCells(title: string, peak: number, limit: number = MEMORY_LIMIT): Cells {
   return [title, "", "", formatBytes(peak), formatBytes(limit), verdict(peak <= limit)];
 }

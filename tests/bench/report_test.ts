@@ -8,7 +8,7 @@ const timings: Timings = new Map<string, Timing | Error>([
   ["broken", new Error("exit code 1")],
 ]);
 
-Deno.test("each check of a scenario has a line and a verdict of its own", () => {
+Deno.test("each check of a scenario has its own line and verdict", () => {
   const cells = timingCells(timings, [
     { title: "the floor", name: "floor" },
     {

@@ -9,7 +9,7 @@ import { DATABASES, denoRun, makeFloorDatabases, type Workspace } from "./worksp
 /** What every scenario needs. */
 export interface Bench {
   readonly workspace: Workspace;
-  /** Path of dbmate's executable; null leaves its rows out. */
+  /** Path of dbmate's executable; null omits its rows. */
   readonly dbmate: string | null;
   /** Whether peak memory can be measured. */
   readonly memory: boolean;
@@ -31,12 +31,12 @@ export interface ManyOptions {
 export const FLOOR_LIMIT: Check & { kind: "ratio" } = { kind: "ratio", to: "floor", limit: 1.8 };
 const DBMATE_LIMIT: Check = { kind: "ratio", to: "dbmate", limit: 1 };
 
-/** `upgrade` and `status` where all is applied, against the floor and dbmate's three calls. */
+/** `upgrade` and `status` with everything applied, compared with the floor and three calls of dbmate. */
 export function nothingToDo({ workspace, dbmate, memory, runs }: Bench): Cells[] {
   const floor = workspace.empty("floor");
   makeFloorDatabases(floor);
   const data = workspace.empty("data");
-  // The first, unmeasured, call creates the databases.
+  // The first, unmeasured call creates the databases.
   const upgrade = denoRun("../../cli.ts", "upgrade", "--data-dir", data);
   const status = denoRun("../../cli.ts", "status", "--data-dir", data);
   const candidates: Candidate[] = [
@@ -65,7 +65,7 @@ export function nothingToDo({ workspace, dbmate, memory, runs }: Bench): Cells[]
   ];
 }
 
-/** `upgrade` in an empty directory, against dbmate's three calls. */
+/** `upgrade` in an empty directory, compared with three calls of dbmate. */
 export function creating({ workspace, dbmate, runs }: Bench): Cells[] {
   const data = workspace.empty("new");
   const candidates: Candidate[] = [{
@@ -87,11 +87,11 @@ export function creating({ workspace, dbmate, runs }: Bench): Cells[] {
   ]);
 }
 
-/** Generated migrations on one database with the library, against dbmate with the same as files. */
+/** Generated migrations on one database with the library, compared with dbmate and the same files. */
 export function manyMigrations(bench: Bench, { count, runs, limit }: ManyOptions): Cells[] {
   const { workspace, dbmate, memory } = bench;
   const many = denoRun("many.ts", String(count), workspace.empty("many"));
-  // Its first, unmeasured, call applies them.
+  // Its first, unmeasured call applies them.
   const again = denoRun("many.ts", String(count), workspace.empty("applied"));
   const candidates: Candidate[] = [
     { name: "upgrade", prepare: () => workspace.empty("many"), commands: [many] },

@@ -20,7 +20,7 @@ async function best(runs: number, measure: (run: number) => Promise<number>): Pr
   return Math.min(...all);
 }
 
-/** Milliseconds that something takes. */
+/** Duration of work in milliseconds. */
 async function time(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work();
@@ -32,7 +32,7 @@ function open(address: string) {
 }
 
 function say(what: string, value: string): void {
-  // deno-lint-ignore no-console -- it is what this program is for
+  // deno-lint-ignore no-console -- the output of this program
   console.log(`${what.padEnd(48)} ${value}`);
 }
 

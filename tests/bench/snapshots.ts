@@ -5,10 +5,10 @@ import { type Cells, memoryCells, timingCells } from "./report.ts";
 import type { Bench } from "./scenarios.ts";
 import { denoRun } from "./workspace.ts";
 
-/** Peak memory of a backup, in bytes, however large the database. */
+/** Maximum peak memory of a backup in bytes, regardless of the size of the database. */
 const MEMORY_LIMIT = 150e6;
 
-/** A backup of a large trading database beside the `sqlite3` shell's, in the same run. */
+/** A backup of a large trading database, compared with the `sqlite3` shell in the same run. */
 export function snapshots({ workspace, memory, runs }: Bench, bytes: number): Cells[] {
   const data = workspace.empty("big");
   runToEnd(denoRun("../../cli.ts", "upgrade", "--data-dir", data));

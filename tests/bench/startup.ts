@@ -7,10 +7,10 @@ import { type Bench, FLOOR_LIMIT } from "./scenarios.ts";
 /** Longest time of the executable, as a multiple of the time with Deno. */
 const EXECUTABLE_LIMIT = 1.2;
 
-/** Most bytes that the executable may have over that of an empty script. */
+/** Maximum size of the executable in bytes, above that of an empty script. */
 const SIZE_LIMIT = 15e6;
 
-/** Each command, in the way that does least; `{file}` is a file of its own. */
+/** Each command with the least work; `{file}` is a separate file. */
 const COMMANDS: readonly string[] = [
   ...["--version", "--help", "upgrade", "status", "verify", "doctor", "history", "schema", "lint"],
   ...["rehearse", "repair", "downgrade --dry-run", "baseline --to 003 --dry-run", "backup"],
@@ -20,8 +20,8 @@ const COMMANDS: readonly string[] = [
 ];
 
 /**
- * The start of the standalone executable against that of the same Deno with the same files, each
- * against its own floor; and how large it is.
+ * Start-up time of the standalone executable, compared with the same Deno and files, each compared with
+ * its own floor; and the size of the executable.
  */
 export function executable({ workspace, runs }: Bench): Cells[] {
   const deno = Deno.env.get("COMPILE_DENO") ?? Deno.execPath();
@@ -71,7 +71,7 @@ export function executable({ workspace, runs }: Bench): Cells[] {
   ];
 }
 
-/** How many of its modules the toolkit runs for each command, and how many Deno looks at. */
+/** The number of modules that each command runs, and that Deno reads. */
 export function modulesLoaded({ workspace }: Bench): Cells[] {
   const place = ["--data-dir", workspace.empty("modules_data")];
   const migrations = workspace.empty("modules_migrations");
@@ -93,7 +93,7 @@ export function modulesLoaded({ workspace }: Bench): Cells[] {
   });
 }
 
-/** A migration of the user's own, for `squash` to have something to squash. */
+/** A user migration for `squash`. */
 function sqlMigration(name: string): string {
   return `-- database: trading
 -- migrate:up

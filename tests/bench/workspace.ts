@@ -5,12 +5,12 @@ import type { CommandLine } from "./measure.ts";
 /** Names of the bot's databases, without the ledger. */
 export const DATABASES = ["positions", "trading", "ml_training"] as const;
 
-/** A temporary directory, removed when it is disposed of. */
+/** A temporary directory, removed on disposal. */
 export class Workspace implements Disposable {
   /** Path of the directory. */
   readonly path: string = Deno.makeTempDirSync({ prefix: "catalyst_migrate_bench_" });
 
-  /** Makes an empty directory in the workspace, in place of one that is there, and returns its path. */
+  /** Creates an empty directory in the workspace, replacing an existing one, and returns its path. */
   empty(name: string): string {
     const path = `${this.path}/${name}`;
     try {
@@ -27,7 +27,7 @@ export class Workspace implements Disposable {
   }
 }
 
-/** Makes four small databases for the floor. */
+/** Creates four small databases for the floor. */
 export function makeFloorDatabases(directory: string): void {
   for (const name of [...DATABASES, "migrations"]) {
     using database = new DatabaseSync(`${directory}/${name}.db`);
@@ -35,7 +35,7 @@ export function makeFloorDatabases(directory: string): void {
   }
 }
 
-/** A script of this project as a user runs it; `script` is relative to this directory. */
+/** The command line of a script of this project; `script` is relative to this directory. */
 export function denoRun(script: string, ...args: string[]): CommandLine {
   const path = fileURLToPath(new URL(script, import.meta.url));
   return [Deno.execPath(), "run", "-A", path, ...args];

@@ -7,10 +7,10 @@ import {
   referenceTables,
 } from "./reference.ts";
 
-/** A rule that the reference gives in words: the columns that it looks at, and what it says. */
+/** A constraint that the reference describes in words: its columns and its condition. */
 interface Rule {
   readonly columns: readonly string[];
-  /** Asked only of rows that break nothing else. */
+  /** Evaluated only for rows that violate nothing else. */
   readonly holds: (row: Values) => boolean;
 }
 
@@ -57,12 +57,12 @@ export const rules: Readonly<Record<string, Rule>> = {
   },
 };
 
-/** Whether one column's number is below another's. */
+/** Whether a column's number is less than another's. */
 function below(row: Values, lower: string, upper: string): boolean {
   return Number(row[lower]) < Number(row[upper]);
 }
 
-/** Beginnings of the errors of which SQLite must give one; none where it must accept the row. */
+/** Beginnings of the possible errors of SQLite; none if it must accept the row. */
 export function violations(name: string, table: ReferenceTable, row: Values): string[] {
   const nulls = table.columns
     .filter((column) => column.notNull && row[column.name] === null)
@@ -72,14 +72,14 @@ export function violations(name: string, table: ReferenceTable, row: Values): st
       ? ruleOf(check.name).holds(row)
       : passes(check, row[check.column] ?? null);
     if (holds) return [];
-    // SQLite names a check without a name by its text, which begins with the column here.
+    // SQLite names an unnamed check by its text, which begins with the column here.
     const label = "rule" in check ? check.name : check.name ?? check.column;
     return [`CHECK constraint failed: ${label}`];
   });
   return [...nulls, ...checks];
 }
 
-/** The rule that a named check of the reference states in words. */
+/** The condition that a named check of the reference describes in words. */
 export function ruleOf(name: string): Rule {
   const rule = rules[name];
   if (rule === undefined) throw new Error(`the tests don't know the rule "${name}"`);
@@ -95,21 +95,21 @@ function passes(check: ColumnCheck, value: SQLInputValue): boolean {
   return number >= check.between[0] && number <= check.between[1];
 }
 
-/** The check of a column that looks at nothing else; undefined where it has none. */
+/** The check of a column that involves no other column; undefined if there is none. */
 export function checkOf(table: ReferenceTable, column: string): ColumnCheck | undefined {
   return table.checks.find((check): check is ColumnCheck =>
     "column" in check && check.column === column
   );
 }
 
-/** A table of the reference by its name, which no two databases share. */
+/** A table of the reference by its name, which is unique across databases. */
 export function tableNamed(name: string): ReferenceTable {
   const found = referenceTables().find((each) => each.name === name);
   if (found === undefined) throw new Error(`no table "${name}" in the reference`);
   return found.table;
 }
 
-/** A row that a table accepts: what may be NULL is, all else is `x`, 1 or the first allowed word. */
+/** A valid row of a table: nullable columns are NULL, others are `x`, 1 or the first allowed word. */
 export function requiredRow(name: string, given: Values = {}): Values {
   const table = tableNamed(name);
   const row = table.columns
@@ -124,13 +124,13 @@ function plainValue(table: ReferenceTable, column: ReferenceColumn): SQLInputVal
   return column.type === "TEXT" ? "x" : 1;
 }
 
-/** The value that SQLite stores where a row doesn't name the column. */
+/** The value that SQLite stores if a row omits the column. */
 export function defaultOf(column: ReferenceColumn): SQLInputValue {
   if (column.default === undefined) return null;
   return column.type === "TEXT" ? column.default.slice(1, -1) : Number(column.default);
 }
 
-/** Values on and beside the boundaries of what a column allows, and NULL. */
+/** Values on and next to the limits of a column, and NULL. */
 export function boundaryValues(table: ReferenceTable, column: ReferenceColumn): SQLInputValue[] {
   const check = checkOf(table, column.name);
   if (column.type === "TEXT") {

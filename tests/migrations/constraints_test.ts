@@ -15,12 +15,12 @@ import { type ReferenceColumn, type ReferenceTable, referenceTables } from "./re
 for (const { database, name, table } of referenceTables()) {
   if (table.checks.length === 0) continue;
 
-  Deno.test(`${name} accepts a row exactly when the reference's constraints allow it`, () => {
+  Deno.test(`${name} accepts a row exactly if the reference's constraints allow it`, () => {
     using db = MemoryDatabase.migrated(database, { foreignKeys: false });
     fc.assert(fc.property(rowOf(name, table), (row) => judge(db, { name, table, row })));
   });
 
-  Deno.test(`${name} draws each boundary where the reference draws it`, () => {
+  Deno.test(`${name} has the same limits as the reference`, () => {
     using db = MemoryDatabase.migrated(database, { foreignKeys: false });
     for (const column of table.columns.filter((each) => !each.primaryKey)) {
       for (const value of boundaryValues(table, column)) {
@@ -31,7 +31,7 @@ for (const { database, name, table } of referenceTables()) {
 
   for (const check of table.checks) {
     if (!("rule" in check)) continue;
-    Deno.test(`${name} keeps the rule ${check.name}: ${check.rule}`, () => {
+    Deno.test(`${name} enforces ${check.name}: ${check.rule}`, () => {
       using db = MemoryDatabase.migrated(database, { foreignKeys: false });
       const columns = table.columns.filter((each) =>
         ruleOf(check.name).columns.includes(each.name)
@@ -44,7 +44,7 @@ for (const { database, name, table } of referenceTables()) {
   }
 }
 
-Deno.test("the tests know each rule of the reference, and no other", () => {
+Deno.test("the tests cover every constraint of the reference, and no others", () => {
   const named = referenceTables().flatMap(({ table }) =>
     table.checks.flatMap((check) => "rule" in check ? check.name : [])
   );
@@ -83,7 +83,7 @@ for (const { database, name, table } of referenceTables()) {
   }
 
   if (table.autoincrement === true) {
-    Deno.test(`${name} never gives a deleted row's number to another`, () => {
+    Deno.test(`${name} never reuses the number of a deleted row`, () => {
       using db = MemoryDatabase.migrated(database, { foreignKeys: false });
       const key = table.columns.find((column) => column.primaryKey)?.name ?? "";
       const insert = () => db.insert(name, requiredRow(name, { [key]: null }));
@@ -95,7 +95,7 @@ for (const { database, name, table } of referenceTables()) {
   }
 }
 
-/** Inserts a row, and compares what SQLite does with what the reference says, and with what it stores. */
+/** Inserts a row, and compares SQLite's reaction and the stored values with the reference. */
 function judge(
   db: MemoryDatabase,
   { name, table, row }: { name: string; table: ReferenceTable; row: Values },
@@ -127,7 +127,7 @@ function errorOf(action: () => void): string | undefined {
   }
 }
 
-/** Rows near to one that is accepted, so that both answers are frequent. */
+/** Rows similar to a valid one, so that both outcomes are frequent. */
 function rowOf(name: string, table: ReferenceTable): fc.Arbitrary<Values> {
   const required = requiredRow(name);
   const columns = table.columns.map((column) => {
@@ -152,7 +152,7 @@ function rowOf(name: string, table: ReferenceTable): fc.Arbitrary<Values> {
 function anyValue({ type }: ReferenceColumn): fc.Arbitrary<SQLInputValue> {
   if (type === "TEXT") return fc.string().filter((text) => !text.includes("\0"));
   if (type === "INTEGER") return fc.maxSafeInteger();
-  // SQLite keeps no sign of zero in a row.
+  // SQLite does not store the sign of zero.
   return fc.double({ noNaN: true }).map((number) => number + 0);
 }
 

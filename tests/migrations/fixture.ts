@@ -5,38 +5,38 @@ import type { Migration } from "../../lib/migration/migration.ts";
 /** Values of a row by column name. */
 export type Values = Readonly<Record<string, SQLInputValue>>;
 
-/** The bundled migrations of the same database that come before one. */
+/** The bundled migrations of the same database before a given one. */
 export function earlierThan(migration: Migration): readonly Migration[] {
   return bundledMigrations.slice(0, bundledMigrations.indexOf(migration))
     .filter(({ database }) => database === migration.database);
 }
 
-/** SQL of a migration's one direction; the bundled ones are all text. */
+/** SQL of one direction of a migration; all bundled ones are SQL. */
 export function sqlOf(migration: Migration, direction: "upgrade" | "downgrade"): string {
   const body = migration[direction];
   if (typeof body !== "string") throw new Error(`${direction} of ${migration.name} is not SQL`);
   return body;
 }
 
-/** An empty database in memory, closed when it is disposed of. */
+/** An empty in-memory database, closed on disposal. */
 export class MemoryDatabase extends DatabaseSync {
   constructor(options: { foreignKeys?: boolean } = {}) {
     super(":memory:", { enableForeignKeyConstraints: options.foreignKeys ?? true });
   }
 
-  /** One in which a database's bundled migrations have run. */
+  /** A database after its bundled migrations. */
   static migrated(database: string, options: { foreignKeys?: boolean } = {}): MemoryDatabase {
     return new MemoryDatabase(options).upgraded(
       bundledMigrations.filter((each) => each.database === database),
     );
   }
 
-  /** One in which a bundled migration may run. */
+  /** A database before a given bundled migration. */
   static before(migration: Migration): MemoryDatabase {
     return new MemoryDatabase().upgraded(earlierThan(migration));
   }
 
-  /** Runs migrations, and returns itself. */
+  /** Runs migrations and returns itself. */
   upgraded(migrations: readonly Migration[]): this {
     for (const migration of migrations) this.exec(sqlOf(migration, "upgrade"));
     return this;
@@ -52,7 +52,7 @@ export class MemoryDatabase extends DatabaseSync {
     return this.rows(sql, ...parameters).flatMap((row) => Object.values(row));
   }
 
-  /** Inserts one row; columns that are not given get their defaults. */
+  /** Inserts one row; omitted columns get their defaults. */
   insert(table: string, values: Values): void {
     const columns = Object.keys(values);
     this.prepare(
@@ -60,7 +60,7 @@ export class MemoryDatabase extends DatabaseSync {
     ).run(...Object.values(values));
   }
 
-  /** What the schema consists of, without SQLite's own tables. */
+  /** The objects of the schema, without SQLite's internal tables. */
   objects(): Record<string, SQLOutputValue>[] {
     return this.rows(
       `SELECT type, name, tbl_name, sql FROM sqlite_schema

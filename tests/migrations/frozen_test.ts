@@ -5,7 +5,7 @@ import { sqlOf } from "./fixture.ts";
 
 const recorded = new URL("../testdata/bundled-checksums.json", import.meta.url);
 
-Deno.test("no bundled migration was edited after its release", () => {
+Deno.test("no bundled migration has changed since its release", () => {
   const checksums = JSON.parse(Deno.readTextFileSync(recorded)) as Record<string, string>;
   for (const migration of bundledMigrations) {
     const found = createHash("sha256").update(sqlOf(migration, "upgrade")).digest("hex");

@@ -23,7 +23,7 @@ function insertWeight(db: MemoryDatabase, ensemble_id: string, given: Values): v
   db.insert("ensemble_weights", requiredRow("ensemble_weights", row));
 }
 
-Deno.test("v_agent_leaderboard lists validations alone, the best Sharpe ratio first, NULL last", () => {
+Deno.test("v_agent_leaderboard lists only validations, the best Sharpe ratio first, NULL last", () => {
   using db = MemoryDatabase.migrated("ml_training");
   insertRun(db, "r1", { algorithm: "SAC", model_name: "first" });
   insertRun(db, "r2", { model_name: "second" });
@@ -53,7 +53,7 @@ Deno.test("v_current_ensemble lists each ensemble's active weights at its own la
   insertWeight(db, "a", { update_time: noon + 60, weight: 0.25 });
   insertWeight(db, "a", { update_time: noon + 60, weight: 0.7, run_id: "r2", algorithm: "SAC" });
   insertWeight(db, "a", { update_time: noon + 60, weight: 0.9, is_active: 0 });
-  // Older than the update of ensemble "a", and yet the latest of its own.
+  // Older than the update of ensemble "a", but the latest of its own ensemble.
   insertWeight(db, "b", { update_time: noon - 60, weight: 0.5 });
   assert.deepEqual(
     db.rows(
@@ -85,7 +85,7 @@ Deno.test("v_current_ensemble lists each ensemble's active weights at its own la
   );
 });
 
-Deno.test("v_current_ensemble lists nothing of an ensemble whose latest update is all inactive", () => {
+Deno.test("v_current_ensemble omits an ensemble whose latest update is entirely inactive", () => {
   using db = MemoryDatabase.migrated("ml_training");
   insertRun(db, "r1");
   insertWeight(db, "a", { update_time: 1, weight: 1 });
@@ -93,7 +93,7 @@ Deno.test("v_current_ensemble lists nothing of an ensemble whose latest update i
   assert.deepEqual(db.rows("SELECT * FROM v_current_ensemble"), []);
 });
 
-Deno.test("v_training_summary lists every run, the newest first, with what is known of it", () => {
+Deno.test("v_training_summary lists every run, newest first, with the known values", () => {
   using db = MemoryDatabase.migrated("ml_training");
   insertRun(db, "bare", { start_time: noon + 2 });
   insertRun(db, "trained", { start_time: noon + 1, duration_seconds: 5000 });
@@ -157,7 +157,7 @@ Deno.test("v_training_summary has a row for each validation of a run", () => {
   );
 });
 
-Deno.test("v_hyperparameter_results lists completed runs alone, the best validation first", () => {
+Deno.test("v_hyperparameter_results lists only completed runs, the best validation first", () => {
   using db = MemoryDatabase.migrated("ml_training");
   for (const status of ["running", "completed", "failed", "stopped", "aborted"]) {
     insertRun(db, status, { status });

@@ -31,7 +31,7 @@ Deno.test("v_position_summary shows a position's profit in dollars and its times
   );
 });
 
-Deno.test("v_position_summary takes pnl_dollars from the price alone, for a short as for a long", () => {
+Deno.test("v_position_summary computes pnl_dollars from the price alone, for short and long positions", () => {
   using db = MemoryDatabase.migrated("positions");
   for (const side of ["long", "short"]) {
     db.insert(
@@ -51,7 +51,7 @@ Deno.test("v_position_summary takes pnl_dollars from the price alone, for a shor
 Deno.test("v_position_summary counts the hours from opening to now as a REAL", () => {
   using db = MemoryDatabase.migrated("positions");
   db.insert("positions", requiredRow("positions", { opened_at: noon }));
-  // Within one statement SQLite's clock stands still.
+  // SQLite's clock does not advance within one statement.
   const [row] = db.rows(
     `SELECT hours_held, typeof(hours_held) AS type, unixepoch() AS now FROM v_position_summary`,
   );
@@ -59,7 +59,7 @@ Deno.test("v_position_summary counts the hours from opening to now as a REAL", (
   assert.equal(row?.type, "real");
 });
 
-Deno.test("v_position_summary lists all positions, the largest profit first", () => {
+Deno.test("v_position_summary lists all positions, largest profit first", () => {
   using db = MemoryDatabase.migrated("positions");
   for (let at = 0; at < 120; at++) {
     const row = { position_id: `p${at}`, unrealized_pnl: (at * 7) % 120 - 60 };
@@ -69,7 +69,7 @@ Deno.test("v_position_summary lists all positions, the largest profit first", ()
   assert.deepEqual(found, Array.from({ length: 120 }, (_, at) => 59 - at));
 });
 
-Deno.test("v_recent_closed_trades calls a trade WIN, LOSS or BREAKEVEN by its profit's sign", () => {
+Deno.test("v_recent_closed_trades labels a trade WIN, LOSS or BREAKEVEN by the sign of its profit", () => {
   using db = MemoryDatabase.migrated("positions");
   const trades = [0.01, -0.01, 0, -0, 1e9, -1e9];
   trades.forEach((realized_pnl, at) => {

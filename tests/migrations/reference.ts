@@ -1,4 +1,4 @@
-/** The schema that the bundled migrations must make, as `tests/testdata/catalyst-schema.json` has it. */
+/** The schema that the bundled migrations must create, from `tests/testdata/catalyst-schema.json`. */
 export type Reference = Readonly<Record<string, ReferenceDatabase>>;
 
 export interface ReferenceDatabase {
@@ -23,7 +23,7 @@ export interface ReferenceColumn {
   readonly default?: string;
 }
 
-/** A condition on one column, or a rule in words, which tests state as a predicate. */
+/** A condition on one column, or a constraint in words, which the tests express as a predicate. */
 export type ReferenceCheck =
   | ColumnCheck
   | { readonly name: string; readonly rule: string };
@@ -40,7 +40,7 @@ export type ColumnCheck =
 export interface ReferenceIndex {
   readonly name: string;
   readonly table: string;
-  /** Names of columns, each with ` DESC` where it descends. */
+  /** Names of columns, with ` DESC` for descending order. */
   readonly columns: readonly string[];
 }
 
@@ -50,7 +50,7 @@ export interface ReferenceView {
   readonly limit?: number;
 }
 
-/** Reads the reference; the file is the tests' own, so its shape is taken on trust. */
+/** Reads the reference; the file belongs to the tests, so its structure is not validated. */
 export function readReference(): Reference {
   const file = new URL("../testdata/catalyst-schema.json", import.meta.url);
   return JSON.parse(Deno.readTextFileSync(file)) as Reference;

@@ -7,16 +7,16 @@ for (const migration of bundledMigrations) {
   const upgrade = sqlOf(migration, "upgrade");
   const downgrade = sqlOf(migration, "downgrade");
 
-  // The first of a database meets those that an earlier system made.
+  // The first migration of a database may find the tables of the earlier system.
   if (earlierThan(migration).length === 0) {
-    Deno.test(`${name} upgraded twice makes the same schema as once`, () => {
+    Deno.test(`${name} upgraded twice creates the same schema as once`, () => {
       using db = MemoryDatabase.before(migration).upgraded([migration]);
       const before = db.rows("SELECT * FROM sqlite_schema");
       db.exec(upgrade);
       assert.deepEqual(db.rows("SELECT * FROM sqlite_schema"), before);
     });
 
-    Deno.test(`${name} downgraded twice does the same as once`, () => {
+    Deno.test(`${name} downgraded twice has the same effect as once`, () => {
       using db = MemoryDatabase.before(migration).upgraded([migration]);
       db.exec(downgrade);
       db.exec(downgrade);
@@ -24,7 +24,7 @@ for (const migration of bundledMigrations) {
     });
   }
 
-  Deno.test(`${name} downgraded leaves what was there before it`, () => {
+  Deno.test(`${name} downgraded restores the schema before it`, () => {
     using db = MemoryDatabase.before(migration);
     const before = db.objects();
     db.exec(upgrade);
@@ -32,7 +32,7 @@ for (const migration of bundledMigrations) {
     assert.deepEqual(db.objects(), before);
   });
 
-  Deno.test(`${name} upgraded after a downgrade makes the same schema as at first`, () => {
+  Deno.test(`${name} upgraded after a downgrade creates the same schema again`, () => {
     using db = MemoryDatabase.before(migration).upgraded([migration]);
     const before = db.objects();
     db.exec(downgrade);

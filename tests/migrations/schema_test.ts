@@ -89,7 +89,7 @@ for (const [database, { tables, indexes, views }] of Object.entries(reference)) 
     }
   });
 
-  Deno.test(`${database} has no object that the reference doesn't list`, () => {
+  Deno.test(`${database} has only objects that are in the reference`, () => {
     using db = MemoryDatabase.migrated(database);
     const found = db.objects().map(({ type, name }) => `${type} ${name}`);
     const wanted = [
@@ -101,7 +101,7 @@ for (const [database, { tables, indexes, views }] of Object.entries(reference)) 
   });
 }
 
-Deno.test("the bundled migrations make 11 tables, 38 indexes and 10 views", () => {
+Deno.test("the bundled migrations create 11 tables, 38 indexes and 10 views", () => {
   const counts = { table: 0, index: 0, view: 0 };
   for (const database of Object.keys(reference)) {
     using db = MemoryDatabase.migrated(database);
@@ -110,7 +110,7 @@ Deno.test("the bundled migrations make 11 tables, 38 indexes and 10 views", () =
   assert.deepEqual(counts, { table: 11, index: 38, view: 10 });
 });
 
-Deno.test("the bundled migrations are in order, and make the databases of the reference", () => {
+Deno.test("the bundled migrations are in order and create the databases of the reference", () => {
   assert.deepEqual(
     bundledMigrations.map(({ id, name, database }) => [id, name, database]),
     [

@@ -15,7 +15,7 @@ for (const migration of bundledMigrations) {
       const names = "SELECT type || ' ' || name FROM sqlite_schema ORDER BY rowid";
       const before = db.column(names);
       db.exec(sqlOf(migration, "upgrade"));
-      // Reading every view shows that this SQLite knows all the functions in them.
+      // Reading every view shows that this version of SQLite has all their functions.
       const reads = db.column(views).map((view) => `SELECT count(*) FROM (SELECT * FROM ${view});`);
       const output = await shell([
         ".bail on",
@@ -55,7 +55,7 @@ async function shell(lines: readonly string[]): Promise<string[]> {
   return new TextDecoder().decode(stdout).trimEnd().split("\n");
 }
 
-/** Why the shell can't be run here; undefined where it can. */
+/** Why the shell cannot run here; undefined if it can. */
 async function whyNoShell(): Promise<string | undefined> {
   try {
     const { success } = await new Deno.Command("sqlite3", { args: ["--version"] }).output();

@@ -26,7 +26,7 @@ Deno.test("v_recent_orders lists the 100 newest orders, times in UTC", () => {
   ]);
 });
 
-Deno.test("v_recent_orders shows when an order was filled, NULL where it was not", () => {
+Deno.test("v_recent_orders shows when an order was filled, or NULL", () => {
   using db = MemoryDatabase.migrated("trading");
   insertOrder(db, "open", { submitted_at: noon + 1 });
   insertOrder(db, "done", { submitted_at: noon, filled_at: noon + 3600, status: "filled" });
@@ -36,7 +36,7 @@ Deno.test("v_recent_orders shows when an order was filled, NULL where it was not
   ]);
 });
 
-Deno.test("v_order_fill_stats gives number, average, lowest and highest price of an order's fills", () => {
+Deno.test("v_order_fill_stats shows the number and the average, lowest and highest price of an order's fills", () => {
   using db = MemoryDatabase.migrated("trading");
   insertOrder(db, "o1", { quantity: 10, filled_quantity: 9, status: "partially_filled" });
   insertOrder(db, "o2", { quantity: 1, filled_quantity: 1, status: "filled", side: "sell" });
@@ -72,7 +72,7 @@ Deno.test("v_order_fill_stats gives number, average, lowest and highest price of
   ]);
 });
 
-Deno.test("v_order_fill_stats lists filled and partially filled orders alone, also without fills", () => {
+Deno.test("v_order_fill_stats lists only filled and partially filled orders, including those without fills", () => {
   using db = MemoryDatabase.migrated("trading");
   for (const status of ["pending", "new", "partially_filled", "filled", "cancelled", "rejected"]) {
     insertOrder(db, status, { status });
@@ -92,7 +92,7 @@ Deno.test("v_order_fill_stats lists filled and partially filled orders alone, al
   );
 });
 
-Deno.test("v_equity_curve lists all portfolio snapshots, the oldest first", () => {
+Deno.test("v_equity_curve lists all portfolio snapshots, oldest first", () => {
   using db = MemoryDatabase.migrated("trading");
   for (let at = 0; at < 120; at++) {
     const day = (at * 7) % 120;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { configuration, root } from "./registry.ts";
 
-// The part of `deno doc --json` that is used here.
+// The relevant part of `deno doc --json`.
 interface JsDoc {
   readonly doc?: string;
   readonly tags?: readonly { readonly kind: string; readonly doc?: string }[];
@@ -57,12 +57,12 @@ function examplesOf(jsDoc: JsDoc | undefined): string[] {
   return (jsDoc?.tags ?? []).flatMap(({ kind, doc }) => kind === "example" ? [doc ?? ""] : []);
 }
 
-/** Every exported declaration once, with its name. */
+/** Every exported declaration, once, with its name. */
 function* declarations(): Generator<{ readonly name: string; readonly declaration: Declaration }> {
   for (const { symbols } of Object.values(documentation.nodes)) {
     for (const { name, declarations } of symbols) {
       for (const declaration of declarations) {
-        // One that is exported twice is described where it is exported first.
+        // A symbol exported twice is documented where it is exported first.
         if (declaration.declarationKind === "export" && declaration.kind !== "reference") {
           yield { name, declaration };
         }
@@ -75,7 +75,7 @@ function isPublic({ accessibility = "public" }: Member): boolean {
   return accessibility === "public";
 }
 
-/** The members of an interface or class, and of each object in a type, with their full names. */
+/** The members of an interface or class and of every object type, with their full names. */
 function membersOf(
   name: string,
   { def = {} }: Declaration,
@@ -102,7 +102,7 @@ function propertiesOf(type: TypeDefinition | undefined): Member[] {
   return type.kind === "parenthesized" ? propertiesOf(type.value as TypeDefinition) : [];
 }
 
-Deno.test("every module, exported symbol and member of one says what it is", () => {
+Deno.test("every module, exported symbol and member is documented", () => {
   const silent: string[] = [];
   for (const [file, { module_doc }] of Object.entries(documentation.nodes)) {
     if (!module_doc?.doc) silent.push(file);
@@ -119,7 +119,7 @@ Deno.test("every module, exported symbol and member of one says what it is", () 
   assert.deepEqual([...new Set(silent)], []);
 });
 
-/** Methods that take a name or nothing and return what they are called: an example would repeat it. */
+/** Methods without options that return what their name says: an example would only repeat it. */
 const plain: ReadonlySet<string> = new Set([
   "Migrator.missingDatabases",
   "Migrator.pathOf",
@@ -128,7 +128,7 @@ const plain: ReadonlySet<string> = new Set([
   "Migrator.uncoveredFiles",
 ]);
 
-Deno.test("every exported function, class and public method has an example with a title, errors and the plainest aside", () => {
+Deno.test("every exported function, class and public method has an example with a title, except errors and trivial methods", () => {
   const without: string[] = [];
   const check = (name: string, jsDoc: JsDoc | undefined) => {
     const examples = examplesOf(jsDoc);
@@ -141,7 +141,7 @@ Deno.test("every exported function, class and public method has an example with 
   };
   for (const { name, declaration } of declarations()) {
     const { kind, jsDoc, def } = declaration;
-    // One example shows how to handle all errors: that of CatalystError.
+    // The example of CatalystError shows how to handle all errors.
     if (name.endsWith("Error") && name !== "CatalystError") continue;
     if (kind === "function" || kind === "class") check(name, jsDoc);
     if (kind !== "class") continue;
@@ -154,7 +154,7 @@ Deno.test("every exported function, class and public method has an example with 
   assert.deepEqual([...new Set(without)], []);
 });
 
-Deno.test("an example that is not run says why", () => {
+Deno.test("an example that does not run says why", () => {
   const unexplained: string[] = [];
   for (const { name, declaration } of declarations()) {
     const members = membersOf(name, declaration).map(({ member }) => member.jsDoc);
@@ -167,7 +167,7 @@ Deno.test("an example that is not run says why", () => {
   assert.deepEqual(unexplained, []);
 });
 
-Deno.test("what a function or method throws is a class that is exported", () => {
+Deno.test("the error classes that functions and methods throw are exported", () => {
   const names = new Set([...declarations()].map(({ name }) => name));
   const unknown: string[] = [];
   for (const { name, declaration } of declarations()) {

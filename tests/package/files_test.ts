@@ -3,7 +3,7 @@ import { configuration, dryRun, root } from "./registry.ts";
 
 Deno.test("`deno publish` has nothing to warn of, and publishes what belongs into a package", async () => {
   const { said, files } = await dryRun();
-  // What they load is named by a value on purpose: Deno downloads what is named literally at each start.
+  // These load packages by variable on purpose: Deno downloads literally named packages at every start.
   const warnings = said.matchAll(/^\s*(?:warning|error)\b(.*)\n.*?--> (\S+?):\d+:\d+$/gm);
   assert.deepEqual(
     [...warnings].map(([, what = "", path = ""]) => `${path.slice(root.length)}${what}`).toSorted(),
@@ -26,12 +26,12 @@ Deno.test("`deno publish` has nothing to warn of, and publishes what belongs int
   }
 });
 
-Deno.test("the version is the same wherever it is written", async () => {
+Deno.test("the version is the same everywhere", async () => {
   const { version } = await import("../../lib/base/version.ts");
   assert.equal(configuration().version, version);
 });
 
-Deno.test("importing all that is exported reads no file, starts nothing and needs no permission", async () => {
+Deno.test("importing all modules reads no file, starts nothing and needs no permission", async () => {
   const lines = Object.values(configuration().exports).map((path, index) =>
     `import * as module_${index} from ${JSON.stringify(new URL(`../../${path}`, import.meta.url))};
     console.log(Object.keys(module_${index}).length > 0);`
@@ -52,7 +52,7 @@ Deno.test("importing all that is exported reads no file, starts nothing and need
   }
 });
 
-Deno.test("mod.ts run as a program is the command line", async () => {
+Deno.test("running mod.ts as a program runs the command line", async () => {
   const line = (main: string, args: readonly string[]) =>
     new Deno.Command(Deno.execPath(), {
       args: ["run", "-A", "--no-check", "--quiet", main, ...args],

@@ -1,4 +1,4 @@
-/** The package as a stranger uses it: by Deno alone, from a registry, in an empty directory. */
+/** The package as a new user uses it: with Deno only, from a registry, in an empty directory. */
 import assert from "node:assert/strict";
 import type { CliResult } from "../helpers.ts";
 import { configuration, type Registry, root, startRegistry } from "./registry.ts";
@@ -6,11 +6,11 @@ import { Stranger } from "./stranger.ts";
 
 const PACKAGE = "jsr:@catalyst/migrate";
 
-/** The options that the documentation names in place of `-A`. */
+/** The documented options instead of `-A`. */
 const permissions = /^deno run (--allow-read=data,migrations,\S+ .*) \S+ upgrade$/m
   .exec(Deno.readTextFileSync(`${root}/docs/permissions.md`))?.[1]?.split(" ") ?? [];
 
-/** The same for `new`, which writes to the directory of migrations. */
+/** The same for `new`, which writes to the migrations directory. */
 const withMigrations = permissions.map((option) =>
   option.replace(/^--allow-write=data$/, "$&,migrations")
 );
@@ -20,7 +20,7 @@ function succeeded(result: CliResult): CliResult {
   return result;
 }
 
-/** What was said, without Deno's own lines about what it downloads. */
+/** The output without Deno's lines about downloads. */
 function narration({ stderr }: CliResult): string {
   return stderr.split("\n").filter((line) => !line.startsWith("Download ")).join("\n");
 }
@@ -46,7 +46,7 @@ Deno.test("in an empty directory with an empty cache `deno run` upgrades, and le
   assert.deepEqual(stranger.names(), ["data"]);
 });
 
-Deno.test("the permissions that the documentation names are enough for every command", async () => {
+Deno.test("the documented permissions are enough for every command", async () => {
   assert(permissions.length > 2, "the page names them");
   await using registry = await startRegistry();
   using stranger = new Stranger(registry.url);
@@ -68,7 +68,7 @@ Deno.test("the permissions that the documentation names are enough for every com
     ...["restore --undo --yes", "downgrade --steps 1 --yes", "help", "--version"],
   ];
   for (const line of lines) assert.doesNotMatch((await run(line)).stderr, /^(error|warning):/m);
-  // A directory of migrations is a second one.
+  // The migrations directory is an additional one.
   await run("new add_notes --database trading", withMigrations);
   assert.deepEqual(stranger.names("migrations"), ["004_add_notes.sql"]);
   stranger.write(
@@ -79,11 +79,11 @@ Deno.test("the permissions that the documentation names are enough for every com
   assert.deepEqual(stranger.names(), ["data", "migrations"]);
 });
 
-Deno.test("what the first command has downloaded is enough for all others, without a network", async () => {
+Deno.test("the downloads of the first command are enough for all others, without a network", async () => {
   const registry = await startRegistry();
   using stranger = await begin(registry);
   await registry[Symbol.asyncDispose]();
-  // Enough rows for the export to use threads, and a caller that the snapshot must not keep waiting.
+  // Enough rows for the export to use threads, and a caller that the snapshot must not block.
   stranger.write(
     "bot.ts",
     `import { createCatalystMigrator, openDatabase } from "${PACKAGE}";
@@ -162,7 +162,7 @@ Deno.test("`deno install -g` makes a command, with all permissions or those of t
   assert.deepEqual(stranger.names(), ["all", "few"]);
 });
 
-Deno.test("a program imports the library and each of its parts", async () => {
+Deno.test("a program imports the library and all of its entry points", async () => {
   await using registry = await startRegistry();
   using stranger = new Stranger(registry.url);
   stranger.write(
@@ -186,7 +186,7 @@ Deno.test("a program imports the library and each of its parts", async () => {
   assert.deepEqual(stranger.names(), ["data", "program.ts"]);
 });
 
-Deno.test("a part that does less loads less", async () => {
+Deno.test("a smaller entry point loads fewer modules", async () => {
   await using registry = await startRegistry();
   using stranger = new Stranger(registry.url);
   stranger.write("program.ts", `import "${PACKAGE}/database";`);

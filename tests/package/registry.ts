@@ -1,4 +1,4 @@
-/** A registry on this machine that serves this package as JSR would, and Deno as a stranger has it. */
+/** A local registry that serves this package like JSR. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 /** Directory of the package. */
 export const root: string = fileURLToPath(new URL("../../", import.meta.url));
 
-/** What of `deno.json` a registry has to know. */
+/** The part of `deno.json` that a registry needs. */
 export interface PackageConfiguration {
   readonly name: string;
   readonly version: string;
@@ -18,7 +18,7 @@ export function configuration(): PackageConfiguration {
   return JSON.parse(Deno.readTextFileSync(join(root, "deno.json")));
 }
 
-/** What `deno publish --dry-run` says, and the paths of the files that it would publish. */
+/** Output of `deno publish --dry-run`, and the paths of the files to publish. */
 export async function dryRun(
   options: readonly string[] = [],
 ): Promise<{ readonly said: string; readonly files: readonly string[] }> {
@@ -40,14 +40,14 @@ export async function dryRun(
 export interface Registry extends AsyncDisposable {
   /** Its address, for the variable `JSR_URL`; ends with a slash. */
   readonly url: string;
-  /** Paths that it was asked for, in order. */
+  /** Requested paths, in order. */
   readonly requests: readonly string[];
 }
 
-/** Serves the files of the package, as they are now, on a port of this machine. */
+/** Serves the current files of the package on a local port. */
 export async function startRegistry(): Promise<Registry> {
   const { name, version, exports } = configuration();
-  const { files } = await dryRun(["--no-check"]); // types are the business of other tests
+  const { files } = await dryRun(["--no-check"]); // other tests check the types
   const contents = new Map(
     files.map((file) => [`/${file}`, Deno.readFileSync(join(root, file))]),
   );

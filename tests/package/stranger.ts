@@ -1,23 +1,23 @@
-/** A machine that has Deno and nothing else: an empty directory, an empty cache, a bare environment. */
+/** A machine with only Deno: an empty directory, an empty cache, a minimal environment. */
 import { delimiter, dirname, join } from "node:path";
 import type { CliResult } from "../helpers.ts";
 
-/** How something is run. */
+/** Options for running a command. */
 export interface StrangerRun {
-  /** Variables of its environment, besides what Deno needs. Default: none. */
+  /** Environment variables, besides those that Deno needs. Default: none. */
   readonly env?: Readonly<Record<string, string>>;
 }
 
-/** Somebody who has just installed Deno. Goes with all files when it is disposed of. */
+/** A user who has just installed Deno. All files are removed on disposal. */
 export class Stranger implements Disposable {
   readonly #root: string = Deno.makeTempDirSync({ prefix: "catalyst-stranger-" });
   readonly #registry: string;
-  /** Directory that everything runs in. */
+  /** Working directory. */
   readonly home: string = join(this.#root, "home");
-  /** What Deno keeps of what it has downloaded. */
+  /** Deno's cache of downloads. */
   readonly cache: string;
 
-  /** `registry` is the address of one; `cache` a directory for what Deno downloads, to be kept. */
+  /** `registry` is the address of a registry; `cache` a directory for Deno's downloads, which is kept. */
   constructor(registry: string, options: { readonly cache?: string } = {}) {
     this.#registry = registry;
     this.cache = options.cache ?? join(this.#root, "cache");
@@ -26,8 +26,8 @@ export class Stranger implements Disposable {
 
   /** Variables that Deno needs to find the registry and its cache. */
   get environment(): Record<string, string> {
-    const system = Deno.env.get("SYSTEMROOT"); // without it no program starts on Windows
-    // Behind a proxy npm is reached by certificates of its own.
+    const system = Deno.env.get("SYSTEMROOT"); // no program starts on Windows without it
+    // Behind a proxy, npm may need additional certificates.
     const certificates = ["DENO_TLS_CA_STORE", "DENO_CERT", "NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE"]
       .flatMap((name) => {
         const value = Deno.env.get(name);
@@ -55,17 +55,17 @@ export class Stranger implements Disposable {
     Deno.writeTextFileSync(this.file(name), text);
   }
 
-  /** Names of what is in the directory, sorted. */
+  /** Names of the entries of the directory, sorted. */
   names(directory = "."): string[] {
     return [...Deno.readDirSync(this.file(directory))].map(({ name }) => name).toSorted();
   }
 
-  /** Runs Deno to its end. */
+  /** Runs Deno and waits for its end. */
   async deno(args: readonly string[], options: StrangerRun = {}): Promise<CliResult> {
     return await this.run(Deno.execPath(), args, options);
   }
 
-  /** Runs a program to its end. */
+  /** Runs a program and waits for its end. */
   async run(
     program: string,
     args: readonly string[],
@@ -87,7 +87,7 @@ export class Stranger implements Disposable {
   }
 }
 
-/** Where the system's own programs are; the script that `deno install` makes needs a shell. */
+/** Directories of the system's programs; the script created by `deno install` needs a shell. */
 function systemPath(): string[] {
   return Deno.build.os === "windows"
     ? [`${Deno.env.get("SYSTEMROOT")}\\system32`]

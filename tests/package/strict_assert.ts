@@ -1,4 +1,4 @@
-/** Makes `console.assert`, which only prints, throw: else an example could be wrong and pass. */
+/** Makes `console.assert` throw instead of printing, so that a wrong example fails. */
 import assert from "node:assert/strict";
 
 // deno-lint-ignore no-console -- nothing is written

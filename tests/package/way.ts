@@ -5,8 +5,8 @@ import { startRegistry } from "./registry.ts";
 import { Stranger } from "./stranger.ts";
 
 /**
- * The package, as Deno runs it from a registry. The first command has downloaded all of it; by now the
- * registry is gone.
+ * The package, run by Deno from a registry. The first command has downloaded everything; after that the
+ * registry is stopped.
  */
 export async function published(): Promise<WayIn> {
   const cache = Deno.makeTempDirSync({ prefix: "catalyst-cache-" });

@@ -1,4 +1,4 @@
-/** Builds the executable that the tests try; where none can be built they say why, and are skipped. */
+/** Builds the executable for the tests; if it cannot be built, they are skipped with the reason. */
 import { join } from "node:path";
 import { build } from "../../.ci/build.ts";
 import { BuildError } from "../../.ci/graph.ts";
@@ -10,7 +10,7 @@ export type Built =
 
 let built: Promise<Built> | null = null;
 
-/** Builds the executable of this checkout for this machine, once; it goes when the tests have ended. */
+/** Builds the executable of this checkout for this machine, once; it is removed after the tests. */
 export function builtExecutable(): Promise<Built> {
   return built ??= buildOne();
 }
@@ -23,13 +23,13 @@ async function buildOne(): Promise<Built> {
     if (executable === undefined) throw new Error("nothing was built");
     return { kind: "built", path: executable.path };
   } catch (error) {
-    // Only where the runtime can't be had: a build that fails for another reason is a failed test.
+    // Skipped only if the runtime is unavailable: any other build failure fails the test.
     const cause = error instanceof BuildError
       ? /error sending request.*|.*404 Not Found.*/.exec(error.help ?? "")?.[0]
       : undefined;
     if (cause === undefined) throw error;
     const reason = "no executable can be built here";
-    // deno-lint-ignore no-console -- says what is not tested, and why
+    // deno-lint-ignore no-console -- reports what is skipped and why
     console.log(`skipped: ${reason}: ${cause}`);
     return { kind: "missing", reason };
   }

@@ -1,4 +1,4 @@
-/** The build itself, on copies of the checkout. */
+/** Tests of the build on copies of the checkout. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL("../..", import.meta.url));
 const built = await builtExecutable();
 const missing = built.kind === "missing" ? built.reason : null;
 
-/** A copy of what an executable is built from. */
+/** A copy of the sources of the executable. */
 class Checkout implements Disposable {
   readonly path: string = Deno.makeTempDirSync({ prefix: "catalyst-checkout-" });
 
@@ -48,7 +48,7 @@ class Checkout implements Disposable {
     return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
   }
 
-  /** Builds; where it fails nothing may be left. */
+  /** Builds; a failed build must leave nothing behind. */
   async fails(message: RegExp, env: Readonly<Record<string, string>> = {}): Promise<void> {
     const { code, stderr } = await this.run([".ci/compile.ts"], env);
     assert.equal(code, 1);
@@ -63,7 +63,7 @@ class Checkout implements Disposable {
 }
 
 Deno.test({
-  name: "the same sources make the same executable, in whichever directory and whenever" +
+  name: "the same sources produce the same executable in any directory at any time" +
     (missing === null ? "" : ` (skipped: ${missing})`),
   ignore: missing !== null,
   async fn() {
@@ -94,13 +94,13 @@ Deno.test({
   },
 });
 
-Deno.test("a migration that would not be in the executable stops the build", async () => {
+Deno.test("a migration that would be missing from the executable stops the build", async () => {
   using checkout = new Checkout();
   Deno.writeTextFileSync(checkout.file("migrations/004_forgotten.ts"), "export default {};\n");
   await checkout.fails(/^error: Cannot build: migrations\/004_forgotten\.ts would not be in/m);
 });
 
-Deno.test("a migration that is imported and not in the registry stops the build", async () => {
+Deno.test("a migration that is imported but not in the registry stops the build", async () => {
   using checkout = new Checkout();
   checkout.edit("migrations/mod.ts", (text) => text.replace(/^ {2}createTradingTables,\n/m, ""));
   await checkout.fails(
@@ -108,7 +108,7 @@ Deno.test("a migration that is imported and not in the registry stops the build"
   );
 });
 
-Deno.test("a build without migrations is refused, and does nothing where it runs all the same", async () => {
+Deno.test("a build without migrations is refused, and the executable would do nothing", async () => {
   using checkout = new Checkout();
   checkout.edit(
     "migrations/mod.ts",
@@ -132,7 +132,7 @@ Deno.test("a build without migrations is refused, and does nothing where it runs
   assert.equal((await checkout.run(["cli.ts", "--version"])).code, 0);
 });
 
-Deno.test("a failed build leaves what was there before, and nothing half-made", async () => {
+Deno.test("a failed build keeps the previous executable and leaves no partial files", async () => {
   using checkout = new Checkout();
   const env = { DENORT_BIN: checkout.file("no-such-file") };
   await checkout.fails(/^error: Cannot build for \S+: `deno compile` failed$/m, env);
@@ -144,23 +144,23 @@ Deno.test("a failed build leaves what was there before, and nothing half-made", 
   ]);
 });
 
-Deno.test("the runtime of this machine is embedded for no other", async () => {
+Deno.test("the runtime of this machine is not used for another one", async () => {
   using checkout = new Checkout();
   const target = Deno.build.target === "aarch64-unknown-linux-gnu"
     ? "x86_64-unknown-linux-gnu"
     : "aarch64-unknown-linux-gnu";
-  // It would be taken without a question.
+  // Without this check it would be used silently.
   const { code, stderr } = await checkout.run([".ci/compile.ts", "--target", target], {
     DENORT_BIN: Deno.env.get("DENORT_BIN") ?? Deno.execPath(),
   });
   if (code === 0) {
-    // The runtime of the other system could be downloaded: the file is for its processor.
+    // The other system's runtime could be downloaded: the file is for its processor.
     const header = Deno.readFileSync(checkout.file(`dist/catalyst-migrate-${target}`));
     assert.equal(header[18], target.startsWith("aarch64") ? 0xb7 : 0x3e);
   } else assert.match(stderr, /help: .*DENORT_BIN is only for this machine/);
 });
 
-Deno.test("a wrong target, and two wishes at once, are refused", async () => {
+Deno.test("a wrong target and conflicting options are refused", async () => {
   using checkout = new Checkout();
   const wrong = await checkout.run([".ci/compile.ts", "--target", "vax"]);
   assert.match(wrong.stderr, /^error: Cannot build for "vax": .*\nhelp: the targets are x86_64/);

@@ -1,4 +1,4 @@
-/** Kills the program by SIGKILL inside an upgrade over rows, and lets the next one finish the work. */
+/** Kills the program with SIGKILL during an upgrade of rows, and lets the next one finish the work. */
 import assert from "node:assert/strict";
 import { type Content, contentOf, copyDirectory, databaseNames } from "../helpers.ts";
 import { killInside, lockTaken } from "../kill.ts";
@@ -10,7 +10,7 @@ import { executable, type WayIn } from "./way.ts";
 const seed = seedFrom("CATALYST_CRASH_SEED");
 const kills = Number(Deno.env.get("CATALYST_CRASH_KILLS") ?? 10);
 
-/** Migrations that rewrite what is there: by SQL, by code, in each database. */
+/** Migrations that rewrite existing rows, in SQL and code, in each database. */
 const migrations: Readonly<Record<string, string>> = {
   "004_notes.sql": `-- database: trading
 -- migrate:up
@@ -48,11 +48,12 @@ const way = await executable();
 const reason = way.reason ?? (Deno.build.os === "windows" ? "there is no SIGKILL" : null);
 
 Deno.test({
-  name: "the executable, killed at any moment of an upgrade, leaves what the next one finishes" +
+  name:
+    "the executable, killed at any time during an upgrade, leaves a state that the next one completes" +
     (reason === null ? "" : ` (skipped: ${reason})`),
   ignore: reason !== null,
   async fn() {
-    // deno-lint-ignore no-console -- says how to repeat this run
+    // deno-lint-ignore no-console -- shows how to repeat this run
     console.log(`CATALYST_CRASH_SEED=${seed}`);
     const random = randomOf(seed);
     using template = new Place(way);
@@ -69,9 +70,9 @@ Deno.test({
     for (let killed = 0, runs = 0; killed < kills; runs++) {
       assert(runs < kills * 5, "almost every process ended before it could be killed");
       using place = await copied(template);
-      // Each second time without the snapshot, which takes most of the time.
+      // Every second run skips the snapshot, which takes most of the time.
       const kind = killed % 2 === 0 ? "backup" : "none";
-      // And more often late than early: a command reads first, and writes at its end.
+      // More often late than early: a command reads first and writes at its end.
       const when = random() < 0.2 ? random() : 1 - random() * 0.6;
       const lock = place.file("data/migrations.lock");
       const command = place.start(["upgrade", ...kind === "none" ? ["--no-backup"] : []]);
@@ -88,14 +89,14 @@ Deno.test({
       await place.ok("status --check");
       await place.ok("verify");
     }
-    // deno-lint-ignore no-console -- says where the kills hit
+    // deno-lint-ignore no-console -- shows where the kills hit
     console.log(`migrations that were in when it was killed: ${JSON.stringify(reached)}`);
   },
 });
 
 type Contents = Readonly<Record<string, Content>>;
 
-/** Each database is as before, or has a migration whole: its marker, its schema, its rows. */
+/** Checks that each database is unchanged or has a complete migration: marker, schema and rows. */
 function checkLeft(
   place: Place,
   { before, expected }: { readonly before: Contents; readonly expected: Contents },
@@ -123,7 +124,7 @@ function contents(place: Place): Contents {
   );
 }
 
-/** A place with the template's data, and the migrations that are to come. */
+/** A place with the template's data and the migrations to apply. */
 async function copied(template: Place): Promise<Place> {
   const place = new Place(way satisfies WayIn);
   await copyDirectory(template.file("data"), place.file("data"));
@@ -131,7 +132,7 @@ async function copied(template: Place): Promise<Place> {
   return place;
 }
 
-/** Milliseconds for which an undisturbed upgrade holds the lock. */
+/** Milliseconds for which an uninterrupted upgrade holds the lock. */
 async function spanOf(place: Place, args: readonly string[]): Promise<number> {
   const child = place.start(["upgrade", ...args]).spawn();
   const output = child.output();

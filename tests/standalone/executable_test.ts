@@ -1,4 +1,4 @@
-/** What only the executable has: a place of its own, permissions that are part of it, threads. */
+/** Tests of the executable alone: its location, its built-in permissions and its threads. */
 import assert from "node:assert/strict";
 import { databaseNames, execute, query } from "../helpers.ts";
 import { reasonForNoTerminal } from "../lib/terminal/program.ts";
@@ -7,7 +7,7 @@ import { executable } from "./way.ts";
 
 const way = await executable();
 
-/** A test of the executable, or the word that it is skipped. */
+/** A test of the executable, or a skipped test. */
 function test(name: string, fn: () => Promise<void>, missing: string | null = null): void {
   const reason = way.reason ?? missing;
   Deno.test({
@@ -20,7 +20,7 @@ function test(name: string, fn: () => Promise<void>, missing: string | null = nu
 const isWindows = Deno.build.os === "windows";
 const noShell = isWindows ? "there is no `sh`" : null;
 
-test("is found through a symbolic link, by a relative path and by PATH", async () => {
+test("starts through a symbolic link, a relative path and PATH", async () => {
   using place = new Place(way, { name: "with a space" });
   const [path = ""] = place.command.slice(-1);
   Deno.symlinkSync(path, place.file("linked"));
@@ -44,7 +44,7 @@ test("is found through a symbolic link, by a relative path and by PATH", async (
   }
 }, noShell);
 
-test("is the only file that it needs, and leaves none behind", async () => {
+test("needs no other file and leaves none behind", async () => {
   using place = new Place(way);
   Deno.mkdirSync(place.file("temporary"));
   const env = { TMPDIR: place.file("temporary"), HOME: place.file("temporary") };
@@ -54,10 +54,10 @@ test("is the only file that it needs, and leaves none behind", async () => {
   assert.deepEqual(place.names("temporary"), []);
 });
 
-test("takes nothing from what somebody puts into the directory for temporary files", async () => {
+test("uses nothing that others put into the directory for temporary files", async () => {
   using place = new Place(way);
   Deno.mkdirSync(place.file("temporary"));
-  // Where `deno compile` keeps compiled code unless told otherwise; to open a pipe would never end.
+  // The default place of `deno compile` for compiled code; opening a pipe would never end.
   const planted = place.file("temporary/deno-compile-catalyst-migrate.cache");
   assert(new Deno.Command("mkfifo", { args: [planted] }).outputSync().success);
   const env = { TMPDIR: place.file("temporary") };
@@ -68,7 +68,7 @@ test("takes nothing from what somebody puts into the directory for temporary fil
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
 }, noShell);
 
-/** What a migration may not do, and the permission that Deno names. */
+/** Actions that a migration may not do, with the permission that Deno names. */
 const forbidden: Readonly<Record<string, readonly [code: string, permission: RegExp]>> = {
   "use the network": ['await fetch("http://127.0.0.1:8080/")', /net access/],
   "listen": ["Deno.listen({ port: 0 })", /net access/],
@@ -114,7 +114,7 @@ test("lets no migration use the network from another thread", async () => {
   assert.match(stderr, /^error: Cannot apply 004_mine to trading: Requires net access/m);
 });
 
-test("asks nobody for a permission that it lacks", async () => {
+test("does not prompt for a missing permission", async () => {
   using place = new Place(way);
   place.write(
     "migrations/004_mine.js",
@@ -131,7 +131,7 @@ test("asks nobody for a permission that it lacks", async () => {
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode("y\ny\n"));
   await writer.close();
-  const timer = setTimeout(() => child.kill(), 120_000); // a question would be waited for
+  const timer = setTimeout(() => child.kill(), 120_000); // a prompt would wait for an answer
   const { code, stdout } = await child.output();
   clearTimeout(timer);
   const text = new TextDecoder().decode(stdout);
@@ -148,7 +148,7 @@ test("imports nothing from the network", async () => {
   assert.deepEqual(place.names(), ["migrations"]);
 });
 
-test("has the permissions to read, to write and to see its variables, and no other", async () => {
+test("has permission only to read, to write and to access its variables", async () => {
   using place = new Place(way);
   place.write(
     "migrations/004_mine.js",
@@ -183,7 +183,7 @@ test("copies and exports large databases on threads", async () => {
   for (const name of databaseNames) assert(named(place, "catalyst_migrations", name).length > 0);
 }, noProcess);
 
-/** Names of the threads that a command has while it runs. */
+/** Names of a command's threads while it runs. */
 async function threadsOf(place: Place, command: string): Promise<Set<string>> {
   const names = new Set<string>();
   const child = place.start(command.split(" ")).spawn();
@@ -197,7 +197,7 @@ async function threadsOf(place: Place, command: string): Promise<Set<string>> {
         names.add(Deno.readTextFileSync(`/proc/${child.pid}/task/${name}/comm`).trim());
       }
     } catch {
-      // the thread, or all of it, has just ended
+      // the thread or the process has just ended
     }
   }
   const { code, stderr } = await output;

@@ -1,4 +1,4 @@
-/** A stranger's machine: an empty directory, the program beside it, and nothing in the environment. */
+/** A new user's machine: an empty directory, the program beside it, and an empty environment. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { showToAll } from "../another_user.ts";
@@ -7,29 +7,29 @@ import { decoded } from "../cli_helpers.ts";
 import type { CliResult } from "../helpers.ts";
 import type { WayIn } from "./way.ts";
 
-/** How a command is run. */
+/** Options for running a command. */
 export interface RunOptions {
-  /** Directory that it runs in. Default: the place's own. */
+  /** Working directory. Default: that of the place. */
   readonly cwd?: string;
-  /** Variables of its environment. Default: none. */
+  /** Environment variables. Default: none. */
   readonly env?: Readonly<Record<string, string>>;
   /** A program that starts it, with its arguments, such as `setpriv`. Default: none. */
   readonly through?: readonly string[];
-  /** What it finds on stdin. Default: nothing. */
+  /** Content of stdin. Default: empty. */
   readonly input?: string;
-  /** Whether all ways have to say the same. Default `true`. */
+  /** Whether all ways must produce the same output. Default `true`. */
   readonly same?: boolean;
 }
 
-/** An empty directory, and a way in; it goes with all in it when it is disposed of. */
+/** An empty directory and a way to run the toolkit; removed on disposal. */
 export class Place implements Disposable {
   readonly #root: string;
   readonly #way: WayIn;
   /** The program and its first arguments. */
   readonly command: readonly string[];
-  /** The directory that commands run in. */
+  /** Working directory of the commands. */
   readonly path: string;
-  /** What was run and what it said, without what differs from run to run. */
+  /** The commands and their output, without parts that differ between runs. */
   readonly transcript: string[] = [];
 
   constructor(way: WayIn, options: { readonly name?: string } = {}) {
@@ -51,23 +51,23 @@ export class Place implements Disposable {
     return join(this.path, name);
   }
 
-  /** Writes a file, and the directories that it is in. */
+  /** Writes a file, and creates its directories. */
   write(name: string, text: string): void {
     Deno.mkdirSync(join(this.file(name), ".."), { recursive: true });
     Deno.writeTextFileSync(this.file(name), text);
   }
 
-  /** Names of the files in a directory of it, sorted. */
+  /** Names of the files in one of its directories, sorted. */
   names(directory = "."): string[] {
     return [...Deno.readDirSync(this.file(directory))].map(({ name }) => name).toSorted();
   }
 
-  /** A copy of a directory of it, elsewhere in it. */
+  /** Copies one of its directories to another place in it. */
   copy(from: string, to: string): void {
     copyTree(this.file(from), this.file(to));
   }
 
-  /** The program and arguments of a command, with what takes the network away from it. */
+  /** Program and arguments of a command, with the wrapper that disables the network. */
   line(args: readonly string[], { through = [] }: RunOptions = {}): string[] {
     const isolation = this.#way.offline === false ? [] : withoutNetwork();
     return [...isolation, ...through, ...this.command, ...args];
@@ -78,7 +78,7 @@ export class Place implements Disposable {
     return { ...this.#way.env, ...env };
   }
 
-  /** A command, not yet started. */
+  /** A command that is not started yet. */
   start(args: readonly string[], options: RunOptions = {}): Deno.Command {
     const [program = "", ...rest] = this.line(args, options);
     return new Deno.Command(program, {
@@ -92,7 +92,7 @@ export class Place implements Disposable {
     });
   }
 
-  /** Runs a command to its end. */
+  /** Runs a command and waits for its end. */
   async run(args: string | readonly string[], options: RunOptions = {}): Promise<CliResult> {
     const words = typeof args === "string" ? args.split(" ") : args;
     const child = this.start(words, options).spawn();
@@ -110,12 +110,12 @@ export class Place implements Disposable {
     return result;
   }
 
-  /** Runs a command that has to succeed. */
+  /** Runs a command that must succeed. */
   async ok(args: string | readonly string[], options: RunOptions = {}): Promise<CliResult> {
     return await this.ends(0, args, options);
   }
 
-  /** Runs a command that has to end with an exit code. */
+  /** Runs a command that must end with an exit code. */
   async ends(
     code: number,
     args: string | readonly string[],
@@ -126,7 +126,7 @@ export class Place implements Disposable {
     return result;
   }
 
-  /** Takes out of a text what differs from run to run, and from place to place. */
+  /** Replaces the parts of a text that differ between runs and places. */
   normalized(text: string): string {
     return text
       .replaceAll(JSON.stringify(this.#root).slice(1, -1), "<root>") // backslashes twice, as in JSON
@@ -135,17 +135,17 @@ export class Place implements Disposable {
       .replace(/\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+Z)?/g, "<time>")
       .replace(/\d{8}_\d{6}(_[0-9a-z]+)?/g, "<snapshot>")
       .replace(/"(\w+(?:At|Seconds))":( ?)[\d.e-]+/g, '"$1":$2<number>')
-      .replace(/\b[0-9a-f]{64}\b/g, "<hash>") // rows have the time of their making
+      .replace(/\b[0-9a-f]{64}\b/g, "<hash>") // rows contain the time of their creation
       .replace(/(<1|\d+(\.\d+)?) (ms|s)\b/g, "<took>")
       .replace(/process \d+[^\n]*/g, "process <pid>")
-      .replace(/ {2,}/g, "  "); // columns are as wide as what was replaced
+      .replace(/ {2,}/g, "  "); // the width of columns depends on the replaced text
   }
 
   [Symbol.dispose](): void {
     Deno.removeSync(this.#root, { recursive: true });
   }
 
-  /** Puts the executable alone into an empty directory. */
+  /** Puts only the executable into an empty directory. */
   #installed(name: string): string {
     const directory = join(this.#root, `bin of ${name}`);
     Deno.mkdirSync(directory);
@@ -153,7 +153,7 @@ export class Place implements Disposable {
       directory,
       Deno.build.os === "windows" ? "catalyst-migrate.exe" : "catalyst-migrate",
     );
-    // A second name for the same file: a copy of 100 MB for each test would take longer than the test.
+    // A hard link: copying 100 MB for each test would take longer than the test.
     Deno.linkSync(this.#way.command[0] ?? "", path);
     return path;
   }
@@ -161,7 +161,7 @@ export class Place implements Disposable {
 
 let isolation: readonly string[] | null = null;
 
-/** What runs a program without a network, not even to itself; nothing where this user can't do that. */
+/** Wrapper that runs a program without any network; empty if this user cannot do that. */
 function withoutNetwork(): readonly string[] {
   return isolation ??= findIsolation();
 }
@@ -178,7 +178,7 @@ function findIsolation(): readonly string[] {
       // not there
     }
   }
-  // deno-lint-ignore no-console -- says what is not tested
-  console.log("skipped: to take the network away, which this user can't");
+  // deno-lint-ignore no-console -- reports what is skipped
+  console.log("skipped: running without a network, which this user may not");
   return [];
 }

@@ -1,23 +1,23 @@
-/** Scenarios: what a stranger does, and what has to come of it, whichever way in is taken. */
+/** Scenarios: what a new user does, and the expected result for every way of running the toolkit. */
 import assert from "node:assert/strict";
 import { Place } from "./place.ts";
 import type { WayIn } from "./way.ts";
 
-/** One thing that a stranger does. */
+/** One scenario. */
 export interface Scenario {
-  /** What is the case, as a sentence. */
+  /** Its name, as a sentence. */
   readonly name: string;
-  /** Commands that it tries. */
+  /** Commands that it tests. */
   readonly commands: readonly string[];
-  /** Name of the directory that it happens in. Default `home`. */
+  /** Name of its working directory. Default `home`. */
   readonly directory?: string;
-  /** Why it can't be tried here; `null` where it can. Default: it can. */
+  /** Why it cannot run here; `null` if it can. Default: it can. */
   readonly reason?: (way: WayIn) => string | null;
-  /** Does it, in an empty directory. */
+  /** Runs it in an empty directory. */
   readonly run: (place: Place) => Promise<void>;
 }
 
-/** Makes a test of each scenario for each way in; the ways have to say the same. */
+/** Creates a test of each scenario for each way; all ways must produce the same output. */
 export function testScenarios(scenarios: readonly Scenario[], ways: readonly WayIn[]): void {
   for (const scenario of scenarios) {
     let first: { readonly name: string; readonly transcript: readonly string[] } | null = null;

@@ -1,4 +1,4 @@
-/** The ways in: each is a command line that runs the toolkit, and all have to behave the same. */
+/** The ways to run the toolkit: each is a command line, and all must behave the same. */
 import { fileURLToPath } from "node:url";
 import { builtExecutable } from "./build.ts";
 
@@ -7,20 +7,20 @@ export interface WayIn {
   readonly name: string;
   /** The program and its first arguments. */
   readonly command: readonly string[];
-  /** Variables that it can't do without; it gets no others. Default: none. */
+  /** Required variables; it gets no others. Default: none. */
   readonly env?: Readonly<Record<string, string>>;
   /** Whether it is the standalone executable. Default `false`. */
   readonly standalone?: boolean;
   /** Whether it runs without a network. Default `true`. */
   readonly offline?: boolean;
-  /** Why it can't be tested here. Default: it can. */
+  /** Why it cannot be tested here. Default: it can. */
   readonly reason?: string;
 }
 
 /** This checkout, run by this Deno. */
 export function checkout(): WayIn {
   const cli = fileURLToPath(new URL("../../cli.ts", import.meta.url));
-  // Where Deno keeps compiled code: without it each start would compile all of it anew.
+  // Deno's cache of compiled code: without it every start would compile everything again.
   const names = ["HOME", "DENO_DIR", "XDG_CACHE_HOME", "LOCALAPPDATA", "SYSTEMROOT"];
   return {
     name: "deno run",
@@ -29,7 +29,7 @@ export function checkout(): WayIn {
   };
 }
 
-/** Those of some variables that are set here. */
+/** The variables that are set here. */
 export function variablesOf(names: readonly string[]): Record<string, string> {
   const all = names.map((name) => [name, Deno.env.get(name) ?? ""] as const);
   return Object.fromEntries(all.filter(([, value]) => value !== ""));
@@ -41,7 +41,7 @@ export async function executable(): Promise<WayIn> {
   return {
     name: "the executable",
     standalone: true,
-    env: variablesOf(["SYSTEMROOT"]), // without it no program starts on Windows
+    env: variablesOf(["SYSTEMROOT"]), // no program starts on Windows without it
     ...built.kind === "built"
       ? { command: [built.path] }
       : { command: ["catalyst-migrate"], reason: built.reason },

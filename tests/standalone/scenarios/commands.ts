@@ -1,20 +1,20 @@
-/** Every command, with the bundled migrations. */
+/** Tests of every command with the bundled migrations. */
 import assert from "node:assert/strict";
 import { commandNames } from "../../../lib/commands/main.ts";
 import { databaseNames, execute, insertRows, query } from "../../helpers.ts";
 import type { Place } from "../place.ts";
 import type { Scenario } from "../scenario.ts";
 
-/** The bot's databases, with some rows in every table. */
+/** The bot's databases with some rows in every table. */
 export async function makeBot(place: Place): Promise<void> {
   await place.ok("upgrade");
   for (const name of databaseNames) insertRows(place.file(`data/${name}.db`), name);
 }
 
-/** Scenarios of every command that needs no migration of one's own. */
+/** Scenarios of every command that needs no user migrations. */
 export const commandScenarios: readonly Scenario[] = [
   {
-    name: "upgrade makes the databases, once, and status, history and verify say so",
+    name: "upgrade creates the databases once, and status, history and verify report it",
     commands: ["upgrade", "status", "history", "verify"],
     async run(place) {
       await place.ok("status");
@@ -44,7 +44,7 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "the help of the program and of each command is there, and a wrong word is wrong usage",
+    name: "the program and each command have help, and an unknown word is wrong usage",
     commands: [],
     async run(place) {
       const { stdout } = await place.ok("--help");
@@ -59,7 +59,7 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "--version says what the program is made of",
+    name: "--version shows the versions of the program and its parts",
     commands: [],
     async run(place) {
       const { stdout } = await place.ok("--version", { same: false });
@@ -68,12 +68,12 @@ export const commandScenarios: readonly Scenario[] = [
       const report = JSON.parse((await place.ok("--version --json", { same: false })).stdout);
       assert.equal(report.standalone, place.isStandalone);
       assert.equal(report.target, Deno.build.target);
-      // The same migrations in all of them.
+      // All have the same migrations.
       place.transcript.push(JSON.stringify(report.migrations));
     },
   },
   {
-    name: "the shells' scripts and the manual page are printed, and values are completed",
+    name: "shell scripts and the manual page are printed, and values are completed",
     commands: ["completion", "man"],
     async run(place) {
       for (const shell of ["bash", "zsh", "fish", "powershell"]) {
@@ -86,11 +86,10 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name:
-      "doctor finds nothing wrong with a bot's databases, says what is, and leaves all as it was",
+    name: "doctor finds no problem with a bot's databases, reports one, and changes nothing",
     commands: ["doctor"],
     async run(place) {
-      // What it sees depends on the permissions, so the ways don't say the same.
+      // The result depends on the permissions, so the ways differ.
       const same = { same: false };
       await place.ok("doctor", same);
       assert.deepEqual(place.names(), []);
@@ -104,7 +103,7 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "a demo is made once, and its data is shown by queries and on the terminal",
+    name: "a demo is created once, and its data is shown by queries and on the terminal",
     commands: ["demo", "query", "report"],
     async run(place) {
       await place.ends(2, "demo");
@@ -123,7 +122,7 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "a database of one's own is found, adopted and copied",
+    name: "a user's database is found, adopted and copied",
     commands: ["init", "adopt", "copy"],
     async run(place) {
       await place.ok("upgrade");
@@ -149,7 +148,7 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "downgrade takes rows away only with a yes, and keeps them in a snapshot",
+    name: "downgrade removes rows only after confirmation, and keeps them in a snapshot",
     commands: ["downgrade", "restore"],
     async run(place) {
       await makeBot(place);
@@ -171,7 +170,7 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "a snapshot is taken, listed, checked, gone back to, and that is taken back",
+    name: "a snapshot is taken, listed, verified and restored, and the restore is undone",
     commands: ["backup", "restore"],
     async run(place) {
       await makeBot(place);
@@ -195,7 +194,7 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "an export is imported again as the same database, whole and by tables",
+    name: "an export is imported as the same database, completely and by table",
     commands: ["export", "import", "verify"],
     async run(place) {
       await makeBot(place);
@@ -236,7 +235,7 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "repair makes a missing index and a lost ledger again",
+    name: "repair creates a missing index and a lost ledger again",
     commands: ["repair", "upgrade"],
     async run(place) {
       await makeBot(place);
@@ -255,7 +254,7 @@ export const commandScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "variables of the environment are heeded, and a wrong one is wrong usage",
+    name: "environment variables are used, and an invalid one is wrong usage",
     commands: ["upgrade", "status"],
     async run(place) {
       const env = { DB_PATH_PREFIX: "test_", SQLITE_WAL_MODE: "off", SQLITE_CACHE_SIZE: "100" };

@@ -1,4 +1,4 @@
-/** Migrations of one's own, from files. */
+/** Tests of user migrations from files. */
 import assert from "node:assert/strict";
 import { query } from "../../helpers.ts";
 import type { Scenario } from "../scenario.ts";
@@ -11,7 +11,7 @@ ALTER TABLE orders ADD COLUMN notes TEXT;
 ALTER TABLE orders DROP COLUMN notes;
 `;
 
-/** A migration in JavaScript that does something with the rows. */
+/** A JavaScript migration that reads and writes rows. */
 const FILL_NOTES = `export default {
   name: "005_fill_notes",
   database: "trading",
@@ -30,7 +30,7 @@ const FILL_NOTES = `export default {
 /** Scenarios of migrations from files. */
 export const migrationScenarios: readonly Scenario[] = [
   {
-    name: "a migration in SQL is written, looked through, rehearsed, applied, redone and repaired",
+    name: "an SQL migration is created, linted, rehearsed, applied, redone and repaired",
     commands: ["new", "lint", "rehearse", "upgrade", "redo", "repair", "downgrade"],
     async run(place) {
       await makeBot(place);
@@ -54,7 +54,7 @@ export const migrationScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "what is wrong in a migration is said with its line, and rolled back",
+    name: "an error in a migration is reported with its line, and the migration is rolled back",
     commands: ["upgrade", "lint", "rehearse"],
     async run(place) {
       await place.ok("upgrade");
@@ -68,7 +68,7 @@ export const migrationScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "a migration in JavaScript reads and writes rows, and has no way around its transaction",
+    name: "a JavaScript migration reads and writes rows, and cannot bypass its transaction",
     commands: ["new", "upgrade", "downgrade"],
     async run(place) {
       await makeBot(place);
@@ -90,7 +90,8 @@ export const migrationScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "a migration in TypeScript is applied, and refused in plain words by the executable",
+    name:
+      "a TypeScript migration is applied by Deno, and refused with an explanation by the executable",
     commands: ["new", "upgrade"],
     async run(place) {
       await place.ok("upgrade");
@@ -114,7 +115,7 @@ export const migrationScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "many migrations become one, and one that was done by hand is marked",
+    name: "many migrations are squashed, and a manually applied one is recorded",
     commands: ["squash", "baseline", "upgrade", "verify"],
     async run(place) {
       await place.ok("upgrade");

@@ -1,4 +1,4 @@
-/** Places where databases are: read-only, somebody else's, on another disk, of odd names. */
+/** Locations of databases: read-only, of another user, on another disk, with unusual names. */
 import assert from "node:assert/strict";
 import { anotherUser, reasonForNoOtherUser, showToAll } from "../../another_user.ts";
 import { filesIn } from "../../cli_helpers.ts";
@@ -10,10 +10,10 @@ import { makeBot } from "./commands.ts";
 
 const PENDING = "-- database: trading\n-- migrate:up\nCREATE TABLE mine (a);\n";
 
-/** Scenarios of places. */
+/** Scenarios of locations. */
 export const placeScenarios: readonly Scenario[] = [
   {
-    name: "a read-only data directory can be read by every command, and is not changed",
+    name: "every reading command works on a read-only data directory and does not change it",
     commands: ["status", "history", "verify", "export", "schema", "lint", "backup", "upgrade"],
     reason: reasonForNoMount,
     async run(place) {
@@ -32,7 +32,7 @@ export const placeScenarios: readonly Scenario[] = [
           ...["export trading", "schema trading", "backup list", "backup verify latest"],
         ]
       ) {
-        // A dump has the time of its making.
+        // A dump contains the time of its creation.
         await place.ok(command, { env, same: !command.startsWith("export") });
       }
       place.write("migrations/004_mine.sql", PENDING);
@@ -50,7 +50,7 @@ export const placeScenarios: readonly Scenario[] = [
   },
   {
     name:
-      "somebody else's data can be read, not written, and one's own directory is used as by anybody",
+      "another user's data can be read but not written, and the user's own directory works normally",
     commands: ["status", "upgrade", "history"],
     reason: (way) =>
       way.standalone
@@ -59,7 +59,7 @@ export const placeScenarios: readonly Scenario[] = [
     async run(place) {
       await makeBot(place);
       showToAll(place.path);
-      // Deno wants a place for compiled code; the executable doesn't, and that of the package is filled.
+      // Deno needs a directory for compiled code; the executable does not, and the package's cache is filled.
       Deno.mkdirSync(place.file("cache"));
       Deno.chmodSync(place.file("cache"), 0o777);
       const env: Record<string, string> = place.isStandalone || "JSR_URL" in place.environment()
@@ -84,7 +84,8 @@ export const placeScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "a data directory on another file system is used as any other, and moved from and to",
+    name:
+      "a data directory on another file system works normally, and data is moved from and to it",
     commands: ["upgrade", "backup", "restore", "export", "import"],
     reason: reasonForNoDisk,
     async run(place) {
@@ -107,7 +108,7 @@ export const placeScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "names with spaces, quotes and letters of any script are used as they are",
+    name: "names with spaces, quotes and letters of any script work",
     directory: "my bot's “böt” 取引 🤖 100% #1?",
     commands: ["upgrade", "backup", "restore", "export", "import", "status"],
     async run(place) {
@@ -160,7 +161,7 @@ function fileOf(database: string, names: readonly string[]): string {
   return names.find((name) => name.startsWith(`${database}_`) && name.endsWith(".db")) ?? "";
 }
 
-/** Copies a directory into one that is there. */
+/** Copies a directory into an existing one. */
 function copyInto(from: string, to: string): void {
   for (const { name, isDirectory } of Deno.readDirSync(from)) {
     if (!isDirectory) Deno.copyFileSync(`${from}/${name}`, `${to}/${name}`);

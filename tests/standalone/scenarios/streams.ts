@@ -1,4 +1,4 @@
-/** What stands at the program's ends: a pipe, a terminal, nothing; and another one of its kind. */
+/** Tests with a pipe, a terminal or nothing as input and output, and of concurrent processes. */
 import assert from "node:assert/strict";
 import { query } from "../../helpers.ts";
 import { reasonForNoTerminal } from "../../lib/terminal/program.ts";
@@ -6,15 +6,15 @@ import type { Place } from "../place.ts";
 import type { Scenario } from "../scenario.ts";
 import { makeBot } from "./commands.ts";
 
-/** Begins every colour. */
+/** The start of every colour sequence. */
 const ESCAPE = "\x1b[";
 
 const noShell = Deno.build.os === "windows" ? "there is no `sh`" : null;
 
-/** Scenarios of streams and of processes side by side. */
+/** Scenarios of streams and concurrent processes. */
 export const streamScenarios: readonly Scenario[] = [
   {
-    name: "a reader who goes away is no failure, and neither is a closed stdin",
+    name: "a reader that closes the pipe and a closed stdin are not errors",
     commands: ["status", "history", "schema"],
     reason: () => noShell,
     async run(place) {
@@ -30,14 +30,14 @@ export const streamScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "without a terminal nobody is asked, and there are no colours",
+    name: "without a terminal there are no prompts and no colours",
     commands: ["downgrade", "restore", "import", "status"],
     async run(place) {
       await makeBot(place);
       await place.ok("backup");
       const { stdout, stderr } = await place.ok("status");
       assert(!(stdout + stderr).includes(ESCAPE));
-      // What is piped into it is no answer.
+      // Piped input is not an answer.
       for (const command of ["downgrade", "restore latest"]) {
         await place.ends(1, command, { input: "yes\nyes\n" });
       }
@@ -45,7 +45,7 @@ export const streamScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "on a terminal it asks before rows go, and has colours unless NO_COLOR is set",
+    name: "on a terminal it asks before rows are lost, and uses colours unless NO_COLOR is set",
     commands: ["downgrade", "status"],
     reason: reasonForNoTerminal,
     async run(place) {
@@ -65,7 +65,7 @@ export const streamScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: "two at once do the work once, and both end well",
+    name: "two concurrent runs do the work once, and both succeed",
     commands: ["upgrade", "backup"],
     async run(place) {
       for (let round = 1; round <= 3; round++) {
