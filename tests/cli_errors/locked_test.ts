@@ -96,7 +96,7 @@ Deno.test("another migrator past the timeout is named, and nothing is changed", 
   using lock = Deno.openSync(join(cwd, "data/migrations.lock"), { read: true, write: true });
   lock.lockSync(true);
   const check = snapshots("another migrator");
-  // Windows lets nobody read what is locked, and so who has locked it.
+  // Windows does not allow reading a locked file, and so who has locked it.
   const snapshot = Deno.build.os === "windows" ? {} : { snapshot: check };
   await expectFailure({
     ...{ args: ["upgrade", "--timeout", "1"], cwd, code: "MIGRATOR_LOCKED" },

@@ -200,7 +200,7 @@ Deno.test("a lock that can't be had in time is named with its holder", async () 
   lock.lockSync(true);
   for (const args of [["backup"], ["backup", "prune", "--keep", "1"]]) {
     const check = message(`${args.slice(0, 2).join(" ")} beside another backup`);
-    // Windows lets nobody read what is locked, and so who has locked it.
+    // Windows does not allow reading a locked file, and so who has locked it.
     const snapshot = Deno.build.os === "windows" ? {} : { snapshot: check };
     await expectFailure({
       ...{ args: [...args, "--timeout", "0"], cwd, code: "MIGRATOR_LOCKED", mayChange },

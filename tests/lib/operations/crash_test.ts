@@ -100,7 +100,7 @@ Deno.test("a killed process leaves each database with its migration and marker, 
       outcomes.push(`${scenario.name}: ${await killMany(scenario, { schema, random })}`);
     });
   }
-  // deno-lint-ignore no-console -- says how to repeat this run
+  // deno-lint-ignore no-console -- shows how to repeat this run
   console.log([`CATALYST_CRASH_SEED=${seed}`, ...outcomes].join("\n"));
 });
 

@@ -96,7 +96,7 @@ libsqlTest(
 libsqlTest(
   "if upgrade is killed, each migration is applied once in the end",
   async () => {
-    // deno-lint-ignore no-console -- says how to repeat this run
+    // deno-lint-ignore no-console -- shows how to repeat this run
     console.log(`CATALYST_CRASH_SEED=${seed}`);
     await using files = await tempDir();
     const port = freePort();

@@ -140,7 +140,7 @@ Deno.test("after a kill, the databases are the old set or the new one, and every
       outcomes.push(`${scenario.name}: ${await killMany(campaign)}`);
     });
   }
-  // deno-lint-ignore no-console -- says how to repeat this run
+  // deno-lint-ignore no-console -- shows how to repeat this run
   console.log([`CATALYST_CRASH_SEED=${seed}`, ...outcomes].join("\n"));
 });
 
