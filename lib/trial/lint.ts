@@ -123,7 +123,9 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
       // Migrations after a failed one can't be tried.
       if (failure !== null) break;
       const needless = needed.needless(simulation.schema, place);
-      if (needless.length > 0) await simulation.forget(needless);
+      if (needless.length === 0) continue;
+      await simulation.forget(needless);
+      await trial?.forget(needless);
     }
   }
   const list = chosen.flatMap((migration) => findings.get(migration) ?? []);

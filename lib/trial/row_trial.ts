@@ -13,6 +13,7 @@ import type { Migration } from "../migration/migration.ts";
 import type { Inspection } from "../state/inspect.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import type { Fault } from "./finding.ts";
+import { dropObjects } from "./scratch.ts";
 
 /** Limits for copying all rows of a database: number of rows, and bytes. */
 const MOST_ROWS = 50_000;
@@ -92,6 +93,13 @@ export class RowTrial implements AsyncDisposable {
       if (!(error instanceof CatalystError)) throw error;
       return faultOf(migration, error);
     }
+  }
+
+  /** Drops tables and views that no later migration needs: each one is tried among all that are there. */
+  async forget(names: readonly string[]): Promise<void> {
+    await this.#connection.exec("PRAGMA foreign_keys = OFF");
+    await dropObjects(this.#connection, names);
+    await this.#connection.exec("PRAGMA foreign_keys = ON");
   }
 
   [Symbol.asyncDispose](): Promise<void> {

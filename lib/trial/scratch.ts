@@ -231,3 +231,22 @@ function madeUp(type: string): string {
   if (/char|clob|text|any/i.test(type)) return "'1'";
   return /blob/i.test(type) ? "x'31'" : "1";
 }
+
+/** Drops views and tables, with their indexes and triggers: all of them, or none where that fails. */
+export async function dropObjects(
+  connection: Connection,
+  names: readonly string[],
+): Promise<void> {
+  const views = await connection.all("SELECT name FROM main.sqlite_schema WHERE type = 'view'");
+  const isView = new Set(views.map((row) => row["name"]));
+  await connection.exec("BEGIN");
+  try {
+    for (const name of names) {
+      const kind = isView.has(name) ? "VIEW" : "TABLE";
+      await connection.exec(`DROP ${kind} main.${quoteName(name)}`);
+    }
+    await connection.exec("COMMIT");
+  } catch {
+    await connection.exec("ROLLBACK"); // to keep them takes only time
+  }
+}

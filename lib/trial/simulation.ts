@@ -4,7 +4,7 @@ import { openForReading } from "../database/open.ts";
 import { dropTemporary } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
-import { quoteName, tokenize } from "../sql/tokens.ts";
+import { tokenize } from "../sql/tokens.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import { AuthorizerLog, rowChanges } from "./authorizer.ts";
 import { type Rebuild, rebuildsOf, RowCounts, type TracedTables, traceTables } from "./lineage.ts";
@@ -14,7 +14,7 @@ import {
   type RecordedBody,
   type RecordedStatement,
 } from "./recorder.ts";
-import { Scratch, type TableEntry } from "./scratch.ts";
+import { dropObjects, Scratch, type TableEntry } from "./scratch.ts";
 import { downUp, type Pass } from "./up_down_up.ts";
 
 /** A migration whose upgrade was run on a scratch database. */
@@ -279,19 +279,8 @@ export class Simulation implements AsyncDisposable {
 
   /** Drops tables and views that no later migration needs, with their indexes and triggers. */
   async forget(names: readonly string[]): Promise<void> {
-    const { connection } = this.scratch;
-    const views = new Set(this.#schema.views.map(({ name }) => name));
-    await connection.exec("BEGIN");
-    try {
-      for (const name of names) {
-        const kind = views.has(name) ? "VIEW" : "TABLE";
-        await connection.exec(`DROP ${kind} main.${quoteName(name)}`);
-      }
-      await connection.exec("COMMIT");
-      this.#isStale = true;
-    } catch {
-      await connection.exec("ROLLBACK"); // keeping them only takes time
-    }
+    await dropObjects(this.scratch.connection, names);
+    this.#isStale = true;
   }
 
   /** Whether there are tables. */
