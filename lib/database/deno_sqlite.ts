@@ -9,7 +9,7 @@ import type {
 } from "./connection.ts";
 import { translate } from "./failure.ts";
 import type { DenoSqliteDatabase, DenoSqliteStatement } from "./location.ts";
-import { runScript } from "./script.ts";
+import { runScript } from "./transaction.ts";
 
 /** A connection over a `Database` of `jsr:@db/sqlite` that the caller opened; it is never closed. */
 export class DenoSqliteConnection implements Connection {

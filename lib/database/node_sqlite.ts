@@ -92,7 +92,7 @@ export class NodeSqliteConnection implements Connection {
   }
 
   async script(sql: string, options: ScriptOptions = {}): Promise<void> {
-    const { runScript } = await import("./script.ts"); // not needed for reading
+    const { runScript } = await import("./transaction.ts"); // not needed for reading
     await runScript(sql, {
       ...options,
       step: (rest) => {

@@ -185,7 +185,7 @@ export async function openPrivateFile(
 /** As a last resort, opens a copy elsewhere if only its directory prevents a WAL database from being read. */
 async function openCopy(path: string, settings: ConnectionSettings): Promise<Connection | null> {
   if (!isWalFile(path)) return null;
-  const { openPrivateCopy } = await import("./private_copy.ts");
+  const { openPrivateCopy } = await import("./untouched.ts");
   return await openPrivateCopy(path, settings);
 }
 

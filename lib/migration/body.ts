@@ -110,7 +110,7 @@ interface FunctionOptions extends Pick<BodyOptions, "database" | "idleTimeout" |
 /** Checks each statement for mistyped names that SQLite would treat as strings, then runs it. */
 function checkNames(connection: Connection): (statement: ScriptStatement) => Promise<void> {
   return async ({ sql, run }) => {
-    const { refuseTextAsName } = await import("../database/script.ts");
+    const { refuseTextAsName } = await import("../database/transaction.ts");
     await refuseTextAsName(connection, sql);
     run();
   };

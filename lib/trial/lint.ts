@@ -10,9 +10,8 @@ import { dataLossCodes, type Fault, findingOf, isAllowed, type LintFinding } fro
 import { failureReason } from "./recorder.ts";
 import { RowTrial, type UntriedRows } from "./row_trial.ts";
 import { constraintFaults, referenceFaults } from "./rules_constraints.ts";
-import { lockFaults, reversalFaults, statementFaults } from "./rules.ts";
+import { lockFaults, reversalFaults, serverFaults, statementFaults } from "./rules.ts";
 import { lossFaults, lostFaults, rebuildFaults } from "./rules_loss.ts";
-import { serverFaults } from "./rules_server.ts";
 import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
 import type { Schema } from "../schema/model.ts";
 import { fold, tokenize } from "../sql/tokens.ts";

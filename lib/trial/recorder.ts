@@ -154,7 +154,7 @@ class BodyRecorder {
     const place = { sql, line: knowsLines ? line : null };
     if (this.#leftOut(place, prepared)) return;
     if (knowsLines && sql.includes('"')) {
-      const { refuseTextAsName } = await import("../database/script.ts");
+      const { refuseTextAsName } = await import("../database/transaction.ts");
       await refuseTextAsName(scratch.connection, sql);
     }
     const failsOnRows = this.#follows
