@@ -10,7 +10,7 @@ import {
 import { driverMessage, needsExtension } from "../database/failure.ts";
 import { fold, quoteName, tokenize } from "../sql/tokens.ts";
 
-/** What a database consists of, as a dump writes it. */
+/** The contents of a database, as a dump writes them. */
 export interface Catalog {
   /** In bytes. */
   readonly pageSize: number;
@@ -19,26 +19,26 @@ export interface Catalog {
   readonly autoVacuum: number;
   readonly userVersion: number;
   readonly applicationId: number;
-  /** All that has been created, in the order of creation, SQLite's own tables apart. */
+  /** All created objects, in the order of creation, except SQLite's own tables. */
   readonly objects: readonly CatalogObject[];
-  /** Names of SQLite's own tables that are there, such as `sqlite_sequence`. */
+  /** Names of SQLite's own tables that exist, such as `sqlite_sequence`. */
   readonly internal: ReadonlySet<string>;
 }
 
-/** What kind of thing an object is; a `shadow` table is one in which a virtual table keeps its rows. */
+/** Kind of an object; a virtual table keeps its rows in `shadow` tables. */
 export type ObjectKind = "table" | "shadow" | "virtual" | "index" | "view" | "trigger";
 
-/** A thing that was created. */
+/** A created object. */
 export interface CatalogObject {
   readonly kind: ObjectKind;
   readonly name: string;
-  /** Table that it belongs to; its own name where it is one. */
+  /** Table that it belongs to; its own name if it is a table. */
   readonly table: string;
   /** The `CREATE` statement. */
   readonly sql: string;
 }
 
-/** Reads what a database consists of. */
+/** Reads the contents of a database. */
 export async function readCatalog(connection: Connection): Promise<Catalog> {
   const pragma = async (name: string) => {
     const row = await connection.get(`PRAGMA ${name}`);
@@ -84,16 +84,21 @@ function kindOf(type: string, sql: string, isShadow: boolean): ObjectKind {
   return isShadow ? "shadow" : "table";
 }
 
-/** Bytes of SQL text that one piece should have. */
+/** Intended bytes of SQL text in one piece. */
 const PIECE_BYTES = 64_000;
 
-/** Rows in a piece, at most: what goes wrong in one is told by the line where it begins. */
+/**
+ * Maximum number of rows in a piece: an error in one is reported with the line where the piece
+ * begins.
+ */
 const PIECE_ROWS = 250;
 
-/** Bytes that the rows of a piece may have together, if all were as large as the largest one. */
+/** Maximum bytes of a piece's rows if all were as large as the largest one. */
 const SAFE_BYTES = 16e6;
 
-/** What SQLite lists of all tables at once, by name; to ask for each would list all each time. */
+/**
+ * What SQLite lists about all tables at once, by name; asking for each would list all each time.
+ */
 export interface TableLists {
   /** Kind of each table and view. */
   readonly kinds: ReadonlyMap<string, Row>;
@@ -101,10 +106,10 @@ export interface TableLists {
   readonly pages: ReadonlyMap<string, Row>;
 }
 
-/** Tables from which on all are listed at once, which looks at every page of the database. */
+/** Number of tables from which all are listed at once, which reads every page of the database. */
 const MANY_TABLES = 100;
 
-/** Lists all tables where many will be read; null where it is quicker to ask for each. */
+/** Lists all tables if many will be read; null if asking for each is faster. */
 export async function listTables(
   connection: Connection,
   count: number,
@@ -120,7 +125,7 @@ export async function listTables(
 const KINDS = "SELECT name, type, wr, strict FROM pragma_table_list";
 const PAGES = "SELECT name, ncell, payload, mx_payload FROM dbstat";
 
-/** Reads what has to be known of a table, a virtual table or a view, to read its rows. */
+/** Reads what is needed to read the rows of a table, a virtual table or a view. */
 export async function readTable(
   connection: Connection,
   name: string,
@@ -141,7 +146,7 @@ export async function readTable(
   const keys = ordinary.filter(({ primaryKey }) => primaryKey > 0)
     .toSorted((a, b) => a.primaryKey - b.primaryKey)
     .map((column) => column.name);
-  // A view has no rows of its own, and a virtual table's module may know no ranges.
+  // A view has no rows of its own, and a virtual table's module may not support ranges.
   const hasRowids = listed?.["wr"] === 0 && /^(table|shadow)$/.test(String(listed["type"]));
   const order = hasRowids
     ? await rowidOrder(connection, name, { names: all.map((column) => column.name), keys })
@@ -154,8 +159,8 @@ export async function readTable(
 }
 
 /**
- * Why the rows of a virtual table, or of a table WITHOUT ROWID, can't be read here; null where they can:
- * the module, or the collation of its key, may be one that only the bot has.
+ * Why the rows of a virtual table, or of a table WITHOUT ROWID, can't be read here; null if they
+ * can. Its module, or the collation of its key, may be one that only the bot has.
  */
 export async function whyUnreadable(
   connection: Connection,
@@ -170,7 +175,7 @@ export async function whyUnreadable(
   } catch (error) {
     if (!needsExtension(error)) throw error;
     const reason = driverMessage(error);
-    return reason === "no query solution" ? "its collation is not here" : reason;
+    return reason === "no query solution" ? "its collation is missing" : reason;
   }
 }
 
@@ -183,7 +188,7 @@ async function rowidOrder(
     `SELECT origin FROM pragma_index_list(?, 'main') WHERE "unique" = 1 AND partial = 0`,
     [table],
   );
-  // A primary key that needs no index is the row id itself.
+  // A primary key without an index is the row id itself.
   const [key] = keys;
   const hasKeyIndex = uniques.some((row) => row["origin"] === "pk");
   if (key !== undefined && !hasKeyIndex) {
@@ -195,7 +200,7 @@ async function rowidOrder(
   return { by: "rowid", name, isColumn: false, isOnlyKey: uniques.length === 0 };
 }
 
-/** Looks at the pages, which is much quicker than to look at the rows. */
+/** Examines the pages, which is much faster than examining the rows. */
 function sizeOfRows(
   found: Row | undefined,
 ): Pick<DumpTable, "rowsPerPiece" | "hasLargeRows"> {
@@ -209,7 +214,7 @@ function sizeOfRows(
   return { rowsPerPiece, hasLargeRows: number(found, "mx_payload") * rowsPerPiece > SAFE_BYTES };
 }
 
-/** The high-water marks of `AUTOINCREMENT`, as SQL literals, by table. */
+/** The `AUTOINCREMENT` counters, as SQL literals, by table. */
 export async function readSequences(connection: Connection): Promise<Map<string, string>> {
   const rows = await connection.all(
     "SELECT name, quote(seq) AS seq FROM main.sqlite_sequence ORDER BY rowid",
@@ -239,18 +244,18 @@ export function columnList({ columns }: DumpTable): string {
   return columns.map(({ name }) => quoteName(name)).join(", ");
 }
 
-/** A table as it is read to be written elsewhere; plain data, so that a thread can have it. */
+/** A table to be read and written elsewhere; plain data, so that it can be sent to a thread. */
 export interface DumpTable {
   readonly name: string;
-  /** The columns that are stored; what is generated comes again by itself. */
+  /** The stored columns; generated ones are recomputed. */
   readonly columns: readonly DumpColumn[];
-  /** How its rows are found in their order. */
+  /** How to read its rows in order. */
   readonly order: RowOrder;
-  /** Whether it is one of many small tables, for which neither a thread nor a large query is worth its start. */
+  /** Whether it is one of many small tables, which are not worth a thread or a large query. */
   readonly isSmall: boolean;
-  /** Rows that are written as one piece, so that it has about 64 KB. */
+  /** Rows to write as one piece of about 64 KB. */
   readonly rowsPerPiece: number;
-  /** Whether a row may be so large that many of them together would not fit into memory. */
+  /** Whether rows may be so large that many of them do not fit into memory. */
   readonly hasLargeRows: boolean;
 }
 
@@ -258,42 +263,47 @@ export interface DumpTable {
 export interface DumpColumn {
   readonly name: string;
   readonly affinity: Affinity;
-  /** Whether SQLite has made sure that every value is NULL or of the declared type. */
+  /** Whether SQLite guarantees that every value is NULL or of the declared type. */
   readonly isStrict: boolean;
-  /** Whether text in it is surely a mistake, so that it has to be marked as text. Default `false`. */
+  /**
+   * Whether text in it is certainly a mistake, so that it must be marked as text. Default `false`.
+   */
   readonly isNumber?: boolean;
 }
 
-/** How the rows of a table are found in their order. */
+/** How to read the rows of a table in order. */
 type RowOrder =
-  /** By a row id, of which any range can be read at once. */
+  /** By a row id; any range can be read at once. */
   | {
     readonly by: "rowid";
-    /** A name that means the row id. */
+    /** A name that refers to the row id. */
     readonly name: string;
     /** Whether one of the columns is the row id. */
     readonly isColumn: boolean;
-    /** Whether the rows have no other key, so that the row id is part of what they say. */
+    /** Whether the rows have no other key, so that the row id is part of their content. */
     readonly isOnlyKey: boolean;
   }
-  /** By columns, or in no order where there are none; read from the first to the last. */
+  /** By columns, or in no order if there are none; read from first to last. */
   | { readonly by: "columns"; readonly names: readonly string[] };
 
-/** Columns of which a row's text may be built by one call of a function of SQLite. */
+/** Maximum number of columns for which one call of an SQLite function builds a row's text. */
 export const MOST_COLUMNS = 100;
 
-/** How the content of a virtual table is written without that of its inner tables. */
+/** How to write the content of a virtual table without that of its shadow tables. */
 type VirtualRows =
   | { readonly kind: "rows"; readonly table: DumpTable }
-  /** It keeps no rows: a statement that makes its content from elsewhere, or a comment that says so. */
+  /**
+   * It keeps no rows: a statement that creates its content from elsewhere, or a comment that says
+   * so.
+   */
   | { readonly kind: "sql"; readonly sql: string };
 
-/** Says how to write the rows of a virtual table, by the statement that created it. */
+/** How to write the rows of a virtual table, given the statement that created it. */
 export function virtualRows(sql: string, table: DumpTable): VirtualRows {
   const words = tokenize(sql).map(({ value }) => fold(value));
   const module = words[words.indexOf("using") + 1] ?? "";
   if (!module.startsWith("fts")) return { kind: "rows", table };
-  // These show what is in another table.
+  // These show the content of another table.
   if (/vocab|aux/.test(module)) return { kind: "sql", sql: withoutRows(table) };
   const at = words.findIndex((word, index) => word === "content" && words[index + 1] === "=");
   if (at === -1) {

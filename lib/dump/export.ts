@@ -36,7 +36,7 @@ import { type DumpContent, type DumpPart, rangesOf, type RowsPart } from "./expo
 import { type LeftOut, sqlParts } from "./export_sql.ts";
 import { ExportThreads } from "./export_threads.ts";
 
-/** What to export. */
+/** Options for an export. */
 export interface ExportOptions extends ExportControl {
   /** The schema, the rows, or both. Default `all`. */
   readonly content?: DumpContent;
@@ -44,7 +44,7 @@ export interface ExportOptions extends ExportControl {
   readonly tables?: readonly string[];
 }
 
-/** Exports a database as SQL; what it is at this moment is what the stream will bring. */
+/** Exports a database as SQL, in its state at the time of the call. */
 export async function exportSql(
   workspace: Workspace,
   database: string,
@@ -72,11 +72,11 @@ export async function exportSql(
   }
 }
 
-/** Bytes of the largest row that an import takes; as hexadecimal digits it has twice as many. */
+/** Bytes of the largest row that an import accepts; in hexadecimal it is twice as long. */
 const LARGEST_ROW = 100e6;
 
 /**
- * Refuses rows that could be written, but not imported again, before anything is written.
+ * Refuses, before writing anything, rows that could be exported but not imported.
  *
  * @throws {DumpError} naming the table.
  */
@@ -95,7 +95,7 @@ async function refuseLargeRows(
     WHERE made.type = 'table' AND pages.mx_payload > ?
     GROUP BY pages.name`,
     [LARGEST_ROW],
-  ).catch(() => []); // without the module the import will say it
+  ).catch(() => []); // without the module the import reports it
   const names = new Set(tables.map(fold));
   for (const row of found) {
     const name = text(row, "name");
@@ -103,8 +103,8 @@ async function refuseLargeRows(
     throw new DumpError(
       `Cannot export table "${name}" of ${database}: a row of it has ${
         formatBytes(number(row, "bytes"))
-      }, and an import takes ${formatBytes(LARGEST_ROW)}`,
-      { database, help: "export the other tables with --table T; `backup` keeps it as it is" },
+      }, and an import accepts at most ${formatBytes(LARGEST_ROW)}`,
+      { database, help: "export the other tables with --table T; `backup` includes it unchanged" },
     );
   }
 }
@@ -129,15 +129,15 @@ function refuseUnknown(catalog: Catalog, database: string, tables: readonly stri
   });
 }
 
-/** A table as it is exported by itself. */
+/** A table exported separately. */
 export interface ExportedTable {
   /** Its name. */
   readonly name: string;
-  /** Its rows; to be read before the next table is asked for. */
+  /** Its rows; read them before requesting the next table. */
   readonly rows: ReadableStream<Uint8Array<ArrayBuffer>>;
 }
 
-/** What to export of tables. */
+/** Options for exporting tables. */
 export interface ExportTablesOptions extends ExportControl {
   /** Comma-separated values, or one JSON object on each line. */
   readonly format: "csv" | "jsonl";
@@ -145,7 +145,7 @@ export interface ExportTablesOptions extends ExportControl {
   readonly tables?: readonly string[];
 }
 
-/** Exports tables one after the other; all are of the moment in which the first one is asked for. */
+/** Exports tables one after the other, in the state when the first one is requested. */
 export async function* exportTables(
   workspace: Workspace,
   database: string,
@@ -160,7 +160,7 @@ export async function* exportTables(
   await refuseLargeRows(reading.connection, { database, tables });
   await tellViolatedChecks(reading.connection, tables, control);
   const { objects } = reading.catalog;
-  // In the order that was asked for, by the names that they have.
+  // In the requested order, with the names as declared.
   const names = tables.length > 0
     ? tables.map((table) => objects.find(({ name }) => fold(name) === fold(table))?.name ?? table)
     : objects.filter(isOwnTable).map(({ name }) => name);
@@ -198,24 +198,27 @@ async function* tableParts(
   yield { kind: "rows", table, format, encoding, opening: "", closing: "\n" };
 }
 
-/** A database of one moment, whatever is written to it meanwhile. */
+/** A consistent view of a database, whatever is written to it meanwhile. */
 interface Reading extends AsyncDisposable {
   readonly connection: Connection;
   readonly catalog: Catalog;
-  /** Threads that see the same moment; null where it is read on this one alone. */
+  /** Threads with the same view; null if only this one reads it. */
   readonly threads: ExportThreads | null;
 }
 
-/** Bytes of a database for which threads are worth their start. */
+/** Bytes of a database from which threads are worthwhile. */
 const WORTH_THREADS = 32e6;
 
-/** Threads at most; each takes about 50 MB of memory. */
+/** Maximum number of threads; each takes about 50 MB of memory. */
 const MOST_THREADS = 3;
 
-/** Seconds to wait for the moment in which nobody writes; it can be done without. */
+/** Seconds to wait for a moment without a writer; the export works without it. */
 const PATIENCE = 2;
 
-/** Opens a database to be read as it is now. It writes nothing; a program may go on writing. */
+/**
+ * Opens a database to read its current state. It writes nothing, and other programs may keep
+ * writing.
+ */
 export async function openReading(
   location: DatabaseLocation,
   settings: ConnectionSettings,
@@ -232,10 +235,10 @@ export async function openReading(
   const isWorthThreads = connection.label !== ":memory:" && (sizeBytes ?? 0) >= WORTH_THREADS;
   const threads = isWorthThreads ? await beginTogether(connection, settings) : null;
   if (threads !== null) opened.use(threads);
-  // A caller's own transaction stays as it is.
+  // A caller's own transaction is kept.
   else if (!connection.inTransaction) {
     await beginReading(connection);
-    // A caller's connection stays open; and what the caller has written by it meanwhile is to be kept.
+    // A caller's connection stays open, and what the caller has written with it meanwhile is kept.
     opened.defer(async () => {
       if (connection.inTransaction) await connection.exec("COMMIT");
     });
@@ -246,8 +249,9 @@ export async function openReading(
 }
 
 /**
- * A database on a server is copied into a temporary file first. Its SQLite writes some reals with a last
- * digit that another version reads as another number, and can't send a text that is not UTF-8.
+ * Copies a database on a server into a temporary file first. The server's SQLite writes some reals
+ * with a last digit that other versions read as a different number, and it can't send text that is
+ * not UTF-8.
  */
 async function openServerReading(
   location: ServerLocation,
@@ -262,8 +266,9 @@ async function openServerReading(
 }
 
 /**
- * A database that the caller has open through our own SQLite is opened once more, so that the caller's
- * connection stays free; one in memory, or open through another library, can only be read by it.
+ * A database that the caller has open through this SQLite library is opened again, so that the
+ * caller's connection remains available. One in memory, or open through another library, can only
+ * be read with the caller's connection.
  */
 function fileOf(location: DatabaseLocation): DatabaseLocation {
   if (location.kind === "file" || location.path === ":memory:") return location;
@@ -271,8 +276,8 @@ function fileOf(location: DatabaseLocation): DatabaseLocation {
 }
 
 /**
- * Begins the read transactions of this connection and of the threads while nobody can write, which takes
- * milliseconds. Null, and nothing begun, where that can't be had.
+ * Begins the read transactions of this connection and of the threads while the write lock is held,
+ * for milliseconds. Null, without any transaction begun, if the lock is not available.
  */
 async function beginTogether(
   connection: Connection,
@@ -301,35 +306,37 @@ async function beginTogether(
   }
 }
 
-/** How far an export has come. */
+/** Progress of an export. */
 export interface ExportProgress {
   /** Table whose rows are being written. */
   readonly table: string;
-  /** Rows of it that are written. */
+  /** Number of its rows written. */
   readonly done: number;
-  /** Rows that it has. */
+  /** Total number of its rows. */
   readonly total: number;
 }
 
-/** How to follow an export, and to stop it. */
+/** Options for progress and stopping. */
 export interface ExportControl {
-  /** Called now and then. */
+  /** Called periodically. */
   readonly onProgress?: ((progress: ExportProgress) => void) | undefined;
-  /** Ends it; the stream fails then. */
+  /** Stops it; the stream then fails. */
   readonly signal?: AbortSignal | undefined;
-  /** Told what can't be written, since what it needs is not here; the rest is written. */
+  /**
+   * Called for what can't be written because something it needs is missing; the rest is written.
+   */
   readonly onLeftOut?: ((leftOut: LeftOut) => void) | undefined;
   /**
-   * Told, before the first byte, which tables have rows that violate a CHECK. They are written, and
-   * `import` takes them; other programs refuse them. Default: the rows are not looked at.
+   * Called, before the first byte, for tables with rows that violate a CHECK. They are written, and
+   * `import` accepts them; other programs refuse them. Default: the rows are not checked.
    */
   readonly onViolatedCheck?: ((violated: ViolatedCheck) => void) | undefined;
 }
 
-/** Pieces that are written at once: about 500 KB, of which some for each thread are in memory. */
+/** Number of pieces written at once: about 500 KB, of which each thread has some in memory. */
 const PIECES = 8;
 
-/** Writes the parts of a dump as UTF-8, in their order; the threads of the reading work ahead. */
+/** Writes the parts of a dump as UTF-8, in order, while the threads work ahead. */
 export async function* writeParts(
   reading: Reading,
   parts: AsyncIterable<DumpPart>,
@@ -354,7 +361,9 @@ async function* writeEach(
 /** Bytes that are worth a system call. */
 const CHUNK = 1 << 16;
 
-/** Joins chunks that are too small; each call costs the same, and tables may be many and empty. */
+/**
+ * Joins chunks that are too small: each call costs the same, and there may be many empty tables.
+ */
 async function* joined(chunks: AsyncIterable<Bytes>): AsyncGenerator<Bytes> {
   let pending: Bytes[] = [];
   let length = 0;
@@ -391,7 +400,7 @@ async function* writeRows(
   const { name } = part.table;
   const report = await reporter(name, control, () => countRowsOf(connection, name));
   const rows = part.table.rowsPerPiece * PIECES;
-  // What a thread has written waits in memory for its turn, for which large rows are too large.
+  // A thread's output waits in memory for its turn, so large rows are not given to threads.
   const threads = part.table.hasLargeRows || part.table.isSmall ? null : available;
   const ahead: Promise<readonly Bytes[]>[] = [];
   for await (const range of rangesOf(connection, part.table, { rows })) {
@@ -401,7 +410,7 @@ async function* writeRows(
       continue;
     }
     const rendered = threads.render(part, range);
-    rendered.catch(() => {}); // a failure is thrown when its turn comes
+    rendered.catch(() => {}); // a failure is thrown in its turn
     ahead.push(rendered);
     if (ahead.length <= threads.size * 2) continue;
     yield* await ahead.shift() ?? [];
@@ -433,7 +442,7 @@ async function reporter(
   return report;
 }
 
-/** Makes a stream of what is written, which closes the reading at its end, or when nobody reads on. */
+/** Makes a stream that closes the database at its end, or when it is cancelled. */
 export function streamOf(
   reading: AsyncDisposable,
   chunks: AsyncGenerator<Bytes>,

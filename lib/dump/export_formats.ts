@@ -17,7 +17,7 @@ import {
 } from "./export_rows.ts";
 import { literal, realLiteral, sqlFormat, textOfRow, tuple } from "./export_sql.ts";
 
-/** Bytes of UTF-8, as they go to a file. */
+/** Bytes of UTF-8, as written to a file. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
 /** Writes the rows of a range as UTF-8. */
@@ -30,7 +30,7 @@ export async function* renderRows(
   yield* encode(readRows(connection, { ...part, format }, range));
 }
 
-/** Characters that are encoded at once. */
+/** Number of characters to encode at once. */
 const CHUNK = 1 << 18;
 
 /** Encodes text as UTF-8, in chunks that are worth a system call. */
@@ -50,8 +50,9 @@ export async function* encode(texts: AsyncIterable<string>): AsyncGenerator<Byte
 }
 
 /**
- * Comma-separated values by RFC 4180, with line feeds. Text is always in quotes and nothing else ever
- * is, so that NULL and the empty text, or 1 and '1', stay apart. Blobs are as in SQL: `X'0A1B'`.
+ * Comma-separated values as in RFC 4180, with line feeds. Text is always quoted and nothing else
+ * is, which distinguishes NULL from the empty text, and 1 from '1'. Blobs are written as in SQL:
+ * `X'0A1B'`.
  */
 export const csvFormat: RowFormat = {
   separator: "\n",
@@ -67,7 +68,7 @@ export const csvFormat: RowFormat = {
     let before = "";
     for (const [index, value] of values.entries()) {
       yield before;
-      // Elsewhere such a text would be a number, or a mistake: this one is meant.
+      // Elsewhere such a text would be a number, or a mistake; this one is intended.
       const isMarked = value.type === "text" && value.text !== null && columns[index]?.isNumber;
       if (isMarked) yield quoted(quoteText(value.text ?? ""));
       else yield* field(value);
@@ -86,7 +87,7 @@ function fields({ name, affinity }: DumpColumn): string[] {
   switch (affinity) {
     case "TEXT": {
       const quote = `iif(${column} IS NULL, '', '"')`;
-      // To look for a quote is cheaper than to replace none.
+      // Looking for a quote is cheaper than replacing none.
       return [quote, `iif(instr(${column}, '"'), replace(${column}, '"', '""'), ${column})`, quote];
     }
     case "INTEGER":
@@ -96,7 +97,7 @@ function fields({ name, affinity }: DumpColumn): string[] {
   }
 }
 
-/** Conditions for values that need more care than {@link fields} takes. */
+/** Conditions for values that {@link fields} would not write exactly. */
 function inexact({ name, affinity }: DumpColumn): string[] {
   const column = quoteName(name);
   switch (affinity) {
@@ -124,7 +125,7 @@ function* field(value: Value): Generator<string> {
     case "text":
       if (value.text !== null) return yield quoted(value.text);
   }
-  // There is no CSV for text that isn't valid; so its bytes are kept.
+  // CSV has no form for invalid text, so its bytes are written.
   yield "X'";
   yield* hexParts(value.bytes);
   yield "'";
@@ -135,8 +136,8 @@ function quoted(text: string): string {
 }
 
 /**
- * One JSON object on each line. Integers are written with all their digits, reals with a point or an
- * exponent, and what JSON has no word for as an object: a blob as `{"hex":"0A1B"}`.
+ * One JSON object on each line. Integers are written with all digits, reals with a point or an
+ * exponent, and values that JSON lacks as an object: a blob as `{"hex":"0A1B"}`.
  */
 export const jsonlFormat: RowFormat = {
   separator: "\n",
@@ -171,12 +172,12 @@ export const jsonlFormat: RowFormat = {
   },
 };
 
-/** Whether this SQLite writes reals in JSON with 15 digits, which are too few, as older ones do. */
+/** Whether this SQLite writes reals in JSON with only 15 digits, as older versions do. */
 const IS_ROUNDING = "length(json_array(1.0 / 3.0)) < 20";
 
 function valueSql({ name }: DumpColumn): string {
   const column = quoteName(name);
-  // JSON has no blobs, and SQLite would fail; such a row is written in another way.
+  // JSON has no blobs, and SQLite would fail; such a row is written separately.
   return `iif(${column} >= x'', NULL, ${column})`;
 }
 
@@ -197,16 +198,16 @@ function* member(value: Value): Generator<string> {
     case "text":
       if (value.text !== null) return yield JSON.stringify(value.text);
   }
-  // There is no JSON for text that isn't valid; so its bytes are kept.
+  // JSON has no form for invalid text, so its bytes are written.
   yield '{"hex":"';
   yield* hexParts(value.bytes);
   yield '"}';
 }
 
 /**
- * Rows for a hash: as in SQL, but for reals. Versions of SQLite write the same real in different
- * digits, so each is a whole number and a power of two by which to multiply it, of which neither is
- * ever rounded.
+ * Rows for a hash: as in SQL, except for reals. Versions of SQLite write the same real with
+ * different digits, so each is written as an integer and a power of two to multiply it by; neither
+ * is ever rounded.
  */
 export const hashFormat: RowFormat = {
   ...sqlFormat,
@@ -219,13 +220,13 @@ function* hashed(value: Value): Generator<string> {
   else yield* literal(value);
 }
 
-/** Bits of the largest whole number: any real below it times 2^{@link STEP} is one, too. */
+/** Bits of the largest integer: any real below it times 2^{@link STEP} is an integer, too. */
 const BITS = 62;
 
-/** Powers of two between two of the sizes up to which reals are multiplied alike. */
+/** Exponents between two of the limits up to which reals are scaled equally. */
 const STEP = 10;
 
-/** From 2^-100 to 2^100, outside of which reals are delicate; zero is with the smallest. */
+/** From 2^-100 to 2^100, outside of which reals are delicate; zero belongs to the smallest. */
 const POWERS: readonly number[] = Array.from({ length: 20 }, (_, index) => (index - 9) * STEP);
 
 /** SQL for such a number: 1 is `4611686018427387904*2^-62`. */
@@ -234,7 +235,7 @@ function exactly({ name }: DumpColumn): string {
   return `iif(typeof(${column}) = 'real', ${scaled(column, POWERS)}, quote(${column}))`;
 }
 
-/** Halves the sizes that a real may have until one is left. */
+/** Halves the possible scales of a real until one is left. */
 function scaled(column: string, powers: readonly number[]): string {
   const middle = powers.length >> 1;
   const size = powers[Math.max(0, middle - 1)] ?? 0;
@@ -249,7 +250,7 @@ function scaled(column: string, powers: readonly number[]): string {
   })`;
 }
 
-/** A real, as SQLite writes it by {@link exactly} where it isn't delicate. */
+/** A real, as SQLite writes it with {@link exactly} if it isn't delicate. */
 function realDigits(number: number): string {
   if (isDelicate(number) || !Number.isFinite(number)) {
     return Object.is(number, -0) ? "-0.0" : number.toExponential();

@@ -4,13 +4,13 @@ import { type Connection, number, type Row, type SqlValue, text } from "../datab
 import { type DumpColumn, type DumpTable, MOST_COLUMNS } from "./catalog.ts";
 import type { Affinity } from "../schema/model.ts";
 
-/** Some rows of a table by their row ids, both included. */
+/** Some rows of a table by their row ids, inclusive. */
 export interface RowRange {
   readonly first: number | bigint;
   readonly last: number | bigint;
 }
 
-/** How to divide a table. */
+/** Options for dividing a table. */
 interface RangeOptions {
   /** Number of rows in a range. */
   readonly rows: number;
@@ -20,7 +20,9 @@ interface RangeOptions {
 
 const ALL_ROWS: RowRange = { first: -(2n ** 63n), last: 2n ** 63n - 1n };
 
-/** Divides the rows of a table into ranges, in order; null, for all, where they have no row ids. */
+/**
+ * Divides the rows of a table into ranges, in order; null, for all rows, if there are no row ids.
+ */
 export async function* rangesOf(
   connection: Connection,
   { name, order }: DumpTable,
@@ -49,15 +51,15 @@ function isKey(value: SqlValue | undefined): value is number | bigint {
   return typeof value === "number" || typeof value === "bigint";
 }
 
-/** Rows of a table, and how they are written. */
+/** Rows of a table, and how to write them. */
 interface RowsJob {
   readonly table: DumpTable;
   readonly format: RowFormat;
   /** Encoding of the database, such as `UTF-8`. */
   readonly encoding: string;
-  /** Stands before a group of rows of about 64 KB. */
+  /** Text before a group of rows of about 64 KB. */
   readonly opening: string;
-  /** Stands behind it. */
+  /** Text after it. */
   readonly closing: string;
 }
 
@@ -78,7 +80,7 @@ export async function* readRows(
   }
 }
 
-/** Comparing values, as the quick way does, may need a collation that only the bot has. */
+/** The fast way compares values, which may need a collation that only the bot has. */
 async function tryFast(
   connection: Connection,
   job: RowsJob,
@@ -95,7 +97,7 @@ async function tryFast(
 /** Bytes of rows above which they are not all read at once. */
 const LARGE = 8e6;
 
-/** The rows of a range in one text, built by SQLite; null where that would not be exact. */
+/** The rows of a range in one text, built by SQLite; null if that would not be exact. */
 async function readFast(
   connection: Connection,
   { table, format }: RowsJob,
@@ -123,7 +125,7 @@ async function readFast(
   return format.isSuspect(rows) ? null : rows;
 }
 
-/** Characters after which a group of rows is complete, however many it has. */
+/** Characters after which a group of rows is complete, whatever its number of rows. */
 const GROUP_LENGTH = 64_000;
 
 async function* readExactly(
@@ -148,7 +150,7 @@ async function* readExactly(
   if (rows > 0) yield closing;
 }
 
-/** Columns that are read by one query, which takes three for each; SQLite has 2,000 at most. */
+/** Columns in one query, which needs three for each; SQLite's limit is 2,000. */
 const COLUMNS_AT_ONCE = 600;
 
 async function* readValues(
@@ -183,7 +185,7 @@ async function* readValues(
   }
 }
 
-/** Neither an index nor any other thing must change the order in which the rows come. */
+/** Neither an index nor anything else may change the order of the rows. */
 function whereOf({ order }: DumpTable): string {
   if (order.by === "columns") return "";
   const key = quoteName(order.name);
@@ -195,7 +197,7 @@ function orderOf({ order }: DumpTable): string {
   return order.names.length === 0 ? "" : `ORDER BY ${order.names.map(quoteName).join(", ")}`;
 }
 
-/** What content of a database is written. */
+/** Which content of a database to write. */
 export type DumpContent = "all" | "schema" | "data";
 
 /** A part of a dump. */
@@ -203,7 +205,7 @@ export type DumpPart =
   | { readonly kind: "text"; readonly text: string }
   | RowsPart;
 
-/** The rows of a table, of which every piece stands between an opening and a closing text. */
+/** The rows of a table, in pieces that each stand between an opening and a closing text. */
 export interface RowsPart {
   readonly kind: "rows";
   readonly table: DumpTable;
@@ -214,70 +216,70 @@ export interface RowsPart {
   readonly closing: string;
 }
 
-/** Formats in which rows are written; `hash` is only for the hash of what a database says. */
+/** Formats of rows; `hash` is only for the hash of a database's content. */
 export type RowFormatName = "sql" | "csv" | "jsonl" | "hash";
 
 /**
- * How a row is written. SQLite itself builds the text of many rows at once, which is the fast way; for
- * the few values with which it can't, `row` does it.
+ * How to write a row. In the fast way SQLite itself builds the text of many rows at once; `row`
+ * writes the few values with which it can't.
  */
 export interface RowFormat {
-  /** What is between two rows. */
+  /** Text between two rows. */
   readonly separator: string;
-  /** SQL expression that is a row's text. */
+  /** SQL expression for a row's text. */
   textSql(columns: readonly DumpColumn[]): string;
-  /** SQL condition that holds for rows of which `textSql` would lose something. */
+  /** SQL condition for rows that `textSql` would not write exactly. */
   inexactSql(columns: readonly DumpColumn[]): string;
-  /** Whether a text of rows, as it was read, may have lost something. */
+  /** Whether a text of rows, as read, may have lost something. */
   isSuspect(text: string): boolean;
   /** The text of one row, in parts. */
   row(values: readonly Value[], columns: readonly DumpColumn[]): Iterable<string>;
 }
 
-/** What stands in a text where bytes were that are no UTF-8. */
+/** Replaces bytes in a text that are not valid UTF-8. */
 const REPLACEMENT = "\uFFFD";
 
-/** Whether a text may be the work of a decoder that met bytes which are no UTF-8. */
+/** Whether a text may come from a decoder that replaced invalid UTF-8. */
 export function mayBeReplaced(text: string): boolean {
   return text.includes(REPLACEMENT);
 }
 
 /**
- * SQL condition for reals that SQLite doesn't write as exactly as JavaScript reads them. Some versions
- * get the last digit wrong where the exponent is far from zero; and none writes the sign of -0.0,
- * which only a column without a type keeps.
+ * SQL condition for reals that SQLite doesn't write as exactly as JavaScript reads them. Some
+ * versions get the last digit wrong if the exponent is far from zero, and none writes the sign of
+ * -0.0, which only a column without a type keeps.
  */
 export function isDelicateReal(column: string, affinity: Affinity): string {
   if (affinity === "BLOB") {
     return `(typeof(${column}) = 'real' AND abs(${column}) NOT BETWEEN 1e-30 AND 1e30)`;
   }
-  // A text or a blob, which such a column rarely has, is greater than every number.
-  // The first comparison decides for most numbers, and for NULL.
+  // A text or a blob, which is rare in such a column, is greater than every number. The first
+  // comparison decides for most numbers, and for NULL.
   return `(${column} NOT BETWEEN 1e-30 AND 1e30 AND ${column} <> 0 AND ` +
     `${column} NOT BETWEEN -1e30 AND -1e-30)`;
 }
 
 /**
- * SQL conditions for what is no integer in a column of integers. The one real that SQLite leaves one,
- * though it is whole, is -2^63.
+ * SQL conditions for values in an integer column that are not integers. The only whole number that
+ * SQLite keeps as a real is -2^63.
  */
 export function notIntegers(column: string): string[] {
   return [`${column} <> CAST(${column} AS INTEGER)`, `${column} < -9223372036854775807`];
 }
 
-/** Whether SQLite may not have written a number as it is. */
+/** Whether SQLite may not have written a number exactly. */
 export function isDelicate(number: number): boolean {
   const size = Math.abs(number);
   return size === 0 ? Object.is(number, -0) : size < 1e-30 || (size > 1e30 && size < Infinity);
 }
 
-/** A real with a point or an exponent, of which the same number is made again. */
+/** A real with a point or an exponent, from which the same number is read. */
 export function realText({ number, text }: Value & { type: "real" }): string {
   if (!isDelicate(number)) return text;
   return Object.is(number, -0) ? "-0.0" : number.toExponential();
 }
 
-/** Characters of hexadecimal digits that are written at once. */
+/** Number of hexadecimal digits to write at once. */
 const HEX_PART = 1 << 16;
 
 /** Bytes as hexadecimal digits, in parts. */
@@ -287,28 +289,30 @@ export function* hexParts(bytes: Uint8Array): Generator<string> {
   }
 }
 
-/** A value, exactly as SQLite has it. */
+/** A value, exactly as in SQLite. */
 export type Value =
   | { readonly type: "null" }
   /** As SQLite writes it. */
   | { readonly type: "integer"; readonly text: string }
   /** As SQLite writes it, such as `1.0` or `9.0e+999`, and the number itself, which may be -0. */
   | { readonly type: "real"; readonly text: string; readonly number: number }
-  /** The bytes are in the encoding of the database; the text is null where they aren't valid in it. */
+  /**
+   * The bytes are in the encoding of the database; the text is null if they are not valid in it.
+   */
   | { readonly type: "text"; readonly bytes: Uint8Array; readonly text: string | null }
   | { readonly type: "blob"; readonly bytes: Uint8Array };
 
-/** Makes of a row, selected by {@link exactColumns}, its values. */
+/** Reads the values of a row, selected with {@link exactColumns}. */
 type ValueReader = (row: Row) => Value[];
 
-/** Makes a reader for a database of an encoding, such as `UTF-16le`. */
+/** Makes a reader for a database with an encoding, such as `UTF-16le`. */
 export function valueReader(columns: readonly DumpColumn[], encoding: string): ValueReader {
   const decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
   const isUtf8 = encoding === "UTF-8";
   const decode = (bytes: Uint8Array): string | null => {
     try {
       const text = decoder.decode(bytes);
-      // Where SQLite makes UTF-16 of UTF-8, it replaces these two, although they are valid.
+      // When SQLite converts UTF-8 to UTF-16, it replaces these two, although they are valid.
       return !isUtf8 && /[\uFFFE\uFFFF]/.test(text) ? null : text;
     } catch {
       return null;
@@ -325,15 +329,15 @@ export function valueReader(columns: readonly DumpColumn[], encoding: string): V
       if (type === "null" || typeof value !== "string") return { type: "null" };
       if (type === "integer") return { type, text: value };
       const number = Number(row[`n${index}`]);
-      // Some versions of SQLite write `Inf`, which none of them reads.
+      // Some versions of SQLite write `Inf`, which none of them can read.
       const text = Number.isFinite(number) ? value : `${number < 0 ? "-" : ""}9.0e+999`;
       return { type: "real", text, number };
     });
 }
 
 /**
- * The columns of a query whose rows tell each value exactly: text comes as its bytes, since Deno reads
- * a text only up to a NUL, and replaces what is not valid.
+ * The columns of a query whose rows give each value exactly: text is read as bytes, because Deno
+ * reads a text only up to a NUL, and replaces invalid parts.
  */
 export function exactColumns(columns: readonly DumpColumn[]): string {
   return columns.map(({ name }, index) => {

@@ -31,7 +31,7 @@ import {
 /** Rows of a `VALUES`: `(1,'a',NULL)`. */
 export const sqlFormat: RowFormat = {
   separator: ",\n",
-  // To call a function takes longer than to see that there is nothing to call it for.
+  // Calling a function takes longer than checking that it is not needed.
   textSql: (columns) =>
     textOfRow(columns, ({ name }) => {
       const column = quoteName(name);
@@ -40,12 +40,12 @@ export const sqlFormat: RowFormat = {
   inexactSql(columns) {
     return columns.flatMap(inexact).join(" OR ") || "0";
   },
-  // The `sqlite3` shell takes a carriage return away that stands before a line break.
+  // The `sqlite3` shell drops a carriage return before a line break.
   isSuspect: (text) => mayBeReplaced(text) || text.includes("\r"),
   row: (values) => tuple(values, literal),
 };
 
-/** A row as a list in parentheses, of which `write` makes each value. */
+/** A row as a list in parentheses; `write` makes each value. */
 export function* tuple(
   values: Iterable<Value>,
   write: (value: Value) => Iterable<string>,
@@ -60,8 +60,8 @@ export function* tuple(
 }
 
 /**
- * SQL expression that is the text of a row; `number` makes the one of a column that is neither of
- * texts nor of integers.
+ * SQL expression for the text of a row; `number` makes the one of a column that contains neither
+ * texts nor integers.
  */
 export function textOfRow(
   columns: readonly DumpColumn[],
@@ -77,8 +77,8 @@ export function textOfRow(
 }
 
 /**
- * Conditions for values that a column of this affinity holds rarely, and for NUL, at which `%Q` and
- * Deno cut a text off. None of it needs memory of SQLite's allocator, whose lock stops other threads.
+ * Conditions for values that are rare in a column of this affinity, and for NUL, at which `%Q` and
+ * Deno truncate a text. They avoid SQLite's allocator, whose lock stops other threads.
  */
 function inexact({ name, affinity, isStrict }: DumpColumn): string[] {
   const column = quoteName(name);
@@ -97,7 +97,7 @@ function inexact({ name, affinity, isStrict }: DumpColumn): string[] {
   }
 }
 
-/** A value as SQL literal, or as an expression where there is no literal for it. */
+/** A value as an SQL literal, or as an expression if there is no literal for it. */
 export function* literal(value: Value): Generator<string> {
   switch (value.type) {
     case "null":
@@ -118,12 +118,12 @@ export function* literal(value: Value): Generator<string> {
   }
 }
 
-/** Bits that a number is multiplied or divided by at once: as many as an integer can have. */
+/** Bits that a number is multiplied or divided by at once: the maximum of an integer. */
 const STEP = 62;
 
 /**
- * A number as SQL of which every version of SQLite makes exactly the same number: a whole number,
- * multiplied or divided by powers of two, of which none is ever rounded.
+ * A number as SQL that every version of SQLite reads as exactly the same number: an integer,
+ * multiplied or divided by powers of two, without rounding.
  */
 export function realLiteral(number: number): string {
   if (number === 0) return Object.is(number, -0) ? "-0.0" : "0.0";
@@ -139,7 +139,7 @@ export function realLiteral(number: number): string {
   return `(1.0*${whole}${factors})`;
 }
 
-/** Text as SQL; NUL ends what SQLite parses, and the `sqlite3` shell drops carriage returns. */
+/** Text as SQL. NUL would end the SQL, and the `sqlite3` shell drops carriage returns. */
 export function textLiteral(text: string): string {
   let literal = text.replaceAll("'", "''");
   const calls: string[] = [];
@@ -160,28 +160,33 @@ function standIn(text: string, code: number): string {
   }
 }
 
-/** What a dump is to have. */
+/** Options for the content of a dump. */
 interface SqlPartsOptions {
   /** Name of the database, for the first line. */
   readonly database: string;
   readonly content: DumpContent;
-  /** Only these tables, and what belongs to them; all where there are none. */
+  /** Only these tables, and what belongs to them; all if empty. */
   readonly tables: readonly string[];
-  /** Told what can't be written. */
+  /** Called for what can't be written. */
   readonly onLeftOut: (leftOut: LeftOut) => void;
 }
 
-/** Something that a dump doesn't have, since what it needs is not here. */
+/** Something that a dump leaves out because something it needs is missing. */
 export interface LeftOut {
   /** The table. */
   readonly name: string;
-  /** `table`: the virtual table itself, whose inner tables are written; `rows`: the rows of the table. */
+  /**
+   * `table`: the virtual table itself, whose shadow tables are written; `rows`: the rows of the
+   * table.
+   */
   readonly what: "table" | "rows";
   /** Such as `no such module: vss0`. */
   readonly reason: string;
 }
 
-/** The SQL text of a database, part by part. Loaded into a new database, it makes the same again. */
+/**
+ * The SQL text of a database, part by part. Loaded into a new database, it recreates the original.
+ */
 export async function* sqlParts(
   connection: Connection,
   catalog: Catalog,
@@ -219,7 +224,7 @@ function chosenObjects({ objects }: Catalog, tables: readonly string[]): readonl
   if (tables.length === 0) return objects;
   const names = new Set(tables.map(fold));
   const chosen = objects.filter(({ table }) => names.has(fold(table)));
-  // A virtual table is nothing without those in which it keeps its rows.
+  // A virtual table is useless without its shadow tables.
   const inner = of(chosen, "virtual").map(({ name }) => `${fold(name)}_`);
   const isInner = ({ kind, name }: CatalogObject) =>
     kind === "shadow" && inner.some((prefix) => fold(name).startsWith(prefix));
@@ -227,8 +232,8 @@ function chosenObjects({ objects }: Catalog, tables: readonly string[]): readonl
 }
 
 /**
- * What stands before the first table. The newest `sqlite3` shells take a script for a dump, and let it
- * write what only a dump may, where its first two lines are exactly these.
+ * The text before the first table. The newest `sqlite3` shells treat a script as a dump, and allow
+ * what only a dump may do, if its first two lines are exactly these.
  */
 function opening(catalog: Catalog, { database, content }: SqlPartsOptions): string {
   const lines = [
@@ -248,7 +253,7 @@ function opening(catalog: Catalog, { database, content }: SqlPartsOptions): stri
   return `${lines.join("\n")}\n`;
 }
 
-/** What is written, and what of it can't be. */
+/** What is written, and what can't be. */
 interface Chosen {
   readonly chosen: readonly CatalogObject[];
   readonly unreadable: ReadonlyMap<string, string>;
@@ -306,12 +311,13 @@ async function sequences(
 }
 
 /**
- * Only the entry in the schema, since the module's tables, with all that is in them, are already there.
- * It is how the `sqlite3` shell does it too; to create the table anew would not bring back all.
+ * Only the entry in the schema, because the module's tables and their content are already there.
+ * The `sqlite3` shell does the same; creating the table again would not restore everything.
  */
 function virtualTables(tables: readonly CatalogObject[]): string {
   const entries = tables.map(({ name, sql }) => {
-    // With carriage returns as they are, as in every other statement: an import takes only literals.
+    // With carriage returns unchanged, as in every other statement: an import accepts only
+    // literals.
     const literal = quoteText(name);
     return `INSERT INTO sqlite_schema(type,name,tbl_name,rootpage,sql) VALUES('table',${literal},${literal},0,${
       quoteText(sql)
@@ -320,14 +326,14 @@ function virtualTables(tables: readonly CatalogObject[]): string {
   return `PRAGMA writable_schema = ON;\n${entries.join("")}PRAGMA writable_schema = OFF;\n`;
 }
 
-/** What `ANALYZE` has found; only with it does the query planner decide as before. */
+/** The results of `ANALYZE`, without which the query planner would decide differently. */
 async function* statistics(connection: Connection, catalog: Catalog): AsyncGenerator<DumpPart> {
   if (!catalog.internal.has("sqlite_stat1")) return;
   yield text("ANALYZE sqlite_schema;\nDELETE FROM sqlite_stat1;\n");
   yield* rowsOf(await readTable(connection, "sqlite_stat1"), catalog);
 }
 
-/** The rows alone, for a database that has its schema, and markers of its own. */
+/** Only the rows, for a database that has the schema and its own markers. */
 async function* dataOnly(
   connection: Connection,
   catalog: Catalog,
@@ -339,7 +345,7 @@ async function* dataOnly(
   ) => name !== MARKER_TABLE);
   const lists = await listTables(connection, tables.length);
   for (const { name } of tables) {
-    // Other rows that are there may have the same row ids, which mean nothing beside a key.
+    // Existing rows may have the same row ids, which mean nothing if there is a key.
     yield* rowsOf(withOnlyKey(await readTable(connection, name, lists)), catalog);
   }
   for (const { name, sql } of of(chosen, "virtual")) {
@@ -352,7 +358,7 @@ async function* dataOnly(
     const marks = await readSequences(connection);
     for (const { name } of tables) {
       const mark = marks.get(name);
-      // It never goes back: another row of that number may have been there since.
+      // The counter never goes back: another row with that id may have existed since.
       if (mark !== undefined) {
         const literal = textLiteral(name);
         const missing = `NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = ${literal})`;

@@ -1,6 +1,6 @@
 /**
- * Threads that read one database at one moment. Both ends are in this file, so that whoever has
- * the one has the other: a package's cache, without a network, and an executable.
+ * Threads that read a database in the same state. Both ends are in this file, so that a package's
+ * cache or an executable always has both.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import { type Bytes, renderRows } from "./export_formats.ts";
 
 const THREAD = "catalyst-migrate export";
 
-/** What a thread is asked to do. */
+/** Request to a thread. */
 interface ExportRequest {
   /** Path of the database file. */
   readonly path: string;
@@ -23,13 +23,13 @@ interface ExportRequest {
     | { readonly kind: "render"; readonly part: RowsPart; readonly range: RowRange | null };
 }
 
-/** What a thread answers. */
+/** Answer of a thread. */
 interface ExportAnswer {
   readonly kind: "done";
   readonly chunks: readonly Bytes[];
 }
 
-/** Threads that read one database file at one moment, and write its rows as text. */
+/** Threads that read one database file in the same state, and write its rows as text. */
 export class ExportThreads implements AsyncDisposable {
   readonly #threads: readonly ExportThread[];
 
@@ -37,7 +37,7 @@ export class ExportThreads implements AsyncDisposable {
     this.#threads = threads;
   }
 
-  /** Starts so many threads; null where none may be started. */
+  /** Starts this many threads; null if none may be started. */
   static start(path: string, size: number): ExportThreads | null {
     const module = new URL(import.meta.url);
     if (!mayStart(module, "/lib/dump/export_threads.ts")) return null;
@@ -54,18 +54,18 @@ export class ExportThreads implements AsyncDisposable {
     await this.#all({ kind: "open" });
   }
 
-  /** Begins the read transactions; they are of one moment if nobody writes meanwhile. */
+  /** Begins the read transactions; they see the same state if nothing is written meanwhile. */
   async begin(): Promise<void> {
     await this.#all({ kind: "begin" });
   }
 
-  /** Writes the rows of a range, on the thread that has least to do. */
+  /** Writes the rows of a range, on the thread with the fewest tasks. */
   async render(part: RowsPart, range: RowRange | null): Promise<readonly Bytes[]> {
     const thread = this.#threads.reduce((a, b) => b.waiting < a.waiting ? b : a);
     return await thread.ask({ kind: "render", part, range });
   }
 
-  /** Closes the database on every thread, and ends them. */
+  /** Closes the database on every thread, and ends the threads. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.allSettled(this.#threads.map((thread) => thread.ask({ kind: "close" })));
     for (const thread of this.#threads) thread.end();
@@ -81,7 +81,7 @@ interface Pending {
   readonly reject: (error: Error) => void;
 }
 
-/** One thread; it answers in the order in which it is asked. */
+/** One thread; it answers requests in order. */
 class ExportThread {
   readonly #worker: Worker;
   readonly #path: string;
@@ -103,7 +103,7 @@ class ExportThread {
     };
   }
 
-  /** Number of tasks that are not done. */
+  /** Number of unfinished tasks. */
   get waiting(): number {
     return this.#pending.length;
   }
@@ -122,7 +122,7 @@ class ExportThread {
   }
 }
 
-// On the thread: its own read transaction, which began at the same moment as those of the others.
+// On the thread: its own read transaction, which sees the same state as the others.
 let connection: Connection | null = null;
 
 serveThread<ExportRequest, ExportAnswer>(THREAD, async (request, answer) => {

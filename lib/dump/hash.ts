@@ -13,9 +13,10 @@ import { type ExportControl, openReading, writeParts } from "./export.ts";
 import { countRows } from "../schema/model.ts";
 
 /**
- * SHA-256, in hexadecimal, of what a database says: its schema, its rows in their order, the marks of
- * `AUTOINCREMENT`, `user_version` and `application_id`. How it is stored makes no difference: the order
- * of creation, pages, the journal mode, statistics, or the row ids of tables that have another key.
+ * SHA-256, in hexadecimal, of a database's content: its schema, its rows in order, the
+ * `AUTOINCREMENT` counters, `user_version` and `application_id`. How it is stored makes no
+ * difference: the order of creation, pages, the journal mode, statistics, or the row ids of tables
+ * with another key.
  */
 export async function contentHash(
   location: DatabaseLocation,
@@ -46,14 +47,14 @@ async function rowProgress(
   };
 }
 
-/** Everything that counts, as text in an order of its own. */
+/** Everything that counts, as text in a fixed order. */
 async function* contentParts(
   connection: Connection,
   catalog: Catalog,
 ): AsyncGenerator<DumpPart> {
   const { userVersion, applicationId, encoding } = catalog;
   const objects = catalog.objects.toSorted((a, b) => compare(a.name, b.name));
-  // Behind a comment at the end of a statement may stand the line break that ends the comment.
+  // A comment at the end of a statement may be followed by the line break that ends it.
   const schema = objects.map(({ kind, name, table, sql }) => [kind, name, table, sql.trimEnd()]);
   yield line({ userVersion, applicationId, schema });
   const lists = await listTables(connection, objects.length);
@@ -61,7 +62,7 @@ async function* contentParts(
     if (kind !== "table" && kind !== "shadow") continue;
     const table = withOnlyKey(await readTable(connection, name, lists));
     yield line({ table: name, columns: columnList(table) });
-    // Each row ends alike, in whatever groups the rows are read.
+    // Each row ends in the same way, whatever groups the rows are read in.
     yield { kind: "rows", table, format: "hash", encoding, opening: "", closing: ",\n" };
   }
   if (catalog.internal.has("sqlite_sequence")) {

@@ -38,45 +38,48 @@ import { DumpFault, readText, toDumpError } from "./import_source.ts";
 
 /** What an import would do. */
 export interface ImportPlan extends RestoreChange {
-  /** What is imported, as a person named it. */
+  /** What is imported, as the user named it. */
   readonly label: string;
 }
 
-/** How to import a dump. */
+/** Options for importing a dump. */
 export interface ImportOptions {
   /** Name of the database. */
   readonly database: string;
-  /** Whether the dump is run against the database that is there, in place of making a new one. Default `false`. */
+  /**
+   * Whether to run the dump against the existing database instead of creating a new one. Default
+   * `false`.
+   */
   readonly intoExisting?: boolean;
-  /** What the dump is called in messages, such as its file's name. Default `the dump`. */
+  /** Name of the dump in messages, such as its file name. Default `the dump`. */
   readonly label?: string;
-  /** File whose mode a new database gets, such as the dump's. Default: none; the umask says it. */
+  /** File whose mode a new database gets, such as the dump's. Default: none; the umask decides. */
   readonly likeFile?: string;
-  /** Whether a snapshot is taken of what is there before it is changed. Default `true`. */
+  /** Whether to take a snapshot of the existing data before changing it. Default `true`. */
   readonly backup?: boolean;
-  /** Asked before a database that is there is replaced or loses rows; only `true` goes on. */
+  /** Called before an existing database is replaced or loses rows; anything but `true` cancels. */
   readonly confirm?: (plan: ImportPlan) => boolean | Promise<boolean>;
-  /** Called with the number of bytes of the source that have been read. */
+  /** Called with the number of bytes read from the source. */
   readonly onProgress?: (bytesRead: number) => void;
   /** Called periodically with the progress of the work after the source was read. */
   readonly onStep?: OnStep | undefined;
-  /** Ends the import; nothing is changed then. */
+  /** Stops the import and leaves everything unchanged. */
   readonly signal?: AbortSignal;
 }
 
-/** What an import did. */
+/** Result of an import. */
 export interface ImportResult extends Reconciliation, Violations {
   /** Name of the database. */
   readonly database: string;
-  /** Whether it was made, replaced, or was there and has been added to. */
+  /** Whether the database was created, replaced or added to. */
   readonly outcome: "created" | "replaced" | "added";
-  /** Number of rows by table: all of a new database, or how many more there are now. */
+  /** Number of rows by table: of a new database all, otherwise how many were added. */
   readonly rows: Readonly<Record<string, number>>;
-  /** Name of the snapshot of what was there before; null where nothing was, or none was wanted. */
+  /** Name of the snapshot of the previous data; null if there was none, or backups are off. */
   readonly snapshot: string | null;
 }
 
-/** Imports a dump: all of it, or nothing. */
+/** Imports a dump, all-or-nothing. */
 export async function importDump(
   workspace: Workspace,
   source: ReadableStream<Uint8Array>,
@@ -98,7 +101,7 @@ export async function importDump(
       help: "nothing was changed; run the command again",
     });
   } finally {
-    // It may not have been read to its end; an error of its own has been reported.
+    // It may not have been read to the end; its own errors have been reported.
     if (!source.locked) await source.cancel().catch(() => {});
   }
 }
@@ -111,7 +114,7 @@ interface Job {
   readonly text: AsyncIterable<Uint8Array>;
 }
 
-/** Builds a database beside the one that is there, if any, and puts it in its place. */
+/** Builds a database next to the existing one, if any, and replaces it. */
 async function replace(job: Job): Promise<ImportResult> {
   const { workspace, session, options, label, text } = job;
   const { database, signal } = options;
@@ -157,7 +160,7 @@ async function replace(job: Job): Promise<ImportResult> {
         throw unconfirmed(database, label);
       }
     }
-    // The file that a link leads to may be on another disk, and the link is to stay.
+    // The target of a link may be on another disk, and the link must be kept.
     const temporary = sizeOf(target) === null && !isLink(target) ? "move" : "copy";
     await requireReplaceable(workspace, {
       cannot: `import ${label}`,
@@ -187,7 +190,7 @@ async function replace(job: Job): Promise<ImportResult> {
     const outcome = isThere ? "replaced" : "created";
     return { database, outcome, rows: then.rows, ...violations, snapshot, adopted, reconciled };
   } finally {
-    // Where there is a note of what is to be done, that needs the file.
+    // The journal of an unfinished import needs the file.
     if (!isRestoring(workspace)) await ignoring(() => removeDatabase(path));
   }
 }
@@ -230,21 +233,21 @@ async function replaceOnServer(job: Job, location: ServerLocation): Promise<Impo
   }
 }
 
-/** Runs the dump against the database that is there. */
+/** Runs the dump against the existing database. */
 async function add(job: Job): Promise<ImportResult> {
   const { workspace, session, options, label, text } = job;
   const { database, signal, confirm } = options;
   const location = locationOf(workspace, database);
   if (location.kind === "server") {
-    // A dump is not to be trusted, and a server has no authorizer that would watch it.
+    // A dump is untrusted, and a server has no authorizer to check it.
     throw new UsageError(`Cannot import ${label} into ${database}: it is on a server`, {
       help: "`copy` it into a file, import into that, and `copy` the file into an empty namespace",
     });
   }
   if (location.kind === "file" && location.path !== ":memory:" && !sizeOf(location.path)) {
     throw new LocationError(
-      `Cannot import ${label}: database "${database}" is not there (${location.path})`,
-      { help: "leave out --into-existing to make it, or run `upgrade` first" },
+      `Cannot import ${label}: database "${database}" does not exist (${location.path})`,
+      { help: "leave out --into-existing to create it, or run `upgrade` first" },
     );
   }
   const connection = await session.database(database);
@@ -283,8 +286,8 @@ async function add(job: Job): Promise<ImportResult> {
         database,
         databasePath: location.path,
         direction: "import",
-        detail: `into what was there${
-          snapshot === null ? "" : `; how it was before is in snapshot ${snapshot}`
+        detail: `into the existing database${
+          snapshot === null ? "" : `; the previous data is in snapshot ${snapshot}`
         }`,
       });
     });
@@ -306,12 +309,12 @@ const WHEN_FULL = "free some space, then run the command again; nothing was chan
 
 function unconfirmed(database: string, label: string): ConfirmationError {
   return new ConfirmationError(`Cannot import ${label}: it would replace ${database}`, {
-    help: "nothing was changed; confirm with `yes`, or with --yes where nobody can be asked; " +
-      "--into-existing adds to what is there",
+    help: "nothing was changed; confirm with `yes`, or use --yes in a non-interactive session; " +
+      "--into-existing adds to the existing data",
   });
 }
 
-/** Rows and migrations of the new database, which must be one that this version knows. */
+/** Rows and migrations of the new database, which this version must know. */
 async function examineBuilt(
   path: string,
   workspace: Workspace,
@@ -322,26 +325,26 @@ async function examineBuilt(
   return { rows: Object.fromEntries(await countRows(connection)), migrations };
 }
 
-/** Refuses what no command could work with afterwards; returns the ids of the migrations that are there. */
+/** Refuses a database that no command could use afterwards; returns the ids of its migrations. */
 async function refuseStrangers(
   connection: Connection,
   workspace: Workspace,
   database: string,
 ): Promise<readonly string[]> {
   const ids = await readMarkerIds(connection);
-  // One that is not known may be in a file that is gone or broken: that must not stop an import.
+  // An unknown migration may have a missing or broken file, which must not prevent an import.
   const { byId } = workspace.registry;
   const stranger = ids.find((id) => (byId.get(id)?.database ?? database) !== database);
   if (stranger === undefined) return ids;
   throw new DumpFault(
     `it holds migration ${stranger}, which belongs to ${byId.get(stranger)?.database}`,
-    { help: "name the database that it is of with --database" },
+    { help: "name its database with --database" },
   );
 }
 
-/** What went wrong beside the dump itself. */
+/** Errors that are not about the dump itself. */
 function aboutImport(error: unknown, label: string): unknown {
-  // From a certain point on it says by itself that the import has begun.
+  // Once the import has begun, the message already says so.
   const isFull = error instanceof DiskFullError
     ? !error.help?.includes("has begun")
     : isFullDisk(error);

@@ -18,22 +18,22 @@ import { loadDump } from "./import_loader.ts";
 import { DumpFault } from "./import_source.ts";
 
 /**
- * Memory for pages, in KiB. As much again is what sorting an index takes, of which the rest is in
- * temporary files: in memory it would have no limit.
+ * Memory for pages, in KiB. Sorting an index takes the same amount again; the rest of it is in
+ * temporary files, because memory would have no limit.
  */
 const CACHE_KIB = 40_000;
 
 /** Rows of a table that reference missing rows. */
 export interface Violation {
-  /** The table whose rows they are. */
+  /** The table that contains the rows. */
   readonly table: string;
-  /** The table that they point to. */
+  /** The table that they reference. */
   readonly parent: string;
   /** Number of rows. */
   readonly rows: number;
 }
 
-/** What a new database has that its constraints forbid; it was so where the dump comes from. */
+/** Constraint violations in a new database, which come from the original. */
 export interface Violations {
   /** Rows that reference missing rows. */
   readonly violations: readonly Violation[];
@@ -41,11 +41,11 @@ export interface Violations {
   readonly violatedChecks: readonly ViolatedCheck[];
 }
 
-/** How a database is built from a dump. */
+/** Options for building a database from a dump. */
 interface BuildOptions {
-  /** Path of the file to make; what is there of it is removed. */
+  /** Path of the file to create; an existing file is removed. */
   readonly path: string;
-  /** File that tells who may read the new one. Default: as the umask says. */
+  /** File whose permissions the new one gets. Default: decided by the umask. */
   readonly like?: string | undefined;
   readonly settings: ConnectionSettings;
   /** Called when everything has been read, before it is checked. */
@@ -54,8 +54,8 @@ interface BuildOptions {
 }
 
 /**
- * Builds a database of its own from a dump and checks it. Nobody else sees the file before it is
- * whole, so it is written without waiting for the disk, until the end. After a failure it is gone.
+ * Builds a separate database from a dump and checks it. The file is not visible to others before it
+ * is complete, so it is synced only at the end. After a failure it is removed.
  */
 export async function buildDatabase(
   chunks: AsyncIterable<Uint8Array>,
@@ -100,7 +100,7 @@ async function fill(
   return virtualTables;
 }
 
-/** Writes the rows of virtual tables as the shell's dumps do; their own tables are there already. */
+/** Adds virtual tables as the shell's dumps do; their shadow tables already exist. */
 async function addVirtualTables(
   connection: Connection,
   tables: readonly VirtualTable[],
@@ -113,7 +113,7 @@ async function addVirtualTables(
       [name],
     );
     if (taken !== undefined) {
-      throw new DumpFault(`there is already something of the name ${name}`, {
+      throw new DumpFault(`the name ${name} is already in use`, {
         line,
         statement: sql,
       });
@@ -126,7 +126,7 @@ async function addVirtualTables(
   await connection.exec("PRAGMA writable_schema = OFF");
 }
 
-/** Opens the finished file anew, as everybody will, and looks whether all of it can be used. */
+/** Opens the finished file again, as other programs will, and checks that all of it can be used. */
 async function check(
   path: string,
   virtualTables: readonly VirtualTable[],
@@ -146,7 +146,7 @@ async function check(
   await connection.exec("PRAGMA query_only = ON; PRAGMA ignore_check_constraints = ON");
   const { damages: [found] } = await checkFile(connection, { pragma: "quick_check", limit: 1 });
   if (found !== undefined) {
-    throw new DumpFault(`the database that it makes is damaged: ${found}`, {
+    throw new DumpFault(`the resulting database is damaged: ${found}`, {
       help: "check the disk",
     });
   }
@@ -156,7 +156,7 @@ async function check(
   };
 }
 
-/** Rows that point to nothing, by table. They were so where the dump comes from. */
+/** Dangling rows, by table. They come from the original. */
 async function findViolations(connection: Connection): Promise<readonly Violation[]> {
   try {
     const rows = await connection.all(
@@ -171,37 +171,41 @@ async function findViolations(connection: Connection): Promise<readonly Violatio
       rows: number(row, "rows"),
     }));
   } catch (error) {
-    // A foreign key to a column that isn't unique: SQLite can't check that, nor could it before.
+    // A foreign key to columns that are not unique: SQLite can't check it, nor could it before.
     if (error instanceof StatementError) return [];
     throw error;
   }
 }
 
-/** What a dump did to a database that was there. */
+/** What a dump did to an existing database. */
 interface ExistingChange {
   /** Rows by table, before and after. */
   readonly before: RowObservation["rows"];
   readonly after: RowObservation["rows"];
-  /** Tables with fewer rows than before, and how many fewer. */
+  /** Tables with fewer rows than before, and the difference. */
   readonly lost: readonly { readonly table: string; readonly rows: number }[];
 }
 
-/** How a dump is run against a database that is there. */
+/** Options for running a dump against an existing database. */
 interface ExistingOptions {
-  /** Looks at what was done before it is committed; throws to take it back. */
+  /** Checks the change before it is committed; throws to roll it back. */
   readonly verify: (change: ExistingChange) => Promise<void>;
   /** Seconds to wait for another writer. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Runs a dump against a database that is there: all of it, or nothing. Returns the rows it added, by table. */
+/**
+ * Runs a dump against an existing database, all-or-nothing. Returns the number of added rows, by
+ * table.
+ */
 export async function loadIntoExisting(
   connection: Connection,
   chunks: AsyncIterable<Uint8Array>,
   options: ExistingOptions,
 ): Promise<Readonly<Record<string, number>>> {
-  // A dump has its tables in any order. It is a no-op inside of the transaction, so it comes before.
+  // A dump has its tables in any order. Set before the transaction, in which it would have no
+  // effect.
   const foreignKeys = await holdForeignKeys(connection, false);
   try {
     return await withTransaction(connection, async () => {
@@ -222,7 +226,7 @@ export async function loadIntoExisting(
       const after = await observeRows(connection);
       const broken = brokenReferences(before, after);
       if (broken !== null) {
-        throw new DumpFault(broken, { help: "import the rows they point to first" });
+        throw new DumpFault(broken, { help: "import the rows that they reference first" });
       }
       await options.verify({
         before: before.rows,
@@ -241,7 +245,7 @@ export async function loadIntoExisting(
   }
 }
 
-/** The numbers that AUTOINCREMENT has come to, by table. */
+/** The AUTOINCREMENT counters, by table. */
 async function readSequences(connection: Connection): Promise<readonly Row[]> {
   const table = await connection.get(
     "SELECT 1 FROM main.sqlite_schema WHERE name = 'sqlite_sequence'",
@@ -253,8 +257,8 @@ async function readSequences(connection: Connection): Promise<readonly Row[]> {
 }
 
 /**
- * Whole dumps delete all rows of `sqlite_sequence` and write their own. Here the numbers of rows that
- * were deleted must not be given again.
+ * Full dumps delete all rows of `sqlite_sequence` and write their own. Here the ids of deleted rows
+ * must not be reused.
  */
 async function keepSequences(connection: Connection, before: readonly Row[]): Promise<void> {
   for (const { name = null, seq = null } of before) {

@@ -12,18 +12,18 @@ import {
 
 /** One record of a CSV text. */
 export interface CsvRecord {
-  /** Line on which it begins; the first is 1. */
+  /** Line on which it begins, counted from 1. */
   readonly line: number;
-  /** The record as it stands there, without the line break after it. */
+  /** The record as written, without its line break. */
   readonly text: string;
   readonly fields: readonly string[];
-  /** Which fields are in double quotes: `""` is empty text there, and nothing is NULL. */
+  /** Which fields are quoted: `""` is then empty text; an unquoted empty field is NULL. */
   readonly quoted: readonly boolean[];
-  /** What is wrong with it; null where nothing is. */
+  /** The error in it; null if there is none. */
   readonly problem: string | null;
 }
 
-/** Characters of one record, above which a quote must have been left open. */
+/** Maximum characters of a record; a longer one has an unclosed quote. */
 const LONGEST = 2 ** 28;
 
 const QUOTE = 34;
@@ -31,19 +31,19 @@ const LINE_FEED = 10;
 const CARRIAGE_RETURN = 13;
 
 /**
- * Cuts CSV text, given in pieces of any size, into records. Fields are separated by a comma, or by a
- * semicolon or tab where the first line has more of those; a field in double quotes may hold
- * anything, a double quote twice. A first line such as `sep=;` names the separator. Lines end in LF,
+ * Splits CSV text, given in pieces of any size, into records. Fields are separated by commas, or by
+ * semicolons or tabs if the first line has more of those. A quoted field may contain anything; a
+ * double quote in it is doubled. A first line such as `sep=;` sets the separator. Lines end in LF,
  * CRLF or CR.
  */
 export class CsvReader {
   #text = "";
   #line = 1;
   #layout: Layout | null = null;
-  /** Length of text below which it isn't looked through again: a long record comes in many pieces. */
+  /** Length of text below which it isn't scanned again: a long record arrives in many pieces. */
   #enough = 0;
 
-  /** Takes a piece of text; returns the records that are complete now. */
+  /** Adds a piece of text; returns the records that are now complete. */
   push(text: string): CsvRecord[] {
     this.#text += text;
     const { length } = this.#text;
@@ -55,7 +55,7 @@ export class CsvReader {
   }
 
   /**
-   * The records of what is left.
+   * The remaining records.
    *
    * @throws {DumpFault} if the text ends inside of double quotes.
    */
@@ -94,32 +94,32 @@ export class CsvReader {
 }
 
 function unclosed(line: number): DumpFault {
-  return new DumpFault("a double quote is opened in this row and never closed", {
+  return new DumpFault("a double quote in this row is never closed", {
     line,
-    help: "the file was cut short, or a quote inside of a quoted field must be doubled",
+    help: "the file was truncated, or a quote inside a quoted field must be doubled",
   });
 }
 
-/** How a CSV text is written. */
+/** The layout of a CSV text. */
 interface Layout {
-  /** What separates the fields. */
+  /** Separator of the fields. */
   readonly delimiter: string;
-  /** What ends a line: LF, before which a CR may stand, or CR alone. */
+  /** End of a line: LF, optionally after a CR, or CR alone. */
   readonly lineBreak: "\n" | "\r";
 }
 
 interface ScanOptions extends Layout {
   /** Line on which the text begins. */
   readonly line: number;
-  /** Whether no text follows. */
+  /** Whether no more text follows. */
   readonly isLast: boolean;
 }
 
 interface Scan {
   readonly records: CsvRecord[];
-  /** Where the first record begins that isn't complete. */
+  /** Where the first incomplete record begins. */
   readonly next: number;
-  /** Line of that. */
+  /** Line of that position. */
   readonly line: number;
 }
 
@@ -131,7 +131,7 @@ function scan(text: string, { delimiter, lineBreak, line, isLast }: ScanOptions)
     const found = text.indexOf(what, from);
     return found === -1 ? length : found;
   };
-  // Each is looked for only when the former one is passed, so all looking is done once.
+  // Each is searched for only after the previous one is passed, so the text is searched once.
   let nextDelimiter = -1;
   let nextBreak = -1;
   let start = 0;
@@ -158,7 +158,9 @@ function scan(text: string, { delimiter, lineBreak, line, isLast }: ScanOptions)
         if (nextBreak < at) nextBreak = find(lineBreak, at);
         if (nextBreak === length && !isLast) break records;
         if (endOfLine(text, at, nextBreak) !== at) {
-          problem = `after a closing double quote comes ${JSON.stringify(text.slice(at, at + 1))}`;
+          problem = `unexpected text after a closing double quote: ${
+            JSON.stringify(text.slice(at, at + 1))
+          }`;
         }
       } else {
         if (nextDelimiter < at) nextDelimiter = find(delimiter, at);
@@ -183,14 +185,14 @@ function scan(text: string, { delimiter, lineBreak, line, isLast }: ScanOptions)
   return { records, next: Math.min(start, length), line };
 }
 
-/** The quote that closes the one at `open`; -1 where there is none. */
+/** The quote that closes the one at `open`; -1 if there is none. */
 function closingQuote(text: string, open: number): number {
   let close = text.indexOf('"', open + 1);
   while (close !== -1 && text.charCodeAt(close + 1) === QUOTE) close = text.indexOf('"', close + 2);
   return close;
 }
 
-/** Where a line ends whose LF is at `lineBreak`: a CR before it belongs to the break. */
+/** Where a line ends whose LF is at `lineBreak`: a preceding CR belongs to the line break. */
 function endOfLine(text: string, from: number, lineBreak: number): number {
   const hasReturn = lineBreak > from && text.charCodeAt(lineBreak - 1) === CARRIAGE_RETURN;
   return hasReturn ? lineBreak - 1 : lineBreak;
@@ -209,7 +211,10 @@ function countBreaks(text: string, { from, to, lineBreak }: BreakRange): number 
   return count;
 }
 
-/** How a text is written, as its first line shows, and where its records begin; null where that line isn't complete. */
+/**
+ * The layout of a text, according to its first line, and where its records begin; null if that line
+ * is incomplete.
+ */
 function layoutOf(
   text: string,
   isLast: boolean,
@@ -221,14 +226,14 @@ function layoutOf(
     ? "\r"
     : "\n";
   const first = text.slice(0, end);
-  // With this line Excel is told what separates the fields of the others.
+  // This line tells Excel the separator of the following lines.
   const [, told] = /^"?sep=(.)"?$/i.exec(first) ?? [];
   if (told === undefined) return { layout: { delimiter: delimiterOf(first), lineBreak }, start: 0 };
   const next = text.indexOf(lineBreak, end);
   return { layout: { delimiter: told, lineBreak }, start: next === -1 ? text.length : next + 1 };
 }
 
-/** Where the first line ends, without its line break; null where that hasn't come yet. */
+/** Where the first line ends, without its line break; null if it is incomplete. */
 function firstLineEnd(text: string, isLast: boolean): number | null {
   let isQuoted = false;
   for (let at = 0; at < text.length; at++) {
@@ -236,13 +241,13 @@ function firstLineEnd(text: string, isLast: boolean): number | null {
     if (code === QUOTE) isQuoted = !isQuoted;
     else if (isQuoted) continue;
     else if (code === LINE_FEED) return at;
-    // What comes after it says whether it ends the line by itself.
+    // The next character shows whether it ends the line alone.
     else if (code === CARRIAGE_RETURN && (at + 1 < text.length || isLast)) return at;
   }
   return isLast ? text.length : null;
 }
 
-/** What separates the fields, as the first line shows. */
+/** The separator of the fields, according to the first line. */
 function delimiterOf(line: string): string {
   const counts = new Map([[",", 0], [";", 0], ["\t", 0]]);
   let isQuoted = false;
@@ -254,12 +259,12 @@ function delimiterOf(line: string): string {
   return [...counts].reduce((best, one) => one[1] > best[1] ? one : best)[0];
 }
 
-/** Makes rows for a table of CSV text: the first line names the columns. */
+/** Parses CSV text into rows for a table: the first line names the columns. */
 export class CsvRows implements RowParser {
   readonly #reader = new CsvReader();
   readonly #finder: ColumnFinder;
   #header: string | null = null;
-  /** The columns as the header names them. */
+  /** The columns in the order of the header. */
   #named: readonly TargetColumn[] = [];
   /** Those of them that take a value. */
   #columns: readonly TargetColumn[] = [];
@@ -288,7 +293,7 @@ export class CsvRows implements RowParser {
     const rows: ParsedRow[] = [];
     for (const record of records) {
       if (this.#header === null) this.#readHeader(record);
-      // In a table of one column an empty line is a row whose value is NULL.
+      // In a table with one column an empty line is a row with NULL.
       else if (record.text !== "" || this.#named.length === 1) rows.push(this.#row(record));
     }
     return rows;
@@ -308,7 +313,7 @@ export class CsvRows implements RowParser {
     if (problem !== null) return bad(problem);
     const named = this.#named;
     if (fields.length !== named.length) {
-      return bad(`it has ${counted(fields.length)}, and the header has ${named.length}`);
+      return bad(`it has ${counted(fields.length)}, but the header has ${named.length}`);
     }
     const values: SqlValue[] = [];
     for (const [index, column] of named.entries()) {

@@ -1,26 +1,29 @@
 import type { Connection } from "../database/connection.ts";
 import { fold } from "../sql/tokens.ts";
 
-/** A statement that SQLite refused, and its words. */
+/** A statement that SQLite refused, and the reason. */
 interface RefusedStatement {
-  /** The statement, without what stands before it. */
+  /** The statement, without preceding comments and white space. */
   readonly sql: string;
   /** SQLite's own message. */
   readonly reason: string;
 }
 
-/** What to run in place of a refused statement. */
+/** What to run instead of a refused statement. */
 export interface ReplacedStatement {
-  /** SQL that SQLite accepts; empty where nothing needs to be done. */
+  /** SQL that SQLite accepts; empty if nothing needs to be done. */
   readonly sql: string;
-  /** Whether the dump writes `sqlite_sequence` in a way of its own, so that its rows need a look at the end. */
+  /**
+   * Whether the dump writes `sqlite_sequence` in its own way, so that its rows must be checked at
+   * the end.
+   */
   readonly writesSequence: boolean;
 }
 
 /**
- * Finds a replacement for a statement that other tools write and SQLite refuses; null where the dump
- * is wrong. The tools write SQLite's own tables as if they were ordinary ones, the inner tables of
- * virtual tables beside the virtual tables themselves, and infinity as a name.
+ * Finds a replacement for a statement that other tools write and SQLite refuses; null if the dump
+ * is invalid. These tools write SQLite's own tables as ordinary ones, the shadow tables of virtual
+ * tables next to the virtual tables themselves, and infinity as a name.
  */
 export async function replacementFor(
   connection: Connection,
@@ -55,20 +58,20 @@ export async function replacementFor(
 
 const SEQUENCE = "sqlite_sequence";
 
-/** Tables that SQLite makes by itself. */
+/** Tables that SQLite creates itself. */
 const OWN_TABLE = /^sqlite_(sequence|stat[1-4])$/i;
 
-/** Makes SQLite create a table of its own that is not there yet. */
+/** Makes SQLite create one of its own tables. */
 async function ownTable(connection: Connection, name: string): Promise<ReplacedStatement> {
   const writesSequence = fold(name) === SEQUENCE;
   if (await isThere(connection, name)) return { sql: "", writesSequence };
-  // It stays when the table is gone for which SQLite made it.
+  // It remains after the table for which SQLite created it is dropped.
   if (writesSequence) {
     const table = '"catalyst sequence"';
     const create = `CREATE TABLE ${table} (id INTEGER PRIMARY KEY AUTOINCREMENT)`;
     return { sql: `${create}; DROP TABLE ${table}`, writesSequence };
   }
-  // Statistics of a kind that this SQLite does not keep are left out: they hold no data.
+  // Statistics that this SQLite does not support are left out: they contain no data.
   return { sql: fold(name) === "sqlite_stat1" ? "ANALYZE sqlite_schema" : "", writesSequence };
 }
 
@@ -77,7 +80,7 @@ async function isThere(connection: Connection, name: string): Promise<boolean> {
   return await connection.get(sql, [name]) !== undefined;
 }
 
-/** Whether a table is an inner one of a virtual table that the dump has filled by its own rows. */
+/** Whether a table is a shadow table of a virtual table that the dump filled with its own rows. */
 async function isFilledVirtual(connection: Connection, inner: string): Promise<boolean> {
   const owner = await connection.get(
     `SELECT name
@@ -93,7 +96,9 @@ async function isFilledVirtual(connection: Connection, inner: string): Promise<b
   return await connection.get(sql) !== undefined;
 }
 
-/** A statement with a number for each bare `Inf`, which some versions of SQLite write for infinity. */
+/**
+ * A statement with a number for each bare `Inf`, which some versions of SQLite write for infinity.
+ */
 function withInfinity(sql: string): string {
   return sql.replace(
     /'[^']*'|"[^"]*"|\binf\b/gi,
@@ -102,8 +107,8 @@ function withInfinity(sql: string): string {
 }
 
 /**
- * Leaves one row for each table in `sqlite_sequence`, with the highest number, where a dump wrote its
- * rows without deleting those that SQLite had made, or wrote numbers as text.
+ * Leaves one row for each table in `sqlite_sequence`, with the highest number, if a dump wrote its
+ * rows without deleting those that SQLite had created, or wrote numbers as text.
  */
 export const MERGE_SEQUENCES = `UPDATE main.sqlite_sequence AS s
 SET seq = (SELECT max(CAST(o.seq AS INTEGER)) FROM main.sqlite_sequence AS o WHERE o.name = s.name)

@@ -2,12 +2,12 @@ import type { Connection, Verdict } from "../database/connection.ts";
 import { closing, fold, is, itemsOf, type Token, tokenize } from "../sql/tokens.ts";
 import { DumpFault } from "./import_source.ts";
 
-// What the authorizer may answer.
+// Possible answers of the authorizer.
 const ALLOW = 0;
 const DENY = 1;
 const IGNORE = 2;
 
-// What SQLite is about to do, as its authorizer numbers it.
+// Actions, as SQLite's authorizer numbers them.
 const CREATE_TEMP_INDEX = 3;
 const CREATE_TEMP_TABLE = 4;
 const CREATE_TEMP_TRIGGER = 5;
@@ -19,19 +19,21 @@ const DETACH = 25;
 const CREATE_VTABLE = 29;
 const FUNCTION = 31;
 const SAVEPOINT = 32;
-/** The highest number that is known here: what a later SQLite adds is refused. */
+/** The highest known number; actions of later versions of SQLite are refused. */
 const RECURSIVE = 33;
 
-/** Pragmas that say what the database is like. `data_version` is what FTS5 asks for. */
+/** Pragmas that describe the database. FTS5 reads `data_version`. */
 const KEPT = /^(application_id|auto_vacuum|data_version|encoding|page_size|user_version)$/i;
 
-/** Pragmas that only say how a dump is to be run, or only ask; the import decides that itself. */
+/**
+ * Pragmas that only affect how a dump is run, or only read a value; the import decides this itself.
+ */
 const NEEDLESS =
   /^(cache_size|cache_spill|count_changes|default_cache_size|defer_foreign_keys|foreign_key_check|foreign_keys|full_column_names|integrity_check|journal_mode|journal_size_limit|legacy_alter_table|legacy_file_format|locking_mode|mmap_size|optimize|quick_check|short_column_names|synchronous|temp_store|threads|wal_autocheckpoint|wal_checkpoint|writable_schema)$/i;
 
 const FORBIDDEN_FUNCTIONS = /^(edit|fts3_tokenizer|load_extension|readfile|sqlite_log|writefile)$/i;
 
-/** What a dump's own transactions have come to. */
+/** State of a dump's own transactions. */
 export interface TransactionMarks {
   /** Whether it has begun one and not committed it. */
   readonly isOpen: boolean;
@@ -47,9 +49,9 @@ export interface Refusal {
 }
 
 /**
- * Stands between a dump and SQLite, which asks it about all that a statement is going to do: the
- * dump's own transactions do nothing, since the import is one, and what reaches out of the database
- * is refused. SQLite's defensive mode keeps it from `sqlite_schema` and from damaging the file.
+ * Checks what a dump does, as SQLite's authorizer. The dump's own transactions have no effect,
+ * because the import is one transaction, and statements that reach outside the database are
+ * refused. SQLite's defensive mode protects `sqlite_schema` and the file.
  */
 export class StatementGuard implements Disposable {
   readonly #confinement: Disposable;
@@ -64,7 +66,7 @@ export class StatementGuard implements Disposable {
     );
   }
 
-  /** What the dump's transactions have come to; set back where its statements are run again. */
+  /** State of the dump's transactions; restored when statements are run again. */
   get marks(): TransactionMarks {
     return this.#marks;
   }
@@ -72,19 +74,19 @@ export class StatementGuard implements Disposable {
     this.#marks = marks;
   }
 
-  /** Whether the dump had anything but pragmas and transactions. */
+  /** Whether the dump contained anything but pragmas and transactions. */
   get hasContent(): boolean {
     return this.#hasContent;
   }
 
-  /** What was refused last; asking forgets it. */
+  /** The latest refusal; reading it clears it. */
   takeRefusal(): Refusal | null {
     const refusal = this.#refusal;
     this.#refusal = null;
     return refusal;
   }
 
-  /** Runs what the import itself has to do. */
+  /** Runs the import's own statements. */
   async trust<T>(work: () => Promise<T>): Promise<T> {
     this.#isPaused = true;
     try {
@@ -109,9 +111,9 @@ export class StatementGuard implements Disposable {
         return first === "ROLLBACK" ? this.#refuse("it rolls back to a savepoint") : IGNORE;
       case PRAGMA:
         if (KEPT.test(first)) return ALLOW;
-        return NEEDLESS.test(first) ? IGNORE : this.#refuse(`it sets or asks PRAGMA ${first}`);
+        return NEEDLESS.test(first) ? IGNORE : this.#refuse(`it uses PRAGMA ${first}`);
       case ATTACH:
-        return this.#refuse("it attaches another file, or writes one by VACUUM");
+        return this.#refuse("it attaches another file, or writes one with VACUUM");
       case DETACH:
         return this.#refuse("it detaches a file");
       case FUNCTION:
@@ -126,9 +128,9 @@ export class StatementGuard implements Disposable {
       case CREATE_TEMP_TABLE:
       case CREATE_TEMP_TRIGGER:
       case CREATE_TEMP_VIEW:
-        return this.#refuse("it makes something temporary");
+        return this.#refuse("it creates a temporary object");
       default:
-        return action <= RECURSIVE ? ALLOW : this.#refuse("it does something unknown");
+        return action <= RECURSIVE ? ALLOW : this.#refuse("it performs an unknown action");
     }
   }
 
@@ -136,10 +138,10 @@ export class StatementGuard implements Disposable {
     if (operation === "ROLLBACK") {
       this.#refusal = {
         reason:
-          "it says ROLLBACK: so the sqlite3 shell ends the dump of a damaged database, which " +
+          "it contains ROLLBACK, with which the sqlite3 shell ends the dump of a damaged database, which " +
           "is incomplete",
         help:
-          "use another dump, or save what is readable of that database by `sqlite3 FILE .recover`",
+          "use another dump, or save what is readable of that database with `sqlite3 FILE .recover`",
       };
       return DENY;
     }
@@ -150,14 +152,14 @@ export class StatementGuard implements Disposable {
 
   #refuse(what: string): Verdict {
     this.#refusal = {
-      reason: `${what}, which an import may not`,
-      help: "take it out of the dump if you trust the rest",
+      reason: `${what}, which is not allowed in an import`,
+      help: "remove it from the dump if you trust the rest",
     };
     return DENY;
   }
 }
 
-/** Modules of which a dump may have virtual tables: they keep all that they hold in the database. */
+/** Allowed modules of virtual tables in a dump: they keep all their data in the database. */
 export const modules: readonly string[] = [
   "fts3",
   "fts4",
@@ -174,15 +176,15 @@ export interface VirtualTable {
   readonly name: string;
   /** Its `CREATE VIRTUAL TABLE`. */
   readonly sql: string;
-  /** Line of the dump on which it is. */
+  /** Its line in the dump. */
   readonly line: number;
 }
 
 const COLUMNS = "type name tbl_name rootpage sql";
 
 /**
- * Reads a statement that writes a row of `sqlite_schema`. Only one form of it can be taken: that in
- * which dumps write a virtual table, whose tables of its own are dumped beside it.
+ * Reads a statement that writes a row of `sqlite_schema`. Only one form is accepted: that in which
+ * dumps write a virtual table whose shadow tables are dumped, too.
  *
  * @throws {DumpFault} if it is anything else.
  */
@@ -194,26 +196,27 @@ export function readVirtualTable(statement: string, line: number): VirtualTable 
   const isForm = type === "table" && name !== undefined && name === table && rootpage === "0" &&
     sql !== undefined && values?.length === 5;
   if (!isForm) {
-    throw new DumpFault("it changes sqlite_schema, which an import may not", {
+    throw new DumpFault("it changes sqlite_schema, which is not allowed in an import", {
       line,
       statement,
-      help:
-        "only the rows of virtual tables are taken from there, as the sqlite3 shell writes them",
+      help: "only rows of virtual tables are accepted there, as the sqlite3 shell writes them",
     });
   }
   const module = moduleOf(sql, name);
   if (module === null || !modules.includes(module)) {
     throw new DumpFault(
       module === null
-        ? "it writes something else than a virtual table into sqlite_schema"
-        : `it has a virtual table of module ${module}, which an import may not make`,
+        ? "it writes something other than a virtual table into sqlite_schema"
+        : `it has a virtual table of module ${module}, which is not allowed in an import`,
       { line, statement, help: `the modules are ${modules.join(", ")}` },
     );
   }
   return { name, sql, line };
 }
 
-/** The values of `INSERT INTO sqlite_schema (…) VALUES (…)`, bare; null where it is anything else. */
+/**
+ * The values of `INSERT INTO sqlite_schema (…) VALUES (…)`, unquoted; null if it is anything else.
+ */
 function valuesOf(tokens: readonly Token[]): string[] | null {
   if (!is(tokens[0], "insert") || !is(tokens[1], "into")) return null;
   const target = fold(tokens[2]?.value ?? "");
@@ -234,7 +237,7 @@ function valuesOf(tokens: readonly Token[]): string[] | null {
   return values.every((value) => value !== null) ? values : null;
 }
 
-/** The module of `CREATE VIRTUAL TABLE name USING module(…)`; null where the text is anything else. */
+/** The module of `CREATE VIRTUAL TABLE name USING module(…)`; null if the text is anything else. */
 function moduleOf(sql: string, name: string): string | null {
   const tokens = tokenize(sql);
   while (is(tokens.at(-1), ";")) tokens.pop();

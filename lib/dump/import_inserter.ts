@@ -8,27 +8,27 @@ import {
   type TargetColumn,
 } from "./import_target.ts";
 
-/** Rows that one statement puts in: three times as quick as one by one, and more gain nothing. */
+/** Rows inserted by one statement: three times as fast as single rows; more rows gain nothing. */
 const MOST_ROWS = 32;
 
-/** Values of one statement; SQLite's own limit is far above. */
+/** Values in one statement; SQLite's own limit is far higher. */
 const MOST_VALUES = 2000;
 
-/** Characters of rows that wait for others. */
+/** Characters of rows that wait to be inserted. */
 const MOST_TEXT = 1_000_000;
 
-/** What SQLite says of a row whose parent isn't there. */
+/** SQLite's error for a row whose parent is missing. */
 const ORPHANED = "FOREIGN KEY constraint failed";
 
 /** Rows that may wait for their parents. */
 const MOST_ORPHANS = 100_000;
 
-/** What is done with a bad row, or one that SQLite refuses. */
+/** Handles a bad row, or one that SQLite refuses. */
 export type RowRefusal = (row: Pick<ParsedRow, "line" | "text">, reason: string) => Promise<void>;
 
 /**
- * Puts rows into a table, many by one statement. Where SQLite refuses that, which then puts in none of
- * them, they are put in one by one, so that only the bad one is refused.
+ * Inserts rows into a table, many with one statement. If SQLite refuses that, it inserts none of
+ * them; they are then inserted one by one, so that only the bad one is refused.
  */
 export class RowInserter {
   readonly #connection: Connection;
@@ -36,13 +36,13 @@ export class RowInserter {
   readonly #refuse: RowRefusal;
   #waiting: GoodRow[] = [];
   #waitingText = 0;
-  /** Columns of the rows that wait. */
+  /** Columns of the waiting rows. */
   #columns: readonly TargetColumn[] | null = null;
-  /** Rows that one statement puts in. */
+  /** Rows per statement. */
   #most = 1;
   #sqlOfAll = "";
   #rows = 0;
-  /** Rows whose parents may come later in the same table. */
+  /** Rows whose parents may follow in the same table. */
   #orphans: GoodRow[] = [];
 
   constructor(connection: Connection, target: ImportTarget, refuse: RowRefusal) {
@@ -51,16 +51,16 @@ export class RowInserter {
     this.#refuse = refuse;
   }
 
-  /** Number of rows put in. */
+  /** Number of inserted rows. */
   get rows(): number {
     return this.#rows;
   }
 
-  /** Takes rows in their order; some of them may wait for others. */
+  /** Adds rows in order; some of them may wait for others. */
   async add(rows: readonly ParsedRow[]): Promise<void> {
     for (const row of rows) {
       if ("reason" in row) {
-        // What waits comes before it, and may be refused too.
+        // The waiting rows come first, and may be refused, too.
         await this.#flush();
         await this.#refuse(row, row.reason);
         continue;
@@ -75,7 +75,7 @@ export class RowInserter {
     }
   }
 
-  /** Puts in all that still wait. */
+  /** Inserts all waiting rows. */
   async finish(): Promise<void> {
     await this.#flush();
     for (let last = Infinity; this.#orphans.length < last && this.#orphans.length > 0;) {
@@ -125,16 +125,16 @@ export class RowInserter {
     } else await this.#refuse(row, reason);
   }
 
-  /** Puts in one row; why that can't be, or null. */
+  /** Inserts one row; returns why it can't be inserted, or null. */
   async #tryOne(row: GoodRow): Promise<string | null> {
     const connection = this.#connection;
     const { hasEffects } = this.#target;
-    // What a trigger did before it failed stays, if it so wishes.
+    // A failing trigger may keep the changes that it made before.
     if (hasEffects) await connection.exec("SAVEPOINT one_row");
     let reason: string | null = null;
     try {
       const { changes } = await connection.run(insertSql(this.#target, row.columns, 1), row.values);
-      if (changes === 0) reason = "a trigger of the table leaves it out";
+      if (changes === 0) reason = "a trigger of the table skips it";
     } catch (error) {
       reason = this.#reasonOf(error);
     }
@@ -144,9 +144,9 @@ export class RowInserter {
     return reason;
   }
 
-  /** Why SQLite refused a row; throws what is not about one row. */
+  /** Why SQLite refused a row; rethrows errors that are not about one row. */
   #reasonOf(error: unknown): string {
-    // A trigger may have rolled everything back; and a full disk is no row's fault.
+    // A trigger may have rolled everything back, and a full disk is not the fault of a row.
     if (!this.#connection.inTransaction || !(error instanceof StatementError)) throw error;
     const { cause } = error;
     return cause instanceof Error && !(cause instanceof CatalystError)

@@ -15,23 +15,25 @@ import {
 
 /** One line of a JSON Lines text. */
 export interface JsonLine {
-  /** Its number; the first is 1. */
+  /** Its number, counted from 1. */
   readonly line: number;
   readonly text: string;
 }
 
-/** Characters of the longest text that JavaScript can hold. */
+/** Maximum length of a string in JavaScript. */
 const LONGEST = 2 ** 29 - 24;
 
-/** Cuts text, given in pieces of any size, into lines that end in LF or CRLF; blank ones are left out. */
+/**
+ * Splits text, given in pieces of any size, into lines that end in LF or CRLF; skips blank lines.
+ */
 export class JsonlReader {
-  /** The beginning of a line whose end has not come yet. */
+  /** The beginning of an incomplete line. */
   #parts: string[] = [];
-  /** Number of characters in them. */
+  /** Number of characters in it. */
   #length = 0;
   #line = 1;
 
-  /** Takes a piece of text; returns the lines that are complete now. */
+  /** Adds a piece of text; returns the lines that are now complete. */
   push(text: string): JsonLine[] {
     const lines: JsonLine[] = [];
     let start = 0;
@@ -52,7 +54,7 @@ export class JsonlReader {
     return lines;
   }
 
-  /** What is left: a last line without a line break. */
+  /** The remaining last line, without a line break. */
   end(): JsonLine[] {
     const lines: JsonLine[] = [];
     this.#take(lines);
@@ -81,7 +83,7 @@ interface Shape {
   readonly columns: readonly TargetColumn[];
 }
 
-/** Makes rows for a table of JSON Lines: each line is an object, its keys are names of columns. */
+/** Parses JSON Lines into rows for a table: each line is an object whose keys are column names. */
 export class JsonlRows implements RowParser {
   readonly header = null;
   readonly #reader = new JsonlReader();
@@ -120,7 +122,7 @@ export class JsonlRows implements RowParser {
     }
     if (object === null) return bad("it is not a JSON object");
     const shape = this.#shapeOf(Object.keys(object), line);
-    if (hasDuplicate(text, shape.keys.length)) return bad("it has a key twice");
+    if (hasDuplicate(text, shape.keys.length)) return bad("it has a duplicate key");
     let values = valuesOf(object, shape, jsonValue);
     if (values === null) {
       const exact = asObject(parseExactly(text)) ?? {};
@@ -129,7 +131,9 @@ export class JsonlRows implements RowParser {
     }
     if (text.includes("\\u")) {
       const half = values.findIndex((value) => typeof value === "string" && !value.isWellFormed());
-      if (half !== -1) return bad(`column "${shape.columns[half]?.name}": it has half a character`);
+      if (half !== -1) {
+        return bad(`column "${shape.columns[half]?.name}": it has an incomplete character`);
+      }
     }
     return { line, text, columns: shape.columns, values };
   }
@@ -149,7 +153,7 @@ export class JsonlRows implements RowParser {
   }
 }
 
-/** Refuses a file that is one JSON value over many lines: each of them alone would be a bad row. */
+/** Refuses a file that is one JSON value on many lines, each of which would be a bad row. */
 function refuseWholeJson(beginning: string): void {
   const [, first] = /^\s*(\[|\{[ \t]*\r?\n)/.exec(beginning) ?? [];
   if (first === undefined) return;
@@ -158,19 +162,21 @@ function refuseWholeJson(beginning: string): void {
     isArray ? "it is one JSON array, not JSON Lines" : "its JSON objects span several lines",
     {
       line: 1,
-      help: `write one object on each line, as by \`jq -c ${isArray ? "'.[]'" : "."} FILE\``,
+      help: `write one object on each line, for example with \`jq -c ${
+        isArray ? "'.[]'" : "."
+      } FILE\``,
     },
   );
 }
 
-/** Shapes that are kept: objects that leave keys out in every way must not fill the memory. */
+/** Number of shapes to keep: objects with arbitrary keys must not fill the memory. */
 const MOST_SHAPES = 1000;
 
 function isSame(one: readonly string[], other: readonly string[]): boolean {
   return one.length === other.length && one.every((key, index) => key === other[index]);
 }
 
-/** The values for the columns; null where one could not be told. */
+/** The values for the columns; null if one can't be determined. */
 function valuesOf(
   object: Readonly<Record<string, unknown>>,
   { keys, named }: Shape,
@@ -186,25 +192,28 @@ function valuesOf(
   return values;
 }
 
-/** Says which value is none for its column. */
+/** Reports which value is invalid for its column. */
 function noNumberIn(object: Readonly<Record<string, unknown>>, { keys, named }: Shape): string {
   for (const [index, column] of named.entries()) {
     const value = object[keys[index] ?? ""];
     if (column.isGenerated || exactJsonValue(value, column) !== undefined) continue;
     return notANumber(typeof value === "string" ? value : JSON.stringify(value), column);
   }
-  return "it has a value that is none for its column";
+  return "it has an invalid value for a column";
 }
 
-/** Whether an object of so many different keys is written with more: `JSON.parse` takes the last one. */
+/**
+ * Whether the text of an object has more keys than this, because one is repeated: `JSON.parse`
+ * keeps the last one.
+ */
 function hasDuplicate(text: string, keys: number): boolean {
-  // Each key is written with a quote and a colon behind it; other texts may have that too.
+  // Each key is followed by a quote and a colon; other texts may contain that, too.
   let count = 0;
   for (let at = text.indexOf('":'); at !== -1; at = text.indexOf('":', at + 2)) count++;
   return count !== keys && membersOf(text) !== keys;
 }
 
-/** Number of members of the object that a JSON text is. Its strings may be of any length. */
+/** Number of members of the object that a JSON text describes. Its strings may be of any length. */
 function membersOf(text: string): number {
   const mark = /["[\]{}:]/g;
   let [depth, members] = [0, 0];
@@ -217,7 +226,7 @@ function membersOf(text: string): number {
   return members;
 }
 
-/** Where a string ends that begins before `from`: behind its closing quote. */
+/** Where a string ends that begins before `from`: after its closing quote. */
 function endOfString(text: string, from: number): number {
   for (let at = text.indexOf('"', from); at !== -1; at = text.indexOf('"', at + 1)) {
     let slashes = 0;
@@ -236,6 +245,6 @@ function asObject(value: unknown): Readonly<Record<string, unknown>> | null {
 
 function reasonOf(error: unknown): string {
   const message = messageOf(error);
-  // It is one line, whose number is told elsewhere.
+  // It is a single line, whose number is reported elsewhere.
   return `it is not JSON: ${message.replace(/ \(line \d+ column \d+\)$/, "")}`;
 }

@@ -12,26 +12,26 @@ import {
 } from "./import_guard.ts";
 import { Scanner, type StatementBatch } from "./import_scanner.ts";
 
-/** Bytes of SQL that are kept, so that they can be run again to find a fault. */
+/** Bytes of SQL to keep, so that they can be run again to find a fault. */
 const GROUP_SIZE = 8_000_000;
 
 const COMMA = 44;
 const SPACE = 32;
 
-/** How a dump is loaded. */
+/** Options for loading a dump. */
 interface LoadOptions {
   /** Whether the transaction is already open. Otherwise it is begun after the dump's first pragmas. */
   readonly isInside: boolean;
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a dump held besides its statements. */
+/** What a dump contains besides its statements. */
 interface Loaded {
-  /** Virtual tables that it writes as rows of `sqlite_schema`; they are yet to be made. */
+  /** Virtual tables that it writes as rows of `sqlite_schema`; they must still be created. */
   readonly virtualTables: readonly VirtualTable[];
 }
 
-/** A piece as it stands in the dump, for the case that it has to be run again. */
+/** A piece of the dump, in case it must be run again. */
 interface Done {
   readonly bytes: Uint8Array;
   readonly line: number;
@@ -40,7 +40,7 @@ interface Done {
 /**
  * Runs a dump against a connection, inside one transaction, which it leaves open.
  *
- * @throws {DumpFault} if a statement fails or may not be run, or the dump ends in the middle.
+ * @throws {DumpFault} if a statement fails or is not allowed, or the dump is incomplete.
  */
 export async function loadDump(
   connection: Connection,
@@ -69,16 +69,16 @@ class Loader {
   readonly #signal: AbortSignal | undefined;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   readonly #virtualTables: VirtualTable[] = [];
-  /** Whether nothing but the dump itself can have put triggers into the database. */
+  /** Whether only the dump itself can have created triggers in the database. */
   readonly #isNew: boolean;
   #isInside: boolean;
   /** Whether a statement that wrote `sqlite_sequence` in another tool's way was replaced. */
   #writesSequence = false;
   #group: Done[] = [];
-  /** Where the group's bytes are kept: one buffer, which is no work for the garbage collector. */
+  /** The group's bytes: one buffer, to avoid garbage collection. */
   readonly #kept = new Uint8Array(GROUP_SIZE);
   #keptSize = 0;
-  /** The dump's transactions as they were before the group. */
+  /** State of the dump's transactions before the group. */
   #marks: TransactionMarks;
 
   constructor(connection: Connection, guard: StatementGuard, { isInside, signal }: LoadOptions) {
@@ -107,7 +107,7 @@ class Loader {
       return;
     }
     if (!this.#isInside) {
-      // Page size, encoding and the like can be set only in a file in which there is nothing yet.
+      // Page size, encoding and similar settings can only be set in an empty file.
       if (/^(pragma|begin)\b/i.test(sql.slice(skipTrivia(sql, 0)))) {
         return await this.#one(sql, line);
       }
@@ -121,7 +121,7 @@ class Loader {
     if (this.#keptSize + bytes.length > GROUP_SIZE) await this.#closeGroup();
     if (this.#group.length === 0) await this.#mark("SAVEPOINT catalyst_group");
     this.#group.push({ bytes: this.#keep(bytes), line });
-    // To prepare one INSERT of many rows takes less time than many of one row.
+    // Preparing one INSERT of many rows takes less time than many of one row.
     if (this.#isNew) { for (let at = 0; at < joins.length; at += 2) joinAt(bytes, joins, at); }
     try {
       await this.#connection.exec(this.#decode(bytes, line));
@@ -131,11 +131,11 @@ class Loader {
     }
   }
 
-  /** Copies bytes: they are good only until the scanner goes on. */
+  /** Copies bytes, which are valid only until the scanner continues. */
   #keep(bytes: Uint8Array): Uint8Array {
     const start = this.#keptSize;
     this.#keptSize += bytes.length;
-    // One that is longer is a group of its own, and a single statement, which is not changed.
+    // A longer one is a separate group with a single statement, which is not changed.
     if (bytes.length > GROUP_SIZE) return bytes;
     this.#kept.set(bytes, start);
     return this.#kept.subarray(start, this.#keptSize);
@@ -145,7 +145,7 @@ class Loader {
   async finish(remainder: { readonly bytes: Uint8Array; readonly line: number } | null): Promise<
     Loaded
   > {
-    const help = "the file is not whole: write or copy the dump again";
+    const help = "the file is incomplete: write or copy the dump again";
     if (remainder !== null) {
       const statement = new TextDecoder().decode(remainder.bytes.subarray(0, 10_000));
       throw new DumpFault("it ends in the middle of a statement", {
@@ -158,7 +158,7 @@ class Loader {
     if (isOpen) throw new DumpFault("it ends in the middle: its COMMIT is missing", { help });
     const isEmpty = !this.#guard.hasContent && this.#virtualTables.length === 0;
     if (isEmpty && !hasBegun) {
-      throw new DumpFault("there is nothing in it to import", { help });
+      throw new DumpFault("it contains nothing to import", { help });
     }
     if (!this.#isInside) await this.#guard.trust(() => this.#connection.exec("BEGIN IMMEDIATE"));
     else await this.#closeGroup();
@@ -174,7 +174,7 @@ class Loader {
       const text = new TextDecoder().decode(bytes.subarray(0, good));
       throw new DumpFault(
         error instanceof TypeError
-          ? "it has another encoding than UTF-8, or is damaged"
+          ? "it is not UTF-8, or is damaged"
           : `a statement of ${bytes.length} bytes is too long`,
         {
           line: line + lineOf(text, text.length) - 1,
@@ -196,7 +196,7 @@ class Loader {
     this.#marks = this.#guard.marks;
   }
 
-  /** Finds the statement of the group that fails, by running them again one by one. */
+  /** Finds the failing statement of the group, by running its statements again one by one. */
   async #locate(error: unknown): Promise<void> {
     if (!(error instanceof StatementError) || !this.#connection.inTransaction) {
       const last = this.#group.at(-1);
@@ -231,7 +231,7 @@ class Loader {
     }
   }
 
-  /** Runs what a statement means that only other tools write; false where it means nothing. */
+  /** Runs the equivalent of a statement that only other tools write; false if there is none. */
   async #runReplacement(error: unknown, sql: string): Promise<boolean> {
     if (!(error instanceof StatementError) || !this.#isInside) return false;
     const statement = sql.slice(skipTrivia(sql, 0));
@@ -244,8 +244,8 @@ class Loader {
   }
 
   /**
-   * Whether a statement writes a row of a virtual table that is yet to be made. Python's `iterdump`
-   * writes both those rows and the tables in which the virtual table keeps them.
+   * Whether a statement writes a row of a virtual table that must still be created. Python's
+   * `iterdump` writes both those rows and the tables in which the virtual table keeps them.
    */
   #isKnownRow(error: unknown, sql: string): boolean {
     if (this.#virtualTables.length === 0 || !(error instanceof StatementError)) return false;
@@ -266,31 +266,31 @@ class Loader {
       {
         line: place.line + lineOf(place.sql, start) - 1,
         statement: place.sql.slice(start),
-        help: refusal?.help ?? "mend it, or write the dump again",
+        help: refusal?.help ?? "fix it, or write the dump again",
         cause: error,
       },
     );
   }
 }
 
-/** Makes one statement of two, in place; the second one's beginning becomes white space. */
+/** Joins two statements into one, in place; the beginning of the second becomes white space. */
 function joinAt(bytes: Uint8Array, joins: readonly number[], index: number): void {
   const semicolon = joins[index] ?? 0;
   bytes[semicolon] = COMMA;
   bytes.fill(SPACE, semicolon + 1, joins[index + 1]);
 }
 
-/** SQLite's own words; the driver adds all of the SQL to some of them. */
+/** SQLite's own message; the driver adds the whole SQL to some messages. */
 function reasonOf(error: StatementError): string {
   return driverMessage(error).replace(/ in [^]* at offset \d+$/, "");
 }
 
-/** What it is called, and what the caller makes of it, is known further up. */
+/** The caller adds the name and the kind of error. */
 function interrupted(): DumpFault {
   return new DumpFault("interrupted");
 }
 
-/** Number of bytes before the first that is not UTF-8. */
+/** Number of bytes before the first invalid UTF-8. */
 function validLength(bytes: Uint8Array): number {
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   const STEP = 4096;
@@ -300,7 +300,7 @@ function validLength(bytes: Uint8Array): number {
       decoder.decode(bytes.subarray(at, at + STEP), { stream: true });
     }
   } catch {
-    // The first step with a wrong byte is decoded byte by byte.
+    // The first block with an invalid byte is decoded byte by byte.
     const single = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
     single.decode(bytes.subarray(0, at), { stream: true });
     try {

@@ -23,21 +23,21 @@ import {
   type RowParser,
 } from "./import_target.ts";
 
-/** Bad rows that an error tells of; there the import ends. */
+/** Number of bad rows in an error, after which the import ends. */
 const MOST_BAD = 10;
 
-/** What becomes of the rows that can't be imported. */
+/** Handles rows that can't be imported. */
 class BadRows {
   readonly #options: ImportRowsOptions;
   readonly #kept: BadRow[] = [];
-  /** Number of rows that somebody took. */
+  /** Number of rows that the caller accepted. */
   skipped = 0;
 
   constructor(options: ImportRowsOptions) {
     this.#options = options;
   }
 
-  /** Takes one; throws where nobody else does and there are too many. */
+  /** Handles one; throws if the caller does not and there are too many. */
   async take(bad: BadRow): Promise<void> {
     const { onBadRow } = this.#options;
     if (onBadRow !== undefined) {
@@ -48,7 +48,7 @@ class BadRows {
     if (this.#kept.length >= MOST_BAD) this.check();
   }
 
-  /** Throws where there were any and nobody took them. */
+  /** Throws if there were any and the caller did not accept them. */
   check(): void {
     const [first, ...others] = this.#kept;
     if (first === undefined) return;
@@ -61,9 +61,9 @@ class BadRows {
         line: first.line,
         help: [
           ...more,
-          ...this.#kept.length < MOST_BAD ? [] : ["there it was stopped; more may be wrong"],
-          "nothing was imported; mend the file, or import the other rows and have these written " +
-          "aside with --skip-bad-rows FILE",
+          ...this.#kept.length < MOST_BAD ? [] : ["the import stopped there; there may be more"],
+          "nothing was imported; fix the file, or import the other rows and write these to a file " +
+          "with --skip-bad-rows FILE",
         ].join("\n"),
       },
     );
@@ -76,7 +76,7 @@ class RowSource {
   readonly #text: AsyncGenerator<string>;
   #first: ParsedRow[] = [];
   #isDone = false;
-  /** Bytes read of the source. */
+  /** Bytes read from the source. */
   bytes = 0;
 
   private constructor(
@@ -87,7 +87,9 @@ class RowSource {
     this.#text = readRowText(source, { format, onProgress: (bytes) => this.bytes = bytes });
   }
 
-  /** Reads the first rows: a file whose columns are wrong is refused before anything is done for it. */
+  /**
+   * Reads the first rows, so that a file with invalid columns is refused before anything is done.
+   */
   static async open(
     source: ReadableStream<Uint8Array>,
     target: ImportTarget,
@@ -110,7 +112,7 @@ class RowSource {
     }
   }
 
-  /** The header of a CSV file, once it is there. */
+  /** The header of a CSV file, once read. */
   get header(): string | null {
     return this.#parser.header;
   }
@@ -150,22 +152,22 @@ async function parserFor(target: ImportTarget, format: "csv" | "jsonl"): Promise
   return new JsonlRows(target);
 }
 
-/** How far an import of rows has come. */
+/** Progress of an import of rows. */
 export type ImportRowsProgress =
   | {
     /** The database is being copied into a snapshot. */
     readonly stage: "snapshot";
     /** Pages copied. */
     readonly done: number;
-    /** Pages in all. */
+    /** Total pages. */
     readonly total: number;
   }
   | {
-    /** Rows are being put in. */
+    /** Rows are being inserted. */
     readonly stage: "rows";
-    /** Bytes read of the source, packed where it is packed. */
+    /** Bytes read from the source, before decompression. */
     readonly bytes: number;
-    /** Rows put in. */
+    /** Rows inserted. */
     readonly rows: number;
   };
 
@@ -173,38 +175,38 @@ export type ImportRowsProgress =
 export interface ImportRowsOptions {
   /** Name of the database. */
   readonly database: string;
-  /** Name of the table; it must be there. */
+  /** Name of the table, which must exist. */
   readonly table: string;
   /** Format of the rows: CSV with a header, or JSON Lines. */
   readonly format: "csv" | "jsonl";
-  /** What the source is called in messages, such as its file's name. Default `the input`. */
+  /** Name of the source in messages, such as its file name. Default `the input`. */
   readonly label?: string;
   /**
-   * Takes the rows that can't be imported, in their order; the others are imported then. Default:
-   * one such row, and nothing is imported.
+   * Receives the rows that can't be imported, in order; the others are then imported. Default: a
+   * single such row cancels the import.
    */
   readonly onBadRow?: (bad: BadRow) => void | Promise<void>;
-  /** Whether to take a snapshot first, where the database holds rows. Default `true`. */
+  /** Whether to take a snapshot first if the database holds rows. Default `true`. */
   readonly backup?: boolean;
-  /** Called now and then with how far it has come. */
+  /** Called periodically with the progress. */
   readonly onProgress?: (progress: ImportRowsProgress) => void;
-  /** Stops it; nothing is imported then. */
+  /** Stops the import; nothing is imported. */
   readonly signal?: AbortSignal;
 }
 
-/** What an import of rows did. */
+/** Result of an import of rows. */
 export interface ImportRowsResult {
-  /** Name of the table, as it is declared. */
+  /** Name of the table, as declared. */
   readonly table: string;
-  /** Number of rows put in. */
+  /** Number of inserted rows. */
   readonly rows: number;
-  /** Number of rows that were handed to `onBadRow`. */
+  /** Number of rows given to `onBadRow`. */
   readonly skipped: number;
-  /** Name of the snapshot that was taken before; null where none was. */
+  /** Name of the snapshot taken first; null if none was taken. */
   readonly snapshot: string | null;
 }
 
-/** Puts the rows of a stream into a table, in one transaction. */
+/** Inserts the rows of a stream into a table, in one transaction. */
 export async function importRows(
   workspace: Workspace,
   source: ReadableStream<Uint8Array>,
@@ -214,7 +216,7 @@ export async function importRows(
   try {
     return await importAll(workspace, source, options);
   } catch (error) {
-    // Whoever gave it can't read on, and a file must be closed.
+    // The caller can't continue reading, and a file must be closed.
     if (!source.locked) await source.cancel().catch(() => {});
     if (error instanceof UnrecordedError) throw error;
     if (error instanceof DumpFault) throw toDumpError(error, label);
@@ -239,7 +241,7 @@ async function importAll(
   await using session = await Session.begin(workspace, { signal });
   const connection = await session.database(database);
   const target = await readTarget(connection, options.table);
-  // Also while nothing comes from a slow source it is to be heard.
+  // The signal must also be noticed while a slow source sends nothing.
   const heard = signal === undefined
     ? source
     : source.pipeThrough(new TransformStream(), { signal });
@@ -287,14 +289,14 @@ async function importAll(
 async function requireDatabase(workspace: Workspace, database: string): Promise<void> {
   const location = await requireKnownDatabase(workspace, database, "import into");
   if (location.path !== ":memory:" && !statDatabase(location).exists) {
-    throw new UsageError(`Cannot import into ${database}: ${location.path} is not there`, {
+    throw new UsageError(`Cannot import into ${database}: ${location.path} does not exist`, {
       database,
       help: "run `upgrade` first: it creates the database with its tables",
     });
   }
 }
 
-/** A constraint that is checked only at the end is no row's, but the file's. */
+/** A constraint checked only at the end concerns the file, not a single row. */
 function explained(error: unknown, { table }: ImportTarget, options: ImportRowsOptions): unknown {
   const { label = "the input", database } = options;
   const isLate = error instanceof CatalystError && error.statement === "COMMIT" &&
@@ -310,7 +312,7 @@ function explained(error: unknown, { table }: ImportTarget, options: ImportRowsO
   );
 }
 
-/** Records the start of an import: where the ledger can't be written, nothing is imported. */
+/** Records the start of an import: if the ledger can't be written, nothing is imported. */
 export async function recordStart(
   workspace: Workspace,
   session: Session,
@@ -329,11 +331,11 @@ export async function recordStart(
   );
 }
 
-/** What was imported, should its end not be recorded. */
+/** What was imported, in case its end can't be recorded. */
 export function importedRows(what: string, database: string): Committed {
   return {
     done: `Imported ${what} into ${database}`,
-    help: "the rows are in the database: do not run the command again, or they are there twice",
+    help: "the rows are in the database: running the command again would add them twice",
   };
 }
 

@@ -1,9 +1,9 @@
 import { DumpFault } from "./import_source.ts";
 
-/** Whole statements of a dump. Its bytes are good only until the scanner is given more. */
+/** Complete statements of a dump. Its bytes are valid only until the scanner is given more. */
 export interface StatementBatch {
   readonly bytes: Uint8Array;
-  /** Line on which it begins; the first is 1. */
+  /** Line on which it begins, counted from 1. */
   readonly line: number;
   /** Whether it is one statement that writes a row of `sqlite_schema`. */
   readonly isSchemaRow: boolean;
@@ -14,50 +14,50 @@ export interface StatementBatch {
   readonly joins: readonly number[];
 }
 
-/** What a dump ended in that is no whole statement. */
+/** An incomplete statement at the end of a dump. */
 interface Remainder {
   readonly bytes: Uint8Array;
   readonly line: number;
 }
 
 /**
- * Bytes of SQL from which a piece is run: SQLite's cost per statement grows with what follows it in
- * the same text, and each text has a cost of its own.
+ * Bytes of SQL from which a piece is run: the cost of a statement in SQLite grows with the text
+ * after it, and each text has a fixed cost.
  */
 const PIECE_SIZE = 64 * 1024;
 
-/** Bytes of the longest statement: JavaScript holds no longer text. */
+/** Bytes of the longest statement: the maximum length of a string in JavaScript. */
 const LONGEST = 2 ** 29 - 24;
 
-/** Size of the buffer for ordinary statements; a larger one is given back after use. */
+/** Size of the buffer for ordinary statements; a larger one is released after use. */
 const BUFFER_SIZE = 1024 * 1024;
 
 /**
- * Splits SQL text, which comes in chunks of any size, into pieces of whole statements. It looks at
- * bytes alone: all that separates statements is ASCII. Where a statement ends it decides as SQLite's
- * own `sqlite3_complete` does. It is separate from the lexer in `lib/sql` for speed: it reads dumps of
- * any size without decoding them.
+ * Splits SQL text, which arrives in chunks of any size, into pieces of complete statements. It
+ * examines only bytes: everything that separates statements is ASCII. It decides where a statement
+ * ends as SQLite's `sqlite3_complete` does. It is separate from the lexer in `lib/sql` for speed:
+ * it reads dumps of any size without decoding them.
  */
 export class Scanner {
-  /** Whether each statement is to be a piece of its own. */
+  /** Whether each statement becomes a separate piece. */
   isSingle: boolean;
   #buffer: Uint8Array = new Uint8Array(BUFFER_SIZE);
-  /** Where the bytes end that are there. */
+  /** End of the available bytes. */
   #end = 0;
   /** Where the next piece begins, and its line. */
   #start = 0;
   #startLine: number;
-  /** Where the last whole statement ends, and its line. */
+  /** Where the last complete statement ends, and its line. */
   #boundary = 0;
   #boundaryLine: number;
-  /** Where the current statement's first token is. */
+  /** Position of the current statement's first token. */
   #token = 0;
   #tokenLine: number;
-  /** Where the word begins that is being read. */
+  /** Position where the current word begins. */
   #word = 0;
-  /** Where the statement's last opening parenthesis is; before its token where it has none. */
+  /** Position of the statement's last opening parenthesis; before its token if there is none. */
   #parenthesis = -1;
-  /** How the last statement began, up to its values; null where it can't be joined with the next. */
+  /** How the last statement began, up to its values; null if it can't be joined with the next. */
   #prefix: Uint8Array | null = null;
   #joins: number[] = [];
   #at = 0;
@@ -75,9 +75,9 @@ export class Scanner {
     this.isSingle = isSingle;
   }
 
-  /** Takes the next chunk, and yields the pieces that are whole now. */
+  /** Adds the next chunk, and yields the pieces that are now complete. */
   *push(chunk: Uint8Array): Generator<StatementBatch> {
-    // A chunk of hundreds of megabytes would be copied as a whole.
+    // Otherwise a chunk of hundreds of megabytes would be copied as a whole.
     for (let at = 0; at < chunk.length; at += BUFFER_SIZE / 2) {
       this.#append(chunk.subarray(at, at + BUFFER_SIZE / 2));
       while (this.#scan()) yield* this.#cut();
@@ -85,21 +85,21 @@ export class Scanner {
     }
   }
 
-  /** Whether nothing but white space and comments has come since the last statement. */
+  /** Whether there was only white space and comments since the last statement. */
   #isBetween(): boolean {
     const mode = this.#mode;
     return this.#state === START &&
       (mode === PLAIN || mode === LINE_COMMENT || mode === COMMENT || mode === STAR);
   }
 
-  /** Forgets what stands between two statements, which may be longer than the memory. */
+  /** Discards what is between two statements, which may be larger than the memory. */
   *#dropTrivia(): Generator<StatementBatch> {
     if (this.#boundary > this.#start) yield this.#piece(this.#boundary, this.#boundaryLine);
     this.#start = this.#boundary = this.#at;
     this.#startLine = this.#boundaryLine = this.#line;
   }
 
-  /** Ends the text: yields what is left, and returns what is no whole statement, if anything is. */
+  /** Ends the text: yields what is left, and returns an incomplete statement, if there is one. */
   *finish(): Generator<StatementBatch, Remainder | null> {
     if (this.#mode === WORD) this.#endWord();
     if (this.#mode === DASH || this.#mode === SLASH) this.#state = NORMAL;
@@ -138,7 +138,7 @@ export class Scanner {
     this.#end += chunk.length;
   }
 
-  /** Goes on to the end of a statement; false where there is none in the buffer. */
+  /** Continues to the end of a statement; false if it is not in the buffer. */
   #scan(): boolean {
     const buffer = this.#buffer;
     const end = this.#end;
@@ -179,7 +179,7 @@ export class Scanner {
         this.#at = at;
         this.#endWord();
       } else if (mode <= BRACKET) {
-        const closer = CLOSERS[mode] as number; // there is one for each of them
+        const closer = CLOSERS[mode] as number; // each of them has one
         let byte = closer;
         while (at < end) {
           byte = buffer[at++] as number;
@@ -195,7 +195,7 @@ export class Scanner {
           if (mode === DASH && byte === 45) this.#mode = LINE_COMMENT;
           else if (mode === SLASH && byte === 42) this.#mode = COMMENT;
           else {
-            // It was an operator, and this byte is looked at again.
+            // It was an operator, and this byte is examined again.
             this.#mode = PLAIN;
             this.#other(at - 1, line);
             continue;
@@ -216,11 +216,11 @@ export class Scanner {
     return false;
   }
 
-  /** Yields what is to be run now that a statement has ended. */
+  /** Yields what can be run now that a statement has ended. */
   *#cut(): Generator<StatementBatch> {
     const isSchemaRow = this.#isSchemaRow();
     const isLong = this.#at - this.#boundary > PIECE_SIZE;
-    // A statement that is alone in its piece doesn't take those before it along.
+    // A statement with a separate piece does not include those before it.
     if ((isSchemaRow || isLong) && this.#boundary > this.#start) {
       yield this.#piece(this.#boundary, this.#boundaryLine);
     }
@@ -233,8 +233,9 @@ export class Scanner {
   }
 
   /**
-   * Notes where the statement that ends here can be joined with the one before it: both are the same
-   * but for their values, which call no function and hold no query, since they have no parenthesis.
+   * Notes whether the statement that ends here can be joined with the one before it: both are equal
+   * except for their values, which contain no function calls or queries, because they have no
+   * parentheses.
    */
   #join(): void {
     const token = this.#token;
@@ -273,15 +274,15 @@ export class Scanner {
     return piece;
   }
 
-  /** Takes a byte that begins a quote, or perhaps a comment. */
+  /** Handles a byte that begins a quote, or perhaps a comment. */
   #open(byte: number, at: number, line: number): void {
     const mode = OPENERS.get(byte) ?? PLAIN;
     this.#mode = mode;
-    // Whether it is a comment only the next byte says.
+    // Only the next byte shows whether it is a comment.
     if (mode !== DASH && mode !== SLASH) this.#other(at, line);
   }
 
-  /** Takes a token that is none of the words that matter. */
+  /** Handles a token that is not one of the relevant words. */
   #other(at: number, line: number): void {
     switch (this.#state) {
       case START:
@@ -325,7 +326,7 @@ export class Scanner {
     }
   }
 
-  /** Takes a semicolon; true where it ends the statement. */
+  /** Handles a semicolon; true if it ends the statement. */
   #semicolon(): boolean {
     if (this.#state === TRIGGER || this.#state === TRIGGER_SEMICOLON) {
       this.#state = TRIGGER_SEMICOLON;
@@ -335,12 +336,12 @@ export class Scanner {
     return true;
   }
 
-  /** Whether the word that ends here is the one named, which is in small letters. */
+  /** Whether the word that ends here is the given one, in lower case. */
   #isWord(word: string): boolean {
     return this.#at - this.#word === word.length && this.#has(word, this.#word);
   }
 
-  /** Whether the text at an offset is this one, in small or capital letters. */
+  /** Whether the text at an offset is the given one, in any case. */
   #has(text: string, at: number): boolean {
     for (let index = 0; index < text.length; index++) {
       const byte = this.#buffer[at + index] ?? NUL;
@@ -371,24 +372,24 @@ function tooLong(bytes: number, line: number): DumpFault {
 function holdsNul(line: number): DumpFault {
   return new DumpFault("it has a NUL character, which SQL text can't hold", {
     line,
-    help: "the file is damaged, or it is no SQL: write the dump again",
+    help: "the file is damaged, or is not SQL: write the dump again",
   });
 }
 
-// In what kind of text a byte is.
+// The kind of text that a byte is in.
 export const PLAIN = 0;
 const WORD = 1;
 const SINGLE = 2; // '…'
 const DOUBLE = 3; // "…"
 const BACKTICK = 4; // `…`
 const BRACKET = 5; // […]
-export const DASH = 6; // one dash: two begin a comment
+export const DASH = 6; // one dash; two begin a comment
 const LINE_COMMENT = 7;
-const SLASH = 8; // one slash: with a star it begins a comment
+const SLASH = 8; // one slash; with a star it begins a comment
 const COMMENT = 9; // /* … */
-const STAR = 10; // a star in a comment: with a slash it ends it
+const STAR = 10; // a star in a comment; with a slash it ends the comment
 
-// How far a statement has come, as far as a semicolon's meaning depends on it. A trigger holds
+// The state of a statement, as far as the meaning of a semicolon depends on it. A trigger contains
 // statements of its own: only a semicolon, END and a semicolon end it.
 const START = 0;
 export const NORMAL = 1;
@@ -413,15 +414,15 @@ const OPENERS: ReadonlyMap<number, number> = new Map([
   [47, SLASH],
 ]);
 
-/** 1 for the bytes that matter amid a statement, where words don't. */
+/** 1 for the bytes that matter inside a statement, where words don't. */
 const MATTERS = new Uint8Array(256);
 for (const byte of [NUL, LINE_FEED, PARENTHESIS, SEMICOLON, ...OPENERS.keys()]) MATTERS[byte] = 1;
 
-/** What stands before the values in an `INSERT` that is only a list of values. */
+/** The text before the values in an `INSERT` that is only a list of values. */
 export const INSERT =
   /^insert\s+into\s+(?:[\w$\x80-\xff]+|"(?:[^"]|"")*"|'(?:[^']|'')*')\s*(?:\([^()]*\)\s*)?values\s*$/i;
 
-/** 1 for the bytes that a word is made of. */
+/** 1 for the bytes that words consist of. */
 const IN_WORD = new Uint8Array(256);
 for (let byte = 0; byte < 256; byte++) {
   if (byte >= 0x80 || /[\w$]/.test(String.fromCharCode(byte))) IN_WORD[byte] = 1;

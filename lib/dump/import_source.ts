@@ -1,18 +1,18 @@
 import { DumpError } from "../base/errors.ts";
 import { gunzip, isDamagedGzip } from "../base/files.ts";
 
-/** What is wrong with a dump, and where. */
+/** Location of an error in a dump. */
 interface FaultPlace {
-  /** Line on which it is; the first is 1. */
+  /** Its line, counted from 1. */
   readonly line?: number | undefined;
-  /** The statement, or its beginning where it is long. */
+  /** The statement, or its beginning if it is long. */
   readonly statement?: string | undefined;
   /** What to do next. */
   readonly help?: string | undefined;
   readonly cause?: unknown;
 }
 
-/** Something is wrong with a dump; what it is called is known further up. */
+/** An error in a dump, without the dump's name, which the caller adds. */
 export class DumpFault extends Error {
   readonly place: FaultPlace;
 
@@ -23,13 +23,13 @@ export class DumpFault extends Error {
   }
 }
 
-/** Characters of a statement that a message shows. */
+/** Characters of a statement in a message. */
 const SHOWN = 60;
 
-/** Characters of a statement that an error carries. */
+/** Characters of a statement in an error. */
 const CARRIED = 10_000;
 
-/** Says what a person has to know: which dump, which line, why, which statement. */
+/** Makes the error for the user: which dump, which line, why, which statement. */
 export function toDumpError(fault: DumpFault, label: string): DumpError {
   const { line, statement, help, cause } = fault.place;
   const where = line === undefined ? "" : `line ${line}: `;
@@ -48,9 +48,10 @@ function beginningOf(statement: string): string {
 }
 
 /**
- * Reads a stream of bytes as UTF-8 text, piece by piece; gzip is unpacked, a byte-order mark dropped.
+ * Reads a stream of bytes as UTF-8 text, piece by piece. Decompresses gzip and drops a byte-order
+ * mark.
  *
- * @throws {DumpFault} if it is not UTF-8, or damaged gzip; what was good before is yielded first.
+ * @throws {DumpFault} if it is not UTF-8, or damaged gzip; what was valid before is yielded first.
  */
 export async function* readRowText(
   source: ReadableStream<Uint8Array>,
@@ -59,15 +60,15 @@ export async function* readRowText(
     readonly onProgress: (bytesRead: number) => void;
   },
 ): AsyncGenerator<string> {
-  // The mark is gone already: one that comes now is part of the text.
+  // The byte-order mark was already removed; one found now is part of the text.
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   for await (const bytes of readText(source, { onProgress, content: format })) {
     const text = decoded(decoder, bytes);
     if (text === null) {
-      // Up to there the lines can still be counted, and so be told.
+      // Lines can still be counted up to this point, and so be reported.
       yield goodPart(bytes);
       throw new DumpFault("it has bytes that are not UTF-8", {
-        help: "write it as UTF-8, as by `iconv -f WINDOWS-1252 -t UTF-8`",
+        help: "write it as UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`",
       });
     }
     if (text !== "") yield text;
@@ -83,13 +84,13 @@ function decoded(decoder: TextDecoder, bytes: Uint8Array | null): string | null 
   }
 }
 
-/** What of some bytes stands before the first that are no UTF-8. */
+/** The part of some bytes before the first invalid UTF-8. */
 function goodPart(bytes: Uint8Array): string {
   const text = new TextDecoder().decode(bytes);
   return text.slice(0, Math.max(0, text.indexOf("\uFFFD")));
 }
 
-/** What a file begins with that is no SQL, and what is to be said of it. */
+/** Beginnings of files that are not SQL, and what to report about them. */
 const OTHERS: readonly {
   readonly begins: readonly number[];
   readonly reason: string;
@@ -97,8 +98,8 @@ const OTHERS: readonly {
 }[] = [
   {
     begins: [...new TextEncoder().encode("SQLite format 3\0")],
-    reason: "it is an SQLite database, and no dump",
-    help: "`restore FILE NAME` takes a database file as it is",
+    reason: "it is an SQLite database, not a dump",
+    help: "`restore FILE NAME` accepts a database file",
   },
   ...[[0x50, 0x4b, 3, 4], [0x28, 0xb5, 0x2f, 0xfd], [0xfd, 0x37, 0x7a, 0x58, 0x5a], [
     0x42,
@@ -107,34 +108,37 @@ const OTHERS: readonly {
   ]]
     .map((begins) => ({
       begins,
-      reason: "it is compressed, and not by gzip",
+      reason: "it is compressed, but not with gzip",
       help: "unpack it first",
     })),
 ];
 
-/** What the text is. Texts in rows may hold a NUL, and a table without rows is an empty file of JSON Lines. */
+/**
+ * Kind of the text. Texts in rows may contain NUL, and a table without rows is an empty file in
+ * JSON Lines.
+ */
 type Content = "sql" | "csv" | "jsonl";
 
 const LINE_FEED = 10;
 const RETURN = 13;
 
-/** Number of bytes that tell what a file is. */
+/** Number of bytes that identify a file. */
 const HEAD = 16;
 
-/** How a stream is read. */
+/** Options for reading a stream. */
 interface ReadOptions {
-  /** Called with the number of bytes that have been read. */
+  /** Called with the number of bytes read. */
   readonly onProgress?: ((bytesRead: number) => void) | undefined;
-  /** Ends it. */
+  /** Stops it. */
   readonly signal?: AbortSignal | undefined;
-  /** What the text is. Default `sql`. */
+  /** Kind of the text. Default `sql`. */
   readonly content?: Content;
 }
 
 /**
- * Reads text from a stream: unpacked where gzip packed it, as UTF-8, without a byte-order mark.
+ * Reads text from a stream: decompressed if it is gzip, as UTF-8, without a byte-order mark.
  *
- * @throws {DumpFault} if it is empty, no text, or damaged.
+ * @throws {DumpFault} if it is empty, not text, or damaged.
  */
 export async function* readText(
   source: ReadableStream<Uint8Array>,
@@ -145,7 +149,7 @@ export async function* readText(
   yield* content === "sql" ? withoutReturns(withoutShellCommand(text)) : text;
 }
 
-/** The chunks of a stream; an interruption ends them at once, even where none would come. */
+/** The chunks of a stream. An interruption ends them at once, even if none would arrive. */
 async function* chunksOf(
   source: ReadableStream<Uint8Array>,
   { onProgress, signal }: ReadOptions,
@@ -162,7 +166,7 @@ async function* chunksOf(
     }
   } finally {
     signal?.removeEventListener("abort", stop);
-    // Whoever gave the stream can't read on, and a file must be closed.
+    // The caller can't continue reading, and a file must be closed.
     await reader.cancel().catch(() => {});
     reader.releaseLock();
   }
@@ -175,14 +179,14 @@ async function* unpacked(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint
     yield* gunzip(all);
   } catch (error) {
     if (!isDamagedGzip(error)) throw error;
-    throw new DumpFault("its compressed data are damaged or end in the middle", {
+    throw new DumpFault("its compressed data is damaged or incomplete", {
       cause: error,
       help: "copy or write the file again",
     });
   }
 }
 
-/** Makes UTF-8 of UTF-16, which Excel and Windows PowerShell write. */
+/** Converts UTF-16, which Excel and Windows PowerShell write, to UTF-8. */
 async function* inUtf8(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const { head, all } = await peek(chunks);
   const encoding = wideEncodingOf(head);
@@ -194,18 +198,18 @@ async function* inUtf8(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
     yield encoder.encode(decoder.decode());
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new DumpFault("it is UTF-16 text, and damaged or cut short", {
+    throw new DumpFault("it is UTF-16 text, but damaged or truncated", {
       cause: error,
       help: "copy or write the file again",
     });
   }
 }
 
-/** The encoding of text in two bytes a character; null where it is another one. */
+/** The encoding of text with two bytes per character; null if it is another one. */
 function wideEncodingOf([first, second, third, fourth]: Uint8Array): string | null {
   if (first === 0xff && second === 0xfe) return "utf-16le";
   if (first === 0xfe && second === 0xff) return "utf-16be";
-  // Without a byte-order mark: of a letter of plain text one byte is 0.
+  // Without a byte-order mark: one byte of a letter in plain text is 0.
   if (second === 0 && fourth === 0 && first && third) return "utf-16le";
   return first === 0 && third === 0 && second && fourth ? "utf-16be" : null;
 }
@@ -221,14 +225,14 @@ async function* checked(
   const other = OTHERS.find(({ begins }) => begins.every((byte, index) => head[index] === byte));
   if (other !== undefined) throw new DumpFault(other.reason, { help: other.help });
   if (head.includes(0) && content === "sql") {
-    throw new DumpFault("it is binary, and no text", { line: 1, help: "name a dump in SQL text" });
+    throw new DumpFault("it is binary, not text", { line: 1, help: "name a dump in SQL text" });
   }
   yield* all;
 }
 
 /**
- * Drops the carriage returns before line feeds where the first line ends in both: such a file was
- * converted as a whole, as git does on Windows, with the line breaks in its texts.
+ * Drops the carriage returns before line feeds if the first line ends in both: such a file was
+ * converted as a whole, as git does on Windows, including the line breaks in its texts.
  */
 async function* withoutReturns(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   let isConverted: boolean | null = null;
@@ -267,7 +271,9 @@ async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<U
 const SHELL_COMMAND = new TextEncoder().encode(".dbconfig ");
 const DASH = 0x2d;
 
-/** Makes a comment of the command of the `sqlite3` shell with which its `.recover` begins. */
+/**
+ * Turns the command of the `sqlite3` shell with which its `.recover` output begins into a comment.
+ */
 async function* withoutShellCommand(
   chunks: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array> {
@@ -279,7 +285,7 @@ async function* withoutShellCommand(
   }
 }
 
-/** Looks at the first bytes of chunks, and gives all of them back; the first holds them. */
+/** Reads the first bytes of chunks, and gives all of them back; the first chunk contains them. */
 async function peek(
   chunks: AsyncIterable<Uint8Array>,
 ): Promise<{ head: Uint8Array; all: AsyncIterable<Uint8Array> }> {

@@ -5,35 +5,37 @@ import { type Connection, number, type SqlValue, text } from "../database/connec
 import { fold, quoteName } from "../sql/tokens.ts";
 import { DumpFault } from "./import_source.ts";
 
-/** A row that is to be put into the table. */
+/** A row to insert into the table. */
 export interface GoodRow {
-  /** Line on which it begins; the first is 1. */
+  /** Line on which it begins, counted from 1. */
   readonly line: number;
-  /** The row as it stands in the file. */
+  /** The row as written in the file. */
   readonly text: string;
-  /** Where its values go; the same array for all rows of the same columns. */
+  /** Columns of its values; the same array for all rows with the same columns. */
   readonly columns: readonly TargetColumn[];
   readonly values: readonly SqlValue[];
 }
 
-/** A row that can't be put into the table. */
+/** A row that can't be inserted into the table. */
 export interface BadRow {
-  /** Line on which it begins; the first is 1. */
+  /** Line on which it begins, counted from 1. */
   readonly line: number;
-  /** Why it can't. */
+  /** The reason. */
   readonly reason: string;
-  /** The row as it stands in the file. */
+  /** The row as written in the file. */
   readonly text: string;
-  /** The header of a CSV file as it stands there, so that bad rows can make a file; else null. */
+  /**
+   * The header of a CSV file as written, so that bad rows can be saved to a file; otherwise null.
+   */
   readonly header: string | null;
 }
 
 /** A row of the file, good or bad. */
 export type ParsedRow = GoodRow | BadRow;
 
-/** Makes rows of text, which is given in pieces of any size. */
+/** Parses text, given in pieces of any size, into rows. */
 export interface RowParser {
-  /** The header of a CSV file, once it is there. */
+  /** The header of a CSV file, once read. */
   readonly header: string | null;
   /** Line on which the text given so far ends. */
   readonly line: number;
@@ -41,32 +43,35 @@ export interface RowParser {
   end(): ParsedRow[];
 }
 
-/** A column into which values are put. */
+/** A column that receives values. */
 export interface TargetColumn {
   readonly name: string;
-  /** The type as it is declared; empty where none is. */
+  /** The declared type; empty if there is none. */
   readonly type: string;
   readonly affinity: Affinity;
-  /** Whether text that is no number is surely a mistake there. */
+  /** Whether text that is not a number is certainly a mistake. */
   readonly wantsNumber: boolean;
-  /** Whether `true` and `false` stand for 1 and 0 there. */
+  /** Whether `true` and `false` stand for 1 and 0. */
   readonly takesTruth: boolean;
-  /** Whether SQLite computes it: what the data say of it is left out. */
+  /** Whether SQLite computes it, so that the file's values are ignored. */
   readonly isGenerated: boolean;
 }
 
-/** A table into which rows are put. */
+/** A table that receives rows. */
 export interface ImportTarget {
-  /** Its name as it is declared. */
+  /** Its name as declared. */
   readonly table: string;
   readonly columns: readonly TargetColumn[];
-  /** Whether what a row's statement does may be more than the row, by a trigger or a virtual table. */
+  /**
+   * Whether a row's statement may do more than insert the row, through a trigger or a virtual
+   * table.
+   */
   readonly hasEffects: boolean;
-  /** Whether rows may point to others of the same table, which may come later. */
+  /** Whether rows may reference others of the same table, which may follow later. */
   readonly hasParents: boolean;
 }
 
-/** Reads what is to be known of a table. */
+/** Reads what is needed to know about a table. */
 export async function readTarget(connection: Connection, wanted: string): Promise<ImportTarget> {
   const tables = await connection.all(
     `SELECT name, type, wr AS without_rowid, strict FROM pragma_table_list
@@ -125,7 +130,7 @@ function unknownTable(label: string, wanted: string, names: readonly string[]): 
   });
 }
 
-/** Columns of a target by the names that the data use. */
+/** Columns of a target by the names in the file. */
 export class ColumnFinder {
   readonly #target: ImportTarget;
   readonly #byName: ReadonlyMap<string, TargetColumn>;
@@ -136,7 +141,7 @@ export class ColumnFinder {
   }
 
   /**
-   * The columns of some names.
+   * The columns with some names.
    *
    * @throws {DumpFault} if one is unknown, or named twice.
    */
@@ -144,7 +149,7 @@ export class ColumnFinder {
     const columns = names.map((name) => this.#byName.get(fold(name)) ?? this.#refuse(name, line));
     const twice = columns.find((one, index) => columns.indexOf(one) !== index);
     if (twice === undefined) return columns;
-    throw new DumpFault(`column "${twice.name}" is there twice`, { line });
+    throw new DumpFault(`column "${twice.name}" occurs twice`, { line });
   }
 
   #refuse(name: string, line: number): never {
@@ -156,7 +161,7 @@ export class ColumnFinder {
   }
 }
 
-/** Characters of the data that a message shows. */
+/** Characters of the data in a message. */
 const SHOWN = 40;
 
 /** A text of the data, short enough for a message. */
@@ -164,7 +169,7 @@ function shortened(text: string): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
 }
 
-/** The statement that puts so many rows into some columns. What is there is never replaced. */
+/** The statement that inserts this many rows into some columns. It never replaces existing rows. */
 export function insertSql(
   { table }: ImportTarget,
   columns: readonly TargetColumn[],
@@ -177,15 +182,18 @@ export function insertSql(
   return `${into} (${names}) VALUES ${Array.from({ length: rows }, () => row).join(", ")}`;
 }
 
-/** A number as SQLite takes it from text for a column of numbers; only this white space is any to it. */
+/**
+ * A number as SQLite accepts it from text for a numeric column, with the white space that SQLite
+ * recognizes.
+ */
 const NUMBER = /^[\t-\r ]*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[\t-\r ]*$/i;
 
-/** A number as JSON and SQL write it. What else looks like one, such as `007`, is rather a text. */
+/** A number as JSON and SQL write it. Other digits, such as `007`, are treated as text. */
 const PLAIN_NUMBER = /^-?(?:0|[1-9]\d*)(?:\.\d+)?(?:e[+-]?\d+)?$/i;
 
 /**
- * What a field of a CSV file stands for; undefined where it is not a value for the column. Quotes only
- * tell an empty text from NULL, and a text that looks like a blob from one.
+ * The value of a CSV field; undefined if it is not a valid value for the column. Quotes only
+ * distinguish empty text from NULL, and a text that looks like a blob from a blob.
  */
 export function csvValue(
   text: string,
@@ -207,10 +215,10 @@ export function csvValue(
   }
 }
 
-/** How a dump writes what is no finite number. */
+/** How a dump writes infinite numbers. */
 const INFINITE = /^-?9\.0e\+999$/;
 
-/** What a text stands for in a column of numbers; undefined where it is none. */
+/** The value of a text in a numeric column; undefined if it is not a number. */
 function numericValue(text: string, column: TargetColumn): SqlValue | undefined {
   const { wantsNumber, takesTruth, affinity } = column;
   if (!NUMBER.test(text)) {
@@ -226,7 +234,7 @@ function numericValue(text: string, column: TargetColumn): SqlValue | undefined 
   if (Number.isSafeInteger(number)) return number;
   const exact = exactNumber(text);
   if (exact !== undefined) return exact;
-  // Too large for an integer of 64 bits: only a column of doubles means it so.
+  // Too large for a 64-bit integer: only valid in a column of doubles.
   return affinity === "REAL" && Number.isFinite(number) ? number : wantsNumber ? undefined : text;
 }
 
@@ -235,7 +243,7 @@ export function notANumber(text: string, { name, type }: TargetColumn): string {
   return `column "${name}" (${type}): "${shortened(text)}" is not a number`;
 }
 
-/** A blob is written as SQL writes it: `x'0a1b'`. */
+/** A blob is written as in SQL: `x'0a1b'`. */
 function blobOf(text: string): Uint8Array | null {
   const isLiteral = text.charCodeAt(1) === 39 && /^x/i.test(text) && text.length > 2 &&
     text.endsWith("'");
@@ -250,10 +258,10 @@ function bytesOf(hex: string): Uint8Array | null {
   }
 }
 
-/** A number as it is written; undefined where neither an integer of 64 bits nor a double holds it. */
+/** A number as written; undefined if neither a 64-bit integer nor a double can hold it. */
 function exactNumber(text: string): number | bigint | undefined {
   if (/^\s*[+-]?\d+\s*$/.test(text)) {
-    // BigInt takes no plus sign.
+    // BigInt does not accept a plus sign.
     const integer = BigInt(text.replace("+", ""));
     return BigInt.asIntN(64, integer) === integer ? integer : undefined;
   }
@@ -261,13 +269,15 @@ function exactNumber(text: string): number | bigint | undefined {
   return Number.isFinite(number) || INFINITE.test(text) ? number : undefined;
 }
 
-/** JSON.parse tells of a number how it was written, and keeps it so; the type declarations lack it. */
+/**
+ * JSON.parse can report how a number was written, and keep it so; the type declarations lack this.
+ */
 interface RawJson {
   readonly rawJSON: string;
 }
 const { rawJSON } = JSON as unknown as { rawJSON(text: string): RawJson };
 
-/** Parses a JSON text so that {@link jsonValue} can tell each number exactly; takes longer. */
+/** Parses a JSON text so that {@link jsonValue} can read each number exactly; slower. */
 export function parseExactly(text: string): unknown {
   const reviver = (_: string, value: unknown, context?: { readonly source?: string }): unknown =>
     typeof value === "number" && context?.source !== undefined ? rawJSON(context.source) : value;
@@ -275,8 +285,8 @@ export function parseExactly(text: string): unknown {
 }
 
 /**
- * What a value of a JSON object stands for; undefined where that can be told only of a text that is
- * parsed by {@link parseExactly}, or it is no value for the column.
+ * The value of a JSON value; undefined if it requires {@link parseExactly}, or is not valid for the
+ * column.
  */
 export function jsonValue(value: unknown, column: TargetColumn): SqlValue | undefined {
   const { affinity, wantsNumber, takesTruth } = column;
@@ -306,7 +316,7 @@ function objectValue(value: object, { wantsNumber }: TargetColumn): SqlValue | u
 }
 
 /**
- * As {@link jsonValue}, of a text that was parsed by {@link parseExactly}; undefined where it is no value
+ * Like {@link jsonValue}, for a text parsed by {@link parseExactly}; undefined if it is not valid
  * for the column.
  */
 export function exactJsonValue(value: unknown, column: TargetColumn): SqlValue | undefined {

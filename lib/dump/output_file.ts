@@ -4,31 +4,33 @@ import { isFullDisk, modeLike, removeIfThere, syncDirectory } from "../base/file
 import { denied, directoryOf, partOf, refuseOwnLink } from "../base/paths.ts";
 import type { Bytes } from "./export_formats.ts";
 
-/** What bytes are written to. */
+/** Destination of the bytes. */
 interface ByteSink {
-  /** Writes some of the bytes, at least one, and tells how many. */
+  /** Writes some of the bytes, at least one, and returns how many. */
   write(bytes: Uint8Array): Promise<number>;
 }
 
-/** How a file is written. */
+/** Options for writing a file. */
 interface WriteFileOptions {
-  /** File that tells who may read the new one: the database it is of. Default: as the umask says. */
+  /**
+   * File whose permissions the new one gets: the exported database. Default: decided by the umask.
+   */
   readonly like?: string;
 }
 
 /**
- * Name of a file while it is being written. No other program uses it, so that the next export to the
- * same place may write over what a killed one has left.
+ * Name of a file while it is being written. No other program uses it, so that the next export to
+ * the same path may overwrite what a killed one has left.
  */
 function unfinished(path: string): string {
   return partOf(`${path}.catalyst`);
 }
 
 /**
- * Writes a stream to a file and waits until it is on the disk. Until then it has another name: a file
- * of the name that was asked for is whole.
+ * Writes a stream to a file and syncs it. Until then it has a temporary name, so that a file with
+ * the requested name is complete.
  *
- * @throws {DiskFullError | AccessError} if it can't be written; what was there before is as it was.
+ * @throws {DiskFullError | AccessError} if it can't be written; an existing file is unchanged.
  */
 export async function writeFile(
   path: string,
@@ -36,7 +38,7 @@ export async function writeFile(
   { like }: WriteFileOptions = {},
 ): Promise<number> {
   try {
-    // A device or a pipe has nothing that could be kept, and must not be replaced by a file.
+    // A device or a pipe has no content to keep, and must not be replaced by a file.
     if (await isDevice(path)) {
       using device = await Deno.open(path, { write: true });
       return await writeAll(device, stream);
@@ -47,7 +49,7 @@ export async function writeFile(
       mode: like === undefined ? undefined : modeLike(like),
     });
     try {
-      await file.truncate(); // an export that was killed may have begun it
+      await file.truncate(); // a killed export may have begun it
       const size = await writeAll(file, stream);
       await file.sync();
       await Deno.rename(part, path);
@@ -58,7 +60,7 @@ export async function writeFile(
       throw error;
     }
   } catch (error) {
-    await stream.cancel().catch(() => {}); // it may be what failed, or be at its end
+    await stream.cancel().catch(() => {}); // it may have failed, or have ended
     throw unwritable(path, error);
   }
 }
@@ -74,8 +76,8 @@ export async function writeText(
 }
 
 /**
- * Opens the file that is being written, and takes its lock, which goes with the process: two exports
- * into one file would else mix, and one go on in what the other has finished.
+ * Opens the file to be written, and takes its lock, which is released with the process. Otherwise
+ * two exports into one file would mix, and one could continue in the other's finished file.
  */
 async function openPart(
   part: string,
@@ -89,15 +91,15 @@ async function openPart(
       ...(mode === undefined ? {} : { mode: mode | 0o200 }),
     });
     try {
-      // A file system that knows no locks must not keep anybody from exporting.
+      // A file system without locks must not prevent an export.
       if (!await file.tryLock(true).catch(() => true)) {
         throw new AccessError(`Cannot write ${path}: another export is writing it`, {
           help: "wait until that one has ended, or name another file",
         });
       }
-      // Between opening and locking, the other one may have given it its name.
+      // Between opening and locking, another export may have renamed it.
       if (await isStillThere(file, part)) {
-        // One that was killed may have made it readable for more.
+        // A killed export may have made it readable for others.
         const { mode: former } = await file.stat();
         if (mode !== undefined && former !== null && (former & 0o666 & ~mode & ~0o200) !== 0) {
           await Deno.chmod(part, mode | 0o200);
@@ -128,15 +130,15 @@ async function isDevice(path: string): Promise<boolean> {
   return found !== null && !found.isFile;
 }
 
-/** Writes a stream to what is open already; returns how many bytes it was. */
+/** Writes a stream to an open destination; returns the number of bytes. */
 export async function writeAll(sink: ByteSink, stream: ReadableStream<Bytes>): Promise<number> {
   let size = 0;
-  // While a chunk is written, the next one is made.
+  // The next chunk is made while one is written.
   let written: Promise<void> = Promise.resolve();
   for await (const chunk of stream.values({ preventCancel: true })) {
     await written;
     written = writeChunk(sink, chunk);
-    written.catch(() => {}); // it is waited for in the next turn, or at the end
+    written.catch(() => {}); // awaited in the next turn, or at the end
     size += chunk.length;
   }
   await written;
@@ -147,20 +149,20 @@ async function writeChunk(sink: ByteSink, chunk: Uint8Array): Promise<void> {
   for (let rest = chunk; rest.length > 0;) rest = rest.subarray(await sink.write(rest));
 }
 
-/** Says what it means that a file can't be written; other errors stay as they are. */
+/** Explains why a file can't be written; other errors are returned unchanged. */
 export function unwritable(path: string, error: unknown): unknown {
   const message = messageOf(error);
   const options = { cause: error };
   if (isFullDisk(error)) {
     return new DiskFullError(`Cannot write ${path}: the disk is full`, {
       ...options,
-      help: "free some space, or name another place with --out; no half file is left",
+      help: "free some space, or choose another location with --out; no partial file remains",
     });
   }
   if (error instanceof Deno.errors.BrokenPipe) {
-    return new AccessError(`Cannot write ${path}: whoever read it has stopped`, {
+    return new AccessError(`Cannot write ${path}: the reader has stopped`, {
       ...options,
-      help: "nothing is wrong with the database; what was read is only a part of it",
+      help: "the database is unaffected; only part of the output was read",
     });
   }
   if (error instanceof Deno.errors.NotCapable) {
@@ -170,7 +172,7 @@ export function unwritable(path: string, error: unknown): unknown {
   if (/os error \d+/.test(message)) {
     return new AccessError(`Cannot write ${path}: ${message}`, {
       ...options,
-      help: "check that its directory is there, and that this user may write to it",
+      help: "check that its directory exists, and that this user may write to it",
     });
   }
   return error;

@@ -4,24 +4,24 @@ import { manifestFile } from "../snapshot/manifest.ts";
 import { listSnapshots, storeLock } from "../snapshot/store.ts";
 import { lockBeside, restoreJournal, type Workspace } from "../state/workspace.ts";
 
-/** What is known of a file that a user wants to be written. */
+/** Options for a file that the user wants to write. */
 export interface OutputFileOptions {
-  /** Whether a file that is there may be replaced. Default `false`. */
+  /** Whether an existing file may be replaced. Default `false`. */
   readonly force?: boolean;
-  /** Flag by which the user named it. Default `--out`. */
+  /** Flag that named it. Default `--out`. */
   readonly flag?: string;
-  /** Directory of the user's migrations, whose files stay as they are. Default: none. */
+  /** Directory of the user's migrations, whose files must not be replaced. Default: none. */
   readonly migrationsDir?: string | null;
   /** Path of the configuration file. Default: none. */
   readonly configuration?: string | undefined;
 }
 
 /**
- * Refuses to write a file where something else is, or will be. Nothing replaces what belongs to these
- * databases, nor any other database or snapshot; `force` allows it for other files only. What is no
- * file, such as `/dev/null`, may be written to.
+ * Refuses to write a file over something else. Nothing that belongs to these databases is replaced,
+ * nor any other database or snapshot; `force` allows it for other files only. Devices such as
+ * `/dev/null` may be written to.
  *
- * @throws {AccessError} saying what is there.
+ * @throws {AccessError} naming what the path belongs to.
  */
 export async function refuseOccupied(
   workspace: Workspace,
@@ -31,7 +31,7 @@ export async function refuseOccupied(
   const { force = false, flag = "--out" } = options;
   const what = await ownerOf(workspace, path, options);
   if (what !== null) {
-    throw new AccessError(`Cannot write ${path}: it is the place of ${what}`, {
+    throw new AccessError(`Cannot write ${path}: it is the path of ${what}`, {
       help: `name another file with ${flag}; nothing was written`,
     });
   }
@@ -43,7 +43,7 @@ export async function refuseOccupied(
   });
 }
 
-/** What a path belongs to, in the words of a message; null where it is free, or nobody's. */
+/** What a path belongs to, for a message; null if it is free, or belongs to nothing known. */
 async function ownerOf(
   workspace: Workspace,
   path: string,
@@ -70,7 +70,7 @@ async function ownerOf(
   return isSnapshot ? "a snapshot" : null;
 }
 
-/** Files that belong to the databases, whether they are there or not. */
+/** Files that belong to the databases, whether they exist or not. */
 function* ownedFiles(workspace: Workspace): Generator<readonly [path: string, what: string]> {
   const { locations, ledger, ledgerFile, backups, registry } = workspace;
   const databases = [
@@ -85,8 +85,8 @@ function* ownedFiles(workspace: Workspace): Generator<readonly [path: string, wh
   }
   if (ledgerFile !== ":memory:") {
     yield [lockBeside(ledgerFile), "a lock"];
-    yield [restoreJournal(ledgerFile), "the note of a restore"];
-    yield [`${restoreJournal(ledgerFile)}.part`, "the note of a restore"];
+    yield [restoreJournal(ledgerFile), "the journal of a restore"];
+    yield [`${restoreJournal(ledgerFile)}.part`, "the journal of a restore"];
   }
   yield [storeLock(backups), "a lock"];
   for (const { source } of registry.migrations) {
@@ -94,10 +94,10 @@ function* ownedFiles(workspace: Workspace): Generator<readonly [path: string, wh
   }
 }
 
-/** A place in a file system, however it is spelled. */
+/** A location in a file system, however it is spelled. */
 interface Place {
   readonly path: string;
-  /** What is there; null where nothing is. */
+  /** The existing file; null if there is none. */
   readonly info: Deno.FileInfo | null;
 }
 
@@ -109,25 +109,25 @@ function placeOf(path: string): Place {
     try {
       return { path: `${Deno.realPathSync(directory)}/${nameOf(path)}`, info: null };
     } catch {
-      return { path, info: null }; // its directory isn't there, or may not be looked at
+      return { path, info: null }; // its directory is missing, or can't be read
     }
   }
 }
 
 function isSamePlace(one: Place, other: Place): boolean {
   if (one.path === other.path) return true;
-  // Another name of the same file: a hard link, or other letters where the case doesn't matter.
+  // Another name of the same file: a hard link, or different case where case doesn't matter.
   const [a, b] = [one.info, other.info];
   return a !== null && b !== null && a.ino !== null && a.ino === b.ino && a.dev === b.dev;
 }
 
-/** Whether something is there that writing would replace: a file, or a link, wherever that leads. */
+/** Whether writing would replace something: a file, or a link, whatever its target. */
 function isTaken(path: string): boolean {
   try {
     const info = Deno.lstatSync(path);
     return info.isSymlink || specialKind(info) === null;
   } catch {
-    return false; // writing will say what is wrong with it
+    return false; // writing reports the problem
   }
 }
 
@@ -135,7 +135,7 @@ function nameOf(path: string): string {
   return path.replace(/^.*[/\\]/, "");
 }
 
-/** Whether a file begins as SQLite's do. It is none that the program has open. */
+/** Whether a file begins as SQLite's do. The program must not have it open. */
 function isDatabase(path: string): boolean {
   try {
     using file = Deno.openSync(path);
@@ -143,6 +143,6 @@ function isDatabase(path: string): boolean {
     return file.readSync(header) === 16 &&
       new TextDecoder().decode(header) === "SQLite format 3\0";
   } catch {
-    return false; // writing to it will say what is wrong
+    return false; // writing reports the problem
   }
 }

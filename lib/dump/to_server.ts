@@ -12,23 +12,23 @@ import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
 import type { Steps } from "../base/steps.ts";
 import { contentHash } from "./hash.ts";
 
-/** How a database on a server is filled. */
+/** Options for filling a database on a server. */
 export interface FillOptions {
   /** Seconds to wait for other writers. */
   readonly timeout: number;
-  /** Called with the number of rows written, and of all. */
+  /** Called with the number of rows written, and the total. */
   readonly onProgress?: ((progress: CopyProgress) => void) | undefined;
-  /** Told of the steps, whose weights together are 21. Default: none. */
+  /** Called with the steps, whose weights add up to 21. Default: none. */
   readonly steps?: Steps;
-  /** Ends it; nothing is changed then. */
+  /** Stops it and leaves everything unchanged. */
   readonly signal?: AbortSignal | undefined;
 }
 
 /**
- * Writes a database file into an empty database on a server: all of it, or nothing. Before the commit
- * the result is read back and compared. Nobody may write to the file meanwhile.
+ * Writes a database file into an empty database on a server, all-or-nothing. The result is read
+ * back and compared before the commit. The file must not be written meanwhile.
  *
- * @returns the hash of the content, which is the same in both.
+ * @returns the hash of the content, which is equal in both.
  * @throws {ConfirmationError} if the database on the server is not empty.
  */
 export async function fillServer(
@@ -53,7 +53,7 @@ export async function fillServer(
     }
     onProgress?.(progress);
   };
-  // Rows may come before those that they point to.
+  // Rows may precede those that they reference.
   const foreignKeys = await holdForeignKeys(target, false);
   try {
     await withTransaction(target, async () => {
@@ -64,12 +64,12 @@ export async function fillServer(
       await using copy = await temporaryCopy(target);
       const written = await hashOf(copy.path);
       if (written === hash) return;
-      throw new DumpError(`${cannot}: what was written differs from the original`, {
+      throw new DumpError(`${cannot}: the copy differs from the original`, {
         help: "nothing was changed; please report this as a bug",
       });
     }, options);
   } finally {
-    // After the connection was lost there is nothing to restore.
+    // After a lost connection there is nothing to restore.
     await foreignKeys.restore().catch(() => {});
   }
   return hash;

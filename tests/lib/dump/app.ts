@@ -1,4 +1,4 @@
-/** A database of any name and schema, which is exported and imported. */
+/** A database of any name and schema, for export and import. */
 import { join } from "node:path";
 import { Migrator } from "../../../lib/migrator.ts";
 
@@ -9,7 +9,7 @@ export function appIn(directory: string): { readonly migrator: Migrator; readonl
   return { path, migrator: new Migrator({ databases: { app: path }, ledger, migrations: [] }) };
 }
 
-/** All of a stream, as text. */
+/** The whole stream, as text. */
 export async function textOf(stream: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
   return await new Response(stream).text();
 }

@@ -1,4 +1,4 @@
-/** What an export knows of a database before it reads the rows. */
+/** What an export knows about a database before it reads the rows. */
 import assert from "node:assert/strict";
 import { type Connection, defaultSettings } from "../../../lib/database/connection.ts";
 import { openForReading } from "../../../lib/database/open.ts";
@@ -33,7 +33,7 @@ Deno.test("every object has its kind, in the order of creation", async () => {
   assert(internal.has("sqlite_sequence") && internal.has("sqlite_stat1"));
 });
 
-Deno.test("a table's order is its row id where it has one, else its key", async () => {
+Deno.test("a table is ordered by its row id, or else by its key", async () => {
   const orderOf = async (sql: string) => {
     const { order } = await reading(sql, (connection) => readTable(connection, "t"));
     return order.by === "rowid" ? `rowid ${order.name}` : `columns ${order.names.join(" ")}`;
@@ -54,7 +54,7 @@ Deno.test("a table's order is its row id where it has one, else its key", async 
   assert.equal(await orderOf("CREATE VIRTUAL TABLE t USING fts5(a)"), "columns ");
 });
 
-Deno.test("row ids are kept by themselves, or only where rows have no other key", async () => {
+Deno.test("row ids are kept always, or only if rows have no other key", async () => {
   const names = async (columns: string) => {
     const table = await reading(
       `CREATE TABLE t (${columns})`,
@@ -69,7 +69,7 @@ Deno.test("row ids are kept by themselves, or only where rows have no other key"
   assert.deepEqual(await names("a INTEGER PRIMARY KEY"), ["a", "a"]);
 });
 
-Deno.test("large rows are known from the pages, and small ones are grouped by size", async () => {
+Deno.test("large rows are recognized from the pages, and small ones are grouped by size", async () => {
   const tableOf = (bytes: number) =>
     reading(
       `CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(${bytes})), (zeroblob(${bytes}))`,
@@ -113,7 +113,7 @@ Deno.test("a value is read with its type and all its bits, in every encoding", a
   }
 });
 
-Deno.test("a text that isn't valid in the encoding has only its bytes", async () => {
+Deno.test("only the bytes of a text that is invalid in the encoding are read", async () => {
   for (
     const [encoding, hex] of [
       ["UTF-8", "ff"],
@@ -121,7 +121,7 @@ Deno.test("a text that isn't valid in the encoding has only its bytes", async ()
       ["UTF-16le", "00d8"],
       ["UTF-16be", "d800"],
       ["UTF-16be", "dc00"],
-      ["UTF-16le", "ffff"], // valid, but lost where it is made of UTF-8
+      ["UTF-16le", "ffff"], // valid, but lost when converted from UTF-8
       ["UTF-16le", "feff"],
     ] as const
   ) {

@@ -1,7 +1,7 @@
-/** Random values of SQLite, down to the bit. */
+/** Random SQLite values, exact to the bit. */
 import fc from "fast-check";
 
-/** A value: an SQL expression, and what is bound to its one parameter, if it has one. */
+/** A value: an SQL expression, and the value of its parameter, if it has one. */
 export interface Cell {
   readonly type: "null" | "integer" | "real" | "text" | "blob";
   readonly sql: string;
@@ -18,12 +18,12 @@ const integers: fc.Arbitrary<Cell> = fc.oneof(
   fc.bigInt({ min: -(2n ** 63n) + 1n, max: 2n ** 63n - 1n }),
 ).map((value) => ({ type: "integer", sql: String(value) }));
 
-/** A double of any bits but those of NaN. */
+/** A double with any bits except those of NaN. */
 export const doubles: fc.Arbitrary<number> = fc.bigInt({ min: 0n, max: 2n ** 64n - 1n })
   .map((bits) => new Float64Array(BigUint64Array.of(bits).buffer)[0] ?? 0)
   .filter((number) => !Number.isNaN(number));
 
-/** Doubles with which something may go wrong. */
+/** Doubles that are prone to errors. */
 export const ODD_DOUBLES: readonly number[] = [
   ...[-0, 0, 1, -1, 0.1, 1 / 3, 5e-324, -5e-324, 2.2250738585072014e-308, 2.225073858507201e-308],
   ...[Number.MAX_VALUE, -Number.MAX_VALUE, Infinity, -Infinity, 1e15, 1e16, 123456789012345680],
@@ -94,7 +94,7 @@ export const cells: fc.Arbitrary<Cell> = fc.oneof(
   { weight: 2, arbitrary: blobs },
 );
 
-/** Values that the `sqlite3` shell of any version writes exactly by itself. */
+/** Values that the `sqlite3` shell of any version writes exactly. */
 export const plainCells: fc.Arbitrary<Cell> = fc.oneof(
   nulls,
   integers,
@@ -108,7 +108,7 @@ export const plainCells: fc.Arbitrary<Cell> = fc.oneof(
   blobs,
 );
 
-/** Values of which SQLite itself builds the text of many rows at once. */
+/** Values for which SQLite itself builds the text of many rows at once. */
 export const tameCells: fc.Arbitrary<Cell> = fc.oneof(
   nulls,
   integers,

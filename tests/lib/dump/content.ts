@@ -1,8 +1,8 @@
-/** All that a database holds, to be compared: read by other means than an export reads it. */
+/** The content of a database, for comparison, read in a different way from an export. */
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import { quoted } from "./recipes.ts";
 
-/** All that a database holds. */
+/** The content of a database. */
 export interface Content {
   readonly pragmas: Readonly<Record<string, unknown>>;
   readonly schema: readonly string[];
@@ -11,9 +11,9 @@ export interface Content {
   readonly integrity: unknown;
 }
 
-/** What of a database is read. */
+/** Which content of a database to read. */
 export interface ContentOptions {
-  /** Whether row ids count where they are no column. Default `true`. */
+  /** Whether row ids that are not a column count. Default `true`. */
   readonly hasRowids?: boolean;
   /** Whether generated columns count. Default `true`. */
   readonly hasGenerated?: boolean;
@@ -21,7 +21,7 @@ export interface ContentOptions {
 
 const PRAGMAS = ["page_size", "encoding", "auto_vacuum", "user_version", "application_id"];
 
-/** Reads all that a database file holds. */
+/** Reads the content of a database file. */
 export function contentOf(path: string, options: ContentOptions = {}): Content {
   using db = new DatabaseSync(path, { readOnly: true });
   const all = (sql: string) => db.prepare(sql).all();
@@ -37,7 +37,7 @@ export function contentOf(path: string, options: ContentOptions = {}): Content {
     schema: all(
       "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE tbl_name <> 'sqlite_stat4'",
     )
-      // Behind a comment at the end of an index stands the line break that ends the comment.
+      // A comment at the end of an index is followed by the line break that ends it.
       .map((row) => JSON.stringify({ ...row, sql: String(row["sql"]).trimEnd() })).toSorted(),
     rows: Object.fromEntries(
       tables.map(({ name, type, wr }) => {
@@ -66,7 +66,7 @@ function rowsOf(
   if (wantsRowid && rowid !== undefined) wanted.unshift(rowid);
   const order = wantsRowid && rowid !== undefined ? `ORDER BY ${quoted(rowid)}` : "";
   const parts: string[][] = [];
-  // SQLite reads 2,000 columns at most.
+  // SQLite reads at most 2,000 columns.
   for (let at = 0; at < wanted.length; at += 900) {
     const rows = db.prepare(
       `SELECT ${expressions(wanted.slice(at, at + 900))} FROM ${quoted(table)} ${order}`,

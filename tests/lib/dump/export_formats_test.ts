@@ -1,4 +1,4 @@
-/** What CSV and JSON Lines look like. */
+/** The output of CSV and JSON Lines. */
 import assert from "node:assert/strict";
 import { execute, tempDir } from "../../helpers.ts";
 import { openMemory } from "../../../lib/database/open.ts";
@@ -8,19 +8,21 @@ import { sqlFormat } from "../../../lib/dump/export_sql.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";
 
-/** Exports table `t` of a database that SQL makes. */
+/** Exports table `t` of a database created with SQL. */
 async function exported(format: "csv" | "jsonl", sql: string): Promise<string> {
   await using directory = await tempDir();
   const { migrator, path } = appIn(directory.path);
   execute(path, sql);
   for await (const { name, rows } of migrator.exportTables("app", { format, tables: ["T"] })) {
-    assert.equal(name, "t", "a table has the name by which it was made");
+    assert.equal(name, "t", "a table has the name with which it was created");
     return await textOf(rows);
   }
   assert.fail("there was no table");
 }
 
-/** A value that needs no care, so that SQLite writes the row, and the same row where it does. */
+/**
+ * A plain value, whose row SQLite writes, and the same row with a value that SQLite can't write.
+ */
 async function bothWays(
   format: "csv" | "jsonl",
   columns: string,
@@ -36,7 +38,7 @@ async function bothWays(
   return fast.slice(row, -1).join("\n");
 }
 
-Deno.test("csv has text in quotes and nothing else in them, so that NULL is no empty text", async () => {
+Deno.test("csv quotes all text and nothing else, so that NULL differs from the empty text", async () => {
   const columns = "a TEXT, b INTEGER, c REAL, d BLOB, e NUMERIC, f TEXT, g TEXT";
   assert.equal(
     await bothWays("csv", columns, "'it\"s', 12, 0.5, x'00ff', 7, NULL, ''"),
@@ -48,7 +50,7 @@ Deno.test("csv has text in quotes and nothing else in them, so that NULL is no e
   );
 });
 
-Deno.test("csv keeps line breaks, and names of columns of any kind", async () => {
+Deno.test("csv keeps line breaks, and column names of any kind", async () => {
   const text = await exported(
     "csv",
     `CREATE TABLE t ("a ""b""" TEXT, "c
@@ -57,12 +59,12 @@ d" TEXT, "" TEXT); INSERT INTO t VALUES ('x' || char(13, 10) || 'y', char(10), '
   assert.equal(text, '"a ""b""","c\nd",""\n"x\r\ny","\n",","\n');
 });
 
-Deno.test("csv of a table without rows is its header; jsonl is nothing", async () => {
+Deno.test("csv of an empty table is its header; jsonl is nothing", async () => {
   assert.equal(await exported("csv", "CREATE TABLE t (a, b AS (a))"), '"a"\n');
   assert.equal(await exported("jsonl", "CREATE TABLE t (a, b AS (a))"), "");
 });
 
-Deno.test("csv has all digits of integers, and reals that stay the same number", async () => {
+Deno.test("csv has all digits of integers, and reals that give the same number", async () => {
   assert.equal(
     await bothWays("csv", "a INTEGER, b, c INTEGER", "9223372036854775807, -9007199254740993, 0"),
     "1,9223372036854775807,-9007199254740993,0,",
@@ -87,7 +89,7 @@ Deno.test("jsonl has one object on a line, and each line is JSON", async () => {
   });
 });
 
-Deno.test("jsonl writes what JSON has no word for as an object of its bytes", async () => {
+Deno.test("jsonl writes values that JSON lacks as an object with their bytes", async () => {
   const text = await exported(
     "jsonl",
     "CREATE TABLE t (a TEXT); INSERT INTO t VALUES (x'00ff'), (CAST(x'41ff' AS TEXT)), (x'')",
@@ -95,7 +97,7 @@ Deno.test("jsonl writes what JSON has no word for as an object of its bytes", as
   assert.equal(text, '{"a":{"hex":"00FF"}}\n{"a":{"hex":"41FF"}}\n{"a":{"hex":""}}\n');
 });
 
-Deno.test("a table of one column, and one of 1,999, come back of both formats", async () => {
+Deno.test("a table with one column, and one with 1,999, survive a round trip in both formats", async () => {
   const names = Array.from({ length: 1999 }, (_, index) => `c${index}`);
   const tables = [
     ["(a TEXT)", "(NULL), ('x'), (NULL), (''), (NULL)"],
@@ -118,13 +120,13 @@ Deno.test("a table of one column, and one of 1,999, come back of both formats", 
   }
 });
 
-Deno.test("a text with a NUL is whole in every format", async () => {
+Deno.test("a text with a NUL is complete in every format", async () => {
   const sql = "CREATE TABLE t (a TEXT); INSERT INTO t VALUES ('a' || char(0) || 'b')";
   assert.equal(await exported("csv", sql), '"a"\n"a\0b"\n');
   assert.equal(await exported("jsonl", sql), '{"a":"a\\u0000b"}\n');
 });
 
-Deno.test("no format takes ordinary rows for ones that SQLite can't write", async () => {
+Deno.test("no format treats ordinary rows as ones that SQLite can't write", async () => {
   await using db = openMemory();
   await db.exec(
     `CREATE TABLE t (a INTEGER, b REAL, c TEXT, d, e NUMERIC);

@@ -23,7 +23,7 @@ async function rangesIn(sql: string, rows: number, within?: RowRange): Promise<u
 const MIN = -(2n ** 63n);
 const MAX = 2n ** 63n - 1n;
 
-Deno.test("ranges have as many rows as they may have, however far the row ids are apart", async () => {
+Deno.test("ranges have the allowed number of rows, however far apart the row ids are", async () => {
   const sql = `CREATE TABLE t (id INTEGER PRIMARY KEY, a);
     INSERT INTO t (id) VALUES (${MIN}), (-5), (0), (1), (1000000000000), (${MAX})`;
   assert.deepEqual(await rangesIn(sql, 2), [[MIN, -5n], [0n, 1n], [1000000000000n, MAX]]);
@@ -33,13 +33,13 @@ Deno.test("ranges have as many rows as they may have, however far the row ids ar
   assert.deepEqual(await rangesIn(sql, 2, { first: 2, last: 3 }), []);
 });
 
-Deno.test("a table without rows has no ranges; one without row ids is read from first to last", async () => {
+Deno.test("an empty table has no ranges; one without row ids is read from first to last", async () => {
   assert.deepEqual(await rangesIn("CREATE TABLE t (a)", 2), []);
   assert.deepEqual(await rangesIn("CREATE TABLE t (a PRIMARY KEY) WITHOUT ROWID", 2), [null]);
   assert.deepEqual(await rangesIn("CREATE TABLE t (rowid, _rowid_, oid)", 2), [null]);
 });
 
-/** Exports a database and imports it, by SQL; what was written. */
+/** Exports a database and imports it, as SQL; returns the SQL. */
 async function roundTrip(sql: string): Promise<string> {
   await using source = await tempDir();
   await using target = await tempDir();
@@ -67,7 +67,7 @@ Deno.test("a table's own column may be called rowid; the row ids are still kept"
   await roundTrip("CREATE TABLE t (rowid, _rowid_, oid); INSERT INTO t VALUES (1, 2, 3)");
 });
 
-Deno.test("only INTEGER PRIMARY KEY is the row id; INT and DESC have row ids beside it", async () => {
+Deno.test("only INTEGER PRIMARY KEY is the row id; INT and DESC have a separate row id", async () => {
   for (const key of ["INT PRIMARY KEY", "INTEGER PRIMARY KEY DESC", "TEXT PRIMARY KEY"]) {
     const text = await roundTrip(
       `CREATE TABLE t (id ${key}, a); INSERT INTO t (rowid, id) VALUES (7, 70), (9, 60)`,
@@ -80,7 +80,7 @@ Deno.test("only INTEGER PRIMARY KEY is the row id; INT and DESC have row ids bes
   assert.match(text, /INSERT INTO "t" \("a", "id"\)/);
 });
 
-Deno.test("tables of any number of columns come back", async () => {
+Deno.test("tables with any number of columns are restored", async () => {
   for (const count of [1, 99, 100, 101, 300, 601, 1999]) {
     const columns = Array.from({ length: count }, (_, index) => `"c ${index}" TEXT`);
     const values = columns.map((_, index) => index % 3 === 0 ? "NULL" : `'it''s ${index}'`);
@@ -90,7 +90,7 @@ Deno.test("tables of any number of columns come back", async () => {
   }
 });
 
-Deno.test("rows of very different sizes come back", async () => {
+Deno.test("rows of very different sizes are restored", async () => {
   await roundTrip(
     `CREATE TABLE t (id INTEGER PRIMARY KEY, body TEXT, data BLOB);
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 5000)

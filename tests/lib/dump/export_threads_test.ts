@@ -8,12 +8,12 @@ import { execute, query, tempDir } from "../../helpers.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";
 
-/** Rows of each table: several of the pieces in which a thread reads. */
+/** Rows of each table: several of the pieces that a thread reads. */
 const ROWS = 8000;
 
 /**
- * Two tables, in one of which some rows need care, in a file as large as those that threads read. Most of
- * it is free pages, as exporting tens of megabytes again and again takes long.
+ * Two tables, one of which has rows that need special handling, in a file large enough for threads.
+ * Most of it is free pages, because repeatedly exporting tens of megabytes takes long.
  */
 function makeLarge(path: string): void {
   execute(
@@ -37,7 +37,7 @@ function makeLarge(path: string): void {
   );
 }
 
-Deno.test("a large database is read by several threads, and comes back the same", async () => {
+Deno.test("a large database is read by several threads, and is restored unchanged", async () => {
   await using source = await tempDir();
   await using target = await tempDir();
   const from = appIn(source.path);
@@ -51,7 +51,7 @@ Deno.test("a large database is read by several threads, and comes back the same"
   assert.deepEqual(contentOf(to.path), contentOf(from.path));
 });
 
-Deno.test("threads write the same bytes as one alone would", async () => {
+Deno.test("several threads write the same bytes as one", async () => {
   await using source = await tempDir();
   await using target = await tempDir();
   const { migrator: several, path } = appIn(source.path);
@@ -79,12 +79,12 @@ Deno.test("a large database is read by one thread while a program writes", async
   const { path } = appIn(source.path);
   makeLarge(path);
   using db = new DatabaseSync(path);
-  db.exec("BEGIN IMMEDIATE"); // it never becomes free for several threads
+  db.exec("BEGIN IMMEDIATE"); // never available to several threads
   await using reading = await openReading({ kind: "file", path }, defaultSettings);
   assert.equal(reading.threads, null);
 });
 
-Deno.test("to cancel the stream, or to give a signal, ends the readings of all threads", async () => {
+Deno.test("cancelling the stream, or a signal, ends the readings of all threads", async () => {
   await using source = await tempDir();
   const { migrator, path } = appIn(source.path);
   makeLarge(path);
@@ -109,7 +109,7 @@ Deno.test("to cancel the stream, or to give a signal, ends the readings of all t
   }
 });
 
-Deno.test("what a program commits in one transaction is in the export whole, or not at all", async () => {
+Deno.test("an export contains a program's transaction completely, or not at all", async () => {
   await using source = await tempDir();
   await using target = await tempDir();
   const from = appIn(source.path);

@@ -1,4 +1,4 @@
-/** What of SQLite, Deno and the `sqlite3` shell an export relies on. */
+/** Facts about SQLite, Deno and the `sqlite3` shell that an export relies on. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
@@ -17,7 +17,7 @@ function stored(type: string, sql: string): unknown {
   return db.prepare("SELECT v FROM t").get()?.["v"];
 }
 
-Deno.test("quote() and %Q cut a text at its first NUL, and Deno reads to there", () => {
+Deno.test("quote() and %Q truncate a text at its first NUL, and Deno reads up to it", () => {
   assert.equal(value("quote('a' || char(0) || 'b')"), "'a'");
   assert.equal(value("format('%Q', 'a' || char(0) || 'b')"), "'a'");
   assert.equal(value("'a' || char(0) || 'b'"), "a");
@@ -25,7 +25,7 @@ Deno.test("quote() and %Q cut a text at its first NUL, and Deno reads to there",
   assert.equal(value("instr('a' || char(0) || 'b', char(0))"), 2);
 });
 
-Deno.test("Deno replaces bytes that are no UTF-8 when it reads a text", () => {
+Deno.test("Deno replaces invalid UTF-8 when it reads a text", () => {
   for (const hex of ["ff", "c080", "eda080", "c3", "f09f", "f4908080", "e282"]) {
     assert.match(String(value(`'(' || CAST(x'${hex}' AS TEXT) || ')'`)), /^\(\uFFFD+\)?$/, hex);
     assert.equal(value(`hex(CAST(CAST(x'${hex}' AS TEXT) AS BLOB))`), hex.toUpperCase());
@@ -41,7 +41,7 @@ Deno.test("only a column without a type keeps the sign of -0.0", () => {
   assert.equal(value("quote(-0.0)"), "0.0");
 });
 
-Deno.test("a column of integers has one whole number as a real: -2^63", () => {
+Deno.test("an integer column keeps one whole number as a real: -2^63", () => {
   using db = new DatabaseSync(":memory:");
   db.exec("CREATE TABLE t (v INTEGER); INSERT INTO t VALUES (-9223372036854775808.0), (1e15)");
   const types = db.prepare("SELECT typeof(v) AS type FROM t").all().map(({ type }) => type);
@@ -53,7 +53,7 @@ Deno.test("numbers are less than texts, and texts less than blobs", () => {
   assert.equal(value("char(0x10FFFF) < x''"), 1);
 });
 
-Deno.test("SQLite replaces U+FFFE and U+FFFF where it makes UTF-16 of UTF-8", () => {
+Deno.test("SQLite replaces U+FFFE and U+FFFF when it converts UTF-8 to UTF-16", () => {
   using db = new DatabaseSync(":memory:");
   db.exec("PRAGMA encoding = 'UTF-16le'; CREATE TABLE t (v)");
   db.prepare("INSERT INTO t VALUES (?)").run("\uFFFE\uFFFF");
@@ -61,7 +61,7 @@ Deno.test("SQLite replaces U+FFFE and U+FFFF where it makes UTF-16 of UTF-8", ()
   assert.equal(row?.["hex"], "FDFFFDFF");
 });
 
-Deno.test("functions of SQLite take as many arguments as a fast row needs", () => {
+Deno.test("SQLite's functions take as many arguments as a fast row needs", () => {
   const many = Array(300).fill("1").join(", ");
   assert.equal(value(`format('${"%s".repeat(300)}', ${many})`), "1".repeat(300));
 });
@@ -71,13 +71,13 @@ function bitsOf(number: unknown): bigint {
   return new BigUint64Array(Float64Array.of(number).buffer)[0] ?? 0n;
 }
 
-/** Each of these many numbers, and those with which something may go wrong. */
+/** This many numbers of each kind, and those prone to errors. */
 function manyDoubles(): number[] {
   return [...ODD_DOUBLES, ...fc.sample(doubles, 5000)]
     .filter((number) => Number.isFinite(number));
 }
 
-Deno.test("a literal of a real is exactly that real", () => {
+Deno.test("a literal of a real gives exactly that real", () => {
   using db = new DatabaseSync(":memory:");
   for (const number of manyDoubles()) {
     const found = db.prepare(
@@ -90,7 +90,7 @@ Deno.test("a literal of a real is exactly that real", () => {
 });
 
 Deno.test({
-  name: `a literal of a real is exactly that real to the sqlite3 shell too${withoutShell}`,
+  name: `a literal of a real gives exactly that real in the sqlite3 shell, too${withoutShell}`,
   ignore: shellVersion === null,
   async fn() {
     const path = await Deno.makeTempFile();
@@ -120,7 +120,7 @@ Deno.test({
   },
 });
 
-Deno.test("in defensive mode a dump can't write into sqlite_schema or the tables of a virtual one", () => {
+Deno.test("in defensive mode a dump can't write to sqlite_schema or to the shadow tables of a virtual table", () => {
   using db = new DatabaseSync(":memory:");
   db.exec("CREATE VIRTUAL TABLE f USING fts5(a); CREATE TABLE t (a)");
   (db as DatabaseSync & { enableDefensive(active: boolean): void }).enableDefensive(true);

@@ -1,4 +1,4 @@
-/** The hash of what a database says. */
+/** The hash of a database's content. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { DatabaseSync } from "node:sqlite";
@@ -48,7 +48,7 @@ Deno.test("the hash is the same in every version of SQLite", async () => {
   );
 });
 
-Deno.test("a hash sees the last bit of a real, and the sign of -0.0", async () => {
+Deno.test("a hash depends on the last bit of a real, and on the sign of -0.0", async () => {
   const create = "CREATE TABLE t (id INTEGER PRIMARY KEY, v)";
   const hashes = await Promise.all([
     hashOf(create, [0.1]),
@@ -85,7 +85,7 @@ Deno.test("for a hash, SQLite writes every real that isn't delicate as the toolk
   }
 });
 
-Deno.test("the marks of AUTOINCREMENT count, and not how often they were written", async () => {
+Deno.test("the AUTOINCREMENT counters count, but not how often they were written", async () => {
   const table = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, v REAL)";
   const after = (...values: number[]) =>
     `${table}; ${values.map((v) => `INSERT INTO t VALUES (NULL, ${v});`).join("")} DELETE FROM t`;

@@ -1,6 +1,6 @@
 /**
- * Kills `import` with SIGKILL at random moments, and looks at what it leaves. `CATALYST_CRASH_SEED`
- * repeats a run's delays, `CATALYST_TEST_EFFORT` multiplies the kills per scenario.
+ * Kills `import` with SIGKILL at random moments, and checks what it leaves. `CATALYST_CRASH_SEED`
+ * repeats a run's delays; `CATALYST_TEST_EFFORT` multiplies the kills per scenario.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -33,14 +33,14 @@ const killsPerScenario = trials(2);
 interface Scenario {
   readonly name: string;
   readonly flags: readonly string[];
-  /** Makes the directory as it is before the command, of one with old rows. */
+  /** Changes a directory with old rows into its state before the command. */
   readonly prepare: (dir: TempDir) => void;
 }
 
 const scenarios: readonly Scenario[] = [
   { name: "over a database that is there", flags: ["--yes"], prepare: () => {} },
   {
-    name: "of a database that isn't there",
+    name: "of a missing database",
     flags: [],
     prepare: (dir) => {
       for (const ending of ["", "-wal", "-shm"]) {
@@ -53,7 +53,7 @@ const scenarios: readonly Scenario[] = [
   { name: "into an existing database", flags: ["--into-existing"], prepare: () => {} },
 ];
 
-Deno.test("killed in the middle of an import, the database is the old one or the new one", async (t) => {
+Deno.test("after an import is killed, the database is the old one or the new one", async (t) => {
   const random = randomOf(seed);
   await using old = await tempDir();
   await makeBot(old);
@@ -99,7 +99,7 @@ async function killMany(
     await using dir = await tempDir();
     copyTree(template.path, dir.path);
     const lock = join(dir.path, "migrations.lock");
-    // Half of the kills fall into the end, where the databases are exchanged.
+    // Half of the kills happen at the end, when the databases are exchanged.
     const delay = (random() < 0.5 ? random() : 1 - random() * 0.4) * window;
     if (!await killInside(cliCommand(args(dir)), { lock, delay })) {
       window = Math.min(window * 0.9, delay);
@@ -110,9 +110,9 @@ async function killMany(
     const found = stateOfCopy(dir);
     const isNew = found === after;
     if (!isDecided) assert.ok(isNew || found === before, "neither old nor new");
-    // The next command finishes it, or finds nothing to finish.
+    // The next command completes it, or finds nothing to complete.
     const { code, stderr } = await runCli(["backup", "--data-dir", dir.path]);
-    // It warns, and exits with 1, where the database that the ledger knows is still missing.
+    // It warns, and exits with 1, if the database that the ledger knows is still missing.
     assert.equal(code, existsSync(join(dir.path, "trading.db")) ? 0 : 1, stderr);
     assert.equal(stateOf(dir), isDecided || isNew ? after : before);
     assert.equal(existsSync(join(dir.path, "migrations.restore")), false);
@@ -126,7 +126,7 @@ async function killMany(
   }
 }
 
-/** Milliseconds for which an undisturbed run holds the lock, and what it brings about. */
+/** Milliseconds for which an undisturbed run holds the lock, and its result. */
 async function measure(
   template: TempDir,
   args: (dir: TempDir) => readonly string[],
@@ -143,7 +143,7 @@ async function measure(
   return { window, after: stateOf(dir) };
 }
 
-/** What the database holds, found in a copy, so that looking changes nothing. */
+/** Content of the database, read from a copy, so that the check changes nothing. */
 function stateOfCopy(dir: TempDir): string {
   const copy = Deno.makeTempDirSync({ prefix: "catalyst-migrate-" });
   try {
@@ -164,7 +164,7 @@ function content(path: string): string {
   return JSON.stringify([objects, rows, markers]);
 }
 
-/** A simple dump of a database; its rows alone leave out markers, which are there already. */
+/** A simple dump of a database. A dump of only the rows leaves out markers, which exist already. */
 function dumpOf(path: string, { rowsOnly }: { readonly rowsOnly: boolean }): string {
   using db = new DatabaseSync(path);
   const all = (sql: string): PlainRow[] => db.prepare(sql).all().map((row) => ({ ...row }));

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { CsvReader, type CsvRecord } from "../../../lib/dump/import_csv.ts";
 
-/** All records of a text that comes in these pieces; a field without quotes stands in brackets. */
+/** All records of a text that arrives in these pieces; unquoted fields are shown in brackets. */
 function read(...pieces: string[]): CsvRecord[] {
   const reader = new CsvReader();
   return [...pieces.flatMap((piece) => reader.push(piece)), ...reader.end()];
@@ -14,7 +14,7 @@ function fieldsOf(...pieces: string[]): string[][] {
   );
 }
 
-Deno.test("CSV fields with and without quotes are told apart", () => {
+Deno.test("CSV fields with and without quotes are distinguished", () => {
   assert.deepEqual(fieldsOf('a,b,c\n1,"1",\n"",,"x""y"\n'), [
     ["[a]", "[b]", "[c]"],
     ["[1]", "1", "[]"],
@@ -22,14 +22,14 @@ Deno.test("CSV fields with and without quotes are told apart", () => {
   ]);
 });
 
-Deno.test("CSV lines end in LF, in CRLF, or in nothing at the end", () => {
+Deno.test("CSV lines end in LF or CRLF; the last line may have no line break", () => {
   const expected = [["[a]", "[b]"], ["[1]", "2"], ["3", "[4]"]];
   assert.deepEqual(fieldsOf('a,b\n1,"2"\n"3",4'), expected);
   assert.deepEqual(fieldsOf('a,b\r\n1,"2"\r\n"3",4\r\n'), expected);
   assert.deepEqual(fieldsOf('a,b\r\n1,"2"\r', '\n"3",4\r'), expected);
 });
 
-Deno.test("a CSV field in quotes keeps line breaks and delimiters, and the lines are counted", () => {
+Deno.test("a quoted CSV field keeps line breaks and delimiters, and lines are counted", () => {
   const records = read('a,b\n"x\r\ny\n",1\n2,"p,q"\n3,4\n');
   assert.deepEqual(records.map(({ line }) => line), [1, 2, 5, 6]);
   assert.deepEqual(records[1]?.fields, ["x\r\ny\n", "1"]);
@@ -44,15 +44,18 @@ Deno.test("the first line of a CSV text shows its delimiter", () => {
   assert.deepEqual(fieldsOf("a\n1;2\n")[1], ["[1;2]"]);
 });
 
-Deno.test("text after a closing quote makes a bad record, and the next line is read again", () => {
+Deno.test("text after a closing quote makes a bad record, and the next line is read normally", () => {
   const [, bad, good] = read('a,b\n"x"y,1\n2,3\n');
-  assert.equal(bad?.problem, 'after a closing double quote comes "y"');
+  assert.equal(bad?.problem, 'unexpected text after a closing double quote: "y"');
   assert.equal(bad?.text, '"x"y,1');
   assert.deepEqual(good?.fields, ["2", "3"]);
-  assert.equal(read('a,b\n"x"\r,1\n')[1]?.problem, 'after a closing double quote comes "\\r"');
+  assert.equal(
+    read('a,b\n"x"\r,1\n')[1]?.problem,
+    'unexpected text after a closing double quote: "\\r"',
+  );
 });
 
-Deno.test("a quote that is never closed is told with the line of its row", () => {
+Deno.test("an unclosed quote is reported with the line of its row", () => {
   assert.throws(
     () => read('a,b\n1,2\n3,"x\ny\n'),
     (error: Error & { place?: { line?: number } }) => {
@@ -108,11 +111,11 @@ Deno.test("CSV text gives the same records in pieces of any size", () => {
   );
 });
 
-Deno.test("a long CSV row in many pieces takes time in proportion to its length", () => {
+Deno.test("the time for a long CSV row in many pieces is proportional to its length", () => {
   const reader = new CsvReader();
   reader.push('a,b\n1,"');
   const piece = "x".repeat(64 * 1024);
-  // Looked through again with each piece, this would be 50 GB.
+  // If every piece were scanned again, this would be 50 GB.
   for (let count = 0; count < 1280; count++) assert.deepEqual(reader.push(piece), []);
   const [record] = [...reader.push('"\n'), ...reader.end()];
   assert.equal(record?.fields[1]?.length, 1280 * piece.length);

@@ -13,7 +13,7 @@ async function withNotes(): Promise<App> {
   return app;
 }
 
-Deno.test("rows are added to a database that is there, with a snapshot of before", async () => {
+Deno.test("rows are added to an existing database, after a snapshot", async () => {
   await using app = await withNotes();
   const result = await app.import(
     "BEGIN;\nINSERT INTO notes VALUES (3, 'three');\nINSERT INTO notes VALUES (4, 'four');\nCOMMIT;",
@@ -27,7 +27,7 @@ Deno.test("rows are added to a database that is there, with a snapshot of before
   assert.equal(event?.direction, "import");
 });
 
-Deno.test("all is in, or nothing is", async () => {
+Deno.test("imports are all-or-nothing", async () => {
   await using app = await withNotes();
   const error = await app.refuse(
     "INSERT INTO notes VALUES (3, 'three');\nBEGIN; COMMIT;\nINSERT INTO notes VALUES (4, 'one');",
@@ -36,7 +36,7 @@ Deno.test("all is in, or nothing is", async () => {
   assert.match(error.message, /line 3: UNIQUE constraint failed: notes\.body/);
 });
 
-Deno.test("rows that would point to nothing are refused, in any order they may come", async () => {
+Deno.test("dangling rows are refused, whatever the order of the rows", async () => {
   await using app = await withNotes();
   await app.import("CREATE TABLE child (a INTEGER REFERENCES notes);", into);
   await app.import("INSERT INTO child VALUES (9);\nINSERT INTO notes VALUES (9, 'nine');", into);
@@ -44,7 +44,7 @@ Deno.test("rows that would point to nothing are refused, in any order they may c
   assert.match(error.message, /1 row would reference missing rows \(child to notes\)/);
 });
 
-Deno.test("rows are lost only after a yes, which is asked with their number", async () => {
+Deno.test("rows are lost only after a confirmation that gives their number", async () => {
   await using app = await withNotes();
   const lossy = "DELETE FROM notes WHERE note_id = 1;";
   await assert.rejects(

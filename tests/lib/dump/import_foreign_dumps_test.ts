@@ -1,4 +1,4 @@
-/** Dumps that the `sqlite3` shell and Python's `iterdump` write, of all that SQLite has. */
+/** Dumps from the `sqlite3` shell and Python's `iterdump`, with all features of SQLite. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { type PlainRow, query } from "../../helpers.ts";
@@ -31,7 +31,7 @@ ANALYZE;
 PRAGMA user_version = 3;
 `;
 
-/** A program that is needed; null where it is missing. */
+/** Version of a required program; null if it is missing. */
 function versionOf(program: string, args: readonly string[]): string | null {
   try {
     const { success, stdout } = new Deno.Command(program, { args: [...args] }).outputSync();
@@ -44,7 +44,7 @@ function versionOf(program: string, args: readonly string[]): string | null {
 const shell = versionOf("sqlite3", ["--version"]);
 const python = versionOf("python3", ["-c", "import sqlite3; print(sqlite3.sqlite_version)"]);
 
-/** Makes the source database by the shell or by Python. */
+/** Creates the source database with the shell or with Python. */
 async function run(program: string, args: readonly string[], input = ""): Promise<string> {
   const child = new Deno.Command(program, {
     args: [...args],
@@ -60,7 +60,7 @@ async function run(program: string, args: readonly string[], input = ""): Promis
   return new TextDecoder().decode(stdout);
 }
 
-/** All that a database holds, in a form that doesn't depend on the order of its schema. */
+/** The content of a database, independent of the order of its schema. */
 function everythingIn(path: string): unknown {
   const objects = query(
     path,
@@ -80,7 +80,7 @@ function everythingIn(path: string): unknown {
   return { objects: objects.map((one) => ({ ...one, sql: plainSql(String(one["sql"])) })), rows };
 }
 
-/** Dumps write the tables of virtual tables with IF NOT EXISTS. */
+/** Dumps write the shadow tables of virtual tables with IF NOT EXISTS. */
 function plainSql(sql: string): string {
   return sql.replace("CREATE TABLE IF NOT EXISTS ", "CREATE TABLE ");
 }
@@ -110,7 +110,7 @@ Deno.test({
     await checkVirtualTables(app);
     const lines = (text: string) => new Set(text.split("\n"));
     const again = await run("sqlite3", [app.path, ".dump"]);
-    // Virtual tables stand at the end of the new schema, and ANALYZE of another SQLite may keep more
+    // Virtual tables are at the end of the new schema, and ANALYZE of another version may keep more
     // tables of statistics, so only the order and the number of such lines may differ.
     assert.deepEqual(lines(again), lines(dump));
   },
@@ -129,12 +129,12 @@ Deno.test({
     const { stdout } = await new Deno.Command("sqlite3", { args: [source, ".dump"] }).output();
     const dump = new TextDecoder().decode(stdout);
     assert.match(dump, /ROLLBACK; -- due to errors/);
-    assert.match((await app.refuse(dump)).message, /ROLLBACK: .*damaged database.*incomplete/);
+    assert.match((await app.refuse(dump)).message, /ROLLBACK, .*damaged database.*incomplete/);
   },
 });
 
 Deno.test({
-  name: `a dump by Python's iterdump makes the same database${
+  name: `a dump from Python's iterdump gives the same database${
     python === null ? " (skipped: there is no python3)" : noShell
   }`,
   ignore: python === null || shell === null,
@@ -145,7 +145,7 @@ Deno.test({
     const script = "import sqlite3, sys\n" +
       "sys.stdout.reconfigure(newline='\\n', encoding='utf-8')\n" +
       "for line in sqlite3.connect(sys.argv[1]).iterdump(): print(line)";
-    // iterdump can write neither generated columns nor, with an older SQLite, Infinity.
+    // iterdump can't write generated columns, nor, with an older SQLite, Infinity.
     const fitting = 'DROP TABLE "odd ""name;"; UPDATE a SET r = 1e308 WHERE r > 1e308;';
     await run("sqlite3", [source], fitting);
     const iterdump = () => run("python3", ["-c", script, source]);
@@ -160,7 +160,7 @@ Deno.test({
   },
 });
 
-Deno.test("a dump with text in double quotes, as older SQLite took it, is loaded and can be used", async () => {
+Deno.test("a dump with text in double quotes, as older versions of SQLite allowed, is loaded and usable", async () => {
   await using app = await makeApp();
   await app.import(
     'CREATE TABLE trades (side TEXT DEFAULT "long" CHECK (side IN ("long", "short")), n INTEGER);\n' +

@@ -3,7 +3,7 @@ import type { Judge } from "../../../lib/database/connection.ts";
 import { openMemory } from "../../../lib/database/open.ts";
 import { StatementGuard } from "../../../lib/dump/import_guard.ts";
 
-Deno.test("what a later SQLite asks about is refused until it is known", async () => {
+Deno.test("actions of a later SQLite are refused until they are known", async () => {
   await using connection = openMemory();
   const judges: Judge[] = [];
   const confine = connection.confine.bind(connection);
@@ -18,5 +18,5 @@ Deno.test("what a later SQLite asks about is refused until it is known", async (
   assert.equal(judge(SELECT, null, null, null, null), 0);
   assert.equal(guard.takeRefusal(), null);
   assert.equal(judge(UNKNOWN, null, null, null, null), DENY);
-  assert.match(guard.takeRefusal()?.reason ?? "", /something unknown/);
+  assert.match(guard.takeRefusal()?.reason ?? "", /an unknown action/);
 });

@@ -1,4 +1,4 @@
-/** Dumps that try to reach out of the database that they are imported into. */
+/** Dumps that try to reach outside of the database that they are imported into. */
 import assert from "node:assert/strict";
 import { filesIn } from "../../cli_helpers.ts";
 import { makeApp } from "./import_support.ts";
@@ -6,7 +6,7 @@ import { makeApp } from "./import_support.ts";
 const row = (values: string, table = "sqlite_schema(type,name,tbl_name,rootpage,sql)") =>
   `CREATE TABLE t (a);\nPRAGMA writable_schema=ON;\nINSERT INTO ${table} VALUES(${values});`;
 
-/** A dump, and what its error says. */
+/** A dump, and the expected error. */
 const hostile: readonly (readonly [string, RegExp])[] = [
   ["CREATE TABLE t (a);\nATTACH 'other.db' AS x;", /line 2: it attaches another file/],
   ["ATTACH 'other.db' AS x; CREATE TABLE x.t (a);", /line 1: it attaches another file/],
@@ -23,11 +23,11 @@ const hostile: readonly (readonly [string, RegExp])[] = [
     /line 3: it calls load_extension\(\)/,
   ],
   ["CREATE TABLE t (a);\nSELECT writefile('x', 'y');", /line 2: no such function: writefile/],
-  ["PRAGMA temp_store_directory = '/';", /line 1: it sets or asks PRAGMA temp_store_directory/],
-  ["PRAGMA trusted_schema = ON;", /line 1: it sets or asks PRAGMA trusted_schema/],
-  ["PRAGMA schema_version = 7;", /line 1: it sets or asks PRAGMA schema_version/],
-  ["SELECT * FROM pragma_database_list;", /line 1: it sets or asks PRAGMA database_list/],
-  ["CREATE TEMP TABLE t (a);", /line 1: it makes something temporary/],
+  ["PRAGMA temp_store_directory = '/';", /line 1: it uses PRAGMA temp_store_directory/],
+  ["PRAGMA trusted_schema = ON;", /line 1: it uses PRAGMA trusted_schema/],
+  ["PRAGMA schema_version = 7;", /line 1: it uses PRAGMA schema_version/],
+  ["SELECT * FROM pragma_database_list;", /line 1: it uses PRAGMA database_list/],
+  ["CREATE TEMP TABLE t (a);", /line 1: it creates a temporary object/],
   ["CREATE TEMP TRIGGER t AFTER INSERT ON t BEGIN SELECT 1; END;", /no such table|temporary/],
   ["CREATE TABLE t (a);\nSAVEPOINT a; ROLLBACK TO a;", /line 2: it rolls back to a savepoint/],
   ["CREATE VIRTUAL TABLE x USING dbstat;", /line 1: it has a virtual table of module dbstat/],
@@ -53,7 +53,7 @@ const hostile: readonly (readonly [string, RegExp])[] = [
   ],
   [row("'table','x','x',0,'CREATE VIRTUAL TABLE x USING dbstat'"), /line 3: .*module dbstat/],
   [row("'table','x','x',2,'CREATE TABLE x (a)'"), /line 3: it changes sqlite_schema/],
-  [row("'table','x','x',0,'CREATE TABLE x (a)'"), /line 3: it writes something else/],
+  [row("'table','x','x',0,'CREATE TABLE x (a)'"), /line 3: it writes something other than/],
   [row("'table','x','y',0,'CREATE VIRTUAL TABLE x USING fts5(a)'"), /line 3: it changes sqlite_/],
   [row("'table','x','x',0,'CREATE VIRTUAL TABLE y USING fts5(a)'"), /line 3: it writes something/],
   [
@@ -66,7 +66,10 @@ const hostile: readonly (readonly [string, RegExp])[] = [
     row("'trigger','x','t',0,'CREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; END'"),
     /it changes/,
   ],
-  [row("'table','t','t',0,'CREATE VIRTUAL TABLE t USING fts5(a)'"), /line 3: there is already/],
+  [
+    row("'table','t','t',0,'CREATE VIRTUAL TABLE t USING fts5(a)'"),
+    /line 3: the name t is already in use/,
+  ],
   [
     row("'table','sqlite_x','sqlite_x',0,'CREATE VIRTUAL TABLE sqlite_x USING fts5(a)'"),
     /line 3: th/,
@@ -92,12 +95,12 @@ for (const [dump, message] of hostile) {
     await app.refuse(dump, { intoExisting: true, backup: false });
     const after = Object.keys(filesIn(app.directory)).filter((name) => !/-(wal|shm)$/.test(name));
     assert.deepEqual(after, before);
-    // The guard is gone with the import.
+    // The guard is removed after the import.
     assert.equal((await app.migrator.verify()).ok, true);
   });
 }
 
-Deno.test("pragmas that only say how a dump is to be run do nothing", async () => {
+Deno.test("pragmas that only affect how a dump is run have no effect", async () => {
   await using app = await makeApp();
   await app.migrator.upgrade();
   await app.import(

@@ -7,7 +7,7 @@ function read(...pieces: string[]): JsonLine[] {
   return [...pieces.flatMap((piece) => reader.push(piece)), ...reader.end()];
 }
 
-Deno.test("JSON Lines are cut at LF and CRLF, and blank lines only counted", () => {
+Deno.test("JSON Lines are split at LF and CRLF, and blank lines are only counted", () => {
   assert.deepEqual(read('{"a":1}\r\n\n  \r\n{"a":2}\n{"a":3}'), [
     { line: 1, text: '{"a":1}' },
     { line: 4, text: '{"a":2}' },
@@ -17,7 +17,7 @@ Deno.test("JSON Lines are cut at LF and CRLF, and blank lines only counted", () 
   assert.deepEqual(read("\n\n"), []);
 });
 
-Deno.test("JSON Lines are the same in pieces of any size", () => {
+Deno.test("JSON Lines give the same lines in pieces of any size", () => {
   const text = fc.string({ unit: fc.constantFrom("a", "\n", "\r", " ", "é") });
   fc.assert(
     fc.property(fc.array(text), (pieces) => {

@@ -36,14 +36,14 @@ y"
 const REASONS = [
   [3, "UNIQUE constraint failed: t.id"],
   [4, 'column "quantity" (INTEGER): "abc" is not a number'],
-  [5, "it has 2 fields, and the header has 3"],
+  [5, "it has 2 fields, but the header has 3"],
   [6, "NOT NULL constraint failed: t.quantity"],
   [8, "CHECK constraint failed: quantity > 0"],
   [9, 'column "price" (REAL): "x\ny" is not a number'],
-  [12, 'after a closing double quote comes "x"'],
+  [12, 'unexpected text after a closing double quote: "x"'],
 ];
 
-Deno.test("bad rows are told with line and reason, and nothing is imported", async () => {
+Deno.test("bad rows are reported with line and reason, and nothing is imported", async () => {
   const { dir, path, migrator } = await appWith(ORDERS);
   await using _dir = dir;
   const error = await failureOf(importText(migrator, MIXED));
@@ -61,7 +61,7 @@ Deno.test("bad rows are told with line and reason, and nothing is imported", asy
   assert.deepEqual((await migrator.history()).map(({ outcome }) => outcome), ["started"]);
 });
 
-Deno.test("bad rows that somebody takes are skipped, and can be mended and imported", async () => {
+Deno.test("bad rows that the caller accepts are skipped, and can be fixed and imported", async () => {
   const { dir, path, migrator } = await appWith(ORDERS);
   await using _dir = dir;
   const bad: BadRow[] = [];
@@ -86,7 +86,7 @@ Deno.test("bad rows that somebody takes are skipped, and can be mended and impor
   );
 });
 
-Deno.test("bad JSON Lines are told with line and reason", async () => {
+Deno.test("bad JSON Lines are reported with line and reason", async () => {
   const { dir, migrator } = await appWith(ORDERS);
   await using _dir = dir;
   const lines = [
@@ -114,7 +114,7 @@ Deno.test("bad JSON Lines are told with line and reason", async () => {
     "it is not a JSON object",
     "it is not JSON",
     "it is not a JSON object",
-    'column "id": it has half a character',
+    'column "id": it has an incomplete character',
     "UNIQUE constraint failed: t.id",
     "NOT NULL constraint failed: t.quantity",
   ]);
@@ -126,10 +126,10 @@ Deno.test("after ten bad rows the import ends", async () => {
   const csv = "id,quantity\n" + "x,y\n".repeat(1000);
   const error = await failureOf(importText(migrator, csv));
   assert.equal(error.help?.match(/is not a number/g)?.length, 9);
-  assert.match(error.help ?? "", /line 11: .*\nthere it was stopped; more may be wrong\n/);
+  assert.match(error.help ?? "", /line 11: .*\nthe import stopped there; there may be more\n/);
 });
 
-Deno.test("one bad row among many that go together is the only one refused", async () => {
+Deno.test("of many rows inserted together only the bad one is refused", async () => {
   const { dir, path, migrator } = await appWith(
     "CREATE TABLE t (id INTEGER PRIMARY KEY ON CONFLICT REPLACE, a TEXT UNIQUE ON CONFLICT IGNORE)",
   );
@@ -143,7 +143,7 @@ Deno.test("one bad row among many that go together is the only one refused", asy
   assert.deepEqual(query(path, "SELECT count(*) AS n FROM t"), [{ n: 999 }]);
 });
 
-Deno.test("triggers run, and a row that one leaves out is told", async () => {
+Deno.test("triggers run, and a row that a trigger skips is reported", async () => {
   const { dir, path, migrator } = await appWith(
     `CREATE TABLE t (a INTEGER);
     CREATE TABLE log (a INTEGER);
@@ -161,7 +161,7 @@ Deno.test("triggers run, and a row that one leaves out is told", async () => {
   const { rows } = await importText(migrator, "a\n1\n-1\n6\n2\n", { onBadRow });
   assert.equal(rows, 2);
   assert.deepEqual(bad.map(({ line, reason }) => [line, reason]), [
-    [3, "a trigger of the table leaves it out"],
+    [3, "a trigger of the table skips it"],
     [4, "six"],
   ]);
   assert.deepEqual(query(path, "SELECT a FROM log"), [{ a: 1 }, { a: 2 }]);
@@ -186,7 +186,7 @@ Deno.test("rows without their parents are bad, at once or at the commit", async 
   assert.deepEqual(query(path, "SELECT * FROM t UNION ALL SELECT * FROM late"), []);
 });
 
-Deno.test("rows may come before their parents of the same table", async () => {
+Deno.test("rows may precede their parents in the same table", async () => {
   const { dir, path, migrator } = await appWith(
     "CREATE TABLE t (id INTEGER PRIMARY KEY, p INTEGER REFERENCES t)",
   );
@@ -203,7 +203,7 @@ Deno.test("rows may come before their parents of the same table", async () => {
   assert.deepEqual(query(path, "SELECT group_concat(id) AS ids FROM t"), [{ ids: "1,2,3,5" }]);
 });
 
-Deno.test("wrong databases, tables, columns and files are told, and change nothing", async () => {
+Deno.test("invalid databases, tables, columns and files are reported, and change nothing", async () => {
   const { dir, path, migrator } = await appWith(ORDERS);
   await using _dir = dir;
   const cases: [string | Uint8Array, Given, RegExp, RegExp][] = [
@@ -211,18 +211,23 @@ Deno.test("wrong databases, tables, columns and files are told, and change nothi
     ["id\n", { table: "tt" }, /has none of that name/, /did you mean "t"\?/],
     ["id\n", { table: "sqlite_schema" }, /has none of that name/, /tables are t/],
     ["id,quantty\n", {}, /line 1: table "t" has no column "quantty"/, /mean "quantity"\?/],
-    ["id,ID\n", {}, /line 1: column "id" is there twice/, /nothing was changed/],
+    ["id,ID\n", {}, /line 1: column "id" occurs twice/, /nothing was changed/],
     ['\n{"id":1,"qty":1}', { format: "jsonl" }, /line 2: table "t" has no column "qty"/, /columns/],
-    ['id,quantity\n"a",1\n"b,2\n', {}, /line 3: a double quote is opened/, /nothing was changed/],
+    [
+      'id,quantity\n"a",1\n"b,2\n',
+      {},
+      /line 3: a double quote in this row is never closed/,
+      /nothing was changed/,
+    ],
     [Uint8Array.of(105, 100, 10, 0xff, 10), {}, /line 2: it has bytes that are not UTF-8/, /iconv/],
     [
       Uint8Array.of(0xff, 0xfe, 105, 0, 1),
       {},
-      /it is UTF-16 text, and damaged/,
+      /it is UTF-16 text, but damaged/,
       /write the file again/,
     ],
     [Uint8Array.of(105, 100, 10, 0xc3), {}, /line 2: it ends in the middle of a char/, /nothing/],
-    [(await gzip(bytesOf("id\na"))).slice(0, -9), {}, /compressed data are damaged/, /nothing/],
+    [(await gzip(bytesOf("id\na"))).slice(0, -9), {}, /compressed data is damaged/, /nothing/],
   ];
   for (const [data, given, message, help] of cases) {
     const bytes = typeof data === "string" ? bytesOf(data) : data;
@@ -236,7 +241,7 @@ Deno.test("wrong databases, tables, columns and files are told, and change nothi
   assert.ok((await migrator.history()).every(({ outcome }) => outcome === "started"));
 });
 
-Deno.test("an import that is stopped, or whose source or taker fails, changes nothing", async () => {
+Deno.test("an import that is stopped, or whose source or callback fails, changes nothing", async () => {
   const { dir, path, migrator } = await appWith(ORDERS);
   await using _dir = dir;
   const csv = `id,quantity\n${
@@ -276,9 +281,9 @@ Deno.test("an import that is stopped, or whose source or taker fails, changes no
 
   const broken = ReadableStream.from((function* () {
     yield bytesOf(csv);
-    throw new Error("the disk is gone");
+    throw new Error("the disk was removed");
   })());
-  await assert.rejects(migrator.importRows(broken, options), /the disk is gone/);
+  await assert.rejects(migrator.importRows(broken, options), /the disk was removed/);
 
   const full = importText(migrator, csv + "old,1\n", {
     onBadRow: () => Promise.reject(new Error("no room for bad rows")),
@@ -287,7 +292,7 @@ Deno.test("an import that is stopped, or whose source or taker fails, changes no
   assert.deepEqual(query(path, "SELECT id FROM t"), [{ id: "old" }]);
 });
 
-Deno.test("a value means what its text says, or makes the row a bad one", async () => {
+Deno.test("a text is read as the value that it represents, or makes a bad row", async () => {
   const { dir, path, migrator } = await appWith(
     "CREATE TABLE t (id INTEGER PRIMARY KEY, i INTEGER, r REAL, b BOOLEAN, s TEXT)",
   );
@@ -316,7 +321,7 @@ Deno.test("a value means what its text says, or makes the row a bad one", async 
   bad.length = 0;
   await importText(migrator, jsonl.join("\n"), { format: "jsonl", onBadRow });
   assert.equal(bad.length, jsonl.length - 1);
-  assert.equal(bad.at(-1)?.reason, "it has a key twice");
+  assert.equal(bad.at(-1)?.reason, "it has a duplicate key");
   assert.deepEqual(query(path, "SELECT id, quote(i) AS i, quote(r) AS r, quote(b) AS b FROM t"), [
     { id: 1, i: "NULL", r: "NULL", b: "NULL" },
     { id: 2, i: "1", r: "1.5", b: "0" },

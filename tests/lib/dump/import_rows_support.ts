@@ -1,4 +1,4 @@
-/** What tests of importing rows share: a database to import into, and files of rows as streams. */
+/** Helpers for tests of importing rows: a database to import into, and files of rows as streams. */
 import assert from "node:assert/strict";
 import {
   CatalystError,
@@ -8,7 +8,7 @@ import {
 } from "../../../mod.ts";
 import { execute, type TempDir, tempDir } from "../../helpers.ts";
 
-/** A migrator of one database, `app`, that a script has made. */
+/** A migrator of one database, `app`, created by a script. */
 export async function appWith(
   sql: string,
 ): Promise<{ dir: TempDir; path: string; migrator: Migrator }> {
@@ -23,7 +23,7 @@ export async function appWith(
   };
 }
 
-/** Bytes as a stream of chunks of some sizes, used in turn. */
+/** Bytes as a stream of chunks with the given sizes, used in turn. */
 export function streamOf(
   bytes: Uint8Array,
   sizes: readonly number[] = [65536],
@@ -47,7 +47,7 @@ export async function gzip(bytes: Uint8Array<ArrayBuffer>): Promise<Uint8Array<A
   return new Uint8Array(await new Response(packed).arrayBuffer());
 }
 
-/** Options of an import that a test gives. */
+/** Options of an import in a test. */
 export type Given = Partial<ImportRowsOptions>;
 
 /** Imports a text into table `t` of `app`. */
@@ -65,7 +65,7 @@ export function importText(
   });
 }
 
-/** What an import fails with. */
+/** The error of an import that must fail. */
 export async function failureOf(work: Promise<unknown>): Promise<CatalystError> {
   const error = await work.then(() => null, (error) => error);
   assert(error instanceof CatalystError, String(error));

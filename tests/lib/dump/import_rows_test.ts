@@ -5,7 +5,7 @@ import { query } from "../../helpers.ts";
 import { appWith, bytesOf, failureOf, gzip, importText, streamOf } from "./import_rows_support.ts";
 import { trials } from "../../effort.ts";
 
-// A writer of the formats, as simple as can be.
+// Writes the formats in the simplest way.
 
 const columns = ["i", "r", "n", "s", "b", "u"] as const;
 const TYPED = `CREATE TABLE t (i INTEGER, r REAL, n NUMERIC, s TEXT, b BLOB, u)`;
@@ -39,7 +39,7 @@ function numberText({ number }: Cell): string {
 const textOf = ({ bytes }: Cell): string =>
   new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
 
-/** Whether a column is for numbers, so that an export marks a text in it. */
+/** Whether a column is numeric, so that an export marks a text in it. */
 const isNumber = (column: string | undefined): boolean => /^[irn]$/.test(column ?? "");
 
 function csvCell(cell: Cell, column?: string): string {
@@ -75,7 +75,7 @@ const jsonlOf = (rows: readonly Cell[][]): string =>
     }}\n`
   ).join("");
 
-Deno.test("rows of all types come back exactly from CSV and JSON Lines", async () => {
+Deno.test("rows of all types survive a round trip through CSV and JSON Lines", async () => {
   const { dir, path, migrator } = await appWith(TYPED);
   await using _dir = dir;
   const value = fc.oneof(
@@ -120,7 +120,7 @@ Deno.test("rows of all types come back exactly from CSV and JSON Lines", async (
   );
 });
 
-Deno.test("CSV from elsewhere gets its types by the table's declaration", async () => {
+Deno.test("values in CSV from other programs get the types of the table's declaration", async () => {
   const { dir, path, migrator } = await appWith(TYPED);
   await using _dir = dir;
   const csv = "\uFEFFI;R;N;S;B;U\r\n" +
@@ -139,7 +139,7 @@ Deno.test("CSV from elsewhere gets its types by the table's declaration", async 
   ]);
 });
 
-Deno.test("JSON Lines hold nested JSON, truth values, and integers of 64 bits", async () => {
+Deno.test("JSON Lines may contain nested JSON, truth values, and 64-bit integers", async () => {
   const { dir, path, migrator } = await appWith(TYPED);
   await using _dir = dir;
   const lines = [
@@ -162,7 +162,7 @@ Deno.test("JSON Lines hold nested JSON, truth values, and integers of 64 bits", 
   });
 });
 
-Deno.test("columns that are left out get their default, and generated ones are passed over", async () => {
+Deno.test("omitted columns get their defaults, and generated ones are ignored", async () => {
   const { dir, path, migrator } = await appWith(
     `CREATE TABLE t (
       k INTEGER PRIMARY KEY,
@@ -181,7 +181,7 @@ Deno.test("columns that are left out get their default, and generated ones are p
   ]);
 });
 
-Deno.test("row ids come back where a table has no key of its own", async () => {
+Deno.test("row ids are kept if a table has no other key", async () => {
   const { dir, path, migrator } = await appWith(
     "CREATE TABLE t (a TEXT); CREATE TABLE w (a TEXT PRIMARY KEY) WITHOUT ROWID",
   );
@@ -195,7 +195,7 @@ Deno.test("row ids come back where a table has no key of its own", async () => {
   assert.match(error.message, /table "w" has no column "rowid"/);
 });
 
-Deno.test("a header alone, and JSON Lines without a line, bring no rows, and are recorded", async () => {
+Deno.test("a lone header, and JSON Lines without a line, import no rows, and are recorded", async () => {
   const { dir, migrator } = await appWith(TYPED);
   await using _dir = dir;
   for (const text of ["i,r", "i,r\r\n"]) assert.equal((await importText(migrator, text)).rows, 0);
@@ -217,7 +217,7 @@ Deno.test("a CSV file that is empty or has no header is refused", async () => {
   assert.match((await failureOf(migrator.importRows(packed, options))).message, /it is empty/);
 });
 
-Deno.test("what Excel writes is imported: its line sep=, CR alone, semicolons, UTF-16 with tabs", async () => {
+Deno.test("Excel's variants are imported: a sep= line, CR alone, semicolons, UTF-16 with tabs", async () => {
   const { dir, path, migrator } = await appWith("CREATE TABLE t (a TEXT, b INTEGER)");
   await using _dir = dir;
   const wide = (text: string) =>
@@ -237,7 +237,7 @@ Deno.test("what Excel writes is imported: its line sep=, CR alone, semicolons, U
   ]);
 });
 
-Deno.test("a JSON array and an object over several lines are called what they are", async () => {
+Deno.test("a JSON array and an object over several lines are reported as such", async () => {
   const { dir, migrator } = await appWith(TYPED);
   await using _dir = dir;
   for (
@@ -253,7 +253,7 @@ Deno.test("a JSON array and an object over several lines are called what they ar
   }
 });
 
-Deno.test("columns whose names need quoting are found, in whatever case", async () => {
+Deno.test("columns whose names need quoting are found, in any case", async () => {
   const { dir, path, migrator } = await appWith(
     `CREATE TABLE t ("a ""b"";" TEXT, " c" TEXT, É TEXT)`,
   );
@@ -264,7 +264,7 @@ Deno.test("columns whose names need quoting are found, in whatever case", async 
   assert.match(error.message, /has no column "é"/);
 });
 
-Deno.test("STRICT and virtual tables take rows by their own rules", async () => {
+Deno.test("STRICT and virtual tables accept rows by their own rules", async () => {
   const { dir, path, migrator } = await appWith(
     `CREATE TABLE t (i INT, x ANY, b BLOB) STRICT;
     CREATE VIRTUAL TABLE words USING fts5 (body);
@@ -284,7 +284,7 @@ Deno.test("STRICT and virtual tables take rows by their own rules", async () => 
   assert.deepEqual(query(path, "SELECT x, d FROM loose"), [{ x: 1, d: "2026-01-31" }]);
 });
 
-Deno.test("a snapshot is taken before, unless it is not wanted or there is nothing to keep", async () => {
+Deno.test("a snapshot is taken first, unless it is turned off or there is nothing to keep", async () => {
   const { dir, migrator } = await appWith("CREATE TABLE t (a)");
   await using _dir = dir;
   const first = await importText(migrator, "a\n1\n");
@@ -295,7 +295,7 @@ Deno.test("a snapshot is taken before, unless it is not wanted or there is nothi
   assert.equal(third.snapshot, null);
 });
 
-Deno.test("a table of one column has a NULL where a line is empty", async () => {
+Deno.test("in a table with one column an empty line is NULL", async () => {
   const { dir, path, migrator } = await appWith("CREATE TABLE t (a)");
   await using _dir = dir;
   await importText(migrator, 'a\n1\n\n""\n');

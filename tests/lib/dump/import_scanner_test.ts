@@ -15,7 +15,7 @@ interface Scanned {
   readonly rest: { readonly sql: string; readonly line: number } | null;
 }
 
-/** Splits a text that comes in chunks of these sizes, over and over. */
+/** Splits a text that arrives in chunks of these sizes, repeatedly. */
 function scan(
   sql: string,
   { sizes = [1 << 30], isSingle = true }: { sizes?: readonly number[]; isSingle?: boolean } = {},
@@ -38,7 +38,7 @@ function scan(
   return { pieces, rest: rest && { sql: decode(rest.bytes), line: rest.line } };
 }
 
-/** Statements as SQLite's own parser delimits them, without a semicolon and what stands before them. */
+/** Statements as SQLite's own parser delimits them, without a semicolon and preceding trivia. */
 function bySqlite(db: DatabaseSync, sql: string): string[] {
   const statements: string[] = [];
   for (let at = skipTrivia(sql, 0); at < sql.length;) {
@@ -49,7 +49,7 @@ function bySqlite(db: DatabaseSync, sql: string): string[] {
   return statements;
 }
 
-/** A statement without what stands before it, and without its semicolon. */
+/** A statement without preceding trivia and without its semicolon. */
 function bare(sql: string): string {
   return sql.slice(skipTrivia(sql, 0)).replace(/\s*;\s*$/, "");
 }
@@ -121,7 +121,7 @@ function lengthOf(pieces: readonly { readonly sql: string }[]): number {
   return pieces.reduce((sum, { sql }) => sum + sql.length, 0);
 }
 
-Deno.test("a text cut anywhere but in white space or a comment to the line's end has a remainder", () => {
+Deno.test("a truncated text has a remainder, unless it ends in white space or in a line comment", () => {
   const sql =
     "SELECT 'a;b'; -- c;\nCREATE TRIGGER x AFTER INSERT ON t BEGIN SELECT 1; END;\n/* ; */ \n";
   const whole = /^(SELECT 'a;b';( (--[^\n]*\n?)?(CREATE .* END;\n?(\/\* ; \*\/ ?\n?)?)?)?)?$/s;
@@ -131,7 +131,7 @@ Deno.test("a text cut anywhere but in white space or a comment to the line's end
   }
 });
 
-Deno.test("a dump's statements come in pieces of about 64 KB, a long one in its own", () => {
+Deno.test("a dump's statements arrive in pieces of about 64 KB, a long one separately", () => {
   const short = "INSERT INTO t VALUES('0123456789');\n".repeat(10_000);
   const long = `INSERT INTO t VALUES('${"x".repeat(3_000_000)}');\n`;
   const { pieces, rest } = scan(short + long + short, { sizes: [65_536], isSingle: false });
@@ -143,7 +143,7 @@ Deno.test("a dump's statements come in pieces of about 64 KB, a long one in its 
   assert.ok(pieces.length < 15);
 });
 
-Deno.test("a statement of 40 MB in small chunks takes no quadratic work", () => {
+Deno.test("a statement of 40 MB in small chunks takes linear time", () => {
   const scanner = new Scanner();
   const chunk = new TextEncoder().encode("x".repeat(4096));
   let pieces = 0;
@@ -154,7 +154,7 @@ Deno.test("a statement of 40 MB in small chunks takes no quadratic work", () => 
   assert.equal(whole?.bytes.length, 4096 * 10_000 + 10);
 });
 
-Deno.test("a row of sqlite_schema comes alone", () => {
+Deno.test("a row of sqlite_schema is a separate piece", () => {
   const row = "INSERT INTO sqlite_schema(type) VALUES('x;');";
   const quoted = 'insert into "sqlite_master" VALUES(1);';
   const { pieces } = scan(`SELECT 1;\n${row}\nSELECT 2;SELECT 3;${quoted}SELECT 4;`, {

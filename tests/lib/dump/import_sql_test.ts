@@ -17,7 +17,7 @@ INSERT INTO notes VALUES(2,'it''s; two');
 COMMIT;
 `;
 
-Deno.test("a dump makes a new database, and the ledger and the markers say so", async () => {
+Deno.test("a dump creates a new database, which the ledger and the markers record", async () => {
   await using app = await makeApp();
   const result = await app.import(DUMP);
   assert.deepEqual(result, {
@@ -37,7 +37,7 @@ Deno.test("a dump makes a new database, and the ledger and the markers say so", 
   assert.equal((await app.migrator.verify()).ok, true);
 });
 
-Deno.test("a database that is there is replaced after a yes, and a bot that has it open sees the new one", async () => {
+Deno.test("an existing database is replaced after confirmation, and a bot that has it open sees the new one", async () => {
   await using app = await makeApp();
   await app.migrator.upgrade();
   execute(app.path, "INSERT INTO notes VALUES (7, 'old')");
@@ -62,7 +62,7 @@ Deno.test("a database that is there is replaced after a yes, and a bot that has 
   assert.deepEqual(app.query("SELECT body FROM notes"), [{ body: "old" }]);
 });
 
-Deno.test("without anybody to ask nothing is built", async () => {
+Deno.test("without confirmation nothing is built", async () => {
   await using app = await makeApp();
   await app.migrator.upgrade();
   const unread = streamOf(DUMP);
@@ -96,7 +96,7 @@ Deno.test("page size, encoding, auto_vacuum, user_version and application_id com
   );
 });
 
-Deno.test("gzip, a byte-order mark, carriage returns and transactions of any number are taken", async () => {
+Deno.test("gzip, a byte-order mark, carriage returns and any number of transactions are accepted", async () => {
   await using app = await makeApp();
   const packed = new Blob([DUMP]).stream().pipeThrough(new CompressionStream("gzip"));
   const gzip = new Uint8Array(await new Response(packed).arrayBuffer());
@@ -113,10 +113,10 @@ Deno.test("gzip, a byte-order mark, carriage returns and transactions of any num
     assert.deepEqual((await app.import(dump)).rows, { notes: 2 });
   }
   const cut = await app.refuse(gzip.subarray(0, -9));
-  assert.match(cut.message, /its compressed data are damaged or end in the middle/);
+  assert.match(cut.message, /its compressed data is damaged or incomplete/);
 });
 
-Deno.test("rows in single inserts and in long ones are the same, through whatever triggers", async () => {
+Deno.test("rows in single inserts and in long ones give the same result, despite triggers", async () => {
   await using app = await makeApp();
   const many = Array.from(
     { length: 5000 },
@@ -135,7 +135,7 @@ Deno.test("rows in single inserts and in long ones are the same, through whateve
   assert.deepEqual(app.query("SELECT b, c FROM t WHERE a = 4999"), [{ b: "a;(4999)", c: -4999.5 }]);
 });
 
-Deno.test("a failing statement is named with its line and SQLite's reason, however far in it is", async () => {
+Deno.test("a failing statement is reported with its line and SQLite's reason, wherever it is", async () => {
   await using app = await makeApp();
   await app.import(DUMP);
   const filler = "INSERT INTO big(x) VALUES('0123456789012345678901234567890123456789');\n";
@@ -164,11 +164,11 @@ Deno.test("a failing row among many single inserts is found", async () => {
   assert.equal(error.statement, "INSERT INTO u VALUES(7);");
 });
 
-Deno.test("bad dumps are refused in words", async (t) => {
+Deno.test("invalid dumps are refused with a reason", async (t) => {
   const bad: readonly (readonly [string | Uint8Array, RegExp, number?])[] = [
     ["", /: it is empty$/],
-    [" \n\n", /: there is nothing in it to import$/],
-    ["PRAGMA foreign_keys=OFF;\n", /: there is nothing in it to import$/],
+    [" \n\n", /: it contains nothing to import$/],
+    ["PRAGMA foreign_keys=OFF;\n", /: it contains nothing to import$/],
     [
       "CREATE TABLE t (a);\n INSRT INTO t;\n",
       /: line 2: near "INSRT": syntax error \(INSRT INTO t;\)$/,
@@ -183,19 +183,19 @@ Deno.test("bad dumps are refused in words", async (t) => {
     ["CREATE TABLE t (a);\nINSERT INTO t VALUES ('x\n;", /: line 2: it ends in the middle/, 2],
     [
       "BEGIN;\nCREATE TABLE t (a);\nROLLBACK; -- due to errors",
-      /: line 3: it says ROLLBACK: .*incomplete/,
+      /: line 3: it contains ROLLBACK, .*incomplete/,
       3,
     ],
     ["CREATE TABLE t (a);\nINSERT INTO t VALUES ('\0');", /: line 2: it has a NUL character/, 2],
-    ["SQLite format 3\0and so on", /: it is an SQLite database, and no dump$/],
-    [new Uint8Array([0xff, 0xfe, 0x43, 0, 0x52]), /: it is UTF-16 text, and damaged or cut short$/],
+    ["SQLite format 3\0and so on", /: it is an SQLite database, not a dump$/],
+    [new Uint8Array([0xff, 0xfe, 0x43, 0, 0x52]), /: it is UTF-16 text, but damaged or truncated$/],
     [new Uint8Array([0x43, 0, 0x52, 0, 0x45, 0]), /: line 1: it ends in the middle of a statement/],
-    [new Uint8Array([1, 2, 0, 0, 0, 5, 6, 7]), /: it is binary, and no text$/],
-    [new Uint8Array([0x50, 0x4b, 3, 4, 5, 6]), /: it is compressed, and not by gzip$/],
+    [new Uint8Array([1, 2, 0, 0, 0, 5, 6, 7]), /: it is binary, not text$/],
+    [new Uint8Array([0x50, 0x4b, 3, 4, 5, 6]), /: it is compressed, but not with gzip$/],
     [
       new TextEncoder().encode("CREATE TABLE t (a);\n\nINSERT INTO t VALUES ('x');")
         .map((byte) => byte === 120 ? 0xe9 : byte),
-      /: line 3: it has another encoding than UTF-8, or is damaged$/,
+      /: line 3: it is not UTF-8, or is damaged$/,
       3,
     ],
     [
@@ -216,13 +216,13 @@ Deno.test("bad dumps are refused in words", async (t) => {
   }
 });
 
-Deno.test("an SQLite database file is pointed to `restore`", async () => {
+Deno.test("for an SQLite database file the error suggests `restore`", async () => {
   await using app = await makeApp();
   const { help } = await app.refuse("SQLite format 3\0and so on");
   assert.match(help ?? "", /`restore FILE NAME`/);
 });
 
-Deno.test("rows that point to nothing are reported, and imported as they were", async () => {
+Deno.test("dangling rows are reported, and imported unchanged", async () => {
   await using app = await makeApp();
   const { violations } = await app.import(
     "CREATE TABLE p (a PRIMARY KEY); CREATE TABLE c (a REFERENCES p); INSERT INTO c VALUES (1), (2);",
@@ -230,7 +230,7 @@ Deno.test("rows that point to nothing are reported, and imported as they were", 
   assert.deepEqual(violations, [{ table: "c", parent: "p", rows: 2 }]);
 });
 
-Deno.test("rows that violate a CHECK are exported and imported as they were, and counted", async () => {
+Deno.test("rows that violate a CHECK are exported and imported unchanged, and counted", async () => {
   await using app = await makeApp();
   await app.import(DUMP);
   using python = new DatabaseSync(app.path, { enableDoubleQuotedStringLiterals: true });
@@ -258,7 +258,7 @@ Deno.test("rows that violate a CHECK are exported and imported as they were, and
   await app.refuse(`INSERT INTO fine VALUES (0)`, { intoExisting: true });
 });
 
-Deno.test("a migration that is not known here is imported: its file may be gone or broken", async () => {
+Deno.test("an unknown migration is imported: its file may be missing or broken", async () => {
   await using app = await makeApp();
   await app.migrator.upgrade();
   const marker = app.query("SELECT sql FROM sqlite_schema WHERE name = 'catalyst_migrations'")[0]
@@ -273,7 +273,7 @@ Deno.test("a migration that is not known here is imported: its file may be gone 
   ]);
 });
 
-Deno.test("an import can be interrupted, and a source that fails is reported", async () => {
+Deno.test("an import can be interrupted, and a failing source is reported", async () => {
   await using app = await makeApp();
   await app.import(DUMP);
   const controller = new AbortController();
@@ -303,14 +303,14 @@ Deno.test("an import can be interrupted, and a source that fails is reported", a
   assert.deepEqual(app.query("SELECT count(*) AS rows FROM notes"), [{ rows: 2 }]);
 });
 
-Deno.test("a row of 30 MB passes", async () => {
+Deno.test("a row of 30 MB is imported", async () => {
   await using app = await makeApp();
   const text = "é".repeat(15_000_000);
   await app.import(`CREATE TABLE t (a);\nINSERT INTO t VALUES('${text}');\n`);
   assert.deepEqual(app.query("SELECT length(a) AS length FROM t"), [{ length: 15_000_000 }]);
 });
 
-Deno.test("what there is no place for is refused", async () => {
+Deno.test("an import without a suitable target is refused", async () => {
   await using app = await makeApp();
   await assert.rejects(app.import(DUMP, { database: "none" }), UsageError);
   await assert.rejects(app.import(DUMP, { intoExisting: true }), LocationError);

@@ -1,4 +1,4 @@
-/** What tests of importing dumps share: a program's own database, and dumps as streams. */
+/** Helpers for tests of importing dumps: a program's own database, and dumps as streams. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import type { ImportOptions, ImportResult } from "../../../lib/dump/import.ts";
@@ -13,9 +13,9 @@ export interface App extends AsyncDisposable {
   readonly migrator: Migrator;
   /** Path of the database. */
   readonly path: string;
-  /** Imports a dump's text; answers yes. */
+  /** Imports a dump's text, with confirmation. */
   import(dump: string | Uint8Array, options?: Partial<ImportOptions>): Promise<ImportResult>;
-  /** Imports a dump that can't be imported, and checks that nothing was changed. */
+  /** Imports an invalid dump, and checks that nothing was changed. */
   refuse(dump: string | Uint8Array, options?: Partial<ImportOptions>): Promise<DumpError>;
   /** Reads from the database. */
   query(sql: string): PlainRow[];
@@ -81,13 +81,13 @@ export function streamOf(dump: string | Uint8Array, size = 7001): ReadableStream
   });
 }
 
-/** Files of an import under way that are still there. */
+/** Remaining files of an unfinished import. */
 export function leftovers(directory: string): string[] {
   return [...Deno.readDirSync(directory)].map(({ name }) => name)
     .filter((name) => /\.part|\.restore/.test(name));
 }
 
-/** All that a database file says, which reading leaves as it is; null where there is none. */
+/** The content of a database file, read without changing it; null if it does not exist. */
 function stateOf(path: string): unknown {
   if (!existsSync(path)) return null;
   const tables = query(path, "SELECT name FROM pragma_table_list WHERE type = 'table'");

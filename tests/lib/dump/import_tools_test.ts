@@ -1,4 +1,7 @@
-/** Dumps of many versions and tools, kept as files, are imported; our own dumps load in the shells. */
+/**
+ * Dumps from many versions and tools, kept as files, are imported; the toolkit's dumps load in the
+ * shells.
+ */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -10,7 +13,7 @@ const DUMPS = new URL("../../testdata/dumps/", import.meta.url);
 
 const dumpOf = (name: string): Promise<string> => Deno.readTextFile(new URL(name, DUMPS));
 
-/** What the dumps of `source.sql` must bring back. */
+/** The rows that the dumps of `source.sql` must restore. */
 const ROWS = {
   orders: [
     { id: 1, note: "two\nlines", price: 1.5 },
@@ -43,7 +46,7 @@ for (
     "python-3.11-iterdump.sql",
   ]
 ) {
-  Deno.test(`a whole dump brings every row back: ${name}`, async () => {
+  Deno.test(`a full dump restores every row: ${name}`, async () => {
     await using app = await makeApp();
     await app.import(await dumpOf(name));
     assert.deepEqual(rowsOf(app.path), ROWS);
@@ -55,7 +58,7 @@ for (
 for (
   const name of ["shell-3.40-schema.sql", "shell-3.53-schema.sql", "shell-3.53-fullschema.sql"]
 ) {
-  Deno.test(`a schema makes every table: ${name}`, async () => {
+  Deno.test(`a schema creates every table: ${name}`, async () => {
     await using app = await makeApp();
     await app.import(await dumpOf(name));
     const names = app.query(
@@ -65,7 +68,7 @@ for (
   });
 }
 
-Deno.test("rows alone come into the tables that are there, those of virtual tables once", async () => {
+Deno.test("only rows are imported into the existing tables, those of virtual tables once", async () => {
   await using app = await makeApp();
   await app.import(await dumpOf("shell-3.53-schema.sql"));
   const options = { intoExisting: true, backup: false };
@@ -86,7 +89,7 @@ for (
     ["db-browser.sql", 7],
   ] as const
 ) {
-  Deno.test(`the numbers of AUTOINCREMENT go on where they stopped: ${name}`, async () => {
+  Deno.test(`the AUTOINCREMENT counters continue where they stopped: ${name}`, async () => {
     await using app = await makeApp();
     await app.import(await dumpOf(name));
     assert.deepEqual(
@@ -97,7 +100,7 @@ for (
   });
 }
 
-Deno.test("a dump that is added takes no number of AUTOINCREMENT back", async () => {
+Deno.test("a dump that is added never lowers an AUTOINCREMENT counter", async () => {
   await using app = await makeApp();
   await app.import(await dumpOf("navicat.sql"));
   await app.import(
@@ -110,7 +113,7 @@ Deno.test("a dump that is added takes no number of AUTOINCREMENT back", async ()
   ]);
 });
 
-Deno.test("a dump is the same with CRLF, as UTF-16, and packed in several parts", async () => {
+Deno.test("a dump gives the same result with CRLF, as UTF-16, and compressed in several parts", async () => {
   const dump = await dumpOf("shell-3.40-dump.sql");
   const gzip = async (text: string) =>
     await new Response(new Blob([text]).stream().pipeThrough(new CompressionStream("gzip")))
@@ -122,7 +125,7 @@ Deno.test("a dump is the same with CRLF, as UTF-16, and packed in several parts"
   }
   await using app = await makeApp();
   const crlf = new TextEncoder().encode(dump.replaceAll("\n", "\r\n"));
-  // One byte at a time: what is looked for may be cut anywhere.
+  // One byte at a time: every token may be split anywhere.
   for (const bytes of [crlf, wide, await packed.bytes()]) {
     for (const size of [1, 100_000]) {
       await app.migrator.importDump(streamOf(bytes, size), {
@@ -140,12 +143,12 @@ Deno.test("a dump is the same with CRLF, as UTF-16, and packed in several parts"
   }
 });
 
-Deno.test("line breaks in texts of a dump stay what they were when it gets CRLF", async () => {
+Deno.test("line breaks in the texts of a dump are kept when its lines get CRLF", async () => {
   await using app = await makeApp();
   const text = "CREATE TABLE t (a);\nINSERT INTO t VALUES ('one\ntwo');\n";
   await app.import(text.replaceAll("\n", "\r\n"));
   assert.deepEqual(app.query("SELECT a FROM t"), [{ a: "one\ntwo" }]);
-  // A single text with CRLF in a file with LF is what it says.
+  // A single text with CRLF in a file with LF is unchanged.
   await app.import("CREATE TABLE t (a);\nINSERT INTO t VALUES ('one\r\ntwo');\n");
   assert.deepEqual(app.query("SELECT a FROM t"), [{ a: "one\r\ntwo" }]);
 });

@@ -1,4 +1,4 @@
-/** Dumps that end in the middle: at every byte of a small one, and at any byte of larger ones. */
+/** Truncated dumps: a small one at every byte, and larger ones at random bytes. */
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { makeApp } from "./import_support.ts";
@@ -12,7 +12,7 @@ CREATE TRIGGER tr AFTER INSERT ON notes BEGIN SELECT 1; END;
 COMMIT;
 `;
 
-Deno.test("a dump cut at any byte changes nothing, but where only white space is missing", async () => {
+Deno.test("a dump truncated at any byte changes nothing, unless only white space is missing", async () => {
   await using app = await makeApp();
   await app.import(DUMP);
   for (let length = 0; length < DUMP.length - 1; length++) {
@@ -22,7 +22,7 @@ Deno.test("a dump cut at any byte changes nothing, but where only white space is
   await app.import(DUMP.trimEnd());
 });
 
-Deno.test("a dump cut at any byte adds nothing to a database that is there", async () => {
+Deno.test("a dump truncated at any byte adds nothing to an existing database", async () => {
   await using app = await makeApp();
   await app.migrator.upgrade();
   const dump =
@@ -33,7 +33,7 @@ Deno.test("a dump cut at any byte adds nothing to a database that is there", asy
   await app.import(dump, { intoExisting: true });
 });
 
-Deno.test("a packed dump or one of a megabyte cut at any byte changes nothing", async () => {
+Deno.test("a compressed dump or one of a megabyte, truncated at any byte, changes nothing", async () => {
   await using app = await makeApp();
   await app.import(DUMP);
   const rows = Array.from(

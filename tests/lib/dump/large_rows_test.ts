@@ -3,7 +3,7 @@ import { DumpError } from "../../../lib/base/errors.ts";
 import { execute, tempDir } from "../../helpers.ts";
 import { appIn } from "./app.ts";
 
-Deno.test("a row that an import could not take is not exported", async () => {
+Deno.test("a row that an import would not accept is not exported", async () => {
   await using dir = await tempDir();
   const { migrator, path } = appIn(dir.path);
   execute(

@@ -1,4 +1,4 @@
-/** How what is exported is handed over, by whom it is read, and how it ends. */
+/** How the output of an export is written and read, and how it ends. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -19,7 +19,7 @@ const SMALL = `PRAGMA journal_mode = WAL;
   WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 20000)
   INSERT INTO t SELECT n, printf('%.*c', 100, 'x') FROM numbers;`;
 
-/** Whether nobody reads: only then a checkpoint can empty the log. */
+/** Whether nothing reads: only then can a checkpoint empty the log. */
 function canTruncate(path: string): boolean {
   using db = new DatabaseSync(path);
   db.exec("INSERT INTO t (body) VALUES ('new')");
@@ -27,7 +27,7 @@ function canTruncate(path: string): boolean {
   return row?.["busy"] === 0;
 }
 
-Deno.test("an export is of the moment of the call, and its reading ends with the stream", async () => {
+Deno.test("an export shows the state at the time of the call, and its reading ends with the stream", async () => {
   await using directory = await tempDir();
   const { migrator, path } = appIn(directory.path);
   execute(path, SMALL);
@@ -37,7 +37,7 @@ Deno.test("an export is of the moment of the call, and its reading ends with the
   assert(canTruncate(path));
 });
 
-Deno.test("to cancel the stream ends the reading", async () => {
+Deno.test("cancelling the stream ends the reading", async () => {
   await using directory = await tempDir();
   const { migrator, path } = appIn(directory.path);
   execute(path, SMALL);
@@ -56,7 +56,7 @@ Deno.test("to cancel the stream ends the reading", async () => {
   assert(canTruncate(path));
 });
 
-Deno.test("a signal ends the export, also one that was given before", async () => {
+Deno.test("a signal ends the export, even if it was already aborted", async () => {
   await using directory = await tempDir();
   const { migrator, path } = appIn(directory.path);
   execute(path, SMALL);
@@ -93,7 +93,7 @@ Deno.test("progress rises to the number of rows", async () => {
   assert(seen.length > 3);
 });
 
-Deno.test("an error in the middle of the reading is the stream's, and ends the reading", async () => {
+Deno.test("an error while reading fails the stream, and ends the reading", async () => {
   await using directory = await tempDir();
   const { migrator, path } = appIn(directory.path);
   execute(path, SMALL);
@@ -105,7 +105,7 @@ Deno.test("an error in the middle of the reading is the stream's, and ends the r
   assert(canTruncate(path));
 });
 
-Deno.test("a database that a program has open is exported, and stays free for it", async () => {
+Deno.test("a database that a program has open is exported, and remains usable for it", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "app.db");
   execute(path, SMALL);
@@ -120,7 +120,7 @@ Deno.test("a database that a program has open is exported, and stays free for it
   assert(db.isOpen);
 });
 
-Deno.test("a database in memory is exported by the program's own connection", async () => {
+Deno.test("a database in memory is exported with the program's own connection", async () => {
   await using directory = await tempDir();
   using db = new DatabaseSync(":memory:");
   db.exec("CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE TEMP TABLE t (a)");
@@ -139,11 +139,11 @@ Deno.test("a database in memory is exported by the program's own connection", as
   );
   db.exec("BEGIN; INSERT INTO main.t VALUES (2)");
   assert.match(await textOf(await migrator.exportDatabase("app")), /\n\(2,2\);\n/);
-  assert(db.isTransaction, "a transaction of the program's own goes on");
+  assert(db.isTransaction, "the program's own transaction continues");
   db.exec("COMMIT");
 });
 
-Deno.test("a database that is open through another library is exported by it", async () => {
+Deno.test("a database that is open through another library is exported with that library", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "app.db");
   const script = `CREATE TABLE "odd ""name" (a TEXT, "b
@@ -171,7 +171,7 @@ c" REAL, d);
   other.close();
 });
 
-Deno.test("a database that isn't there is an error, and isn't made", async () => {
+Deno.test("a missing database is an error, and isn't created", async () => {
   await using directory = await tempDir();
   const { migrator, path } = appIn(directory.path);
   await assert.rejects(migrator.exportDatabase("app"), LocationError);
@@ -182,7 +182,7 @@ Deno.test("a database that isn't there is an error, and isn't made", async () =>
   assert(!existsSync(path));
 });
 
-Deno.test("an export writes nothing, whatever the journal mode is", async () => {
+Deno.test("an export writes nothing to the database, whatever the journal mode is", async () => {
   await using directory = await tempDir();
   const { migrator, path } = appIn(directory.path);
   for (const mode of ["DELETE", "WAL"]) {
@@ -216,7 +216,7 @@ function streamOf(
   }, { highWaterMark: 0 });
 }
 
-Deno.test("a file has its name only when it is whole", async () => {
+Deno.test("a file gets its name only when it is complete", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "a.sql");
   assert.equal(await writeFile(path, streamOf(["one ", "two"])), 7);
@@ -226,7 +226,7 @@ Deno.test("a file has its name only when it is whole", async () => {
   assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
 });
 
-/** A stream that waits after its first chunk until it is let go on. */
+/** A stream that waits after its first chunk until released. */
 function heldStream(): { stream: ReadableStream<Uint8Array<ArrayBuffer>>; release: () => void } {
   const { promise, resolve: release } = Promise.withResolvers<void>();
   const stream = new ReadableStream<Uint8Array<ArrayBuffer>>({
@@ -244,7 +244,7 @@ async function isThere(path: string): Promise<void> {
   while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 5));
 }
 
-Deno.test("a file that another export is writing is left to it", async () => {
+Deno.test("a file that another export is writing is not touched", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "a.sql");
   const { stream, release } = heldStream();
@@ -259,7 +259,7 @@ Deno.test("a file that another export is writing is left to it", async () => {
   assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
 });
 
-Deno.test("exports to one file at once: one of them is the file, whole, and the others are refused", async () => {
+Deno.test("of simultaneous exports to one file, one writes it completely, and the others are refused", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "a.sql");
   const texts = Array.from({ length: 20 }, (_, at) => `${at} `.repeat(100 + at));
@@ -272,7 +272,7 @@ Deno.test("exports to one file at once: one of them is the file, whole, and the 
   assert.deepEqual([...Deno.readDirSync(directory.path)].map(({ name }) => name), ["a.sql"]);
 });
 
-Deno.test("what a killed export left is written over, and another program's part is not", async () => {
+Deno.test("leftovers of a killed export are overwritten, and another program's part is not", async () => {
   await using directory = await tempDir();
   const path = join(directory.path, "a.sql");
   Deno.writeTextFileSync(`${path}.catalyst.part`, "the half of a longer text");
@@ -284,7 +284,7 @@ Deno.test("what a killed export left is written over, and another program's part
   assert.deepEqual(names, ["a.sql", "a.sql.part"]);
 });
 
-Deno.test("a file that can't be written is told with its name", async () => {
+Deno.test("a file that can't be written is reported with its name", async () => {
   await using directory = await tempDir();
   const inFile = join(directory.path, "file", "a.sql");
   Deno.writeTextFileSync(join(directory.path, "file"), "");
@@ -304,7 +304,7 @@ Deno.test("a file that can't be written is told with its name", async () => {
 });
 
 Deno.test({
-  name: "a device stays a device",
+  name: "a device is not replaced",
   ignore: !existsSync("/dev/null"),
   async fn() {
     await using directory = await tempDir();
@@ -318,7 +318,7 @@ Deno.test({
   },
 });
 
-Deno.test("what is written in small parts is written whole and in order", async () => {
+Deno.test("small parts are written completely and in order", async () => {
   const written: number[] = [];
   const size = await writeAll({
     write: (bytes) => {
@@ -331,17 +331,17 @@ Deno.test("what is written in small parts is written whole and in order", async 
   assert.equal(String.fromCharCode(...written), "abcdefghijkl");
 });
 
-Deno.test("a sink that fails ends the writing with its error", async () => {
+Deno.test("an error of the sink ends the writing", async () => {
   const sink = { write: () => Promise.reject(new Deno.errors.BrokenPipe("broken pipe")) };
   const stream = streamOf(Array(1000).fill("chunk"));
   await assert.rejects(writeAll(sink, stream), Deno.errors.BrokenPipe);
 });
 
-Deno.test("system errors are told in plain words; others stay as they are", () => {
+Deno.test("system errors are explained in plain words; others are unchanged", () => {
   const full = unwritable("x", new Error("No space left on device (os error 28)"));
   assert(full instanceof DiskFullError);
   const pipe = unwritable("stdout", new Deno.errors.BrokenPipe("Broken pipe (os error 32)"));
-  assert(pipe instanceof AccessError && /whoever read it has stopped/.test(pipe.message));
+  assert(pipe instanceof AccessError && /the reader has stopped/.test(pipe.message));
   const other = new TypeError("a fault");
   assert.equal(unwritable("x", other), other);
 });

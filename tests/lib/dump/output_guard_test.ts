@@ -3,7 +3,7 @@ import { AccessError } from "../../../lib/base/errors.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { runCli, tempDir } from "../../helpers.ts";
 
-/** A directory with the bot's databases, a snapshot of them and a migration of the user's. */
+/** A directory with the bot's databases, a snapshot of them and a user's migration. */
 async function bot() {
   const dir = await tempDir();
   const migrator = createCatalystMigrator({ dataDir: dir.path });
@@ -18,7 +18,7 @@ async function bot() {
   return { dir, migrator, name };
 }
 
-/** All files below a directory, with what they hold. */
+/** All files in a directory, with their contents. */
 function contents(path: string): Map<string, string> {
   const found = new Map<string, string>();
   for (const { name, isDirectory } of Deno.readDirSync(path)) {
@@ -29,7 +29,7 @@ function contents(path: string): Map<string, string> {
   return found;
 }
 
-Deno.test("nothing is written over what belongs to the databases, even with force", async () => {
+Deno.test("files that belong to the databases are never overwritten, even with force", async () => {
   const { dir, migrator, name } = await bot();
   await using _dir = dir;
   const { path } = dir;
@@ -48,13 +48,13 @@ Deno.test("nothing is written over what belongs to the databases, even with forc
         force: true,
         migrationsDir: `${path}/migrations`,
       }),
-      (error) => error instanceof AccessError && /it is the place of/.test(error.message),
+      (error) => error instanceof AccessError && /it is the path of/.test(error.message),
       one,
     );
   }
 });
 
-Deno.test("a file that is there needs force, and a link stands for one", async () => {
+Deno.test("an existing file needs force, and so does a link", async () => {
   const { dir, migrator } = await bot();
   await using _dir = dir;
   Deno.symlinkSync("nowhere", `${dir.path}/dangling`);
@@ -67,7 +67,7 @@ Deno.test("a file that is there needs force, and a link stands for one", async (
   await migrator.refuseOccupied("/dev/null");
 });
 
-Deno.test("export and import write over nothing, and through no link", async () => {
+Deno.test("export and import overwrite nothing, also not through a link", async () => {
   const { dir } = await bot();
   await using _dir = dir;
   const { path } = dir;
@@ -117,7 +117,7 @@ Deno.test("export and import write over nothing, and through no link", async () 
   assert.match(Deno.readTextFileSync(`${path}/notes.txt`), /^PRAGMA/);
 });
 
-Deno.test("a lock that is a link or somebody's file is not written to", async () => {
+Deno.test("a lock that is a link or a user's file is not written to", async () => {
   const { dir, migrator } = await bot();
   await using _dir = dir;
   const lock = `${dir.path}/migrations.lock`;

@@ -1,4 +1,4 @@
-/** What of a database an export has: all of it, the schema, the rows, some tables. */
+/** Which content an export has: everything, the schema, the rows, some tables. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import type { ExportOptions } from "../../../lib/dump/export.ts";
@@ -10,7 +10,7 @@ import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";
 import { runShell, shellVersion } from "./shell.ts";
 
-/** Exports a database that SQL makes. */
+/** Exports a database created with SQL. */
 async function dumpOf(sql: string, options?: ExportOptions): Promise<string> {
   await using source = await tempDir();
   const { migrator, path } = appIn(source.path);
@@ -18,7 +18,7 @@ async function dumpOf(sql: string, options?: ExportOptions): Promise<string> {
   return await textOf(await migrator.exportDatabase("app", options));
 }
 
-/** Loads a dump into a new database by this toolkit and by the shell; looks at both. */
+/** Loads a dump into a new database with this toolkit and with the shell; examines both. */
 async function loaded<T>(
   dump: string,
   look: (path: string) => T,
@@ -54,7 +54,7 @@ INSERT INTO fills VALUES (1, 1);
 DELETE FROM orders WHERE id = 2;
 `;
 
-Deno.test("an export of some tables has their indexes and triggers, and nothing else", async () => {
+Deno.test("an export of some tables includes their indexes and triggers, and nothing else", async () => {
   const dump = await dumpOf(ORDERS, { tables: ["ORDERS"] });
   const names = await loaded(
     dump,
@@ -65,7 +65,7 @@ Deno.test("an export of some tables has their indexes and triggers, and nothing 
   assert.equal(mark?.["seq"], 2);
 });
 
-Deno.test("a virtual table that is exported by itself brings its rows", async () => {
+Deno.test("a virtual table that is exported alone includes its rows", async () => {
   const dump = await dumpOf(
     `CREATE VIRTUAL TABLE Notes USING fts5(body); INSERT INTO notes VALUES ('hello world');
     CREATE VIRTUAL TABLE notes2 USING fts5(body); INSERT INTO notes2 VALUES ('x');
@@ -80,7 +80,7 @@ Deno.test("a virtual table that is exported by itself brings its rows", async ()
   assert.doesNotMatch(dump, /notes2|notes_ \(a\)/);
 });
 
-Deno.test("a table that isn't there is an error that names those that are", async () => {
+Deno.test("a missing table is an error that lists the existing ones", async () => {
   await assert.rejects(dumpOf(ORDERS, { tables: ["orders", "trades"] }), (error) => {
     assert(error instanceof UsageError);
     assert.match(error.message, /^Cannot export table "trades": app has no such table$/);
@@ -89,7 +89,7 @@ Deno.test("a table that isn't there is an error that names those that are", asyn
   });
 });
 
-Deno.test("the schema alone has no rows, marks or statistics", async () => {
+Deno.test("an export of only the schema has no rows, counters or statistics", async () => {
   const dump = await dumpOf(`${ORDERS} ANALYZE;`, { content: "schema" });
   assert.doesNotMatch(dump, /INSERT INTO "|sqlite_s/);
   const [counts] = await loaded(
@@ -99,7 +99,7 @@ Deno.test("the schema alone has no rows, marks or statistics", async () => {
   assert.equal(counts?.["rows"], 0);
 });
 
-Deno.test("what ANALYZE found comes back, also where it was changed or deleted", async () => {
+Deno.test("the results of ANALYZE are restored, even if they were changed or deleted", async () => {
   const statistics = (path: string) =>
     query(path, "SELECT tbl, idx, stat FROM sqlite_stat1 ORDER BY tbl, idx");
   const find = async (sql: string) => await loaded(await dumpOf(`${ORDERS} ${sql}`), statistics);
@@ -117,7 +117,7 @@ Deno.test("what ANALYZE found comes back, also where it was changed or deleted",
   assert.doesNotMatch(none, /ANALYZE|sqlite_stat/);
 });
 
-Deno.test("statements that end in a comment don't swallow what follows", async () => {
+Deno.test("statements that end in a comment don't swallow the following text", async () => {
   const dump = await dumpOf(
     `CREATE TABLE a (x) STRICT -- one
     ;`.replace("(x)", "(x ANY)") +
@@ -131,14 +131,14 @@ Deno.test("statements that end in a comment don't swallow what follows", async (
   );
 });
 
-Deno.test("a comment that is never closed doesn't swallow what follows", async () => {
+Deno.test("an unclosed comment doesn't swallow the following text", async () => {
   const dump = await dumpOf(
     "CREATE TABLE t (a); INSERT INTO t VALUES (1); CREATE VIEW v AS SELECT a FROM t /* open",
   );
   await loaded(dump, (path) => query(path, "SELECT * FROM v"));
 });
 
-Deno.test("a virtual table that was made by a text with carriage returns comes back", async () => {
+Deno.test("a virtual table created with carriage returns in its SQL is restored", async () => {
   const dump = await dumpOf(
     "CREATE VIRTUAL TABLE notes USING fts5(\r\n  body\r\n); INSERT INTO notes VALUES ('a')",
   );
@@ -146,7 +146,7 @@ Deno.test("a virtual table that was made by a text with carriage returns comes b
   assert.deepEqual(rows, [{ body: "a" }]);
 });
 
-Deno.test("a schema with carriage returns comes back with them", async () => {
+Deno.test("a schema with carriage returns is restored with them", async () => {
   await using source = await tempDir();
   await using target = await tempDir();
   const from = appIn(source.path);
@@ -159,7 +159,7 @@ Deno.test("a schema with carriage returns comes back with them", async () => {
   assert.deepEqual(contentOf(to.path), contentOf(from.path));
 });
 
-Deno.test("an empty database is a dump that makes an empty database", async () => {
+Deno.test("the dump of an empty database creates an empty database", async () => {
   const dump = await dumpOf("PRAGMA user_version = 7; PRAGMA application_id = -5");
   const pragmas = await loaded(dump, (path) => [
     query(path, "PRAGMA user_version"),
@@ -168,7 +168,7 @@ Deno.test("an empty database is a dump that makes an empty database", async () =
   assert.deepEqual(pragmas, [[{ user_version: 7 }], [{ application_id: -5 }]]);
 });
 
-Deno.test("rows alone load into an upgraded database, whose markers stay its own", async () => {
+Deno.test("only rows are loaded into an upgraded database, whose markers are kept", async () => {
   await using source = await tempDir();
   await using target = await tempDir();
   const from = createCatalystMigrator({ dataDir: source.path });
@@ -189,7 +189,7 @@ Deno.test("rows alone load into an upgraded database, whose markers stay its own
   }
 });
 
-Deno.test("rows alone bring the marks of AUTOINCREMENT, which never go back", async () => {
+Deno.test("an export of only rows includes the AUTOINCREMENT counters, which never go back", async () => {
   const schema = "CREATE TABLE t (id INTEGER PRIMARY KEY AUTOINCREMENT, a);";
   const dump = await dumpOf(`${schema} INSERT INTO t VALUES (9, 'x'); DELETE FROM t`, {
     content: "data",
@@ -205,7 +205,7 @@ Deno.test("rows alone bring the marks of AUTOINCREMENT, which never go back", as
   assert.equal(await mark(`${schema} INSERT INTO t VALUES (2, 'y')`), 9);
 });
 
-Deno.test("rows of virtual tables load into virtual tables that are there", async () => {
+Deno.test("rows of virtual tables are loaded into existing virtual tables", async () => {
   const schema = `CREATE VIRTUAL TABLE notes USING fts5(title, body);
     CREATE TABLE docs (id INTEGER PRIMARY KEY, body);
     CREATE VIRTUAL TABLE found USING fts5(body, content = 'docs', content_rowid = 'id');
@@ -237,7 +237,7 @@ Deno.test("rows of virtual tables load into virtual tables that are there", asyn
   ]);
 });
 
-Deno.test("rows alone load beside others of a table that has a key of its own", async () => {
+Deno.test("rows are loaded next to others in a table with a key", async () => {
   const schema = "CREATE TABLE t (id TEXT PRIMARY KEY, a);";
   const dump = await dumpOf(`${schema} INSERT INTO t VALUES ('x', 1)`, { content: "data" });
   const rows = await loaded(dump, (path) => query(path, "SELECT * FROM t ORDER BY id"), {
@@ -246,7 +246,7 @@ Deno.test("rows alone load beside others of a table that has a key of its own", 
   assert.deepEqual(rows, [{ id: "a", a: 0 }, { id: "x", a: 1 }]);
 });
 
-Deno.test("a virtual table of a module that isn't there is left out, and is told", async () => {
+Deno.test("a virtual table of a missing module is left out and reported", async () => {
   const make = (db: DatabaseSync) =>
     db.exec(
       `CREATE TABLE t (a); INSERT INTO t VALUES (1);

@@ -1,9 +1,9 @@
-/** Random databases of all that SQLite has, and files made of them. */
+/** Random databases with all features of SQLite, and files created from them. */
 import fc from "fast-check";
 import { DatabaseSync, type StatementSync } from "node:sqlite";
 import { type Cell, cells, plainCells, tameCells } from "./cells.ts";
 
-/** A database to be made. */
+/** A database to create. */
 export interface Recipe {
   readonly encoding: "UTF-8" | "UTF-16le" | "UTF-16be";
   readonly pageSize: number;
@@ -18,7 +18,7 @@ export interface Recipe {
   readonly isAnalyzed: boolean;
 }
 
-/** A table to be made, and its rows; some of them its constraints may refuse. */
+/** A table to create, and its rows; its constraints may refuse some of them. */
 export interface TableRecipe {
   readonly name: string;
   readonly columns: readonly { readonly name: string; readonly type: string }[];
@@ -29,7 +29,7 @@ export interface TableRecipe {
   readonly indexes: readonly string[];
   readonly hasTrigger: boolean;
   readonly rows: readonly RowRecipe[];
-  /** How far above the highest row id the mark of `AUTOINCREMENT` is. */
+  /** How far the `AUTOINCREMENT` counter is above the highest row id. */
   readonly mark: bigint;
 }
 
@@ -38,11 +38,11 @@ interface RowRecipe {
   readonly cells: readonly Cell[];
 }
 
-/** What a recipe may have. */
+/** What a recipe may contain. */
 export interface RecipeOptions {
-  /** Only what the `sqlite3` shell writes exactly by itself. */
+  /** Only what the `sqlite3` shell writes exactly. */
   readonly isPlain?: boolean;
-  /** Only tables, of which no trigger changes anything. */
+  /** Only tables in which no trigger changes anything. */
   readonly isRowsOnly?: boolean;
 }
 
@@ -89,7 +89,7 @@ function tables({ isPlain, isRowsOnly }: RecipeOptions): fc.Arbitrary<TableRecip
       { weight: 1, arbitrary: fc.constantFrom(99, 100, 101, 150) },
     ),
   }).chain(({ cell, isStrict, size }) => {
-    // Text that isn't valid comes back of rows as a blob, for which such a column has no place.
+    // Invalid text is read back from rows as a blob, which such a column does not accept.
     const strictTypes = STRICT_TYPES.filter((type) => !isRowsOnly || type !== "TEXT");
     const types = isStrict ? strictTypes : TYPES;
     const column = fc.record({ name: names, type: fc.constantFrom(...types) });
@@ -136,7 +136,7 @@ function tables({ isPlain, isRowsOnly }: RecipeOptions): fc.Arbitrary<TableRecip
   });
 }
 
-/** In a STRICT table most random rows would be refused. */
+/** A STRICT table would refuse most random rows. */
 function fittingCells(cell: fc.Arbitrary<Cell>, type: string): fc.Arbitrary<Cell> {
   const wanted: Readonly<Record<string, string>> = {
     INT: "integer",
@@ -212,7 +212,7 @@ export function quoted(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
-/** Makes the database file of a recipe. */
+/** Creates the database file of a recipe. */
 export function build(path: string, recipe: Recipe): void {
   using db = new DatabaseSync(path, { enableForeignKeyConstraints: false });
   db.exec(
@@ -232,7 +232,7 @@ export function build(path: string, recipe: Recipe): void {
     for (const word of recipe.words) insert.run(word);
   }
   recipe.tables.forEach((table, index) => {
-    // Its name may be that of another thing.
+    // Its name may be that of another object.
     try {
       db.exec(createTable(table));
     } catch (error) {
@@ -268,7 +268,7 @@ function withColumns(sql: string, { columns }: TableRecipe): string {
   return sql.replaceAll("$0", () => first).replaceAll("$last", () => last);
 }
 
-/** Name of the key that some kinds of tables have beside their columns. */
+/** Name of the key that some kinds of tables have in addition to their columns. */
 const KEY = "the key";
 
 function createTable(table: TableRecipe): string {
@@ -280,7 +280,7 @@ function createTable(table: TableRecipe): string {
   if (kind === "without rowid") lines.push(`"${KEY}" INTEGER NOT NULL`);
   const first = quoted(columns[0]?.name ?? "");
   if (table.generated !== "none") {
-    // The name is one that means the row id, unless a column has it.
+    // The name refers to the row id, unless a column has it.
     const isTaken = columns.some(({ name }) => fold(name) === "oid");
     const name = isTaken ? "computed" : "oid";
     lines.push(`"${name}" TEXT AS (typeof(${first}) || '%') ${table.generated} /* -- computed */`);

@@ -1,6 +1,7 @@
 /**
- * Exports random databases and loads them back, by this toolkit and by the real `sqlite3` shell.
- * `CATALYST_TEST_EFFORT` multiplies the databases per way, `CATALYST_DUMP_SEED` repeats a run.
+ * Exports random databases and loads them again, with this toolkit and with the real `sqlite3`
+ * shell. `CATALYST_TEST_EFFORT` multiplies the number of databases; `CATALYST_DUMP_SEED` repeats a
+ * run.
  */
 import fc from "fast-check";
 import assert from "node:assert/strict";
@@ -20,7 +21,7 @@ function hashOf(path: string): Promise<string> {
   return contentHash({ kind: "file", path }, defaultSettings);
 }
 
-/** Makes a database of a recipe, and a directory for what comes of it. */
+/** Creates the database of a recipe, and a directory for the results. */
 async function withDatabases(
   recipe: Recipe,
   work: (from: ReturnType<typeof appIn>, to: ReturnType<typeof appIn>) => Promise<void>,
@@ -36,7 +37,7 @@ async function check(
   arbitrary: fc.Arbitrary<Recipe>,
   work: (from: ReturnType<typeof appIn>, to: ReturnType<typeof appIn>) => Promise<void>,
 ): Promise<void> {
-  // deno-lint-ignore no-console -- it says how to repeat this run
+  // deno-lint-ignore no-console -- says how to repeat this run
   console.log(`CATALYST_DUMP_SEED=${seed}`);
   await fc.assert(
     fc.asyncProperty(arbitrary, (recipe) => withDatabases(recipe, work)),
@@ -44,7 +45,7 @@ async function check(
   );
 }
 
-Deno.test("what is exported and imported is the same database", async () => {
+Deno.test("a database that is exported and imported is the same database", async () => {
   await check(recipes(), async (from, to) => {
     const before = contentOf(from.path);
     await to.migrator.importDump(await from.migrator.exportDatabase("app"), { database: "app" });
@@ -55,12 +56,13 @@ Deno.test("what is exported and imported is the same database", async () => {
 });
 
 Deno.test({
-  name: `what is exported and loaded by the sqlite3 shell is the same database${withoutShell}`,
+  name:
+    `a database that is exported and loaded by the sqlite3 shell is the same database${withoutShell}`,
   ignore: shellVersion === null,
   async fn() {
     await check(recipes(), async (from, to) => {
       const before = contentOf(from.path);
-      if (before.schema.length === 0) return; // a file in which nothing is has no page size
+      if (before.schema.length === 0) return; // an empty file has no page size
       await runShell(to.path, await from.migrator.exportDatabase("app"));
       assert.deepEqual(contentOf(to.path), before);
     });
@@ -80,7 +82,7 @@ Deno.test({
   },
 });
 
-/** What of a database the shell's own dump keeps. */
+/** What the shell's own dump keeps of a database. */
 function kept(path: string): Partial<Content> {
   const { schema, rows, integrity } = contentOf(path, { hasRowids: false });
   return {
@@ -110,7 +112,7 @@ for (const format of ["csv", "jsonl"] as const) {
   });
 }
 
-/** Rows as they come back of CSV and JSON Lines, which have no text but what is valid. */
+/** Rows as read back from CSV and JSON Lines, which have only valid text. */
 function valuesOf(path: string): Readonly<Record<string, readonly string[]>> {
   const { rows, pragmas } = contentOf(path, { hasRowids: false, hasGenerated: false });
   const decoder = new TextDecoder(String(pragmas["encoding"]), { fatal: true, ignoreBOM: true });

@@ -1,10 +1,10 @@
-/** The real `sqlite3` shell, where there is one. */
+/** The real `sqlite3` shell, if there is one. */
 import assert from "node:assert/strict";
 
-/** Its version; null where it is not on the PATH. */
+/** Its version; null if it is not on the PATH. */
 export const shellVersion: string | null = versionOf();
 
-/** What a test's name says where it is skipped for want of the shell. */
+/** Suffix for the name of a test that is skipped without the shell. */
 export const withoutShell: string = shellVersion === null
   ? " (skipped: there is no sqlite3 on the PATH)"
   : "";
@@ -12,9 +12,9 @@ export const withoutShell: string = shellVersion === null
 /** A shell for tests that are run with several. */
 export interface Shell {
   readonly program: string;
-  /** How a test's name calls it. */
+  /** Its name in a test's name. */
   readonly label: string;
-  /** Why it can't be used, for a test's name; empty where it can. */
+  /** Why it can't be used, for a test's name; empty if it can. */
   readonly reason: string;
 }
 
@@ -37,7 +37,7 @@ function versionOf(): string | null {
   }
 }
 
-/** Runs the shell on a database file, with a stream as its input; its output. */
+/** Runs the shell on a database file, with a stream as its input; returns its output. */
 export async function runShell(
   path: string,
   input: ReadableStream<Uint8Array> | string,
@@ -52,7 +52,7 @@ export async function runShell(
   const source = typeof input === "string" ? new Blob([input]).stream() : input;
   const [{ success, stdout, stderr }] = await Promise.all([
     child.output(),
-    source.pipeTo(child.stdin).catch(() => {}), // it ended early, and says why
+    source.pipeTo(child.stdin).catch(() => {}), // it ended early, and reports why
   ]);
   const said = new TextDecoder().decode(stderr);
   assert(success && said === "", said);

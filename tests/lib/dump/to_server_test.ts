@@ -1,5 +1,5 @@
 /**
- * Copies random databases to a real server and back. `CATALYST_DUMP_RUNS` sets how many,
+ * Copies random databases to a real server and back. `CATALYST_DUMP_RUNS` sets their number,
  * `CATALYST_DUMP_SEED` repeats a run.
  */
 import fc from "fast-check";
@@ -29,7 +29,7 @@ function open(server: TestServer, namespace: string) {
 }
 
 libsqlTest("a database that is copied to a server and back is the same database", async () => {
-  // deno-lint-ignore no-console -- it says how to repeat this run
+  // deno-lint-ignore no-console -- says how to repeat this run
   console.log(`CATALYST_DUMP_SEED=${seed}`);
   await using server = await TestServer.start();
   let runs = 0;
@@ -37,7 +37,7 @@ libsqlTest("a database that is copied to a server and back is the same database"
     fc.asyncProperty(recipes(), async (recipe) => {
       await using dir = await tempDir();
       const [original, back] = [`${dir.path}/original.db`, `${dir.path}/back.db`];
-      // What a server does not keep: it has its own page size, no application_id and only UTF-8.
+      // A server has its own page size, no application_id and only UTF-8.
       build(original, {
         ...recipe,
         encoding: "UTF-8",
@@ -82,7 +82,7 @@ libsqlTest("values of every size and form reach a server exactly", async () => {
   ok(rows.length > 3 && rows.at(-1) === 20_015, String(rows.at(-1)));
 });
 
-libsqlTest("a UTF-16 database is copied with the same texts, unless one is not valid", async () => {
+libsqlTest("a UTF-16 database is copied with the same texts, unless one is invalid", async () => {
   await using server = await (await TestServer.start()).create("a", "b");
   await using dir = await tempDir();
   const path = `${dir.path}/utf16.db`;
@@ -101,7 +101,7 @@ libsqlTest("a UTF-16 database is copied with the same texts, unless one is not v
   equal(await b.all("SELECT name FROM sqlite_schema"), []);
 });
 
-libsqlTest("what a server can't hold is refused, and leaves it empty", async () => {
+libsqlTest("what a server can't store is refused, and leaves it empty", async () => {
   await using server = await (await TestServer.start()).create("a");
   await using dir = await tempDir();
   await using connection = await open(server, "a");

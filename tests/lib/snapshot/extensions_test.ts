@@ -92,11 +92,11 @@ Deno.test("a bot's own extensions do not prevent backup, restore, verify, upgrad
   const onLeftOut = (one: LeftOut) => void leftOut.push(one);
   const dump = await new Response(await migrator.exportDatabase("app", { onLeftOut })).text();
   assert.deepEqual(leftOut, [
-    { name: "tags2", what: "rows", reason: "its collation is not here" },
+    { name: "tags2", what: "rows", reason: "its collation is missing" },
     { name: "vectors", what: "table", reason: "no such module: bots" },
   ]);
   assert.match(dump, /INSERT INTO "tags" .*\n\(1,'a',1\),\n\(2,'b',2\);/);
-  assert.match(dump, /\n-- left out, its collation is not here: the rows of tags2\n/);
+  assert.match(dump, /\n-- left out, its collation is missing: the rows of tags2\n/);
   assert.match(dump, /\n-- left out, no such module: bots: CREATE VIRTUAL TABLE vectors /);
   const tables: string[] = [];
   const each = migrator.exportTables("app", { format: "csv", onLeftOut });
