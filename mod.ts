@@ -84,7 +84,7 @@ export type {
 } from "./lib/operations/baseline.ts";
 export type { Violation, Violations } from "./lib/dump/import_build.ts";
 export type { ViolatedCheck } from "./lib/schema/integrity.ts";
-export type { OutputFileOptions } from "./lib/dump/output_guard.ts";
+export type { OutputFileOptions } from "./lib/dump/output_file.ts";
 export type {
   ExportControl,
   ExportedTable,

@@ -1,6 +1,6 @@
 import { type CatalystError, SnapshotError } from "./base/errors.ts";
 import { sizeOf } from "./base/paths.ts";
-import type { OutputFileOptions } from "./dump/output_guard.ts";
+import type { OutputFileOptions } from "./dump/output_file.ts";
 import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/export.ts";
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
@@ -141,7 +141,7 @@ export class Migrator {
    * @throws {AccessError} naming what the path belongs to.
    */
   async refuseOccupied(path: string, options: OutputFileOptions = {}): Promise<void> {
-    const { refuseOccupied } = await import("./dump/output_guard.ts");
+    const { refuseOccupied } = await import("./dump/output_file.ts");
     await refuseOccupied(this.#workspace, path, options);
   }
 

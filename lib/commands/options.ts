@@ -1,4 +1,4 @@
-import type { OutputFileOptions } from "../dump/output_guard.ts";
+import type { OutputFileOptions } from "../dump/output_file.ts";
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { AccessError, UsageError } from "../base/errors.ts";
 import { mayRead } from "../base/paths.ts";

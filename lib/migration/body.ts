@@ -1,3 +1,4 @@
+import { refuseTextAsName } from "../database/transaction.ts";
 import { type Connection, type ScriptStatement, text } from "../database/connection.ts";
 import { firstStatement, onOneLine, skipTrivia } from "../sql/tokens.ts";
 import { CatalystError, StatementError } from "../base/errors.ts";
@@ -110,7 +111,6 @@ interface FunctionOptions extends Pick<BodyOptions, "database" | "idleTimeout" |
 /** Checks each statement for mistyped names that SQLite would treat as strings, then runs it. */
 function checkNames(connection: Connection): (statement: ScriptStatement) => Promise<void> {
   return async ({ sql, run }) => {
-    const { refuseTextAsName } = await import("../database/transaction.ts");
     await refuseTextAsName(connection, sql);
     run();
   };

@@ -1,3 +1,4 @@
+import { refuseTextAsName } from "../database/transaction.ts";
 import { messageOf } from "../base/format.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { ScriptStatement, SqlValue } from "../database/connection.ts";
@@ -154,7 +155,6 @@ class BodyRecorder {
     const place = { sql, line: knowsLines ? line : null };
     if (this.#leftOut(place, prepared)) return;
     if (knowsLines && sql.includes('"')) {
-      const { refuseTextAsName } = await import("../database/transaction.ts");
       await refuseTextAsName(scratch.connection, sql);
     }
     const failsOnRows = this.#follows
