@@ -101,7 +101,7 @@ export function makeTemporaryDirectory(prefix: string): string {
 
 let upgraded: Promise<ReadonlyMap<string, Uint8Array>> | undefined;
 
-/** Makes the bot's databases as an upgrade makes them; the files are those of one upgrade for all. */
+/** Creates the bot's databases as after an upgrade, by copying the files of one shared upgrade. */
 export async function copyUpgraded(directory: string): Promise<void> {
   for (const [name, bytes] of await (upgraded ??= filesOfUpgrade())) {
     await Deno.writeFile(join(directory, name), bytes);

@@ -19,5 +19,5 @@ export function testLinks(
 
 function reasonAgainst(onLinux: boolean): string | null {
   if (Deno.build.os === "windows") return "links take an administrator there";
-  return onLinux && Deno.build.os !== "linux" ? "only Linux tells this" : null;
+  return onLinux && Deno.build.os !== "linux" ? "needs Linux" : null;
 }

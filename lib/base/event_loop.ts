@@ -89,7 +89,7 @@ class Interruption {
   suspend(): void {
     if (!this.#isListening) return;
     this.#ignore();
-    // Not with `setTimeout`: its first call in a process loads twenty modules of Node.
+    // Avoids `setTimeout`, whose first call in a process loads twenty Node modules.
     AbortSignal.timeout(0).onabort = () => this.#listen();
   }
 

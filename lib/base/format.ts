@@ -6,7 +6,7 @@ const UNSAFE = String
 // Marks a colour until the text is written. Unlike a terminal's own sequences, data cannot contain it.
 const MARK = `\x1b<${Math.random().toString(36)}>`;
 const STYLE = `${MARK}\\d+m`;
-// Most texts are plain. The other expressions take time to compile, and are then not needed.
+// Most texts are plain, so the other expressions, which take time to compile, are not needed.
 const PLAIN = /^[ -~]*$/;
 const PLAIN_LINES = /^[ -~\n\t]*$/;
 const EVERY_UNSAFE = new RegExp(UNSAFE, "gu");
@@ -98,7 +98,7 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Writes how old something is, given in seconds, in one unit: `<1 min`, `5 min`, `26 h`, `3 days`. */
+/** Formats an age given in seconds with one unit: `<1 min`, `5 min`, `26 h`, `3 days`. */
 export function formatAge(seconds: number): string {
   if (seconds < 60) return "<1 min";
   if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;

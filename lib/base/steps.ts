@@ -1,4 +1,4 @@
-/** Progress of long work, in a form that can be shown as it is. */
+/** Progress of long work, ready to be shown. */
 export interface WorkStep {
   /** The current step in words, such as `checking trading`. */
   readonly what: string;

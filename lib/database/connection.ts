@@ -13,7 +13,7 @@ export interface ScriptOptions {
   readonly onStatement?: (sql: string) => void;
   /** Called instead of running each prepared statement; either runs it or skips it. */
   readonly around?: (statement: ScriptStatement) => Promise<void>;
-  /** Of a database on a server: called after each statement, which are otherwise sent together. */
+  /** For a database on a server: called after each statement; otherwise statements are sent together. */
   readonly between?: (() => Promise<void>) | undefined;
 }
 
@@ -35,7 +35,7 @@ export interface CopyOptions {
   readonly pagesPerStep?: number;
   /** Whether the caller already holds the lock. Default `false`. */
   readonly isLocked?: boolean;
-  /** Of a database on a server: whether the rows of a table are copied too. Default: of all. */
+  /** For a database on a server: whether to copy the rows of a table. Default: all tables. */
   readonly hasRows?: (table: string) => boolean;
 }
 

@@ -247,7 +247,7 @@ export class LibsqlConnection implements Connection {
     else yield* await this.all(sql, parameters);
   }
 
-  /** Reads the rows of one statement as lists, with every integer as `bigint` to tell it from a real. */
+  /** Reads the rows of one statement as lists, with every integer as `bigint` to distinguish it from a real. */
   async values(sql: string, parameters: readonly SqlValue[] = []): Promise<SqlValue[][]> {
     const [result] = await this.#perform([{ sql, parameters }], "read");
     return result?.rows as SqlValue[][] | undefined ?? [];
@@ -339,7 +339,7 @@ export class LibsqlConnection implements Connection {
     });
   }
 
-  /** The server lets any SQL read and write files on its machine, even with a read-only token. */
+  /** The server allows any SQL to read and write files on its machine, even with a read-only token. */
   #refuseFiles(sql: string): void {
     if (!FILE_ACCESS.test(sql)) return;
     const tokens = tokenize(sql);

@@ -1,8 +1,8 @@
-/** What a {@link Socket} is opened with. */
+/** Options of a {@link Socket}. */
 export interface SocketOptions {
-  /** Name of the protocol that the server must agree to. */
+  /** Name of the protocol that the server must accept. */
   readonly protocol: string;
-  /** Further headers of the request. */
+  /** Additional headers of the request. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -19,34 +19,34 @@ const NORMAL_END = new Uint8Array([0x03, 0xE8]);
 /** Marks the last frame of a message. */
 const FINAL = 0x80;
 
-/** Marks a frame as masked, which those of a client are. */
+/** Marks a frame as masked, as required for a client. */
 const MASKED = 0x80;
 
-/** What the protocol appends to the key of a request to compute the server's answer. */
+/** The protocol appends this to a request's key to compute the server's answer. */
 const GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/** Size in bytes of the largest message that is accepted; a server sends at most 10 MB of rows. */
+/** Maximum size of a message in bytes; a server sends at most 10 MB of rows. */
 const LARGEST_MESSAGE = 100e6;
 
-/** Size in bytes of what is read at once. */
+/** Number of bytes read at once. */
 const BUFFER = 65_536;
 
 /**
- * A WebSocket for binary messages, as far as the libSQL client needs one. Deno's own sends the head of
- * a message above 1 kB by itself, and TCP then holds the rest back until the server acknowledges the
- * head, which takes it 40 ms. This one sends a message as a whole, and without delay.
+ * A WebSocket for binary messages with the features that the libSQL client needs. Deno's WebSocket sends
+ * the head of a message above 1 kB separately, and TCP delays the rest until the server acknowledges the
+ * head, which takes 40 ms. This one sends each message as a whole without delay.
  */
 export class Socket extends EventTarget {
-  /** The protocol that the server agreed to; empty before. */
+  /** The protocol that the server accepted; empty until then. */
   protocol = "";
-  /** The client sets it; there is no other type. */
+  /** Set by the client; no other type is supported. */
   binaryType = "arraybuffer";
   readonly #connecting = new AbortController();
   #connection: Deno.Conn | null = null;
   #isClosed = false;
   #written: Promise<unknown> = Promise.resolve();
 
-  /** Begins to connect; the events `open`, `message`, `error` and `close` tell the rest. */
+  /** Starts to connect; emits the events `open`, `message`, `error` and `close`. */
   constructor(address: string, options: SocketOptions) {
     super();
     this.#run(new URL(address), options).catch((error) => this.#end(error));
@@ -62,7 +62,7 @@ export class Socket extends EventTarget {
     if (this.#isClosed) return;
     this.#isClosed = true;
     this.#connecting.abort();
-    // A server that takes nothing any more must not keep the program from ending.
+    // A server that no longer reads must not prevent the program from ending.
     this.#connection?.write(frameOf(CLOSE, NORMAL_END)).catch(() => {});
     this.#connection?.close();
   }
@@ -120,7 +120,7 @@ async function connect(url: URL, signal: AbortSignal): Promise<Deno.Conn> {
     : connection;
 }
 
-/** Asks the server to speak the protocol; returns its name. */
+/** Requests the protocol from the server; returns its name. */
 async function shakeHands(
   url: URL,
   { connection, input, protocol, headers }: SocketOptions & {
@@ -156,7 +156,7 @@ async function shakeHands(
   return protocol;
 }
 
-/** What comes from a connection. */
+/** Reads from a connection. */
 class Input {
   readonly #connection: Deno.Conn;
   #buffer = new Uint8Array(BUFFER);
@@ -174,9 +174,9 @@ class Input {
     return this.#buffer.slice(this.#start - count, this.#start);
   }
 
-  /** The lines at the very beginning, up to an empty one. */
+  /** The lines at the start, up to an empty one. */
   async lines(): Promise<string[]> {
-    const decoder = new TextDecoder("latin1"); // one character for each byte
+    const decoder = new TextDecoder("latin1"); // one character per byte
     while (this.#end < this.#buffer.length) {
       await this.#read(1);
       const text = decoder.decode(this.#buffer.subarray(0, this.#end));
@@ -211,7 +211,7 @@ async function lengthOf(short: number, input: Input): Promise<number> {
   return length;
 }
 
-/** A frame with its mask, in one piece. */
+/** A complete masked frame. */
 function frameOf(kind: number, payload: Uint8Array): Uint8Array {
   const size = payload.length;
   const head = size < 126 ? 2 : size < 65_536 ? 4 : 10;
@@ -239,7 +239,7 @@ function joined(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuff
   return whole;
 }
 
-/** Why the server closes the connection, as it says. */
+/** The server's reason for closing the connection. */
 function closeReason(payload: Uint8Array): string {
   const code = payload.length < 2 ? 1005 : new DataView(payload.buffer).getUint16(0);
   const reason = new TextDecoder().decode(payload.subarray(2));

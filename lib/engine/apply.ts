@@ -65,7 +65,7 @@ export interface Run {
   /** Seconds to wait for another writer. */
   readonly timeout: number;
   readonly signal?: AbortSignal | undefined;
-  /** Outside of a transaction on a server: called after each statement, to keep others out. */
+  /** Without a transaction on a server: called after each statement, to renew the lease. */
   readonly renew?: (() => Promise<void>) | undefined;
   /** Seconds that a function may run without a statement. Default 60. */
   readonly idleTimeout?: number | undefined;
@@ -190,7 +190,7 @@ async function namingDuplicates(
 /** The state before a body that may change rows. */
 interface Before {
   readonly rows: RowObservation;
-  /** Null in a new database, which has no rows. */
+  /** Null for a new database, which has no rows. */
   readonly kept: RowCopies | null;
   /** Views, triggers and foreign keys that do not work. */
   readonly broken: ReadonlyMap<string, string>;
@@ -221,7 +221,7 @@ async function check(
   run: Run,
   before: Before | null,
 ): Promise<void> {
-  // This drops the copies of tables, so it comes before a look at what there is.
+  // This drops the copies of tables, so it must come before the comparison of objects.
   const losses = await before?.kept?.compare() ?? [];
   const after = before === null ? null : await observeRows(connection);
   if (before !== null && after !== null) {

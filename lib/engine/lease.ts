@@ -86,7 +86,7 @@ export class Lease {
     }
   }
 
-  /** Renews it by itself from now on, whatever else is done; nothing else may use the connection. */
+  /** Renews the lease automatically from now on; nothing else may use the connection. */
   keepUp(): void {
     this.#timer = setInterval(() => {
       // The next caller receives the error.
@@ -105,7 +105,7 @@ export class Lease {
   }
 
   async #write(): Promise<void> {
-    // One statement without a transaction, so that it may also come in the middle of a migration.
+    // One statement without a transaction, so that it can also run during a migration.
     const work = () => writeRow(this.#connection, this.#options);
     if (!await whileBusy(this.#connection, work, this.#options)) {
       throw new MigratorLockedError(

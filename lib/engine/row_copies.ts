@@ -6,7 +6,7 @@ import { fold, quoteName } from "../sql/tokens.ts";
 /** Words of a body that may replace rows with others, so that counting rows is not enough. */
 const REPLACES_ROWS = /\b(delete|drop|replace|rebuild\w*)\b/i;
 
-/** Rows of a database on a server that are copied at most: its transactions may have to be short. */
+/** Maximum number of rows to copy on a server, whose transactions may have to be short. */
 const MOST_ROWS_ON_SERVER = 200_000;
 
 /** Name of the column with the row ids in a copy. */
@@ -37,8 +37,8 @@ export interface RowLoss {
 
 /**
  * Temporary copies of the tables that a migration may delete rows from or rebuild, to compare them with
- * the result by key and column name. They cost as much as a rebuild. A
- * server has no temporary tables, so there they are ordinary ones, which are dropped before the commit.
+ * the result by key and column name. They cost as much as a rebuild. A server has no temporary tables,
+ * so the copies there are ordinary tables, which are dropped before the commit.
  */
 export class RowCopies {
   readonly #connection: Connection;
@@ -58,8 +58,8 @@ export class RowCopies {
   }
 
   /**
-   * Copies the tables that a body names, if it may replace rows at all. On a server large tables are not
-   * copied, nor anything outside of a transaction: only the numbers of rows are compared then.
+   * Copies the tables that a body names, if it may replace rows. On a server, large tables are not
+   * copied, and nothing is copied without a transaction; then only the numbers of rows are compared.
    */
   static async of(connection: Connection, body: MigrationBody): Promise<RowCopies> {
     const source = typeof body === "string" ? body : body.toString();
@@ -163,7 +163,7 @@ export class RowCopies {
   }
 }
 
-/** Where the copies are. */
+/** Schema that contains the copies. */
 function schemaOf({ isRemote = false }: Connection): "temp" | "main" {
   return isRemote ? "main" : "temp";
 }

@@ -18,7 +18,7 @@ interface BodyOptions {
   readonly idleTimeout?: number | undefined;
   /** Called with the text of each statement before it runs. */
   readonly onStatement?: (sql: string) => void;
-  /** Of a database on a server: called after each statement. */
+  /** For a database on a server: called after each statement. */
   readonly between?: (() => Promise<void>) | undefined;
 }
 
@@ -221,7 +221,7 @@ export function turnForeignKeys(value: string): string {
     : 'add foreign-keys:off to the "-- migrate:up" line, or foreignKeys: false to a module';
 }
 
-/** Whether a statement is VACUUM, which no transaction can hold. */
+/** Whether a statement is VACUUM, which cannot run in a transaction. */
 export function isVacuum(sql: string): boolean {
   return /^vacuum\b/i.test(sql.slice(skipTrivia(sql, 0)));
 }

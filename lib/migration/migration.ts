@@ -215,7 +215,7 @@ const FILE_NAME = /^(\d+)_(.*)\.(sql|ts|js)$/is;
 export function parseFileName(name: string): MigrationFileName | null {
   const [, id, description, ending] = FILE_NAME.exec(name) ?? [];
   if (id === undefined || description === undefined || ending === undefined) return null;
-  if (/\.d$/i.test(description)) return null; // declarations of types
+  if (/\.d$/i.test(description)) return null; // type declarations
   const kind = ending.toLowerCase();
   return { id, description, kind: kind === "ts" || kind === "js" ? kind : "sql" };
 }

@@ -131,7 +131,7 @@ function section({ name }: Migration, sql: string): string {
 
 function textOf(migration: Migration, body: Migration["downgrade"]): string {
   if (migration.transaction === false) {
-    refuse([migration], "it runs outside of a transaction, and the others don't");
+    refuse([migration], "it runs without a transaction, unlike the others");
   }
   return typeof body === "string" ? body : refuse([migration], "it is a function, not SQL");
 }

@@ -139,7 +139,7 @@ function quote(row: Row, column: string): string {
   return quoteName(text(row, column));
 }
 
-/** Rows that point to rows that don't exist. */
+/** Rows that reference missing rows. */
 export async function foreignKeyViolations(connection: Connection): Promise<Finding[]> {
   const findings: Finding[] = [];
   for (const { name: table, type } of await usersTables(connection)) {

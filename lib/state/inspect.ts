@@ -67,7 +67,7 @@ export async function inspect(
   return { databases, ledger, events, conflicts, unreadable };
 }
 
-/** Reads the state and the newest events that the ledger has; both are empty if there is none. */
+/** Reads the state and the newest events of the ledger; both are empty if there is no ledger. */
 export async function inspectLedger(
   workspace: Workspace,
   filter: EventFilter | undefined,

@@ -16,7 +16,7 @@ export function manyDatabases({ workspace, runs }: Bench): Cells[] {
     const config = `${directory}/catalyst.json`;
     const databases = Object.fromEntries(names.map((name) => [name, `${name}.db`]));
     Deno.writeTextFileSync(config, JSON.stringify({ databases }));
-    // The first, unmeasured, call creates the bundled databases.
+    // The first, unmeasured call creates the bundled databases.
     return denoRun("../../cli.ts", "upgrade", "--config", config, "--data-dir", directory);
   };
   const bots = workspace.empty("bots");

@@ -6,7 +6,7 @@ export function reasonForNoMemory(): string | null {
     peakBytes(["true"]);
     return null;
   } catch {
-    return "there is no GNU `time` on the PATH, which tells the peak memory of a process";
+    return "GNU `time`, which measures the peak memory of a process, is not on the PATH";
   }
 }
 

@@ -60,7 +60,7 @@ Deno.test("valid migrations pass, with the bundled ones before them", async () =
   assert.deepEqual({ migrations, warnings }, { migrations: ["004", "005"], warnings: [] });
 });
 
-Deno.test("an empty directory passes, and a missing one doesn't", async () => {
+Deno.test("an empty directory passes, and a missing one fails", async () => {
   assert.deepEqual((await check({})).migrations, []);
   await assert.rejects(checkMigrations({ migrationsDir: "no/such/directory" }), LocationError);
 });
@@ -116,7 +116,7 @@ Deno.test("a downgrade that does not restore the schema is reported once", async
   assert.ok(problems.some((one) => one.endsWith("downgrade-differs")), problems.join());
 });
 
-Deno.test("a migration that can't be applied is reported with its line", async () => {
+Deno.test("a migration that cannot be applied is reported with its line", async () => {
   const files = {
     "004_note.sql": good,
     "005_wrong.sql":

@@ -23,7 +23,7 @@ const broken: Readonly<Record<string, (put: (name: string, content: string) => v
   "a file with the number of a bundled migration": (put) => put("002_mine.sql", SQL),
   "a module with a syntax error": (put) => put("004_notes.ts", "export const upgrade = ;"),
   "a module that throws": (put) => put("004_notes.ts", 'throw new Error("no");'),
-  "a name that can't be used": (put) => put("004_no tes.sql", SQL),
+  "an invalid name": (put) => put("004_no tes.sql", SQL),
   "no directory at all": () => {},
 };
 
@@ -69,7 +69,7 @@ Deno.test("an unusable migration stops only commands that run or check migration
   }
 });
 
-Deno.test("if an applied migration's file is broken, its marker tells what it did", async () => {
+Deno.test("if an applied migration's file is broken, its marker is used instead", async () => {
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   fillBot(directory, 3);

@@ -13,7 +13,7 @@ Deno.test("no bundled migration has changed since its release", () => {
       found,
       checksums[migration.name],
       `Cannot change migration ${migration.name}: a migration is frozen once it is released, and ` +
-        `databases hold it as it was. Undo the edit and write a new migration with the next number; ` +
+        `databases contain the released version. Undo the edit and write a new migration with the next number; ` +
         `for a new or unreleased one record SHA-256 ${found} in tests/testdata/bundled-checksums.json`,
     );
   }

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { partOfWork, Steps, type WorkStep } from "../../../lib/base/steps.ts";
 
-Deno.test("steps report the share of the whole by their weights", () => {
+Deno.test("steps report their share of the whole by weight", () => {
   const reported: WorkStep[] = [];
   const steps = new Steps(10, (step) => reported.push(step));
   steps.begin("copying", 4);
@@ -16,7 +16,7 @@ Deno.test("steps report the share of the whole by their weights", () => {
   ]);
 });
 
-Deno.test("work that is a part of other work reports its share of that", () => {
+Deno.test("work that is part of other work reports its share of it", () => {
   const reported: WorkStep[] = [];
   partOfWork((step) => reported.push(step), [0.5, 0.9])?.({ what: "a", share: 0.5, until: 1 });
   assert.deepEqual(reported, [{ what: "a", share: 0.7, until: 0.9 }]);

@@ -3,7 +3,7 @@ import { Socket } from "../../../lib/database/websocket.ts";
 
 const PROTOCOL = "hrana3-protobuf";
 
-/** Waits for an event; what it says. */
+/** Waits for an event and returns it. */
 function next(socket: Socket, type: "open" | "message" | "error" | "close"): Promise<unknown> {
   return new Promise((resolve) =>
     socket.addEventListener(type, (event) => {
@@ -17,7 +17,7 @@ function bytes(size: number): Uint8Array<ArrayBuffer> {
   return Uint8Array.from({ length: size }, (_, index) => index * 7);
 }
 
-/** A server that answers the request to speak the protocol, and then does what it is told to. */
+/** A server that accepts the protocol and then runs a given function. */
 async function serveOnce(
   work: (connection: Deno.TcpConn) => Promise<void>,
   { protocol = PROTOCOL, key = true }: { readonly protocol?: string; readonly key?: boolean } = {},
@@ -46,7 +46,7 @@ async function serveOnce(
   return { address: `ws://127.0.0.1:${port}/`, done };
 }
 
-Deno.test("messages of every size come back as they were sent", async () => {
+Deno.test("messages of every size are received unchanged", async () => {
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen: () => {} }, (request) => {
     equal(request.headers.get("x-namespace-bin"), "abc");
     const { socket, response } = Deno.upgradeWebSocket(request, { protocol: PROTOCOL });
@@ -71,7 +71,7 @@ Deno.test("messages of every size come back as they were sent", async () => {
   await server.shutdown();
 });
 
-Deno.test("a message is sent in one piece, and one that comes in several is put together", async () => {
+Deno.test("a message is sent in one piece, and one received in several pieces is assembled", async () => {
   const pieces: number[] = [];
   const { address, done } = await serveOnce(async (connection) => {
     const buffer = new Uint8Array(10_000);
@@ -96,7 +96,7 @@ Deno.test("a message is sent in one piece, and one that comes in several is put 
   equal(pieces, [2008, 7]);
 });
 
-Deno.test("what is no server of the protocol is refused", async () => {
+Deno.test("a server that does not speak the protocol is refused", async () => {
   for (const options of [{ protocol: "other" }, { key: false }]) {
     const { address, done } = await serveOnce(() => Promise.resolve(), options);
     const socket = new Socket(address, { protocol: PROTOCOL, headers: {} });
