@@ -37,7 +37,7 @@ async function check(
   arbitrary: fc.Arbitrary<Recipe>,
   work: (from: ReturnType<typeof appIn>, to: ReturnType<typeof appIn>) => Promise<void>,
 ): Promise<void> {
-  // deno-lint-ignore no-console -- says how to repeat this run
+  // deno-lint-ignore no-console -- shows how to repeat this run
   console.log(`CATALYST_DUMP_SEED=${seed}`);
   await fc.assert(
     fc.asyncProperty(arbitrary, (recipe) => withDatabases(recipe, work)),

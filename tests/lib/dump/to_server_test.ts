@@ -29,7 +29,7 @@ function open(server: TestServer, namespace: string) {
 }
 
 libsqlTest("a database that is copied to a server and back is the same database", async () => {
-  // deno-lint-ignore no-console -- says how to repeat this run
+  // deno-lint-ignore no-console -- shows how to repeat this run
   console.log(`CATALYST_DUMP_SEED=${seed}`);
   await using server = await TestServer.start();
   let runs = 0;
