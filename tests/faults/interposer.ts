@@ -48,12 +48,18 @@ export class Interposer {
   }
 
   /** Runs a command on a directory, with a fault; what it wrote, and how it ended. */
-  async run(args: readonly string[], directory: string, fault: Fault): Promise<FaultyRun> {
+  async run(
+    args: readonly string[],
+    directory: string,
+    fault: Fault,
+    env: Readonly<Record<string, string>> = {},
+  ): Promise<FaultyRun> {
     const trace = `${this.#library}.trace`;
     await Deno.writeTextFile(trace, "");
     const output = await cliCommand(args, {
       cwd: directory,
       env: {
+        ...env,
         LD_PRELOAD: this.#library,
         FAULT_DIR: directory,
         FAULT_AT: String(fault.at),
