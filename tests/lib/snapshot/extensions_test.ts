@@ -64,6 +64,7 @@ Deno.test("a bot's own extensions do not prevent backup, restore, verify, upgrad
         database: "app",
         upgrade: "ALTER TABLE plain ADD COLUMN note; INSERT INTO plain VALUES (2, 'x')",
         downgrade: "ALTER TABLE plain DROP COLUMN note; DELETE FROM plain WHERE a = 2",
+        destroys: ["plain"],
       }),
     ],
   });
