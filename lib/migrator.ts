@@ -1083,7 +1083,7 @@ export class Migrator {
       const { tidyUp } = await import("./engine/session.ts");
       return await tidyUp(this.#workspace);
     }
-    const { finishRestore } = await import("./snapshot/restore.ts");
+    const { finishRestore } = await import("./snapshot/finish_restore.ts");
     try {
       const finished = await finishRestore(this.#workspace);
       if (finished !== null) await this.#onRestoreFinished?.(finished);

@@ -1,5 +1,4 @@
-import { CatalystError, InterruptedError, UsageError } from "../base/errors.ts";
-import { INTERRUPTED } from "../base/event_loop.ts";
+import { UsageError } from "../base/errors.ts";
 import type { Migrator } from "../migrator.ts";
 import type { Configuration } from "../state/configuration.ts";
 import type { Output } from "../terminal/output.ts";
@@ -441,12 +440,3 @@ export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
 
 /** A shell that there is a script for. */
 export type Shell = (typeof SHELLS)[number];
-
-/** Errors that are the caller's mistake. */
-const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION", "INVALID_CONFIGURATION"];
-
-/** Exit code of a command that failed with an error. */
-export function exitCodeOf(error: unknown): number {
-  if (error instanceof InterruptedError) return INTERRUPTED;
-  return error instanceof CatalystError && USAGE_CODES.includes(error.code) ? 2 : 1;
-}

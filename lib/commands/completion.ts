@@ -2,7 +2,7 @@ import { bundledMigrations } from "../../migrations/mod.ts";
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
 import { compareIds } from "../migration/migration.ts";
-import { compareSnapshotNames, manifestOf } from "../snapshot/manifest.ts";
+import { compareSnapshotNames, manifestOf } from "../snapshot/names.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
 import { createWriter } from "../terminal/output.ts";
 import {

@@ -6,13 +6,13 @@ import {
   type Command,
   type CommandContext,
   dryRunFlag,
-  exitCodeOf,
   noBackupFlag,
   refuseTogether,
   stringFlag,
   wholeNumber,
   yesFlag,
 } from "./arguments.ts";
+import { exitCodeOf } from "../base/errors.ts";
 import {
   confirmLosses,
   followMigrations,

@@ -8,13 +8,13 @@ import {
   type AnyCommand,
   type CommandSet,
   type Environment,
-  exitCodeOf,
   type FlagValues,
   helpCommand,
   listFlag,
   parseArguments,
   splitCommand,
 } from "./arguments.ts";
+import { exitCodeOf } from "../base/errors.ts";
 import type { Documents, Unchanged } from "./documents.ts";
 import {
   giveUpNetwork,

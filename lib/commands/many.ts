@@ -1,9 +1,8 @@
-import { serializeError, UsageError } from "../base/errors.ts";
+import { INTERRUPTED, serializeError, UsageError } from "../base/errors.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { isAbsolute } from "../base/paths.ts";
 import type { Output } from "../terminal/output.ts";
-import { INTERRUPTED } from "../base/event_loop.ts";
-import { exitCodeOf } from "./arguments.ts";
+import { exitCodeOf } from "../base/errors.ts";
 
 /**
  * The directories that `--data-dir` names: a star stands for any part of a name. The

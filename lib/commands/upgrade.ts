@@ -5,11 +5,11 @@ import {
   type Command,
   type CommandContext,
   dryRunFlag,
-  exitCodeOf,
   noBackupFlag,
   refuseTogether,
   stringFlag,
 } from "./arguments.ts";
+import { exitCodeOf } from "../base/errors.ts";
 import { followMigrations, renderUpgrade } from "./render.ts";
 import type { Applied, Documents, UpgradeFailure } from "./documents.ts";
 

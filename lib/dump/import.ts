@@ -24,14 +24,8 @@ import { afterCommit, Session } from "../engine/session.ts";
 import { ensureDirectories, ignoring, isFullDisk, removeDatabase } from "../base/files.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { requireReplaceable } from "../snapshot/replace.ts";
-import {
-  contentOf,
-  type DatabaseContent,
-  replaceAll,
-  type RestoreChange,
-  Takeovers,
-  takeSafety,
-} from "../snapshot/restore.ts";
+import { contentOf, type DatabaseContent, type RestoreChange } from "../snapshot/restore.ts";
+import { replaceAll, Takeovers, takeSafety } from "../snapshot/finish_restore.ts";
 import { isRestoring, locationOf, prefixOfLedger, type Workspace } from "../state/workspace.ts";
 import { buildDatabase, loadIntoExisting, type Violations } from "./import_build.ts";
 import { DumpFault, readText, toDumpError } from "./import_source.ts";

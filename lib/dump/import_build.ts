@@ -10,7 +10,12 @@ import {
 import { driverMessage } from "../database/failure.ts";
 import { openFile } from "../database/open.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
-import { brokenReferences, lostRows, observeRows, type RowObservation } from "../engine/checks.ts";
+import {
+  brokenReferences,
+  lostRows,
+  observeRows,
+  type RowObservation,
+} from "../engine/row_loss.ts";
 import { checkFile, type ViolatedCheck, violatedChecks } from "../schema/integrity.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { VirtualTable } from "./import_guard.ts";

@@ -2,13 +2,12 @@ import type { SqlValue } from "../database/connection.ts";
 import { DumpFault } from "./import_source.ts";
 import {
   ColumnFinder,
-  csvValue,
   type ImportTarget,
-  notANumber,
   type ParsedRow,
   type RowParser,
   type TargetColumn,
 } from "./import_target.ts";
+import { csvValue, notANumber } from "./import_values.ts";
 
 /** One record of a CSV text. */
 export interface CsvRecord {

@@ -3,15 +3,12 @@ import type { SqlValue } from "../database/connection.ts";
 import { DumpFault } from "./import_source.ts";
 import {
   ColumnFinder,
-  exactJsonValue,
   type ImportTarget,
-  jsonValue,
-  notANumber,
   type ParsedRow,
-  parseExactly,
   type RowParser,
   type TargetColumn,
 } from "./import_target.ts";
+import { exactJsonValue, jsonValue, notANumber, parseExactly } from "./import_values.ts";
 
 /** One line of a JSON Lines text. */
 export interface JsonLine {

@@ -24,19 +24,21 @@ import { addEvent, type NewEvent, setHistory } from "../state/ledger.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import {
-  brokenObjects,
-  compareObjects,
   compareObservations,
   compareRows,
   lostRows,
-  mayFindExisting,
   mayTouchRows,
-  objectNames,
   observeRows,
   outcomeOf,
-  requireExpectedShape,
   type RowObservation,
-} from "./checks.ts";
+} from "./row_loss.ts";
+import {
+  brokenObjects,
+  compareObjects,
+  mayFindExisting,
+  objectNames,
+  requireExpectedShape,
+} from "./broken_objects.ts";
 
 /** Rows that a migration destroyed as declared. */
 export interface DestroyedRows {

@@ -6,14 +6,14 @@ import {
   runOf,
 } from "../engine/apply.ts";
 import { CatalystError, HookError, InterruptedError } from "../base/errors.ts";
-import { mayTouchRows } from "../engine/checks.ts";
+import { mayTouchRows } from "../engine/row_loss.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { BeforeOptions } from "../snapshot/mod.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { planFrom, type PlannedWork } from "../state/status.ts";
+import { type PlannedWork, planWork } from "../state/status.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { messageOf } from "../base/format.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
@@ -43,7 +43,7 @@ export async function applyWith(
 ): Promise<UpgradeResult> {
   // Read again: another migrator may have worked before the lock was acquired.
   const found = await inspect(workspace);
-  const { apply } = await planFrom(workspace, found, options);
+  const { apply } = await planWork(workspace, found, options);
   // Most migrations only create something; the others need the code that simulates them.
   const mayLoseRows = apply.some((one) =>
     mayTouchRows(one.upgrade) && !workspace.trusted.includes(one) &&

@@ -52,7 +52,7 @@ export async function planDowngrade(
   workspace: Workspace,
   request: DowngradeRequest,
 ): Promise<DowngradePlan> {
-  const { rollBack, losses } = await planFrom(workspace, await inspect(workspace), request);
+  const { rollBack, losses } = await planRollback(workspace, await inspect(workspace), request);
   return { rollBack, losses };
 }
 
@@ -62,7 +62,7 @@ export async function downgrade(
   options: DowngradeOptions,
 ): Promise<DowngradeResult> {
   const first = await inspect(workspace);
-  const planned = await planFrom(workspace, first, options);
+  const planned = await planRollback(workspace, first, options);
   if (planned.rollBack.length === 0 && corrections(workspace.registry, first).length === 0) {
     return { rolledBack: [], lost: [], adopted: [], reconciled: [], snapshot: null };
   }
@@ -92,7 +92,7 @@ export async function rollBackWith(
   { planned, options }: Confirmed,
 ): Promise<RolledBack> {
   const found = await inspect(workspace);
-  const { rollBack, losses, uncertain } = await planFrom(workspace, found, options);
+  const { rollBack, losses, uncertain } = await planRollback(workspace, found, options);
   refuseOtherLosses(planned, losses);
   const safeguard = options.backup === false
     ? null
@@ -225,7 +225,7 @@ interface FullPlan extends DowngradePlan {
   readonly uncertain: ReadonlySet<string>;
 }
 
-async function planFrom(
+async function planRollback(
   workspace: Workspace,
   found: Inspection,
   request: DowngradeRequest,

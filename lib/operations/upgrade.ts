@@ -1,5 +1,5 @@
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { planFrom, type UpgradeWork } from "../state/status.ts";
+import { planWork, type UpgradeWork } from "../state/status.ts";
 import type { Workspace } from "../state/workspace.ts";
 import type {
   PlanUpgradeOptions,
@@ -19,7 +19,7 @@ export async function planUpgrade(
   request: PlanUpgradeOptions,
 ): Promise<UpgradePlan> {
   const found = await inspect(workspace);
-  const { blocked, ...planned } = await planFrom(workspace, found, request);
+  const { blocked, ...planned } = await planWork(workspace, found, request);
   await refuseConflicts(workspace, found, { blocked });
   if (!request.effects || planned.apply.length > MOST_EFFECTS) return planned;
   const { findEffects } = await import("../trial/effects.ts");
@@ -32,7 +32,7 @@ export async function upgrade(
   options: UpgradeOptions,
 ): Promise<UpgradeResult> {
   const found = await inspect(workspace);
-  const { apply, adopt, reconcile, blocked } = await planFrom(workspace, found, options);
+  const { apply, adopt, reconcile, blocked } = await planWork(workspace, found, options);
   if (apply.length + adopt.length + reconcile.length === 0) {
     await refuseConflicts(workspace, found, { blocked });
     return { applied: [], adopted: [], reconciled: [], snapshot: null };

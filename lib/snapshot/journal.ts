@@ -189,7 +189,7 @@ export async function removeJournal(path: string): Promise<void> {
 }
 
 /** Once the journal exists, an obstacle delays the operation but no longer cancels it. */
-export function begun(
+export function errorAfterBeginning(
   error: unknown,
   direction: RestoreJournal["direction"] = "restore",
 ): CatalystError {

@@ -1,5 +1,6 @@
 import { InterruptedError, SnapshotError } from "../base/errors.ts";
 import type { StopFlag } from "../base/lock.ts";
+import { databaseFile, isSnapshotName } from "./names.ts";
 
 /** Bytes to read at once. */
 const CHUNK = 1 << 20;
@@ -211,60 +212,4 @@ function damaged(label: string, reason: string): SnapshotError {
 export async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return new Uint8Array(digest).toHex();
-}
-
-/** Name of a snapshot: its time in UTC, and a number if two were taken in the same second. */
-const NAME = /^\d{8}_\d{6}(_\d+)?$/;
-
-/** Whether a text is the name of a snapshot, such as `20250120_123000`. */
-export function isSnapshotName(text: string): boolean {
-  return NAME.test(text);
-}
-
-/**
- * The name for a time in Unix epoch seconds; `attempt` distinguishes snapshots of the same second.
- */
-export function snapshotName(epochSeconds: number, attempt = 1): string {
-  const [date = "", time = ""] = new Date(epochSeconds * 1000).toISOString().split(/[T.]/);
-  const stamp = `${date.replaceAll("-", "")}_${time.replaceAll(":", "")}`;
-  return attempt === 1 ? stamp : `${stamp}_${attempt}`;
-}
-
-/** Orders names by date, and `..._10` after `..._9`. */
-export function compareSnapshotNames(a: string, b: string): number {
-  return a.slice(0, 15) === b.slice(0, 15)
-    ? a.length - b.length || (a < b ? -1 : 1)
-    : a < b
-    ? -1
-    : 1;
-}
-
-/** Name of the manifest's file. */
-export function manifestFile(name: string): string {
-  return `snapshot_${name}.json`;
-}
-
-/** Name of the snapshot that a manifest file belongs to, by its name; null if it is not one. */
-export function manifestOf(file: string): string | null {
-  return named(/^snapshot_(\w+)\.json$/, file);
-}
-
-/** Name of the file that marks a running snapshot and lists its files. */
-export function reservationFile(name: string): string {
-  return `snapshot_${name}.unfinished`;
-}
-
-/** Name of the running snapshot that a file marks, by its name; null if it is not such a file. */
-export function reservationOf(file: string): string | null {
-  return named(/^snapshot_(\w+)\.unfinished$/, file);
-}
-
-function named(pattern: RegExp, file: string): string | null {
-  const name = pattern.exec(file)?.[1];
-  return name !== undefined && isSnapshotName(name) ? name : null;
-}
-
-/** Name of a database's file, such as `positions_20250120_123000.db`. */
-export function databaseFile(database: string, name: string, compressed: boolean): string {
-  return `${database}_${name}.db${compressed ? ".gz" : ""}`;
 }

@@ -1,33 +1,19 @@
 import { ConfirmationError, isDamage, SnapshotError } from "../base/errors.ts";
-import { ignoring, removeDatabase, removeIfThere } from "../base/files.ts";
-import { fileItself, partOf, sizeOf } from "../base/paths.ts";
-import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
-import { Takeover } from "../database/takeover.ts";
-import { openForReading } from "../database/open.ts";
-import { withTimeout } from "../database/connection.ts";
-import { reconcile } from "../engine/reconcile.ts";
-import { Session } from "../engine/session.ts";
+import { sizeOf } from "../base/paths.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
+import { withTimeout } from "../database/connection.ts";
+import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
+import { openForReading } from "../database/open.ts";
+import { Session } from "../engine/session.ts";
 import { countRows } from "../schema/model.ts";
-import { inspect } from "../state/inspect.ts";
-import { addOccurrence } from "../state/ledger.ts";
 import { readMarkerIds } from "../state/marker.ts";
-import { isRestoring, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
-import {
-  begun,
-  readJournal,
-  removeJournal,
-  type Replacement,
-  type RestoreJournal,
-  type RestoreResult,
-  unfinishable,
-  writeJournal,
-} from "./journal.ts";
-import type { PinTarget } from "./pin.ts";
-import { isSound, replaceDatabase, requireReplaceable } from "./replace.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
+import { pathOf, replaceAll, requireSources, Takeovers, takeSafety } from "./finish_restore.ts";
+import type { Replacement, RestoreResult } from "./journal.ts";
+import { isSound, requireReplaceable } from "./replace.ts";
 import { findSources, type RestoreSource } from "./sources.ts";
 import { listSnapshots, newestSafety } from "./store.ts";
-import { runSnapshot, type SnapshotControl } from "./take.ts";
+import type { SnapshotControl } from "./take.ts";
 
 /** Rows and migrations of a database, before and after. */
 export interface RestoreChange {
@@ -138,19 +124,6 @@ export async function restore(
   return await replaceAll(workspace, session, { label, safety, replacements }, takeovers);
 }
 
-/** Checks that the sources are unchanged since they were checked. */
-function requireSources(replacements: readonly Replacement[], label: string): void {
-  const other = replacements.find(({ source, bytes }) => sizeOf(source) !== bytes);
-  if (other === undefined) return;
-  throw new SnapshotError(`Cannot restore ${label}: ${whatHappenedTo(other)}`, {
-    help: "nothing was changed; `backup list` shows the snapshots",
-  });
-}
-
-function whatHappenedTo({ source }: Replacement): string {
-  return `${source} ${sizeOf(source) === null ? "is missing" : "has changed since it was checked"}`;
-}
-
 /** Returns to the state before the last restore. */
 export async function undoRestore(
   workspace: Workspace,
@@ -166,158 +139,6 @@ export async function undoRestore(
     );
   }
   return await restore(workspace, last.name, options);
-}
-
-/** Completes an interrupted restore; null if there is none. */
-export async function finishRestore(workspace: Workspace): Promise<RestoreResult | null> {
-  if (!isRestoring(workspace)) return null;
-  await using session = await Session.begin(workspace, { restores: true });
-  return isRestoring(workspace) ? await finish(workspace, session, null) : null;
-}
-
-/**
- * Replaces databases as a restore does, surviving a kill at any moment.
- *
- * The caller has checked the files, asked for confirmation, and holds the session.
- */
-export async function replaceAll(
-  workspace: Workspace,
-  session: Session,
-  journal: RestoreJournal,
-  takeovers: Takeovers,
-): Promise<RestoreResult> {
-  const path = restoreJournal(workspace.ledgerFile);
-  requireSources(journal.replacements, journal.label);
-  try {
-    await writeJournal(path, journal);
-  } catch (error) {
-    await ignoring(() => removeIfThere(partOf(path)));
-    throw isRestoring(workspace) ? begun(error, journal.direction) : error;
-  }
-  return await finish(workspace, session, takeovers);
-}
-
-/**
- * Does what remains of the journal. Everything before this was preparation, and everything here can
- * be repeated. Databases already replaced are not replaced again.
- */
-async function finish(
-  workspace: Workspace,
-  session: Session,
-  watched: Takeovers | null,
-): Promise<RestoreResult> {
-  const path = restoreJournal(workspace.ledgerFile);
-  let journal = await readJournal(path);
-  requireKnown(workspace, journal, path);
-  const targets = new Map(
-    journal.replacements.map(({ database }) => [database, pathOf(workspace, database)]),
-  );
-  const targetOf = ({ database }: Replacement): string => targets.get(database) ?? "";
-  const wasMoved = (one: Replacement) =>
-    one.temporary === "move" && sizeOf(one.source) === null && Boolean(sizeOf(targetOf(one)));
-  const left = journal.replacements.filter((one) => !one.isDone && !wasMoved(one));
-  const other = left.find(({ source, bytes }) => sizeOf(source) !== bytes);
-  if (other !== undefined) throw sourceGone(other, journal);
-  for (const [database, target] of targets) {
-    const location = workspace.locations.get(database);
-    const cannot = `finish the restore of ${database}`;
-    if (location) refuseServer(location, { cannot });
-    if (location) refuseForeign(location, { cannot });
-    refuseLink(target, { cannot });
-  }
-  try {
-    const databases = left.map(({ database }) => database);
-    await using resumed = watched === null ? await Takeovers.watch(workspace, databases) : null;
-    const takeovers = watched ?? resumed;
-    if (resumed !== null && left.length > 0) {
-      journal = await keepWritten(workspace, journal, databases);
-      await writeJournal(path, journal);
-    }
-    for (const one of left) {
-      const { database } = one;
-      const aside = await replaceDatabase({ ...one, target: targetOf(one) }, {
-        timeout: workspace.timeout,
-        takeover: takeovers?.of(database) ?? null,
-        keep: async () => {
-          if (takeovers?.keeps === false) return;
-          const name = await takeSafety(workspace, [database], {
-            reason: "interrupted",
-            isHeld: true,
-          });
-          if (name === null) return;
-          journal = { ...journal, laterSnapshots: [...journal.laterSnapshots ?? [], name] };
-          await writeJournal(path, journal);
-        },
-      });
-      if (aside !== null) {
-        const movedAside = [...journal.movedAside ?? [], { database, path: aside }];
-        journal = { ...journal, movedAside };
-      }
-      // A resumed restore skips it: a bot may write to it from now on.
-      const replacements = journal.replacements
-        .map((each) => each.database === one.database ? { ...each, isDone: true } : each);
-      journal = { ...journal, replacements };
-      await writeJournal(path, journal);
-    }
-    const restored = [...targets.keys()];
-    const reconciliation = await reconcile(
-      workspace,
-      session,
-      await inspect(workspace, { tolerant: true }),
-    );
-    await recordRestore(session, journal, targets);
-    await session.sync();
-    await removeJournal(path);
-    for (const { source, temporary } of journal.replacements) {
-      // The work is done; a file that can't be removed is harmless.
-      if (temporary) await ignoring(() => removeDatabase(source));
-    }
-    const { label, safety, laterSnapshots, movedAside } = journal;
-    const later = laterSnapshots === undefined ? {} : { laterSnapshots };
-    const moved = movedAside === undefined ? {} : { movedAside };
-    return { snapshot: label, restored, safety, ...later, ...moved, ...reconciliation };
-  } catch (error) {
-    throw begun(error, journal.direction);
-  }
-}
-
-/** The workspace decides which files are overwritten, never the journal alone. */
-function requireKnown(workspace: Workspace, { replacements }: RestoreJournal, path: string): void {
-  const known = [...workspace.locations.keys(), "migrations"];
-  const stranger = replacements.find(({ database }) => !known.includes(database));
-  if (stranger === undefined) return;
-  throw unfinishable(`${path} names the unknown database "${stranger.database}"`, {
-    help: `run the program that defines it; the databases here are ${known.join(", ")}`,
-  });
-}
-
-/** After an interruption a bot may have written to what is about to be overwritten. */
-async function keepWritten(
-  workspace: Workspace,
-  journal: RestoreJournal,
-  databases: readonly string[],
-): Promise<RestoreJournal> {
-  const bytesOf = new Map(journal.replacements.map(({ database, bytes }) => [database, bytes]));
-  // Report an obstacle before each attempt takes another snapshot.
-  await requireReplaceable(workspace, {
-    cannot: `finish the ${journal.direction ?? "restore"}`,
-    replacements: databases.map((database) => ({
-      target: pathOf(workspace, database),
-      bytes: bytesOf.get(database) ?? 0,
-    })),
-    keeps: true,
-  });
-  const name = await takeSafety(workspace, databases, { reason: "interrupted" });
-  if (name === null) return journal;
-  return { ...journal, laterSnapshots: [...journal.laterSnapshots ?? [], name] };
-}
-
-function sourceGone(gone: Replacement, { safety }: RestoreJournal): SnapshotError {
-  return unfinishable(whatHappenedTo(gone), {
-    help: `restore the file, or restore another snapshot${
-      safety === null ? "" : `; ${safety} has the previous data`
-    }`,
-  });
 }
 
 async function chooseSources(
@@ -389,113 +210,4 @@ export async function contentOf(
     if (isDamage(error)) return null;
     throw error;
   }
-}
-
-/** Databases to overwrite, watched since before the snapshot of them was taken. */
-export class Takeovers implements AsyncDisposable {
-  readonly #byDatabase = new Map<string, Takeover>();
-  /** Whether rows that others write meanwhile are kept in snapshots. */
-  readonly keeps: boolean;
-
-  private constructor(keeps: boolean) {
-    this.keeps = keeps;
-  }
-
-  /** Begins to watch the existing, sound databases. */
-  static async watch(
-    workspace: Workspace,
-    databases: readonly string[],
-    { keeps = true }: { readonly keeps?: boolean } = {},
-  ): Promise<Takeovers> {
-    await using opened = new AsyncDisposableStack();
-    const takeovers = new Takeovers(keeps);
-    opened.use(takeovers);
-    for (const database of databases) {
-      const path = fileItself(pathOf(workspace, database));
-      // A damaged one is moved aside with its log, which closing it might checkpoint.
-      if (!sizeOf(path) || !await isSound(path, workspace.timeout)) continue;
-      takeovers.#byDatabase.set(database, await Takeover.watch(path, workspace));
-    }
-    opened.move();
-    return takeovers;
-  }
-
-  /** The one of a database; null if that was missing or damaged. */
-  of(database: string): Takeover | null {
-    return this.#byDatabase.get(database) ?? null;
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    for (const one of this.#byDatabase.values()) await one[Symbol.asyncDispose]();
-  }
-}
-
-/** Options of {@link takeSafety}. */
-interface SafetyOptions extends SnapshotControl {
-  /** Whether the caller holds the write lock. Default `false`. */
-  readonly isHeld?: boolean;
-  /** Default `safety`. */
-  readonly reason?: "safety" | "interrupted";
-}
-
-/**
- * Takes a snapshot of everything that will be replaced. Damaged databases can't be copied, and are
- * kept aside.
- */
-export async function takeSafety(
-  workspace: Workspace,
-  databases: readonly string[],
-  { reason = "safety", isHeld = false, ...control }: SafetyOptions,
-): Promise<string | null> {
-  const { timeout, backups: directory } = workspace;
-  const take = async (targets: readonly PinTarget[]) => {
-    if (targets.length === 0) return null;
-    const manifest = await runSnapshot(
-      { targets, directory, reason, verify: "quick", compress: false, timeout },
-      control,
-    );
-    return manifest.name;
-  };
-  const present = databases
-    .map((database) => ({ database, path: pathOf(workspace, database), held: isHeld }))
-    .filter(({ path }) => sizeOf(path));
-  try {
-    return await take(present);
-  } catch (error) {
-    if (!isDamage(error)) throw error;
-    // Checked one by one only after a failure: most databases are sound, and the check takes time.
-    const sound = await Promise.all(present.map(({ path }) => isSound(path, timeout)));
-    return await take(present.filter((_, index) => sound[index]));
-  }
-}
-
-async function recordRestore(
-  session: Session,
-  { label, safety, laterSnapshots = [], movedAside = [], direction = "restore" }: RestoreJournal,
-  targets: ReadonlyMap<string, string>,
-): Promise<void> {
-  const keptOf = (database: string) => {
-    const moved = movedAside.filter((one) => one.database === database);
-    return [
-      ...moved.map(({ path }) => `the damaged file was moved to ${path}`),
-      ...safety === null || moved.length > 0 ? [] : [`the previous data is in snapshot ${safety}`],
-      ...laterSnapshots.map((name) => `later data is in snapshot ${name}`),
-    ];
-  };
-  await session.record(async (ledger) => {
-    for (const [database, target] of targets) {
-      await addOccurrence(ledger, {
-        name: label,
-        database,
-        databasePath: target,
-        direction,
-        detail: keptOf(database).join("; ") || null,
-      });
-    }
-  });
-}
-
-/** Path of a database, or of the ledger, which snapshots call `migrations`. */
-function pathOf(workspace: Workspace, database: string): string {
-  return database === "migrations" ? workspace.ledger.path : locationOf(workspace, database).path;
 }

@@ -1,4 +1,3 @@
-import { messageOf } from "../base/format.ts";
 import {
   AccessError,
   CatalystError,
@@ -20,6 +19,8 @@ import {
   writeDurably,
   writeNote,
 } from "../base/files.ts";
+import { messageOf } from "../base/format.ts";
+import type { StopFlag } from "../base/lock.ts";
 import {
   denied,
   fileItself,
@@ -29,7 +30,6 @@ import {
   sizeOf,
   tooManyFiles,
 } from "../base/paths.ts";
-import type { StopFlag } from "../base/lock.ts";
 import { version } from "../base/version.ts";
 import {
   type Connection,
@@ -43,16 +43,13 @@ import { checkFile } from "../schema/integrity.ts";
 import { countRows } from "../schema/model.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import {
-  databaseFile,
   digestFile,
   type Manifest,
-  manifestFile,
-  reservationFile,
   serializeManifest,
   type SnapshotFile,
-  snapshotName,
   type SnapshotReason,
 } from "./manifest.ts";
+import { databaseFile, freeSnapshotName, manifestFile, reservationFile } from "./names.ts";
 import { naming, pin, type Pinned, type PinTarget } from "./pin.ts";
 import { lockStore, removeAbandonedSnapshots, SNAPSHOTS } from "./store.ts";
 
@@ -233,7 +230,7 @@ export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): P
   const createdAt = Math.floor(Date.now() / 1000);
   const filesOf = (name: string) =>
     targets.map(({ database }) => databaseFile(database, name, job.compress));
-  const name = freeName(directory, createdAt, filesOf);
+  const name = freeSnapshotName(directory, createdAt, filesOf);
   const files = filesOf(name);
   const note = `${directory}/${reservationFile(name)}`;
   try {
@@ -321,19 +318,6 @@ function roomFor(targets: readonly PinTarget[], compress: boolean): number {
   const sizes = targets.map(({ path }) => (sizeOf(path) ?? 0) + logSizeOf(path));
   const all = sizes.reduce((sum, size) => sum + size, 0);
   return compress ? Math.max(...sizes) + all / 2 : all;
-}
-
-/** A name that is not used by any file: users may name their own copies in the same way. */
-function freeName(
-  directory: string,
-  createdAt: number,
-  filesOf: (name: string) => readonly string[],
-): string {
-  for (let attempt = 1;; attempt++) {
-    const name = snapshotName(createdAt, attempt);
-    const files = [manifestFile(name), ...filesOf(name)];
-    if (files.every((file) => sizeOf(`${directory}/${file}`) === null)) return name;
-  }
 }
 
 function aboutSnapshot(error: unknown): unknown {

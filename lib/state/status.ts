@@ -136,7 +136,7 @@ export interface UpgradeWork extends PlannedWork {
 }
 
 /** Plans the work for the observed state. */
-export async function planFrom(
+export async function planWork(
   workspace: Workspace,
   found: Inspection,
   request: UpgradeRequest,

@@ -19,7 +19,7 @@ import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import type { UpgradeRequest } from "../state/plan.ts";
-import { planFrom } from "../state/status.ts";
+import { planWork } from "../state/status.ts";
 import { createWorkspace, locationOf, prefixOfLedger, type Workspace } from "../state/workspace.ts";
 import { RehearsalComparison } from "./comparison.ts";
 import {
@@ -65,7 +65,7 @@ export async function rehearse(
   workspace: Workspace,
   options: RehearseOptions,
 ): Promise<Rehearsal> {
-  const { apply } = await planFrom(workspace, await inspect(workspace), options);
+  const { apply } = await planWork(workspace, await inspect(workspace), options);
   if (apply.length === 0) return nothing;
   const wanted = new Set(apply.map(({ database }) => database));
   const databases = [...workspace.locations.keys()].filter((name) => wanted.has(name));
@@ -96,7 +96,7 @@ export async function rehearse(
   const found = await inspect(copied);
   const ids = new Set(apply.map(({ id }) => id));
   // Another migrator may have applied some.
-  const pending = (await planFrom(copied, found, { outOfOrder: true })).apply
+  const pending = (await planWork(copied, found, { outOfOrder: true })).apply
     .filter(({ id }) => ids.has(id));
   const isWithoutRows = (name: string) =>
     options.data !== true && locationOf(workspace, name).kind === "server";

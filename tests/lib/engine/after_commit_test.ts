@@ -10,7 +10,7 @@ import {
 } from "../../../lib/base/errors.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
-import { begun } from "../../../lib/snapshot/journal.ts";
+import { errorAfterBeginning } from "../../../lib/snapshot/journal.ts";
 import { execute, query, type TempDir, tempDir } from "../../helpers.ts";
 
 async function bot(dir: TempDir): Promise<Migrator> {
@@ -83,12 +83,12 @@ Deno.test("after any failure of a started restore, the message says so and how t
     new TypeError("surprise"),
   ];
   for (const error of errors) {
-    const told = begun(error);
+    const told = errorAfterBeginning(error);
     assert.ok(told instanceof CatalystError);
     assert.match(told.help ?? "", /the restore has begun: .*`upgrade`; it finishes the restore/s);
   }
   const gone = new SnapshotError("Cannot restore it: it is gone", { help: "put the file back" });
-  assert.equal(begun(gone), gone);
+  assert.equal(errorAfterBeginning(gone), gone);
 });
 
 Deno.test("an error while closing does not hide the first error", () => {

@@ -3,14 +3,12 @@ import assert from "node:assert/strict";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
 import {
-  databaseFile,
   type Manifest,
-  manifestFile,
   serializeManifest,
   type SnapshotFile,
-  snapshotName,
   type SnapshotReason,
 } from "../../../lib/snapshot/manifest.ts";
+import { databaseFile, manifestFile, snapshotName } from "../../../lib/snapshot/names.ts";
 import { type Content, contentOf, copyUpgraded, databaseNames } from "../../helpers.ts";
 import { fillBot, TemporaryDirectory } from "../support.ts";
 

@@ -2,13 +2,12 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 import { SnapshotError } from "../../../lib/base/errors.ts";
 import {
-  databaseFile,
   type Manifest,
   parseManifest,
   serializeManifest,
   type SnapshotFile,
-  snapshotName,
 } from "../../../lib/snapshot/manifest.ts";
+import { databaseFile, snapshotName } from "../../../lib/snapshot/names.ts";
 import { manifestOf } from "./bot.ts";
 
 const rows = fc.dictionary(

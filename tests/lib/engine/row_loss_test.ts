@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
 import {
-  brokenObjects,
   compareObservations,
   lostRows,
   mayTouchRows,
   observeRows,
   type RowObservation,
-} from "../../../lib/engine/checks.ts";
+} from "../../../lib/engine/row_loss.ts";
+import { brokenObjects } from "../../../lib/engine/broken_objects.ts";
 import { countRows } from "../../../lib/schema/model.ts";
 import { quoteName } from "../../../lib/sql/tokens.ts";
 import { openMemory } from "../../../lib/database/open.ts";
