@@ -243,7 +243,7 @@ libsqlTest(
     ALTER TABLE new RENAME TO notes`;
     await rejects(
       run("DELETE FROM notes WHERE id = 2; INSERT INTO notes VALUES (3, 'three', 'z')"),
-      /it would lose rows or values that it didn't declare: 1 of table "notes"/,
+      /it would lose rows or values that it does not declare: 1 of table "notes"/,
     );
     await rejects(run(rebuild("id, a, b")), /column "a" gets the values of "b"/);
     equal(await app.all("SELECT a, b FROM notes"), [{ a: "one", b: "x" }, { a: "two", b: "y" }]);

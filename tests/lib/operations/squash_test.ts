@@ -108,7 +108,7 @@ Deno.test("a database with only some of the old migrations must apply the others
     ["003", "pending"],
     ["002", "missing"],
   ]);
-  await assert.rejects(migrator.upgrade(), /it holds migration 002_add_color/);
+  await assert.rejects(migrator.upgrade(), /it contains migration 002_add_color/);
 });
 
 Deno.test("squash() refuses migrations that are not SQL, and a single one", async () => {
