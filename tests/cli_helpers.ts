@@ -104,7 +104,7 @@ export function checkText({ code, stderr }: CliResult, { exit }: { readonly exit
   assert.match(error ?? stderr, /^error: Cannot \S+ .+: .+/);
   assert.deepEqual(others, []);
   assert.match(stderr, /^error: .+\nhelp: .+/m);
-  assert.doesNotMatch(stderr, /^\s+at |fault in catalyst-migrate|undefined|\[object/m);
+  assert.doesNotMatch(stderr, /^\s+at |bug in catalyst-migrate|undefined|\[object/m);
 }
 
 /** Checks for one JSON document with the same content on stdout, and only narration on stderr. */

@@ -98,10 +98,9 @@ export function formatDuration(seconds: number): string {
   return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
 }
 
-/** Formats an age given in seconds with one unit: `<1 min`, `5 min`, `26 h`, `3 days`. */
+/** Formats an age given in seconds with one unit: `5 min`, `26 h`, `3 days`. */
 export function formatAge(seconds: number): string {
-  if (seconds < 60) return "<1 min";
-  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  if (seconds < 3600) return `${Math.max(0, Math.floor(seconds / 60))} min`;
   if (seconds < 86_400 * 2) return `${Math.floor(seconds / 3600)} h`;
   return `${Math.floor(seconds / 86_400)} days`;
 }

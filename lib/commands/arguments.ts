@@ -3,24 +3,25 @@ import type { Migrator } from "../migrator.ts";
 import type { Configuration } from "../state/configuration.ts";
 import type { Output } from "../terminal/output.ts";
 
-/** A flag as `node:util`'s `parseArgs` describes it, and what help says of it. */
+/** A flag, in the form of `node:util`'s `parseArgs`, with its help text. */
 export interface Flag {
   readonly type: "boolean" | "string";
   /** One letter. */
   readonly short?: string;
-  /** Whether it may be given several times, each with a value. */
+  /** Whether it may be repeated, each time with a value. */
   readonly multiple?: boolean;
   /**
-   * What stands for the value in help, and says what completes it: `ID` of a migration, `DATABASE`,
-   * `SNAPSHOT`, `QUERY`, `DIR`, `FILE`, or the words of which it is one, as in `sql|json`. Others are free.
+   * The value's placeholder in help, which also selects its completion: `ID` of a migration,
+   * `DATABASE`, `SNAPSHOT`, `QUERY`, `DIR`, `FILE`, or the choices, as in `sql|json`. Other
+   * placeholders are not completed.
    */
   readonly value?: string;
-  /** What help shows in place of a long list of words. Default: the value. */
+  /** What help shows instead of a long list of choices. Default: `value`. */
   readonly shown?: string;
   readonly help: string;
 }
 
-/** What was given on the command line: the value of each flag. */
+/** The values of the flags on the command line. */
 export type FlagValues = Readonly<Record<string, string | boolean | readonly string[] | undefined>>;
 
 /** Flags that every command has. */
@@ -57,10 +58,10 @@ export const commonFlags: Readonly<Record<string, Flag>> = {
   "help": { type: "boolean", short: "h", help: "show this text" },
 };
 
-/** The flag that answers a confirmation beforehand. */
+/** The flag that confirms in advance. */
 export const yesFlag: Flag = { type: "boolean", short: "y", help: "confirm without asking" };
 
-/** The flag that leaves out the snapshot before a change. */
+/** The flag that skips the snapshot before a change. */
 export const noBackupFlag: Flag = {
   type: "boolean",
   help: "take no snapshot before changing databases that hold rows",
@@ -72,24 +73,24 @@ export const dryRunFlag: Flag = {
   help: "show what would be done; change nothing",
 };
 
-/** Value of a flag that takes one; undefined where it wasn't given. */
+/** Value of a flag; undefined if it wasn't given. */
 export function stringFlag(flags: FlagValues, name: string): string | undefined {
   const value = flags[name];
   return typeof value === "string" ? value : undefined;
 }
 
-/** Values of a flag that may be given several times; none where it wasn't given. */
+/** Values of a flag that may be repeated; empty if it wasn't given. */
 export function listFlag(flags: FlagValues, name: string): readonly string[] {
   const value = flags[name];
   return Array.isArray(value) ? value : [];
 }
 
-/** The words of which a flag's value has to be one; none where it may be anything else. */
+/** The choices for a flag's value; empty if any value is allowed. */
 export function choicesOf({ value = "" }: Pick<Flag, "value">): readonly string[] {
   return /^[a-z]+(\|[a-z]+)+$/.test(value) ? value.split("|") : [];
 }
 
-/** Value of a flag that is one of some words, as `parseArguments` has seen to. */
+/** Value of a flag with choices, which `parseArguments` has checked. */
 export function choiceFlag<const Choice extends string>(
   flags: FlagValues,
   name: string,
@@ -98,7 +99,7 @@ export function choiceFlag<const Choice extends string>(
   return choices.find((choice) => choice === flags[name]);
 }
 
-/** Splits the command's name from the rest; `upgrade` where none is given. */
+/** Splits the command's name from the rest; the default is `upgrade`. */
 export async function splitCommand(
   args: readonly string[],
   commands: CommandDescriptions,
@@ -109,7 +110,7 @@ export async function splitCommand(
     const [, before = ""] = /^--([^=]+)$/.exec(args[at - 1] ?? "") ?? [];
     if (commonFlags[before]?.type === "string") continue;
     if (before !== "" && commonFlags[before] === undefined) {
-      // A flag of a command that is not yet known: rare enough to load all of them.
+      // A flag before an unknown command is rare enough to load all commands.
       valueFlags ??= await valueFlagsOf(commands);
       if (valueFlags.has(before)) continue;
     }
@@ -132,10 +133,10 @@ async function valueFlagsOf({ names, load }: CommandDescriptions): Promise<Reado
 }
 
 /**
- * Reads the flags of a command: `--flag`, `--flag VALUE`, `--flag=VALUE`, `-f`. Not by `parseArgs` of
- * `node:util`, since loading that module takes a quarter of an empty script's whole run time.
+ * Reads the flags of a command: `--flag`, `--flag VALUE`, `--flag=VALUE`, `-f`. Loading `parseArgs` of
+ * `node:util` would take a quarter of the run time of an empty script.
  *
- * @throws {UsageError} where a flag is unknown, has no value, or an argument is one too many.
+ * @throws {UsageError} if a flag is unknown or lacks its value, or there are too many arguments.
  */
 export async function parseFlags(
   command: CommandDescription,
@@ -144,13 +145,13 @@ export async function parseFlags(
   return (await parseArguments(command, args)).flags;
 }
 
-/** What stands behind a command's name. */
+/** The arguments after a command's name. */
 export interface Arguments {
   readonly flags: FlagValues;
   readonly operands: readonly string[];
 }
 
-/** Reads flags as {@link parseFlags} does, and with them the operands of a command that takes some. */
+/** Reads flags as {@link parseFlags} does, and the operands of a command that takes any. */
 export async function parseArguments(
   command: CommandDescription,
   args: readonly string[],
@@ -160,7 +161,7 @@ export async function parseArguments(
   const values: Record<string, string | boolean | readonly string[]> = {};
   for (let at = 0; at < args.length; at++) {
     const arg = args[at] ?? "";
-    // A single dash stands for stdin.
+    // A single dash means stdin.
     if (command.operands !== undefined && (arg === "-" || !arg.startsWith("-"))) {
       if (arg === "") throw misuse(command, "an argument is empty");
       operands.push(arg);
@@ -177,12 +178,12 @@ export async function parseArguments(
       values[name] = true;
       continue;
     }
-    // The value may be the next argument, which then is used up.
+    // The value may be the next argument, which is then consumed.
     const given = value ?? args[++at];
     if (given === undefined || (value === undefined && given.startsWith("--"))) {
       throw misuse(command, `--${name} needs a value (${flag.value ?? "VALUE"})`);
     }
-    // As of a variable that isn't set: it would mean the root of the file system, or be as if not given.
+    // From an unset variable: it would mean the root directory, or be ignored.
     if (given === "" && /\b(DIR|FILE)\b/.test(flag.value ?? "")) {
       throw misuse(command, `--${name} is empty`);
     }
@@ -198,7 +199,7 @@ export async function parseArguments(
 interface Recognized {
   readonly name: string;
   readonly flag: Flag;
-  /** What stands behind `=`. */
+  /** The text after `=`. */
   readonly value: string | undefined;
 }
 
@@ -226,7 +227,7 @@ async function unrecognized(
   return misuse(command, `it has no flag ${written}`, hint);
 }
 
-/** What may stand in a place, and the command that it belongs to. */
+/** The choices for a value, and the command they belong to. */
 interface ChoiceContext {
   readonly command: Pick<CommandDescription, "name">;
   readonly choices: readonly string[];
@@ -241,35 +242,33 @@ export async function noChoice(
   const { alternatives, didYouMean } = await import("../base/format.ts");
   const reason = `expected ${alternatives(choices)}`;
   return new UsageError(`Cannot use ${what} ${JSON.stringify(given)}: ${reason}`, {
-    help: `${
-      didYouMean(given, choices)
-    }\`catalyst-migrate ${command.name} --help\` says what each is`,
+    help: `${didYouMean(given, choices)}\`catalyst-migrate ${command.name} --help\` explains them`,
   });
 }
 
 function misuse(command: CommandDescription, reason: string, hint = ""): UsageError {
   return new UsageError(`Cannot run ${command.name}: ${reason}`, {
-    help: `${hint}\`catalyst-migrate ${command.name} --help\` lists what it takes`,
+    help: `${hint}\`catalyst-migrate ${command.name} --help\` lists its arguments`,
   });
 }
 
 /**
  * Refuses flags that exclude each other.
  *
- * @throws {UsageError} where more than one of them is given.
+ * @throws {UsageError} if more than one of them is given.
  */
 export function refuseTogether(command: string, flags: FlagValues, names: readonly string[]): void {
   const given = names.filter((name) => flags[name] !== undefined);
   if (given.length < 2) return;
-  throw new UsageError(`Cannot run ${command}: --${given.join(" and --")} say different things`, {
-    help: "give one of them",
+  throw new UsageError(`Cannot run ${command}: --${given.join(" and --")} contradict each other`, {
+    help: "use one of them",
   });
 }
 
 /**
  * Reads a whole number of at least `least`.
  *
- * @throws {UsageError} where the text is something else.
+ * @throws {UsageError} if the text is not valid.
  */
 export function wholeNumber(text: string, flag: string, least: number): number {
   if (!/^\d{1,9}$/.test(text) || Number(text) < least) {
@@ -284,9 +283,9 @@ export function wholeNumber(text: string, flag: string, least: number): number {
 }
 
 /**
- * The directory of snapshots that `--from` names; null where it wasn't given.
+ * The directory of snapshots that `--from` names; null if it wasn't given.
  *
- * @throws {UsageError} where it does not exist, or is a file.
+ * @throws {UsageError} if it does not exist, or is a file.
  */
 export function fromFlag(flags: FlagValues): { readonly directory: string } | null {
   const directory = stringFlag(flags, "from")?.replace(/(.)[/\\]+$/, "$1");
@@ -307,9 +306,9 @@ export function fromFlag(flags: FlagValues): { readonly directory: string } | nu
 const UNITS: Readonly<Record<string, number>> = { m: 60, h: 3600, d: 86_400 };
 
 /**
- * Reads a duration such as `90m`, `24h` or `7d`, in seconds; undefined where the flag wasn't given.
+ * Reads a duration such as `90m`, `24h` or `7d`, in seconds; undefined if the flag wasn't given.
  *
- * @throws {UsageError} where the text is something else.
+ * @throws {UsageError} if the text is not valid.
  */
 export function durationFlag(flags: FlagValues, name: string): number | undefined {
   const text = stringFlag(flags, name);
@@ -322,28 +321,28 @@ export function durationFlag(flags: FlagValues, name: string): number | undefine
   });
 }
 
-/** What every command works with. */
+/** Input and output of every command. */
 interface Invocation {
   readonly flags: FlagValues;
-  /** The arguments that are no flags. */
+  /** The arguments that are not flags. */
   readonly operands: readonly string[];
   readonly output: Output;
 }
 
-/** What a {@link Command} works with. */
+/** Input and output of a {@link Command}. */
 export interface CommandContext extends Invocation {
   readonly migrator: Migrator;
-  /** The configuration file; null where there is none. */
+  /** The configuration file; null if there is none. */
   readonly configuration: Configuration | null;
 }
 
-/** What a {@link SelfContainedCommand} works with. */
+/** Input and output of a {@link SelfContainedCommand}. */
 export interface SelfContainedContext extends Invocation {
   readonly environment: Environment;
   readonly commands: CommandSet;
 }
 
-/** Descriptions of all commands; each is loaded when it is asked for. */
+/** Descriptions of all commands, loaded on demand. */
 export interface CommandDescriptions {
   /** Their names, in the order in which help lists them. */
   readonly names: readonly string[];
@@ -351,51 +350,51 @@ export interface CommandDescriptions {
   readonly load: (name: string) => Promise<CommandDescription>;
 }
 
-/** All commands; each is loaded when it is asked for. */
+/** All commands, loaded on demand. */
 export interface CommandSet extends CommandDescriptions {
   /** Loads a command by its name. */
   readonly load: (name: string) => Promise<AnyCommand>;
 }
 
-/** One of the ways in which a command is called that has subcommands. */
+/** A subcommand, or the command without one. */
 export interface CommandForm {
-  /** The subcommand; null where it is called without one. */
+  /** The subcommand; null for the command without one. */
   readonly word: string | null;
   /** What it does, in one line. */
   readonly summary: string;
-  /** What arguments it takes besides flags; absent where it takes none. */
+  /** Its arguments other than flags; absent if it takes none. */
   readonly operands?: string;
-  /** Names of the command's own flags that it heeds. */
+  /** Names of the command's own flags that apply to it. */
   readonly flags: readonly string[];
 }
 
-/** How a command is called, as help, completions and the man page tell it. */
+/** Description of a command for help, completions and the manual page. */
 export interface CommandDescription {
   readonly name: string;
   /** What it does, in one line. */
   readonly summary: string;
-  /** What arguments it takes besides flags, such as `[DATABASE...]`; absent where it takes none. */
+  /** Its arguments other than flags, such as `[DATABASE...]`; absent if it takes none. */
   readonly operands?: string;
-  /** The ways in which it is called, where that is more than one. */
+  /** Its forms, if it has subcommands. */
   readonly forms?: readonly CommandForm[];
-  /** Its own flags, besides the common ones. */
+  /** Its own flags, in addition to the common ones. */
   readonly flags: Readonly<Record<string, Flag>>;
-  /** Command lines that show its use, each with what it does. */
+  /** Example command lines, each with an explanation. */
   readonly examples: readonly (readonly [line: string, does: string])[];
 }
 
 /** One command of the command line: parses its flags, calls the toolkit, renders. */
 export interface Command extends CommandDescription {
   /**
-   * Whether it does its work without the user's own migrations: then they aren't read, and one that is
-   * wrong doesn't stop it. Default `false`.
+   * Whether it works without the user's own migrations: they are not read, and an invalid one does not
+   * stop it. Default `false`.
    */
   readonly withoutMigrations?: boolean | ((flags: FlagValues) => boolean);
   /** Runs it; returns the exit code. */
   run(context: CommandContext): Promise<number>;
 }
 
-/** A command that has to work where no migrator can be made, or needs none. */
+/** A command that works even if no migrator can be created. */
 export interface SelfContainedCommand extends CommandDescription {
   /** Runs it; returns the exit code. */
   runAlone(context: SelfContainedContext): Promise<number>;
@@ -404,10 +403,10 @@ export interface SelfContainedCommand extends CommandDescription {
 /** Any command. */
 export type AnyCommand = Command | SelfContainedCommand;
 
-/** Reads a variable of the environment; undefined where it is not set. */
+/** Reads an environment variable; undefined if it is not set. */
 export type Environment = (name: string) => string | undefined;
 
-/** `help`, which is no command like the others: it does without loading most of what they need. */
+/** `help`, which is not a command like the others: it loads only descriptions. */
 export const helpCommand: CommandDescription = {
   name: "help",
   summary: "show the help of a command, for example `help upgrade`",
@@ -416,7 +415,7 @@ export const helpCommand: CommandDescription = {
   examples: [],
 };
 
-/** Flags of a command line without a command, besides those of every command and of `upgrade`. */
+/** Flags of a command line without a command, in addition to those of `upgrade`. */
 export const bareFlags: Readonly<Record<string, Flag>> = {
   "version": {
     type: "boolean",
@@ -425,7 +424,7 @@ export const bareFlags: Readonly<Record<string, Flag>> = {
   },
 };
 
-/** The ways in which a command is called; one where it has no subcommands. */
+/** The forms of a command; a single one if it has no subcommands. */
 export function formsOf(command: CommandDescription): readonly CommandForm[] {
   const { summary, operands, flags, forms } = command;
   return forms ?? [{
@@ -438,5 +437,5 @@ export function formsOf(command: CommandDescription): readonly CommandForm[] {
 
 export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
 
-/** A shell that there is a script for. */
+/** A shell with a completion script. */
 export type Shell = (typeof SHELLS)[number];

@@ -30,7 +30,7 @@ import {
 import type { Documents } from "./documents.ts";
 import { progressOf, snapshotStep } from "./progress.ts";
 
-/** Flags of `prune`, and the retention that each is. */
+/** Flags of `prune`, and the retention setting of each. */
 const RETENTION = {
   "keep": "keep",
   "keep-daily": "keepDaily",
@@ -41,7 +41,7 @@ const RETENTION = {
 /** How the copies are checked. */
 const VERIFICATIONS = ["quick", "full", "none"] as const;
 
-/** Taking a snapshot, and the subcommands. */
+/** The forms of the command. */
 const FORMS: readonly [CommandForm, ...CommandForm[]] = [
   {
     word: null,
@@ -131,7 +131,7 @@ export const command: Command = {
     const [action, ...rest] = context.operands;
     refuseStrayFlags(context.flags, action);
     if ((action === "list" || action === "prune") && rest[0] !== undefined) {
-      throw new UsageError(`Cannot use "${rest[0]}": \`backup ${action}\` takes no such argument`, {
+      throw new UsageError(`Cannot use "${rest[0]}": \`backup ${action}\` takes no arguments`, {
         help: "`catalyst-migrate backup --help` lists the arguments",
       });
     }
@@ -148,7 +148,7 @@ export const command: Command = {
   },
 };
 
-/** What is for pruning alone must not be taken for something that a snapshot would heed. */
+/** Refuses flags that another form of the command takes, and that would be ignored here. */
 function refuseStrayFlags(flags: FlagValues, action: string | undefined): void {
   const form = FORMS.find(({ word }) => word === action) ?? FORMS[0];
   const stray = Object.keys(command.flags).find((flag) =>
@@ -157,7 +157,7 @@ function refuseStrayFlags(flags: FlagValues, action: string | undefined): void {
   if (stray === undefined) return;
   const owners = FORMS.filter(({ flags }) => flags.includes(stray))
     .map(({ word }) => word === null ? "`backup`" : `\`backup ${word}\``);
-  throw new UsageError(`Cannot use --${stray}: it belongs to ${owners.join(" and ")}`, {
+  throw new UsageError(`Cannot use --${stray}: it is a flag of ${owners.join(" and ")}`, {
     help: "`catalyst-migrate backup --help` lists the flags",
   });
 }
@@ -205,7 +205,7 @@ async function take(context: CommandContext): Promise<number> {
   for (const name of missing) {
     output.warn(
       `the snapshot lacks ${name}: ${migrator.pathOf(name)} is missing or empty, and the ledger ` +
-        `says that it has been in use; \`restore\` brings it back from an earlier snapshot`,
+        `records migrations in it; \`restore\` brings it back from an earlier snapshot`,
     );
   }
   for (const { database, reason } of damaged) {
@@ -218,7 +218,7 @@ async function take(context: CommandContext): Promise<number> {
     if (unchecked.length === 0) continue;
     output.narrate(
       `${unchecked.map(printable).join(", ")} of ${database} can't be checked here: ` +
-        "the program that made the database has a collation or function of its own",
+        "it needs a collation or function of the program that created the database",
     );
   }
   return ok ? 0 : 1;
@@ -236,7 +236,7 @@ async function tellUncovered(
   output.narrate(`${detail}; ${help}`);
 }
 
-/** A mistyped subcommand would be taken for a database. */
+/** Refuses a misspelled subcommand, which would be taken for a database. */
 async function refuseMisspelling(
   [word]: readonly string[],
   databases: readonly string[],
@@ -246,7 +246,7 @@ async function refuseMisspelling(
   const hint = didYouMean(word, FORMS.flatMap((form) => form.word ?? []));
   if (hint === "") return;
   throw new UsageError(`Cannot run backup: "${word}" is neither a subcommand nor a database`, {
-    help: `${hint}\`catalyst-migrate backup --help\` lists what it takes`,
+    help: `${hint}\`catalyst-migrate backup --help\` lists its arguments`,
   });
 }
 
@@ -285,7 +285,7 @@ function renderEntries(entries: readonly SnapshotEntry[]): string {
         : formatBytes(manifest.files.reduce((sum, one) => sum + one.sizeBytes, 0)),
       manifest === null ? "-" : newest(manifest),
       manifest?.reason ?? "-",
-      problems.length === 0 ? "whole" : "damaged",
+      problems.length === 0 ? "ok" : "damaged",
     ]),
     {
       header: ["SNAPSHOT", "TAKEN (UTC)", "AGE", "SIZE", "UP TO", "WHY", "STATE"],
@@ -294,7 +294,7 @@ function renderEntries(entries: readonly SnapshotEntry[]): string {
   );
 }
 
-/** Id of the newest migration that is in a snapshot. */
+/** Id of the newest migration in a snapshot. */
 function newest({ files }: Manifest): string {
   return files.flatMap(({ migrations }) => migrations).toSorted(compareIds).at(-1) ?? "-";
 }
@@ -304,7 +304,7 @@ async function verify(
   [reference, ...rest]: readonly string[],
 ): Promise<number> {
   if (reference === undefined || rest.length > 0) {
-    throw new UsageError("Cannot verify a snapshot: one has to be named", {
+    throw new UsageError("Cannot verify a snapshot: name one", {
       help: "`backup list` shows the snapshots; `latest` is the newest",
     });
   }
@@ -333,9 +333,9 @@ async function verify(
     const rendered = renderVerification(restored, output.answerStyle);
     if (restored.ok) {
       output.report(
-        `Snapshot ${name}: it was restored as a trial, and its data is as it should be.`,
+        `Snapshot ${name}: a trial restore succeeded, and no problems were found.`,
       );
-    } else output.answer(`Snapshot ${name}, restored as a trial:\n${rendered}`);
+    } else output.answer(`Snapshot ${name}, in a trial restore:\n${rendered}`);
     return restored.ok ? 0 : 1;
   }
   progress.end();
@@ -347,7 +347,7 @@ async function verify(
       ...flags.restore === true ? { restored: null } : {},
     } satisfies Documents["backup verify"],
   );
-  if (ok) output.report(`Snapshot ${name}: every file is as its manifest says.`);
+  if (ok) output.report(`Snapshot ${name}: all files match the manifest.`);
   else {
     output.answer(
       [`Snapshot ${name} is damaged:`, ...problems.map((one) => `  ${printable(one)}`)].join("\n"),
@@ -372,9 +372,9 @@ async function prune(
     }
   }
   if (Object.keys(retention).length === 0) {
-    throw new UsageError("Cannot prune snapshots: nothing says how many to keep", {
+    throw new UsageError("Cannot prune snapshots: the number to keep is not set", {
       help:
-        "give --keep N, --keep-daily N, --keep-weekly N or --keep-monthly N, or put keep into catalyst.json",
+        "use --keep N, --keep-daily N, --keep-weekly N or --keep-monthly N, or set keep in catalyst.json",
     });
   }
   const dryRun = flags["dry-run"] === true;

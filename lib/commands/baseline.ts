@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
 
-/** `baseline`: marks as applied what is in the databases already. */
+/** `baseline`: records migrations whose changes are already in the databases. */
 export const command: Command = {
   name: "baseline",
   summary: "record migrations whose changes are already in the databases",
@@ -17,18 +17,18 @@ export const command: Command = {
   run: async ({ flags, migrator, output }: CommandContext) => {
     const to = stringFlag(flags, "to");
     if (to === undefined) {
-      throw new UsageError("Cannot set a baseline: --to ID has to say up to which migration", {
+      throw new UsageError("Cannot set a baseline: name the last migration with --to ID", {
         help: "`status --verbose` lists the migrations",
       });
     }
     const dryRun = flags["dry-run"] === true;
     const { marked } = await migrator.baseline({ to, dryRun });
     output.json({ ok: true, dryRun, marked } satisfies Documents["baseline"]);
-    const verb = dryRun ? "would mark" : "marked";
+    const verb = dryRun ? "would record" : "recorded";
     output[dryRun ? "answer" : "report"](
       marked.length === 0
-        ? "Nothing to mark: all of them are applied."
-        : `${verb} ${marked.join(", ")} as applied: the databases have the schema that they make.`,
+        ? "Nothing to record: all of them are applied."
+        : `${verb} ${marked.join(", ")} as applied: the databases have their schema.`,
     );
     return 0;
   },

@@ -28,25 +28,25 @@ import {
 import { ownMigrations, resolveOptions } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
-/** Something that may stand where the cursor is. */
+/** A candidate for the word at the cursor. */
 export interface Candidate {
   readonly value: string;
-  /** What it is; empty where there is nothing to say. */
+  /** Its description; may be empty. */
   readonly description: string;
 }
 
-/** Values of which the program knows what there is now; `ID` is that of a migration. */
+/** Kinds of values that the program can list; `ID` is that of a migration. */
 export type ValueKind = "ID" | "DATABASE" | "SNAPSHOT" | "QUERY";
 
-/** What is known besides the line. */
+/** What completion needs besides the line. */
 export interface CompletionState extends CommandDescriptions {
-  /** The values of a kind that there are, given the flags of the line. */
+  /** The existing values of a kind, given the flags of the line. */
   readonly values: (kind: ValueKind, flags: FlagValues) => Promise<readonly Candidate[]>;
 }
 
-/** What may stand where the cursor is. */
+/** The candidates for the word at the cursor. */
 export interface Completion {
-  /** Part of the word that is done, and stands before each value: `--to=`. */
+  /** The completed part of the word, which precedes each value: `--to=`. */
   readonly prefix: string;
   readonly candidates: readonly Candidate[];
   /** Which paths the shell adds. */
@@ -56,8 +56,8 @@ export interface Completion {
 const NOTHING: Completion = { prefix: "", candidates: [], paths: "none" };
 
 /**
- * Completes a command line, given its words without the program's name. The last one is where the
- * cursor is, up to it; empty behind a space. A candidate is in it whatever the word begins with.
+ * Completes a command line, given its words without the program's name. The last word is the one at
+ * the cursor, up to the cursor; it is empty after a space. Candidates are not filtered by it.
  */
 export async function complete(
   words: readonly string[],
@@ -65,7 +65,7 @@ export async function complete(
 ): Promise<Completion> {
   const current = words.at(-1) ?? "";
   const before = withoutRedirections(words.slice(0, -1));
-  // Behind `>` stands a file.
+  // A file follows `>`.
   if (before === null) return { ...NOTHING, paths: "files" };
   const { name, rest } = await splitCommand(before, state);
   const isNamed = rest.length < before.length;
@@ -96,7 +96,7 @@ export async function complete(
   return isEmpty || current === "-" ? flags() : operands;
 }
 
-/** Without what sends output elsewhere; null where the file that it goes to is yet to come. */
+/** The words without redirections; null if the cursor is at a redirection's file. */
 function withoutRedirections(words: readonly string[]): string[] | null {
   const kept: string[] = [];
   for (let at = 0; at < words.length; at++) {
@@ -107,15 +107,15 @@ function withoutRedirections(words: readonly string[]): string[] | null {
   return kept;
 }
 
-/** What stands before the cursor, read as far as it can be. */
+/** The words before the cursor, parsed as far as possible. */
 interface Line {
   readonly flags: FlagValues;
   readonly operands: readonly string[];
-  /** The flag whose value is where the cursor is. */
+  /** The flag whose value is at the cursor. */
   readonly awaiting: Flag | null;
 }
 
-/** Reads flags as `parseArguments` does, but passes over what is wrong: it may be mended yet. */
+/** Reads flags as `parseArguments` does, but ignores mistakes, which may still be corrected. */
 function readLine(words: readonly string[], known: Readonly<Record<string, Flag>>): Line {
   const flags: Record<string, string | boolean | readonly string[]> = {};
   const operands: string[] = [];
@@ -150,7 +150,7 @@ function flagsOf(flags: Readonly<Record<string, Flag>>, line: Line): Completion 
   };
 }
 
-/** The form that the first operand chooses, else that without a subcommand. */
+/** The form that the first operand selects; otherwise the one without a subcommand. */
 function formOf(command: CommandDescription, word: string | undefined): CommandForm {
   const forms = formsOf(command);
   const bare = forms.find((form) => form.word === null);
@@ -175,7 +175,7 @@ async function operandsOf(
   return { ...values, candidates: [...subcommands, ...open] };
 }
 
-/** What the operand of an index is, in a usage such as `SNAPSHOT|FILE [DATABASE...]`. */
+/** The kind of an operand, by its index, in a usage such as `SNAPSHOT|FILE [DATABASE...]`. */
 function operandAt(usage: string, index: number): string {
   const specs = usage.split(" ").map((spec) => spec.replace(/^\[|\]$/g, ""));
   const last = specs.at(-1) ?? "";
@@ -189,7 +189,7 @@ function subcommandsOf(command: CommandDescription): Candidate[] {
   );
 }
 
-/** What may stand for a value such as `FILE|ID` or `sql|json`. */
+/** The candidates for a value such as `FILE|ID` or `sql|json`. */
 async function valuesOf(
   value: string | undefined,
   line: Line,
@@ -228,7 +228,7 @@ async function completeTopic(
   return { ...NOTHING, candidates: subcommandsOf(await state.load(topic)) };
 }
 
-/** `completion`: prints the script by which a shell completes command lines. */
+/** `completion`: prints the script that completes command lines in a shell. */
 export const command: SelfContainedCommand = {
   name: "completion",
   summary: "print the script that completes commands, flags and values in your shell",
@@ -260,33 +260,33 @@ export const command: SelfContainedCommand = {
       return 0;
     }
     if (shell === undefined || others.length > 0) {
-      throw new UsageError("Cannot print a script: one shell has to be named", {
-        help: `there are ${SHELLS.join(", ")}`,
+      throw new UsageError("Cannot print a script: name a shell", {
+        help: `expected ${SHELLS.slice(0, -1).join(", ")} or ${SHELLS.at(-1)}`,
       });
     }
     if (known === undefined) throw await noChoice("shell", shell, { command, choices: SHELLS });
     const { scriptFor } = await import("./completion_scripts.ts");
     const script = scriptFor(known, nameOf(flags));
     output.json({ ok: true, shell: known, script } satisfies Documents["completion"]);
-    // As it is, since a shell reads it.
+    // A shell reads it, so nothing is escaped.
     if (!output.isJson) createWriter(Deno.stdout)(script);
     return 0;
   },
 };
 
-/** A name of which no shell makes anything else. */
+/** The program's name, in characters that no shell interprets. */
 function nameOf(flags: FlagValues): string {
   const name = stringFlag(flags, "name") ?? "catalyst-migrate";
   if (/^[A-Za-z0-9_][\w.+-]*$/.test(name)) return name;
   throw new UsageError(
     `Cannot use --name ${
       JSON.stringify(name)
-    }: it has more than letters, digits, ".", "_", "+", "-"`,
-    { help: "give the name alone, without a directory" },
+    }: only letters, digits, ".", "_", "+" and "-" are allowed`,
+    { help: "use the name alone, without a directory" },
   );
 }
 
-/** Writes candidates. Whatever is wrong, nothing is said: a person is typing. */
+/** Writes candidates. Errors are not reported, because they would appear while the user types. */
 async function answerWords(
   shell: Shell,
   words: readonly string[],
@@ -297,17 +297,17 @@ async function answerWords(
       .map((word) => shell === "bash" ? unquoted(word) : word);
     const state: CompletionState = {
       ...commands,
-      // An alias or a function may give flags too, before the script's own.
+      // An alias or a function may add flags before the script's own.
       values: (kind, line) => valuesOfKind(kind, { ...flags, ...line }, environment),
     };
     const completion = await complete(read, state);
     createWriter(Deno.stdout)(rendered(completion, shell, read.at(-1) ?? ""));
   } catch {
-    // Without candidates the line can be typed on.
+    // Without candidates the user continues typing.
   }
 }
 
-/** A word of bash as the program would get it; nothing in it is expanded. */
+/** A word of bash as the program would receive it, without expansions. */
 export function unquoted(word: string): string {
   let text = "";
   let quote = "";
@@ -326,14 +326,14 @@ function isEscape(quote: string, next: string): boolean {
 }
 
 /**
- * What a script reads: the sort of paths that the shell adds, then a value in each line, a tab, and
- * what it is. A value that a shell could take for anything but a plain word is left out.
+ * The text that a script reads: the kind of paths that the shell adds, then one line for each value, with
+ * a tab and its description. Values that a shell could interpret are omitted.
  */
 export function rendered(completion: Completion, shell: Shell, word: string): string {
   const { candidates, paths } = completion;
-  // zsh takes what is done of the word away by itself.
+  // zsh removes the completed part of the word itself.
   const prefix = shell === "zsh" ? "" : completion.prefix;
-  // The others choose by themselves, some more kindly than by the beginning alone.
+  // The other shells filter the values themselves, some by more than the prefix.
   const begin = shell === "bash" || shell === "powershell" ? word : "";
   const lines = candidates
     .map(({ value, description }) => ({ value: prefix + value, description }))
@@ -366,7 +366,7 @@ async function queries(): Promise<Candidate[]> {
   return queries.map(({ name, about }) => ({ value: name, description: about }));
 }
 
-/** By their files' names: to read them would take longer, and one that is wrong would stop it. */
+/** Found by file names: reading the files would take longer, and an invalid one would stop it. */
 async function migrations(flags: FlagValues, environment: Environment): Promise<Candidate[]> {
   const { configuration, bundled } = await resolveOptions(flags, environment);
   const directory = ownMigrations(flags, configuration);
@@ -392,7 +392,7 @@ async function snapshots(flags: FlagValues, environment: Environment): Promise<C
   return [...latest, ...names.map((name) => ({ value: name, description: momentOf(name) }))];
 }
 
-/** `20250120_123000` is of 2025-01-20 12:30:00 UTC. */
+/** The time in a snapshot's name: `20250120_123000` is 2025-01-20 12:30:00 UTC. */
 function momentOf(name: string): string {
   return name.replace(/^(\d{4})(\d\d)(\d\d)_(\d\d)(\d\d)(\d\d).*$/, "$1-$2-$3 $4:$5:$6 UTC");
 }

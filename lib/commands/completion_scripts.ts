@@ -1,10 +1,9 @@
 import type { Shell } from "./arguments.ts";
 
 /**
- * The script for a shell. It only finds out the words of the line, hands them to the program, each
- * with a dot before it so that none is taken for a flag, and shows what comes back. It is run with
- * `--words`, which no other command takes: where an alias or a function has another command in it,
- * that is refused, and nothing happens.
+ * The script for a shell. It passes the words of the line to the program, each preceded by a dot so that
+ * none is taken for a flag, and shows the result. It uses the flag `--words`, which no other command
+ * takes: if an alias or a function runs another command, that command refuses the flag.
  */
 export function scriptFor(shell: Shell, name: string): string {
   const identifier = `_${name.replace(/\W/g, "_")}`;
@@ -13,7 +12,7 @@ export function scriptFor(shell: Shell, name: string): string {
 
 const PROGRAM = "catalyst-migrate";
 
-/** A script as it stands here, but for the backslashes that keep its `$` and backquotes. */
+/** A script as written here; backslashes protect its `$` and backquotes. */
 function script(parts: TemplateStringsArray, ...values: readonly string[]): string {
   return String.raw(parts, ...values).replace(/\\([$`])/g, "$1");
 }
@@ -40,7 +39,7 @@ const bash = script`# bash completion for {name}
     last=$word
     rest=\${rest#"$word"}
   done
-  # What it puts into the line begins behind the last of them.
+  # The text it inserts begins after the last of them.
   [[ $COMP_WORDBREAKS == *=* ]] && breaks+==
   [[ $COMP_WORDBREAKS == *:* ]] && breaks+=:
   word=\${words[\${#words[@]} - 1]}
@@ -85,7 +84,7 @@ const bash = script`# bash completion for {name}
     return
   fi
   COMPREPLY=("\${values[@]}")
-  # Only where the candidates are listed, and none is put into the line.
+  # Only if the candidates are listed, and none is inserted.
   if [[ \${COMP_TYPE-} == 63 ]] && ((\${#values[@]} > 1)); then
     local width=0
     for word in "\${values[@]}"; do
@@ -108,7 +107,7 @@ else
 fi
 `;
 
-/** Works as a file in a directory of `$fpath`, and sourced. */
+/** Works both as a file in a directory of `$fpath` and sourced. */
 const zsh = script`#compdef {name}
 
 {function}_complete() {
@@ -194,7 +193,7 @@ end
 complete -c {name} -f -k -a '(_{function}_complete)'
 `;
 
-/** Windows PowerShell 5.1 drops empty arguments and breaks those with quotes: there is no such one. */
+/** Windows PowerShell 5.1 drops empty arguments and breaks those with quotes, so there are none. */
 const powershell = script`# PowerShell completion for {name}
 
 Register-ArgumentCompleter -Native -CommandName '{name}' -ScriptBlock {

@@ -15,15 +15,15 @@ export const command: Command = {
   examples: [
     [
       "copy trading 'ws://db?namespace=t'",
-      "to an empty namespace on a server",
+      "copy to an empty namespace on a server",
     ],
-    ["copy 'ws://db?namespace=t' back.db", "and back into a file"],
+    ["copy 'ws://db?namespace=t' back.db", "copy it back into a file"],
   ],
   run: async (context: CommandContext) => {
     const { operands, migrator, output } = context;
     const [from, to, ...others] = operands;
     if (from === undefined || to === undefined || others.length > 0) {
-      throw new UsageError("Cannot copy: name what is copied, and where to", {
+      throw new UsageError("Cannot copy: name a source and a target", {
         help: "each is the name of a database, a path, or an address such as " +
           "libsql://db.example.com?namespace=positions",
       });

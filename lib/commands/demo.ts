@@ -31,8 +31,8 @@ export const command: Command = {
     const seed = wholeNumber(stringFlag(flags, "seed") ?? "1", "seed", 0);
     const [directory] = listFlag(flags, "data-dir");
     if (directory === undefined) {
-      throw new UsageError("Cannot create a demo: no directory is named", {
-        help: "give one that has no databases yet, such as --data-dir demo",
+      throw new UsageError("Cannot create a demo: name a directory", {
+        help: "use one without databases, such as --data-dir demo",
       });
     }
     const { databases, recent } = await migrator.status();
@@ -42,7 +42,7 @@ export const command: Command = {
         `Cannot create a demo in ${directory}: ${
           existing === undefined ? "it has a ledger" : `${existing.path} exists`
         }`,
-        { help: "name a directory that has no databases yet, such as --data-dir demo" },
+        { help: "name a directory without databases, such as --data-dir demo" },
       );
     }
     await migrator.upgrade({ backup: false });

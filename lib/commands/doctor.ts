@@ -13,7 +13,7 @@ import type { Documents } from "./documents.ts";
 import { ledgerOf } from "../state/workspace.ts";
 import { databasesAt, giveUpNetwork, ownMigrations, resolveOptions, variables } from "./options.ts";
 
-/** `doctor`: what is wrong with this installation. */
+/** `doctor`: diagnoses the installation. */
 export const command: SelfContainedCommand = {
   name: "doctor",
   summary: "diagnose the installation and say what to do; changes nothing",
@@ -42,7 +42,7 @@ export const command: SelfContainedCommand = {
   },
 };
 
-/** Reads flags and variables; a variable that is wrong or may not be read becomes a part of the answer. */
+/** Reads flags and variables; an invalid or unreadable variable becomes part of the diagnosis. */
 async function requestFrom(flags: FlagValues, environment: Environment): Promise<DoctorRequest> {
   const readable = variables.filter((variable) =>
     Deno.permissions.querySync({ name: "env", variable }).state === "granted"
@@ -58,7 +58,7 @@ async function requestFrom(flags: FlagValues, environment: Environment): Promise
       return [serializeError(error)];
     }
   });
-  // A wrong flag or configuration is wrong usage; a wrong variable is a part of the answer.
+  // An invalid flag or configuration is a usage error; an invalid variable is part of the diagnosis.
   const options = await resolveOptions(
     flags,
     (name) => name === "CATALYST_CONFIG" ? values.get(name) : undefined,
@@ -97,7 +97,7 @@ function countsOf(checks: readonly Check[]): {
 
 const WIDTH = 80;
 
-/** The checks in words, by group; each says by a word what it is, and in what order to mend it. */
+/** The checks as text, by group, each with its level; problems are in the order in which to fix them. */
 export function renderChecks(
   all: readonly Check[],
   shown: readonly Check[],

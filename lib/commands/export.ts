@@ -90,8 +90,8 @@ export const command: Command = {
         output.warn(
           `${violatesCheck(rows, table)}; ${
             request.format === "sql"
-              ? "`import` takes the dump, the sqlite3 shell only after PRAGMA ignore_check_constraints=ON"
-              : "`import` will refuse what violates it"
+              ? "`import` takes the dump, the sqlite3 shell needs PRAGMA ignore_check_constraints=ON"
+              : "`import` will refuse these rows"
           }`,
         ),
     };
@@ -119,7 +119,7 @@ export const command: Command = {
   },
 };
 
-/** What the command line asks for. */
+/** The request on the command line. */
 interface Request {
   readonly databases: readonly string[];
   readonly format: Format;
@@ -138,19 +138,21 @@ function requestOf({ flags, operands, migrator, output }: CommandContext): Reque
   refuseTogether("export", flags, ["schema-only", "data-only"]);
   const content = flags["schema-only"] ? "schema" : flags["data-only"] ? "data" : "all";
   if (format !== "sql" && content !== "all") {
-    throw misuse(`--${content}-only is for SQL: ${format} has rows only`);
+    throw misuse(`--${content}-only is only for SQL; ${format} has only rows`);
   }
   const out = stringFlag(flags, "out") ?? "-";
   const isMany = flags.all === true || (format !== "sql" && tables.length !== 1);
   if (isMany && out === "-") {
-    throw misuse("it is more than one file, for which --out DIR has to say where");
+    throw misuse("the result is several files: name a directory with --out DIR");
   }
-  if (output.isJson && out === "-") throw misuse("--json needs --out: stdout can't have both");
+  if (output.isJson && out === "-") {
+    throw misuse("--json needs --out, because both would go to stdout");
+  }
   const isDirectory = isMany ||
     (format !== "sql" && !/\.(csv|jsonl|ndjson)(\.gz)?$|^-$/i.test(out));
   const compress = flags.compress === true || (!isDirectory && out.endsWith(".gz"));
   if (compress && out === "-" && Deno.stdout.isTerminal()) {
-    throw misuse("a terminal can't show what is compressed");
+    throw misuse("compressed output cannot be shown on a terminal; use --out FILE");
   }
   return { databases, format, tables, content, out, isDirectory, compress };
 }
@@ -161,27 +163,29 @@ function databasesOf(
   known: readonly string[],
 ): readonly string[] {
   const [database, ...others] = operands;
-  if (others.length > 0) throw misuse("it takes one database; --all takes all of them");
+  if (others.length > 0) throw misuse("name one database, or use --all");
   if (flags.all === true) {
-    if (database !== undefined) throw misuse(`--all and ${database} say different things`);
-    if (listFlag(flags, "table").length > 0) throw misuse("--table is for one database");
+    if (database !== undefined) throw misuse(`--all and ${database} contradict each other`);
+    if (listFlag(flags, "table").length > 0) {
+      throw misuse("--table needs a database, and can't be used with --all");
+    }
     return known;
   }
   if (database !== undefined) return [database];
-  throw misuse(`no database is named; there are ${known.join(", ")}`);
+  throw misuse(`name a database: ${known.join(", ")}`);
 }
 
 function misuse(reason: string): UsageError {
   return new UsageError(`Cannot run export: ${reason}`, {
-    help: "`catalyst-migrate export --help` shows how it is used",
+    help: "`catalyst-migrate export --help` lists its arguments",
   });
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
 
-/** What becomes one file. */
+/** The content of one file. */
 interface NamedStream {
-  /** Name of the file in a directory, without what compression adds. */
+  /** Name of the file in a directory, without the ending for compression. */
   readonly name: string;
   readonly stream: ReadableStream<Bytes>;
 }
@@ -204,7 +208,7 @@ async function* streams(
   }
 }
 
-/** A table's name as a file's: what a file system may not take is written as in a URL. */
+/** A table's name as a file name: characters that a file system may refuse are encoded as in a URL. */
 function fileName(table: string): string {
   return table.replace(/[^\w .()-]|^\.|[. ]$/gu, (character) => encodeURIComponent(character));
 }
@@ -218,13 +222,13 @@ async function write(
   try {
     return await writeTo(context, bytes, request);
   } catch (error) {
-    // Only then is the database closed, and leaves nothing beside it.
+    // Closes the database, so that no files remain next to it.
     await bytes.cancel().catch(() => {}); // it may be what failed
     throw request.out === "-" ? unwritable("stdout", error) : error;
   }
 }
 
-/** Makes control characters in the data visible, which a terminal would act on. */
+/** Makes control characters visible, which a terminal would interpret. */
 function forTerminal(): TransformStream<Bytes, Bytes> {
   const decoder = new TextDecoder();
   const encoder = new TextEncoder();

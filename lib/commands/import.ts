@@ -20,7 +20,7 @@ import { protectedFiles } from "./options.ts";
 import { renderReconciliation, violatesCheck } from "./render.ts";
 import type { Documents } from "./documents.ts";
 
-/** What a file may hold. */
+/** Formats of a file. */
 const FORMATS = ["sql", "csv", "jsonl"] as const;
 type Format = (typeof FORMATS)[number];
 
@@ -62,13 +62,15 @@ export const command: Command = {
     const { flags, operands } = context;
     const [file, ...others] = operands;
     if (file === undefined || others.length > 0) {
-      throw misuse("one file has to be named, or - for stdin");
+      throw misuse("name one file, or - for stdin");
     }
     const database = stringFlag(flags, "database");
-    if (database === undefined) throw misuse("--database doesn't say which one");
+    if (database === undefined) throw misuse("name the database with --database");
     const format = formatOf(file, flags);
     if (format === "sql") return await importSql(context, { file, database });
-    if (flags["into-existing"]) throw misuse("rows always go into a table that is there");
+    if (flags["into-existing"]) {
+      throw misuse("--into-existing is for SQL; rows are always added to an existing table");
+    }
     return await importTable(context, { file, database, format });
   },
 };
@@ -78,7 +80,7 @@ async function importSql(
   { file, database }: { readonly file: string; readonly database: string },
 ): Promise<number> {
   for (const flag of ["table", "skip-bad-rows"]) {
-    if (flags[flag] !== undefined) throw misuse(`--${flag} is for rows of CSV or JSON Lines`);
+    if (flags[flag] !== undefined) throw misuse(`--${flag} is only for CSV and JSON Lines`);
   }
   const intoExisting = flags["into-existing"] === true;
   const confirm = await confirmation({ flags, output }, { intoExisting });
@@ -125,7 +127,7 @@ async function importSql(
 const READING = 0.5;
 const BUILDING = 0.6;
 
-/** Who is asked before anything is lost; nobody where there is no person and no --yes. */
+/** Asks for confirmation; undefined in a non-interactive session without `--yes`. */
 async function confirmation(
   { flags, output }: Pick<CommandContext, "flags" | "output">,
   { intoExisting }: { readonly intoExisting: boolean },
@@ -138,7 +140,7 @@ async function confirmation(
     };
   }
   const { canAsk, confirm } = await import("../terminal/interaction.ts");
-  // A bot would have to wait for the answer, since the transaction is open meanwhile.
+  // The transaction is open meanwhile, and a bot would have to wait for the answer.
   if (intoExisting || !canAsk()) return undefined;
   return (plan) => {
     tell(plan);
@@ -146,7 +148,7 @@ async function confirmation(
   };
 }
 
-/** What a file holds: as its name says, else as the user says, else SQL. */
+/** The format of a file: from the flag, or from its name; otherwise SQL. */
 function formatOf(file: string, flags: FlagValues): Format {
   const given = choiceFlag(flags, "format", FORMATS);
   if (given !== undefined) return given;
@@ -158,7 +160,7 @@ function renderPlan({ label, database, now, then }: ImportPlan): string {
   const tables = new Set([...Object.keys(now?.rows ?? {}), ...Object.keys(then.rows)]);
   const count = (rows: Readonly<Record<string, number>> | undefined, table: string) => {
     const found = rows?.[table];
-    return found === undefined ? "not there" : formatCount(found, "row");
+    return found === undefined ? "missing" : formatCount(found, "row");
   };
   return [
     `Importing ${printable(label)} will change ${database}:`,
@@ -188,24 +190,24 @@ function renderImport(result: ImportResult, label: string): string {
       tables.map(([table, count]) => [printable(table), formatCount(count, "row")]),
       { align: ["left", "right"] },
     )],
-    `${done} by ${printable(label)}: ${formatCount(tables.length, "table")}, ${
+    `${done} from ${printable(label)}: ${formatCount(tables.length, "table")}, ${
       formatCount(total, "row")
     }.`,
     ...snapshot === null ? [] : [
       outcome === "replaced"
-        ? `What was there is in snapshot ${snapshot}; \`restore --undo\` goes back.`
-        : `Snapshot ${snapshot} is of before; \`restore ${snapshot}\` goes back.`,
+        ? `The previous data is in snapshot ${snapshot}; \`restore --undo\` goes back.`
+        : `The previous data is in snapshot ${snapshot}; \`restore ${snapshot}\` goes back.`,
     ],
     ...renderReconciliation(result),
     ...outcome === "replaced"
-      ? ["If the bot is running, restart it: its memory is of the former database."]
+      ? ["If the bot is running, restart it: its memory is from the previous database."]
       : [],
   ].join("\n");
 }
 
 function misuse(reason: string): UsageError {
   return new UsageError(`Cannot run import: ${reason}`, {
-    help: "`catalyst-migrate import --help` lists what it takes",
+    help: "`catalyst-migrate import --help` lists its arguments",
   });
 }
 
@@ -213,17 +215,17 @@ function misuse(reason: string): UsageError {
 const KEEPING = 0.3;
 const READ = 0.95;
 
-/** Bad rows of which each is told. */
+/** Bad rows that are reported one by one. */
 const TOLD = 100;
 
-/** What is imported, and where to. */
+/** Source and target of an import. */
 interface TableImport {
   readonly file: string;
   readonly database: string;
   readonly format: "csv" | "jsonl";
 }
 
-/** `import` of CSV or JSON Lines: rows into a table that is there. */
+/** `import` of CSV or JSON Lines: adds rows to a table. */
 export async function importTable(
   { flags, configuration, migrator, output }: CommandContext,
   { file, database, format }: TableImport,
@@ -231,9 +233,9 @@ export async function importTable(
   const table = stringFlag(flags, "table");
   if (table === undefined) {
     throw new UsageError(
-      `Cannot import ${file}: --table doesn't say which table the rows go into`,
+      `Cannot import ${file}: name the table with --table`,
       {
-        help: "give --table T, such as --table orders",
+        help: "use --table T, such as --table orders",
       },
     );
   }
@@ -261,7 +263,7 @@ export async function importTable(
         output.narrate(
           bad.count < TOLD
             ? `skipped line ${row.line}: ${printable(row.reason)}`
-            : "skipped more lines than are told here",
+            : "further skipped lines are not listed",
         );
       },
     }),
@@ -284,14 +286,14 @@ export async function importTable(
 
 /** Where bad rows are written. */
 interface BadRowFile extends Disposable {
-  /** Number of rows that it has. */
+  /** Number of its rows. */
   readonly count: number;
   take(bad: BadRow): void;
-  /** Says that they are to stay, since the others are in. */
+  /** Keeps the file, because the other rows were imported. */
   keep(): void;
 }
 
-/** Makes the file when the first bad row comes; it is gone again where nothing was imported. */
+/** Creates the file at the first bad row, and removes it if nothing is imported. */
 function badRowsInto(path: string | undefined): BadRowFile | null {
   if (path === undefined) return null;
   const encoder = new TextEncoder();
@@ -327,7 +329,7 @@ function create(path: string): Deno.FsFile {
     return Deno.openSync(path, { write: true, createNew: true });
   } catch (error) {
     const message = error instanceof Deno.errors.AlreadyExists
-      ? "it is there already"
+      ? "it exists"
       : error instanceof Error
       ? error.message
       : String(error);
@@ -344,33 +346,33 @@ function render(result: ImportRowsResult, label: string, badRows: string | undef
     `Imported ${formatCount(rows, "row")} of ${printable(label)} into ${printable(table)}.`,
     ...skipped === 0 || badRows === undefined
       ? []
-      : [`${formatCount(skipped, "bad row")} went to ${printable(badRows)}.`],
+      : [`${formatCount(skipped, "bad row")} written to ${printable(badRows)}.`],
     ...snapshot === null
       ? []
-      : [`How it was before is in snapshot ${snapshot}; \`restore ${snapshot}\` goes back.`],
+      : [`The previous data is in snapshot ${snapshot}; \`restore ${snapshot}\` goes back.`],
   ].join("\n");
 }
 
 /** A file to import, as a stream. */
 export interface ImportSource {
   readonly stream: ReadableStream<Uint8Array>;
-  /** What it is called in messages. */
+  /** Its name in messages. */
   readonly label: string;
-  /** Size in bytes; null where that can't be known. */
+  /** Size in bytes; null if unknown. */
   readonly size: number | null;
 }
 
-/** Bytes that are read at once. */
+/** Bytes to read at once. */
 const READ_SIZE = 128 * 1024;
 
 /**
- * Opens a file, or stdin by `-`.
+ * Opens a file, or stdin for `-`.
  *
- * @throws {AccessError} where there is none, or it may not be read.
+ * @throws {AccessError} if it does not exist, or can't be read.
  */
 export async function openSource(file: string): Promise<ImportSource> {
   if (file === "-") return { stream: Deno.stdin.readable, label: "stdin", size: null };
-  // A shell's `<(…)` is a pipe that somebody writes into already.
+  // A shell's `<(…)` is a pipe that a process is already writing to.
   if (!/^\/dev\/(stdin|fd\/\d+)$/.test(file)) {
     const help = "name a file, or let the program write into `import -`; nothing was changed";
     refuseSpecialFile(file, { cannot: "import", help });

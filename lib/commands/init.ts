@@ -70,7 +70,7 @@ export const command: SelfContainedCommand = {
   },
 };
 
-/** The options of the flags and variables; an existing configuration only says where the data is. */
+/** The options from flags and variables; of an existing configuration only the data directory is used. */
 async function optionsWithout(
   { flags, environment }: SelfContainedContext,
   current: Configuration | null,
@@ -146,7 +146,7 @@ function renderFound(found: readonly FoundDatabase[]): string {
   );
 }
 
-/** The file's text: what it said before, and the databases that it did not name yet. */
+/** The file's text: its previous content, and the databases that it did not name yet. */
 async function configurationText(
   options: ResolvedOptions,
   { found, current, context }: {
@@ -161,7 +161,7 @@ async function configurationText(
   for (const { name, path } of found) {
     if (Object.values(databases).includes(path)) continue;
     if (conflicting.has(name)) {
-      // The file is the bot's own; the bundled database of that name gets another place.
+      // The file is the bot's own, so the bundled database of that name is put elsewhere.
       databases[`own_${name}`] = path;
       databases[name] = `catalyst/${name}.db`;
     } else if (!catalystDatabases.some((bundled) => bundled === name)) databases[name] = path;
@@ -176,7 +176,7 @@ async function configurationText(
   return `${JSON.stringify(configuration, null, 2)}\n`;
 }
 
-/** Bundled databases in whose place a file with other tables lies. */
+/** Bundled databases whose path has a file with other tables. */
 async function conflictingDatabases(options: ResolvedOptions): Promise<ReadonlySet<string>> {
   const { configuration: _configuration, ...rest } = options;
   try {
@@ -194,7 +194,7 @@ async function confirmWriting(
   if (flags.yes === true) return;
   const { confirm } = await import("../terminal/interaction.ts");
   if (!output.isJson && confirm(question)) return;
-  throw new ConfirmationError("Cannot write the configuration: nobody confirmed it", {
+  throw new ConfirmationError("Cannot write the configuration: it was not confirmed", {
     help: "add --yes in a non-interactive session",
   });
 }

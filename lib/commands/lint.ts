@@ -39,7 +39,7 @@ export const command: Command = {
 
 /** The findings in words, by migration. */
 export function renderLint({ findings, checked, untried }: LintResult, style: Style): string {
-  if (checked.length === 0) return "Nothing to look at: no migration of yours is pending.";
+  if (checked.length === 0) return "Nothing to check: none of your migrations is pending.";
   const lines = checked.flatMap((name) => {
     const own = findings.filter(({ migration }) => migration === name);
     if (own.length === 0) return [`${name}: ${style.green("ok")}`];
@@ -51,9 +51,9 @@ export function renderLint({ findings, checked, untried }: LintResult, style: St
     ? "no findings"
     : `${formatCount(errors, "error")} and ${formatCount(warnings, "warning")}`;
   const notices = untried.map(({ database, reason }) =>
-    `${database}: not tried with its rows, since ${printable(reason)}; \`rehearse\` tries them`
+    `${database}: not tried with its rows, because ${printable(reason)}; \`rehearse\` tries them`
   );
-  const end = `${formatCount(checked.length, "migration")} looked at: ${counts}.`;
+  const end = `${formatCount(checked.length, "migration")} checked: ${counts}.`;
   return [...lines, ...notices, end].join("\n");
 }
 

@@ -25,8 +25,8 @@ import {
 } from "./options.ts";
 
 /**
- * Every command, loaded when it is called. To wait for that makes the event loop turn, which is when
- * Deno stores compiled code for the next start: a command that has nothing to do waits for no more.
+ * Every command, loaded when it is called. Awaiting that lets the event loop turn, which is when Deno
+ * stores compiled code for the next start: a command without work awaits nothing else.
  */
 const loaders: Readonly<Record<string, () => Promise<{ readonly command: AnyCommand }>>> = {
   upgrade: () => import("./upgrade.ts"),
@@ -63,7 +63,7 @@ export const commandNames: readonly string[] = Object.keys(loaders);
 /**
  * Loads a command by its name.
  *
- * @throws {UsageError} where there is none of that name.
+ * @throws {UsageError} if there is none of that name.
  */
 export async function loadCommand(name: string): Promise<AnyCommand> {
   const load = Object.hasOwn(loaders, name) ? loaders[name] : undefined;
@@ -81,12 +81,12 @@ export async function loadCommand(name: string): Promise<AnyCommand> {
 const commandSet: CommandSet = { names: commandNames, load: loadCommand };
 
 /**
- * Runs a command line and returns its exit code: 0 done, 1 failed or found something, 2 misused, 130
- * interrupted.
+ * Runs a command line and returns its exit code: 0 success, 1 failure or a problem found, 2 usage error,
+ * 130 interrupted.
  */
 export async function main(args: readonly string[], environment: Environment): Promise<number> {
   const { name, rest } = await splitCommand(args, commandSet);
-  // Before the flags are parsed: errors in them must come in the form that was asked for.
+  // Created before the flags are parsed: errors in them must have the requested form.
   const output = createOutput({
     json: args.includes("--json"),
     quiet: args.includes("--quiet"),
@@ -106,7 +106,7 @@ export async function main(args: readonly string[], environment: Environment): P
     if (bundledMigrations.length === 0) {
       throw new RegistryError(
         "Cannot run catalyst-migrate: this build has no bundled migrations",
-        { help: "download it again, or build it from a whole checkout" },
+        { help: "download it again, or build it from a complete checkout" },
       );
     }
     const command = await loadCommand(name);
@@ -132,7 +132,7 @@ export async function main(args: readonly string[], environment: Environment): P
   }
 }
 
-/** A command line, parsed. */
+/** A parsed command line. */
 interface Run {
   readonly command: AnyCommand;
   readonly flags: FlagValues;
@@ -152,7 +152,7 @@ async function runMany(
 ): Promise<number> {
   const { name } = run.command;
   if (!MANY.includes(name)) {
-    throw new UsageError(`Cannot run ${name}: it works on one data directory at a time`, {
+    throw new UsageError(`Cannot run ${name}: it takes only one data directory`, {
       help: `name one with --data-dir; ${MANY.join(", ")} take several`,
     });
   }
@@ -173,7 +173,7 @@ async function runMany(
       const code = await inDirectory(run.command, directory, own);
       if (!isUpgrade || !isFirst || code !== 0) return code;
       isFirst = false;
-      // What went wrong in the first directory would go wrong in all of them.
+      // A problem in the first directory would occur in all of them.
       const quiet = { ...own, answer: own.narrate, json: () => {} };
       return await inDirectory(await loadCommand("verify"), directory, quiet);
     },
@@ -183,7 +183,7 @@ async function runMany(
 async function runOne(run: Run, output: Output): Promise<number> {
   const { command, flags, operands, environment, isOneOfMany = false } = run;
   if ("runAlone" in command) {
-    // It reads the configuration itself, and does the same then.
+    // It reads the configuration itself, and then does the same.
     if (command.name !== "doctor") giveUpNetwork([]);
     return await command.runAlone({ flags, operands, environment, commands: commandSet, output });
   }
@@ -199,7 +199,7 @@ async function runOne(run: Run, output: Output): Promise<number> {
   };
   if (configuration === null && !seesConfiguration(flags)) {
     output.narrate(
-      "Deno may not read catalyst.json, so a configuration is not seen: add it to --allow-read",
+      "Deno may not read catalyst.json, so a configuration is ignored: add it to --allow-read",
     );
   }
   const { withoutMigrations = false } = command;
@@ -209,7 +209,7 @@ async function runOne(run: Run, output: Output): Promise<number> {
   const migrationsDir = isWithout ? null : ownMigrations(flags, configuration);
   if (!isWithout && !seesOwnMigrations(flags, configuration)) {
     output.narrate(
-      "Deno may not read migrations/, so migrations of your own are not seen: " +
+      "Deno may not read migrations/, so your own migrations are ignored: " +
         "add it to --allow-read",
     );
   }
@@ -228,20 +228,20 @@ async function runOne(run: Run, output: Output): Promise<number> {
   }
 }
 
-/** How many migrations that can't be used are told, each by itself. */
+/** Unusable migrations that are reported one by one. */
 const TOLD = 5;
 
-/** Says what is wrong with migrations, unless that is what the command failed for. */
+/** Reports invalid migrations, unless the command failed because of them. */
 function warnOfUnusable({ unusable }: Migrator, failure: unknown, output: Output): void {
   if (unusable.some((error) => error === failure)) return;
   for (const { message } of unusable.slice(0, TOLD)) {
-    output.warn(`${message}; \`upgrade\` refuses to run until that is corrected`);
+    output.warn(`${message}; \`upgrade\` refuses to run until it is fixed`);
   }
   const others = unusable.length - TOLD;
   if (others > 0) output.warn(`${others} other migrations can't be used either`);
 }
 
-/** Says which files are passed over, since a migration that is ignored silently is taken for applied. */
+/** Reports ignored files: users would believe that a silently ignored migration is applied. */
 async function warnOfMisnamed(directory: string, output: Output): Promise<void> {
   const { describeMisnamed } = await import("../migration/loader.ts");
   const misnamed = describeMisnamed(directory);

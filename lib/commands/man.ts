@@ -23,13 +23,13 @@ export const command: SelfContainedCommand = {
   runAlone: async ({ commands, output }) => {
     const page = manualPage(await Promise.all(commands.names.map(commands.load)));
     output.json({ ok: true, page } satisfies Documents["man"]);
-    // As it is, since a program reads it.
+    // A program reads it, so nothing is escaped.
     if (!output.isJson) createWriter(Deno.stdout)(page);
     return 0;
   },
 };
 
-/** The manual page in roff, with the `man` macros; the same for the same commands and version. */
+/** The manual page in roff, with the `man` macros. */
 export function manualPage(commands: readonly CommandDescription[]): string {
   const title = PROGRAM.toUpperCase();
   return [
@@ -43,7 +43,7 @@ export function manualPage(commands: readonly CommandDescription[]): string {
       at === 0 ? [text(paragraph)] : [".PP", text(paragraph)]
     ),
     section("OPTIONS"),
-    "These are taken by every command.",
+    "Every command takes these.",
     ...definitions(flagTags({ ...commonFlags, ...bareFlags })),
     section("COMMANDS"),
     ...commands.flatMap(renderCommand),
@@ -60,13 +60,12 @@ export function manualPage(commands: readonly CommandDescription[]): string {
 }
 
 const DESCRIPTION: readonly string[] = [
-  `${purpose} Without a command it runs \`upgrade\`, which does what is missing and nothing else, and ` +
-  "may be run as often as you like, also while the bot is running.",
-  "No command loses rows without having said how many of which table, having been confirmed, and " +
-  "having taken a snapshot to go back to. After a failure each database is as it was before the " +
-  "migration that failed.",
-  "The answer goes to stdout, and what is told of the work to stderr. An error is one line that says " +
-  "what is the case, and `help:` with the next step.",
+  `${purpose} Without a command it runs \`upgrade\`, which applies only what is missing. It can be run ` +
+  "as often as you like, even while the bot is running.",
+  "No command loses rows without naming the tables and row counts, getting confirmation, and keeping a " +
+  "snapshot to return to. After a failure each database is as it was before the migration that failed.",
+  "The answer goes to stdout, and messages about the work go to stderr. An error is one line that says " +
+  "what failed and why, followed by `help:` with the next step.",
 ];
 
 function renderCommand(command: CommandDescription): string[] {
@@ -97,7 +96,7 @@ function renderCommand(command: CommandDescription): string[] {
   ];
 }
 
-/** Words that stand for something are in italics, those that are typed are bold. */
+/** Placeholders are in italics, literal words are bold. */
 function usage(line: string): string {
   const words = line.split(" ").map((word) =>
     word === word.toLowerCase() ? bold(word) : italic(word)
@@ -112,7 +111,7 @@ function flagTags(flags: Readonly<Record<string, Flag>>): (readonly [string, str
   ]);
 }
 
-/** Terms, in roff, each with what it is. */
+/** Terms with their definitions, in roff. */
 function definitions(rows: readonly (readonly [term: string, is: string])[]): string[] {
   return rows.flatMap(([term, is]) => [".TP", term, text(is)]);
 }
@@ -121,12 +120,12 @@ function section(name: string): string {
   return `.SH ${quoted(name)}`;
 }
 
-/** A text in roff; what is in backquotes is bold. */
+/** A text in roff; text in backquotes is bold. */
 function text(words: string): string {
   const line = words.split("`").map((part, at) => at % 2 === 0 ? escaped(part) : bold(part)).join(
     "",
   );
-  // A line that begins with a dot or an apostrophe would be a command.
+  // Otherwise a line that begins with a dot or an apostrophe is a command.
   return /^[.']/.test(line) ? `\\&${line}` : line;
 }
 
@@ -151,7 +150,7 @@ const SPECIAL: Readonly<Record<string, string>> = {
   "~": "\\(ti",
 };
 
-/** So that each character is shown as itself, in ASCII. */
+/** Escapes characters that roff interprets, and those outside ASCII. */
 function escaped(words: string): string {
   return words.replace(/[\\\-'`^~]/g, (character) => SPECIAL[character] ?? character)
     .replace(

@@ -5,17 +5,17 @@ import type { Output } from "../terminal/output.ts";
 import { exitCodeOf } from "../base/errors.ts";
 
 /**
- * The directories that `--data-dir` names: a star stands for any part of a name. The
- * program expands it, so that it works where no shell does.
+ * The directories that `--data-dir` names; `*` matches any part of a name. The program expands it, so
+ * that it also works without a shell.
  *
- * @throws {UsageError} where a pattern matches no directory.
+ * @throws {UsageError} if a pattern matches no directory.
  */
 export function expandDirectories(patterns: readonly string[]): string[] {
   const found = patterns.flatMap((pattern) => {
     const directories = pattern.includes("*") ? matchesOf(pattern) : [pattern];
     if (directories.length > 0) return directories;
     throw new UsageError(`Cannot use --data-dir "${pattern}": no directory matches`, {
-      help: "check the pattern; * stands for any part of one directory's name",
+      help: "check the pattern; * matches any part of a directory's name",
     });
   });
   return [...new Set(found.map((path) => path.replace(/(?<=[^/\\])[/\\]+$/, "")))];
@@ -54,23 +54,23 @@ function isDirectory(path: string): boolean {
   }
 }
 
-/** What came of one directory. */
+/** The outcome for one directory. */
 interface Outcome {
   readonly directory: string;
   readonly exitCode: number;
   /** Its JSON document, with `--json`. */
   readonly document: unknown;
-  /** The first line of what went wrong; empty where nothing did. */
+  /** The error's message; empty if it succeeded. */
   readonly error: string;
 }
 
-/** How to work on several directories. */
+/** Options for working on several directories. */
 export interface ManyOptions {
   readonly directories: readonly string[];
   readonly output: Output;
-  /** Whether a failure in one ends the whole. */
+  /** Whether a failure ends the run. */
   readonly stopAtFirst: boolean;
-  /** Whether the rest is left alone unless all went well in the first one. */
+  /** Whether a failure in the first directory ends the run. */
   readonly provesFirst: boolean;
   /** Does the work in one directory; returns the exit code. */
   readonly work: (directory: string, output: Output) => Promise<number>;
@@ -78,11 +78,10 @@ export interface ManyOptions {
 
 /**
  * Works on several data directories, one after the other. A failure in one does not stop the others,
- * but for those that the options name. It ends with a table, or with an array in JSON mode.
+ * unless an option says so. The result is a table, or an array in JSON mode. An interruption ends the
+ * run.
  *
- * An interruption ends the whole.
- *
- * @returns the exit code: 1 where any failed, 130 where it was interrupted.
+ * @returns the exit code: 1 if any failed, 130 if it was interrupted.
  */
 export async function runInEach(options: ManyOptions): Promise<number> {
   const { directories, output, stopAtFirst, provesFirst } = options;
@@ -107,7 +106,7 @@ export async function runInEach(options: ManyOptions): Promise<number> {
     else output.narrate(renderOutcomes(outcomes, directories).split("\n"));
     if (left > 0) {
       output.warn(
-        `${formatCount(left, "directory")} left alone after a failure in ${
+        `${formatCount(left, "directory")} skipped after a failure in ${
           outcomes.at(-1)?.directory
         }`,
       );
@@ -121,7 +120,7 @@ async function runIn(directory: string, { output, work }: ManyOptions): Promise<
   let document: unknown = null;
   let failure = "";
   let isTitled = false;
-  // The title goes where the first words go: above the answer, even with `--quiet`.
+  // The title goes to the same stream as the first text: above the answer, even with `--quiet`.
   const titled =
     (write: (text: string) => void, { isSilent = false } = {}) => (text: string): void => {
       if (isSilent) return;
@@ -161,7 +160,7 @@ function renderOutcomes(outcomes: readonly Outcome[], directories: readonly stri
     directories.map((directory) => {
       const outcome = reached.get(directory);
       const result = outcome === undefined
-        ? "not reached"
+        ? "skipped"
         : outcome.exitCode === 0
         ? "ok"
         : `failed: ${outcome.error || "see above"}`;

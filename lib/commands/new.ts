@@ -48,7 +48,7 @@ export const command: Command = {
     const path = `${directory}/${name}.${kind}`;
     writeNewFile(path, templateOf({ name, database, kind }));
     const next = [
-      ["lint", "look for what may go wrong"],
+      ["lint", "look for problems"],
       ["rehearse", "try it on a copy of your data"],
       ["upgrade", "apply it"],
     ] as const;
@@ -62,16 +62,16 @@ export const command: Command = {
   },
 };
 
-/** A name that is safe as part of a file's name: small letters, digits and `_`. */
+/** A name that is safe in a file name: lower-case letters, digits and `_`. */
 function descriptionOf(operands: readonly string[]): string {
   const given = operands.join(" ");
-  // A letter with a mark becomes the letter alone.
+  // Accents are removed.
   const plain = given.normalize("NFKD").replace(/\p{Mark}/gu, "").toLowerCase();
   const description = plain.replace(/[^a-z0-9]+/g, "_").replace(/^_+|_+$/g, "");
   if (description !== "" && description.length <= LONGEST) return description;
   throw new UsageError(
     operands.length === 0
-      ? "Cannot create a migration: it has no name"
+      ? "Cannot create a migration: name it"
       : description === ""
       ? `Cannot name a migration ${
         JSON.stringify(given)
@@ -90,7 +90,7 @@ function databaseOf(flags: FlagValues, databases: readonly string[]): string {
   const named = stringFlag(flags, "database");
   const help = `the databases are ${databases.join(", ")}`;
   if (named === undefined) {
-    throw new UsageError("Cannot create a migration: it does not name its database", {
+    throw new UsageError("Cannot create a migration: name its database", {
       help: `add --database DATABASE; ${help}`,
     });
   }
@@ -104,7 +104,7 @@ function kindOf(flags: FlagValues): Kind {
   const kind = choiceFlag(flags, "kind", KINDS) ?? "sql";
   if (kind === "ts" && Deno.build.standalone) {
     throw new UsageError("Cannot create a migration in TypeScript: this executable can't load it", {
-      help: "give --kind js or --kind sql, or run the toolkit with Deno",
+      help: "use --kind js or --kind sql, or run the toolkit with Deno",
     });
   }
   return kind;

@@ -17,54 +17,54 @@ import {
 
 const DEFAULT_PREFIX = "data/";
 
-/** Names of the configuration files that are looked for in the working directory. */
+/** Names of the configuration file in the working directory. */
 const CONFIGURATION_FILES: readonly string[] = ["catalyst.json", "catalyst.jsonc"];
 
-/** Where the user's own migrations are, unless `--migrations-dir` says otherwise. */
+/** Default directory of the user's own migrations. */
 export const DEFAULT_MIGRATIONS = "migrations";
 
-/** Variables of the environment that the command line reads. */
+/** Environment variables that the command line reads. */
 export const variables: readonly string[] = [
   "DB_PATH_PREFIX",
   "CATALYST_CONFIG",
   ...settingVariables,
 ];
 
-/** What flags, variables and the configuration file say together, in this order of precedence. */
+/** Options from flags, variables and the configuration file, in this order of precedence. */
 export interface ResolvedOptions {
-  /** The configuration file; null where there is none. */
+  /** The configuration file; null if there is none. */
   readonly configuration: Configuration | null;
-  /** Put before each relative path. */
+  /** Prefix of each relative path. */
   readonly prefix: string;
   readonly createDirectories: boolean;
   /** The files of the databases by name. */
   readonly databases: Readonly<Record<string, string>>;
   /** Address of the ledger, if it is on a server. */
   readonly ledger?: string;
-  /** Whether the bundled databases are among them. */
+  /** Whether they include the bundled databases. */
   readonly bundled: boolean;
-  /** Directory of the snapshots; absent where the data directory decides. */
+  /** Directory of the snapshots. Default: in the data directory. */
   readonly backupDir?: string;
   readonly settings: ConnectionSettings;
   /** Seconds to wait for a lock. */
   readonly timeout: number;
 }
 
-/** For what the options are resolved. */
+/** Options of {@link resolveOptions}. */
 export interface ResolveOptions {
   /** Whether it is one of several data directories, which must not share a database. Default `false`. */
   readonly isOneOfMany?: boolean;
-  /** Whether a configuration file is left unread. Default `false`. */
+  /** Whether to ignore the configuration file. Default `false`. */
   readonly withoutConfiguration?: boolean;
 }
 
 /**
- * Reads what applies to every command.
+ * Reads the options of every command.
  *
- * @throws {UsageError} where a flag or a variable is invalid.
- * @throws {ConfigurationError} where the configuration file is invalid.
- * @throws {AccessError} where Deno may not read a variable, or the file can't be read.
- * @throws {LocationError} where the variable names a directory that does not exist.
+ * @throws {UsageError} if a flag or a variable is invalid.
+ * @throws {ConfigurationError} if the configuration file is invalid.
+ * @throws {AccessError} if Deno may not read a variable, or the file can't be read.
+ * @throws {LocationError} if the variable names a directory that does not exist.
  */
 export async function resolveOptions(
   flags: FlagValues,
@@ -111,7 +111,7 @@ async function configurationOf(
 }
 
 /**
- * The configuration file of the working directory; null where there is none, or Deno may not look.
+ * The configuration file of the working directory; null if there is none, or Deno may not look.
  * Parent directories are not searched.
  */
 function findConfiguration(): string | null {
@@ -127,7 +127,7 @@ function findConfiguration(): string | null {
   return null;
 }
 
-/** Whether Deno may look for a configuration file, where none is named. */
+/** Whether Deno may look for a configuration file, if none is named. */
 export function seesConfiguration(flags: FlagValues): boolean {
   return stringFlag(flags, "config") !== undefined || CONFIGURATION_FILES.every(mayRead);
 }
@@ -154,7 +154,7 @@ async function placementOf(
   return { prefix: variable, isIsolated: true, createDirectories: false };
 }
 
-/** The files of the databases; without a configuration the bundled ones are where they always are. */
+/** The files of the databases; without a configuration the bundled ones at their default paths. */
 export async function databasesAt(
   placement: Placement,
   configuration: Configuration | null,
@@ -168,8 +168,8 @@ export async function databasesAt(
 }
 
 /**
- * Whether it can be told if there are migrations of the user's own: where none is named, Deno must be
- * allowed to look.
+ * Whether the user's own migrations can be found: a directory is named, or Deno may look for the default
+ * one.
  */
 export function seesOwnMigrations(
   flags: FlagValues,
@@ -185,7 +185,7 @@ function namedMigrations(
   return stringFlag(flags, "migrations-dir") ?? configuration?.migrationsDir;
 }
 
-/** Directory of the user's own migrations; null where none is named and none has any. */
+/** Directory of the user's own migrations; null if none is named and the default one has none. */
 export function ownMigrations(
   flags: FlagValues,
   configuration: Configuration | null = null,
@@ -201,14 +201,14 @@ export function ownMigrations(
     }
     return null;
   } catch (error) {
-    // Nobody has named it.
+    // The default directory need not exist.
     const { NotADirectory, NotFound } = Deno.errors;
     if ([NotADirectory, NotFound].some((kind) => error instanceof kind)) return null;
     return DEFAULT_MIGRATIONS; // reading it will say what is wrong
   }
 }
 
-/** What an output file must not replace, besides what belongs to the databases. */
+/** Files that output must not replace, in addition to those of the databases. */
 export function protectedFiles(
   { flags, configuration }: {
     readonly flags: FlagValues;
@@ -221,28 +221,28 @@ export function protectedFiles(
   };
 }
 
-/** The toolkit's own repository has the bundled migrations in a directory of this name. */
+/** Whether a file is a bundled migration: the toolkit's repository has them in `migrations/`. */
 function isBundled(file: string): boolean {
   return bundledMigrations.some(({ name }) => file.startsWith(`${name}.`));
 }
 
 /**
- * Permissions are a part of the executable, so it has that for the network too. Before any code of the
- * user's runs, such as a migration, it gives it up, unless one of these is the address of a server.
+ * Gives up the network permission, unless one of the arguments is the address of a server. The permissions
+ * of the executable are fixed, but the user's code, such as a migration, must not use the network.
  */
 export function giveUpNetwork(unlessNamed: readonly string[]): void {
   if (!Deno.build.standalone || unlessNamed.some(isLibsqlAddress)) return;
   Deno.permissions.revokeSync({ name: "net" });
 }
 
-/** Says which permission is missing where Deno may not read a variable. */
+/** Names the missing permission if Deno may not read a variable. */
 function permitted(environment: Environment): Environment {
   return (name) => {
     try {
       return environment(name);
     } catch (error) {
       if (!(error instanceof Deno.errors.NotCapable)) throw error;
-      throw new AccessError(`Cannot read the variable ${name}: Deno was not given the permission`, {
+      throw new AccessError(`Cannot read the variable ${name}: permission denied by Deno`, {
         cause: error,
         help: `run it with --allow-env=${variables.join()}`,
       });

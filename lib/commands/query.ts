@@ -96,7 +96,7 @@ async function list({ migrator, output }: CommandContext): Promise<number> {
   return 0;
 }
 
-/** What the command line asks for. */
+/** The request on the command line. */
 interface Request {
   readonly database: string;
   readonly options: QueryOptions;
@@ -110,7 +110,7 @@ async function requestOf(
 ): Promise<Request> {
   const [first = "", sql, ...others] = operands;
   if (others.length > 0) {
-    throw misuse("it takes a database and one SQL text", "put the SQL into quotes");
+    throw misuse("there are too many arguments", "put the SQL in quotes");
   }
   const out = stringFlag(flags, "out");
   if (out !== undefined) {
@@ -119,7 +119,7 @@ async function requestOf(
   }
   const format = choiceFlag(flags, "format", resultFormats) ?? formatOf(out);
   if (output.isJson && flags.format !== undefined && out === undefined) {
-    throw misuse("--json and --format say different things", "give one of them, or --out FILE");
+    throw misuse("--json and --format contradict each other", "use one of them, or --out FILE");
   }
   const limit = wholeNumber(stringFlag(flags, "limit") ?? "1000", "limit", 1);
   const timeout = stringFlag(flags, "timeout");
@@ -149,7 +149,7 @@ function misuse(reason: string, help: string): UsageError {
   return new UsageError(`Cannot run query: ${reason}`, { help });
 }
 
-/** The format that a file's name asks for. */
+/** The format for a file's name. */
 function formatOf(out: string | undefined): ResultFormat {
   const ending = /\.(csv|jsonl?|md)$/i.exec(out ?? "")?.[1]?.toLowerCase();
   return ending === "md" ? "markdown" : resultFormats.find((one) => one === ending) ?? "table";
@@ -161,7 +161,7 @@ function parametersIn(flags: FlagValues): Record<string, SqlValue> {
       const [, name, value] = /^[:@$]?(\w+)=(.*)$/s.exec(text) ?? [];
       if (name === undefined || value === undefined) {
         throw new UsageError(`Cannot use --param ${JSON.stringify(text)}: expected NAME=VALUE`, {
-          help: "such as --param since=2025-01-01",
+          help: "for example --param since=2025-01-01",
         });
       }
       return [name, parameterValue(value)];
@@ -177,11 +177,11 @@ async function named(name: string, databases: readonly string[]): Promise<NamedQ
   if (found !== undefined) return found;
   if (databases.includes(name) || name === LEDGER_ALIAS) {
     throw misuse(
-      `no SQL is given for ${name}`,
-      `such as: query ${name} "SELECT name FROM sqlite_schema"`,
+      `the SQL for ${name} is missing`,
+      `for example: query ${name} "SELECT name FROM sqlite_schema"`,
     );
   }
-  throw new UsageError(`Cannot run query "${name}": there is no such query`, {
+  throw new UsageError(`Cannot run query "${name}": query not found`, {
     help: `${didYouMean(name, queries.map((one) => one.name))}\`query\` lists the named queries`,
   });
 }
@@ -230,7 +230,7 @@ async function show(
     output.narrate(`${formatCount(result.rows.length, "row")} in ${printable(out)}.`);
     return;
   }
-  // JSON stays JSON with its control characters escaped. A program that reads CSV gets it as it is.
+  // JSON escapes control characters. A program that reads CSV gets them unchanged.
   if (format === "json" || format === "jsonl") output.answer(printableJson(text));
   else if (format === "csv" && !toTerminal) createWriter(Deno.stdout)(`${text}\n`);
   else output.answer(text);

@@ -24,8 +24,8 @@ export const command: Command = {
     const { flags, operands, migrator, output } = context;
     const [migration, ...others] = operands;
     if (others.length > 0) {
-      throw new UsageError("Cannot redo several migrations: one is done at a time", {
-        help: "`downgrade --to ID` and `upgrade` do several",
+      throw new UsageError("Cannot redo several migrations: name one", {
+        help: "use `downgrade --to ID` and `upgrade` for several",
       });
     }
     const request = migration === undefined ? {} : { migration };

@@ -15,7 +15,7 @@ import { tell } from "./render.ts";
 import type { Documents } from "./documents.ts";
 import { progressOf } from "./progress.ts";
 
-/** `rehearse`: tries the pending migrations on copies of the databases. */
+/** `rehearse`: runs the pending migrations on copies of the databases. */
 export const command: Command = {
   name: "rehearse",
   summary: "run the pending migrations up, down and up on a copy of the real data",
@@ -28,7 +28,7 @@ export const command: Command = {
     },
     "data": {
       type: "boolean",
-      help: "of a database on a server, copy the rows too, and not only the schema",
+      help: "copy the rows of databases on a server, too, not only the schema",
     },
     "dir": {
       type: "string",
@@ -71,13 +71,13 @@ export const command: Command = {
   },
 };
 
-/** Statements that are shown. */
+/** Number of statements to show. */
 const SHOWN = 5;
 
-/** Seconds from which on a statement is worth showing. */
+/** Seconds that make a statement worth showing. */
 const SLOW = 0.01;
 
-/** What a rehearsal found, in words. */
+/** The findings of a rehearsal as text. */
 export function renderRehearsal(rehearsal: Rehearsal, style: Style): string {
   const { migrations, databases, surprises, notices } = rehearsal;
   if (databases.length === 0) return "Nothing to rehearse: no migration is pending.";
@@ -107,7 +107,7 @@ export function renderRehearsal(rehearsal: Rehearsal, style: Style): string {
 
 function renderCopies({ databases, copySeconds, heldSeconds }: Rehearsal): string {
   const copied = databases.filter(({ sizeBytes }) => sizeBytes > 0);
-  if (copied.length === 0) return "On new databases, since there are none yet:";
+  if (copied.length === 0) return "On new databases, because none exist yet:";
   const names = copied.map(({ name, sizeBytes, withRows }) =>
     withRows ? `${name} (${formatBytes(sizeBytes)})` : `the schema of ${name}`
   );

@@ -37,12 +37,12 @@ export function planAsJson(
   };
 }
 
-/** What an upgrade would do in words, as comments in the SQL that it would run. */
+/** The plan of an upgrade as text: comments in the SQL that it would run. */
 export function renderPlan({ apply, adopt, reconcile, effects }: UpgradePlan): string {
   const notes = [
     ...adopt.length === 0
       ? []
-      : [`would adopt ${printable(adopt.join(", "))}: the tables are there already`],
+      : [`would adopt ${printable(adopt.join(", "))}: the tables exist already`],
     ...reconcile.length === 0
       ? []
       : [`would correct the ledger for ${printable(reconcile.join(", "))}`],
@@ -54,7 +54,7 @@ export function renderPlan({ apply, adopt, reconcile, effects }: UpgradePlan): s
       sqlText(one) ?? "-- (a function, not SQL)",
     ].join("\n")
   );
-  if (effects === undefined) notes.push("too many are pending to tell what each would change");
+  if (effects === undefined) notes.push("too many are pending to show the effects of each");
   const end = `${formatCount(apply.length, "migration")} would be applied. Nothing was changed.`;
   return [...notes, ...sections, end].join("\n");
 }
@@ -69,7 +69,7 @@ function renderEffects(effects: MigrationEffects | undefined): string[] {
   return [
     ...objects.map(({ change, type, name }) => `${change} ${type} ${name}`),
     ...rows.map(renderRows),
-    ...unknown === null ? [] : [`the rest can't be told: ${unknown}`],
+    ...unknown === null ? [] : [`further effects are unknown: ${unknown}`],
   ].map((line) => `--   ${printable(line)}`);
 }
 
@@ -85,7 +85,7 @@ function renderRows({ change, table, extent, rows, from }: RowEffect): string {
     : `${change} some of the ${count} of ${table}`;
 }
 
-/** Says on stderr what is being done, with `--verbose`. */
+/** Prints on stderr what is being done, with `--verbose`. */
 export function tell(output: Output, progress: MigrationProgress): void {
   const verb = progress.direction === "upgrade" ? "applying" : "rolling back";
   if (progress.kind === "started") {
@@ -93,13 +93,13 @@ export function tell(output: Output, progress: MigrationProgress): void {
   }
 }
 
-/** The outcome of an upgrade in words. */
+/** The result of an upgrade as text. */
 export async function renderUpgrade(
   result: UpgradeResult,
   { known, paths }: {
-    /** How many migrations are known. */
+    /** Number of known migrations. */
     readonly known: number;
-    /** The databases' files, in place of which only their directory is named where it is one. */
+    /** Paths of the databases; if they are in one directory, only that is named. */
     readonly paths: readonly string[];
   },
 ): Promise<string> {
@@ -141,7 +141,7 @@ function placeOf(paths: readonly string[]): string {
     : "`status` shows where the databases are.";
 }
 
-/** Says once for each database that a snapshot of it is being taken, where that takes a while. */
+/** Prints, once for each database, that a snapshot of it is being taken, if that takes a while. */
 export function copyNotice(output: Output): (progress: SnapshotProgress) => void {
   const told = new Set<string>();
   return ({ database, done, total }) => {
@@ -153,7 +153,7 @@ export function copyNotice(output: Output): (progress: SnapshotProgress) => void
 
 /** Shows the progress of migrations, and stops them on Ctrl-C. */
 export interface FollowedMigrations extends Disposable {
-  /** What the migrator is told. */
+  /** Options for the migrator. */
   readonly options: Pick<UpgradeOptions, "signal" | "onWork" | "onSnapshot"> & {
     readonly onProgress: (progress: MigrationProgress) => void;
   };
@@ -192,22 +192,22 @@ export function followMigrations(
   };
 }
 
-/** Where to go back to, in words. */
+/** Names the snapshot taken before a change. */
 export function renderSnapshot(name: string): string {
   return `took snapshot ${name} first; \`restore ${name}\` goes back`;
 }
 
-/** The same of all that were taken. */
+/** Names all snapshots taken. */
 export function renderSnapshots({ snapshot, laterSnapshots = [] }: TakenSnapshots): string[] {
   return [
     ...snapshot === null ? [] : [renderSnapshot(snapshot)],
     ...laterSnapshots.map((name) =>
-      `took snapshot ${name} later, since others wrote meanwhile; what they wrote is in it`
+      `took snapshot ${name} later, because others wrote in the meantime; it has their rows`
     ),
   ];
 }
 
-/** What reconciling did, in words; nothing where it did nothing. */
+/** What reconciling did as text; empty if it did nothing. */
 export function renderReconciliation(
   { adopted, reconciled }: {
     readonly adopted: readonly string[];
@@ -218,17 +218,17 @@ export function renderReconciliation(
     ...adopted.length === 0 ? [] : [
       `adopted ${
         printable(adopted.join(", "))
-      }: the tables were there already; only markers were written`,
+      }: the tables existed already; only markers were written`,
     ],
     ...reconciled.length === 0 ? [] : [
       `corrected the ledger for ${
         printable(reconciled.join(", "))
-      }: it did not say what the databases say`,
+      }: it differed from the databases`,
     ],
   ];
 }
 
-/** Shows what would be lost, and asks, unless `--yes` has answered it. */
+/** Shows what would be lost, and asks for confirmation unless `--yes` is given. */
 export function confirmLosses(
   { flags, output }: Pick<CommandContext, "flags" | "output">,
 ): (plan: DowngradePlan) => Promise<boolean> {
@@ -240,7 +240,7 @@ export function confirmLosses(
   };
 }
 
-/** What would be rolled back and lost, in words. */
+/** What would be rolled back and lost, as text. */
 export function renderRollback({ rollBack, losses }: DowngradePlan): string {
   return [
     ...rollBack.map(({ name, database }) => printable(`would roll back ${name} in ${database}`)),
@@ -260,7 +260,7 @@ function renderLosses(losses: readonly Loss[]): string {
   return `This will lose:\n${renderTable(rows, { indent: 2, align: ["left", "right"] })}`;
 }
 
-/** Says that rows violate a CHECK. */
+/** Text for rows that violate a CHECK. */
 export function violatesCheck(rows: number, table: string): string {
   return `${formatCount(rows, "row")} of ${printable(table)} ${
     rows === 1 ? "violates" : "violate"

@@ -12,7 +12,7 @@ import { copyNotice, renderReconciliation, renderSnapshot } from "./render.ts";
 import { renderFinding } from "./verify.ts";
 import type { Documents } from "./documents.ts";
 
-/** `repair`: mends what can be mended without losing a row. */
+/** `repair`: repairs what it can without losing a row. */
 export const command: Command = {
   name: "repair",
   summary: "correct the ledger, and recreate missing tables, indexes and views",
@@ -39,7 +39,7 @@ export const command: Command = {
       output.json({ ok: true, accepted } satisfies Documents["repair"]);
       output.report(
         printable(
-          `accepted ${accepted.name} as it is now; ${accepted.database} was not changed by it`,
+          `accepted ${accepted.name} in its current form; ${accepted.database} was not changed`,
         ),
       );
       return 0;
@@ -56,7 +56,7 @@ export const command: Command = {
   },
 };
 
-/** What was mended and what is left, in words. */
+/** What was repaired and what remains, as text. */
 export function renderRepair(result: RepairResult, dryRun: boolean): string {
   const { recreated, replaced, remaining } = result;
   const verb = dryRun ? "would create" : "created";
@@ -73,7 +73,7 @@ export function renderRepair(result: RepairResult, dryRun: boolean): string {
   if (lines.length === 0 && remaining.length === 0) return "Nothing to repair.";
   if (remaining.length > 0) {
     lines.push(
-      "This can't be mended without a risk to your rows:",
+      "This can't be repaired without risk to your rows:",
       ...remaining.map((finding) => renderFinding(finding.database, finding)),
     );
   }

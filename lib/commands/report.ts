@@ -16,7 +16,7 @@ import { type Command, type CommandContext, type FlagValues, stringFlag } from "
 import { protectedFiles } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
-/** `report`: figures of the bot's trading, on the terminal or as a page. */
+/** `report`: trading figures, on the terminal or as a page. */
 export const command: Command = {
   name: "report",
   summary: "show how the bot trades: returns, drawdown, win rate, agents",
@@ -39,8 +39,8 @@ export const command: Command = {
     const file = stringFlag(flags, "html");
     const force = flags.force === true;
     if (file === "-") {
-      throw new UsageError("Cannot write the page to stdout: it is for a file", {
-        help: "give --html report.html",
+      throw new UsageError("Cannot write the page to stdout: name a file", {
+        help: "use --html report.html",
       });
     }
     if (file !== undefined) {
@@ -55,7 +55,7 @@ export const command: Command = {
       return 0;
     }
     const size = await writeText(file, await renderReport(report), {
-      // Whoever may not read the account may not read a report of it.
+      // Users who may not read the database may not read a report of it, either.
       ...(migrator.databases.includes("trading") ? { like: migrator.pathOf("trading") } : {}),
     });
     output.json({ ok: true, file, size, ...report } satisfies Documents["report"]);
@@ -92,19 +92,19 @@ function momentOf(flags: FlagValues, flag: "since" | "until"): number | undefine
   if (text === undefined) return undefined;
   const [, day, time] = /^(\d{4}-\d{2}-\d{2})(?:[ T](\d{2}:\d{2}(?::\d{2})?)Z?)?$/.exec(text) ?? [];
   const seconds = Date.parse(`${day}T${time ?? "00:00"}Z`) / 1000;
-  // Date.parse takes 2025-02-30 for a day of March.
+  // Date.parse accepts 2025-02-30 as a day in March.
   if (
     day === undefined || Number.isNaN(seconds) ||
     !new Date(seconds * 1000).toISOString().startsWith(day)
   ) {
-    throw new UsageError(`Cannot use --${flag} ${JSON.stringify(text)}: it is no date`, {
-      help: `give a day such as --${flag} 2025-07-01, or "2025-07-01 14:30" (UTC)`,
+    throw new UsageError(`Cannot use --${flag} ${JSON.stringify(text)}: it is not a date`, {
+      help: `use a day such as --${flag} 2025-07-01, or "2025-07-01 14:30" (UTC)`,
     });
   }
   return flag === "until" && time === undefined ? seconds + 86_399 : seconds;
 }
 
-/** The report as text of so many cells. */
+/** The report as text for a terminal of that width. */
 export function renderTerminalReport(
   report: Report,
   { style, width }: { readonly style: Style; readonly width: number },

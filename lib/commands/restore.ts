@@ -47,7 +47,7 @@ export const command: Command = {
     const [reference, ...databases] = isLatest ? ["latest", ...operands] : operands;
     const source = from ?? {};
     if ((reference === undefined) === (flags.undo !== true)) {
-      throw new UsageError("Cannot restore a snapshot: either one is named, or --undo is given", {
+      throw new UsageError("Cannot restore a snapshot: name a snapshot, or use --undo", {
         help: "`backup list` shows the snapshots; `latest` is the newest",
       });
     }
@@ -85,11 +85,11 @@ export const command: Command = {
   },
 };
 
-/** Name of the snapshot that undoing the last restore would go back to. */
+/** Name of the snapshot that `--undo` restores. */
 async function nameToUndo(migrator: CommandContext["migrator"]): Promise<string> {
   const safety = newestSafety(await migrator.listSnapshots());
   if (safety !== undefined) return safety.name;
-  throw new SnapshotError("Cannot undo a restore: there is no snapshot of before one", {
+  throw new SnapshotError("Cannot undo a restore: there is no snapshot from before a restore", {
     help: "`backup list` shows the snapshots",
   });
 }
@@ -116,26 +116,26 @@ function rowsOf({ now, then }: RestoreChange): string[][] {
   return [...tables].map((table) => {
     const count = (rows: Readonly<Record<string, number>> | undefined) => {
       const found = rows?.[table];
-      return found === undefined ? "not there" : formatCount(found, "row");
+      return found === undefined ? "missing" : formatCount(found, "row");
     };
     return [printable(table), count(now?.rows), "->", count(then.rows)];
   });
 }
 
-/** What another command says that has finished a restore first. */
+/** Message of another command that has finished a restore first. */
 export function renderFinished(
   { snapshot, restored, laterSnapshots = [], movedAside = [] }: RestoreResult,
 ): string {
   const kept = laterSnapshots.length === 0
     ? ""
-    : `; what was in them until then is in snapshot ${laterSnapshots.join(", ")}`;
+    : `; their data from before that is in snapshot ${laterSnapshots.join(", ")}`;
   const moved = renderMovedAside({ movedAside }).map((line) => `; ${line.slice(0, -1)}`).join("");
   return `finished first what was interrupted: ${
     restored.join(", ")
   } from ${snapshot}${kept}${moved}`;
 }
 
-/** Where damaged databases are now, of which no snapshot could be taken. */
+/** Where damaged databases were moved, because no snapshot of them could be taken. */
 function renderMovedAside({ movedAside = [] }: Pick<RestoreResult, "movedAside">): string[] {
   return movedAside.map(({ database, path }) =>
     `${database} was damaged and is in no snapshot: its file was moved to ${printable(path)}.`
@@ -145,7 +145,9 @@ function renderMovedAside({ movedAside = [] }: Pick<RestoreResult, "movedAside">
 function renderRestore(result: RestoreResult): string {
   const { restored, snapshot, safety, laterSnapshots = [], movedAside = [] } = result;
   const kept = restored.filter((name) => !movedAside.some(({ database }) => database === name));
-  const what = movedAside.length === 0 ? "What was there" : `What was in ${kept.join(", ")}`;
+  const what = movedAside.length === 0
+    ? "The previous data"
+    : `The previous data of ${kept.join(", ")}`;
   return [
     `Restored ${restored.join(", ")} from ${printable(snapshot)}.`,
     ...safety === null || kept.length === 0

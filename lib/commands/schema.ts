@@ -48,7 +48,7 @@ export const command: Command = {
     const [database, ...others] = operands;
     if (others[0] !== undefined) {
       throw new UsageError(`Cannot use "${others[0]}": \`schema\` takes one database`, {
-        help: "without a name it takes all databases",
+        help: "name one, or none for all databases",
       });
     }
     const file = stringFlag(flags, "check");
@@ -72,13 +72,13 @@ export const command: Command = {
 
 type Schemas = ReadonlyMap<string, Schema>;
 
-/** With `--check`, `--json` is about the answer, and `--format` about the file. */
+/** With `--check`, `--json` is the format of the answer, and `--format` that of the file. */
 function formatOf(flags: FlagValues): Format {
   const format = choiceFlag(flags, "format", FORMATS) ?? "sql";
   const isDocument = flags.json === true && flags["check"] === undefined;
   if (isDocument && flags["format"] !== undefined && format !== "json") {
     throw new UsageError(`Cannot run schema: --json and --format ${format} contradict each other`, {
-      help: "give one of them",
+      help: "use one of them",
     });
   }
   return format;
@@ -117,7 +117,7 @@ function isEmpty({ tables, views }: Schema): boolean {
   return tables.length + views.length === 0;
 }
 
-/** A file gets the text as it is, since it is there to be loaded; a terminal, what is safe to show. */
+/** Writes the text unchanged to a file or pipe, and made safe to a terminal. */
 function print(text: string, output: Output): void {
   if (!Deno.stdout.isTerminal()) createWriter(Deno.stdout)(text);
   else if (text !== "") output.answer(text.trimEnd());
@@ -140,11 +140,11 @@ async function check(text: string, { file, database, format, output }: Check): P
   const diff = unifiedDiff(kept, text, { before: file, after: what });
   output.json({ ok, file, diff } satisfies Documents["schema"]);
   if (ok) {
-    output.report(`${file} has the schema of ${what}.`);
+    output.report(`${file} matches the schema of ${what}.`);
     return 0;
   }
   output.answer(colored(diff, output.answerStyle));
-  output.narrate(`${file} does not have the schema of ${what}; \`${line}\` writes it again.`);
+  output.narrate(`${file} differs from the schema of ${what}; \`${line}\` updates it.`);
   return 1;
 }
 
@@ -152,7 +152,7 @@ async function read(file: string, line: string): Promise<string> {
   refuseSpecialFile(file, { cannot: "compare the schema with" });
   try {
     const bytes = await Deno.readFile(file);
-    // Windows PowerShell writes UTF-16 where output goes into a file.
+    // Windows PowerShell writes UTF-16 into files.
     const encoding = bytes[0] === 0xff && bytes[1] === 0xfe ? "utf-16le" : "utf-8";
     return new TextDecoder(encoding).decode(bytes);
   } catch (error) {

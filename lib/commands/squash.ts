@@ -4,7 +4,7 @@ import { printable } from "../base/format.ts";
 import { type Command, type CommandContext, stringFlag } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
 
-/** `squash`: makes one migration file for each database out of many. */
+/** `squash`: combines many migrations into one file per database. */
 export const command: Command = {
   name: "squash",
   summary: "combine many migrations into one file per database",
@@ -17,8 +17,8 @@ export const command: Command = {
     const to = stringFlag(flags, "to");
     const out = stringFlag(flags, "out");
     if (!to || !out) {
-      throw new UsageError("Cannot squash: --to ID and --out DIR say what and where to", {
-        help: "`status --verbose` lists the migrations; the files that are there stay as they are",
+      throw new UsageError("Cannot squash: use --to ID and --out DIR", {
+        help: "`status --verbose` lists the migrations; existing files are kept",
       });
     }
     const squashed = await migrator.squash(to);
@@ -33,8 +33,8 @@ export const command: Command = {
     output.json({ ok: true, files, superfluous } satisfies Documents["squash"]);
     output.report([
       ...files.map((file) => `wrote ${printable(file)}`),
-      "Each makes the same schema as the files that it stands for. To use it, move it to them and",
-      "remove these; a database that has them takes the new one over at the next `upgrade`:",
+      "Each creates the same schema as the files that it replaces. To use it, move it next to them and",
+      "remove them; a database with them adopts the new one at the next `upgrade`:",
       ...superfluous.map((path) => `  ${printable(path)}`),
     ].join("\n"));
     return 0;

@@ -38,7 +38,7 @@ export const command: Command = {
   run: async ({ flags, migrator, configuration, output }: CommandContext) => {
     const maxAge = durationFlag(flags, "max-backup-age");
     if (maxAge !== undefined && flags.check !== true) {
-      throw new UsageError("Cannot use --max-backup-age: it belongs to --check", {
+      throw new UsageError("Cannot use --max-backup-age: it needs --check", {
         help: "write `status --check --max-backup-age 26h`",
       });
     }
@@ -136,7 +136,7 @@ function asJson(
   };
 }
 
-/** How {@link renderStatus} shows a state. */
+/** Options of {@link renderStatus}. */
 interface StatusOptions {
   readonly style: Style;
   /** When each database was last backed up; null if that can't be read. */
@@ -145,7 +145,7 @@ interface StatusOptions {
   readonly all?: boolean;
 }
 
-/** Lines of a usual terminal. */
+/** Lines of a typical terminal. */
 const SCREEN = 24;
 
 /** Migrations that are not applied, which are listed before the others are counted. */
@@ -161,11 +161,7 @@ export function renderStatus(status: Status, options: StatusOptions): string {
       name,
       printable(path),
       exists ? (sizeBytes === null ? "-" : formatBytes(sizeBytes)) : "missing",
-      backups === null
-        ? "unknown"
-        : backedUp === undefined
-        ? "never"
-        : `${formatAge(now - backedUp)} ago`,
+      backups === null ? "unknown" : backedUp === undefined ? "never" : ago(now - backedUp),
       ...all ? [journalMode ?? "-"] : [],
     ];
   });
@@ -237,7 +233,7 @@ function answerOf(status: Status, { style, backups }: StatusOptions): string {
     );
   }
   if (adoptable.length > 0) {
-    return todo("Tables of an earlier version were found. `upgrade` takes them over.");
+    return todo("Tables of an earlier version were found. `upgrade` adopts them.");
   }
   if (unreconciled.length > 0) {
     return todo("The ledger differs from the databases. `upgrade` corrects it.");
@@ -245,6 +241,10 @@ function answerOf(status: Status, { style, backups }: StatusOptions): string {
   const isSaved = backups === null || status.databases.every(({ name }) => backups.has(name));
   return style.green("Everything is up to date.") +
     (isSaved ? "" : " `backup` saves the databases that have no backup yet.");
+}
+
+function ago(seconds: number): string {
+  return seconds < 60 ? "just now" : `${formatAge(seconds)} ago`;
 }
 
 /** What is applied in one line, and a table of what is not; or a table of all. */
@@ -261,7 +261,7 @@ function renderMigrations(
   );
   const when = last === undefined || last.appliedAt === null
     ? ""
-    : ` ${formatAge(Date.now() / 1000 - last.appliedAt)} ago`;
+    : ` ${ago(Date.now() / 1000 - last.appliedAt)}`;
   const summary = last === undefined
     ? "No migration is applied."
     : `${formatCount(applied.length, "migration")} applied, the last (${
@@ -285,7 +285,7 @@ function renderMigrations(
   ];
 }
 
-/** Details of what the answer says, and what `upgrade` does besides. */
+/** Details of the answer, and what `upgrade` does in addition. */
 function hints(status: Status, output: Output): void {
   for (const { description } of status.conflicts) output.warn(description);
   for (const reason of status.unreadable) output.warn(reason);
@@ -317,7 +317,7 @@ export function renderEvents(events: readonly LedgerEvent[]): string {
   );
 }
 
-/** What was done and how far it came; `downgrade rolled_back` would say it twice. */
+/** What was done, and the outcome; `downgrade rolled_back` would be redundant. */
 function whatOf({ direction, outcome }: LedgerEvent): string {
   return direction === "downgrade" && outcome === "rolled_back"
     ? "rolled back"

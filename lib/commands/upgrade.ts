@@ -78,7 +78,7 @@ export const command: Command = {
       if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
       const { done, adopted, reconciled, failed } = error.progress;
       if (done.length > 0) {
-        output.narrate(`Applied before the failure, and kept: ${done.join(", ")}`);
+        output.narrate(`Applied before the failure, and still applied: ${done.join(", ")}`);
       }
       output.error(
         error,

@@ -5,7 +5,7 @@ import type { DatabaseVerification, Verification } from "../operations/verify.ts
 import type { Command, CommandContext } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
 
-/** `verify`: compares the databases with what their migrations make. */
+/** `verify`: compares the databases with the schema that their migrations create. */
 export const command: Command = {
   name: "verify",
   summary: "check that each database has exactly the schema that its migrations create",
@@ -24,24 +24,24 @@ export const command: Command = {
   run: async (context: CommandContext) => {
     const { flags, migrator, output } = context;
     const [data, hash] = [flags.data === true, flags.hash === true];
-    // Without these flags it takes no time.
+    // Without these flags it is fast.
     const progressModule = data || hash ? await import("./progress.ts") : null;
     using progress = progressModule?.progressOf(context) ?? null;
     const verification = await migrator.verify({ data, hash, onStep: progress?.step });
     progress?.end();
     output.json(verification satisfies Documents["verify"]);
-    // A hash is what was asked for.
+    // A hash was requested, so it is printed even with `--quiet`.
     const isSilent = verification.ok && flags.hash !== true;
     output[isSilent ? "report" : "answer"](renderVerification(verification, output.answerStyle));
     return verification.ok ? 0 : 1;
   },
 };
 
-/** The findings in words. */
+/** The findings as text. */
 export function renderVerification({ ok, databases }: Verification, style: Style): string {
   return [
     ...databases.map((database) => renderDatabase(database, style)),
-    ok ? "All databases are as they should be." : "There are problems.",
+    ok ? "No problems found." : "Problems were found.",
   ].join("\n");
 }
 
@@ -57,7 +57,7 @@ function renderDatabase(
   ].join("\n");
 }
 
-/** One finding and what to do about it. */
+/** A finding, and what to do about it. */
 export function renderFinding(label: string, { detail, fix }: Finding): string {
   return `  ${label}: ${printable(detail)}\n    fix: ${printable(fix)}`;
 }

@@ -1,28 +1,27 @@
 /**
- * Line charts in plain ASCII, for terminals of any width. A few lines here, since the packages for this
- * draw with characters that not every terminal and log can show.
+ * Line charts in plain ASCII, for terminals of any width. The packages for this draw with characters
+ * that not every terminal and log can show.
  *
  * @module
  */
 
-/** How a chart is drawn. */
+/** Options for a chart. */
 export interface ChartOptions {
   /** Cells of a line, axis included. */
   readonly width: number;
   /** Lines of the chart. Default 10. */
   readonly height?: number;
-  /** Writes a value for the axis. */
+  /** Formats a value for the axis. */
   readonly format: (value: number) => string;
-  /** Text at the left and the right end, below the chart. Default: none. */
+  /** Texts below the left and the right end of the chart. Default: none. */
   readonly ends?: readonly [left: string, right: string];
   /** Whether the space between the line and the top of the chart is filled, as for drawdowns. Default `false`. */
   readonly hanging?: boolean;
 }
 
 /**
- * Draws values from left to right with their lowest and highest at the bottom and the top. If there are
- * more values than cells, a cell shows the values that fall into it from their lowest to their highest.
- * Nothing without values.
+ * Draws values from left to right, the lowest at the bottom and the highest at the top. If there are more
+ * values than cells, a cell shows the range of its values. Without values the text is empty.
  */
 export function renderChart(values: readonly number[], options: ChartOptions): string {
   const { height = 10, format, ends, hanging = false } = options;

@@ -4,21 +4,21 @@ import { createWriter, Declined } from "./output.ts";
 
 /** Options of {@link confirmByWord}. */
 export interface ConfirmOptions {
-  /** The word that has to be typed; upper and lower case are the same. Default `yes`. */
+  /** The word to type, in upper or lower case. Default `yes`. */
   readonly word?: string;
 }
 
 const LINE_FEED = 10;
 
-/** Tells whether there is a person to ask: both the question and the answer are on a terminal. */
+/** Whether the session is interactive: both stdin and stderr are terminals. */
 export function canAsk(): boolean {
   return Deno.stdin.isTerminal() && Deno.stderr.isTerminal();
 }
 
 /**
- * Asks a person to confirm; `false` where there is nobody to ask.
+ * Asks for confirmation; `false` in a non-interactive session.
  *
- * @throws {Declined} where the answer is no.
+ * @throws {Declined} if the answer is no.
  */
 export function confirm(question: string): boolean {
   if (!canAsk()) return false;
@@ -27,8 +27,8 @@ export function confirm(question: string): boolean {
 }
 
 /**
- * Asks on stderr and waits for one line on stdin: `true` only where it is the word. The end of the
- * input is a no. The question is one line; the request to type the word is put after it.
+ * Asks on stderr and waits for one line on stdin: `true` only if it is the word. The end of the input is
+ * a no. The question is one line, and the request to type the word follows it.
  *
  * The wait blocks the process; Ctrl-C ends it.
  */
@@ -37,12 +37,12 @@ export function confirmByWord(question: string, options: ConfirmOptions = {}): b
   const ask = createWriter(Deno.stderr);
   ask(`${printable(question)} Type "${word}" to continue: `);
   const line = readLine();
-  // The terminal has shown the user's line break, but after Ctrl-D there is none.
+  // The terminal echoes the user's line break, but Ctrl-D produces none.
   if (line === null) ask("\n");
   return line?.trim().toLowerCase() === word.toLowerCase();
 }
 
-/** Reads byte by byte, so that what follows the line is left for the next reader. */
+/** Reads byte by byte, so that the rest is left for the next reader. */
 function readLine(): string | null {
   beforeBlocking();
   const bytes: number[] = [];

@@ -18,17 +18,17 @@ import { isOlder, oldestDeno } from "../base/version.ts";
 
 export { printable } from "../base/format.ts";
 
-/** A person answered a question with no: a normal outcome, and no error of the command. */
+/** The user answered a question with no: a normal outcome, not an error. */
 export class Declined extends ConfirmationError {
-  /** Made where the question was asked. */
+  /** Creates it. */
   constructor() {
     super("Cannot continue: the answer was no");
   }
 }
 
-/** What the user's flags say about output. */
+/** Flags about output. */
 export interface OutputOptions {
-  /** One JSON document on stdout in place of text. Default `false`. */
+  /** Print one JSON document on stdout instead of text. Default `false`. */
   readonly json?: boolean;
   /** No narration. Default `false`. */
   readonly quiet?: boolean;
@@ -39,15 +39,15 @@ export interface OutputOptions {
 }
 
 /**
- * Where a command's words go: the answer to stdout, the narration to stderr. Each text gets a line
- * break at its end. Control characters in a text are made visible, but for line breaks and tabs in an
- * answer, and the styles of this output where that stream has colours. What of an answer is data must
- * be `printable`, so that its line breaks don't begin new lines.
+ * Where a command's text goes: the answer to stdout, the narration to stderr. A line break is added at
+ * the end of each text. Control characters are made visible, except line breaks and tabs in an answer,
+ * and styles if the stream has colours. Data in an answer must be `printable`, so that its line breaks
+ * don't begin new lines.
  */
 export interface Output {
   /** Whether the answer is a JSON document. */
   readonly isJson: boolean;
-  /** Whether a successful command prints nothing but an answer that was asked for. */
+  /** Whether a successful command prints only what was requested. */
   readonly isQuiet: boolean;
   /** Style for texts that go to {@link Output.answer} and {@link Output.report}. */
   readonly answerStyle: Style;
@@ -59,29 +59,29 @@ export interface Output {
   report(text: string): void;
   /**
    * Writes the one JSON document to stdout; dropped outside JSON mode. A `bigint` becomes a number
-   * where a number holds it exactly, else a string.
+   * if a number holds it exactly, otherwise a string.
    *
-   * @throws {Error} where a document has already been written.
+   * @throws {Error} if a document has already been written.
    */
   json(value: unknown): void;
-  /** Tells on stderr what is being done, unless `quiet`: a text is one line, a list is several. */
+  /** Writes to stderr what is being done, unless `quiet`: a text is one line, a list is several. */
   narrate(text: string | readonly string[]): void;
-  /** Tells more on stderr, with `verbose` only, as {@link Output.narrate} does. */
+  /** Writes details as {@link Output.narrate} does, only with `verbose`. */
   detail(text: string | readonly string[]): void;
   /** Writes one line `warning: …` to stderr. */
   warn(text: string): void;
   /**
-   * Says what went wrong and what to do next: on stderr, or in JSON mode as the document
-   * `{ok: false, ...extra, error: {code, message, help}}` on stdout, on stderr if a document is
-   * out already. The stack trace goes to stderr, with `verbose` only.
+   * Reports an error and the next step: on stderr, or in JSON mode as the document
+   * `{ok: false, ...extra, error: {code, message, help}}` on stdout, or on stderr if a document has
+   * already been written. The stack trace goes to stderr, only with `verbose`.
    */
   error(error: unknown, extra?: Readonly<Record<string, unknown>>): void;
 }
 
-/** Details of an error that are shown without `--verbose`. */
+/** Number of details of an error that are shown without `--verbose`. */
 const SHOWN_DETAILS = 5;
 
-/** Makes the {@link Output} of this process. */
+/** Creates the {@link Output} of this process. */
 export function createOutput(options: OutputOptions = {}): Output {
   const { json = false, quiet = false, verbose = false, noColor = false } = options;
   const colors = {
@@ -100,11 +100,11 @@ export function createOutput(options: OutputOptions = {}): Output {
   const writeDocument = (value: unknown): void => {
     if (documentIsOut) throw new Error("Cannot write a second JSON document to stdout");
     const text = JSON.stringify(value, withBigInts, 2);
-    // Set before writing: half a document on a full disk must not be followed by another one.
+    // Set before writing: after half a document, as on a full disk, no second one may follow.
     documentIsOut = true;
     stdout(`${printableJson(text)}\n`);
   };
-  // A stdout that can't be written, as on a full disk, must not hide the error that is reported.
+  // If stdout can't be written, as on a full disk, the error must still be reported.
   const wroteDocument = (value: unknown): boolean => {
     try {
       writeDocument(value);
@@ -119,7 +119,7 @@ export function createOutput(options: OutputOptions = {}): Output {
     for (const detail of shown) stderr(`  ${printable(detail)}\n`);
     const left = details.length - shown.length;
     if (left > 0) stderr(`  and ${left} more; --verbose shows all\n`);
-    // The lines of a help text after the first stand below it.
+    // Further lines of a help text are aligned with the first.
     if (help !== null) {
       tell(`${style.bold("help:")} ${printableLines(help).replaceAll("\n", "\n      ")}`);
     }
@@ -165,24 +165,24 @@ function withBigInts(_key: string, value: unknown): unknown {
   return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
 }
 
-/** Marks text with colour or weight, or returns it as it is. */
+/** Adds colour or weight to a text, or returns it unchanged. */
 export type Paint = (text: string) => string;
 
-/** What a terminal can make of a text. */
+/** Styles of text on a terminal. */
 export interface Style {
-  /** Heavier. */
+  /** Bold text. */
   readonly bold: Paint;
-  /** Fainter. */
+  /** Dim text. */
   readonly dim: Paint;
-  /** Something is wrong. */
+  /** For problems. */
   readonly red: Paint;
-  /** All is well. */
+  /** For success. */
   readonly green: Paint;
-  /** Something needs attention. */
+  /** For warnings. */
   readonly yellow: Paint;
 }
 
-/** What decides about colour; see {@link wantsColor}. */
+/** Options of {@link wantsColor}. */
 export interface ColorWish {
   /** Whether `--no-color` was given. Default `false`. */
   readonly noColorFlag?: boolean;
@@ -190,13 +190,13 @@ export interface ColorWish {
   readonly stream: Terminal;
 }
 
-/** What is asked of a stream before it gets more than plain lines. */
+/** A stream that may be a terminal. */
 interface Terminal {
   isTerminal(): boolean;
 }
 
 /**
- * Tells whether text for a stream may be coloured: a terminal that is not dumb, no `--no-color`, no
+ * Whether text for a stream may be coloured: it is a terminal that is not dumb, without `--no-color` and
  * `NO_COLOR`.
  */
 export function wantsColor({ noColorFlag = false, stream }: ColorWish): boolean {
@@ -204,8 +204,8 @@ export function wantsColor({ noColorFlag = false, stream }: ColorWish): boolean 
 }
 
 /**
- * Tells whether a stream is a terminal that takes commands, such as for colour, in place of showing
- * them. By `TERM=dumb` one says that it doesn't, as far as Deno may read that variable.
+ * Whether a stream is a terminal that interprets control sequences, such as those for colour.
+ * `TERM=dumb` means that it doesn't, if Deno may read that variable.
  */
 export function takesCommands(stream: Terminal): boolean {
   if (!stream.isTerminal()) return false;
@@ -213,11 +213,11 @@ export function takesCommands(stream: Terminal): boolean {
   try {
     return state !== "granted" || Deno.env.get("TERM") !== "dumb";
   } catch {
-    return false; // it is no text, so no terminal that anybody knows
+    return false; // it is not valid text, so the terminal is unknown
   }
 }
 
-/** Cells of the narrowest terminal that is taken seriously. */
+/** Cells of the narrowest terminal that is supported. */
 const NARROWEST_TERMINAL = 30;
 
 /** Cells of a line of text on stdout: the width of the terminal, at most 120. */
@@ -230,10 +230,10 @@ export function answerWidth(): number {
   }
 }
 
-/** Makes a {@link Style}; one that is not enabled returns every text unchanged. */
+/** Creates a {@link Style}; if it is not enabled, it returns every text unchanged. */
 export function createStyle(enabled: boolean): Style {
   const paint = (on: number, off: number): Paint => (text) =>
-    // An empty text stays empty, so that a table's trailing spaces can be cut off.
+    // An empty text stays empty, so that a table's trailing spaces can be removed.
     enabled && text !== "" ? `${styleMark(on)}${text}${styleMark(off)}` : text;
   return {
     bold: paint(1, 22),
@@ -244,15 +244,15 @@ export function createStyle(enabled: boolean): Style {
   };
 }
 
-/** A stream as {@link createWriter} needs it; `Deno.stdout` and `Deno.stderr` are such. */
+/** A stream for {@link createWriter}, such as `Deno.stdout`. */
 export interface SyncStream {
-  /** Writes some of the bytes, at least one, and tells how many. */
+  /** Writes some of the bytes, at least one, and returns how many. */
   writeSync(bytes: Uint8Array): number;
 }
 
 /**
- * Makes a function that writes all of a text before it returns. Once the reader has gone away
- * (`status | head -1`) it drops what it is given: that is no failure of the command.
+ * Creates a function that writes a whole text before it returns. After the reader has closed the pipe
+ * (`status | head -1`) it drops further text: that is not a failure of the command.
  */
 export function createWriter(stream: SyncStream): (text: string) => void {
   const encoder = new TextEncoder();
@@ -264,7 +264,7 @@ export function createWriter(stream: SyncStream): (text: string) => void {
         rest = rest.subarray(stream.writeSync(rest));
       } catch (error) {
         if (error instanceof Deno.errors.BrokenPipe) open = false;
-        // Another process that shares the pipe has made it non-blocking, and the pipe is full.
+        // Another process made the shared pipe non-blocking, and it is full.
         else if (error instanceof Deno.errors.WouldBlock) sleep(1);
         else throw unwritable(error);
       }
@@ -285,20 +285,20 @@ function sleep(milliseconds: number): void {
 }
 
 const REPORT_IT =
-  "this is a fault in catalyst-migrate: run the command again with --verbose and report what it prints";
+  "this is a bug in catalyst-migrate: run the command again with --verbose and report the output";
 
-/** What was thrown, with a next step where the toolkit didn't foresee it; an old `deno` is no fault. */
+/** The report of an error. An unexpected one gets a next step: report a bug, or update an old `deno`. */
 export function reportOf(error: unknown, deno: string = Deno.version.deno): SerializedError {
   const failure = serializeError(error);
   if (failure.code !== "INTERNAL") return failure;
   if (isTooManyFiles(error)) return serializeError(tooManyFiles("Cannot run the command", error));
   const help = isOlder(deno, oldestDeno)
-    ? `Deno ${deno} is too old: update it to ${oldestDeno} or newer, by \`deno upgrade\``
+    ? `Deno ${deno} is too old: update it to ${oldestDeno} or newer with \`deno upgrade\``
     : REPORT_IT;
   return { ...failure, help };
 }
 
-/** Stack trace of an error and, below it, of the errors that caused it; empty where there is none. */
+/** Stack trace of an error and of the errors that caused it; empty if there is none. */
 export function traceOf(error: unknown): string {
   const traces: string[] = [];
   const seen = new Set<unknown>();

@@ -1,6 +1,6 @@
 /**
- * The progress line of long work. SQLite blocks the thread that calls it, so a thread of its own keeps
- * the line up to date. Both ends are in this file, so that a package's cache or an executable always
+ * The progress line of long work. SQLite blocks the thread that calls it, so a separate thread
+ * keeps the line up to date. Both ends are in this file, so that a package's cache or an executable always
  * has both.
  *
  * @module
@@ -35,7 +35,7 @@ const PATIENCE = 500;
 /** Bytes that are worth a thread. */
 const LARGE = 16e6;
 
-/** Bytes per second that the work is expected to take, until its own speed is known. */
+/** Bytes per second that the work is expected to take, until its speed is known. */
 const SPEED = 30e6;
 
 const THREAD = "catalyst-migrate progress";
@@ -80,7 +80,7 @@ function columnsOf(): number {
   }
 }
 
-/** What both threads know. */
+/** State shared by both threads. */
 interface LineState {
   /** Numbers, then the text, as {@link Line} lays them out. */
   readonly memory: ArrayBuffer | SharedArrayBuffer;
@@ -96,7 +96,7 @@ interface LineState {
 const TEXT_BYTES = 512;
 const BYTES = 48 + TEXT_BYTES;
 
-/** Places of the integers. */
+/** Indexes of the integers. */
 const [LOCK, SHOWN, DRAWN, LENGTH] = [0, 1, 2, 3];
 
 /** The line, in memory that both threads use, one at a time. */
@@ -118,14 +118,14 @@ class Line {
   /** Sets what the line shows. */
   set({ what, share, until }: WorkStep): void {
     this.#locked(() => {
-      // An array in shared memory can't be encoded into.
+      // `encodeInto` does not accept shared memory.
       const text = new TextEncoder().encode(what).subarray(0, TEXT_BYTES);
       this.#text.set(text);
       this.#integers[LENGTH] = text.length;
       this.#integers[SHOWN] = 1;
       const now = Date.now();
       const [before = 0, , , start = 0] = this.#numbers;
-      // With a smaller share other work begins, such as the next table.
+      // A smaller share means that other work begins, such as the next table.
       this.#numbers.set([share, until, now, share < before || start === 0 ? now : start]);
     });
   }
@@ -177,16 +177,16 @@ interface Timing {
   readonly seconds: number;
   /** Seconds since the current step was reported. */
   readonly stepSeconds: number;
-  /** Seconds that all of it is expected to take; counts until its own speed is known. */
+  /** Seconds that all of it is expected to take; counts until its speed is known. */
   readonly expected: number;
 }
 
-/** Seconds after which the work's own speed is known, and the time left is shown. */
+/** Seconds after which the speed is known, and the time left is shown. */
 const KNOWN = 2;
 
 /** The text of the line. During a step the share is estimated from the speed so far. */
 export function renderLine({ what, share, until }: WorkStep, timing: Timing): string {
-  // Of what comes through a pipe nobody knows the size.
+  // The size of a pipe's content is unknown.
   if (until === 0) return what;
   const { seconds, stepSeconds, expected } = timing;
   const before = seconds - stepSeconds;
@@ -204,7 +204,7 @@ function remaining(seconds: number): string {
   return seconds < 60 ? `${Math.ceil(seconds)} s` : formatDuration(seconds);
 }
 
-/** Milliseconds between two looks at the line. */
+/** Milliseconds between two updates of the line. */
 const INTERVAL = 200;
 
 if (globalThis.name === THREAD) {

@@ -1,15 +1,15 @@
 /**
- * Writes rows as a table for people, or as CSV, JSON or Markdown. Pure functions.
+ * Formats rows as a table, CSV, JSON or Markdown. Pure functions.
  *
  * @module
  */
 import { formatDate, printable, visibleWidth } from "../base/format.ts";
 import type { SqlValue } from "../database/connection.ts";
 
-/** Names of the formats that rows can be written in. */
+/** Names of the formats. */
 export const resultFormats = ["table", "csv", "json", "jsonl", "markdown"] as const;
 
-/** A format that rows can be written in. */
+/** A format for rows. */
 export type ResultFormat = (typeof resultFormats)[number];
 
 /** Rows of a query. */
@@ -18,18 +18,18 @@ export interface ResultRows {
   readonly rows: readonly (readonly SqlValue[])[];
 }
 
-/** How rows are written. */
+/** Options for formatting rows. */
 export interface ResultOptions {
   readonly format: ResultFormat;
-  /** Cells of a line, for tables. Default: as many as it takes. */
+  /** Cells of a line of a table. Default: as many as needed. */
   readonly width?: number;
-  /** Whether to write all values as they are stored, in tables too. Default `false`. */
+  /** Whether to write values as stored in tables, too. Default `false`. */
   readonly raw?: boolean;
-  /** Marks a NULL in a table. Default: as it is. */
+  /** Styles a NULL in a table. Default: no style. */
   readonly dim?: (text: string) => string;
 }
 
-/** Writes rows in a format; the text has no line break at its end. */
+/** Formats rows; the text has no line break at its end. */
 export function formatResult(result: ResultRows, options: ResultOptions): string {
   const { columns, rows } = result;
   switch (options.format) {
@@ -53,7 +53,7 @@ function csvText(text: string): string {
   return `"${text.replaceAll('"', '""')}"`;
 }
 
-/** As `export` writes it: only text is in quotes, so NULL and empty text stay apart. */
+/** As `export` does: only text is in quotes, which distinguishes NULL from empty text. */
 function csvValue(value: SqlValue): string {
   if (value === null) return "";
   if (typeof value === "string") return csvText(value);
@@ -65,10 +65,10 @@ function numberText(value: number | bigint): string {
   return value === -Infinity ? "-9e999" : String(value);
 }
 
-/** A value in a JSON document. A BLOB is an object with its bytes as hexadecimal digits. */
+/** A value in a JSON document. A BLOB is an object with its bytes in hexadecimal. */
 export type JsonCell = Exclude<SqlValue, Uint8Array> | { readonly hex: string };
 
-/** Rows as objects. A second column of the same name gets a number, since an object has it only once. */
+/** Rows as objects. Repeated column names get a number, because the keys of an object are unique. */
 export function rowObjects({ columns, rows }: ResultRows): Record<string, JsonCell>[] {
   const names = uniqueNames(columns);
   return rows.map((row) =>
@@ -100,7 +100,7 @@ function jsonValue(value: SqlValue): string {
     : numberText(value);
 }
 
-/** Text of a value for a person: times as UTC, reals without their last, inexact digits. */
+/** Readable text of a value: times as UTC, reals without their last, inexact digits. */
 function cellText(value: SqlValue, column: string, raw: boolean): string {
   if (value === null) return "NULL";
   if (typeof value === "string") return printable(value);
@@ -112,7 +112,7 @@ function cellText(value: SqlValue, column: string, raw: boolean): string {
     : numberText(value);
 }
 
-/** By convention, whole numbers in columns `*_at` and `*_time` are epoch seconds; smaller ones are spans. */
+/** By convention, integers in columns `*_at` and `*_time` are epoch seconds; small ones are durations. */
 function isTime(column: string, value: number): boolean {
   return /_(at|time)$/i.test(column) && Number.isInteger(value) && value >= 1e8 && value < 1e11;
 }
@@ -130,7 +130,7 @@ function markdown({ columns, rows }: ResultRows, { raw = false }: ResultOptions)
   ].join("\n");
 }
 
-/** Which columns hold numbers alone; those that are shown as times do not count. */
+/** Which columns hold only numbers, apart from times. */
 function numberColumns({ columns, rows }: ResultRows): boolean[] {
   return columns.map((_, at) => {
     const values = rows.map((row) => row[at] ?? null).filter((value) => value !== null);
@@ -177,7 +177,7 @@ function table(result: ResultRows, options: ResultOptions): string {
   const join = (placed: readonly string[]): string => placed.join(" ".repeat(GAP)).trimEnd();
   return [
     ...Array.from({ length: height }, (_, line) =>
-      // Short names stand at the bottom.
+      // Short names are aligned at the bottom.
       join(headers.map((parts, at) => place(parts[line - height + parts.length] ?? "", at)))),
     join(widths.map((one) => "-".repeat(one))),
     ...cells.map((row, index) =>
@@ -189,7 +189,7 @@ function table(result: ResultRows, options: ResultOptions): string {
   ].join("\n");
 }
 
-/** Parts of a name that stand below each other, broken after underscores. */
+/** Breaks a name into lines after underscores. */
 function breakName(name: string, width: number): string[] {
   const lines: string[] = [];
   for (const part of name.match(/[^_]*_+|[^_]+$/g) ?? [name]) {
@@ -202,8 +202,8 @@ function breakName(name: string, width: number): string[] {
 }
 
 /**
- * Widths of columns that fit together: names are broken first, then the widest columns are cut. Null if
- * they would get too narrow.
+ * Widths of columns that fit the line: names are broken first, then the widest columns are cut. Null if
+ * they would become too narrow.
  */
 function fit(
   columns: readonly { readonly header: string; readonly data: number }[],
@@ -217,7 +217,7 @@ function fit(
     shrink(broken, { room, least: broken.map((one) => Math.min(one, NARROWEST)) });
 }
 
-/** Takes from the widest columns until all fit, none to less than its least width; null if that fails. */
+/** Shrinks the widest columns until all fit, none below its minimum; null if that is impossible. */
 function shrink(
   widths: readonly number[],
   { room, least }: { readonly room: number; readonly least: readonly number[] },

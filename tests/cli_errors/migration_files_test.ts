@@ -143,7 +143,7 @@ Deno.test("without the permission to read them there are no migrations, and with
   const without = await run(["upgrade"], { cwd, permissions });
   assert.equal(without.code, 0, without.stderr);
   assert.match(without.stdout, /3 migrations applied/);
-  assert.match(without.stderr, /^Deno may not read migrations\/, so .* not seen: .*--allow-read$/m);
+  assert.match(without.stderr, /^Deno may not read migrations\/, so .* ignored: .*--allow-read$/m);
   const named = ["upgrade", "--migrations-dir", "migrations"];
   await expectFailure({
     ...{ args: named, cwd, permissions, code: "NOT_PERMITTED" },

@@ -268,7 +268,7 @@ class Trial {
       ]++;
     await checkSnapshots(copy);
     if (!isKill) {
-      assert.doesNotMatch(said, /fault in catalyst-migrate|^ {4}at /m);
+      assert.doesNotMatch(said, /bug in catalyst-migrate|^ {4}at /m);
       if (code === 0) assert.deepEqual(found, this.#after);
       else assert.match(said, /^error: /m);
       const isChanged = changing.some((name) => found[name] !== this.#before[name]);

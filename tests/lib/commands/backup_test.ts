@@ -40,9 +40,9 @@ Deno.test("backup of some databases, elsewhere, compressed and without a check",
     "trading_T.db.gz",
   ]);
   const listed = await run(bot, "backup", "list", `--out=${out}`);
-  assert.match(listed.stdout, /manual +whole\n$/);
+  assert.match(listed.stdout, /manual +ok\n$/);
   const verified = await run(bot, "backup", "verify", "latest", "--out", out);
-  assert.deepEqual([verified.code, /every file is/.test(verified.stdout)], [0, true]);
+  assert.deepEqual([verified.code, /all files match/.test(verified.stdout)], [0, true]);
   // The flag's value before the command is not taken for the command.
   assert.equal((await run(bot, "--out", out, "backup", "list")).stdout, listed.stdout);
 });
@@ -121,7 +121,7 @@ Deno.test("backup list shows each snapshot, and what is wrong with it", async ()
   assert.equal(code, 0);
   const [header, newest, ...others] = stdout.trimEnd().split("\n");
   assert.match(header ?? "", /^SNAPSHOT +TAKEN \(UTC\) +AGE +SIZE +UP TO +WHY +STATE$/);
-  assert.match(newest ?? "", new RegExp(`^${name} .* <1 min .* 003 +manual +whole$`));
+  assert.match(newest ?? "", new RegExp(`^${name} .* 0 min .* 003 +manual +ok$`));
   for (const [index, [, age]] of ages.entries()) assert(others[index]?.includes(` ${age} `));
   assert.match(others[3] ?? "", new RegExp(`^${missing} +1970-01-01 00:00:01 .* damaged$`));
   assert.match(others[4] ?? "", /^ {4}\S+ is missing$/);
@@ -143,7 +143,7 @@ Deno.test("backup verify says what is damaged, and exits with 1", async () => {
       const { code, stdout } = await run(bot, "backup", "verify", reference, "--verify", check);
       assert.deepEqual([code, stdout], [
         0,
-        `Snapshot ${name}: every file is as its manifest says.\n`,
+        `Snapshot ${name}: all files match the manifest.\n`,
       ]);
     }
   }

@@ -96,7 +96,7 @@ shellTest(
     ].join("\n");
     const output = await directory.run("bash", ["--norc", "--noprofile", "-i"], input);
     assert.match(output, /^--migration +apply only this one$/m);
-    assert.match(output, /^--migrations-dir +where your own migrations are/m);
+    assert.match(output, /^--migrations-dir +directory of your own migrations/m);
     assert.equal([...Deno.readDirSync(directory.file("migrations"))].length, 3);
   },
 );

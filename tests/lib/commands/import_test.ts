@@ -34,7 +34,7 @@ Deno.test("import makes a database, and says which tables and how many rows", as
   assert.equal(stderr, "");
   assert.equal(
     stdout.replace(place.file, "dump.sql"),
-    "deposits  2 rows\nCreated positions by dump.sql: 1 table, 2 rows.\n",
+    "deposits  2 rows\nCreated positions from dump.sql: 1 table, 2 rows.\n",
   );
 });
 
@@ -54,10 +54,10 @@ Deno.test("import over a database shows rows now and then, needs --yes, and can 
   assert.match(refused.stderr, /^help: nothing was changed; .*--yes/m);
   const done = await place.run(...args, "--yes");
   assert.equal(done.code, 0, done.stderr);
-  assert.match(done.stderr, /^ {2}positions +1 row +-> +not there$/m);
-  assert.match(done.stderr, /^ {2}deposits +not there +-> +2 rows$/m);
-  assert.match(done.stdout, /^Replaced positions by .+: 1 table, 2 rows\.$/m);
-  assert.match(done.stdout, /^What was there is in snapshot \d+_\d+; `restore --undo`/m);
+  assert.match(done.stderr, /^ {2}positions +1 row +-> +missing$/m);
+  assert.match(done.stderr, /^ {2}deposits +missing +-> +2 rows$/m);
+  assert.match(done.stdout, /^Replaced positions from .+: 1 table, 2 rows\.$/m);
+  assert.match(done.stdout, /^The previous data is in snapshot \d+_\d+; `restore --undo`/m);
   assert.match(done.stdout, /^corrected the ledger for 001:/m);
   assert.equal((await place.run("restore", "--undo", "--yes")).code, 0);
   assert.deepEqual(query(place.database, "SELECT position_id FROM positions"), [
@@ -108,7 +108,7 @@ Deno.test("import - reads stdin, packed or not", async () => {
     await writer.close();
     const { code, stdout, stderr } = await child.output();
     assert.equal(code, 0, new TextDecoder().decode(stderr));
-    assert.match(new TextDecoder().decode(stdout), /positions by stdin: 1 table, 2 rows\.$/m);
+    assert.match(new TextDecoder().decode(stdout), /positions from stdin: 1 table, 2 rows\.$/m);
   }
 });
 
@@ -120,8 +120,8 @@ Deno.test("import --into-existing adds rows, and loses some only with --yes", as
   const added = await place.run("import", place.file, ...into);
   assert.equal(added.code, 0, added.stderr);
   assert.match(added.stdout, /^deposits +1 row$/m);
-  assert.match(added.stdout, /^Changed positions by .+: 1 table, 1 row\.$/m);
-  assert.match(added.stdout, /^Snapshot \d+_\d+ is of before; `restore \d+_\d+` goes/m);
+  assert.match(added.stdout, /^Changed positions from .+: 1 table, 1 row\.$/m);
+  assert.match(added.stdout, /^The previous data is in snapshot \d+_\d+; `restore \d+_\d+` goes/m);
   await Deno.writeTextFile(place.file, "DELETE FROM deposits;");
   const refused = await place.run("import", place.file, ...into);
   assert.equal(refused.code, 1);
@@ -149,7 +149,7 @@ Deno.test("import takes rows of CSV and JSON Lines, and writes bad ones aside", 
     aside,
   );
   assert.equal(code, 0, stderr);
-  assert.match(stdout, /^Imported 2 rows of .+ into deposits\.\n1 bad row went to /);
+  assert.match(stdout, /^Imported 2 rows of .+ into deposits\.\n1 bad row written to /);
   assert.equal(await Deno.readTextFile(aside), "deposit_id,cents\n4,\n");
   const jsonl = join(place.dir.path, "rows.ndjson");
   await Deno.writeTextFile(jsonl, '{"cents": 11}\n');

@@ -32,7 +32,7 @@ Deno.test("lint prints each finding with its place and a fix, and exits with 1 f
   assert.deepEqual([code, stderr], [1, ""]);
   assert.match(stdout, new RegExp(`^004_change:\n  error table-dropped at ${file}:4: .* 4 rows`));
   assert.match(stdout, /\n {4}fix: .*destroys:fills/);
-  assert.match(stdout, /1 migration looked at: \d errors? and \d warnings?\.\n$/);
+  assert.match(stdout, /1 migration checked: \d errors? and \d warnings?\.\n$/);
 });
 
 Deno.test("lint exits with 0 for warnings, and with 1 where it is strict", async () => {
@@ -63,7 +63,7 @@ Deno.test("lint says of which databases it did not try the rows, and why", async
   assert.equal(code, 0);
   assert.match(
     stdout,
-    /\ntrading: not tried with its rows, since it has more than 50,000 rows; `rehearse` tries them\n/,
+    /\ntrading: not tried with its rows, because it has more than 50,000 rows; `rehearse` tries them\n/,
   );
   const json = await run(directory, "lint", "--json");
   assert.deepEqual(JSON.parse(json.stdout).untried, [
@@ -98,7 +98,7 @@ Deno.test("lint writes one JSON document", async () => {
 Deno.test("lint has nothing to look at where nothing of the user's is pending, and exits with 2 for an unknown file", async () => {
   using directory = new TemporaryDirectory();
   const { code, stdout } = await runCommandLine(["lint", "--data-dir", directory.path]);
-  assert.deepEqual([code, stdout], [0, "Nothing to look at: no migration of yours is pending.\n"]);
+  assert.deepEqual([code, stdout], [0, "Nothing to check: none of your migrations is pending.\n"]);
   const args = ["lint", "nowhere.sql", "--data-dir", directory.path];
   assert.equal((await runCommandLine(args)).code, 2);
 });

@@ -48,7 +48,7 @@ Deno.test("a failure in one of three bots does not stop the others", async () =>
   );
   const stopped = await run("backup", "--stop-at-first", "--quiet");
   assert.equal(stopped.code, 1);
-  assert.match(stopped.stderr, /1 directory left alone after a failure in b\/data/);
+  assert.match(stopped.stderr, /1 directory skipped after a failure in b\/data/);
 });
 
 Deno.test("upgrade leaves the other bots alone unless the first one succeeds", async () => {
@@ -60,7 +60,7 @@ Deno.test("upgrade leaves the other bots alone unless the first one succeeds", a
   const args = ["upgrade", "--data-dir", "a/data", "--data-dir", "b/data"];
   const { code, stdout } = await runCommandLine(args, { cwd: directory.path });
   assert.equal(code, 1);
-  assert.match(stdout, /^b\/data +not reached$/m);
+  assert.match(stdout, /^b\/data +skipped$/m);
   assert.deepEqual([...Deno.readDirSync(directory.file("b/data"))], []);
 });
 
@@ -71,7 +71,7 @@ Deno.test("commands that replace data refuse several directories", async () => {
     const args = [command, "--data-dir", "a", "--data-dir", "b"];
     const { code, stderr } = await runCommandLine(args, { cwd: directory.path });
     assert.equal(code, 2);
-    assert.match(stderr, /: it works on one data directory at a time\nhelp: name one/);
+    assert.match(stderr, /: it takes only one data directory\nhelp: name one/);
   }
 });
 

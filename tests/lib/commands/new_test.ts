@@ -28,7 +28,7 @@ Deno.test("new writes the next file into a directory that it creates, and says w
     stdout,
     `wrote migrations/004_anadir_notas.sql
 Next: edit it, then
-  catalyst-migrate lint      look for what may go wrong
+  catalyst-migrate lint      look for problems
   catalyst-migrate rehearse  try it on a copy of your data
   catalyst-migrate upgrade   apply it
 `,

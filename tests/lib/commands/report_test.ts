@@ -112,13 +112,13 @@ Deno.test("demo, query and report work together, on the terminal, as files and a
 Deno.test("wrong use of query and report is told with the next step", async () => {
   using directory = new TemporaryDirectory();
   const cases: readonly (readonly [args: readonly string[], says: RegExp])[] = [
-    [["query", "opn-positions"], /there is no such query\nhelp: did you mean "open-positions"/],
-    [["query", "trading"], /no SQL is given for trading/],
-    [["query", "trading", "SELECT 1", "more"], /put the SQL into quotes/],
+    [["query", "opn-positions"], /query not found\nhelp: did you mean "open-positions"/],
+    [["query", "trading"], /the SQL for trading is missing/],
+    [["query", "trading", "SELECT 1", "more"], /put the SQL in quotes/],
     [["query", "trading", "SELECT :a", "--param", "a"], /expected NAME=VALUE/],
-    [["report", "--since", "2025-02-30"], /it is no date/],
+    [["report", "--since", "2025-02-30"], /it is not a date/],
     [["report", "--since", "2025-02-03", "--until", "2025-02-01"], /--since is later than --until/],
-    [["report", "--html", "-"], /it is for a file/],
+    [["report", "--html", "-"], /name a file/],
   ];
   for (const [args, says] of cases) {
     const { code, stderr } = await run(directory, ...args);

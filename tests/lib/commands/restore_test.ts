@@ -46,7 +46,7 @@ Deno.test("restore says what it restored, and where the former is", async () => 
   assert.equal(safety?.manifest?.reason, "safety");
   assert.deepEqual(stdout.split("\n"), [
     `Restored trading from ${name}.`,
-    `What was there is in snapshot ${safety?.name}; \`restore --undo\` goes back.`,
+    `The previous data is in snapshot ${safety?.name}; \`restore --undo\` goes back.`,
     "If the bot is running, restart it: its memory is newer than its databases.",
     "",
   ]);
@@ -112,8 +112,8 @@ Deno.test("what is not there now, or not in the snapshot, is shown as such", asy
   Deno.removeSync(bot.file("positions.db"));
   const { stdout } = await run(bot, "restore", name, "--dry-run");
   assert.match(stdout, /^ {2}positions: migrations none -> 001$/m);
-  assert.match(stdout, /^ {4}positions +not there +-> +2 rows$/m);
-  assert.match(stdout, /^ {4}a\\nb +0 rows +-> +not there$/m);
+  assert.match(stdout, /^ {4}positions +missing +-> +2 rows$/m);
+  assert.match(stdout, /^ {4}a\\nb +0 rows +-> +missing$/m);
 });
 
 Deno.test("a restore that goes back over a migration says so, and status agrees", async () => {

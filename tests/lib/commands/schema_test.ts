@@ -93,7 +93,7 @@ Deno.test("--check is content with the file that schema wrote, however its lines
   ) {
     Deno.writeTextFileSync(file, text);
     const { code, stdout, stderr } = await schema(directory, "trading", "--check", file);
-    assert.deepEqual([code, stdout], [0, `${file} has the schema of trading.\n`], stderr);
+    assert.deepEqual([code, stdout], [0, `${file} matches the schema of trading.\n`], stderr);
   }
   // As Windows PowerShell writes it.
   Deno.writeFileSync(
@@ -124,7 +124,7 @@ Deno.test("--check shows how a schema differs from the file, and exits with 1", 
       "+  venue TEXT,",
     ].slice(2),
   );
-  assert.match(stderr, /does not have the schema of trading; `catalyst-migrate schema trading > /);
+  assert.match(stderr, /differs from the schema of trading; `catalyst-migrate schema trading > /);
   const json = await schema(directory, "trading", "--check", file, "--json");
   assert.equal(json.code, 1);
   assert.deepEqual(JSON.parse(json.stdout), { ok: false, file, diff: stdout.trimEnd() });
@@ -153,7 +153,7 @@ Deno.test("diagrams, pages and types are printed, and --check compares them with
   const check = async (format: string, file: string): Promise<CommandResult> =>
     await schema(directory, "trading", "--format", format, "--check", file);
   for (const [format, file] of files) {
-    assert.equal((await check(format, file)).stdout, `${file} has the schema of trading.\n`);
+    assert.equal((await check(format, file)).stdout, `${file} matches the schema of trading.\n`);
   }
   execute(directory.file("trading.db"), "ALTER TABLE fills ADD COLUMN venue TEXT");
   for (const [format, file] of files) {

@@ -83,7 +83,7 @@ const cases: Readonly<Record<string, (bot: Bot) => Promise<void>>> = {
   },
   baseline: async ({ run, write, sql, values }) => {
     await write("002_price", "INSERT INTO notes (body) VALUES ('never');");
-    match(await run("baseline", "--to", "002"), /marked 002 as applied/);
+    match(await run("baseline", "--to", "002"), /recorded 002 as applied/);
     match(await run("upgrade"), /Nothing to apply/);
     equal((await values("SELECT body FROM notes")).includes("never"), false);
     await sql("DROP INDEX notes_body");
@@ -94,7 +94,7 @@ const cases: Readonly<Record<string, (bot: Bot) => Promise<void>>> = {
     equal((await values("SELECT id FROM notes")).length, 3);
   },
   lint: async ({ run, fail, write }) => {
-    match(await run("lint"), /1 migration looked at: no findings/);
+    match(await run("lint"), /1 migration checked: no findings/);
     await write("003_drop", "DROP TABLE notes;");
     match(await fail("lint"), /3 rows.*table-dropped|table-dropped.*3 rows/s);
     // What the SQLite here knows, and that of the server does not.
@@ -161,7 +161,7 @@ const cases: Readonly<Record<string, (bot: Bot) => Promise<void>>> = {
   },
   schema: async ({ run, fail, sql, dir }) => {
     await Deno.writeTextFile(`${dir}/app.sql`, await run("schema", "app"));
-    match(await run("schema", "app", "--check", "app.sql"), /has the schema of app/);
+    match(await run("schema", "app", "--check", "app.sql"), /matches the schema of app/);
     await sql("CREATE VIEW bodies AS SELECT body FROM notes");
     match(await fail("schema", "app", "--check", "app.sql"), /bodies/);
     match(await run("schema", "app", "--format", "typescript"), /body: string \| null/);

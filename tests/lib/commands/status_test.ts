@@ -40,10 +40,10 @@ Deno.test("status answers first, then shows the databases, and fits on a screen"
   );
   assert.match(lines[2] ?? "", /^DATABASE +PATH +SIZE +LAST BACKUP$/);
   assert.match(lines[3] ?? "", /^positions +.+positions\.db +[\d.]+ kB +never$/);
-  assert.match(lines[4] ?? "", /^trading +.+trading\.db +[\d.]+ kB +<1 min ago$/);
+  assert.match(lines[4] ?? "", /^trading +.+trading\.db +[\d.]+ kB +just now$/);
   assert.equal(
     lines[7],
-    "3 migrations applied, the last (003_create_ml_training_tables) <1 min ago.",
+    "3 migrations applied, the last (003_create_ml_training_tables) just now.",
   );
   assert.equal(lines[9], "Last 24 hours (`history` shows more)");
   await run(directory, "backup");

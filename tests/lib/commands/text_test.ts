@@ -46,7 +46,7 @@ Deno.test("verify says what is wrong and what to do, and exits with 1", async ()
   await createBot(directory);
   const fine = await run(directory, "verify");
   assert.equal(fine.code, 0);
-  assert.match(fine.stdout, /All databases are as they should be\.\n$/);
+  assert.match(fine.stdout, /No problems found\.\n$/);
   execute(directory.file("trading.db"), "DROP VIEW v_equity_curve; CREATE TABLE mine (a)");
   const wrong = await run(directory, "verify");
   assert.equal(wrong.code, 1);
@@ -55,7 +55,7 @@ Deno.test("verify says what is wrong and what to do, and exits with 1", async ()
     /trading \(.*\): not ok\n {2}problem: view "v_equity_curve" is missing\n {4}fix: /,
   );
   assert.match(wrong.stdout, / {2}notice: table "mine" is not expected\n/);
-  assert.match(wrong.stdout, /There are problems\.\n$/);
+  assert.match(wrong.stdout, /Problems were found\.\n$/);
 });
 
 Deno.test("repair says what it made, and what it can't mend, and then that there is nothing", async () => {
@@ -75,7 +75,7 @@ Deno.test("repair says what it made, and what it can't mend, and then that there
   assert.equal(left.code, 1);
   assert.match(
     left.stdout,
-    /can't be mended.*\n {2}trading: table "orders": column "mine" is not expected/,
+    /can't be repaired.*\n {2}trading: table "orders": column "mine" is not expected/,
   );
 });
 
