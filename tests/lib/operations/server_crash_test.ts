@@ -1,7 +1,6 @@
 /**
  * Kills the program, or the server, at random moments: nothing is lost, and nothing is applied
- * twice. `CATALYST_TEST_EFFORT` multiplies the runs of each kind, `CATALYST_CRASH_SEED` repeats a
- * run.
+ * twice. `CATALYST_TEST_EFFORT` multiplies the five kills, `CATALYST_CRASH_SEED` repeats a run.
  */
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
@@ -42,6 +41,19 @@ async function prepare(dir: string, server: TestServer, names: readonly string[]
   }
 }
 
+/** Milliseconds of a command that does nothing; to kill one earlier shows nothing. */
+let idle: number | null = null;
+
+/** Kills, and those of them that came before the command had ended. */
+const counts = { kills: 0, during: 0 };
+
+function report(): void {
+  // deno-lint-ignore no-console -- says how much was tried, and how to repeat it
+  console.log(
+    `${counts.kills} kills, ${counts.during} before the end; CATALYST_CRASH_SEED=${seed}`,
+  );
+}
+
 /** Starts a command, and calls `kill` after a fraction of its usual duration. */
 async function killed(
   args: readonly string[],
@@ -51,9 +63,20 @@ async function killed(
     readonly kill: (child: Deno.ChildProcess) => void;
   },
 ): Promise<void> {
+  if (idle === null) {
+    const start = performance.now();
+    await runCli(["--version"], { cwd, alone: true });
+    idle = (performance.now() - start) * 0.7;
+  }
   const child = cliCommand(args, { cwd }).spawn();
-  const output = child.output();
-  await new Promise((resolve) => setTimeout(resolve, random.next().value * milliseconds));
+  let hasEnded = false;
+  const output = child.output().then(() => {
+    hasEnded = true;
+  });
+  const delay = idle + random.next().value * Math.max(100, milliseconds - idle);
+  await new Promise((resolve) => setTimeout(resolve, delay));
+  counts.kills++;
+  if (!hasEnded) counts.during++;
   try {
     kill(child);
   } catch {
@@ -96,8 +119,6 @@ libsqlTest(
 libsqlTest(
   "if upgrade is killed, each migration is applied once in the end",
   async () => {
-    // deno-lint-ignore no-console -- shows how to repeat this run
-    console.log(`CATALYST_CRASH_SEED=${seed}`);
     await using files = await tempDir();
     const port = freePort();
     let server = await TestServer.start({ dir: files.path, port });
@@ -120,7 +141,7 @@ libsqlTest(
         }
         const start = performance.now();
         const upgraded = await runCli(["upgrade"], { cwd: dir.path, alone: true });
-        if (run === 0) milliseconds = (performance.now() - start) * 1.2;
+        milliseconds = performance.now() - start;
         equal(upgraded.code, 0, upgraded.stderr);
         equal(await logged(server, names), [1, 2, 3, 4]);
         const status = await runCli(["status", "--check"], { cwd: dir.path });
@@ -128,6 +149,7 @@ libsqlTest(
       }
     } finally {
       await server[Symbol.asyncDispose]();
+      report();
     }
   },
 );
@@ -148,13 +170,12 @@ libsqlTest("if copy or backup is killed, the target is empty or complete", async
         SELECT i, i / 7.0 FROM n`,
       );
     }
-    let milliseconds = 2000;
+    let [milliseconds, backupMilliseconds] = [2000, 1000];
     for (let run = 0; run < runs * 3; run++) {
       const name = `c${run}`;
       await server.create(name);
       const address = server.address(name);
       const kind = ["client", "server", "backup"][run % 3];
-      const start = performance.now();
       if (kind === "backup") {
         equal((await runCli(["copy", path, address], { cwd: dir.path })).code, 0);
         await Deno.writeTextFile(
@@ -164,10 +185,12 @@ libsqlTest("if copy or backup is killed, the target is empty or complete", async
         await Deno.mkdir(`${dir.path}/data`, { recursive: true });
         await killed(["backup"], {
           cwd: dir.path,
-          milliseconds: milliseconds / 2,
+          milliseconds: backupMilliseconds,
           kill: (child) => child.kill("SIGKILL"),
         });
-        const checked = await runCli(["backup"], { cwd: dir.path });
+        const start = performance.now();
+        const checked = await runCli(["backup"], { cwd: dir.path, alone: true });
+        backupMilliseconds = performance.now() - start;
         equal(checked.code, 0, checked.stderr);
         const verified = await runCli(["backup", "verify", "latest"], { cwd: dir.path });
         equal(verified.code, 0, verified.stderr);
@@ -183,9 +206,10 @@ libsqlTest("if copy or backup is killed, the target is empty or complete", async
         await server[Symbol.asyncDispose]();
         server = await TestServer.start({ dir: files.path, port });
       }
+      const start = performance.now();
       const again = await runCli(["copy", path, address], { cwd: dir.path, alone: true });
-      if (again.code !== 0) ok(again.stderr.includes("it is not empty"), again.stderr);
-      if (run === 0) milliseconds = performance.now() - start;
+      if (again.code === 0) milliseconds = performance.now() - start;
+      else ok(again.stderr.includes("it is not empty"), again.stderr);
       const parsed = parseLibsqlAddress(address);
       await using connection = await openLibsql({ address: parsed, tokenVariables: [] }, {
         timeout: 20,
@@ -197,5 +221,6 @@ libsqlTest("if copy or backup is killed, the target is empty or complete", async
     }
   } finally {
     await server[Symbol.asyncDispose]();
+    report();
   }
 });
