@@ -159,6 +159,14 @@ export class TestServer implements AsyncDisposable {
     return this;
   }
 
+  /** Seconds of CPU time that it has used. */
+  cpuSeconds(): number {
+    const stat = Deno.readTextFileSync(`/proc/${this.#process.pid}/stat`);
+    // Fields are counted after the name, which may contain spaces; a tick is 10 ms.
+    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    return (Number(fields[11]) + Number(fields[12])) / 100;
+  }
+
   /** Sends a signal, such as SIGKILL or SIGSTOP. */
   signal(signal: Deno.Signal): void {
     this.#process.kill(signal);

@@ -2,6 +2,7 @@
  * Measures databases on a real libSQL server on the loopback interface, for `docs/on-a-server.md`:
  * `deno run -A tests/bench/server.ts`. Each number is the best of several runs.
  */
+import process from "node:process";
 import { DatabaseSync } from "node:sqlite";
 import { createCatalystMigrator, Migrator } from "../../mod.ts";
 import { catalystDatabases } from "../../lib/catalyst.ts";
@@ -25,6 +26,37 @@ async function time(work: () => Promise<unknown>): Promise<number> {
   const start = performance.now();
   await work();
   return performance.now() - start;
+}
+
+/** What something takes: time on the clock, and CPU time of both ends, in seconds. */
+interface Effort {
+  readonly seconds: number;
+  readonly client: number;
+  readonly server: number;
+}
+
+async function effort(work: () => Promise<unknown>): Promise<Effort> {
+  const cpu = process.cpuUsage();
+  const before = server.cpuSeconds();
+  const seconds = await time(work) / 1000;
+  const { user, system } = process.cpuUsage(cpu);
+  return { seconds, client: (user + system) / 1e6, server: server.cpuSeconds() - before };
+}
+
+/** The smallest of each number. */
+async function bestOf(runs: number, measure: (run: number) => Promise<Effort>): Promise<Effort> {
+  const all: Effort[] = [];
+  for (let run = 0; run < runs; run++) all.push(await measure(run));
+  return {
+    seconds: Math.min(...all.map(({ seconds }) => seconds)),
+    client: Math.min(...all.map(({ client }) => client)),
+    server: Math.min(...all.map(({ server }) => server)),
+  };
+}
+
+function describe({ seconds, client, server }: Effort): string {
+  return `${seconds.toFixed(1)} s, ${Math.round(ROWS / seconds / 1000)},000 rows/s; CPU ` +
+    `${client.toFixed(1)} s in the client, ${server.toFixed(1)} s in the server`;
 }
 
 function open(address: string) {
@@ -52,10 +84,14 @@ const migratorOf = (run: number) =>
 for (let run = 0; run < RUNS; run++) {
   await server.create(...catalystDatabases.map((name) => `${name}${run}`));
 }
+const totals: number[] = [];
 const created = await best(RUNS, async (run) => {
+  const start = performance.now();
   const { applied } = await migratorOf(run).upgrade();
+  totals.push(performance.now() - start);
   return applied.reduce((sum, { durationSeconds }) => sum + durationSeconds * 1000, 0);
 });
+say("`upgrade` that creates three schemas", `${Math.min(...totals).toFixed(0)} ms`);
 say("three schemas created, in their transactions", `${created.toFixed(0)} ms`);
 say(
   "`upgrade` with nothing to do",
@@ -80,28 +116,30 @@ const path = `${dir}/rows.db`;
     INSERT INTO prices SELECT i, 'symbol' || (i % 50), i * 1.37, i / 3.0, '2026-01-01' FROM n`,
   );
 }
-const speed = (milliseconds: number) => `${Math.round(ROWS / milliseconds)},000 rows/s`;
-const written = await best(3, async (run) => {
+const written = await bestOf(3, async (run) => {
   await server.create(`rows${run}`);
   await using connection = await open(server.address(`rows${run}`));
-  return await time(() =>
+  return await effort(() =>
     withTransaction(connection, () => push(path, connection), { timeout: 5 })
   );
 });
-say(`${ROWS} rows written to a server`, speed(written));
-const read = await best(3, async (run) => {
+say(`${ROWS} rows written to a server`, describe(written));
+const read = await bestOf(3, async (run) => {
   await using connection = await open(server.address("rows0"));
-  return await time(() => connection.copyTo(`${dir}/back${run}.db`));
+  return await effort(() => connection.copyTo(`${dir}/back${run}.db`));
 });
-say(`${ROWS} rows read from a server`, speed(read));
-await server.create("whole");
+say(`${ROWS} rows read from a server`, describe(read));
+await server.create("whole0", "whole1", "whole2");
 const local = new Migrator({
   databases: { app: path },
   ledger: `${dir}/migrations.db`,
   migrations: [],
 });
-const whole = await time(() => local.copyDatabase("app", server.address("whole")));
-say(`\`copy\` of ${ROWS} rows, with the comparison`, `${(whole / 1000).toFixed(1)} s`);
+const whole = await bestOf(
+  3,
+  (run) => effort(() => local.copyDatabase("app", server.address(`whole${run}`))),
+);
+say(`\`copy\` of ${ROWS} rows, with the comparison`, describe(whole));
 
 await using primary = await open(server.address("rows0"));
 await using reader = await open(replica.address("rows0"));
