@@ -208,10 +208,13 @@ async function take(context: CommandContext): Promise<number> {
         `records migrations in it; \`restore\` brings it back from an earlier snapshot`,
     );
   }
-  for (const { database, reason } of damaged) {
+  for (const { database, reason, onServer } of damaged) {
     output.warn(
-      `the snapshot lacks ${database}: ${reason}; \`restore SNAPSHOT ${database}\` brings it back ` +
-        "from an earlier snapshot, `backup --verify none` copies it as it is",
+      `the snapshot lacks ${database}: ${reason}` +
+        (onServer
+          ? ""
+          : `; \`restore SNAPSHOT ${database}\` brings it back from an earlier snapshot, ` +
+            "`backup --verify none` copies it as it is"),
     );
   }
   for (const { database, unchecked = [] } of manifest.files) {

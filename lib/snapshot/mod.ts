@@ -7,7 +7,7 @@ import {
   refuseForeign,
   statDatabase,
 } from "../database/location.ts";
-import { isDamage, UsageError } from "../base/errors.ts";
+import { CatalystError, UsageError } from "../base/errors.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import { directoryOf, sizeOf } from "../base/paths.ts";
 import { Session } from "../engine/session.ts";
@@ -15,7 +15,7 @@ import { LEDGER, locationOf, restoreJournal, type Workspace } from "../state/wor
 import { checkSnapshot, type SnapshotCheck } from "./sources.ts";
 import { type CopyCheck, runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
-import type { PinTarget } from "./pin.ts";
+import { isUnreadable, type PinTarget } from "./pin.ts";
 import {
   expired,
   fileProblem,
@@ -48,8 +48,8 @@ export interface SnapshotOptions extends SnapshotControl {
   /** Stops the copying. */
   readonly signal?: AbortSignal;
   /**
-   * Called for each damaged database, which the snapshot leaves out. Default: a damaged database is
-   * an error, and there is no snapshot.
+   * Called for each database that is damaged, or whose server can't be reached; the snapshot leaves it
+   * out. Default: it is an error, and there is no snapshot.
    */
   readonly onDamaged?: (damaged: DamagedDatabase) => void;
 }
@@ -60,6 +60,8 @@ export interface DamagedDatabase {
   readonly database: string;
   /** What is wrong with it. */
   readonly reason: string;
+  /** Whether it is on a server, which can't be reached or refuses the token. */
+  readonly onServer: boolean;
 }
 
 /** Options for taking a snapshot during the caller's own transaction. */
@@ -95,12 +97,15 @@ export async function createSnapshot(
     try {
       return await run(workspace, { ...job, targets }, options);
     } catch (error) {
-      if (options.onDamaged === undefined || !isDamage(error)) throw error;
+      if (options.onDamaged === undefined || !(error instanceof CatalystError)) throw error;
       const { database = "" } = error;
-      const rest = targets.filter((target) => target.database !== database);
+      const damaged = targets.find((target) => target.database === database);
+      if (damaged === undefined || !isUnreadable(error, damaged)) throw error;
+      const rest = targets.filter((target) => target !== damaged);
       const isWorth = rest.some((target) => target.database !== LEDGER);
-      if (rest.length === targets.length || !isWorth) throw error;
-      options.onDamaged({ database, reason: error.message });
+      if (!isWorth) throw error;
+      const onServer = damaged.server !== undefined;
+      options.onDamaged({ database, reason: error.message, onServer });
       targets = rest; // all of them are copied again, so that they are of one point in time
     }
   }

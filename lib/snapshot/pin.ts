@@ -8,11 +8,13 @@ import { isFile } from "../base/files.ts";
 import { beginReading } from "../database/transaction.ts";
 import {
   AccessError,
+  type CatalystError,
   CorruptDatabaseError,
   DatabaseLockedError,
   InterruptedError,
   isDamage,
   NotADatabaseError,
+  ServerError,
 } from "../base/errors.ts";
 
 /** A database to copy. */
@@ -92,17 +94,27 @@ export async function pin(
   };
 }
 
-/** Lets an error about a damaged file say which database it is. */
-export async function naming<T>({ database }: PinTarget, work: () => Promise<T>): Promise<T> {
+/** Whether an error says that a database is damaged, or that its server can't be reached or used. */
+export function isUnreadable(
+  error: unknown,
+  { server }: Pick<PinTarget, "server">,
+): error is CatalystError {
+  return isDamage(error) ||
+    server !== undefined && (error instanceof ServerError || error instanceof AccessError);
+}
+
+/** Lets an error about an unreadable database say which one it is. */
+export async function naming<T>(target: PinTarget, work: () => Promise<T>): Promise<T> {
   try {
     return await work();
   } catch (error) {
-    if (!isDamage(error)) throw error;
+    if (!isUnreadable(error, target)) throw error;
     const { message, help } = error;
+    const { database } = target;
     const options = { cause: error, database, ...(help === undefined ? {} : { help }) };
-    throw error instanceof NotADatabaseError
-      ? new NotADatabaseError(message, options)
-      : new CorruptDatabaseError(message, options);
+    const kinds = [NotADatabaseError, ServerError, AccessError];
+    const kind = kinds.find((one) => error instanceof one) ?? CorruptDatabaseError;
+    throw new kind(message, options);
   }
 }
 

@@ -1,7 +1,12 @@
 import type { Connection } from "../database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";
-import { CorruptDatabaseError, isDamage, NotADatabaseError } from "../base/errors.ts";
+import {
+  CatalystError,
+  CorruptDatabaseError,
+  isDamage,
+  NotADatabaseError,
+} from "../base/errors.ts";
 import {
   emptyLedger,
   type EventFilter,
@@ -30,7 +35,7 @@ interface InspectOptions {
   readonly events?: EventFilter;
   /** Whether to read the journal modes. Default `false`. */
   readonly journalModes?: boolean;
-  /** Whether to report a damaged database or ledger instead of throwing. Default `false`. */
+  /** Whether to report a damaged or unreachable database or ledger instead of throwing. Default `false`. */
   readonly tolerant?: boolean;
 }
 
@@ -41,12 +46,14 @@ export async function inspect(
 ): Promise<Inspection> {
   const { tolerant = false } = options;
   const unreadable: string[] = [];
-  const tolerate = (error: unknown): void => {
-    if (!tolerant || !isDamage(error)) throw error;
+  const tolerate = (error: unknown, { kind }: DatabaseLocation): void => {
+    // A server may be unreachable, or its token invalid.
+    const isOfServer = kind === "server" && error instanceof CatalystError;
+    if (!tolerant || !(isDamage(error) || isOfServer)) throw error;
     unreadable.push(error.message);
   };
   const { ledger, events } = await inspectLedger(workspace, options.events).catch((error) => {
-    tolerate(error);
+    tolerate(error, workspace.ledger);
     return { ledger: emptyLedger, events: [] };
   });
   const databases = new Map<string, DatabaseState>();
@@ -58,7 +65,7 @@ export async function inspect(
       ledger,
       asksMode: options.journalModes ?? false,
     }).catch((error) => {
-      tolerate(error);
+      tolerate(error, location);
       return unreadableState(name, location, unreadable.at(-1) ?? "");
     });
     databases.set(name, state);

@@ -230,3 +230,39 @@ libsqlTest("a report reads bundled databases on a server", async () => {
   }
   match(await Deno.readTextFile(`${dir.path}/report.html`), /<html/);
 });
+
+libsqlTest("a server that can't be reached stops only what needs it", async () => {
+  await using server = await (await TestServer.start()).create("far", "ledger");
+  await using dir = await tempDir();
+  const config = {
+    bundled: false,
+    timeout: 2,
+    databases: { near: "near.db", far: server.address("far") },
+    ledger: server.address("ledger"),
+  };
+  await Deno.writeTextFile(`${dir.path}/catalyst.json`, JSON.stringify(config));
+  await Deno.mkdir(`${dir.path}/migrations`);
+  await Deno.writeTextFile(
+    `${dir.path}/migrations/001_notes.sql`,
+    "-- database: near\n-- migrate:up\nCREATE TABLE notes (body TEXT);\n",
+  );
+  const run = async (...args: readonly string[]) => {
+    const { code, stdout, stderr } = await runCli(args, { cwd: dir.path });
+    return { code, text: `${stdout}${stderr}` };
+  };
+  equal((await run("upgrade")).code, 0);
+  server.signal("SIGKILL");
+  await server.ended();
+  const status = await run("status");
+  equal(status.code, 1);
+  match(status.text, /warning: Cannot reach .*namespace=ledger: the connection was refused/);
+  match(status.text, /warning: Cannot reach .*namespace=far: the connection was refused/);
+  match(status.text, /near +data\/near.db/);
+  const backup = await run("backup");
+  equal(backup.code, 1);
+  match(backup.text, /near_\S+\.db/);
+  match(backup.text, /the snapshot lacks far: Cannot reach/);
+  match(backup.text, /the snapshot lacks migrations: Cannot reach/);
+  equal((await run("export", "near", "--out", "near.sql")).code, 0);
+  match((await run("doctor")).text, /server-unreachable/);
+});
