@@ -89,8 +89,8 @@ export const command: Command = {
       onViolatedCheck: ({ table, rows }: ViolatedCheck) =>
         output.warn(
           `${violatesCheck(rows, table)}; ${
-            request.format === "sql"
-              ? "`import` takes the dump, the sqlite3 shell needs PRAGMA ignore_check_constraints=ON"
+            request.format === "sql" && request.content === "all"
+              ? "`import` and the sqlite3 shell take the dump as it is"
               : "`import` will refuse these rows"
           }`,
         ),

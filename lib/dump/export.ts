@@ -57,13 +57,14 @@ export async function exportSql(
   );
   try {
     refuseUnknown(reading.catalog, database, tables);
+    let ignoresChecks = false;
     if (content !== "schema") {
       await refuseLargeRows(reading.connection, { database, tables });
-      await tellViolatedChecks(reading.connection, tables, control);
+      ignoresChecks = await tellViolatedChecks(reading.connection, tables, control);
     }
     const { onLeftOut = () => {} } = control;
     const parts = sqlParts(reading.connection, reading.catalog, {
-      ...{ database, content, tables, onLeftOut },
+      ...{ database, content, tables, ignoresChecks, onLeftOut },
     });
     return streamOf(reading, writeParts(reading, parts, control));
   } catch (error) {
@@ -109,13 +110,16 @@ async function refuseLargeRows(
   }
 }
 
+/** Says whether there are rows that violate a CHECK. */
 async function tellViolatedChecks(
   connection: Connection,
   tables: readonly string[],
   { onViolatedCheck }: ExportControl,
-): Promise<void> {
-  if (onViolatedCheck === undefined) return;
-  for (const violated of await violatedChecks(connection, tables)) onViolatedCheck(violated);
+): Promise<boolean> {
+  if (onViolatedCheck === undefined) return false;
+  const found = await violatedChecks(connection, tables);
+  for (const violated of found) onViolatedCheck(violated);
+  return found.length > 0;
 }
 
 function refuseUnknown(catalog: Catalog, database: string, tables: readonly string[]): void {

@@ -167,6 +167,8 @@ interface SqlPartsOptions {
   readonly content: DumpContent;
   /** Only these tables, and what belongs to them; all if empty. */
   readonly tables: readonly string[];
+  /** Whether rows violate a CHECK: a program that loads the dump must not check them. */
+  readonly ignoresChecks: boolean;
   /** Called for what can't be written. */
   readonly onLeftOut: (leftOut: LeftOut) => void;
 }
@@ -198,6 +200,7 @@ export async function* sqlParts(
   const unreadable = await unreadableAmong(connection, chosen, options.onLeftOut);
   if (content === "data") yield* dataOnly(connection, catalog, { chosen, unreadable });
   else yield* schemaAndData(connection, catalog, { chosen, unreadable, content });
+  if (options.ignoresChecks) yield text("PRAGMA ignore_check_constraints=OFF;\n");
   yield text("COMMIT;\n");
 }
 
@@ -235,7 +238,10 @@ function chosenObjects({ objects }: Catalog, tables: readonly string[]): readonl
  * The text before the first table. The newest `sqlite3` shells treat a script as a dump, and allow
  * what only a dump may do, if its first two lines are exactly these.
  */
-function opening(catalog: Catalog, { database, content }: SqlPartsOptions): string {
+function opening(
+  catalog: Catalog,
+  { database, content, ignoresChecks }: SqlPartsOptions,
+): string {
   const lines = [
     "PRAGMA foreign_keys=OFF;",
     "BEGIN TRANSACTION;",
@@ -250,6 +256,7 @@ function opening(catalog: Catalog, { database, content }: SqlPartsOptions): stri
       lines.push(`PRAGMA application_id = ${catalog.applicationId};`);
     }
   }
+  if (ignoresChecks) lines.push("PRAGMA ignore_check_constraints=ON;");
   return `${lines.join("\n")}\n`;
 }
 

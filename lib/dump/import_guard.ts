@@ -29,7 +29,7 @@ const KEPT = /^(application_id|auto_vacuum|data_version|encoding|page_size|user_
  * Pragmas that only affect how a dump is run, or only read a value; the import decides this itself.
  */
 const NEEDLESS =
-  /^(cache_size|cache_spill|count_changes|default_cache_size|defer_foreign_keys|foreign_key_check|foreign_keys|full_column_names|integrity_check|journal_mode|journal_size_limit|legacy_alter_table|legacy_file_format|locking_mode|mmap_size|optimize|quick_check|short_column_names|synchronous|temp_store|threads|wal_autocheckpoint|wal_checkpoint|writable_schema)$/i;
+  /^(cache_size|cache_spill|count_changes|default_cache_size|defer_foreign_keys|foreign_key_check|foreign_keys|full_column_names|ignore_check_constraints|integrity_check|journal_mode|journal_size_limit|legacy_alter_table|legacy_file_format|locking_mode|mmap_size|optimize|quick_check|short_column_names|synchronous|temp_store|threads|wal_autocheckpoint|wal_checkpoint|writable_schema)$/i;
 
 const FORBIDDEN_FUNCTIONS = /^(edit|fts3_tokenizer|load_extension|readfile|sqlite_log|writefile)$/i;
 

@@ -210,11 +210,14 @@ Deno.test("export and import warn of rows that violate a CHECK", async () => {
   const counted = "1 row of orders violates a CHECK constraint";
   const { code, stdout, stderr } = await run(directory.path, "export", "trading");
   assert.equal(code, 0);
-  assert.match(stderr, new RegExp(`^warning: ${counted}; \`import\` takes the dump, `));
+  assert.match(stderr, new RegExp(`^warning: ${counted}; \`import\` and the sqlite3 shell take `));
   const csv = await run(directory.path, "export", "trading", "--table=orders", "--format=csv");
   assert.match(csv.stderr, new RegExp(`^warning: ${counted}; \`import\` will refuse `));
   const schema = await run(directory.path, "export", "trading", "--schema-only");
   assert.equal(schema.stderr, "");
+  assert.doesNotMatch(schema.stdout, /ignore_check/);
+  const data = await run(directory.path, "export", "trading", "--data-only");
+  assert.match(data.stderr, /`import` will refuse /);
   Deno.writeTextFileSync(directory.file("dump.sql"), stdout);
   const before = contentOf(directory.file("trading.db"));
   const imported = await run(
@@ -224,4 +227,7 @@ Deno.test("export and import warn of rows that violate a CHECK", async () => {
   assert.equal(imported.code, 0, imported.stderr);
   assert.match(imported.stderr, new RegExp(`^warning: ${counted}, as in the dump$`, "m"));
   assert.deepEqual(contentOf(directory.file("trading.db")), before);
+  if (shellVersion === null) return;
+  await runShell(directory.file("shell.db"), stdout);
+  assert.deepEqual(contentOf(directory.file("shell.db")), before);
 });
