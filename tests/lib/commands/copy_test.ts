@@ -1,7 +1,7 @@
 /** `copy` and the other commands with a database on a real server, named in `catalyst.json`. */
 import { deepStrictEqual as equal, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { query, runCli, tempDir } from "../../helpers.ts";
+import { execute, query, runCli, tempDir } from "../../helpers.ts";
 import { libsqlTest, TestServer, Tokens } from "../../libsql_server.ts";
 
 libsqlTest("a database moves to a server with a token, is used there, and comes back", async () => {
@@ -85,3 +85,82 @@ libsqlTest("a database moves to a server with a token, is used there, and comes 
   const prices = (path: string) => query(path, "SELECT * FROM prices");
   equal(prices(`${dir.path}/restored.db`), prices(`${dir.path}/data/app.db`));
 });
+
+/** Makes a certificate authority and a certificate for localhost; null without the program `openssl`. */
+async function makeCertificates(dir: string): Promise<{ cert: string; key: string } | null> {
+  await Deno.writeTextFile(`${dir}/extensions`, "subjectAltName=DNS:localhost");
+  const curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+  for (
+    const args of [
+      `req -x509 -keyout ca.key -out ca.pem -days 2 -subj /CN=ca ${curve.join(" ")}`,
+      `req -keyout own.key -out own.csr -subj /CN=localhost ${curve.join(" ")}`,
+      "x509 -req -in own.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile extensions " +
+      "-out own.pem",
+    ]
+  ) {
+    try {
+      const { success } = await new Deno.Command("openssl", {
+        args: args.split(" "),
+        cwd: dir,
+        stdout: "null",
+        stderr: "null",
+      }).output();
+      if (!success) return null;
+    } catch {
+      return null;
+    }
+  }
+  return {
+    cert: await Deno.readTextFile(`${dir}/own.pem`),
+    key: await Deno.readTextFile(`${dir}/own.key`),
+  };
+}
+
+libsqlTest(
+  "a server with TLS is used if its certificate is trusted, and else refused",
+  async () => {
+    await using server = await (await TestServer.start()).create("app");
+    await using dir = await tempDir();
+    const certificates = await makeCertificates(dir.path);
+    if (certificates === null) {
+      // deno-lint-ignore no-console -- a skipped test must say why
+      return console.warn("skipped: the program openssl can't be run");
+    }
+    // What stands in front of a server without TLS.
+    const proxy = Deno.listenTls({ hostname: "127.0.0.1", port: 0, ...certificates });
+    const proxying = (async () => {
+      const all: Promise<unknown>[] = [];
+      for await (const outside of proxy) {
+        const inside = await Deno.connect({ hostname: "127.0.0.1", port: server.port });
+        all.push(outside.readable.pipeTo(inside.writable).catch(() => {}));
+        all.push(inside.readable.pipeTo(outside.writable).catch(() => {}));
+      }
+      await Promise.all(all);
+    })();
+    execute(
+      `${dir.path}/notes.db`,
+      "CREATE TABLE notes (body TEXT); INSERT INTO notes VALUES ('a')",
+    );
+    const address = `libsql://localhost:${proxy.addr.port}?namespace=app`;
+    const copy = (env: Readonly<Record<string, string>>) =>
+      runCli(["copy", "notes.db", address], {
+        cwd: dir.path,
+        alone: true,
+        env,
+        permissions: [
+          "--allow-read",
+          "--allow-write",
+          "--allow-env",
+          `--allow-net=localhost:${proxy.addr.port}`,
+        ],
+      });
+    const refused = await copy({});
+    equal(refused.code, 1);
+    ok(refused.stderr.includes("the TLS connection failed"), refused.stderr);
+    const copied = await copy({ DENO_CERT: `${dir.path}/ca.pem` });
+    equal(copied.code, 0, copied.stderr);
+    proxy.close();
+    server.signal("SIGKILL");
+    await proxying;
+  },
+);
