@@ -15,7 +15,7 @@ async function parse(command: string, ...args: string[]): Promise<FlagValues> {
   return await parseFlags(await loadCommand(command), args);
 }
 
-/** The message and the help of the error that arguments get. */
+/** The message and help of the error for arguments. */
 async function refusal(command: string, ...args: string[]): Promise<string> {
   try {
     await parse(command, ...args);
@@ -28,26 +28,26 @@ async function refusal(command: string, ...args: string[]): Promise<string> {
 
 const commands: CommandDescriptions = { names: commandNames, load: loadCommand };
 
-/** The command's name and what is left of a command line. */
+/** The command's name and the rest of a command line. */
 async function split(...args: string[]): Promise<[name: string, ...rest: string[]]> {
   const { name, rest } = await splitCommand(args, commands);
   return [name, ...rest];
 }
 
-Deno.test("without a command it is upgrade", async () => {
+Deno.test("the default command is upgrade", async () => {
   assert.deepEqual(await split(), ["upgrade"]);
   assert.deepEqual(await split("--json"), ["upgrade", "--json"]);
   assert.deepEqual(await split("--data-dir", "status"), ["upgrade", "--data-dir", "status"]);
 });
 
-Deno.test("the command may stand before, between and behind the flags", async () => {
+Deno.test("the command may come before, between or after the flags", async () => {
   const flags = ["--data-dir", "x", "--json", "--timeout", "5", "--quiet"];
   for (const place of [0, 2, 3, 5, 6]) {
     assert.deepEqual(await split(...flags.toSpliced(place, 0, "status")), ["status", ...flags]);
   }
 });
 
-Deno.test("only the first word that no flag takes is the command", async () => {
+Deno.test("the first word that is not a flag's value is the command", async () => {
   assert.deepEqual(await split("status", "verify"), ["status", "verify"]);
   assert.deepEqual(await split("--to", "002"), ["upgrade", "--to", "002"]);
   assert.deepEqual(await split("--to", "002", "downgrade"), ["downgrade", "--to", "002"]);
@@ -55,7 +55,7 @@ Deno.test("only the first word that no flag takes is the command", async () => {
   assert.deepEqual(await split("--data-dir=x", "status"), ["status", "--data-dir=x"]);
 });
 
-Deno.test("before the command, every flag that always takes a value takes it", async () => {
+Deno.test("before the command, every flag that always needs a value takes the next word", async () => {
   const all = (await Promise.all(commandNames.map(loadCommand)))
     .flatMap(({ flags }) => Object.entries(flags));
   for (const [name] of all) {
@@ -64,13 +64,13 @@ Deno.test("before the command, every flag that always takes a value takes it", a
   }
 });
 
-Deno.test("a flag that takes a value in one command only leaves the next word to the command", async () => {
+Deno.test("a flag that takes a value only in some commands leaves the next word to the command", async () => {
   assert.deepEqual(await split("--check", "status"), ["status", "--check"]);
   const schema = ["schema", "trading", "--check", "schema.sql"];
   assert.deepEqual(await split(...schema), schema);
 });
 
-Deno.test("no command is loaded to find the one that is called", async () => {
+Deno.test("finding the command loads no command", async () => {
   const none = { names: commandNames, load: () => assert.fail("loaded") };
   for (
     const args of [["status", "--to", "1"], ["--data-dir", "x", "status"], ["--quiet"], ["--to=1"]]
@@ -79,7 +79,7 @@ Deno.test("no command is loaded to find the one that is called", async () => {
   }
 });
 
-Deno.test("a value follows its flag, or stands behind an equals sign", async () => {
+Deno.test("a value follows its flag, or an equals sign", async () => {
   assert.deepEqual(await parse("upgrade", "--to", "002", "--json"), { to: "002", json: true });
   assert.deepEqual(await parse("upgrade", "--to=002"), { to: "002" });
   assert.deepEqual(await parse("upgrade", "--data-dir=a=b"), { "data-dir": ["a=b"] });
@@ -87,7 +87,7 @@ Deno.test("a value follows its flag, or stands behind an equals sign", async () 
   assert.deepEqual(await parse("upgrade", "--data-dir", "-x"), { "data-dir": ["-x"] });
 });
 
-Deno.test("short flags are taken", async () => {
+Deno.test("short flags are accepted", async () => {
   assert.deepEqual(await parse("downgrade", "-y"), { yes: true });
   assert.deepEqual(await parse("status", "-h"), { help: true });
 });
@@ -104,7 +104,7 @@ Deno.test("every command takes every common flag", async () => {
   }
 });
 
-Deno.test("what can't be taken is refused with the word, and with what was meant", async () => {
+Deno.test("an invalid argument is refused by name, with a suggestion", async () => {
   assert.match(await refusal("status", "--chekc"), /no flag --chekc.*did you mean "--check"/);
   assert.match(await refusal("man", "--verison"), /did you mean "--version"/);
   assert.match(await refusal("status", "--yes"), /no flag --yes/);
@@ -117,7 +117,7 @@ Deno.test("what can't be taken is refused with the word, and with what was meant
   assert.match(await refusal("upgrade", "--constructor"), /no flag --constructor/);
 });
 
-Deno.test("an empty directory or file is refused: it would mean the root of the file system", async () => {
+Deno.test("an empty directory or file is refused: it would mean the root directory", async () => {
   const lines = [
     ["backup", "--out", ""],
     ["backup", "prune", "--keep", "1", "--out="],
@@ -134,7 +134,7 @@ Deno.test("an empty directory or file is refused: it would mean the root of the 
   }
 });
 
-Deno.test("any arguments are either taken or refused as wrong usage", async () => {
+Deno.test("any arguments are either accepted or refused as a usage error", async () => {
   const command = await loadCommand("downgrade");
   const word = fc.oneof(
     fc.constantFrom(
@@ -162,7 +162,7 @@ Deno.test("any arguments are either taken or refused as wrong usage", async () =
   }));
 });
 
-Deno.test("a whole number is read from its least value on", () => {
+Deno.test("a whole number has a minimum", () => {
   assert.equal(wholeNumber("0", "timeout", 0), 0);
   assert.equal(wholeNumber("007", "steps", 1), 7);
   for (const text of ["", "-1", "1.5", "1e3", "x", " 1", "0x10", "9999999999", "Infinity"]) {

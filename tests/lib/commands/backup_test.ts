@@ -14,7 +14,7 @@ async function json(bot: Bot, ...args: string[]): Promise<[number, Record<string
   return [code, JSON.parse(stdout)];
 }
 
-Deno.test("backup says which files it made, of how many rows, and how long writers waited", async () => {
+Deno.test("backup prints its files, their rows, and how long writers waited", async () => {
   using bot = await Bot.create(4);
   const { code, stdout, stderr } = await run(bot, "backup");
   assert.deepEqual([code, stderr], [0, ""]);
@@ -43,7 +43,7 @@ Deno.test("backup of some databases, elsewhere, compressed and without a check",
   assert.match(listed.stdout, /manual +ok\n$/);
   const verified = await run(bot, "backup", "verify", "latest", "--out", out);
   assert.deepEqual([verified.code, /all files match/.test(verified.stdout)], [0, true]);
-  // The flag's value before the command is not taken for the command.
+  // A flag's value before the command is not taken for the command.
   assert.equal((await run(bot, "--out", out, "backup", "list")).stdout, listed.stdout);
 });
 
@@ -55,7 +55,7 @@ Deno.test("backup as JSON is the manifest", async () => {
   assert.deepEqual(document, { ok: true, snapshot: entry?.manifest, missing: [], damaged: [] });
 });
 
-Deno.test("backup leaves a damaged database or ledger out, names it, and exits with 1", async (t) => {
+Deno.test("backup omits a damaged database or ledger, names it, and exits with 1", async (t) => {
   const damages: Readonly<Record<string, (path: string) => void>> = {
     "a header": (path) => Deno.writeTextFileSync(path, "no database at all ".repeat(500)),
     "a page": (path) => damagePages(path, 2, 3, 4),
@@ -102,7 +102,7 @@ Deno.test("backup leaves a damaged database or ledger out, names it, and exits w
   });
 });
 
-Deno.test("backup list shows each snapshot, and what is wrong with it", async () => {
+Deno.test("backup list shows each snapshot and its problems", async () => {
   using bot = await Bot.create(4);
   assert.equal((await run(bot, "backup", "list")).stdout, "No snapshots.\n");
   assert.deepEqual(await json(bot, "backup", "list"), [0, { ok: true, snapshots: [] }]);
@@ -135,7 +135,7 @@ Deno.test("backup list shows each snapshot, and what is wrong with it", async ()
   );
 });
 
-Deno.test("backup verify says what is damaged, and exits with 1", async () => {
+Deno.test("backup verify names damaged files, and exits with 1", async () => {
   using bot = await Bot.create(4);
   const { name } = await bot.migrator.createSnapshot();
   for (const reference of [name, "latest", `snapshot_${name}.json`]) {
@@ -165,7 +165,7 @@ Deno.test("backup verify says what is damaged, and exits with 1", async () => {
   }]);
 });
 
-Deno.test("backup prune says what it deletes, and with --dry-run only what it would", async () => {
+Deno.test("backup prune lists what it deletes, or with --dry-run what it would delete", async () => {
   using bot = await Bot.create(0);
   const names: string[] = [];
   for (const day of [1, 2, 3]) {
@@ -191,7 +191,7 @@ Deno.test("backup prune says what it deletes, and with --dry-run only what it wo
   assert.deepEqual(bot.backupFiles(), [`positions_${newest}.db`, `snapshot_${newest}.json`]);
 });
 
-Deno.test("backup prune leaves the last snapshot of each database, and what restores go back to", async () => {
+Deno.test("backup prune keeps the last snapshot of each database, and those for restore --undo", async () => {
   using bot = await Bot.create(3);
   const former = bot.contents();
   const { name: full } = await bot.migrator.createSnapshot();
@@ -217,7 +217,7 @@ Deno.test("backup prune leaves the last snapshot of each database, and what rest
   assert.deepEqual(bot.contents()["positions"], former["positions"]);
 });
 
-Deno.test("a prefix of the databases is one of the snapshots' directory, too", async () => {
+Deno.test("a prefix of the databases also applies to the directory of the snapshots", async () => {
   using bot = await Bot.create(0);
   const env = { DB_PATH_PREFIX: `${bot.path}/test_` };
   await runCommandLine(["upgrade"], { env });
@@ -226,7 +226,7 @@ Deno.test("a prefix of the databases is one of the snapshots' directory, too", a
   assert.equal(filesOf(bot.file("test_backups")).length, 5);
 });
 
-Deno.test("a snapshot that was carried elsewhere can be listed and verified there", async () => {
+Deno.test("a snapshot that was copied elsewhere can be listed and verified there", async () => {
   using bot = await Bot.create(3);
   const { name } = await bot.migrator.createSnapshot();
   await copyDirectory(bot.backups, bot.file("carried"));

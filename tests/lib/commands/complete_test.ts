@@ -9,7 +9,7 @@ import {
 } from "../../../lib/commands/completion.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 
-/** Commands as they are, and values by which their kind can be told. */
+/** The real commands, with values that show their kind. */
 const state: CompletionState = {
   names: commandNames,
   load: loadCommand,
@@ -24,12 +24,12 @@ const state: CompletionState = {
     ),
 };
 
-/** Completes a line; what is behind its last space is the word at the cursor. */
+/** Completes a line; the text after its last space is the word at the cursor. */
 function completeLine(line: string): Promise<Completion> {
   return complete(line.split(" "), state);
 }
 
-/** Values that are offered, in their order, and which paths. */
+/** The offered values, in order, and the kind of paths. */
 async function offered(line: string): Promise<string> {
   const { prefix, candidates, paths } = await completeLine(line);
   return [...candidates.map(({ value }) => prefix + value), ...paths === "none" ? [] : [paths]]
@@ -91,7 +91,7 @@ const lines: Readonly<Record<string, string>> = {
 for (const [line, values] of Object.entries(lines)) {
   Deno.test(`completing \`${line}\` offers ${values === "" ? "nothing" : values}`, async () => {
     const got = await offered(line);
-    // Where nothing else is possible, flags are: those of every command are left out here.
+    // If nothing else is possible, flags are offered; the common ones are omitted here.
     assert.equal(
       got.replace(/ ?--data-dir --stop-at-first --config --migrations-dir .*$/, ""),
       values,
@@ -99,7 +99,7 @@ for (const [line, values] of Object.entries(lines)) {
   });
 }
 
-Deno.test("without a command, commands are offered with what they do, and help", async () => {
+Deno.test("without a command, the commands and help are offered with their summaries", async () => {
   const { candidates } = await completeLine("");
   assert.deepEqual(candidates.map(({ value }) => value), [...commandNames, "help"]);
   for (const { description } of candidates) assert.notEqual(description, "");
@@ -107,7 +107,7 @@ Deno.test("without a command, commands are offered with what they do, and help",
   assert.deepEqual((await completeLine("--json --data-dir x ")).candidates, candidates);
 });
 
-Deno.test("every flag of every command is offered with what it does, once", async () => {
+Deno.test("every flag of every command is offered once, with its description", async () => {
   for (const name of commandNames) {
     const command = await loadCommand(name);
     if (command.forms !== undefined) continue;
@@ -119,14 +119,14 @@ Deno.test("every flag of every command is offered with what it does, once", asyn
   }
 });
 
-Deno.test("a flag that was given is offered again only where it may be given twice", async () => {
+Deno.test("a used flag is offered again only if it may be repeated", async () => {
   const values = (await offered("export trading --table orders --all --format=csv -")).split(" ");
   assert(values.includes("--table"));
   assert(!values.includes("--all"));
   assert(!values.includes("--format"));
 });
 
-Deno.test("a subcommand has its own flags alone", async () => {
+Deno.test("a subcommand offers only its own flags", async () => {
   assert.match(await offered("backup prune --"), /^--out --keep .*--dry-run --data-dir/);
   assert.match(await offered("backup list --"), /^--out --from --data-dir/);
   assert.match(await offered("backup --"), /^--out --if-older-than --verify --compress --data-dir/);
@@ -145,7 +145,7 @@ Deno.test("values are looked up with the flags of the line", async () => {
   assert.deepEqual(seen, { "data-dir": ["a b"], "out": "c", "json": true });
 });
 
-Deno.test("every kind of value that a flag names is one that completion knows, or is free", async () => {
+Deno.test("completion knows every kind of value that a flag names", async () => {
   const known = ["ID", "DATABASE", "SNAPSHOT", "DIR", "FILE"];
   const free = ["N", "DURATION", "T", "NAME", "NAME=VALUE", "DATE", "SECONDS", "ROWS", "-"];
   for (const { flags, name } of await Promise.all(commandNames.map(loadCommand))) {
@@ -159,7 +159,7 @@ Deno.test("every kind of value that a flag names is one that completion knows, o
   }
 });
 
-Deno.test("a word of bash is read as bash reads it, but nothing in it is expanded", () => {
+Deno.test("a word of bash is parsed as bash does, without expansions", () => {
   const words: readonly (readonly [string, string])[] = [
     ["plain", "plain"],
     ["a\\ b", "a b"],
@@ -174,7 +174,7 @@ Deno.test("a word of bash is read as bash reads it, but nothing in it is expande
   for (const [written, meant] of words) assert.equal(unquoted(written), meant);
 });
 
-Deno.test("a shell gets no value that it could take for more than a plain word", () => {
+Deno.test("a shell gets no value that it could interpret", () => {
   const values = [
     "ok-1.2_x",
     "a b",
@@ -199,7 +199,7 @@ Deno.test("a shell gets no value that it could take for more than a plain word",
   }
 });
 
-Deno.test("bash and PowerShell get what the word begins with, the others choose by themselves", async () => {
+Deno.test("bash and PowerShell get values with the word's prefix, the others filter themselves", async () => {
   const completion = await completeLine("backup pru");
   assert.equal(rendered(completion, "bash", "pru").split("\n").length, 3);
   assert.equal(rendered(completion, "powershell", "pru").split("\n").length, 3);

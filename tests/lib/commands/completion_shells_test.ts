@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { hostileFile, type ShellDirectory, shellTest } from "./shells.ts";
 
-/** What is typed, with a tab where the shell completes, and what the program has to get. */
+/** What is typed, with a tab where the shell completes, and the arguments that the program must get. */
 function typed({ snapshot }: ShellDirectory): readonly (readonly [string, string])[] {
   return [
     ["catalyst-migrate sta\t", "<status>"],
@@ -108,7 +108,7 @@ shellTest(
     const cases = typed(directory);
     const script = await directory.script("zsh");
     const got = await directory.typeIntoZsh(cases.map(([line]) => line), [`source ${script}`]);
-    // zsh takes the slash that it has put behind a directory away again.
+    // zsh removes the slash that it added after a directory.
     assert.deepEqual(got, cases.map(([, args]) => args.replace("/>", ">")));
     assert(!directory.names().includes("pwned"));
   },

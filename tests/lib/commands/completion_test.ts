@@ -7,7 +7,7 @@ import { ShellDirectory, whyNot } from "./shells.ts";
 
 const shells = ["bash", "zsh", "fish", "powershell"] as const;
 
-/** Candidates as a shell gets them. */
+/** Candidates as a shell receives them. */
 async function words(directory: ShellDirectory, ...line: readonly string[]): Promise<string> {
   const args = ["completion", "fish", "--words", ...line.map((word) => `.${word}`)];
   const { code, stdout, stderr } = await run(args, { cwd: directory.path });
@@ -17,7 +17,7 @@ async function words(directory: ShellDirectory, ...line: readonly string[]): Pro
 }
 
 for (const shell of shells) {
-  Deno.test(`the script for ${shell} is for the name that it is asked for, in ASCII, and written whole`, async () => {
+  Deno.test(`the script for ${shell} is for the requested name, in ASCII, and complete`, async () => {
     const plain = await runCommandLine(["completion", shell]);
     assert.deepEqual(plain, { code: 0, stdout: scriptFor(shell, "catalyst-migrate"), stderr: "" });
     assert.match(plain.stdout, /^[\n -~]+\n$/);
@@ -32,9 +32,7 @@ for (const shell of shells) {
   const options = checkers[shell];
   const reason = options === null ? "PowerShell isn't run here" : whyNot(shell);
   Deno.test({
-    name: `${shell} reads its script without a complaint${
-      reason === null ? "" : ` (skipped: ${reason})`
-    }`,
+    name: `${shell} accepts its script${reason === null ? "" : ` (skipped: ${reason})`}`,
     ignore: reason !== null,
     fn: async () => {
       await using directory = await tempDir();
@@ -46,7 +44,7 @@ for (const shell of shells) {
   });
 }
 
-Deno.test("values come from the places that the line names", async () => {
+Deno.test("values come from the directories that the line names", async () => {
   using directory = await ShellDirectory.create();
   const { snapshot } = directory;
   const moment = snapshot.replace(
@@ -75,7 +73,7 @@ Deno.test("values come from the places that the line names", async () => {
   );
 });
 
-Deno.test("whatever is wrong, completion says nothing, exits with 0 and creates nothing", async () => {
+Deno.test("after any error, completion prints nothing, exits with 0 and creates nothing", async () => {
   using directory = await ShellDirectory.create();
   Deno.writeTextFileSync(directory.file("file"), "");
   const before = filesIn(directory.path);
@@ -99,13 +97,13 @@ Deno.test("whatever is wrong, completion says nothing, exits with 0 and creates 
       /rror/,
     );
   }
-  // What is known without the directory is offered all the same.
+  // Values that are known without the directory are still offered.
   const bundled = await words(directory, "redo", "--migrations-dir", "none", "");
   assert.match(bundled, /^none\n001\t.*\n002\t.*\n003\t.*\n$/);
   assert.deepEqual(filesIn(directory.path), before);
 });
 
-Deno.test("completion asks for no permission that it wasn't given", async () => {
+Deno.test("completion never prompts for a permission", async () => {
   using directory = await ShellDirectory.create();
   for (const line of [[".restore", "."], [".upgrade", ".--to", "."]]) {
     const options = { cwd: directory.path, permissions: [] };
@@ -115,7 +113,7 @@ Deno.test("completion asks for no permission that it wasn't given", async () => 
   }
 });
 
-Deno.test("what is behind the dots is never taken for a flag of completion itself", async () => {
+Deno.test("words after dots are never taken for flags of completion itself", async () => {
   using directory = await ShellDirectory.create();
   for (const flag of ["--version", "-V", "--help", "-h", "--json", "--verbose"]) {
     assert.match(await words(directory, flag, "backup", "pru"), /^prune\t/m);

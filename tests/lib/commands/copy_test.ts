@@ -57,7 +57,7 @@ libsqlTest("a database moves to a server with a token, is used there, and comes 
   ok(upgraded.stderr.includes("napshot"), upgraded.stderr);
   const status = await run(["status", "--check"], withToken);
   equal(status.code, 0, status.stderr);
-  // A token that only allows reading is enough to look, and not to change anything.
+  // A read-only token is enough for reading, but not for changes.
   const looked = await run(["verify", "--data"], { CATALYST_LIBSQL_TOKEN: readOnly });
   equal(looked.code, 0, looked.stderr);
   const refused = await run(["downgrade", "--yes"], { CATALYST_LIBSQL_TOKEN: readOnly });

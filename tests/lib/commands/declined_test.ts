@@ -8,7 +8,7 @@ const onTerminal = noTerminal === null ? "" : ` (skipped: ${noTerminal})`;
 const cli = fileURLToPath(new URL("../../../cli.ts", import.meta.url));
 
 Deno.test({
-  name: `to answer a question with no is no error, and nothing is changed${onTerminal}`,
+  name: `answering no is not an error, and changes nothing${onTerminal}`,
   ignore: noTerminal !== null,
   async fn() {
     await using dir = await tempDir();
@@ -39,7 +39,7 @@ Deno.test({
   },
 });
 
-Deno.test("where nobody can be asked, it is an error that names --yes", async () => {
+Deno.test("in a non-interactive session the error names --yes", async () => {
   await using dir = await tempDir();
   const data = ["--data-dir", dir.path];
   await runCli(["upgrade", ...data]);

@@ -46,7 +46,7 @@ Deno.test("export writes a database to stdout, which import and the shell load",
   assert.deepEqual(contentOf(other.file("shell.db")), original);
 });
 
-Deno.test("--out writes a file and tells its size; .gz and --compress pack it", async () => {
+Deno.test("--out writes a file and prints its size; .gz and --compress compress it", async () => {
   using directory = await makeBot();
   const { stdout: dump } = await run(directory.path, "export", "trading");
   const size = new TextEncoder().encode(dump).length;
@@ -68,7 +68,7 @@ Deno.test("--out writes a file and tells its size; .gz and --compress pack it", 
   assert.equal(again.code, 0, "a file that is there is replaced");
 });
 
-Deno.test("--all writes every database into a directory, which it makes", async () => {
+Deno.test("--all writes every database into a directory, which it creates", async () => {
   using directory = await makeBot();
   const args = ["export", "--all", "--out", "dumps/", "--compress", "--json"];
   const { code, stdout, stderr } = await run(directory.path, ...args);
@@ -138,7 +138,7 @@ Deno.test("a view can be exported as rows", async () => {
   assert.equal(stdout.trim().split("\n").length, 20);
 });
 
-Deno.test("tables of any name become files of their own, inside the directory", async () => {
+Deno.test("tables of any name get separate files inside the directory", async () => {
   using directory = await makeBot();
   const names = [
     "../up",
@@ -175,7 +175,7 @@ Deno.test("tables of any name become files of their own, inside the directory", 
   );
 });
 
-Deno.test("a wrong combination of flags is told before anything is read", async () => {
+Deno.test("an invalid combination of flags is reported before anything is read", async () => {
   using directory = new TemporaryDirectory();
   const cases: Readonly<Record<string, RegExp>> = {
     "export": /name a database: positions, trading, ml_training/,

@@ -5,7 +5,7 @@ import { Migrator } from "../../../lib/migrator.ts";
 import { cliCommand, contentOf, runCli } from "../../helpers.ts";
 import { execute, Program, query, runCommandLine, TemporaryDirectory } from "../support.ts";
 
-/** Files of a bot's databases, at odd places and with odd names, besides the three bundled ones. */
+/** A bot's database files at unusual places, with unusual names, in addition to the bundled ones. */
 const files = [
   ...["market.db", "tickers", "seen_ids.sqlite", "2024.db", "with space.db", "dedup/first_seen.db"],
   ...["feedback/alert_performance.db", "moa/rejected_tracking.db", "moa/deep/er/cache", "ÄÖ.db"],
@@ -93,7 +93,7 @@ Deno.test("a kill between two of fifteen databases leaves each with its migratio
   const path = directory.file("migrations/008_notes");
   const sql = Deno.readTextFileSync(`${path}.sql`);
   Deno.removeSync(`${path}.sql`);
-  // It has made its table, and dies before the commit.
+  // It has created its table, and is killed before the commit.
   Deno.writeTextFileSync(
     `${path}.js`,
     `export default {
@@ -186,7 +186,7 @@ Deno.test("the documented permissions are enough with a configuration", async ()
 });
 
 Deno.test({
-  name: "an interruption of one of several bots ends the whole",
+  name: "an interruption ends the run over several bots",
   ignore: Deno.build.os === "windows", // there is no SIGINT that a test could send
   fn: async () => {
     using directory = fifteen();

@@ -20,13 +20,13 @@ Deno.test("the general help names every command, common flag, variable and exit 
     ...environment.flat(),
     ...files.flat(),
   ];
-  // A text may go on in the next line.
+  // A text may continue on the next line.
   const flat = text.replace(/\s+/g, " ");
   for (const word of words) assert(flat.includes(word), word);
 });
 
 for (const name of commandNames) {
-  Deno.test(`the help of ${name} names its flags, and each of its examples is a right command line`, async () => {
+  Deno.test(`the help of ${name} names its flags, and each of its examples is a valid command line`, async () => {
     const command = await loadCommand(name);
     const text = commandHelp(command);
     assert(text.startsWith(`catalyst-migrate ${name}: `));
@@ -36,7 +36,7 @@ for (const name of commandNames) {
     assert(command.examples.length > 0);
     for (const [line] of command.examples) {
       assert(text.includes(`catalyst-migrate ${line}`));
-      // What stands behind these is for the shell.
+      // The shell handles the rest.
       const [words = ""] = line.split(/ (?:>>?|[<|]) /);
       const { name: named, rest } = await splitCommand(words.split(" "), {
         names: commandNames,
@@ -85,14 +85,14 @@ for (const width of [40, 60, 80, 120]) {
   });
 }
 
-Deno.test("help is plain text: no character of it needs more than ASCII", async () => {
+Deno.test("help is plain ASCII", async () => {
   const commands = await Promise.all(commandNames.map(loadCommand));
   for (const text of [await generalHelp(all), ...commands.map((command) => commandHelp(command))]) {
     assert.match(text, /^[\n -~]+$/);
   }
 });
 
-Deno.test("help of a subcommand tells its own flags and examples alone", async () => {
+Deno.test("the help of a subcommand shows only its own flags and examples", async () => {
   const backup = await loadCommand("backup");
   const text = commandHelp(backup, { operands: ["verify"], width: 80 });
   assert.match(text, /^catalyst-migrate backup verify: /);
@@ -103,14 +103,14 @@ Deno.test("help of a subcommand tells its own flags and examples alone", async (
   assert.match(commandHelp(backup, { width: 80 }), /^ {2}prune +delete /m);
 });
 
-Deno.test("each flag of a command belongs to one of its forms, and each form has flags that are there", async () => {
+Deno.test("each flag of a command belongs to a form, and each form's flags exist", async () => {
   for (const command of await Promise.all(commandNames.map(loadCommand))) {
     const heeded = formsOf(command).flatMap(({ flags }) => flags);
     assert.deepEqual(new Set(heeded), new Set(Object.keys(command.flags)), command.name);
   }
 });
 
-Deno.test("a command's name is that by which it is called", async () => {
+Deno.test("a command's name is the one it is called by", async () => {
   for (const name of commandNames) assert.equal((await loadCommand(name)).name, name);
 });
 

@@ -13,7 +13,7 @@ INSERT INTO deposits VALUES(2,250);
 COMMIT;
 `;
 
-/** A data directory with a dump beside it. */
+/** A data directory with a dump next to it. */
 async function withDump(dump = DUMP) {
   const dir = await tempDir();
   const file = join(dir.path, "dump.sql");
@@ -27,7 +27,7 @@ async function withDump(dump = DUMP) {
   };
 }
 
-Deno.test("import makes a database, and says which tables and how many rows", async () => {
+Deno.test("import creates a database, and prints its tables and row counts", async () => {
   await using place = await withDump();
   const { code, stdout, stderr } = await place.run("import", place.file, "--database", "positions");
   assert.equal(code, 0, stderr);
@@ -38,7 +38,7 @@ Deno.test("import makes a database, and says which tables and how many rows", as
   );
 });
 
-Deno.test("import over a database shows rows now and then, needs --yes, and can be undone", async () => {
+Deno.test("import over a database compares the row counts, needs --yes, and can be undone", async () => {
   await using place = await withDump();
   await place.run("upgrade");
   execute(
@@ -92,7 +92,7 @@ Deno.test("import --json is one document", async () => {
   );
 });
 
-Deno.test("import - reads stdin, packed or not", async () => {
+Deno.test("import - reads stdin, compressed or not", async () => {
   await using place = await withDump();
   const packed = new Blob([DUMP]).stream().pipeThrough(new CompressionStream("gzip"));
   const args = ["import", "-", "--database", "positions", "--yes", "--data-dir", place.dir.path];
@@ -130,7 +130,7 @@ Deno.test("import --into-existing adds rows, and loses some only with --yes", as
   assert.deepEqual(query(place.database, "SELECT count(*) AS rows FROM deposits"), [{ rows: 0 }]);
 });
 
-Deno.test("import takes rows of CSV and JSON Lines, and writes bad ones aside", async () => {
+Deno.test("import accepts CSV and JSON Lines, and writes bad rows to a file", async () => {
   await using place = await withDump();
   await place.run("import", place.file, "--database", "positions");
   const csv = join(place.dir.path, "rows.csv");
@@ -161,7 +161,7 @@ Deno.test("import takes rows of CSV and JSON Lines, and writes bad ones aside", 
 });
 
 Deno.test({
-  name: `import ended by Ctrl-C says so, and leaves nothing${withoutSignals}`,
+  name: `an import interrupted by Ctrl-C says so, and leaves no files${withoutSignals}`,
   ignore: isWindows,
   async fn() {
     await using place = await withDump("");

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { databasesBelow, proposeName } from "../../../lib/state/discover.ts";
 import { execute, query, runCommandLine, TemporaryDirectory } from "../support.ts";
 
-Deno.test("databases are recognised by their header, wherever they lie below the directory", () => {
+Deno.test("databases are recognised by their header, anywhere below the directory", () => {
   using directory = new TemporaryDirectory();
   for (const path of ["feedback", "backups", ".hidden"]) Deno.mkdirSync(directory.file(path));
   const files = ["market.db", "feedback/alerts", ".hidden/x.db", "market.db.bak", "backups/b.db"];

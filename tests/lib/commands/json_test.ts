@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { checkDocument, directory as schemas } from "../../json_documents.ts";
 import { createBot, execute, fillBot, runCommandLine, TemporaryDirectory } from "../support.ts";
 
-/** JSON of one type, which the tests look into step by step. */
+/** A JSON object, which the tests examine step by step. */
 type Json = Record<string, unknown>;
 
 /** The forms of documents that commands have printed, such as `upgrade 0`. */
@@ -23,7 +23,7 @@ function write(directory: TemporaryDirectory, name: string, sql: string): void {
   Deno.writeTextFileSync(directory.file(`own/${name}.sql`), sql);
 }
 
-Deno.test("upgrade tells what it would do and what it did", async () => {
+Deno.test("upgrade reports its plan and its result", async () => {
   using directory = new TemporaryDirectory();
   const [, plan] = await run(directory, "upgrade", "--dry-run");
   assert.deepEqual((plan["apply"] as Json[]).map(({ id }) => id), ["001", "002", "003"]);
@@ -36,7 +36,7 @@ Deno.test("upgrade tells what it would do and what it did", async () => {
   assert.deepEqual(again, { ok: true, ...nothing });
 });
 
-Deno.test("an upgrade that fails tells what was applied in the same form, and the failure", async () => {
+Deno.test("a failed upgrade reports what was applied in the same form, and the failure", async () => {
   using directory = new TemporaryDirectory();
   execute(directory.file("trading.db"), "CREATE VIEW v_recent_orders AS SELECT 1");
   const [code, document] = await run(directory, "upgrade");
@@ -47,7 +47,7 @@ Deno.test("an upgrade that fails tells what was applied in the same form, and th
   assert.deepEqual(document["error"], error);
 });
 
-Deno.test("downgrade and redo tell what is lost", async () => {
+Deno.test("downgrade and redo report losses", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   fillBot(directory, 3);
@@ -74,7 +74,7 @@ Deno.test("downgrade and redo tell what is lost", async () => {
   });
 });
 
-Deno.test("a downgrade that fails tells what was rolled back, and the failure", async () => {
+Deno.test("a failed downgrade reports what was rolled back, and the failure", async () => {
   using directory = new TemporaryDirectory();
   const up = "-- database: trading\n-- migrate:up\nSELECT 1;\n-- migrate:down\n";
   write(directory, "004_a", `${up}DROP TABLE none;`);
@@ -86,7 +86,7 @@ Deno.test("a downgrade that fails tells what was rolled back, and the failure", 
   assert.equal((document["failed"] as Json)["id"], "004");
 });
 
-Deno.test("status, history, verify, repair, doctor and schema tell the state", async () => {
+Deno.test("status, history, verify, repair, doctor and schema report the state", async () => {
   using directory = new TemporaryDirectory();
   const [, nothing] = await run(directory, "history");
   assert.deepEqual(nothing, { ok: true, events: [] });
@@ -198,7 +198,7 @@ Deno.test("demo, query and report", async () => {
   await run(directory, "report", "--html", directory.file("report.html"));
 });
 
-Deno.test("with several data directories there is one document for each", async () => {
+Deno.test("several data directories have one document each", async () => {
   using directory = new TemporaryDirectory();
   for (const command of ["upgrade", "status", "verify", "history", "backup", "doctor"]) {
     const places = ["--data-dir", directory.file("a"), "--data-dir", directory.file("b")];

@@ -35,7 +35,7 @@ Deno.test("lint prints each finding with its place and a fix, and exits with 1 f
   assert.match(stdout, /1 migration checked: \d errors? and \d warnings?\.\n$/);
 });
 
-Deno.test("lint exits with 0 for warnings, and with 1 where it is strict", async () => {
+Deno.test("lint exits with 0 for warnings, and with 1 if strict", async () => {
   const { directory, file } = await botWith(
     "-- database: trading\n-- migrate:up\nCREATE TABLE notes (a);\n",
   );
@@ -48,7 +48,7 @@ Deno.test("lint exits with 0 for warnings, and with 1 where it is strict", async
   assert.equal(large.code, 2);
 });
 
-Deno.test("lint says of which databases it did not try the rows, and why", async () => {
+Deno.test("lint says which databases it did not try with rows, and why", async () => {
   const { directory } = await botWith(
     "-- database: trading\n-- migrate:up\nCREATE UNIQUE INDEX u ON many (a);\n-- migrate:down\nDROP INDEX u;\n",
   );
@@ -95,7 +95,7 @@ Deno.test("lint writes one JSON document", async () => {
   assert.deepEqual([findings[0].file, findings[0].line], [file, 4]);
 });
 
-Deno.test("lint has nothing to look at where nothing of the user's is pending, and exits with 2 for an unknown file", async () => {
+Deno.test("lint has nothing to check if no own migration is pending, and exits with 2 for an unknown file", async () => {
   using directory = new TemporaryDirectory();
   const { code, stdout } = await runCommandLine(["lint", "--data-dir", directory.path]);
   assert.deepEqual([code, stdout], [0, "Nothing to check: none of your migrations is pending.\n"]);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { version } from "../../../lib/base/version.ts";
 import { createBot, execute, runCommandLine, TemporaryDirectory } from "../support.ts";
 
-/** A test's name, the arguments, the exit code, and what stands on stdout and stderr. */
+/** A test's name, arguments, exit code, stdout and stderr. */
 const cases: readonly [string, readonly string[], number, RegExp, RegExp][] = [
   [
     "--version tells the version",
@@ -86,7 +86,7 @@ for (const [name, args, code, stdout, stderr] of cases) {
   });
 }
 
-Deno.test("wrong usage with --json is one document with the error, and nothing else", async () => {
+Deno.test("a usage error with --json is one document, and nothing else", async () => {
   using directory = new TemporaryDirectory();
   const args = ["status", "--chek", "--json"];
   const { code, stdout, stderr } = await runCommandLine(args, { cwd: directory.path });
@@ -98,7 +98,7 @@ Deno.test("wrong usage with --json is one document with the error, and nothing e
   assert.equal(error.code, "USAGE");
 });
 
-Deno.test("the data directory is data/, that of --data-dir, or what DB_PATH_PREFIX says", async () => {
+Deno.test("the data directory is data/, or set by --data-dir or DB_PATH_PREFIX", async () => {
   using directory = new TemporaryDirectory();
   const { path: cwd } = directory;
   assert.equal((await runCommandLine([], { cwd })).code, 0);
@@ -118,7 +118,7 @@ Deno.test("the data directory is data/, that of --data-dir, or what DB_PATH_PREF
   assert.equal(JSON.parse(given.stdout).databases[0].path, "other/positions.db");
 });
 
-Deno.test("DB_PATH_PREFIX in a directory that isn't there is refused by its name", async () => {
+Deno.test("DB_PATH_PREFIX in a missing directory is refused by name", async () => {
   using directory = new TemporaryDirectory();
   const env = { DB_PATH_PREFIX: "none/test_" };
   const { code, stderr } = await runCommandLine([], { cwd: directory.path, env });
@@ -127,7 +127,7 @@ Deno.test("DB_PATH_PREFIX in a directory that isn't there is refused by its name
   assert.deepEqual(directory.names(), []);
 });
 
-Deno.test("a wrong setting is refused before anything is done", async () => {
+Deno.test("an invalid setting is refused before anything is done", async () => {
   using directory = new TemporaryDirectory();
   const env = { SQLITE_SYNCHRONOUS: "MAYBE" };
   const { code, stderr } = await runCommandLine([], { cwd: directory.path, env });
@@ -136,7 +136,7 @@ Deno.test("a wrong setting is refused before anything is done", async () => {
   assert.deepEqual(directory.names(), []);
 });
 
-Deno.test("--quiet leaves out the narration, and never the answer", async () => {
+Deno.test("--quiet omits the narration, but not the answer", async () => {
   using directory = new TemporaryDirectory();
   execute(directory.file("mine.db"), "CREATE TABLE t (a)");
   const args = ["status", "--data-dir", directory.path];
@@ -147,14 +147,14 @@ Deno.test("--quiet leaves out the narration, and never the answer", async () => 
   assert.equal(quiet.stdout, loud.stdout);
 });
 
-Deno.test("--verbose says what is being done, on stderr", async () => {
+Deno.test("--verbose prints on stderr what is being done", async () => {
   using directory = new TemporaryDirectory();
   const { stdout, stderr } = await runCommandLine(["--verbose", "--data-dir", directory.path]);
   assert.match(stderr, /applying 001_create_positions_tables in positions/);
   assert.doesNotMatch(stdout, /applying/);
 });
 
-Deno.test("a trace comes with --verbose alone", async () => {
+Deno.test("a stack trace is printed only with --verbose", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   Deno.writeTextFileSync(directory.file("trading.db"), "no database ".repeat(400));

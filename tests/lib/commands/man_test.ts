@@ -11,14 +11,14 @@ import { whyNot } from "./shells.ts";
 const commands = await Promise.all(commandNames.map(loadCommand));
 const page = manualPage(commands);
 
-/** What a reader sees of roff, on one line, as far as this page uses it. */
+/** The text of this page's roff, on one line. */
 function shown(roff: string): string {
   return roff.replace(/\\f[BIR]|\\&/g, "").replaceAll("\\-", "-").replaceAll("\\(aq", "'")
     .replaceAll("\\(ti", "~").replaceAll("\\(ha", "^").replaceAll("\\(ga", "`")
     .replaceAll("\\e", "\\").replace(/\s+/g, " ");
 }
 
-/** A test that runs a program on the page; where it is missing, its name says so. */
+/** A test that runs a program on the page; if it is missing, the test's name says so. */
 function pageTest(program: string, name: string, args: readonly string[]): void {
   const reason = whyNot(program);
   Deno.test({
@@ -34,7 +34,7 @@ function pageTest(program: string, name: string, args: readonly string[]): void 
       }).output();
       const { stdout, stderr } = decoded(ran);
       const said = args.includes("-Tlint") ? stdout + stderr : stderr;
-      // A page that is the same for the same version can't have the date on which it was made.
+      // The page is the same for the same version, so it can't contain a date.
       const complaints = said.split("\n").filter((line) =>
         line !== "" && !line.includes('missing date, using ""')
       );
@@ -81,7 +81,7 @@ Deno.test("the page has every command, form, flag, example, variable, file and e
   }
 });
 
-Deno.test("what roff would take for its own is escaped: backslashes, hyphens, dots, quotes", () => {
+Deno.test("characters that roff interprets are escaped: backslashes, hyphens, dots, quotes", () => {
   const hostile = manualPage([{
     name: "odd",
     summary: "a \\n `it's` ^ ~ - \u00e9",

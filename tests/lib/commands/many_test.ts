@@ -51,7 +51,7 @@ Deno.test("a failure in one of three bots does not stop the others", async () =>
   assert.match(stopped.stderr, /1 directory skipped after a failure in b\/data/);
 });
 
-Deno.test("upgrade leaves the other bots alone unless the first one succeeds", async () => {
+Deno.test("upgrade skips the other bots if the first one fails", async () => {
   using directory = new TemporaryDirectory();
   for (const name of ["a", "b"]) {
     Deno.mkdirSync(directory.file(`${name}/data`), { recursive: true });

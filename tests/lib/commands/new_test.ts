@@ -7,7 +7,7 @@ import { tempDir } from "../../helpers.ts";
 
 const now = new Date("2025-01-20T12:30:00Z");
 
-Deno.test("the next number comes after the highest, as wide as that", () => {
+Deno.test("the next number follows the highest, with as many digits", () => {
   const next = (...known: string[]) => nextId(known, { byTime: false, now });
   assert.equal(next(), "001");
   assert.equal(next("001", "003", "002"), "004");
@@ -19,7 +19,7 @@ Deno.test("the next number comes after the highest, as wide as that", () => {
   assert.equal(nextId(["003"], { byTime: true, now }), "20250120123000");
 });
 
-Deno.test("new writes the next file into a directory that it creates, and says what comes next", async () => {
+Deno.test("new writes the next file into a directory that it creates, and prints the next steps", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   const args = ["new", "Añadir notas", "--database", "trading"];
@@ -46,7 +46,7 @@ Next: edit it, then
   assert.match((await prepare(timed, { cwd })).stdout, /^wrote own\/20\d{12}_x\.sql\n/);
 });
 
-Deno.test("a wrong migration beside it doesn't stop new", async () => {
+Deno.test("an invalid migration next to it does not stop new", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await Deno.mkdir(`${cwd}/migrations`);
@@ -69,7 +69,7 @@ for (const kind of ["sql", "js", "ts"] as const) {
         .replace("-- migrate:down\n", "-- migrate:down\nALTER TABLE orders DROP COLUMN notes;\n")
       : text.replace(/throw new Error.*;/, `await transaction.exec("CREATE TABLE example (a)");`)
         .replace(/\/\/ (downgrade: `)\n(?:.*\n)*?.*\/\/ `,/, "$1DROP TABLE example`,")
-        // Not from the network in a test.
+        // A test must not use the network.
         .replace(/jsr:@catalyst\/migrate@[^"]*/, new URL("../../../mod.ts", import.meta.url).href);
     Deno.writeTextFileSync(path, edited);
     await prepare(["upgrade"], { cwd });

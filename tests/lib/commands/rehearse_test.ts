@@ -9,7 +9,7 @@ const withoutSignals = isWindows ? " (skipped: Windows has no SIGINT to send)" :
 const UP = "UPDATE orders SET metadata = lower(metadata) WHERE metadata IS NOT NULL;";
 const DOWN = "UPDATE orders SET metadata = upper(metadata) WHERE metadata IS NOT NULL;";
 
-/** A bot with larger rows, and a directory of one migration of it. */
+/** A bot with larger rows, and a directory with one migration. */
 async function prepare(
   migration = `-- migrate:up\n${UP}\n-- migrate:down\n${DOWN}\n`,
 ): Promise<Bot> {
@@ -55,7 +55,7 @@ function rehearsals(dir: TempDir): string[] {
     .filter((name) => name.startsWith("rehearsal-"));
 }
 
-Deno.test("a rehearsal is told as tables, and exits with 0 where there is no surprise", async () => {
+Deno.test("a rehearsal is shown as tables, and exits with 0 if there is no surprise", async () => {
   await using bot = await prepare();
   const before = bot.files();
   const { code, stdout, stderr } = await runCli(bot.args);
@@ -68,7 +68,7 @@ Deno.test("a rehearsal is told as tables, and exits with 0 where there is no sur
   assert.deepEqual(bot.files(), before);
 });
 
-Deno.test("a surprise is told with what to do, and exits with 1", async () => {
+Deno.test("a surprise is shown with a fix, and exits with 1", async () => {
   await using bot = await prepare(`-- migrate:up\n${UP}\n-- migrate:down\nSELECT 1;\n`);
   const { code, stdout } = await runCli(bot.args);
   assert.equal(code, 1);
@@ -86,7 +86,7 @@ Deno.test("a surprise is told with what to do, and exits with 1", async () => {
   );
 });
 
-Deno.test("where nothing is pending a rehearsal says so", async () => {
+Deno.test("a rehearsal without pending migrations says so", async () => {
   await using bot = await prepare();
   const { code, stdout } = await runCli([...bot.args, "--to", "003"]);
   assert.deepEqual([code, stdout], [0, "Nothing to rehearse: no migration is pending.\n"]);
@@ -100,7 +100,7 @@ Deno.test("copies may be made in another directory", async () => {
   assert.deepEqual([...Deno.readDirSync(elsewhere.path)], []);
 });
 
-Deno.test("killed in the middle a rehearsal has changed nothing, and the next one clears up", async () => {
+Deno.test("a killed rehearsal has changed nothing, and the next one cleans up", async () => {
   await using bot = await prepare();
   const before = bot.files();
   for (const delay of [0, 20, 60, 150]) {
@@ -139,14 +139,14 @@ Deno.test({
     const { code, stderr } = await output;
     assert.equal(code, 130);
     const text = new TextDecoder().decode(stderr);
-    // In the middle of a statement the signal ends the process at once, and a later command cleans up.
+    // During a statement the signal ends the process at once, and a later command cleans up.
     if (text === "") return;
     assert.match(text, /^error: Cannot .*: interrupted$/m);
     assert.deepEqual(rehearsals(bot), []);
   },
 });
 
-/** Waits until a rehearsal has made its directory and the lock in it, or has ended. */
+/** Waits until a rehearsal has created its directory with the lock, or has ended. */
 async function begun(dir: TempDir, output: Promise<unknown>): Promise<void> {
   let ended = false;
   const end = output.then(() => ended = true);
@@ -158,7 +158,7 @@ async function begun(dir: TempDir, output: Promise<unknown>): Promise<void> {
   }
 }
 
-/** A process that reads a database leaves an empty log and its index where it is killed. */
+/** A killed reader of a database leaves an empty log and its index. */
 function withoutShared(files: Record<string, string>): Record<string, string> {
   return Object.fromEntries(
     Object.entries(files).filter(([name, hex]) =>

@@ -41,7 +41,7 @@ Deno.test("demo, query and report work together, on the terminal, as files and a
   const again = await run(directory, "demo");
   assert.equal(again.code, 1);
   assert.match(again.stderr, /^error: Cannot create a demo in .*: .*positions\.db exists\nhelp: /);
-  // What the snapshots say agrees with the trades, the deposits and the open positions.
+  // The snapshots agree with the trades, the deposits and the open positions.
   const [last] = query(
     directory.file("trading.db"),
     "SELECT total_equity - 100000 - 5000 AS earned FROM portfolio_snapshots ORDER BY snapshot_time DESC LIMIT 1",
@@ -109,7 +109,7 @@ Deno.test("demo, query and report work together, on the terminal, as files and a
   assert.deepEqual(Object.keys(json), ["ok", "database", "columns", "rows", "isCut"]);
 });
 
-Deno.test("wrong use of query and report is told with the next step", async () => {
+Deno.test("usage errors of query and report name the next step", async () => {
   using directory = new TemporaryDirectory();
   const cases: readonly (readonly [args: readonly string[], says: RegExp])[] = [
     [["query", "opn-positions"], /query not found\nhelp: did you mean "open-positions"/],
@@ -133,7 +133,7 @@ Deno.test("wrong use of query and report is told with the next step", async () =
   );
 });
 
-Deno.test("a terminal report without data says what is missing, and shows no control character", () => {
+Deno.test("a terminal report without data names what is missing, and shows no control characters", () => {
   const report = buildReport({
     snapshots: [],
     trades: [],

@@ -6,7 +6,7 @@ async function run(bot: Bot, ...args: string[]): Promise<CommandResult> {
   return await runCommandLine([...args, "--data-dir", bot.path]);
 }
 
-/** A bot with a snapshot of four fills, of which one is left now. */
+/** A bot with a snapshot of four fills, and only one of them now. */
 async function changed(): Promise<{ bot: Bot; name: string }> {
   const bot = await Bot.create(4);
   const { name } = await bot.migrator.createSnapshot();
@@ -18,7 +18,7 @@ function fills(bot: Bot): unknown {
   return query(bot.file("trading.db"), "SELECT count(*) AS fills FROM fills")[0];
 }
 
-Deno.test("restore without a terminal shows rows and migrations now and then, and needs --yes", async () => {
+Deno.test("restore without a terminal compares rows and migrations, and needs --yes", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   const before = [bot.contents(), bot.backupFiles()];
@@ -37,7 +37,7 @@ Deno.test("restore without a terminal shows rows and migrations now and then, an
   assert.deepEqual([bot.contents(), bot.backupFiles()], before);
 });
 
-Deno.test("restore says what it restored, and where the former is", async () => {
+Deno.test("restore names what it restored, and where the previous data is", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   const { code, stdout } = await run(bot, "restore", name, "trading", "--yes");
@@ -90,7 +90,7 @@ Deno.test("restore --dry-run changes nothing, also with --yes and --undo", async
   assert.deepEqual([bot.listing({ timesOf: /\.db$/ }), bot.backupFiles()], before);
 });
 
-Deno.test("restore --undo goes back, and once more forth", async () => {
+Deno.test("restore --undo goes back, and a second time forward again", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   await run(bot, "restore", name, "--yes");
@@ -105,7 +105,7 @@ Deno.test("restore --undo goes back, and once more forth", async () => {
   assert.equal(checked.code, 0);
 });
 
-Deno.test("what is not there now, or not in the snapshot, is shown as such", async () => {
+Deno.test("tables missing now, or in the snapshot, are shown as missing", async () => {
   const { bot: made, name } = await changed();
   using bot = made;
   execute(bot.file("trading.db"), 'CREATE TABLE "a\nb" (c)');
@@ -129,7 +129,7 @@ Deno.test("a restore that goes back over a migration says so, and status agrees"
   assert.match(status.stdout, /002_create_trading_tables +trading +pending/);
 });
 
-Deno.test("the message of an upgrade leads back by its own words", async () => {
+Deno.test("the command in an upgrade's message goes back", async () => {
   using bot = await Bot.create(4);
   const { stdout } = await run(bot, "downgrade", "--migration", "003");
   assert.doesNotMatch(stdout, /snapshot/);

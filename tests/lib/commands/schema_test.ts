@@ -14,7 +14,7 @@ async function schema(directory: TemporaryDirectory, ...args: string[]): Promise
   return await runCommandLine(["schema", ...args, "--data-dir", directory.path]);
 }
 
-Deno.test("schema prints SQL that makes the same schema, and changes nothing", async () => {
+Deno.test("schema prints SQL that creates the same schema, and changes nothing", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   const before = directory.listing();
@@ -83,7 +83,7 @@ Deno.test("--json and --format json give the same document", async () => {
   assert.deepEqual(triggers, []);
 });
 
-Deno.test("--check is content with the file that schema wrote, however its lines end", async () => {
+Deno.test("--check accepts the file that schema wrote, with any line endings", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   const file = directory.file("schema.sql");
@@ -164,7 +164,7 @@ Deno.test("diagrams, pages and types are printed, and --check compares them with
   }
 });
 
-Deno.test("what can't be described, or compared with, is said with what to do", async () => {
+Deno.test("a schema that can't be described or compared is reported with the next step", async () => {
   using directory = new TemporaryDirectory();
   const missing = await schema(directory, "trading");
   assert.deepEqual([missing.code, missing.stdout], [1, ""]);
@@ -190,7 +190,7 @@ Deno.test("what can't be described, or compared with, is said with what to do", 
   assert.equal((await schema(directory, "trading", "--check", directory.path)).code, 1);
 });
 
-Deno.test("a file that is damaged or no database at all is said to be so", async () => {
+Deno.test("a damaged file, or one that is not a database, is reported", async () => {
   using directory = new TemporaryDirectory();
   Deno.writeTextFileSync(directory.file("trading.db"), "no database ".repeat(100));
   const { code, stderr } = await schema(directory, "trading");
@@ -206,7 +206,7 @@ Deno.test("a database without tables has an empty schema", async () => {
   assert.equal(stderr, "trading has no tables yet; `upgrade` creates them.\n");
 });
 
-Deno.test("what another connection has not committed is not seen", async () => {
+Deno.test("uncommitted changes of another connection are not visible", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   const before = await schema(directory, "trading");
@@ -216,7 +216,7 @@ Deno.test("what another connection has not committed is not seen", async () => {
   assert.match((await schema(directory, "trading")).stdout, /^CREATE TABLE extra/);
 });
 
-Deno.test("a text with a control character is exact in a file", async () => {
+Deno.test("text with a control character is unchanged in a file", async () => {
   using directory = new TemporaryDirectory();
   const sql = "CREATE TABLE t (a DEFAULT '\x1b[2J\u202e')";
   execute(directory.file("trading.db"), sql);
@@ -251,7 +251,7 @@ Deno.test({
       ["schema", "trading", "--data-dir", directory.file("loaded")],
     );
     assert.equal(again, stdout);
-    // And the shell itself makes the same schema of the text.
+    // The shell itself creates the same schema from the text, too.
     await shell([directory.file("own.db")], stdout);
     const names = (path: string) =>
       query(

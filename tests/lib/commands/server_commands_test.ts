@@ -9,9 +9,9 @@ import { libsqlTest, TestServer } from "../../libsql_server.ts";
 interface Bot {
   readonly dir: string;
   readonly address: string;
-  /** Runs a command, which must exit with 0; what it prints on both channels. */
+  /** Runs a command, which must exit with 0; returns its output. */
   run(...args: readonly string[]): Promise<string>;
-  /** The same of one that must fail. */
+  /** Runs a command that must fail; returns its output. */
   fail(...args: readonly string[]): Promise<string>;
   /** Runs SQL on the server. */
   sql(sql: string): Promise<void>;
@@ -97,7 +97,7 @@ const cases: Readonly<Record<string, (bot: Bot) => Promise<void>>> = {
     match(await run("lint"), /1 migration checked: no findings/);
     await write("003_drop", "DROP TABLE notes;");
     match(await fail("lint"), /3 rows.*table-dropped|table-dropped.*3 rows/s);
-    // What the SQLite here knows, and that of the server does not.
+    // The SQLite here supports it, the one of the server does not.
     await write(
       "003_drop",
       "CREATE TABLE a (b CHECK (b > 1_000));\nCREATE VIEW v AS SELECT unistr(body) FROM notes;\n" +
@@ -132,7 +132,7 @@ const cases: Readonly<Record<string, (bot: Bot) => Promise<void>>> = {
     match(await fail("rehearse", "--data"), /UNIQUE constraint failed/);
     await write("003_unique", "CREATE VIEW v AS SELECT unistr(body) FROM notes;", "DROP VIEW v;");
     match(await fail("rehearse"), /would refuse it: it has no function unistr/);
-    // The copy of the schema alone shows no rows, but they are counted on the server.
+    // The copy of the schema has no rows, but they are counted on the server.
     await write("003_unique", "DROP TABLE notes;");
     match(await fail("rehearse"), /`upgrade` would refuse it/);
     equal((await values("SELECT id FROM notes")).length, 3);
@@ -150,7 +150,7 @@ const cases: Readonly<Record<string, (bot: Bot) => Promise<void>>> = {
     match(await fail("verify"), /index "notes_body" on notes \(body\) is missing/);
     match(await run("repair"), /created index notes_body in app/);
     await run("verify");
-    // Without the ledger the markers on the server still say what is applied.
+    // Without the ledger the markers on the server show what is applied.
     await Deno.remove(`${dir}/data/migrations.db`);
     match(await run("repair"), /corrected the ledger for 001, 002/);
     await run("status", "--check");

@@ -27,7 +27,7 @@ export function shellTest(
   });
 }
 
-/** Why a program can't be run here; null where it can. */
+/** Why a program can't be run here; null if it can. */
 export function whyNot(program: string): string | null {
   if (Deno.build.os === "windows") return `${program} needs a terminal as Unix has it`;
   try {

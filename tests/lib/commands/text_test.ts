@@ -8,7 +8,7 @@ async function run(
   return await runCommandLine([...args, "--data-dir", directory.path]);
 }
 
-Deno.test("upgrade says what it applied, and then that there is nothing to apply", async () => {
+Deno.test("upgrade lists what it applied, and then has nothing to apply", async () => {
   using directory = new TemporaryDirectory();
   const first = await run(directory, "upgrade");
   assert.equal(first.code, 0);
@@ -28,7 +28,7 @@ Deno.test("upgrade --dry-run prints the SQL, and creates nothing", async () => {
   assert.deepEqual(directory.names(), []);
 });
 
-Deno.test("status --check exits with 1 where something is pending or wrong, else with 0", async () => {
+Deno.test("status --check exits with 1 if something is pending or wrong, otherwise with 0", async () => {
   using directory = new TemporaryDirectory();
   assert.equal((await run(directory, "status")).code, 0);
   assert.equal((await run(directory, "status", "--check")).code, 1);
@@ -41,7 +41,7 @@ Deno.test("status --check exits with 1 where something is pending or wrong, else
   assert.match(changed.stdout, /002_create_trading_tables +trading +changed/);
 });
 
-Deno.test("verify says what is wrong and what to do, and exits with 1", async () => {
+Deno.test("verify reports problems and fixes, and exits with 1", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   const fine = await run(directory, "verify");
@@ -58,7 +58,7 @@ Deno.test("verify says what is wrong and what to do, and exits with 1", async ()
   assert.match(wrong.stdout, /Problems were found\.\n$/);
 });
 
-Deno.test("repair says what it made, and what it can't mend, and then that there is nothing", async () => {
+Deno.test("repair reports what it created, and what it can't repair, and then has nothing to do", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   execute(directory.file("trading.db"), "DROP VIEW v_equity_curve");
@@ -79,7 +79,7 @@ Deno.test("repair says what it made, and what it can't mend, and then that there
   );
 });
 
-Deno.test("downgrade without a terminal says what would be lost, and needs --yes", async () => {
+Deno.test("downgrade without a terminal reports losses, and needs --yes", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   fillBot(directory, 2);
@@ -123,7 +123,7 @@ Deno.test("downgrade without rows needs no confirmation, and a second one has no
   assert.equal(nothing.stdout, "Nothing to roll back: no migration is applied.\n");
 });
 
-Deno.test("history is a table, newest first, and says so where there is none", async () => {
+Deno.test("history is a table, newest first, or says that there are no events", async () => {
   using directory = new TemporaryDirectory();
   const nothing = await run(directory, "history");
   assert.equal(nothing.stdout, "No events: nothing has been migrated here.\n");
@@ -157,7 +157,7 @@ Deno.test("history of one migration or one database has only its events", async 
   );
 });
 
-Deno.test("names that a database brings are shown without their control characters", async () => {
+Deno.test("names in a database are shown without their control characters", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   execute(directory.file("trading.db"), 'CREATE TABLE "a\u001b[31mb" (x)');

@@ -1,4 +1,4 @@
-/** What runs at night without anybody looking: silence on success, and a reason on failure. */
+/** Unattended runs: silent on success, with a reason on failure. */
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { durationFlag } from "../../../lib/commands/arguments.ts";
@@ -29,7 +29,7 @@ async function botDirectory(): Promise<TemporaryDirectory> {
 
 const page = Deno.readTextFileSync(new URL("../../../docs/backups.md", import.meta.url));
 
-/** Runs a line of that page in a shell, with this program in the place of the installed one. */
+/** Runs a line of that page in a shell, with this program in place of the installed one. */
 async function runLine(line: string, directory: TemporaryDirectory) {
   const program = directory.file("catalyst-migrate");
   const cli = fileURLToPath(new URL("../../../cli.ts", import.meta.url));
@@ -51,7 +51,7 @@ async function runLine(line: string, directory: TemporaryDirectory) {
 }
 
 Deno.test({
-  name: "the documented cron line and systemd timer print nothing, and say what is wrong",
+  name: "the documented cron line and systemd timer print only problems",
   ignore: Deno.build.os === "windows", // neither exists there
   fn: async () => {
     using directory = await botDirectory();
@@ -64,7 +64,7 @@ Deno.test({
     for (const line of [cron, timer.join(" && ")]) {
       assert.deepEqual(await runLine(line, directory), { code: 0, text: "" });
     }
-    // One for the day is left of the two.
+    // One of the two remains for the day.
     const files = [...Deno.readDirSync(directory.file("data/backups"))];
     assert.equal(files.filter(({ name }) => name.endsWith(".json")).length, 1);
     Deno.truncateSync(directory.file("data/trading.db"), 5000);
@@ -74,7 +74,7 @@ Deno.test({
   },
 });
 
-Deno.test("with --quiet every command that succeeds is silent, but for what was asked for", async () => {
+Deno.test("with --quiet every successful command prints only requested data", async () => {
   using directory = await botDirectory();
   Deno.writeTextFileSync(directory.file("catalyst.json"), '{"keep": {"last": 1}}');
   execute(directory.file("data/cache.sqlite"), "CREATE TABLE t (a)");
@@ -146,7 +146,7 @@ Deno.test("files without a name are mentioned once, never with --quiet, and fail
   assert.equal(JSON.parse((await run("status", "--json")).stdout).uncovered.length, 4);
 });
 
-Deno.test("a file under another spelling of its name is covered", () => {
+Deno.test("a file with another spelling of its name is covered", () => {
   using directory = new TemporaryDirectory();
   for (const name of ["a.db", "b.db", "test_c.db"]) {
     execute(directory.file(name), "CREATE TABLE t (a)");
@@ -159,7 +159,7 @@ Deno.test("a file under another spelling of its name is covered", () => {
     );
   const spelled = { a: `${path}/link.db`, b: `${path}/./b.db`, c: `${path}/test_c.db` };
   assert.deepEqual(of(`${path}/`, spelled), []);
-  // Other databases than those of the prefix are no concern of it.
+  // Databases without the prefix are ignored.
   assert.deepEqual(of(`${path}/test_`, {}), [`${path}/test_c.db`]);
   assert.deepEqual(describeUncovered(["x.db"], { hasConfiguration: true }), {
     detail: "1 file is not covered: x.db",
@@ -175,7 +175,7 @@ Deno.test("durations are minutes, hours or days", () => {
   }
 });
 
-Deno.test("only a whole snapshot of all databases that no restore took is recent", () => {
+Deno.test("only a complete snapshot of all databases that no restore took is recent", () => {
   const manifest = (
     createdAt: number,
     databases: string,
@@ -222,14 +222,14 @@ Deno.test("an old backup fails the check, and is taken again", async () => {
     none.stderr,
     /^warning: no snapshot has all databases; `backup` takes one$/m,
   );
-  // A snapshot of one database is none of all.
+  // A snapshot of one database does not count.
   await run("backup", "trading");
   assert.equal((await run(...check)).code, 1);
   const { snapshot } = JSON.parse((await run("backup", "--if-older-than", "24h", "--json")).stdout);
   assert.equal((await run(...check)).code, 0);
   const recent = JSON.parse((await run("backup", "--if-older-than", "24h", "--json")).stdout);
   assert.deepEqual(recent, { ok: true, snapshot: null, newest: snapshot.name });
-  // A file of it gets lost: it is no good snapshot any more.
+  // It lost a file, so it does not count any more.
   Deno.removeSync(directory.file(`data/backups/${snapshot.files[0].file}`));
   assert.equal((await run(...check)).code, 1);
   assert.match((await run("backup", "--if-older-than", "1d")).stdout, /^Snapshot /m);
@@ -237,7 +237,7 @@ Deno.test("an old backup fails the check, and is taken again", async () => {
   assert.equal((await run("backup", "--if-older-than", "1 day")).code, 2);
 });
 
-Deno.test("a snapshot is restored as a trial, and the trial leaves nothing", async () => {
+Deno.test("a trial restore of a snapshot leaves no files", async () => {
   using directory = await botDirectory();
   Deno.mkdirSync(directory.file("migrations"));
   Deno.writeTextFileSync(
@@ -246,7 +246,7 @@ Deno.test("a snapshot is restored as a trial, and the trial leaves nothing", asy
   );
   const run = (...args: string[]) => runCommandLine(args, { cwd: directory.path });
   await run("backup", "--compress");
-  // A migration that came later is no fault of the snapshot.
+  // A later migration is not a problem of the snapshot.
   assert.equal((await run("upgrade", "--no-backup")).code, 0);
   const names = () =>
     [...Deno.readDirSync(directory.file("data"))].map(({ name }) => name).toSorted();

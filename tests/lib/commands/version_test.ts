@@ -5,7 +5,7 @@ import { version } from "../../../lib/base/version.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { migrationOf, query, runCommandLine, TemporaryDirectory } from "../support.ts";
 
-Deno.test("--version tells toolkit, Deno, SQLite, migrations and program in aligned lines", async () => {
+Deno.test("--version shows toolkit, Deno, SQLite, migrations and program in aligned lines", async () => {
   using directory = new TemporaryDirectory();
   const { code, stdout, stderr } = await runCommandLine(["-V"], { cwd: directory.path });
   assert.deepEqual({ code, stderr }, { code: 0, stderr: "" });

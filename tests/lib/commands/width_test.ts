@@ -8,7 +8,7 @@ ALTER TABLE orders ADD COLUMN discord_message_id TEXT;
 ALTER TABLE orders DROP COLUMN discord_message_id;
 `;
 
-/** Commands that show much, in an order in which each has something to show. */
+/** Commands with much output, in an order in which each has some. */
 const commandLines: readonly string[] = [
   "new add_discord_tracking --database trading",
   "status",
@@ -55,7 +55,7 @@ Deno.test("with usual names no command's output is wider than 80 columns, and it
   }
 });
 
-Deno.test("what a failure was stands below its row, wrapped, and not cut", async () => {
+Deno.test("the reason of a failure is shown below its row, wrapped and complete", async () => {
   using directory = new TemporaryDirectory();
   Deno.mkdirSync(directory.file("migrations"));
   Deno.writeTextFileSync(

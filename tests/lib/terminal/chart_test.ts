@@ -15,7 +15,7 @@ Deno.test("a chart runs from the lowest to the highest value, joined to a line",
   );
 });
 
-Deno.test("a chart is plain ASCII and never wider than it may be", () => {
+Deno.test("a chart is plain ASCII and never too wide", () => {
   const values = Array.from({ length: 2_000 }, (_, at) => Math.sin(at / 100) * 1e6);
   for (const width of [20, 80, 200]) {
     const text = renderChart(values, {

@@ -11,7 +11,7 @@ Deno.test("an error of the toolkit keeps its code, message and help", () => {
   assert.equal(reportOf(new UsageError("Cannot do it: no")).help, null);
 });
 
-Deno.test("anything else that was thrown is a fault to report", () => {
+Deno.test("any other thrown value is a bug to report", () => {
   for (const thrown of [new TypeError("odd"), "odd"]) {
     const report = reportOf(thrown);
     assert.equal(report.code, "INTERNAL");
@@ -22,13 +22,13 @@ Deno.test("anything else that was thrown is a fault to report", () => {
   assert.equal(reportOf(undefined).message, "undefined");
 });
 
-Deno.test("where Deno is older than what is supported, that is said to be the cause", () => {
+Deno.test("an unsupported version of Deno is reported as the cause", () => {
   const error = new TypeError("file.tryLockSync is not a function");
   assert.match(reportOf(error, "2.6.8").help ?? "", /^Deno 2\.6\.8 is too old: .*deno upgrade/);
   assert.match(reportOf(error, "2.7.11").help ?? "", /--verbose/);
 });
 
-Deno.test("a trace names the causes, and ends where they go in a circle", () => {
+Deno.test("a trace names the causes, and stops at a cycle", () => {
   const inner = new Error("inner");
   const outer = new Error("outer", { cause: inner });
   inner.cause = outer;

@@ -56,7 +56,7 @@ Deno.test("an error shows its stack trace and its cause with verbose only", asyn
   assert.match(verbose.stderr, /\ncaused by: Error: the cause\n {4}at /);
 });
 
-Deno.test("an error in JSON mode is the document, with what was done before it", async () => {
+Deno.test("an error in JSON mode is the document, with the work done before it", async () => {
   const result = await runProgram(`
     createOutput({ json: true }).error(new TypeError("odd"), { applied: ["001"] });
   `);
@@ -98,7 +98,7 @@ Deno.test("a reader that goes away early ends the output quietly", async () => {
 });
 
 Deno.test({
-  name: `a terminal gets colours, but never what could move its cursor${onTerminal}`,
+  name: `a terminal gets colours, but no sequences that move its cursor${onTerminal}`,
   ignore: noTerminal !== null,
   async fn() {
     const body = `

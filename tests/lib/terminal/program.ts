@@ -1,17 +1,17 @@
-/** Runs small programs as processes of their own, as terminal code has to be seen from outside. */
+/** Runs small programs as separate processes, because terminal code must be observed from outside. */
 
-/** What a program wrote and how it ended. */
+/** A program's output and exit code. */
 export interface ProgramResult {
   readonly code: number;
   readonly stdout: string;
   readonly stderr: string;
 }
 
-/** How {@link runProgram} runs a program. */
+/** Options of {@link runProgram}. */
 export interface ProgramOptions {
-  /** What it finds on stdin; nothing by default. */
+  /** Its stdin. Default: empty. */
   readonly input?: string;
-  /** Width of the terminal that {@link runOnTerminal} makes; by default it has none. */
+  /** Width of the terminal of {@link runOnTerminal}. Default: none. */
   readonly columns?: number;
 }
 
@@ -61,7 +61,7 @@ export async function runArgumentsOnTerminal(
   const args = ["--quiet", "--return", "--echo", "never", "--command", command, "/dev/null"];
   const script = new Deno.Command("script", {
     args,
-    // A service's own shell may be none, and what Deno says of its cache isn't the program's.
+    // A service may have no usable shell, and Deno's messages about its cache are not the program's.
     env: { DENO_LOG: "off", NO_COLOR: "", SHELL: "/bin/sh", TERM: "xterm" },
     ...PIPED,
   });
@@ -69,7 +69,7 @@ export async function runArgumentsOnTerminal(
   return { ...result, stdout: result.stdout.replaceAll("\r\n", "\n") };
 }
 
-/** Why {@link runOnTerminal} can't be used here; `null` where it can. */
+/** Why {@link runOnTerminal} can't be used here; `null` if it can. */
 export function reasonForNoTerminal(): string | null {
   try {
     const { stdout } = new Deno.Command("script", { args: ["--version"] }).outputSync();

@@ -5,7 +5,7 @@ import { reasonForNoTerminal, runOnTerminal, runProgram } from "./program.ts";
 const noTerminal = reasonForNoTerminal();
 const onTerminal = noTerminal === null ? "" : ` (skipped: ${noTerminal})`;
 
-/** Works for a while, and shows how far it has come. */
+/** Works for a while, and shows its progress. */
 function work(body: string, json = false): string {
   return `
     const { createProgress } = await import("${new URL(
@@ -36,7 +36,7 @@ Deno.test("without a terminal nothing is shown", async () => {
 });
 
 Deno.test({
-  name: `on a terminal long work has one line, which is taken away at the end${onTerminal}`,
+  name: `on a terminal long work has one line, which is removed at the end${onTerminal}`,
   ignore: noTerminal !== null,
   async fn() {
     const { stdout } = await runOnTerminal(work(LONG));
@@ -64,7 +64,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `an error does not stand behind the line${onTerminal}`,
+  name: `an error is not printed after the line${onTerminal}`,
   ignore: noTerminal !== null,
   async fn() {
     const { stdout } = await runOnTerminal(work(`
@@ -77,7 +77,7 @@ Deno.test({
         output.error(error);
       }
     `));
-    // deno-lint-ignore no-control-regex -- a terminal's codes are what is looked for
+    // deno-lint-ignore no-control-regex -- the test is about a terminal's codes
     const plain = stdout.replace(/\x1b\[\d*m/g, "");
     assert.equal(plain, "\rcopying orders 50 %\x1b[K\r\x1b[Kerror: Cannot continue: no\n");
   },

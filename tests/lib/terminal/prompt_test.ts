@@ -8,7 +8,7 @@ const ASK = `
 const noTerminal = reasonForNoTerminal();
 const onTerminal = noTerminal === null ? "" : ` (skipped: ${noTerminal})`;
 
-Deno.test("only the word itself, in any case, is a yes", async () => {
+Deno.test("only the word itself, in upper or lower case, confirms", async () => {
   for (const input of ["yes\n", " YES \r\n", "yes"]) {
     assert.equal((await runProgram(ASK, { input })).stdout, "true\n", JSON.stringify(input));
   }
@@ -17,13 +17,13 @@ Deno.test("only the word itself, in any case, is a yes", async () => {
   }
 });
 
-Deno.test("the question goes to stderr, and to the next line where there is no answer", async () => {
+Deno.test("the question goes to stderr, followed by a line break if there is no answer", async () => {
   const question = `3 rows of a\\nb will be lost. Type "yes" to continue: `;
   assert.equal((await runProgram(ASK, { input: "yes\n" })).stderr, question);
   assert.equal((await runProgram(ASK, { input: "" })).stderr, `${question}\n`);
 });
 
-Deno.test("one question takes one line and leaves the next to the next", async () => {
+Deno.test("a question reads one line and leaves the rest", async () => {
   const body = `
     const answers = [confirmByWord("One?"), confirmByWord("Two?", { word: "Größe" })];
     createOutput().answer(answers.join());
@@ -32,12 +32,12 @@ Deno.test("one question takes one line and leaves the next to the next", async (
   assert.equal(result.stdout, "true,true\n");
 });
 
-Deno.test("nobody can be asked where there is no terminal", async () => {
+Deno.test("without a terminal the session is not interactive", async () => {
   assert.equal((await runProgram(`createOutput().answer(String(canAsk()))`)).stdout, "false\n");
 });
 
 Deno.test({
-  name: `a person at a terminal can be asked${onTerminal}`,
+  name: `a session at a terminal is interactive${onTerminal}`,
   ignore: noTerminal !== null,
   async fn() {
     const result = await runOnTerminal(

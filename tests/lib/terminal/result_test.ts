@@ -29,7 +29,7 @@ Deno.test("a table shows NULL, times as UTC and numbers at the right, and no noi
   );
 });
 
-Deno.test("small numbers in a time column are spans, and stay numbers", () => {
+Deno.test("small numbers in a time column are durations, and stay numbers", () => {
   const rows = [[3600], [1_735_828_200]];
   assert.match(
     formatResult({ columns: ["fill_time"], rows }, { format: "markdown" }),
@@ -64,7 +64,7 @@ bbbbbbbbbbbb  NULL`,
   );
 });
 
-Deno.test("CSV tells NULL from empty text, and keeps values as they are stored", () => {
+Deno.test("CSV distinguishes NULL from empty text, and keeps values as stored", () => {
   assert.equal(
     formatResult(result, { format: "csv" }),
     `"opened_at","ticker","pnl","pnl"
@@ -74,7 +74,7 @@ Deno.test("CSV tells NULL from empty text, and keeps values as they are stored",
   );
 });
 
-Deno.test("JSON has all digits, and a second column of one name gets a number", () => {
+Deno.test("JSON has all digits, and a repeated column name gets a number", () => {
   const text = formatResult(result, { format: "json" });
   assert.match(text, /"pnl": -1\.5, "pnl:1": 9007199254740993\}/);
   assert.deepEqual(JSON.parse(text)[1], {
@@ -102,7 +102,7 @@ Deno.test("an infinite value is a number in CSV and JSON", () => {
   );
 });
 
-Deno.test("Markdown escapes what would change the table", () => {
+Deno.test("Markdown escapes characters that would change the table", () => {
   assert.equal(
     formatResult({ columns: ["a|b"], rows: [["x|y\n<b>"]] }, { format: "markdown" }),
     "| a\\|b |\n| --- |\n| x\\|y\\\\n\\<b\\> |",

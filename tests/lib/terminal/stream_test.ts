@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createWriter } from "../../../lib/terminal/output.ts";
 
-/** A stream that takes a few bytes at a time, or throws what it is told to. */
+/** A stream that accepts a few bytes at a time, or throws a given error. */
 function slowStream(failures: Error[] = []) {
   const written: number[] = [];
   return {
@@ -15,19 +15,19 @@ function slowStream(failures: Error[] = []) {
   };
 }
 
-Deno.test("a text is written to its end where a stream takes it in parts", () => {
+Deno.test("a text is written completely if a stream accepts it in parts", () => {
   const stream = slowStream();
   createWriter(stream)("größer als drei Bytes ✅");
   assert.equal(stream.text(), "größer als drei Bytes ✅");
 });
 
-Deno.test("a full pipe that doesn't block is tried again", () => {
+Deno.test("a write to a full non-blocking pipe is tried again", () => {
   const stream = slowStream([new Deno.errors.WouldBlock(), new Deno.errors.WouldBlock()]);
   createWriter(stream)("all of it");
   assert.equal(stream.text(), "all of it");
 });
 
-Deno.test("after its reader has gone a stream is left alone", () => {
+Deno.test("nothing is written after the reader has closed the pipe", () => {
   const stream = slowStream([new Deno.errors.BrokenPipe()]);
   const write = createWriter(stream);
   write("one");
@@ -35,7 +35,7 @@ Deno.test("after its reader has gone a stream is left alone", () => {
   assert.equal(stream.text(), "");
 });
 
-Deno.test("any other failure of a stream is not hidden", () => {
+Deno.test("any other failure of a stream is reported", () => {
   const write = createWriter(slowStream([new Error("No space left on device")]));
   assert.throws(() => write("one"), /No space left/);
 });

@@ -18,13 +18,13 @@ Deno.test("a style that is not enabled changes nothing", () => {
   assert.equal(style.red(style.bold(style.green("x"))), "x");
 });
 
-Deno.test("only a terminal gets colour, and not against the user's wish", () => {
+Deno.test("only a terminal gets colour, unless the user declined it", () => {
   assert.equal(wantsColor({ stream: terminal }), !Deno.noColor && takesCommands(terminal));
   assert.equal(wantsColor({ stream: terminal, noColorFlag: true }), false);
   assert.equal(wantsColor({ stream: file }), false);
 });
 
-Deno.test("a dumb terminal gets neither colour nor commands", () => {
+Deno.test("a dumb terminal gets neither colour nor control sequences", () => {
   const before = Deno.env.get("TERM");
   try {
     Deno.env.set("TERM", "dumb");
@@ -39,7 +39,7 @@ Deno.test("a dumb terminal gets neither colour nor commands", () => {
   }
 });
 
-Deno.test("without the permission to read TERM a terminal is taken for a usual one", {
+Deno.test("without permission to read TERM a terminal is assumed to be a usual one", {
   permissions: { env: false },
 }, () => {
   assert.equal(takesCommands(terminal), true);
