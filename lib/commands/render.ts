@@ -242,9 +242,14 @@ export function confirmLosses(
 
 /** What would be rolled back and lost, as text. */
 export function renderRollback({ rollBack, losses }: DowngradePlan): string {
+  const declared = rollBack.filter(({ destroys = [] }) => destroys.length > 0);
+  const isSafe = declared.length > 0 && losses.every(({ rows }) => rows === 0);
   return [
     ...rollBack.map(({ name, database }) => printable(`would roll back ${name} in ${database}`)),
-    renderLosses(losses),
+    ...isSafe ? [] : [renderLosses(losses)],
+    ...declared.map(({ name, destroys = [] }) =>
+      printable(`${name} declares that it may delete rows of ${destroys.join(", ")}`)
+    ),
     "Nothing was changed.",
   ].join("\n");
 }

@@ -164,3 +164,28 @@ Deno.test("names in a database are shown without their control characters", asyn
   const { stdout } = await run(directory, "verify");
   assert(!stdout.includes("\u001b"));
 });
+
+Deno.test("downgrade --dry-run names the tables of which a migration may delete rows", async () => {
+  using directory = new TemporaryDirectory();
+  await createBot(directory);
+  Deno.mkdirSync(directory.file("migrations"));
+  Deno.writeTextFileSync(
+    directory.file("migrations/004_strategies.sql"),
+    `-- database: trading
+-- migrate:up destroys:orders
+UPDATE orders SET strategy = 'unknown' WHERE strategy IS NULL;
+-- migrate:down
+DELETE FROM orders WHERE strategy = 'unknown';
+`,
+  );
+  const places = ["--migrations-dir", directory.file("migrations")];
+  assert.equal((await run(directory, "upgrade", ...places)).code, 0);
+  const { stdout } = await run(directory, "downgrade", "--steps", "1", "--dry-run", ...places);
+  assert.equal(
+    stdout,
+    `would roll back 004_strategies in trading
+004_strategies declares that it may delete rows of orders
+Nothing was changed.
+`,
+  );
+});
