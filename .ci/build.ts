@@ -1,4 +1,4 @@
-/** Builds standalone executables by `deno compile`, with what belongs in them and nothing else. */
+/** Builds standalone executables with `deno compile` that contain only what they need. */
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,7 @@ import { bundledMigrations } from "../migrations/mod.ts";
 import { licensesOf } from "./licenses.ts";
 import { BuildError, checkMigrations, migrationFiles, moduleGraph } from "./graph.ts";
 
-/** What executables are released for. */
+/** Targets of released executables. */
 export const releaseTargets: readonly string[] = [
   "x86_64-unknown-linux-gnu",
   "aarch64-unknown-linux-gnu",
@@ -18,14 +18,14 @@ export const releaseTargets: readonly string[] = [
 ];
 
 /**
- * What may be done by the executable: read, write, its own variables, and the network, which the program
- * gives back at once unless a database is on a server. It never asks for more.
+ * Permissions of the executable: read, write, its own variables, and the network, which the program
+ * gives up at once unless a database is on a server. It never asks for more.
  */
 export const permissions: readonly string[] = [
   "--allow-read",
   "--allow-write",
   "--allow-net",
-  // TERM=dumb says that a terminal shows no colours.
+  // TERM=dumb means that a terminal shows no colours.
   `--allow-env=${[...variables, TOKEN_VARIABLE, `${TOKEN_VARIABLE}_*`, "TERM"].join()}`,
   "--no-prompt",
 ];
@@ -34,15 +34,15 @@ export const permissions: readonly string[] = [
 export interface BuildOptions {
   /** `null` is this machine, and leaves the target out of the file's name. Default: `[null]`. */
   readonly targets?: readonly (string | null)[];
-  /** Directory that the files go to. Default: `dist` in the checkout. */
+  /** Directory for the files. Default: `dist` in the checkout. */
   readonly out?: string;
-  /** The Deno that compiles. Default: `COMPILE_DENO`, else the one that runs this. */
+  /** The Deno to compile with. Default: `COMPILE_DENO`, or the one that runs this. */
   readonly deno?: string;
   /** Called before each target. */
   readonly onTarget?: (target: string) => void;
 }
 
-/** A file that was built. */
+/** A built file. */
 export interface Executable {
   readonly path: string;
   readonly bytes: number;
@@ -53,13 +53,16 @@ export interface Executable {
 const checkout = fileURLToPath(new URL("..", import.meta.url));
 const NAME = "catalyst-migrate";
 
-/** The embedded files' time of change: it is part of the executable, and no two checkouts share it. */
+/**
+ * Modification time of the embedded files: it is part of the executable, and differs between
+ * checkouts.
+ */
 const FILE_TIME = new Date("2020-01-01T00:00:00Z");
 
 /**
- * Builds executables, all that are asked for or none.
+ * Builds all requested executables, or none.
  *
- * @throws {BuildError} where something is missing, or `deno compile` fails.
+ * @throws {BuildError} if something is missing, or `deno compile` fails.
  */
 export async function build(options: BuildOptions = {}): Promise<Executable[]> {
   const { targets = [null], out = join(checkout, "dist"), onTarget = () => {} } = options;
@@ -68,12 +71,12 @@ export async function build(options: BuildOptions = {}): Promise<Executable[]> {
   const registry = bundledMigrations.map(({ name }) => name);
   checkMigrations(migrationFiles(checkout), { modules, registry });
   const stage = stageFiles([...modules, PACKAGES]);
-  // The bundle has its packages already, so they are not in the lock that is compiled with.
+  // The bundle already contains its packages, so they are not in the lock file for compiling.
   const drawing = writeLock(join(stage, "deno.lock"), CHARTS_PACKAGES);
   await bundleCharts(stage);
   const loading = writeLock(join(stage, "deno.lock"), PACKAGES);
   const isNew = makeDirectory(out);
-  // In the same directory, so that what is finished takes its place by being renamed.
+  // In the same directory, so that finished files can be renamed into place.
   const part = Deno.makeTempDirSync({ dir: out, prefix: ".part-" });
   let isDone = false;
   try {
@@ -121,11 +124,11 @@ async function compile(
       "--quiet",
       "--no-check", // `deno task check` does that
       "--no-config", // the program needs no import map
-      "--lock=deno.lock", // the packages are those that were tested
+      "--lock=deno.lock", // the tested versions of the packages
       "--no-remote",
       `--include=${PACKAGES}`,
-      // A cache of compiled code would lie in the directory for temporary files, under a name that
-      // everybody knows: whoever else may write there could plant one. It saves two milliseconds.
+      // A cache of compiled code would be in the directory for temporary files, under a known name,
+      // where other users could plant one. It saves two milliseconds.
       "--no-code-cache",
       ...permissions,
       ...["--include", CHARTS],
@@ -150,9 +153,9 @@ async function compile(
   return name;
 }
 
-/** Asks an executable what it is. */
+/** Checks an executable by running it. */
 async function checkExecutable(path: string): Promise<void> {
-  const system = Deno.env.get("SYSTEMROOT"); // without it no program starts on Windows
+  const system = Deno.env.get("SYSTEMROOT"); // programs on Windows do not start without it
   const { success, stdout, stderr } = await new Deno.Command(path, {
     args: ["--version", "--json"],
     clearEnv: true,
@@ -174,8 +177,8 @@ async function checkExecutable(path: string): Promise<void> {
 }
 
 /**
- * Copies files to a directory that has nothing else, with one time for all: then the same sources
- * make the same executable, wherever and whenever it is built.
+ * Copies files to a directory of their own, with the same modification time, so that the same
+ * sources give the same executable, wherever and whenever it is built.
  */
 function stageFiles(files: readonly string[]): string {
   const stage = Deno.makeTempDirSync({ prefix: "catalyst-compile-" });
@@ -191,16 +194,16 @@ function stageFiles(files: readonly string[]): string {
 /** Imports the packages that the executable includes. */
 const PACKAGES = ".ci/packages.ts";
 
-/** What draws the charts of a report. */
+/** Draws the charts of a report. */
 const CHARTS_SOURCE = "lib/report/charts.ts";
 
 /** Imports the packages that draw them. */
 const CHARTS_PACKAGES = "lib/report/chart_drawing.ts";
 
 /**
- * Writes the lock without what only tests use: Deno downloads every package of the lock that it is
- * given, and embeds it, whether a module imports it or not. `source` imports what is needed. Returns
- * the packages of the new lock.
+ * Writes the lock file without packages that only tests use: Deno downloads and embeds every
+ * package in the lock file, whether a module imports it or not. `source` imports what is needed.
+ * Returns the packages in the new lock file.
  */
 function writeLock(path: string, source: string): string[] {
   const read = (path: string) => Deno.readTextFileSync(join(checkout, path));
@@ -211,10 +214,10 @@ function writeLock(path: string, source: string): string[] {
   return Object.keys(lock.npm);
 }
 
-/** The file of licences that goes beside the executables. */
+/** The file of licences next to the executables. */
 const LICENSES = "LICENSES.txt";
 
-/** The licences of packages, which have been downloaded to build. */
+/** The licences of packages, which were downloaded to build. */
 async function writeLicenses(packages: readonly string[]): Promise<string> {
   const { stdout } = await new Deno.Command(Deno.execPath(), { args: ["info", "--json"] }).output();
   const { npmCache } = JSON.parse(new TextDecoder().decode(stdout)) as {
@@ -223,16 +226,16 @@ async function writeLicenses(packages: readonly string[]): Promise<string> {
   return licensesOf(packages, npmCache);
 }
 
-/** What is read of a lock. */
+/** The used parts of a lock file. */
 export interface Lock {
   readonly version: string;
   /** Version by specifier, such as `npm:ws@8`. */
   readonly specifiers: Readonly<Record<string, string>>;
-  /** By name and version; a dependency has its version only where there are several. */
+  /** By name and version; a dependency includes its version only if there are several. */
   readonly npm: Readonly<Record<string, { readonly dependencies?: readonly string[] }>>;
 }
 
-/** The part of a lock that packages need. */
+/** The part of a lock file that some packages need. */
 export function lockOf({ version, specifiers, npm }: Lock, packages: readonly string[]): Lock {
   const kept = Object.entries(specifiers).filter(([specifier]) =>
     packages.some((name) => specifier.startsWith(`npm:${name}@`))
@@ -254,10 +257,13 @@ export function lockOf({ version, specifiers, npm }: Lock, packages: readonly st
   };
 }
 
-/** The charts of a report with the packages that they are drawn by; loaded by its name alone. */
+/** The charts of a report with their packages; only loaded by name. */
 const CHARTS = "lib/report/charts.js";
 
-/** Makes one file of the charts and their packages: whole packages would add 10 MB, not 0.7. */
+/**
+ * Bundles the charts and their packages into one file: whole packages would add 10 MB instead of
+ * 0.7.
+ */
 async function bundleCharts(stage: string): Promise<void> {
   const path = join(stage, CHARTS);
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -280,13 +286,16 @@ async function bundleCharts(stage: string): Promise<void> {
   Deno.utimeSync(path, FILE_TIME, FILE_TIME);
 }
 
-/** Variables that `deno compile` may see: to find and download what it needs, nothing that ends up in the file. */
+/**
+ * Variables for `deno compile`, with which it finds and downloads what it needs; none of them end
+ * up in the file.
+ */
 function environment(isForHere: boolean): Record<string, string> {
   const names = [
     ...["PATH", "HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA", "SYSTEMROOT", "XDG_CACHE_HOME"],
     ...["TMPDIR", "TMP", "TEMP", "DENO_DIR", "DENO_CERT", "DENO_TLS_CA_STORE", "SSL_CERT_FILE"],
     ...["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"],
-    // It is the runtime of this machine, and would be embedded for any other as well.
+    // It is the runtime of this machine, and would be embedded for other targets, too.
     ...(isForHere ? ["DENORT_BIN"] : []),
   ];
   const found = names.map((name) => [name, Deno.env.get(name)] as const);
@@ -307,7 +316,7 @@ function describe(
   return { path: join(out, name), bytes: bytes.length, sha256 };
 }
 
-/** Makes a directory; false where it is there. */
+/** Creates a directory; false if it exists. */
 function makeDirectory(path: string): boolean {
   try {
     Deno.mkdirSync(path);

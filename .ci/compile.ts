@@ -6,8 +6,9 @@
  *     deno task compile --target T   one of them
  *     --out DIR                      another directory than dist
  *
- * Beside them it writes SHA256SUMS, and LICENSES.txt of the packages in them. `COMPILE_DENO` names another Deno to compile with, `DENORT_BIN`
- * the runtime that it embeds for this machine; others are downloaded.
+ * It also writes SHA256SUMS, and LICENSES.txt with the licences of the packages in them.
+ * `COMPILE_DENO` names another Deno to compile with, and `DENORT_BIN` the runtime to embed for this
+ * machine; others are downloaded.
  *
  * @module
  */
@@ -31,7 +32,7 @@ function parse(args: string[]): BuildOptions {
     },
   });
   if (flags.all && flags.target !== undefined) {
-    throw new UsageError("Cannot build: --all and --target say different things", {
+    throw new UsageError("Cannot build: --all and --target exclude each other", {
       help: "give one of them",
     });
   }

@@ -1,4 +1,4 @@
-/** What of this checkout belongs into an executable: its modules, found as Deno would load them. */
+/** Finds the modules of this checkout that belong into an executable, as Deno would load them. */
 import { basename, join, relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { CatalystError } from "../lib/base/errors.ts";
@@ -8,19 +8,19 @@ export class BuildError extends CatalystError {
   override readonly code = "BUILD_FAILED";
 }
 
-/** How {@link moduleGraph} looks. */
+/** Options of {@link moduleGraph}. */
 export interface GraphOptions {
-  /** The Deno that is asked. */
+  /** The Deno to use. */
   readonly deno: string;
   /** Directory of the checkout. */
   readonly root: string;
 }
 
 /**
- * Finds every module that the program may load; their paths below the checkout, sorted.
+ * Finds every module that the program may load. Returns their paths in the checkout, sorted.
  *
- * @throws {BuildError} where a module is missing, is none of the checkout, or starts a thread of another
- * module than itself.
+ * @throws {BuildError} if a module is missing, is not in the checkout, or starts a thread with a
+ * module other than itself.
  */
 export async function moduleGraph(main: string, options: GraphOptions): Promise<string[]> {
   const urls = await codeOf(pathToFileURL(join(options.root, main)).href, options);
@@ -29,10 +29,10 @@ export async function moduleGraph(main: string, options: GraphOptions): Promise<
 }
 
 /**
- * Compares the files of `migrations/` with what is built: each has to be in the registry under its own
+ * Compares the files of `migrations/` with the build: each must be in the registry under its own
  * name, and among the modules.
  *
- * @throws {BuildError} where one is in either of them not, or there is none at all.
+ * @throws {BuildError} if one is missing from either of them, or there are none.
  */
 export function checkMigrations(
   files: readonly string[],
@@ -41,7 +41,7 @@ export function checkMigrations(
     readonly registry: readonly string[];
   },
 ): void {
-  const help = "add it to the list in migrations/mod.ts, or take the file away";
+  const help = "add it to the list in migrations/mod.ts, or remove the file";
   for (const file of files) {
     if (!modules.includes(`migrations/${file}`)) {
       throw new BuildError(`Cannot build: migrations/${file} would not be in the executable`, {
@@ -60,12 +60,12 @@ export function checkMigrations(
   }
   if (registry.length === 0) {
     throw new BuildError("Cannot build: there are no bundled migrations", {
-      help: "build from a whole checkout",
+      help: "build from a complete checkout",
     });
   }
 }
 
-/** Names of the files in `migrations/` that have to be bundled, sorted. */
+/** Names of the files in `migrations/` that must be bundled, sorted. */
 export function migrationFiles(root: string): string[] {
   return [...Deno.readDirSync(join(root, "migrations"))]
     .map(({ name }) => name)
@@ -73,14 +73,14 @@ export function migrationFiles(root: string): string[] {
     .toSorted();
 }
 
-/** The part of `deno info --json` that is used here. */
+/** The used part of `deno info --json`. */
 interface ModuleInfo {
   readonly specifier: string;
   readonly error?: string;
   readonly dependencies?: readonly { readonly code?: { readonly specifier?: string } }[];
 }
 
-/** The modules that a module loads, itself among them; what is imported for its types is not loaded. */
+/** The modules that a module loads, including itself; type imports are not loaded. */
 async function codeOf(url: string, { deno, root }: GraphOptions): Promise<string[]> {
   const { success, stdout, stderr } = await new Deno.Command(deno, {
     args: ["info", "--json", "--no-lock", "--no-config", url],
@@ -96,7 +96,7 @@ async function codeOf(url: string, { deno, root }: GraphOptions): Promise<string
   const known = new Map(modules.map((module) => [module.specifier, module]));
   const found = new Set([url]);
   for (const specifier of found) {
-    // Deno has the one, and the other is its own text.
+    // Deno includes the former, and the latter contains its own text.
     if (/^(node|data):/.test(specifier)) {
       found.delete(specifier);
       continue;
@@ -114,7 +114,7 @@ async function codeOf(url: string, { deno, root }: GraphOptions): Promise<string
   return [...found];
 }
 
-/** A module that is only started as a thread is imported by nothing, and would not be embedded. */
+/** A module that is only started as a thread is not imported, and would not be embedded. */
 function checkThreads(url: string): void {
   const source = Deno.readTextFileSync(new URL(url));
   if (/\bnew Worker\(/.test(source) && !/\bnew URL\(import\.meta\.url\)/.test(source)) {
@@ -128,7 +128,7 @@ function insidePath(url: string, root: string): string {
   const path = url.startsWith("file:") ? relative(root, fileURLToPath(url)) : "..";
   if (path.startsWith("..")) {
     throw new BuildError(`Cannot build: ${url} is not in this checkout`, {
-      help: "the executable has no module of somebody else",
+      help: "the executable only contains modules of this project",
     });
   }
   return path.replaceAll(sep, "/");

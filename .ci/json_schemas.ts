@@ -24,13 +24,13 @@ const OPTIONS = {
 /** Descriptions of TypeScript's own `Omit`, `Pick`, `Exclude` and `Readonly`. */
 const OF_TYPESCRIPT = /^(Construct a type|From T, pick|Exclude from T|Make all properties)/;
 
-/** Leaves out what says nothing about a document. */
+/** Leaves out descriptions that do not describe a document. */
 function withoutNoise(key: string, value: unknown): unknown {
   const isNoise = key === "description" && typeof value === "string" && OF_TYPESCRIPT.test(value);
   return isNoise ? undefined : value;
 }
 
-/** The schemas of the commands' documents as texts, by the names of their files. */
+/** The schemas of the commands' documents as texts, by file name. */
 export function jsonSchemas(): Map<string, string> {
   const configuration = Deno.makeTempFileSync({ suffix: ".json" });
   try {

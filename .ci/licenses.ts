@@ -1,4 +1,4 @@
-/** The licences of the packages in an executable, which ask to come with every copy. */
+/** The licences of the packages in an executable, which every copy must include. */
 import { join } from "node:path";
 
 /** A package that a build includes, by its key in the lock, such as `ws@8.23.0`. */

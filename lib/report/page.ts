@@ -27,7 +27,7 @@ export interface Chart {
   readonly wide: string;
   /** SVG for a phone. */
   readonly narrow: string;
-  /** Names of the colors, if there are several. */
+  /** Names of the colours, if there are several. */
   readonly legend: readonly { readonly label: string; readonly color: string }[];
 }
 

@@ -30,7 +30,7 @@ export interface Replacement {
   readonly database: string;
   /** Path of the file to restore from. */
   readonly source: string;
-  /** Size of that file, to recognize it. */
+  /** Size of that file, to recognise it. */
   readonly bytes: number;
   readonly compressed: boolean;
   /**

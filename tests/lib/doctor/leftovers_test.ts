@@ -7,7 +7,7 @@ import { examine } from "./support.ts";
 
 const databases = ["positions", "trading", "migrations"];
 
-Deno.test("leftovers next to the databases are recognized by name, and nothing else is", () => {
+Deno.test("leftovers next to the databases are recognised by name, and nothing else is", () => {
   const names = [
     ...["positions.db", "positions.db-wal", "positions.db-shm", "positions.db-journal"],
     ...["trading.db-wal", "trading.db-shm", "trading.db.import.part", "positions.db.part"],

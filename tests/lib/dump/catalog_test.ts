@@ -69,7 +69,7 @@ Deno.test("row ids are kept always, or only if rows have no other key", async ()
   assert.deepEqual(await names("a INTEGER PRIMARY KEY"), ["a", "a"]);
 });
 
-Deno.test("large rows are recognized from the pages, and small ones are grouped by size", async () => {
+Deno.test("large rows are recognised from the pages, and small ones are grouped by size", async () => {
   const tableOf = (bytes: number) =>
     reading(
       `CREATE TABLE t (a); INSERT INTO t VALUES (zeroblob(${bytes})), (zeroblob(${bytes}))`,

@@ -1,6 +1,6 @@
 /**
  * A bot may have its own collations, functions and modules. Here a database gets them by writing
- * their names into its schema, in place of built-in ones with the same behavior.
+ * their names into its schema, in place of built-in ones with the same behaviour.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";

@@ -27,7 +27,7 @@ Deno.test("the files have the documented names", () => {
   assert.equal(partOf("a.db"), "a.db.part");
 });
 
-Deno.test("a name gives its time, is recognized, and sorts by time", () => {
+Deno.test("a name gives its time, is recognised, and sorts by time", () => {
   fc.assert(
     fc.property(moments, moments, fc.integer({ min: 1, max: 99 }), (one, other, attempt) => {
       const name = snapshotName(one, attempt);
