@@ -3,7 +3,7 @@ import { shortened, type TargetColumn } from "./import_target.ts";
 
 /**
  * A number as SQLite accepts it from text for a numeric column, with the white space that SQLite
- * recognizes.
+ * recognises.
  */
 const NUMBER = /^[\t-\r ]*[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?[\t-\r ]*$/i;
 
