@@ -146,6 +146,40 @@ Deno.test("there are no import cycles between files or folders", () => {
   assert.deepEqual(findCycle(foldersOf(graph)), []);
 });
 
+/** Modules that `status` and an `upgrade` without work load. */
+const MOST_LOADED = 31;
+
+/** Files that are loaded before a command runs: without type imports and dynamic ones. */
+async function loadedBy(files: readonly string[]): Promise<Set<string>> {
+  const loaded = new Set<string>();
+  const load = async (url: URL): Promise<void> => {
+    const file = url.href.slice(ROOT.href.length);
+    if (loaded.has(file)) return;
+    loaded.add(file);
+    const source = await Deno.readTextFile(url);
+    for (
+      const [statement, path = ""] of source.matchAll(
+        /^(?:import|export)\b[^;]*? from "(\.[^"]+)";/gm,
+      )
+    ) {
+      if (!/^(?:import|export) type /.test(statement)) await load(new URL(path, url));
+    }
+  };
+  for (const file of files) await load(new URL(file, ROOT));
+  return loaded;
+}
+
+Deno.test("a start loads few modules", async () => {
+  for (const command of ["status", "upgrade"]) {
+    const loaded = await loadedBy(["cli.ts", `lib/commands/${command}.ts`]);
+    assert(
+      loaded.size <= MOST_LOADED,
+      `${command} loads ${loaded.size} modules, and each takes time at every start: load what is ` +
+        `rarely needed with import()\n${[...loaded].sort().join("\n")}`,
+    );
+  }
+});
+
 Deno.test("only lib/database imports a driver", () => {
   assert.deepEqual(driverImports(graph), []);
 });

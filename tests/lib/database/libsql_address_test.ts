@@ -7,7 +7,6 @@ import {
   parseLibsqlAddress,
   tokenVariables,
 } from "../../../lib/database/location.ts";
-import { createWorkspace } from "../../../lib/state/workspace.ts";
 
 Deno.test("an address determines whether the connection uses TLS, and the namespace", () => {
   for (const scheme of ["libsql", "https", "wss"]) {
@@ -99,11 +98,4 @@ Deno.test("without a server, none of the modules for servers are loaded", async 
   ok(loaded.size > 30, String(loaded.size));
   const names = [...loaded].map((url) => url.slice(root.href.length));
   equal(names.filter((name) => /libsql|temporary_copy|to_server|lease/.test(name)), []);
-});
-
-Deno.test("a ledger on a server is refused", () => {
-  throws(
-    () => createWorkspace({ databases: {}, ledger: "ws://h?namespace=ledger", migrations: [] }),
-    /^UsageError: Cannot keep the ledger on a server/,
-  );
 });
