@@ -1,25 +1,27 @@
 #!/bin/sh
 # Installs the catalyst-migrate executable on Linux or macOS: downloads it from the release, checks
-# its SHA-256 sum and puts it into a directory of yours. `sh install.sh --help` lists the options.
+# its SHA-256 checksum and installs it into a directory of the user. `sh install.sh --help` lists the
+# options.
 #
-# The braces around everything make the shell read this file to its end before it does anything, so
-# that a file whose download was cut in the middle does nothing.
+# The braces around everything make the shell read the whole file before it runs anything, so that a
+# truncated download does nothing.
 {
 
 usage() {
   cat <<'EOF'
 Usage: sh install.sh [OPTIONS] [VERSION]
 
-Downloads the catalyst-migrate executable, checks its SHA-256 sum and puts it into a directory of
-yours. Needs curl or wget, and no root. Without a VERSION (such as 0.1.0) it takes the latest.
+Downloads the catalyst-migrate executable, checks its SHA-256 checksum and installs it into a
+directory of the user. Needs curl or wget, but not root. Without a VERSION (such as 0.1.0) it
+installs the latest one.
 
 Options:
-  --dir DIR        where to put it; default ~/.local/bin
-  --base-url URL   where the releases are, for a mirror
+  --dir DIR        directory to install into; default ~/.local/bin
+  --base-url URL   address of the releases, for a mirror
   -h, --help       show this help
 
-The variables CATALYST_MIGRATE_VERSION, CATALYST_MIGRATE_DIR and CATALYST_MIGRATE_BASE_URL say the
-same; an option goes before a variable.
+The variables CATALYST_MIGRATE_VERSION, CATALYST_MIGRATE_DIR and CATALYST_MIGRATE_BASE_URL set the
+same values; options take precedence.
 EOF
 }
 
@@ -92,7 +94,7 @@ choose_asset() {
   loader=''
   case $system in
     Darwin)
-      # A shell that runs under Rosetta says x86_64 on an arm64 machine.
+      # A shell under Rosetta reports x86_64 on an arm64 machine.
       if [ "$(PATH=$PATH:/usr/sbin sysctl -n hw.optional.arm64 2>/dev/null)" = 1 ]; then
         machine=arm64
       fi
@@ -115,7 +117,7 @@ choose_asset() {
     Darwin/arm64) target=aarch64-apple-darwin ;;
     *)
       fail "Cannot install on $system $machine: there are executables for Linux and macOS on \
-x86_64 and arm64 (aarch64), and for Windows on x86_64" "Use Deno, where it runs: $with_deno"
+x86_64 and arm64 (aarch64), and for Windows on x86_64" "Use Deno, if it runs there: $with_deno"
       ;;
   esac
   [ -z "$loader" ] || [ -e "$loader" ] ||
@@ -125,7 +127,7 @@ systems with musl (Alpine) and 32-bit ones" "Use Deno (on Alpine: apk add deno):
 }
 
 choose_directory() {
-  # A shell leaves the tilde of `--dir=~/bin` as it is.
+  # A shell does not expand the tilde in `--dir=~/bin`.
   case $dir in '' | \~/*)
     [ -n "${HOME:-}" ] ||
       fail "Cannot choose a directory: HOME is not set" "Name one: sh install.sh --dir DIR"
@@ -145,23 +147,23 @@ choose_tools() {
   for tool in wget curl; do has "$tool" && client=$tool; done
   for tool in openssl shasum sha256sum; do has "$tool" && hasher=$tool; done
   [ -n "$client" ] ||
-    fail "Cannot download anything: neither curl nor wget is there" "Install one of them."
+    fail "Cannot download anything: neither curl nor wget is installed" "Install one of them."
   [ -n "$hasher" ] ||
     fail "Cannot check a download: sha256sum, shasum and openssl are all missing" \
       "Install one of them."
 }
 
-# Makes `dir`, and in it a directory for what is not checked yet: a rename needs one file system.
+# Creates `dir`, and in it a directory for unchecked files: a rename needs one file system.
 make_directories() {
   while [ -n "$existing" ] && [ ! -e "$existing" ]; do existing=${existing%/*}; done
   answer=$(mkdir -p "$dir/" 2>&1 && mktemp -d "$dir/.catalyst-migrate.XXXXXX" 2>&1) ||
-    fail "Cannot write to $dir/: ${answer##*: }" "Choose a directory of yours with --dir DIR."
+    fail "Cannot write to $dir/: ${answer##*: }" "Choose a directory that you may write to with --dir DIR."
   work=$answer
 }
 
 clean_up() {
   [ -z "$work" ] || rm -rf "$work"
-  # Those that were made for nothing go again; rmdir keeps a directory with something in it.
+  # Remove directories that were created in vain; rmdir keeps those that are not empty.
   while [ "$dir" != "$existing" ]; do
     rmdir "$dir" 2>/dev/null
     dir=${dir%/*}
@@ -176,12 +178,12 @@ download_checked() {
     case $name in "$asset" | "*$asset") expected=$sum ;; esac
   done <"$work/SHA256SUMS"
   [ ${#expected} -eq 64 ] ||
-    fail "Cannot check $asset: $from/SHA256SUMS has no sum for it" "$unchanged Try another version."
+    fail "Cannot check $asset: $from/SHA256SUMS has no checksum for it" "$unchanged Try another version."
   download "$asset"
   actual=$(sha256 <"$work/$asset")
   [ "$actual" = "$expected" ] ||
     fail "Cannot trust $from/$asset: its SHA-256 is $actual, and SHA256SUMS says $expected" \
-      "$unchanged Try again; if it stays so, please report it: https://github.com/catalyst/migrate"
+      "$unchanged Try again; if it happens again, please report it: https://github.com/catalyst/migrate"
 }
 
 # Downloads a file of the release into `work`.
@@ -204,7 +206,7 @@ download() {
   [ $code -eq 0 ] || {
     answer=$(tail -n 1 "$log")
     fail "Cannot download $from/$name: ${answer:-$client ended with exit code $code}" \
-      "$unchanged Check the network, and that the release is there: $base"
+      "$unchanged Check the network, and that the release exists: $base"
   }
 }
 
@@ -213,7 +215,7 @@ run_curl() {
     --speed-limit 1 --speed-time 60 --output "$work/$name" "$from/$name"
 }
 
-# The sum of stdin. Without a file name none of them has a name to escape in its answer.
+# The checksum of stdin. Without a file name, no name needs to be escaped in the output.
 sha256() {
   case $hasher in
     sha256sum) answer=$(sha256sum) ;;
@@ -237,7 +239,7 @@ install_started() {
   printf 'Installed %s: %s\n' "$installed" "$answer"
 }
 
-# How to have the directory on PATH, or what else is found there first.
+# Suggests how to add the directory to PATH, or names another program that comes first.
 advise() {
   case :$PATH: in
     *":$dir:"*)
@@ -249,10 +251,10 @@ advise() {
   quoted=$(printf '%s\n' "$dir" | sed "s/'/'\\\\''/g")
   line="export PATH='$quoted':\"\$PATH\""
   case ${SHELL:-} in
-    */fish) say "To run it by its name: fish_add_path '$quoted'" ;;
-    */zsh) say "To run it by its name, add this line to ~/.zshrc: $line" ;;
-    */bash) say "To run it by its name, add this line to ~/.bashrc: $line" ;;
-    *) say "To run it by its name, add this line to ~/.profile: $line" ;;
+    */fish) say "To run it by name: fish_add_path '$quoted'" ;;
+    */zsh) say "To run it by name, add this line to ~/.zshrc: $line" ;;
+    */bash) say "To run it by name, add this line to ~/.bashrc: $line" ;;
+    *) say "To run it by name, add this line to ~/.profile: $line" ;;
   esac
 }
 

@@ -30,9 +30,9 @@ export const permissions: readonly string[] = [
   "--no-prompt",
 ];
 
-/** What to build, and where to. */
+/** What to build, and where. */
 export interface BuildOptions {
-  /** `null` is this machine, and leaves the target out of the file's name. Default: `[null]`. */
+  /** `null` is this machine, without the target in the file name. Default: `[null]`. */
   readonly targets?: readonly (string | null)[];
   /** Directory for the files. Default: `dist` in the checkout. */
   readonly out?: string;
@@ -277,7 +277,7 @@ async function bundleCharts(stage: string): Promise<void> {
     stdin: "null",
   }).output();
   if (!success) {
-    throw new BuildError("Cannot build: the charts can't be bundled", {
+    throw new BuildError("Cannot build: the charts cannot be bundled", {
       help: `deno bundle downloads esbuild and the chart library from npm\n${
         new TextDecoder().decode(stderr).trim()
       }`,

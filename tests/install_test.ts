@@ -85,7 +85,7 @@ posixTest("install.sh installs into the given directory, regardless of its name"
     assert.equal(code, 0, stderr);
     assert.equal(stdout, `Installed ${directory}/catalyst-migrate: catalyst-migrate 1.2.3\n`);
     // The suggested line works, even for such a directory.
-    const line = /^To run it by its name, add this line to ~\/.profile: (.+)$/m.exec(stderr)?.[1];
+    const line = /^To run it by name, add this line to ~\/.profile: (.+)$/m.exec(stderr)?.[1];
     const { stdout: found } = await new Deno.Command("sh", {
       args: ["-c", `${line}\ncommand -v catalyst-migrate`],
     }).output();

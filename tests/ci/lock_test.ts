@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { type Lock, lockOf } from "../../.ci/build.ts";
 
-Deno.test("the executable's lock has the packages that it needs, and none that only tests use", () => {
+Deno.test("the executable's lock contains the packages that it needs, and none that only tests use", () => {
   const text = Deno.readTextFileSync(new URL("../../deno.lock", import.meta.url));
   const lock = JSON.parse(text) as Lock;
   assert(Object.keys(lock.npm).some((key) => key.startsWith("fast-check@")));

@@ -42,7 +42,7 @@ function notesOf(tag: string, version = tag.replace("v", "")): string {
   return releaseNotes({ tag, version, changelog });
 }
 
-Deno.test("the notes of a release are its section of the changelog, a line for each item", () => {
+Deno.test("release notes are the section of the changelog, with one line per item", () => {
   assert.equal(
     notesOf("v1.2.0"),
     "### Added\n\n- A command that does much.\n- Another one:\n\n```sh\none\ntwo\n```\n\n" +
@@ -51,7 +51,7 @@ Deno.test("the notes of a release are its section of the changelog, a line for e
   assert.equal(notesOf("1.1.0"), "- Older.\n");
 });
 
-Deno.test("a line that ends in Windows' way makes no difference", () => {
+Deno.test("Windows line endings make no difference", () => {
   const windows = changelog.replaceAll("\n", "\r\n");
   const notes = releaseNotes({ tag: "v1.2.0", version: "1.2.0", changelog: windows });
   assert.equal(notes, notesOf("v1.2.0"));
@@ -63,7 +63,7 @@ Deno.test("a tag that is not the version in deno.json stops a release", () => {
   });
 });
 
-Deno.test("a version without a section, an undated or an empty one stops a release", () => {
+Deno.test("a missing, undated or empty section stops a release", () => {
   assert.throws(() => notesOf("v2.0.0"), {
     message: 'Cannot release 2.0.0: CHANGELOG.md has no section "## 2.0.0 (YYYY-MM-DD)"',
   });
@@ -72,7 +72,7 @@ Deno.test("a version without a section, an undated or an empty one stops a relea
   assert.throws(() => notesOf("v1.0.0"), /its section in CHANGELOG\.md is empty/);
 });
 
-Deno.test("as a program it prints notes or one error line", async () => {
+Deno.test("the program prints the notes or one error line", async () => {
   const script = fileURLToPath(new URL("../../.ci/release_notes.ts", import.meta.url));
   const run = async (...args: string[]) => {
     const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
@@ -88,7 +88,7 @@ Deno.test("as a program it prints notes or one error line", async () => {
     stderr: `error: Cannot release 0.0.0-none: deno.json has version ${config.version}\n`,
   });
   assert.equal((await run()).code, 1);
-  // The version at hand is released already, or is not: its section is found, or is said to be missing.
+  // The current version may or may not be released: its section is found or reported as missing.
   const { code, stdout, stderr } = await run(`v${config.version}`);
   if (code === 0) assert.notEqual(stdout.trim(), "");
   else assert.match(stderr, /^error: Cannot release .*CHANGELOG\.md.*\n$/);

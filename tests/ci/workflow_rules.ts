@@ -1,6 +1,6 @@
-/** What every workflow has to be like, beyond what actionlint looks for. */
+/** Rules for every workflow, in addition to actionlint's. */
 
-/** Rules that the text of a workflow breaks, each as a line. */
+/** Violations in the text of a workflow, one line each. */
 export function faultsOf(workflow: string): string[] {
   const lines = workflow.split("\n");
   const faults: string[] = [];
@@ -17,21 +17,21 @@ export function faultsOf(workflow: string): string[] {
       if (!job.some((line) => line.startsWith(`    ${key}:`))) faults.push(`${name} has no ${key}`);
     }
   }
-  // What stands in ${{ }} becomes part of the script: a branch's name could bring commands with it.
+  // The value of ${{ }} becomes part of the script, so the name of a branch could inject commands.
   for (const script of scriptsOf(lines)) {
     if (script.includes("${{")) faults.push(`an expression in a script: ${script.trim()}`);
   }
   return faults;
 }
 
-/** Each action that a workflow uses with its commit. */
+/** Each action that a workflow uses, with its commit. */
 export function actionsOf(workflow: string): (readonly [action: string, pin: string])[] {
   return [...workflow.matchAll(/uses: (\S+)@(.*)$/gm)].map(([, action = "", pin = ""]) =>
     [action, pin] as const
   );
 }
 
-/** The lines of each job; a job begins with its name, two spaces in. */
+/** The lines of each job; a job begins with its name, indented by two spaces. */
 function jobsOf(lines: readonly string[]): Map<string, string[]> {
   const jobs = new Map<string, string[]>();
   let job: string[] | undefined;
@@ -43,7 +43,7 @@ function jobsOf(lines: readonly string[]): Map<string, string[]> {
   return jobs;
 }
 
-/** The lines that are run by a shell. */
+/** The lines that a shell runs. */
 function scriptsOf(lines: readonly string[]): string[] {
   const scripts: string[] = [];
   let depth: number | undefined;

@@ -31,12 +31,12 @@ jobs:
           echo two
 `;
 
-Deno.test("every workflow keeps the rules", () => {
+Deno.test("every workflow follows the rules", () => {
   assert.ok(workflows.length >= 2);
   for (const { name, text } of workflows) assert.deepEqual(faultsOf(text), [], name);
 });
 
-Deno.test("what breaks a rule is found", () => {
+Deno.test("violations of the rules are found", () => {
   const broken = (from: string, to: string) => {
     assert.ok(good.includes(from));
     return faultsOf(good.replace(from, to));
@@ -60,7 +60,7 @@ Deno.test("what breaks a rule is found", () => {
   ]);
 });
 
-Deno.test("an action has the same commit wherever it is used", () => {
+Deno.test("an action has the same commit everywhere", () => {
   const pins = new Map<string, string>();
   for (const [action, pin] of workflows.flatMap(({ text }) => actionsOf(text))) {
     assert.equal(pins.get(action) ?? pin, pin, action);
@@ -68,7 +68,7 @@ Deno.test("an action has the same commit wherever it is used", () => {
   }
 });
 
-Deno.test("the workflows run the Deno versions that the README names", () => {
+Deno.test("the workflows use the Deno versions in the README", () => {
   const readme = read("README.md");
   const newest = /deno@([\d.]+\d)/.exec(readme)?.[1] ?? "";
   const oldest = /([\d.]+\d) or newer/.exec(readme)?.[1] ?? "";
@@ -88,7 +88,7 @@ Deno.test("a release tries an executable for each target on its own system", () 
   );
 });
 
-Deno.test("of what actionlint says, only labels of machines that it is too old for are left out", () => {
+Deno.test("of actionlint's findings, only labels of newer machines are ignored", () => {
   assert.deepEqual(
     findingsOf(
       'a.yml:71:17 label "macos-15-intel" is unknown. available labels are "x" [ runner-label ]\n' +
@@ -101,7 +101,7 @@ Deno.test("of what actionlint says, only labels of machines that it is too old f
 const isWindows = Deno.build.os === "windows";
 
 Deno.test({
-  name: "the smoke test passes with a program that works, and fails with one that doesn't" +
+  name: "the smoke test passes with a working program and fails with a broken one" +
     (isWindows ? " (skipped: the programs are shell scripts)" : ""),
   ignore: isWindows,
   fn: smokeTest,

@@ -16,7 +16,7 @@ async function isAccepted(value: unknown): Promise<boolean> {
   }
 }
 
-/** Values of which each key accepts some and refuses some. */
+/** Values, some valid and some invalid for each key. */
 const values: readonly unknown[] = [
   ...[
     "",
@@ -42,14 +42,14 @@ const values: readonly unknown[] = [
   ),
 ];
 
-Deno.test("the schema has the keys that the program knows", async () => {
+Deno.test("the schema has the same keys as the program", async () => {
   const error: unknown = await parseConfiguration('{"unknown": 1}', "c").catch((error) => error);
   assert(error instanceof Error);
   const known = /expected one of (.*)$/.exec(error.message)?.[1]?.split(", ");
   assert.deepEqual(Object.keys(schema.properties), known);
 });
 
-Deno.test("the schema accepts what the program accepts, and nothing else", async () => {
+Deno.test("the schema accepts exactly what the program accepts", async () => {
   const keys = [...Object.keys(schema.properties), "unknown"];
   for (const key of keys) {
     for (const value of values) {

@@ -20,7 +20,7 @@ function blockOf(file: string): string {
   return found;
 }
 
-/** A directory with the page's Python files, where its commands can be run. */
+/** A directory with the page's Python files, for running its commands. */
 class Bot extends TemporaryDirectory {
   constructor() {
     super();
@@ -35,7 +35,7 @@ class Bot extends TemporaryDirectory {
     Deno.chmodSync(this.file("bin/catalyst-migrate"), 0o755);
   }
 
-  /** Runs a program; gives its exit code and output. */
+  /** Runs a program; returns its exit code and output. */
   async run(program: string, ...args: string[]): Promise<{ code: number; output: string }> {
     const { code, stdout, stderr } = await new Deno.Command(program, {
       args,
@@ -51,14 +51,14 @@ class Bot extends TemporaryDirectory {
     return { code, output: decoder.decode(stdout) + decoder.decode(stderr) };
   }
 
-  /** Runs Python code that has to succeed; gives what it prints. */
+  /** Runs Python code that must succeed; returns its output. */
   async python(code: string): Promise<string> {
     const result = await this.run("python3", "-W", "error", "-c", code);
     assert.equal(result.code, 0, result.output);
     return result.output;
   }
 
-  /** Runs a block of commands that has to succeed. */
+  /** Runs a block of commands that must succeed. */
   async shell(code: string): Promise<string> {
     const result = await this.run("sh", "-ec", code);
     assert.equal(result.code, 0, result.output);
@@ -81,7 +81,7 @@ function commands(start: string): string {
 }
 
 Deno.test({
-  name: `a Python bot upgrades, reads the status and uses typed rows as the page says${skipped}`,
+  name: `a Python bot upgrades, reads the status and uses typed rows as documented${skipped}`,
   ignore: isMissing,
   fn: async () => {
     using bot = new Bot();
@@ -122,7 +122,7 @@ except Exception as error:
 });
 
 Deno.test({
-  name: `a bot's own table with ISO times fills the bundled tables as the page says${skipped}`,
+  name: `a bot's own table with ISO times fills the bundled tables as documented${skipped}`,
   ignore: isMissing,
   fn: async () => {
     using bot = new Bot();

@@ -1,4 +1,4 @@
-/** When a command has ended, a power cut doesn't take its last commit back. */
+/** After a command has ended, a power cut does not undo its last commit. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { databaseNames, execute, tempDir } from "../helpers.ts";
@@ -10,7 +10,7 @@ Deno.test("the last commit in a file with a rollback journal is on the disk", as
   await using workshop = await tempDir();
   const interposer = await Interposer.build(workshop.path);
   if (interposer === null) {
-    // deno-lint-ignore no-console -- says why nothing was tested
+    // deno-lint-ignore no-console -- reports why nothing was tested
     console.log("not tested: this needs Linux and a C compiler");
     return;
   }
@@ -22,7 +22,7 @@ Deno.test("the last commit in a file with a rollback journal is on the disk", as
         if (args[0] !== "upgrade") {
           const made = await interposer.run(["upgrade"], dir.path, { at: 0, action: "kill" }, env);
           assert.equal(made.code, 0, made.said);
-          // As left by a bot, which a setting does not change.
+          // The mode of a bot's file, which a setting does not change.
           for (const name of databaseNames) {
             execute(join(dir.path, "data", `${name}.db`), `PRAGMA journal_mode = ${mode}`);
           }
@@ -40,7 +40,7 @@ Deno.test("the last commit in a file with a rollback journal is on the disk", as
   }
 });
 
-/** Files of databases of which the last change is not followed by a sync of it or its directory. */
+/** Database files whose last change is not followed by a sync of the file or its directory. */
 function unsynced(calls: readonly string[]): string[] {
   const open = new Set<string>();
   for (const call of calls) {

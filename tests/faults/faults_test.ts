@@ -1,7 +1,7 @@
 /**
- * Stops commands at the N-th write, sync, rename, unlink or truncate, by SIGKILL or by an error, and
- * looks at what is left. `CATALYST_FAULT_SEED` repeats a run, `CATALYST_FAULTS` is the number of faults
- * per command, or `all`.
+ * Stops commands at the N-th write, sync, rename, unlink or truncate, with SIGKILL or an error, and
+ * checks the result. `CATALYST_FAULT_SEED` repeats a run; `CATALYST_FAULTS` is the number of faults per
+ * command, or `all`.
  */
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -24,15 +24,15 @@ const wanted = Deno.env.get("CATALYST_FAULTS") ?? "2";
 interface Scenario {
   readonly name: string;
   readonly args: readonly string[];
-  /** Makes the directory as it is before the command, from the common one. */
+  /** Prepares the directory for the command, starting from the common one. */
   readonly prepare?: (dir: TempDir) => Promise<void>;
-  /** Does the same again, by the library. */
+  /** Does the same again with the library. */
   readonly again: (migrator: Migrator, dir: TempDir) => Promise<unknown>;
 }
 
 type Migrator = Awaited<ReturnType<typeof openCatalystMigrator>>;
 
-/** How many failures of a command are shown. */
+/** Number of failures of a command to show. */
 const MOST_SHOWN = 5;
 
 const yes = { confirm: () => true };
@@ -122,7 +122,7 @@ Deno.test(title, async (t) => {
 Deno.test("backup prune deletes snapshots on a full disk", async () => {
   await using dir = await tempDir();
   const interposer = await Interposer.build(dir.path);
-  if (interposer === null) return; // the test above says so
+  if (interposer === null) return; // reported by the test above
   await using data = await tempDir();
   const migrator = await openCatalystMigrator({ dataDir: data.path });
   await migrator.upgrade();
@@ -180,9 +180,9 @@ function open(dir: TempDir): Promise<Migrator> {
   });
 }
 
-/** A command, and what it does where nothing stops it. */
+/** A command and its result without a fault. */
 class Trial {
-  /** What was not as it should be. */
+  /** Unexpected results. */
   readonly failures: string[] = [];
   readonly #scenario: Scenario;
   readonly #template: TempDir;
@@ -215,18 +215,18 @@ class Trial {
     return trial;
   }
 
-  /** The calls that the command makes. */
+  /** The system calls of the command. */
   get calls(): readonly string[] {
     return this.#calls;
   }
 
-  /** How many faults there were, and how far the command had come. */
+  /** The number of faults and how far the command had progressed. */
   get report(): string {
     return `${this.#calls.length} calls; ${JSON.stringify(this.#counts)}; ` +
       `${JSON.stringify(this.#ends)}; ${this.failures.length} failed`;
   }
 
-  /** Runs the command with a fault, and checks what it leaves, at once and after it is run again. */
+  /** Runs the command with a fault, and checks the result immediately and after running it again. */
   async run(fault: Fault): Promise<void> {
     await using dir = await tempDir();
     const done = await this.#start(dir, fault);
@@ -251,7 +251,7 @@ class Trial {
     const isKill = fault.action === "kill" || fault.action === "tear";
     assert.ok(!killed || isKill, "it was killed");
     await using copy = await tempDir();
-    copyTree(dir.path, copy.path); // looking plays logs back, and the next command must find them
+    copyTree(dir.path, copy.path); // reading recovers logs, but the next command must find them
     const found = contentsOf(copy);
     const ends = databaseNames.map((name) =>
       found[name] === this.#after[name]
@@ -283,7 +283,7 @@ class Trial {
   }
 }
 
-/** The faults to be tried: all of them, or so many by chance. */
+/** The faults to try: all of them, or a random selection. */
 function faultsOf(calls: readonly string[], random: () => number): Fault[] {
   const all = calls.flatMap((call, index): Fault[] => {
     const at = index + 1;
@@ -299,7 +299,7 @@ function faultsOf(calls: readonly string[], random: () => number): Fault[] {
     .filter((fault) => fault !== undefined);
 }
 
-/** What each database holds, as text that can be compared. */
+/** The content of each database, as text for comparison. */
 type Contents = Partial<Readonly<Record<(typeof databaseNames)[number], string>>>;
 
 function contentsOf(dir: TempDir): Contents {
@@ -345,7 +345,7 @@ function namesIn(directory: string): string[] {
   }
 }
 
-/** Copies a directory, which nobody may have open. */
+/** Copies a directory, none of whose files may be open. */
 function copyTree(from: string, to: string): void {
   Deno.mkdirSync(to, { recursive: true });
   for (const { name, isDirectory } of Deno.readDirSync(from)) {
@@ -354,7 +354,7 @@ function copyTree(from: string, to: string): void {
   }
 }
 
-/** A small generator of numbers from 0 to 1, which a seed repeats. */
+/** A small seeded generator of numbers from 0 to 1. */
 function randomOf(seed: number): () => number {
   let state = seed >>> 0;
   return () => {

@@ -1,4 +1,4 @@
-/** Builds the interposer, and runs the command line with it. */
+/** Builds the interposer and runs the command line with it. */
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { cliCommand } from "../helpers.ts";
@@ -6,13 +6,13 @@ import { cliCommand } from "../helpers.ts";
 /** A system call that changes files. */
 export type Call = "write" | "sync" | "rename" | "unlink" | "truncate";
 
-/** What happens at a call. */
+/** A fault at a call. */
 export interface Fault {
-  /** Number of the call, from 1 on; 0 lets all of them through. */
+  /** Number of the call, starting at 1; 0 lets all calls through. */
   readonly at: number;
   /**
-   * `kill` ends the process before the call, `tear` in the middle of a write. `fail` lets the call
-   * fail, and `fill` also every write after it, as on a full disk.
+   * `kill` ends the process before the call, `tear` during a write. `fail` makes the call fail, and
+   * `fill` also every write after it, as on a full disk.
    */
   readonly action: "kill" | "tear" | "fail" | "fill";
 }
@@ -21,7 +21,7 @@ export interface Fault {
 const EIO = 5;
 const ENOSPC = 28;
 
-/** The interposer, compiled for this machine. */
+/** The compiled interposer. */
 export class Interposer {
   readonly #library: string;
 
@@ -29,7 +29,7 @@ export class Interposer {
     this.#library = library;
   }
 
-  /** Compiles it into a directory; null where this is not Linux or there is no C compiler. */
+  /** Compiles it into a directory; null if this is not Linux or there is no C compiler. */
   static async build(directory: string): Promise<Interposer | null> {
     if (Deno.build.os !== "linux") return null;
     const library = join(directory, "interposer.so");
@@ -47,7 +47,7 @@ export class Interposer {
     }
   }
 
-  /** Runs a command on a directory, with a fault; what it wrote, and how it ended. */
+  /** Runs a command on a directory with a fault; returns its output and how it ended. */
   async run(
     args: readonly string[],
     directory: string,
@@ -82,7 +82,7 @@ export class Interposer {
 export interface FaultyRun {
   readonly code: number;
   readonly killed: boolean;
-  /** All that it wrote to stdout and stderr. */
+  /** Its output on stdout and stderr. */
   readonly said: string;
   /** The calls that it made, each with the file, such as `rename migrations.restore`. */
   readonly calls: readonly string[];

@@ -1,15 +1,15 @@
 /**
- * The tests of an open database, with the real `jsr:@db/sqlite`: `CATALYST_INTEROP=1 deno test -A tests/interop`.
+ * The tests of an open database with the real `jsr:@db/sqlite`: `CATALYST_INTEROP=1 deno test -A tests/interop`.
  *
- * It is asked for by a variable, since it downloads the package and its SQLite, needs FFI, and adds them to
- * `deno.lock`. Elsewhere the same tests run with a stand-in.
+ * Enabled by a variable, because it downloads the package and its SQLite, needs FFI, and changes
+ * `deno.lock`. Other tests run the same cases with a stand-in.
  */
 import assert from "node:assert/strict";
 import { Migrator } from "../../lib/migrator.ts";
 import { type DriverDatabase, testDriver } from "../lib/database/db_sqlite_cases.ts";
 import { migrationOf, TemporaryDirectory } from "../lib/support.ts";
 
-// Put together at run time: neither `deno check` nor an ordinary test run may look for it.
+// Built at run time, so that neither `deno check` nor an ordinary test run resolves it.
 const specifier = ["jsr:", "@db/sqlite@0.13"].join("");
 const isAskedFor = Deno.env.get("CATALYST_INTEROP") === "1";
 
@@ -22,7 +22,7 @@ if (isAskedFor) {
   const open = (path: string) => new Database(path);
   testDriver({ name: specifier, open });
 
-  Deno.test(`${specifier}: another process sees what was committed, and nothing else`, async () => {
+  Deno.test(`${specifier}: another process sees exactly the committed data`, async () => {
     using place = new TemporaryDirectory();
     const path = place.file("app.db");
     const db = open(path);
@@ -64,7 +64,7 @@ if (isAskedFor) {
     }
   });
 } else {
-  Deno.test("an open database, with the real driver (skipped: CATALYST_INTEROP=1 asks for it)", {
+  Deno.test("an open database, with the real driver (skipped: set CATALYST_INTEROP=1)", {
     ignore: true,
   }, () => {});
 }
