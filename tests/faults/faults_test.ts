@@ -95,7 +95,7 @@ Deno.test(title, async (t) => {
   await using workshop = await tempDir();
   const interposer = await Interposer.build(workshop.path);
   if (interposer === null) {
-    // deno-lint-ignore no-console -- says why nothing was tested
+    // deno-lint-ignore no-console -- reports why nothing was tested
     console.log("not tested: this needs Linux and a C compiler");
     return;
   }
