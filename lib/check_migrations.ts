@@ -53,6 +53,6 @@ export interface CheckMigrationsOptions {
    * the directory.
    */
   readonly databases?: readonly string[];
-  /** Whether the warnings of `lint` count as well. Default `false`. */
+  /** Whether the warnings of `lint` count, too. Default `false`. */
   readonly strict?: boolean;
 }

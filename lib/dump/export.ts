@@ -110,7 +110,7 @@ async function refuseLargeRows(
   }
 }
 
-/** Says whether there are rows that violate a CHECK. */
+/** Reports rows that violate a CHECK. */
 async function tellViolatedChecks(
   connection: Connection,
   tables: readonly string[],

@@ -118,7 +118,7 @@ function percentOf<K extends string>(key: K): (item: Readonly<Record<K, number>>
   return (item) => item[key] * 100;
 }
 
-/** Short text where the axis spans much, the number itself where it spans little. */
+/** Short text if the axis has a wide range, otherwise the number itself. */
 function axisFormat(values: readonly number[]): (value: number) => string {
   const low = values.reduce((a, b) => Math.min(a, b), Infinity);
   const high = values.reduce((a, b) => Math.max(a, b), -Infinity);
@@ -128,7 +128,7 @@ function axisFormat(values: readonly number[]): (value: number) => string {
 
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 
-/** Monthly returns as cells: years above each other on a desk, beside each other on a phone. */
+/** Monthly returns as cells: years in rows on a desktop, in columns on a phone. */
 function heatMap(monthly: Report["monthly"]): Chart {
   const years = [...Map.groupBy(monthly, ({ year }) => year)];
   const cells = years.flatMap(([year, months]) => [

@@ -147,7 +147,7 @@ function equityNotes(rows: readonly EquityRow[], points: readonly EquityPoint[])
   );
   if (points.length > 1 && rows.every(({ dailyPnl }) => dailyPnl === null || dailyPnl === 0)) {
     notes.push(
-      "daily_pnl is not recorded, so deposits and withdrawals cannot be told from profit.",
+      "daily_pnl is not recorded, so deposits and withdrawals cannot be distinguished from profit.",
     );
   }
   add(

@@ -125,7 +125,7 @@ async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase>
 
 /**
  * Checks a database file with SQLite's own checks, and reads its content. Opened read-only, SQLite
- * checks every page but not the rows' `CHECK` constraints: what a bot has stored is kept as it is.
+ * checks every page but not the rows' `CHECK` constraints: what a bot has stored is kept unchanged.
  */
 export async function examine(
   path: string,

@@ -121,7 +121,7 @@ export class RehearsalComparison {
         table: name,
         reason: `applied again after its downgrade, it leaves ${rowsIn(content.rows, name)}, but ` +
           `the first time it left ${after?.rows}`,
-        fix: MEND_DOWNGRADE,
+        fix: FIX_DOWNGRADE,
       });
     }
     this.#compareSchemas("second-upgrade-differs", {
@@ -211,7 +211,7 @@ export class RehearsalComparison {
     this.#add(code, {
       table: differences.every(({ table }) => table === first.table) ? first.table : null,
       reason: `${what}: ${details.join("; ")}`,
-      fix: MEND_DOWNGRADE,
+      fix: FIX_DOWNGRADE,
     });
   }
 
@@ -251,7 +251,7 @@ const OF_DOWNGRADE: ReadonlySet<SurpriseCode> = new Set<SurpriseCode>([
   "second-upgrade-differs",
 ]);
 
-const MEND_DOWNGRADE = "fix the downgrade so that it reverts everything that the upgrade does";
+const FIX_DOWNGRADE = "fix the downgrade so that it reverts everything that the upgrade does";
 
 const KEEP_ROWS = "let the upgrade keep what the downgrade needs in a separate table or " +
   "column; or leave out the downgrade, and use a snapshot to go back";

@@ -289,23 +289,23 @@ function describe({ file, line, reason, code }: LintFinding): string {
   return `${reason}${place} [${code}]`;
 }
 
-/** Objects that are always kept: to look for more costs more than to keep them. */
+/** Up to this many objects are always kept: checking costs more than keeping them. */
 const FEW = 64;
 
 /**
- * Tells which objects of a scratch database no later migration can touch, so that they can be dropped:
- * else each of thousands of migrations would be tried among what all the others made.
+ * Finds objects of a scratch database that no later migration can use, so that they can be dropped.
+ * Otherwise each of thousands of migrations would run among the objects of all others.
  */
 export class NeededObjects {
-  /** Place of the last migration that names something. */
+  /** Position of the last migration that uses a name. */
   readonly #lastNamed = new Map<string, number>();
-  /** Place of the last migration of which nobody can say what it names: one that is a function. */
+  /** Position of the last migration whose names are unknown: one that is a function. */
   #lastFunction = -1;
   readonly #names = new Map<string, ReadonlySet<string>>();
-  /** Number of objects from which on it is worth looking. */
+  /** Number of objects from which checking is worthwhile. */
   #limit = FEW;
 
-  /** Reads all migrations that will be tried, in their order. */
+  /** Reads all migrations that will be tried, in order. */
   constructor(migrations: readonly Migration[]) {
     for (const [place, { upgrade, downgrade = "" }] of migrations.entries()) {
       for (const body of [upgrade, downgrade]) {
@@ -315,7 +315,7 @@ export class NeededObjects {
     }
   }
 
-  /** Names of the tables and views that nothing after the migration at a place needs. */
+  /** Names of the tables and views that no migration after a position needs. */
   needless(schema: Schema, place: number): string[] {
     const objects = [...schema.tables, ...schema.views, ...schema.triggers, ...schema.indexes];
     if (objects.length < this.#limit || place < this.#lastFunction) return [];
@@ -325,7 +325,10 @@ export class NeededObjects {
       .filter((name) => !needed.has(fold(name)));
   }
 
-  /** What later migrations name, and all that names it or is named by it, directly or by way of others. */
+  /**
+   * The objects that later migrations name, and everything connected with them by references,
+   * directly or indirectly.
+   */
   #neededAmong(
     objects: readonly { readonly name: string; readonly sql: string }[],
     place: number,
@@ -355,7 +358,7 @@ export class NeededObjects {
   }
 }
 
-/** All that may be a name in an SQL text. */
+/** Everything that may be a name in an SQL text. */
 function namesIn(sql: string): Set<string> {
   return new Set(
     tokenize(sql).flatMap(({ kind, value }) =>

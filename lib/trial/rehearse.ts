@@ -147,7 +147,7 @@ export async function rehearse(
   };
 }
 
-/** Each migration is run and looked at up, down and up again. */
+/** Each migration is run and examined up, down and up again. */
 const STEPS_OF_MIGRATION = 6;
 
 const nothing: Rehearsal = {

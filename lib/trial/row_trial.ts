@@ -95,7 +95,7 @@ export class RowTrial implements AsyncDisposable {
     }
   }
 
-  /** Drops tables and views that no later migration needs: each one is tried among all that are there. */
+  /** Drops tables and views that no later migration needs, so that few exist at a time. */
   async forget(names: readonly string[]): Promise<void> {
     await this.#connection.exec("PRAGMA foreign_keys = OFF");
     await dropObjects(this.#connection, names);

@@ -15,7 +15,7 @@ import { driverMessage } from "../database/failure.ts";
 /** Seconds for a million rows of about 60 bytes, measured on a server with an SSD and rounded. */
 const SECONDS = { index: 1.2, copy: 0.6, update: 0.5, scan: 0.3, rewrite: 0.5, delete: 0.3 };
 
-/** How many times longer a server takes. */
+/** Factor by which a server is slower. */
 export const SERVER_FACTOR = 2;
 
 type Work = keyof typeof SECONDS;
@@ -252,23 +252,23 @@ export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | 
   });
 }
 
-/** Different statements of one migration that the server is asked about. */
+/** Maximum number of different statements per migration that the server is asked about. */
 const MOST_STATEMENTS = 500;
 
-/** Statements that a server refuses when they are run; it explains them nevertheless. */
+/** Statements that a server refuses to run, although it explains them. */
 const REFUSED = /^\s*(VACUUM|ANALYZE|CREATE\s+TEMP(ORARY)?)\b/i;
 
 /**
- * What the server says against a statement that it can't parse. Anything else may be because the
+ * The server's errors for statements that it can't parse. Other errors may occur because the
  * statements before it have not been run there.
  */
 const UNKNOWN =
   /syntax error|bad number|unrecognized token|no such function|wrong number of arg|unsupported statement/;
 
-/** Words after which a name is not that of a function, though a parenthesis follows. */
+/** Words after which a name with a parenthesis is not a function call. */
 const NO_CALL = new Set(["table", "into", "exists", "references", "on", "with", "as", ","]);
 
-/** Statements that run here and would not run on the server, whose SQLite is older. */
+/** Statements that run here, but would not run on the server with its older SQLite. */
 export async function serverFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
   const { server, run, scratch } = simulated;
   if (server === null) return [];
@@ -285,13 +285,13 @@ export async function serverFaults(simulated: SimulatedUpgrade): Promise<Fault[]
       code: "server-refuses",
       place: statement,
       reason: `the server, which has SQLite ${version}, would refuse it: ${reason}`,
-      fix: "write it without what that version lacks, or move the database into a file",
+      fix: "write it without features that this version lacks, or move the database into a file",
     });
   }
   return faults;
 }
 
-/** Functions that SQLite has here and not on the server, such as `unistr`. */
+/** Functions that SQLite has here, but not on the server, such as `unistr`. */
 async function newerFunctions(
   here: Connection,
   server: Connection,
@@ -302,7 +302,10 @@ async function newerFunctions(
   return new Set(await read(here)).difference(new Set(await read(server)));
 }
 
-/** The first call of one of some functions, in words. It may be in a view or trigger, which SQLite reads later. */
+/**
+ * The first call of one of some functions, as text. It may be in a view or trigger, which SQLite
+ * reads later.
+ */
 function functionIn(sql: string, functions: ReadonlySet<string>): string | null {
   const tokens = tokenize(sql);
   const call = tokens.find(({ kind, value }, at) =>
@@ -312,7 +315,7 @@ function functionIn(sql: string, functions: ReadonlySet<string>): string | null 
   return call === undefined ? null : `it has no function ${call.value}()`;
 }
 
-/** What the server says against a statement, as far as it says so without running it. */
+/** The server's error for a statement, as far as it is known without running it. */
 async function objection(server: Connection, sql: string): Promise<string | null> {
   if (REFUSED.test(sql)) return "it does not allow such statements";
   try {
@@ -322,7 +325,7 @@ async function objection(server: Connection, sql: string): Promise<string | null
     if (!(error instanceof StatementError)) throw error;
     const reason = driverMessage(error);
     if (/^unsupported statement/.test(reason)) return "it does not allow this statement";
-    // Its own parser says where in the text that it was given, which begins with EXPLAIN.
+    // The server's parser gives a position in the text that it received, which begins with EXPLAIN.
     return UNKNOWN.test(reason) ? reason.replace(/ at \(\d+, \d+\)$/, "") : null;
   }
 }

@@ -173,7 +173,7 @@ function find<T extends { readonly name: string }>(
   return list.find((one) => fold(one.name) === fold(name));
 }
 
-/** New views, triggers and foreign keys that refer to what is not there, and names that are taken. */
+/** New views, triggers and foreign keys that refer to missing objects, and names that are taken. */
 export async function referenceFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
   const { before, after, run, lineages } = simulated;
   const isNew = ({ name, sql }: Named, list: readonly Named[]) =>
@@ -218,7 +218,7 @@ export async function referenceFaults(simulated: SimulatedUpgrade): Promise<Faul
     for (const key of table.foreignKeys) {
       const isThere = after.tables.some(({ name }) => fold(name) === fold(key.table));
       const isOld = former?.foreignKeys.some((one) => fold(one.table) === fold(key.table));
-      // Where it follows a table that is renamed and dropped, the order of the rebuild is wrong.
+      // If it follows a table that is renamed and dropped, the order of the rebuild is wrong.
       const isGone = lineages.some(({ dropped, name }) =>
         dropped !== null && fold(name) === fold(key.table)
       );
@@ -234,7 +234,10 @@ interface Named {
   readonly sql: string;
 }
 
-/** What SQLite misses when it compiles a statement; functions and collations may be the bot's own. */
+/**
+ * What SQLite reports as missing when it compiles a statement. Functions and collations may be the
+ * bot's own.
+ */
 async function missing({ scratch }: SimulatedUpgrade, sql: string): Promise<string | null> {
   if (scratch.missing.length > 0) return null;
   try {
@@ -251,7 +254,7 @@ async function missing({ scratch }: SimulatedUpgrade, sql: string): Promise<stri
 const IF_NOT_EXISTS =
   /^\s*CREATE\s+(?:UNIQUE\s+|VIRTUAL\s+)?(TABLE|INDEX|VIEW|TRIGGER)\s+IF\s+NOT\s+EXISTS\s+/i;
 
-/** `IF NOT EXISTS` does nothing where there is an object of that name, whatever it looks like. */
+/** `IF NOT EXISTS` does nothing if an object of that name exists, whatever its definition. */
 function takenName({ before }: SimulatedUpgrade, statement: RecordedStatement): Fault[] {
   const type = IF_NOT_EXISTS.exec(statement.sql)?.[1]?.toLowerCase();
   if (type === undefined || statement.forbidden !== null) return [];
@@ -267,8 +270,8 @@ function takenName({ before }: SimulatedUpgrade, statement: RecordedStatement): 
     code: "name-taken",
     severity: "warning",
     place: statement,
-    reason: `it does nothing: ${type} "${taken.name}" is there already, and it was made by ` +
-      "another statement",
-    fix: "take another name, or change the one that is there",
+    reason: `it does nothing: ${type} "${taken.name}" already exists, created by ` +
+      "a different statement",
+    fix: "choose another name, or change the existing object",
   }];
 }

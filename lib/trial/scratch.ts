@@ -232,7 +232,7 @@ function madeUp(type: string): string {
   return /blob/i.test(type) ? "x'31'" : "1";
 }
 
-/** Drops views and tables, with their indexes and triggers: all of them, or none where that fails. */
+/** Drops views and tables, with their indexes and triggers: all of them, or none if that fails. */
 export async function dropObjects(
   connection: Connection,
   names: readonly string[],

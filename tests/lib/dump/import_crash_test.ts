@@ -38,7 +38,7 @@ interface Scenario {
 }
 
 const scenarios: readonly Scenario[] = [
-  { name: "over a database that is there", flags: ["--yes"], prepare: () => {} },
+  { name: "over an existing database", flags: ["--yes"], prepare: () => {} },
   {
     name: "of a missing database",
     flags: [],

@@ -60,7 +60,7 @@ Deno.test("losses are reported by table, and the question gets the plan", async 
 
 for (
   const [name, confirm] of [
-    ["nobody answers", undefined],
+    ["no confirmation is given", undefined],
     ["the answer is no", () => false],
     ["the answer comes as a promise of no", () => Promise.resolve(false)],
   ] as const

@@ -16,7 +16,7 @@ function open(server: TestServer, namespace: string) {
   return openLibsql({ address, tokenVariables: [] }, { timeout: 20 });
 }
 
-/** What one machine has: a configuration, the migrations and a data directory of its own. */
+/** The files of one machine: a configuration, the migrations and a data directory. */
 async function prepare(dir: string, server: TestServer): Promise<void> {
   await Deno.mkdir(`${dir}/migrations`);
   await Deno.writeTextFile(
@@ -54,7 +54,7 @@ libsqlTest(
       return stdout;
     };
     const [one = "", other = ""] = machines;
-    // The first migration comes from the time in which the ledger was a file.
+    // The first migration was applied when the ledger was still a file.
     const shared = await Deno.readTextFile(`${one}/catalyst.json`);
     await Deno.writeTextFile(
       `${one}/catalyst.json`,
@@ -89,7 +89,7 @@ libsqlTest(
     equal(rows, [{ n: 4 }]);
     const doctor = await run(one, "doctor");
     ok(doctor.includes(`${server.address("ledger")}: the server answers`), doctor);
-    // The ledger is a part of the snapshot, whose files are beside the lock, in the data directory.
+    // The ledger is part of the snapshot, whose files are next to the lock, in the data directory.
     await run(one, "backup");
     await run(one, "backup", "verify", "latest");
     const files = [...Deno.readDirSync(`${one}/data/backups`)].map(({ name }) => name);
@@ -120,7 +120,7 @@ libsqlTest("a session that shares a ledger keeps other machines out until it end
   await using _session = await begin(theirs);
 });
 
-libsqlTest("a lease that is kept up does not expire, and says if it was taken over", async () => {
+libsqlTest("a renewed lease does not expire, and reports if it was taken over", async () => {
   await using server = await (await TestServer.start()).create("a");
   await using mine = await open(server, "a");
   await using theirs = await open(server, "a");

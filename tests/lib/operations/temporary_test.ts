@@ -170,7 +170,7 @@ Deno.test("a rollback counts the rows of the table that a temporary one hides", 
 
 for (const transaction of [true, false]) {
   Deno.test(
-    `what a migration leaves for the time of its connection is gone for the next one, ${
+    `temporary objects that a migration leaves are removed before the next one, ${
       transaction ? "in" : "outside of"
     } a transaction`,
     async () => {

@@ -34,7 +34,7 @@ Deno.test("backup() copies the state of an open read transaction while another c
     rate: 1,
     progress: () => writer.exec(`INSERT INTO t VALUES (zeroblob(${++steps * 5000}))`),
   });
-  assert.ok(steps > 0, "nobody wrote during the copying");
+  assert.ok(steps > 0, "no writes happened during the copy");
   assert.deepEqual(query(copy, "SELECT a FROM t"), [{ a: 1 }]);
   assert.deepEqual(query(copy, "PRAGMA integrity_check"), [{ integrity_check: "ok" }]);
   reader.exec("COMMIT");

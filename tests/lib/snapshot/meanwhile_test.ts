@@ -74,7 +74,7 @@ async function taken(migrator: Migrator): Promise<string[]> {
 }
 
 for (const [mode, alone] of [["WAL", true], ["DELETE", true], ["WAL", false]] as const) {
-  const where = `${mode}, ${alone ? "on one thread" : "on a thread of its own"}`;
+  const where = `${mode}, ${alone ? "on one thread" : "on a separate thread"}`;
   Deno.test(`an upgrade that destroys rows takes the snapshot again if others wrote meanwhile (${where})`, async () => {
     using app = await App.after([notes, tags], ["notes"]);
     execute(app.file("app.db"), `PRAGMA journal_mode = ${mode}`);

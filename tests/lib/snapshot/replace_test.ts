@@ -92,7 +92,7 @@ Deno.test("nothing of the old database's log survives", async () => {
 });
 
 const damages: Readonly<Record<string, (path: string) => void>> = {
-  "that is no database": (path) => Deno.writeTextFileSync(path, "hello\n".repeat(1000)),
+  "that is not a database": (path) => Deno.writeTextFileSync(path, "hello\n".repeat(1000)),
   "without its first page": (path) => damagePages(path, 1),
   "with a damaged page in its middle": (path) => damagePages(path, 12),
   "that was cut": (path) => Deno.truncateSync(path, 5 * 4096),

@@ -18,7 +18,7 @@ for (let n = 1;; n++) {
     if (n % 20 === 0) db.exec("CREATE TABLE made_" + n + " (n); INSERT INTO made_" + n + " VALUES (1)");
     else db.prepare("INSERT INTO ticks (n) VALUES (?)").run(n);
     committed.push(n);
-  } catch { /* it knows that this one isn't there */ }
+  } catch { /* not committed */ }
   if (n === 1) console.log("first");
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2);
   try {

@@ -126,7 +126,7 @@ for (const [name, { kind, prepare }] of Object.entries(conditions)) {
 }
 
 Deno.test({
-  name: `a full disk is told by the thread as well${
+  name: `a full disk is reported by the thread, too${
     noDisk === null ? "" : ` (skipped: ${noDisk})`
   }`,
   ignore: noDisk !== null,

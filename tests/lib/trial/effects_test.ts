@@ -56,7 +56,7 @@ Deno.test("a rebuild changes its table and loses no rows", async () => {
   assert.deepEqual(rows(effects), ["inserts some 2 new_owners from owners"]);
 });
 
-Deno.test("the effects say how many rows are touched: all of a table, or some of so many", async () => {
+Deno.test("the effects say how many rows are touched: all of a table, or some of this many", async () => {
   using subject = await Subject.create();
   const [effects] = await effectsOf(
     subject,

@@ -79,7 +79,7 @@ Deno.test("among many migrations lint finds what one of the last does to one of 
   assert.deepEqual(findings.filter(({ migration }) => migration !== "0200_step"), []);
 });
 
-Deno.test("on a copy of the rows too, few tables are there at a time", async () => {
+Deno.test("on a copy of the rows, too, few tables exist at a time", async () => {
   using place = new TemporaryDirectory();
   const list = migrations(
     200,

@@ -63,7 +63,7 @@ Deno.test("if nothing is pending, nothing is copied", async () => {
   assert.deepEqual({ ok, databases, migrations }, { ok: true, databases: [], migrations: [] });
 });
 
-Deno.test("a downgrade that leaves something behind is a surprise", async () => {
+Deno.test("a downgrade that does not revert everything is a surprise", async () => {
   const found = await rehearse({
     name: "002_notes",
     upgrade: "CREATE TABLE notes (body TEXT); CREATE INDEX by_side ON orders (side);",

@@ -173,9 +173,9 @@ Deno.test("after a failure the fixed migration continues where it stopped", asyn
   const error = await failureOf(() => broken.upgrade());
   assert.deepEqual(error.progress?.done, ["001", "002"]);
   assert.equal(error.progress?.failed, "003");
-  const mended = program.migrator(first, { upgrade: "CREATE TABLE t (a)" }, {
+  const fixed = program.migrator(first, { upgrade: "CREATE TABLE t (a)" }, {
     upgrade: "CREATE TABLE u (a)",
   });
-  assert.deepEqual((await mended.upgrade()).applied.map(({ id }) => id), ["003"]);
-  assert((await mended.status()).ok);
+  assert.deepEqual((await fixed.upgrade()).applied.map(({ id }) => id), ["003"]);
+  assert((await fixed.status()).ok);
 });
