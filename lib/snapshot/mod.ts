@@ -106,7 +106,7 @@ export async function createSnapshot(
       if (!isWorth) throw error;
       const onServer = damaged.server !== undefined;
       options.onDamaged({ database, reason: error.message, onServer });
-      targets = rest; // all of them are copied again, so that they are of one point in time
+      targets = rest; // all of them are copied again, so that they are consistent
     }
   }
 }

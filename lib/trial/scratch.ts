@@ -247,6 +247,6 @@ export async function dropObjects(
     }
     await connection.exec("COMMIT");
   } catch {
-    await connection.exec("ROLLBACK"); // to keep them takes only time
+    await connection.exec("ROLLBACK"); // keeping them only takes time
   }
 }
