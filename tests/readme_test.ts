@@ -4,6 +4,7 @@ import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
 import { configuration, startRegistry } from "./package/registry.ts";
 import { Stranger } from "./package/stranger.ts";
+import { runWarm } from "./warm_cli.ts";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const readme = Deno.readTextFileSync(`${root}/README.md`);
@@ -56,7 +57,7 @@ Deno.test("the documentation's commands run, page by page, in an empty directory
     const directory = await Deno.makeTempDir();
     try {
       // The pages after the README build on its first command.
-      if (lines.length > 0) await deno(["run", "-A", `${root}/cli.ts`, "upgrade"], directory);
+      if (lines.length > 0) await runWarm(["upgrade"], { cwd: directory });
       for (const line of lines) {
         const words = line.split(" ");
         assert.equal(words[0], "deno", line);
@@ -73,8 +74,11 @@ Deno.test("the documentation's commands run, page by page, in an empty directory
         if (line.includes("--from nas") && !existsSync(`${directory}/nas`)) {
           cpSync(`${directory}/data/backups`, `${directory}/nas`, { recursive: true }); // like rsync
         }
+        const isOurs = line.startsWith("deno run -A cli.ts");
         const args = words.slice(1).map((word) => word === "cli.ts" ? `${root}/cli.ts` : word);
-        const { code, stderr } = await deno(args, directory);
+        const { code, stderr } = isOurs
+          ? await runWarm(words.slice(4), { cwd: directory })
+          : await deno(args, directory);
         assert.equal(code, 0, `${line}\n${stderr}`);
       }
     } finally {
@@ -87,7 +91,7 @@ Deno.test("the README shows what `upgrade` prints", async () => {
   const shown = blocks("")[0] ?? "";
   const directory = await Deno.makeTempDir();
   try {
-    const { stdout } = await deno(["run", "-A", `${root}/cli.ts`, "upgrade"], directory);
+    const { stdout } = await runWarm(["upgrade"], { cwd: directory });
     assert.equal(withoutDurations(stdout), withoutDurations(shown));
   } finally {
     await Deno.remove(directory, { recursive: true });
@@ -130,10 +134,7 @@ Deno.test("the documentation's migration file is applied and rolled back", async
       blocks("sql").find((one) => one.includes("migrate:up")) ?? "",
     );
     for (const command of [["upgrade"], ["lint", "004"], ["downgrade", "--steps", "1"]]) {
-      const { code, stderr } = await deno(
-        ["run", "-A", `${root}/cli.ts`, ...command],
-        directory,
-      );
+      const { code, stderr } = await runWarm(command, { cwd: directory });
       assert.equal(code, 0, stderr);
     }
   } finally {

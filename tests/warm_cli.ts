@@ -10,29 +10,45 @@ import { END, type Request } from "./warm_cli_program.ts";
 /** Milliseconds after which a process of a test counts as hanging. */
 export const PATIENCE = 120_000;
 
-const idle: WarmProcess[] = [];
+/** How a process is started that runs command lines. */
+export interface WarmProgram {
+  /** The program and its arguments, among them {@link warmProgram}. */
+  readonly command: readonly string[];
+  /** Its environment, which has no other variables. Default: the one of the tests. */
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** What Deno runs: takes one command line after another. */
+export const warmProgram: string = fileURLToPath(new URL("warm_cli_program.ts", import.meta.url));
+
+const checkout: WarmProgram = {
+  command: [Deno.execPath(), "run", "-A", "--quiet", warmProgram],
+};
 
 /** Where and with what a command runs. */
 export interface WarmOptions {
   readonly cwd?: string | undefined;
   readonly env?: Readonly<Record<string, string>> | undefined;
+  /** What runs it. Default: the command line of this checkout. */
+  readonly program?: WarmProgram;
 }
+
+const idle = new Map<string, WarmProcess[]>();
 
 /** Runs a command line and waits for its end; concurrent commands have different processes. */
 export async function runWarm(
   args: readonly string[],
-  options: WarmOptions = {},
+  { cwd = Deno.cwd(), env = {}, program = checkout }: WarmOptions = {},
 ): Promise<CliResult> {
-  const process = idle.pop() ?? new WarmProcess();
-  const result = await process.run({
-    args,
-    cwd: options.cwd ?? Deno.cwd(),
-    env: options.env ?? {},
-  });
+  const key = JSON.stringify(program);
+  const waiting = idle.get(key) ?? [];
+  idle.set(key, waiting);
+  const process = waiting.pop() ?? new WarmProcess(program);
+  const result = await process.run({ args, cwd, env });
   if (result === null) {
     throw new Error(`"${args.join(" ")}" ended its process, or took more than ${PATIENCE} ms`);
   }
-  idle.push(process);
+  waiting.push(process);
   return result;
 }
 
@@ -42,15 +58,11 @@ class WarmProcess {
   readonly #stdout: Reader;
   readonly #stderr: Reader;
 
-  constructor() {
-    this.#child = new Deno.Command(Deno.execPath(), {
-      args: [
-        "run",
-        "-A",
-        "--quiet",
-        fileURLToPath(new URL("warm_cli_program.ts", import.meta.url)),
-      ],
-      env: { DB_PATH_PREFIX: "", NO_COLOR: "1" },
+  constructor({ command: [program = "", ...args], env }: WarmProgram) {
+    this.#child = new Deno.Command(program, {
+      args,
+      clearEnv: env !== undefined,
+      env: env ?? { DB_PATH_PREFIX: "", NO_COLOR: "1" },
       stdin: "piped",
       stdout: "piped",
       stderr: "piped",

@@ -1,5 +1,7 @@
-/** A process that runs one command line after another; started by `warm_cli.ts`. */
-import { run } from "../cli.ts";
+/**
+ * A process that runs one command line after another; started by `warm_cli.ts`. Its argument is the module
+ * of the command line.
+ */
 
 /** A command line with where it runs. */
 export interface Request {
@@ -12,15 +14,19 @@ export interface Request {
 export const END = "\0end\0";
 
 if (import.meta.main) {
+  const { run } = await import(Deno.args[0] ?? "../cli.ts");
   let rest = "";
   for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
     const requests = (rest + text).split("\n");
     rest = requests.pop() ?? "";
-    for (const request of requests) await answer(JSON.parse(request));
+    for (const request of requests) await answer(JSON.parse(request), run);
   }
 }
 
-async function answer({ args, cwd, env }: Request): Promise<void> {
+async function answer(
+  { args, cwd, env }: Request,
+  run: (args: readonly string[]) => Promise<void>,
+): Promise<void> {
   const home = Deno.cwd();
   const before = Object.keys(env).map((name) => [name, Deno.env.get(name)] as const);
   for (const [name, value] of Object.entries(env)) Deno.env.set(name, value);

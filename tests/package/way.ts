@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { showToAll } from "../another_user.ts";
 import { variablesOf, type WayIn } from "../standalone/way.ts";
+import { warmProgram } from "../warm_cli.ts";
 import { startRegistry } from "./registry.ts";
 import { Stranger } from "./stranger.ts";
 
@@ -19,6 +20,7 @@ export async function published(): Promise<WayIn> {
   return {
     name: "the package",
     command: [Deno.execPath(), "run", "-A", "--no-prompt", "jsr:@catalyst/migrate"],
+    warm: [Deno.execPath(), "run", "-A", "--no-prompt", warmProgram, "jsr:@catalyst/migrate/cli"],
     env: {
       ...variablesOf(["SYSTEMROOT"]),
       ...{ DENO_DIR: stranger.cache, JSR_URL: registry.url, HOME: cache },

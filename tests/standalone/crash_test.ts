@@ -1,5 +1,6 @@
 /** Kills the program with SIGKILL during an upgrade of rows, and lets the next one finish the work. */
 import assert from "node:assert/strict";
+import { trials } from "../effort.ts";
 import { type Content, contentOf, copyDirectory, databaseNames } from "../helpers.ts";
 import { killInside, lockTaken } from "../kill.ts";
 import { randomOf, seedFrom } from "../lib/snapshot/files.ts";
@@ -8,7 +9,7 @@ import { makeBot } from "./scenarios/commands.ts";
 import { executable, type WayIn } from "./way.ts";
 
 const seed = seedFrom("CATALYST_CRASH_SEED");
-const kills = Number(Deno.env.get("CATALYST_CRASH_KILLS") ?? 10);
+const kills = trials(3);
 
 /** Migrations that rewrite existing rows, in SQL and code, in each database. */
 const migrations: Readonly<Record<string, string>> = {

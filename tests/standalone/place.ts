@@ -5,6 +5,7 @@ import { showToAll } from "../another_user.ts";
 import { copyTree } from "../lib/snapshot/files.ts";
 import { decoded } from "../cli_helpers.ts";
 import type { CliResult } from "../helpers.ts";
+import { PATIENCE, runWarm } from "../warm_cli.ts";
 import type { WayIn } from "./way.ts";
 
 /** Options for running a command. */
@@ -17,6 +18,8 @@ export interface RunOptions {
   readonly through?: readonly string[];
   /** Content of stdin. Default: empty. */
   readonly input?: string;
+  /** Whether it always gets a separate process. Default `false`. */
+  readonly alone?: boolean;
   /** Whether all ways must produce the same output. Default `true`. */
   readonly same?: boolean;
 }
@@ -69,8 +72,11 @@ export class Place implements Disposable {
 
   /** Program and arguments of a command, with the wrapper that disables the network. */
   line(args: readonly string[], { through = [] }: RunOptions = {}): string[] {
-    const isolation = this.#way.offline === false ? [] : withoutNetwork();
-    return [...isolation, ...through, ...this.command, ...args];
+    return [...this.#isolation(), ...through, ...this.command, ...args];
+  }
+
+  #isolation(): readonly string[] {
+    return this.#way.offline === false ? [] : withoutNetwork();
   }
 
   /** The variables of a command's environment. */
@@ -95,19 +101,35 @@ export class Place implements Disposable {
   /** Runs a command and waits for its end. */
   async run(args: string | readonly string[], options: RunOptions = {}): Promise<CliResult> {
     const words = typeof args === "string" ? args.split(" ") : args;
-    const child = this.start(words, options).spawn();
-    if (options.input !== undefined) {
-      const writer = child.stdin.getWriter();
-      await writer.write(new TextEncoder().encode(options.input));
-      await writer.close();
-    }
-    const result = decoded(await child.output());
+    const { cwd = this.path, env = {}, through, input, alone = false } = options;
+    const { warm } = this.#way;
+    const result = warm === undefined || alone || through !== undefined || input !== undefined
+      ? await this.#runAlone(words, options)
+      : await runWarm(words, {
+        ...{ cwd, env },
+        program: { command: [...this.#isolation(), ...warm], env: this.environment() },
+      });
     if (options.same ?? true) {
       const { code, stdout, stderr } = result;
       const text = this.normalized(`${stdout}--\n${stderr}`);
       this.transcript.push(`$ ${this.normalized(words.join(" "))}\n${text}exit ${code}`);
     }
     return result;
+  }
+
+  async #runAlone(args: readonly string[], options: RunOptions): Promise<CliResult> {
+    const child = this.start(args, options).spawn();
+    const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
+    try {
+      if (options.input !== undefined) {
+        const writer = child.stdin.getWriter();
+        await writer.write(new TextEncoder().encode(options.input));
+        await writer.close();
+      }
+      return decoded(await child.output());
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Runs a command that must succeed. */
@@ -137,6 +159,7 @@ export class Place implements Disposable {
       .replace(/"(\w+(?:At|Seconds))":( ?)[\d.e-]+/g, '"$1":$2<number>')
       .replace(/\b[0-9a-f]{64}\b/g, "<hash>") // rows contain the time of their creation
       .replace(/(<1|\d+(\.\d+)?) (ms|s)\b/g, "<took>")
+      .replace(/\b\d+(\.\d)? kB\b/g, "<size>") // compressed files contain times
       .replace(/process \d+[^\n]*/g, "process <pid>")
       .replace(/ {2,}/g, "  "); // the width of columns depends on the replaced text
   }

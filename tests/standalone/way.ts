@@ -1,5 +1,6 @@
 /** The ways to run the toolkit: each is a command line, and all must behave the same. */
 import { fileURLToPath } from "node:url";
+import { warmProgram } from "../warm_cli.ts";
 import { builtExecutable } from "./build.ts";
 
 /** One way to run the toolkit. */
@@ -7,6 +8,8 @@ export interface WayIn {
   readonly name: string;
   /** The program and its first arguments. */
   readonly command: readonly string[];
+  /** The same for a process that runs many commands. Default: none. */
+  readonly warm?: readonly string[];
   /** Required variables; it gets no others. Default: none. */
   readonly env?: Readonly<Record<string, string>>;
   /** Whether it is the standalone executable. Default `false`. */
@@ -25,6 +28,7 @@ export function checkout(): WayIn {
   return {
     name: "deno run",
     command: [Deno.execPath(), "run", "-A", "--no-prompt", cli],
+    warm: [Deno.execPath(), "run", "-A", "--no-prompt", warmProgram],
     env: variablesOf(names),
   };
 }
