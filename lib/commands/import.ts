@@ -131,7 +131,7 @@ const BUILDING = 0.6;
 async function confirmation(
   { flags, output }: Pick<CommandContext, "flags" | "output">,
   { intoExisting }: { readonly intoExisting: boolean },
-): Promise<((plan: ImportPlan) => boolean) | undefined> {
+): Promise<((plan: ImportPlan) => boolean | Promise<boolean>) | undefined> {
   const tell = (plan: ImportPlan) => output.narrate(renderPlan(plan).split("\n"));
   if (flags.yes) {
     return (plan) => {

@@ -4,6 +4,7 @@ import { AccessError, ConfirmationError, UsageError } from "../base/errors.ts";
 import { formatBytes, formatCount, messageOf, printable, renderTable } from "../base/format.ts";
 import { catalystDatabases, createCatalystMigrator } from "../catalyst.ts";
 import { number } from "../database/connection.ts";
+import { writeText } from "../dump/output_file.ts";
 import { locate } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";
 import { countRows } from "../schema/model.ts";
@@ -59,8 +60,10 @@ export const command: SelfContainedCommand = {
       output.report(`${printable(target)} is up to date.`);
       return 0;
     }
+    const migrator = createCatalystMigrator(options);
+    await migrator.refuseOccupied(target, { force: true, flag: "--config" });
     await confirmWriting(context, `Write ${target} with ${formatCount(found.length, "database")}?`);
-    write(target, text);
+    await writeText(target, text);
     output.json(
       { ok: true, path: target, written: true, databases: found } satisfies Documents["init"],
     );
@@ -193,7 +196,7 @@ async function confirmWriting(
 ): Promise<void> {
   if (flags.yes === true) return;
   const { confirm } = await import("../terminal/interaction.ts");
-  if (!output.isJson && confirm(question)) return;
+  if (!output.isJson && await confirm(question)) return;
   throw new ConfirmationError("Cannot write the configuration: it was not confirmed", {
     help: "add --yes in a non-interactive session",
   });
@@ -208,19 +211,6 @@ function textOf(path: string): string | null {
     throw new AccessError(`Cannot read ${path}: ${messageOf(error)}`, {
       cause: error,
       help: "check that this user and Deno may read it",
-    });
-  }
-}
-
-/** Writes beside the file and renames, so that it is never half written. */
-function write(path: string, text: string): void {
-  try {
-    Deno.writeTextFileSync(`${path}.part`, text);
-    Deno.renameSync(`${path}.part`, path);
-  } catch (error) {
-    throw new AccessError(`Cannot write ${path}: ${messageOf(error)}`, {
-      cause: error,
-      help: "check that this user and Deno may write here",
     });
   }
 }

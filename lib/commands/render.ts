@@ -236,7 +236,7 @@ export function confirmLosses(
     output.narrate(renderLosses(plan.losses).split("\n"));
     if (flags.yes) return true;
     const { confirm } = await import("../terminal/interaction.ts");
-    return confirm(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
+    return await confirm(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
   };
 }
 

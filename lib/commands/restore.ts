@@ -67,7 +67,7 @@ export const command: Command = {
       output.narrate(renderPlan(plan).split("\n"));
       if (flags.yes) return true;
       const { confirm } = await import("../terminal/interaction.ts");
-      return confirm(`Restore ${plan.snapshot}?`);
+      return await confirm(`Restore ${plan.snapshot}?`);
     };
     const options = {
       ...source,

@@ -1,6 +1,7 @@
-import { ensureDirectory, writeDurably } from "../base/files.ts";
-import { AccessError, UsageError } from "../base/errors.ts";
+import { ensureDirectory } from "../base/files.ts";
+import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
+import { writeNewFile } from "../migration/new_file.ts";
 import { type Command, type CommandContext, stringFlag } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
 
@@ -27,7 +28,10 @@ export const command: Command = {
     ensureDirectory(`${directory}/x`, true, use);
     const files = squashed.map(({ fileName }) => `${directory}/${fileName}`);
     for (const [index, { text }] of squashed.entries()) {
-      await writeNew(files[index] ?? "", text);
+      writeNewFile(files[index] ?? "", text, {
+        flag: "--out",
+        whenExists: "name another directory with --out",
+      });
     }
     const superfluous = squashed.flatMap(({ replacedFiles }) => replacedFiles);
     output.json({ ok: true, files, superfluous } satisfies Documents["squash"]);
@@ -40,20 +44,3 @@ export const command: Command = {
     return 0;
   },
 };
-
-async function writeNew(path: string, text: string): Promise<void> {
-  try {
-    using _file = Deno.openSync(path, { write: true, createNew: true });
-    await writeDurably(path, text);
-  } catch (error) {
-    const reason = error instanceof Deno.errors.AlreadyExists
-      ? "it is there already"
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    throw new AccessError(`Cannot write ${path}: ${reason}`, {
-      cause: error,
-      help: "name another directory with --out",
-    });
-  }
-}

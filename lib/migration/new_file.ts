@@ -26,13 +26,28 @@ export function nextId(known: readonly string[], { byTime, now }: NumberOptions)
 /** Digits of a time such as 20250120123000. */
 const TIME_DIGITS = 14;
 
+/** Advice in the errors of {@link writeNewFile}. */
+export interface NewFileOptions {
+  /** Flag that names the directory. Default `--migrations-dir`. */
+  readonly flag?: string;
+  /** What to do if the file exists. Default: to run the command again. */
+  readonly whenExists?: string;
+}
+
 /**
  * Writes the file of a new migration and creates its directory if needed; never overwrites a file.
  *
  * @throws {LocationError} if the file exists, or the directory cannot be created.
  * @throws {AccessError} if it cannot be written.
  */
-export function writeNewFile(path: string, text: string): void {
+export function writeNewFile(
+  path: string,
+  text: string,
+  {
+    flag = "--migrations-dir",
+    whenExists = "run the command again for the next number",
+  }: NewFileOptions = {},
+): void {
   const directory = directoryOf(path);
   try {
     try {
@@ -48,18 +63,18 @@ export function writeNewFile(path: string, text: string): void {
     if (error instanceof Deno.errors.AlreadyExists) {
       throw new LocationError(`Cannot write ${path}: it already exists`, {
         ...options,
-        help: "run the command again for the next number",
+        help: whenExists,
       });
     }
     if (error instanceof Deno.errors.NotFound) {
       throw new LocationError(`Cannot create ${directory}: the directory above it does not exist`, {
         ...options,
-        help: "create it first, or name another with --migrations-dir",
+        help: `create it first, or name another with ${flag}`,
       });
     }
     throw new AccessError(`Cannot write ${path}: ${reason}`, {
       ...options,
-      help: "check that this user may write there, or name another directory with --migrations-dir",
+      help: `check that this user may write there, or name another directory with ${flag}`,
     });
   }
 }

@@ -1,4 +1,4 @@
-import { beforeBlocking } from "../base/event_loop.ts";
+import { InterruptedError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
 import { createWriter, Declined } from "./output.ts";
 
@@ -19,10 +19,11 @@ export function canAsk(): boolean {
  * Asks for confirmation; `false` in a non-interactive session.
  *
  * @throws {Declined} if the answer is no.
+ * @throws {InterruptedError} on Ctrl-C.
  */
-export function confirm(question: string): boolean {
+export async function confirm(question: string): Promise<boolean> {
   if (!canAsk()) return false;
-  if (confirmByWord(question)) return true;
+  if (await confirmByWord(question)) return true;
   throw new Declined();
 }
 
@@ -30,24 +31,36 @@ export function confirm(question: string): boolean {
  * Asks on stderr and waits for one line on stdin: `true` only if it is the word. The end of the input is
  * a no. The question is one line, and the request to type the word follows it.
  *
- * The wait blocks the process; Ctrl-C ends it.
+ * @throws {InterruptedError} on Ctrl-C.
  */
-export function confirmByWord(question: string, options: ConfirmOptions = {}): boolean {
+export async function confirmByWord(
+  question: string,
+  options: ConfirmOptions = {},
+): Promise<boolean> {
   const { word = "yes" } = options;
   const ask = createWriter(Deno.stderr);
   ask(`${printable(question)} Type "${word}" to continue: `);
-  const line = readLine();
-  // The terminal echoes the user's line break, but Ctrl-D produces none.
-  if (line === null) ask("\n");
-  return line?.trim().toLowerCase() === word.toLowerCase();
+  const { promise: interrupted, reject } = Promise.withResolvers<never>();
+  const interrupt = () => {
+    ask("\n");
+    reject(new InterruptedError("Cannot continue: interrupted", { help: "nothing was changed" }));
+  };
+  Deno.addSignalListener("SIGINT", interrupt);
+  try {
+    const line = await Promise.race([readLine(), interrupted]);
+    // The terminal echoes the user's line break, but Ctrl-D produces none.
+    if (line === null) ask("\n");
+    return line?.trim().toLowerCase() === word.toLowerCase();
+  } finally {
+    Deno.removeSignalListener("SIGINT", interrupt);
+  }
 }
 
 /** Reads byte by byte, so that the rest is left for the next reader. */
-function readLine(): string | null {
-  beforeBlocking();
+async function readLine(): Promise<string | null> {
   const bytes: number[] = [];
   const byte = new Uint8Array(1);
-  while (Deno.stdin.readSync(byte) === 1) {
+  while (await Deno.stdin.read(byte) === 1) {
     if (byte[0] === LINE_FEED) return decode(bytes);
     bytes.push(...byte);
   }

@@ -118,3 +118,24 @@ Deno.test("a database that needs a missing module can't be adopted, and stays as
   assert.deepEqual(Deno.readFileSync(path), before);
   assert.throws(() => Deno.statSync(directory.file("migrations")), Deno.errors.NotFound);
 });
+
+Deno.test("init never writes over a database, its ledger or its lock", async () => {
+  using directory = new TemporaryDirectory();
+  Deno.mkdirSync(directory.file("data"));
+  execute(directory.file("data/prices.db"), "CREATE TABLE prices (a)");
+  for (
+    const [path, what] of [["data/trading.db", "database trading"], [
+      "data/migrations.lock",
+      "a lock",
+    ]]
+  ) {
+    const { code, stderr } = await runCommandLine(["init", "--yes", "--config", path ?? ""], {
+      cwd: directory.path,
+    });
+    assert.equal(code, 1);
+    assert(stderr.includes(`error: Cannot write ${path}: it is the path of ${what}\n`), stderr);
+    assert.deepEqual([...Deno.readDirSync(directory.file("data"))].map(({ name }) => name), [
+      "prices.db",
+    ]);
+  }
+});

@@ -11,6 +11,8 @@ export interface ProgramResult {
 export interface ProgramOptions {
   /** Its stdin. Default: empty. */
   readonly input?: string;
+  /** Output after which it gets its stdin. Default: at once. */
+  readonly after?: string;
   /** Width of the terminal of {@link runOnTerminal}. Default: none. */
   readonly columns?: number;
 }
@@ -84,15 +86,25 @@ const PIPED = { stdin: "piped", stdout: "piped", stderr: "piped" } as const;
 
 async function run(
   command: Deno.Command,
-  { input = "" }: ProgramOptions,
+  { input = "", after }: ProgramOptions,
 ): Promise<ProgramResult> {
   const child = command.spawn();
   const writer = child.stdin.getWriter();
-  await writer.write(new TextEncoder().encode(input));
-  await writer.close();
-  const { code, stdout, stderr } = await child.output();
-  const decoder = new TextDecoder();
-  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+  let isGiven = false;
+  const give = async () => {
+    if (isGiven) return;
+    isGiven = true;
+    await writer.write(new TextEncoder().encode(input));
+    await writer.close();
+  };
+  if (after === undefined) await give();
+  let stdout = "";
+  const errors = new Response(child.stderr).text();
+  for await (const text of child.stdout.pipeThrough(new TextDecoderStream())) {
+    stdout += text;
+    if (after !== undefined && stdout.includes(after)) await give();
+  }
+  return { code: (await child.status).code, stdout, stderr: await errors };
 }
 
 function quoted(argument: string): string {

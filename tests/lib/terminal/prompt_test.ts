@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { reasonForNoTerminal, runOnTerminal, runProgram } from "./program.ts";
 
 const ASK = `
-  const answer = confirmByWord("3 rows of a\\nb will be lost.");
+  const answer = await confirmByWord("3 rows of a\\nb will be lost.");
   createOutput().answer(String(answer));
 `;
 const noTerminal = reasonForNoTerminal();
@@ -25,7 +25,7 @@ Deno.test("the question goes to stderr, followed by a line break if there is no 
 
 Deno.test("a question reads one line and leaves the rest", async () => {
   const body = `
-    const answers = [confirmByWord("One?"), confirmByWord("Two?", { word: "Größe" })];
+    const answers = [await confirmByWord("One?"), await confirmByWord("Two?", { word: "Größe" })];
     createOutput().answer(answers.join());
   `;
   const result = await runProgram(body, { input: "yes\nGRÖßE\n" });
@@ -43,12 +43,33 @@ Deno.test({
     const result = await runOnTerminal(
       `
       createOutput().answer("can ask: " + canAsk());
-      createOutput().answer(confirmByWord("Go on?") ? "agreed" : "refused");
+      createOutput().answer(await confirmByWord("Go on?") ? "agreed" : "refused");
     `,
       { input: "yes\n" },
     );
     assert.match(result.stdout, /can ask: true\n/);
     assert.match(result.stdout, /Go on\? Type "yes" to continue: /);
     assert.match(result.stdout, /agreed\n$/);
+  },
+});
+
+Deno.test({
+  name: `Ctrl-C at a question ends the command with a message${onTerminal}`,
+  ignore: noTerminal !== null,
+  async fn() {
+    const body = `
+      try {
+        await confirmByWord("Go on?");
+      } catch (error) {
+        createOutput({ noColor: true }).error(error);
+      }
+      Deno.exit();
+    `;
+    // On a terminal this character is Ctrl-C.
+    const { stdout } = await runOnTerminal(body, { input: "\x03", after: "to continue: " });
+    assert.match(
+      stdout,
+      /to continue: (?:\^C)?\nerror: Cannot continue: interrupted\nhelp: nothing was changed\n$/,
+    );
   },
 });
