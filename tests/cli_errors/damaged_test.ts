@@ -10,12 +10,12 @@ const commands = ["upgrade", "downgrade --yes", "verify", "verify --data", "repa
 interface Damage {
   readonly code: string;
   readonly file?: "positions.db" | "migrations.db";
-  /** Damages the bytes of a good file; its pages have 4096 bytes. */
+  /** Damages the bytes of a valid file with pages of 4096 bytes. */
   readonly damage: (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 }
 
 const text = (words: string) => () => new TextEncoder().encode(words);
-/** Bytes without any order, the same in each run. */
+/** Pseudo-random bytes, the same in every run. */
 const noise = (length: number) =>
   Uint8Array.from({ length }, (_, index) => (Math.sin(index + 1) * 1e6) & 0xff);
 
@@ -52,7 +52,7 @@ const damages: Readonly<Record<string, Damage>> = {
 };
 
 for (const [name, { code, file = "positions.db", damage }] of Object.entries(damages)) {
-  Deno.test(`a damaged file is named, and left as it is: ${name}`, async () => {
+  Deno.test(`a damaged file is named and left unchanged: ${name}`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     await prepare(["upgrade"], { cwd });
@@ -60,9 +60,9 @@ for (const [name, { code, file = "positions.db", damage }] of Object.entries(dam
     await Deno.writeFile(path, await damage(await Deno.readFile(path)));
     await expectFailure({ args: ["upgrade"], cwd, code, snapshot: snapshots(name) });
     await expectFailure({ args: ["downgrade", "--yes"], cwd, code });
-    // It says that it cannot fix damage, whatever the damage is.
+    // It says that it cannot fix damage of any kind.
     await expectFailure({ args: ["repair"], cwd, code: "DATABASE_CORRUPT" });
-    // The other databases are still verified, and a damaged ledger is none of them.
+    // The other databases are still verified; a damaged ledger is not one of them.
     for (const command of ["verify", "verify --data"]) {
       const verified = await run(command.split(" "), { cwd });
       assert.equal(verified.code, file === "migrations.db" ? 0 : 1, verified.stdout);
@@ -71,7 +71,7 @@ for (const [name, { code, file = "positions.db", damage }] of Object.entries(dam
         assert.match(verified.stdout, new RegExp(`problem: Cannot .*${file}: `));
       }
     }
-    // What can be told of the others is told.
+    // The others are still reported.
     const status = await run(["status"], { cwd });
     assert.equal(status.code, 1);
     assert.match(status.stderr, new RegExp(`^warning: Cannot .*${file}`, "m"));
@@ -93,7 +93,7 @@ for (const [name, { code, file = "positions.db", damage }] of Object.entries(dam
   });
 }
 
-Deno.test("a damage that only reading all pages finds is found by verify --data", async () => {
+Deno.test("verify --data finds damage that shows only when all pages are read", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -133,7 +133,7 @@ for (const command of ["upgrade", "downgrade --yes"]) {
   });
 }
 
-Deno.test("databases that were swapped are refused", async () => {
+Deno.test("swapped databases are refused", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });

@@ -14,14 +14,14 @@ async function read(
   const result = await run(["doctor", ...args], options);
   assert.equal(result.stderr, "", kept(["doctor"], options, result));
   for (const line of result.stdout.split("\n")) {
-    // Only a word that has no place to break it, such as a path, may be longer.
+    // Only an unbreakable word, such as a path, may be longer.
     assert(line.length <= 80 || !line.trim().includes(" "), line);
     assert.match(line, /^[\x20-\x7e]*$/);
   }
   return { code: result.code, text: result.stdout };
 }
 
-Deno.test("doctor's text says by words what is wrong, in 80 columns, with what to do", async () => {
+Deno.test("doctor's text describes problems in words, in 80 columns, with the next step", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -39,7 +39,7 @@ Deno.test("doctor's text says by words what is wrong, in 80 columns, with what t
   assert.match(wrong.text, /\n1 problem, \d notices?\.\n$/);
 });
 
-Deno.test("doctor --quiet shows notices and problems alone, and nothing where there are none", async () => {
+Deno.test("doctor --quiet shows only notices and problems, and nothing if there are none", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -63,7 +63,7 @@ const damages: Readonly<Record<string, Damage>> = {
 
 for (const [code, damage] of Object.entries(damages)) {
   for (const name of ["trading", "migrations"]) {
-    Deno.test(`a damaged ${name}.db is found, and the others are looked at: ${code}`, async () => {
+    Deno.test(`a damaged ${name}.db is found, and the others are examined: ${code}`, async () => {
       await using directory = await tempDir();
       const cwd = directory.path;
       await prepare(["upgrade"], { cwd });
@@ -81,7 +81,7 @@ for (const [code, damage] of Object.entries(damages)) {
   }
 }
 
-Deno.test("wrong variables are told one by one, and doctor goes on with the defaults", async () => {
+Deno.test("invalid variables are reported one by one, and doctor continues with the defaults", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -94,7 +94,7 @@ Deno.test("wrong variables are told one by one, and doctor goes on with the defa
   only("migrations-applied");
 });
 
-Deno.test("a synchronous that risks the data is a notice", async () => {
+Deno.test("a risky synchronous setting is a notice", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -103,7 +103,7 @@ Deno.test("a synchronous that risks the data is a notice", async () => {
   assert.match(only("settings-in-force").detail, /synchronous OFF/);
 });
 
-Deno.test("a place that can't be is told, from wherever it comes", async () => {
+Deno.test("an impossible path is reported, regardless of its source", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await Deno.writeTextFile(join(cwd, "notes.txt"), "mine");
@@ -150,7 +150,7 @@ const granted = [
 for (const without of [0, 1, 2, null]) {
   const permissions = without === null ? [] : granted.toSpliced(without, 1);
   const name = without === null ? "any permission" : granted[without]?.replace(/=.*/, "");
-  Deno.test(`without ${name} doctor says what is missing, and goes on`, async () => {
+  Deno.test(`without ${name} doctor reports what is missing and continues`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     await prepare(["upgrade"], { cwd });
@@ -163,7 +163,7 @@ for (const without of [0, 1, 2, null]) {
   });
 }
 
-Deno.test("with what the README names, doctor sees the databases as far as this Deno can", async () => {
+Deno.test("with the documented permissions doctor examines the databases as far as this Deno can", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -171,7 +171,7 @@ Deno.test("with what the README names, doctor sees the databases as far as this 
   assert.deepEqual(diagnosis.codes("problem"), []);
   const readable = diagnosis.checks.filter(({ code }) => code === "database-readable").length;
   if (readable < 4) {
-    // An older Deno can't open a database from its bytes.
+    // An older Deno cannot open a database from its bytes.
     assert.equal(readable, 0);
     const { detail } = diagnosis.only("databases-not-read");
     assert.match(detail, /^positions, trading, ml_training, the ledger: not examined/);
@@ -184,7 +184,7 @@ const noTerminal = reasonForNoTerminal();
 for (const permissions of [[], granted.slice(0, 1), granted]) {
   const given = permissions.length === 0 ? "no permission" : permissions.join(" ");
   Deno.test({
-    name: `at a terminal, with ${given}, doctor asks for nothing` +
+    name: `at a terminal, with ${given}, doctor does not prompt` +
       (noTerminal === null ? "" : ` (skipped: ${noTerminal})`),
     ignore: noTerminal !== null,
     async fn() {
@@ -199,7 +199,7 @@ for (const permissions of [[], granted.slice(0, 1), granted]) {
         cwd,
         stdin: "null",
         env: { DB_PATH_PREFIX: "", NO_COLOR: "1" },
-        signal: AbortSignal.timeout(60_000), // a question would never be answered
+        signal: AbortSignal.timeout(60_000), // a prompt would never be answered
       }).output();
       const text = new TextDecoder().decode(stdout);
       assert.doesNotMatch(text, /requests|Allow\?/);
@@ -208,7 +208,7 @@ for (const permissions of [[], granted.slice(0, 1), granted]) {
   });
 }
 
-/** Why a terminal can't be had here; null where it can. */
+/** Why no terminal is available here; null if one is. */
 function reasonForNoTerminal(): string | null {
   if (Deno.build.os !== "linux") return "`script` takes other flags here";
   try {
@@ -224,7 +224,7 @@ function reasonForNoTerminal(): string | null {
 const noOther = reasonForNoOtherUser();
 
 Deno.test({
-  name: "as another user doctor says what can't be read or written, and whose it is" +
+  name: "as another user doctor reports what cannot be read or written, and its owner" +
     (noOther === null ? "" : ` (skipped: ${noOther})`),
   ignore: noOther !== null,
   async fn() {

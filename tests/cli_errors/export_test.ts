@@ -20,7 +20,7 @@ const withoutMount = noMount === null ? "" : ` (skipped: ${noMount})`;
 const isWindows = Deno.build.os === "windows";
 const withoutSignals = isWindows ? " (skipped: Windows has no such signals)" : "";
 
-/** Makes the bot's databases, one of them with so many megabytes. */
+/** Creates the bot's databases, one of them with a number of megabytes. */
 async function makeBot(cwd: string, megabytes = 0): Promise<void> {
   await prepare(["upgrade"], { cwd });
   insertRows(join(cwd, "data/trading.db"), "trading");
@@ -35,7 +35,7 @@ async function makeBot(cwd: string, megabytes = 0): Promise<void> {
   );
 }
 
-Deno.test("what can't be exported is told, and nothing is written", async () => {
+Deno.test("an impossible export is reported, and nothing is written", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await expectFailure({
@@ -55,7 +55,7 @@ Deno.test("what can't be exported is told, and nothing is written", async () => 
   }
 });
 
-Deno.test("a place that can't be written is told, and nothing is left there", async () => {
+Deno.test("an unwritable path is reported, and nothing is left there", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await makeBot(cwd);
@@ -69,14 +69,14 @@ Deno.test("a place that can't be written is told, and nothing is left there", as
     })
   ) {
     const code = line.includes("--all") ? "INVALID_LOCATION" : "NOT_PERMITTED";
-    // Windows has other words for it.
+    // The message differs on Windows.
     const snapshot = isWindows ? {} : { snapshot: snapshots(name) };
     await expectFailure({ args: line.split(" "), cwd, code, ...snapshot });
   }
 });
 
 Deno.test({
-  name: `a reader that goes away is told plainly${withoutSignals}`,
+  name: `a reader that closes the pipe is reported plainly${withoutSignals}`,
   ignore: isWindows,
   async fn() {
     await using directory = await tempDir();
@@ -97,7 +97,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `a full disk leaves no half file, and an older file as it was${withoutMount}`,
+  name: `a full disk leaves no partial file and keeps an older file${withoutMount}`,
   ignore: noMount !== null,
   async fn() {
     await using directory = await tempDir();
@@ -133,7 +133,7 @@ function mount(args: string[]): void {
 
 const noFull = existsSync("/dev/full") ? null : "there is no /dev/full";
 Deno.test({
-  name: "a full device behind stdout is told" + (noFull === null ? "" : ` (skipped: ${noFull})`),
+  name: "a full device on stdout is reported" + (noFull === null ? "" : ` (skipped: ${noFull})`),
   ignore: noFull !== null,
   async fn() {
     await using directory = await tempDir();
@@ -147,7 +147,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `killed at any moment, no file has its final name before it is whole${withoutSignals}`,
+  name: `after a kill at any time, only a complete file has its final name${withoutSignals}`,
   ignore: isWindows,
   async fn() {
     await using directory = await tempDir();
@@ -167,7 +167,7 @@ Deno.test({
         child.kill("SIGKILL");
         kills++;
       } catch {
-        // It had ended.
+        // It had already ended.
       }
       await ended;
       const text = Deno.readTextFileSync(path);
@@ -182,7 +182,7 @@ Deno.test({
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.test({
-    name: `${signal} ends an export, and leaves an older file as it was${withoutSignals}`,
+    name: `${signal} stops an export and keeps an older file${withoutSignals}`,
     ignore: isWindows,
     async fn() {
       await using directory = await tempDir();
@@ -199,7 +199,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const result = decoded(await output);
       assert.equal(Deno.readTextFileSync(path), "older");
       if (result.stderr === "") {
-        // In the middle of a statement the signal itself ends the process.
+        // During a statement the signal itself ends the process.
         assert(result.code === 130 || result.code === 143, String(result.code));
         return;
       }
@@ -228,11 +228,11 @@ const variables = [
 ];
 const environment = `--allow-env=${variables}`;
 
-Deno.test("an export to stdout needs only to read the data directory, whatever its size", async () => {
+Deno.test("an export to stdout only needs to read the data directory, regardless of its size", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await makeBot(cwd, 40);
-  const before = filesIn(cwd, /-(shm|wal)$/); // SQLite makes them where it may only read
+  const before = filesIn(cwd, /-(shm|wal)$/); // SQLite creates them beside a database that it may only read
   const { stdout } = await prepare(["export", "trading"], { cwd });
   for (const more of [[], ["--allow-write=data"]]) {
     const permissions = ["--allow-read=data,catalyst.json,catalyst.jsonc", environment, ...more];
@@ -244,7 +244,7 @@ Deno.test("an export to stdout needs only to read the data directory, whatever i
   assert.deepEqual(filesIn(cwd, /-(shm|wal)$/), before);
 });
 
-Deno.test("an export to a file needs to write there, which is told where it may not", async () => {
+Deno.test("an export to a file needs permission to write there, and reports if it is missing", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await makeBot(cwd);

@@ -9,7 +9,7 @@ const snapshots = openSnapshots("full_disk");
 const noMount = reasonForNoMount();
 const skipped = noMount === null ? "" : ` (skipped: ${noMount})`;
 
-/** A small disk of its own. */
+/** A small separate disk. */
 class SmallDisk implements Disposable {
   readonly path: string = Deno.makeTempDirSync({ prefix: "catalyst-migrate-" });
 
@@ -17,12 +17,12 @@ class SmallDisk implements Disposable {
     mount(["-t", "tmpfs", "-o", `size=${kibibytes}k`, "tmpfs", this.path]);
   }
 
-  /** Makes room. */
+  /** Frees space. */
   grow(): void {
     mount(["-o", "remount,size=8m", this.path]);
   }
 
-  /** Writes a file until there are only so many bytes left. */
+  /** Writes a file until only the given number of bytes is free. */
   fill(left: number): void {
     using file = Deno.openSync(join(this.path, "fill"), { create: true, write: true });
     try {
@@ -44,7 +44,7 @@ function mount(args: string[]): void {
 
 Deno.test({
   name:
-    `on a disk of any size an upgrade is done in part, and goes on when there is room${skipped}`,
+    `on a disk of any size an upgrade stops when it is full and continues when there is space${skipped}`,
   ignore: noMount !== null,
   async fn() {
     const whole = await contentsAfterUpgrade();
@@ -80,7 +80,7 @@ Deno.test({
 
 for (const left of [0, 40 * 1024, 120 * 1024]) {
   Deno.test({
-    name: `a disk with ${left} bytes left: databases that are there are not changed${skipped}`,
+    name: `on a disk with ${left} free bytes existing databases are not changed${skipped}`,
     ignore: noMount !== null,
     async fn() {
       await using directory = await tempDir();

@@ -1,4 +1,4 @@
-/** Names and texts in a stranger's database can neither hide what follows them nor forge lines. */
+/** Names and texts in an untrusted database can neither hide the text after them nor forge lines. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseSync } from "node:sqlite";
@@ -11,7 +11,7 @@ const HOSTILE = "x\x1b[8mHID\nforged line\x1b]0;title\x07";
 const noTerminal = reasonForNoTerminal();
 
 Deno.test({
-  name: `no command lets data reach a terminal as it is${
+  name: `no command writes data to a terminal unescaped${
     noTerminal === null ? "" : ` (skipped: ${noTerminal})`
   }`,
   ignore: noTerminal !== null,
@@ -67,7 +67,7 @@ Deno.test({
       for (const sequence of ["\x1b[8m", "\x1b]", "\x07"]) {
         assert.ok(!stdout.includes(sequence), line);
       }
-      // What is SQL has its line breaks as they are.
+      // SQL keeps its line breaks.
       if (!/^(schema|export)/.test(line)) assert.doesNotMatch(stdout, /^forged line/m, line);
     }
     const { stdout } = await run(["export", "trading"], { cwd });

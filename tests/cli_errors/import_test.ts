@@ -79,14 +79,14 @@ async function refused(
   });
 }
 
-Deno.test("import used wrongly", async (t) => {
+Deno.test("wrong usage of import", async (t) => {
   await using place = await prepared();
   for (const [name, line] of Object.entries(misuses)) {
     await t.step(name, () => refused(place.cwd, line, { ...USAGE, name }));
   }
 });
 
-Deno.test("a dump that can't be imported", async (t) => {
+Deno.test("an invalid dump", async (t) => {
   await using place = await prepared();
   for (const [name, dump] of Object.entries(dumps)) {
     await t.step(name, async () => {
@@ -98,7 +98,7 @@ Deno.test("a dump that can't be imported", async (t) => {
   }
 });
 
-Deno.test("a file that can't be read, and a database that can't be replaced or added to", async (t) => {
+Deno.test("an unreadable file, and a database that cannot be replaced or extended", async (t) => {
   await using place = await prepared();
   const cases: readonly (readonly [string, string, string])[] = [
     ["no such file", "import none.sql --database positions", "NOT_PERMITTED"],
@@ -117,7 +117,7 @@ Deno.test("a file that can't be read, and a database that can't be replaced or a
 });
 
 Deno.test({
-  name: `import into a directory that can't be written${noMount === null ? "" : ` (${noMount})`}`,
+  name: `import into a directory that is not writable${noMount === null ? "" : ` (${noMount})`}`,
   ignore: noMount !== null,
   async fn() {
     await using place = await prepared();
@@ -132,7 +132,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `import onto a disk that gets full leaves no half file${
+  name: `import onto a disk that becomes full leaves no partial file${
     noDisk === null ? "" : ` (${noDisk})`
   }`,
   ignore: noDisk !== null,

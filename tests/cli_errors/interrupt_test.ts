@@ -9,7 +9,7 @@ const snapshots = openSnapshots("interrupt");
 const ignore = Deno.build.os === "windows";
 const skipped = ignore ? " (skipped: Windows has no SIGINT to send)" : "";
 
-/** Starts a command, sends a signal when it listens and `isReady` says so, and waits for the end. */
+/** Starts a command, sends a signal when it listens and `isReady` is true, and waits for its end. */
 async function interrupted(
   process: Deno.Command,
   { isReady, signal = "SIGINT" }: { isReady: () => boolean; signal?: "SIGINT" | "SIGTERM" },
@@ -19,12 +19,12 @@ async function interrupted(
   let isOver = false;
   output.then(() => isOver = true);
   while (!isOver && !(isReady() && listensTo(signal, child.pid))) await pause(5);
-  await pause(200); // until it waits for what it can't have
+  await pause(200); // until it waits
   child.kill(signal);
   return decoded(await output);
 }
 
-/** Whether a process would hear of a signal; only Linux tells. */
+/** Whether a process has a handler for a signal; always true except on Linux. */
 function listensTo(signal: "SIGINT" | "SIGTERM", pid: number): boolean {
   if (Deno.build.os !== "linux") return true;
   const status = Deno.readTextFileSync(`/proc/${pid}/status`);
@@ -39,7 +39,7 @@ function pause(milliseconds: number): Promise<void> {
 
 for (const signal of ["SIGINT", "SIGTERM"] as const) {
   Deno.test({
-    name: `${signal} ends the wait for another writer, and nothing is changed${skipped}`,
+    name: `${signal} stops the wait for another writer, and nothing is changed${skipped}`,
     ignore,
     async fn() {
       await using directory = await tempDir();
@@ -65,7 +65,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
 }
 
 Deno.test({
-  name: `Ctrl-C ends the wait for another migrator, and nothing is changed${skipped}`,
+  name: `Ctrl-C stops the wait for another migrator, and nothing is changed${skipped}`,
   ignore,
   async fn() {
     await using directory = await tempDir();
@@ -81,7 +81,7 @@ Deno.test({
   },
 });
 
-/** A program with a long migration that says on a file when it has begun. */
+/** A program with a long migration that creates a file when it starts. */
 function program(upgrade: string): string {
   return `import { Migrator, defineMigration } from "${new URL("../../mod.ts", import.meta.url)}";
     import { createOutput } from "${new URL("../../lib/terminal/output.ts", import.meta.url)}";
@@ -107,7 +107,7 @@ function program(upgrade: string): string {
     }`;
 }
 
-/** Long ones of many statements, and one statement that never ends. */
+/** Long migrations: many statements, and one statement that never ends. */
 const longMigrations = {
   "of many statements":
     `Array.from({ length: 200_000 }, (_, n) => \`CREATE TABLE t\${n} (a);\`).join("\\n")`,
@@ -130,7 +130,7 @@ const longRuns = [
 
 for (const { signal, kind, upgrade } of longRuns) {
   Deno.test({
-    name: `${signal} in the middle of a long migration ${kind} rolls it back${skipped}`,
+    name: `${signal} during a long migration ${kind} rolls it back${skipped}`,
     ignore,
     async fn() {
       await using directory = await tempDir();
@@ -141,12 +141,12 @@ for (const { signal, kind, upgrade } of longRuns) {
       }).spawn();
       const output = child.output();
       while (!existsSync(join(cwd, "begun"))) await pause(5);
-      await pause(100); // until it is in the middle
+      await pause(100); // until it is running
       const start = performance.now();
       child.kill(signal);
       const { code, stderr } = decoded(await output);
-      assert.equal(code, signal === "SIGINT" ? 130 : 143, stderr); // by itself, or by the signal
-      assert(performance.now() - start < 10_000); // a second, on a machine that is not busy
+      assert.equal(code, signal === "SIGINT" ? 130 : 143, stderr); // ended by the program or by the signal
+      assert(performance.now() - start < 10_000); // about a second on an idle machine
       const { objects, markers } = contentOf(join(cwd, "app.db"));
       assert.deepEqual(objects.map(({ name }) => name), ["first"]);
       assert.deepEqual(markers, ["001"]);

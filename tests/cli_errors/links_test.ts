@@ -8,7 +8,7 @@ import { openSnapshots } from "../snapshot.ts";
 
 const snapshots = openSnapshots("links");
 
-/** A bot with a snapshot and a dump, whose trading database is a link to a file outside of `here`. */
+/** A bot with a snapshot and a dump, whose trading database is a link to a file outside `here`. */
 async function linked(directory: TempDir): Promise<string> {
   const cwd = join(directory.path, "here");
   await Deno.mkdir(join(cwd, "migrations"), { recursive: true });
@@ -24,7 +24,7 @@ async function linked(directory: TempDir): Promise<string> {
 const restore = ["restore", "latest", "trading", "--yes"];
 const importing = ["import", "trading.sql", "--database", "trading", "--yes"];
 
-testLinks("a link to a disk that isn't there is told", async () => {
+testLinks("a link to a missing disk is reported", async () => {
   await using directory = await tempDir();
   const cwd = await linked(directory);
   await Deno.rename(join(directory.path, "disk"), join(directory.path, "unplugged"));
@@ -39,7 +39,7 @@ testLinks("a link to a disk that isn't there is told", async () => {
   assert(ok);
 });
 
-testLinks("a link that leads to itself is told", async () => {
+testLinks("a link to itself is reported", async () => {
   await using directory = await tempDir();
   const cwd = await linked(directory);
   await Deno.remove(join(cwd, "data/trading.db"));
@@ -52,7 +52,7 @@ testLinks("a link that leads to itself is told", async () => {
 });
 
 testLinks(
-  "under narrow permissions a linked database works, and what can't is told first",
+  "under restricted permissions a linked database works, and impossible actions are reported first",
   async () => {
     await using directory = await tempDir();
     const cwd = await linked(directory);

@@ -7,11 +7,11 @@ import { openSnapshots } from "../snapshot.ts";
 
 const snapshots = openSnapshots("locked");
 const code = "DATABASE_LOCKED";
-/** A failed attempt is recorded; a waiting program may make the files beside a database. */
+/** A failed attempt is recorded; a waiting program may create the files beside a database. */
 const mayChange = /migrations\.(db|lock)|-(wal|shm|journal)$/;
 
 for (const mode of ["WAL", "DELETE"]) {
-  Deno.test(`another writer past the timeout is named, and nothing is changed, in ${mode} mode`, async () => {
+  Deno.test(`after the timeout another writer is named, and nothing is changed, in ${mode} mode`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     await prepare(["upgrade", "--to", "001"], { cwd });
@@ -30,7 +30,7 @@ for (const mode of ["WAL", "DELETE"]) {
           check(text);
         },
       });
-      // Reading goes on beside a writer.
+      // Reading works beside a writer.
       for (const command of ["status", "history", "repair"]) await prepare([command], { cwd });
     }
     execute(path, "DROP TABLE mine");
@@ -40,13 +40,13 @@ for (const mode of ["WAL", "DELETE"]) {
   });
 }
 
-Deno.test("a database that nobody may even read is named", async () => {
+Deno.test("a database under an exclusive lock is named", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade", "--to", "001"], { cwd });
   const path = join(cwd, "data/positions.db");
   execute(path, "PRAGMA journal_mode = DELETE");
-  // Pages written before the commit leave a journal, beside which nobody may read.
+  // Pages written before the commit leave a journal, which prevents reading.
   await using _writer = await startWriter(
     path,
     `COMMIT; PRAGMA cache_size = 1; BEGIN EXCLUSIVE;
@@ -62,7 +62,7 @@ Deno.test("a database that nobody may even read is named", async () => {
   }
 });
 
-Deno.test("a new database that another program is just making is waited for, then named", async () => {
+Deno.test("a new database that another program is creating is waited for, then named", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade", "--to", "001"], { cwd });
@@ -77,7 +77,7 @@ Deno.test("a new database that another program is just making is waited for, the
   await prepare(["upgrade"], { cwd });
 });
 
-Deno.test("a ledger that another program writes is named, and nothing is changed", async () => {
+Deno.test("a ledger locked by another writer is named, and nothing is changed", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade", "--to", "001"], { cwd });
@@ -89,7 +89,7 @@ Deno.test("a ledger that another program writes is named, and nothing is changed
   assert.deepEqual(Object.keys(filesIn(join(cwd, "data"), /migrations/)), ["positions.db"]);
 });
 
-Deno.test("another migrator past the timeout is named, and nothing is changed", async () => {
+Deno.test("after the timeout another migrator is named, and nothing is changed", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade", "--to", "001"], { cwd });

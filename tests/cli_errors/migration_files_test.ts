@@ -9,7 +9,7 @@ const code = "INVALID_MIGRATION_FILE";
 
 const HEAD = "-- database: trading\n-- migrate:up\n";
 
-/** Writes the user's own migrations into a directory of a test. */
+/** Writes user migrations into the directory of a test. */
 async function write(cwd: string, files: Readonly<Record<string, string>>): Promise<void> {
   await Deno.mkdir(join(cwd, "migrations"), { recursive: true });
   for (const [name, text] of Object.entries(files)) {
@@ -66,7 +66,7 @@ const wrong: Readonly<Record<string, Wrong>> = {
 };
 
 for (const [name, { files, code: expected = code }] of Object.entries(wrong)) {
-  Deno.test(`a wrong migration is refused before anything runs: ${name}`, async () => {
+  Deno.test(`an invalid migration is refused before anything runs: ${name}`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     await write(cwd, files);
@@ -75,7 +75,7 @@ for (const [name, { files, code: expected = code }] of Object.entries(wrong)) {
   });
 }
 
-Deno.test("an import that never settles is given up, by name", async () => {
+Deno.test("an import that never settles is stopped and named", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await write(cwd, { "004_x.ts": "await new Promise(() => {});\n" });
@@ -93,7 +93,7 @@ Deno.test("an import that never settles is given up, by name", async () => {
   );
 });
 
-Deno.test("a directory of migrations that was named and isn't there is refused", async () => {
+Deno.test("a missing migrations directory is refused", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await Deno.writeTextFile(join(cwd, "file"), "");
@@ -105,7 +105,7 @@ Deno.test("a directory of migrations that was named and isn't there is refused",
   await expectFailure({ args: args(""), cwd, code: "USAGE", exit: 2 });
 });
 
-Deno.test("new says what it lacks", async () => {
+Deno.test("new reports missing arguments", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   const refused = async (name: string, ...args: string[]) => {
@@ -119,7 +119,7 @@ Deno.test("new says what it lacks", async () => {
   await refused("an unknown kind", "add_notes", "--database", "trading", "--kind", "py");
 });
 
-Deno.test("a statement that fails is shown with its file and line", async () => {
+Deno.test("a failed statement is shown with its file and line", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -135,7 +135,7 @@ Deno.test("a statement that fails is shown with its file and line", async () => 
   });
 });
 
-Deno.test("without the permission to read them there are no migrations, and with it there are", async () => {
+Deno.test("migrations are read only with the permission to read them", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await write(cwd, { "004_x.sql": `${HEAD}CREATE TABLE one (a);\n` });
@@ -154,7 +154,7 @@ Deno.test("without the permission to read them there are no migrations, and with
   assert.match(stdout, /1 migration applied/);
 });
 
-Deno.test("a migration that is wrong doesn't stop a backup", async () => {
+Deno.test("an invalid migration does not stop a backup", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });

@@ -1,4 +1,4 @@
-/** Commands where something else is in the place of a database, a directory or a variable. */
+/** Commands with something else in place of a database, a directory or a variable. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { expectFailure, filesIn, prepare, run } from "../cli_helpers.ts";
@@ -10,7 +10,7 @@ const code = "INVALID_LOCATION";
 const isUnix = Deno.build.os !== "windows";
 const onUnix = isUnix ? "" : " (skipped: not on Windows)";
 
-/** Starts a program with variables as a shell writes them, which may be any bytes. */
+/** Starts a program with variables in shell syntax, which may contain any bytes. */
 function withShell(script: string): readonly string[] {
   return ["sh", "-c", `${script} exec "$0" "$@"`];
 }
@@ -26,7 +26,7 @@ Deno.test("a backup of a data directory that is a file, or of a directory as a d
 });
 
 Deno.test({
-  name: `a pipe in the place of a database is refused, and nobody waits for it${onUnix}`,
+  name: `a pipe in place of a database is refused without waiting${onUnix}`,
   ignore: !isUnix,
   async fn() {
     await using directory = await tempDir();
@@ -43,7 +43,7 @@ Deno.test({
 
 Deno.test({
   name:
-    `no command waits for a pipe, reads a device, or takes an empty file for a database${onUnix}`,
+    `no command waits for a pipe, reads a device, or treats an empty file as a database${onUnix}`,
   ignore: !isUnix,
   async fn() {
     await using directory = await tempDir();
@@ -77,7 +77,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `links that lead nowhere or back to themselves are named${onUnix}`,
+  name: `broken links and links to themselves are named${onUnix}`,
   ignore: !isUnix,
   async fn() {
     await using directory = await tempDir();
@@ -94,7 +94,7 @@ Deno.test({
   },
 });
 
-Deno.test("a directory in the place of a restore's note stops no backup, and no restore begins", async () => {
+Deno.test("a directory in place of a restore's journal does not stop a backup, and no restore begins", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -112,7 +112,7 @@ Deno.test("a directory in the place of a restore's note stops no backup, and no 
 });
 
 Deno.test({
-  name: `a variable that is no text is named${onUnix}`,
+  name: `a variable that is not valid text is named${onUnix}`,
   ignore: !isUnix,
   async fn() {
     await using directory = await tempDir();
@@ -128,7 +128,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `a terminal whose name is no text takes plain lines${onUnix}`,
+  name: `a terminal whose name is not valid text gets plain lines${onUnix}`,
   ignore: !isUnix,
   async fn() {
     const module = new URL("../../lib/terminal/output.ts", import.meta.url).href;
@@ -143,7 +143,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: "what Deno allows only with all permissions is said without Deno's own advice" +
+  name: "actions that Deno allows only with all permissions are reported without Deno's advice" +
     (Deno.build.os === "linux" ? "" : " (skipped: only on Linux)"),
   ignore: Deno.build.os !== "linux",
   async fn() {

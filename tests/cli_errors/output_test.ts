@@ -26,7 +26,7 @@ Deno.test("without a terminal nothing is lost unless --yes is given, and the los
   assert(rows.length > 2 && rows.every((count: number) => count === 2 || count === 3));
 });
 
-Deno.test("a later migration of the same database blocks nothing of another", async () => {
+Deno.test("a later migration of one database does not block another database", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -34,7 +34,7 @@ Deno.test("a later migration of the same database blocks nothing of another", as
 });
 
 for (const line of ["status", "history", "verify", "--help", "upgrade --dry-run"]) {
-  Deno.test(`a reader that goes away early is no error: ${line}`, async () => {
+  Deno.test(`a reader that closes the pipe early is not an error: ${line}`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     if (!line.includes("--dry-run")) await prepare(["upgrade"], { cwd });
@@ -48,7 +48,7 @@ for (const line of ["status", "history", "verify", "--help", "upgrade --dry-run"
 
 const noFull = existsSync("/dev/full") ? null : "there is no /dev/full";
 Deno.test({
-  name: "an answer that can't be written is an error" +
+  name: "output that cannot be written is an error" +
     (noFull === null ? "" : ` (skipped: ${noFull})`),
   ignore: noFull !== null,
   async fn() {

@@ -8,7 +8,7 @@ import { openSnapshots } from "../snapshot.ts";
 const snapshots = openSnapshots("permissions");
 const code = "NOT_PERMITTED";
 
-/** All that the command line needs, as the README says it. */
+/** All permissions that the command line needs, as documented. */
 const variables = [
   ...["DB_PATH_PREFIX", "CATALYST_CONFIG", "SQLITE_WAL_MODE", "SQLITE_SYNCHRONOUS"],
   ...["SQLITE_CACHE_SIZE", "SQLITE_MMAP_SIZE", "NO_COLOR"],
@@ -17,7 +17,7 @@ const environment = `--allow-env=${variables}`;
 const configuration = "catalyst.json,catalyst.jsonc";
 const least = [`--allow-read=data,${configuration}`, "--allow-write=data", environment];
 
-Deno.test("every command works with read and write on the data directory and its variables alone", async () => {
+Deno.test("every command works with read and write permission on the data directory and its variables only", async () => {
   await using directory = await tempDir();
   const options = { cwd: directory.path, permissions: least };
   for (
@@ -36,7 +36,7 @@ Deno.test("every command works with read and write on the data directory and its
   await prepare(["downgrade", "--yes"], options);
 });
 
-Deno.test("a colour setting that may not be read does not stop anything", async () => {
+Deno.test("an unreadable colour setting does not stop anything", async () => {
   await using directory = await tempDir();
   const permissions = [...least.slice(0, 2), environment.replace(",NO_COLOR", "")];
   await prepare(["upgrade"], { cwd: directory.path, permissions });
@@ -50,18 +50,18 @@ const missing: Readonly<Record<string, readonly string[]>> = {
 };
 
 for (const [name, permissions] of Object.entries(missing)) {
-  Deno.test(`the permission that is missing is named: ${name}`, async () => {
+  Deno.test(`a missing permission is named: ${name}`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     await expectFailure({ args: ["upgrade"], cwd, permissions, code, snapshot: snapshots(name) });
     await prepare(["upgrade", "--to", "001"], { cwd });
     const snapshot = snapshots(`${name}, with databases`);
-    const mayChange = /-(shm|wal)$/; // SQLite makes them beside a database that it may only read
+    const mayChange = /-(shm|wal)$/; // SQLite creates them beside a database that it may only read
     await expectFailure({ args: ["upgrade"], cwd, permissions, code, mayChange, snapshot });
   });
 }
 
-Deno.test("a directory outside of the permissions is named", async () => {
+Deno.test("a directory outside the permissions is named", async () => {
   await using directory = await tempDir();
   for (const args of [["status", "--data-dir", "other"], ["upgrade", "--data-dir", "other"]]) {
     await expectFailure({
@@ -71,7 +71,7 @@ Deno.test("a directory outside of the permissions is named", async () => {
   }
 });
 
-Deno.test("the permission that a migration lacks is named, and the migration rolled back", async () => {
+Deno.test("the permission that a migration lacks is named, and the migration is rolled back", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });
@@ -100,7 +100,7 @@ Deno.test("the permission that a migration lacks is named, and the migration rol
   );
 });
 
-Deno.test("reading needs no permission to write", async () => {
+Deno.test("reading needs no write permission", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await prepare(["upgrade"], { cwd });

@@ -33,7 +33,7 @@ Deno.test("a data directory without its parent is not created", async () => {
   await expectFailure({ args: spaced, cwd, code, snapshot });
 });
 
-Deno.test("a prefix in a directory that is not there is refused, and one in a file", async () => {
+Deno.test("a prefix in a missing directory or below a file is refused", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await Deno.writeTextFile(join(cwd, "notes.txt"), "mine");
@@ -57,7 +57,7 @@ Deno.test("a NUL in the prefix or in the data directory is refused", () => {
 });
 
 for (const name of ["positions.db", "migrations.db"]) {
-  Deno.test(`a directory in the place of ${name} is refused before anything is done`, async () => {
+  Deno.test(`a directory in place of ${name} is refused before anything is done`, async () => {
     await using directory = await tempDir();
     const cwd = directory.path;
     await Deno.mkdir(join(cwd, "data", name), { recursive: true });
@@ -68,7 +68,7 @@ for (const name of ["positions.db", "migrations.db"]) {
   });
 }
 
-Deno.test("a directory in the place of the lock file is refused", async () => {
+Deno.test("a directory in place of the lock file is refused", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await Deno.mkdir(join(cwd, "data/migrations.lock"), { recursive: true });
@@ -76,7 +76,7 @@ Deno.test("a directory in the place of the lock file is refused", async () => {
   await expectFailure({ args: ["upgrade"], cwd, code, snapshot });
 });
 
-Deno.test("a link to a place that is not there is refused", async () => {
+Deno.test("a broken link is refused", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
   await Deno.mkdir(join(cwd, "data"));
@@ -94,7 +94,7 @@ Deno.test("a link to a place that is not there is refused", async () => {
 
 const noMount = reasonForNoMount();
 Deno.test({
-  name: "a read-only directory can be looked at, and is not changed" +
+  name: "a read-only directory can be read and is not changed" +
     (noMount === null ? "" : ` (skipped: ${noMount})`),
   ignore: noMount !== null,
   async fn() {
@@ -128,7 +128,7 @@ Deno.test({
 
 const noOther = reasonForNoOtherUser();
 Deno.test({
-  name: "a directory of another user can be looked at, and is not changed" +
+  name: "a directory of another user can be read and is not changed" +
     (noOther === null ? "" : ` (skipped: ${noOther})`),
   ignore: noOther !== null,
   async fn() {

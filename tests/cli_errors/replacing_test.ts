@@ -1,4 +1,4 @@
-/** What stands in the way of replacing databases is found before the first of them is replaced. */
+/** Anything that prevents replacing databases is found before the first one is replaced. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { anotherUser, reasonForNoOtherUser } from "../another_user.ts";
@@ -15,7 +15,7 @@ const noDisk = reasonForNoDisk();
 const noOther = reasonForNoOtherUser();
 const mayChange = /\.lock$|-(wal|shm)$/;
 
-/** Keeps a message without what differs from run to run. */
+/** Compares a message with a snapshot, without parts that differ between runs. */
 function message(name: string): (text: string) => void {
   return (text) =>
     messages(name)(
@@ -25,7 +25,7 @@ function message(name: string): (text: string) => void {
     );
 }
 
-/** A place of another user, with a snapshot of databases that were changed since, and a dump. */
+/** A directory of another user with a dump and a snapshot of databases that have changed since. */
 async function prepared(): Promise<Place> {
   const [directory, cache] = [await tempDir(), await tempDir()];
   const cwd = directory.path;
@@ -53,7 +53,7 @@ async function prepared(): Promise<Place> {
 interface Place extends AsyncDisposable {
   readonly cwd: string;
   readonly name: string;
-  /** How a command is run by the other user. */
+  /** Options for running a command as the other user. */
   readonly other: {
     readonly cwd: string;
     readonly env: Readonly<Record<string, string>>;
@@ -69,7 +69,7 @@ function give(path: string, user: number): void {
 
 for (const file of ["trading.db", "migrations.db"]) {
   Deno.test({
-    name: `a ${file} that may not be written is named, and no other database is replaced` +
+    name: `a ${file} that is not writable is named, and no other database is replaced` +
       (noOther === null ? "" : ` (skipped: ${noOther})`),
     ignore: noOther !== null,
     async fn() {
@@ -87,7 +87,7 @@ for (const file of ["trading.db", "migrations.db"]) {
         const snapshot = message(`${what}, ${file} of another user`);
         await expectFailure({ ...other, args, code: "NOT_PERMITTED", mayChange, snapshot });
       }
-      // Nothing is half done, and so nothing is in the way of other commands.
+      // Nothing is partially done, so other commands work.
       Deno.chownSync(join(cwd, "data", file), NOBODY, NOBODY);
       for (const command of ["upgrade", "backup"]) await prepare([command], other);
       await prepare(["restore", place.name, "--yes"], other);
@@ -97,7 +97,7 @@ for (const file of ["trading.db", "migrations.db"]) {
 
 for (const mode of ["WAL", "DELETE"]) {
   Deno.test({
-    name: `a directory that may not be written is found in time by a restore, in ${mode} mode` +
+    name: `a restore finds an unwritable directory in time, in ${mode} mode` +
       (noOther === null ? "" : ` (skipped: ${noOther})`),
     ignore: noOther !== null,
     async fn() {
@@ -117,7 +117,7 @@ for (const mode of ["WAL", "DELETE"]) {
 }
 
 Deno.test({
-  name: `what keeps a restore that has begun from going on is named, and how it will go on` +
+  name: `the obstacle of a started restore is named, and how it continues` +
     (noOther === null ? "" : ` (skipped: ${noOther})`),
   ignore: noOther !== null,
   async fn() {
@@ -147,7 +147,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `a restore that doesn't fit on the disk does not begin, whatever the room` +
+  name: `a restore that does not fit on the disk does not start, regardless of the free space` +
     (noDisk === null ? "" : ` (skipped: ${noDisk})`),
   ignore: noDisk !== null,
   async fn() {
@@ -186,7 +186,7 @@ Deno.test({
   },
 });
 
-/** Fills a disk until there are only so many bytes left. */
+/** Fills a disk until only the given number of bytes is free. */
 function leave(disk: string, bytes: number): void {
   const path = join(disk, "fill");
   Deno.writeTextFileSync(path, "");

@@ -23,7 +23,7 @@ const skipped = noDisk === null ? "" : ` (skipped: ${noDisk})`;
 /** A run that waits or is refused may leave its lock and SQLite's files beside a database. */
 const mayChange = /\.lock$|-(wal|shm)$/;
 
-/** Keeps a message without the names of snapshots and sizes, which differ from run to run. */
+/** Compares a message with a stored one, without names of snapshots and sizes. */
 function message(name: string): (text: string) => void {
   return (text) =>
     messages(name)(
@@ -32,7 +32,7 @@ function message(name: string): (text: string) => void {
     );
 }
 
-/** A place with the bot's databases, which hold some rows. */
+/** A directory with the bot's databases and some rows. */
 async function prepared(): Promise<AsyncDisposable & { readonly cwd: string }> {
   const directory = await tempDir();
   const cwd = directory.path;
@@ -41,7 +41,7 @@ async function prepared(): Promise<AsyncDisposable & { readonly cwd: string }> {
   return { cwd, [Symbol.asyncDispose]: () => directory[Symbol.asyncDispose]() };
 }
 
-/** Takes a snapshot; its name. */
+/** Takes a snapshot and returns its name. */
 async function backup(cwd: string): Promise<string> {
   const { stdout } = await prepare(["backup", "--json"], { cwd });
   return JSON.parse(stdout).snapshot.name;
@@ -76,7 +76,7 @@ for (const [name, line] of Object.entries(misuses)) {
   });
 }
 
-Deno.test("what is no snapshot is named", async () => {
+Deno.test("a reference that is not a snapshot is named", async () => {
   await using place = await prepared();
   const { cwd } = place;
   Deno.writeTextFileSync(join(cwd, "notes.txt"), "hello\n".repeat(300));
@@ -102,7 +102,7 @@ Deno.test("what is no snapshot is named", async () => {
   }
 });
 
-Deno.test("a damaged snapshot restores nothing, and says which file it is", async () => {
+Deno.test("a damaged snapshot restores nothing, and the damaged file is named", async () => {
   await using place = await prepared();
   const { cwd } = place;
   const file = (database: string, name: string) => join(backups(cwd), `${database}_${name}.db`);
@@ -130,7 +130,7 @@ Deno.test("a damaged snapshot restores nothing, and says which file it is", asyn
   await prepare(["restore", first, "--yes"], { cwd });
 });
 
-Deno.test("a file in the place of the snapshots' directory stops what needs one", async () => {
+Deno.test("a file in place of the snapshots' directory stops commands that need it", async () => {
   await using place = await prepared();
   const { cwd } = place;
   const code = "INVALID_LOCATION";
@@ -156,7 +156,7 @@ Deno.test("a file in the place of the snapshots' directory stops what needs one"
   assert.equal(Deno.readTextFileSync(backups(cwd)), "mine");
 });
 
-Deno.test("a damaged database at backup time is named, and the older snapshots stay", async () => {
+Deno.test("a damaged database at backup time is named, and older snapshots are kept", async () => {
   await using place = await prepared();
   const { cwd } = place;
   const name = await backup(cwd);
@@ -176,7 +176,7 @@ Deno.test("a damaged database at backup time is named, and the older snapshots s
   await prepare(["status", "--check"], { cwd });
 });
 
-Deno.test("a lock that can't be had in time is named with its holder", async () => {
+Deno.test("a lock that is not released in time is named with its holder", async () => {
   await using place = await prepared();
   const { cwd } = place;
   await backup(cwd);
@@ -211,7 +211,7 @@ Deno.test("a lock that can't be had in time is named with its holder", async () 
 });
 
 Deno.test({
-  name: `Ctrl-C in the middle of a large backup leaves nothing${
+  name: `Ctrl-C during a large backup leaves nothing${
     Deno.build.os === "windows" ? " (skipped: Windows has no SIGINT to send)" : ""
   }`,
   ignore: Deno.build.os === "windows",
@@ -243,7 +243,7 @@ Deno.test({
 });
 
 Deno.test({
-  name: `a full and a read-only directory are named, and nothing is left there${skipped}`,
+  name: `full and read-only directories are named, and nothing is left there${skipped}`,
   ignore: noDisk !== null,
   async fn() {
     await using place = await prepared();

@@ -79,7 +79,7 @@ for (const [name, { args, env, code = "USAGE" }] of Object.entries(misuses)) {
   });
 }
 
-Deno.test("an error in the flags comes as JSON wherever --json stands", async () => {
+Deno.test("an error in the flags is reported as JSON, regardless of the position of --json", async () => {
   await using directory = await tempDir();
   for (const args of [["--json", "nonsense"], ["--json", "--timeout"], ["status", "--json", "x"]]) {
     const { code, stdout, stderr } = await run(args, { cwd: directory.path });
@@ -89,7 +89,7 @@ Deno.test("an error in the flags comes as JSON wherever --json stands", async ()
   }
 });
 
-Deno.test("an upgrade needs no command's name, also with its own flags before a value", async () => {
+Deno.test("upgrade needs no command name, even with its flags before a value", async () => {
   await using directory = await tempDir();
   const { code, stdout } = await run(["--to", "002", "--json"], { cwd: directory.path });
   assert.equal(code, 0);

@@ -6,7 +6,7 @@ import { openSnapshots } from "../snapshot.ts";
 
 const snapshots = openSnapshots("vanished");
 const code = "UNKNOWN_MARKER";
-/** Commands that a help names, as in `downgrade --migration 004`. */
+/** Commands named in a help text, such as `downgrade --migration 004`. */
 const commandsIn = (text: string) =>
   [...text.matchAll(/`(downgrade [^`]+)`/g)].map(([, line]) => line);
 
@@ -29,7 +29,7 @@ const files: Readonly<Record<string, readonly [name: string, text: string]>> = {
   ],
 };
 
-/** A directory with the bot, a snapshot of it, and a fourth migration that was applied after that. */
+/** A directory with the bot, a snapshot, and a fourth migration applied after it. */
 async function withFourth(kind: string): Promise<
   AsyncDisposable & { readonly cwd: string; readonly file: string; readonly snapshot: string }
 > {
@@ -58,7 +58,7 @@ function markersIn(cwd: string): unknown[] {
   );
 }
 
-Deno.test("what the help of upgrade names rolls a vanished migration back, and no other", async () => {
+Deno.test("the command in upgrade's help rolls back the missing migration and no other", async () => {
   const kind = "SQL with a way back";
   await using place = await withFourth(kind);
   const { cwd, file } = place;
@@ -71,7 +71,7 @@ Deno.test("what the help of upgrade names rolls a vanished migration back, and n
 });
 
 for (const kind of ["SQL without a way back", "functions"]) {
-  Deno.test(`no command is named that could roll back another migration: ${kind}`, async () => {
+  Deno.test(`the help names no command that could roll back another migration: ${kind}`, async () => {
     await using place = await withFourth(kind);
     const { cwd, file, snapshot } = place;
     const text = await Deno.readTextFile(file);
