@@ -1,5 +1,5 @@
 import { abortOnInterrupt } from "../base/event_loop.ts";
-import { UsageError } from "../base/errors.ts";
+import { isDamage, originalError, UsageError } from "../base/errors.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output_file.ts";
 import type { DumpContent } from "../dump/export_rows.ts";
@@ -81,7 +81,7 @@ export const command: Command = {
         progress.show(`exporting ${printable(table)}`, done / total),
       onLeftOut: ({ name, what, reason }: LeftOut) => {
         progress.end();
-        if (what === "rows") lacksRows = true;
+        if (what === "rows") isIncomplete = true;
         output.warn(
           `${what === "rows" ? `the rows of ${name} are` : `${name} is`} left out: ${reason}`,
         );
@@ -95,25 +95,33 @@ export const command: Command = {
           }`,
         ),
     };
-    let lacksRows = false;
+    let isIncomplete = false;
     const files: Written[] = [];
-    for (const database of request.databases) {
+    const exportOne = async (database: string) => {
       // Constraints are checked first.
       progress.show(`reading ${database}`, 0, 1);
       for await (const { name, stream } of streams(context, { ...request, database, control })) {
-        files.push(
-          await write(context, stream, {
-            ...request,
-            name,
-            like: context.migrator.pathOf(database),
-          }),
-        );
+        const like = context.migrator.pathOf(database);
+        files.push(await write(context, stream, { ...request, name, like }));
+      }
+    };
+    for (const [index, database] of request.databases.entries()) {
+      try {
+        await exportOne(database);
+      } catch (thrown) {
+        const error = originalError(thrown);
+        // The others are still exported, as long as there is one.
+        const isLast = index === request.databases.length - 1 && files.length === 0;
+        if (isLast || !isDamage(error)) throw thrown;
+        progress.end();
+        isIncomplete = true;
+        output.warn(`${database} is left out: ${error.message}`);
       }
     }
     progress.end();
-    const code = lacksRows ? 1 : 0;
+    const code = isIncomplete ? 1 : 0;
     if (request.out === "-") return code;
-    output.json({ ok: !lacksRows, files } satisfies Documents["export"]);
+    output.json({ ok: !isIncomplete, files } satisfies Documents["export"]);
     output.report(renderTable(files.map(({ file, size }) => [printable(file), formatBytes(size)])));
     return code;
   },

@@ -1,5 +1,5 @@
 import { messageOf } from "../base/format.ts";
-import { isDamage } from "../base/errors.ts";
+import { isDamage, originalError } from "../base/errors.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import type { Connection } from "../database/connection.ts";
 import { brokenObjects } from "../engine/broken_objects.ts";
@@ -109,16 +109,24 @@ export async function verify(
     let hash: string | null = null;
     if (options.hash && exists && !isDamaged) {
       steps.begin(`hashing ${name}`, bytes * WEIGHTS.hash);
-      hash = await hashOf(workspace, name, {
-        notices,
-        onShare: (share) => steps.advance(share),
+      const onShare = (share: number) => steps.advance(share);
+      hash = await hashOf(workspace, name, { notices, onShare }).catch((thrown) => {
+        const error = originalError(thrown);
+        if (!isDamage(error)) throw thrown;
+        if (problems.length === 0) problems.push(damageOf(name, error.message));
+        return null;
       });
     }
     databases.set(name, { name, path, ok: problems.length === 0, problems, notices, hash });
   }
   if (options.data && options.dataCheck !== undefined) {
     steps.begin("comparing the databases", bytesOf(found) * WEIGHTS.rules);
-    for (const { database, ...finding } of await options.dataCheck(connections)) {
+    const findings = await options.dataCheck(connections).catch((error) => {
+      const isReported = databases.values().some(({ ok }) => !ok);
+      if (!isDamage(originalError(error)) || !isReported) throw error;
+      return [];
+    });
+    for (const { database, ...finding } of findings) {
       const former = databases.get(database);
       if (former === undefined) continue;
       databases.set(database, { ...former, ok: false, problems: [...former.problems, finding] });

@@ -28,8 +28,9 @@ export async function checkFile(
 ): Promise<FileCheck> {
   const ask = async (argument: string) =>
     (await connection.all(`PRAGMA main.${pragma}(${argument})`))
-      .map((row) => text(row, pragma).replace(/^\*{3} in database \w+ \*{3}\n/, ""))
-      .filter((line) => line !== "ok");
+      .flatMap((row) => text(row, pragma).replace(/^\*{3} in database \w+ \*{3}\n/, "").split("\n"))
+      .filter((line) => line !== "ok")
+      .slice(0, limit);
   try {
     return { damages: await ask(String(limit)), unchecked: [] };
   } catch (error) {

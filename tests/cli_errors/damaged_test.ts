@@ -107,6 +107,38 @@ Deno.test("verify --data finds damage that shows only when all pages are read", 
   assert.deepEqual(await Deno.readFile(path), bytes);
 });
 
+Deno.test("beside a damaged database, verify --hash and export --all go on with the others", async (t) => {
+  for (const what of ["pages", "header"]) {
+    await t.step(what, async () => {
+      await using directory = await tempDir();
+      const cwd = directory.path;
+      await prepare(["upgrade"], { cwd });
+      const path = join(cwd, "data/trading.db");
+      const bytes = await Deno.readFile(path);
+      bytes.set(noise(15 * 4096), what === "pages" ? 4096 : 0);
+      await Deno.writeFile(path, bytes);
+      for (const options of [["--hash"], ["--data", "--hash"]]) {
+        const verified = await run(["verify", ...options], { cwd });
+        assert.equal(verified.code, 1);
+        assert.match(verified.stdout, /^trading \(.*\): not ok$/m);
+        assert.match(verified.stdout, /^ml_training \(.*\): ok/m);
+      }
+      for (const format of ["sql", "csv"]) {
+        const args = ["export", "--all", "--format", format, "--out", format];
+        const exported = await run(args, { cwd });
+        assert.equal(exported.code, 1);
+        assert.match(
+          exported.stderr,
+          /^warning: trading is left out: Cannot use data\/trading\.db: /m,
+        );
+        assert.match(exported.stdout, /^(sql|csv)\/ml_training\W/m);
+      }
+      const alone = await run(["export", "trading", "--out", "t.sql"], { cwd });
+      assert.match(alone.stderr, /^error: /);
+    });
+  }
+});
+
 for (const command of [...commands, "status", "history"]) {
   Deno.test(`a ledger of a newer version stops ${command}`, async () => {
     await using directory = await tempDir();

@@ -163,11 +163,12 @@ Deno.test("a damaged database at backup time is named, and older snapshots are k
   insertRows(join(cwd, "data/positions.db"), "positions", 300);
   damagePages(join(cwd, "data/positions.db"), 20);
   const expected = { cwd, code: "DATABASE_CORRUPT", mayChange };
-  await expectFailure({ ...expected, args: ["backup"], snapshot: message("a damaged page") });
+  const args = ["backup", "positions"];
+  await expectFailure({ ...expected, args, snapshot: message("a damaged page") });
   await prepare(["backup", "trading"], { cwd });
   Deno.writeTextFileSync(join(cwd, "data/positions.db"), "hello\n".repeat(300));
   await expectFailure({
-    ...{ ...expected, args: ["backup"], code: "NOT_A_DATABASE" },
+    ...{ ...expected, args, code: "NOT_A_DATABASE" },
     snapshot: message("no database"),
   });
   await prepare(["backup", "verify", name], { cwd });
