@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { scriptFor } from "../../../lib/commands/completion_scripts.ts";
 import { command as cliCommand, decoded, filesIn, run } from "../../cli_helpers.ts";
 import { tempDir } from "../../helpers.ts";
+import { openSnapshots } from "../../snapshot.ts";
 import { runCommandLine } from "../support.ts";
 import { ShellDirectory, whyNot } from "./shells.ts";
 
@@ -118,4 +119,26 @@ Deno.test("words after dots are never taken for flags of completion itself", asy
   for (const flag of ["--version", "-V", "--help", "-h", "--json", "--verbose"]) {
     assert.match(await words(directory, flag, "backup", "pru"), /^prune\t/m);
   }
+});
+
+const snapshots = openSnapshots("completion");
+
+Deno.test("the user's own queries are completed next to the bundled ones, invalid ones are not", async () => {
+  using directory = await ShellDirectory.create();
+  Deno.mkdirSync(directory.file("queries"));
+  const files = {
+    "recent-orders": "-- database: trading\n-- about: Orders of the last day\nSELECT 1",
+    "win-rate": "-- database: positions\n-- about: My own win rate\nSELECT 1",
+    "no-description": "-- database: trading\nSELECT 1",
+    "invalid": "SELECT 1",
+    "with space": "-- database: trading\n-- about: A name that needs quotes\nSELECT 1",
+    "$(touch pwned)": "-- database: trading\nSELECT 1",
+  };
+  for (const [name, text] of Object.entries(files)) {
+    Deno.writeTextFileSync(directory.file(`queries/${name}.sql`), text);
+  }
+  const before = filesIn(directory.path);
+  snapshots("query")(await words(directory, "query", ""));
+  snapshots("query recent-orders")(await words(directory, "query", "recent-orders", ""));
+  assert.deepEqual(filesIn(directory.path), before);
 });
