@@ -157,6 +157,8 @@ interface TableOptions {
   readonly notes?: readonly string[];
   /** Width of a line in cells; the last column is wrapped to fit. Default: no wrapping. */
   readonly width?: number;
+  /** Width of the terminal; rows of a wider table with a header become blocks. Default: unlimited. */
+  readonly screen?: number;
 }
 
 /**
@@ -177,6 +179,12 @@ export function renderTable(
     line.forEach((cell, column) => {
       widths[column] = Math.max(widths[column] ?? 0, visibleWidth(cell));
     });
+  }
+  const { screen = Infinity } = options;
+  const total = widths.reduce((sum, one) => sum + one + gap, indent - gap);
+  if (header !== undefined && total > screen) {
+    return lines.slice(1).map((line, at) => renderBlock(line, { header, note: notes[at], screen }))
+      .join("\n\n");
   }
   const margin = " ".repeat(indent);
   const render = (line: readonly string[]): string =>
@@ -201,6 +209,24 @@ export function renderTable(
     return [render(line.with(last, first)), ...others.map((part) => " ".repeat(before) + part)]
       .join("\n");
   }).join("\n");
+}
+
+/** A row as a block: the first cell, and below it the others with the titles of their columns. */
+function renderBlock(
+  [first = "", ...others]: readonly string[],
+  { header, note = "", screen }: {
+    readonly header: readonly string[];
+    readonly note: string | undefined;
+    readonly screen: number;
+  },
+): string {
+  const titles = others.map((_, at) => header[at + 1] ?? "");
+  const width = Math.max(0, ...titles.map(visibleWidth)) + 2;
+  return [
+    first,
+    ...others.map((cell, at) => `  ${(titles[at] ?? "").padEnd(width)}${cell}`),
+    ...note === "" ? [] : wrapText(printableLine(note), screen - 4).map((part) => `    ${part}`),
+  ].join("\n");
 }
 
 /** Minimum width of a wrapped column in cells, so that it is not one word per line. */

@@ -14,6 +14,7 @@ import {
   printable,
   renderTable,
 } from "../base/format.ts";
+import { screenWidth } from "../terminal/output.ts";
 import {
   choiceFlag,
   type Command,
@@ -291,6 +292,7 @@ function renderEntries(entries: readonly SnapshotEntry[]): string {
       problems.length === 0 ? "ok" : "damaged",
     ]),
     {
+      screen: screenWidth(),
       header: ["SNAPSHOT", "TAKEN (UTC)", "AGE", "SIZE", "UP TO", "WHY", "STATE"],
       notes: entries.map(({ problems }) => printable(problems.join("; "))),
     },

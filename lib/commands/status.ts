@@ -7,12 +7,13 @@ import {
   formatDuration,
   printable,
   renderTable,
+  wrapText,
 } from "../base/format.ts";
 import type { MigrationState, MigrationStatus } from "../state/assess.ts";
 import { describeUncovered } from "../state/discover.ts";
 import type { LedgerEvent } from "../state/ledger.ts";
 import type { Status } from "../state/status.ts";
-import type { Output, Style } from "../terminal/output.ts";
+import { type Output, screenWidth, type Style } from "../terminal/output.ts";
 import { type Command, type CommandContext, durationFlag, stringFlag } from "./arguments.ts";
 import type { BackupAge, Documents, StatusDocument } from "./documents.ts";
 
@@ -166,9 +167,10 @@ export function renderStatus(status: Status, options: StatusOptions): string {
     ];
   });
   const sections = [
-    answerOf(status, options),
+    wrapText(answerOf(status, options), screenWidth()).join("\n"),
     renderTable(databases, {
       header: ["DATABASE", "PATH", "SIZE", "LAST BACKUP", ...all ? ["JOURNAL"] : []],
+      screen: screenWidth(),
     }),
     ...renderMigrations(status, { style, all }),
   ];
@@ -278,10 +280,10 @@ function renderMigrations(
   const more = listed.length - shown.length;
   return [
     ...rows.length === 0 ? [] : [
-      renderTable(rows, { header }) +
+      renderTable(rows, { header, screen: screenWidth() }) +
       (more === 0 ? "" : `\nand ${more} more; \`status --verbose\` lists all`),
     ],
-    ...all || migrations.length === 0 ? [] : [summary],
+    ...all || migrations.length === 0 ? [] : [wrapText(summary, screenWidth()).join("\n")],
   ];
 }
 
@@ -312,6 +314,7 @@ export function renderEvents(events: readonly LedgerEvent[]): string {
     ]),
     {
       header: ["WHEN (UTC)", "WHAT", "MIGRATION", "TOOK"],
+      screen: screenWidth(),
       notes: events.map(({ error, detail }) => printable(error ?? detail ?? "")),
     },
   );

@@ -217,6 +217,16 @@ export function takesCommands(stream: Terminal): boolean {
   }
 }
 
+/** Cells of a line of a table on stdout: the width of the terminal; unlimited without one. */
+export function screenWidth(): number {
+  if (!Deno.stdout.isTerminal()) return Infinity;
+  try {
+    return Deno.consoleSize().columns || Infinity;
+  } catch {
+    return Infinity; // the terminal does not report its size
+  }
+}
+
 /** Cells of the narrowest terminal that is supported. */
 const NARROWEST_TERMINAL = 30;
 

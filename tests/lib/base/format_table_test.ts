@@ -109,3 +109,17 @@ Deno.test("wrapping does not break words, and joining the lines returns the text
     ),
   );
 });
+
+Deno.test("on a narrow screen each row of a table with a header becomes a block", () => {
+  const rows = [["001_a", "positions", "applied"], ["002_b", "trading", "failed"]];
+  const options = { header: ["MIGRATION", "DATABASE", "STATE"], notes: ["", "no such table: x"] };
+  const table = renderTable(rows, { ...options, screen: 29 });
+  assert.equal(table.split("\n")[0], "MIGRATION  DATABASE   STATE");
+  assert.equal(
+    renderTable(rows, { ...options, screen: 20 }),
+    [
+      ...["001_a", "  DATABASE  positions", "  STATE     applied", ""],
+      ...["002_b", "  DATABASE  trading", "  STATE     failed", "    no such table: x"],
+    ].join("\n"),
+  );
+});

@@ -25,7 +25,10 @@ const terminalCode = new URL("../../../lib/terminal/", import.meta.url);
  */
 export function programArguments(body: string): string[] {
   const code = [
-    `import { answerWidth, createOutput } from "${new URL("output.ts", terminalCode)}";`,
+    `import { answerWidth, createOutput, screenWidth } from "${new URL(
+      "output.ts",
+      terminalCode,
+    )}";`,
     `import { canAsk, confirmByWord } from "${new URL("interaction.ts", terminalCode)}";`,
     `import * as errors from "${new URL("../base/errors.ts", terminalCode)}";`,
     body,
