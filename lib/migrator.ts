@@ -45,9 +45,9 @@ import type { DowngradeRequest } from "./state/plan.ts";
 import { history, missingDatabases, type Status, status } from "./state/status.ts";
 import {
   createWorkspace,
-  hasParts,
   isRestoring,
   locationOf,
+  partsLeft,
   type Workspace,
   type WorkspaceOptions,
 } from "./state/workspace.ts";
@@ -1079,7 +1079,7 @@ export class Migrator {
    */
   async #finishRestore({ orReplace = false } = {}): Promise<void> {
     if (!isRestoring(this.#workspace)) {
-      if (!hasParts(this.#workspace)) return;
+      if (partsLeft(this.#workspace).length === 0) return;
       const { tidyUp } = await import("./engine/session.ts");
       return await tidyUp(this.#workspace);
     }

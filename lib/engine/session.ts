@@ -13,12 +13,12 @@ import {
   removeDatabase,
   removeIfThere,
 } from "../base/files.ts";
-import { directoryOf, mayRead, partOf, sizeOf } from "../base/paths.ts";
+import { directoryOf, mayRead, partOf } from "../base/paths.ts";
 import {
   isRestoring,
   locationOf,
   lockBeside,
-  partsOf,
+  partsLeft,
   prefixOfLedger,
   restoreJournal,
   type Workspace,
@@ -203,13 +203,7 @@ async function removeLeftovers(workspace: Workspace): Promise<void> {
 function removeParts(workspace: Workspace): void {
   // The incomplete journal of a killed restore.
   removeIfThere(partOf(restoreJournal(workspace.ledgerFile)));
-  for (const part of partsOf(workspace)) {
-    if (databaseFiles(part).some((file) => sizeOf(file) !== null)) removeDatabase(part);
-  }
-}
-
-function databaseFiles(path: string): string[] {
-  return ["", "-wal", "-shm", "-journal"].map((ending) => path + ending);
+  for (const part of partsLeft(workspace)) removeDatabase(part);
 }
 
 /** Name of the lock in a rehearsal's directory; it dies with the process. */
