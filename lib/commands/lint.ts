@@ -50,9 +50,11 @@ export function renderLint({ findings, checked, untried }: LintResult, style: St
   const counts = findings.length === 0
     ? "no findings"
     : `${formatCount(errors, "error")} and ${formatCount(warnings, "warning")}`;
-  const notices = untried.map(({ database, reason }) =>
-    `${database}: not tried with its rows, because ${printable(reason)}; \`rehearse\` tries them`
-  );
+  const notices = untried.map(({ database, reason }) => {
+    const command = reason === "it is on a server" ? "rehearse --data" : "rehearse";
+    return `${database}: not tried with its rows, because ${printable(reason)}; ` +
+      `\`${command}\` tries them`;
+  });
   const end = `${formatCount(checked.length, "migration")} checked: ${counts}.`;
   return [...lines, ...notices, end].join("\n");
 }

@@ -58,6 +58,7 @@ export class RowTrial implements AsyncDisposable {
   ): Promise<RowTrial | UntriedRows | null> {
     const location = locationOf(workspace, database);
     if (!statDatabase(location).exists) return null;
+    if (location.kind === "server") return { database, reason: "it is on a server" };
     if (location.kind !== "file") return { database, reason: "it is not a file" };
     if ((sizeOf(location.path) ?? 0) > MOST_BYTES) {
       return { database, reason: `it has more than ${formatBytes(MOST_BYTES)}` };

@@ -95,6 +95,7 @@ const cases: Readonly<Record<string, (bot: Bot) => Promise<void>>> = {
   },
   lint: async ({ run, fail, write }) => {
     match(await run("lint"), /1 migration checked: no findings/);
+    match(await run("lint"), /because it is on a server; `rehearse --data` tries them/);
     await write("003_drop", "DROP TABLE notes;");
     match(await fail("lint"), /3 rows.*table-dropped|table-dropped.*3 rows/s);
     // The SQLite here supports it, the one of the server does not.
