@@ -147,3 +147,37 @@ Deno.test("a terminal report without data names what is missing, and shows no co
   assert.match(text, /- There are no closed positions\./);
   assert.match(text, /^[ -~\n]*$/);
 });
+
+Deno.test("a page never replaces a database, a snapshot, a migration or the configuration", async () => {
+  using directory = new TemporaryDirectory();
+  await run(directory, "demo");
+  await run(directory, "backup");
+  const [snapshot = ""] = [...Deno.readDirSync(directory.file("backups"))]
+    .map(({ name }) => name).filter((name) => name.startsWith("trading_"));
+  Deno.mkdirSync(directory.file("own"));
+  Deno.writeTextFileSync(
+    directory.file("own/004_a.sql"),
+    "-- database: trading\n-- migrate:up\nSELECT 1;\n",
+  );
+  Deno.writeTextFileSync(directory.file("catalyst.json"), "{}");
+  const places = [
+    "--migrations-dir",
+    directory.file("own"),
+    "--config",
+    directory.file("catalyst.json"),
+  ];
+  const cases = {
+    "trading.db": "database trading",
+    "migrations.db": "the ledger",
+    "migrations.lock": "a lock",
+    [`backups/${snapshot}`]: "a database",
+    "own/004_a.sql": "a migration",
+    "catalyst.json": "the configuration",
+  };
+  for (const [path, what] of Object.entries(cases)) {
+    const args = ["report", "--html", directory.file(path), "--force", ...places];
+    const { code, stderr } = await run(directory, ...args);
+    assert.equal(code, 1, path);
+    assert.match(stderr, new RegExp(`^error: Cannot write .*: it is the path of ${what}\n`), path);
+  }
+});
