@@ -64,18 +64,50 @@ export async function brokenObjects(
     }
   }
   const keys = await connection.all(
-    `SELECT child.name AS child, key."table" AS parent
+    `SELECT child.name AS child, key.id AS id, key."table" AS parent, there.name AS found,
+      json_group_array(lower(key."to")) AS columns
     FROM main.sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
-    WHERE child.type = 'table' AND NOT EXISTS (
-      SELECT 1 FROM main.sqlite_schema AS there
-      WHERE there.type = 'table' AND there.name = key."table" COLLATE NOCASE
-    )`,
+      LEFT JOIN main.sqlite_schema AS there
+      ON there.type = 'table' AND there.name = key."table" COLLATE NOCASE
+    WHERE child.type = 'table'
+    GROUP BY child.name, key.id`,
   );
-  for (const row of keys) {
-    const [child, parent] = [text(row, "child"), text(row, "parent")];
-    if (counts(child)) broken.set(`a foreign key of "${child}"`, `table "${parent}" is missing`);
+  for (const row of keys.filter((row) => counts(text(row, "child")))) {
+    const parent = text(row, "parent");
+    const columns: (string | null)[] = JSON.parse(text(row, "columns"));
+    const isThere = row["found"] !== null;
+    if (isThere && await isUnique(connection, parent, columns)) continue;
+    const names = columns.some((name) => name === null) ? "" : `(${columns.join(", ")}) `;
+    broken.set(
+      `a foreign key of "${text(row, "child")}"`,
+      isThere ? `${names}is no unique key of "${parent}"` : `table "${parent}" is missing`,
+    );
   }
   return broken;
+}
+
+/** Whether columns in small letters are the primary key of a table or unique in it; null stands for the key. */
+async function isUnique(
+  connection: Connection,
+  table: string,
+  columns: readonly (string | null)[],
+): Promise<boolean> {
+  const keys = await connection.all(
+    `SELECT json_group_array(name) AS columns, 1 AS is_primary FROM (
+      SELECT lower(name) AS name FROM pragma_table_xinfo(?1, 'main') WHERE pk > 0 ORDER BY 1
+    ) UNION ALL
+    SELECT (SELECT json_group_array(name) FROM (
+        SELECT lower(name) AS name FROM pragma_index_info(list.name, 'main') ORDER BY 1
+      )), 0
+    FROM pragma_index_list(?1, 'main') AS list WHERE list."unique" AND NOT list.partial`,
+    [table],
+  );
+  const wanted = JSON.stringify(columns.toSorted());
+  return keys.some((row) =>
+    columns.includes(null)
+      ? row["is_primary"] === 1 && JSON.parse(text(row, "columns")).length === columns.length
+      : text(row, "columns") === wanted
+  );
 }
 
 /**

@@ -113,12 +113,15 @@ export async function lint(workspace: Workspace, options: LintOptions = {}): Pro
       const isWrong = known.some(({ severity, code }) =>
         severity === "error" && code !== "downgrade-differs"
       );
-      // An upgrade refuses known findings before it runs.
-      const fault = failure === null && !isWrong ? await trial?.upgrade(migration) ?? null : null;
-      if (isWrong || failure !== null || fault !== null) trial = null;
-      if (fault !== null && isLooked) {
-        findings.set(migration, inOrder([...known, ...findingsOf(migration, [fault])]));
+      // An upgrade refuses known findings before it runs. What fails without rows may work with them.
+      const isTried = trial !== null && failure?.isCertain !== true && !isWrong;
+      const fault = isTried ? await trial?.upgrade(migration) ?? null : null;
+      if (isLooked && (fault !== null || isTried && failure !== null)) {
+        const others = known.filter(({ code }) => failure === null || code !== "fails");
+        const faults = fault === null ? [] : findingsOf(migration, [fault]);
+        findings.set(migration, inOrder([...others, ...faults]));
       }
+      if (isWrong || failure !== null || fault !== null) trial = null;
       // Migrations after a failed one can't be tried.
       if (failure !== null) break;
       const needless = needed.needless(simulation.schema, place);

@@ -3,7 +3,7 @@ import type { ColumnSchema, IndexSchema, Schema, TableSchema } from "../schema/m
 import { fold, normalize, onOneLine, quoteName } from "../sql/tokens.ts";
 import type { Fault, LintCode } from "./finding.ts";
 import type { Rebuild } from "./lineage.ts";
-import type { SimulatedUpgrade } from "./simulation.ts";
+import { mismatch, type SimulatedUpgrade } from "./simulation.ts";
 import type { RecordedStatement } from "./recorder.ts";
 
 /** What a rebuild drops from the new table, or from an index of the same name. */
@@ -225,6 +225,14 @@ export async function referenceFaults(simulated: SimulatedUpgrade): Promise<Faul
       if (isThere || isOld || isGone) continue;
       add(`the foreign key of table "${table.name}"`, `no such table: ${key.table}`, table.sql);
     }
+  }
+  const fresh = after.tables.filter((table) =>
+    table.foreignKeys.length > 0 && isNew(table, before.tables)
+  );
+  const message = fresh.length === 0 ? null : await mismatch(simulated.scratch);
+  const unfit = fresh.find(({ name }) => message?.startsWith(`foreign key mismatch - "${name}" `));
+  if (unfit !== undefined && message !== null) {
+    add(`the foreign key of table "${unfit.name}"`, message, unfit.sql);
   }
   return [...faults, ...run.statements.flatMap((statement) => takenName(simulated, statement))];
 }

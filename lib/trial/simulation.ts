@@ -181,7 +181,7 @@ export class Simulation implements AsyncDisposable {
       migration,
       before,
       after,
-      run: { ...run, failure: run.failure ?? await this.#newMismatch(after) },
+      run: { ...run, failure: run.failure ?? await this.#newMismatch(before, after) },
       rebuilds: rebuildsOf(traced.lineages),
       rowCounts: this.#rowCounts,
       scratch: this.scratch,
@@ -262,14 +262,17 @@ export class Simulation implements AsyncDisposable {
   }
 
   /** A foreign key whose target is not a key, which SQLite only detects when it is used. */
-  async #newMismatch(schema: Schema): Promise<BodyFailure | null> {
+  async #newMismatch(before: Schema, schema: Schema): Promise<BodyFailure | null> {
     if (this.#hasMismatch || schema.tables.every(({ foreignKeys }) => foreignKeys.length === 0)) {
       return null;
     }
     const message = await mismatch(this.scratch);
     if (message === null) return null;
     this.#hasMismatch = true;
-    return { message, isCertain: true };
+    // A later migration may make what a new table refers to.
+    const [, child = ""] = /^foreign key mismatch - "(.+)" referencing "/.exec(message) ?? [];
+    const isOld = before.tables.some(({ name }) => name === child);
+    return isOld ? { message, isCertain: true } : null;
   }
 
   /** The schema that the tried migrations have created. */
@@ -293,7 +296,8 @@ function insertsRows({ events }: RecordedStatement): boolean {
   return rowChanges(events).some(({ kind }) => kind === "insert");
 }
 
-async function mismatch(scratch: Scratch): Promise<string | null> {
+/** SQLite's message for a foreign key that refers to no unique key; null if there is none. */
+export async function mismatch(scratch: Scratch): Promise<string | null> {
   try {
     await scratch.connection.exec("PRAGMA foreign_key_check");
     return null;

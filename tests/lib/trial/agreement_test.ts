@@ -43,6 +43,18 @@ const wrong: readonly (readonly [upgrade: Upgrade, says: RegExp])[] = [
     { upgrade: "DROP TABLE owners", destroys: ["owners", "pets"] },
     /breaks a foreign key of "pets": table "owners" is missing/,
   ],
+  [
+    {
+      upgrade:
+        `CREATE TABLE n (owner_id INTEGER, name); INSERT INTO n SELECT owner_id, name FROM owners;
+        DROP TABLE owners; ALTER TABLE n RENAME TO owners`,
+      foreignKeys: false,
+      destroys: ["owners"],
+    },
+    /foreign key mismatch - "pets" referencing "owners"|is no unique key of "owners"/,
+  ],
+  ["SELECT json('x{') FROM plain", /malformed JSON/],
+  ["SELECT json('x{')", /malformed JSON/],
 ];
 
 /** Upgrades that are right, or that only get warnings. */
@@ -59,6 +71,7 @@ const right: readonly Upgrade[] = [
   { upgrade: "PRAGMA wal_checkpoint", transaction: false },
   "CREATE TABLE IF NOT EXISTS plain (z)",
   "CREATE VIEW v AS SELECT * FROM nobody",
+  "CREATE TABLE keyless (name REFERENCES owners (side))",
   "CREATE VIEW w AS SELECT * FROM nobody; UPDATE plain SET b = 2 WHERE a = 1",
 ];
 
