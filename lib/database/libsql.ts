@@ -59,6 +59,10 @@ type ClientSocket = ConstructorParameters<Client["WsClient"]>[0];
 /** Statements sent at once; a statement costs little, a round trip a lot. */
 const STEPS_AT_ONCE = 64;
 
+/** Statements of a script that are sent at first, and milliseconds after which the next is sent by itself. */
+const FIRST_STEPS = 8;
+const SLOW = 500;
+
 /** Rows read at once. */
 const ROWS_AT_ONCE = 1000;
 
@@ -203,11 +207,13 @@ export class LibsqlConnection implements Connection {
         line,
       });
     }
-    const atOnce = between === undefined ? STEPS_AT_ONCE : 1;
-    for (let at = 0; at < statements.length; at += atOnce) {
+    // All statements of a request must be done in time, so slow ones are sent by themselves.
+    let atOnce = between === undefined ? FIRST_STEPS : 1;
+    for (let at = 0, count = 0; at < statements.length; at += count) {
       const steps: (Step & { readonly line: number })[] = [];
       let stopped: { readonly error: unknown } | null = null;
-      for (const { start, end } of statements.slice(at, at + atOnce)) {
+      count = atOnce;
+      for (const { start, end } of statements.slice(at, at + count)) {
         const step = { sql: sql.slice(start, end), line: lineOf(sql, start) };
         try {
           onStatement?.(step.sql);
@@ -218,11 +224,14 @@ export class LibsqlConnection implements Connection {
         }
         steps.push(step);
       }
+      const begun = performance.now();
       const { results, failure } = await this.#request(steps);
       if (failure !== null) {
         throw explain(failure, { ...context, ...contextOf(steps[results.length]) });
       }
       if (stopped !== null) throw stopped.error;
+      const isSlow = performance.now() - begun > SLOW;
+      if (between === undefined) atOnce = isSlow ? 1 : Math.min(atOnce * 2, STEPS_AT_ONCE);
       await between?.();
     }
   }
