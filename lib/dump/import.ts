@@ -210,7 +210,11 @@ async function replaceOnServer(job: Job, location: ServerLocation): Promise<Impo
       await using target = await openServer(location, settings);
       await fillServer(path, target, { timeout, signal });
     }
-    const reconciliation = await reconcile(workspace, session, await inspect(workspace));
+    const reconciliation = await reconcile(
+      workspace,
+      session,
+      await inspect(workspace, { tolerant: true }),
+    );
     await session.record((ledger) =>
       addOccurrence(ledger, {
         name: label,
@@ -273,7 +277,11 @@ async function add(job: Job): Promise<ImportResult> {
     },
   });
   const reconciliation = await afterCommit(importedRows(label, database), async () => {
-    const reconciliation = await reconcile(workspace, session, await inspect(workspace));
+    const reconciliation = await reconcile(
+      workspace,
+      session,
+      await inspect(workspace, { tolerant: true }),
+    );
     await session.record(async (ledger) => {
       await addOccurrence(ledger, {
         name: label,

@@ -107,7 +107,7 @@ Deno.test("verify --data finds damage that shows only when all pages are read", 
   assert.deepEqual(await Deno.readFile(path), bytes);
 });
 
-Deno.test("beside a damaged database, verify --hash and export --all go on with the others", async (t) => {
+Deno.test("beside a damaged database, verify --hash, export --all and import go on with the others", async (t) => {
   for (const what of ["pages", "header"]) {
     await t.step(what, async () => {
       await using directory = await tempDir();
@@ -133,6 +133,9 @@ Deno.test("beside a damaged database, verify --hash and export --all go on with 
         );
         assert.match(exported.stdout, /^(sql|csv)\/ml_training\W/m);
       }
+      await Deno.writeTextFile(join(cwd, "rows.sql"), "UPDATE positions SET quantity = 1;");
+      const into = ["import", "rows.sql", "--database", "positions", "--into-existing"];
+      await prepare(into, { cwd });
       const alone = await run(["export", "trading", "--out", "t.sql"], { cwd });
       assert.match(alone.stderr, /^error: /);
     });
