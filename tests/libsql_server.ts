@@ -148,14 +148,25 @@ export class TestServer implements AsyncDisposable {
 
   /** Creates namespaces. */
   async create(...namespaces: readonly string[]): Promise<this> {
-    for (const namespace of namespaces) {
-      const response = await fetch(
-        `http://127.0.0.1:${this.#admin}/v1/namespaces/${namespace}/create`,
-        { method: "POST", headers: { "content-type": "application/json" }, body: "{}" },
-      );
-      const text = await response.text();
-      if (!response.ok) throw new Error(`no namespace ${namespace}: ${text}`);
-    }
+    for (const namespace of namespaces) await this.createOne(namespace);
+    return this;
+  }
+
+  /** Creates a namespace with options, such as `txn_timeout_s`: after so long a transaction ends. */
+  async createOne(
+    namespace: string,
+    options: Readonly<Record<string, unknown>> = {},
+  ): Promise<this> {
+    const response = await fetch(
+      `http://127.0.0.1:${this.#admin}/v1/namespaces/${namespace}/create`,
+      {
+        method: "POST",
+        headers: { "content-type": "application/json" },
+        body: JSON.stringify(options),
+      },
+    );
+    const text = await response.text();
+    if (!response.ok) throw new Error(`no namespace ${namespace}: ${text}`);
     return this;
   }
 

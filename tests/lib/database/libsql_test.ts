@@ -303,7 +303,8 @@ libsqlTest(
 libsqlTest(
   "a connection lost during a transaction leaves no changes and no lock",
   async () => {
-    await using server = await (await TestServer.start()).create("a");
+    // By itself the server would not end the transaction while the test runs.
+    await using server = await (await TestServer.start()).createOne("a", { txn_timeout_s: 3600 });
     await using other = await open(server.address("a"));
     await other.exec("CREATE TABLE t (a)");
     // A proxy that forwards everything until it closes the connection.
@@ -331,9 +332,7 @@ libsqlTest(
         error instanceof ServerError && /the connection to the server was lost/.test(error.message),
     );
     await passing;
-    const start = performance.now();
     await other.run("INSERT INTO t VALUES (3)");
-    ok(performance.now() - start < 4000, "the lock was free at once, and not after 5 s");
     equal(await other.all("SELECT a FROM t"), [{ a: 3 }]);
   },
 );

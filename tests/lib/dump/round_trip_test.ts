@@ -14,7 +14,7 @@ import { build, type Recipe, recipes } from "./recipes.ts";
 import { runShell, shellVersion, withoutShell } from "./shell.ts";
 import { trials } from "../../effort.ts";
 
-const numRuns = trials(15);
+const numRuns = trials(6);
 const seed = Number(Deno.env.get("CATALYST_DUMP_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 
 function hashOf(path: string): Promise<string> {

@@ -1,5 +1,5 @@
 /**
- * Copies random databases to a real server and back. `CATALYST_DUMP_RUNS` sets their number,
+ * Copies random databases to a real server and back. `CATALYST_TEST_EFFORT` multiplies their number,
  * `CATALYST_DUMP_SEED` repeats a run.
  */
 import fc from "fast-check";
@@ -11,12 +11,13 @@ import { parseLibsqlAddress } from "../../../lib/database/location.ts";
 import { defaultSettings } from "../../../lib/database/connection.ts";
 import { contentHash } from "../../../lib/dump/hash.ts";
 import { fillServer } from "../../../lib/dump/to_server.ts";
+import { trials } from "../../effort.ts";
 import { tempDir } from "../../helpers.ts";
 import { libsqlTest, TestServer } from "../../libsql_server.ts";
 import { contentOf } from "./content.ts";
 import { build, recipes } from "./recipes.ts";
 
-const numRuns = Number(Deno.env.get("CATALYST_DUMP_RUNS") ?? 10);
+const numRuns = trials(4);
 const seed = Number(Deno.env.get("CATALYST_DUMP_SEED") ?? Math.floor(Math.random() * 2 ** 31));
 
 function hashOf(path: string): Promise<string> {
