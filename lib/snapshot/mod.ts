@@ -13,7 +13,13 @@ import { directoryOf, sizeOf } from "../base/paths.ts";
 import { Session } from "../engine/session.ts";
 import { LEDGER, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import { checkSnapshot, type SnapshotCheck } from "./sources.ts";
-import { type CopyCheck, runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";
+import {
+  aboutSnapshot,
+  type CopyCheck,
+  runSnapshot,
+  type SnapshotControl,
+  type SnapshotJob,
+} from "./take.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
 import { isUnreadable, type PinTarget } from "./pin.ts";
 import {
@@ -293,11 +299,18 @@ export async function prune(
     .filter((name) => manifests.has(name));
   if (dryRun || sizeOf(directory) === null) return names;
   using _lock = await lockStore(directory, { timeout });
-  for (const name of names) {
-    const manifest = manifests.get(name);
-    if (manifest !== undefined) removeSnapshot(directory, manifest);
+  try {
+    for (const name of names) {
+      const manifest = manifests.get(name);
+      if (manifest !== undefined) removeSnapshot(directory, manifest);
+    }
+    removeAbandonedSnapshots(directory);
+  } catch (error) {
+    throw aboutSnapshot(error, {
+      cannot: "Cannot prune snapshots",
+      help: "some may be deleted; run the command again for the rest",
+    });
   }
-  removeAbandonedSnapshots(directory);
   return names;
 }
 

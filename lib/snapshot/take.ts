@@ -320,11 +320,16 @@ function roomFor(targets: readonly PinTarget[], compress: boolean): number {
   return compress ? Math.max(...sizes) + all / 2 : all;
 }
 
-function aboutSnapshot(error: unknown): unknown {
+/** What a failure of the file system means; other errors stay as they are. */
+export function aboutSnapshot(
+  error: unknown,
+  {
+    cannot = "Cannot take a snapshot",
+    help = "no partial snapshot remains, and older snapshots are unchanged",
+  }: { readonly cannot?: string; readonly help?: string } = {},
+): unknown {
   if (error instanceof CatalystError) return error;
   const message = messageOf(error);
-  const cannot = "Cannot take a snapshot";
-  const help = "no partial snapshot remains, and older snapshots are unchanged";
   if (isFullDisk(error)) {
     return new DiskFullError(`${cannot}: the disk is full`, { cause: error, help });
   }

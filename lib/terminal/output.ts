@@ -294,6 +294,9 @@ function sleep(milliseconds: number): void {
   Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, milliseconds);
 }
 
+const CHECK_SYSTEM =
+  "check the disk, the permissions and the limits of this user, then run the command again";
+
 const REPORT_IT =
   "this is a bug in catalyst-migrate: run the command again with --verbose and report the output";
 
@@ -302,6 +305,10 @@ export function reportOf(error: unknown, deno: string = Deno.version.deno): Seri
   const failure = serializeError(error);
   if (failure.code !== "INTERNAL") return failure;
   if (isTooManyFiles(error)) return serializeError(tooManyFiles("Cannot run the command", error));
+  // What the system refuses, such as a failing disk, is no bug.
+  if (/\(os error \d+\)/.test(failure.message)) {
+    return { ...failure, message: `Cannot go on: ${failure.message}`, help: CHECK_SYSTEM };
+  }
   const help = isOlder(deno, oldestDeno)
     ? `Deno ${deno} is too old: update it to ${oldestDeno} or newer with \`deno upgrade\``
     : REPORT_IT;

@@ -127,6 +127,18 @@ Deno.test("backup prune deletes snapshots on a full disk", async () => {
   const migrator = await openCatalystMigrator({ dataDir: data.path });
   await migrator.upgrade();
   for (let count = 0; count < 3; count++) await migrator.createSnapshot({ verify: "none" });
+  for (const at of [5, 6]) {
+    const { code, said } = await interposer.run(
+      ["backup", "prune", "--keep", "1", "--data-dir", "."],
+      data.path,
+      { at, action: "fail" },
+    );
+    assert.equal(code, 1);
+    assert.match(
+      said,
+      /^error: Cannot prune snapshots: .*os error 5.*\nhelp: some may be deleted/m,
+    );
+  }
   const { code, said } = await interposer.run(
     ["backup", "prune", "--keep", "1", "--data-dir", "."],
     data.path,

@@ -37,3 +37,9 @@ Deno.test("a trace names the causes, and stops at a cycle", () => {
   assert.match(trace, /Error: outer[\s\S]+caused by: Error: inner/);
   assert.equal(traceOf("no error"), "");
 });
+
+Deno.test("what the system refuses is not called a bug", () => {
+  const { message, help } = reportOf(new Error("Input/output error (os error 5): remove 'a'"));
+  assert.equal(message, "Cannot go on: Input/output error (os error 5): remove 'a'");
+  assert.match(help ?? "", /^check the disk/);
+});
