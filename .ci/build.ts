@@ -25,8 +25,18 @@ export const permissions: readonly string[] = [
   "--allow-read",
   "--allow-write",
   "--allow-net",
-  // TERM=dumb means that a terminal shows no colours.
-  `--allow-env=${[...variables, TOKEN_VARIABLE, `${TOKEN_VARIABLE}_*`, "TERM"].join()}`,
+  `--allow-env=${
+    [
+      ...variables,
+      TOKEN_VARIABLE,
+      `${TOKEN_VARIABLE}_*`,
+      // Read by the package that connects to servers.
+      "WS_NO_BUFFER_UTIL",
+      "WS_NO_UTF_8_VALIDATE",
+      // TERM=dumb means that a terminal shows no colours.
+      "TERM",
+    ].join()
+  }`,
   "--no-prompt",
 ];
 

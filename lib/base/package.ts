@@ -14,7 +14,9 @@ export async function loadPackage<Module>(specifier: `npm:${string}`): Promise<M
     const reason = error instanceof Error ? error.message : String(error);
     throw new AccessError(`Cannot load the package ${specifier.slice(4)}: ${reason}`, {
       cause: error,
-      help: "connect to the network and run the command again; Deno caches the download",
+      help: error instanceof Deno.errors.NotCapable
+        ? "grant the permission that the message names"
+        : "connect to the network and run the command again; Deno caches the download",
     });
   }
 }

@@ -22,7 +22,6 @@ import {
   noAnswer,
   translateLibsql,
 } from "./libsql_failure.ts";
-import { Socket } from "./websocket.ts";
 
 /** A statement with its parameters. */
 interface Step {
@@ -78,11 +77,11 @@ export async function openLibsql(
   { timeout }: { readonly timeout: number },
 ): Promise<LibsqlConnection> {
   const client = await loadPackage<Client>("npm:@libsql/hrana-client@0.10.0");
+  const { WebSocket } = await loadPackage<typeof import("npm:ws@8.23.0")>("npm:ws@8.23.0");
   const token = readToken(tokenVariables, address);
   const seconds = Math.max(timeout, 1);
   try {
-    const socket = new Socket(address.socket, {
-      protocol: "hrana3-protobuf",
+    const socket = new WebSocket(address.socket, ["hrana3-protobuf"], {
       headers: namespaceHeader(address),
     });
     // The client expects another implementation's type, but only uses the standard part of it.
