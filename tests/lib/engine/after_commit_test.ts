@@ -60,7 +60,7 @@ Deno.test("imported rows are reported as such if the ledger cannot be written af
     (error) =>
       error instanceof UnrecordedError &&
       /^Imported 2 rows into trading, but /.test(error.message) &&
-      error.help?.includes("do not run the command again") === true,
+      error.help?.includes("running the command again would add them twice") === true,
   );
   (ledger as DatabaseSync | null)?.close();
   assert.equal(rowsOf(dir), 2);
