@@ -145,12 +145,14 @@ Deno.test({
     assert.match(conflict.output, /positions/);
     assert.equal(query(database, "SELECT * FROM positions").length, 4);
 
-    const [backup = "", upgrade = "", down = ""] = blocks("sh").slice(-3);
+    const [backup = "", upgrade = ""] = blocks("sh").slice(-2);
     await bot.shell(backup);
     await bot.python("import rename");
     Deno.mkdirSync(bot.file("migrations"));
     const file = "migrations/004_mirror_bot_positions.sql";
     Deno.writeTextFileSync(bot.file(file), blockOf(file));
+    await bot.shell("catalyst-migrate lint --strict");
+    await bot.shell("catalyst-migrate rehearse");
     await bot.shell(upgrade);
     assert.equal(await bot.python("import left_out"), "left out: 3 ODD yesterday None\n");
     const open = `SELECT position_id, ticker, side, quantity, entry_price, current_price,
@@ -192,12 +194,15 @@ connection.execute("INSERT INTO bot_positions (symbol, direction, shares, price,
     );
     assert.match(await bot.shell("catalyst-migrate verify --data 2>&1"), /positions[^]*: ok\n/);
 
-    await bot.shell(`${down.trim()} --yes`);
+    await bot.shell("catalyst-migrate downgrade --to 003 --yes");
+    assert.equal(query(database, "SELECT * FROM positions").length, 0);
+    await bot.shell(upgrade);
+    const last = "migrations/005_stop_mirroring.sql";
+    Deno.writeTextFileSync(bot.file(last), blockOf(last));
+    await bot.shell(upgrade);
     assert.equal(query(database, "SELECT * FROM positions").length, 2);
     assert.deepEqual(query(database, "SELECT name FROM sqlite_schema WHERE name GLOB 'bot_*'"), [
       { name: "bot_positions" },
     ]);
-    await bot.shell(upgrade);
-    assert.equal(query(database, "SELECT * FROM positions").length, 2);
   },
 });
