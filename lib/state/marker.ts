@@ -138,7 +138,7 @@ async function isMarked(connection: Connection, id: string): Promise<boolean> {
 /** Reads the marker back before the commit, because a trigger may have interfered. */
 async function expectMarked(connection: Connection, id: string, wanted: boolean): Promise<void> {
   if (await isMarked(connection, id) === wanted) return;
-  const what = `a trigger on ${MARKER_TABLE} ${wanted ? "deletes it" : "inserts it again"}`;
+  const what = `a trigger on ${MARKER_TABLE} ${wanted ? "deletes" : "restores"} the marker`;
   throw new StatementError(`Cannot change the marker of ${id} in ${connection.label}: ${what}`, {
     cause: new Error(what),
     help: `drop the triggers of table ${MARKER_TABLE}, which belongs to catalyst-migrate`,

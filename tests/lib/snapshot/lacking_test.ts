@@ -39,7 +39,7 @@ Deno.test("a restore over a damaged database says where its file is, and that no
     /^trading was damaged and is in no snapshot: .* moved to (.*)\.$/m.exec(stdout) ??
       [];
   assert.deepEqual(Deno.readFileSync(path), garbage);
-  assert.match(stdout, /What was in positions, ml_training is in snapshot /);
+  assert.match(stdout, /The previous data of positions, ml_training is in snapshot /);
   const [event] = query(
     directory.file("migrations.db"),
     "SELECT detail FROM migration_events WHERE database_name = 'trading' ORDER BY event_id DESC",
