@@ -28,13 +28,21 @@ export function sqliteVersion(): string {
   return String(db.prepare("SELECT sqlite_version() AS version").get()?.version);
 }
 
+/** Options of {@link openForWriting}. */
+interface WritingOptions extends ConnectionSettings {
+  /** Stops the wait for a lock. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether an empty file stays empty, as for a mere lock. Default `false`. */
+  readonly asItIs?: boolean;
+}
+
 /**
  * Opens a database for writing, and creates the file if it does not exist. Waits for another
- * connection's lock for as long as the busy timeout; `signal` stops the wait.
+ * connection's lock for as long as the busy timeout.
  */
 export async function openForWriting(
   location: DatabaseLocation,
-  { signal, ...settings }: ConnectionSettings & { readonly signal?: AbortSignal | undefined },
+  { signal, asItIs = false, ...settings }: WritingOptions,
 ): Promise<Connection> {
   if (location.kind === "open") return await wrapHandle(location);
   if (location.kind === "server") return await openServer(location, settings);
@@ -42,7 +50,7 @@ export async function openForWriting(
   try {
     const setUp = async () => {
       await connection.exec(connectionPragmas({ ...settings, busyTimeout: 0 }));
-      if (await isNew(connection)) await setUpNewFile(connection, settings);
+      if (!asItIs && await isNew(connection)) await setUpNewFile(connection, settings);
       if (settings.synchronous !== "OFF") await syncJournals(connection);
     };
     const { whileBusy } = await import("./transaction.ts"); // not needed for reading

@@ -127,7 +127,7 @@ async function openWriter(
   { timeout }: PinOptions,
 ): Promise<Connection | null> {
   try {
-    const writer = await openForWriting(location, withTimeout(timeout));
+    const writer = await openForWriting(location, { ...withTimeout(timeout), asItIs: true });
     // From here on the loop waits for all of them together.
     if (!writer.isRemote) await writer.exec("PRAGMA busy_timeout = 0");
     return writer;

@@ -37,11 +37,12 @@ import {
   defaultSettings,
   number,
 } from "../database/connection.ts";
-import { statDatabase } from "../database/location.ts";
+import { refuseLostDatabase, statDatabase } from "../database/location.ts";
 import { openPrivateFile, sqliteVersion } from "../database/open.ts";
 import { checkFile } from "../schema/integrity.ts";
 import { countRows } from "../schema/model.ts";
 import { readMarkerIds } from "../state/marker.ts";
+import { LEDGER } from "../state/workspace.ts";
 import {
   digestFile,
   type Manifest,
@@ -213,12 +214,12 @@ export interface SnapshotControl {
 export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): Promise<Manifest> {
   const { directory, timeout } = job;
   const { signal } = control;
-  const targets = job.targets.filter(({ path, server }) =>
-    statDatabase(server ?? { kind: "file", path }).exists
-  );
-  if (targets.length === 0) {
+  const targets = job.targets.filter(hasContent);
+  const isLedgerAlone = targets.every(({ database }) => database === LEDGER) &&
+    job.targets.some(({ database }) => database !== LEDGER);
+  if (targets.length === 0 || isLedgerAlone && job.reason === "manual") {
     throw new SnapshotError("Cannot take a snapshot: none of the databases exists", {
-      help: "`status` shows where they should be",
+      help: "`status` shows where they should be, and which snapshot has one that is lost",
     });
   }
   // Commands that take a snapshot automatically don't have the flag.
@@ -252,6 +253,13 @@ export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): P
     removeAbandonedSnapshots(directory);
     throw aboutSnapshot(error);
   }
+}
+
+/** Whether a database is on a server, or its file is there and not empty. */
+function hasContent({ path, server }: PinTarget): boolean {
+  const { exists, sizeBytes } = statDatabase(server ?? { kind: "file", path });
+  if (sizeBytes === 0) refuseLostDatabase(path);
+  return exists && sizeBytes !== 0;
 }
 
 async function copyAll(
