@@ -335,7 +335,10 @@ async function verify(
       { ok: restored.ok, snapshot: name, problems, restored } satisfies Documents["backup verify"],
     );
     const { renderVerification } = await import("./verify.ts");
-    const rendered = renderVerification(restored, output.answerStyle);
+    const rendered = renderVerification(restored, {
+      style: output.answerStyle,
+      isBrief: flags.quiet === true,
+    });
     if (restored.ok) {
       output.report(
         `Snapshot ${name}: a trial restore succeeded, and no problems were found.`,

@@ -6,28 +6,29 @@ import { withTransaction } from "../database/transaction.ts";
 import { demoTables } from "../report/demo.ts";
 import type { DemoTable } from "../report/demo_account.ts";
 import { quoteName } from "../sql/tokens.ts";
+import { createCatalystMigrator } from "../catalyst.ts";
 import {
-  type Command,
-  type CommandContext,
   listFlag,
+  type SelfContainedCommand,
+  type SelfContainedContext,
   stringFlag,
   wholeNumber,
 } from "./arguments.ts";
+import { resolveOptions } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
-/** `demo`: creates databases with made-up data. */
-export const command: Command = {
+/** `demo`: creates databases with made-up data. It ignores the configuration and its databases. */
+export const command: SelfContainedCommand = {
   name: "demo",
   summary: "create databases with a year of made-up data, to try things out",
   flags: {
     "seed": { type: "string", value: "N", help: "number that determines the data (default: 1)" },
   },
-  withoutMigrations: true,
   examples: [
     ["demo --data-dir demo", "create databases in the directory demo"],
     ["demo --data-dir other --seed 7", "create other data"],
   ],
-  run: async ({ flags, migrator, output }: CommandContext) => {
+  runAlone: async ({ flags, environment, output }: SelfContainedContext) => {
     const seed = wholeNumber(stringFlag(flags, "seed") ?? "1", "seed", 0);
     const [directory] = listFlag(flags, "data-dir");
     if (directory === undefined) {
@@ -35,6 +36,8 @@ export const command: Command = {
         help: "use one without databases, such as --data-dir demo",
       });
     }
+    const options = await resolveOptions(flags, environment, { withoutConfiguration: true });
+    const migrator = createCatalystMigrator({ ...options, alone: true });
     const { databases, recent } = await migrator.status();
     const existing = databases.find(({ exists }) => exists);
     if (existing !== undefined || recent.length > 0) {

@@ -80,7 +80,7 @@ export const command: Command = {
           failed: null,
         } satisfies Documents["downgrade"],
       );
-      output.report(renderDowngrade(result));
+      output.report(renderDowngrade(result, request));
       return 0;
     } catch (error) {
       following.end();
@@ -114,13 +114,15 @@ function requestOf(
   };
 }
 
-function renderDowngrade(result: DowngradeResult): string {
+function renderDowngrade(result: DowngradeResult, { to }: { readonly to?: string }): string {
   const { rolledBack, lost } = result;
   return [
     ...renderReconciliation(result),
     ...renderSnapshots(result),
     rolledBack.length === 0
-      ? "Nothing to roll back: no migration is applied."
+      ? `Nothing to roll back: no migration${
+        to === undefined ? "" : ` after ${printable(to)}`
+      } is applied.`
       : `${formatCount(rolledBack.length, "migration")} rolled back: ${
         printable(rolledBack.join(", "))
       }.`,

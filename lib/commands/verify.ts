@@ -32,15 +32,31 @@ export const command: Command = {
     output.json(verification satisfies Documents["verify"]);
     // A hash was requested, so it is printed even with `--quiet`.
     const isSilent = verification.ok && flags.hash !== true;
-    output[isSilent ? "report" : "answer"](renderVerification(verification, output.answerStyle));
+    output[isSilent ? "report" : "answer"](renderVerification(verification, {
+      style: output.answerStyle,
+      isBrief: flags.quiet === true && !hash,
+    }));
     return verification.ok ? 0 : 1;
   },
 };
 
+/** How to show findings. */
+export interface VerificationOptions {
+  readonly style: Style;
+  /** Whether to leave out notices, and databases without problems. Default `false`. */
+  readonly isBrief?: boolean;
+}
+
 /** The findings as text. */
-export function renderVerification({ ok, databases }: Verification, style: Style): string {
+export function renderVerification(
+  { ok, databases }: Verification,
+  { style, isBrief = false }: VerificationOptions,
+): string {
+  const shown = isBrief
+    ? databases.filter((one) => !one.ok).map((one) => ({ ...one, notices: [] }))
+    : databases;
   return [
-    ...databases.map((database) => renderDatabase(database, style)),
+    ...shown.map((database) => renderDatabase(database, style)),
     ok ? "No problems found." : "Problems were found.",
   ].join("\n");
 }

@@ -185,12 +185,18 @@ async function findIn(
       adopted: isAdopted(markers),
     });
   });
-  const broken = [...await brokenObjects(connection)].map(([object, reason]): Finding => ({
-    kind: "broken",
-    object,
-    detail: `${object} can't be used: ${reason}`,
-    fix: "change or drop it with a migration",
-  }));
+  const isReported = (object: string) =>
+    schema.problems.some((problem) => object.endsWith(` "${problem.object}"`));
+  const broken = [...await brokenObjects(connection)]
+    .filter(([object]) => !isReported(object))
+    .map(([object, reason]): Finding => ({
+      kind: "broken",
+      object,
+      detail: `${object} can't be used: ${reason}`,
+      fix: schema.problems.length === 0
+        ? "change or drop it with a migration"
+        : "fix the problems above first; if it still can't be used, change or drop it with a migration",
+    }));
   const problems = [...schema.problems, ...broken];
   if (!options.data) return { problems, notices: schema.notices };
   const { checkValues } = await import("../schema/integrity.ts");

@@ -54,7 +54,21 @@ const BUNDLED: readonly (readonly [name: string, database: string, about: string
       "open-positions",
       "positions",
       "open positions, best first",
-      "SELECT * FROM v_position_summary",
+      // Without pnl_dollars of the view, which ignores the side.
+      `SELECT
+  ticker,
+  side,
+  quantity,
+  entry_price,
+  current_price,
+  unrealized_pnl,
+  unrealized_pnl_pct,
+  strategy,
+  opened_datetime,
+  updated_datetime,
+  hours_held
+FROM v_position_summary
+ORDER BY unrealized_pnl DESC`,
     ],
     [
       "unrealized-pnl",

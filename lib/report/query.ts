@@ -14,10 +14,12 @@ import {
 } from "../base/errors.ts";
 import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
 import {
+  type Connection,
   type ConnectionSettings,
   defaultSettings,
   type Judge,
   type SqlValue,
+  text,
 } from "../database/connection.ts";
 import {
   type DatabaseLocation,
@@ -167,16 +169,39 @@ function checkStatement(
 const ALLOWED: readonly number[] = [20, 21, 31, 33]; // READ, SELECT, FUNCTION, RECURSIVE
 const PRAGMA = 19;
 const READING_PRAGMAS =
-  /^(table_list|table_x?info|index_list|index_x?info|foreign_key_list|database_list|compile_options)$/i;
+  /^(table_list|table_x?info|index_list|index_x?info|foreign_key_list|database_list|compile_options|data_version)$/i;
 
-const onlyReading: Judge = (action, first) =>
-  ALLOWED.includes(action) || (action === PRAGMA && READING_PRAGMAS.test(first ?? "")) ? 0 : 1;
+const WRITES: readonly number[] = [9, 18, 23]; // DELETE, INSERT, UPDATE
+
+/**
+ * FTS5 and R-Tree prepare writes to their shadow tables even to read them. These can't run, because the
+ * connection is read-only.
+ */
+function onlyReading(shadowTables: ReadonlySet<string>): Judge {
+  return (action, first) =>
+    ALLOWED.includes(action) || (action === PRAGMA && READING_PRAGMAS.test(first ?? "")) ||
+      (WRITES.includes(action) && shadowTables.has(first ?? ""))
+      ? 0
+      : 1;
+}
+
+async function shadowTablesOf(connection: Connection): Promise<ReadonlySet<string>> {
+  const rows = await connection.all(
+    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'",
+  );
+  return new Set(rows.map((row) => text(row, "name")));
+}
 
 async function read(location: DatabaseLocation, request: Request): Promise<QueryResult> {
   const { sql, parameters, limit, settings } = request;
   await using connection = await openForReading(location, settings);
   // A server has no authorizer, so the statement becomes part of a read-only one.
-  using _confined = location.kind === "server" ? null : connection.confine(onlyReading);
+  using _confined = location.kind === "server"
+    ? null
+    // A program's open connection may be able to write, which a function of FTS4 would do.
+    : connection.confine(
+      onlyReading(location.kind === "open" ? new Set() : await shadowTablesOf(connection)),
+    );
   try {
     return await connection.select(sql, { parameters, limit });
   } catch (error) {

@@ -35,6 +35,26 @@ Deno.test("the demo has 250 trading days, 400 trades of three strategies and fiv
   assert.ok((tables.get("fills")?.length ?? 0) > orders.length);
 });
 
+Deno.test("demo ignores the configuration, and open-positions agrees with itself for shorts", async () => {
+  using directory = new TemporaryDirectory();
+  const databases = { own: "sub/own.db", trading: "other.db" };
+  Deno.writeTextFileSync(directory.file("catalyst.json"), JSON.stringify({ databases }));
+  const options = { cwd: directory.path };
+  const made = await runCommandLine(["demo", "--data-dir", "demo"], options);
+  assert.equal(made.code, 0, made.stderr);
+  assert.deepEqual(
+    Array.from(Deno.readDirSync(directory.file("demo")), ({ name }) => name).sort(),
+    ["migrations.db", "migrations.lock", "ml_training.db", "positions.db", "trading.db"],
+  );
+  assert.deepEqual(directory.names().sort(), ["catalyst.json", "demo"]);
+  const shown = await runCommandLine(
+    ["query", "open-positions", "--data-dir", "demo", "--json"],
+    options,
+  );
+  const { columns } = JSON.parse(shown.stdout);
+  assert.ok(columns.includes("unrealized_pnl") && !columns.includes("pnl_dollars"));
+});
+
 Deno.test("demo, query and report work together, on the terminal, as files and as JSON", async () => {
   using directory = new TemporaryDirectory();
   assert.equal((await run(directory, "demo")).code, 0);

@@ -56,6 +56,11 @@ Deno.test("verify reports problems and fixes, and exits with 1", async () => {
   );
   assert.match(wrong.stdout, / {2}notice: table "mine" is not expected\n/);
   assert.match(wrong.stdout, /Problems were found\.\n$/);
+  const quiet = await run(directory, "verify", "--quiet");
+  assert.match(
+    quiet.stdout,
+    /^trading \(.*\): not ok\n {2}problem: .*\n {4}fix: .*\nProblems were found\.\n$/,
+  );
 });
 
 Deno.test("repair reports what it created, and what it can't repair, and then has nothing to do", async () => {
@@ -117,6 +122,8 @@ Deno.test("downgrade without rows needs no confirmation, and a second one has no
   await createBot(directory);
   const done = await run(directory, "downgrade", "--steps", "1");
   assert.equal(done.stdout, "1 migration rolled back: 003.\n");
+  const kept = await run(directory, "downgrade", "--to", "2");
+  assert.equal(kept.stdout, "Nothing to roll back: no migration after 2 is applied.\n");
   await run(directory, "downgrade");
   const nothing = await run(directory, "downgrade");
   assert.equal(nothing.code, 0);

@@ -346,6 +346,17 @@ Deno.test("with --data, dangling rows are found", async () => {
   );
 });
 
+Deno.test("a view of a missing table is reported once, and its fix is that of the table", async () => {
+  using directory = new TemporaryDirectory();
+  const migrator = await createBot(directory);
+  execute(directory.file("trading.db"), "DROP TABLE fills");
+  const found = problemsOf(await migrator.verify()).filter(({ detail }) =>
+    detail.includes("v_order_fill_stats")
+  );
+  assert.deepEqual(found.map(({ kind }) => kind), ["broken"]);
+  assert.match(found[0]?.fix ?? "", /^fix the problems above first; /);
+});
+
 Deno.test("with --data, an index that disagrees with its table is found", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);

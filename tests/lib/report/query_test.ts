@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { UsageError } from "../../../lib/base/errors.ts";
+import { StatementError, UsageError } from "../../../lib/base/errors.ts";
 import {
   bundledQueries,
   findQueries,
@@ -82,6 +82,49 @@ Deno.test("only reading is allowed, whatever the statement, and no files remain"
   assert.deepEqual(directory.listing(), before);
   const { rows } = await runQuery(directory.file("app.db"), { sql: "PRAGMA table_info(notes)" });
   assert.equal(rows.length, 2);
+});
+
+Deno.test("virtual tables can be read, and neither they nor their shadow tables written", async () => {
+  using directory = new TemporaryDirectory();
+  const path = directory.file("app.db");
+  execute(
+    path,
+    `CREATE VIRTUAL TABLE words USING fts5(body);
+    INSERT INTO words VALUES ('hello world');
+    CREATE VIRTUAL TABLE boxes USING rtree(id, low, high);
+    INSERT INTO boxes VALUES (1, 2, 3);`,
+  );
+  const before = directory.listing();
+  const read = async (sql: string) => (await runQuery(path, { sql })).rows;
+  assert.deepEqual(await read("SELECT body FROM words WHERE words MATCH 'hello'"), [[
+    "hello world",
+  ]]);
+  assert.deepEqual(await read("SELECT id FROM boxes WHERE low < 3"), [[1]]);
+  for (
+    const sql of [
+      "DELETE FROM words",
+      "DELETE FROM words_data",
+      "INSERT INTO words VALUES ('x')",
+      "INSERT INTO words (words) VALUES ('rebuild')",
+      "DELETE FROM boxes",
+      "UPDATE boxes_node SET data = NULL",
+    ]
+  ) {
+    const text = `WITH one AS (SELECT 1) ${sql}`;
+    await assert.rejects(read(text), StatementError, sql);
+    using open = new DatabaseSync(path);
+    await assert.rejects(
+      runQuery(open, { sql: text }),
+      StatementError,
+      `${sql} on an open database`,
+    );
+  }
+  assert.deepEqual(directory.listing(), before);
+  execute(path, "CREATE VIRTUAL TABLE old USING fts4(body); INSERT INTO old VALUES ('a'), ('b')");
+  const optimize = "SELECT optimize(old) FROM old LIMIT 1"; // writes
+  await assert.rejects(read(optimize), StatementError);
+  using open = new DatabaseSync(path);
+  await assert.rejects(runQuery(open, { sql: optimize }), StatementError);
 });
 
 Deno.test("only one statement is allowed: none, two, or one hidden after a comment are refused", async () => {

@@ -146,6 +146,13 @@ Deno.test("each difference is described in plain words", async () => {
   ]);
 });
 
+Deno.test("a view with the right text is no difference, although a table that it uses is missing", async () => {
+  const view = "CREATE VIEW v AS SELECT a FROM t";
+  assert.deepEqual(await differences(`CREATE TABLE t (a); ${view}`, view), [
+    'table "t" is missing',
+  ]);
+});
+
 Deno.test("a difference names its object and table", async () => {
   const found = compareSchemas(
     await schemaOf("CREATE TABLE t (a INT, B INT); CREATE INDEX i ON t (a)"),
