@@ -29,7 +29,7 @@ import {
   wholeNumber,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
-import { progressOf, snapshotStep } from "./progress.ts";
+import { interruptibleProgressOf, progressOf, snapshotStep } from "./progress.ts";
 
 /** Flags of `prune`, and the retention setting of each. */
 const RETENTION = {
@@ -315,7 +315,7 @@ async function verify(
   }
   const { flags, migrator, output } = context;
   const directory = sourceOf(flags);
-  using progress = progressOf(context);
+  using progress = interruptibleProgressOf(context);
   const isTried = flags.restore === true;
   const name = reference === "latest"
     ? (await migrator.listSnapshots(directory.directory))[0]?.name ?? reference

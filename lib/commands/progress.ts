@@ -1,3 +1,5 @@
+import { InterruptedError } from "../base/errors.ts";
+import { abortOnInterrupt } from "../base/event_loop.ts";
 import { sizeOf } from "../base/paths.ts";
 import { partOfWork, type WorkStep } from "../base/steps.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
@@ -11,6 +13,33 @@ export function progressOf(
 ): ProgressLine {
   const bytes = migrator.databases.reduce((sum, name) => sum + bytesOf(migrator.pathOf(name)), 0);
   return createProgress(output, { bytes });
+}
+
+/**
+ * Creates the progress line of a command that Ctrl-C may end at any step, with a message, because
+ * nothing has been changed by then.
+ */
+export function interruptibleProgressOf(
+  context: Pick<CommandContext, "migrator" | "output">,
+): ProgressLine {
+  const interruption = new AbortController();
+  const listening = abortOnInterrupt(interruption);
+  const line = progressOf(context);
+  const show: ProgressLine["show"] = (...shown) => {
+    if (interruption.signal.aborted) {
+      throw new InterruptedError("Cannot continue: interrupted", { help: "nothing was changed" });
+    }
+    line.show(...shown);
+  };
+  return {
+    ...line,
+    show,
+    step: ({ what, share, until }) => show(what, share, until),
+    [Symbol.dispose]: () => {
+      line[Symbol.dispose]();
+      listening[Symbol.dispose]();
+    },
+  };
 }
 
 function bytesOf(path: string): number {

@@ -13,7 +13,7 @@ import {
 } from "./arguments.ts";
 import { renderReconciliation } from "./render.ts";
 import type { Documents } from "./documents.ts";
-import { progressOf } from "./progress.ts";
+import { interruptibleProgressOf } from "./progress.ts";
 
 /** `restore`: goes back to a snapshot. */
 export const command: Command = {
@@ -39,7 +39,7 @@ export const command: Command = {
   ],
   run: async (context: CommandContext) => {
     const { flags, operands, migrator, output } = context;
-    using progress = progressOf(context);
+    using progress = interruptibleProgressOf(context);
     refuseTogether("restore", flags, ["from", "undo"]);
     const from = fromFlag(flags);
     const first = operands[0];

@@ -26,7 +26,7 @@ export const command: Command = {
     const [data, hash] = [flags.data === true, flags.hash === true];
     // Without these flags it is fast.
     const progressModule = data || hash ? await import("./progress.ts") : null;
-    using progress = progressModule?.progressOf(context) ?? null;
+    using progress = progressModule?.interruptibleProgressOf(context) ?? null;
     const verification = await migrator.verify({ data, hash, onStep: progress?.step });
     progress?.end();
     output.json(verification satisfies Documents["verify"]);

@@ -107,6 +107,8 @@ class Line {
   readonly #text: Uint8Array;
   readonly #write = createWriter(Deno.stderr);
   #last = "";
+  #start = 0;
+  #done = 0;
 
   constructor(state: LineState) {
     this.state = state;
@@ -138,11 +140,14 @@ class Line {
       const what = new TextDecoder().decode(this.#text.slice(0, this.#integers[LENGTH]));
       const { expected, columns } = this.state;
       const now = Date.now();
-      const line = renderLine({ what, share, until }, {
-        seconds: (now - start) / 1000,
-        stepSeconds: (now - at) / 1000,
-        expected,
-      }).slice(0, columns - 1);
+      const seconds = (now - start) / 1000;
+      const timing = { seconds, stepSeconds: (now - at) / 1000, expected };
+      if (start !== this.#start) this.#done = 0;
+      this.#start = start;
+      // An estimate that was too high must not go back.
+      this.#done = Math.max(this.#done, estimate({ share, until }, timing));
+      const line = renderLine(what, { done: until === 0 ? null : this.#done, seconds })
+        .slice(0, columns - 1);
       if (line === this.#last && this.#integers[DRAWN] === 1) return;
       this.#last = line;
       this.#integers[DRAWN] = 1;
@@ -184,16 +189,24 @@ interface Timing {
 /** Seconds after which the speed is known, and the time left is shown. */
 const KNOWN = 2;
 
-/** The text of the line. During a step the share is estimated from the speed so far. */
-export function renderLine({ what, share, until }: WorkStep, timing: Timing): string {
-  // The size of a pipe's content is unknown.
-  if (until === 0) return what;
-  const { seconds, stepSeconds, expected } = timing;
+/** The share that is done by now: during a step it is estimated from the speed so far. */
+export function estimate(
+  { share, until }: Pick<WorkStep, "share" | "until">,
+  { seconds, stepSeconds, expected }: Timing,
+): number {
   const before = seconds - stepSeconds;
   const speed = share > 0.01 && before > KNOWN / 2 ? share / before : 1 / Math.max(1, expected);
   const span = until - share;
   // It comes near the end of the step, and never passes it.
-  const done = share + (span > 0 ? span * (1 - Math.exp(-stepSeconds * speed / span)) : 0);
+  return share + (span > 0 ? span * (1 - Math.exp(-stepSeconds * speed / span)) : 0);
+}
+
+/** The text of the line. The share is null if the amount of work is unknown, as with a pipe. */
+export function renderLine(
+  what: string,
+  { done, seconds }: { readonly done: number | null; readonly seconds: number },
+): string {
+  if (done === null) return what;
   const left = done > 0.01 && seconds >= KNOWN && done < 1
     ? `, ${remaining(seconds * (1 - done) / done)} left`
     : "";

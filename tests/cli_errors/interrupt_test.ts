@@ -140,7 +140,12 @@ for (const { signal, kind, upgrade } of longRuns) {
         ...{ cwd, env: { NO_COLOR: "1" }, stdin: "null", stdout: "piped", stderr: "piped" },
       }).spawn();
       const output = child.output();
-      while (!existsSync(join(cwd, "begun"))) await pause(5);
+      let hasEnded = false;
+      child.status.then(() => hasEnded = true);
+      while (!existsSync(join(cwd, "begun"))) {
+        assert(!hasEnded, "the program ended before its migration");
+        await pause(5);
+      }
       await pause(100); // until it is running
       const start = performance.now();
       child.kill(signal);

@@ -51,7 +51,7 @@ shellTest(
 
 shellTest(
   "bash",
-  "completes behind an exported prefix, an alias, a function, a path and a redirection",
+  "completes after an exported prefix, an alias, a function, a path and a redirection",
   async (directory) => {
     const setUp = [
       `source ${await directory.script("bash")}`,
@@ -116,7 +116,7 @@ shellTest(
 
 shellTest(
   "zsh",
-  "completes as a function of $fpath, behind a prefix, an alias and a path",
+  "completes as a function of $fpath, after a prefix, an alias and a path",
   async (directory) => {
     Deno.renameSync(
       directory.file(await directory.script("zsh")),

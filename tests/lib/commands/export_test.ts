@@ -65,7 +65,7 @@ Deno.test("--out writes a file and prints its size; .gz and --compress compress 
   const args = ["export", "trading", "--out", "a.sql"];
   assert.match((await run(directory.path, ...args)).stderr, /a\.sql: it already exists/);
   const again = await run(directory.path, ...args, "--force");
-  assert.equal(again.code, 0, "a file that is there is replaced");
+  assert.equal(again.code, 0, "an existing file is replaced");
 });
 
 Deno.test("--all writes every database into a directory, which it creates", async () => {

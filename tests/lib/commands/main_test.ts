@@ -16,7 +16,7 @@ const cases: readonly [string, readonly string[], number, RegExp, RegExp][] = [
   ["help with a command is its help", ["help", "verify"], 0, /^catalyst-migrate verify: /, /^$/],
   ["help on help is the general help", ["help", "help"], 0, /Usage: catalyst-migrate \[/, /^$/],
   [
-    "--help behind the value of a flag is the general help",
+    "--help after the value of a flag is the general help",
     ["--data-dir", "x", "--help"],
     0,
     /Usage: catalyst-migrate \[COMMAND\]/,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { renderLine } from "../../../lib/terminal/progress.ts";
+import { estimate, renderLine } from "../../../lib/terminal/progress.ts";
 import { reasonForNoTerminal, runOnTerminal, runProgram } from "./program.ts";
 
 const noTerminal = reasonForNoTerminal();
@@ -84,22 +84,40 @@ Deno.test({
 });
 
 Deno.test("during a step the share comes near its end and never passes it", () => {
-  const step = { what: "checking trading", share: 0.2, until: 0.5 };
-  const shares = [0, 1, 10, 1000].map((stepSeconds) => {
-    const line = renderLine(step, { seconds: 2 + stepSeconds, stepSeconds, expected: 10 });
-    return Number(/ (\d+) %/.exec(line)?.[1]);
-  });
-  assert.deepEqual(shares, [20, 28, 48, 50]);
+  const step = { share: 0.2, until: 0.5 };
+  const shares = [0, 1, 10, 1000].map((stepSeconds) =>
+    Math.round(100 * estimate(step, { seconds: 2 + stepSeconds, stepSeconds, expected: 10 }))
+  );
+  assert.deepEqual(shares, [20, 29, 49, 50]);
 });
 
 Deno.test("the time left is shown once the speed is known", () => {
-  const step = { what: "copying trading", share: 0.25, until: 0.25 };
-  const after = (seconds: number) => renderLine(step, { seconds, stepSeconds: 0, expected: 60 });
+  const after = (seconds: number) => renderLine("copying trading", { done: 0.25, seconds });
   assert.equal(after(1), "copying trading 25 %");
   assert.equal(after(4), "copying trading 25 %, 12 s left");
   assert.equal(after(40), "copying trading 25 %, 2 min 0 s left");
-  const none = { what: "reading stdin: 1.0 MB", share: 0, until: 0 };
-  assert.equal(renderLine(none, { seconds: 9, stepSeconds: 1, expected: 0 }), none.what);
+  const pipe = "reading stdin: 1.0 MB";
+  assert.equal(renderLine(pipe, { done: null, seconds: 9 }), pipe);
+});
+
+Deno.test({
+  name: `the share never goes back, unless other work begins${onTerminal}`,
+  ignore: noTerminal !== null,
+  async fn() {
+    const { stdout } = await runOnTerminal(work(`
+      const progress = createProgress(output);
+      progress.show("hashing", 0, 1);
+      await wait(2000);
+      progress.show("hashing", 0.01, 1);
+      progress.show("hashing", 0.02, 1);
+      progress.show("exporting", 0, 1);
+      progress.end();
+    `));
+    const shares = [...stdout.matchAll(/(\d+) %/g)].map(([, share]) => Number(share));
+    const before = shares.slice(0, -1);
+    assert.deepEqual(before, before.toSorted((a, b) => a - b));
+    assert.equal(shares.at(-1), 0);
+  },
 });
 
 Deno.test({
