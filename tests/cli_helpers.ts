@@ -39,7 +39,7 @@ export async function run(args: readonly string[], options: RunOptions): Promise
   const { permissions, through } = options;
   const { alone = permissions !== undefined || through !== undefined } = options;
   const result = alone
-    ? decoded(await outputOf(command(args, options)))
+    ? decoded(await outputOf(command(args, options).spawn()))
     : await runWarm(args, options);
   await checkDocument(args, result.stdout);
   return result;

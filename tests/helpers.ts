@@ -57,14 +57,13 @@ export async function runCli(
 ): Promise<CliResult> {
   const { alone = options.permissions !== undefined } = options;
   if (!alone) return await runWarm(args, options);
-  const { code, stdout, stderr } = await outputOf(cliCommand(args, options));
+  const { code, stdout, stderr } = await outputOf(cliCommand(args, options).spawn());
   const decoder = new TextDecoder();
   return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
 }
 
-/** Runs a command and waits for its end; kills it if it hangs. Its output must be piped. */
-export async function outputOf(command: Deno.Command): Promise<Deno.CommandOutput> {
-  const child = command.spawn();
+/** Waits for the end of a process whose output is piped; kills it if it hangs. */
+export async function outputOf(child: Deno.ChildProcess): Promise<Deno.CommandOutput> {
   const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
   try {
     return await child.output();

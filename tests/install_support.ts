@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { decoded } from "./cli_helpers.ts";
-import { type CliResult, existsSync, type TempDir, tempDir } from "./helpers.ts";
+import { type CliResult, existsSync, outputOf, type TempDir, tempDir } from "./helpers.ts";
 
 /** The script under test. */
 export const script: string = fileURLToPath(new URL("../install.sh", import.meta.url));
@@ -155,7 +155,7 @@ export class Installation implements AsyncDisposable {
       stdout: "piped",
       stderr: "piped",
     }).spawn();
-    const output = child.output();
+    const output = outputOf(child);
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(text ?? await Deno.readTextFile(script)))
       .then(() => writer.close()).catch(() => {}); // a shell may stop reading early

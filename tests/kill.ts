@@ -1,5 +1,6 @@
 /** Kills a command while it works: a given time after it has taken a lock. */
 import assert from "node:assert/strict";
+import { outputOf } from "./helpers.ts";
 
 /** When to kill a process. */
 export interface Killing {
@@ -15,7 +16,7 @@ export async function killInside(
   { lock, delay }: Killing,
 ): Promise<boolean> {
   const child = command.spawn();
-  const output = child.output();
+  const output = outputOf(child);
   await lockTaken(lock, { pid: child.pid, ended: output });
   const deadline = performance.now() + delay;
   // A timer is too coarse for the last milliseconds.

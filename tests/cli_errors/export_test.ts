@@ -10,7 +10,7 @@ import {
   prepare,
   run,
 } from "../cli_helpers.ts";
-import { execute, existsSync, insertRows, tempDir } from "../helpers.ts";
+import { execute, existsSync, insertRows, outputOf, tempDir } from "../helpers.ts";
 import { reasonForNoMount } from "../lib/database/read_only_directory.ts";
 import { openSnapshots } from "../snapshot.ts";
 
@@ -159,7 +159,7 @@ Deno.test({
     let kills = 0;
     for (let bytes = 1; bytes < 40e6; bytes += 9e6) {
       const child = command(args, { cwd }).spawn();
-      const ended = child.output();
+      const ended = outputOf(child);
       let isOver = false;
       ended.then(() => isOver = true);
       while (!isOver && sizeOf(`${path}.catalyst.part`) < bytes) await pause(2);
@@ -191,7 +191,7 @@ for (const signal of ["SIGINT", "SIGTERM"] as const) {
       const path = join(cwd, "a.sql");
       Deno.writeTextFileSync(path, "older");
       const child = command(["export", "trading", "--out", "a.sql", "--force"], { cwd }).spawn();
-      const output = child.output();
+      const output = outputOf(child);
       let isOver = false;
       output.then(() => isOver = true);
       while (!isOver && sizeOf(`${path}.catalyst.part`) === 0) await pause(2);

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { checkJson, checkText, command, decoded, kept, prepare } from "../cli_helpers.ts";
-import { contentOf, existsSync, tempDir } from "../helpers.ts";
+import { contentOf, existsSync, outputOf, tempDir } from "../helpers.ts";
 import { startWriter } from "../lib/support.ts";
 import { openSnapshots } from "../snapshot.ts";
 
@@ -15,7 +15,7 @@ async function interrupted(
   { isReady, signal = "SIGINT" }: { isReady: () => boolean; signal?: "SIGINT" | "SIGTERM" },
 ) {
   const child = process.spawn();
-  const output = child.output();
+  const output = outputOf(child);
   let isOver = false;
   output.then(() => isOver = true);
   while (!isOver && !(isReady() && listensTo(signal, child.pid))) await pause(5);
@@ -139,13 +139,11 @@ for (const { signal, kind, upgrade } of longRuns) {
         args: ["eval", program(upgrade)],
         ...{ cwd, env: { NO_COLOR: "1" }, stdin: "null", stdout: "piped", stderr: "piped" },
       }).spawn();
-      const output = child.output();
-      let hasEnded = false;
-      child.status.then(() => hasEnded = true);
-      while (!existsSync(join(cwd, "begun"))) {
-        assert(!hasEnded, "the program ended before its migration");
-        await pause(5);
-      }
+      const output = outputOf(child);
+      let isOver = false;
+      output.then(() => isOver = true);
+      while (!isOver && !existsSync(join(cwd, "begun"))) await pause(5);
+      assert(!isOver, isOver ? decoded(await output).stderr : "");
       await pause(100); // until it is running
       const start = performance.now();
       child.kill(signal);

@@ -11,7 +11,7 @@ import {
   prepare,
   run,
 } from "../cli_helpers.ts";
-import { execute, insertRows, tempDir } from "../helpers.ts";
+import { execute, insertRows, outputOf, tempDir } from "../helpers.ts";
 import { ReadOnlyDirectory } from "../lib/database/read_only_directory.ts";
 import { damagePages, filesOf, reasonForNoDisk, SmallDisk } from "../lib/snapshot/bot.ts";
 import { startWriter } from "../lib/support.ts";
@@ -229,7 +229,7 @@ Deno.test({
     const before = filesIn(cwd, mayChange);
     const args = ["backup", "--compress"];
     const child = command(args, { cwd }).spawn();
-    const output = child.output();
+    const output = outputOf(child);
     let isOver = false;
     output.then(() => isOver = true);
     const isCopying = () => filesOf(backups(cwd)).some((file) => /^trading.*\.part$/.test(file));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { earlierThan, MemoryDatabase, sqlOf } from "./fixture.ts";
+import { outputOf } from "../helpers.ts";
 
 const missing = await whyNoShell();
 
@@ -48,7 +49,7 @@ async function shell(lines: readonly string[]): Promise<string[]> {
   }).spawn();
   const input = ReadableStream.from([new TextEncoder().encode(lines.join("\n") + "\n")]);
   const [{ success, stdout, stderr }] = await Promise.all([
-    child.output(),
+    outputOf(child),
     input.pipeTo(child.stdin),
   ]);
   assert.ok(success, new TextDecoder().decode(stderr));

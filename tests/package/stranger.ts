@@ -1,6 +1,6 @@
 /** A machine with only Deno: an empty directory, an empty cache, a minimal environment. */
 import { delimiter, dirname, join } from "node:path";
-import type { CliResult } from "../helpers.ts";
+import { type CliResult, outputOf } from "../helpers.ts";
 
 /** Options for running a command. */
 export interface StrangerRun {
@@ -71,13 +71,15 @@ export class Stranger implements Disposable {
     args: readonly string[],
     { env = {} }: StrangerRun = {},
   ): Promise<CliResult> {
-    const { code, stdout, stderr } = await new Deno.Command(program, {
+    const { code, stdout, stderr } = await outputOf(new Deno.Command(program, {
       args: [...args],
       cwd: this.home,
       clearEnv: true,
       env: { ...this.environment, ...env },
       stdin: "null",
-    }).output();
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn());
     const decoder = new TextDecoder();
     return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
   }

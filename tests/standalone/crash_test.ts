@@ -1,7 +1,7 @@
 /** Kills the program with SIGKILL during an upgrade of rows, and lets the next one finish the work. */
 import assert from "node:assert/strict";
 import { trials } from "../effort.ts";
-import { type Content, contentOf, copyDirectory, databaseNames } from "../helpers.ts";
+import { type Content, contentOf, copyDirectory, databaseNames, outputOf } from "../helpers.ts";
 import { killInside, lockTaken } from "../kill.ts";
 import { randomOf, seedFrom } from "../lib/snapshot/files.ts";
 import { Place } from "./place.ts";
@@ -136,7 +136,7 @@ async function copied(template: Place): Promise<Place> {
 /** Milliseconds for which an uninterrupted upgrade holds the lock. */
 async function spanOf(place: Place, args: readonly string[]): Promise<number> {
   const child = place.start(["upgrade", ...args]).spawn();
-  const output = child.output();
+  const output = outputOf(child);
   await lockTaken(place.file("data/migrations.lock"), { pid: child.pid, ended: output });
   const start = performance.now();
   const { success, stderr } = await output;

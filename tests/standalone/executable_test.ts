@@ -1,6 +1,6 @@
 /** Tests of the executable alone: its location, its built-in permissions and its threads. */
 import assert from "node:assert/strict";
-import { databaseNames, execute, query } from "../helpers.ts";
+import { databaseNames, execute, outputOf, query } from "../helpers.ts";
 import { reasonForNoTerminal } from "../lib/terminal/program.ts";
 import { Place } from "./place.ts";
 import { executable } from "./way.ts";
@@ -63,7 +63,7 @@ test("uses nothing that others put into the directory for temporary files", asyn
   const env = { TMPDIR: place.file("temporary") };
   const child = place.start(["upgrade"], { env }).spawn();
   const timer = setTimeout(() => child.kill("SIGKILL"), 120_000);
-  const { code, signal } = await child.output();
+  const { code, signal } = await outputOf(child);
   clearTimeout(timer);
   assert.deepEqual({ code, signal }, { code: 0, signal: null });
 }, noShell);
@@ -132,7 +132,7 @@ test("does not prompt for a missing permission", async () => {
   await writer.write(new TextEncoder().encode("y\ny\n"));
   await writer.close();
   const timer = setTimeout(() => child.kill(), 120_000); // a prompt would wait for an answer
-  const { code, stdout } = await child.output();
+  const { code, stdout } = await outputOf(child);
   clearTimeout(timer);
   const text = new TextDecoder().decode(stdout);
   assert.equal(code, 1, text);
@@ -187,7 +187,7 @@ test("copies and exports large databases on threads", async () => {
 async function threadsOf(place: Place, command: string): Promise<Set<string>> {
   const names = new Set<string>();
   const child = place.start(command.split(" ")).spawn();
-  const output = child.output();
+  const output = outputOf(child);
   let isOver = false;
   output.then(() => isOver = true);
   while (!isOver) {

@@ -4,8 +4,8 @@ import { join } from "node:path";
 import { showToAll } from "../another_user.ts";
 import { copyTree } from "../lib/snapshot/files.ts";
 import { decoded } from "../cli_helpers.ts";
-import type { CliResult } from "../helpers.ts";
-import { PATIENCE, runWarm } from "../warm_cli.ts";
+import { type CliResult, outputOf } from "../helpers.ts";
+import { runWarm } from "../warm_cli.ts";
 import type { WayIn } from "./way.ts";
 
 /** Options for running a command. */
@@ -119,17 +119,12 @@ export class Place implements Disposable {
 
   async #runAlone(args: readonly string[], options: RunOptions): Promise<CliResult> {
     const child = this.start(args, options).spawn();
-    const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
-    try {
-      if (options.input !== undefined) {
-        const writer = child.stdin.getWriter();
-        await writer.write(new TextEncoder().encode(options.input));
-        await writer.close();
-      }
-      return decoded(await child.output());
-    } finally {
-      clearTimeout(timer);
+    if (options.input !== undefined) {
+      const writer = child.stdin.getWriter();
+      await writer.write(new TextEncoder().encode(options.input));
+      await writer.close();
     }
+    return decoded(await outputOf(child));
   }
 
   /** Runs a command that must succeed. */

@@ -1,7 +1,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { cliCommand, execute, existsSync, query, runCli, tempDir } from "../../helpers.ts";
+import {
+  cliCommand,
+  execute,
+  existsSync,
+  outputOf,
+  query,
+  runCli,
+  tempDir,
+} from "../../helpers.ts";
 
 const isWindows = Deno.build.os === "windows";
 const withoutSignals = isWindows ? " (skipped: Windows has no SIGINT to send)" : "";
@@ -106,7 +114,7 @@ Deno.test("import - reads stdin, compressed or not", async () => {
     const writer = child.stdin.getWriter();
     await writer.write(bytes);
     await writer.close();
-    const { code, stdout, stderr } = await child.output();
+    const { code, stdout, stderr } = await outputOf(child);
     assert.equal(code, 0, new TextDecoder().decode(stderr));
     assert.match(new TextDecoder().decode(stdout), /positions from stdin: 1 table, 2 rows\.$/m);
   }
@@ -176,7 +184,7 @@ Deno.test({
     // All statements are done by then: it waits for more, and hears the signal.
     await new Promise((resolve) => setTimeout(resolve, 500));
     child.kill("SIGINT");
-    const { code, stderr } = await child.output();
+    const { code, stderr } = await outputOf(child);
     await writer.close().catch(() => {});
     assert.equal(code, 130);
     assert.match(

@@ -1,6 +1,14 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { cliCommand, existsSync, filesOf, runCli, type TempDir, tempDir } from "../../helpers.ts";
+import {
+  cliCommand,
+  existsSync,
+  filesOf,
+  outputOf,
+  runCli,
+  type TempDir,
+  tempDir,
+} from "../../helpers.ts";
 import { enlarge, makeBot } from "../snapshot/files.ts";
 
 const isWindows = Deno.build.os === "windows";
@@ -105,7 +113,7 @@ Deno.test("a killed rehearsal has changed nothing, and the next one cleans up", 
   const before = bot.files();
   for (const delay of [0, 20, 60, 150]) {
     const child = cliCommand(bot.args).spawn();
-    const output = child.output();
+    const output = outputOf(child);
     await begun(bot, output);
     await new Promise((resolve) => setTimeout(resolve, delay));
     try {
@@ -132,7 +140,7 @@ Deno.test({
       `-- migrate:up\n${UP.repeat(200)}\n-- migrate:down\nSELECT 1;\n`,
     );
     const child = cliCommand(bot.args).spawn();
-    const output = child.output();
+    const output = outputOf(child);
     await begun(bot, output);
     await new Promise((resolve) => setTimeout(resolve, 100));
     child.kill("SIGINT");

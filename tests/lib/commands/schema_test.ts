@@ -9,6 +9,7 @@ import {
   startWriter,
   TemporaryDirectory,
 } from "../support.ts";
+import { outputOf } from "../../helpers.ts";
 
 async function schema(directory: TemporaryDirectory, ...args: string[]): Promise<CommandResult> {
   return await runCommandLine(["schema", ...args, "--data-dir", directory.path]);
@@ -278,7 +279,7 @@ async function shell(args: readonly string[], input = ""): Promise<string> {
     stderr: "piped",
   }).spawn();
   await new Blob([input]).stream().pipeTo(child.stdin);
-  const { code, stdout, stderr } = await child.output();
+  const { code, stdout, stderr } = await outputOf(child);
   assert.equal(code, 0, new TextDecoder().decode(stderr));
   return new TextDecoder().decode(stdout);
 }

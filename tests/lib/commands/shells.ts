@@ -2,6 +2,7 @@
 import { fileURLToPath } from "node:url";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { TemporaryDirectory } from "../support.ts";
+import { outputOf } from "../../helpers.ts";
 
 /** Name of a file of which a shell must expand nothing; on Windows none has quotation marks. */
 export const hostileFile = `dump 'a' $(touch pwned) \`touch pwned\` ${
@@ -94,7 +95,7 @@ export class ShellDirectory extends TemporaryDirectory {
     const writer = child.stdin.getWriter();
     await writer.write(new TextEncoder().encode(input));
     await writer.close();
-    const { stdout, stderr } = await child.output();
+    const { stdout, stderr } = await outputOf(child);
     const decoder = new TextDecoder();
     return decoder.decode(stdout) + decoder.decode(stderr);
   }

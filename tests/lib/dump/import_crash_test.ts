@@ -9,6 +9,7 @@ import {
   cliCommand,
   contentOf,
   existsSync,
+  outputOf,
   type PlainRow,
   query,
   runCli,
@@ -134,7 +135,7 @@ async function measure(
   await using dir = await tempDir();
   copyTree(template.path, dir.path);
   const child = cliCommand(args(dir)).spawn();
-  const output = child.output();
+  const output = outputOf(child);
   await lockTaken(join(dir.path, "migrations.lock"), { pid: child.pid, ended: output });
   const start = performance.now();
   const { success, stderr } = await output;

@@ -1,7 +1,7 @@
 /** Dumps from the `sqlite3` shell and Python's `iterdump`, with all features of SQLite. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { type PlainRow, query } from "../../helpers.ts";
+import { outputOf, type PlainRow, query } from "../../helpers.ts";
 import { type App, leftovers, makeApp } from "./import_support.ts";
 
 const SOURCE = `
@@ -54,7 +54,7 @@ async function run(program: string, args: readonly string[], input = ""): Promis
   }).spawn();
   const writer = child.stdin.getWriter();
   const writing = writer.write(new TextEncoder().encode(input)).then(() => writer.close());
-  const { success, stdout, stderr } = await child.output();
+  const { success, stdout, stderr } = await outputOf(child);
   await writing;
   assert.ok(success, new TextDecoder().decode(stderr));
   return new TextDecoder().decode(stdout);

@@ -1,5 +1,6 @@
 /** The real `sqlite3` shell, if there is one. */
 import assert from "node:assert/strict";
+import { outputOf } from "../../helpers.ts";
 
 /** Its version; null if it is not on the PATH. */
 export const shellVersion: string | null = versionOf();
@@ -51,7 +52,7 @@ export async function runShell(
   }).spawn();
   const source = typeof input === "string" ? new Blob([input]).stream() : input;
   const [{ success, stdout, stderr }] = await Promise.all([
-    child.output(),
+    outputOf(child),
     source.pipeTo(child.stdin).catch(() => {}), // it ended early, and reports why
   ]);
   const said = new TextDecoder().decode(stderr);

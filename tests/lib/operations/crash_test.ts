@@ -17,6 +17,7 @@ import {
   existsSync,
   idOf,
   insertRows,
+  outputOf,
   type PlainRow,
   query,
   runCli,
@@ -163,7 +164,7 @@ async function measure(scenario: Scenario, template: string): Promise<number> {
   await copyDirectory(template, dir.path);
   const { args, env = {} } = scenario;
   const child = cliCommand([...args, "--data-dir", dir.path], { env }).spawn();
-  const output = child.output();
+  const output = outputOf(child);
   await lockTaken(lockOf(dir.path), { pid: child.pid, ended: output });
   const start = performance.now();
   assert.ok((await output).success);

@@ -7,7 +7,7 @@ import { DatabaseSync } from "node:sqlite";
 import { openLibsql } from "../../../lib/database/libsql.ts";
 import { parseLibsqlAddress } from "../../../lib/database/location.ts";
 import { trials } from "../../effort.ts";
-import { cliCommand, runCli, tempDir } from "../../helpers.ts";
+import { cliCommand, outputOf, runCli, tempDir } from "../../helpers.ts";
 import { freePort, libsqlTest, TestServer } from "../../libsql_server.ts";
 
 const runs = trials(1);
@@ -70,7 +70,7 @@ async function killed(
   }
   const child = cliCommand(args, { cwd }).spawn();
   let hasEnded = false;
-  const output = child.output().then(() => {
+  const output = outputOf(child).then(() => {
     hasEnded = true;
   });
   const delay = idle + random.next().value * Math.max(100, milliseconds - idle);

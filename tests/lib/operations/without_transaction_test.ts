@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { InterruptedError, MigrationFailedError } from "../../../lib/base/errors.ts";
 import type { MigrationDefinition } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
-import { cliCommand } from "../../helpers.ts";
+import { cliCommand, outputOf } from "../../helpers.ts";
 import { migrationOf, TemporaryDirectory, withDatabase } from "../support.ts";
 
 /**
@@ -143,7 +143,7 @@ Deno.test("a migration without a transaction that is killed is not marked and ru
   const first = "CREATE TABLE IF NOT EXISTS begun (a);\nINSERT INTO begun VALUES (1);\n";
   Deno.writeTextFileSync(path, head + first + slow);
   const child = cliCommand(args).spawn();
-  const output = child.output();
+  const output = outputOf(child);
   const begun = () => {
     try {
       return withDatabase(

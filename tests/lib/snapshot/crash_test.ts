@@ -13,6 +13,7 @@ import {
   contentOf,
   databaseNames,
   existsSync,
+  outputOf,
   runCli,
   type TempDir,
   tempDir,
@@ -243,7 +244,7 @@ async function measure(campaign: Campaign): Promise<number> {
   await using dir = await tempDir();
   copyTree(template.path, dir.path);
   const child = cliCommand([...argsOf(campaign), "--data-dir", dir.path]).spawn();
-  const output = child.output();
+  const output = outputOf(child);
   await lockTaken(join(dir.path, scenario.lock), { pid: child.pid, ended: output });
   const start = performance.now();
   const { success, stderr } = await output;

@@ -1,6 +1,6 @@
 /** Tests with a pipe, a terminal or nothing as input and output, and of concurrent processes. */
 import assert from "node:assert/strict";
-import { query } from "../../helpers.ts";
+import { outputOf, query } from "../../helpers.ts";
 import { reasonForNoTerminal } from "../../lib/terminal/program.ts";
 import type { Place } from "../place.ts";
 import type { Scenario } from "../scenario.ts";
@@ -111,7 +111,7 @@ async function onTerminal(
   const writer = child.stdin.getWriter();
   await writer.write(new TextEncoder().encode(input));
   await writer.close();
-  const output = await child.output();
+  const output = await outputOf(child);
   const text = new TextDecoder().decode(output.stdout);
   assert.equal(output.code, code, text);
   place.transcript.push(`$ ${args.join(" ")}\n${place.normalized(text)}`);
