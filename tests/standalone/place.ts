@@ -154,6 +154,8 @@ export class Place implements Disposable {
       .replace(/"(\w+(?:At|Seconds))":( ?)[\d.e-]+/g, '"$1":$2<number>')
       .replace(/\b[0-9a-f]{64}\b/g, "<hash>") // rows contain the time of their creation
       .replace(/(<1|\d+(\.\d+)?) (ms|s)\b/g, "<took>")
+      // deno-lint-ignore no-control-regex -- which progress is shown depends on the speed
+      .replace(/\r[^\r\n]*\x1b\[K/g, "")
       .replace(/\b\d+(\.\d)? kB\b/g, "<size>") // compressed files contain times
       .replace(/process \d+[^\n]*/g, "process <pid>")
       .replace(/ {2,}/g, "  "); // the width of columns depends on the replaced text
