@@ -8,10 +8,11 @@ import { writeText } from "../dump/output_file.ts";
 import { locate } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";
 import { countRows } from "../schema/model.ts";
-import { type Configuration, parseConfiguration } from "../state/configuration.ts";
+import { type Configuration, parseConfiguration, withDatabases } from "../state/configuration.ts";
 import { databasesBelow, proposeName } from "../state/discover.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
 import {
+  listFlag,
   type SelfContainedCommand,
   type SelfContainedContext,
   stringFlag,
@@ -43,12 +44,32 @@ export const command: SelfContainedCommand = {
     }
     const current = former === null ? null : await parseConfiguration(former, target);
     const options = await optionsWithout(context, current);
-    const found = await findAll(options, current?.databases ?? {});
-    const text = await configurationText(options, { found, current, context });
+    const { found, skipped, displaced } = await findAll(options, current?.databases ?? {});
+    for (const one of skipped) output.warn(`skipped ${printable(one)}`);
+    if (found.length === 0 && former === null && flags.yes !== true) {
+      output.json(
+        { ok: true, path: target, written: false, databases: found } satisfies Documents["init"],
+      );
+      output.report(
+        `No SQLite files in ${
+          printable(directoryOf(options.prefix))
+        }: a configuration is not needed. ` +
+          "`upgrade` creates the bundled databases.",
+      );
+      return 0;
+    }
+    const [dataDir] = current?.dataDir === undefined ? listFlag(flags, "data-dir") : [];
+    const text = await configurationText({ found, displaced, former, current, dataDir });
     if (!output.isJson) {
       const tell = flags.yes === true ? output.report : output.answer;
       if (found.length > 0) tell(renderFound(found));
-      else output.narrate(`No SQLite files in ${directoryOf(options.prefix)}.`);
+      else output.narrate(`No SQLite files in ${printable(directoryOf(options.prefix))}.`);
+      for (const name of displaced) {
+        output.narrate(
+          `${name}.db has other tables than the bundled database ${name}, so yours is called ` +
+            `own_${name}, and the bundled one will be catalyst/${name}.db.`,
+        );
+      }
       if (former !== null) {
         tell(unifiedDiff(former, text, { before: target, after: target }));
       }
@@ -68,7 +89,10 @@ export const command: SelfContainedCommand = {
       { ok: true, path: target, written: true, databases: found } satisfies Documents["init"],
     );
     output.report(`wrote ${printable(target)}`);
-    output.narrate("Next: `catalyst-migrate status`, then `adopt DATABASE` for each of your own.");
+    output.narrate(
+      "Next: `catalyst-migrate upgrade` creates what is missing; `adopt DATABASE` brings one of " +
+        "your own databases under management.",
+    );
     return 0;
   },
 };
@@ -85,15 +109,28 @@ async function optionsWithout(
   return await resolveOptions(named, environment, { withoutConfiguration: true });
 }
 
+/** What {@link findAll} found. */
+interface Discovery {
+  readonly found: readonly FoundDatabase[];
+  /** Files that have the name of a database but can't be used, and why. */
+  readonly skipped: readonly string[];
+  /** Names of the bundled databases whose path has a file of the bot with other tables. */
+  readonly displaced: readonly string[];
+}
+
 async function findAll(
   options: ResolvedOptions,
   named: Readonly<Record<string, string>>,
-): Promise<FoundDatabase[]> {
+): Promise<Discovery> {
   const { prefix } = options;
+  const conflicting = await conflictingDatabases(options);
+  const displaced: string[] = [];
+  const skipped: string[] = [];
+  const onSkipped = (path: string, reason: string) => skipped.push(`${path}: ${reason}`);
   const ledger = ledgerOf(prefix);
   const backups = options.backupDir ?? backupsBeside(ledger);
   const found: FoundDatabase[] = [];
-  for (const path of databasesBelow(prefix, { except: backups, known: [ledger] })) {
+  for (const path of databasesBelow(prefix, { except: backups, known: [ledger], onSkipped })) {
     const inside = path.startsWith(prefix) ? path.slice(prefix.length) : path;
     const bundled = catalystDatabases.find((name) => inside === `${name}.db`);
     const taken = [
@@ -101,14 +138,16 @@ async function findAll(
       ...found.map(({ name }) => name),
     ];
     const known = Object.keys(named).find((name) => named[name] === inside);
+    const isDisplaced = known === undefined && bundled !== undefined && conflicting.has(bundled);
+    if (isDisplaced) displaced.push(bundled);
     found.push({
-      name: known ?? bundled ?? proposeName(inside, taken),
+      name: known ?? (isDisplaced ? `own_${bundled}` : bundled) ?? proposeName(inside, taken),
       path: inside,
       sizeBytes: Deno.statSync(path).size,
       ...await contentOf(path, options),
     });
   }
-  return found;
+  return { found, skipped, displaced };
 }
 
 async function contentOf(
@@ -151,32 +190,22 @@ function renderFound(found: readonly FoundDatabase[]): string {
 
 /** The file's text: its previous content, and the databases that it did not name yet. */
 async function configurationText(
-  options: ResolvedOptions,
-  { found, current, context }: {
-    readonly found: readonly FoundDatabase[];
+  { found, displaced, former, current, dataDir }: Omit<Discovery, "skipped"> & {
+    readonly former: string | null;
     readonly current: Configuration | null;
-    readonly context: SelfContainedContext;
+    readonly dataDir: string | undefined;
   },
 ): Promise<string> {
-  const [dataDir] = Array.isArray(context.flags["data-dir"]) ? context.flags["data-dir"] : [];
-  const conflicting = await conflictingDatabases(options);
   const databases: Record<string, string> = { ...current?.databases };
   for (const { name, path } of found) {
-    if (Object.values(databases).includes(path)) continue;
-    if (conflicting.has(name)) {
-      // The file is the bot's own, so the bundled database of that name is put elsewhere.
-      databases[`own_${name}`] = path;
-      databases[name] = `catalyst/${name}.db`;
-    } else if (!catalystDatabases.some((bundled) => bundled === name)) databases[name] = path;
+    const isNamed = Object.values(databases).includes(path);
+    if (!isNamed && !catalystDatabases.some((bundled) => bundled === name)) databases[name] = path;
   }
-  const { path: _path, bundled, ...others } = current ?? { path: "", bundled: true };
-  const configuration = {
-    ...(bundled ? {} : { bundled }),
-    ...(dataDir === undefined ? {} : { dataDir }),
-    ...others,
+  for (const name of displaced) databases[name] = `catalyst/${name}.db`;
+  return await withDatabases(former ?? "{}", {
     databases,
-  };
-  return `${JSON.stringify(configuration, null, 2)}\n`;
+    ...(dataDir === undefined ? {} : { dataDir }),
+  });
 }
 
 /** Bundled databases whose path has a file with other tables. */

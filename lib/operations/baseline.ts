@@ -251,6 +251,12 @@ function withMigration(workspace: Workspace, migration: Migration): Workspace {
 function refuseManaged({ registry, trusted }: Workspace, database: string): void {
   const [first] = registry.migrations.filter((one) => one.database === database);
   if (first === undefined) return;
+  if (first.name.endsWith(`_adopt_${database.toLowerCase()}`)) {
+    throw new UsageError(`Cannot adopt ${database}: it is adopted already, as ${first.name}`, {
+      database,
+      help: "nothing is left to do; `new` writes its next migration",
+    });
+  }
   const isBundled = trusted.includes(first);
   throw new UsageError(`Cannot adopt ${database}: migration ${first.name} already creates it`, {
     database,

@@ -4,7 +4,7 @@
  * @module
  */
 import { AccessError, LocationError } from "../base/errors.ts";
-import { formatDate } from "../base/format.ts";
+import { formatDate, messageOf } from "../base/format.ts";
 import {
   type Connection,
   type ConnectionSettings,
@@ -156,6 +156,13 @@ async function loadCharts(): Promise<ChartModule> {
   try {
     return await import(module);
   } catch (error) {
+    const [, access, refused] = /^Requires (\w+) access to "([^"]+)"/.exec(messageOf(error)) ?? [];
+    if (access !== undefined) {
+      throw new AccessError(`Cannot draw the charts: Deno has no ${access} access to ${refused}`, {
+        cause: error,
+        help: `add it to --allow-${access}; a report without --html needs no charts`,
+      });
+    }
     throw new AccessError("Cannot draw the charts: the chart library could not be loaded", {
       cause: error,
       help: "it is downloaded from npm when it is first used, which needs the network once; " +

@@ -247,6 +247,34 @@ async function parseWithComments(text: string, path: string): Promise<unknown> {
   });
 }
 
+/** The text of a configuration file with other databases, and with its comments and other keys. */
+export async function withDatabases(
+  text: string,
+  { databases, dataDir }: Pick<Configuration, "databases" | "dataDir">,
+): Promise<string> {
+  const changes = { ...(dataDir === undefined ? {} : { dataDir }), databases };
+  let plain: unknown;
+  try {
+    plain = JSON.parse(text);
+  } catch {
+    const { applyEdits, modify, parse } = await loadParser();
+    const former: unknown = parse(text)?.databases;
+    const named = isObject(former) ? former : {};
+    const paths = [
+      ...(dataDir === undefined ? [] : [{ at: ["dataDir"], value: dataDir }]),
+      ...Object.entries(databases).filter(([name, path]) => named[name] !== path)
+        .map(([name, value]) => ({ at: ["databases", name], value })),
+    ];
+    const formattingOptions = { insertSpaces: true, tabSize: 2 };
+    return paths.reduce(
+      (edited, { at, value }) =>
+        applyEdits(edited, modify(edited, at, value, { formattingOptions })),
+      text,
+    );
+  }
+  return `${JSON.stringify({ ...(isObject(plain) ? plain : {}), ...changes }, null, 2)}\n`;
+}
+
 async function wrong(
   text: string,
   path: string,
@@ -270,7 +298,7 @@ async function wrong(
       details: placed.slice(1).map(({ line, column, detail }) =>
         `${path}:${line}:${column}: ${detail}`
       ),
-      help: "correct the file; the README describes its keys",
+      help: "correct the file; docs/other-databases.md describes its keys",
     },
   );
 }

@@ -1,3 +1,4 @@
+import { messageOf } from "../base/format.ts";
 import { directoryOf, fileIdentity, fileItself, mayRead } from "../base/paths.ts";
 import { prefixOfLedger, type Workspace } from "./workspace.ts";
 
@@ -36,6 +37,8 @@ interface Search {
   readonly except?: string;
   /** Files not to open: closing one would drop this process's locks on it. */
   readonly known?: readonly string[];
+  /** Called for a file that has the name of a database, but is none or can't be read. */
+  readonly onSkipped?: (path: string, reason: string) => void;
 }
 
 /** Paths of SQLite files that begin with a prefix such as `data/` or `test_`, including subdirectories. */
@@ -64,7 +67,10 @@ function filesIn(
       return filesIn(path, { ...search, start: "", depth: depth - 1 });
     }
     if (!entry.isFile || NOT_IN_USE.test(entry.name) || isOneOf(path, known)) return [];
-    return isDatabase(path) ? [path] : [];
+    const problem = problemOf(path);
+    if (problem === null) return [path];
+    if (/\.(db|db3|sqlite|sqlite3)$/i.test(path)) search.onSkipped?.(path, problem);
+    return [];
   });
 }
 
@@ -83,14 +89,17 @@ function entriesOf(directory: string): Deno.DirEntry[] {
   }
 }
 
-function isDatabase(path: string): boolean {
+/** Why a file is no SQLite database; null if it is one. */
+function problemOf(path: string): string | null {
   try {
     using file = Deno.openSync(path);
     const start = new Uint8Array(HEADER.length);
-    return file.readSync(start) === HEADER.length &&
-      start.every((byte, index) => byte === HEADER[index]);
-  } catch {
-    return false;
+    const length = file.readSync(start);
+    if (length === null) return "it is empty";
+    const isRight = length === HEADER.length && start.every((byte, at) => byte === HEADER[at]);
+    return isRight ? null : "it is not an SQLite database";
+  } catch (error) {
+    return messageOf(error);
   }
 }
 

@@ -28,7 +28,7 @@ export async function confirm(question: string): Promise<boolean> {
 }
 
 /**
- * Asks on stderr and waits for one line on stdin: `true` only if it is the word. The end of the input is
+ * Asks on stderr and waits for one line on stdin: `true` only if it is the word, also in quotation marks as in the prompt. The end of the input is
  * a no. The question is one line, and the request to type the word follows it.
  *
  * @throws {InterruptedError} on Ctrl-C.
@@ -39,7 +39,6 @@ export async function confirmByWord(
 ): Promise<boolean> {
   const { word = "yes" } = options;
   const ask = createWriter(Deno.stderr);
-  ask(`${printable(question)} Type "${word}" to continue: `);
   const { promise: interrupted, reject } = Promise.withResolvers<never>();
   const interrupt = () => {
     ask("\n");
@@ -47,10 +46,12 @@ export async function confirmByWord(
   };
   Deno.addSignalListener("SIGINT", interrupt);
   try {
+    ask(`${printable(question)} Type the whole word "${word}" to continue: `);
     const line = await Promise.race([readLine(), interrupted]);
     // The terminal echoes the user's line break, but Ctrl-D produces none.
     if (line === null) ask("\n");
-    return line?.trim().toLowerCase() === word.toLowerCase();
+    const answer = line?.trim().replace(/^(["'])(.*)\1$/, "$2");
+    return answer?.toLowerCase() === word.toLowerCase();
   } finally {
     Deno.removeSignalListener("SIGINT", interrupt);
   }

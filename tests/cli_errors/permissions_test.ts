@@ -36,6 +36,16 @@ Deno.test("every command works with read and write permission on the data direct
   await prepare(["downgrade", "--yes"], options);
 });
 
+Deno.test("report --html names the files of the toolkit that Deno may not read", async () => {
+  await using directory = await tempDir();
+  const options = { cwd: directory.path, permissions: least };
+  await prepare(["upgrade"], options);
+  const { code, stderr } = await run(["report", "--html", "data/report.html"], options);
+  assert.equal(code, 1);
+  assert.match(stderr, /^error: Cannot draw the charts: Deno has no read access to .*charts\.ts$/m);
+  assert.match(stderr, /^help: add it to --allow-read; /m);
+});
+
 Deno.test("an unreadable colour setting does not stop anything", async () => {
   await using directory = await tempDir();
   const permissions = [...least.slice(0, 2), environment.replace(",NO_COLOR", "")];

@@ -30,7 +30,7 @@ Deno.test({
       const { code, stdout } = await runArgumentsOnTerminal(["run", "-A", cli, ...args, ...data], {
         input: "no\n",
       });
-      assert.match(stdout, /Type "yes" to continue: /, args.join(" "));
+      assert.match(stdout, /Type the whole word "yes" to continue: /, args.join(" "));
       assert.match(stdout, /Nothing was changed\.\n$/, args.join(" "));
       assert.doesNotMatch(stdout, /error/i);
       assert.equal(code, 1);

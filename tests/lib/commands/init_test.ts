@@ -58,7 +58,11 @@ Deno.test("a bot's own databases are found, adopted, migrated and verified besid
   assert.equal((await run("verify")).text.match(/table "positions"/g)?.length, 1);
 
   assert.match((await run("init")).text, /non-interactive session/);
-  const { stdout } = await run("init", "--yes");
+  Deno.writeTextFileSync(directory.file("data/empty.db"), "");
+  const { stdout, stderr: told } = await run("init", "--yes");
+  assert.match(told, /^positions\.db has other tables than .* yours is called own_positions, /m);
+  assert.match(told, /^warning: skipped data\/empty\.db: it is empty$/m);
+  assert.match(told, /^Next: `catalyst-migrate upgrade` /m);
   assert.match(stdout, /^alerts +feedback\/alerts.db .* 1 +0$/m);
   assert.deepEqual(JSON.parse(Deno.readTextFileSync(directory.file("catalyst.json"))), {
     databases: {
@@ -80,6 +84,7 @@ Deno.test("a bot's own databases are found, adopted, migrated and verified besid
     /wrote migrations\/004_adopt_market.sql with 5 obj/,
   );
   assert.equal(Deno.readTextFileSync(directory.file("migrations/004_adopt_market.sql")), sql);
+  assert.match((await run("adopt", "market")).text, /it is adopted already, as 004_adopt_market/);
   assert.match((await run("adopt", "positions")).text, /migration 001_\w+ already creates it/);
   Deno.writeTextFileSync(
     directory.file("migrations/005_volume.sql"),
@@ -96,6 +101,36 @@ Deno.test("a bot's own databases are found, adopted, migrated and verified besid
     ),
     [[], []],
   );
+});
+
+Deno.test("without databases, init writes nothing and needs no answer", async () => {
+  using directory = new TemporaryDirectory();
+  const { code, stdout } = await runCommandLine(["init"], { cwd: directory.path });
+  assert.equal(code, 0);
+  assert.match(stdout, /^No SQLite files in data: a configuration is not needed\./);
+  assert.deepEqual(directory.names(), []);
+});
+
+Deno.test("init --force keeps the comments and the other keys of the file", async () => {
+  using directory = new TemporaryDirectory();
+  Deno.mkdirSync(directory.file("data"));
+  execute(directory.file("data/prices.db"), "CREATE TABLE prices (a)");
+  const file = directory.file("catalyst.json");
+  const init = async (former: string) => {
+    Deno.writeTextFileSync(file, former);
+    const args = ["init", "--force", "--yes"];
+    const { code, stderr } = await runCommandLine(args, { cwd: directory.path });
+    assert.equal(code, 0, stderr);
+    return Deno.readTextFileSync(file);
+  };
+  const text = (own: string) =>
+    `{\n  // ours\n  "databases": {\n    "own": "own.db"${own} // mine\n  },\n  "timeout": 5,\n}\n`;
+  assert.equal(await init(text("")), text(',\n    "prices": "prices.db"'));
+  const plain = { $schema: "x.json", timeout: 5, databases: { own: "own.db" } };
+  assert.deepEqual(JSON.parse(await init(JSON.stringify(plain))), {
+    ...plain,
+    databases: { own: "own.db", prices: "prices.db" },
+  });
 });
 
 Deno.test("a database that needs a missing module can't be adopted, and stays as it is", async () => {

@@ -18,7 +18,7 @@ Deno.test("only the word itself, in upper or lower case, confirms", async () => 
 });
 
 Deno.test("the question goes to stderr, followed by a line break if there is no answer", async () => {
-  const question = `3 rows of a\\nb will be lost. Type "yes" to continue: `;
+  const question = `3 rows of a\\nb will be lost. Type the whole word "yes" to continue: `;
   assert.equal((await runProgram(ASK, { input: "yes\n" })).stderr, question);
   assert.equal((await runProgram(ASK, { input: "" })).stderr, `${question}\n`);
 });
@@ -28,7 +28,7 @@ Deno.test("a question reads one line and leaves the rest", async () => {
     const answers = [await confirmByWord("One?"), await confirmByWord("Two?", { word: "Größe" })];
     createOutput().answer(answers.join());
   `;
-  const result = await runProgram(body, { input: "yes\nGRÖßE\n" });
+  const result = await runProgram(body, { input: `"yes"\nGRÖßE\n` });
   assert.equal(result.stdout, "true,true\n");
 });
 
@@ -48,7 +48,7 @@ Deno.test({
       { input: "yes\n" },
     );
     assert.match(result.stdout, /can ask: true\n/);
-    assert.match(result.stdout, /Go on\? Type "yes" to continue: /);
+    assert.match(result.stdout, /Go on\? Type the whole word "yes" to continue: /);
     assert.match(result.stdout, /agreed\n$/);
   },
 });
