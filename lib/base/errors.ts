@@ -287,7 +287,7 @@ export class InterruptedError extends CatalystError {
  *   ledger: `${await Deno.makeTempDir()}/migrations.db`,
  *   migrations: [],
  * });
- * const error: unknown = await migrator.status().catch((error) => error);
+ * const error: unknown = await migrator.upgrade().catch((error) => error);
  * console.assert(error instanceof ServerError);
  * ```
  */
