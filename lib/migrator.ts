@@ -42,7 +42,7 @@ import type { SnapshotCheck } from "./snapshot/sources.ts";
 import type { SnapshotEntry } from "./snapshot/store.ts";
 import type { LedgerEvent } from "./state/ledger.ts";
 import type { DowngradeRequest } from "./state/plan.ts";
-import { history, missingDatabases, type Status, status } from "./state/status.ts";
+import { bareDatabases, history, type LostDatabase, type Status, status } from "./state/status.ts";
 import {
   createWorkspace,
   isRestoring,
@@ -165,7 +165,16 @@ export class Migrator {
    * ```
    */
   async status(): Promise<Status> {
-    return await status(this.#workspace);
+    const found = await status(this.#workspace);
+    const bare = bareDatabases(found.databases);
+    if (bare.length === 0) return found;
+    const { lostDatabases } = await import("./snapshot/lost.ts");
+    const lost = await lostDatabases({
+      bare,
+      known: found.lost.map(({ database }) => database),
+      directory: this.#workspace.backups,
+    });
+    return { ...found, ok: found.ok && lost.length === 0, lost };
   }
 
   /**
@@ -650,11 +659,18 @@ export class Migrator {
   }
 
   /**
-   * Names of databases that the ledger knows but that are missing or empty, so a snapshot cannot
-   * include them.
+   * Finds the databases that are missing or empty although the ledger knows them or a snapshot has rows
+   * of them, so that a new snapshot cannot include them.
    */
-  async missingDatabases(): Promise<readonly string[]> {
-    return await missingDatabases(this.#workspace);
+  async lostDatabases(
+    { directory }: Pick<FindSnapshotOptions, "directory"> = {},
+  ): Promise<readonly LostDatabase[]> {
+    const [{ lostIn }, { inspect }] = await Promise.all([
+      import("./snapshot/lost.ts"),
+      import("./state/inspect.ts"),
+    ]);
+    const found = await inspect(this.#workspace, { tolerant: true });
+    return await lostIn(this.#workspace, found, { directory });
   }
 
   /**

@@ -1,10 +1,11 @@
 import { abortOnInterrupt } from "../base/event_loop.ts";
-import { UsageError } from "../base/errors.ts";
+import { SnapshotError, UsageError } from "../base/errors.ts";
 import { partOfWork } from "../base/steps.ts";
 import { compareIds } from "../migration/migration.ts";
 import type { DamagedDatabase } from "../snapshot/mod.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
+import { type LostDatabase, wayBack } from "../state/status.ts";
 import {
   formatAge,
   formatBytes,
@@ -172,13 +173,16 @@ async function take(context: CommandContext): Promise<number> {
     ? null
     : await migrator.findSnapshot({ databases: operands, ...directoryOf(flags) });
   if (age !== undefined && newest !== null && newest.createdAt > Date.now() / 1000 - age) {
-    output.json({ ok: true, snapshot: null, newest: newest.name } satisfies Documents["backup"]);
+    const lost = await lostAmong(context);
+    const ok = lost.length === 0;
+    output.json({ ok, snapshot: null, lost, newest: newest.name } satisfies Documents["backup"]);
     output.report(
       `Snapshot ${newest.name} is less than ${
         stringFlag(flags, "if-older-than")
       } old; none was taken.`,
     );
-    return 0;
+    warnOfLost(context, lost);
+    return ok ? 0 : 1;
   }
   const interruption = new AbortController();
   using _listening = abortOnInterrupt(interruption);
@@ -195,20 +199,17 @@ async function take(context: CommandContext): Promise<number> {
       progress.end();
       damaged.push(one);
     },
+  }).catch(async (error) => {
+    progress.end();
+    if (error instanceof SnapshotError) warnOfLost(context, await lostAmong(context));
+    throw error;
   });
   progress.end();
-  const missing = (await migrator.missingDatabases()).filter((name) =>
-    operands.length === 0 || operands.includes(name)
-  );
-  const ok = missing.length === 0 && damaged.length === 0;
-  output.json({ ok, snapshot: manifest, missing, damaged } satisfies Documents["backup"]);
+  const lost = await lostAmong(context);
+  const ok = lost.length === 0 && damaged.length === 0;
+  output.json({ ok, snapshot: manifest, lost, damaged } satisfies Documents["backup"]);
   output.report(renderSnapshot(manifest));
-  for (const name of missing) {
-    output.warn(
-      `the snapshot lacks ${name}: ${migrator.pathOf(name)} is missing or empty, and the ledger ` +
-        `records migrations in it; \`restore\` brings it back from an earlier snapshot`,
-    );
-  }
+  warnOfLost(context, lost);
   for (const { database, reason, onServer } of damaged) {
     output.warn(
       `the snapshot lacks ${database}: ${reason}` +
@@ -226,6 +227,26 @@ async function take(context: CommandContext): Promise<number> {
     );
   }
   return ok ? 0 : 1;
+}
+
+/** The lost databases among those to copy. */
+async function lostAmong(
+  { migrator, operands, flags }: CommandContext,
+): Promise<readonly LostDatabase[]> {
+  const lost = await migrator.lostDatabases(directoryOf(flags));
+  return lost.filter(({ database }) => operands.length === 0 || operands.includes(database));
+}
+
+function warnOfLost(
+  { migrator, output }: CommandContext,
+  lost: readonly LostDatabase[],
+): void {
+  for (const one of lost) {
+    output.warn(
+      `${one.database} is not backed up: ${migrator.pathOf(one.database)} is missing or empty, ` +
+        `although it had content before; ${wayBack(one)}`,
+    );
+  }
 }
 
 async function tellUncovered(

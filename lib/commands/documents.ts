@@ -23,7 +23,7 @@ import type { SnapshotCheck } from "../snapshot/sources.ts";
 import type { SnapshotEntry } from "../snapshot/store.ts";
 import type { DatabaseState } from "../state/assess.ts";
 import type { LedgerEvent } from "../state/ledger.ts";
-import type { Status } from "../state/status.ts";
+import type { LostDatabase, Status } from "../state/status.ts";
 import type { JsonCell } from "../terminal/result.ts";
 import type { MigrationEffects } from "../trial/effects.ts";
 import type { LintResult } from "../trial/lint.ts";
@@ -110,6 +110,8 @@ interface InDirectory {
 interface Upgrade extends Success, TakenSnapshots, Reconciliation {
   /** The migrations that it applied, in order. */
   readonly applied: readonly Applied[];
+  /** Databases that it created without rows: they were missing or empty, but had content before. */
+  readonly lost: readonly LostDatabase[];
   readonly failed: null;
 }
 
@@ -136,6 +138,8 @@ interface PlannedMigration
 export interface UpgradeFailure extends Failure, Reconciliation {
   /** The migrations that it applied before, in order. */
   readonly applied: readonly Applied[];
+  /** Databases that were missing or empty, but had content before. */
+  readonly lost: readonly LostDatabase[];
   /** The migration that failed; null if something else did. */
   readonly failed: FailedMigration | null;
 }
@@ -231,15 +235,19 @@ interface SnapshotTaken {
   /** Whether it has all databases that it should have. */
   readonly ok: boolean;
   readonly snapshot: Manifest;
-  /** Databases that the ledger knows, and that are missing or empty. */
-  readonly missing: readonly string[];
+  /** Databases that are missing or empty although they had content before. */
+  readonly lost: readonly LostDatabase[];
   /** Databases that are damaged, which the snapshot leaves out. */
   readonly damaged: readonly DamagedDatabase[];
 }
 
 /** No snapshot was taken, since one is recent enough for `--if-older-than`. */
-interface SnapshotRecent extends Success {
+interface SnapshotRecent {
+  /** Whether no database is lost. */
+  readonly ok: boolean;
   readonly snapshot: null;
+  /** Databases that are missing or empty although they had content before. */
+  readonly lost: readonly LostDatabase[];
   /** Name of the newest snapshot that has all of the databases. */
   readonly newest: string;
 }

@@ -12,7 +12,7 @@ import {
 import type { MigrationState, MigrationStatus } from "../state/assess.ts";
 import { describeUncovered } from "../state/discover.ts";
 import type { LedgerEvent } from "../state/ledger.ts";
-import type { Status } from "../state/status.ts";
+import { type LostDatabase, type Status, wayBack } from "../state/status.ts";
 import { type Output, screenWidth, type Style } from "../terminal/output.ts";
 import { type Command, type CommandContext, durationFlag, stringFlag } from "./arguments.ts";
 import type { BackupAge, Documents, StatusDocument } from "./documents.ts";
@@ -114,7 +114,7 @@ function asJson(
   status: Status,
   backups: ReadonlyMap<string, number> | null,
 ): Omit<StatusDocument, "uncovered"> {
-  const { ok, pending, adoptable, unreconciled, unusable, unreadable, conflicts } = status;
+  const { ok, pending, adoptable, lost, unreconciled, unusable, unreadable, conflicts } = status;
   return {
     ok,
     pending,
@@ -128,6 +128,7 @@ function asJson(
     })),
     migrations: status.migrations,
     adoptable,
+    lost,
     unreconciled,
     conflicts,
     unusable,
@@ -201,15 +202,8 @@ function answerOf(status: Status, { style, backups }: StatusOptions): string {
   if (status.conflicts.length > 0) {
     return wrong("A table conflicts with a migration. `upgrade` says how to keep the table.");
   }
-  const lost = status.databases.filter(({ name, exists }) =>
-    !exists && migrations.some(({ id, database }) => database === name && unreconciled.includes(id))
-  );
-  if (lost.length > 0) {
-    return wrong(
-      `${lost.map(({ name }) => name).join(", ")} had migrations and is missing. ` +
-        "`doctor` says what to do.",
-    );
-  }
+  const [lost] = status.lost;
+  if (lost !== undefined) return wrong(`${describeLost(lost)}.`);
   const strange = named("changed", "missing");
   if (strange.length > 0) {
     return wrong(
@@ -243,6 +237,10 @@ function answerOf(status: Status, { style, backups }: StatusOptions): string {
   const isSaved = backups === null || status.databases.every(({ name }) => backups.has(name));
   return style.green("Everything is up to date.") +
     (isSaved ? "" : " `backup` saves the databases that have no backup yet.");
+}
+
+function describeLost(lost: LostDatabase): string {
+  return `${lost.database} is missing or empty, although it had content before; ${wayBack(lost)}`;
 }
 
 function ago(seconds: number): string {
@@ -296,9 +294,16 @@ function hints(status: Status, output: Output): void {
       `The tables of ${status.adoptable.join(", ")} exist already; \`upgrade\` adopts them.`,
     );
   }
-  if (status.unreconciled.length > 0) {
+  // The answer names the first.
+  for (const one of status.lost.slice(1)) output.warn(describeLost(one));
+  const isLost = (id: string) =>
+    status.lost.some(({ database }) =>
+      status.migrations.some((one) => one.id === id && one.database === database)
+    );
+  const wrong = status.unreconciled.filter((id) => !isLost(id));
+  if (wrong.length > 0) {
     output.narrate(
-      `The ledger is wrong about ${status.unreconciled.join(", ")}; \`upgrade\` corrects it.`,
+      `The ledger is wrong about ${wrong.join(", ")}; \`upgrade\` corrects it.`,
     );
   }
 }

@@ -10,6 +10,7 @@ import {
   stringFlag,
 } from "./arguments.ts";
 import { exitCodeOf } from "../base/errors.ts";
+import { type LostDatabase, wayBack } from "../state/status.ts";
 import { followMigrations, renderUpgrade } from "./render.ts";
 import type { Applied, Documents, UpgradeFailure } from "./documents.ts";
 
@@ -51,11 +52,21 @@ export const command: Command = {
     }
     using following = followMigrations(context);
     const applied: Applied[] = [];
+    const lost: LostDatabase[] = [];
     try {
       const result = await migrator.upgrade({
         ...request,
         backup: !flags["no-backup"],
         ...following.options,
+        onLost: (one) => {
+          lost.push(one);
+          output.warn(
+            `${
+              migrator.pathOf(one.database)
+            } was missing or empty, although it had content before; ` +
+              `\`upgrade\` creates it without rows; ${wayBack(one)}`,
+          );
+        },
         onProgress: (progress) => {
           following.options.onProgress(progress);
           const { kind, id, database, durationSeconds } = progress;
@@ -65,7 +76,9 @@ export const command: Command = {
         },
       });
       following.end();
-      output.json({ ok: true, ...asJson(result), failed: null } satisfies Documents["upgrade"]);
+      output.json(
+        { ok: true, ...asJson(result), lost, failed: null } satisfies Documents["upgrade"],
+      );
       output.report(
         await renderUpgrade(result, {
           known: migrator.ids.length,
@@ -86,6 +99,7 @@ export const command: Command = {
           applied,
           adopted,
           reconciled,
+          lost,
           failed: failed === null ? null : { id: failed, error: reportOf(error) },
         } satisfies Omit<UpgradeFailure, "ok" | "error">,
       );

@@ -1,3 +1,4 @@
+import { type LastGood, lastGood } from "../snapshot/store.ts";
 import { LEDGER } from "../state/workspace.ts";
 import { formatBytes, shellWord } from "../base/format.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/connection.ts";
@@ -17,15 +18,28 @@ function isBare({ place }: LookedDatabase): boolean {
   return place.kind === "missing" || place.kind === "file" && place.info.size === 0;
 }
 
-/**
- * Whether a database is missing or empty although the ledger says that migrations were applied to
- * it.
- */
+/** Whether the ledger says that migrations were applied to a missing or empty database. */
 function isLost(facts: LookedDatabase, { status }: StateFacts): boolean {
   return facts.name !== LEDGER && isBare(facts) && status !== null &&
     status.migrations.some(({ id, database }) =>
       database === facts.name && status.unreconciled.includes(id)
     );
+}
+
+/** The last good snapshot of a missing or empty database. */
+function lastGoodOf({ name }: LookedDatabase, { snapshots, backups }: Facts): LastGood | null {
+  return name === LEDGER ? null : lastGood(snapshots, { database: name, directory: backups });
+}
+
+/** How to bring a lost database back, and what `upgrade` does otherwise. */
+function waysBack(
+  { name }: LookedDatabase,
+  { good, upgrade }: { readonly good: LastGood | null; readonly upgrade: string | null },
+): string {
+  const restore = good === null
+    ? "restore the file or `restore` a snapshot"
+    : `\`restore ${good.name} ${name}\` brings it back`;
+  return upgrade === null ? restore : `${restore}; otherwise ${upgrade} without rows`;
 }
 
 /** Whether a missing or empty database may have had rows, judging by the ledger. */
@@ -34,22 +48,28 @@ export function mayBeLost(facts: LookedDatabase, state: StateFacts): boolean {
 }
 
 /** Checks of one database. */
-export function diagnoseDatabase(
-  facts: LookedDatabase,
-  { request, state, directory, isMigrating }: Facts,
-): Check[] {
+export function diagnoseDatabase(facts: LookedDatabase, all: Facts): Check[] {
+  const { request, state, directory, isMigrating } = all;
   const { name, path, place } = facts;
+  const good = isBare(facts) ? lastGoodOf(facts, all) : null;
+  const hasMigrations = name === LEDGER ||
+    [...request.bundled, ...all.own.migrations].some(({ database }) => database === name);
   const { ok, notice, problem } = checksOf("databases", name);
   switch (place.kind) {
     case "missing": {
       // Reported once, for the directory.
       if (directory.state !== "directory") return [];
-      const upgrade = "`upgrade` creates it";
-      if (isLost(facts, state)) {
+      const creates = "`upgrade` creates it";
+      const upgrade = hasMigrations ? creates : "its program creates it: it has no migrations";
+      if (isLost(facts, state) || good?.hasRows) {
         return [problem(
           "database-gone",
-          `${path} is missing, but the ledger says that it existed`,
-          `restore the file or \`restore\` a snapshot; otherwise ${upgrade} without rows`,
+          `${path} is missing, but ${
+            good?.hasRows
+              ? `snapshot ${good.name} has rows of it`
+              : "the ledger says that it existed"
+          }`,
+          waysBack(facts, { good, upgrade: hasMigrations ? creates : null }),
         )];
       }
       return [
@@ -93,7 +113,7 @@ export function diagnoseDatabase(
           "--allow-write include the target of a link",
       )];
     case "file": {
-      const empty = emptyChecks(facts, state);
+      const empty = emptyChecks(facts, { state, good, hasMigrations });
       const checks = [
         ...fileChecks(facts),
         ...empty.length > 0 ? empty : damageChecks(facts),
@@ -158,16 +178,27 @@ function fileChecks({ name, path, place, unreadable, unwritable }: LookedDatabas
 }
 
 /** Whether an empty file is the remains of a database. */
-function emptyChecks(facts: LookedDatabase, state: StateFacts): Check[] {
+function emptyChecks(
+  facts: LookedDatabase,
+  { state, good, hasMigrations }: {
+    readonly state: StateFacts;
+    readonly good: LastGood | null;
+    readonly hasMigrations: boolean;
+  },
+): Check[] {
   const { name, path, place } = facts;
   if (place.kind !== "file" || place.info.size > 0 || name === LEDGER) return [];
   const { notice, problem } = checksOf("databases", name);
   const upgrade = "`upgrade` creates a database in it";
-  if (isLost(facts, state)) {
+  if (isLost(facts, state) || good?.hasRows) {
     return [problem(
       "database-emptied",
-      `${path} is empty, but the ledger says that migrations were applied to it`,
-      `\`restore\` a snapshot; otherwise ${upgrade}, without rows`,
+      `${path} is empty, but ${
+        good?.hasRows
+          ? `snapshot ${good.name} has rows of it`
+          : "the ledger says that migrations were applied to it"
+      }`,
+      waysBack(facts, { good, upgrade: hasMigrations ? upgrade : null }),
     )];
   }
   return state.isLedgerRead ? [] : [notice(

@@ -11,9 +11,10 @@ import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { BeforeOptions } from "../snapshot/mod.ts";
+import { lostIn } from "../snapshot/lost.ts";
 import type { Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { type PlannedWork, planWork } from "../state/status.ts";
+import { type LostDatabase, type PlannedWork, planWork } from "../state/status.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { messageOf } from "../base/format.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
@@ -44,6 +45,7 @@ export async function applyWith(
   // Read again: another migrator may have worked before the lock was acquired.
   const found = await inspect(workspace);
   const { apply } = await planWork(workspace, found, options);
+  await reportLost(workspace, found, { apply, options });
   // Most migrations only create something; the others need the code that simulates them.
   const mayLoseRows = apply.some((one) =>
     mayTouchRows(one.upgrade) && !workspace.trusted.includes(one) &&
@@ -82,6 +84,18 @@ export async function applyWith(
     throw error;
   }
   return { applied, ...reconciliation, ...takenBy(safeguard) };
+}
+
+/** Reports the lost databases that the migrations are about to create. */
+async function reportLost(
+  workspace: Workspace,
+  found: Inspection,
+  { apply, options: { onLost } }: Pick<Stake, "apply" | "options">,
+): Promise<void> {
+  if (onLost === undefined) return;
+  for (const lost of await lostIn(workspace, found)) {
+    if (apply.some(({ database }) => database === lost.database)) onLost(lost);
+  }
 }
 
 /** Handles one migration after the other, with the program's hooks called around each. */
@@ -194,6 +208,11 @@ export interface UpgradeOptions extends UpgradeRequest {
    * nothing to do.
    */
   readonly onWork?: (migrations: readonly Migration[]) => void | Promise<void>;
+  /**
+   * Called before the work for each database that is created without rows because its file is missing
+   * or empty, although it had content before.
+   */
+  readonly onLost?: (lost: LostDatabase) => void;
   /** Functions of the program to call around the migrations. */
   readonly hooks?: MigrationHooks;
   /** Called before and after each migration. */

@@ -6,6 +6,7 @@ import { brokenObjects } from "../engine/broken_objects.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
 import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
+import { lostIn } from "../snapshot/lost.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { type Marker, readMarkers } from "../state/marker.ts";
 import type { Migration } from "../migration/migration.ts";
@@ -16,6 +17,7 @@ import { readSchema } from "../schema/read.ts";
 import { buildReference, type UnknownReference } from "../schema/reference.ts";
 import { assess, migrationsOf, migrationsOfMarkers } from "../state/assess.ts";
 import { conflictFindings } from "../state/refusals.ts";
+import { type LostDatabase, wayBack } from "../state/status.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** Result for one database. */
@@ -76,9 +78,13 @@ export async function verify(
   const connections = new Map<string, Connection>();
   const steps = new Steps(workOf(found, options), options.onStep);
   const databases = new Map<string, DatabaseVerification>();
+  const lost = await lostIn(workspace, found);
   for (const { name, path, exists, adoptable, sizeBytes } of found.databases.values()) {
     const bytes = sizeBytes ?? 0;
-    const problems = stateProblems(workspace, found, name);
+    const gone = lost.find(({ database }) => database === name);
+    const problems = gone === undefined
+      ? stateProblems(workspace, found, name)
+      : [lossOf(gone, path)];
     const conflicting = (found.conflicts.get(name) ?? []).map(({ table }) => table);
     const notices: Finding[] = [];
     let isDamaged = false;
@@ -145,6 +151,17 @@ function workOf(found: Inspection, { data, hash }: VerifyOptions): number {
 
 function bytesOf({ databases }: Inspection): number {
   return [...databases.values()].reduce((sum, { sizeBytes }) => sum + (sizeBytes ?? 0), 0);
+}
+
+function lossOf(lost: LostDatabase, path: string): Finding {
+  return {
+    kind: "lost",
+    object: lost.database,
+    detail: `${path} is missing or empty, although it had content before`,
+    fix: lost.snapshot === null
+      ? "move the file back, or restore it from a copy; `upgrade` creates it without rows"
+      : wayBack(lost),
+  };
 }
 
 /** The finding for a damaged database file. */

@@ -25,6 +25,7 @@ import { isUnreadable, type PinTarget } from "./pin.ts";
 import {
   expired,
   fileProblem,
+  holdsRows,
   listSnapshots,
   lockStore,
   newestComplete,
@@ -199,7 +200,7 @@ export async function snapshotBefore(
   for (const database of databases) {
     // Refuses a transaction that the caller has open, which a snapshot would wait for.
     const connection = await session.database(database);
-    if (mayCopy(workspace, database) && await holdsRows(connection)) holding.push(database);
+    if (mayCopy(workspace, database) && await hasAnyRow(connection)) holding.push(database);
   }
   if (holding.length === 0) return null;
   const { name } = await createSnapshot(
@@ -223,7 +224,7 @@ export function mayCopy(workspace: Workspace, database: string): boolean {
   return location.path !== ":memory:" && !isForeign(location);
 }
 
-async function holdsRows(connection: Connection): Promise<boolean> {
+async function hasAnyRow(connection: Connection): Promise<boolean> {
   for (const { name, type } of await usersTables(connection)) {
     // Only its module knows where a virtual table keeps its rows.
     if (type === "virtual") return true;
@@ -292,7 +293,8 @@ export async function prune(
     const there = files.filter((file) => fileProblem(directory, file) === null);
     const databases = there.map(({ database }) => database);
     const isWhole = problems.length === 0;
-    candidates.push({ name, createdAt, reason: manifest.reason, isWhole, databases });
+    const filled = there.filter(holdsRows).map(({ database }) => database);
+    candidates.push({ name, createdAt, reason: manifest.reason, isWhole, databases, filled });
     if (reason === undefined || manifest.reason === reason) manifests.set(name, manifest);
   }
   const names = expired(candidates, retention)

@@ -50,6 +50,8 @@ export interface PruneCandidate {
   readonly isWhole: boolean;
   /** Databases whose file exists, including the ledger. */
   readonly databases: readonly string[];
+  /** Those of them that have rows. */
+  readonly filled: readonly string[];
 }
 
 const DAY = 86_400;
@@ -62,7 +64,8 @@ const DAYS_TO_MONDAY = 3;
  * Snapshots are counted per database: one of `trading` alone must not displace the last one of
  * `positions`. They are also counted per reason, because automatic ones have their own limit, and
  * one from before a restore holds data that the user wanted to replace. Only intact ones count. The
- * newest of each database and reason is always kept, and if none is intact, its newest file.
+ * newest of each database and reason is always kept, and if none is intact, its newest file. So is the
+ * newest in which a database has rows.
  */
 export function expired(candidates: readonly PruneCandidate[], retention: Retention): string[] {
   const newestFirst = candidates.toSorted((a, b) => b.createdAt - a.createdAt);
@@ -74,6 +77,9 @@ export function expired(candidates: readonly PruneCandidate[], retention: Retent
     for (const group of Map.groupBy(counted, ({ reason }) => reason).values()) {
       for (const one of keptOf(group, retention)) kept.add(one);
     }
+    // Newer ones may be of the empty file that took its place.
+    const lastFilled = counted.find(({ filled }) => filled.includes(database));
+    if (lastFilled !== undefined) kept.add(lastFilled);
   }
   return newestFirst.filter((one) => !kept.has(one)).map(({ name }) => name).toReversed();
 }
@@ -191,6 +197,37 @@ export async function lastBackups(
     }
   }
   return found;
+}
+
+/** The last good snapshot of a database. */
+export interface LastGood {
+  readonly name: string;
+  /** Whether the database has rows in it. */
+  readonly hasRows: boolean;
+}
+
+/**
+ * The newest snapshot in which a database has rows, or else the newest that has it, judging by names
+ * and sizes.
+ */
+export function lastGood(
+  newestFirst: readonly SnapshotEntry[],
+  { database, directory }: { readonly database: string; readonly directory: string },
+): LastGood | null {
+  let other: LastGood | null = null;
+  for (const { name, manifest } of newestFirst) {
+    const file = manifest?.files.find((one) => one.database === database);
+    if (file === undefined || fileProblem(directory, file) !== null) continue;
+    const hasRows = holdsRows(file);
+    if (hasRows) return { name, hasRows };
+    other ??= { name, hasRows };
+  }
+  return other;
+}
+
+/** Whether a database in a snapshot has rows. */
+export function holdsRows({ rows }: Pick<SnapshotFile, "rows">): boolean {
+  return Object.values(rows).some((count) => count > 0);
 }
 
 /** The newest snapshot from before a restore. */

@@ -5,6 +5,7 @@ import {
   corrections,
   type DatabaseState,
   describeConflict,
+  type FoundState,
   type MigrationStatus,
   summarize,
   type TableConflict,
@@ -26,6 +27,8 @@ export interface Status {
   readonly migrations: readonly MigrationStatus[];
   /** Ids of migrations whose tables exist without a marker; `upgrade` adopts them. */
   readonly adoptable: readonly string[];
+  /** Databases that are missing or empty although they had content before. */
+  readonly lost: readonly LostDatabase[];
   /** Ids of migrations with a different state in the ledger; `upgrade` and `repair` correct it. */
   readonly unreconciled: readonly string[];
   /** Whether a restore was interrupted; the next command that changes the databases finishes it. */
@@ -76,15 +79,18 @@ export function statusOf(workspace: Workspace, found: Inspection): Status {
   );
   const { adopted, reconciled } = summarize(corrections(workspace.registry, found));
   const restoring = isRestoring(workspace);
+  const lost = knownLost(workspace, found).map((database) => ({ database, snapshot: null }));
   const wanting = ["pending", "failed", "rolled_back"];
   return {
-    ok: conflicts.length === 0 && !restoring && workspace.unusable.length === 0 &&
+    ok: conflicts.length === 0 && lost.length === 0 && !restoring &&
+      workspace.unusable.length === 0 &&
       found.unreadable.length === 0 &&
       migrations.every(({ state }) => state === "applied"),
     pending: migrations.filter(({ state }) => wanting.includes(state)).length,
     databases: [...found.databases.values()],
     migrations,
     adoptable: adopted,
+    lost,
     unreconciled: reconciled,
     restoring,
     recent: found.events,
@@ -94,21 +100,43 @@ export function statusOf(workspace: Workspace, found: Inspection): Status {
   };
 }
 
-/**
- * Names of databases that have applied migrations according to the ledger but are missing or empty, such
- * as after they were moved or deleted.
- */
-export async function missingDatabases(workspace: Workspace): Promise<readonly string[]> {
-  const { databases, ledger } = await inspect(workspace, { tolerant: true });
+/** A database whose file is missing or empty although it had content before. */
+export interface LostDatabase {
+  /** Name of the database. */
+  readonly database: string;
+  /** Name of the newest snapshot that has it, with rows if any does; null if there is none. */
+  readonly snapshot: string | null;
+}
+
+/** What brings a lost database back. */
+export function wayBack({ database, snapshot }: LostDatabase): string {
+  return snapshot === null
+    ? `no snapshot has ${database}`
+    : `\`restore ${snapshot} ${database}\` brings it back`;
+}
+
+/** Names of databases that are missing or have no tables, such as after they were moved or deleted. */
+export function bareDatabases(databases: Iterable<DatabaseState>): readonly string[] {
+  return [...databases].filter(({ path, exists, hasTables, markers }) =>
+    path !== ":memory:" && (!exists || !hasTables && (markers ?? []).length === 0)
+  ).map(({ name }) => name);
+}
+
+/** Names of those that have applied migrations according to the ledger. */
+export function knownLost(
+  { registry }: Pick<Workspace, "registry">,
+  { databases, ledger }: FoundState,
+): readonly string[] {
+  const bare = bareDatabases(databases.values());
+  if (bare.length === 0) return [];
   const applied = [...ledger.history.values()].filter(({ status }) => status === "applied");
   const fileOf = (path: string) => path.replace(/^.*[/\\]/s, "");
-  return [...databases.values()].filter(({ exists, hasTables, markers }) =>
-    !exists || !hasTables && (markers ?? []).length === 0
-  ).filter(({ name, path }) =>
+  return bare.filter((name) =>
     applied.some(({ id, databasePath }) =>
-      workspace.registry.byId.get(id)?.database === name || fileOf(databasePath) === fileOf(path)
+      registry.byId.get(id)?.database === name ||
+      fileOf(databasePath) === fileOf(databases.get(name)?.path ?? "")
     )
-  ).map(({ name }) => name);
+  );
 }
 
 /** Reads events of the ledger, newest first; none if there is no ledger. */

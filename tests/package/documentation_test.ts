@@ -121,7 +121,7 @@ Deno.test("every module, exported symbol and member is documented", () => {
 
 /** Methods without options that return what their name says: an example would only repeat it. */
 const plain: ReadonlySet<string> = new Set([
-  "Migrator.missingDatabases",
+  "Migrator.lostDatabases",
   "Migrator.pathOf",
   "Migrator.readSchema",
   "Migrator.refuseOccupied",

@@ -52,7 +52,7 @@ Deno.test("backup as JSON is the manifest", async () => {
   const [code, document] = await json(bot, "backup", "positions", "trading");
   assert.equal(code, 0);
   const [entry] = await bot.migrator.listSnapshots();
-  assert.deepEqual(document, { ok: true, snapshot: entry?.manifest, missing: [], damaged: [] });
+  assert.deepEqual(document, { ok: true, snapshot: entry?.manifest, lost: [], damaged: [] });
 });
 
 Deno.test("backup omits a damaged database or ledger, names it, and exits with 1", async (t) => {

@@ -32,7 +32,14 @@ Deno.test("upgrade reports its plan and its result", async () => {
   assert.equal(code, 0);
   assert.deepEqual((document["applied"] as Json[]).map(({ id }) => id), ["001", "002", "003"]);
   const [, again] = await run(directory, "upgrade");
-  const nothing = { applied: [], adopted: [], reconciled: [], snapshot: null, failed: null };
+  const nothing = {
+    applied: [],
+    adopted: [],
+    reconciled: [],
+    snapshot: null,
+    lost: [],
+    failed: null,
+  };
   assert.deepEqual(again, { ok: true, ...nothing });
 });
 

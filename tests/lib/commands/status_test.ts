@@ -101,7 +101,7 @@ Deno.test("the first line of status says what to do next", async () => {
   Deno.removeSync(directory.file("trading.db"));
   assert.equal(
     await answer(directory),
-    "trading had migrations and is missing. `doctor` says what to do.",
+    "trading is missing or empty, although it had content before; no snapshot has trading.",
   );
   Deno.writeTextFileSync(directory.file("positions.db"), "no database".repeat(99));
   assert.equal(

@@ -228,7 +228,7 @@ Deno.test("an old backup fails the check, and is taken again", async () => {
   const { snapshot } = JSON.parse((await run("backup", "--if-older-than", "24h", "--json")).stdout);
   assert.equal((await run(...check)).code, 0);
   const recent = JSON.parse((await run("backup", "--if-older-than", "24h", "--json")).stdout);
-  assert.deepEqual(recent, { ok: true, snapshot: null, newest: snapshot.name });
+  assert.deepEqual(recent, { ok: true, snapshot: null, lost: [], newest: snapshot.name });
   // It lost a file, so it does not count any more.
   Deno.removeSync(directory.file(`data/backups/${snapshot.files[0].file}`));
   assert.equal((await run(...check)).code, 1);

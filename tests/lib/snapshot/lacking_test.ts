@@ -5,17 +5,20 @@ Deno.test("a backup without a database that the ledger knows reports it and exit
   using directory = new TemporaryDirectory();
   const bot = await createBot(directory);
   const data = ["--data-dir", directory.path];
-  assert.deepEqual(await bot.missingDatabases(), []);
+  assert.deepEqual(await bot.lostDatabases(), []);
   for (const ending of ["", "-wal", "-shm"]) {
     await Deno.remove(directory.file(`trading.db${ending}`)).catch(() => {});
   }
   const gone = await runCommandLine(["backup", ...data]);
   assert.equal(gone.code, 1);
-  assert.match(gone.stderr, /^warning: the snapshot lacks trading: /m);
+  assert.match(gone.stderr, /^warning: trading is not backed up: /m);
   Deno.writeTextFileSync(directory.file("trading.db"), "");
   const empty = await runCommandLine(["backup", "--json", ...data]);
   assert.equal(empty.code, 1);
-  assert.deepEqual(JSON.parse(empty.stdout).missing, ["trading"]);
+  assert.deepEqual(JSON.parse(empty.stdout).lost, [{
+    database: "trading",
+    snapshot: null,
+  }]);
   assert.equal((await runCommandLine(["backup", "positions", ...data])).code, 0);
   assert.equal((await bot.listSnapshots()).length, 3);
 });

@@ -24,7 +24,7 @@ function candidatesOf(
       databases,
     }),
     { selector: ({ createdAt }) => createdAt, maxLength: 40 },
-  ).map((all) => all.map((one) => ({ ...one, name: `n${one.createdAt}` })));
+  ).map((all) => all.map((one) => ({ ...one, filled: one.databases, name: `n${one.createdAt}` })));
 }
 
 /** All manual, and each with all databases. */
@@ -205,6 +205,7 @@ Deno.test("keeps the newest of each day, of each week from Monday, and of each m
     reason: "manual",
     isWhole: true,
     databases: DATABASES,
+    filled: DATABASES,
   });
   const all = [
     "2024-12-31T23:59",
@@ -244,7 +245,7 @@ Deno.test("the nightly snapshot of all databases is kept for its day despite a p
     ...databases: string[]
   ): PruneCandidate => {
     const createdAt = Date.parse(`${name}:00Z`) / 1000;
-    return { name, createdAt, reason, isWhole: true, databases };
+    return { name, createdAt, reason, isWhole: true, databases, filled: databases };
   };
   const all = [
     taken("2025-11-19T03:00", "manual", ...DATABASES),
@@ -265,4 +266,19 @@ Deno.test("the nightly snapshot of all databases is kept for its day despite a p
 
 Deno.test("an empty list stays empty", () => {
   assert.deepEqual(expired([], { keep: 3 }), []);
+});
+
+Deno.test("the newest snapshot in which a database has rows stays when newer ones have it empty", () => {
+  const sometimesFilled = candidates.chain((all) =>
+    fc.tuple(...all.map(() => fc.boolean())).map((flags) =>
+      all.map((one, index) => flags[index] ? one : { ...one, filled: ["migrations"] })
+    )
+  );
+  fc.assert(fc.property(sometimesFilled, retentions, (all, retention) => {
+    const gone = new Set(expired(all, retention));
+    const [newest] = all
+      .filter(({ isWhole, filled }) => isWhole && filled.includes("trading"))
+      .toSorted((a, b) => b.createdAt - a.createdAt);
+    assert(newest === undefined || !gone.has(newest.name));
+  }));
 });
