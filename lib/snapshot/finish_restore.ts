@@ -20,7 +20,7 @@ import {
 } from "./journal.ts";
 import type { PinTarget } from "./pin.ts";
 import { isSound, replaceDatabase, requireReplaceable } from "./replace.ts";
-import { runSnapshot, type SnapshotControl } from "./take.ts";
+import { aboutSnapshot, runSnapshot, type SnapshotControl } from "./take.ts";
 
 /** Checks that the sources are unchanged since they were checked. */
 export function requireSources(replacements: readonly Replacement[], label: string): void {
@@ -59,7 +59,12 @@ export async function replaceAll(
     await writeJournal(path, journal);
   } catch (error) {
     await ignoring(() => removeIfThere(partOf(path)));
-    throw isRestoring(workspace) ? errorAfterBeginning(error, journal.direction) : error;
+    const { direction = "restore", label } = journal;
+    if (isRestoring(workspace)) throw errorAfterBeginning(error, direction);
+    throw aboutSnapshot(error, {
+      cannot: `Cannot ${direction} ${label}`,
+      help: "nothing was changed; run the command again",
+    });
   }
   return await finish(workspace, session, takeovers);
 }

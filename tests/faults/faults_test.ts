@@ -374,3 +374,26 @@ function randomOf(seed: number): () => number {
     return state / 2 ** 32;
   };
 }
+
+Deno.test("a restore that can't write its note says that nothing was changed", async () => {
+  await using dir = await tempDir();
+  const interposer = await Interposer.build(dir.path);
+  if (interposer === null) return; // the first test reports it
+  for (const action of ["fail", "fill"] as const) {
+    await using data = await tempDir();
+    const migrator = await openCatalystMigrator({ dataDir: data.path });
+    await migrator.upgrade();
+    await migrator.createSnapshot({ verify: "none" });
+    await using trial = await tempDir();
+    copyTree(data.path, trial.path);
+    const args = ["restore", "latest", "--yes", "--data-dir", "."];
+    const trialRun: FaultyRun = await interposer.run(args, trial.path, { at: 0, action });
+    const at: number = trialRun.calls.findIndex((call) =>
+      call.endsWith("migrations.restore.part")
+    ) + 1;
+    assert(at > 0);
+    const { code, said } = await interposer.run(args, data.path, { at, action });
+    assert.equal(code, 1);
+    assert.match(said, /^error: Cannot restore \S+: .*\nhelp: nothing was changed/m);
+  }
+});
