@@ -141,7 +141,11 @@ async function runIn(directory: string, { output, work }: ManyOptions): Promise<
       const report = serializeError(error);
       failure = report.message;
       if (output.isJson) document = { ok: false, ...extra, error: report };
-      else output.error(error);
+      else {
+        if (!isTitled) output.narrate(output.narrationStyle.bold(`== ${directory}`));
+        isTitled = true;
+        output.error(error);
+      }
     },
   };
   let exitCode: number;

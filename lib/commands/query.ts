@@ -182,7 +182,9 @@ async function named(name: string, databases: readonly string[]): Promise<NamedQ
     );
   }
   throw new UsageError(`Cannot run query "${name}": query not found`, {
-    help: `${didYouMean(name, queries.map((one) => one.name))}\`query\` lists the named queries`,
+    help: `${
+      didYouMean(name, [...queries.map((one) => one.name), ...databases])
+    }\`query\` lists the named queries`,
   });
 }
 

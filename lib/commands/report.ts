@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { formatBytes, printable, renderTable, wrapText } from "../base/format.ts";
+import { didYouMean, formatBytes, printable, renderTable, wrapText } from "../base/format.ts";
 import { writeText } from "../dump/output_file.ts";
 import { renderReport } from "../report/compute.ts";
 import {
@@ -9,6 +9,7 @@ import {
   presentGroups,
   presentOthers,
 } from "../report/present.ts";
+import type { Migrator } from "../migrator.ts";
 import type { Report, ReportFilter } from "../report/report.ts";
 import { renderChart } from "../terminal/chart.ts";
 import type { Style } from "../terminal/output.ts";
@@ -47,6 +48,11 @@ export const command: Command = {
       await migrator.refuseOccupied(file, { force, ...protectedFiles({ flags, configuration }) });
     }
     const report = await migrator.report(filterOf(flags));
+    if (report.trades.all.trades + report.orders.orders === 0) {
+      for (const column of ["strategy", "ticker"] as const) {
+        await refuseUnknown(migrator, column, stringFlag(flags, column));
+      }
+    }
     if (file === undefined) {
       output.json({ ok: true, ...report } satisfies Documents["report"]);
       if (!output.isJson) {
@@ -63,6 +69,38 @@ export const command: Command = {
     return 0;
   },
 };
+
+const TABLES_WITH_NAMES = [
+  ["positions", "closed_positions"],
+  ["positions", "positions"],
+  ["trading", "orders"],
+] as const;
+
+/** A report of a misspelled name would be empty. */
+async function refuseUnknown(
+  migrator: Migrator,
+  column: "strategy" | "ticker",
+  wanted: string | undefined,
+): Promise<void> {
+  if (wanted === undefined) return;
+  const names = new Set<string>();
+  for (const [database, table] of TABLES_WITH_NAMES) {
+    try {
+      const sql = `SELECT DISTINCT ${column} FROM ${table} WHERE ${column} IS NOT NULL ORDER BY 1`;
+      const { rows } = await migrator.query(database, { sql });
+      for (const [name] of rows) names.add(String(name));
+    } catch {
+      // The report's notes name what is missing.
+    }
+  }
+  if (names.size === 0 || names.has(wanted)) return;
+  const shown = [...names].slice(0, 20).join(", ");
+  throw new UsageError(`Cannot report: no position or order has the ${column} "${wanted}"`, {
+    help: `${didYouMean(wanted, [...names])}those that exist: ${shown}${
+      names.size > 20 ? ", ..." : ""
+    }`,
+  });
+}
 
 function width(): number {
   return Deno.stdout.isTerminal() ? Math.max(40, Deno.consoleSize().columns || 80) : 80;

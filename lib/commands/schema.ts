@@ -2,6 +2,7 @@ import { sameLines, unifiedDiff } from "../base/diff.ts";
 import { AccessError, LocationError, UsageError } from "../base/errors.ts";
 import { refuseSpecialFile } from "../base/paths.ts";
 import { stableSchema } from "../schema/document.ts";
+import { catalystDatabases } from "../catalyst.ts";
 import { formatSchema } from "../schema/format.ts";
 import type { Schema } from "../schema/model.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
@@ -64,7 +65,11 @@ export const command: Command = {
     if (output.isJson) return 0;
     print(await textOf(schemas, format), output);
     for (const [name, schema] of schemas) {
-      if (isEmpty(schema)) output.narrate(`${name} has no tables yet; \`upgrade\` creates them.`);
+      if (!isEmpty(schema)) continue;
+      const isBundled = catalystDatabases.some((bundled) => bundled === name);
+      output.narrate(
+        `${name} has no tables yet${isBundled ? "; `upgrade` creates them" : ""}.`,
+      );
     }
     return 0;
   },

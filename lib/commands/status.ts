@@ -270,7 +270,9 @@ function renderMigrations(
   const rows = shown.map((one) => [
     printable(one.name),
     one.database,
-    one.state === "applied" ? style.green(one.state) : style.yellow(one.state),
+    one.state === "applied"
+      ? style.green(one.state)
+      : style.yellow(one.state === "rolled_back" ? "rolled back" : one.state),
     ...all ? [one.appliedAt === null ? "-" : formatDate(one.appliedAt)] : [],
     ...all ? [one.durationSeconds === null ? "-" : formatDuration(one.durationSeconds)] : [],
   ]);

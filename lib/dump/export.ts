@@ -231,7 +231,7 @@ export async function openReading(
   const { exists, sizeBytes } = statDatabase(location);
   if (!exists) {
     throw new LocationError(`Cannot export ${location.path}: database not found`, {
-      help: "`status` shows where the databases are; `upgrade` creates them",
+      help: "`status` shows where the databases are; `upgrade` creates those with migrations",
     });
   }
   await using opened = new AsyncDisposableStack();

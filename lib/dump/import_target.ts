@@ -124,7 +124,7 @@ function unknownTable(label: string, wanted: string, names: readonly string[]): 
   return new UsageError(`Cannot import into table "${wanted}": ${label} has none of that name`, {
     help: `${didYouMean(wanted, names)}${
       names.length === 0
-        ? "it has no tables; `upgrade` creates them"
+        ? "it has no tables; migrations create them"
         : `its tables are ${names.toSorted().join(", ")}`
     }`,
   });

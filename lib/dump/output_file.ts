@@ -180,10 +180,14 @@ export function unwritable(path: string, error: unknown): unknown {
     return new AccessError(`Cannot write ${path}: ${reason}`, { ...options, help });
   }
   if (/os error \d+/.test(message)) {
-    return new AccessError(`Cannot write ${path}: ${message}`, {
-      ...options,
-      help: "check that its directory exists, and that this user may write to it",
-    });
+    // The rest names the unfinished file.
+    return new AccessError(
+      `Cannot write ${path}: ${message.replace(/ \(os error \d+\).*$/s, "")}`,
+      {
+        ...options,
+        help: "check that its directory exists, and that this user may write to it",
+      },
+    );
   }
   return error;
 }

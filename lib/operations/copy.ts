@@ -1,3 +1,4 @@
+import { didYouMean } from "../base/format.ts";
 import { ConfirmationError, InterruptedError, LocationError, UsageError } from "../base/errors.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import { isFile, removeDatabase, syncDirectory, syncFile } from "../base/files.ts";
@@ -91,9 +92,10 @@ function placeOf(workspace: Workspace, end: string, name: string): DatabaseLocat
   if (known !== undefined) return known;
   if (isLibsqlAddress(end)) return locate(end, name);
   if (/[./\\]/.test(end)) return locate(end);
+  const names = [...workspace.locations.keys()];
   throw new UsageError(`Cannot copy "${end}": database not found`, {
-    help: `the databases are ${
-      [...workspace.locations.keys()].join(", ")
+    help: `${didYouMean(end, names)}the databases are ${
+      names.join(", ")
     }; a path contains a slash or a dot`,
   });
 }

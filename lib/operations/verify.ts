@@ -215,7 +215,11 @@ async function findIn(
         : "fix the problems above first; if it still can't be used, change or drop it with a migration",
     }));
   const problems = [...schema.problems, ...broken];
-  if (!options.data) return { problems, notices: schema.notices };
+  const isUnmanaged = !workspace.registry.migrations.some(({ database }) => database === name);
+  const notices = isUnmanaged && schema.notices.length > 0
+    ? [unmanaged(name, schema.notices.length)]
+    : schema.notices;
+  if (!options.data) return { problems, notices };
   const { checkValues } = await import("../schema/integrity.ts");
   steps.begin(`checking the pages of ${name}`, bytes * WEIGHTS.pages);
   const integrity = await checkIntegrity(connection);
@@ -224,7 +228,16 @@ async function findIn(
   steps.begin(`checking the values of ${name}`, bytes * WEIGHTS.values);
   return {
     problems: [...problems, ...integrity.problems, ...await checkValues(connection)],
-    notices: [...schema.notices, ...integrity.notices],
+    notices: [...notices, ...integrity.notices],
+  };
+}
+
+function unmanaged(database: string, objects: number): Finding {
+  return {
+    kind: "unmanaged",
+    object: database,
+    detail: `no migration created its ${objects === 1 ? "object" : `${objects} objects`}`,
+    fix: `nothing to do; to change it with migrations, run \`adopt ${database}\` first`,
   };
 }
 

@@ -12,6 +12,7 @@ import {
   StatementError,
   UsageError,
 } from "../base/errors.ts";
+import { didYouMean } from "../base/format.ts";
 import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
 import {
   type Connection,
@@ -70,7 +71,8 @@ export async function runQuery(
   refuseForeign(location, { cannot: `query ${name}` });
   if (!statDatabase(location).exists) {
     throw new LocationError(`Cannot query ${name}: there is no database at ${location.path}`, {
-      help: "`catalyst-migrate status` shows where the databases are; `upgrade` creates them",
+      help:
+        "`catalyst-migrate status` shows where the databases are; `upgrade` creates those with migrations",
     });
   }
   if (signal?.aborted) throw interrupted(name);
@@ -116,6 +118,13 @@ export function parametersOf(sql: string): string[] {
 
 const ONLY_READING = "`query` never changes a database; use a migration, or the bot itself";
 
+/** First words of statements, by whether they may only read. */
+const READING = ["select", "with", "values", "explain", "pragma"] as const;
+const WRITING = [
+  ...["insert", "replace", "update", "delete", "create", "alter", "drop", "reindex", "analyze"],
+  ...["vacuum", "attach", "detach", "begin", "commit", "end", "rollback", "savepoint", "release"],
+];
+
 /**
  * SQLite would silently ignore a second statement, and use NULL for a parameter without a value.
  */
@@ -139,10 +148,16 @@ function checkStatement(
   }
   const [first] = tokenize(sql);
   // VACUUM INTO writes a file without asking the authorizer.
-  if (!is(first, "select", "with", "values", "explain", "pragma")) {
-    throw new StatementError(`Cannot query ${name}: the statement is not read-only`, {
+  if (!is(first, ...READING)) {
+    if (is(first, ...WRITING)) {
+      throw new StatementError(`Cannot query ${name}: the statement is not read-only`, {
+        statement: sql,
+        help: ONLY_READING,
+      });
+    }
+    throw new StatementError(`Cannot query ${name}: syntax error at "${first?.text ?? ""}"`, {
       statement: sql,
-      help: ONLY_READING,
+      help: `${didYouMean(first?.text ?? "", READING)}a query begins with SELECT, WITH or VALUES`,
     });
   }
   const names = parametersOf(sql);
@@ -205,14 +220,37 @@ async function read(location: DatabaseLocation, request: Request): Promise<Query
   try {
     return await connection.select(sql, { parameters, limit });
   } catch (error) {
-    if (!(error instanceof StatementError) || !/not authorized|prohibited/.test(error.message)) {
-      throw error;
+    if (!(error instanceof StatementError)) throw error;
+    if (!/not authorized|prohibited/.test(error.message)) {
+      const help = await helpFor(error, { connection, parameters });
+      throw help === "" ? error : new StatementError(error.message, { cause: error.cause, help });
     }
     throw new StatementError(`Cannot query ${location.path}: the statement is not read-only`, {
       cause: error,
       help: ONLY_READING,
     });
   }
+}
+
+async function helpFor(
+  { message }: StatementError,
+  { connection, parameters }: Pick<Request, "parameters"> & { readonly connection: Connection },
+): Promise<string> {
+  if (/: datatype mismatch/.test(message)) {
+    const given = Object.entries(parameters).map(([name, value]) => `${name} = ${show(value)}`);
+    return given.length === 0 ? "" : `a value has the wrong type: check ${given.join(", ")}`;
+  }
+  const [, table] = /: no such table: (?:main\.)?(.+)$/.exec(message) ?? [];
+  if (table === undefined) return "";
+  const rows = await connection.all(
+    "SELECT name FROM main.sqlite_schema WHERE type IN ('table', 'view') ORDER BY name",
+  );
+  const hint = didYouMean(table, rows.map((row) => text(row, "name")));
+  return `${hint}\`schema\` shows the tables and views`;
+}
+
+function show(value: SqlValue): string {
+  return typeof value === "string" ? JSON.stringify(value) : String(value);
 }
 
 const THREAD = "catalyst-migrate query";

@@ -1,4 +1,5 @@
 import type { CatalystError } from "../base/errors.ts";
+import { formatCount } from "../base/format.ts";
 import { howToDeclare, type Migration } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Difference, Schema, TableSchema } from "../schema/model.ts";
@@ -169,7 +170,8 @@ export class RehearsalComparison {
       if (rows === 0) return; // the comparison of schemas reports it
       this.#add("rows-lost", {
         table: name,
-        reason: `its downgrade removes table "${name}" with ${rows} rows that existed ` +
+        reason:
+          `its downgrade removes table "${name}" with ${formatCount(rows, "row")} that existed ` +
           "before the upgrade",
         fix: KEEP_ROWS,
         isDeclared,
@@ -178,8 +180,11 @@ export class RehearsalComparison {
       const isLess = restored.rows < rows;
       this.#add(isLess ? "rows-lost" : "rows-left", {
         table: name,
-        reason: `after its downgrade there are ${rowsIn(restored.rows, name)}, but before the ` +
-          `upgrade there were ${rows}`,
+        reason:
+          `after its downgrade there ${restored.rows === 1 ? "is" : "are"} ${
+            rowsIn(restored.rows, name)
+          }, but before the ` +
+          `upgrade there ${rows === 1 ? "was" : "were"} ${rows}`,
         fix: isLess
           ? KEEP_ROWS
           : "let the downgrade delete the rows that the upgrade inserts, and declare it: " +

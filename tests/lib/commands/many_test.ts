@@ -46,6 +46,8 @@ Deno.test("a failure in one of three bots does not stop the others", async () =>
     ]),
     [["a/data", 0, true], ["b/data", 1, false], ["c/data", 0, true]],
   );
+  const failed = await run("history", "--database", "nope");
+  assert.match(failed.stderr, /^== a\/data\nerror: /m);
   const stopped = await run("backup", "--stop-at-first", "--quiet");
   assert.equal(stopped.code, 1);
   assert.match(stopped.stderr, /1 directory skipped after a failure in b\/data/);

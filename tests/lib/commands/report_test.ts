@@ -83,6 +83,12 @@ Deno.test("demo, query and report work together, on the terminal, as files and a
     assert.ok(report.stdout.includes(`\n${title}\n`), title);
   }
   assert.match(report.stdout, /^[ -~\n]*$/);
+  const misspelled = await run(directory, "report", "--strategy", "momentm");
+  assert.equal(misspelled.code, 2);
+  assert.match(
+    misspelled.stderr,
+    /has the strategy "momentm"\nhelp: did you mean "momentum"\? those that exist: breakout, /,
+  );
   const part = await run(
     directory,
     "report",

@@ -122,6 +122,8 @@ Deno.test("downgrade without rows needs no confirmation, and a second one has no
   await createBot(directory);
   const done = await run(directory, "downgrade", "--steps", "1");
   assert.equal(done.stdout, "1 migration rolled back: 003.\n");
+  const { stdout } = await run(directory, "status");
+  assert.match(stdout, /^003_create_ml_training_tables +ml_training +rolled back$/m);
   const kept = await run(directory, "downgrade", "--to", "2");
   assert.equal(kept.stdout, "Nothing to roll back: no migration after 2 is applied.\n");
   await run(directory, "downgrade");

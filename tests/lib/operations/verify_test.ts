@@ -346,6 +346,21 @@ Deno.test("with --data, dangling rows are found", async () => {
   );
 });
 
+Deno.test("a database without migrations has one notice, however many tables it has", async () => {
+  using directory = new TemporaryDirectory();
+  execute(directory.file("own.db"), "CREATE TABLE a (x); CREATE TABLE b (x)");
+  const migrator = new Migrator({
+    databases: { own: directory.file("own.db") },
+    ledger: directory.file("m.db"),
+    migrations: [],
+  });
+  const found = await migrator.verify();
+  assert(found.ok);
+  assert.deepEqual(noticesOf(found).map(({ detail }) => detail), [
+    "no migration created its 2 objects",
+  ]);
+});
+
 Deno.test("a view of a missing table is reported once, and its fix is that of the table", async () => {
   using directory = new TemporaryDirectory();
   const migrator = await createBot(directory);

@@ -127,6 +127,23 @@ Deno.test("virtual tables can be read, and neither they nor their shadow tables 
   await assert.rejects(runQuery(open, { sql: optimize }), StatementError);
 });
 
+Deno.test("a misspelled word, an unknown table and a value of a wrong type get help", async () => {
+  using directory = notes();
+  const helpFor = async (sql: string, parameters: Record<string, string> = {}) => {
+    const error = await runQuery(directory.file("app.db"), { sql, parameters }).catch((thrown) =>
+      thrown
+    );
+    assert(error instanceof StatementError);
+    return `${error.message}; ${error.help}`;
+  };
+  assert.match(await helpFor("selct 1"), /: syntax error at "selct"; did you mean "select"\?/);
+  assert.match(await helpFor("SELECT * FROM nots"), /no such table: nots; did you mean "notes"\?/);
+  assert.match(
+    await helpFor("SELECT * FROM notes LIMIT :n", { n: "abc" }),
+    /datatype mismatch; a value has the wrong type: check n = "abc"$/,
+  );
+});
+
 Deno.test("only one statement is allowed: none, two, or one hidden after a comment are refused", async () => {
   using directory = notes();
   for (const sql of ["", "-- nothing", "SELECT 1; SELECT 2", "SELECT 1; DELETE FROM notes", ";"]) {
