@@ -331,5 +331,5 @@ export function renderEvents(events: readonly LedgerEvent[]): string {
 function whatOf({ direction, outcome }: LedgerEvent): string {
   return direction === "downgrade" && outcome === "rolled_back"
     ? "rolled back"
-    : `${direction} ${outcome}`;
+    : `${direction} ${outcome.replace("_", " ")}`;
 }

@@ -48,7 +48,7 @@ export async function acceptChanged(workspace: Workspace, wanted: string): Promi
   const status = assess(registry, await inspect(workspace)).find((one) => one.id === id);
   if (status?.state !== "changed") {
     throw new UsageError(
-      `Cannot accept ${name}: it is ${status?.state ?? "unknown"}, not changed`,
+      `Cannot accept ${name}: it is ${(status?.state ?? "unknown").replace("_", " ")}, not changed`,
       {
         migration: name,
         database,

@@ -77,7 +77,8 @@ ORDER BY unrealized_pnl DESC`,
       `SELECT
   count(*) AS positions,
   round(coalesce(sum(unrealized_pnl), 0), 2) AS unrealized_pnl,
-  round(coalesce(sum(quantity * current_price), 0), 2) AS market_value
+  round(coalesce(sum(quantity * current_price) FILTER (WHERE side = 'long'), 0), 2) AS long_market_value,
+  round(coalesce(sum(quantity * current_price) FILTER (WHERE side = 'short'), 0), 2) AS short_market_value
 FROM positions`,
     ],
     [
