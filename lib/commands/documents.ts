@@ -138,7 +138,7 @@ interface PlannedMigration
 export interface UpgradeFailure extends Failure, Reconciliation {
   /** The migrations that it applied before, in order. */
   readonly applied: readonly Applied[];
-  /** Databases that were missing or empty, but had content before. */
+  /** Databases that it created without rows: they were missing or empty, but had content before. */
   readonly lost: readonly LostDatabase[];
   /** The migration that failed; null if something else did. */
   readonly failed: FailedMigration | null;

@@ -138,7 +138,9 @@ export function renderFinished(
 /** Where damaged databases were moved, because no snapshot of them could be taken. */
 function renderMovedAside({ movedAside = [] }: Pick<RestoreResult, "movedAside">): string[] {
   return movedAside.map(({ database, path }) =>
-    `${database} was damaged and is in no snapshot: its file was moved to ${printable(path)}.`
+    `${database} was damaged, so no snapshot of it was taken: its file was moved to ${
+      printable(path)
+    }.`
   );
 }
 

@@ -64,7 +64,7 @@ export const command: Command = {
             `${
               migrator.pathOf(one.database)
             } was missing or empty, although it had content before; ` +
-              `\`upgrade\` creates it without rows; ${wayBack(one)}`,
+              `it was created without rows; ${wayBack(one)}`,
           );
         },
         onProgress: (progress) => {

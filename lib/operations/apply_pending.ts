@@ -45,7 +45,7 @@ export async function applyWith(
   // Read again: another migrator may have worked before the lock was acquired.
   const found = await inspect(workspace);
   const { apply } = await planWork(workspace, found, options);
-  await reportLost(workspace, found, { apply, options });
+  const lost = options.onLost === undefined ? [] : await lostIn(workspace, found);
   // Most migrations only create something; the others need the code that simulates them.
   const mayLoseRows = apply.some((one) =>
     mayTouchRows(one.upgrade) && !workspace.trusted.includes(one) &&
@@ -64,11 +64,14 @@ export async function applyWith(
   try {
     reconciliation = await reconcile(workspace, session, found);
     const applyNext = async (migration: Migration, index: number) => {
+      const isFirst = applied.every(({ database }) => database !== migration.database);
       at.current = migration;
       const checksum = await checksums[index] ?? null;
       applied.push(
         await applyOne(workspace, session, { migration, checksum, safeguard, found, options }),
       );
+      const created = lost.find(({ database }) => isFirst && database === migration.database);
+      if (created !== undefined) options.onLost?.(created);
     };
     await runEach(apply, applyNext, { direction: "upgrade", hooks: options.hooks });
     at.current = null;
@@ -84,18 +87,6 @@ export async function applyWith(
     throw error;
   }
   return { applied, ...reconciliation, ...takenBy(safeguard) };
-}
-
-/** Reports the lost databases that the migrations are about to create. */
-async function reportLost(
-  workspace: Workspace,
-  found: Inspection,
-  { apply, options: { onLost } }: Pick<Stake, "apply" | "options">,
-): Promise<void> {
-  if (onLost === undefined) return;
-  for (const lost of await lostIn(workspace, found)) {
-    if (apply.some(({ database }) => database === lost.database)) onLost(lost);
-  }
 }
 
 /** Handles one migration after the other, with the program's hooks called around each. */
@@ -209,8 +200,8 @@ export interface UpgradeOptions extends UpgradeRequest {
    */
   readonly onWork?: (migrations: readonly Migration[]) => void | Promise<void>;
   /**
-   * Called before the work for each database that is created without rows because its file is missing
-   * or empty, although it had content before.
+   * Called for each database that was created without rows because its file was missing or empty,
+   * although it had content before.
    */
   readonly onLost?: (lost: LostDatabase) => void;
   /** Functions of the program to call around the migrations. */

@@ -39,7 +39,7 @@ Deno.test("a restore over a damaged database says where its file is, and that no
   ]);
   assert.equal(code, 0);
   const [, path = ""] =
-    /^trading was damaged and is in no snapshot: .* moved to (.*)\.$/m.exec(stdout) ??
+    /^trading was damaged, so no snapshot of it was taken: .* moved to (.*)\.$/m.exec(stdout) ??
       [];
   assert.deepEqual(Deno.readFileSync(path), garbage);
   assert.match(stdout, /The previous data of positions, ml_training is in snapshot /);
