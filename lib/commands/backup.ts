@@ -301,7 +301,7 @@ async function list({ flags, migrator, output }: CommandContext): Promise<number
 function renderEntries(entries: readonly SnapshotEntry[]): string {
   const now = Date.now() / 1000;
   return renderTable(
-    entries.map(({ name, manifest, problems }) => [
+    entries.map(({ name, manifest, problems }, index) => [
       name,
       manifest === null ? "-" : formatDate(manifest.createdAt),
       manifest === null ? "-" : formatAge(now - manifest.createdAt),
@@ -310,7 +310,7 @@ function renderEntries(entries: readonly SnapshotEntry[]): string {
         : formatBytes(manifest.files.reduce((sum, one) => sum + one.sizeBytes, 0)),
       manifest === null ? "-" : newest(manifest),
       manifest?.reason ?? "-",
-      problems.length === 0 ? "ok" : "damaged",
+      problems.length > 0 ? "damaged" : lacks(entries.slice(index)) || "ok",
     ]),
     {
       screen: screenWidth(),
@@ -318,6 +318,22 @@ function renderEntries(entries: readonly SnapshotEntry[]): string {
       notes: entries.map(({ problems }) => printable(problems.join("; "))),
     },
   );
+}
+
+/** Databases to list; of more, only the number is shown. */
+const LISTED = 2;
+
+/** The databases that a snapshot taken on request lacks although an older one has them. */
+function lacks([entry, ...older]: readonly SnapshotEntry[]): string {
+  if (entry?.manifest?.reason !== "manual") return "";
+  const namesIn = ({ manifest }: SnapshotEntry) =>
+    (manifest?.files ?? []).map(({ database }) => database);
+  const absent = new Set(older.flatMap(namesIn)).difference(new Set(namesIn(entry)));
+  if (absent.size === 0) return "";
+  const names = absent.size > LISTED
+    ? formatCount(absent.size, "database")
+    : [...absent].join(", ");
+  return `without ${names}`;
 }
 
 /** Id of the newest migration in a snapshot. */

@@ -2,6 +2,7 @@ import { SnapshotError, UsageError } from "../base/errors.ts";
 import type { RestoreChange, RestorePlan } from "../snapshot/restore.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
 import { newestSafety } from "../snapshot/store.ts";
+import { wayBack } from "../state/status.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import {
   type Command,
@@ -81,6 +82,14 @@ export const command: Command = {
     progress.end();
     output.json({ ok: true, ...result } satisfies Documents["restore"]);
     output.report(renderRestore(result));
+    if (databases.length === 0) {
+      for (const one of await migrator.lostDatabases(source)) {
+        output.warn(
+          `${result.snapshot} lacks ${one.database}: ${migrator.pathOf(one.database)} is still ` +
+            `missing or empty; ${wayBack(one)}`,
+        );
+      }
+    }
     return 0;
   },
 };
@@ -97,13 +106,13 @@ async function nameToUndo(migrator: CommandContext["migrator"]): Promise<string>
 function renderPlan({ snapshot, changes }: RestorePlan): string {
   return [
     `Restoring ${printable(snapshot)} will change:`,
-    ...changes.flatMap(({ database, now, then }) => [
+    ...changes.flatMap((change) => [
       printable(
-        `  ${database}: migrations ${
-          now === null ? "none" : now.migrations.join(" ") || "none"
-        } -> ${then.migrations.join(" ") || "none"}`,
+        `  ${change.database}: ${change.isDamaged ? "the file is damaged; " : ""}migrations ${
+          change.isDamaged ? "unknown" : change.now?.migrations.join(" ") || "none"
+        } -> ${change.then.migrations.join(" ") || "none"}`,
       ),
-      renderTable(rowsOf({ database, now, then }), {
+      renderTable(rowsOf(change), {
         indent: 4,
         align: ["left", "right", "left", "right"],
       }),
@@ -111,14 +120,14 @@ function renderPlan({ snapshot, changes }: RestorePlan): string {
   ].join("\n");
 }
 
-function rowsOf({ now, then }: RestoreChange): string[][] {
+function rowsOf({ now, isDamaged, then }: RestoreChange): string[][] {
   const tables = new Set([...Object.keys(now?.rows ?? {}), ...Object.keys(then.rows)]);
   return [...tables].map((table) => {
     const count = (rows: Readonly<Record<string, number>> | undefined) => {
       const found = rows?.[table];
       return found === undefined ? "missing" : formatCount(found, "row");
     };
-    return [printable(table), count(now?.rows), "->", count(then.rows)];
+    return [printable(table), isDamaged ? "unknown" : count(now?.rows), "->", count(then.rows)];
   });
 }
 

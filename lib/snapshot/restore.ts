@@ -21,6 +21,8 @@ export interface RestoreChange {
   readonly database: string;
   /** Current content; null if the database is missing or damaged. */
   readonly now: DatabaseContent | null;
+  /** Whether its file is damaged; absent if not. */
+  readonly isDamaged?: true;
   /** Content in the snapshot. */
   readonly then: DatabaseContent;
 }
@@ -187,8 +189,11 @@ async function planFor(
 ): Promise<RestorePlan> {
   const changes: RestoreChange[] = [];
   for (const { database, rows, migrations } of sources) {
-    const now = await contentOf(pathOf(workspace, database), workspace.timeout);
-    changes.push({ database, now, then: { rows, migrations } });
+    const path = pathOf(workspace, database);
+    const now = await contentOf(path, workspace.timeout);
+    const isDamaged = now === null && (sizeOf(path) ?? 0) > 0;
+    const damage = isDamaged ? { isDamaged } as const : {};
+    changes.push({ database, now, ...damage, then: { rows, migrations } });
   }
   return { snapshot: label, changes };
 }

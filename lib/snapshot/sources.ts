@@ -15,7 +15,7 @@ import type { Registry } from "../migration/migration.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { digestFile, type Manifest, type SnapshotFile } from "./manifest.ts";
 import { isSnapshotName } from "./names.ts";
-import { fileProblem, listSnapshots, newestWhere, readManifest } from "./store.ts";
+import { fileProblem, lastGood, listSnapshots, newestWhere, readManifest } from "./store.ts";
 import { type CopyCheck, examine } from "./take.ts";
 
 /** Result of {@link checkSnapshot}. */
@@ -180,6 +180,7 @@ export async function findSources(reference: string, query: SourceQuery): Promis
   const { directory, name } = await locateSnapshot(reference, query.directory);
   if (name === null) return await singleFile(reference, query);
   const manifest = await readManifest(directory, name);
+  await requireDatabases(manifest, { ...query, directory });
   const files = chosenFiles(manifest, query);
   const { ok, problems } = await checkSnapshot(directory, { ...manifest, files }, query);
   if (!ok) throw unusable(name, problems.join("; "));
@@ -233,13 +234,24 @@ async function locateSnapshot(
   );
 }
 
+/** Refuses a snapshot that lacks a requested database, and names one that has it. */
+async function requireDatabases(
+  manifest: Manifest,
+  { databases, directory }: SourceQuery,
+): Promise<void> {
+  const absent = databases.find((name) => manifest.files.every((one) => one.database !== name));
+  if (absent === undefined) return;
+  const reason = `it has no database "${absent}"`;
+  const good = lastGood(await listSnapshots(directory), { database: absent, directory });
+  if (good === null) throw unusable(manifest.name, reason);
+  throw new SnapshotError(`Cannot restore ${manifest.name}: ${reason}`, {
+    help: `nothing was changed; the newest snapshot with it is ${good.name}: ` +
+      `\`restore ${good.name} ${absent}\``,
+  });
+}
+
 function chosenFiles(manifest: Manifest, query: SourceQuery): SnapshotFile[] {
   const { databases, registry } = query;
-  for (const name of databases) {
-    if (!manifest.files.some(({ database }) => database === name)) {
-      throw unusable(manifest.name, `it has no database "${name}"`);
-    }
-  }
   const files = manifest.files.filter(({ database }) =>
     databases.length === 0 || databases.includes(database)
   );

@@ -30,7 +30,7 @@ Deno.test("a restore over a damaged database says where its file is, and that no
   await bot.createSnapshot();
   const garbage = new Uint8Array(8192).fill(0x5a);
   Deno.writeFileSync(directory.file("trading.db"), garbage);
-  const { code, stdout } = await runCommandLine([
+  const { code, stdout, stderr } = await runCommandLine([
     "restore",
     "latest",
     "--yes",
@@ -38,6 +38,8 @@ Deno.test("a restore over a damaged database says where its file is, and that no
     directory.path,
   ]);
   assert.equal(code, 0);
+  assert.match(stderr, /^ {2}trading: the file is damaged; migrations unknown -> 002$/m);
+  assert.match(stderr, /^ {4}orders +unknown {2}-> {2}3 rows$/m);
   const [, path = ""] =
     /^trading was damaged, so no snapshot of it was taken: .* moved to (.*)\.$/m.exec(stdout) ??
       [];

@@ -88,6 +88,15 @@ for (const state of ["missing", "empty"] as const) {
     assert.equal(verify.code, 1);
     assert(verify.stdout.includes(way));
 
+    const list = await cm("backup", "list");
+    assert.match(list.stdout, /^\d.* without cache$/m);
+    const absent = await cm("restore", "latest", "cache", "--yes");
+    assert.equal(absent.code, 1);
+    assert(absent.stderr.includes(`\`restore ${snapshot.name} cache\``), absent.stderr);
+    const latest = await cm("restore", "latest", "--yes");
+    assert.equal(latest.code, 0);
+    assert(latest.stderr.includes(way), latest.stderr);
+
     Deno.removeSync(directory.file("other.db")); // it never had rows
     const doctor = await cm("doctor");
     assert.equal(doctor.code, 1);
