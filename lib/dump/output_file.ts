@@ -63,7 +63,10 @@ export async function writeFile(
       const size = await writeAll(file, stream);
       await file.sync();
       await Deno.rename(part, path);
-      await syncDirectory(directoryOf(path));
+      await syncDirectory(directoryOf(path)).catch((error) => {
+        // With permissions for single files Deno may not open the directory; the file is complete.
+        if (!(error instanceof Deno.errors.NotCapable)) throw error;
+      });
       return size;
     } catch (error) {
       if (await isStillThere(file, part)) removeIfThere(part);
@@ -176,7 +179,7 @@ export function unwritable(path: string, error: unknown): unknown {
     });
   }
   if (error instanceof Deno.errors.NotCapable) {
-    const { reason, help } = denied(message, "give it write permission on that directory");
+    const { reason, help } = denied(message, "give it read and write permission on that directory");
     return new AccessError(`Cannot write ${path}: ${reason}`, { ...options, help });
   }
   if (/os error \d+/.test(message)) {

@@ -160,7 +160,9 @@ async function loadCharts(): Promise<ChartModule> {
     if (access !== undefined) {
       throw new AccessError(`Cannot draw the charts: Deno has no ${access} access to ${refused}`, {
         cause: error,
-        help: `add it to --allow-${access}; a report without --html needs no charts`,
+        help: `add ${
+          refused?.replace(/[/\\]report[/\\][^/\\]+$/, "")
+        } to --allow-${access}; a report without --html needs no charts`,
       });
     }
     throw new AccessError("Cannot draw the charts: the chart library could not be loaded", {

@@ -36,6 +36,20 @@ Deno.test("every command works with read and write permission on the data direct
   await prepare(["downgrade", "--yes"], options);
 });
 
+Deno.test("init needs permission on catalyst.json and its unfinished file only", async () => {
+  await using directory = await tempDir();
+  const files = "catalyst.json,catalyst.json.catalyst.part";
+  const permissions = [
+    `--allow-read=data,catalyst.jsonc,${files}`,
+    `--allow-write=data,${files}`,
+    environment,
+  ];
+  const options = { cwd: directory.path, permissions };
+  await prepare(["upgrade"], options);
+  await prepare(["init", "--yes"], options);
+  assert(Deno.statSync(join(directory.path, "catalyst.json")).isFile);
+});
+
 Deno.test("report --html names the files of the toolkit that Deno may not read", async () => {
   await using directory = await tempDir();
   const options = { cwd: directory.path, permissions: least };
@@ -43,7 +57,7 @@ Deno.test("report --html names the files of the toolkit that Deno may not read",
   const { code, stderr } = await run(["report", "--html", "data/report.html"], options);
   assert.equal(code, 1);
   assert.match(stderr, /^error: Cannot draw the charts: Deno has no read access to .*charts\.ts$/m);
-  assert.match(stderr, /^help: add it to --allow-read; /m);
+  assert.match(stderr, /^help: add .*[/\\]lib to --allow-read; /m);
 });
 
 Deno.test("an unreadable colour setting does not stop anything", async () => {
