@@ -197,7 +197,7 @@ export class Migrator {
    */
   async planUpgrade(request: PlanUpgradeOptions = {}): Promise<UpgradePlan> {
     this.#requireAll();
-    return await planUpgrade(this.#workspace, request);
+    return await planUpgrade(this.#workspace, request).catch((error) => this.#explain(error));
   }
 
   /**
@@ -290,7 +290,7 @@ export class Migrator {
   async upgrade(options: UpgradeOptions = {}): Promise<UpgradeResult> {
     this.#requireAll();
     await this.#finishRestore();
-    return await upgrade(this.#workspace, options);
+    return await upgrade(this.#workspace, options).catch((error) => this.#explain(error));
   }
 
   /**
@@ -1081,6 +1081,12 @@ export class Migrator {
     await this.#finishRestore();
     const { importRows } = await import("./dump/import_rows.ts");
     return await importRows(this.#workspace, source, options);
+  }
+
+  /** Throws an error, with a snapshot to restore if a database is damaged. */
+  async #explain(error: unknown): Promise<never> {
+    const { withRestoreHelp } = await import("./snapshot/lost.ts");
+    throw await withRestoreHelp(error, this.#workspace);
   }
 
   /** Operations that run or check migrations need all of them. */

@@ -58,6 +58,7 @@ export const command: Command = {
         ...request,
         backup: !flags["no-backup"],
         ...following.options,
+        onUnreadable: (reason) => output.warn(`${reason}; \`doctor\` says what to do`),
         onLost: (one) => {
           lost.push(one);
           output.warn(

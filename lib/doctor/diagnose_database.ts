@@ -1,4 +1,5 @@
 import { type LastGood, lastGood } from "../snapshot/store.ts";
+import { wayBack } from "../state/status.ts";
 import { LEDGER } from "../state/workspace.ts";
 import { formatBytes, shellWord } from "../base/format.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/connection.ts";
@@ -38,7 +39,7 @@ function waysBack(
 ): string {
   const restore = good === null
     ? "restore the file or `restore` a snapshot"
-    : `\`restore ${good.name} ${name}\` brings it back`;
+    : wayBack({ database: name, snapshot: good.name });
   return upgrade === null ? restore : `${restore}; otherwise ${upgrade} without rows`;
 }
 
@@ -51,7 +52,7 @@ export function mayBeLost(facts: LookedDatabase, state: StateFacts): boolean {
 export function diagnoseDatabase(facts: LookedDatabase, all: Facts): Check[] {
   const { request, state, directory, isMigrating } = all;
   const { name, path, place } = facts;
-  const good = isBare(facts) ? lastGoodOf(facts, all) : null;
+  const good = lastGoodOf(facts, all);
   const hasMigrations = name === LEDGER ||
     [...request.bundled, ...all.own.migrations].some(({ database }) => database === name);
   const { ok, notice, problem } = checksOf("databases", name);
@@ -116,7 +117,7 @@ export function diagnoseDatabase(facts: LookedDatabase, all: Facts): Check[] {
       const empty = emptyChecks(facts, { state, good, hasMigrations });
       const checks = [
         ...fileChecks(facts),
-        ...empty.length > 0 ? empty : damageChecks(facts),
+        ...empty.length > 0 ? empty : damageChecks(facts, good),
         ...logChecks(facts, { settings: request.settings, isMigrating }),
         ...modeChecks(facts, request.settings),
       ];
@@ -209,14 +210,16 @@ function emptyChecks(
 }
 
 /** Signs of damage that can be found without reading the whole file. */
-function damageChecks(facts: LookedDatabase): Check[] {
+function damageChecks(facts: LookedDatabase, good: LastGood | null): Check[] {
   const { name, path, place, header, content, logBytes, journalBytes, unreadable } = facts;
   if (place.kind !== "file" || unreadable !== null) return [];
   const { ok, notice, problem } = checksOf("databases", name);
   const { size } = place.info;
   const restore = name === LEDGER
     ? `\`restore\` a snapshot, or move ${path} away: \`upgrade\` creates a new one, without history`
-    : `\`restore\` a snapshot; to save what is readable: sqlite3 ${shellWord(path)} .recover`;
+    : `${
+      good === null ? "`restore` a snapshot" : wayBack({ database: name, snapshot: good.name })
+    }; to save what is readable: sqlite3 ${shellWord(path)} .recover`;
   if (facts.isChanging && (header === null || content.kind === "failed")) {
     return [notice(
       "database-busy",
@@ -230,7 +233,9 @@ function damageChecks(facts: LookedDatabase): Check[] {
       `${path} is not an SQLite database, or it is encrypted`,
       name === LEDGER
         ? "decrypt it, or move the file away: `upgrade` creates a new one, without history"
-        : "move the file away or decrypt it",
+        : `${
+          good === null ? "" : `${wayBack({ database: name, snapshot: good.name })}; otherwise `
+        }move the file away or decrypt it`,
     )];
   }
   // A log or a running transaction may make the file larger or smaller than its header says.

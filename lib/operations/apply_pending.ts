@@ -199,6 +199,8 @@ export interface UpgradeOptions extends UpgradeRequest {
    * nothing to do.
    */
   readonly onWork?: (migrations: readonly Migration[]) => void | Promise<void>;
+  /** Called with the reason for each database without migrations that can't be read. */
+  readonly onUnreadable?: (reason: string) => void;
   /**
    * Called for each database that was created without rows because its file was missing or empty,
    * although it had content before.

@@ -32,6 +32,7 @@ export async function upgrade(
   options: UpgradeOptions,
 ): Promise<UpgradeResult> {
   const found = await inspect(workspace);
+  for (const reason of found.unreadable) options.onUnreadable?.(reason);
   const { apply, adopt, reconcile, blocked } = await planWork(workspace, found, options);
   if (apply.length + adopt.length + reconcile.length === 0) {
     await refuseConflicts(workspace, found, { blocked });

@@ -1,6 +1,8 @@
+import { CorruptDatabaseError, isDamage, NotADatabaseError } from "../base/errors.ts";
 import { sizeOf } from "../base/paths.ts";
 import type { FoundState } from "../state/assess.ts";
-import { bareDatabases, knownLost, type LostDatabase } from "../state/status.ts";
+import { inspect } from "../state/inspect.ts";
+import { bareDatabases, knownLost, type LostDatabase, wayBack } from "../state/status.ts";
 import type { Workspace } from "../state/workspace.ts";
 
 /** Where to look for lost databases. */
@@ -43,4 +45,26 @@ export async function lostIn(
 ): Promise<readonly LostDatabase[]> {
   const bare = bareDatabases(found.databases.values());
   return await lostDatabases({ bare, known: knownLost(workspace, found), directory });
+}
+
+/** Adds the snapshot that has a damaged database to the help of its error. */
+export async function withRestoreHelp(error: unknown, workspace: Workspace): Promise<unknown> {
+  if (!isDamage(error)) return error;
+  const { databases } = await inspect(workspace, { tolerant: true });
+  const name = [...databases.values()].find((one) => one.unreadable === error.message)?.name;
+  if (name === undefined) return error;
+  const { lastGood, listSnapshots } = await import("./store.ts");
+  const directory = workspace.backups;
+  const snapshots = await listSnapshots(directory).catch(() => []);
+  const good = lastGood(snapshots, { database: name, directory });
+  if (good === null) return error;
+  const kind = error instanceof NotADatabaseError ? NotADatabaseError : CorruptDatabaseError;
+  const way = wayBack({ database: name, snapshot: good.name });
+  const explained = new kind(error.message, {
+    cause: error,
+    database: name,
+    help: error.help === undefined ? way : `${way}; otherwise ${error.help}`,
+  });
+  if (error.progress !== undefined) explained.progress = error.progress;
+  return explained;
 }

@@ -35,7 +35,10 @@ interface InspectOptions {
   readonly events?: EventFilter;
   /** Whether to read the journal modes. Default `false`. */
   readonly journalModes?: boolean;
-  /** Whether to report a damaged or unreachable database or ledger instead of throwing. Default `false`. */
+  /**
+   * Whether to report a damaged or unreachable database or ledger instead of throwing. Default: only a
+   * database without migrations.
+   */
   readonly tolerant?: boolean;
 }
 
@@ -46,14 +49,14 @@ export async function inspect(
 ): Promise<Inspection> {
   const { tolerant = false } = options;
   const unreadable: string[] = [];
-  const tolerate = (error: unknown, { kind }: DatabaseLocation): void => {
+  const tolerate = (error: unknown, { kind }: DatabaseLocation, isTolerated: boolean): void => {
     // A server may be unreachable, or its token invalid.
     const isOfServer = kind === "server" && error instanceof CatalystError;
-    if (!tolerant || !(isDamage(error) || isOfServer)) throw error;
+    if (!isTolerated || !(isDamage(error) || isOfServer)) throw error;
     unreadable.push(error.message);
   };
   const { ledger, events } = await inspectLedger(workspace, options.events).catch((error) => {
-    tolerate(error, workspace.ledger);
+    tolerate(error, workspace.ledger, tolerant);
     return { ledger: emptyLedger, events: [] };
   });
   const databases = new Map<string, DatabaseState>();
@@ -65,7 +68,9 @@ export async function inspect(
       ledger,
       asksMode: options.journalModes ?? false,
     }).catch((error) => {
-      tolerate(error, location);
+      // One without migrations must not prevent those of the others.
+      const isManaged = workspace.registry.migrations.some(({ database }) => database === name);
+      tolerate(error, location, tolerant || !isManaged);
       return unreadableState(name, location, unreadable.at(-1) ?? "");
     });
     databases.set(name, state);

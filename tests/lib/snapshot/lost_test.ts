@@ -124,3 +124,29 @@ Deno.test("upgrade warns that it creates a lost database without rows, and names
   assert.deepEqual(JSON.parse(stdout).lost, [{ database: "trading", snapshot: name }]);
   assert(stderr.includes(`without rows; \`restore ${name} trading\` brings it back`), stderr);
 });
+
+Deno.test("a damaged database without migrations does not block those of the others; one with them names its snapshot", async () => {
+  using directory = new TemporaryDirectory();
+  execute(directory.file("cache.db"), "CREATE TABLE c (x); INSERT INTO c VALUES (1)");
+  Deno.writeTextFileSync(
+    directory.file("catalyst.json"),
+    JSON.stringify({ databases: { cache: "cache.db" }, dataDir: "." }),
+  );
+  const cm = async (...args: readonly string[]) =>
+    await runCommandLine(args, { cwd: directory.path });
+  assert.equal((await cm("upgrade", "--to", "002")).code, 0);
+  const { snapshot } = JSON.parse((await cm("backup", "--json")).stdout);
+  Deno.writeTextFileSync(directory.file("cache.db"), "no database".repeat(999));
+  const { code, stdout, stderr } = await cm("upgrade");
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^warning: Cannot use .*cache\.db: .*; `doctor` says what to do$/m);
+  assert.match(stdout, /^applied +003_/m);
+  assert.equal((await cm("status")).code, 1);
+
+  Deno.writeTextFileSync(directory.file("trading.db"), "no database".repeat(999));
+  const help = new RegExp(`\`restore ${snapshot.name} trading\` brings it back; otherwise `);
+  const blocked = await cm("upgrade");
+  assert.equal(blocked.code, 1);
+  assert.match(blocked.stderr, help);
+  assert.match((await cm("doctor")).stdout.replaceAll(/\s+/g, " "), help);
+});
