@@ -115,10 +115,13 @@ export function wayBack({ database, snapshot }: LostDatabase): string {
     : `\`restore ${snapshot} ${database}\` brings it back`;
 }
 
-/** Names of databases that are missing or have no tables, such as after they were moved or deleted. */
+/**
+ * Names of databases that are missing or have no tables, such as after they were moved or deleted. One
+ * that was rolled back keeps its empty table of markers, and is not among them.
+ */
 export function bareDatabases(databases: Iterable<DatabaseState>): readonly string[] {
   return [...databases].filter(({ path, exists, hasTables, markers }) =>
-    path !== ":memory:" && (!exists || !hasTables && (markers ?? []).length === 0)
+    path !== ":memory:" && (!exists || !hasTables && markers === null)
   ).map(({ name }) => name);
 }
 

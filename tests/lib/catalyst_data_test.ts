@@ -74,7 +74,7 @@ Deno.test("without the positions database, or without tables, there are no findi
   const migrator = await createBot(directory);
   fillBot(directory, 5);
   Deno.removeSync(directory.file("positions.db"));
-  assert.deepEqual((await findingsOf(migrator)).map((line) => line.split(" ")[0]), ["pending"]);
+  assert.deepEqual((await findingsOf(migrator)).map((line) => line.split(" ")[0]), ["lost"]);
   await migrator.downgrade({ confirm: () => true });
   assert.deepEqual(
     (await findingsOf(migrator)).map((line) => line.split(" ")[0]),
