@@ -37,6 +37,9 @@ function variable(name: string): string | undefined {
 }
 
 if (import.meta.main) {
+  // stdout carries the answer only; a migration may write a line of its own.
+  // deno-lint-ignore no-console
+  console.log = console.info = console.debug = console.error;
   await run();
   // All output is written; an orderly shutdown of the runtime would only take time.
   Deno.exit();

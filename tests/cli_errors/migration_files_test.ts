@@ -161,3 +161,22 @@ Deno.test("an invalid migration does not stop a backup", async () => {
   await write(cwd, { "004_x.sql": "" });
   for (const args of [["backup"], ["history"]]) await prepare(args, { cwd });
 });
+
+Deno.test("a line that a migration logs goes to stderr, so that stdout stays one document", async () => {
+  await using dir = await tempDir();
+  await write(dir.path, {
+    "004_x.js": `console.log("loading");
+      export default {
+        name: "004_x",
+        database: "trading",
+        upgrade: async (transaction) => {
+          console.info("running");
+          await transaction.run("CREATE TABLE x (a)");
+        },
+      };`,
+  });
+  const { code, stdout, stderr } = await run(["upgrade", "--json"], { cwd: dir.path, alone: true });
+  assert.equal(code, 0, stderr);
+  assert.equal(JSON.parse(stdout).applied.length, 4);
+  assert.match(stderr, /loading[^]*running/);
+});
