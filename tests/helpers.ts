@@ -130,6 +130,18 @@ export function filesOf(directory: string): Record<string, string> {
   );
 }
 
+/** All files in a directory and below, by path, with their contents. */
+export function contents(path: string): Map<string, string> {
+  const found = new Map<string, string>();
+  for (const { name, isDirectory, isSymlink } of Deno.readDirSync(path)) {
+    const one = `${path}/${name}`;
+    if (isDirectory) { for (const [key, value] of contents(one)) found.set(key, value); }
+    else if (isSymlink) found.set(one, `link to ${Deno.readLinkSync(one)}`);
+    else found.set(one, new TextDecoder("latin1").decode(Deno.readFileSync(one)));
+  }
+  return found;
+}
+
 /** A row as a plain object. */
 export type PlainRow = Record<string, SQLOutputValue>;
 

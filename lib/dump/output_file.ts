@@ -12,7 +12,7 @@ import {
 import type { Bytes } from "./export_formats.ts";
 import { manifestFile } from "../snapshot/names.ts";
 import { listSnapshots, storeLock } from "../snapshot/store.ts";
-import { lockBeside, restoreJournal, type Workspace } from "../state/workspace.ts";
+import { lockBeside, partsOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 
 /** Destination of the bytes. */
 interface ByteSink {
@@ -220,9 +220,9 @@ export async function refuseOccupied(
   options: OutputFileOptions = {},
 ): Promise<void> {
   const { force = false, flag = "--out" } = options;
-  const what = await ownerOf(workspace, path, options);
-  if (what !== null) {
-    throw new AccessError(`Cannot write ${path}: it is the path of ${what}`, {
+  const reason = await whyOwned(workspace, path, options);
+  if (reason !== null) {
+    throw new AccessError(`Cannot write ${path}: ${reason}`, {
       help: `name another file with ${flag}; nothing was written`,
     });
   }
@@ -234,46 +234,67 @@ export async function refuseOccupied(
   });
 }
 
-/** What a path belongs to, for a message; null if it is free, or belongs to nothing known. */
-async function ownerOf(
-  workspace: Workspace,
-  path: string,
-  { migrationsDir, configuration }: OutputFileOptions,
-): Promise<string | null> {
-  const place = placeOf(path);
-  if (configuration !== undefined && isSamePlace(place, placeOf(configuration))) {
-    return "the configuration";
-  }
-  for (const [owned, what] of ownedFiles(workspace)) {
-    if (isSamePlace(place, placeOf(owned))) return what;
-  }
-  const directory = directoryOf(path);
-  const name = nameOf(path);
-  if (
-    migrationsDir !== undefined && migrationsDir !== null && /^\d+_.*\.(sql|ts|js)$/i.test(name) &&
-    isSamePlace(placeOf(directory), placeOf(migrationsDir))
-  ) return "a migration";
-  if (place.info?.isFile !== true) return null;
-  if (isDatabase(path)) return "a database";
-  const isSnapshot = (await listSnapshots(directory)).some((one) =>
-    name === manifestFile(one.name) || one.manifest?.files.some(({ file }) => file === name)
-  );
-  return isSnapshot ? "a snapshot" : null;
+/** What {@link whyOwned} needs to know of a file. */
+interface OwnedOptions extends Pick<OutputFileOptions, "migrationsDir" | "configuration"> {
+  /** Whether it may be the place of a configured database, as for a copy. Default `false`. */
+  readonly mayBeDatabase?: boolean;
 }
 
-/** Files that belong to the databases, whether they exist or not. */
-function* ownedFiles(workspace: Workspace): Generator<readonly [path: string, what: string]> {
-  const { locations, ledger, ledgerFile, backups, registry } = workspace;
+/** Why a path must not be written, as part of a message; null if it belongs to nothing known. */
+export async function whyOwned(
+  workspace: Workspace,
+  path: string,
+  { migrationsDir, configuration, mayBeDatabase = false }: OwnedOptions = {},
+): Promise<string | null> {
+  const place = placeOf(path);
+  const is = (owned: string) => isSamePlace(place, placeOf(owned));
+  const pathOf = (what: string) => `it is the path of ${what}`;
+  if (configuration !== undefined && is(configuration)) return pathOf("the configuration");
+  for (const [database, what] of databasesOf(workspace)) {
+    if (is(database)) return mayBeDatabase ? null : pathOf(what);
+  }
+  for (const [owned, what] of ownedFiles(workspace)) if (is(owned)) return pathOf(what);
+  const directory = directoryOf(path);
+  const name = nameOf(path);
+  const isIn = (other: string) => isSamePlace(placeOf(directory), placeOf(other));
+  if (
+    migrationsDir !== undefined && migrationsDir !== null && /^\d+_.*\.(sql|ts|js)$/i.test(name) &&
+    isIn(migrationsDir)
+  ) return pathOf("a migration");
+  // SQLite keeps its log beside a database.
+  const logged = place.path.replace(/-(wal|shm|journal)$/, "");
+  const reason = logged === place.path ? null : await whyOwned(workspace, logged);
+  if (reason !== null) return reason;
+  if (place.info?.isFile === true) {
+    if (isDatabase(path)) return pathOf("a database");
+    const isSnapshot = (await listSnapshots(directory)).some((one) =>
+      name === manifestFile(one.name) || one.manifest?.files.some(({ file }) => file === name)
+    );
+    if (isSnapshot) return pathOf("a snapshot");
+  }
+  return /\.db|^snapshot_/.test(name) && isIn(workspace.backups)
+    ? "it is among the snapshots"
+    : null;
+}
+
+/** Paths of the databases, links and the files they lead to, whether they exist or not. */
+function* databasesOf(
+  { locations, ledger }: Workspace,
+): Generator<readonly [path: string, what: string]> {
   const databases = [
     ...[...locations].map(([name, { path }]) => [path, `database ${name}`] as const),
     [ledger.path, "the ledger"] as const,
   ];
   for (const [path, what] of databases) {
     if (path === ":memory:") continue;
-    const itself = fileItself(path);
-    yield [path, what];
-    for (const ending of ["", "-wal", "-shm", "-journal"]) yield [`${itself}${ending}`, what];
+    for (const one of new Set([path, fileItself(path)])) yield [one, what];
   }
+}
+
+/** Other files that belong to the databases, except logs, whether they exist or not. */
+function* ownedFiles(workspace: Workspace): Generator<readonly [path: string, what: string]> {
+  const { ledgerFile, backups, registry } = workspace;
+  for (const part of partsOf(workspace)) yield [part, "an unfinished database"];
   if (ledgerFile !== ":memory:") {
     yield [lockBeside(ledgerFile), "a lock"];
     yield [restoreJournal(ledgerFile), "the journal of a restore"];

@@ -1,13 +1,21 @@
 import { didYouMean } from "../base/format.ts";
-import { ConfirmationError, InterruptedError, LocationError, UsageError } from "../base/errors.ts";
+import {
+  AccessError,
+  ConfirmationError,
+  InterruptedError,
+  LocationError,
+  UsageError,
+} from "../base/errors.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import { isFile, removeDatabase, syncDirectory, syncFile } from "../base/files.ts";
-import { directoryOf, sizeOf } from "../base/paths.ts";
+import { directoryOf, fileItself, sizeBeside, sizeOf } from "../base/paths.ts";
 import type { CopyProgress } from "../database/connection.ts";
 import {
   type DatabaseLocation,
   isLibsqlAddress,
   locate,
+  refuseLink,
+  refuseLostDatabase,
   statDatabase,
 } from "../database/location.ts";
 import { openForReading, openServer } from "../database/open.ts";
@@ -43,6 +51,8 @@ export interface CopyDatabaseResult {
  *
  * @throws {LocationError} if the source does not exist.
  * @throws {ConfirmationError} if the target is not empty.
+ * @throws {LocationError} if the target is missing or empty, but its log is not.
+ * @throws {AccessError} if the target is the path of another file of the toolkit or of SQLite.
  */
 export async function copyDatabase(
   workspace: Workspace,
@@ -65,7 +75,7 @@ export async function copyDatabase(
       help: "name a database, a path or an address; `status` lists the databases",
     });
   }
-  refuseExisting(to);
+  if (to.kind === "file") await refuseTarget(workspace, to.path);
   const { read, write, compare } = WEIGHTS;
   const steps = new Steps(read + write + 2 * compare, options.onStep);
   const control = {
@@ -83,7 +93,7 @@ export async function copyDatabase(
   await using original = await readOriginal(workspace, from, control);
   const hash = to.kind === "server"
     ? await toServer(workspace, original.path, { to, ...control, signal: options.signal })
-    : await toFile(workspace, original.path, { to: to.path, ...control });
+    : await toFile(workspace, original.path, { to: fileItself(to.path), ...control });
   return { from: from.path, to: to.path, hash };
 }
 
@@ -100,10 +110,26 @@ function placeOf(workspace: Workspace, end: string, name: string): DatabaseLocat
   });
 }
 
-function refuseExisting(to: DatabaseLocation): void {
-  if (to.kind !== "file" || !sizeOf(to.path)) return;
-  throw new ConfirmationError(`Cannot copy to ${to.path}: it exists`, {
-    help: "name another file, or move this one away; nothing was changed",
+async function refuseTarget(workspace: Workspace, to: string): Promise<void> {
+  if ((statDatabase({ kind: "file", path: to }).sizeBytes ?? 0) > 0) {
+    throw new ConfirmationError(`Cannot copy to ${to}: it exists`, {
+      help: "name another file, or move this one away; nothing was changed",
+    });
+  }
+  refuseLink(to, { cannot: `copy to ${to}` });
+  const itself = fileItself(to);
+  const { whyOwned } = await import("../dump/output_file.ts");
+  const reason = await whyOwned(workspace, itself, { mayBeDatabase: true });
+  if (reason !== null) {
+    throw new AccessError(`Cannot copy to ${to}: ${reason}`, {
+      help: "name another file; nothing was changed",
+    });
+  }
+  refuseLostDatabase(to);
+  // Even the journal of a first transaction: SQLite would empty the copy with it.
+  if (sizeBeside(itself, "-journal") === 0) return;
+  throw new LocationError(`Cannot copy to ${to}: it has a journal, ${itself}-journal`, {
+    help: "if no program is creating that database, move the journal away; nothing was changed",
   });
 }
 

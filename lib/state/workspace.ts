@@ -148,16 +148,21 @@ export function lockBeside(ledger: string): string {
   return `${ledger.replace(/\.db$/, "")}.lock`;
 }
 
-/**
- * Paths of the partial databases that a killed import or restore left behind, also if only a log of
- * one is left. One list of each directory takes less time than a look for each name.
- */
-export function partsLeft({ locations, ledger }: Workspace): string[] {
-  const parts = [...locations.values(), ledger].flatMap(({ kind, path }) =>
+/** Paths of the partial databases of an import or a restore, whether they exist or not. */
+export function partsOf({ locations, ledger }: Workspace): string[] {
+  return [...locations.values(), ledger].flatMap(({ kind, path }) =>
     kind !== "file" || path === ":memory:"
       ? []
       : [partOf(fileItself(path)), partOf(`${path}.import`)]
   );
+}
+
+/**
+ * Paths of the partial databases that a killed import or restore left behind, also if only a log of
+ * one is left. One list of each directory takes less time than a look for each name.
+ */
+export function partsLeft(workspace: Workspace): string[] {
+  const parts = partsOf(workspace);
   const files = new Map(
     [...new Set(parts.map(directoryOf))].map((directory) => [directory, namesIn(directory)]),
   );

@@ -1,8 +1,101 @@
 /** `copy` and the other commands with a database on a real server, named in `catalyst.json`. */
-import { deepStrictEqual as equal, ok } from "node:assert/strict";
+import { deepStrictEqual as equal, match, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { execute, query, runCli, tempDir } from "../../helpers.ts";
+import { contents, execute, existsSync, query, runCli, tempDir } from "../../helpers.ts";
 import { libsqlTest, TestServer, Tokens } from "../../libsql_server.ts";
+
+/** A directory with an own database of ten rows, which `catalyst.json` names, and one it does not. */
+async function withOwn() {
+  const dir = await tempDir();
+  const at = (path: string) => `${dir.path}/${path}`;
+  await Deno.mkdir(at("data/backups"), { recursive: true });
+  const databases = { own: "own.db", other: "other.db" };
+  await Deno.writeTextFile(at("catalyst.json"), JSON.stringify({ bundled: false, databases }));
+  execute(
+    at("data/own.db"),
+    `CREATE TABLE rows (id INTEGER PRIMARY KEY);
+    WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 10)
+    INSERT INTO rows SELECT i FROM n`,
+  );
+  return { dir, at, copy: (to: string) => runCli(["copy", "own", to], { cwd: dir.path }) };
+}
+
+/** What a crash leaves of a database: its file and its log, which has commits. */
+function leaveLog(path: string): void {
+  using db = new DatabaseSync(`${path}.made`);
+  db.exec("PRAGMA journal_mode = WAL; CREATE TABLE other (x); INSERT INTO other VALUES (1)");
+  Deno.copyFileSync(`${path}.made-wal`, `${path}-wal`);
+}
+
+Deno.test("a copy refuses a target beside the log of a lost database, also after a link", async () => {
+  const { dir, at, copy } = await withOwn();
+  await using _dir = dir;
+  leaveLog(at("lost.db"));
+  leaveLog(at("empty.db"));
+  await Deno.writeTextFile(at("empty.db"), "");
+  await Deno.writeFile(at("rolled.db-journal"), new Uint8Array(512).fill(1));
+  // The journal of the first transaction of a database: SQLite would empty the copy with it.
+  await Deno.writeFile(at("begun.db-journal"), new Uint8Array(512).fill(1).fill(0, 16, 20));
+  await Deno.mkdir(at("links"));
+  await Deno.symlink("../lost.db", at("links/link.db"));
+  leaveLog(at("data/other.db"));
+  const before = contents(dir.path);
+  for (const to of ["lost.db", "empty.db", "rolled.db", "begun.db", "links/link.db", "other"]) {
+    const { code, stderr } = await copy(to);
+    equal(code, 1, to);
+    match(stderr, /^error: Cannot (use|copy to) .*-(wal|journal)/m);
+  }
+  equal(contents(dir.path), before);
+});
+
+Deno.test("a copy to a link that leads to no file yet creates that file", async () => {
+  const { dir, at, copy } = await withOwn();
+  await using _dir = dir;
+  await Deno.mkdir(at("disk"));
+  await Deno.symlink("../disk/other.db", at("data/other.db"));
+  const { code, stderr } = await copy("other");
+  equal(code, 0, stderr);
+  ok(Deno.lstatSync(at("data/other.db")).isSymlink);
+  equal(query(at("disk/other.db"), "SELECT count(*) AS n FROM rows"), [{ n: 10 }]);
+});
+
+Deno.test("a copy never takes a place that the toolkit or SQLite uses", async () => {
+  const { dir, at, copy } = await withOwn();
+  await using _dir = dir;
+  execute(at("crash.db"), "CREATE TABLE t (x)");
+  await Deno.symlink("data/migrations.restore", at("link.db"));
+  const before = contents(dir.path);
+  for (
+    const to of [
+      ...["data/migrations.restore", "data/migrations.lock", "data/migrations.db-wal"],
+      ...["data/own.db-wal", "data/own.db-journal", "data/other.db-shm"],
+      ...["data/own.db.import.part", "data/other.db.part", "data/backups/x.db"],
+      ...["crash.db-wal", "link.db"],
+    ]
+  ) {
+    const { code, stderr } = await copy(to);
+    equal(code, 1, to);
+    match(stderr, /^error: Cannot copy to .*: it is (the path of|among) /m);
+  }
+  equal(contents(dir.path), before);
+});
+
+Deno.test("a copy goes to any other new place, and to that of a missing or empty database", async () => {
+  const { dir, at, copy } = await withOwn();
+  await using _dir = dir;
+  await Deno.writeTextFile(at("empty.db"), "");
+  for (
+    const to of ["new.db", "empty.db", "other", "data/migrations.db", "data/own_from_server.db"]
+  ) {
+    const { code, stderr } = await copy(to);
+    equal(code, 0, stderr);
+    const path = at(to === "other" ? "data/other.db" : to);
+    equal(query(path, "SELECT count(*) AS n FROM rows"), [{ n: 10 }]);
+  }
+  Deno.removeSync(at("data/other.db"));
+  equal((await copy("./data/other.db")).code, 0);
+  ok(existsSync(at("data/other.db")));
+});
 
 libsqlTest("a database moves to a server with a token, is used there, and comes back", async () => {
   await using dir = await tempDir();

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { AccessError } from "../../../lib/base/errors.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
-import { runCli, tempDir } from "../../helpers.ts";
+import { contents, runCli, tempDir } from "../../helpers.ts";
 
 /** A directory with the bot's databases, a snapshot of them and a user's migration. */
 async function bot() {
@@ -18,17 +18,6 @@ async function bot() {
   return { dir, migrator, name };
 }
 
-/** All files in a directory, with their contents. */
-function contents(path: string): Map<string, string> {
-  const found = new Map<string, string>();
-  for (const { name, isDirectory } of Deno.readDirSync(path)) {
-    const one = `${path}/${name}`;
-    if (isDirectory) { for (const [key, value] of contents(one)) found.set(key, value); }
-    else found.set(one, new TextDecoder("latin1").decode(Deno.readFileSync(one)));
-  }
-  return found;
-}
-
 Deno.test("files that belong to the databases are never overwritten, even with force", async () => {
   const { dir, migrator, name } = await bot();
   await using _dir = dir;
@@ -36,11 +25,17 @@ Deno.test("files that belong to the databases are never overwritten, even with f
   Deno.symlinkSync(`${path}/trading.db`, `${path}/link`);
   Deno.linkSync(`${path}/positions.db`, `${path}/hard`);
   Deno.copyFileSync(`${path}/ml_training.db`, `${path}/copy`);
+  Deno.copyFileSync(`${path}/ml_training.db`, `${path}/crash.db`);
+  Deno.writeTextFileSync(`${path}/crash.db-wal`, "commits");
   const owned = [
     ...["trading.db", "positions.db", "migrations.db", "migrations.lock"],
     ...["trading.db-wal", "trading.db-shm", "migrations.db-journal", "migrations.restore"],
     ...["backups/backups.lock", `backups/trading_${name}.db`, `backups/snapshot_${name}.json`],
     ...["migrations/004_x.sql", "migrations/005_new.ts", "link", "hard", "copy"],
+    ...["positions.db-journal", "migrations.db-wal", "migrations.restore.part"],
+    ...["trading.db.part", "trading.db.import.part", "trading.db.import.part-wal"],
+    ...["backups/x.db", "backups/trading_20260101_000000.db.gz", "backups/snapshot_1.unfinished"],
+    ...["crash.db-wal", "crash.db-journal", "crash.db-shm"],
   ];
   for (const one of owned) {
     await assert.rejects(
@@ -48,7 +43,8 @@ Deno.test("files that belong to the databases are never overwritten, even with f
         force: true,
         migrationsDir: `${path}/migrations`,
       }),
-      (error) => error instanceof AccessError && /it is the path of/.test(error.message),
+      (error) =>
+        error instanceof AccessError && /it is the path of|it is among/.test(error.message),
       one,
     );
   }
@@ -64,6 +60,8 @@ Deno.test("an existing file needs force, and so does a link", async () => {
     await migrator.refuseOccupied(path, { force: true });
   }
   await migrator.refuseOccupied(`${dir.path}/new.sql`);
+  await migrator.refuseOccupied(`${dir.path}/backups/new.sql`);
+  await migrator.refuseOccupied(`${dir.path}/none.db-wal`);
   await migrator.refuseOccupied("/dev/null");
 });
 
@@ -90,6 +88,10 @@ Deno.test("export and import overwrite nothing, also not through a link", async 
       ["export", "positions", "--out", "notes.txt"],
       ["export", "positions", "--out", "linked.sql", "--force"],
       ["export", "positions", "--out", "migrations/004_x.sql", "--force"],
+      ["export", "positions", "--out", "trading.db.import.part", "--force"],
+      ["export", "positions", "--out", "backups/x.db", "--force"],
+      ["query", "SELECT 1", "--out", "trading.db.import.part", "--force"],
+      ["report", "--html", "backups/x.db", "--force"],
       [...skip, "notes.txt"],
       [...skip, "trading.db-wal"],
     ]
