@@ -1,7 +1,17 @@
 /** `copy` and the other commands with a database on a real server, named in `catalyst.json`. */
 import { deepStrictEqual as equal, match, ok } from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { contents, execute, existsSync, query, runCli, tempDir } from "../../helpers.ts";
+import {
+  cliCommand,
+  contents,
+  execute,
+  existsSync,
+  outputOf,
+  query,
+  runCli,
+  tempDir,
+} from "../../helpers.ts";
+import { wasKilled } from "../../kill.ts";
 import { libsqlTest, TestServer, Tokens } from "../../libsql_server.ts";
 
 /** A directory with an own database of ten rows, which `catalyst.json` names, and one it does not. */
@@ -95,6 +105,33 @@ Deno.test("a copy goes to any other new place, and to that of a missing or empty
   Deno.removeSync(at("data/other.db"));
   equal((await copy("./data/other.db")).code, 0);
   ok(existsSync(at("data/other.db")));
+});
+
+Deno.test({
+  name: "the next copy removes the temporary file of a killed one, but not one in use",
+  ignore: Deno.build.os === "windows", // no TMPDIR
+  fn: async () => {
+    const { dir, at } = await withOwn();
+    await using _dir = dir;
+    execute(at("large.db"), "CREATE TABLE t AS SELECT randomblob(50000000) AS x");
+    await Deno.mkdir(at("tmp/catalyst-migrate-others"), { recursive: true });
+    const options = { cwd: dir.path, alone: true, env: { TMPDIR: at("tmp") } };
+    const copies = () =>
+      [...Deno.readDirSync(at("tmp"))].filter(({ name }) => existsSync(at(`tmp/${name}/copy.db`)));
+    const child = cliCommand(["copy", "./large.db", "./killed.db"], options).spawn();
+    const output = outputOf(child);
+    let ended = false;
+    output.then(() => ended = true);
+    while (!ended && copies().length === 0) await new Promise((resolve) => setTimeout(resolve));
+    child.kill("SIGSTOP");
+    equal(copies().length, 1);
+    equal((await runCli(["copy", "own", "./first.db"], options)).code, 0);
+    equal(copies().length, 1);
+    child.kill("SIGKILL");
+    ok(wasKilled(await output));
+    equal((await runCli(["copy", "own", "./second.db"], options)).code, 0);
+    equal([...Deno.readDirSync(at("tmp"))].map(({ name }) => name), ["catalyst-migrate-others"]);
+  },
 });
 
 libsqlTest("a database moves to a server with a token, is used there, and comes back", async () => {
