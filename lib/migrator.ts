@@ -1014,11 +1014,12 @@ export class Migrator {
    * Imports a dump: SQL text as written by `export`, the `sqlite3` shell or Python's `iterdump`,
    * plain or gzip. Imports are all-or-nothing. It builds a new database next to the existing one,
    * then calls `confirm`, takes a snapshot and replaces it. With `intoExisting` it runs the dump
-   * against the existing database. Statements that reach outside the database, such as ATTACH, are
-   * refused.
+   * against the existing database, and calls `confirm` if existing rows are deleted or changed.
+   * Statements that reach outside the database, such as ATTACH, are refused.
    *
    * @throws {DumpError} if the dump is invalid or incomplete; it gives the line and the reason.
-   * @throws {ConfirmationError} if a database would be replaced and this was not confirmed.
+   * @throws {ConfirmationError} if a database would be replaced, or its rows deleted or changed,
+   * and this was not confirmed.
    * @throws {DatabaseLockedError} if another program writes for longer than the timeout.
    *
    * @example Import a dump

@@ -156,7 +156,7 @@ function formatOf(file: string, flags: FlagValues): Format {
   return ending === undefined ? "sql" : ending === "csv" ? "csv" : "jsonl";
 }
 
-function renderPlan({ label, database, now, then }: ImportPlan): string {
+function renderPlan({ label, database, now, then, lost }: ImportPlan): string {
   const tables = new Set([...Object.keys(now?.rows ?? {}), ...Object.keys(then.rows)]);
   const count = (rows: Readonly<Record<string, number>> | undefined, table: string) => {
     const found = rows?.[table];
@@ -170,6 +170,7 @@ function renderPlan({ label, database, now, then }: ImportPlan): string {
         count(now?.rows, table),
         "->",
         count(then.rows, table),
+        ...lost === undefined ? [] : [`(${lost[table] ?? 0} lost or changed)`],
       ]),
       { indent: 2, align: ["left", "right", "left", "right"] },
     ),

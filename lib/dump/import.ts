@@ -34,6 +34,8 @@ import { DumpFault, readText, toDumpError } from "./import_source.ts";
 export interface ImportPlan extends RestoreChange {
   /** What is imported, as the user named it. */
   readonly label: string;
+  /** Rows that would be deleted or changed, by table; only with `intoExisting`. */
+  readonly lost?: Readonly<Record<string, number>>;
 }
 
 /** Options for importing a dump. */
@@ -51,7 +53,10 @@ export interface ImportOptions {
   readonly likeFile?: string;
   /** Whether to take a snapshot of the existing data before changing it. Default `true`. */
   readonly backup?: boolean;
-  /** Called before an existing database is replaced or loses rows; anything but `true` cancels. */
+  /**
+   * Called before an existing database is replaced, or its rows are deleted or changed; anything but
+   * `true` cancels.
+   */
   readonly confirm?: (plan: ImportPlan) => boolean | Promise<boolean>;
   /** Called with the number of bytes read from the source. */
   readonly onProgress?: (bytesRead: number) => void;
@@ -268,10 +273,16 @@ async function add(job: Job): Promise<ImportResult> {
         migrations: [],
       });
       const change = { database, now: content(before), then: content(after) };
-      if (await confirm?.({ label, ...change }) === true) return;
+      const losses = Object.fromEntries(lost.map(({ table, rows }) => [table, rows]));
+      if (await confirm?.({ label, ...change, lost: losses }) === true) return;
       const what = lost.map(({ table, rows }) => `${rows} of table "${table}"`).join(", ");
+      const isCounted = lost.every(({ table, rows }) =>
+        rows <= (before.get(table) ?? 0) - (after.get(table) ?? 0)
+      );
       throw new ConfirmationError(
-        `Cannot import ${label}: ${database} would lose rows: ${what}`,
+        `Cannot import ${label}: ${database} would lose ${
+          isCounted ? "" : "or change "
+        }rows: ${what}`,
         { help: "nothing was changed; confirm with --yes" },
       );
     },

@@ -10,6 +10,7 @@ import {
 import { driverMessage } from "../database/failure.ts";
 import { openFile } from "../database/open.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
+import { RowCopies, type RowLoss } from "../engine/row_copies.ts";
 import {
   brokenReferences,
   lostRows,
@@ -17,6 +18,7 @@ import {
   type RowObservation,
 } from "../engine/row_loss.ts";
 import { checkFile, type ViolatedCheck, violatedChecks } from "../schema/integrity.ts";
+import { usersTables } from "../schema/model.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { VirtualTable } from "./import_guard.ts";
 import { loadDump } from "./import_loader.ts";
@@ -187,7 +189,7 @@ interface ExistingChange {
   /** Rows by table, before and after. */
   readonly before: RowObservation["rows"];
   readonly after: RowObservation["rows"];
-  /** Tables with fewer rows than before, and the difference. */
+  /** Tables that lost rows, and the number of rows that were deleted or changed. */
   readonly lost: readonly { readonly table: string; readonly rows: number }[];
 }
 
@@ -216,8 +218,11 @@ export async function loadIntoExisting(
     return await withTransaction(connection, async () => {
       const before = await observeRows(connection);
       const sequences = await readSequences(connection);
+      const copies = await RowCopies.exact(connection);
       const { virtualTables: [virtual] } = await loadDump(connection, chunks, {
         isInside: true,
+        watched: await filledTables(connection, before.rows),
+        copy: (table) => copies.add(table),
         signal: options.signal,
       });
       if (virtual !== undefined) {
@@ -228,16 +233,14 @@ export async function loadIntoExisting(
         });
       }
       await keepSequences(connection, sequences);
+      const replaced = await copies.compare();
       const after = await observeRows(connection);
       const broken = brokenReferences(before, after);
       if (broken !== null) {
         throw new DumpFault(broken, { help: "import the rows that they reference first" });
       }
-      await options.verify({
-        before: before.rows,
-        after: after.rows,
-        lost: lostRows(before.rows, after.rows),
-      });
+      const counts = { before: before.rows, after: after.rows };
+      await options.verify({ ...counts, lost: lossesOf(counts, replaced) });
       return Object.fromEntries(
         [...after.rows].map(([table, rows]) =>
           [table, rows - (before.rows.get(table) ?? 0)] as const
@@ -248,6 +251,29 @@ export async function loadIntoExisting(
   } finally {
     await foreignKeys.restore();
   }
+}
+
+/** Ordinary tables that have rows. */
+async function filledTables(
+  connection: Connection,
+  rows: RowObservation["rows"],
+): Promise<readonly string[]> {
+  return (await usersTables(connection))
+    .filter(({ name, type }) => type === "table" && (rows.get(name) ?? 0) > 0)
+    .map(({ name }) => name);
+}
+
+/** Losses by table, whether there are fewer rows than before or others in their place. */
+function lossesOf(
+  { before, after }: Pick<ExistingChange, "before" | "after">,
+  replaced: readonly RowLoss[],
+): ExistingChange["lost"] {
+  const losses = [...lostRows(before, after), ...replaced];
+  return [...before].flatMap(([table, total]) => {
+    const rows = Math.max(0, ...losses.filter((one) => one.table === table).map((one) => one.rows));
+    // A copy may include rows that the dump itself added.
+    return rows === 0 ? [] : [{ table, rows: Math.min(rows, total) }];
+  });
 }
 
 /** The AUTOINCREMENT counters, by table. */

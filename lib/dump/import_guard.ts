@@ -12,8 +12,12 @@ const CREATE_TEMP_INDEX = 3;
 const CREATE_TEMP_TABLE = 4;
 const CREATE_TEMP_TRIGGER = 5;
 const CREATE_TEMP_VIEW = 6;
+const DELETE = 9;
+const DROP_TABLE = 11;
+const INSERT = 18;
 const PRAGMA = 19;
 const TRANSACTION = 22;
+const UPDATE = 23;
 const ATTACH = 24;
 const DETACH = 25;
 const CREATE_VTABLE = 29;
@@ -59,11 +63,37 @@ export class StatementGuard implements Disposable {
   #marks: TransactionMarks = { isOpen: false, hasBegun: false };
   #refusal: Refusal | null = null;
   #hasContent = false;
+  readonly #watched: Set<string>;
+  #wanted: string | null = null;
+  /** Whether the next statements may contain an `INSERT` that replaces rows. */
+  mayReplace = false;
 
-  constructor(connection: Connection) {
-    this.#confinement = connection.confine((action, first, second) =>
-      this.#isPaused ? ALLOW : this.#judge(action, first ?? "", second)
-    );
+  /** The first statement that may change or delete rows of a watched table is denied. */
+  constructor(connection: Connection, watched: Iterable<string> = []) {
+    this.#watched = new Set(watched);
+    this.#confinement = connection.confine((action, first, second, _database, cause) => {
+      if (this.#isPaused) return ALLOW;
+      if (this.#watched.size > 0 && cause === null && this.#changesRows(action)) {
+        if (first !== null && this.#watched.has(first)) {
+          this.#wanted = first;
+          return DENY;
+        }
+      }
+      return this.#judge(action, first ?? "", second);
+    });
+  }
+
+  /** The watched table for which a statement was denied; from now on it may be changed. */
+  takeWanted(): string | null {
+    const wanted = this.#wanted;
+    if (wanted !== null) this.#watched.delete(wanted);
+    this.#wanted = null;
+    return wanted;
+  }
+
+  #changesRows(action: number): boolean {
+    return action === DELETE || action === UPDATE || action === DROP_TABLE ||
+      (action === INSERT && this.mayReplace);
   }
 
   /** State of the dump's transactions; restored when statements are run again. */

@@ -22,6 +22,10 @@ const SPACE = 32;
 interface LoadOptions {
   /** Whether the transaction is already open. Otherwise it is begun after the dump's first pragmas. */
   readonly isInside: boolean;
+  /** Tables to copy before the dump changes or deletes their rows. */
+  readonly watched?: Iterable<string> | undefined;
+  /** Copies one of them. */
+  readonly copy?: ((table: string) => Promise<void>) | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -47,7 +51,7 @@ export async function loadDump(
   chunks: AsyncIterable<Uint8Array>,
   options: LoadOptions,
 ): Promise<Loaded> {
-  using guard = new StatementGuard(connection);
+  using guard = new StatementGuard(connection, options.watched);
   const loader = new Loader(connection, guard, options);
   const scanner = new Scanner({ isSingle: !options.isInside });
   for await (const chunk of chunks) {
@@ -67,6 +71,7 @@ class Loader {
   readonly #connection: Connection;
   readonly #guard: StatementGuard;
   readonly #signal: AbortSignal | undefined;
+  readonly #copy: ((table: string) => Promise<void>) | undefined;
   readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   readonly #virtualTables: VirtualTable[] = [];
   /** Whether only the dump itself can have created triggers in the database. */
@@ -81,12 +86,17 @@ class Loader {
   /** State of the dump's transactions before the group. */
   #marks: TransactionMarks;
 
-  constructor(connection: Connection, guard: StatementGuard, { isInside, signal }: LoadOptions) {
+  constructor(
+    connection: Connection,
+    guard: StatementGuard,
+    { isInside, signal, copy }: LoadOptions,
+  ) {
     this.#connection = connection;
     this.#guard = guard;
     this.#isInside = isInside;
     this.#isNew = !isInside;
     this.#signal = signal;
+    this.#copy = copy;
     this.#marks = guard.marks;
   }
 
@@ -117,12 +127,13 @@ class Loader {
     await this.#run(piece);
   }
 
-  async #run({ bytes, line, joins }: StatementBatch): Promise<void> {
+  async #run({ bytes, line, joins, mayReplace }: StatementBatch): Promise<void> {
     if (this.#keptSize + bytes.length > GROUP_SIZE) await this.#closeGroup();
     if (this.#group.length === 0) await this.#mark("SAVEPOINT catalyst_group");
     this.#group.push({ bytes: this.#keep(bytes), line });
     // Preparing one INSERT of many rows takes less time than many of one row.
     if (this.#isNew) { for (let at = 0; at < joins.length; at += 2) joinAt(bytes, joins, at); }
+    this.#guard.mayReplace = mayReplace;
     try {
       await this.#connection.exec(this.#decode(bytes, line));
     } catch (error) {
@@ -218,16 +229,29 @@ class Loader {
   async #singly(bytes: Uint8Array, line: number): Promise<void> {
     const scanner = new Scanner({ line, isSingle: true });
     for (const statement of scanner.push(bytes)) {
+      this.#guard.mayReplace = statement.mayReplace;
       await this.#one(this.#decode(statement.bytes, statement.line), statement.line);
     }
   }
 
   async #one(sql: string, line: number): Promise<void> {
     try {
-      await this.#connection.exec(sql);
+      await this.#exec(sql);
     } catch (error) {
       if (this.#isKnownRow(error, sql) || await this.#runReplacement(error, sql)) return;
       throw this.#fault(error, { sql, line });
+    }
+  }
+
+  /** Runs a statement; before it changes rows of a watched table for the first time, copies that. */
+  async #exec(sql: string): Promise<void> {
+    try {
+      await this.#connection.exec(sql);
+    } catch (error) {
+      const table = this.#guard.takeWanted();
+      if (table === null) throw error;
+      await this.#guard.trust(async () => await this.#copy?.(table));
+      await this.#exec(sql);
     }
   }
 
@@ -239,7 +263,7 @@ class Loader {
     const replacement = await this.#guard.trust(() => replacementFor(this.#connection, asked));
     if (replacement === null) return false;
     this.#writesSequence ||= replacement.writesSequence;
-    if (replacement.sql !== "") await this.#connection.exec(replacement.sql);
+    if (replacement.sql !== "") await this.#exec(replacement.sql);
     return true;
   }
 

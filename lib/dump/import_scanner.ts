@@ -7,6 +7,8 @@ export interface StatementBatch {
   readonly line: number;
   /** Whether it is one statement that writes a row of `sqlite_schema`. */
   readonly isSchemaRow: boolean;
+  /** Whether it may contain an `INSERT` that replaces rows. */
+  readonly mayReplace: boolean;
   /**
    * Offsets in pairs: from a semicolon to the parenthesis of the values of the next `INSERT`, which
    * begins in the same way. With a comma in between the two are one statement.
@@ -60,6 +62,7 @@ export class Scanner {
   /** How the last statement began, up to its values; null if it can't be joined with the next. */
   #prefix: Uint8Array | null = null;
   #joins: number[] = [];
+  #mayReplace = false;
   #at = 0;
   #line: number;
   #mode = PLAIN;
@@ -225,6 +228,7 @@ export class Scanner {
       yield this.#piece(this.#boundary, this.#boundaryLine);
     }
     this.#join();
+    this.#mayReplace ||= this.#replaces();
     this.#boundary = this.#at;
     this.#boundaryLine = this.#line;
     if (isSchemaRow || this.isSingle || this.#at - this.#start >= PIECE_SIZE) {
@@ -265,9 +269,11 @@ export class Scanner {
       bytes: this.#buffer.subarray(this.#start, end),
       line: this.#startLine,
       isSchemaRow,
+      mayReplace: this.#mayReplace,
       joins: this.#joins,
     };
     this.#joins = [];
+    this.#mayReplace = false;
     this.#prefix = null;
     this.#start = end;
     this.#startLine = line;
@@ -351,6 +357,14 @@ export class Scanner {
     return true;
   }
 
+  /** Whether the statement that ends here may be an `INSERT` that replaces rows. */
+  #replaces(): boolean {
+    const start = this.#token;
+    if (start < this.#boundary || this.#has("insert into ", start)) return false;
+    const end = Math.min(start + 100, this.#at);
+    return REPLACING.test(String.fromCharCode(...this.#buffer.subarray(start, end)));
+  }
+
   /** Whether the statement that ends here begins as a shell writes a virtual table's row. */
   #isSchemaRow(): boolean {
     const start = "insert into ";
@@ -421,6 +435,10 @@ for (const byte of [NUL, LINE_FEED, PARENTHESIS, SEMICOLON, ...OPENERS.keys()]) 
 /** The text before the values in an `INSERT` that is only a list of values. */
 export const INSERT =
   /^insert\s+into\s+(?:[\w$\x80-\xff]+|"(?:[^"]|"")*"|'(?:[^']|'')*')\s*(?:\([^()]*\)\s*)?values\s*$/i;
+
+/** The beginning of a statement that may replace rows without updating or deleting them by name. */
+const REPLACING =
+  /^(?:replace|with)\b|^insert\b(?!\s+into\b|\s+or\s+(?:abort|fail|ignore|rollback)\b)/i;
 
 /** 1 for the bytes that words consist of. */
 const IN_WORD = new Uint8Array(256);

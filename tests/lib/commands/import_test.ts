@@ -134,7 +134,9 @@ Deno.test("import --into-existing adds rows, and loses some only with --yes", as
   const refused = await place.run("import", place.file, ...into);
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /would lose rows: 3 of table "deposits"$/m);
-  assert.equal((await place.run("import", place.file, ...into, "--yes", "--no-backup")).code, 0);
+  const confirmed = await place.run("import", place.file, ...into, "--yes", "--no-backup");
+  assert.equal(confirmed.code, 0);
+  assert.match(confirmed.stderr, /^ +deposits +3 rows +-> +0 rows +\(3 lost or changed\)$/m);
   assert.deepEqual(query(place.database, "SELECT count(*) AS rows FROM deposits"), [{ rows: 0 }]);
 });
 
