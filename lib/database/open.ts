@@ -79,8 +79,8 @@ async function isNew(connection: Connection): Promise<boolean> {
 
 /**
  * Sets the journal mode of a new file only: a bot may have an existing one open and rely on its mode.
- * The first page of a new file, which has nothing to lose, is written without syncing and without a
- * journal on the disk.
+ * The first page of a new file, which has nothing to lose, is written without syncing. It needs its
+ * journal: after a failed write, the next start could not use the file without it.
  */
 async function setUpNewFile(connection: Connection, settings: ConnectionSettings): Promise<void> {
   const { journalMode, synchronous } = settings;
@@ -88,7 +88,6 @@ async function setUpNewFile(connection: Connection, settings: ConnectionSettings
   // A commit without changes creates the log.
   await connection.exec(
     `PRAGMA synchronous = OFF;
-    PRAGMA journal_mode = MEMORY;
     PRAGMA journal_mode = WAL;
     BEGIN IMMEDIATE;
     PRAGMA user_version = 0;
