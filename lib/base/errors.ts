@@ -285,7 +285,7 @@ export class InterruptedError extends CatalystError {
  * const migrator = new Migrator({
  *   databases: { app: "ws://127.0.0.1:1?namespace=app" },
  *   ledger: `${await Deno.makeTempDir()}/migrations.db`,
- *   migrations: [],
+ *   migrations: [{ id: "001", name: "001_notes", database: "app", upgrade: "CREATE TABLE notes (a)" }],
  * });
  * const error: unknown = await migrator.upgrade().catch((error) => error);
  * console.assert(error instanceof ServerError);
