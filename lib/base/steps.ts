@@ -46,8 +46,9 @@ export class Steps {
     this.advance(0);
   }
 
-  /** Reports how much of the current step is done, from 0 to 1. */
-  advance(share: number): void {
+  /** Reports how much of the current step is done: a share from 0 to 1, or units out of `total`. */
+  advance(done: number, total = 1): void {
+    const share = done / Math.max(1, total); // an empty file has 0 pages
     const until = this.#begun + this.#weight;
     this.#report?.({
       what: this.#what,

@@ -58,8 +58,10 @@ type ClientSocket = ConstructorParameters<Client["WsClient"]>[0];
 /** Statements sent at once; a statement costs little, a round trip a lot. */
 const STEPS_AT_ONCE = 64;
 
-/** Statements of a script that are sent at first, and milliseconds after which the next is sent by itself. */
+/** Number of a script's statements in the first request. */
 const FIRST_STEPS = 8;
+
+/** Milliseconds after which a request is slow, so that the next one has a single statement. */
 const SLOW = 500;
 
 /** Rows read at once. */

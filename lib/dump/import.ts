@@ -170,7 +170,7 @@ async function replace(job: Job): Promise<ImportResult> {
     await using takeovers = await Takeovers.watch(workspace, [database], { keeps });
     if (isThere && keeps) steps.begin("keeping the existing data in a snapshot", keep);
     const snapshot = !keeps ? null : await takeSafety(workspace, [database], {
-      onProgress: ({ done, total }) => steps.advance(done / Math.max(1, total)),
+      onProgress: ({ done, total }) => steps.advance(done, total),
       signal,
     });
     if (isThere) steps.begin(`replacing ${database}`, replace);
@@ -258,7 +258,7 @@ async function add(job: Job): Promise<ImportResult> {
   steps.begin(`copying ${database} into a snapshot`, 1);
   const snapshot = options.backup === false ? null : await snapshotBefore(workspace, session, {
     databases: [database],
-    onProgress: ({ done, total }) => steps.advance(done / Math.max(1, total)),
+    onProgress: ({ done, total }) => steps.advance(done, total),
     ...(signal ? { signal } : {}),
   });
   await recordStart(workspace, session, { database, label });

@@ -86,7 +86,7 @@ export async function copyDatabase(
           help: "nothing was changed",
         });
       }
-      steps.advance(done / Math.max(1, total));
+      steps.advance(done, total);
     },
   };
   steps.begin(`reading ${ends.from}`, read);

@@ -4,6 +4,7 @@ import type { FoundState } from "../state/assess.ts";
 import { inspect } from "../state/inspect.ts";
 import { bareDatabases, knownLost, type LostDatabase, wayBack } from "../state/status.ts";
 import type { Workspace } from "../state/workspace.ts";
+import type { LastGood } from "./store.ts";
 
 /** Where to look for lost databases. */
 interface LostQuery {
@@ -26,15 +27,21 @@ export async function lostDatabases(
   if (sizeOf(directory) === null) {
     return known.map((database) => ({ database, snapshot: null }));
   }
-  const { lastGood, listSnapshots } = await import("./store.ts");
-  // `backup list` says why they can't be read.
-  const snapshots = await listSnapshots(directory).catch(() => []);
+  const goodOf = await readLastGood(directory);
   return bare.flatMap((database) => {
-    const good = lastGood(snapshots, { database, directory });
+    const good = goodOf(database);
     return known.includes(database) || good?.hasRows
       ? [{ database, snapshot: good?.name ?? null }]
       : [];
   });
+}
+
+/** Reads the snapshots of a directory, to find the last good one of each database. */
+async function readLastGood(directory: string): Promise<(database: string) => LastGood | null> {
+  const { lastGood, listSnapshots } = await import("./store.ts");
+  // `backup list` says why they can't be read.
+  const snapshots = await listSnapshots(directory).catch(() => []);
+  return (database) => lastGood(snapshots, { database, directory });
 }
 
 /** The lost databases of an observed state. */
@@ -53,10 +60,7 @@ export async function withRestoreHelp(error: unknown, workspace: Workspace): Pro
   const { databases } = await inspect(workspace, { tolerant: true });
   const name = [...databases.values()].find((one) => one.unreadable === error.message)?.name;
   if (name === undefined) return error;
-  const { lastGood, listSnapshots } = await import("./store.ts");
-  const directory = workspace.backups;
-  const snapshots = await listSnapshots(directory).catch(() => []);
-  const good = lastGood(snapshots, { database: name, directory });
+  const good = (await readLastGood(workspace.backups))(name);
   if (good === null) return error;
   const kind = error instanceof NotADatabaseError ? NotADatabaseError : CorruptDatabaseError;
   const way = wayBack({ database: name, snapshot: good.name });

@@ -120,7 +120,7 @@ export async function restore(
   steps.begin("keeping the existing data in a snapshot", keep);
   const safety = await takeSafety(workspace, databases, {
     signal: options.signal,
-    onProgress: ({ done, total }) => steps.advance(done / Math.max(1, total)),
+    onProgress: ({ done, total }) => steps.advance(done, total),
   });
   steps.begin("replacing the databases", replace);
   return await replaceAll(workspace, session, { label, safety, replacements }, takeovers);

@@ -177,7 +177,7 @@ interface MarkerDetails {
 /**
  * Writes the marker of a migration; runs inside the migration's own transaction.
  *
- * @throws {StatementError} if it is not there afterwards.
+ * @throws {StatementError} if the marker is missing afterwards.
  */
 export async function writeMarker(
   connection: Connection,

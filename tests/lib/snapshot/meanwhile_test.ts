@@ -110,7 +110,7 @@ for (const [mode, alone] of [["WAL", true], ["DELETE", true], ["WAL", false]] as
   });
 }
 
-Deno.test("if nobody else wrote, or nothing is destroyed, one snapshot is enough", async () => {
+Deno.test("if no other program wrote, or nothing is destroyed, one snapshot is enough", async () => {
   using app = await App.after([notes, tags], ["notes", "tags"]);
   const migrator = app.migratorOf(all);
   const first = await migrator.upgrade();
