@@ -59,6 +59,9 @@ export function beforeBlocking(): void {
 
 let isBrief = false;
 
+/** A migration cannot call this one, but the signal may arrive during its work. */
+const { exit } = Deno;
+
 /**
  * Runs work that takes almost no time, such as trying to take a lock. A signal that arrives during it
  * is handled right after it.
@@ -101,7 +104,7 @@ class Interruption {
   #abort(): void {
     this.end();
     this.#controller.abort();
-    setTimeout(() => Deno.exit(INTERRUPTED), GRACE).unref();
+    setTimeout(() => exit(INTERRUPTED), GRACE).unref();
   }
 
   #listen(): void {

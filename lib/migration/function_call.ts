@@ -1,6 +1,7 @@
 import { beforeBlocking, createYielder } from "../base/event_loop.ts";
 import { StatementError } from "../base/errors.ts";
 import { messageOf } from "../base/format.ts";
+import { withoutExit } from "../base/no_exit.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 
 /** A migration's function. */
@@ -87,7 +88,11 @@ export async function callFunction(
     Promise.race([new Promise((resolve) => setTimeout(resolve, milliseconds)), idle]);
   try {
     beforeBlocking();
-    const returned = timers.run(() => body(tracked));
+    const returned = withoutExit(() => timers.run(() => body(tracked)), () => {
+      const error = exited();
+      fail(error); // even if the function catches it
+      return error;
+    });
     await Promise.race([returned, idle]);
     phase = "returned";
     while (running.size > 0) {
@@ -161,6 +166,10 @@ function leftAlone(reason: unknown): StatementError {
   );
   reported.add(error);
   return error;
+}
+
+function exited(): StatementError {
+  return failure("its function called Deno.exit()", "throw an error to stop a migration");
 }
 
 function idleFor(seconds: number): StatementError {

@@ -1,6 +1,7 @@
 import { MigrationFileError } from "../base/errors.ts";
 import type { LintAllowance, Migration, MigrationBody } from "./migration.ts";
 import { didYouMean, messageOf } from "../base/format.ts";
+import { withoutExit } from "../base/no_exit.ts";
 
 /** The module to load, and options for loading it. */
 interface MigrationModuleOptions {
@@ -61,7 +62,9 @@ async function importWithin(module: MigrationModuleOptions): Promise<Record<stri
   try {
     // The import is not analyzable. As a literal `import()` in a published package it would cause a warning.
     const { load } = await import("data:text/javascript,export const load = (url) => import(url)");
-    return await Promise.race([load(pathToFileURL(resolve(path)).href), late]);
+    const { href } = pathToFileURL(resolve(path));
+    const loaded = withoutExit(() => load(href), () => new Error("it calls Deno.exit()"));
+    return await Promise.race([loaded, late]);
   } catch (error) {
     if (error instanceof MigrationFileError) throw error;
     const [message = ""] = messageOf(error).split("\n");

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import process from "node:process";
 import { StatementError } from "../../../lib/base/errors.ts";
 import { callFunction } from "../../../lib/migration/function_call.ts";
 import type { MigrationTransaction } from "../../../lib/migration/migration.ts";
@@ -97,4 +98,18 @@ Deno.test("awaited promises and handled errors are accepted", async () => {
     {},
   );
   assert.deepEqual(ran, ["a 1", "a 2", "last"]);
+});
+
+Deno.test("a function that calls Deno.exit() or process.exit() fails, even if it catches the error", async () => {
+  for (
+    const exit of [
+      () => Deno.exit(0),
+      () => process.exit(0),
+      () => sleep(0).then(() => Deno.exit(0)),
+      () => sleep(0).then(() => Deno.exit(0)).catch(() => {}),
+    ]
+  ) {
+    const { transaction } = recording();
+    await assert.rejects(callFunction(exit, transaction, {}), /its function called Deno\.exit\(\)/);
+  }
 });

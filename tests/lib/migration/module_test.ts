@@ -65,6 +65,7 @@ const wrong: Readonly<Record<string, readonly [text: string, reason: RegExp]>> =
   "null": ["export default null;", /default export is not a migration/],
   "a module that throws": ["throw new TypeError('no');", /importing it fails: no$/],
   "a module that throws no error": ["throw 'no';", /importing it fails: no$/],
+  "a module that exits": ["Deno.exit(0);", /importing it fails: it calls Deno\.exit\(\)$/],
   "an import of a missing file": [`import "./nowhere.ts";`, /importing it fails: .*nowhere/],
   "a syntax error": ["export default {", /cannot be parsed/],
   "another name": [
