@@ -82,16 +82,55 @@ export async function readConfiguration(path: string): Promise<Configuration> {
  */
 export async function parseConfiguration(source: string, path: string): Promise<Configuration> {
   const text = source.replace(/^\uFEFF/, "");
-  let value: unknown;
   try {
-    value = JSON.parse(text);
-  } catch {
-    value = await parseWithComments(text, path);
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      value = await parseWithComments(text, path);
+    }
+    refuseRepeatedKey(text, path);
+    const mistakes: Mistake[] = [];
+    const configuration = check(value, path, (mistake) => mistakes.push(mistake));
+    if (mistakes.length > 0) throw await wrong(text, path, mistakes);
+    return configuration;
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new ConfigurationError(
+      `Cannot use ${path}: its objects and lists are nested too deeply`,
+      {
+        cause: error, // the stack overflowed
+        path,
+        help: CORRECT,
+      },
+    );
   }
-  const mistakes: Mistake[] = [];
-  const configuration = check(value, path, (mistake) => mistakes.push(mistake));
-  if (mistakes.length > 0) throw await wrong(text, path, mistakes);
-  return configuration;
+}
+
+const CORRECT = "correct the file; docs/other-databases.md describes its keys";
+
+const TOKEN = /\/\/.*|\/\*[^]*?\*\/|"(?:[^"\\]|\\.)*"|[{}:]/g;
+
+/** Refuses valid JSON in which an object has a key twice: parsers silently ignore the first one. */
+function refuseRepeatedKey(text: string, path: string): void {
+  const objects: Set<string>[] = [];
+  let last = { token: '""', index: 0 };
+  for (const { 0: token, index } of text.matchAll(TOKEN)) {
+    if (token === "{") objects.push(new Set());
+    else if (token === "}") objects.pop();
+    else if (token.startsWith('"')) last = { token, index };
+    else if (token === ":") {
+      const key: string = JSON.parse(last.token);
+      if (objects.at(-1)?.has(key)) {
+        const { line, column } = placeAt(text, last.index);
+        throw new ConfigurationError(
+          `Cannot use ${path}:${line}:${column}: the key "${key}" occurs twice`,
+          { path, line, column, help: "remove one of them" },
+        );
+      }
+      objects.at(-1)?.add(key);
+    }
+  }
 }
 
 /** The valid values of each key. */
@@ -135,7 +174,10 @@ function check(value: unknown, path: string, report: (mistake: Mistake) => void)
   const bundled = expected("bundled", (found) => typeof found === "boolean") !== false;
   const named = expected("databases", isObject);
   const retained = expected("keep", isObject);
-  const timeout = expected("timeout", (found) => typeof found === "number" && found >= 0);
+  const timeout = expected(
+    "timeout",
+    (found) => typeof found === "number" && found >= 0 && Number.isFinite(found),
+  );
   if (!bundled && Object.keys(isObject(named) ? named : {}).length === 0) {
     report({ at: ["bundled"], detail: '"bundled" is false: expected "databases" to name some' });
   }
@@ -216,7 +258,7 @@ function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
 
 function isPath(value: unknown): value is string {
   return typeof value === "string" && value !== "" && !value.includes("\0") &&
-    value !== ":memory:";
+    value !== ":memory:" && value.isWellFormed();
 }
 
 function show(value: unknown): string {
@@ -298,7 +340,7 @@ async function wrong(
       details: placed.slice(1).map(({ line, column, detail }) =>
         `${path}:${line}:${column}: ${detail}`
       ),
-      help: "correct the file; docs/other-databases.md describes its keys",
+      help: CORRECT,
     },
   );
 }

@@ -50,6 +50,10 @@ const mistakes: readonly [json: string, place: string, reason: RegExp][] = [
   ['{"bundled": false}', "1:13", /expected "databases" to name some/],
   ['{"keep": {"last": 1.5}}', "1:19", /"last": expected a whole number, 0 or more, found 1.5/],
   ['{"keep": {"lasst": 1}}', "1:11", /unknown key "lasst"; did you mean "last"\?/],
+  ['{"databases": {"a": "\\ud800.db"}}', "1:21", /"a": expected the path of a database file/],
+  ['{"timeout": 1,\n // "x":\n "timeout": 2}', "3:2", /the key "timeout" occurs twice/],
+  ['{"databases": {"a": "{", "\\u0061" /**/: "y"}}', "1:26", /the key "a" occurs twice/],
+  ['{"timeout": 1e999}', "1:13", /"timeout": expected a number of seconds, 0 or more/],
   ['{"timeout": -1}', "1:13", /"timeout": expected a number of seconds, 0 or more, found -1/],
 ];
 
@@ -61,6 +65,14 @@ for (const [json, place, reason] of mistakes) {
     assert.equal(`${line}:${column}`, place);
   });
 }
+
+Deno.test("objects may share keys", async () => {
+  const { keep } = await parseConfiguration(
+    '{"databases": {"last": "a:{\\"last\\":", "keep": "b"}, "keep": {"last": 1, /* "last": */}}',
+    "catalyst.json",
+  );
+  assert.deepEqual(keep, { last: 1 });
+});
 
 Deno.test("all mistakes are reported, in the order of the file", async () => {
   const { message, details } = await refusal('{"timeout": "x",\n"databases": {"a": 1},\n"x": 2}');
@@ -74,6 +86,14 @@ Deno.test("all mistakes are reported, in the order of the file", async () => {
 Deno.test("invalid JSON is refused with the position of the error", async () => {
   const { message } = await refusal('{"databases": {"a": }}');
   assert.equal(message, "Cannot read catalyst.json:1:21: not valid JSON (value expected)");
+});
+
+Deno.test("absurdly deep JSON is refused", async () => {
+  const deep = "[".repeat(200_000) + "]".repeat(200_000);
+  for (const text of [deep, `{"timeout": ${deep}}`, deep.slice(0, 200_000), `${deep} // odd`]) {
+    const { message } = await refusal(text);
+    assert.equal(message, "Cannot use catalyst.json: its objects and lists are nested too deeply");
+  }
 });
 
 Deno.test("databases are placed below the prefix, bundled ones first", () => {
