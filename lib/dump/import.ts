@@ -14,7 +14,7 @@ import {
 } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
-import { addOccurrence } from "../state/ledger.ts";
+import { addEvent } from "../state/ledger.ts";
 import { directoryOf, isLink, partOf, sizeOf } from "../base/paths.ts";
 import { isForeign, refuseLink, type ServerLocation } from "../database/location.ts";
 import { readMarkerIds } from "../state/marker.ts";
@@ -221,7 +221,7 @@ async function replaceOnServer(job: Job, location: ServerLocation): Promise<Impo
       await inspect(workspace, { tolerant: true }),
     );
     await session.record((ledger) =>
-      addOccurrence(ledger, {
+      addEvent(ledger, {
         name: label,
         database,
         databasePath: location.path,
@@ -294,7 +294,7 @@ async function add(job: Job): Promise<ImportResult> {
       await inspect(workspace, { tolerant: true }),
     );
     await session.record(async (ledger) => {
-      await addOccurrence(ledger, {
+      await addEvent(ledger, {
         name: label,
         database,
         databasePath: location.path,

@@ -10,7 +10,7 @@ import { statDatabase } from "../database/location.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { afterCommit, type Committed, Session } from "../engine/session.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
-import { addOccurrence } from "../state/ledger.ts";
+import { addEvent } from "../state/ledger.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import { RowInserter } from "./import_inserter.ts";
@@ -319,7 +319,7 @@ export async function recordStart(
   { database, label = "the input" }: Pick<ImportRowsOptions, "database" | "label">,
 ): Promise<void> {
   await session.record((ledger) =>
-    addOccurrence(ledger, {
+    addEvent(ledger, {
       name: label,
       database,
       databasePath: locationOf(workspace, database).path,
@@ -351,7 +351,7 @@ async function record(
     ...snapshot === null ? [] : [`the previous data is in snapshot ${snapshot}`],
   ].join("; ");
   await session.record((ledger) =>
-    addOccurrence(ledger, {
+    addEvent(ledger, {
       name: label,
       database,
       databasePath: locationOf(workspace, database).path,

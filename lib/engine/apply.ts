@@ -20,7 +20,7 @@ import {
 import { runBody } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
 import type { Inspection } from "../state/inspect.ts";
-import { addEvent, type NewEvent, setHistory } from "../state/ledger.ts";
+import { addEvent, setHistory } from "../state/ledger.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import {
@@ -287,70 +287,48 @@ export async function runAndRecord(
   run: Run,
 ): Promise<number | null> {
   const { migration, direction } = run;
-  const started = epochSeconds();
-  const { path } = locationOf(workspace, migration.database);
-  const event: NewEvent = {
-    id: migration.id,
-    name: migration.name,
-    database: migration.database,
-    databasePath: path,
-    direction,
+  const { id, name, database } = migration;
+  const { path: databasePath } = locationOf(workspace, database);
+  const { checksum } = run;
+  const startedAt = epochSeconds();
+  const event = { id, name, database, databasePath, direction, checksum, startedAt };
+  await addEvent(await session.ledger(), {
+    ...event,
     outcome: "started",
-    startedAt: started,
     endedAt: null,
-    durationSeconds: null,
-    error: null,
-    checksum: run.checksum,
     detail: detailOf(run),
-  };
-  await addEvent(await session.ledger(), event);
-  const finish = async (
-    outcome: "applied" | "rolled_back" | "failed",
-    seconds: number | null,
+  });
+  const finish = (
+    status: "applied" | "rolled_back" | "failed",
+    durationSeconds: number | null,
     error: string | null,
-  ) => {
-    await session.record(async (ledger) => {
-      await addEvent(ledger, {
-        ...event,
-        outcome,
-        endedAt: epochSeconds(),
-        durationSeconds: seconds,
-        error,
-        detail: detailOf(run),
-      });
+  ) =>
+    session.record(async (ledger) => {
+      const end = { durationSeconds, error };
+      await addEvent(ledger, { ...event, ...end, outcome: status, detail: detailOf(run) });
       // After a failed rollback the migration is still applied, and so its row is kept.
-      if (outcome === "failed" && direction === "downgrade") return;
-      await setHistory(ledger, {
-        id: migration.id,
-        name: migration.name,
-        databasePath: path,
-        appliedAt: epochSeconds(),
-        durationSeconds: seconds,
-        status: outcome,
-        error,
-      });
+      if (status === "failed" && direction === "downgrade") return;
+      const appliedAt = epochSeconds();
+      await setHistory(ledger, { id, name, databasePath, appliedAt, status, ...end });
     });
-  };
   let seconds: number | null;
   try {
-    const connection = await session.database(migration.database);
+    const connection = await session.database(database);
     seconds = await runMigration(connection, {
       ...run,
       idleTimeout: workspace.idleTimeout,
       renew: async () => {
-        await session.database(migration.database);
+        await session.database(database);
       },
     });
   } catch (error) {
     // Report the failure itself, even if the ledger cannot be written either (a full disk).
-    await finish("failed", null, messageOf(error)).catch(
-      () => {},
-    );
+    await finish("failed", null, messageOf(error)).catch(() => {});
     throw error;
   }
   const isUpgrade = direction === "upgrade";
   await afterCommit({
-    done: `${isUpgrade ? "Applied" : "Rolled back"} ${migration.name}`,
+    done: `${isUpgrade ? "Applied" : "Rolled back"} ${name}`,
     help:
       "the database is complete; the next command that changes the databases corrects the ledger",
   }, () => finish(isUpgrade ? "applied" : "rolled_back", seconds, null));

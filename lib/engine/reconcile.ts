@@ -1,8 +1,14 @@
 import { epochSeconds } from "../base/format.ts";
-import { checksumOf } from "../migration/migration.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
 import { withTransaction } from "../database/transaction.ts";
 import type { Inspection } from "../state/inspect.ts";
-import { addEvent, type NewEvent, removeHistory, setHistory } from "../state/ledger.ts";
+import {
+  addEvent,
+  type HistoryRow,
+  type NewEvent,
+  removeHistory,
+  setHistory,
+} from "../state/ledger.ts";
 import {
   createMarkerTable,
   deleteMarker,
@@ -56,23 +62,15 @@ export async function adopt(
       checksum: await checksumOf(migration.upgrade),
     });
   }, { timeout: workspace.timeout });
-  const event = await eventOf(workspace, migration, {
-    direction: "adopt",
-    outcome: "applied",
-    detail: recorded === undefined ? "found by its tables" : "recorded by the ledger",
-  });
-  await session.record(async (ledger) => {
-    await addEvent(ledger, event);
-    if (recorded?.name === migration.name) return;
-    await setHistory(ledger, {
-      id: migration.id,
-      name: migration.name,
-      databasePath: locationOf(workspace, migration.database).path,
-      appliedAt,
-      durationSeconds: recorded?.durationSeconds ?? null,
-      status: "applied",
-      error: null,
-    });
+  await record(workspace, session, {
+    migration,
+    event: {
+      direction: "adopt",
+      detail: recorded === undefined ? "found by its tables" : "recorded by the ledger",
+    },
+    row: recorded?.name === migration.name
+      ? undefined
+      : { appliedAt, durationSeconds: recorded?.durationSeconds ?? null },
   });
 }
 
@@ -90,23 +88,11 @@ async function replace(
     await rewriteMarker(connection, migration, checksum);
     for (const id of replaced) await deleteMarker(connection, id);
   }, { timeout: workspace.timeout });
-  const event = await eventOf(workspace, migration, {
-    direction: "adopt",
-    outcome: "applied",
-    detail: `replaces ${migration.replaces?.join(", ")}`,
-  });
-  await session.record(async (ledger) => {
-    await addEvent(ledger, event);
-    for (const id of replaced) await removeHistory(ledger, id);
-    await setHistory(ledger, {
-      id: migration.id,
-      name: migration.name,
-      databasePath: locationOf(workspace, migration.database).path,
-      appliedAt: marker.appliedAt,
-      durationSeconds: marker.durationSeconds,
-      status: "applied",
-      error: null,
-    });
+  await record(workspace, session, {
+    migration,
+    event: { direction: "adopt", detail: `replaces ${migration.replaces?.join(", ")}` },
+    removed: replaced,
+    row: { appliedAt: marker.appliedAt, durationSeconds: marker.durationSeconds },
   });
 }
 
@@ -115,59 +101,60 @@ async function correctLedger(
   session: Session,
   correction: Exclude<Correction, { kind: "adopt" | "replace" }>,
 ): Promise<void> {
-  const { migration, kind } = correction;
-  const outcome =
-    ({ record: "applied", forget: "pending", finish_rollback: "rolled_back" } as const)[kind];
-  const detail = {
-    record: "it is in the database, but was not in the ledger",
-    forget: "it is not in the database, but was applied according to the ledger",
-    finish_rollback: "it was rolled back, but this was not recorded in the ledger",
-  }[kind];
-  const former = correction.kind === "record"
-    ? ""
-    : `; former row: ${JSON.stringify(correction.row)}`;
-  const event = await eventOf(workspace, migration, {
-    direction: "reconcile",
-    outcome,
-    detail: detail + former,
-  });
-  await session.record(async (ledger) => {
-    await addEvent(ledger, event);
-    if (correction.kind === "forget") return await removeHistory(ledger, migration.id);
-    const databasePath = locationOf(workspace, migration.database).path;
-    if (correction.kind === "finish_rollback") {
-      return await setHistory(ledger, { ...correction.row, databasePath, status: "rolled_back" });
-    }
+  const { migration } = correction;
+  const direction = "reconcile";
+  if (correction.kind === "record") {
     // The marker's name rather than the registry's, because the migration may have been renamed.
     const { name, appliedAt, durationSeconds } = correction.marker;
-    await setHistory(ledger, {
-      id: migration.id,
-      name,
-      databasePath,
-      appliedAt,
-      durationSeconds,
-      status: "applied",
-      error: null,
+    const detail = "it is in the database, but was not in the ledger";
+    return await record(workspace, session, {
+      migration,
+      event: { direction, detail },
+      row: { name, appliedAt, durationSeconds },
     });
+  }
+  const former = `; former row: ${JSON.stringify(correction.row)}`;
+  if (correction.kind === "forget") {
+    const detail = "it is not in the database, but was applied according to the ledger";
+    return await record(workspace, session, {
+      migration,
+      event: { direction, outcome: "pending", detail: detail + former },
+      removed: [migration.id],
+    });
+  }
+  const detail = "it was rolled back, but this was not recorded in the ledger";
+  await record(workspace, session, {
+    migration,
+    event: { direction, outcome: "rolled_back", detail: detail + former },
+    row: { ...correction.row, status: "rolled_back" },
   });
 }
 
-async function eventOf(
+/** A change of the ledger. */
+interface Entry {
+  readonly migration: Migration;
+  readonly event: Pick<NewEvent, "direction" | "outcome" | "detail">;
+  /** Ids of migrations whose rows to remove. Default: none. */
+  readonly removed?: readonly string[];
+  /** The migration's new row. Default: as it is. */
+  readonly row?:
+    | Pick<HistoryRow, "appliedAt" | "durationSeconds"> & Partial<HistoryRow>
+    | undefined;
+}
+
+async function record(
   workspace: Workspace,
-  migration: Correction["migration"],
-  what: Pick<NewEvent, "direction" | "outcome" | "detail">,
-): Promise<NewEvent> {
-  const now = epochSeconds();
-  return {
-    id: migration.id,
-    name: migration.name,
-    database: migration.database,
-    databasePath: locationOf(workspace, migration.database).path,
-    startedAt: now,
-    endedAt: now,
-    durationSeconds: null,
-    error: null,
-    checksum: await checksumOf(migration.upgrade),
-    ...what,
-  };
+  session: Session,
+  { migration, event, removed = [], row }: Entry,
+): Promise<void> {
+  const { id, name, database } = migration;
+  const databasePath = locationOf(workspace, database).path;
+  const checksum = await checksumOf(migration.upgrade);
+  await session.record(async (ledger) => {
+    await addEvent(ledger, { id, name, database, databasePath, checksum, ...event });
+    for (const one of removed) await removeHistory(ledger, one);
+    if (row !== undefined) {
+      await setHistory(ledger, { id, name, status: "applied", error: null, ...row, databasePath });
+    }
+  });
 }

@@ -12,7 +12,7 @@ import {
 } from "../migration/migration.ts";
 import { assess, migrationsIn } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { addOccurrence } from "../state/ledger.ts";
+import { addEvent } from "../state/ledger.ts";
 import { rewriteMarker } from "../state/marker.ts";
 import { findMigration } from "../state/plan.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
@@ -62,7 +62,7 @@ export async function acceptChanged(workspace: Workspace, wanted: string): Promi
     timeout: workspace.timeout,
   });
   await session.record((ledger) =>
-    addOccurrence(ledger, {
+    addEvent(ledger, {
       name,
       database,
       databasePath: locationOf(workspace, database).path,

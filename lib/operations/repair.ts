@@ -5,7 +5,7 @@ import { beforeOptions } from "./apply_pending.ts";
 import { openForReading } from "../database/open.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { addOccurrence } from "../state/ledger.ts";
+import { addEvent } from "../state/ledger.ts";
 import type { Migration } from "../migration/migration.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { compareSchemas } from "../schema/compare.ts";
@@ -149,7 +149,7 @@ async function recordRepair(
     ...(snapshot === null ? [] : [`snapshot ${snapshot} was taken before`]),
   ];
   await session.record((ledger) =>
-    addOccurrence(ledger, {
+    addEvent(ledger, {
       name: "repair",
       database,
       databasePath: locationOf(workspace, database).path,

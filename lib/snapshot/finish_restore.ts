@@ -6,7 +6,7 @@ import { Takeover } from "../database/takeover.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { inspect } from "../state/inspect.ts";
-import { addOccurrence } from "../state/ledger.ts";
+import { addEvent } from "../state/ledger.ts";
 import { isRestoring, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 import {
   errorAfterBeginning,
@@ -285,7 +285,7 @@ async function recordRestore(
   };
   await session.record(async (ledger) => {
     for (const [database, target] of targets) {
-      await addOccurrence(ledger, {
+      await addEvent(ledger, {
         name: label,
         database,
         databasePath: target,

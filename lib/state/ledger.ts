@@ -71,8 +71,10 @@ export interface LedgerEvent {
   readonly toolkitVersion: string;
 }
 
-/** An event to write, without the toolkit's version. */
-export type NewEvent = Omit<LedgerEvent, "toolkitVersion">;
+/** An event to write. Default: an event of a whole database that has succeeded just now. */
+export type NewEvent =
+  & Pick<LedgerEvent, "name" | "database" | "databasePath" | "direction" | "detail">
+  & Partial<Omit<LedgerEvent, "toolkitVersion">>;
 
 /** Content of the ledger. */
 export interface LedgerState {
@@ -268,47 +270,28 @@ export async function createLedger(connection: Connection): Promise<void> {
 
 /** Adds an event. */
 export async function addEvent(connection: Connection, event: NewEvent): Promise<void> {
+  const now = Math.floor(Date.now() / 1000);
   await connection.run(
     `INSERT INTO migration_events (
         migration_id, migration_name, database_name, database_path, direction, outcome, started_at,
         ended_at, duration_seconds, error_message, checksum, detail, toolkit_version
     ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     [
-      event.id,
+      event.id ?? "-",
       event.name,
       event.database,
       event.databasePath,
       event.direction,
-      event.outcome,
-      event.startedAt,
-      event.endedAt,
-      event.durationSeconds,
-      event.error,
-      event.checksum,
+      event.outcome ?? "applied",
+      event.startedAt ?? now,
+      event.endedAt === undefined ? now : event.endedAt,
+      event.durationSeconds ?? null,
+      event.error ?? null,
+      event.checksum ?? null,
       event.detail,
       version,
     ],
   );
-}
-
-/** An event of a whole database rather than a migration. */
-type Occurrence =
-  & Pick<NewEvent, "name" | "database" | "databasePath" | "direction" | "detail">
-  & Partial<Pick<NewEvent, "outcome" | "endedAt">>;
-
-/** Adds an event of a whole database with the current time. */
-export async function addOccurrence(connection: Connection, occurrence: Occurrence): Promise<void> {
-  const now = Math.floor(Date.now() / 1000);
-  await addEvent(connection, {
-    id: "-",
-    outcome: "applied",
-    startedAt: now,
-    endedAt: now,
-    durationSeconds: null,
-    error: null,
-    checksum: null,
-    ...occurrence,
-  });
 }
 
 /** Sets the row of a migration in `migration_history`. A failure never replaces an applied row. */

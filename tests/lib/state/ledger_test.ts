@@ -24,7 +24,7 @@ const ROW: HistoryRow = {
   error: null,
 };
 
-const EVENT: NewEvent = {
+const EVENT: Required<NewEvent> = {
   id: "001",
   name: "001_a",
   database: "app",
