@@ -11,7 +11,7 @@ import {
   defaultSettings,
 } from "../database/connection.ts";
 import { type DatabaseSource, locate, sourceOf, statDatabase } from "../database/location.ts";
-import { openForReading } from "../database/open.ts";
+import { openForReading, openMemory } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
@@ -55,8 +55,9 @@ export async function computeReport(options: ReportOptions = {}): Promise<Report
     name,
     location: locate(databases[name] ?? `${directory}/${name}.db`, name),
   }));
-  const missing = locations.filter(({ location }) => !statDatabase(location).exists);
-  if (missing.length === DATABASES.length) {
+  const present = locations.filter(({ location }) => statDatabase(location).exists);
+  const missing = locations.filter((one) => !present.includes(one));
+  if (present.length === 0) {
     throw new LocationError(
       `Cannot report: none of the databases exists, such as ${missing[0]?.location.path}`,
       { help: "`catalyst-migrate upgrade` creates them; `demo` creates some with data" },
@@ -65,44 +66,26 @@ export async function computeReport(options: ReportOptions = {}): Promise<Report
   const notes = missing.map(({ name, location }) =>
     `There is no database ${name} at ${location.path}.`
   );
+  // A missing database is read like one without tables.
   const reading = async <T>(
     database: ReportDatabase,
-    { otherwise, work }: {
-      readonly otherwise: T;
-      readonly work: (connection: Connection) => Promise<T>;
-    },
+    read: (connection: Connection) => Promise<T>,
   ): Promise<T> => {
-    const found = locations.find(({ name }) => name === database);
-    if (found === undefined || missing.includes(found)) return otherwise;
-    await using connection = await openForReading(found.location, {
-      ...defaultSettings,
-      ...settings,
-    });
-    return await withSnapshot(connection, () => work(connection));
+    const found = present.find(({ name }) => name === database);
+    await using connection = found === undefined
+      ? openMemory()
+      : await openForReading(found.location, { ...defaultSettings, ...settings });
+    return await withSnapshot(connection, () => read(connection));
   };
   const data: ReportData = {
-    trades: await reading("positions", {
-      otherwise: [],
-      work: (connection) => readTrades(connection, filter),
-    }),
-    ...await reading("trading", {
-      otherwise: {
-        snapshots: [],
-        orders: [],
-        fills: { fills: 0, commission: 0 },
-        storedMetrics: null,
-      },
-      work: async (connection) => ({
-        snapshots: await readSnapshots(connection, filter),
-        orders: await readOrders(connection, filter),
-        fills: await readFills(connection, filter),
-        storedMetrics: await readStoredMetrics(connection, filter),
-      }),
-    }),
-    training: await reading("ml_training", {
-      otherwise: { runs: [], evaluations: [], weights: [] },
-      work: (connection) => readTraining(connection, filter),
-    }),
+    trades: await reading("positions", (connection) => readTrades(connection, filter)),
+    ...await reading("trading", async (connection) => ({
+      snapshots: await readSnapshots(connection, filter),
+      orders: await readOrders(connection, filter),
+      fills: await readFills(connection, filter),
+      storedMetrics: await readStoredMetrics(connection, filter),
+    })),
+    training: await reading("ml_training", (connection) => readTraining(connection, filter)),
     notes: [...notes, ...filterNotes(filter)],
   };
   return buildReport(data, { filter, computedAt: Math.floor(Date.now() / 1000) });

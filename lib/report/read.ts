@@ -13,49 +13,44 @@ import {
   type TrainingRows,
   type WeightRow,
 } from "./activity.ts";
-import type { EquityRow } from "./statistics.ts";
+import { type EquityRow, sum } from "./statistics.ts";
 import type { ReportFilter, StoredMetrics } from "./report.ts";
 import type { Trade } from "./trades.ts";
-
-/** Columns that the newest stored metrics may differ in. */
-const METRICS =
-  "sharpe_ratio sortino_ratio calmar_ratio max_drawdown_pct volatility_annualized total_trades_30d " +
-  "winning_trades_30d losing_trades_30d win_rate_30d profit_factor_30d expectancy_30d avg_win_30d " +
-  "avg_loss_30d largest_win_30d largest_loss_30d";
 
 /** What to read from a table. */
 interface Selection {
   readonly table: string;
-  /** Names of the columns, separated by spaces. */
+  /** Names of the columns, separated by spaces; `*` means all. */
   readonly columns: string;
-  /**
-   * Conditions and order of the rows; `time` stands for the column that the filter's times refer
-   * to.
-   */
-  readonly filter?: ReportFilter & { readonly time?: string };
+  /** Which rows; a table without the columns `strategy` or `ticker` ignores these. */
+  readonly filter?: { readonly [K in keyof ReportFilter]: ReportFilter[K] | undefined };
+  /** The column that the filter's times refer to. */
+  readonly time?: string;
   /** One more condition, with the value of its parameter. */
   readonly condition?: { readonly sql: string; readonly value: SqlValue };
-  readonly tail?: string;
+  readonly order?: string;
   /** Maximum number of rows. Default: all. */
   readonly most?: number;
 }
 
-/** Number of rows to read at once. */
+/** Number of rows to read at once: waiting for each row would take longer than reading it. */
 const BATCH = 1_000;
 
 /**
- * Rows of a table, some thousands at a time: waiting for each row would take longer than reading
- * it. A missing column is NULL. Nothing if the table does not exist.
+ * Reads the rows of a table, except those for which `convert` returns null. A missing column is
+ * NULL. A missing table has no rows.
  */
-async function* batchesOf(
+async function readRows<T>(
   connection: Connection,
-  { table, columns, filter = {}, condition, tail = "", most = Infinity }: Selection,
-): AsyncIterable<readonly Row[]> {
+  { table, columns, filter = {}, time, condition, order, most = Infinity }: Selection,
+  convert: (row: Row) => T | null,
+): Promise<T[]> {
   const info = await connection.all("SELECT name FROM pragma_table_info(?)", [table]);
   const known = new Set(info.map(({ name }) => name));
-  if (known.size === 0) return;
-  const list = columns.split(" ").map((name) => known.has(name) ? name : `NULL AS ${name}`);
-  const { since, until, strategy, ticker, time } = filter;
+  if (known.size === 0) return [];
+  const list = columns.split(" ")
+    .map((name) => name === "*" || known.has(name) ? name : `NULL AS ${name}`);
+  const { since, until, strategy, ticker } = filter;
   const conditions: string[] = [];
   const parameters: SqlValue[] = [];
   const add = (sql: string, value: SqlValue | undefined): void => {
@@ -63,21 +58,25 @@ async function* batchesOf(
     conditions.push(sql);
     parameters.push(value);
   };
-  if (time !== undefined) {
-    add(`${time} >= ?`, since);
-    add(`${time} <= ?`, until);
-  }
+  add(`${time} >= ?`, since);
+  add(`${time} <= ?`, until);
   if (known.has("strategy")) add("strategy = ?", strategy);
   if (known.has("ticker")) add("ticker = ?", ticker);
   if (condition !== undefined) add(condition.sql, condition.value);
   const where = conditions.length === 0 ? "" : `WHERE ${conditions.join(" AND ")}`;
-  const sql = `SELECT ${list} FROM ${table} ${where} ${tail} LIMIT ? OFFSET ?`;
+  const sorted = order === undefined ? "" : `ORDER BY ${order}`;
+  const sql = `SELECT ${list} FROM ${table} ${where} ${sorted} LIMIT ? OFFSET ?`;
+  const found: T[] = [];
   for (let offset = 0; offset < most; offset += BATCH) {
     const limit = Math.min(BATCH, most - offset);
     const rows = await connection.all(sql, [...parameters, limit, offset]);
-    yield rows;
-    if (rows.length < limit) return;
+    for (const row of rows) {
+      const converted = convert(row);
+      if (converted !== null) found.push(converted);
+    }
+    if (rows.length < limit) break;
   }
+  return found;
 }
 
 function numberIn(row: Row, column: string): number | null {
@@ -92,7 +91,6 @@ function textIn(row: Row, column: string): string | null {
 
 /** Reads closed positions. Rows without a realized profit or a closing time are left out. */
 export async function readTrades(connection: Connection, filter: ReportFilter): Promise<Trade[]> {
-  const trades: Trade[] = [];
   // Most texts occur many times; without this each row would have its own copy.
   const known = new Map<string, string>();
   const shared = (row: Row, column: string): string | null => {
@@ -102,37 +100,33 @@ export async function readTrades(connection: Connection, filter: ReportFilter): 
     if (first === undefined) known.set(value, value);
     return first ?? value;
   };
-  for await (
-    const batch of batchesOf(connection, {
-      table: "closed_positions",
-      columns: "ticker side quantity entry_price realized_pnl stop_loss_price closed_at " +
-        "holding_period_hours exit_reason strategy market_regime signal_score max_adverse_excursion",
-      filter: { ...filter, time: "closed_at" },
-      tail: "ORDER BY closed_at",
-    })
-  ) {
-    for (const row of batch) {
-      const pnl = numberIn(row, "realized_pnl");
-      const closedAt = numberIn(row, "closed_at");
-      if (pnl === null || closedAt === null) continue;
-      trades.push({
-        pnl,
-        closedAt,
-        ticker: shared(row, "ticker") ?? "(none)",
-        side: shared(row, "side") ?? "(none)",
-        quantity: numberIn(row, "quantity"),
-        entryPrice: numberIn(row, "entry_price"),
-        stopPrice: numberIn(row, "stop_loss_price"),
-        holdingHours: numberIn(row, "holding_period_hours"),
-        exitReason: shared(row, "exit_reason"),
-        strategy: shared(row, "strategy"),
-        regime: shared(row, "market_regime"),
-        signalScore: numberIn(row, "signal_score"),
-        adverseExcursion: numberIn(row, "max_adverse_excursion"),
-      });
-    }
-  }
-  return trades;
+  return await readRows(connection, {
+    table: "closed_positions",
+    columns: "ticker side quantity entry_price realized_pnl stop_loss_price closed_at " +
+      "holding_period_hours exit_reason strategy market_regime signal_score max_adverse_excursion",
+    filter,
+    time: "closed_at",
+    order: "closed_at",
+  }, (row) => {
+    const pnl = numberIn(row, "realized_pnl");
+    const closedAt = numberIn(row, "closed_at");
+    if (pnl === null || closedAt === null) return null;
+    return {
+      pnl,
+      closedAt,
+      ticker: shared(row, "ticker") ?? "(none)",
+      side: shared(row, "side") ?? "(none)",
+      quantity: numberIn(row, "quantity"),
+      entryPrice: numberIn(row, "entry_price"),
+      stopPrice: numberIn(row, "stop_loss_price"),
+      holdingHours: numberIn(row, "holding_period_hours"),
+      exitReason: shared(row, "exit_reason"),
+      strategy: shared(row, "strategy"),
+      regime: shared(row, "market_regime"),
+      signalScore: numberIn(row, "signal_score"),
+      adverseExcursion: numberIn(row, "max_adverse_excursion"),
+    };
+  });
 }
 
 /** Reads the snapshots of the account. */
@@ -140,31 +134,21 @@ export async function readSnapshots(
   connection: Connection,
   { since, until }: ReportFilter,
 ): Promise<EquityRow[]> {
-  const rows: EquityRow[] = [];
-  for await (
-    const batch of batchesOf(connection, {
-      table: "portfolio_snapshots",
-      columns: "snapshot_time snapshot_date total_equity daily_pnl",
-      filter: {
-        time: "snapshot_time",
-        ...(since === undefined ? {} : { since }),
-        ...(until === undefined ? {} : { until }),
-      },
-      tail: "ORDER BY snapshot_time",
-    })
-  ) {
-    for (const row of batch) {
-      const time = numberIn(row, "snapshot_time");
-      if (time === null) continue;
-      rows.push({
-        time,
-        date: textIn(row, "snapshot_date") ?? new Date(time * 1000).toISOString().slice(0, 10),
-        equity: numberIn(row, "total_equity"),
-        dailyPnl: numberIn(row, "daily_pnl"),
-      });
-    }
-  }
-  return rows;
+  return await readRows(connection, {
+    table: "portfolio_snapshots",
+    columns: "snapshot_time snapshot_date total_equity daily_pnl",
+    filter: { since, until },
+    time: "snapshot_time",
+    order: "snapshot_time",
+  }, (row) => {
+    const time = numberIn(row, "snapshot_time");
+    return time === null ? null : {
+      time,
+      date: textIn(row, "snapshot_date") ?? new Date(time * 1000).toISOString().slice(0, 10),
+      equity: numberIn(row, "total_equity"),
+      dailyPnl: numberIn(row, "daily_pnl"),
+    };
+  });
 }
 
 /** Reads orders. */
@@ -172,58 +156,44 @@ export async function readOrders(
   connection: Connection,
   filter: ReportFilter,
 ): Promise<OrderRow[]> {
-  const rows: OrderRow[] = [];
-  for await (
-    const batch of batchesOf(connection, {
-      table: "orders",
-      columns:
-        "status side submitted_at filled_at filled_quantity filled_avg_price expected_price " +
-        "slippage commission reject_reason",
-      filter: { ...filter, time: "submitted_at" },
-    })
-  ) {
-    for (const row of batch) {
-      rows.push({
-        status: textIn(row, "status") ?? "(none)",
-        side: textIn(row, "side") ?? "(none)",
-        submittedAt: numberIn(row, "submitted_at") ?? 0,
-        filledAt: numberIn(row, "filled_at"),
-        filledQuantity: numberIn(row, "filled_quantity"),
-        filledPrice: numberIn(row, "filled_avg_price"),
-        expectedPrice: numberIn(row, "expected_price"),
-        slippage: numberIn(row, "slippage"),
-        commission: numberIn(row, "commission"),
-        rejectReason: textIn(row, "reject_reason"),
-      });
-    }
-  }
-  return rows;
+  return await readRows(connection, {
+    table: "orders",
+    columns: "status side submitted_at filled_at filled_quantity filled_avg_price expected_price " +
+      "slippage commission reject_reason",
+    filter,
+    time: "submitted_at",
+  }, (row) => ({
+    status: textIn(row, "status") ?? "(none)",
+    side: textIn(row, "side") ?? "(none)",
+    submittedAt: numberIn(row, "submitted_at") ?? 0,
+    filledAt: numberIn(row, "filled_at"),
+    filledQuantity: numberIn(row, "filled_quantity"),
+    filledPrice: numberIn(row, "filled_avg_price"),
+    expectedPrice: numberIn(row, "expected_price"),
+    slippage: numberIn(row, "slippage"),
+    commission: numberIn(row, "commission"),
+    rejectReason: textIn(row, "reject_reason"),
+  }));
 }
 
 /** Adds up the fills of the orders that match the filter. */
-export async function readFills(connection: Connection, filter: ReportFilter): Promise<FillSums> {
-  const { strategy, ...others } = filter;
-  let fills = 0;
-  let commission = 0;
-  for await (
-    const batch of batchesOf(connection, {
-      table: "fills",
-      columns: "commission",
-      filter: { ...others, time: "filled_at" },
-      ...(strategy === undefined ? {} : {
-        condition: {
-          sql: "order_id IN (SELECT order_id FROM orders WHERE strategy = ?)",
-          value: strategy,
-        },
-      }),
-    })
-  ) {
-    for (const row of batch) {
-      fills++;
-      commission += numberIn(row, "commission") ?? 0;
-    }
-  }
-  return { fills, commission };
+export async function readFills(
+  connection: Connection,
+  { strategy, ...filter }: ReportFilter,
+): Promise<FillSums> {
+  const commissions = await readRows(connection, {
+    table: "fills",
+    columns: "commission",
+    filter,
+    time: "filled_at",
+    ...(strategy === undefined ? {} : {
+      condition: {
+        sql: "order_id IN (SELECT order_id FROM orders WHERE strategy = ?)",
+        value: strategy,
+      },
+    }),
+  }, (row) => numberIn(row, "commission") ?? 0);
+  return { fills: commissions.length, commission: sum(commissions) };
 }
 
 /** Reads the newest row of `performance_metrics`; null without one. */
@@ -231,28 +201,22 @@ export async function readStoredMetrics(
   connection: Connection,
   { until }: ReportFilter,
 ): Promise<StoredMetrics | null> {
-  for await (
-    const batch of batchesOf(connection, {
-      table: "performance_metrics",
-      columns: `metric_time metric_date strategy ${METRICS}`,
-      filter: { time: "metric_time", ...(until === undefined ? {} : { until }) },
-      tail: "ORDER BY metric_time DESC",
-      most: 1,
-    })
-  ) {
-    for (const row of batch) {
-      const time = numberIn(row, "metric_time");
-      const date = textIn(row, "metric_date");
-      // A row about one strategy does not describe the account.
-      if (time === null || date === null || row.strategy !== null) return null;
-      return {
-        time,
-        date,
-        values: Object.fromEntries(METRICS.split(" ").map((name) => [name, numberIn(row, name)])),
-      };
-    }
-  }
-  return null;
+  const [newest = null] = await readRows(connection, {
+    table: "performance_metrics",
+    columns: "metric_time metric_date strategy *",
+    filter: { until },
+    time: "metric_time",
+    order: "metric_time DESC",
+    most: 1,
+  }, (row) => {
+    const time = numberIn(row, "metric_time");
+    const date = textIn(row, "metric_date");
+    // A row about one strategy does not describe the account.
+    if (time === null || date === null || row.strategy !== null) return null;
+    const values = Object.keys(row).map((name) => [name, numberIn(row, name)] as const);
+    return { time, date, values: Object.fromEntries(values) };
+  });
+  return newest;
 }
 
 /** Reads training runs with their evaluations, episodes and newest ensemble weights. */
@@ -260,104 +224,77 @@ export async function readTraining(
   connection: Connection,
   { since, until }: ReportFilter,
 ): Promise<TrainingRows> {
-  const learningRates = new Map<SqlValue | undefined, number | null>();
-  for await (
-    const batch of batchesOf(connection, {
-      table: "hyperparameters",
-      columns: "run_id learning_rate",
-    })
-  ) for (const row of batch) learningRates.set(row.run_id, numberIn(row, "learning_rate"));
-  const found: Omit<RunRow, "episodes">[] = [];
-  for await (
-    const batch of batchesOf(connection, {
-      table: "training_runs",
-      columns: "run_id algorithm model_name status start_time",
-      filter: {
-        time: "start_time",
-        ...(since === undefined ? {} : { since }),
-        ...(until === undefined ? {} : { until }),
-      },
-      tail: "ORDER BY start_time",
-    })
-  ) {
-    for (const row of batch) {
-      found.push({
-        runId: String(row.run_id),
-        algorithm: textIn(row, "algorithm") ?? "(none)",
-        model: textIn(row, "model_name") ?? "(none)",
-        status: textIn(row, "status") ?? "(none)",
-        startedAt: numberIn(row, "start_time") ?? 0,
-        learningRate: learningRates.get(row.run_id) ?? null,
-      });
-    }
-  }
+  const learningRates = new Map(
+    await readRows(
+      connection,
+      { table: "hyperparameters", columns: "run_id learning_rate" },
+      (row) => [row.run_id, numberIn(row, "learning_rate")] as const,
+    ),
+  );
+  const found = await readRows(connection, {
+    table: "training_runs",
+    columns: "run_id algorithm model_name status start_time",
+    filter: { since, until },
+    time: "start_time",
+    order: "start_time",
+  }, (row) => ({
+    runId: String(row.run_id),
+    algorithm: textIn(row, "algorithm") ?? "(none)",
+    model: textIn(row, "model_name") ?? "(none)",
+    status: textIn(row, "status") ?? "(none)",
+    startedAt: numberIn(row, "start_time") ?? 0,
+    learningRate: learningRates.get(row.run_id) ?? null,
+  }));
   const runs: RunRow[] = [];
   for (const run of found) {
     runs.push({ ...run, episodes: await readEpisodes(connection, run.runId) });
   }
-  const evaluations: EvaluationRow[] = [];
-  for await (
-    const batch of batchesOf(connection, {
-      table: "agent_performance",
-      columns:
-        "run_id evaluation_type evaluation_date sharpe_ratio total_return_pct max_drawdown_pct win_rate",
-    })
-  ) {
-    for (const row of batch) {
-      evaluations.push({
-        runId: String(row.run_id),
-        type: textIn(row, "evaluation_type") ?? "(none)",
-        date: textIn(row, "evaluation_date") ?? "",
-        sharpe: numberIn(row, "sharpe_ratio"),
-        returnPct: numberIn(row, "total_return_pct"),
-        maxDrawdownPct: numberIn(row, "max_drawdown_pct"),
-        winRate: numberIn(row, "win_rate"),
-      });
-    }
-  }
+  const evaluations = await readRows(connection, {
+    table: "agent_performance",
+    columns:
+      "run_id evaluation_type evaluation_date sharpe_ratio total_return_pct max_drawdown_pct win_rate",
+  }, (row): EvaluationRow => ({
+    runId: String(row.run_id),
+    type: textIn(row, "evaluation_type") ?? "(none)",
+    date: textIn(row, "evaluation_date") ?? "",
+    sharpe: numberIn(row, "sharpe_ratio"),
+    returnPct: numberIn(row, "total_return_pct"),
+    maxDrawdownPct: numberIn(row, "max_drawdown_pct"),
+    winRate: numberIn(row, "win_rate"),
+  }));
   return { runs, evaluations, weights: await readWeights(connection) };
 }
 
 async function readEpisodes(connection: Connection, runId: string): Promise<RunRow["episodes"]> {
-  const rewards: { episode: number; reward: number }[] = [];
-  for await (
-    const batch of batchesOf(connection, {
-      table: "training_episodes",
-      columns: "episode_number episode_reward",
-      condition: { sql: "run_id = ?", value: runId },
-      tail: "ORDER BY episode_number",
-    })
-  ) {
-    for (const row of batch) {
-      const episode = numberIn(row, "episode_number");
-      const reward = numberIn(row, "episode_reward");
-      if (episode !== null && reward !== null) rewards.push({ episode, reward });
-    }
-  }
+  const rewards = await readRows(connection, {
+    table: "training_episodes",
+    columns: "episode_number episode_reward",
+    condition: { sql: "run_id = ?", value: runId },
+    order: "episode_number",
+  }, (row) => {
+    const episode = numberIn(row, "episode_number");
+    const reward = numberIn(row, "episode_reward");
+    return episode === null || reward === null ? null : { episode, reward };
+  });
   return episodeSeries(rewards);
 }
 
+/** The newest weights of each ensemble, largest first. */
 async function readWeights(connection: Connection): Promise<WeightRow[]> {
-  const newest = new Map<string, { time: number; rows: WeightRow[] }>();
-  for await (
-    const batch of batchesOf(connection, {
-      table: "ensemble_weights",
-      columns: "ensemble_id update_time run_id weight is_active",
-      tail: "ORDER BY weight DESC",
-    })
-  ) {
-    for (const row of batch) {
-      const ensemble = String(row.ensemble_id);
-      const time = numberIn(row, "update_time") ?? 0;
-      const weight = numberIn(row, "weight");
-      const known = newest.get(ensemble);
-      if (known !== undefined && known.time > time) continue;
-      const rows = known !== undefined && known.time === time ? known.rows : [];
-      if (row.is_active !== 0 && weight !== null) {
-        rows.push({ ensemble, runId: String(row.run_id), weight });
-      }
-      newest.set(ensemble, { time, rows });
-    }
-  }
-  return [...newest.values()].flatMap(({ rows }) => rows);
+  const all = await readRows(connection, {
+    table: "ensemble_weights",
+    columns: "ensemble_id update_time run_id weight is_active",
+    order: "weight DESC",
+  }, (row) => ({
+    ensemble: String(row.ensemble_id),
+    time: numberIn(row, "update_time") ?? 0,
+    runId: String(row.run_id),
+    weight: row.is_active === 0 ? null : numberIn(row, "weight"),
+  }));
+  return [...Map.groupBy(all, ({ ensemble }) => ensemble).values()].flatMap((rows) => {
+    const newest = rows.reduce((latest, { time }) => Math.max(latest, time), -Infinity);
+    return rows.flatMap(({ ensemble, time, runId, weight }) =>
+      time === newest && weight !== null ? [{ ensemble, runId, weight }] : []
+    );
+  });
 }
