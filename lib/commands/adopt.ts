@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { formatCount, printable } from "../base/format.ts";
-import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./arguments.ts";
-import { DEFAULT_MIGRATIONS } from "./options.ts";
+import { type Command, type CommandContext, dryRunFlag } from "./arguments.ts";
+import { migrationsDirectory } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
 /** `adopt`: brings an existing database under management. */
@@ -14,7 +14,8 @@ export const command: Command = {
     ["adopt market --dry-run", "show the migration"],
     ["adopt market", "write migrations/004_adopt_market.sql and record it as applied"],
   ],
-  run: async ({ flags, operands, migrator, configuration, output }: CommandContext) => {
+  run: async (context: CommandContext) => {
+    const { flags, operands, migrator, output } = context;
     const [database, ...others] = operands;
     if (database === undefined || others.length > 0) {
       throw new UsageError("Cannot adopt a database: name one", {
@@ -23,8 +24,7 @@ export const command: Command = {
     }
     const dryRun = flags["dry-run"] === true;
     const adoption = await migrator.adopt(database, {
-      migrationsDir: stringFlag(flags, "migrations-dir") ?? configuration?.migrationsDir ??
-        DEFAULT_MIGRATIONS,
+      migrationsDir: migrationsDirectory(context),
       dryRun,
     });
     output.json({ ok: true, dryRun, ...adoption } satisfies Documents["adopt"]);

@@ -79,6 +79,19 @@ export function stringFlag(flags: FlagValues, name: string): string | undefined 
   return typeof value === "string" ? value : undefined;
 }
 
+/** The given ones of several flags, as options. */
+export function stringFlags<Name extends string>(
+  flags: FlagValues,
+  ...names: readonly Name[]
+): { readonly [name in Name]?: string } {
+  const given: { [name in Name]?: string } = {};
+  for (const name of names) {
+    const value = stringFlag(flags, name);
+    if (value !== undefined) given[name] = value;
+  }
+  return given;
+}
+
 /** Values of a flag that may be repeated; empty if it wasn't given. */
 export function listFlag(flags: FlagValues, name: string): readonly string[] {
   const value = flags[name];
@@ -132,26 +145,18 @@ async function valueFlagsOf({ names, load }: CommandDescriptions): Promise<Reado
   return new Set(flags.map(([name]) => name).filter((name) => !withoutValue.has(name)));
 }
 
-/**
- * Reads the flags of a command: `--flag`, `--flag VALUE`, `--flag=VALUE`, `-f`. Loading `parseArgs` of
- * `node:util` would take a quarter of the run time of an empty script.
- *
- * @throws {UsageError} if a flag is unknown or lacks its value, or there are too many arguments.
- */
-export async function parseFlags(
-  command: CommandDescription,
-  args: readonly string[],
-): Promise<FlagValues> {
-  return (await parseArguments(command, args)).flags;
-}
-
 /** The arguments after a command's name. */
 export interface Arguments {
   readonly flags: FlagValues;
   readonly operands: readonly string[];
 }
 
-/** Reads flags as {@link parseFlags} does, and the operands of a command that takes any. */
+/**
+ * Reads the flags of a command, `--flag`, `--flag VALUE`, `--flag=VALUE` or `-f`, and its operands.
+ * Loading `parseArgs` of `node:util` would take a quarter of the run time of an empty script.
+ *
+ * @throws {UsageError} if a flag is unknown or lacks its value, or there are too many arguments.
+ */
 export async function parseArguments(
   command: CommandDescription,
   args: readonly string[],
@@ -224,7 +229,7 @@ async function unrecognized(
   const written = /^--[^=]+/.exec(arg)?.[0] ?? arg;
   const all = [...names, ...Object.keys(bareFlags)];
   const hint = didYouMean(written, all.map((name) => `--${name}`));
-  return misuse(command, `it has no flag ${written}`, hint);
+  return misuse(command, `it has no flag ${written}`, { hint });
 }
 
 /** The choices for a value, and the command they belong to. */
@@ -246,7 +251,12 @@ export async function noChoice(
   });
 }
 
-function misuse(command: CommandDescription, reason: string, hint = ""): UsageError {
+/** The error for arguments that a command can't use. */
+export function misuse(
+  command: Pick<CommandDescription, "name">,
+  reason: string,
+  { hint = "" }: { readonly hint?: string } = {},
+): UsageError {
   return new UsageError(`Cannot run ${command.name}: ${reason}`, {
     help: `${hint}\`catalyst-migrate ${command.name} --help\` lists its arguments`,
   });
@@ -266,20 +276,25 @@ export function refuseTogether(command: string, flags: FlagValues, names: readon
 }
 
 /**
- * Reads a whole number of at least `least`.
+ * Reads a whole number of at least `least`; undefined if the flag wasn't given.
  *
- * @throws {UsageError} if the text is not valid.
+ * @throws {UsageError} if the value is not valid.
  */
-export function wholeNumber(text: string, flag: string, least: number): number {
-  if (!/^\d{1,9}$/.test(text) || Number(text) < least) {
-    throw new UsageError(
-      `Cannot use --${flag} ${
-        JSON.stringify(text)
-      }: it is not a whole number from ${least} to 999999999`,
-      { help: `give a number such as --${flag} ${Math.max(least, 5)}` },
-    );
-  }
-  return Number(text);
+export function numberFlag(flags: FlagValues, name: string, least: number): number | undefined {
+  const text = stringFlag(flags, name);
+  if (text === undefined) return undefined;
+  if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
+  throw new UsageError(
+    `Cannot use --${name} ${
+      JSON.stringify(text)
+    }: it is not a whole number from ${least} to 999999999`,
+    { help: `give a number such as --${name} ${Math.max(least, 5)}` },
+  );
+}
+
+/** A directory's path without a separator at its end. */
+export function withoutSlash(path: string): string {
+  return path.replace(/(.)[/\\]+$/, "$1");
 }
 
 /**
@@ -288,8 +303,9 @@ export function wholeNumber(text: string, flag: string, least: number): number {
  * @throws {UsageError} if it does not exist, or is a file.
  */
 export function fromFlag(flags: FlagValues): { readonly directory: string } | null {
-  const directory = stringFlag(flags, "from")?.replace(/(.)[/\\]+$/, "$1");
-  if (directory === undefined) return null;
+  const from = stringFlag(flags, "from");
+  if (from === undefined) return null;
+  const directory = withoutSlash(from);
   let isDirectory = false;
   try {
     isDirectory = Deno.statSync(directory).isDirectory;

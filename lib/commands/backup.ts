@@ -25,9 +25,10 @@ import {
   durationFlag,
   type FlagValues,
   fromFlag,
+  numberFlag,
   refuseTogether,
   stringFlag,
-  wholeNumber,
+  withoutSlash,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
 import { interruptibleProgressOf, progressOf, snapshotStep } from "./progress.ts";
@@ -406,8 +407,8 @@ async function prune(
 ): Promise<number> {
   const retention: Record<string, number> = {};
   for (const [flag, key] of Object.entries(RETENTION)) {
-    const value = stringFlag(flags, flag);
-    if (value !== undefined) retention[key] = wholeNumber(value, flag, 0);
+    const value = numberFlag(flags, flag, 0);
+    if (value !== undefined) retention[key] = value;
   }
   if (Object.keys(retention).length === 0) {
     const { last, daily, weekly, monthly } = configuration?.keep ?? {};
@@ -448,7 +449,7 @@ function sourceOf(flags: FlagValues): { directory?: string } {
 
 function directoryOf(flags: FlagValues): { directory?: string } {
   const out = stringFlag(flags, "out");
-  return out === undefined ? {} : { directory: out.replace(/(.)[/\\]+$/, "$1") };
+  return out === undefined ? {} : { directory: withoutSlash(out) };
 }
 
 function verification(flags: FlagValues): (typeof VERIFICATIONS)[number] {

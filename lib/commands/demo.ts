@@ -9,10 +9,9 @@ import { quoteName } from "../sql/tokens.ts";
 import { createCatalystMigrator } from "../catalyst.ts";
 import {
   listFlag,
+  numberFlag,
   type SelfContainedCommand,
   type SelfContainedContext,
-  stringFlag,
-  wholeNumber,
 } from "./arguments.ts";
 import { resolveOptions } from "./options.ts";
 import type { Documents } from "./documents.ts";
@@ -29,7 +28,7 @@ export const command: SelfContainedCommand = {
     ["demo --data-dir other --seed 7", "create other data"],
   ],
   runAlone: async ({ flags, environment, output }: SelfContainedContext) => {
-    const seed = wholeNumber(stringFlag(flags, "seed") ?? "1", "seed", 0);
+    const seed = numberFlag(flags, "seed", 0) ?? 1;
     const [directory] = listFlag(flags, "data-dir");
     if (directory === undefined) {
       throw new UsageError("Cannot create a demo: name a directory", {

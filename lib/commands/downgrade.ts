@@ -1,18 +1,19 @@
-import { reportOf } from "../terminal/output.ts";
-import { CatalystError } from "../base/errors.ts";
+import { CatalystError, exitCodeOf } from "../base/errors.ts";
 import { formatCount, printable } from "../base/format.ts";
 import { describeLosses, type DowngradeResult } from "../operations/downgrade.ts";
 import {
   type Command,
   type CommandContext,
   dryRunFlag,
+  type FlagValues,
   noBackupFlag,
+  numberFlag,
   refuseTogether,
-  stringFlag,
-  wholeNumber,
+  stringFlags,
   yesFlag,
 } from "./arguments.ts";
-import { exitCodeOf } from "../base/errors.ts";
+import type { DowngradeRequest } from "../state/plan.ts";
+import { reportOf } from "../terminal/output.ts";
 import {
   confirmLosses,
   followMigrations,
@@ -100,21 +101,16 @@ export const command: Command = {
   },
 };
 
-function requestOf(
-  flags: CommandContext["flags"],
-): { migration?: string; to?: string; steps?: number } {
+function requestOf(flags: FlagValues): DowngradeRequest {
   refuseTogether("downgrade", flags, ["migration", "to", "steps"]);
-  const migration = stringFlag(flags, "migration");
-  const to = stringFlag(flags, "to");
-  const steps = stringFlag(flags, "steps");
+  const steps = numberFlag(flags, "steps", 1);
   return {
-    ...(migration === undefined ? {} : { migration }),
-    ...(to === undefined ? {} : { to }),
-    ...(steps === undefined ? {} : { steps: wholeNumber(steps, "steps", 1) }),
+    ...stringFlags(flags, "migration", "to"),
+    ...(steps === undefined ? {} : { steps }),
   };
 }
 
-function renderDowngrade(result: DowngradeResult, { to }: { readonly to?: string }): string {
+function renderDowngrade(result: DowngradeResult, { to }: DowngradeRequest): string {
   const { rolledBack, lost } = result;
   return [
     ...renderReconciliation(result),

@@ -1,5 +1,5 @@
 import { abortOnInterrupt } from "../base/event_loop.ts";
-import { isDamage, originalError, UsageError } from "../base/errors.ts";
+import { isDamage, originalError } from "../base/errors.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output_file.ts";
 import type { DumpContent } from "../dump/export_rows.ts";
@@ -12,8 +12,10 @@ import {
   type CommandContext,
   type FlagValues,
   listFlag,
+  misuse,
   refuseTogether,
   stringFlag,
+  withoutSlash,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
 import { progressOf } from "./progress.ts";
@@ -146,21 +148,21 @@ function requestOf({ flags, operands, migrator, output }: CommandContext): Reque
   refuseTogether("export", flags, ["schema-only", "data-only"]);
   const content = flags["schema-only"] ? "schema" : flags["data-only"] ? "data" : "all";
   if (format !== "sql" && content !== "all") {
-    throw misuse(`--${content}-only is only for SQL; ${format} has only rows`);
+    throw misuse(command, `--${content}-only is only for SQL; ${format} has only rows`);
   }
   const out = stringFlag(flags, "out") ?? "-";
   const isMany = flags.all === true || (format !== "sql" && tables.length !== 1);
   if (isMany && out === "-") {
-    throw misuse("the result is several files: name a directory with --out DIR");
+    throw misuse(command, "the result is several files: name a directory with --out DIR");
   }
   if (output.isJson && out === "-") {
-    throw misuse("--json needs --out, because both would go to stdout");
+    throw misuse(command, "--json needs --out, because both would go to stdout");
   }
   const isDirectory = isMany ||
     (format !== "sql" && !/\.(csv|jsonl|ndjson)(\.gz)?$|^-$/i.test(out));
   const compress = flags.compress === true || (!isDirectory && out.endsWith(".gz"));
   if (compress && out === "-" && Deno.stdout.isTerminal()) {
-    throw misuse("compressed output cannot be shown on a terminal; use --out FILE");
+    throw misuse(command, "compressed output cannot be shown on a terminal; use --out FILE");
   }
   return { databases, format, tables, content, out, isDirectory, compress };
 }
@@ -171,22 +173,18 @@ function databasesOf(
   known: readonly string[],
 ): readonly string[] {
   const [database, ...others] = operands;
-  if (others.length > 0) throw misuse("name one database, or use --all");
+  if (others.length > 0) throw misuse(command, "name one database, or use --all");
   if (flags.all === true) {
-    if (database !== undefined) throw misuse(`--all and ${database} contradict each other`);
+    if (database !== undefined) {
+      throw misuse(command, `--all and ${database} contradict each other`);
+    }
     if (listFlag(flags, "table").length > 0) {
-      throw misuse("--table needs a database, and can't be used with --all");
+      throw misuse(command, "--table needs a database, and can't be used with --all");
     }
     return known;
   }
   if (database !== undefined) return [database];
-  throw misuse(`name a database: ${known.join(", ")}`);
-}
-
-function misuse(reason: string): UsageError {
-  return new UsageError(`Cannot run export: ${reason}`, {
-    help: "`catalyst-migrate export --help` lists its arguments",
-  });
+  throw misuse(command, `name a database: ${known.join(", ")}`);
 }
 
 type Bytes = Uint8Array<ArrayBuffer>;
@@ -259,7 +257,7 @@ async function writeTo(
     const shown = Deno.stdout.isTerminal() ? bytes.pipeThrough(forTerminal()) : bytes;
     return { file: out, size: await writeAll(Deno.stdout, shown) };
   }
-  const directory = out.replace(/(.)[/\\]+$/, "$1");
+  const directory = withoutSlash(out);
   const path = isDirectory ? `${directory}/${name}${compress ? ".gz" : ""}` : out;
   if (isDirectory) {
     const use = { what: "directory of the export", flag: "--out" };

@@ -1,6 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
-import { type Command, type CommandContext, stringFlag, wholeNumber } from "./arguments.ts";
+import { type Command, type CommandContext, numberFlag, stringFlags } from "./arguments.ts";
+import type { HistoryOptions } from "../migrator.ts";
 import { renderEvents } from "./status.ts";
 import type { Documents } from "./documents.ts";
 
@@ -20,14 +21,10 @@ export const command: Command = {
     ["history --database trading", "show what happened to one database"],
   ],
   run: async ({ flags, migrator, output }: CommandContext) => {
-    const limit = wholeNumber(stringFlag(flags, "limit") ?? "20", "limit", 1);
-    const migration = stringFlag(flags, "migration");
-    const database = stringFlag(flags, "database");
-    const events = await migrator.history({
-      limit,
-      ...migration === undefined ? {} : { migration },
-      ...database === undefined ? {} : { database },
-    });
+    const limit = numberFlag(flags, "limit", 1) ?? 20;
+    const filter = stringFlags(flags, "migration", "database");
+    const { database } = filter;
+    const events = await migrator.history({ limit, ...filter });
     // A database that is no longer configured may still have a history.
     if (events.length === 0 && database !== undefined && !migrator.databases.includes(database)) {
       throw new UsageError(`Cannot show the history of "${database}": database not found`, {
@@ -37,17 +34,12 @@ export const command: Command = {
       });
     }
     output.json({ ok: true, events } satisfies Documents["history"]);
-    output.answer(events.length > 0 ? renderEvents(events) : nothing({ migration, database }));
+    output.answer(events.length > 0 ? renderEvents(events) : nothing(filter));
     return 0;
   },
 };
 
-function nothing(
-  { migration, database }: {
-    readonly migration: string | undefined;
-    readonly database: string | undefined;
-  },
-): string {
+function nothing({ migration, database }: HistoryOptions): string {
   const of = [
     ...migration === undefined ? [] : [`migration ${migration}`],
     ...database === undefined ? [] : [`database ${database}`],

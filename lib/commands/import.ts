@@ -12,6 +12,7 @@ import {
   type Command,
   type CommandContext,
   type FlagValues,
+  misuse,
   noBackupFlag,
   stringFlag,
   yesFlag,
@@ -62,14 +63,17 @@ export const command: Command = {
     const { flags, operands } = context;
     const [file, ...others] = operands;
     if (file === undefined || others.length > 0) {
-      throw misuse("name one file, or - for stdin");
+      throw misuse(command, "name one file, or - for stdin");
     }
     const database = stringFlag(flags, "database");
-    if (database === undefined) throw misuse("name the database with --database");
+    if (database === undefined) throw misuse(command, "name the database with --database");
     const format = formatOf(file, flags);
     if (format === "sql") return await importSql(context, { file, database });
     if (flags["into-existing"]) {
-      throw misuse("--into-existing is for SQL; rows are always added to an existing table");
+      throw misuse(
+        command,
+        "--into-existing is for SQL; rows are always added to an existing table",
+      );
     }
     return await importTable(context, { file, database, format });
   },
@@ -80,7 +84,9 @@ async function importSql(
   { file, database }: { readonly file: string; readonly database: string },
 ): Promise<number> {
   for (const flag of ["table", "skip-bad-rows"]) {
-    if (flags[flag] !== undefined) throw misuse(`--${flag} is only for CSV and JSON Lines`);
+    if (flags[flag] !== undefined) {
+      throw misuse(command, `--${flag} is only for CSV and JSON Lines`);
+    }
   }
   const intoExisting = flags["into-existing"] === true;
   const confirm = await confirmation({ flags, output }, { intoExisting });
@@ -204,12 +210,6 @@ function renderImport(result: ImportResult, label: string): string {
       ? ["If the bot is running, restart it: its memory is from the previous database."]
       : [],
   ].join("\n");
-}
-
-function misuse(reason: string): UsageError {
-  return new UsageError(`Cannot run import: ${reason}`, {
-    help: "`catalyst-migrate import --help` lists its arguments",
-  });
 }
 
 /** The shares of an import of rows that are done after the snapshot, and when all has been read. */

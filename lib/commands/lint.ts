@@ -2,7 +2,7 @@ import type { LintFinding } from "../trial/finding.ts";
 import type { LintResult } from "../trial/lint.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable } from "../base/format.ts";
-import { type Command, type CommandContext, stringFlag, wholeNumber } from "./arguments.ts";
+import { type Command, type CommandContext, numberFlag } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
 
 /** `lint`: looks for dangers in migrations before they are applied. */
@@ -24,10 +24,10 @@ export const command: Command = {
     ["lint --strict --json", "check in CI"],
   ],
   run: async ({ flags, operands, migrator, output }: CommandContext) => {
-    const rows = stringFlag(flags, "large-table");
+    const largeTable = numberFlag(flags, "large-table", 1);
     const result = await migrator.lint({
       ...(operands.length === 0 ? {} : { migrations: operands }),
-      ...(rows === undefined ? {} : { largeTable: wholeNumber(rows, "large-table", 1) }),
+      ...(largeTable === undefined ? {} : { largeTable }),
     });
     const { findings } = result;
     const fails = !result.ok || (flags.strict === true && findings.length > 0);

@@ -1,6 +1,6 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
-import { RegistryError, UsageError } from "../base/errors.ts";
+import { exitCodeOf, RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
 import type { Migrator } from "../migrator.ts";
 import { createOutput, Declined, type Output } from "../terminal/output.ts";
@@ -14,7 +14,6 @@ import {
   parseArguments,
   splitCommand,
 } from "./arguments.ts";
-import { exitCodeOf } from "../base/errors.ts";
 import type { Documents, Unchanged } from "./documents.ts";
 import {
   giveUpNetwork,

@@ -1,8 +1,8 @@
-import { INTERRUPTED, serializeError, UsageError } from "../base/errors.ts";
+import { exitCodeOf, INTERRUPTED, serializeError, UsageError } from "../base/errors.ts";
 import { formatCount, printable, renderTable } from "../base/format.ts";
 import { isAbsolute } from "../base/paths.ts";
 import type { Output } from "../terminal/output.ts";
-import { exitCodeOf } from "../base/errors.ts";
+import { withoutSlash } from "./arguments.ts";
 
 /**
  * The directories that `--data-dir` names; `*` matches any part of a name. The program expands it, so
@@ -18,7 +18,7 @@ export function expandDirectories(patterns: readonly string[]): string[] {
       help: "check the pattern; * matches any part of a directory's name",
     });
   });
-  return [...new Set(found.map((path) => path.replace(/(?<=[^/\\])[/\\]+$/, "")))];
+  return [...new Set(found.map((path) => withoutSlash(path)))];
 }
 
 function matchesOf(pattern: string): string[] {

@@ -10,7 +10,7 @@ import {
   type FlagValues,
   stringFlag,
 } from "./arguments.ts";
-import { DEFAULT_MIGRATIONS } from "./options.ts";
+import { migrationsDirectory } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
 const KINDS = ["sql", "ts", "js"] as const;
@@ -34,13 +34,12 @@ export const command: Command = {
     ["new add_notes --database trading", "write migrations/004_add_notes.sql"],
     ["new fill_notes --database trading --kind ts", "write it as a function in TypeScript"],
   ],
-  run: ({ flags, operands, migrator, configuration, output }: CommandContext) => {
+  run: (context: CommandContext) => {
+    const { flags, operands, migrator, configuration, output } = context;
     const description = descriptionOf(operands);
     const database = databaseOf(flags, migrator.databases);
     const kind = kindOf(flags);
-    const directory =
-      (stringFlag(flags, "migrations-dir") ?? configuration?.migrationsDir ?? DEFAULT_MIGRATIONS)
-        .replace(/(?<=[^/\\])[/\\]+$/, "");
+    const directory = migrationsDirectory(context);
     const bundled = configuration?.bundled === false ? [] : bundledMigrations;
     const known = [...bundled, ...filesIn(directory)].map(({ id }) => id);
     const id = nextId(known, { byTime: flags["timestamp"] === true, now: new Date() });

@@ -8,11 +8,13 @@ import type { Configuration, Placement } from "../state/configuration.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/connection.ts";
 import { isNearlyMigration, parseFileName } from "../migration/migration.ts";
 import {
+  type CommandContext,
   type Environment,
   type FlagValues,
   listFlag,
+  numberFlag,
   stringFlag,
-  wholeNumber,
+  withoutSlash,
 } from "./arguments.ts";
 
 const DEFAULT_PREFIX = "data/";
@@ -21,7 +23,7 @@ const DEFAULT_PREFIX = "data/";
 const CONFIGURATION_FILES: readonly string[] = ["catalyst.json", "catalyst.jsonc"];
 
 /** Default directory of the user's own migrations. */
-export const DEFAULT_MIGRATIONS = "migrations";
+const DEFAULT_MIGRATIONS = "migrations";
 
 /** Environment variables that the command line reads. */
 export const variables: readonly string[] = [
@@ -73,7 +75,6 @@ export async function resolveOptions(
 ): Promise<ResolvedOptions> {
   const variable = permitted(environment);
   const configuration = withoutConfiguration ? null : await configurationOf(flags, variable);
-  const timeout = stringFlag(flags, "timeout");
   const found = await placementOf(flags, variable, configuration);
   const placement = isOneOfMany ? { ...found, isIsolated: true } : found;
   const bundled = configuration?.bundled ?? true;
@@ -94,9 +95,7 @@ export async function resolveOptions(
     ...(ledger === undefined ? {} : { ledger }),
     ...(backupDir === undefined ? {} : { backupDir }),
     settings: settingsFrom(variable),
-    timeout: timeout === undefined
-      ? configuration?.timeout ?? 30
-      : wholeNumber(timeout, "timeout", 0),
+    timeout: numberFlag(flags, "timeout", 0) ?? configuration?.timeout ?? 30,
   };
 }
 
@@ -173,7 +172,7 @@ export async function databasesAt(
  */
 export function seesOwnMigrations(
   flags: FlagValues,
-  configuration: Configuration | null = null,
+  configuration: Configuration | null,
 ): boolean {
   return namedMigrations(flags, configuration) !== undefined || mayRead(DEFAULT_MIGRATIONS);
 }
@@ -185,10 +184,17 @@ function namedMigrations(
   return stringFlag(flags, "migrations-dir") ?? configuration?.migrationsDir;
 }
 
+/** Directory for the user's own migrations, which need not exist. */
+export function migrationsDirectory(
+  { flags, configuration }: Pick<CommandContext, "flags" | "configuration">,
+): string {
+  return withoutSlash(namedMigrations(flags, configuration) ?? DEFAULT_MIGRATIONS);
+}
+
 /** Directory of the user's own migrations; null if none is named and the default one has none. */
 export function ownMigrations(
   flags: FlagValues,
-  configuration: Configuration | null = null,
+  configuration: Configuration | null,
 ): string | null {
   const named = namedMigrations(flags, configuration);
   if (named !== undefined) return named;
@@ -210,10 +216,7 @@ export function ownMigrations(
 
 /** Files that output must not replace, in addition to those of the databases. */
 export function protectedFiles(
-  { flags, configuration }: {
-    readonly flags: FlagValues;
-    readonly configuration: Configuration | null;
-  },
+  { flags, configuration }: Pick<CommandContext, "flags" | "configuration">,
 ): Pick<OutputFileOptions, "migrationsDir" | "configuration"> {
   return {
     migrationsDir: ownMigrations(flags, configuration),

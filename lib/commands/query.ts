@@ -13,8 +13,8 @@ import {
   type CommandContext,
   type FlagValues,
   listFlag,
+  numberFlag,
   stringFlag,
-  wholeNumber,
 } from "./arguments.ts";
 import { protectedFiles } from "./options.ts";
 import type { Documents } from "./documents.ts";
@@ -121,12 +121,9 @@ async function requestOf(
   if (output.isJson && flags.format !== undefined && out === undefined) {
     throw misuse("--json and --format contradict each other", "use one of them, or --out FILE");
   }
-  const limit = wholeNumber(stringFlag(flags, "limit") ?? "1000", "limit", 1);
-  const timeout = stringFlag(flags, "timeout");
-  const common = {
-    limit,
-    ...(timeout === undefined ? {} : { timeout: wholeNumber(timeout, "timeout", 0) }),
-  };
+  const limit = numberFlag(flags, "limit", 1) ?? 1000;
+  const timeout = numberFlag(flags, "timeout", 0);
+  const common = { limit, ...(timeout === undefined ? {} : { timeout }) };
   const given = parametersIn(flags);
   if (sql !== undefined) {
     const text = sql === "-" ? await new Response(Deno.stdin.readable).text() : sql;

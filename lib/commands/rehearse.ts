@@ -10,7 +10,13 @@ import {
   wrapText,
 } from "../base/format.ts";
 import { onOneLine } from "../sql/tokens.ts";
-import { type Command, type CommandContext, refuseTogether, stringFlag } from "./arguments.ts";
+import {
+  type Command,
+  type CommandContext,
+  refuseTogether,
+  stringFlag,
+  stringFlags,
+} from "./arguments.ts";
 import { tell } from "./render.ts";
 import type { Documents } from "./documents.ts";
 import { progressOf } from "./progress.ts";
@@ -43,16 +49,13 @@ export const command: Command = {
   ],
   run: async (context: CommandContext) => {
     const { flags, migrator, output } = context;
-    const migration = stringFlag(flags, "migration");
-    const to = stringFlag(flags, "to");
     const directory = stringFlag(flags, "dir");
     refuseTogether("rehearse", flags, ["migration", "to"]);
     const interruption = new AbortController();
     using _listening = abortOnInterrupt(interruption);
     using progress = progressOf(context);
     const rehearsal = await migrator.rehearse({
-      ...(migration === undefined ? {} : { migration }),
-      ...(to === undefined ? {} : { to }),
+      ...stringFlags(flags, "migration", "to"),
       ...(directory === undefined ? {} : { directory }),
       data: flags.data === true,
       outOfOrder: flags["out-of-order"] === true,

@@ -13,7 +13,13 @@ import type { Migrator } from "../migrator.ts";
 import type { Report, ReportFilter } from "../report/report.ts";
 import { renderChart } from "../terminal/chart.ts";
 import type { Style } from "../terminal/output.ts";
-import { type Command, type CommandContext, type FlagValues, stringFlag } from "./arguments.ts";
+import {
+  type Command,
+  type CommandContext,
+  type FlagValues,
+  stringFlag,
+  stringFlags,
+} from "./arguments.ts";
 import { protectedFiles } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
@@ -114,13 +120,10 @@ function filterOf(flags: FlagValues): ReportFilter {
       help: "exchange the two dates",
     });
   }
-  const strategy = stringFlag(flags, "strategy");
-  const ticker = stringFlag(flags, "ticker");
   return {
     ...(since === undefined ? {} : { since }),
     ...(until === undefined ? {} : { until }),
-    ...(strategy === undefined ? {} : { strategy }),
-    ...(ticker === undefined ? {} : { ticker }),
+    ...stringFlags(flags, "strategy", "ticker"),
   };
 }
 

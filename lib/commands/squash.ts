@@ -2,7 +2,7 @@ import { ensureDirectory } from "../base/files.ts";
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
 import { writeNewFile } from "../migration/new_file.ts";
-import { type Command, type CommandContext, stringFlag } from "./arguments.ts";
+import { type Command, type CommandContext, stringFlag, withoutSlash } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
 
 /** `squash`: combines many migrations into one file per database. */
@@ -23,7 +23,7 @@ export const command: Command = {
       });
     }
     const squashed = await migrator.squash(to);
-    const directory = out.replace(/(.)[/\\]+$/, "$1");
+    const directory = withoutSlash(out);
     const use = { what: "directory of the new files", flag: "--out" };
     ensureDirectory(`${directory}/x`, true, use);
     const files = squashed.map(({ fileName }) => `${directory}/${fileName}`);

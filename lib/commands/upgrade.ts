@@ -1,5 +1,5 @@
 import { reportOf } from "../terminal/output.ts";
-import { CatalystError } from "../base/errors.ts";
+import { CatalystError, exitCodeOf } from "../base/errors.ts";
 import type { UpgradeResult } from "../operations/apply_pending.ts";
 import {
   type Command,
@@ -7,9 +7,8 @@ import {
   dryRunFlag,
   noBackupFlag,
   refuseTogether,
-  stringFlag,
+  stringFlags,
 } from "./arguments.ts";
-import { exitCodeOf } from "../base/errors.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
 import { followMigrations, renderUpgrade } from "./render.ts";
 import type { Applied, Documents, UpgradeFailure } from "./documents.ts";
@@ -35,12 +34,9 @@ export const command: Command = {
   ],
   run: async (context: CommandContext) => {
     const { flags, migrator, output } = context;
-    const migration = stringFlag(flags, "migration");
-    const to = stringFlag(flags, "to");
     refuseTogether("upgrade", flags, ["migration", "to"]);
     const request = {
-      ...(migration === undefined ? {} : { migration }),
-      ...(to === undefined ? {} : { to }),
+      ...stringFlags(flags, "migration", "to"),
       outOfOrder: flags["out-of-order"] === true,
     };
     if (flags["dry-run"]) {

@@ -4,15 +4,15 @@ import {
   type CommandDescriptions,
   commonFlags,
   type FlagValues,
-  parseFlags,
+  numberFlag,
+  parseArguments,
   splitCommand,
-  wholeNumber,
 } from "../../../lib/commands/arguments.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 
 async function parse(command: string, ...args: string[]): Promise<FlagValues> {
-  return await parseFlags(await loadCommand(command), args);
+  return (await parseArguments(await loadCommand(command), args)).flags;
 }
 
 /** The message and help of the error for arguments. */
@@ -155,7 +155,7 @@ Deno.test("any arguments are either accepted or refused as a usage error", async
   );
   await fc.assert(fc.asyncProperty(fc.array(word, { maxLength: 4 }), async (args) => {
     try {
-      await parseFlags(command, args);
+      await parseArguments(command, args);
     } catch (error) {
       assert(error instanceof UsageError);
     }
@@ -163,10 +163,10 @@ Deno.test("any arguments are either accepted or refused as a usage error", async
 });
 
 Deno.test("a whole number has a minimum", () => {
-  assert.equal(wholeNumber("0", "timeout", 0), 0);
-  assert.equal(wholeNumber("007", "steps", 1), 7);
+  assert.equal(numberFlag({ timeout: "0" }, "timeout", 0), 0);
+  assert.equal(numberFlag({ steps: "007" }, "steps", 1), 7);
   for (const text of ["", "-1", "1.5", "1e3", "x", " 1", "0x10", "9999999999", "Infinity"]) {
-    assert.throws(() => wholeNumber(text, "timeout", 0), UsageError);
+    assert.throws(() => numberFlag({ timeout: text }, "timeout", 0), UsageError);
   }
-  assert.throws(() => wholeNumber("0", "steps", 1), /--steps "0".*from 1 to/);
+  assert.throws(() => numberFlag({ steps: "0" }, "steps", 1), /--steps "0".*from 1 to/);
 });

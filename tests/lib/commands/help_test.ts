@@ -1,5 +1,10 @@
 import assert from "node:assert/strict";
-import { commonFlags, formsOf, parseFlags, splitCommand } from "../../../lib/commands/arguments.ts";
+import {
+  commonFlags,
+  formsOf,
+  parseArguments,
+  splitCommand,
+} from "../../../lib/commands/arguments.ts";
 import { commandHelp, environment, files, generalHelp } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { settingVariables } from "../../../lib/database/connection.ts";
@@ -43,7 +48,7 @@ for (const name of commandNames) {
         load: loadCommand,
       });
       assert.equal(named, name);
-      await parseFlags(command, rest);
+      await parseArguments(command, rest);
     }
   });
 }
