@@ -1,4 +1,4 @@
-import { UsageError } from "../base/errors.ts";
+import { StatementError, UsageError } from "../base/errors.ts";
 import { didYouMean, formatCount, printable, printableJson, renderTable } from "../base/format.ts";
 import type { SqlValue } from "../database/connection.ts";
 import { writeText } from "../dump/output_file.ts";
@@ -6,7 +6,13 @@ import { findQueries, LEDGER_ALIAS, type NamedQuery, parameterValue } from "../r
 import { parametersOf, type QueryOptions, type QueryResult } from "../report/query.ts";
 import { createWriter } from "../terminal/output.ts";
 import { abortOnInterrupt } from "../base/event_loop.ts";
-import { formatResult, type ResultFormat, resultFormats, rowObjects } from "../terminal/result.ts";
+import {
+  formatResult,
+  type ResultFormat,
+  resultFormats,
+  type ResultOptions,
+  rowObjects,
+} from "../terminal/result.ts";
 import {
   choiceFlag,
   type Command,
@@ -185,6 +191,21 @@ async function named(name: string, databases: readonly string[]): Promise<NamedQ
   });
 }
 
+function formatted(result: QueryResult, options: ResultOptions): string {
+  try {
+    return formatResult(result, options);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    throw new StatementError(
+      `Cannot show the rows as ${options.format}: the text would be too long`,
+      {
+        cause: error,
+        help: "select less, such as substr(column, 1, 1000), or use --format csv or jsonl",
+      },
+    );
+  }
+}
+
 async function show(
   { flags, migrator, output }: CommandContext,
   result: QueryResult,
@@ -206,7 +227,7 @@ async function show(
     }
   }
   const toTerminal = out === undefined && Deno.stdout.isTerminal();
-  const text = formatResult(result, {
+  const text = formatted(result, {
     format,
     raw: flags.raw === true,
     dim: out === undefined ? output.answerStyle.dim : (text) => text,

@@ -12,6 +12,7 @@ import type {
   SqlValue,
   StatementResult,
 } from "./connection.ts";
+import { StatementError } from "../base/errors.ts";
 import type { FailureContext } from "./failure.ts";
 
 // Action codes and answers of SQLite's authorizer, fixed by SQLite's interface.
@@ -25,6 +26,17 @@ const DENY = 1;
 interface WithAuthorizer {
   setAuthorizer(authorizer: Judge | null): void;
   enableDefensive(active: boolean): void;
+}
+
+/** Deno ends with a panic if it reads a longer text. */
+const LONGEST_TEXT = 500_000_000;
+
+/** Characters and bytes that {@link NodeSqliteConnection.select} returns: escaped, they still fit in a string. */
+const LARGEST_RESULT = 80_000_000;
+
+/** Limits of a connection, which the type declarations and older versions of Deno lack. */
+interface WithLimits {
+  readonly limits?: { length: number };
 }
 
 /** Members of statements that the type declarations lack. */
@@ -142,14 +154,36 @@ export class NodeSqliteConnection implements Connection {
 
   select(sql: string, { parameters, limit }: SelectOptions): Promise<SelectedRows> {
     return this.#attempt(sql, () => {
+      using _shorter = this.#refuseLongTexts();
       const { columns, rows } = this.#read(sql, [parameters as Record<string, SQLInputValue>]);
       const found: (readonly SqlValue[])[] = [];
+      let size = 0;
       for (const row of rows) {
         if (found.length === limit) return { columns, rows: found, isCut: true };
+        for (const value of row) {
+          if (typeof value === "string" || value instanceof Uint8Array) size += value.length;
+        }
+        if (size > LARGEST_RESULT) {
+          throw new StatementError(
+            `Cannot use ${this.label}: the result is larger than ${LARGEST_RESULT / 1e6} MB`,
+          );
+        }
         found.push(row);
       }
       return { columns, rows: found, isCut: false };
     });
+  }
+
+  /** Lets SQLite report a text that Deno cannot read. */
+  #refuseLongTexts(): Disposable {
+    const { limits } = this.#db as DatabaseSync & WithLimits;
+    const former = limits?.length;
+    if (limits !== undefined) limits.length = LONGEST_TEXT;
+    return {
+      [Symbol.dispose]: () => {
+        if (limits !== undefined && former !== undefined) limits.length = former;
+      },
+    };
   }
 
   /**

@@ -240,6 +240,9 @@ async function helpFor(
     const given = Object.entries(parameters).map(([name, value]) => `${name} = ${show(value)}`);
     return given.length === 0 ? "" : `a value has the wrong type: check ${given.join(", ")}`;
   }
+  if (/: string or blob too big$|: the result is larger than/.test(message)) {
+    return "select less: substr(column, 1, 1000) or octet_length(column), or fewer rows with --limit";
+  }
   const [, table] = /: no such table: (?:main\.)?(.+)$/.exec(message) ?? [];
   if (table === undefined) return "";
   const rows = await connection.all(

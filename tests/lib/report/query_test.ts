@@ -49,6 +49,27 @@ Deno.test("more rows than the limit are cut, and the result says so", async () =
   assert.equal((await runQuery(directory.file("app.db"), { sql, limit: 3 })).isCut, false);
 });
 
+Deno.test("a result too large for one text, and a text that Deno cannot read, are refused", async () => {
+  using directory = notes();
+  const read = (sql: string) => runQuery(directory.file("app.db"), { sql });
+  for (
+    const [sql, reason] of [
+      ["SELECT zeroblob(90000000)", /the result is larger than 80 MB/],
+      ["SELECT printf('%.*c', 30000000, 'x') FROM notes", /the result is larger than 80 MB/],
+      ["SELECT printf('%.*c', 540000000, 'x')", /string or blob too big/],
+    ] as const
+  ) {
+    await assert.rejects(
+      read(sql),
+      (error) =>
+        error instanceof StatementError && reason.test(error.message) &&
+        /octet_length\(column\)/.test(error.help ?? ""),
+    );
+  }
+  const { rows } = await read("SELECT octet_length(zeroblob(90000000))");
+  assert.deepEqual(rows, [[90_000_000]]);
+});
+
 Deno.test("only reading is allowed, whatever the statement, and no files remain", async () => {
   using directory = notes();
   const before = directory.listing();
