@@ -1103,7 +1103,7 @@ export class Migrator {
   async #finishRestore({ orReplace = false } = {}): Promise<void> {
     if (!isRestoring(this.#workspace)) {
       if (partsLeft(this.#workspace).length === 0) return;
-      const { tidyUp } = await import("./engine/session.ts");
+      const { tidyUp } = await import("./engine/lock.ts");
       return await tidyUp(this.#workspace);
     }
     const { finishRestore } = await import("./snapshot/finish_restore.ts");

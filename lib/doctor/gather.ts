@@ -17,7 +17,7 @@ import {
   ledgerOf,
   lockBeside,
 } from "../state/workspace.ts";
-import { rehearsalLock } from "../engine/session.ts";
+import { rehearsalLock } from "../engine/leftovers.ts";
 import type {
   DatabaseFacts,
   DirectoryFacts,

@@ -1,37 +1,14 @@
-import { CatalystError, SnapshotError, UnrecordedError } from "../base/errors.ts";
+import { UnrecordedError } from "../base/errors.ts";
+import { ensureDirectories, ignoring } from "../base/files.ts";
+import { messageOf } from "../base/format.ts";
+import { directoryOf } from "../base/paths.ts";
 import type { Connection } from "../database/connection.ts";
 import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
 import { makeDurable, openForWriting, openServer } from "../database/open.ts";
-import type { Lease } from "./lease.ts";
 import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
-import { acquireLock } from "../base/lock.ts";
-import {
-  ensureDirectories,
-  ensureDirectory,
-  ignoring,
-  removeDatabase,
-  removeIfThere,
-} from "../base/files.ts";
-import { directoryOf, mayRead, partOf } from "../base/paths.ts";
-import {
-  isRestoring,
-  locationOf,
-  lockBeside,
-  partsLeft,
-  prefixOfLedger,
-  restoreJournal,
-  type Workspace,
-} from "../state/workspace.ts";
-import { messageOf } from "../base/format.ts";
-
-/** Options of {@link Session.begin}. */
-interface SessionOptions {
-  /** Stops the wait for the lock. */
-  readonly signal?: AbortSignal | undefined;
-  /** Whether the session is for a restore, and so may find an interrupted restore. Default `false`. */
-  readonly restores?: boolean;
-}
+import { locationOf, lockBeside, type Workspace } from "../state/workspace.ts";
+import { holderOf, Lease, type MigratorLockOptions, takeMigratorLock } from "./lock.ts";
 
 /** The databases while a migrator changes them: holds the lock, and opens databases on demand. */
 export class Session implements AsyncDisposable {
@@ -52,22 +29,14 @@ export class Session implements AsyncDisposable {
   }
 
   /** Takes the lock, waiting up to the workspace's timeout. */
-  static async begin(workspace: Workspace, options: SessionOptions = {}): Promise<Session> {
-    const { signal, restores = false } = options;
-    const { ledger, ledgerFile, timeout, createDirectories } = workspace;
-    // An in-memory ledger belongs to this process alone and needs no lock.
-    if (ledgerFile === ":memory:") return new Session(workspace, null, signal);
-    ensureDirectory(ledgerFile, createDirectories);
-    const lock = await acquireLock(lockBeside(ledgerFile), { timeout, signal });
+  static async begin(workspace: Workspace, options: MigratorLockOptions = {}): Promise<Session> {
+    const lock = await takeMigratorLock(workspace, options);
+    const session = new Session(workspace, lock, options.signal);
     try {
-      if (!restores) refuseRestoring(workspace);
-      // An interrupted restore still needs its files.
-      if (!isRestoring(workspace)) await removeLeftovers(workspace);
-      const session = new Session(workspace, lock, signal);
-      if (ledger.kind === "server") await session.#lockLedger(ledger);
+      if (workspace.ledger.kind === "server") await session.#lockLedger(workspace.ledger);
       return session;
     } catch (error) {
-      lock[Symbol.dispose]();
+      lock?.[Symbol.dispose]();
       throw error;
     }
   }
@@ -162,117 +131,9 @@ export class Session implements AsyncDisposable {
 
   /** Prevents migrators on other machines from changing a database on a server. */
   async #take(connection: Connection): Promise<Lease> {
-    const { Lease, holderOf } = await import("./lease.ts");
     const { ledgerFile, timeout } = this.#workspace;
     const holder = holderOf(lockBeside(ledgerFile));
     return await Lease.take(connection, { holder, timeout, signal: this.#signal });
-  }
-}
-
-/** Removes leftovers of killed commands, unless another command is running. */
-export async function tidyUp(workspace: Workspace): Promise<void> {
-  try {
-    await using _session = await Session.begin({ ...workspace, timeout: 0 });
-  } catch (error) {
-    if (!(error instanceof CatalystError)) throw error;
-    // The command itself reports the problem.
-  }
-}
-
-function refuseRestoring(workspace: Workspace): void {
-  if (!isRestoring(workspace)) return;
-  throw new SnapshotError(
-    "Cannot continue: a restore was interrupted in the meantime, and the databases are inconsistent",
-    { help: "run the command again: it finishes the restore first" },
-  );
-}
-
-/**
- * Removes the leftovers of killed commands beside the databases, except those that cannot be removed.
- * The caller must hold the migrator's lock.
- */
-async function removeLeftovers(workspace: Workspace): Promise<void> {
-  try {
-    removeParts(workspace);
-    await removeRehearsals(prefixOfLedger(workspace.ledgerFile));
-  } catch {
-    // It does no harm, and `doctor` reports it.
-  }
-}
-
-function removeParts(workspace: Workspace): void {
-  // The incomplete journal of a killed restore.
-  removeIfThere(partOf(restoreJournal(workspace.ledgerFile)));
-  for (const part of partsLeft(workspace)) removeDatabase(part);
-}
-
-/** Name of the lock in a rehearsal's directory; it dies with the process. */
-const LOCK = "rehearsal.lock";
-
-/** Path of the lock of a rehearsal's directory. */
-export function rehearsalLock(directory: string): string {
-  return `${directory}/${LOCK}`;
-}
-
-/** Prefix of the names of such directories: `data/rehearsal-`. */
-export function rehearsalsOf(prefix: string): string {
-  return `${prefix}rehearsal-`;
-}
-
-/** Whether a name is that of a rehearsal's directory, with a prefix that is often empty. */
-export function isRehearsal(name: string, prefix: string): boolean {
-  const beginning = rehearsalsOf(prefix);
-  return name.startsWith(beginning) && /^[0-9a-f]{8}$/.test(name.slice(beginning.length));
-}
-
-/** Milliseconds after which a directory without a lock counts as abandoned. */
-export const GRACE = 60_000;
-
-/** Removes the directories of rehearsals whose process has ended. */
-export async function removeRehearsals(prefix: string): Promise<void> {
-  const [, parent = "", beginning = ""] = /^(.*?)([^/\\]*)$/s.exec(prefix) ?? [];
-  const place = parent === "" ? "." : parent;
-  // Without permission Deno would prompt at a terminal.
-  if (!mayRead(place)) return;
-  for (const { name, isDirectory } of Deno.readDirSync(place)) {
-    if (isDirectory && isRehearsal(name, beginning) && await isAbandoned(parent + name)) {
-      removeRehearsal(parent + name);
-    }
-  }
-}
-
-async function isAbandoned(directory: string): Promise<boolean> {
-  try {
-    if (!exists(rehearsalLock(directory))) {
-      // A new directory has no lock yet. Only directories of rehearsals are removed.
-      const { mtime } = Deno.statSync(directory);
-      const isEmpty = [...Deno.readDirSync(directory)].length === 0;
-      return isEmpty && mtime !== null && Date.now() - mtime.getTime() > GRACE;
-    }
-    using _lock = await acquireLock(rehearsalLock(directory), { timeout: 0 });
-    return true;
-  } catch {
-    return false; // the lock is held, or belongs to another user
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
-  }
-}
-
-export function removeRehearsal(directory: string): void {
-  try {
-    // Remove the lock last, so that a killed removal can be continued.
-    for (const { name } of Deno.readDirSync(directory)) {
-      if (name !== LOCK) Deno.removeSync(`${directory}/${name}`, { recursive: true });
-    }
-    Deno.removeSync(directory, { recursive: true });
-  } catch {
-    // Another rehearsal removed it first, or the next one will.
   }
 }
 

@@ -8,7 +8,7 @@ import {
   rehearsalsOf,
   removeRehearsal,
   removeRehearsals,
-} from "../engine/session.ts";
+} from "../engine/leftovers.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { openForWriting } from "../database/open.ts";

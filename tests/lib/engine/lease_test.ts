@@ -2,7 +2,7 @@ import { deepStrictEqual as equal, ok, rejects } from "node:assert/strict";
 import { MigratorLockedError } from "../../../lib/base/errors.ts";
 import { openLibsql } from "../../../lib/database/libsql.ts";
 import { parseLibsqlAddress } from "../../../lib/database/location.ts";
-import { holderOf, Lease } from "../../../lib/engine/lease.ts";
+import { holderOf, Lease } from "../../../lib/engine/lock.ts";
 import { readMarkers } from "../../../lib/state/marker.ts";
 import { tempDir } from "../../helpers.ts";
 import { libsqlTest, TestServer } from "../../libsql_server.ts";

@@ -3,7 +3,7 @@ import { deepStrictEqual as equal, match, ok, rejects } from "node:assert/strict
 import { MigratorLockedError } from "../../../lib/base/errors.ts";
 import { openLibsql } from "../../../lib/database/libsql.ts";
 import { parseLibsqlAddress } from "../../../lib/database/location.ts";
-import { Lease } from "../../../lib/engine/lease.ts";
+import { Lease } from "../../../lib/engine/lock.ts";
 import { Session } from "../../../lib/engine/session.ts";
 import { createWorkspace } from "../../../lib/state/workspace.ts";
 import { runCli, tempDir } from "../../helpers.ts";

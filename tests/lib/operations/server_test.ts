@@ -7,7 +7,7 @@ import { catalystDatabases, createCatalystMigrator } from "../../../lib/catalyst
 import { openLibsql } from "../../../lib/database/libsql.ts";
 import { parseLibsqlAddress } from "../../../lib/database/location.ts";
 import { runMigration } from "../../../lib/engine/apply.ts";
-import { Lease } from "../../../lib/engine/lease.ts";
+import { Lease } from "../../../lib/engine/lock.ts";
 import { tempDir } from "../../helpers.ts";
 import { libsqlTest, TestServer } from "../../libsql_server.ts";
 

@@ -1,14 +1,72 @@
+/**
+ * Keeps two migrators from running at once: with a lock file on one machine, and with a lease in the
+ * database on a server.
+ *
+ * @module
+ */
+import {
+  CatalystError,
+  InterruptedError,
+  MigratorLockedError,
+  SnapshotError,
+} from "../base/errors.ts";
 import { sleep } from "../base/event_loop.ts";
-import { InterruptedError, MigratorLockedError } from "../base/errors.ts";
+import { ensureDirectory } from "../base/files.ts";
+import { acquireLock } from "../base/lock.ts";
+import { version } from "../base/version.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
 import { whileBusy, withTransaction } from "../database/transaction.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 import { createMarkerTable, LEASE } from "../state/marker.ts";
-import { version } from "../base/version.ts";
+import { isRestoring, lockBeside, type Workspace } from "../state/workspace.ts";
+import { removeLeftovers } from "./leftovers.ts";
+
+/** Options of {@link takeMigratorLock}. */
+export interface MigratorLockOptions {
+  /** Stops the wait for the lock. */
+  readonly signal?: AbortSignal | undefined;
+  /** Whether a restore takes it, which may find an interrupted restore. Default `false`. */
+  readonly restores?: boolean;
+}
+
+/**
+ * Takes the lock file of a workspace, waiting up to its timeout, and removes what killed commands left.
+ * Null for a ledger in memory, which belongs to this process alone.
+ */
+export async function takeMigratorLock(
+  workspace: Workspace,
+  { signal, restores = false }: MigratorLockOptions,
+): Promise<Disposable | null> {
+  const { ledgerFile, timeout, createDirectories } = workspace;
+  if (ledgerFile === ":memory:") return null;
+  ensureDirectory(ledgerFile, createDirectories);
+  using held = new DisposableStack();
+  held.use(await acquireLock(lockBeside(ledgerFile), { timeout, signal }));
+  const isInterrupted = isRestoring(workspace);
+  if (isInterrupted && !restores) {
+    throw new SnapshotError(
+      "Cannot continue: a restore was interrupted in the meantime, and the databases are inconsistent",
+      { help: "run the command again: it finishes the restore first" },
+    );
+  }
+  // An interrupted restore still needs its files.
+  if (!isInterrupted) await removeLeftovers(workspace);
+  return held.move();
+}
+
+/** Removes leftovers of killed commands, unless another command is running. */
+export async function tidyUp(workspace: Workspace): Promise<void> {
+  try {
+    using _lock = await takeMigratorLock({ ...workspace, timeout: 0 }, {});
+  } catch (error) {
+    if (!(error instanceof CatalystError)) throw error;
+    // The command itself reports the problem.
+  }
+}
 
 /** Duration of a lease in seconds. A killed migrator blocks others for as long. */
-const DURATION = 60;
+const LEASE_SECONDS = 60;
 
 /** Seconds after which a lease is renewed. */
 const RENEW_AFTER = 10;
@@ -70,7 +128,7 @@ export class Lease {
         const { label } = connection;
         throw new MigratorLockedError(
           `Cannot change ${label}: another migrator has reserved it for up to ${
-            other ?? DURATION
+            other ?? LEASE_SECONDS
           } s`,
           {
             help: "wait until it has finished, then run the command again; it may have been killed",
@@ -166,7 +224,7 @@ async function writeRow(
   const row = await connection.get(
     `INSERT INTO main.${MARKER_TABLE} (
         migration_id, migration_name, applied_at, foreign_keys, adopted, toolkit_version
-    ) VALUES ('${LEASE}', ?1, unixepoch() + ${DURATION}, 1, 0, ?2)
+    ) VALUES ('${LEASE}', ?1, unixepoch() + ${LEASE_SECONDS}, 1, 0, ?2)
     ON CONFLICT (migration_id) DO UPDATE SET
         migration_name = excluded.migration_name,
         applied_at = excluded.applied_at
