@@ -2,7 +2,6 @@ import { needsExtension } from "../database/failure.ts";
 import { quoteName, quoteText } from "../sql/tokens.ts";
 import { type Connection, number, type Row, type SqlValue, text } from "../database/connection.ts";
 import { type DumpColumn, type DumpTable, MOST_COLUMNS } from "./catalog.ts";
-import type { Affinity } from "../schema/model.ts";
 
 /** Some rows of a table by their row ids, inclusive. */
 export interface RowRange {
@@ -52,15 +51,8 @@ function isKey(value: SqlValue | undefined): value is number | bigint {
 }
 
 /** Rows of a table, and how to write them. */
-interface RowsJob {
-  readonly table: DumpTable;
+interface RowsJob extends Omit<RowsPart, "kind" | "format"> {
   readonly format: RowFormat;
-  /** Encoding of the database, such as `UTF-8`. */
-  readonly encoding: string;
-  /** Text before a group of rows of about 64 KB. */
-  readonly opening: string;
-  /** Text after it. */
-  readonly closing: string;
 }
 
 /** Reads the rows of a range as text, in pieces of any length. */
@@ -234,59 +226,6 @@ export interface RowFormat {
   isSuspect(text: string): boolean;
   /** The text of one row, in parts. */
   row(values: readonly Value[], columns: readonly DumpColumn[]): Iterable<string>;
-}
-
-/** Replaces bytes in a text that are not valid UTF-8. */
-const REPLACEMENT = "\uFFFD";
-
-/** Whether a text may come from a decoder that replaced invalid UTF-8. */
-export function mayBeReplaced(text: string): boolean {
-  return text.includes(REPLACEMENT);
-}
-
-/**
- * SQL condition for reals that SQLite doesn't write as exactly as JavaScript reads them. Some
- * versions get the last digit wrong if the exponent is far from zero, and none writes the sign of
- * -0.0, which only a column without a type keeps.
- */
-export function isDelicateReal(column: string, affinity: Affinity): string {
-  if (affinity === "BLOB") {
-    return `(typeof(${column}) = 'real' AND abs(${column}) NOT BETWEEN 1e-30 AND 1e30)`;
-  }
-  // A text or a blob, which is rare in such a column, is greater than every number. The first
-  // comparison decides for most numbers, and for NULL.
-  return `(${column} NOT BETWEEN 1e-30 AND 1e30 AND ${column} <> 0 AND ` +
-    `${column} NOT BETWEEN -1e30 AND -1e-30)`;
-}
-
-/**
- * SQL conditions for values in an integer column that are not integers. The only whole number that
- * SQLite keeps as a real is -2^63.
- */
-export function notIntegers(column: string): string[] {
-  return [`${column} <> CAST(${column} AS INTEGER)`, `${column} < -9223372036854775807`];
-}
-
-/** Whether SQLite may not have written a number exactly. */
-export function isDelicate(number: number): boolean {
-  const size = Math.abs(number);
-  return size === 0 ? Object.is(number, -0) : size < 1e-30 || (size > 1e30 && size < Infinity);
-}
-
-/** A real with a point or an exponent, from which the same number is read. */
-export function realText({ number, text }: Value & { type: "real" }): string {
-  if (!isDelicate(number)) return text;
-  return Object.is(number, -0) ? "-0.0" : number.toExponential();
-}
-
-/** Number of hexadecimal digits to write at once. */
-const HEX_PART = 1 << 16;
-
-/** Bytes as hexadecimal digits, in parts. */
-export function* hexParts(bytes: Uint8Array): Generator<string> {
-  for (let at = 0; at < bytes.length; at += HEX_PART / 2) {
-    yield bytes.subarray(at, at + HEX_PART / 2).toHex().toUpperCase();
-  }
 }
 
 /** A value, exactly as in SQLite. */

@@ -5,7 +5,6 @@ import {
   type Catalog,
   type CatalogObject,
   columnList,
-  type DumpColumn,
   type DumpTable,
   listTables,
   type ObjectKind,
@@ -16,149 +15,8 @@ import {
   withOnlyKey,
   withRowid,
 } from "./catalog.ts";
-import {
-  type DumpContent,
-  type DumpPart,
-  hexParts,
-  isDelicate,
-  isDelicateReal,
-  mayBeReplaced,
-  notIntegers,
-  type RowFormat,
-  type Value,
-} from "./export_rows.ts";
-
-/** Rows of a `VALUES`: `(1,'a',NULL)`. */
-export const sqlFormat: RowFormat = {
-  separator: ",\n",
-  // Calling a function takes longer than checking that it is not needed.
-  textSql: (columns) =>
-    textOfRow(columns, ({ name }) => {
-      const column = quoteName(name);
-      return `iif(${column} IS NULL, 'NULL', quote(${column}))`;
-    }),
-  inexactSql(columns) {
-    return columns.flatMap(inexact).join(" OR ") || "0";
-  },
-  // The `sqlite3` shell drops a carriage return before a line break.
-  isSuspect: (text) => mayBeReplaced(text) || text.includes("\r"),
-  row: (values) => tuple(values, literal),
-};
-
-/** A row as a list in parentheses; `write` makes each value. */
-export function* tuple(
-  values: Iterable<Value>,
-  write: (value: Value) => Iterable<string>,
-): Generator<string> {
-  let before = "(";
-  for (const value of values) {
-    yield before;
-    yield* write(value);
-    before = ",";
-  }
-  yield ")";
-}
-
-/**
- * SQL expression for the text of a row; `number` makes the one of a column that contains neither
- * texts nor integers.
- */
-export function textOfRow(
-  columns: readonly DumpColumn[],
-  number: (column: DumpColumn) => string,
-): string {
-  const directives = columns.map(({ affinity }) => affinity === "TEXT" ? "%Q" : "%s");
-  const values = columns.map((column) => {
-    const name = quoteName(column.name);
-    if (column.affinity === "TEXT") return name;
-    return column.affinity === "INTEGER" ? `ifnull(${name}, 'NULL')` : number(column);
-  });
-  return `format('(${directives.join(",")})', ${values.join(", ")})`;
-}
-
-/**
- * Conditions for values that are rare in a column of this affinity, and for NUL, at which `%Q` and
- * Deno truncate a text. They avoid SQLite's allocator, whose lock stops other threads.
- */
-function inexact({ name, affinity, isStrict }: DumpColumn): string[] {
-  const column = quoteName(name);
-  const hasNul = `instr(${column}, char(0))`;
-  switch (affinity) {
-    case "TEXT":
-      // Every number is less than every text, and every text less than every blob.
-      return isStrict ? [hasNul] : [`${column} >= x''`, hasNul];
-    case "INTEGER":
-      return isStrict ? [] : notIntegers(column);
-    case "REAL":
-    case "NUMERIC":
-      return [isDelicateReal(column, affinity)];
-    case "BLOB":
-      return [`(typeof(${column}) = 'text' AND ${hasNul})`, isDelicateReal(column, affinity)];
-  }
-}
-
-/** A value as an SQL literal, or as an expression if there is no literal for it. */
-export function* literal(value: Value): Generator<string> {
-  switch (value.type) {
-    case "null":
-      return yield "NULL";
-    case "integer":
-      return yield value.text;
-    case "real":
-      return yield isDelicate(value.number) ? realLiteral(value.number) : value.text;
-    case "blob":
-      yield "X'";
-      yield* hexParts(value.bytes);
-      return yield "'";
-    case "text":
-      if (value.text !== null) return yield textLiteral(value.text);
-      yield "CAST(X'";
-      yield* hexParts(value.bytes);
-      yield "' AS TEXT)";
-  }
-}
-
-/** Bits that a number is multiplied or divided by at once: the maximum of an integer. */
-const STEP = 62;
-
-/**
- * A number as SQL that every version of SQLite reads as exactly the same number: an integer,
- * multiplied or divided by powers of two, without rounding.
- */
-export function realLiteral(number: number): string {
-  if (number === 0) return Object.is(number, -0) ? "-0.0" : "0.0";
-  const isLarge = Math.abs(number) > Number.MAX_SAFE_INTEGER;
-  let whole = number;
-  let power = 0;
-  for (; !Number.isSafeInteger(whole); power++) whole *= isLarge ? 0.5 : 2;
-  const sign = isLarge ? "*" : "/";
-  let factors = "";
-  for (let left = power; left > 0; left -= STEP) {
-    factors += `${sign}${2n ** BigInt(Math.min(left, STEP))}`;
-  }
-  return `(1.0*${whole}${factors})`;
-}
-
-/** Text as SQL. NUL would end the SQL, and the `sqlite3` shell drops carriage returns. */
-export function textLiteral(text: string): string {
-  let literal = text.replaceAll("'", "''");
-  const calls: string[] = [];
-  for (const [character, code] of [["\0", 0], ["\r", 13]] as const) {
-    if (!text.includes(character)) continue;
-    const stand = standIn(text, code);
-    literal = literal.replaceAll(character, stand);
-    calls.push(`,'${stand}',char(${code}))`);
-  }
-  return `${"replace(".repeat(calls.length)}'${literal}'${calls.join("")}`;
-}
-
-/** A text that doesn't occur in another one. */
-function standIn(text: string, code: number): string {
-  for (let attempt = 0;; attempt++) {
-    const candidate = `\\${code}.${attempt || ""}`;
-    if (!text.includes(candidate)) return candidate;
-  }
-}
+import { textLiteral } from "./export_formats.ts";
+import type { DumpContent, DumpPart } from "./export_rows.ts";
 
 /** Options for the content of a dump. */
 interface SqlPartsOptions {
@@ -347,9 +205,9 @@ async function* dataOnly(
   { chosen, unreadable }: Chosen,
 ): AsyncGenerator<DumpPart> {
   for (const comment of unreadable.values()) yield text(comment);
-  const tables = of(chosen, "table").filter(({ name }) => !unreadable.has(name)).filter((
-    { name },
-  ) => name !== MARKER_TABLE);
+  const tables = of(chosen, "table").filter(({ name }) =>
+    !unreadable.has(name) && name !== MARKER_TABLE
+  );
   const lists = await listTables(connection, tables.length);
   for (const { name } of tables) {
     // Existing rows may have the same row ids, which mean nothing if there is a key.

@@ -3,8 +3,7 @@ import assert from "node:assert/strict";
 import { execute, tempDir } from "../../helpers.ts";
 import { openMemory } from "../../../lib/database/open.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
-import { csvFormat, jsonlFormat } from "../../../lib/dump/export_formats.ts";
-import { sqlFormat } from "../../../lib/dump/export_sql.ts";
+import { csvFormat, jsonlFormat, sqlFormat } from "../../../lib/dump/export_formats.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";
 

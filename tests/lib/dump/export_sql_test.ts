@@ -1,9 +1,16 @@
 import assert from "node:assert/strict";
-import { literal, realLiteral, textLiteral } from "../../../lib/dump/export_sql.ts";
-import { isDelicate, realText, type Value } from "../../../lib/dump/export_rows.ts";
+import {
+  isDelicate,
+  realLiteral,
+  realText,
+  sqlFormat,
+  textLiteral,
+} from "../../../lib/dump/export_formats.ts";
+import type { Value } from "../../../lib/dump/export_rows.ts";
 
 function written(value: Value): string {
-  return [...literal(value)].join("");
+  const column = { name: "a", affinity: "BLOB", isStrict: false } as const;
+  return [...sqlFormat.row([value], [column])].join("").slice(1, -1);
 }
 
 Deno.test("values are written as SQL", () => {

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { DatabaseSync, type SQLInputValue } from "node:sqlite";
-import { realLiteral } from "../../../lib/dump/export_sql.ts";
+import { realLiteral } from "../../../lib/dump/export_formats.ts";
 import { doubles, ODD_DOUBLES } from "./cells.ts";
 import { runShell, shellVersion, withoutShell } from "./shell.ts";
 

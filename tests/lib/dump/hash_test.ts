@@ -6,8 +6,7 @@ import { openMemory } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/connection.ts";
 import { readTable } from "../../../lib/dump/catalog.ts";
 import { contentHash } from "../../../lib/dump/hash.ts";
-import { hashFormat } from "../../../lib/dump/export_formats.ts";
-import { isDelicate } from "../../../lib/dump/export_rows.ts";
+import { hashFormat, isDelicate } from "../../../lib/dump/export_formats.ts";
 import { execute, tempDir } from "../../helpers.ts";
 import { doubles, ODD_DOUBLES } from "./cells.ts";
 
