@@ -203,7 +203,7 @@ Deno.test("a table that would be too long for a text is refused", async () => {
   using directory = new TemporaryDirectory();
   await createBot(directory);
   // The table would be 600 lines as wide as the first row.
-  const sql = "SELECT iif(value = 0, printf('%.*c', 1000000, 'x'), 'y') FROM json_each('[" +
+  const sql = "SELECT iif(value = 0, printf('%.*c', 1000000, 'x'), 'y'), 1 FROM json_each('[" +
     `${Array.from({ length: 600 }, (_, at) => at)}]')`;
   const { code, stderr } = await run(directory, "query", "trading", sql);
   assert.equal(code, 1);
