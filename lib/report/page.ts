@@ -12,8 +12,10 @@ import {
   presentFigures,
   presentGroups,
   presentOthers,
+  tableOf,
 } from "./present.ts";
 import type { Report } from "./report.ts";
+import type { TradeFigures } from "./trades.ts";
 
 /** A chart in two sizes, so that its text is readable on a desktop and on a phone. */
 export interface Chart {
@@ -49,7 +51,7 @@ const ESCAPES: Readonly<Record<string, string>> = {
 };
 
 /** Makes text safe in HTML. */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return cleanText(text).replace(/[&<>"']/g, (character) => ESCAPES[character] ?? character);
 }
 
@@ -256,13 +258,11 @@ function notes({ notes }: Report, differences: PresentedTable | undefined): stri
     items === "" ? "" : `<ul>${items}</ul>`
   }${
     hasDifferences
-      ? `<div class="scroll">${caption(differences)}${tableBody(differences)}</div>`
+      ? `<div class="scroll"><p class="more">${escapeHtml(differences.title)}:</p>${
+        tableBody(differences)
+      }</div>`
       : ""
   }</section>`;
-}
-
-function caption({ title }: PresentedTable): string {
-  return `<p class="more">${escapeHtml(title)}:</p>`;
 }
 
 function figures({ figures }: PresentedFigures): string {
@@ -274,33 +274,22 @@ function figures({ figures }: PresentedFigures): string {
   return `<dl class="card figures">${items.join("")}</dl>`;
 }
 
-function longShort({ trades }: Report): string {
-  const row = (
-    label: string,
-    value: (one: Report["trades"]["all"]) => string,
-  ): readonly string[] => [
+function longShort({ trades: { long, short } }: Report): string {
+  const row = (label: string, show: (one: TradeFigures) => string): readonly string[] => [
     label,
-    value(trades.long),
-    value(trades.short),
+    show(long),
+    show(short),
   ];
-  return renderTable({
-    title: "Long against short",
-    columns: [{ label: "Figure", isNumber: false }, { label: "Long", isNumber: true }, {
-      label: "Short",
-      isNumber: true,
-    }],
-    rows: [
-      row("Trades", (one) => formatNumber(one.trades, 0)),
-      row("Total P&L", (one) => formatNumber(one.totalPnl)),
-      row("Win rate", (one) => formatPercent(one.winRate, 1)),
-      row("Profit factor", (one) => formatNumber(one.profitFactor)),
-      row("Expectancy", (one) => formatNumber(one.expectancy)),
-      row("Average win", (one) => formatNumber(one.averageWin)),
-      row("Average loss", (one) => formatNumber(one.averageLoss)),
-      row("Mean holding time (h)", (one) => formatNumber(one.meanHoldingHours, 1)),
-    ],
-    more: 0,
-  });
+  return renderTable(tableOf("Long against short", ["Figure", "#Long", "#Short"], [
+    row("Trades", (one) => formatNumber(one.trades, 0)),
+    row("Total P&L", (one) => formatNumber(one.totalPnl)),
+    row("Win rate", (one) => formatPercent(one.winRate, 1)),
+    row("Profit factor", (one) => formatNumber(one.profitFactor)),
+    row("Expectancy", (one) => formatNumber(one.expectancy)),
+    row("Average win", (one) => formatNumber(one.averageWin)),
+    row("Average loss", (one) => formatNumber(one.averageLoss)),
+    row("Mean holding time (h)", (one) => formatNumber(one.meanHoldingHours, 1)),
+  ]));
 }
 
 function renderTable(table: PresentedTable): string {

@@ -5,7 +5,7 @@
  */
 import { formatCount } from "../base/format.ts";
 import type { Report } from "./report.ts";
-import type { TradeFigures, TradeGroup } from "./trades.ts";
+import { type Grouping, groupings, type TradeFigures } from "./trades.ts";
 
 /** One figure with its name, as text. */
 export interface PresentedFigure {
@@ -82,329 +82,282 @@ export function presentFigures(report: Report): PresentedFigures[] {
   ];
 }
 
+/** A figure by its name among the computed ones, and how to show it. */
+type FigureRow<T> = readonly [
+  name: keyof T & string,
+  label: string,
+  format: (value: number | null) => string,
+  explanation: string,
+];
+
+/** Shows each figure, or the reason why it is undefined. */
+function figuresOf<T extends { readonly reasons: Readonly<Record<string, string>> }>(
+  computed: T,
+  rows: readonly FigureRow<T>[],
+): PresentedFigure[] {
+  return rows.map(([name, label, format, explanation]) => {
+    const value = computed[name];
+    const text = computed.reasons[name] ?? format(typeof value === "number" ? value : null);
+    return { label, text, explanation };
+  });
+}
+
+const whole = (value: number | null): string => formatNumber(value, 0);
+const number = (value: number | null): string => formatNumber(value);
+const percent = (value: number | null): string => formatPercent(value);
+const rate = (value: number | null): string => formatPercent(value, 1);
+
 function presentEquity({ equity }: Report): PresentedFigures[] {
   if (equity === null) return [];
   const { periodsPerYear: k, maxDrawdown: deepest } = equity;
-  const figure = (name: string, label: string, text: string, explanation: string) => {
-    const reason = equity.reasons[name];
-    return reason === undefined
-      ? { label, text, explanation }
-      : { label, text: reason, explanation };
-  };
+  const bestAndWorst = (best: number | null): string =>
+    best === null ? "-" : `${percent(best)}, ${percent(equity.worstDay)}`;
+  const flows = (): string =>
+    equity.flows === 0 ? "none" : `${equity.flows}, net ${number(equity.netFlow)}`;
+  const decline = deepest === null
+    ? "The equity never fell below an earlier value."
+    : `Peak ${deepest.peak}, trough ${deepest.trough}, ${
+      deepest.recovery === null ? "not recovered" : `recovered ${deepest.recovery}`
+    }, ${formatCount(deepest.days, "day")}.`;
   return [{
     title: "Account",
-    figures: [
-      figure(
+    figures: figuresOf(equity, [
+      [
         "endEquity",
         "Equity",
-        formatNumber(equity.endEquity),
-        `On ${equity.lastDate}; ${formatNumber(equity.startEquity)} on ${equity.firstDate}.`,
-      ),
-      figure(
+        number,
+        `On ${equity.lastDate}; ${number(equity.startEquity)} on ${equity.firstDate}.`,
+      ],
+      [
         "totalReturn",
         "Total return",
-        formatPercent(equity.totalReturn),
+        percent,
         "The product of (1 + r) over all returns r, minus 1. r = E_t / E_(t-1) - 1.",
-      ),
-      figure(
+      ],
+      [
         "cagr",
         "CAGR",
-        formatPercent(equity.cagr),
+        percent,
         "(E_n / E_0)^(365.25 / days) - 1, without deposits and withdrawals.",
-      ),
-      figure(
+      ],
+      [
         "bestDay",
         "Best and worst day",
-        equity.bestDay === null
-          ? "-"
-          : `${formatPercent(equity.bestDay)}, ${formatPercent(equity.worstDay)}`,
+        bestAndWorst,
         "The highest and the lowest return between two snapshots.",
-      ),
-      figure(
+      ],
+      [
         "flows",
         "Deposits and withdrawals",
-        equity.flows === 0 ? "none" : `${equity.flows}, net ${formatNumber(equity.netFlow)}`,
+        flows,
         "Changes in equity that daily_pnl does not explain.",
-      ),
-    ],
+      ],
+    ]),
   }, {
     title: "Risk",
-    figures: [
-      figure(
+    figures: figuresOf(equity, [
+      [
         "sharpe",
         "Sharpe ratio",
-        formatNumber(equity.sharpe),
+        number,
         `mean(r) / sd(r, n - 1) * sqrt(k), k = ${k}, risk-free rate 0.`,
-      ),
-      figure(
+      ],
+      [
         "sortino",
         "Sortino ratio",
-        formatNumber(equity.sortino),
+        number,
         `mean(r) / sqrt(sum(min(r, 0)^2) / n) * sqrt(k), k = ${k}.`,
-      ),
-      figure(
-        "volatility",
-        "Volatility",
-        formatPercent(equity.volatility),
-        `sd(r, n - 1) * sqrt(k), k = ${k}, per year.`,
-      ),
-      figure(
+      ],
+      ["volatility", "Volatility", percent, `sd(r, n - 1) * sqrt(k), k = ${k}, per year.`],
+      [
         "maxDrawdown",
         "Maximum drawdown",
-        deepest === null ? "none" : formatPercent(deepest.depth),
-        deepest === null
-          ? "The equity never fell below an earlier value."
-          : `Peak ${deepest.peak}, trough ${deepest.trough}, ${
-            deepest.recovery === null ? "not recovered" : `recovered ${deepest.recovery}`
-          }, ${formatCount(deepest.days, "day")}.`,
-      ),
-      figure(
+        () => deepest === null ? "none" : percent(deepest.depth),
+        decline,
+      ],
+      [
         "currentDrawdown",
         "Current drawdown",
-        equity.currentDrawdown === 0 ? "none" : formatPercent(equity.currentDrawdown),
+        (value) => value === 0 ? "none" : percent(value),
         "Distance of the last snapshot below the peak.",
-      ),
-      figure("calmar", "Calmar ratio", formatNumber(equity.calmar), "CAGR / |maximum drawdown|."),
-      figure(
+      ],
+      ["calmar", "Calmar ratio", number, "CAGR / |maximum drawdown|."],
+      [
         "ulcerIndex",
         "Ulcer index",
-        equity.ulcerIndex === null ? "-" : `${formatNumber(equity.ulcerIndex)} %`,
+        (value) => value === null ? "-" : `${number(value)} %`,
         "sqrt(sum(D^2) / n), D = drawdown in percent.",
-      ),
-    ],
+      ],
+    ]),
   }];
 }
 
 function presentTrades(trades: TradeFigures): PresentedFigures {
-  if (trades.trades === 0) return { title: "Closed positions", figures: [] };
-  const figure = (name: keyof TradeFigures, label: string, text: string, explanation: string) => ({
-    label,
-    text: trades.reasons[name] ?? text,
-    explanation,
-  });
+  const title = "Closed positions";
+  if (trades.trades === 0) return { title, figures: [] };
+  const { wins, losses, breakEven, largestWin, largestLoss } = trades;
+  const largest = (value: number | null): string =>
+    value === null ? "" : `Largest: ${number(value)}.`;
+  const streaks = (): string =>
+    `${formatCount(trades.winStreak, "win")}, ${formatCount(trades.lossStreak, "loss")}`;
   return {
-    title: "Closed positions",
-    figures: [
-      figure(
-        "trades",
-        "Trades",
-        formatNumber(trades.trades, 0),
-        `${trades.wins} won, ${trades.losses} lost, ${trades.breakEven} broke even.`,
-      ),
-      figure("totalPnl", "Total P&L", formatNumber(trades.totalPnl), "Sum of realized_pnl."),
-      figure(
-        "winRate",
-        "Win rate",
-        formatPercent(trades.winRate, 1),
-        "Wins / trades; break-even is not a win.",
-      ),
-      figure(
-        "profitFactor",
-        "Profit factor",
-        formatNumber(trades.profitFactor),
-        "Sum of profits / sum of losses.",
-      ),
-      figure(
-        "expectancy",
-        "Expectancy",
-        formatNumber(trades.expectancy),
-        "Mean P&L of a trade.",
-      ),
-      figure(
-        "averageWin",
-        "Average win",
-        formatNumber(trades.averageWin),
-        trades.largestWin === null ? "" : `Largest: ${formatNumber(trades.largestWin)}.`,
-      ),
-      figure(
-        "averageLoss",
-        "Average loss",
-        formatNumber(trades.averageLoss),
-        trades.largestLoss === null ? "" : `Largest: ${formatNumber(trades.largestLoss)}.`,
-      ),
-      figure(
-        "payoffRatio",
-        "Payoff ratio",
-        formatNumber(trades.payoffRatio),
-        "Average win / |average loss|.",
-      ),
-      figure(
-        "winStreak",
-        "Longest streaks",
-        `${formatCount(trades.winStreak, "win")}, ${formatCount(trades.lossStreak, "loss")}`,
-        "Trades in a row, by closing time.",
-      ),
-      figure(
+    title,
+    figures: figuresOf(trades, [
+      ["trades", "Trades", whole, `${wins} won, ${losses} lost, ${breakEven} broke even.`],
+      ["totalPnl", "Total P&L", number, "Sum of realized_pnl."],
+      ["winRate", "Win rate", rate, "Wins / trades; break-even is not a win."],
+      ["profitFactor", "Profit factor", number, "Sum of profits / sum of losses."],
+      ["expectancy", "Expectancy", number, "Mean P&L of a trade."],
+      ["averageWin", "Average win", number, largest(largestWin)],
+      ["averageLoss", "Average loss", number, largest(largestLoss)],
+      ["payoffRatio", "Payoff ratio", number, "Average win / |average loss|."],
+      ["winStreak", "Longest streaks", streaks, "Trades in a row, by closing time."],
+      [
         "meanHoldingHours",
         "Holding time",
-        `${formatNumber(trades.meanHoldingHours, 1)} h`,
+        (value) => `${formatNumber(value, 1)} h`,
         `Mean; the median is ${formatNumber(trades.medianHoldingHours, 1)} h.`,
-      ),
-      figure("sqn", "SQN", formatNumber(trades.sqn), "sqrt(n) * mean(P&L) / sd(P&L, n - 1)."),
-      figure(
+      ],
+      ["sqn", "SQN", number, "sqrt(n) * mean(P&L) / sd(P&L, n - 1)."],
+      [
         "meanR",
         "R multiple",
-        formatNumber(trades.meanR),
+        number,
         `Mean of P&L / (|entry - stop| * quantity), ${
           formatCount(trades.tradesWithR, "trade")
         } with a stop.`,
-      ),
-    ],
+      ],
+    ]),
   };
 }
 
 function presentOrders({ orders }: Report): PresentedFigures {
-  if (orders.orders === 0) return { title: "Orders and fills", figures: [] };
+  const title = "Orders and fills";
+  if (orders.orders === 0) return { title, figures: [] };
+  const { filled, partiallyFilled, fills, rejected, slippageCost } = orders;
+  const expected = slippageCost === null
+    ? ""
+    : `; against expected prices: ${number(slippageCost)}`;
   return {
-    title: "Orders and fills",
-    figures: [
-      {
-        label: "Orders",
-        text: formatNumber(orders.orders, 0),
-        explanation: `${orders.filled} filled, ${orders.partiallyFilled} filled in part, ${
-          formatNumber(orders.fills, 0)
-        } fills.`,
-      },
-      {
-        label: "Rejected",
-        text: formatNumber(orders.rejected, 0),
-        explanation: `${formatPercent(orders.rejected / orders.orders, 1)} of all orders.`,
-      },
-      {
-        label: "Time to fill",
-        text: formatSeconds(orders.medianSecondsToFill),
-        explanation: `Median; 95 % took at most ${formatSeconds(orders.p95SecondsToFill)}.`,
-      },
-      {
-        label: "Slippage",
-        text: formatNumber(orders.recordedSlippage),
-        explanation: orders.slippageCost === null
-          ? "Sum of the orders' slippage."
-          : `Sum of the orders' slippage; against expected prices: ${
-            formatNumber(orders.slippageCost)
-          }.`,
-      },
-      {
-        label: "Commission",
-        text: formatNumber(orders.commission),
-        explanation: "Sum over all orders.",
-      },
-    ],
+    title,
+    figures: figuresOf({ ...orders, reasons: {} }, [
+      [
+        "orders",
+        "Orders",
+        whole,
+        `${filled} filled, ${partiallyFilled} filled in part, ${whole(fills)} fills.`,
+      ],
+      ["rejected", "Rejected", whole, `${rate(rejected / orders.orders)} of all orders.`],
+      [
+        "medianSecondsToFill",
+        "Time to fill",
+        formatSeconds,
+        `Median; 95 % took at most ${formatSeconds(orders.p95SecondsToFill)}.`,
+      ],
+      ["recordedSlippage", "Slippage", number, `Sum of the orders' slippage${expected}.`],
+      ["commission", "Commission", number, "Sum over all orders."],
+    ]),
   };
 }
 
-/** Titles of the groupings of closed positions, in display order. */
-const GROUPS = [
-  ["strategy", "Strategy"],
-  ["ticker", "Ticker"],
-  ["side", "Side"],
-  ["exitReason", "Exit reason"],
-  ["regime", "Market regime"],
-  ["weekday", "Weekday of closing (UTC)"],
-  ["hour", "Hour of closing (UTC)"],
-  ["scoreDecile", "Decile of signal_score"],
-] as const;
-
 /** P&L by each grouping, at most `most` rows each (default 15). */
-export function presentGroups(report: Report, most = 15): PresentedTable[] {
-  return GROUPS.flatMap(([by, title]) => {
-    const groups = report.groups[by];
-    return groups.length === 0 ? [] : [groupTable(groups, { title, most })];
+export function presentGroups({ groups }: Report, most = 15): PresentedTable[] {
+  return Object.entries(groupings).flatMap(([by, title]) => {
+    const all = groups[by as Grouping];
+    if (all.length === 0) return [];
+    // Of many, those with the best and the worst results.
+    const shown = all.length <= most
+      ? all
+      : [...all.slice(0, Math.ceil(most / 2)), ...all.slice(-Math.floor(most / 2))];
+    const table = tableOf(
+      title,
+      [
+        title.replace(/ of .*/, ""),
+        "#Trades",
+        "#Win rate",
+        "#P&L",
+        "#?Expectancy",
+        "#Profit factor",
+      ],
+      shown.map((one) => [
+        one.key,
+        whole(one.trades),
+        rate(one.winRate),
+        number(one.totalPnl),
+        number(one.expectancy),
+        number(one.profitFactor),
+      ]),
+    );
+    return [{ ...table, more: all.length - shown.length }];
   });
 }
 
-function groupTable(
-  groups: readonly TradeGroup[],
-  { title, most }: { readonly title: string; readonly most: number },
+const MOST_ROWS = 20;
+
+/** A table of at most 20 rows. Columns of numbers have a `#` before their label, minor ones a `?`. */
+export function tableOf(
+  title: string,
+  columns: readonly string[],
+  rows: readonly (readonly string[])[],
 ): PresentedTable {
-  // Of many, those with the best and the worst results.
-  const shown = groups.length <= most
-    ? groups
-    : [...groups.slice(0, Math.ceil(most / 2)), ...groups.slice(-Math.floor(most / 2))];
   return {
     title,
-    columns: [
-      { label: title.replace(/ of .*/, ""), isNumber: false },
-      ...["Trades", "Win rate", "P&L", "Expectancy", "Profit factor"].map((label) => ({
-        label,
-        isNumber: true,
-        isMinor: label === "Expectancy",
-      })),
-    ],
-    rows: shown.map((one) => [
-      one.key,
-      formatNumber(one.trades, 0),
-      formatPercent(one.winRate, 1),
-      formatNumber(one.totalPnl),
-      formatNumber(one.expectancy),
-      formatNumber(one.profitFactor),
-    ]),
-    more: groups.length - shown.length,
-  };
-}
-
-/** Long against short, reasons of rejections, the leaderboard, the ensemble and differing metrics. */
-export function presentOthers(report: Report): Record<string, PresentedTable> {
-  const { training, orders, differences } = report;
-  const table = (
-    title: string,
-    columns: readonly string[],
-    rows: readonly (readonly string[])[],
-    most = 20,
-  ): PresentedTable => ({
-    title,
-    // Columns of numbers have a `#` before their name, minor ones a `?`.
     columns: columns.map((name) => ({
       label: name.replace(/^[#?]+/, ""),
       isNumber: name.startsWith("#"),
       isMinor: name.includes("?"),
     })),
-    rows: rows.slice(0, most),
-    more: Math.max(0, rows.length - most),
-  });
+    rows: rows.slice(0, MOST_ROWS),
+    more: Math.max(0, rows.length - MOST_ROWS),
+  };
+}
+
+/** Reasons of rejections, the statuses of orders, the leaderboard, the ensemble and differing metrics. */
+export function presentOthers(report: Report): Record<string, PresentedTable> {
+  const { training, orders, differences } = report;
   return {
-    rejections: table(
+    rejections: tableOf(
       "Reasons of rejections",
       ["Reason", "#Orders"],
-      orders.rejections.map(({ key, count }) => [key, formatNumber(count, 0)]),
+      orders.rejections.map(({ key, count }) => [key, whole(count)]),
     ),
-    statuses: table(
+    statuses: tableOf(
       "Orders by status",
       ["Status", "#Orders"],
-      orders.byStatus.map(({ key, count }) => [key, formatNumber(count, 0)]),
+      orders.byStatus.map(({ key, count }) => [key, whole(count)]),
     ),
-    leaderboard: table(
+    leaderboard: tableOf(
       "Best agents (validation)",
       ["Model", "?Algorithm", "#Sharpe ratio", "#Return %", "#?Max. drawdown %", "#Win rate"],
       training.leaderboard.map((one) => [
         one.model,
         one.algorithm,
-        formatNumber(one.sharpe),
-        formatNumber(one.returnPct),
-        formatNumber(one.maxDrawdownPct),
-        formatPercent(one.winRate, 1),
+        number(one.sharpe),
+        number(one.returnPct),
+        number(one.maxDrawdownPct),
+        rate(one.winRate),
       ]),
     ),
-    ensemble: table(
+    ensemble: tableOf(
       "Current ensemble",
       ["Ensemble", "Model", "?Algorithm", "#Weight"],
       training.weights.map((one) => [
         one.ensemble,
         one.model,
         one.algorithm,
-        formatPercent(one.weight, 1),
+        rate(one.weight),
       ]),
     ),
-    algorithms: table(
+    algorithms: tableOf(
       "Algorithms",
       ["Algorithm", "#Runs", "#Mean Sharpe ratio"],
       training.algorithms.map((one) => [
         one.algorithm,
-        formatNumber(one.runs, 0),
-        formatNumber(one.meanSharpe),
+        whole(one.runs),
+        number(one.meanSharpe),
       ]),
     ),
-    differences: table(
+    differences: tableOf(
       "Stored metrics that differ from the computed ones",
       ["Column", "Day", "#Stored", "#Computed"],
       differences.map((one) => [

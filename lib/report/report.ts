@@ -169,7 +169,7 @@ export function buildReport(
     rollingSharpe: rollingSharpe(curve),
     trades: { all: tradeFigures(trades), long: ofSide("long"), short: ofSide("short") },
     groups: Object.fromEntries(
-      groupings.map((by) => [by, groupTrades(trades, by)]),
+      Object.keys(groupings).map((by) => [by, groupTrades(trades, by as Grouping)]),
     ) as Record<Grouping, TradeGroup[]>,
     pnlHistogram: histogram(trades.map(({ pnl }) => pnl)),
     holdingHistogram: histogram(trades.flatMap(({ holdingHours }) => holdingHours ?? [])),

@@ -99,23 +99,23 @@ export type Grouping =
   | "hour"
   | "scoreDecile";
 
-/** All groupings. */
-export const groupings: readonly Grouping[] = [
-  "strategy",
-  "ticker",
-  "side",
-  "exitReason",
-  "regime",
-  "weekday",
-  "hour",
-  "scoreDecile",
-];
+/** Titles of all groupings, in the order of the output. */
+export const groupings: Readonly<Record<Grouping, string>> = {
+  strategy: "Strategy",
+  ticker: "Ticker",
+  side: "Side",
+  exitReason: "Exit reason",
+  regime: "Market regime",
+  weekday: "Weekday of closing (UTC)",
+  hour: "Hour of closing (UTC)",
+  scoreDecile: "Decile of signal_score",
+};
 
 const WEEKDAYS = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
 const NONE = "(none)";
 
 /** R multiple of a trade: P&L / (|entry - stop| * quantity); null without a stop away from the entry. */
-export function rMultiple({ pnl, entryPrice, stopPrice, quantity }: Trade): number | null {
+function rMultiple({ pnl, entryPrice, stopPrice, quantity }: Trade): number | null {
   if (entryPrice === null || stopPrice === null || quantity === null) return null;
   const risk = Math.abs(entryPrice - stopPrice) * quantity;
   return risk > 0 ? pnl / risk : null;
