@@ -46,6 +46,7 @@ export function draw(drawing: Drawing): Chart {
       marginRight: 16,
       marginBottom: 40,
       marginTop: 28,
+      color: { type: "identity" },
       style: { fontSize: "12px", fontFamily: "inherit", background: "none", overflow: "visible" },
       ...options({ width, isNarrow: width === NARROW }),
     });
@@ -86,10 +87,21 @@ export function timeAxis(width: number): Plot.ScaleOptions {
   };
 }
 
+/** A scale of values without lines, about one tick for every 90 pixels. */
+export function plainAxis(label: string, width: number): Plot.ScaleOptions {
+  return { label, labelArrow: "none", ticks: Math.round(width / 90), tickFormat: tick };
+}
+
 /** A scale of values, with lines across the chart. */
 export function valueAxis(label: string, more: Plot.ScaleOptions = {}): Plot.ScaleOptions {
   return { label, labelArrow: "none", grid: true, ticks: 5, ...more };
 }
+
+/** The line at zero of a scale. */
+export const zeroLine = { stroke: "currentColor", strokeOpacity: 0.5 };
+
+/** Colour of a value: losses differ from profits. */
+export const colorOfSign = (value: number): string => value < 0 ? "var(--c2)" : "var(--c1)";
 
 /** Invisible strips that show a value when the pointer is over them. */
 export function hover<T extends { readonly time: number }>(

@@ -3,7 +3,19 @@
  *
  * @module
  */
-import { date, draw, hover, Plot, thin, tick, timeAxis, valueAxis } from "./chart_drawing.ts";
+import {
+  colorOfSign,
+  date,
+  draw,
+  type Drawing,
+  hover,
+  Plot,
+  thin,
+  tick,
+  timeAxis,
+  valueAxis,
+  zeroLine,
+} from "./chart_drawing.ts";
 import type { Chart } from "./page.ts";
 import { formatNumber, formatPercent } from "./present.ts";
 import type { Report } from "./report.ts";
@@ -15,103 +27,102 @@ export function accountCharts({ curve, equity, monthly, rollingSharpe }: Report)
   if (equity === null || first === undefined || last === undefined || curve.length < 2) return [];
   const points = thin(curve, 1500);
   const charts = [
-    draw({
+    drawOverTime({
       id: "equity",
       title: "Equity",
-      isWide: true,
       description: `Equity went from ${formatNumber(first.equity)} on ${first.date} to ${
         formatNumber(last.equity)
       } on ${last.date}.`,
-      options: ({ width }) => ({
-        marginBottom: 52,
-        x: timeAxis(width),
-        y: valueAxis("Equity (account currency)", {
-          tickFormat: axisFormat(curve.map(({ equity }) => equity)),
-        }),
-        marks: [
-          Plot.lineY(points, { x: date, y: "equity", stroke: "var(--c1)", strokeWidth: 1.8 }),
-          Plot.dot(curve.filter(({ flow }) => flow !== 0), {
-            x: date,
-            y: "equity",
-            fill: "var(--c2)",
-            r: 4,
-          }),
-          hover(curve, {
-            width,
-            text: (one) =>
-              `${one.date}: ${formatNumber(one.equity)}` +
-              (one.flow === 0
-                ? ""
-                : ` (${one.flow > 0 ? "deposit" : "withdrawal"} of ${
-                  formatNumber(Math.abs(one.flow))
-                })`),
-          }),
-        ],
+      y: valueAxis("Equity (account currency)", {
+        tickFormat: axisFormat(curve.map(({ equity }) => equity)),
       }),
+      marks: (width) => [
+        Plot.lineY(points, { x: date, y: "equity", stroke: "var(--c1)", strokeWidth: 1.8 }),
+        Plot.dot(curve.filter(({ flow }) => flow !== 0), {
+          x: date,
+          y: "equity",
+          fill: "var(--c2)",
+          r: 4,
+        }),
+        hover(curve, {
+          width,
+          text: (one) =>
+            `${one.date}: ${formatNumber(one.equity)}` +
+            (one.flow === 0
+              ? ""
+              : ` (${one.flow > 0 ? "deposit" : "withdrawal"} of ${
+                formatNumber(Math.abs(one.flow))
+              })`),
+        }),
+      ],
       ...(curve.some(({ flow }) => flow !== 0)
         ? { legend: [{ label: "deposit or withdrawal", color: "var(--c2)" }] }
         : {}),
     }),
-    draw({
+    drawOverTime({
       id: "drawdown",
       title: "Drawdown",
-      isWide: true,
       heights: [200, 180],
       description: equity.maxDrawdown === null
         ? "The equity never fell below an earlier value."
         : `The deepest drawdown was ${
           formatPercent(equity.maxDrawdown.depth)
         }, from ${equity.maxDrawdown.peak} to ${equity.maxDrawdown.trough}.`,
-      options: ({ width }) => ({
-        marginBottom: 52,
-        x: timeAxis(width),
-        y: valueAxis("Below the peak (%)"),
-        marks: [
-          Plot.areaY(points, {
-            x: date,
-            y: percentOf("drawdown"),
-            fill: "var(--c2)",
-            fillOpacity: 0.3,
-          }),
-          Plot.lineY(points, { x: date, y: percentOf("drawdown"), stroke: "var(--c2)" }),
-          Plot.ruleY([0], { stroke: "currentColor", strokeOpacity: 0.5 }),
-          hover(curve, { width, text: (one) => `${one.date}: ${formatPercent(one.drawdown)}` }),
-        ],
-      }),
+      y: valueAxis("Below the peak (%)"),
+      marks: (width) => [
+        Plot.areaY(points, {
+          x: date,
+          y: percentOf("drawdown"),
+          fill: "var(--c2)",
+          fillOpacity: 0.3,
+        }),
+        Plot.lineY(points, { x: date, y: percentOf("drawdown"), stroke: "var(--c2)" }),
+        Plot.ruleY([0], zeroLine),
+        hover(curve, { width, text: (one) => `${one.date}: ${formatPercent(one.drawdown)}` }),
+      ],
     }),
   ];
   if (monthly.length > 0) charts.push(heatMap(monthly));
   if (rollingSharpe.length > 1) {
     const values = rollingSharpe.map(({ sharpe }) => sharpe);
-    charts.push(draw({
+    charts.push(drawOverTime({
       id: "sharpe",
       title: "Rolling Sharpe ratio, 63 days",
-      isWide: true,
       heights: [220, 200],
       description: `Between ${formatNumber(Math.min(...values))} and ${
         formatNumber(Math.max(...values))
       }, at last ${formatNumber(values.at(-1) ?? null)}.`,
-      options: ({ width }) => ({
-        marginBottom: 52,
-        x: timeAxis(width),
-        y: valueAxis("Sharpe ratio (annual)"),
-        marks: [
-          Plot.ruleY([0], { stroke: "currentColor", strokeOpacity: 0.5 }),
-          Plot.lineY(thin(rollingSharpe, 1500), {
-            x: date,
-            y: "sharpe",
-            stroke: "var(--c1)",
-            strokeWidth: 1.6,
-          }),
-          hover(rollingSharpe, {
-            width,
-            text: (one) => `${one.date}: ${formatNumber(one.sharpe)}`,
-          }),
-        ],
-      }),
+      y: valueAxis("Sharpe ratio (annual)"),
+      marks: (width) => [
+        Plot.ruleY([0], zeroLine),
+        Plot.lineY(thin(rollingSharpe, 1500), {
+          x: date,
+          y: "sharpe",
+          stroke: "var(--c1)",
+          strokeWidth: 1.6,
+        }),
+        hover(rollingSharpe, {
+          width,
+          text: (one) => `${one.date}: ${formatNumber(one.sharpe)}`,
+        }),
+      ],
     }));
   }
   return charts;
+}
+
+/** Draws a wide chart of values over time. */
+function drawOverTime(
+  { y, marks, ...drawing }: Omit<Drawing, "isWide" | "options"> & {
+    readonly y: Plot.ScaleOptions;
+    readonly marks: (width: number) => readonly Plot.Markish[];
+  },
+): Chart {
+  return draw({
+    ...drawing,
+    isWide: true,
+    options: ({ width }) => ({ marginBottom: 52, x: timeAxis(width), y, marks: [...marks(width)] }),
+  });
 }
 
 function percentOf<K extends string>(key: K): (item: Readonly<Record<K, number>>) => number {
@@ -157,31 +168,21 @@ function heatMap(monthly: Report["monthly"]): Chart {
       name(worst)
     } with ${formatPercent(worst.return)}.`,
     options: ({ isNarrow }) => {
-      const months = {
-        domain: [...MONTHS, "Year"],
-        label: "Month",
-        labelArrow: "none",
-        tickSize: 0,
-      } as const;
-      const yearly = {
-        domain: years.map(([year]) => String(year)),
-        label: "Year",
-        labelArrow: "none",
-        tickSize: 0,
-      } as const;
+      const months = { domain: [...MONTHS, "Year"], label: null, tickSize: 0 };
+      const yearly = { domain: years.map(([year]) => String(year)), label: null, tickSize: 0 };
       const position = isNarrow
         ? { x: "year", y: "column" } as const
         : { x: "column", y: "year" } as const;
       return {
         padding: 0.06,
-        x: { ...(isNarrow ? yearly : months), axis: "top", label: null },
-        y: { ...(isNarrow ? months : yearly), label: null },
+        x: { ...(isNarrow ? yearly : months), axis: "top" },
+        y: isNarrow ? months : yearly,
         marginBottom: 8,
         marginLeft: 48,
         marks: [
           Plot.cell(cells, {
             ...position,
-            fill: ({ value }: { value: number }) => value < 0 ? "var(--c2)" : "var(--c1)",
+            fill: ({ value }: { value: number }) => colorOfSign(value),
             fillOpacity: ({ value }: { value: number }) => 0.08 + 0.5 * Math.abs(value) / strongest,
             title: ({ year, column, value }: { year: string; column: string; value: number }) =>
               `${column === "Year" ? "All of" : column} ${year}: ${formatPercent(value)}`,
@@ -198,8 +199,6 @@ function heatMap(monthly: Report["monthly"]): Chart {
             })
           ),
         ],
-        opacity: { type: "identity" },
-        color: { type: "identity" },
       };
     },
   });

@@ -4,7 +4,7 @@
  * @module
  */
 import { formatCount } from "../base/format.ts";
-import { draw, Plot, tick, valueAxis } from "./chart_drawing.ts";
+import { colorOfSign, draw, plainAxis, Plot, tick, valueAxis, zeroLine } from "./chart_drawing.ts";
 import type { Chart } from "./page.ts";
 import { cleanText, formatNumber, formatPercent } from "./present.ts";
 import type { Report, TradePoint } from "./report.ts";
@@ -62,20 +62,19 @@ function histogramChart(
       formatNumber(most.count, 0)
     } trades.`,
     options: ({ width }) => ({
-      x: { label: unit, labelArrow: "none", ticks: Math.round(width / 90), tickFormat: tick },
+      x: plainAxis(unit, width),
       y: valueAxis("Trades"),
       marks: [
         Plot.rectY(bins.filter(({ count }) => count > 0), {
           x1: "from",
           x2: "to",
           y: "count",
-          fill: ({ from }: Bin) => isSigned && from < 0 ? "var(--c2)" : "var(--c1)",
+          fill: ({ from }: Bin) => colorOfSign(isSigned ? from : 0),
           inset: 0.5,
           title: (bin: Bin) => `${range(bin)}: ${formatCount(bin.count, "trade")}`,
         }),
-        Plot.ruleY([0], { stroke: "currentColor", strokeOpacity: 0.5 }),
+        Plot.ruleY([0], zeroLine),
       ],
-      color: { type: "identity" },
     }),
   });
 }
@@ -89,20 +88,15 @@ function scatterChart(points: readonly TradePoint[], sample: string): Chart {
       formatNumber(deepest)
     }, and what it earned in the end.${sample}`,
     options: ({ width }) => ({
-      x: {
-        label: "Maximum adverse excursion (as recorded)",
-        labelArrow: "none",
-        ticks: Math.round(width / 90),
-        tickFormat: tick,
-      },
+      x: plainAxis("Maximum adverse excursion (as recorded)", width),
       y: valueAxis("P&L (account currency)", { tickFormat: tick }),
       marks: [
-        Plot.ruleY([0], { stroke: "currentColor", strokeOpacity: 0.5 }),
+        Plot.ruleY([0], zeroLine),
         Plot.dot(points, {
           x: "adverseExcursion",
           y: "pnl",
           r: 3,
-          fill: ({ pnl }: TradePoint) => pnl < 0 ? "var(--c2)" : "var(--c1)",
+          fill: ({ pnl }: TradePoint) => colorOfSign(pnl),
           fillOpacity: 0.55,
           symbol: "circle",
           title: ({ ticker, pnl, adverseExcursion }: TradePoint) =>
@@ -111,7 +105,6 @@ function scatterChart(points: readonly TradePoint[], sample: string): Chart {
             }`,
         }),
       ],
-      color: { type: "identity" },
     }),
   });
 }
@@ -139,13 +132,10 @@ function barChart(name: "strategy" | "ticker", groups: readonly TradeGroup[]): C
     options: ({ width }) => ({
       marginLeft: Math.min(150, 24 + 7 * longest),
       marginTop: 8,
-      x: {
-        label: "P&L (account currency)",
-        labelArrow: "none",
-        grid: true,
+      x: valueAxis("P&L (account currency)", {
         ticks: Math.round(width / 110),
         tickFormat: tick,
-      },
+      }),
       y: {
         domain: shown.map(({ key }) => key),
         label: null,
@@ -157,16 +147,15 @@ function barChart(name: "strategy" | "ticker", groups: readonly TradeGroup[]): C
         Plot.barX(shown, {
           x: "totalPnl",
           y: "key",
-          fill: ({ totalPnl }: TradeGroup) => totalPnl < 0 ? "var(--c2)" : "var(--c1)",
+          fill: ({ totalPnl }: TradeGroup) => colorOfSign(totalPnl),
           title: (one: TradeGroup) =>
             `${cleanText(one.key)}: ${formatNumber(one.totalPnl)} in ${
               formatCount(one.trades, "trade")
             }, ${formatPercent(one.winRate, 1)} won`,
           rx: 2,
         }),
-        Plot.ruleX([0], { stroke: "currentColor", strokeOpacity: 0.5 }),
+        Plot.ruleX([0], zeroLine),
       ],
-      color: { type: "identity" },
     }),
   })];
 }

@@ -33,7 +33,6 @@ export function trainingCharts({ training }: Report): Chart[] {
       options: ({ width }) => ({
         x: { label: "Episode", labelArrow: "none", ticks: Math.round(width / 90) },
         y: valueAxis("Reward", { tickFormat: tick }),
-        color: { type: "identity" },
         marks: [
           Plot.dot(thin(points, 900), {
             x: "episode",
@@ -88,7 +87,6 @@ export function trainingCharts({ training }: Report): Chart[] {
           inset: 10,
         },
         y: valueAxis("Sharpe ratio (validation)", { zero: true, nice: true }),
-        color: { type: "identity" },
         marks: [
           Plot.dot(rated, {
             x: "learningRate",
