@@ -23,7 +23,7 @@ import { tradeFigures } from "./trades.ts";
 const HOLIDAYS = "01-01 01-09 01-20 02-17 04-18 05-26 06-19 07-04 09-01 11-27 12-25";
 
 /** The 250 trading days of 2025, as `YYYY-MM-DD`. */
-export function tradingDays(): string[] {
+function tradingDays(): string[] {
   return Array.from(
     { length: 365 },
     (_, day) => new Date(Date.UTC(2025, 0, 1 + day)),
@@ -109,6 +109,12 @@ const RUNS = [
 ] as const;
 
 const EPISODES = 300;
+
+/** Weights of the best three agents by date. */
+const ENSEMBLES = [
+  ["2025-11-03", [0.4, 0.35, 0.25]],
+  ["2025-12-01", [0.5, 0.3, 0.2]],
+] as const;
 
 function trainingTables(random: Random): DemoTable[] {
   const tables = {
@@ -200,13 +206,7 @@ function trainingTables(random: Random): DemoTable[] {
     });
   }
   const chosen = agents.toSorted((a, b) => b.sharpe - a.sharpe).slice(0, 3);
-  for (
-    const [date, weights] of [["2025-11-03", [0.4, 0.35, 0.25]], ["2025-12-01", [
-      0.5,
-      0.3,
-      0.2,
-    ]]] as const
-  ) {
+  for (const [date, weights] of ENSEMBLES) {
     for (const [at, { runId, algorithm, sharpe }] of chosen.entries()) {
       tables.ensemble_weights.push({
         ensemble_id: "main",
@@ -223,12 +223,6 @@ function trainingTables(random: Random): DemoTable[] {
   }
   return Object.entries(tables).map(([table, rows]) => ({ database: "ml_training", table, rows }));
 }
-
-/**
- * Made-up orders and fills that belong to made-up positions.
- *
- * @module
- */
 
 const REJECTIONS = [
   "insufficient buying power",
@@ -274,10 +268,9 @@ function orderTables(
         status: isRejected ? "rejected" : count < 34 ? "cancelled" : "expired",
         submitted_at: at,
         updated_at: at + 2,
-        cancelled_at: !isRejected && count < 34 ? at + 2 : null,
-        expired_at: count < 34 ? null : at + 2,
+        ...isRejected ? {} : { [count < 34 ? "cancelled_at" : "expired_at"]: at + 2 },
         strategy: random.pick(["momentum", "mean_reversion", "breakout"]),
-        reject_reason: isRejected ? random.pick<string>(REJECTIONS) : null,
+        ...isRejected ? { reject_reason: random.pick<string>(REJECTIONS) } : {},
       },
     });
   }
@@ -314,6 +307,8 @@ function orderTables(
 const blankOrder: Readonly<Record<string, SqlValue>> = {
   stop_price: null,
   time_in_force: "day",
+  cancelled_at: null,
+  expired_at: null,
   filled_at: null,
   filled_quantity: 0,
   filled_avg_price: null,
@@ -322,6 +317,7 @@ const blankOrder: Readonly<Record<string, SqlValue>> = {
   expected_price: null,
   slippage: null,
   signal_score: null,
+  reject_reason: null,
 };
 
 function filledOrder(
@@ -358,8 +354,6 @@ function filledOrder(
       status: isPartial ? "partially_filled" : "filled",
       submitted_at: at,
       updated_at: at + seconds,
-      cancelled_at: null,
-      expired_at: null,
       filled_at: isPartial ? null : at + seconds,
       filled_quantity: one.quantity,
       filled_avg_price: price,
@@ -369,7 +363,6 @@ function filledOrder(
       slippage: round(slip * one.quantity, 4),
       strategy: one.strategy,
       signal_score: isEntry ? one.score : null,
-      reject_reason: null,
     },
   };
 }

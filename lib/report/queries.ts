@@ -25,7 +25,10 @@ export interface NamedQuery {
 export const LEDGER_ALIAS = "ledger";
 
 /** P&L of closed positions by an expression. */
-function pnlBy(expression: string, { label, order }: { label: string; order: string }): string {
+function pnlBy(
+  expression: string,
+  { label = expression, order = "total_pnl DESC" }: { label?: string; order?: string } = {},
+): string {
   return `SELECT
   ${expression} AS ${label},
   count(*) AS trades,
@@ -47,12 +50,10 @@ const WEEKDAY = `CASE strftime('%w', closed_at, 'unixepoch')
     WHEN '6' THEN 'Saturday'
   END`;
 
-/** Name, database, description and text of the bundled queries. */
-const BUNDLED: readonly (readonly [name: string, database: string, about: string, sql: string])[] =
-  [
-    [
-      "open-positions",
-      "positions",
+/** Description and text of the bundled queries, by database and name. */
+const BUNDLED: Record<string, Record<string, readonly [about: string, sql: string]>> = {
+  positions: {
+    "open-positions": [
       "open positions, best first",
       // Without pnl_dollars of the view, which ignores the side.
       `SELECT
@@ -70,9 +71,7 @@ const BUNDLED: readonly (readonly [name: string, database: string, about: string
 FROM v_position_summary
 ORDER BY unrealized_pnl DESC`,
     ],
-    [
-      "unrealized-pnl",
-      "positions",
+    "unrealized-pnl": [
       "total unrealized P&L of the open positions",
       `SELECT
   count(*) AS positions,
@@ -81,9 +80,7 @@ ORDER BY unrealized_pnl DESC`,
   round(coalesce(sum(quantity * current_price) FILTER (WHERE side = 'short'), 0), 2) AS short_market_value
 FROM positions`,
     ],
-    [
-      "win-rate",
-      "positions",
+    "win-rate": [
       "win rate and total P&L of closed positions",
       `SELECT
   count(*) AS trades,
@@ -93,43 +90,33 @@ FROM positions`,
   round(sum(realized_pnl), 2) AS total_pnl
 FROM closed_positions`,
     ],
-    [
-      "recent-trades",
-      "positions",
+    "recent-trades": [
       "the last 100 closed positions, newest first",
       "SELECT * FROM v_recent_closed_trades",
     ],
-    [
-      "pnl-by-strategy",
-      "positions",
+    "pnl-by-strategy": [
       "P&L of closed positions by strategy",
-      pnlBy("strategy", { label: "strategy", order: "total_pnl DESC" }),
+      pnlBy("strategy"),
     ],
-    [
-      "pnl-by-ticker",
-      "positions",
+    "pnl-by-ticker": [
       "P&L of closed positions by ticker",
-      pnlBy("ticker", { label: "ticker", order: "total_pnl DESC" }),
+      pnlBy("ticker"),
     ],
-    [
-      "pnl-by-exit-reason",
-      "positions",
+    "pnl-by-exit-reason": [
       "P&L of closed positions by exit reason",
-      pnlBy("exit_reason", { label: "exit_reason", order: "total_pnl DESC" }),
+      pnlBy("exit_reason"),
     ],
-    [
-      "pnl-by-weekday",
-      "positions",
+    "pnl-by-weekday": [
       "P&L of closed positions by weekday of closing (UTC)",
       pnlBy(WEEKDAY, {
         label: "weekday",
         order: "(strftime('%w', closed_at, 'unixepoch') + 6) % 7",
       }),
     ],
-    ["equity-curve", "trading", "equity by day", "SELECT * FROM v_equity_curve"],
-    [
-      "risk",
-      "trading",
+  },
+  trading: {
+    "equity-curve": ["equity by day", "SELECT * FROM v_equity_curve"],
+    "risk": [
       "current Sharpe ratio and drawdown, as the bot stored them",
       `SELECT
   metric_date,
@@ -140,9 +127,7 @@ FROM performance_metrics
 ORDER BY metric_time DESC
 LIMIT 1`,
     ],
-    [
-      "recent-fills",
-      "trading",
+    "recent-fills": [
       "the last 100 filled orders, newest first",
       `SELECT
   ticker,
@@ -159,33 +144,22 @@ WHERE status = 'filled'
 ORDER BY filled_at DESC
 LIMIT 100`,
     ],
-    [
-      "fill-stats",
-      "trading",
+    "fill-stats": [
       "fills and fill prices of each filled order",
       "SELECT * FROM v_order_fill_stats",
     ],
-    [
-      "performance",
-      "trading",
+    "performance": [
       "stored performance metrics of the last 30 days",
       "SELECT * FROM v_performance_summary",
     ],
-    [
-      "best-agents",
-      "ml_training",
+  },
+  ml_training: {
+    "best-agents": [
       "agents by Sharpe ratio of their validation",
       "SELECT * FROM v_agent_leaderboard",
     ],
-    [
-      "ensemble",
-      "ml_training",
-      "agents and weights of the current ensemble",
-      "SELECT * FROM v_current_ensemble",
-    ],
-    [
-      "algorithms",
-      "ml_training",
+    "ensemble": ["agents and weights of the current ensemble", "SELECT * FROM v_current_ensemble"],
+    "algorithms": [
       "average Sharpe ratio and number of runs of each algorithm",
       `SELECT
   r.algorithm AS algorithm,
@@ -197,21 +171,17 @@ LEFT JOIN agent_performance AS p ON p.run_id = r.run_id AND p.evaluation_type = 
 GROUP BY r.algorithm
 ORDER BY average_sharpe_ratio DESC`,
     ],
-    [
-      "training-summary",
-      "ml_training",
+    "training-summary": [
       "training runs with their validation, newest first",
       "SELECT * FROM v_training_summary",
     ],
-    [
-      "hyperparameters",
-      "ml_training",
+    "hyperparameters": [
       "hyperparameters and results of completed runs",
       "SELECT * FROM v_hyperparameter_results",
     ],
-    [
-      "failed-migrations",
-      LEDGER_ALIAS,
+  },
+  [LEDGER_ALIAS]: {
+    "failed-migrations": [
       "migrations that failed last",
       `SELECT
   migration_id,
@@ -222,15 +192,21 @@ FROM migration_history
 WHERE status = 'failed'
 ORDER BY applied_at DESC`,
     ],
-  ];
+  },
+};
 
 /** The bundled queries. */
-export const bundledQueries: readonly NamedQuery[] = BUNDLED.map(
-  ([name, database, about, sql]) => ({ name, database, about, sql, defaults: {}, file: null }),
+export const bundledQueries: readonly NamedQuery[] = Object.entries(BUNDLED).flatMap(
+  ([database, queries]) =>
+    Object.entries(queries).map(([name, [about, sql]]) => ({
+      name,
+      database,
+      about,
+      sql,
+      defaults: {},
+      file: null,
+    })),
 );
-
-/** Directory of the users' own queries. */
-export const QUERIES_DIRECTORY = "queries";
 
 /** Named queries, and the errors of unusable query files. */
 export interface KnownQueries {
@@ -240,8 +216,8 @@ export interface KnownQueries {
   readonly faults: ReadonlyMap<string, QueryFileError>;
 }
 
-/** Finds all named queries. A directory that is missing or can't be read has none. */
-export async function findQueries(directory: string = QUERIES_DIRECTORY): Promise<KnownQueries> {
+/** Finds all named queries, the users' own in a directory. A directory that is missing or can't be read has none. */
+export async function findQueries(directory = "queries"): Promise<KnownQueries> {
   const own: NamedQuery[] = [];
   const faults = new Map<string, QueryFileError>();
   for (const name of await namesIn(directory)) {
