@@ -269,7 +269,7 @@ export function presentGroups({ groups }: Report, most = 15): PresentedTable[] {
     const shown = all.length <= most
       ? all
       : [...all.slice(0, Math.ceil(most / 2)), ...all.slice(-Math.floor(most / 2))];
-    const table = tableOf(
+    const table = textTable(
       title,
       [
         title.replace(/ of .*/, ""),
@@ -295,7 +295,7 @@ export function presentGroups({ groups }: Report, most = 15): PresentedTable[] {
 const MOST_ROWS = 20;
 
 /** A table of at most 20 rows. Columns of numbers have a `#` before their label, minor ones a `?`. */
-export function tableOf(
+export function textTable(
   title: string,
   columns: readonly string[],
   rows: readonly (readonly string[])[],
@@ -316,17 +316,17 @@ export function tableOf(
 export function presentOthers(report: Report): Record<string, PresentedTable> {
   const { training, orders, differences } = report;
   return {
-    rejections: tableOf(
+    rejections: textTable(
       "Reasons of rejections",
       ["Reason", "#Orders"],
       orders.rejections.map(({ key, count }) => [key, whole(count)]),
     ),
-    statuses: tableOf(
+    statuses: textTable(
       "Orders by status",
       ["Status", "#Orders"],
       orders.byStatus.map(({ key, count }) => [key, whole(count)]),
     ),
-    leaderboard: tableOf(
+    leaderboard: textTable(
       "Best agents (validation)",
       ["Model", "?Algorithm", "#Sharpe ratio", "#Return %", "#?Max. drawdown %", "#Win rate"],
       training.leaderboard.map((one) => [
@@ -338,7 +338,7 @@ export function presentOthers(report: Report): Record<string, PresentedTable> {
         rate(one.winRate),
       ]),
     ),
-    ensemble: tableOf(
+    ensemble: textTable(
       "Current ensemble",
       ["Ensemble", "Model", "?Algorithm", "#Weight"],
       training.weights.map((one) => [
@@ -348,7 +348,7 @@ export function presentOthers(report: Report): Record<string, PresentedTable> {
         rate(one.weight),
       ]),
     ),
-    algorithms: tableOf(
+    algorithms: textTable(
       "Algorithms",
       ["Algorithm", "#Runs", "#Mean Sharpe ratio"],
       training.algorithms.map((one) => [
@@ -357,7 +357,7 @@ export function presentOthers(report: Report): Record<string, PresentedTable> {
         number(one.meanSharpe),
       ]),
     ),
-    differences: tableOf(
+    differences: textTable(
       "Stored metrics that differ from the computed ones",
       ["Column", "Day", "#Stored", "#Computed"],
       differences.map((one) => [
