@@ -284,6 +284,7 @@ export async function readManifest(directory: string, name: string): Promise<Man
   try {
     text = await Deno.readTextFile(path);
   } catch (error) {
+    refuseFile(directory);
     if (!(error instanceof Deno.errors.NotFound)) throw error;
     throw new SnapshotError(`Cannot find snapshot ${name}: ${path} does not exist`, {
       cause: error,

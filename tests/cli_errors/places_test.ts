@@ -23,6 +23,16 @@ for (const command of ["upgrade", "downgrade", "status", "verify", "repair", "hi
   });
 }
 
+Deno.test("a snapshot is not looked for in a file", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await Deno.writeTextFile(join(cwd, "notes.txt"), "mine");
+  for (const place of ["--data-dir notes.txt", "--out notes.txt", "--out notes.txt/deeper"]) {
+    const args = `backup verify 20200101_000000 ${place}`.split(" ");
+    await expectFailure({ args, cwd, code, snapshot: snapshots(`verify ${place}`) });
+  }
+});
+
 Deno.test("a data directory without its parent is not created", async () => {
   await using directory = await tempDir();
   const cwd = directory.path;
