@@ -1,17 +1,6 @@
-import type { RowCopies } from "./row_copies.ts";
-import { fold } from "../sql/tokens.ts";
-import { afterCommit, type Session } from "./session.ts";
-import {
-  CatalystError,
-  DowngradeBlockedError,
-  InterruptedError,
-  MigrationFailedError,
-  StatementError,
-} from "../base/errors.ts";
+import { DowngradeBlockedError } from "../base/errors.ts";
 import { epochSeconds, messageOf } from "../base/format.ts";
-import { missingPermission } from "../base/paths.ts";
 import type { Connection } from "../database/connection.ts";
-import { driverMessage } from "../database/failure.ts";
 import {
   holdForeignKeys,
   refuseOpenTransaction,
@@ -19,19 +8,11 @@ import {
 } from "../database/transaction.ts";
 import { runBody } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
+import { fold } from "../sql/tokens.ts";
 import type { Inspection } from "../state/inspect.ts";
 import { addEvent, setHistory } from "../state/ledger.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
-import {
-  compareObservations,
-  compareRows,
-  lostRows,
-  mayTouchRows,
-  observeRows,
-  outcomeOf,
-  type RowObservation,
-} from "./row_loss.ts";
 import {
   brokenObjects,
   compareObjects,
@@ -39,6 +20,17 @@ import {
   objectNames,
   requireExpectedShape,
 } from "./broken_objects.ts";
+import { type Begun, describeFailure } from "./migration_failure.ts";
+import type { RowCopies } from "./row_copies.ts";
+import {
+  compareObservations,
+  lostRows,
+  mayTouchRows,
+  observeRows,
+  refuseReplacedRows,
+  type RowObservation,
+} from "./row_loss.ts";
+import { afterCommit, type Session } from "./session.ts";
 
 /** Rows that a migration destroyed as declared. */
 export interface DestroyedRows {
@@ -87,15 +79,14 @@ interface Counted {
  * @throws {MigrationFailedError} if a statement or a check fails; the database is unchanged.
  */
 export async function runMigration(connection: Connection, run: Run): Promise<number | null> {
-  const { migration } = run;
+  const { transaction = true, foreignKeys: isEnforced = true } = run.migration;
   const body = bodyOf(run);
   refuseOpenTransaction(connection);
-  const foreignKeys = await holdForeignKeys(connection, migration.foreignKeys !== false);
+  const foreignKeys = await holdForeignKeys(connection, isEnforced);
   const begun: Begun = { statements: 0, last: null };
+  const work = () => runOnce(connection, { body, begun, run });
   try {
-    return migration.transaction === false
-      ? await runOutside(connection, { body, begun, run })
-      : await withTransaction(connection, () => runInside(connection, body, run), run);
+    return await (transaction ? withTransaction(connection, work, run) : work());
   } catch (error) {
     throw await describeFailure(error, run, begun);
   } finally {
@@ -103,90 +94,47 @@ export async function runMigration(connection: Connection, run: Run): Promise<nu
   }
 }
 
-/** The number of statements that were started, and the last of them. */
-export interface Begun {
-  statements: number;
-  last: string | null;
-}
-
-interface Outside {
+interface Attempt {
   readonly body: MigrationBody;
   /** The statements started so far. */
   readonly begun: Begun;
   readonly run: Run;
 }
 
-/** Runs the body statement by statement without a transaction; writes the marker after success. */
-async function runOutside(
+async function runOnce(
   connection: Connection,
-  { body, begun, run }: Outside,
+  { body, begun, run }: Attempt,
 ): Promise<number | null> {
-  const { migration, direction } = run;
-  const marked = await hasMarker(connection, migration.id);
-  if ((marked ?? false) === (direction === "upgrade")) return null;
-  const { begin } = run;
-  if (begin !== undefined) await withTransaction(connection, () => begin(connection), run);
-  const start = performance.now();
-  const before = await observeBefore(connection, body);
-  try {
-    await namingDuplicates(connection, () =>
-      runBody(connection, body, {
-        database: migration.database,
-        transaction: false,
-        signal: run.signal,
-        between: connection.isRemote ? run.renew : undefined,
-        idleTimeout: run.idleTimeout,
-        onStatement: (sql) => {
-          begun.statements++;
-          begun.last = sql;
-        },
-      }));
-  } finally {
-    if (connection.inTransaction) await connection.exec("ROLLBACK"); // ends a SAVEPOINT left open
-  }
-  await check(connection, run, before);
-  const durationSeconds = (performance.now() - start) / 1000;
-  const end = { durationSeconds, hasTable: marked !== null };
-  await withTransaction(connection, () => mark(connection, run, end), run);
-  return durationSeconds;
-}
-
-async function runInside(
-  connection: Connection,
-  body: MigrationBody,
-  run: Run,
-): Promise<number | null> {
-  const { migration, direction } = run;
+  const { migration, direction, begin, signal, idleTimeout } = run;
+  const { id, database, foreignKeys, transaction = true } = migration;
+  const within = (work: () => Promise<void>) =>
+    transaction ? work() : withTransaction(connection, work, run);
   // Read it again: the state read before the transaction may be outdated.
-  const marked = await hasMarker(connection, migration.id);
+  const marked = await hasMarker(connection, id);
   if ((marked ?? false) === (direction === "upgrade")) return null;
-  await run.begin?.(connection);
+  if (begin !== undefined) await within(() => begin(connection));
   const start = performance.now();
   const before = await observeBefore(connection, body);
-  await namingDuplicates(connection, () =>
-    runBody(connection, body, {
-      database: migration.database,
-      foreignKeys: migration.foreignKeys,
-      signal: run.signal,
-      idleTimeout: run.idleTimeout,
-    }));
-  await check(connection, run, before);
-  const durationSeconds = (performance.now() - start) / 1000;
-  await mark(connection, run, { durationSeconds, hasTable: marked !== null });
-  return durationSeconds;
-}
-
-/** Adds the duplicate value to an error of a unique index or constraint, while the rows still exist. */
-async function namingDuplicates(
-  connection: Connection,
-  work: () => Promise<void>,
-): Promise<void> {
   try {
-    await work();
+    await runBody(connection, body, {
+      ...{ database, foreignKeys, transaction, signal, idleTimeout },
+      between: connection.isRemote && !transaction ? run.renew : undefined,
+      onStatement: (sql) => {
+        begun.statements++;
+        begun.last = sql;
+      },
+    });
   } catch (error) {
     const { withDuplicate } = await import("../schema/duplicates.ts");
-    throw await withDuplicate(connection, error);
+    throw await withDuplicate(connection, error); // while the rows still exist
+  } finally {
+    // Ends a SAVEPOINT left open.
+    if (!transaction && connection.inTransaction) await connection.exec("ROLLBACK");
   }
+  await check(connection, run, before);
+  const durationSeconds = (performance.now() - start) / 1000;
+  await within(() => mark(connection, run, { durationSeconds, hasTable: marked !== null }));
+  return durationSeconds;
 }
 
 /** The state before a body that may change rows. */
@@ -228,13 +176,14 @@ async function check(
   const after = before === null ? null : await observeRows(connection);
   if (before !== null && after !== null) {
     compareObservations(before.rows, after, run);
-    const replaced = compareRows(losses, run);
+    refuseReplacedRows(losses, run);
     compareObjects(before.broken, await brokenObjects(connection, before.objects), run);
-    const declared = new Map(replaced.map(({ table, rows }) => [fold(table), { table, rows }]));
-    for (const { table, rows } of lostRows(before.rows.rows, after.rows)) {
-      if ((declared.get(fold(table))?.rows ?? 0) < rows) declared.set(fold(table), { table, rows });
+    const destroyed = new Map<string, DestroyedRows>();
+    for (const { table, rows } of [...losses, ...lostRows(before.rows.rows, after.rows)]) {
+      const key = fold(table);
+      if (rows > (destroyed.get(key)?.rows ?? 0)) destroyed.set(key, { table, rows });
     }
-    run.onDestroyed?.([...declared.values()].filter(({ rows }) => rows > 0));
+    run.onDestroyed?.([...destroyed.values()]);
   }
   const counted = { before: before?.rows.rows ?? new Map(), after: after?.rows ?? new Map() };
   await run.verify?.(connection, counted);
@@ -337,105 +286,6 @@ export async function runAndRecord(
 
 function detailOf({ snapshot }: Run): string | null {
   return snapshot === null ? null : `snapshot ${snapshot} was taken before`;
-}
-
-/** Adds the migration and position to an error; errors that already say what to do are unchanged. */
-export async function describeFailure(error: unknown, run: Run, begun: Begun): Promise<unknown> {
-  const { migration, direction, signal } = run;
-  const isUpgrade = direction === "upgrade";
-  const cannot = `Cannot ${isUpgrade ? "apply" : "roll back"} ${migration.name}`;
-  const options = { cause: error, migration: migration.name, database: migration.database };
-  const outcome = outcomeOf(migration, doneBefore(error, begun));
-  if (signal?.aborted) {
-    return new InterruptedError(`${cannot}: interrupted`, {
-      ...options,
-      help: `${outcome} Run the command again to continue.`,
-    });
-  }
-  if (error instanceof CatalystError && !(error instanceof StatementError)) {
-    // Inside a transaction these errors already describe the outcome.
-    if (migration.transaction !== false || error instanceof MigrationFailedError) return error;
-    return new MigrationFailedError(error.message, { ...options, help: outcome });
-  }
-  const cause = error instanceof StatementError ? error : undefined;
-  const { place, shown } = await placeOf(cause, run);
-  const line = place.line ?? cause?.line;
-  const denied = error instanceof Deno.errors.NotCapable ? error : undefined;
-  const reason = denied === undefined ? driverMessage(error) : lacking(denied);
-  const what = cause?.help ??
-    (denied !== undefined ? permissionHelp() : isUpgrade ? adviceOn(reason, migration) : FIX_IT);
-  return new MigrationFailedError(
-    `${cannot} to ${migration.database}: ${reason}${place.text}`,
-    {
-      ...options,
-      ...(cause?.statement === undefined ? {} : { statement: cause.statement }),
-      ...(line === undefined ? {} : { line }),
-      ...(migration.source === undefined ? {} : { path: migration.source.path }),
-      help: `${what}. ${outcome}${shown === "" ? "" : `\n${shown}`}`,
-    },
-  );
-}
-
-const FIX_IT = "fix the migration, then run the command again";
-
-/** Help for a failed statement, based on SQLite's message. */
-export function adviceOn(reason: string, { id, database }: Migration): string {
-  const isTaken = /already exists|^duplicate column name|^there is already/.test(reason);
-  return isTaken
-    ? `if ${database} already has everything, for example because the bot created it, record the ` +
-      `migration as applied: \`baseline --to ${id}\`; otherwise ${FIX_IT}`
-    : FIX_IT;
-}
-
-function lacking({ message }: Error): string {
-  return missingPermission(message).replace(/^Requires/, "it requires");
-}
-
-function permissionHelp(): string {
-  return Deno.build.standalone
-    ? "the executable may only read and write files; for more, run the toolkit with Deno: " +
-      "deno run -A jsr:@catalyst/migrate upgrade"
-    : "run Deno with that permission too, then run the command again";
-}
-
-/** Number of completed statements: all that were started except the failed one. */
-function doneBefore(error: unknown, { statements, last }: Begun): number {
-  const failed = error instanceof CatalystError && error.statement !== undefined &&
-    error.statement === last;
-  return failed ? statements - 1 : statements;
-}
-
-interface ShownPlace {
-  readonly place: { readonly text: string; readonly line?: number };
-  /** The failed statement's line; empty if unknown. */
-  readonly shown: string;
-}
-
-async function placeOf(
-  error: StatementError | undefined,
-  { migration, direction }: Run,
-): Promise<ShownPlace> {
-  const { source } = migration;
-  const isUpgrade = direction === "upgrade";
-  const body = isUpgrade ? migration.upgrade : migration.downgrade;
-  const { line, statement = "" } = error ?? {};
-  if (line === undefined) return { place: { text: "" }, shown: "" };
-  const first = isUpgrade ? source?.upgradeLine : source?.downgradeLine;
-  if (typeof body !== "string" || source === undefined) {
-    return { place: { text: ` (line ${line} of its SQL)` }, shown: "" };
-  }
-  const { showFailure } = await import("../migration/syntax.ts");
-  const shown = showFailure(body, {
-    statement,
-    line,
-    firstLine: first ?? 1,
-    message: driverMessage(error),
-  });
-  if (first === undefined) {
-    return { place: { text: ` (line ${line} of its SQL in ${source.path})` }, shown };
-  }
-  const ofFile = first + line - 1;
-  return { place: { text: ` (${source.path}:${ofFile})`, line: ofFile }, shown };
 }
 
 /** A migration to apply. */

@@ -5,7 +5,7 @@ import type { Migration, Registry } from "../migration/migration.ts";
 import { describeDifference } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { readMarkers } from "../state/marker.ts";
-import { type Allowance, failed } from "./row_loss.ts";
+import { type Allowance, failed } from "./migration_failure.ts";
 
 /** Folded names of all tables, views, indexes and triggers. */
 export async function objectNames(connection: Connection): Promise<Set<string>> {

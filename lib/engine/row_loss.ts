@@ -1,9 +1,10 @@
-import { MigrationFailedError, StatementError } from "../base/errors.ts";
+import { StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
 import { needsExtension } from "../database/failure.ts";
-import { howToDeclare, type Migration, type MigrationBody } from "../migration/migration.ts";
+import { howToDeclare, type MigrationBody } from "../migration/migration.ts";
 import { countRows, usersTables } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
+import { type Allowance, failed } from "./migration_failure.ts";
 import type { RowLoss } from "./row_copies.ts";
 
 /** What to compare before and after a migration, inside its transaction. */
@@ -72,15 +73,6 @@ function isUncheckable(error: unknown): boolean {
     (error instanceof StatementError && /foreign key mismatch/.test(error.message));
 }
 
-/** What a migration may do to rows. */
-export interface Allowance {
-  readonly migration: Migration;
-  /** Whether it is applied or rolled back. */
-  readonly direction?: "upgrade" | "downgrade";
-  /** Tables whose rows may be lost. */
-  readonly destroys: readonly string[];
-}
-
 /**
  * Compares the state before and after a migration.
  *
@@ -93,9 +85,7 @@ export function compareObservations(
   allowed: Allowance,
 ): void {
   const lost = lostRows(before.rows, after.rows)
-    .filter(({ table }) =>
-      !allowed.destroys.some((one) => one.toLowerCase() === table.toLowerCase())
-    );
+    .filter(({ table }) => !isDeclared(table, allowed));
   if (lost.length > 0) {
     const what = lost.map(({ table, rows }) => `${rows} of table "${table}"`).join(", ");
     throw failed(
@@ -117,15 +107,13 @@ export function compareObservations(
 }
 
 /**
- * Refuses the loss of rows that were replaced by others, and returns the declared losses.
+ * Refuses the loss of rows that were replaced by others.
  *
  * @throws {MigrationFailedError} if rows were lost without being declared.
  */
-export function compareRows(losses: readonly RowLoss[], allowed: Allowance): RowLoss[] {
-  const isDeclared = ({ table }: RowLoss) =>
-    allowed.destroys.some((one) => fold(one) === fold(table));
-  const lost = losses.filter((one) => !isDeclared(one));
-  if (lost.length === 0) return losses.filter(isDeclared);
+export function refuseReplacedRows(losses: readonly RowLoss[], allowed: Allowance): void {
+  const lost = losses.filter(({ table }) => !isDeclared(table, allowed));
+  if (lost.length === 0) return;
   const what = lost.map(({ table, rows, fault }) =>
     fault === null ? `${rows} of table "${table}"` : `table "${table}": ${fault}`
   ).join(", ");
@@ -135,6 +123,10 @@ export function compareRows(losses: readonly RowLoss[], allowed: Allowance): Row
     "copy each column by name and keep every key; or name the tables whose rows it may destroy " +
       `in the migration's "destroys"`,
   );
+}
+
+function isDeclared(table: string, { destroys }: Allowance): boolean {
+  return destroys.some((one) => fold(one) === fold(table));
 }
 
 /** Says which rows newly reference missing rows; null if there are none. */
@@ -165,34 +157,4 @@ export function lostRows(
     newCounts.splice(renamed, 1);
     return [];
   });
-}
-
-export function failed(
-  { migration, direction }: Allowance,
-  reason: string,
-  help: string,
-): MigrationFailedError {
-  const verb = direction === "downgrade" ? "roll back" : "apply";
-  return new MigrationFailedError(`Cannot ${verb} ${migration.name}: ${reason}`, {
-    migration: migration.name,
-    database: migration.database,
-    help: `${help}. ${outcomeOf(migration)}`,
-  });
-}
-
-/** The state in which a failed migration left its database. */
-export function outcomeOf(
-  { database, transaction }: Pick<Migration, "database" | "transaction">,
-  statements?: number,
-): string {
-  if (transaction !== false) return `It was rolled back; ${database} is unchanged.`;
-  const done = statements === undefined
-    ? "its changes are kept"
-    : statements === 0
-    ? "none of its statements was completed"
-    : `its first ${
-      statements === 1 ? "statement was" : `${statements} statements were`
-    } completed and not undone`;
-  return `It ran without a transaction: ${done}, and it does not count as applied. ` +
-    "The next run starts again with its first statement.";
 }

@@ -1,5 +1,5 @@
 import { LintError, UnknownMigrationError } from "../base/errors.ts";
-import { adviceOn } from "../engine/apply.ts";
+import { adviceOn } from "../engine/migration_failure.ts";
 import { mayTouchRows } from "../engine/row_loss.ts";
 import type { Migration, Registry } from "../migration/migration.ts";
 import { assess } from "../state/assess.ts";
