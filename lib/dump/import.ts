@@ -1,4 +1,4 @@
-import { importedRows, recordStart } from "./import_rows.ts";
+import { importedRows, recordImport } from "./import_rows.ts";
 import { countRows } from "../schema/model.ts";
 import type { Connection } from "../database/connection.ts";
 import { openForReading, openServer } from "../database/open.ts";
@@ -14,7 +14,6 @@ import {
 } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
-import { addEvent } from "../state/ledger.ts";
 import { directoryOf, isLink, partOf, sizeOf } from "../base/paths.ts";
 import { isForeign, refuseLink, type ServerLocation } from "../database/location.ts";
 import { readMarkerIds } from "../state/marker.ts";
@@ -164,7 +163,7 @@ async function replace(job: Job): Promise<ImportResult> {
     await requireReplaceable(workspace, {
       cannot: `import ${label}`,
       replacements: [{ target, bytes: temporary === "move" ? 0 : sizeOf(path) ?? 0 }],
-      keeps: options.backup !== false,
+      keeps,
     });
     if (isThere) steps.begin("checking the existing data", watch);
     await using takeovers = await Takeovers.watch(workspace, [database], { keeps });
@@ -199,7 +198,7 @@ const WEIGHTS = { check: 6, count: 1, watch: 3, keep: 10, replace: 10 };
 
 /** Builds a database in a file, and writes it into an empty one on a server. */
 async function replaceOnServer(job: Job, location: ServerLocation): Promise<ImportResult> {
-  const { workspace, session, options, label, text } = job;
+  const { workspace, options, text } = job;
   const { database, signal } = options;
   const { settings, timeout, ledgerFile } = workspace;
   ensureDirectories(ledgerFile, {
@@ -215,21 +214,7 @@ async function replaceOnServer(job: Job, location: ServerLocation): Promise<Impo
       await using target = await openServer(location, settings);
       await fillServer(path, target, { timeout, signal });
     }
-    const reconciliation = await reconcile(
-      workspace,
-      session,
-      await inspect(workspace, { tolerant: true }),
-    );
-    await session.record((ledger) =>
-      addEvent(ledger, {
-        name: label,
-        database,
-        databasePath: location.path,
-        direction: "import",
-        detail: "into an empty database on a server",
-      })
-    );
-    await session.sync();
+    const reconciliation = await recordEnd(job, "into an empty database on a server");
     return { database, outcome: "created", rows, ...violations, snapshot: null, ...reconciliation };
   } finally {
     removeDatabase(path);
@@ -261,7 +246,7 @@ async function add(job: Job): Promise<ImportResult> {
     onProgress: ({ done, total }) => steps.advance(done, total),
     ...(signal ? { signal } : {}),
   });
-  await recordStart(workspace, session, { database, label });
+  await recordImport(workspace, session, { database, label, detail: null });
   const rows = await loadIntoExisting(connection, text, {
     timeout: workspace.timeout,
     signal,
@@ -287,26 +272,11 @@ async function add(job: Job): Promise<ImportResult> {
       );
     },
   });
-  const reconciliation = await afterCommit(importedRows(label, database), async () => {
-    const reconciliation = await reconcile(
-      workspace,
-      session,
-      await inspect(workspace, { tolerant: true }),
-    );
-    await session.record(async (ledger) => {
-      await addEvent(ledger, {
-        name: label,
-        database,
-        databasePath: location.path,
-        direction: "import",
-        detail: `into the existing database${
-          snapshot === null ? "" : `; the previous data is in snapshot ${snapshot}`
-        }`,
-      });
-    });
-    await session.sync();
-    return reconciliation;
-  });
+  const kept = snapshot === null ? "" : `; the previous data is in snapshot ${snapshot}`;
+  const reconciliation = await afterCommit(
+    importedRows(label, database),
+    () => recordEnd(job, `into the existing database${kept}`),
+  );
   return {
     database,
     outcome: "added",
@@ -318,7 +288,17 @@ async function add(job: Job): Promise<ImportResult> {
   };
 }
 
-const WHEN_FULL = "free some space, then run the command again; nothing was changed";
+/** Corrects the ledger after the new data, and records the import. */
+async function recordEnd(
+  { workspace, session, options: { database }, label }: Job,
+  detail: string,
+): Promise<Reconciliation> {
+  const found = await inspect(workspace, { tolerant: true });
+  const reconciliation = await reconcile(workspace, session, found);
+  await recordImport(workspace, session, { database, label, detail });
+  await session.sync();
+  return reconciliation;
+}
 
 function unconfirmed(database: string, label: string): ConfirmationError {
   return new ConfirmationError(`Cannot import ${label}: it would replace ${database}`, {
@@ -364,7 +344,7 @@ function aboutImport(error: unknown, label: string): unknown {
   if (isFull) {
     return new DiskFullError(`Cannot import ${label}: the disk is full`, {
       cause: error,
-      help: WHEN_FULL,
+      help: "free some space, then run the command again; nothing was changed",
     });
   }
   if (error instanceof CatalystError || !(error instanceof Error)) return error;

@@ -236,7 +236,7 @@ async function importAll(
   source: ReadableStream<Uint8Array>,
   options: ImportRowsOptions,
 ): Promise<ImportRowsResult> {
-  const { database, backup = true, onProgress, signal } = options;
+  const { database, label = "the input", backup = true, onProgress, signal } = options;
   await requireDatabase(workspace, database);
   await using session = await Session.begin(workspace, { signal });
   const connection = await session.database(database);
@@ -258,7 +258,7 @@ async function importAll(
       target,
       ({ line, text }, reason) => badRows.take({ line, reason, text, header: rows.header }),
     );
-    await recordStart(workspace, session, options);
+    await recordImport(workspace, session, { database, label, detail: null });
     await withTransaction(connection, async () => {
       for await (const parsed of rows.read()) {
         await inserter.add(parsed);
@@ -278,7 +278,7 @@ async function importAll(
     };
     await afterCommit(
       importedRows(`${result.rows} ${result.rows === 1 ? "row" : "rows"}`, database),
-      () => record(workspace, session, options, result),
+      () => recordImport(workspace, session, { database, label, detail: detailOf(result) }),
     );
     return result;
   } finally {
@@ -312,11 +312,19 @@ function explained(error: unknown, { table }: ImportTarget, options: ImportRowsO
   );
 }
 
-/** Records the start of an import: if the ledger can't be written, nothing is imported. */
-export async function recordStart(
+/** What to record of an import. */
+interface ImportEvent {
+  readonly database: string;
+  readonly label: string;
+  /** What was imported; null at the start: if it can't be recorded, nothing is imported. */
+  readonly detail: string | null;
+}
+
+/** Records the start or the end of an import. */
+export async function recordImport(
   workspace: Workspace,
   session: Session,
-  { database, label = "the input" }: Pick<ImportRowsOptions, "database" | "label">,
+  { database, label, detail }: ImportEvent,
 ): Promise<void> {
   await session.record((ledger) =>
     addEvent(ledger, {
@@ -324,9 +332,8 @@ export async function recordStart(
       database,
       databasePath: locationOf(workspace, database).path,
       direction: "import",
-      outcome: "started",
-      endedAt: null,
-      detail: null,
+      ...detail === null ? { outcome: "started", endedAt: null } : {},
+      detail,
     })
   );
 }
@@ -339,24 +346,10 @@ export function importedRows(what: string, database: string): Committed {
   };
 }
 
-async function record(
-  workspace: Workspace,
-  session: Session,
-  { database, label = "the input" }: ImportRowsOptions,
-  { table, rows, skipped, snapshot }: ImportRowsResult,
-): Promise<void> {
-  const detail = [
+function detailOf({ table, rows, skipped, snapshot }: ImportRowsResult): string {
+  return [
     `${rows} ${rows === 1 ? "row" : "rows"} into table ${table}`,
     ...skipped === 0 ? [] : [`${skipped} skipped`],
     ...snapshot === null ? [] : [`the previous data is in snapshot ${snapshot}`],
   ].join("; ");
-  await session.record((ledger) =>
-    addEvent(ledger, {
-      name: label,
-      database,
-      databasePath: locationOf(workspace, database).path,
-      direction: "import",
-      detail,
-    })
-  );
 }

@@ -90,28 +90,13 @@ function goodPart(bytes: Uint8Array): string {
   return text.slice(0, Math.max(0, text.indexOf("\uFFFD")));
 }
 
-/** Beginnings of files that are not SQL, and what to report about them. */
-const OTHERS: readonly {
-  readonly begins: readonly number[];
-  readonly reason: string;
-  readonly help: string;
-}[] = [
-  {
-    begins: [...new TextEncoder().encode("SQLite format 3\0")],
-    reason: "it is an SQLite database, not a dump",
-    help: "`restore FILE NAME` accepts a database file",
-  },
-  ...[[0x50, 0x4b, 3, 4], [0x28, 0xb5, 0x2f, 0xfd], [0xfd, 0x37, 0x7a, 0x58, 0x5a], [
-    0x42,
-    0x5a,
-    0x68,
-  ]]
-    .map((begins) => ({
-      begins,
-      reason: "it is compressed, but not with gzip",
-      help: "unpack it first",
-    })),
-];
+/** Whether bytes begin with a text of single-byte characters. */
+function begins(bytes: Uint8Array, text: string): boolean {
+  return [...text].every((character, index) => bytes[index] === character.charCodeAt(0));
+}
+
+/** Beginnings of files compressed by ZIP, Zstandard, XZ and bzip2. */
+const COMPRESSED = ["PK\x03\x04", "(\xb5/\xfd", "\xfd7zXZ", "BZh"];
 
 /**
  * Kind of the text. Texts in rows may contain NUL, and a table without rows is an empty file in
@@ -145,8 +130,8 @@ export async function* readText(
   options: ReadOptions = {},
 ): AsyncGenerator<Uint8Array> {
   const { content = "sql" } = options;
-  const text = withoutMark(checked(inUtf8(unpacked(chunksOf(source, options))), content));
-  yield* content === "sql" ? withoutReturns(withoutShellCommand(text)) : text;
+  const text = checked(inUtf8(unpacked(chunksOf(source, options))), content);
+  yield* content === "sql" ? withoutReturns(text) : text;
 }
 
 /** The chunks of a stream. An interruption ends them at once, even if none would arrive. */
@@ -174,7 +159,7 @@ async function* chunksOf(
 
 async function* unpacked(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
   const { head, all } = await peek(chunks);
-  if (head[0] !== 0x1f || head[1] !== 0x8b) return yield* all;
+  if (!begins(head, "\x1f\x8b")) return yield* all;
   try {
     yield* gunzip(all);
   } catch (error) {
@@ -206,14 +191,19 @@ async function* inUtf8(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8A
 }
 
 /** The encoding of text with two bytes per character; null if it is another one. */
-function wideEncodingOf([first, second, third, fourth]: Uint8Array): string | null {
-  if (first === 0xff && second === 0xfe) return "utf-16le";
-  if (first === 0xfe && second === 0xff) return "utf-16be";
+function wideEncodingOf(head: Uint8Array): string | null {
+  if (begins(head, "\xff\xfe")) return "utf-16le";
+  if (begins(head, "\xfe\xff")) return "utf-16be";
+  const [first, second, third, fourth] = head;
   // Without a byte-order mark: one byte of a letter in plain text is 0.
   if (second === 0 && fourth === 0 && first && third) return "utf-16le";
   return first === 0 && third === 0 && second && fourth ? "utf-16be" : null;
 }
 
+/**
+ * Refuses what is not text. Drops a byte-order mark, and turns the command of the `sqlite3` shell
+ * with which its `.recover` output begins into a comment.
+ */
 async function* checked(
   chunks: AsyncIterable<Uint8Array>,
   content: Content,
@@ -222,13 +212,31 @@ async function* checked(
   if (head.length === 0 && content !== "jsonl") {
     throw new DumpFault("it is empty", { help: "write the file again" });
   }
-  const other = OTHERS.find(({ begins }) => begins.every((byte, index) => head[index] === byte));
-  if (other !== undefined) throw new DumpFault(other.reason, { help: other.help });
+  if (begins(head, "SQLite format 3\0")) {
+    throw new DumpFault("it is an SQLite database, not a dump", {
+      help: "`restore FILE NAME` accepts a database file",
+    });
+  }
+  if (COMPRESSED.some((beginning) => begins(head, beginning))) {
+    throw new DumpFault("it is compressed, but not with gzip", { help: "unpack it first" });
+  }
   if (head.includes(0) && content === "sql") {
     throw new DumpFault("it is binary, not text", { line: 1, help: "name a dump in SQL text" });
   }
-  yield* all;
+  let isFirst = true;
+  for await (const chunk of all) {
+    if (!isFirst) {
+      yield chunk;
+      continue;
+    }
+    isFirst = false;
+    const text = chunk.subarray(begins(head, "\xef\xbb\xbf") ? 3 : 0);
+    const isCommand = content === "sql" && begins(text, ".dbconfig ");
+    yield isCommand ? text.slice().fill(DASH, 0, 2) : text;
+  }
 }
+
+const DASH = 0x2d;
 
 /**
  * Drops the carriage returns before line feeds if the first line ends in both: such a file was
@@ -257,32 +265,6 @@ async function* withoutReturns(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
     yield kept.subarray(0, length);
   }
   if (isConverted === true && isPending) yield new Uint8Array([RETURN]);
-}
-
-async function* withoutMark(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const { head, all } = await peek(chunks);
-  let isFirst = head[0] === 0xef && head[1] === 0xbb && head[2] === 0xbf;
-  for await (const chunk of all) {
-    yield isFirst ? chunk.subarray(3) : chunk;
-    isFirst = false;
-  }
-}
-
-const SHELL_COMMAND = new TextEncoder().encode(".dbconfig ");
-const DASH = 0x2d;
-
-/**
- * Turns the command of the `sqlite3` shell with which its `.recover` output begins into a comment.
- */
-async function* withoutShellCommand(
-  chunks: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
-  const { head, all } = await peek(chunks);
-  let isFirst = SHELL_COMMAND.every((byte, index) => head[index] === byte);
-  for await (const chunk of all) {
-    yield isFirst ? chunk.slice().fill(DASH, 0, 2) : chunk;
-    isFirst = false;
-  }
 }
 
 /** Reads the first bytes of chunks, and gives all of them back; the first chunk contains them. */
