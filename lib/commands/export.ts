@@ -1,5 +1,5 @@
 import { abortOnInterrupt } from "../base/event_loop.ts";
-import { isDamage, originalError } from "../base/errors.ts";
+import { isDamage, LocationError, originalError } from "../base/errors.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output_file.ts";
 import type { DumpContent } from "../dump/export_rows.ts";
@@ -107,6 +107,11 @@ export const command: Command = {
         files.push(await write(context, stream, { ...request, name, like }));
       }
     };
+    if (request.isDirectory && request.format === "sql") {
+      for (const database of request.databases) {
+        await refuseFile(context, pathOf(request, `${database}.sql`));
+      }
+    }
     for (const [index, database] of request.databases.entries()) {
       try {
         await exportOne(database);
@@ -197,9 +202,10 @@ interface NamedStream {
 }
 
 async function* streams(
-  { migrator }: CommandContext,
+  context: CommandContext,
   request: Request & { readonly database: string; readonly control: ExportControl },
 ): AsyncGenerator<NamedStream> {
+  const { migrator } = context;
   const { database, format, tables, content, control } = request;
   if (format === "sql") {
     const stream = await migrator.exportDatabase(database, { content, tables, ...control });
@@ -207,11 +213,34 @@ async function* streams(
     return;
   }
   const directory = request.databases.length > 1 ? `${database}/` : "";
-  for await (
-    const { name, rows } of migrator.exportTables(database, { format, tables, ...control })
-  ) {
-    yield { name: `${directory}${fileName(name)}.${format}`, stream: rows };
+  const nameOf = (table: string) => `${directory}${fileName(table)}.${format}`;
+  // Before any file is written.
+  const onTables = async (names: readonly string[]) => {
+    if (!request.isDirectory) return;
+    for (const table of names) {
+      refuseLongName(table, nameOf(table));
+      await refuseFile(context, pathOf(request, nameOf(table)));
+    }
+  };
+  const options = { format, tables, onTables, ...control };
+  for await (const { name, rows } of migrator.exportTables(database, options)) {
+    yield { name: nameOf(name), stream: rows };
   }
+}
+
+/** Bytes that every file system allows in a file's name, without what may follow it meanwhile. */
+const LONGEST_NAME = 255 - ".gz.catalyst.part".length;
+
+function refuseLongName(table: string, file: string): void {
+  const name = file.replace(/^.*\//, "");
+  if (new TextEncoder().encode(name).length <= LONGEST_NAME) return;
+  throw new LocationError(
+    `Cannot export table "${printable(table.slice(0, 40))}...": its name is too long for a file`,
+    {
+      help:
+        "export it separately with --table T --out FILE.csv, and name the others with --table, too",
+    },
+  );
 }
 
 /** A table's name as a file name: characters that a file system may refuse are encoded as in a URL. */
@@ -248,23 +277,28 @@ function forTerminal(): TransformStream<Bytes, Bytes> {
 async function writeTo(
   context: CommandContext,
   bytes: ReadableStream<Bytes>,
-  { out, isDirectory, compress, name, like }: Request & {
-    readonly name: string;
-    readonly like: string;
-  },
+  request: Request & { readonly name: string; readonly like: string },
 ): Promise<Written> {
+  const { out, isDirectory, name, like } = request;
   if (out === "-") {
     const shown = Deno.stdout.isTerminal() ? bytes.pipeThrough(forTerminal()) : bytes;
     return { file: out, size: await writeAll(Deno.stdout, shown) };
   }
-  const directory = withoutSlash(out);
-  const path = isDirectory ? `${directory}/${name}${compress ? ".gz" : ""}` : out;
+  const path = pathOf(request, name);
   if (isDirectory) {
     const use = { what: "directory of the export", flag: "--out" };
-    ensureDirectory(`${directory}/x`, true, use);
+    ensureDirectory(`${withoutSlash(out)}/x`, true, use);
     ensureDirectory(path, true, use);
   }
+  await refuseFile(context, path);
+  return { file: path, size: await writeFile(path, bytes, { like }) };
+}
+
+function pathOf({ out, isDirectory, compress }: Request, name: string): string {
+  return isDirectory ? `${withoutSlash(out)}/${name}${compress ? ".gz" : ""}` : out;
+}
+
+async function refuseFile(context: CommandContext, path: string): Promise<void> {
   const force = context.flags.force === true;
   await context.migrator.refuseOccupied(path, { force, ...protectedFiles(context) });
-  return { file: path, size: await writeFile(path, bytes, { like }) };
 }

@@ -147,6 +147,8 @@ export interface ExportTablesOptions extends ExportControl {
   readonly format: "csv" | "jsonl";
   /** Tables or views. Default: all tables. */
   readonly tables?: readonly string[];
+  /** Called once with the names of all tables, before any is read; it may refuse them. */
+  readonly onTables?: ((names: readonly string[]) => Promise<void>) | undefined;
 }
 
 /** Exports tables one after the other, in the state when the first one is requested. */
@@ -155,7 +157,7 @@ export async function* exportTables(
   database: string,
   options: ExportTablesOptions,
 ): AsyncGenerator<ExportedTable> {
-  const { format, tables = [], ...control } = options;
+  const { format, tables = [], onTables, ...control } = options;
   await using reading = await openReading(
     await requireKnownDatabase(workspace, database, "export"),
     workspace.settings,
@@ -168,6 +170,7 @@ export async function* exportTables(
   const names = tables.length > 0
     ? tables.map((table) => objects.find(({ name }) => fold(name) === fold(table))?.name ?? table)
     : objects.filter(isOwnTable).map(({ name }) => name);
+  await onTables?.(names);
   const lists = await listTables(reading.connection, names.length);
   const byName = new Map(objects.map((object) => [object.name, object]));
   for (const name of names) {

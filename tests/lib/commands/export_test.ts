@@ -231,3 +231,46 @@ Deno.test("export and import warn of rows that violate a CHECK", async () => {
   await runShell(directory.file("shell.db"), stdout);
   assert.deepEqual(contentOf(directory.file("shell.db")), before);
 });
+
+Deno.test("an export of tables writes none if a file of one exists or its name is too long", async () => {
+  using directory = await makeBot();
+  const out = (...args: string[]) =>
+    run(directory.path, "export", "trading", "--out", "rows", ...args);
+  Deno.mkdirSync(directory.file("rows"));
+  Deno.writeTextFileSync(directory.file("rows/fills.csv"), "mine");
+  const taken = await out("--format", "csv");
+  assert.equal(taken.code, 1);
+  assert.match(taken.stderr, /^error: Cannot write rows\/fills\.csv: it already exists/);
+  const name = "\u{1F4C8}".repeat(20) + "x".repeat(20); // each sign is written as %F0%9F%93%88
+  execute(directory.file("trading.db"), `CREATE TABLE "${name}" (a)`);
+  for (const format of ["csv", "jsonl"]) {
+    const long = await out("--format", format, "--force");
+    assert.equal(long.code, 1);
+    assert.match(long.stderr, /^error: Cannot export table ".*: its name is too long for a file\n/);
+  }
+  assert.deepEqual(filesBelow(directory.file("rows")), ["fills.csv"]);
+  const alone = await run(
+    directory.path,
+    ...["export", "trading", "--format", "csv", "--table", name, "--out", "long.csv"],
+  );
+  assert.equal(alone.code, 0, alone.stderr);
+  const read = await run(
+    directory.path,
+    ...["import", "long.csv", "--database", "trading", "--table", name],
+  );
+  assert.equal(read.code, 0, read.stderr);
+});
+
+Deno.test("export --all writes no dump if the file of one exists", async () => {
+  using directory = await makeBot();
+  Deno.mkdirSync(directory.file("dumps"));
+  Deno.writeTextFileSync(directory.file("dumps/trading.sql"), "mine");
+  const { code, stderr } = await run(directory.path, "export", "--all", "--out", "dumps");
+  assert.equal(code, 1);
+  assert.match(stderr, /^error: Cannot write dumps\/trading\.sql: it already exists/);
+  assert.deepEqual(filesBelow(directory.file("dumps")), ["trading.sql"]);
+});
+
+function filesBelow(path: string): string[] {
+  return [...Deno.readDirSync(path)].map(({ name }) => name);
+}
