@@ -1,48 +1,35 @@
-import { abortOnInterrupt } from "../base/event_loop.ts";
 import { SnapshotError, UsageError } from "../base/errors.ts";
-import { partOfWork } from "../base/steps.ts";
-import { compareIds } from "../migration/migration.ts";
 import type { DamagedDatabase } from "../snapshot/mod.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
-import type { SnapshotEntry } from "../snapshot/store.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
 import {
-  formatAge,
   formatBytes,
   formatCount,
-  formatDate,
   formatDuration,
   printable,
   renderTable,
 } from "../base/format.ts";
-import { screenWidth } from "../terminal/output.ts";
 import {
-  choiceFlag,
   type Command,
   type CommandContext,
   type CommandForm,
   dryRunFlag,
   durationFlag,
   type FlagValues,
-  fromFlag,
-  numberFlag,
-  refuseTogether,
   stringFlag,
-  withoutSlash,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
-import { interruptibleProgressOf, progressOf, snapshotStep } from "./progress.ts";
-
-/** Flags of `prune`, and the retention setting of each. */
-const RETENTION = {
-  "keep": "keep",
-  "keep-daily": "keepDaily",
-  "keep-weekly": "keepWeekly",
-  "keep-monthly": "keepMonthly",
-} as const;
-
-/** How the copies are checked. */
-const VERIFICATIONS = ["quick", "full", "none"] as const;
+import { followWork, snapshotStep } from "./progress.ts";
+import { tellUncovered } from "./render.ts";
+import {
+  COPY_CHECKS,
+  copyCheckOf,
+  RETENTION,
+  runList,
+  runPrune,
+  runVerify,
+  snapshotsDirectory,
+} from "./snapshots.ts";
 
 /** The forms of the command. */
 const FORMS: readonly [CommandForm, ...CommandForm[]] = [
@@ -98,7 +85,7 @@ export const command: Command = {
     },
     "verify": {
       type: "string",
-      value: VERIFICATIONS.join("|"),
+      value: COPY_CHECKS.join("|"),
       help: "how copies are checked (default: quick); full also compares indexes with tables",
     },
     "compress": { type: "boolean", help: "compress the files with gzip" },
@@ -140,11 +127,11 @@ export const command: Command = {
     }
     switch (action) {
       case "list":
-        return await list(context);
+        return await runList(context);
       case "verify":
-        return await verify(context, rest);
+        return await runVerify(context, rest);
       case "prune":
-        return await prune(context);
+        return await runPrune(context);
       default:
         return await take(context);
     }
@@ -168,11 +155,13 @@ function refuseStrayFlags(flags: FlagValues, action: string | undefined): void {
 async function take(context: CommandContext): Promise<number> {
   const { flags, operands, migrator, output } = context;
   await refuseMisspelling(operands, migrator.databases);
-  if (!output.isQuiet && !output.isJson) await tellUncovered(context);
+  if (!output.isQuiet && !output.isJson) {
+    await tellUncovered(await migrator.uncoveredFiles(), context);
+  }
   const age = durationFlag(flags, "if-older-than");
   const newest = age === undefined
     ? null
-    : await migrator.findSnapshot({ databases: operands, ...directoryOf(flags) });
+    : await migrator.findSnapshot({ databases: operands, ...snapshotsDirectory(flags) });
   if (age !== undefined && newest !== null && newest.createdAt > Date.now() / 1000 - age) {
     const lost = await lostAmong(context);
     const ok = lost.length === 0;
@@ -185,16 +174,14 @@ async function take(context: CommandContext): Promise<number> {
     warnOfLost(context, lost);
     return ok ? 0 : 1;
   }
-  const interruption = new AbortController();
-  using _listening = abortOnInterrupt(interruption);
-  using progress = progressOf(context);
+  using progress = followWork(context);
   const damaged: DamagedDatabase[] = [];
   const manifest = await migrator.createSnapshot({
     databases: operands,
-    ...directoryOf(flags),
-    verify: verification(flags),
+    ...snapshotsDirectory(flags),
+    verify: copyCheckOf(flags),
     compress: flags.compress === true,
-    signal: interruption.signal,
+    signal: progress.signal,
     onProgress: (state) => progress.step(snapshotStep(state)),
     onDamaged: (one) => {
       progress.end();
@@ -234,7 +221,7 @@ async function take(context: CommandContext): Promise<number> {
 async function lostAmong(
   { migrator, operands, flags }: CommandContext,
 ): Promise<readonly LostDatabase[]> {
-  const lost = await migrator.lostDatabases(directoryOf(flags));
+  const lost = await migrator.lostDatabases(snapshotsDirectory(flags));
   return lost.filter(({ database }) => operands.length === 0 || operands.includes(database));
 }
 
@@ -248,18 +235,6 @@ function warnOfLost(
         `although it had content before; ${wayBack(one)}`,
     );
   }
-}
-
-async function tellUncovered(
-  { migrator, configuration, output }: CommandContext,
-): Promise<void> {
-  const { describeUncovered } = await import("../state/discover.ts");
-  const uncovered = await migrator.uncoveredFiles();
-  if (uncovered.length === 0) return;
-  const { detail, help } = describeUncovered(uncovered, {
-    hasConfiguration: configuration !== null,
-  });
-  output.narrate(`${detail}; ${help}`);
 }
 
 /** Refuses a misspelled subcommand, which would be taken for a database. */
@@ -289,169 +264,4 @@ function renderSnapshot({ name, files, heldSeconds, verified }: Manifest): strin
       formatDuration(heldSeconds)
     }.`,
   ].join("\n");
-}
-
-async function list({ flags, migrator, output }: CommandContext): Promise<number> {
-  const { directory } = sourceOf(flags);
-  const entries = await migrator.listSnapshots(directory);
-  output.json({ ok: true, snapshots: entries } satisfies Documents["backup list"]);
-  output.answer(entries.length === 0 ? "No snapshots." : renderEntries(entries));
-  return 0;
-}
-
-function renderEntries(entries: readonly SnapshotEntry[]): string {
-  const now = Date.now() / 1000;
-  return renderTable(
-    entries.map(({ name, manifest, problems }, index) => [
-      name,
-      manifest === null ? "-" : formatDate(manifest.createdAt),
-      manifest === null ? "-" : formatAge(now - manifest.createdAt),
-      manifest === null
-        ? "-"
-        : formatBytes(manifest.files.reduce((sum, one) => sum + one.sizeBytes, 0)),
-      manifest === null ? "-" : newest(manifest),
-      manifest?.reason ?? "-",
-      problems.length > 0 ? "damaged" : lacks(entries.slice(index)) || "ok",
-    ]),
-    {
-      screen: screenWidth(),
-      header: ["SNAPSHOT", "TAKEN (UTC)", "AGE", "SIZE", "UP TO", "WHY", "STATE"],
-      notes: entries.map(({ problems }) => printable(problems.join("; "))),
-    },
-  );
-}
-
-/** Databases to list; of more, only the number is shown. */
-const LISTED = 2;
-
-/** The databases that a snapshot taken on request lacks although an older one has them. */
-function lacks([entry, ...older]: readonly SnapshotEntry[]): string {
-  if (entry?.manifest?.reason !== "manual") return "";
-  const namesIn = ({ manifest }: SnapshotEntry) =>
-    (manifest?.files ?? []).map(({ database }) => database);
-  const absent = new Set(older.flatMap(namesIn)).difference(new Set(namesIn(entry)));
-  if (absent.size === 0) return "";
-  const names = absent.size > LISTED
-    ? formatCount(absent.size, "database")
-    : [...absent].join(", ");
-  return `without ${names}`;
-}
-
-/** Id of the newest migration in a snapshot. */
-function newest({ files }: Manifest): string {
-  return files.flatMap(({ migrations }) => migrations).toSorted(compareIds).at(-1) ?? "-";
-}
-
-async function verify(
-  context: CommandContext,
-  [reference, ...rest]: readonly string[],
-): Promise<number> {
-  if (reference === undefined || rest.length > 0) {
-    throw new UsageError("Cannot verify a snapshot: name one", {
-      help: "`backup list` shows the snapshots; `latest` is the newest",
-    });
-  }
-  const { flags, migrator, output } = context;
-  const directory = sourceOf(flags);
-  using progress = interruptibleProgressOf(context);
-  const isTried = flags.restore === true;
-  const name = reference === "latest"
-    ? (await migrator.listSnapshots(directory.directory))[0]?.name ?? reference
-    : reference.replace(/^snapshot_|\.json$/g, "");
-  const { ok, problems } = await migrator.verifySnapshot(name, {
-    ...directory,
-    verify: verification(flags),
-    onStep: partOfWork(progress.step, [0, isTried ? 0.1 : 1]),
-  });
-  if (isTried && ok) {
-    const restored = await migrator.tryRestore(name, {
-      ...directory,
-      onStep: partOfWork(progress.step, [0.1, 1]),
-    });
-    progress.end();
-    output.json(
-      { ok: restored.ok, snapshot: name, problems, restored } satisfies Documents["backup verify"],
-    );
-    const { renderVerification } = await import("./verify.ts");
-    const rendered = renderVerification(restored, {
-      style: output.answerStyle,
-      isBrief: flags.quiet === true,
-    });
-    if (restored.ok) {
-      output.report(
-        `Snapshot ${name}: a trial restore succeeded, and no problems were found.`,
-      );
-    } else output.answer(`Snapshot ${name}, in a trial restore:\n${rendered}`);
-    return restored.ok ? 0 : 1;
-  }
-  progress.end();
-  output.json(
-    {
-      ok,
-      snapshot: name,
-      problems,
-      ...flags.restore === true ? { restored: null } : {},
-    } satisfies Documents["backup verify"],
-  );
-  if (ok) output.report(`Snapshot ${name}: all files match the manifest.`);
-  else {
-    output.answer(
-      [`Snapshot ${name} is damaged:`, ...problems.map((one) => `  ${printable(one)}`)].join("\n"),
-    );
-  }
-  return ok ? 0 : 1;
-}
-
-async function prune(
-  { flags, migrator, configuration, output }: CommandContext,
-): Promise<number> {
-  const retention: Record<string, number> = {};
-  for (const [flag, key] of Object.entries(RETENTION)) {
-    const value = numberFlag(flags, flag, 0);
-    if (value !== undefined) retention[key] = value;
-  }
-  if (Object.keys(retention).length === 0) {
-    const { last, daily, weekly, monthly } = configuration?.keep ?? {};
-    const kept = { keep: last, keepDaily: daily, keepWeekly: weekly, keepMonthly: monthly };
-    for (const [key, count] of Object.entries(kept)) {
-      if (count !== undefined) retention[key] = count;
-    }
-  }
-  if (Object.keys(retention).length === 0) {
-    throw new UsageError("Cannot prune snapshots: the number to keep is not set", {
-      help:
-        "use --keep N, --keep-daily N, --keep-weekly N or --keep-monthly N, or set keep in catalyst.json",
-    });
-  }
-  const dryRun = flags["dry-run"] === true;
-  const deleted = await migrator.pruneSnapshots({ ...retention, ...directoryOf(flags), dryRun });
-  output.json({ ok: true, dryRun, deleted } satisfies Documents["backup prune"]);
-  const verb = dryRun ? "would delete" : "deleted";
-  output[dryRun ? "answer" : "report"](
-    [
-      ...deleted.map((name) => `${verb} snapshot ${name}`),
-      deleted.length === 0
-        ? "Nothing to delete."
-        : `${formatCount(deleted.length, "snapshot")} ${dryRun ? "would be" : ""} deleted.`.replace(
-          "  ",
-          " ",
-        ),
-    ].join("\n"),
-  );
-  return 0;
-}
-
-/** Where to read snapshots. */
-function sourceOf(flags: FlagValues): { directory?: string } {
-  refuseTogether("backup", flags, ["out", "from"]);
-  return fromFlag(flags) ?? directoryOf(flags);
-}
-
-function directoryOf(flags: FlagValues): { directory?: string } {
-  const out = stringFlag(flags, "out");
-  return out === undefined ? {} : { directory: withoutSlash(out) };
-}
-
-function verification(flags: FlagValues): (typeof VERIFICATIONS)[number] {
-  return choiceFlag(flags, "verify", VERIFICATIONS) ?? "quick";
 }

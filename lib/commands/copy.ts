@@ -1,9 +1,8 @@
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
-import { abortOnInterrupt } from "../base/event_loop.ts";
 import type { Command, CommandContext } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
-import { progressOf } from "./progress.ts";
+import { followWork } from "./progress.ts";
 
 /** `copy`: copies a database to another place, such as a server. */
 export const command: Command = {
@@ -28,14 +27,12 @@ export const command: Command = {
           "libsql://db.example.com?namespace=positions",
       });
     }
-    const interruption = new AbortController();
-    using _listening = abortOnInterrupt(interruption);
-    using progress = progressOf(context);
+    using work = followWork(context);
     const result = await migrator.copyDatabase(from, to, {
-      signal: interruption.signal,
-      onStep: progress.step,
+      signal: work.signal,
+      onStep: work.step,
     });
-    progress.end();
+    work.end();
     output.json({ ok: true, ...result } satisfies Documents["copy"]);
     output.report(
       `copied ${printable(result.from)} to ${

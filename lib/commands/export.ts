@@ -1,4 +1,3 @@
-import { abortOnInterrupt } from "../base/event_loop.ts";
 import { isDamage, LocationError, originalError } from "../base/errors.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { unwritable, writeAll, writeFile } from "../dump/output_file.ts";
@@ -18,7 +17,7 @@ import {
   withoutSlash,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
-import { progressOf } from "./progress.ts";
+import { followWork } from "./progress.ts";
 import { violatesCheck } from "./render.ts";
 import type { ViolatedCheck } from "../schema/integrity.ts";
 import { protectedFiles } from "./options.ts";
@@ -74,15 +73,13 @@ export const command: Command = {
   run: async (context: CommandContext) => {
     const { output } = context;
     const request = requestOf(context);
-    const interruption = new AbortController();
-    using _listening = abortOnInterrupt(interruption);
-    using progress = progressOf(context);
+    using work = followWork(context);
     const control = {
-      signal: interruption.signal,
+      signal: work.signal,
       onProgress: ({ table, done, total }: ExportProgress) =>
-        progress.show(`exporting ${printable(table)}`, done / total),
+        work.show(`exporting ${printable(table)}`, done / total),
       onLeftOut: ({ name, what, reason }: LeftOut) => {
-        progress.end();
+        work.end();
         if (what === "rows") isIncomplete = true;
         output.warn(
           `${what === "rows" ? `the rows of ${name} are` : `${name} is`} left out: ${reason}`,
@@ -101,7 +98,7 @@ export const command: Command = {
     const files: Written[] = [];
     const exportOne = async (database: string) => {
       // Constraints are checked first.
-      progress.show(`reading ${database}`, 0, 1);
+      work.show(`reading ${database}`, 0, 1);
       for await (const { name, stream } of streams(context, { ...request, database, control })) {
         const like = context.migrator.pathOf(database);
         files.push(await write(context, stream, { ...request, name, like }));
@@ -120,12 +117,12 @@ export const command: Command = {
         // The others are still exported, as long as there is one.
         const isLast = index === request.databases.length - 1 && files.length === 0;
         if (isLast || !isDamage(error)) throw thrown;
-        progress.end();
+        work.end();
         isIncomplete = true;
         output.warn(`${database} is left out: ${error.message}`);
       }
     }
-    progress.end();
+    work.end();
     const code = isIncomplete ? 1 : 0;
     if (request.out === "-") return code;
     output.json({ ok: !isIncomplete, files } satisfies Documents["export"]);

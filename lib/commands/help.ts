@@ -58,7 +58,7 @@ export const exitCodes: readonly (readonly [code: string, says: string])[] = [
 ];
 
 /** How a help text is laid out. */
-export interface HelpOptions {
+interface HelpOptions {
   /** Cells of a line. Default: the width of the terminal, at most 120. */
   readonly width?: number;
 }
@@ -123,7 +123,7 @@ export async function generalHelp(
 }
 
 /** How the help of a command is laid out, and which form it covers. */
-export interface CommandHelpOptions extends HelpOptions {
+interface CommandHelpOptions extends HelpOptions {
   /** Words after the command; the first may be a subcommand. Default: none. */
   readonly operands?: readonly string[];
 }

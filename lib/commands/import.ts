@@ -1,11 +1,8 @@
-import { abortOnInterrupt } from "../base/event_loop.ts";
-import { AccessError, UsageError } from "../base/errors.ts";
+import { UsageError } from "../base/errors.ts";
 import { partOfWork } from "../base/steps.ts";
 import { formatBytes, formatCount, printable, renderTable } from "../base/format.ts";
-import { refuseSpecialFile } from "../base/paths.ts";
 import type { ImportPlan, ImportResult } from "../dump/import.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";
-import type { BadRow } from "../dump/import_target.ts";
 import { createProgress } from "../terminal/progress.ts";
 import {
   choiceFlag,
@@ -17,8 +14,10 @@ import {
   stringFlag,
   yesFlag,
 } from "./arguments.ts";
+import { badRowsInto, openSource } from "./import_files.ts";
+import { followWork } from "./progress.ts";
 import { protectedFiles } from "./options.ts";
-import { renderReconciliation, violatesCheck } from "./render.ts";
+import { renderReconciliation, renderRowChanges, violatesCheck } from "./render.ts";
 import type { Documents } from "./documents.ts";
 
 /** Formats of a file. */
@@ -80,9 +79,10 @@ export const command: Command = {
 };
 
 async function importSql(
-  { flags, migrator, output }: CommandContext,
+  context: CommandContext,
   { file, database }: { readonly file: string; readonly database: string },
 ): Promise<number> {
+  const { flags, migrator, output } = context;
   for (const flag of ["table", "skip-bad-rows"]) {
     if (flags[flag] !== undefined) {
       throw misuse(command, `--${flag} is only for CSV and JSON Lines`);
@@ -91,16 +91,14 @@ async function importSql(
   const intoExisting = flags["into-existing"] === true;
   const confirm = await confirmation({ flags, output }, { intoExisting });
   const source = await openSource(file);
-  const interruption = new AbortController();
-  using _listening = abortOnInterrupt(interruption);
-  using progress = createProgress(output, { bytes: source.size ?? 0 });
+  using progress = followWork(context, createProgress(output, { bytes: source.size ?? 0 }));
   const result = await migrator.importDump(source.stream, {
     database,
     intoExisting,
     label: source.label,
     ...(file === "-" ? {} : { likeFile: file }),
     backup: flags["no-backup"] !== true,
-    signal: interruption.signal,
+    signal: progress.signal,
     ...(confirm === undefined ? {} : {
       confirm: (plan) => {
         progress.end();
@@ -163,23 +161,9 @@ function formatOf(file: string, flags: FlagValues): Format {
 }
 
 function renderPlan({ label, database, now, then, lost }: ImportPlan): string {
-  const tables = new Set([...Object.keys(now?.rows ?? {}), ...Object.keys(then.rows)]);
-  const count = (rows: Readonly<Record<string, number>> | undefined, table: string) => {
-    const found = rows?.[table];
-    return found === undefined ? "missing" : formatCount(found, "row");
-  };
   return [
     `Importing ${printable(label)} will change ${database}:`,
-    renderTable(
-      [...tables].map((table) => [
-        printable(table),
-        count(now?.rows, table),
-        "->",
-        count(then.rows, table),
-        ...lost === undefined ? [] : [`(${lost[table] ?? 0} lost or changed)`],
-      ]),
-      { indent: 2, align: ["left", "right", "left", "right"] },
-    ),
+    renderRowChanges({ now, then }, { indent: 2, lost }),
   ].join("\n");
 }
 
@@ -227,10 +211,11 @@ interface TableImport {
 }
 
 /** `import` of CSV or JSON Lines: adds rows to a table. */
-export async function importTable(
-  { flags, configuration, migrator, output }: CommandContext,
+async function importTable(
+  context: CommandContext,
   { file, database, format }: TableImport,
 ): Promise<number> {
+  const { flags, migrator, output } = context;
   const table = stringFlag(flags, "table");
   if (table === undefined) {
     throw new UsageError(
@@ -243,20 +228,18 @@ export async function importTable(
   const skipped = stringFlag(flags, "skip-bad-rows");
   if (skipped !== undefined) {
     const flag = "--skip-bad-rows";
-    await migrator.refuseOccupied(skipped, { flag, ...protectedFiles({ flags, configuration }) });
+    await migrator.refuseOccupied(skipped, { flag, ...protectedFiles(context) });
   }
   const source = await openSource(file);
   using bad = badRowsInto(skipped);
-  const interruption = new AbortController();
-  using _listening = abortOnInterrupt(interruption);
-  using progress = createProgress(output, { bytes: source.size ?? 0 });
+  using progress = followWork(context, createProgress(output, { bytes: source.size ?? 0 }));
   const result = await migrator.importRows(source.stream, {
     database,
     table,
     format,
     label: source.label,
     backup: flags["no-backup"] !== true,
-    signal: interruption.signal,
+    signal: progress.signal,
     ...(bad === null ? {} : {
       onBadRow: (row) => {
         bad.take(row);
@@ -285,62 +268,6 @@ export async function importTable(
   return 0;
 }
 
-/** Where bad rows are written. */
-interface BadRowFile extends Disposable {
-  /** Number of its rows. */
-  readonly count: number;
-  take(bad: BadRow): void;
-  /** Keeps the file, because the other rows were imported. */
-  keep(): void;
-}
-
-/** Creates the file at the first bad row, and removes it if nothing is imported. */
-function badRowsInto(path: string | undefined): BadRowFile | null {
-  if (path === undefined) return null;
-  const encoder = new TextEncoder();
-  let file: Deno.FsFile | null = null;
-  let isKept = false;
-  let count = 0;
-  const write = (text: string) => {
-    let rest: Uint8Array = encoder.encode(`${text}\n`);
-    while (rest.length > 0) rest = rest.subarray(file?.writeSync(rest) ?? rest.length);
-  };
-  return {
-    get count() {
-      return count;
-    },
-    take({ text, header }) {
-      count++;
-      if (file === null) {
-        file = create(path);
-        if (header !== null) write(header);
-      }
-      write(text);
-    },
-    keep: () => isKept = true,
-    [Symbol.dispose]() {
-      file?.close();
-      if (file !== null && !isKept) Deno.removeSync(path);
-    },
-  };
-}
-
-function create(path: string): Deno.FsFile {
-  try {
-    return Deno.openSync(path, { write: true, createNew: true });
-  } catch (error) {
-    const message = error instanceof Deno.errors.AlreadyExists
-      ? "it exists"
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    throw new AccessError(`Cannot write bad rows to ${path}: ${message}`, {
-      cause: error,
-      help: "name another file with --skip-bad-rows; nothing was imported",
-    });
-  }
-}
-
 function render(result: ImportRowsResult, label: string, badRows: string | undefined): string {
   const { table, rows, skipped, snapshot } = result;
   return [
@@ -352,59 +279,4 @@ function render(result: ImportRowsResult, label: string, badRows: string | undef
       ? []
       : [`The previous data is in snapshot ${snapshot}; \`restore ${snapshot}\` goes back.`],
   ].join("\n");
-}
-
-/** A file to import, as a stream. */
-export interface ImportSource {
-  readonly stream: ReadableStream<Uint8Array>;
-  /** Its name in messages. */
-  readonly label: string;
-  /** Size in bytes; null if unknown. */
-  readonly size: number | null;
-}
-
-/** Bytes to read at once. */
-const READ_SIZE = 128 * 1024;
-
-/**
- * Opens a file, or stdin for `-`.
- *
- * @throws {AccessError} if it does not exist, or can't be read.
- */
-export async function openSource(file: string): Promise<ImportSource> {
-  if (file === "-") return { stream: Deno.stdin.readable, label: "stdin", size: null };
-  // A shell's `<(…)` is a pipe that a process is already writing to.
-  if (!/^\/dev\/(stdin|fd\/\d+)$/.test(file)) {
-    const help = "name a file, or let the program write into `import -`; nothing was changed";
-    refuseSpecialFile(file, { cannot: "import", help });
-  }
-  try {
-    const opened = await Deno.open(file);
-    const { isFile, size } = await opened.stat();
-    return { stream: streamOf(opened), label: file, size: isFile ? size : null };
-  } catch (error) {
-    const message = error instanceof Deno.errors.NotFound
-      ? "file not found"
-      : error instanceof Error
-      ? error.message
-      : String(error);
-    throw new AccessError(`Cannot read ${file}: ${message}`, {
-      cause: error,
-      help: "name a file that this user may read; nothing was changed",
-    });
-  }
-}
-
-/** Reads a file in larger chunks than its own stream does. */
-function streamOf(file: Deno.FsFile): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    async pull(controller) {
-      const chunk = new Uint8Array(READ_SIZE);
-      const length = await file.read(chunk);
-      if (length !== null) return controller.enqueue(chunk.subarray(0, length));
-      file.close();
-      controller.close();
-    },
-    cancel: () => file.close(),
-  }, { highWaterMark: 1 });
 }

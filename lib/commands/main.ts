@@ -192,8 +192,8 @@ async function runOne(run: Run, output: Output): Promise<number> {
     ...resolved,
     alone: true,
     onRestoreFinished: async (result: RestoreResult) => {
-      const { renderFinished } = await import("./restore.ts");
-      output.warn(renderFinished(result));
+      const { renderFinishedRestore } = await import("./render.ts");
+      output.warn(renderFinishedRestore(result));
     },
   };
   if (configuration === null && !seesConfiguration(flags)) {

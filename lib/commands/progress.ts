@@ -7,39 +7,47 @@ import type { SnapshotProgress } from "../snapshot/take.ts";
 import { createProgress, type ProgressLine } from "../terminal/progress.ts";
 import type { CommandContext } from "./arguments.ts";
 
+/** What a command writes its progress about, and to. */
+type WorkContext = Pick<CommandContext, "migrator" | "output">;
+
 /** Creates the progress line of work on the databases. */
-export function progressOf(
-  { migrator, output }: Pick<CommandContext, "migrator" | "output">,
-): ProgressLine {
+function progressOf({ migrator, output }: WorkContext): ProgressLine {
   const bytes = migrator.databases.reduce((sum, name) => sum + bytesOf(migrator.pathOf(name)), 0);
   return createProgress(output, { bytes });
 }
 
-/**
- * Creates the progress line of a command that Ctrl-C may end at any step, with a message, because
- * nothing has been changed by then.
- */
-export function interruptibleProgressOf(
-  context: Pick<CommandContext, "migrator" | "output">,
-): ProgressLine {
+/** Long work: its progress line, and the signal of Ctrl-C. */
+export interface FollowedWork extends ProgressLine {
+  readonly signal: AbortSignal;
+}
+
+/** Follows work that Ctrl-C stops by a signal; by default it is work on the databases. */
+export function followWork(
+  context: WorkContext,
+  line: ProgressLine = progressOf(context),
+): FollowedWork {
   const interruption = new AbortController();
   const listening = abortOnInterrupt(interruption);
-  const line = progressOf(context);
-  const show: ProgressLine["show"] = (...shown) => {
-    if (interruption.signal.aborted) {
-      throw new InterruptedError("Cannot continue: interrupted", { help: "nothing was changed" });
-    }
-    line.show(...shown);
-  };
   return {
     ...line,
-    show,
-    step: ({ what, share, until }) => show(what, share, until),
+    signal: interruption.signal,
     [Symbol.dispose]: () => {
       line[Symbol.dispose]();
       listening[Symbol.dispose]();
     },
   };
+}
+
+/** Follows work that Ctrl-C ends at any step, with a message, because it changes nothing until then. */
+export function followReading(context: WorkContext): ProgressLine {
+  const work = followWork(context);
+  const show: ProgressLine["show"] = (...shown) => {
+    if (work.signal.aborted) {
+      throw new InterruptedError("Cannot continue: interrupted", { help: "nothing was changed" });
+    }
+    work.show(...shown);
+  };
+  return { ...work, show, step: ({ what, share, until }) => show(what, share, until) };
 }
 
 function bytesOf(path: string): number {
@@ -70,7 +78,7 @@ const KEEPING = 0.5;
 
 /** Creates the progress line of so many migrations. */
 export function progressOfMigrations(
-  context: Pick<CommandContext, "migrator" | "output">,
+  context: WorkContext,
   count: number,
 ): MigrationsProgress {
   const progress = progressOf(context);

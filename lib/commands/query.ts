@@ -4,7 +4,7 @@ import type { SqlValue } from "../database/connection.ts";
 import { writeText } from "../dump/output_file.ts";
 import { findQueries, LEDGER_ALIAS, type NamedQuery, parameterValue } from "../report/queries.ts";
 import { parametersOf, type QueryOptions, type QueryResult } from "../report/query.ts";
-import { createWriter } from "../terminal/output.ts";
+import { createWriter, screenWidth } from "../terminal/output.ts";
 import { abortOnInterrupt } from "../base/event_loop.ts";
 import {
   formatResult,
@@ -211,27 +211,18 @@ async function show(
   result: QueryResult,
   { format, out, database }: Request,
 ): Promise<void> {
-  if (output.isJson) {
+  if (output.isJson && out === undefined) {
     const { columns, isCut } = result;
-    if (out === undefined) {
-      output.json(
-        {
-          ok: true,
-          database,
-          columns,
-          rows: rowObjects(result),
-          isCut,
-        } satisfies Documents["query"],
-      );
-      return;
-    }
+    const rows = rowObjects(result);
+    output.json({ ok: true, database, columns, rows, isCut } satisfies Documents["query"]);
+    return;
   }
   const toTerminal = out === undefined && Deno.stdout.isTerminal();
   const text = formatted(result, {
     format,
     raw: flags.raw === true,
     dim: out === undefined ? output.answerStyle.dim : (text) => text,
-    ...(toTerminal ? { width: Deno.consoleSize().columns || 80 } : {}),
+    ...(toTerminal ? { width: screenWidth() } : {}),
   });
   if (out !== undefined) {
     const size = await writeText(out, `${text}\n`, {

@@ -1,4 +1,3 @@
-import { abortOnInterrupt } from "../base/event_loop.ts";
 import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/rehearse_result.ts";
 import type { Style } from "../terminal/output.ts";
 import {
@@ -19,7 +18,7 @@ import {
 } from "./arguments.ts";
 import { tell } from "./render.ts";
 import type { Documents } from "./documents.ts";
-import { progressOf } from "./progress.ts";
+import { followWork } from "./progress.ts";
 
 /** `rehearse`: runs the pending migrations on copies of the databases. */
 export const command: Command = {
@@ -51,22 +50,20 @@ export const command: Command = {
     const { flags, migrator, output } = context;
     const directory = stringFlag(flags, "dir");
     refuseTogether("rehearse", flags, ["migration", "to"]);
-    const interruption = new AbortController();
-    using _listening = abortOnInterrupt(interruption);
-    using progress = progressOf(context);
+    using work = followWork(context);
     const rehearsal = await migrator.rehearse({
       ...stringFlags(flags, "migration", "to"),
       ...(directory === undefined ? {} : { directory }),
       data: flags.data === true,
       outOfOrder: flags["out-of-order"] === true,
-      signal: interruption.signal,
-      onStep: progress.step,
+      signal: work.signal,
+      onStep: work.step,
       onProgress: (state) => {
-        if (flags.verbose) progress.end();
+        if (flags.verbose) work.end();
         tell(output, state);
       },
     });
-    progress.end();
+    work.end();
     output.json(rehearsal satisfies Documents["rehearse"]);
     const isSilent = rehearsal.ok && rehearsal.notices.length === 0;
     output[isSilent ? "report" : "answer"](renderRehearsal(rehearsal, output.answerStyle));

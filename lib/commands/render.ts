@@ -1,89 +1,19 @@
-import { isLibsqlAddress } from "../database/location.ts";
-import { directoryOf } from "../base/paths.ts";
-import { formatCount, formatDuration, printable, renderTable } from "../base/format.ts";
+import { formatCount, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
 import { abortOnInterrupt } from "../base/event_loop.ts";
+import type { ImportPlan } from "../dump/import.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
-import type { Migration } from "../migration/migration.ts";
 import type { DowngradePlan, Loss } from "../operations/downgrade.ts";
-import type { UpgradeOptions, UpgradePlan, UpgradeResult } from "../operations/apply_pending.ts";
+import type { UpgradeOptions } from "../operations/apply_pending.ts";
+import type { DatabaseVerification, Verification } from "../operations/verify.ts";
+import type { Finding } from "../schema/model.ts";
+import type { RestoreResult } from "../snapshot/journal.ts";
+import type { RestoreChange } from "../snapshot/restore.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
-import type { Output } from "../terminal/output.ts";
-import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
+import type { LedgerEvent } from "../state/ledger.ts";
+import { type Output, screenWidth, type Style } from "../terminal/output.ts";
 import type { CommandContext } from "./arguments.ts";
-import type { Documents } from "./documents.ts";
 import type { MigrationsProgress } from "./progress.ts";
-
-/** What an upgrade would do, as data. */
-export function planAsJson(
-  { apply, adopt, reconcile, effects }: UpgradePlan,
-): Documents["upgrade"] {
-  return {
-    ok: true,
-    dryRun: true,
-    apply: apply.map((one) => {
-      const its = effects?.find(({ id }) => id === one.id);
-      return {
-        id: one.id,
-        database: one.database,
-        sql: sqlText(one),
-        objects: its?.objects ?? [],
-        rows: its?.rows ?? [],
-        unknown: its?.unknown ?? null,
-      };
-    }),
-    adopt,
-    reconcile,
-  };
-}
-
-/** The plan of an upgrade as text: comments in the SQL that it would run. */
-export function renderPlan({ apply, adopt, reconcile, effects }: UpgradePlan): string {
-  const notes = [
-    ...adopt.length === 0
-      ? []
-      : [`would adopt ${printable(adopt.join(", "))}: the tables exist already`],
-    ...reconcile.length === 0
-      ? []
-      : [`would correct the ledger for ${printable(reconcile.join(", "))}`],
-  ];
-  const sections = apply.map((one) =>
-    [
-      `-- would apply ${one.name} to ${one.database}`,
-      ...renderEffects(effects?.find(({ id }) => id === one.id)),
-      sqlText(one) ?? "-- (a function, not SQL)",
-    ].join("\n")
-  );
-  if (effects === undefined) notes.push("too many are pending to show the effects of each");
-  const end = `${formatCount(apply.length, "migration")} would be applied. Nothing was changed.`;
-  return [...notes, ...sections, end].join("\n");
-}
-
-function sqlText({ upgrade }: Migration): string | null {
-  return typeof upgrade === "string" ? upgrade.trim() : null;
-}
-
-function renderEffects(effects: MigrationEffects | undefined): string[] {
-  if (effects === undefined) return [];
-  const { objects, rows, unknown } = effects;
-  return [
-    ...objects.map(({ change, type, name }) => `${change} ${type} ${name}`),
-    ...rows.map(renderRows),
-    ...unknown === null ? [] : [`further effects are unknown: ${unknown}`],
-  ].map((line) => `--   ${printable(line)}`);
-}
-
-function renderRows({ change, table, extent, rows, from }: RowEffect): string {
-  const count = formatCount(rows, "row");
-  if (change === "inserts") {
-    return extent === "exact"
-      ? `inserts ${count} into ${table}`
-      : `inserts into ${table} from the ${count} of ${from.join(", ")}`;
-  }
-  return extent === "all"
-    ? `${change} all ${count} of ${table}`
-    : `${change} some of the ${count} of ${table}`;
-}
 
 /** Prints on stderr what is being done, with `--verbose`. */
 export function tell(output: Output, progress: MigrationProgress): void {
@@ -91,54 +21,6 @@ export function tell(output: Output, progress: MigrationProgress): void {
   if (progress.kind === "started") {
     output.detail(`${verb} ${progress.name} in ${progress.database}`);
   }
-}
-
-/** The result of an upgrade as text. */
-export async function renderUpgrade(
-  result: UpgradeResult,
-  { known, paths }: {
-    /** Number of known migrations. */
-    readonly known: number;
-    /** Paths of the databases; if they are in one directory, only that is named. */
-    readonly paths: readonly string[];
-  },
-): Promise<string> {
-  const { applied, adopted, reconciled } = result;
-  const lines = renderReconciliation({ adopted, reconciled });
-  lines.push(...renderSnapshots(result));
-  if (applied.length > 0) {
-    const { renderTable } = await import("../base/format.ts");
-    lines.push(
-      renderTable(applied.map(({ name, database, durationSeconds }) => [
-        "applied",
-        name,
-        database,
-        formatDuration(durationSeconds),
-      ])),
-      ...applied.flatMap(({ destroyed = [] }) =>
-        destroyed.map(({ table, rows }) =>
-          `${printable(table)}: ${formatCount(rows, "row")} dropped as declared${
-            result.snapshot === null ? "" : `; snapshot ${result.snapshot}`
-          }`
-        )
-      ),
-      `${formatCount(applied.length, "migration")} applied. ${placeOf(paths)}`,
-    );
-  } else {
-    lines.push(`Nothing to apply: ${formatCount(known, "migration")} known, none of them pending.`);
-  }
-  return lines.join("\n");
-}
-
-function placeOf(paths: readonly string[]): string {
-  const [first = ".", ...others] = [...new Set(paths.map(directoryOf))].toSorted((a, b) =>
-    a.length - b.length
-  );
-  const isOne = others.every((other) => other.startsWith(`${first}/`)) &&
-    !paths.some(isLibsqlAddress);
-  return isOne
-    ? `The databases are in ${printable(first)}/.`
-    : "`status` shows where the databases are.";
 }
 
 /** Prints, once for each database, that a snapshot of it is being taken, if that takes a while. */
@@ -192,15 +74,12 @@ export function followMigrations(
   };
 }
 
-/** Names the snapshot taken before a change. */
-export function renderSnapshot(name: string): string {
-  return `took snapshot ${name} first; \`restore ${name}\` goes back`;
-}
-
-/** Names all snapshots taken. */
+/** Names the snapshots taken before and during a change. */
 export function renderSnapshots({ snapshot, laterSnapshots = [] }: TakenSnapshots): string[] {
   return [
-    ...snapshot === null ? [] : [renderSnapshot(snapshot)],
+    ...snapshot === null ? [] : [
+      `took snapshot ${snapshot} first; \`restore ${snapshot}\` goes back`,
+    ],
     ...laterSnapshots.map((name) =>
       `took snapshot ${name} later, because others wrote in the meantime; it has their rows`
     ),
@@ -270,4 +149,126 @@ export function violatesCheck(rows: number, table: string): string {
   return `${formatCount(rows, "row")} of ${printable(table)} ${
     rows === 1 ? "violates" : "violate"
   } a CHECK constraint`;
+}
+
+/** Events as a table, newest first. */
+export function renderEvents(events: readonly LedgerEvent[]): string {
+  return renderTable(
+    events.map((event) => [
+      formatDate(event.startedAt),
+      whatOf(event),
+      printable(event.name),
+      event.durationSeconds === null ? "-" : formatDuration(event.durationSeconds),
+    ]),
+    {
+      header: ["WHEN (UTC)", "WHAT", "MIGRATION", "TOOK"],
+      screen: screenWidth(),
+      notes: events.map(({ error, detail }) => printable(error ?? detail ?? "")),
+    },
+  );
+}
+
+/** What was done, and the outcome; `downgrade rolled_back` would be redundant. */
+function whatOf({ direction, outcome }: LedgerEvent): string {
+  return direction === "downgrade" && outcome === "rolled_back"
+    ? "rolled back"
+    : `${direction} ${outcome.replace("_", " ")}`;
+}
+/** How to show a verification. */
+interface VerificationOptions {
+  readonly style: Style;
+  /** Whether to leave out notices, and databases without problems. Default `false`. */
+  readonly isBrief?: boolean;
+}
+
+/** The findings as text. */
+export function renderVerification(
+  { ok, databases }: Verification,
+  { style, isBrief = false }: VerificationOptions,
+): string {
+  const shown = isBrief
+    ? databases.filter((one) => !one.ok).map((one) => ({ ...one, notices: [] }))
+    : databases;
+  return [
+    ...shown.map((database) => renderDatabase(database, style)),
+    ok ? "No problems found." : "Problems were found.",
+  ].join("\n");
+}
+
+function renderDatabase(
+  { name, path, ok, problems, notices, hash }: DatabaseVerification,
+  style: Style,
+): string {
+  return [
+    `${name} (${printable(path)}): ${ok ? style.green("ok") : style.red("not ok")}`,
+    ...hash === null ? [] : [`  sha256 ${hash}`],
+    ...problems.map((problem) => renderFinding("problem", problem)),
+    ...notices.map((notice) => renderFinding("notice", notice)),
+  ].join("\n");
+}
+
+/** A finding, and what to do about it. */
+export function renderFinding(label: string, { detail, fix }: Finding): string {
+  return `  ${label}: ${printable(detail)}\n    fix: ${printable(fix)}`;
+}
+/** The restore that a command has finished first. */
+export function renderFinishedRestore(
+  { snapshot, restored, laterSnapshots = [], movedAside = [] }: RestoreResult,
+): string {
+  const kept = laterSnapshots.length === 0
+    ? ""
+    : `; their data from before that is in snapshot ${laterSnapshots.join(", ")}`;
+  const moved = renderMovedAside({ movedAside }).map((line) => `; ${line.slice(0, -1)}`).join("");
+  return `finished first what was interrupted: ${
+    restored.join(", ")
+  } from ${snapshot}${kept}${moved}`;
+}
+
+/** Where damaged databases were moved, because no snapshot of them could be taken. */
+export function renderMovedAside({ movedAside = [] }: Pick<RestoreResult, "movedAside">): string[] {
+  return movedAside.map(({ database, path }) =>
+    `${database} was damaged, so no snapshot of it was taken: its file was moved to ${
+      printable(path)
+    }.`
+  );
+}
+
+/** Says which files no command covers, if there are any. */
+export async function tellUncovered(
+  uncovered: readonly string[],
+  { configuration, output }: Pick<CommandContext, "configuration" | "output">,
+): Promise<void> {
+  if (uncovered.length === 0) return;
+  const { describeUncovered } = await import("../state/discover.ts");
+  const { detail, help } = describeUncovered(uncovered, {
+    hasConfiguration: configuration !== null,
+  });
+  output.narrate(`${detail}; ${help}`);
+}
+
+/** How to show the rows of each table before and after a change. */
+interface RowChangesOptions {
+  readonly indent: number;
+  /** Rows that would be deleted or changed, by table. */
+  readonly lost?: ImportPlan["lost"] | undefined;
+}
+
+/** The rows of each table before and after a change. */
+export function renderRowChanges(
+  { now, isDamaged, then }: Pick<RestoreChange, "now" | "isDamaged" | "then">,
+  { indent, lost }: RowChangesOptions,
+): string {
+  const tables = new Set([...Object.keys(now?.rows ?? {}), ...Object.keys(then.rows)]);
+  const count = (rows: number | undefined) =>
+    rows === undefined ? "missing" : formatCount(rows, "row");
+  return renderTable(
+    [...tables].map((table) => [
+      printable(table),
+      isDamaged ? "unknown" : count(now?.rows[table]),
+      "->",
+      count(then.rows[table]),
+      ...lost === undefined ? [] : [`(${lost[table] ?? 0} lost or changed)`],
+    ]),
+    { indent, align: ["left", "right", "left", "right"] },
+  );
 }

@@ -8,8 +8,7 @@ import {
   refuseTogether,
   stringFlag,
 } from "./arguments.ts";
-import { copyNotice, renderReconciliation, renderSnapshot } from "./render.ts";
-import { renderFinding } from "./verify.ts";
+import { copyNotice, renderFinding, renderReconciliation, renderSnapshots } from "./render.ts";
 import type { Documents } from "./documents.ts";
 
 /** `repair`: repairs what it can without losing a row. */
@@ -57,10 +56,11 @@ export const command: Command = {
 };
 
 /** What was repaired and what remains, as text. */
-export function renderRepair(result: RepairResult, dryRun: boolean): string {
+function renderRepair(result: RepairResult, dryRun: boolean): string {
   const { recreated, replaced, remaining } = result;
   const verb = dryRun ? "would create" : "created";
   const lines = [
+    ...renderSnapshots(result),
     ...renderReconciliation(result),
     ...recreated.map(({ type, name, database }) =>
       `${verb} ${type} ${printable(name)} in ${database}`
@@ -69,7 +69,6 @@ export function renderRepair(result: RepairResult, dryRun: boolean): string {
       `${dryRun ? "would replace" : "replaced"} view ${printable(name)} in ${database}`
     ),
   ];
-  if (result.snapshot !== null) lines.unshift(renderSnapshot(result.snapshot));
   if (lines.length === 0 && remaining.length === 0) return "Nothing to repair.";
   if (remaining.length > 0) {
     lines.push(

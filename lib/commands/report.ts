@@ -12,7 +12,7 @@ import {
 import type { Migrator } from "../migrator.ts";
 import type { Report, ReportFilter } from "../report/report.ts";
 import { renderChart } from "../terminal/chart.ts";
-import type { Style } from "../terminal/output.ts";
+import { screenWidth, type Style } from "../terminal/output.ts";
 import {
   type Command,
   type CommandContext,
@@ -62,7 +62,8 @@ export const command: Command = {
     if (file === undefined) {
       output.json({ ok: true, ...report } satisfies Documents["report"]);
       if (!output.isJson) {
-        output.answer(renderTerminalReport(report, { style: output.answerStyle, width: width() }));
+        const width = Math.max(40, screenWidth(80));
+        output.answer(renderTerminalReport(report, { style: output.answerStyle, width }));
       }
       return 0;
     }
@@ -106,10 +107,6 @@ async function refuseUnknown(
       names.size > 20 ? ", ..." : ""
     }`,
   });
-}
-
-function width(): number {
-  return Deno.stdout.isTerminal() ? Math.max(40, Deno.consoleSize().columns || 80) : 80;
 }
 
 function filterOf(flags: FlagValues): ReportFilter {

@@ -1,9 +1,9 @@
 import { SnapshotError, UsageError } from "../base/errors.ts";
-import type { RestoreChange, RestorePlan } from "../snapshot/restore.ts";
+import type { RestorePlan } from "../snapshot/restore.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
 import { newestSafety } from "../snapshot/store.ts";
 import { wayBack } from "../state/status.ts";
-import { formatCount, printable, renderTable } from "../base/format.ts";
+import { printable } from "../base/format.ts";
 import {
   type Command,
   type CommandContext,
@@ -12,9 +12,9 @@ import {
   refuseTogether,
   yesFlag,
 } from "./arguments.ts";
-import { renderReconciliation } from "./render.ts";
+import { renderMovedAside, renderReconciliation, renderRowChanges } from "./render.ts";
 import type { Documents } from "./documents.ts";
-import { interruptibleProgressOf } from "./progress.ts";
+import { followReading } from "./progress.ts";
 
 /** `restore`: goes back to a snapshot. */
 export const command: Command = {
@@ -40,7 +40,7 @@ export const command: Command = {
   ],
   run: async (context: CommandContext) => {
     const { flags, operands, migrator, output } = context;
-    using progress = interruptibleProgressOf(context);
+    using progress = followReading(context);
     refuseTogether("restore", flags, ["from", "undo"]);
     const from = fromFlag(flags);
     const first = operands[0];
@@ -112,45 +112,9 @@ function renderPlan({ snapshot, changes }: RestorePlan): string {
           change.isDamaged ? "unknown" : change.now?.migrations.join(" ") || "none"
         } -> ${change.then.migrations.join(" ") || "none"}`,
       ),
-      renderTable(rowsOf(change), {
-        indent: 4,
-        align: ["left", "right", "left", "right"],
-      }),
+      renderRowChanges(change, { indent: 4 }),
     ]),
   ].join("\n");
-}
-
-function rowsOf({ now, isDamaged, then }: RestoreChange): string[][] {
-  const tables = new Set([...Object.keys(now?.rows ?? {}), ...Object.keys(then.rows)]);
-  return [...tables].map((table) => {
-    const count = (rows: Readonly<Record<string, number>> | undefined) => {
-      const found = rows?.[table];
-      return found === undefined ? "missing" : formatCount(found, "row");
-    };
-    return [printable(table), isDamaged ? "unknown" : count(now?.rows), "->", count(then.rows)];
-  });
-}
-
-/** Message of another command that has finished a restore first. */
-export function renderFinished(
-  { snapshot, restored, laterSnapshots = [], movedAside = [] }: RestoreResult,
-): string {
-  const kept = laterSnapshots.length === 0
-    ? ""
-    : `; their data from before that is in snapshot ${laterSnapshots.join(", ")}`;
-  const moved = renderMovedAside({ movedAside }).map((line) => `; ${line.slice(0, -1)}`).join("");
-  return `finished first what was interrupted: ${
-    restored.join(", ")
-  } from ${snapshot}${kept}${moved}`;
-}
-
-/** Where damaged databases were moved, because no snapshot of them could be taken. */
-function renderMovedAside({ movedAside = [] }: Pick<RestoreResult, "movedAside">): string[] {
-  return movedAside.map(({ database, path }) =>
-    `${database} was damaged, so no snapshot of it was taken: its file was moved to ${
-      printable(path)
-    }.`
-  );
 }
 
 function renderRestore(result: RestoreResult): string {

@@ -10,12 +10,11 @@ import {
   wrapText,
 } from "../base/format.ts";
 import type { MigrationState, MigrationStatus } from "../state/assess.ts";
-import { describeUncovered } from "../state/discover.ts";
-import type { LedgerEvent } from "../state/ledger.ts";
 import { type LostDatabase, type Status, wayBack } from "../state/status.ts";
 import { type Output, screenWidth, type Style } from "../terminal/output.ts";
 import { type Command, type CommandContext, durationFlag, stringFlag } from "./arguments.ts";
 import type { BackupAge, Documents, StatusDocument } from "./documents.ts";
+import { renderEvents, tellUncovered } from "./render.ts";
 
 /** `status`: whether everything is fine, or what to do next. */
 export const command: Command = {
@@ -66,12 +65,7 @@ export const command: Command = {
         all: flags.verbose === true,
       }));
       hints(status, output);
-      if (uncovered.length > 0) {
-        const { detail, help } = describeUncovered(uncovered, {
-          hasConfiguration: configuration !== null,
-        });
-        output.narrate(`${detail}; ${help}`);
-      }
+      await tellUncovered(uncovered, { configuration, output });
       if (backup?.ok === false) {
         output.warn(describeAge(backup, stringFlag(flags, "max-backup-age") ?? ""));
       }
@@ -308,28 +302,4 @@ function hints(status: Status, output: Output): void {
       `The ledger is wrong about ${wrong.join(", ")}; \`upgrade\` corrects it.`,
     );
   }
-}
-
-/** Events as a table, newest first. */
-export function renderEvents(events: readonly LedgerEvent[]): string {
-  return renderTable(
-    events.map((event) => [
-      formatDate(event.startedAt),
-      whatOf(event),
-      printable(event.name),
-      event.durationSeconds === null ? "-" : formatDuration(event.durationSeconds),
-    ]),
-    {
-      header: ["WHEN (UTC)", "WHAT", "MIGRATION", "TOOK"],
-      screen: screenWidth(),
-      notes: events.map(({ error, detail }) => printable(error ?? detail ?? "")),
-    },
-  );
-}
-
-/** What was done, and the outcome; `downgrade rolled_back` would be redundant. */
-function whatOf({ direction, outcome }: LedgerEvent): string {
-  return direction === "downgrade" && outcome === "rolled_back"
-    ? "rolled back"
-    : `${direction} ${outcome.replace("_", " ")}`;
 }

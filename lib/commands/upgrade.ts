@@ -1,6 +1,11 @@
 import { reportOf } from "../terminal/output.ts";
 import { CatalystError, exitCodeOf } from "../base/errors.ts";
-import type { UpgradeResult } from "../operations/apply_pending.ts";
+import { formatCount, formatDuration, printable, renderTable } from "../base/format.ts";
+import { directoryOf } from "../base/paths.ts";
+import { isLibsqlAddress } from "../database/location.ts";
+import type { Migration } from "../migration/migration.ts";
+import type { UpgradePlan, UpgradeResult } from "../operations/apply_pending.ts";
+import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
 import {
   type Command,
   type CommandContext,
@@ -10,7 +15,7 @@ import {
   stringFlags,
 } from "./arguments.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
-import { followMigrations, renderUpgrade } from "./render.ts";
+import { followMigrations, renderReconciliation, renderSnapshots } from "./render.ts";
 import type { Applied, Documents, UpgradeFailure } from "./documents.ts";
 
 /** `upgrade`: applies pending migrations. */
@@ -41,7 +46,6 @@ export const command: Command = {
     };
     if (flags["dry-run"]) {
       const plan = await migrator.planUpgrade({ ...request, effects: true });
-      const { planAsJson, renderPlan } = await import("./render.ts");
       output.json(planAsJson(plan));
       output.answer(renderPlan(plan));
       return 0;
@@ -77,7 +81,7 @@ export const command: Command = {
         { ok: true, ...asJson(result), lost, failed: null } satisfies Documents["upgrade"],
       );
       output.report(
-        await renderUpgrade(result, {
+        renderUpgrade(result, {
           known: migrator.ids.length,
           paths: migrator.databases.map((name) => migrator.pathOf(name)),
         }),
@@ -117,4 +121,121 @@ function asJson(
     })),
     ...others,
   };
+}
+
+/** What an upgrade would do, as data. */
+function planAsJson(
+  { apply, adopt, reconcile, effects }: UpgradePlan,
+): Documents["upgrade"] {
+  return {
+    ok: true,
+    dryRun: true,
+    apply: apply.map((one) => {
+      const its = effects?.find(({ id }) => id === one.id);
+      return {
+        id: one.id,
+        database: one.database,
+        sql: sqlText(one),
+        objects: its?.objects ?? [],
+        rows: its?.rows ?? [],
+        unknown: its?.unknown ?? null,
+      };
+    }),
+    adopt,
+    reconcile,
+  };
+}
+
+/** The plan of an upgrade as text: comments in the SQL that it would run. */
+function renderPlan({ apply, adopt, reconcile, effects }: UpgradePlan): string {
+  const notes = [
+    ...adopt.length === 0
+      ? []
+      : [`would adopt ${printable(adopt.join(", "))}: the tables exist already`],
+    ...reconcile.length === 0
+      ? []
+      : [`would correct the ledger for ${printable(reconcile.join(", "))}`],
+  ];
+  const sections = apply.map((one) =>
+    [
+      `-- would apply ${one.name} to ${one.database}`,
+      ...renderEffects(effects?.find(({ id }) => id === one.id)),
+      sqlText(one) ?? "-- (a function, not SQL)",
+    ].join("\n")
+  );
+  if (effects === undefined) notes.push("too many are pending to show the effects of each");
+  const end = `${formatCount(apply.length, "migration")} would be applied. Nothing was changed.`;
+  return [...notes, ...sections, end].join("\n");
+}
+
+function sqlText({ upgrade }: Migration): string | null {
+  return typeof upgrade === "string" ? upgrade.trim() : null;
+}
+
+function renderEffects(effects: MigrationEffects | undefined): string[] {
+  if (effects === undefined) return [];
+  const { objects, rows, unknown } = effects;
+  return [
+    ...objects.map(({ change, type, name }) => `${change} ${type} ${name}`),
+    ...rows.map(renderRows),
+    ...unknown === null ? [] : [`further effects are unknown: ${unknown}`],
+  ].map((line) => `--   ${printable(line)}`);
+}
+
+function renderRows({ change, table, extent, rows, from }: RowEffect): string {
+  const count = formatCount(rows, "row");
+  if (change === "inserts") {
+    return extent === "exact"
+      ? `inserts ${count} into ${table}`
+      : `inserts into ${table} from the ${count} of ${from.join(", ")}`;
+  }
+  return extent === "all"
+    ? `${change} all ${count} of ${table}`
+    : `${change} some of the ${count} of ${table}`;
+}
+
+/** The result of an upgrade as text. */
+function renderUpgrade(
+  result: UpgradeResult,
+  { known, paths }: {
+    /** Number of known migrations. */
+    readonly known: number;
+    /** Paths of the databases; if they are in one directory, only that is named. */
+    readonly paths: readonly string[];
+  },
+): string {
+  const { applied } = result;
+  const lines = [...renderReconciliation(result), ...renderSnapshots(result)];
+  if (applied.length > 0) {
+    lines.push(
+      renderTable(applied.map(({ name, database, durationSeconds }) => [
+        "applied",
+        name,
+        database,
+        formatDuration(durationSeconds),
+      ])),
+      ...applied.flatMap(({ destroyed = [] }) =>
+        destroyed.map(({ table, rows }) =>
+          `${printable(table)}: ${formatCount(rows, "row")} dropped as declared${
+            result.snapshot === null ? "" : `; snapshot ${result.snapshot}`
+          }`
+        )
+      ),
+      `${formatCount(applied.length, "migration")} applied. ${placeOf(paths)}`,
+    );
+  } else {
+    lines.push(`Nothing to apply: ${formatCount(known, "migration")} known, none of them pending.`);
+  }
+  return lines.join("\n");
+}
+
+function placeOf(paths: readonly string[]): string {
+  const [first = ".", ...others] = [...new Set(paths.map(directoryOf))].toSorted((a, b) =>
+    a.length - b.length
+  );
+  const isOne = others.every((other) => other.startsWith(`${first}/`)) &&
+    !paths.some(isLibsqlAddress);
+  return isOne
+    ? `The databases are in ${printable(first)}/.`
+    : "`status` shows where the databases are.";
 }

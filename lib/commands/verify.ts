@@ -1,9 +1,6 @@
-import type { Finding } from "../schema/model.ts";
-import { printable } from "../base/format.ts";
-import type { Style } from "../terminal/output.ts";
-import type { DatabaseVerification, Verification } from "../operations/verify.ts";
 import type { Command, CommandContext } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
+import { renderVerification } from "./render.ts";
 
 /** `verify`: compares the databases with the schema that their migrations create. */
 export const command: Command = {
@@ -26,7 +23,7 @@ export const command: Command = {
     const [data, hash] = [flags.data === true, flags.hash === true];
     // Without these flags it is fast.
     const progressModule = data || hash ? await import("./progress.ts") : null;
-    using progress = progressModule?.interruptibleProgressOf(context) ?? null;
+    using progress = progressModule?.followReading(context) ?? null;
     const verification = await migrator.verify({ data, hash, onStep: progress?.step });
     progress?.end();
     output.json(verification satisfies Documents["verify"]);
@@ -39,41 +36,3 @@ export const command: Command = {
     return verification.ok ? 0 : 1;
   },
 };
-
-/** How to show findings. */
-export interface VerificationOptions {
-  readonly style: Style;
-  /** Whether to leave out notices, and databases without problems. Default `false`. */
-  readonly isBrief?: boolean;
-}
-
-/** The findings as text. */
-export function renderVerification(
-  { ok, databases }: Verification,
-  { style, isBrief = false }: VerificationOptions,
-): string {
-  const shown = isBrief
-    ? databases.filter((one) => !one.ok).map((one) => ({ ...one, notices: [] }))
-    : databases;
-  return [
-    ...shown.map((database) => renderDatabase(database, style)),
-    ok ? "No problems found." : "Problems were found.",
-  ].join("\n");
-}
-
-function renderDatabase(
-  { name, path, ok, problems, notices, hash }: DatabaseVerification,
-  style: Style,
-): string {
-  return [
-    `${name} (${printable(path)}): ${ok ? style.green("ok") : style.red("not ok")}`,
-    ...hash === null ? [] : [`  sha256 ${hash}`],
-    ...problems.map((problem) => renderFinding("problem", problem)),
-    ...notices.map((notice) => renderFinding("notice", notice)),
-  ].join("\n");
-}
-
-/** A finding, and what to do about it. */
-export function renderFinding(label: string, { detail, fix }: Finding): string {
-  return `  ${label}: ${printable(detail)}\n    fix: ${printable(fix)}`;
-}

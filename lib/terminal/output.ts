@@ -16,8 +16,6 @@ import {
 } from "../base/format.ts";
 import { isOlder, oldestDeno } from "../base/version.ts";
 
-export { printable } from "../base/format.ts";
-
 /** The user answered a question with no: a normal outcome, not an error. */
 export class Declined extends ConfirmationError {
   /** Creates it. */
@@ -217,27 +215,19 @@ export function takesCommands(stream: Terminal): boolean {
   }
 }
 
-/** Cells of a line of a table on stdout: the width of the terminal; unlimited without one. */
-export function screenWidth(): number {
-  if (!Deno.stdout.isTerminal()) return Infinity;
+/** Cells of a line on the terminal, or `otherwise` without one or if it does not report its size. */
+export function screenWidth(otherwise = Infinity, stream: Terminal = Deno.stdout): number {
+  if (!stream.isTerminal()) return otherwise;
   try {
-    return Deno.consoleSize().columns || Infinity;
+    return Deno.consoleSize().columns || otherwise;
   } catch {
-    return Infinity; // the terminal does not report its size
+    return otherwise;
   }
 }
 
-/** Cells of the narrowest terminal that is supported. */
-const NARROWEST_TERMINAL = 30;
-
-/** Cells of a line of text on stdout: the width of the terminal, at most 120. */
+/** Cells of a line of text on stdout: the width of the terminal, from 30 to 120. */
 export function answerWidth(): number {
-  if (!Deno.stdout.isTerminal()) return 80;
-  try {
-    return Math.min(120, Math.max(NARROWEST_TERMINAL, Deno.consoleSize().columns || 80));
-  } catch {
-    return 80; // the terminal does not report its size
-  }
+  return Math.min(120, Math.max(30, screenWidth(80)));
 }
 
 /** Creates a {@link Style}; if it is not enabled, it returns every text unchanged. */

@@ -8,7 +8,7 @@
 import { formatDuration, printable } from "../base/format.ts";
 import type { WorkStep } from "../base/steps.ts";
 import { mayStart } from "../base/thread.ts";
-import { createWriter, type Output, takesCommands } from "./output.ts";
+import { createWriter, type Output, screenWidth, takesCommands } from "./output.ts";
 
 /** A line that shows what is being done, how much of it is done, and the time left. */
 export interface ProgressLine extends Disposable {
@@ -52,7 +52,7 @@ export function createProgress(
     memory: threaded ? new SharedArrayBuffer(BYTES) : new ArrayBuffer(BYTES),
     begin: Date.now(),
     expected: bytes / SPEED,
-    columns: columnsOf(),
+    columns: screenWidth(80, Deno.stderr),
   });
   const worker = threaded ? new Worker(module, { type: "module", name: THREAD }) : null;
   worker?.postMessage(line.state);
@@ -70,14 +70,6 @@ export function createProgress(
       worker?.terminate();
     },
   };
-}
-
-function columnsOf(): number {
-  try {
-    return Deno.consoleSize().columns || 80;
-  } catch {
-    return 80; // the terminal does not report its size
-  }
 }
 
 /** State shared by both threads. */
