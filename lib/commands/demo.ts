@@ -76,7 +76,7 @@ export const command: SelfContainedCommand = {
 
 /** Writes all rows of a database, or none. */
 async function fill(path: string, tables: readonly DemoTable[]): Promise<void> {
-  await using connection = await openForWriting({ kind: "file", path }, defaultSettings);
+  await using connection = await openForWriting({ kind: "file", path });
   await withTransaction(connection, async () => {
     for (const { table, rows } of tables) {
       const columns = Object.keys(rows[0] ?? {});

@@ -6,7 +6,7 @@ import { catalystDatabases, createCatalystMigrator } from "../catalyst.ts";
 import { number } from "../database/connection.ts";
 import { writeText } from "../dump/output_file.ts";
 import { locate } from "../database/location.ts";
-import { readDatabase } from "../database/open.ts";
+import { openForReading } from "../database/open.ts";
 import { countRows } from "../schema/model.ts";
 import { type Configuration, parseConfiguration, withDatabases } from "../state/configuration.ts";
 import { databasesBelow, proposeName } from "../state/discover.ts";
@@ -155,17 +155,12 @@ async function contentOf(
   { settings }: ResolvedOptions,
 ): Promise<Pick<FoundDatabase, "content" | "problem">> {
   try {
-    const content = await readDatabase(
-      locate(path),
-      { settings, alone: true },
-      async (connection) => {
-        const rows = await countRows(connection);
-        const row = await connection.get("SELECT count(*) AS tables FROM main.sqlite_schema");
-        const tables = rows.size === 0 && row !== undefined ? number(row, "tables") : rows.size;
-        return { tables, rows: [...rows.values()].reduce((sum, count) => sum + count, 0) };
-      },
-    );
-    return { content, problem: "" };
+    await using connection = await openForReading(locate(path), settings);
+    const rows = await countRows(connection);
+    const row = await connection.get("SELECT count(*) AS tables FROM main.sqlite_schema");
+    const tables = rows.size === 0 && row !== undefined ? number(row, "tables") : rows.size;
+    const total = [...rows.values()].reduce((sum, count) => sum + count, 0);
+    return { content: { tables, rows: total }, problem: "" };
   } catch (error) {
     return { content: null, problem: messageOf(error) };
   }

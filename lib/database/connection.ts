@@ -158,6 +158,14 @@ export function numberOrNull(row: Row, column: string): number | null {
   return row[column] === null ? null : number(row, column);
 }
 
+/** The value of a pragma; null if it has none. */
+export async function readPragma(
+  connection: Pick<Connection, "get">,
+  name: string,
+): Promise<SqlValue> {
+  return Object.values(await connection.get(`PRAGMA ${name}`) ?? {})[0] ?? null;
+}
+
 function unexpected(column: string, wanted: string, value: SqlValue | undefined): TypeError {
   return new TypeError(`Cannot read column "${column}": expected ${wanted}, found ${typeof value}`);
 }

@@ -23,13 +23,19 @@ export type DatabaseSource = string | URL | DatabaseSync | DenoSqliteDatabase;
 
 /** Location of a database. */
 export type DatabaseLocation =
-  | { readonly kind: "file"; readonly path: string }
+  | FileLocation
   | {
     readonly kind: "open";
     readonly handle: DatabaseSync | DenoSqliteDatabase;
     readonly path: string;
   }
   | ServerLocation;
+
+/** A database file that the toolkit opens. */
+export interface FileLocation {
+  readonly kind: "file";
+  readonly path: string;
+}
 
 /** A database on a server. Contains no secret. */
 export interface ServerLocation {

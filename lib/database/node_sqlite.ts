@@ -1,4 +1,5 @@
 import { beforeBlocking } from "../base/event_loop.ts";
+import { messageOf } from "../base/format.ts";
 import { backup, type DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import type {
   ConfineOptions,
@@ -79,7 +80,7 @@ interface NodeSqliteOptions {
 }
 
 /** A connection over `node:sqlite`, the SQLite inside the Deno executable. */
-export class NodeSqliteConnection implements Connection {
+export class NodeSqliteConnection implements Connection, Disposable {
   readonly label: string;
   readonly #db: DatabaseSync;
   readonly #owned: boolean;
@@ -284,18 +285,32 @@ export class NodeSqliteConnection implements Connection {
     return Number(this.#db.prepare("PRAGMA main.data_version").get()?.["data_version"]);
   }
 
+  /** SQLite's error for the first statement of a text that holds at least one, without running it. */
+  errorIn(sql: string): string | null {
+    try {
+      this.#db.prepare(sql);
+      return null;
+    } catch (error) {
+      return messageOf(error);
+    }
+  }
+
   close(): Promise<void> {
-    this.#statements.clear();
-    if (!this.#db.isOpen) return Promise.resolve();
-    beforeBlocking(); // the last connection checkpoints the whole log
-    if (this.#owned) this.#db.close();
-    else if (this.#hasAuthorizer) withAuthorizer(this.#db).setAuthorizer(null);
-    this.#hasAuthorizer = false;
+    this[Symbol.dispose]();
     return Promise.resolve();
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.#statements.clear();
+    if (!this.#db.isOpen) return;
+    beforeBlocking(); // the last connection checkpoints the whole log
+    if (this.#owned) this.#db.close();
+    else if (this.#hasAuthorizer) withAuthorizer(this.#db).setAuthorizer(null);
+    this.#hasAuthorizer = false;
   }
 
   /** Caches statements; SQLite itself prepares a pragma again on every run. */

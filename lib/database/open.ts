@@ -1,24 +1,25 @@
 import { DatabaseSync } from "node:sqlite";
 import { AccessError, DiskFullError } from "../base/errors.ts";
-import { messageOf } from "../base/format.ts";
 import { fileItself, fileVersion, mayBeThere, seeFile, sizeBeside } from "../base/paths.ts";
 import {
   type Connection,
   connectionPragmas,
   type ConnectionSettings,
-  number,
-  text,
+  defaultSettings,
+  readPragma,
 } from "./connection.ts";
 import {
   type DatabaseLocation,
+  type FileLocation,
   refuseLostDatabase,
   refuseSpecialDatabase,
-  type ServerLocation,
 } from "./location.ts";
 import { explain, LENIENT, NodeSqliteConnection, uriOf } from "./node_sqlite.ts";
 
 /** Opens a new, empty database in memory, which exists until the connection is closed. */
-export function openMemory({ label = ":memory:" }: { readonly label?: string } = {}): Connection {
+export function openMemory(
+  { label = ":memory:" }: { readonly label?: string } = {},
+): NodeSqliteConnection {
   return new NodeSqliteConnection(new DatabaseSync(":memory:", LENIENT), { label, owned: true });
 }
 
@@ -41,16 +42,25 @@ interface WritingOptions extends ConnectionSettings {
  * connection's lock for as long as the busy timeout.
  */
 export async function openForWriting(
+  location: FileLocation,
+  options?: WritingOptions,
+): Promise<NodeSqliteConnection>;
+export async function openForWriting(
   location: DatabaseLocation,
-  { signal, asItIs = false, ...settings }: WritingOptions,
+  options?: WritingOptions,
+): Promise<Connection>;
+export async function openForWriting(
+  location: DatabaseLocation,
+  { signal, asItIs = false, ...settings }: WritingOptions = defaultSettings,
 ): Promise<Connection> {
-  if (location.kind === "open") return await wrapHandle(location);
-  if (location.kind === "server") return await openServer(location, settings);
+  if (location.kind !== "file") return await openOther(location, settings);
   const connection = await openFile(location.path, { verb: "open", mode: "ordinary" });
   try {
     const setUp = async () => {
       await connection.exec(connectionPragmas({ ...settings, busyTimeout: 0 }));
-      if (!asItIs && await isNew(connection)) await setUpNewFile(connection, settings);
+      if (!asItIs && await readPragma(connection, "page_count") === 0) {
+        await setUpNewFile(connection, settings);
+      }
       if (settings.synchronous !== "OFF") await syncJournals(connection);
     };
     const { whileBusy } = await import("./transaction.ts"); // not needed for reading
@@ -61,20 +71,6 @@ export async function openForWriting(
     await connection.close();
     throw error;
   }
-}
-
-/** Opens a database on a server; only this loads the modules for servers. */
-export async function openServer(
-  location: ServerLocation,
-  { busyTimeout }: Pick<ConnectionSettings, "busyTimeout">,
-): Promise<Connection> {
-  const { openLibsql } = await import("./libsql.ts");
-  return await openLibsql(location, { timeout: busyTimeout });
-}
-
-async function isNew(connection: Connection): Promise<boolean> {
-  const pages = await connection.get("PRAGMA page_count");
-  return pages !== undefined && number(pages, "page_count") === 0;
 }
 
 /**
@@ -101,40 +97,14 @@ async function setUpNewFile(connection: Connection, settings: ConnectionSettings
  * deletion. Otherwise the journal may reappear after a power cut and roll the commit back.
  */
 async function syncJournals(connection: Connection): Promise<void> {
-  const mode = await connection.get("PRAGMA journal_mode");
-  if (mode !== undefined && text(mode, "journal_mode") === "wal") return;
+  if (await readPragma(connection, "journal_mode") === "wal") return;
   await connection.exec("PRAGMA synchronous = EXTRA");
 }
 
-/**
- * Waits until all commits are on disk. With `synchronous = NORMAL` they are synced only by a
- * checkpoint, and closing a connection runs none while a bot has the database open.
- */
-export async function makeDurable(connection: Connection): Promise<void> {
-  if (connection.isRemote) return; // a server answers after the sync
-  await connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
-}
-
-/** SQLite's parser over an empty database; it does not run anything. */
-export interface Parser extends Disposable {
-  /** SQLite's error for the first statement of a text that holds at least one; null if there is none. */
-  errorIn(sql: string): string | null;
-}
-
-/** Opens a parser. */
-export function openParser(): Parser {
-  const db = new DatabaseSync(":memory:");
-  return {
-    errorIn: (sql) => {
-      try {
-        db.prepare(sql);
-        return null;
-      } catch (error) {
-        return messageOf(error);
-      }
-    },
-    [Symbol.dispose]: () => db.close(),
-  };
+/** Options of {@link openForReading}. */
+interface ReadingOptions extends Pick<ConnectionSettings, "busyTimeout"> {
+  /** Whether no program has the file open, as with a copy, whose journal is then kept. Default `false`. */
+  readonly isUnused?: boolean;
 }
 
 /**
@@ -143,20 +113,18 @@ export function openParser(): Parser {
  */
 export async function openForReading(
   location: DatabaseLocation,
-  settings: ConnectionSettings,
+  options: ReadingOptions = defaultSettings,
 ): Promise<Connection> {
-  if (location.kind === "open") return await wrapHandle(location);
-  if (location.kind === "server") return await openServer(location, settings);
-  const { path } = location;
-  return await openItself(path, { itself: fileItself(path), settings });
+  if (location.kind !== "file") return await openOther(location, options);
+  return await openItself(location.path, { ...options, itself: fileItself(location.path) });
 }
 
 async function openItself(
   path: string,
-  { itself, settings }: { readonly itself: string; readonly settings: ConnectionSettings },
+  { itself, isUnused = false, ...settings }: ReadingOptions & { readonly itself: string },
 ): Promise<Connection> {
   let failure: unknown;
-  for (const mode of readingModes(itself)) {
+  for (const mode of readingModes(itself, isUnused)) {
     try {
       return await openReadOnly(path, mode, settings);
     } catch (error) {
@@ -164,52 +132,19 @@ async function openItself(
       if (mode !== "immutable" && !isAccessProblem(error)) throw error;
     }
   }
-  return await openCopy(path, settings) ?? fail(failure);
-}
-
-/**
- * Opens a database file that no other process has open, such as a copy, for reading. Opens it as
- * immutable. If there is a log, or Deno's permissions forbid that, opens it read-only, which leaves an
- * empty `-wal` and a `-shm` behind.
- */
-export async function openPrivateFile(
-  path: string,
-  settings: ConnectionSettings,
-): Promise<Connection> {
-  if (!mayHaveLog(fileItself(path))) {
-    try {
-      return await openReadOnly(path, "immutable", settings);
-    } catch (error) {
-      if (!isAccessProblem(error)) throw error;
-    }
-  }
-  try {
-    return await openReadOnly(path, "read-only", settings);
-  } catch (error) {
-    const connection = isAccessProblem(error) ? await openCopy(path, settings) : null;
-    return connection ?? fail(error);
-  }
+  const connection = await openCopy(path, settings);
+  if (connection === null) throw failure;
+  return connection;
 }
 
 /** As a last resort, opens a copy elsewhere if only its directory prevents a WAL database from being read. */
-async function openCopy(path: string, settings: ConnectionSettings): Promise<Connection | null> {
+async function openCopy(path: string, settings: ReadingOptions): Promise<Connection | null> {
   if (!isWalFile(path)) return null;
   const { openPrivateCopy } = await import("./untouched.ts");
   return await openPrivateCopy(path, settings);
 }
 
-function fail(error: unknown): never {
-  throw error;
-}
-
-/** Options of {@link readDatabase}. */
-interface ReadingOptions {
-  readonly settings: ConnectionSettings;
-  /** Whether no other code of this process has the database open; allows a faster way. */
-  readonly alone: boolean;
-}
-
-/** Reads an open database; `journalMode` returns the journal mode in lower case. */
+/** Work of {@link readDatabase}; `journalMode` returns the journal mode in lower case. */
 type ReadingWork<T> = (
   connection: Connection,
   journalMode: () => Promise<string>,
@@ -224,22 +159,23 @@ type ReadingWork<T> = (
  */
 export async function readDatabase<T>(
   location: DatabaseLocation,
-  options: ReadingOptions,
+  { settings, alone }: {
+    readonly settings: ConnectionSettings;
+    /** Whether no other code of this process has the database open; allows a faster way. */
+    readonly alone: boolean;
+  },
   work: ReadingWork<T>,
 ): Promise<T> {
   const { path } = location;
   const seen = location.kind === "file" ? seeFile(path) : null;
-  if (options.alone && seen?.isFile && !mayHaveLog(seen.itself)) {
+  if (alone && seen?.isFile && !mayHaveLog(seen.itself)) {
     const outcome = await readImmutable(path, work).catch(() => null);
     if (outcome !== null && seen.version === fileVersion(path)) return outcome.result;
   }
   await using connection = seen === null
-    ? await openForReading(location, options.settings)
-    : await openItself(path, { ...seen, settings: options.settings });
-  return await work(connection, async () => {
-    const row = await connection.get("PRAGMA journal_mode");
-    return row === undefined ? "" : text(row, "journal_mode");
-  });
+    ? await openForReading(location, settings)
+    : await openItself(path, { ...settings, itself: seen.itself });
+  return await work(connection, async () => String(await readPragma(connection, "journal_mode")));
 }
 
 async function readImmutable<T>(path: string, work: ReadingWork<T>): Promise<{ result: T }> {
@@ -256,12 +192,12 @@ function mayHaveLog(itself: string): boolean {
 async function openReadOnly(
   path: string,
   mode: OpenMode,
-  settings: ConnectionSettings,
+  { busyTimeout }: ReadingOptions,
 ): Promise<Connection> {
   const connection = await openFile(path, { verb: "read", mode });
   try {
     await connection.exec(
-      `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`,
+      `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(busyTimeout * 1000)}`,
     );
     // Only the first read shows whether the file can be read at all.
     await connection.get("SELECT count(*) FROM sqlite_schema");
@@ -279,7 +215,10 @@ async function openReadOnly(
  * directory, as immutable, which needs no lock and no other file. Restricted permissions forbid
  * immutable: what remains is read-only without write permission, and a copy with it.
  */
-function* readingModes(itself: string): Generator<OpenMode> {
+function* readingModes(itself: string, isUnused: boolean): Generator<OpenMode> {
+  if (isUnused) {
+    return yield* mayHaveLog(itself) ? ["read-only"] as const : ["immutable", "read-only"] as const;
+  }
   if (sizeBeside(itself, "-wal")) return yield "read-only";
   // A journal may have to be rolled back. An immutable connection would read half a transaction.
   if (sizeBeside(itself, "-journal") !== 0) return yield* ["ordinary", "read-only"] as const;
@@ -308,7 +247,7 @@ function isAccessProblem(error: unknown): boolean {
 }
 
 /** How a file is opened: for reading and writing, read-only, or as immutable. */
-export type OpenMode = "ordinary" | "read-only" | "immutable";
+type OpenMode = "ordinary" | "read-only" | "immutable";
 
 /** Options of {@link openFile}. */
 interface OpenFileOptions {
@@ -318,7 +257,7 @@ interface OpenFileOptions {
 }
 
 /** Opens a database file; SQLite reads it only at the first statement. */
-export async function openFile(
+async function openFile(
   path: string,
   { verb, mode }: OpenFileOptions,
 ): Promise<NodeSqliteConnection> {
@@ -341,10 +280,15 @@ function connect(path: string, mode: OpenMode): NodeSqliteConnection {
   return new NodeSqliteConnection(db, { label: path, owned: true });
 }
 
-/** Wraps a database that the caller opened. */
-export async function wrapHandle(
-  location: DatabaseLocation & { kind: "open" },
+/** Wraps a database that the caller opened, or connects to a server; only this loads its modules. */
+async function openOther(
+  location: Exclude<DatabaseLocation, FileLocation>,
+  { busyTimeout }: ReadingOptions,
 ): Promise<Connection> {
+  if (location.kind === "server") {
+    const { openLibsql } = await import("./libsql.ts");
+    return await openLibsql(location, { timeout: busyTimeout });
+  }
   const { handle, path } = location;
   if (handle instanceof DatabaseSync) {
     return new NodeSqliteConnection(handle, { label: path, owned: false });

@@ -1,9 +1,9 @@
 import { DatabaseLockedError } from "../base/errors.ts";
 import { sleep } from "../base/event_loop.ts";
-import { type Connection, number, text } from "./connection.ts";
+import { type Connection, readPragma, withTimeout } from "./connection.ts";
 import { WHEN_LOCKED } from "./failure.ts";
 import type { NodeSqliteConnection } from "./node_sqlite.ts";
-import { openFile } from "./open.ts";
+import { openForWriting } from "./open.ts";
 import { type TransactionOptions, whileBusy } from "./transaction.ts";
 
 /** Pages copied per step; SQLite commits with the last step, so the first must not be the last. */
@@ -49,19 +49,12 @@ export class Takeover implements AsyncDisposable {
 
   /** Starts to watch a database before its content is kept; commits from now on are noticed. */
   static async watch(path: string, options: WatchOptions): Promise<Takeover> {
-    const connection = await openFile(path, { verb: "open", mode: "ordinary" });
-    try {
-      // Fails while another program has an exclusive lock.
-      await whileBusy(connection, () => connection.get("SELECT 1 FROM sqlite_schema"), options);
-      return new Takeover(
-        connection,
-        path,
-        options.isKept === false ? NaN : connection.dataVersion(),
-      );
-    } catch (error) {
-      await connection.close();
-      throw error;
-    }
+    const { timeout, signal, isKept = true } = options;
+    const connection = await openForWriting(
+      { kind: "file", path },
+      { ...withTimeout(timeout), signal, asItIs: true },
+    );
+    return new Takeover(connection, path, isKept ? connection.dataVersion() : NaN);
   }
 
   /** Replaces the content of the database with that of the source, in one transaction. */
@@ -127,8 +120,7 @@ export class Takeover implements AsyncDisposable {
     isChanged: () => boolean,
     mostPages: number,
   ): Promise<boolean> {
-    const row = await source.get("PRAGMA page_count");
-    const pages = row === undefined ? 1 : number(row, "page_count");
+    const pages = Number(await readPragma(source, "page_count"));
     const changed = new Error("others have committed");
     let isFirst = true;
     try {
@@ -149,13 +141,13 @@ export class Takeover implements AsyncDisposable {
   /** In WAL mode the page size cannot change. Leaving WAL mode requires that no other connection is open. */
   async #fitPages(source: Connection, options: TransactionOptions): Promise<void> {
     const connection = this.#connection;
-    if (await pageSizeOf(connection) === await pageSizeOf(source)) return;
+    const [own, other] = [connection, source].map((one) => readPragma(one, "page_size"));
+    if (await own === await other) return;
     await whileBusy(connection, () => connection.exec("PRAGMA journal_mode = DELETE"), options);
   }
 
   async #isWal(): Promise<boolean> {
-    const row = await this.#connection.get("PRAGMA main.journal_mode");
-    return row !== undefined && text(row, "journal_mode") === "wal";
+    return await readPragma(this.#connection, "main.journal_mode") === "wal";
   }
 
   #busy(timeout: number): DatabaseLockedError {
@@ -164,11 +156,6 @@ export class Takeover implements AsyncDisposable {
       { help: WHEN_LOCKED },
     );
   }
-}
-
-async function pageSizeOf(connection: Connection): Promise<number> {
-  const row = await connection.get("PRAGMA page_size");
-  return row === undefined ? 0 : number(row, "page_size");
 }
 
 function timesOf(path: string): string {

@@ -1,22 +1,11 @@
 import { AccessError } from "../base/errors.ts";
 import { denied, directoryOf, mayRead } from "../base/paths.ts";
-import type { Connection, ConnectionSettings, CopyOptions } from "./connection.ts";
-import type { ServerLocation } from "./location.ts";
-import { openServer } from "./open.ts";
+import type { Connection, CopyOptions } from "./connection.ts";
 
 /** A temporary file that is removed when it is disposed of. */
 export interface TemporaryCopy extends AsyncDisposable {
   /** Its path. */
   readonly path: string;
-}
-
-/** Copies a database on a server into a temporary file. */
-export async function copyServer(
-  location: ServerLocation,
-  settings: ConnectionSettings,
-): Promise<TemporaryCopy> {
-  await using connection = await openServer(location, settings);
-  return await temporaryCopy(connection);
 }
 
 /** Copies a database into a temporary file; copies what an open transaction of the connection sees. */

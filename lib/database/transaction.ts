@@ -1,7 +1,7 @@
 import { briefly, createYielder, sleep } from "../base/event_loop.ts";
 import { DatabaseLockedError, InterruptedError, StatementError } from "../base/errors.ts";
 import { describeHolders } from "../base/lock.ts";
-import { type Connection, number, type ScriptOptions } from "./connection.ts";
+import { type Connection, readPragma, type ScriptOptions } from "./connection.ts";
 import { driverMessage, isBusy, translate, WHEN_LOCKED } from "./failure.ts";
 import { firstStatement, lineOf, skipTrivia } from "../sql/tokens.ts";
 
@@ -44,6 +44,15 @@ export async function beginReading(connection: Connection): Promise<void> {
   await connection.get("SELECT 1 FROM sqlite_schema LIMIT 1");
 }
 
+/**
+ * Waits until all commits are on disk. With `synchronous = NORMAL` they are synced only by a
+ * checkpoint, and closing a connection runs none while a bot has the database open.
+ */
+export async function makeDurable(connection: Connection): Promise<void> {
+  if (connection.isRemote) return; // a server answers after the sync
+  await connection.exec("PRAGMA wal_checkpoint(PASSIVE)");
+}
+
 /** Runs `work`, which only reads, in one read transaction: it sees no commits of other connections. */
 export async function withSnapshot<T>(connection: Connection, work: () => Promise<T>): Promise<T> {
   if (connection.inTransaction) return await work();
@@ -69,7 +78,7 @@ export async function whileBusy<T>(
   const deadline = performance.now() + options.timeout * 1000;
   // A server decides how long a client waits.
   const { isRemote = false } = connection;
-  const previous = isRemote ? undefined : await connection.get("PRAGMA busy_timeout");
+  const previous = isRemote ? 0 : await readPragma(connection, "busy_timeout");
   if (!isRemote) await connection.exec("PRAGMA busy_timeout = 0");
   try {
     for (let pause = 1;; pause = Math.min(pause * 2, 50)) {
@@ -89,11 +98,7 @@ export async function whileBusy<T>(
       }
     }
   } finally {
-    if (!isRemote) {
-      await connection.exec(
-        `PRAGMA busy_timeout = ${previous === undefined ? 0 : number(previous, "timeout")}`,
-      );
-    }
+    if (!isRemote) await connection.exec(`PRAGMA busy_timeout = ${previous}`);
   }
 }
 
@@ -132,8 +137,7 @@ export function refuseOpenTransaction(connection: Connection): void {
 }
 
 async function readForeignKeys(connection: Connection): Promise<boolean> {
-  const row = await connection.get("PRAGMA foreign_keys");
-  return row !== undefined && number(row, "foreign_keys") === 1;
+  return await readPragma(connection, "foreign_keys") === 1;
 }
 
 /** The first statement of a text, prepared by the driver. */

@@ -154,7 +154,7 @@ const ATTEMPTS = 3;
  */
 export async function openPrivateCopy(
   path: string,
-  settings: ConnectionSettings,
+  { busyTimeout }: Pick<ConnectionSettings, "busyTimeout">,
 ): Promise<Connection | null> {
   if (Deno.permissions.querySync({ name: "write" }).state !== "granted") return null;
   if (stateOf(path) === null) return null;
@@ -167,7 +167,7 @@ export async function openPrivateCopy(
   const connection = new CopyConnection(copy, { label: path, directory });
   try {
     await connection.exec(
-      `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(settings.busyTimeout * 1000)}`,
+      `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(busyTimeout * 1000)}`,
     );
     return connection;
   } catch (error) {

@@ -2,8 +2,8 @@ import { type SerializedError, serializeError } from "../base/errors.ts";
 import { roomIn } from "../base/files.ts";
 import { directoryOf, fileItself, fileVersion, mayRead } from "../base/paths.ts";
 import { text } from "../database/connection.ts";
-import { locate } from "../database/location.ts";
-import { openMemory, wrapHandle } from "../database/open.ts";
+import { type DatabaseSource, locate } from "../database/location.ts";
+import { openForReading, openMemory } from "../database/open.ts";
 import type { Migration } from "../migration/migration.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";
@@ -321,7 +321,7 @@ async function stateFacts(
 ): Promise<StateFacts> {
   const failures: (SerializedError & { readonly database: string | null })[] = [];
   const markers = new Map<string, readonly Marker[]>();
-  const sources = new Map<string, Parameters<typeof wrapHandle>[0]["handle"] | string>();
+  const sources = new Map<string, DatabaseSource>();
   let events: readonly LedgerEvent[] = [];
   for (const { name, path, place } of files) {
     const handle = opened.get(name)?.observed?.handle;
@@ -332,7 +332,7 @@ async function stateFacts(
       continue;
     }
     try {
-      const connection = await wrapHandle({ kind: "open", handle, path });
+      const connection = await openForReading({ kind: "open", handle, path });
       if (name === LEDGER) {
         await readLedger(connection);
         events = await readEvents(connection, { limit: EVENTS });

@@ -11,7 +11,7 @@ import { fileItself, isLink, mayRead } from "../base/paths.ts";
 import { settingsInForce } from "../database/bot.ts";
 import { translate } from "../database/failure.ts";
 import { isLibsqlAddress, locate } from "../database/location.ts";
-import { openForReading, wrapHandle } from "../database/open.ts";
+import { openForReading } from "../database/open.ts";
 import {
   INDEX_BYTES,
   openUntouched,
@@ -208,7 +208,7 @@ export async function openToLook(
     });
     if (observed === null) return unread("files");
     const { handle, how } = observed;
-    const connection = await wrapHandle({ kind: "open", handle, path });
+    const connection = await openForReading({ kind: "open", handle, path });
     await connection.exec(`PRAGMA busy_timeout = ${PATIENCE * 1000}`);
     await connection.get("SELECT count(*) FROM sqlite_schema");
     await refuseDamage(connection, path);

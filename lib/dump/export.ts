@@ -265,8 +265,9 @@ async function openServerReading(
   settings: ConnectionSettings,
 ): Promise<Reading> {
   await using opened = new AsyncDisposableStack();
-  const { copyServer } = await import("../database/temporary_copy.ts");
-  const copy = opened.use(await copyServer(location, settings));
+  const { temporaryCopy } = await import("../database/temporary_copy.ts");
+  await using connection = await openForReading(location, settings);
+  const copy = opened.use(await temporaryCopy(connection));
   const reading = opened.use(await openReading({ kind: "file", path: copy.path }, settings));
   const kept = opened.move();
   return { ...reading, [Symbol.asyncDispose]: () => kept.disposeAsync() };

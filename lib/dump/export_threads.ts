@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { type Connection, defaultSettings } from "../database/connection.ts";
+import type { Connection } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
 import { beginReading } from "../database/transaction.ts";
 import { AccessError, StatementError } from "../base/errors.ts";
@@ -131,7 +131,7 @@ serveThread<ExportRequest, ExportAnswer>(THREAD, async (request, answer) => {
 });
 
 async function perform({ path, task }: ExportRequest): Promise<readonly Bytes[]> {
-  connection ??= await openForReading({ kind: "file", path }, defaultSettings);
+  connection ??= await openForReading({ kind: "file", path });
   if (task.kind === "render") {
     return await Array.fromAsync(renderRows(connection, task.part, task.range));
   }

@@ -1,7 +1,7 @@
 import { importedRows, recordImport } from "./import_rows.ts";
 import { countRows } from "../schema/model.ts";
 import type { Connection } from "../database/connection.ts";
-import { openForReading, openServer } from "../database/open.ts";
+import { openForReading, openForWriting } from "../database/open.ts";
 import {
   CatalystError,
   ConfirmationError,
@@ -211,7 +211,7 @@ async function replaceOnServer(job: Job, location: ServerLocation): Promise<Impo
     const { rows } = await examineBuilt(path, workspace, database);
     const { fillServer } = await import("./to_server.ts");
     {
-      await using target = await openServer(location, settings);
+      await using target = await openForWriting(location, settings);
       await fillServer(path, target, { timeout, signal });
     }
     const reconciliation = await recordEnd(job, "into an empty database on a server");

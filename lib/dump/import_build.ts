@@ -8,7 +8,7 @@ import {
   text,
 } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
-import { openFile } from "../database/open.ts";
+import { openForReading, openForWriting } from "../database/open.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
 import { RowCopies, type RowLoss } from "../engine/row_copies.ts";
 import {
@@ -87,10 +87,10 @@ async function fill(
   chunks: AsyncIterable<Uint8Array>,
   { path, settings, signal }: BuildOptions,
 ): Promise<readonly VirtualTable[]> {
-  await using connection = await openFile(path, {
-    verb: "build",
-    mode: "ordinary",
-  });
+  await using connection = await openForWriting(
+    { kind: "file", path },
+    { ...settings, mmapSize: 0, asItIs: true },
+  );
   await connection.exec(
     `PRAGMA journal_mode = MEMORY;
     PRAGMA synchronous = OFF;
@@ -138,7 +138,7 @@ async function check(
   path: string,
   virtualTables: readonly VirtualTable[],
 ): Promise<Violations> {
-  await using connection = await openFile(path, { verb: "check", mode: "ordinary" });
+  await using connection = await openForReading({ kind: "file", path });
   for (const { name, sql, line } of virtualTables) {
     try {
       await connection.get(`SELECT 1 FROM ${quoteName(name)} LIMIT 1`);

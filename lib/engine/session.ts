@@ -4,8 +4,8 @@ import { messageOf } from "../base/format.ts";
 import { directoryOf } from "../base/paths.ts";
 import type { Connection } from "../database/connection.ts";
 import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
-import { makeDurable, openForWriting, openServer } from "../database/open.ts";
-import { refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
+import { openForWriting } from "../database/open.ts";
+import { makeDurable, refuseOpenTransaction, withTransaction } from "../database/transaction.ts";
 import { createLedger } from "../state/ledger.ts";
 import { locationOf, lockBeside, type Workspace } from "../state/workspace.ts";
 import { holderOf, Lease, type MigratorLockOptions, takeMigratorLock } from "./lock.ts";
@@ -118,7 +118,7 @@ export class Session implements AsyncDisposable {
 
   /** Keeps out migrators on other machines that share the ledger, until the session ends. */
   async #lockLedger(ledger: ServerLocation): Promise<void> {
-    const connection = await openServer(ledger, this.#workspace.settings);
+    const connection = await openForWriting(ledger, this.#workspace.settings);
     this.#opened.push(connection);
     try {
       this.#ledgerLease = await this.#take(connection);

@@ -1,4 +1,5 @@
-import { openParser, type Parser } from "../database/open.ts";
+import type { NodeSqliteConnection } from "../database/node_sqlite.ts";
+import { openMemory } from "../database/open.ts";
 import { excerpt } from "../base/excerpt.ts";
 import type { Migration, MigrationBody } from "./migration.ts";
 import { faultIn, unfinishedFault } from "./file.ts";
@@ -16,7 +17,7 @@ const checked = new WeakSet<Migration>();
  * @throws {MigrationFileError} for the first error, with its position and a caret below it.
  */
 export function refuseSyntaxErrors(migrations: readonly Migration[]): void {
-  using parser = openParser();
+  using parser = openMemory();
   for (const migration of migrations) {
     if (migration.source === undefined || checked.has(migration)) continue;
     checkBody(parser, migration, migration.upgrade, migration.source.upgradeLine);
@@ -26,7 +27,7 @@ export function refuseSyntaxErrors(migrations: readonly Migration[]): void {
 }
 
 function checkBody(
-  parser: Parser,
+  parser: NodeSqliteConnection,
   { name, source }: Migration,
   body: MigrationBody | undefined,
   firstLine: number | undefined,
@@ -59,7 +60,7 @@ function checkBody(
  * Position of SQLite's error in a statement: the first occurrence of the token named in the message at
  * which the statement, truncated after it, causes the same error. Null if it cannot be determined.
  */
-function faultAt(parser: Parser, statement: string, message: string): number | null {
+function faultAt(parser: NodeSqliteConnection, statement: string, message: string): number | null {
   if (message === "incomplete input") return statement.trimEnd().length;
   const named = /^(?:near|unrecognized token:) "([^]*?)"(?:: syntax error)?$/.exec(message)?.[1];
   if (named === undefined || named === "") return null;
@@ -92,7 +93,7 @@ export function showFailure(
   for (let skipped = 1; skipped < line; skipped++) from = sql.indexOf("\n", from) + 1;
   const start = sql.indexOf(statement, from);
   if (start === -1) return "";
-  using parser = openParser();
+  using parser = openMemory();
   const fault = SYNTAX_ERROR.test(message) ? faultAt(parser, statement, message) : null;
   return excerpt(sql, { at: start + (fault ?? 0), from: start, firstLine, caret: fault !== null });
 }

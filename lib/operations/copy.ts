@@ -18,7 +18,7 @@ import {
   refuseLostDatabase,
   statDatabase,
 } from "../database/location.ts";
-import { openForReading, openServer } from "../database/open.ts";
+import { openForReading, openForWriting } from "../database/open.ts";
 import { temporaryCopy } from "../database/temporary_copy.ts";
 import { beginReading } from "../database/transaction.ts";
 import { contentHash } from "../dump/hash.ts";
@@ -163,7 +163,7 @@ async function toServer(
   },
 ): Promise<string> {
   const { fillServer } = await import("../dump/to_server.ts");
-  await using target = await openServer(to, settings);
+  await using target = await openForWriting(to, settings);
   return await fillServer(path, target, { timeout, ...control });
 }
 

@@ -6,7 +6,7 @@ import {
 } from "../migration/migration.ts";
 import { LocationError, SquashError } from "../base/errors.ts";
 import { statDatabase } from "../database/location.ts";
-import { readDatabase } from "../database/open.ts";
+import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Schema } from "../schema/model.ts";
@@ -30,12 +30,9 @@ export async function readKnownSchema(workspace: Workspace, database: string): P
       help: "`catalyst-migrate upgrade` creates it",
     });
   }
-  return await readDatabase(
-    location,
-    workspace,
-    // Must not see the intermediate state of a running migration.
-    (connection) => withSnapshot(connection, () => readSchema(connection)),
-  );
+  await using connection = await openForReading(location, workspace.settings);
+  // Must not see the intermediate state of a running migration.
+  return await withSnapshot(connection, () => readSchema(connection));
 }
 
 /** A migration that combines several. */

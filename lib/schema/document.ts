@@ -1,7 +1,7 @@
 import { LocationError, StatementError } from "../base/errors.ts";
 import { locate, statDatabase } from "../database/location.ts";
-import { openMemory, readDatabase } from "../database/open.ts";
-import { defaultSettings, withTimeout } from "../database/connection.ts";
+import { openForReading, openMemory } from "../database/open.ts";
+import { defaultSettings } from "../database/connection.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { oneLine } from "../sql/layout.ts";
 import { spell } from "../sql/spelling.ts";
@@ -62,14 +62,8 @@ export async function describeSchema(
     });
   }
   const { timeout = defaultSettings.busyTimeout } = options;
-  const settings = withTimeout(timeout);
-  // The caller may have it open; the faster way would drop its locks.
-  const schema = await readDatabase(
-    location,
-    { settings, alone: false },
-    (connection) => withSnapshot(connection, () => readSchema(connection)),
-  );
-  return describe(schema);
+  await using connection = await openForReading(location, { busyTimeout: timeout });
+  return describe(await withSnapshot(connection, () => readSchema(connection)));
 }
 
 /**

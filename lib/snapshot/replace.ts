@@ -22,7 +22,7 @@ import { directoryOf, fileItself, isLink, partOf, sizeOf } from "../base/paths.t
 import { parseLocks, readLocks } from "../base/lock.ts";
 import { type Connection, number, withTimeout } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
-import { openFile, openForReading } from "../database/open.ts";
+import { openForReading, openForWriting } from "../database/open.ts";
 import { type OverwriteOptions, Takeover } from "../database/takeover.ts";
 import { whileBusy } from "../database/transaction.ts";
 import { checkFile } from "../schema/integrity.ts";
@@ -227,7 +227,7 @@ async function tryWriting(path: string, timeout: number): Promise<void> {
   const settings = withTimeout(timeout);
   // Closed last. It never checkpoints the log of a crash into a file that may be damaged.
   await using _reader = await openForReading({ kind: "file", path }, settings);
-  await using writer = await openFile(path, { verb: "open", mode: "ordinary" });
+  await using writer = await openForWriting({ kind: "file", path }, { ...settings, asItIs: true });
   // With a rollback journal a reader blocks the replacement, too.
   await whileBusy(writer, () => briefly(() => writer.exec("BEGIN EXCLUSIVE")), { timeout });
   try {

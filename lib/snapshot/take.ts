@@ -38,7 +38,7 @@ import {
   number,
 } from "../database/connection.ts";
 import { refuseLostDatabase, statDatabase } from "../database/location.ts";
-import { openPrivateFile, sqliteVersion } from "../database/open.ts";
+import { openForReading, sqliteVersion } from "../database/open.ts";
 import { checkFile } from "../schema/integrity.ts";
 import { countRows } from "../schema/model.ts";
 import { readMarkerIds } from "../state/marker.ts";
@@ -135,7 +135,10 @@ export async function examine(
   const itself = fileItself(path);
   const hadLog = mayBeThere(`${itself}-wal`);
   try {
-    await using connection = await openPrivateFile(path, defaultSettings);
+    await using connection = await openForReading(
+      { kind: "file", path },
+      { ...defaultSettings, isUnused: true },
+    );
     const unchecked = verify === "none" ? [] : await check(connection, verify);
     const migrations = await readMarkerIds(connection);
     return {

@@ -11,7 +11,7 @@ import {
 } from "../engine/leftovers.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
-import { openForWriting } from "../database/open.ts";
+import { openForReading, openForWriting } from "../database/open.ts";
 import { refuseOpenTransaction } from "../database/transaction.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 import { pin } from "../snapshot/pin.ts";
@@ -140,8 +140,7 @@ async function refuse(database: string, location: DatabaseLocation): Promise<voi
       help: "open it with node:sqlite, or pass its path instead of the open database",
     });
   }
-  const { wrapHandle } = await import("../database/open.ts");
-  refuseOpenTransaction(await wrapHandle(location));
+  refuseOpenTransaction(await openForReading(location));
 }
 
 /** A directory for the copies, removed on disposal. */

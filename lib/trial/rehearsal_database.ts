@@ -12,7 +12,7 @@ import {
   type SqlValue,
   type StatementResult,
 } from "../database/connection.ts";
-import { openFile } from "../database/open.ts";
+import { openForReading } from "../database/open.ts";
 import { beginReading } from "../database/transaction.ts";
 import { type Run, runMigration } from "../engine/apply.ts";
 import type { Schema } from "../schema/model.ts";
@@ -61,8 +61,7 @@ export class RehearsalDatabase implements AsyncDisposable {
   async run(run: Run): Promise<RehearsedRun> {
     const connection = this.#connection;
     await this.settle();
-    // A read-only connection does not checkpoint the log if it is the last one to close.
-    this.#former = await openFile(connection.label, { verb: "read", mode: "read-only" });
+    this.#former = await openForReading({ kind: "file", path: connection.label });
     await this.#former.exec(`PRAGMA mmap_size = ${defaultSettings.mmapSize}`);
     await beginReading(this.#former);
     const before = this.#before = this.#now;

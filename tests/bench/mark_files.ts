@@ -3,7 +3,8 @@
  * Applying them is slow and is measured elsewhere.
  */
 import { openCatalystMigrator } from "../../lib/catalyst.ts";
-import { openFile } from "../../lib/database/open.ts";
+import { openForWriting } from "../../lib/database/open.ts";
+import { locate } from "../../lib/database/location.ts";
 import { readMigrations } from "../../lib/migration/loader.ts";
 import { writeMarker } from "../../lib/state/marker.ts";
 import { checksumOf } from "../../lib/migration/migration.ts";
@@ -12,7 +13,7 @@ const [dataDir = "", migrationsDir = ""] = Deno.args;
 const migrator = await openCatalystMigrator({ dataDir, migrationsDir });
 await migrator.upgrade({ to: "003" });
 {
-  await using trading = await openFile(`${dataDir}/trading.db`, { verb: "open", mode: "ordinary" });
+  await using trading = await openForWriting(locate(`${dataDir}/trading.db`));
   await trading.exec("BEGIN");
   for (const migration of await readMigrations(migrationsDir)) {
     const checksum = await checksumOf(migration.upgrade);

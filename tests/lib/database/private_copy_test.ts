@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { openPrivateCopy } from "../../../lib/database/untouched.ts";
-import { openForReading, openPrivateFile } from "../../../lib/database/open.ts";
+import { openForReading } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/connection.ts";
 import { AccessError } from "../../../lib/base/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
@@ -50,8 +50,8 @@ Deno.test({
   },
 });
 
-function privately(): ReturnType<typeof openPrivateFile> {
-  return openPrivateFile(location.path, defaultSettings);
+function privately(): ReturnType<typeof openForReading> {
+  return openForReading(location, { ...defaultSettings, isUnused: true });
 }
 
 /** Whether a directory contains a copy made by this process. */

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openFile } from "../../../lib/database/open.ts";
+import { openForReading, openMemory } from "../../../lib/database/open.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
 
 /** Rows of a recursive query; the fourth one fails. */
@@ -7,7 +7,7 @@ const FAILING = `WITH RECURSIVE c (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c
   SELECT x, json(CASE x WHEN 4 THEN '{' ELSE '1' END) AS j FROM c`;
 
 Deno.test("a failure in the middle of reading rows is an error, not the end of the rows", async () => {
-  await using connection = await openFile(":memory:", { verb: "open", mode: "ordinary" });
+  await using connection = openMemory();
   await assert.rejects(Array.fromAsync(connection.iterate(FAILING)), /malformed JSON/);
   await assert.rejects(
     connection.select(FAILING, { parameters: {}, limit: 100 }),
@@ -29,12 +29,12 @@ Deno.test("a damaged page in the middle of a table is an error", async () => {
   const bytes = Deno.readFileSync(path);
   bytes.fill(0xff, 40 * 4096, 41 * 4096);
   Deno.writeFileSync(path, bytes);
-  await using connection = await openFile(path, { verb: "open", mode: "ordinary" });
+  await using connection = await openForReading({ kind: "file", path });
   await assert.rejects(Array.fromAsync(connection.iterate("SELECT x FROM t")), /damaged/);
 });
 
 Deno.test("rows are read in order and with their values, for all forms of a statement", async () => {
-  await using connection = await openFile(":memory:", { verb: "open", mode: "ordinary" });
+  await using connection = openMemory();
   await connection.exec(
     "CREATE TABLE t (a, b); INSERT INTO t VALUES (1, 'x'), (9007199254740993, NULL)",
   );

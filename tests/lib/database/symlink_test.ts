@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { writersOf } from "../../../lib/base/lock.ts";
 import { openPrivateCopy, openUntouched, parseHeader } from "../../../lib/database/untouched.ts";
-import { openForReading, openPrivateFile, readDatabase } from "../../../lib/database/open.ts";
+import { openForReading, readDatabase } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/connection.ts";
 import { prepare, run } from "../../cli_helpers.ts";
 import { tempDir } from "../../helpers.ts";
@@ -65,11 +65,10 @@ for (const [name, makeLink] of Object.entries(links)) {
       const rows = await readDatabase({ kind: "file", path }, options, (db) => db.all(COUNT));
       assert.deepEqual({ ...rows[0] }, two, `alone: ${alone}`);
     }
-    for (const open of [openForReading, openPrivateFile]) {
-      await using connection = open === openPrivateFile
-        ? await openPrivateFile(path, defaultSettings)
-        : await openForReading({ kind: "file", path }, defaultSettings);
-      assert.deepEqual({ ...await connection.get(COUNT) }, two, open.name);
+    for (const isUnused of [false, true]) {
+      const options = { ...defaultSettings, isUnused };
+      await using connection = await openForReading({ kind: "file", path }, options);
+      assert.deepEqual({ ...await connection.get(COUNT) }, two, `isUnused: ${isUnused}`);
     }
     // If the log is not seen, the copy lacks its content.
     assert.equal(await openPrivateCopy(path, defaultSettings), null);

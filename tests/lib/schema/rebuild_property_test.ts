@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import assert from "node:assert/strict";
-import { openFile } from "../../../lib/database/open.ts";
+import { openForReading } from "../../../lib/database/open.ts";
 import { compareSchemas } from "../../../lib/schema/compare.ts";
 import { readSchema } from "../../../lib/schema/read.ts";
 import type { Schema } from "../../../lib/schema/model.ts";
@@ -94,7 +94,7 @@ function scriptOf({ key, columns, more, withoutRowid, around, rows, gone }: Data
 }
 
 async function schemaOf(app: App): Promise<Schema> {
-  await using connection = await openFile(app.path, { verb: "read", mode: "ordinary" });
+  await using connection = await openForReading({ kind: "file", path: app.path });
   return await readSchema(connection);
 }
 
