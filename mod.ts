@@ -49,8 +49,8 @@ export type {
   DowngradeOptions,
   DowngradePlan,
   DowngradeResult,
-  Loss,
 } from "./lib/operations/downgrade.ts";
+export type { Loss } from "./lib/operations/losses.ts";
 export type {
   AppliedMigration,
   HookSubject,

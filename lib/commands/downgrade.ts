@@ -1,6 +1,7 @@
 import { CatalystError, exitCodeOf } from "../base/errors.ts";
 import { formatCount, printable } from "../base/format.ts";
-import { describeLosses, type DowngradeResult } from "../operations/downgrade.ts";
+import type { DowngradeResult } from "../operations/downgrade.ts";
+import { describeLosses } from "../operations/losses.ts";
 import {
   type Command,
   type CommandContext,

@@ -1,13 +1,12 @@
 import {
-  type Application,
   type DestroyedRows,
   type MigrationProgress,
   runAndRecord,
   runOf,
 } from "../engine/apply.ts";
-import { CatalystError, HookError, InterruptedError } from "../base/errors.ts";
+import { CatalystError, HookError, InterruptedError, type LostRows } from "../base/errors.ts";
 import { mayTouchRows } from "../engine/row_loss.ts";
-import { reconcile } from "../engine/reconcile.ts";
+import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import type { BeforeOptions } from "../snapshot/mod.ts";
@@ -57,57 +56,47 @@ export async function applyWith(
   }
   // Started now: another thread computes them.
   const checksums = apply.map(({ upgrade }) => checksumOf(upgrade));
-  const { safeguard = await safeguardFor(workspace, session, { apply, found, options }) } = options;
+  // New databases have no rows, but one migration may add rows that a later one destroys.
+  const atStake = apply.filter(({ database, destroys = [] }) =>
+    destroys.length > 0 || found.databases.get(database)?.hasTables
+  );
+  const { safeguard = await safeguardFor(workspace, session, { migrations: atStake, options }) } =
+    options;
   const applied: AppliedMigration[] = [];
-  let reconciliation = { adopted: [] as readonly string[], reconciled: [] as readonly string[] };
-  const at: { current: Migration | null } = { current: null };
-  try {
-    reconciliation = await reconcile(workspace, session, found);
-    const applyNext = async (migration: Migration, index: number) => {
-      const isFirst = applied.every(({ database }) => database !== migration.database);
-      at.current = migration;
-      const checksum = await checksums[index] ?? null;
-      applied.push(
-        await applyOne(workspace, session, { migration, checksum, safeguard, found, options }),
-      );
-      const created = lost.find(({ database }) => isFirst && database === migration.database);
+  const reconciliation = await runAll(workspace, session, {
+    migrations: apply,
+    direction: "upgrade",
+    found,
+    safeguard,
+    options,
+    run: async (migration, index) => {
+      const { id, name, database } = migration;
+      let destroyed: readonly DestroyedRows[] = [];
+      const run = runOf(workspace, {
+        migration,
+        checksum: await checksums[index] ?? null,
+        safeguard,
+        found,
+        signal: options.signal,
+        onDestroyed: (losses) => destroyed = losses,
+      });
+      const durationSeconds = await runAndRecord(workspace, session, run) ?? 0;
+      applied.push({
+        id,
+        name,
+        database,
+        durationSeconds,
+        ...(destroyed.length === 0 ? {} : { destroyed }),
+      });
+      return durationSeconds;
+    },
+    onFinished: ({ database }) => {
+      const isFirst = applied.filter((one) => one.database === database).length === 1;
+      const created = lost.find((one) => isFirst && one.database === database);
       if (created !== undefined) options.onLost?.(created);
-    };
-    await runEach(apply, applyNext, { direction: "upgrade", hooks: options.hooks });
-    at.current = null;
-    await session.sync();
-  } catch (error) {
-    if (error instanceof CatalystError) {
-      error.progress = {
-        done: applied.map(({ id }) => id),
-        ...reconciliation,
-        failed: at.current?.id ?? null,
-      };
-    }
-    throw error;
-  }
+    },
+  });
   return { applied, ...reconciliation, ...takenBy(safeguard) };
-}
-
-/** Handles one migration after the other, with the program's hooks called around each. */
-export async function runEach(
-  migrations: readonly Migration[],
-  work: (migration: Migration, index: number) => Promise<void>,
-  { direction, hooks }: {
-    readonly direction: "upgrade" | "downgrade";
-    readonly hooks: MigrationHooks | undefined;
-  },
-): Promise<void> {
-  if (hooks !== undefined) {
-    return await withHooks(migrations, work, { direction, hooks });
-  }
-  for (const [index, migration] of migrations.entries()) await work(migration, index);
-}
-
-interface Stake {
-  readonly apply: readonly Migration[];
-  readonly found: Inspection;
-  readonly options: UpgradeOptions;
 }
 
 /** Options for a snapshot before a change. */
@@ -122,20 +111,17 @@ export function beforeOptions(
   };
 }
 
-/**
- * Takes a snapshot of the databases to change if they have tables. New databases have none, but one
- * migration may add rows that a later one destroys.
- */
-async function safeguardFor(
+/** Takes a snapshot of the migrations' databases, if there are any and the options want it. */
+export async function safeguardFor(
   workspace: Workspace,
   session: Session,
-  { apply, found, options }: Stake,
+  { migrations, options }: {
+    readonly migrations: readonly Migration[];
+    readonly options: Pick<UpgradeOptions, "backup" | "onSnapshot" | "signal">;
+  },
 ): Promise<Safeguard | null> {
-  const atStake = apply.filter(({ database, destroys = [] }) =>
-    destroys.length > 0 || found.databases.get(database)?.hasTables
-  );
-  if (options.backup === false || atStake.length === 0) return null;
-  const databases = [...new Set(atStake.map(({ database }) => database))];
+  if (options.backup === false || migrations.length === 0) return null;
+  const databases = [...new Set(migrations.map(({ database }) => database))];
   const { Safeguard } = await import("../snapshot/safeguard.ts");
   return await Safeguard.begin(workspace, session, beforeOptions(databases, options));
 }
@@ -145,43 +131,67 @@ export function takenBy(safeguard: Safeguard | null): TakenSnapshots {
   return safeguard?.taken ?? { snapshot: null };
 }
 
-async function applyOne(
+/** What to run while the lock is held. */
+interface Series {
+  readonly migrations: readonly Migration[];
+  readonly direction: "upgrade" | "downgrade";
+  readonly found: Inspection;
+  readonly safeguard: Safeguard | null;
+  readonly options: Pick<UpgradeOptions, "signal" | "onProgress" | "hooks">;
+  /** Runs and records one migration; returns its duration in seconds. */
+  readonly run: (migration: Migration, index: number) => Promise<number>;
+  readonly onFinished?: (migration: Migration) => void;
+  /** The rows removed so far; a failure reports them. */
+  readonly lost?: readonly LostRows[];
+}
+
+/**
+ * Reconciles, then runs one migration after the other; stops at the first failure, whose error says
+ * what was done before.
+ */
+export async function runAll(
   workspace: Workspace,
   session: Session,
-  application: Omit<Application, "signal"> & {
-    readonly safeguard: Safeguard | null;
-    readonly options: UpgradeOptions;
-  },
-): Promise<AppliedMigration> {
-  const { migration, safeguard, options } = application;
-  const { id, name, database } = migration;
-  if (options.signal?.aborted) {
-    throw new InterruptedError(`Cannot apply ${name}: interrupted`, {
-      help: "run the command again to continue",
+  series: Series,
+): Promise<Reconciliation> {
+  const { migrations, direction, found, safeguard, options, run, onFinished, lost } = series;
+  const { signal, onProgress, hooks = {} } = options;
+  const done: string[] = [];
+  let reconciliation: Reconciliation = { adopted: [], reconciled: [] };
+  const at: { current: Migration | null } = { current: null };
+  try {
+    reconciliation = await reconcile(workspace, session, found);
+    await withHooks(migrations, { direction, hooks }, async (migration, index) => {
+      at.current = migration;
+      const { id, name, database } = migration;
+      if (signal?.aborted) {
+        const verb = direction === "upgrade" ? "apply" : "roll back";
+        throw new InterruptedError(`Cannot ${verb} ${name}: interrupted`, {
+          help: "run the command again to continue",
+        });
+      }
+      const progress = { direction, id, name, database };
+      onProgress?.({ kind: "started", ...progress, durationSeconds: null });
+      const durationSeconds = await run(migration, index);
+      safeguard?.recordChange();
+      done.push(id);
+      onProgress?.({ kind: "finished", ...progress, durationSeconds });
+      onFinished?.(migration);
     });
+    at.current = null;
+    await session.sync();
+  } catch (error) {
+    if (error instanceof CatalystError) {
+      error.progress = {
+        done,
+        ...reconciliation,
+        ...(lost === undefined ? {} : { lost }),
+        failed: at.current?.id ?? null,
+      };
+    }
+    throw error;
   }
-  const progress = { direction: "upgrade", id, name, database } as const;
-  options.onProgress?.({ kind: "started", ...progress, durationSeconds: null });
-  let destroyed: readonly DestroyedRows[] = [];
-  const seconds = await runAndRecord(
-    workspace,
-    session,
-    runOf(workspace, {
-      ...application,
-      signal: options.signal,
-      onDestroyed: (losses) => destroyed = losses,
-    }),
-  );
-  safeguard?.recordChange();
-  const durationSeconds = seconds ?? 0;
-  options.onProgress?.({ kind: "finished", ...progress, durationSeconds });
-  return {
-    id,
-    name,
-    database,
-    durationSeconds,
-    ...(destroyed.length === 0 ? {} : { destroyed }),
-  };
+  return reconciliation;
 }
 
 /** Options for an upgrade. */
@@ -231,13 +241,9 @@ export interface UpgradePlan extends PlannedWork {
 }
 
 /** Result of an upgrade. */
-export interface UpgradeResult extends TakenSnapshots {
+export interface UpgradeResult extends TakenSnapshots, Reconciliation {
   /** The applied migrations, in order. */
   readonly applied: readonly AppliedMigration[];
-  /** Ids of migrations that were present without a marker, and are now marked. */
-  readonly adopted: readonly string[];
-  /** Ids of the migrations whose ledger row was corrected. */
-  readonly reconciled: readonly string[];
 }
 
 /** An applied migration. */
@@ -281,12 +287,6 @@ export interface MigrationHooks {
   readonly onError?: (error: unknown, migration: HookSubject | null) => void | Promise<void>;
 }
 
-/** The hooks, and the migrations to call them for. */
-interface HookOptions {
-  readonly direction: HookSubject["direction"];
-  readonly hooks: MigrationHooks;
-}
-
 /**
  * Handles one migration after the other and calls the hooks around each.
  *
@@ -294,8 +294,8 @@ interface HookOptions {
  */
 async function withHooks(
   migrations: readonly Migration[],
+  { direction, hooks }: Pick<Series, "direction"> & { readonly hooks: MigrationHooks },
   work: (migration: Migration, index: number) => Promise<void>,
-  { direction, hooks }: HookOptions,
 ): Promise<void> {
   const subjectOf = ({ id, name, database }: Migration) => ({ id, name, database, direction });
   const subjects = migrations.map(subjectOf);

@@ -2,11 +2,11 @@ import { type AppliedMigration, applyWith } from "./apply_pending.ts";
 import {
   type DowngradeOptions,
   type DowngradePlan,
-  type Loss,
   planDowngrade,
   requireConfirmation,
   rollBackWith,
 } from "./downgrade.ts";
+import type { Loss } from "./losses.ts";
 import { UsageError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
 import type { Migration } from "../migration/migration.ts";

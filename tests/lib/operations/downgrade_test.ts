@@ -4,7 +4,8 @@ import {
   DowngradeBlockedError,
   MigrationFailedError,
 } from "../../../lib/base/errors.ts";
-import { describeLosses, type DowngradePlan } from "../../../lib/operations/downgrade.ts";
+import type { DowngradePlan } from "../../../lib/operations/downgrade.ts";
+import { describeLosses } from "../../../lib/operations/losses.ts";
 import type { Migration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "../support.ts";
