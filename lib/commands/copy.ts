@@ -2,6 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
 import type { Command, CommandContext } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
+import { protectedFiles } from "./options.ts";
 import { followWork } from "./progress.ts";
 
 /** `copy`: copies a database to another place, such as a server. */
@@ -31,6 +32,7 @@ export const command: Command = {
     const result = await migrator.copyDatabase(from, to, {
       signal: work.signal,
       onStep: work.step,
+      ...protectedFiles(context),
     });
     work.end();
     output.json({ ok: true, ...result } satisfies Documents["copy"]);

@@ -18,7 +18,7 @@ import {
   stringFlag,
   yesFlag,
 } from "./arguments.ts";
-import { type ResolvedOptions, resolveOptions } from "./options.ts";
+import { protectedFiles, type ResolvedOptions, resolveOptions } from "./options.ts";
 import type { Documents, FoundDatabase } from "./documents.ts";
 
 /** `init`: writes a configuration with the databases that exist. */
@@ -82,7 +82,8 @@ export const command: SelfContainedCommand = {
       return 0;
     }
     const migrator = createCatalystMigrator(options);
-    await migrator.refuseOccupied(target, { force: true, flag: "--config" });
+    const { migrationsDir = null } = protectedFiles({ flags, configuration: current });
+    await migrator.refuseOccupied(target, { force: true, flag: "--config", migrationsDir });
     await confirmWriting(context, `Write ${target} with ${formatCount(found.length, "database")}?`);
     await writeText(target, text);
     output.json(

@@ -22,10 +22,12 @@ import { openForReading, openForWriting } from "../database/open.ts";
 import { temporaryCopy } from "../database/temporary_copy.ts";
 import { beginReading } from "../database/transaction.ts";
 import { contentHash } from "../dump/hash.ts";
+import type { OutputFileOptions } from "../dump/output_file.ts";
 import type { Workspace } from "../state/workspace.ts";
 
 /** Options for copying a database. */
-export interface CopyDatabaseOptions {
+export interface CopyDatabaseOptions
+  extends Pick<OutputFileOptions, "migrationsDir" | "configuration"> {
   /** Called periodically with the progress. */
   readonly onStep?: OnStep | undefined;
   /** Stops the copy and leaves everything unchanged. */
@@ -75,7 +77,7 @@ export async function copyDatabase(
       help: "name a database, a path or an address; `status` lists the databases",
     });
   }
-  if (to.kind === "file") await refuseTarget(workspace, to.path);
+  if (to.kind === "file") await refuseTarget(workspace, to.path, options);
   const { read, write, compare } = WEIGHTS;
   const steps = new Steps(read + write + 2 * compare, options.onStep);
   const control = {
@@ -110,7 +112,11 @@ function placeOf(workspace: Workspace, end: string, name: string): DatabaseLocat
   });
 }
 
-async function refuseTarget(workspace: Workspace, to: string): Promise<void> {
+async function refuseTarget(
+  workspace: Workspace,
+  to: string,
+  { migrationsDir = null, configuration }: CopyDatabaseOptions,
+): Promise<void> {
   if ((statDatabase({ kind: "file", path: to }).sizeBytes ?? 0) > 0) {
     throw new ConfirmationError(`Cannot copy to ${to}: it exists`, {
       help: "name another file, or move this one away; nothing was changed",
@@ -119,7 +125,11 @@ async function refuseTarget(workspace: Workspace, to: string): Promise<void> {
   refuseLink(to, { cannot: `copy to ${to}` });
   const itself = fileItself(to);
   const { whyOwned } = await import("../dump/output_file.ts");
-  const reason = await whyOwned(workspace, itself, { mayBeDatabase: true });
+  const reason = await whyOwned(workspace, itself, {
+    migrationsDir,
+    configuration,
+    mayBeDatabase: true,
+  });
   if (reason !== null) {
     throw new AccessError(`Cannot copy to ${to}: ${reason}`, {
       help: "name another file; nothing was changed",

@@ -74,13 +74,18 @@ Deno.test("a copy never takes a place that the toolkit or SQLite uses", async ()
   await using _dir = dir;
   execute(at("crash.db"), "CREATE TABLE t (x)");
   await Deno.symlink("data/migrations.restore", at("link.db"));
+  await Deno.mkdir(at("migrations"));
+  await Deno.writeTextFile(
+    at("migrations/004_x.sql"),
+    "-- database: own\n-- migrate:up\nSELECT 1;",
+  );
   const before = contents(dir.path);
   for (
     const to of [
       ...["data/migrations.restore", "data/migrations.lock", "data/migrations.db-wal"],
       ...["data/own.db-wal", "data/own.db-journal", "data/other.db-shm"],
       ...["data/own.db.import.part", "data/other.db.part", "data/backups/x.db"],
-      ...["crash.db-wal", "link.db"],
+      ...["crash.db-wal", "link.db", "migrations/005_x.sql", "data/../migrations/006_y.ts"],
     ]
   ) {
     const { code, stderr } = await copy(to);

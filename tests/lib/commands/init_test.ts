@@ -154,15 +154,18 @@ Deno.test("a database that needs a missing module can't be adopted, and stays as
   assert.throws(() => Deno.statSync(directory.file("migrations")), Deno.errors.NotFound);
 });
 
-Deno.test("init never writes over a database, its ledger or its lock", async () => {
+Deno.test("init never writes to the place of a database, a lock or a migration", async () => {
   using directory = new TemporaryDirectory();
   Deno.mkdirSync(directory.file("data"));
+  Deno.mkdirSync(directory.file("migrations"));
+  Deno.writeTextFileSync(directory.file("migrations/004_x.sql"), "");
   execute(directory.file("data/prices.db"), "CREATE TABLE prices (a)");
   for (
-    const [path, what] of [["data/trading.db", "database trading"], [
-      "data/migrations.lock",
-      "a lock",
-    ]]
+    const [path, what] of [
+      ["data/trading.db", "database trading"],
+      ["data/migrations.lock", "a lock"],
+      ["migrations/005_y.sql", "a migration"],
+    ]
   ) {
     const { code, stderr } = await runCommandLine(["init", "--yes", "--config", path ?? ""], {
       cwd: directory.path,
