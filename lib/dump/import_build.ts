@@ -11,12 +11,7 @@ import { driverMessage } from "../database/failure.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
 import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
 import { RowCopies, type RowLoss } from "../engine/row_copies.ts";
-import {
-  brokenReferences,
-  lostRows,
-  observeRows,
-  type RowObservation,
-} from "../engine/row_loss.ts";
+import { brokenReferences, lostRows, observeRows, type RowObservation } from "../engine/checks.ts";
 import { checkFile, type ViolatedCheck, violatedChecks } from "../schema/integrity.ts";
 import { usersTables } from "../schema/model.ts";
 import { quoteName } from "../sql/tokens.ts";

@@ -8,28 +8,26 @@ import {
 } from "../database/transaction.ts";
 import { runBody } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
+import { brokenObjects } from "../schema/broken_objects.ts";
 import { fold } from "../sql/tokens.ts";
 import type { Inspection } from "../state/inspect.ts";
 import { addEvent, setHistory } from "../state/ledger.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import {
-  brokenObjects,
   compareObjects,
-  mayFindExisting,
-  objectNames,
-  requireExpectedShape,
-} from "./broken_objects.ts";
-import { type Begun, describeFailure } from "./migration_failure.ts";
-import type { RowCopies } from "./row_copies.ts";
-import {
   compareObservations,
   lostRows,
+  mayFindExisting,
   mayTouchRows,
+  objectNames,
   observeRows,
   refuseReplacedRows,
+  requireExpectedShape,
   type RowObservation,
-} from "./row_loss.ts";
+} from "./checks.ts";
+import { type Begun, describeFailure } from "./migration_failure.ts";
+import type { RowCopies } from "./row_copies.ts";
 import { afterCommit, type Session } from "./session.ts";
 
 /** Rows that a migration destroyed as declared. */

@@ -5,7 +5,7 @@ import {
   runOf,
 } from "../engine/apply.ts";
 import { CatalystError, HookError, InterruptedError, type LostRows } from "../base/errors.ts";
-import { mayTouchRows } from "../engine/row_loss.ts";
+import { mayTouchRows } from "../engine/checks.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";

@@ -2,7 +2,7 @@ import { messageOf } from "../base/format.ts";
 import { isDamage, originalError } from "../base/errors.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import type { Connection } from "../database/connection.ts";
-import { brokenObjects } from "../engine/broken_objects.ts";
+import { brokenObjects } from "../schema/broken_objects.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
 import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";

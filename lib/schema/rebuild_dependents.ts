@@ -7,16 +7,16 @@ import { readColumns } from "./model.ts";
 import { StatementError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { number, type Row, text } from "../database/connection.ts";
-import { driverMessage } from "../database/failure.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
-import { fold, is, quoteName, type Token, tokenize } from "../sql/tokens.ts";
+import { fold, is, type Token, tokenize } from "../sql/tokens.ts";
+import { brokenViewsAndTriggers, eventOf } from "./broken_objects.ts";
 import { readTableText } from "./read.ts";
 import { RebuildFault } from "./rebuild_definition.ts";
 
-/** Which views and triggers work, and which rows reference missing rows. */
+/** Which views and triggers do not work, and which rows reference missing rows. */
 interface Dependents {
-  /** Why each one does not compile, or null if it does, by its name in messages. */
-  readonly compiled: ReadonlyMap<string, string | null>;
+  /** SQLite's errors by view or trigger. */
+  readonly broken: ReadonlyMap<string, string>;
   /** Number of rows that reference missing rows, by child and parent; null if unknown. */
   readonly dangling: ReadonlyMap<string, number | null>;
 }
@@ -26,27 +26,15 @@ export async function examineDependents(
   transaction: MigrationTransaction,
   table: string,
 ): Promise<Dependents> {
-  const compiled = new Map<string, string | null>();
-  const objects = await transaction.all(
-    `SELECT type, name, tbl_name, sql FROM main.sqlite_schema
-    WHERE type IN ('view', 'trigger') ORDER BY rowid`,
-  );
-  for (const view of objects.filter((row) => row["type"] === "view")) {
-    const name = text(view, "name");
-    const reason = await compile(transaction, `SELECT * FROM ${quoteName(name)}`);
-    compiled.set(`view "${name}"`, reason);
-  }
-  for (const trigger of objects.filter((row) => row["type"] === "trigger")) {
-    const name = `trigger "${text(trigger, "name")}" of "${text(trigger, "tbl_name")}"`;
-    compiled.set(name, await compileTrigger(transaction, trigger));
-  }
-  return { compiled, dangling: await countDangling(transaction, table) };
+  return {
+    broken: await brokenViewsAndTriggers(transaction),
+    dangling: await countDangling(transaction, table),
+  };
 }
 
 /** Throws if a view or trigger no longer works, or more rows reference missing rows than before. */
 export function compareDependents(before: Dependents, after: Dependents): void {
-  const broken = [...after.compiled]
-    .filter(([name, reason]) => reason !== null && before.compiled.get(name) === null);
+  const broken = [...after.broken].filter(([name]) => !before.broken.has(name));
   if (broken.length > 0) {
     throw new RebuildFault(
       broken.map(([name, reason]) => `${name} would no longer work (${reason})`).join(", "),
@@ -91,48 +79,6 @@ function watchedColumns(tokens: readonly Token[]): string[] {
   if (!is(tokens[at], "update") || !is(tokens[at + 1], "of")) return [];
   const end = tokens.findIndex((token, index) => index > at && is(token, "on"));
   return tokens.slice(at + 2, end).filter((token) => !is(token, ",")).map(({ value }) => value);
-}
-
-/** Index of a trigger's event. The trigger's name before it can be such a word only in quotes. */
-function eventOf(tokens: readonly Token[]): number {
-  return tokens.findIndex((token) => is(token, "insert", "update", "delete"));
-}
-
-/**
- * SQLite compiles a trigger only together with a statement that fires it. The statement is never run;
- * its WHERE clause only keeps it from looking like a change of all rows.
- */
-async function compileTrigger(transaction: MigrationTransaction, row: Row): Promise<string | null> {
-  const tokens = tokenize(text(row, "sql"));
-  const owner = quoteName(text(row, "tbl_name"));
-  const event = tokens[eventOf(tokens)]?.value;
-  if (event === "insert") return await compile(transaction, `INSERT INTO ${owner} DEFAULT VALUES`);
-  const columns = (await namesOf(transaction, text(row, "tbl_name"))).map(quoteName);
-  const where = `WHERE ${columns[0] ?? "NULL"} IS NULL`;
-  if (event === "delete") return await compile(transaction, `DELETE FROM ${owner} ${where}`);
-  const sets = columns.map((name) => `${name} = ${name}`).join(", ");
-  return await compile(transaction, `UPDATE ${owner} SET ${sets || "nix = 0"} ${where}`);
-}
-
-async function namesOf(transaction: MigrationTransaction, owner: string): Promise<string[]> {
-  try {
-    const columns = await readColumns(transaction, owner);
-    return columns.filter(({ kind }) => kind === "ordinary").map(({ name }) => name);
-  } catch (error) {
-    if (error instanceof StatementError) return []; // the view itself is broken
-    throw error;
-  }
-}
-
-/** Why a statement does not compile; null if it does. */
-async function compile(transaction: MigrationTransaction, sql: string): Promise<string | null> {
-  try {
-    await transaction.all(`EXPLAIN ${sql}`);
-    return null;
-  } catch (error) {
-    if (error instanceof StatementError) return driverMessage(error);
-    throw error;
-  }
 }
 
 async function countDangling(

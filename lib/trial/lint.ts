@@ -1,6 +1,6 @@
 import { LintError, UnknownMigrationError } from "../base/errors.ts";
 import { adviceOn } from "../engine/migration_failure.ts";
-import { mayTouchRows } from "../engine/row_loss.ts";
+import { mayTouchRows } from "../engine/checks.ts";
 import type { Migration, Registry } from "../migration/migration.ts";
 import { assess } from "../state/assess.ts";
 import { inspect } from "../state/inspect.ts";

@@ -1,9 +1,15 @@
-import { StatementError } from "../base/errors.ts";
+import { SchemaConflictError, StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
 import { needsExtension } from "../database/failure.ts";
-import { howToDeclare, type MigrationBody } from "../migration/migration.ts";
-import { countRows, usersTables } from "../schema/model.ts";
+import {
+  howToDeclare,
+  type Migration,
+  type MigrationBody,
+  type Registry,
+} from "../migration/migration.ts";
+import { countRows, describeDifference, usersTables } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
+import { readMarkers } from "../state/marker.ts";
 import { type Allowance, failed } from "./migration_failure.ts";
 import type { RowLoss } from "./row_copies.ts";
 
@@ -157,4 +163,69 @@ export function lostRows(
     newCounts.splice(renamed, 1);
     return [];
   });
+}
+
+/** Folded names of all tables, views, indexes and triggers. */
+export async function objectNames(connection: Connection): Promise<Set<string>> {
+  const rows = await connection.all("SELECT name FROM main.sqlite_schema");
+  return new Set(rows.map((row) => fold(text(row, "name"))));
+}
+
+/**
+ * Refuses a migration that breaks a view, trigger or foreign key that worked before. New objects may
+ * depend on a later migration.
+ *
+ * @throws {MigrationFailedError} if it breaks one; the message names the first.
+ */
+export function compareObjects(
+  before: ReadonlyMap<string, string>,
+  after: ReadonlyMap<string, string>,
+  allowed: Allowance,
+): void {
+  for (const [object, reason] of after) {
+    if (before.has(object)) continue;
+    const help = "change or drop it in the same migration";
+    throw failed(allowed, `it breaks ${object}: ${reason}`, help);
+  }
+}
+
+/**
+ * Checks that the objects that a migration creates have the same schema as in an empty database: with
+ * `IF NOT EXISTS`, SQLite silently keeps an existing object with a different schema.
+ *
+ * @throws {SchemaConflictError} if they differ; the message names each difference.
+ */
+export async function requireExpectedShape(
+  connection: Connection,
+  migration: Migration,
+  registry: Registry,
+): Promise<void> {
+  const { markers } = await readMarkers(connection);
+  const earlier = (markers ?? []).flatMap(({ id }) => registry.byId.get(id) ?? []);
+  // Loaded here because few migrations need it.
+  const [{ buildReferenceSteps }, { readSchema }, { compareSchemas }] = await Promise.all([
+    import("../schema/reference.ts"),
+    import("../schema/read.ts"),
+    import("../schema/compare.ts"),
+  ]);
+  const reference = await buildReferenceSteps([...earlier, migration]);
+  const created = reference.known ? reference.steps.at(-1)?.made : undefined;
+  if (created === undefined) return;
+  const actual = await readSchema(connection);
+  const differences = compareSchemas(created, actual).filter((one) => one.kind !== "extra");
+  if (differences.length === 0) return;
+  throw new SchemaConflictError(
+    `Cannot apply ${migration.name} to ${migration.database}: existing objects differ: ` +
+      differences.map(describeDifference).join("; "),
+    {
+      migration: migration.name,
+      database: migration.database,
+      help: "rename or correct the existing objects, then run upgrade again. Nothing was changed.",
+    },
+  );
+}
+
+/** Whether an upgrade accepts existing objects. */
+export function mayFindExisting(migration: Migration): boolean {
+  return typeof migration.upgrade !== "string" || /\bif\s+not\s+exists\b/i.test(migration.upgrade);
 }

@@ -1,0 +1,118 @@
+import { StatementError } from "../base/errors.ts";
+import { type Connection, type Row, text } from "../database/connection.ts";
+import { driverMessage, needsExtension } from "../database/failure.ts";
+import { fold, is, quoteName, type Token, tokenize } from "../sql/tokens.ts";
+import { readColumns } from "./model.ts";
+
+/** What reads a database: a connection, or the transaction of a migration. */
+type Reader = Pick<Connection, "all">;
+
+/**
+ * Views, triggers and foreign keys that do not work, with SQLite's errors.
+ *
+ * @param among Folded names. Only views, and triggers and foreign keys of tables, with these names are
+ * checked. Default: all.
+ */
+export async function brokenObjects(
+  connection: Reader,
+  among?: ReadonlySet<string>,
+): Promise<Map<string, string>> {
+  const broken = await brokenViewsAndTriggers(connection, among);
+  const keys = await connection.all(
+    `SELECT child.name AS child, key.id AS id, key."table" AS parent, there.name AS found,
+      json_group_array(lower(key."to")) AS columns
+    FROM main.sqlite_schema AS child, pragma_foreign_key_list(child.name) AS key
+      LEFT JOIN main.sqlite_schema AS there
+      ON there.type = 'table' AND there.name = key."table" COLLATE NOCASE
+    WHERE child.type = 'table'
+    GROUP BY child.name, key.id`,
+  );
+  for (const row of keys.filter((row) => among?.has(fold(text(row, "child"))) ?? true)) {
+    const parent = text(row, "parent");
+    const columns: (string | null)[] = JSON.parse(text(row, "columns"));
+    const isThere = row["found"] !== null;
+    if (isThere && await isUnique(connection, parent, columns)) continue;
+    const names = columns.some((name) => name === null) ? "" : `(${columns.join(", ")}) `;
+    broken.set(
+      `a foreign key of "${text(row, "child")}"`,
+      isThere ? `${names}is no unique key of "${parent}"` : `table "${parent}" is missing`,
+    );
+  }
+  return broken;
+}
+
+/** Views and triggers that do not work, with SQLite's errors; see {@link brokenObjects}. */
+export async function brokenViewsAndTriggers(
+  connection: Reader,
+  among?: ReadonlySet<string>,
+): Promise<Map<string, string>> {
+  const broken = new Map<string, string>();
+  const objects = await connection.all(
+    `SELECT type, name, tbl_name, sql FROM main.sqlite_schema
+    WHERE type IN ('view', 'trigger') ORDER BY type DESC, rowid`,
+  );
+  for (const row of objects) {
+    const [name, table] = [text(row, "name"), text(row, "tbl_name")];
+    if (among !== undefined && !among.has(fold(name)) && !among.has(fold(table))) continue;
+    const isView = row["type"] === "view";
+    try {
+      const sql = isView ? `SELECT * FROM main.${quoteName(name)}` : await firing(connection, row);
+      await connection.all(`EXPLAIN ${sql}`);
+    } catch (error) {
+      if (!(error instanceof StatementError)) throw error;
+      if (needsExtension(error)) continue;
+      broken.set(
+        isView ? `view "${name}"` : `trigger "${name}" of "${table}"`,
+        driverMessage(error),
+      );
+    }
+  }
+  return broken;
+}
+
+/**
+ * A statement that fires a trigger: SQLite compiles it only together with one. The statement is never
+ * run; its WHERE clause only keeps it from looking like a change of all rows.
+ */
+async function firing(connection: Reader, trigger: Row): Promise<string> {
+  const tokens = tokenize(text(trigger, "sql"));
+  const table = text(trigger, "tbl_name");
+  const target = `main.${quoteName(table)}`;
+  const event = tokens[eventOf(tokens)]?.value;
+  if (event === "insert") return `INSERT INTO ${target} DEFAULT VALUES`;
+  const columns = (await readColumns(connection, table))
+    .filter(({ kind }) => kind === "ordinary").map(({ name }) => quoteName(name));
+  const where = `WHERE ${columns[0] ?? "NULL"} IS NULL`;
+  if (event === "delete") return `DELETE FROM ${target} ${where}`;
+  const sets = columns.map((name) => `${name} = ${name}`).join(", ");
+  return `UPDATE ${target} SET ${sets || "nix = 0"} ${where}`;
+}
+
+/** Index of a trigger's event. The trigger's name before it can be such a word only in quotes. */
+export function eventOf(tokens: readonly Token[]): number {
+  return tokens.findIndex((token) => is(token, "insert", "update", "delete"));
+}
+
+/** Whether columns in small letters are the primary key of a table or unique in it; null stands for the key. */
+async function isUnique(
+  connection: Reader,
+  table: string,
+  columns: readonly (string | null)[],
+): Promise<boolean> {
+  const keys = await connection.all(
+    `SELECT json_group_array(name) AS columns, 1 AS is_primary FROM (
+      SELECT lower(name) AS name FROM pragma_table_xinfo(?1, 'main') WHERE pk > 0 ORDER BY 1
+    ) UNION ALL
+    SELECT (SELECT json_group_array(name) FROM (
+        SELECT lower(name) AS name FROM pragma_index_info(list.name, 'main') ORDER BY 1
+      )), 0
+    FROM pragma_index_list(?1, 'main') AS list WHERE list."unique" AND NOT list.partial`,
+    [table],
+  );
+  const wanted = JSON.stringify(columns.toSorted());
+  return keys.some((row) =>
+    columns.includes(null)
+      ? row["is_primary"] === 1 && JSON.parse(text(row, "columns")).length === columns.length
+      : text(row, "columns") === wanted
+  );
+}
