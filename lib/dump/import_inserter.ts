@@ -1,5 +1,6 @@
 import type { Connection } from "../database/connection.ts";
-import { CatalystError, StatementError } from "../base/errors.ts";
+import { driverMessage } from "../database/failure.ts";
+import { StatementError } from "../base/errors.ts";
 import {
   type GoodRow,
   type ImportTarget,
@@ -148,9 +149,6 @@ export class RowInserter {
   #reasonOf(error: unknown): string {
     // A trigger may have rolled everything back, and a full disk is not the fault of a row.
     if (!this.#connection.inTransaction || !(error instanceof StatementError)) throw error;
-    const { cause } = error;
-    return cause instanceof Error && !(cause instanceof CatalystError)
-      ? cause.message
-      : error.message;
+    return driverMessage(error);
   }
 }

@@ -110,6 +110,26 @@ export function fold(name: string): string {
   return /[A-Z]/.test(name) ? name.replace(/[A-Z]+/g, (letters) => letters.toLowerCase()) : name;
 }
 
+/** Whether two names are the same for SQLite. */
+export function sameName(a: string, b: string): boolean {
+  return fold(a) === fold(b);
+}
+
+/** The object with a name. */
+export function findNamed<T extends { readonly name: string }>(
+  list: readonly T[],
+  name: string,
+): T | undefined {
+  return list.find((one) => sameName(one.name, name));
+}
+
+/** Whether a name occurs in an SQL text, bare or in double quotes. */
+export function mentions(sql: string, name: string): boolean {
+  return tokenize(sql).some(({ kind, value }) =>
+    (kind === "word" || kind === "quoted") && sameName(value, name)
+  );
+}
+
 /** Whether a token is one of these bare words or operators, given in lower case. */
 export function is(token: Token | undefined, ...values: readonly string[]): boolean {
   return token !== undefined && (token.kind === "word" || token.kind === "operator") &&

@@ -1,8 +1,9 @@
 import type { Migration } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
-import { fold, normalize } from "../sql/tokens.ts";
+import { findNamed, fold, normalize } from "../sql/tokens.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { rowChanges } from "./authorizer.ts";
+import type { TableLineage } from "./lineage.ts";
 import { failureReason } from "./recorder.ts";
 import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
 
@@ -100,7 +101,7 @@ function objectEffects({ before, after, rebuilds }: SimulatedUpgrade): ObjectEff
     const now = new Map(after[list].map((one) => [fold(one.name), one.sql]));
     for (const { name, sql } of after[list]) {
       const former = old.get(fold(name));
-      const isRebuilt = type === "table" && rebuilds.some((one) => fold(one.name) === fold(name));
+      const isRebuilt = type === "table" && findNamed(rebuilds, name) !== undefined;
       if (former === undefined) effects.push({ change: "creates", type, name });
       else if (normalize(former) !== normalize(sql) || isRebuilt) {
         effects.push({ change: "changes", type, name });
@@ -117,9 +118,7 @@ function objectEffects({ before, after, rebuilds }: SimulatedUpgrade): ObjectEff
 async function rowEffects(simulated: SimulatedUpgrade): Promise<RowEffect[]> {
   const { run, at, lineages, rebuilds, rowCounts } = simulated;
   const effects: RowEffect[] = [];
-  const count = async (lineage: typeof lineages[number]) =>
-    await rowCounts.count({ name: lineage.original ?? lineage.name, sources: lineage.sources }) ??
-      0;
+  const count = async (lineage: TableLineage) => await rowCounts.count(lineage) ?? 0;
   for (const statement of run.statements) {
     for (const { table, database, kind, whole } of rowChanges(statement.events)) {
       const lineage = at.get(statement)?.named(table, database);
@@ -140,13 +139,11 @@ async function rowEffects(simulated: SimulatedUpgrade): Promise<RowEffect[]> {
         });
         continue;
       }
-      const rows = await count(lineage);
-      const change = kind === "update" ? "updates" : "deletes";
       effects.push({
-        change,
+        change: kind === "update" ? "updates" : "deletes",
         table,
         extent: whole ? "all" : "some",
-        rows,
+        rows: await count(lineage),
         from: [],
       });
     }

@@ -1,3 +1,4 @@
+import { formatCount } from "../base/format.ts";
 import type { Migration } from "../migration/migration.ts";
 
 /** Code of a finding. The names are stable; `-- lint:allow` suppresses a finding by its code. */
@@ -114,8 +115,7 @@ export function isAllowed(migration: Migration, code: LintCode): boolean {
 
 /** `1,234 rows`, or `the rows that it may have` if the number is unknown. */
 export function describeRows(rows: number | null): string {
-  if (rows === null) return "the rows that it may have";
-  return `${String(rows).replace(/\B(?=(\d{3})+$)/g, ",")} ${rows === 1 ? "row" : "rows"}`;
+  return rows === null ? "the rows that it may have" : formatCount(rows, "row");
 }
 
 /** Names in double quotes, separated by commas. */

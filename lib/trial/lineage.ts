@@ -1,6 +1,6 @@
 import { countRowsOf, readColumns } from "../schema/model.ts";
 import type { Connection } from "../database/connection.ts";
-import { fold, quoteName } from "../sql/tokens.ts";
+import { findNamed, fold, quoteName, sameName } from "../sql/tokens.ts";
 import { rowChanges } from "./authorizer.ts";
 import type { RecordedStatement } from "./recorder.ts";
 import type { Scratch, TableEntry } from "./scratch.ts";
@@ -113,7 +113,7 @@ function traceSchema(lineages: TableLineage[], statement: RecordedStatement): vo
   const isRename = statement.events.some(({ action }) => action === "alter-table");
   for (const object of statement.after) {
     const { database, name, root } = object;
-    const lineage = find((one) => one.database === database && fold(one.name) === fold(name));
+    const lineage = find((one) => one.database === database && sameName(one.name, name));
     if (lineage === undefined) fresh.push(object);
     else lineage.root = root;
   }
@@ -170,15 +170,13 @@ export function successorOf(
   lineage: TableLineage,
   lineages: readonly TableLineage[],
 ): TableLineage | undefined {
-  if (lineage.original === null) return undefined;
-  const name = fold(lineage.original);
-  return lineages.find((one) =>
-    one.dropped === null && one.database === "main" && fold(one.name) === name
-  );
+  const { original } = lineage;
+  if (original === null) return undefined;
+  return findNamed(lineages.filter((one) => one.dropped === null && isInMain(one)), original);
 }
 
 /** Whether rows of one table were copied into another, directly or through others. */
-export function reaches(from: TableLineage, to: TableLineage): boolean {
+function reaches(from: TableLineage, to: TableLineage): boolean {
   const seen = new Set<TableLineage>([from]);
   for (const lineage of seen) {
     for (const { into } of lineage.copies) seen.add(into);
@@ -211,8 +209,10 @@ export function rebuildsOf(lineages: readonly TableLineage[]): Rebuild[] {
 const ELSEWHERE = "";
 
 /** Location of the real rows. */
-export interface RowCountsOptions {
+interface RowCountsOptions {
   readonly scratch: Scratch;
+  /** The tables of the scratch database, which are those of the real one. */
+  readonly tables: readonly TableEntry[];
   /** The real database; null if it does not exist. */
   readonly real: Connection | null;
   /** Whether a missing database exists elsewhere, with unknown rows. */
@@ -221,67 +221,58 @@ export interface RowCountsOptions {
 
 /** Tracks how many rows the tables really have while pending migrations rename and rebuild them. */
 export class RowCounts {
-  readonly #options: RowCountsOptions;
+  readonly #scratch: Scratch;
+  readonly #real: Connection | null;
+  /** Where the rows of a table come from that is made by a migration. */
+  readonly #sourcesOfNew: readonly string[];
   readonly #counts = new Map<string, Promise<number>>();
   /** Real tables whose rows a scratch table contains, by its current name, folded. */
-  #sources = new Map<string, readonly string[]>();
+  #sources: Map<string, readonly string[]>;
   /** New names of columns, whose values can't be queried under them. */
   readonly #renamedColumns = new Set<string>();
 
-  constructor(options: RowCountsOptions) {
-    this.#options = options;
-  }
-
-  /** Treats the current tables of the scratch database as those of the real one. */
-  begin(tables: readonly TableEntry[]): void {
-    const { real, isElsewhere } = this.#options;
-    const source = (name: string) => real === null ? isElsewhere ? [ELSEWHERE] : [] : [name];
-    for (const { name, database } of tables) {
-      if (database === "main") this.#sources.set(fold(name), source(name));
-    }
+  constructor({ scratch, tables, real, isElsewhere }: RowCountsOptions) {
+    this.#scratch = scratch;
+    this.#real = real;
+    this.#sourcesOfNew = real === null && isElsewhere ? [ELSEWHERE] : [];
+    this.#sources = new Map(
+      tables.filter(isInMain).map(({ name }) => [fold(name), [name]]),
+    );
   }
 
   /** Treats the unknown tables as new ones, without real rows. */
   add(tables: readonly TableEntry[]): void {
-    const { real, isElsewhere } = this.#options;
-    const sources = real === null && isElsewhere ? [ELSEWHERE] : [];
-    for (const { name, database } of tables) {
-      if (database !== "main" || this.#sources.has(fold(name))) continue;
-      this.#sources.set(fold(name), sources);
+    for (const { name } of tables.filter(isInMain)) {
+      if (!this.#sources.has(fold(name))) this.#sources.set(fold(name), this.#sourcesOfNew);
     }
   }
 
   /** The current tables, with what is known about their rows. */
   tables(tables: readonly TableEntry[]): KnownTable[] {
-    return tables.flatMap(({ name, database, root }) =>
-      database !== "main" ? [] : [{ name, root, sources: this.#sources.get(fold(name)) ?? [] }]
-    );
+    return tables.filter(isInMain)
+      .map(({ name, root }) => ({ name, root, sources: this.#sources.get(fold(name)) ?? [] }));
   }
 
   /** Records what happened to the tables in a migration. */
   follow(lineages: readonly TableLineage[], renamedColumns: readonly string[]): void {
-    const { real, isElsewhere } = this.#options;
-    this.#sources = new Map();
-    for (const lineage of lineages) {
-      if (lineage.dropped !== null || lineage.database !== "main") continue;
-      this.#sources.set(
-        fold(lineage.name),
-        real === null && isElsewhere ? [ELSEWHERE] : sourcesOf(lineage, lineages),
-      );
-    }
+    const left = lineages.filter((one) => one.dropped === null && isInMain(one));
+    const sources = (one: TableLineage) =>
+      this.#sourcesOfNew.length > 0 ? this.#sourcesOfNew : sourcesOf(one, lineages);
+    this.#sources = new Map(left.map((one) => [fold(one.name), sources(one)]));
     for (const name of renamedColumns) this.#renamedColumns.add(fold(name));
   }
 
   /** Whether a table, by its current name, may have rows. */
   async mayHaveRows(table: string): Promise<boolean> {
-    return await this.count({ name: table, sources: this.#sources.get(fold(table)) ?? [] }) !== 0;
+    const sources = this.#sources.get(fold(table)) ?? [];
+    return await this.count({ original: table, name: table, sources }) !== 0;
   }
 
   /** Rows of a table, including those that migrations inserted; null if unknown. */
-  async count(table: Pick<KnownTable, "name" | "sources">): Promise<number | null> {
-    if (table.sources.includes(ELSEWHERE)) return null;
-    const counts = await Promise.all(table.sources.map((name) => this.#countReal(name)));
-    const added = await this.#options.scratch.rows(table.name).catch(() => 0);
+  async count({ original, name, sources }: RowsOfTable): Promise<number | null> {
+    if (sources.includes(ELSEWHERE)) return null;
+    const counts = await Promise.all(sources.map((source) => this.#countReal(source)));
+    const added = await this.#scratch.rows(original ?? name).catch(() => 0);
     return counts.reduce((sum, rows) => sum + rows, added);
   }
 
@@ -290,10 +281,9 @@ export class RowCounts {
    * unknown.
    */
   async unusedMark(sources: readonly string[]): Promise<number | null> {
-    const { real } = this.#options;
     const [table] = sources;
-    if (real === null || table === undefined || table === ELSEWHERE) return null;
-    const row = await real.get(
+    if (this.#real === null || table === undefined) return null;
+    const row = await this.#real.get(
       `SELECT seq AS mark, coalesce((SELECT max(rowid) FROM main.${quoteName(table)}), 0) AS highest
       FROM main.sqlite_sequence
       WHERE name = ? COLLATE NOCASE`,
@@ -305,24 +295,35 @@ export class RowCounts {
   }
 
   /** Whether a column of a table has values; null if unknown. */
-  async hasValues(table: KnownTable, column: string): Promise<boolean | null> {
-    if (table.sources.includes(ELSEWHERE) || this.#renamedColumns.has(fold(column))) return null;
-    const { real, scratch } = this.#options;
-    for (const name of table.sources) {
-      if (real !== null && await hasValue(real, name, column)) return true;
+  async hasValues(
+    { original, name, sources }: RowsOfTable,
+    column: string,
+  ): Promise<boolean | null> {
+    if (sources.includes(ELSEWHERE) || this.#renamedColumns.has(fold(column))) return null;
+    for (const source of sources) {
+      if (this.#real !== null && await hasValue(this.#real, source, column)) return true;
     }
-    return await hasValue(scratch.connection, table.name, column);
+    return await hasValue(this.#scratch.connection, original ?? name, column);
   }
 
   #countReal(table: string): Promise<number> {
-    const { real } = this.#options;
     let count = this.#counts.get(table);
     if (count === undefined) {
-      count = real === null ? Promise.resolve(0) : countRows(real, table);
+      // A virtual table of a missing module can't be counted.
+      count = this.#real === null
+        ? Promise.resolve(0)
+        : countRowsOf(this.#real, table).catch(() => 0);
       this.#counts.set(table, count);
     }
     return count;
   }
+}
+
+/** What is needed to find the rows of a table. */
+type RowsOfTable = Pick<TableLineage, "original" | "name" | "sources">;
+
+function isInMain({ database }: Pick<TableEntry, "database">): boolean {
+  return database === "main";
 }
 
 /** Real tables whose rows are in a table at the end of a migration. */
@@ -339,18 +340,10 @@ function sourcesOf(lineage: TableLineage, lineages: readonly TableLineage[]): re
   return [...from];
 }
 
-async function countRows(connection: Connection, table: string): Promise<number> {
-  try {
-    return await countRowsOf(connection, table);
-  } catch {
-    return 0; // a virtual table of a missing module
-  }
-}
-
 async function hasValue(connection: Connection, table: string, column: string): Promise<boolean> {
   const columns = await readColumns(connection, table);
   // SQLite would treat an unknown name in double quotes as a string.
-  if (!columns.some(({ name }) => fold(name) === fold(column))) return false;
+  if (findNamed(columns, column) === undefined) return false;
   const found = await connection.get(
     `SELECT 1 AS found FROM main.${quoteName(table)} WHERE ${
       quoteName(column)

@@ -9,9 +9,10 @@ import type { Workspace } from "../state/workspace.ts";
 import { dataLossCodes, type Fault, findingOf, isAllowed, type LintFinding } from "./finding.ts";
 import { failureReason } from "./recorder.ts";
 import { RowTrial, type UntriedRows } from "./row_trial.ts";
-import { constraintFaults, referenceFaults } from "./rules_constraints.ts";
-import { lockFaults, reversalFaults, serverFaults, statementFaults } from "./rules.ts";
-import { lossFaults, lostFaults, rebuildFaults } from "./rules_loss.ts";
+import { lockFaults, serverFaults } from "./rules_lock.ts";
+import { lossFaults, rebuildFaults } from "./rules_rows.ts";
+import { constraintFaults, lostFaults } from "./rules_schema.ts";
+import { referenceFaults, reversalFaults, statementFaults } from "./rules_statements.ts";
 import { type SimulatedUpgrade, Simulation } from "./simulation.ts";
 import type { Schema } from "../schema/model.ts";
 import { fold, tokenize } from "../sql/tokens.ts";
@@ -182,8 +183,7 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
     return faults;
   }
   const reversal = await simulation.reverse(simulated);
-  const isWhole = simulation.scratch.missing.length === 0;
-  faults.push(...reversalFaults(simulated, reversal, { isWhole }));
+  faults.push(...reversalFaults(simulated, reversal));
   if (reversal.down !== null) {
     const own = statementFaults({ migration, run: reversal.down })
       .filter(({ code }) => code === "forbidden-statement" || code === "ineffective-pragma");

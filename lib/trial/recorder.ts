@@ -1,5 +1,5 @@
+import { driverMessage } from "../database/failure.ts";
 import { refuseTextAsName } from "../database/transaction.ts";
-import { messageOf } from "../base/format.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { ScriptStatement, SqlValue } from "../database/connection.ts";
 import { firstLine, forbidden, ineffectivePragma, isVacuum } from "../migration/body.ts";
@@ -296,10 +296,7 @@ function compareColumns(
 }
 
 function failureOf(error: unknown, isScript: boolean): Omit<BodyFailure, "isCertain"> {
-  const cause = error instanceof CatalystError && error.cause instanceof Error
-    ? error.cause
-    : error;
-  const message = messageOf(cause);
+  const message = driverMessage(error);
   if (!(error instanceof CatalystError) || error.statement === undefined) return { message };
   const line = isScript ? error.line ?? null : null;
   return { message, place: { sql: error.statement, line } };

@@ -30,7 +30,7 @@ import {
   type RehearsalDirectory,
 } from "./copies.ts";
 import { lint, refuseDataLoss } from "./lint.ts";
-import { SERVER_FACTOR } from "./rules.ts";
+import { SERVER_FACTOR } from "./rules_lock.ts";
 import { RehearsalDatabase, type RehearsedRun } from "./rehearsal_database.ts";
 import type {
   Rehearsal,

@@ -1,6 +1,7 @@
 import { readColumns, type Schema } from "../schema/model.ts";
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
+import { driverMessage } from "../database/failure.ts";
 import { openMemory } from "../database/open.ts";
 import { readSchema } from "../schema/read.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
@@ -221,7 +222,7 @@ async function failureOnMadeUpRow(
     return null;
   } catch (error) {
     if (!(error instanceof StatementError)) throw error;
-    return error.cause instanceof Error ? error.cause.message : error.message;
+    return driverMessage(error);
   } finally {
     await connection.exec("PRAGMA ignore_check_constraints = OFF");
   }

@@ -1,5 +1,6 @@
 import { statDatabase } from "../database/location.ts";
 import type { Connection } from "../database/connection.ts";
+import { driverMessage } from "../database/failure.ts";
 import { openForReading } from "../database/open.ts";
 import { dropTemporary } from "../migration/body.ts";
 import type { Migration, MigrationBody } from "../migration/migration.ts";
@@ -62,48 +63,40 @@ export interface SimulationOptions {
   readonly largeTable?: number;
 }
 
+/** What a simulation knows at its beginning. */
+interface SimulationStart {
+  readonly scratch: Scratch;
+  readonly log: AuthorizerLog;
+  readonly rowCounts: RowCounts;
+  readonly tables: readonly TableEntry[];
+  readonly schema: Schema;
+  readonly hasMismatch: boolean;
+  readonly server: Connection | null;
+  readonly largeTable: number;
+  /** SQL of the schema; null if {@link Simulation.reverse} will not be called. */
+  readonly texts: string | null;
+  readonly owned: AsyncDisposableStack;
+}
+
 /** A scratch database on which the migrations of one database are tried in order. */
 export class Simulation implements AsyncDisposable {
   readonly scratch: Scratch;
-  readonly #log: AuthorizerLog;
-  readonly #rowCounts: RowCounts;
-  readonly #largeTable: number;
-  readonly #server: Connection | null;
+  readonly #start: SimulationStart;
   #tables: readonly TableEntry[];
   /** SQL of the schema before the upgrade under examination. */
-  #texts: string;
-  readonly #reverses: boolean;
+  #texts: string | null;
   /** Whether upgrades were run since the other fields were read. */
   #isStale = false;
   #schema: Schema;
   #hasMismatch: boolean;
 
-  private constructor(
-    parts: {
-      scratch: Scratch;
-      log: AuthorizerLog;
-      rowCounts: RowCounts;
-      tables: readonly TableEntry[];
-    },
-    schema: Schema,
-    options: {
-      hasMismatch: boolean;
-      largeTable: number;
-      texts: string;
-      reverses: boolean;
-      server: Connection | null;
-    },
-  ) {
-    this.scratch = parts.scratch;
-    this.#log = parts.log;
-    this.#rowCounts = parts.rowCounts;
-    this.#tables = parts.tables;
-    this.#texts = options.texts;
-    this.#reverses = options.reverses;
-    this.#schema = schema;
-    this.#hasMismatch = options.hasMismatch;
-    this.#largeTable = options.largeTable;
-    this.#server = options.server;
+  private constructor(start: SimulationStart) {
+    this.scratch = start.scratch;
+    this.#start = start;
+    this.#tables = start.tables;
+    this.#texts = start.texts;
+    this.#schema = start.schema;
+    this.#hasMismatch = start.hasMismatch;
   }
 
   /**
@@ -120,23 +113,23 @@ export class Simulation implements AsyncDisposable {
     // A connection of the caller stays open.
     if (real !== null && location.kind !== "open") stack.use(real);
     const scratch = stack.use(await Scratch.like(real));
-    const rowCounts = new RowCounts({ scratch, real, isElsewhere: isElsewhere || fromEmpty });
     const tables = await scratch.tables();
-    rowCounts.begin(tables);
-    const log = stack.use(new AuthorizerLog(scratch.connection));
-    const hasMismatch = await mismatch(scratch) !== null;
-    const simulation = new Simulation({ scratch, log, rowCounts, tables }, await scratch.schema(), {
-      reverses,
-      texts: reverses ? await scratch.texts() : "",
-      hasMismatch,
-      largeTable,
+    return new Simulation({
+      scratch,
+      tables,
+      rowCounts: new RowCounts({
+        ...{ scratch, tables, real },
+        isElsewhere: isElsewhere || fromEmpty,
+      }),
+      log: stack.use(new AuthorizerLog(scratch.connection)),
+      hasMismatch: await mismatch(scratch) !== null,
+      schema: await scratch.schema(),
+      texts: reverses ? await scratch.texts() : null,
       server: real?.isRemote === true ? real : null,
+      largeTable,
+      owned: stack.move(),
     });
-    simulation.#owned = stack.move();
-    return simulation;
   }
-
-  #owned: AsyncDisposableStack | null = null;
 
   /** Runs an upgrade without examining it, because it changes only its own rows, or none. */
   async apply(migration: Migration): Promise<BodyFailure | null> {
@@ -154,8 +147,8 @@ export class Simulation implements AsyncDisposable {
     this.#isStale = false;
     this.#tables = await this.scratch.tables();
     this.#schema = await this.scratch.schema(this.#schema);
-    if (this.#reverses) this.#texts = await this.scratch.texts();
-    this.#rowCounts.add(this.#tables);
+    if (this.#texts !== null) this.#texts = await this.scratch.texts();
+    this.#start.rowCounts.add(this.#tables);
   }
 
   /**
@@ -170,7 +163,8 @@ export class Simulation implements AsyncDisposable {
     const inTransaction = migration.transaction !== false;
     const before = this.#schema;
     const tables = this.#tables;
-    const known = this.#rowCounts.tables(tables);
+    const { rowCounts, server, largeTable } = this.#start;
+    const known = rowCounts.tables(tables);
     if (inTransaction) await connection.exec("BEGIN");
     const run = await this.#run(migration, migration.upgrade, { tables });
     const traced = traceTables(known, run.statements);
@@ -183,10 +177,10 @@ export class Simulation implements AsyncDisposable {
       after,
       run: { ...run, failure: run.failure ?? await this.#newMismatch(before, after) },
       rebuilds: rebuildsOf(traced.lineages),
-      rowCounts: this.#rowCounts,
       scratch: this.scratch,
-      server: this.#server,
-      largeTable: this.#largeTable,
+      rowCounts,
+      server,
+      largeTable,
     };
     this.#schema = after;
     try {
@@ -198,10 +192,10 @@ export class Simulation implements AsyncDisposable {
     }
     const renamed = run.statements.flatMap(({ altered }) => altered?.renamed ?? []);
     if (run.failure === null) {
-      this.#rowCounts.follow(traced.lineages, renamed);
+      rowCounts.follow(traced.lineages, renamed);
       // Without a transaction it was run down and up again, so the pages have changed.
       this.#tables = inTransaction ? run.tables : await this.scratch.tables();
-      if (run.changes && this.#reverses) this.#texts = await this.scratch.texts();
+      if (run.changes && this.#texts !== null) this.#texts = await this.scratch.texts();
     }
     return simulated.run.failure;
   }
@@ -237,7 +231,7 @@ export class Simulation implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#owned?.disposeAsync();
+    await this.#start.owned.disposeAsync();
   }
 
   /** Without a transaction nothing can be rolled back; up, down and up ends where it began. */
@@ -253,9 +247,9 @@ export class Simulation implements AsyncDisposable {
     const run = await recordBody(body, {
       ...options,
       scratch: this.scratch,
-      log: this.#log,
+      log: this.#start.log,
       migration,
-      mayHaveRows: (table) => this.#rowCounts.mayHaveRows(table),
+      mayHaveRows: (table) => this.#start.rowCounts.mayHaveRows(table),
     });
     await dropTemporary(this.scratch.connection);
     return run;
@@ -302,9 +296,7 @@ export async function mismatch(scratch: Scratch): Promise<string | null> {
     await scratch.connection.exec("PRAGMA foreign_key_check");
     return null;
   } catch (error) {
-    return error instanceof Error && error.cause instanceof Error
-      ? error.cause.message
-      : String(error);
+    return driverMessage(error);
   }
 }
 

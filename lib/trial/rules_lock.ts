@@ -1,16 +1,13 @@
-import { compareSchemas } from "../schema/compare.ts";
+import { StatementError } from "../base/errors.ts";
+import { type Connection, text } from "../database/connection.ts";
+import { driverMessage } from "../database/failure.ts";
 import { LEASE_SECONDS } from "../database/location.ts";
+import { fold, tokenize } from "../sql/tokens.ts";
 import { rowChanges } from "./authorizer.ts";
 import { describeRows, type Fault } from "./finding.ts";
 import type { TableLineage } from "./lineage.ts";
-import { failureReason, quoted, type RecordedBody, type RecordedStatement } from "./recorder.ts";
-import { howToDeclare } from "../migration/migration.ts";
-import { fold, tokenize } from "../sql/tokens.ts";
-import { isOn, OUTSIDE_ONLY, turnForeignKeys } from "../migration/body.ts";
-import type { Reversal, SimulatedUpgrade } from "./simulation.ts";
-import { type Connection, text } from "../database/connection.ts";
-import { StatementError } from "../base/errors.ts";
-import { driverMessage } from "../database/failure.ts";
+import type { RecordedStatement } from "./recorder.ts";
+import type { SimulatedUpgrade } from "./simulation.ts";
 
 /** Seconds for a million rows of about 60 bytes, measured on a server with an SSD and rounded. */
 const SECONDS = { index: 1.2, copy: 0.6, update: 0.5, scan: 0.3, rewrite: 0.5, delete: 0.3 };
@@ -31,14 +28,14 @@ const WORDS: Readonly<Record<Work, string>> = {
 
 /** Statements that block the bot's writes for long, because a table has many rows. */
 export async function lockFaults(simulated: SimulatedUpgrade): Promise<Fault[]> {
-  const { at, run, rowCounts, largeTable, server } = simulated;
+  const { at, run, largeTable, server } = simulated;
   const faults: Fault[] = [];
   for (const statement of run.statements) {
     if (statement.forbidden !== null) continue;
     for (const [table, work] of worksOf(statement)) {
-      const lineage: TableLineage | undefined = at.get(statement)?.named(table);
+      const lineage = at.get(statement)?.named(table);
       if (lineage === undefined) continue;
-      const rows = await rowsOf(simulated, lineage, rowCounts);
+      const rows = await rowsOf(simulated, lineage);
       if (rows === null || rows <= largeTable) continue;
       const factor = server === null ? 1 : SERVER_FACTOR;
       const seconds = Math.max(1, Math.round(rows / 1e6 * SECONDS[work] * factor));
@@ -67,16 +64,13 @@ export async function lockFaults(simulated: SimulatedUpgrade): Promise<Fault[]> 
 
 /** Rows of a table, including those copied into a table that the migration creates. */
 async function rowsOf(
-  { lineages }: SimulatedUpgrade,
+  { lineages, rowCounts }: SimulatedUpgrade,
   lineage: TableLineage,
-  rowCounts: SimulatedUpgrade["rowCounts"],
 ): Promise<number | null> {
   const from = lineage.original !== null
     ? [lineage]
     : lineages.filter((one) => one.copies.some(({ into }) => into === lineage));
-  const counts = await Promise.all(
-    from.map(({ original, name, sources }) => rowCounts.count({ name: original ?? name, sources })),
-  );
+  const counts = await Promise.all(from.map((one) => rowCounts.count(one)));
   return counts.reduce((sum, rows) => sum === null || rows === null ? null : sum + rows, 0);
 }
 
@@ -112,144 +106,6 @@ function worksOf(statement: RecordedStatement): Map<string, Work> {
     }
   }
   return works;
-}
-
-/**
- * Missing, failing or incomplete downgrades, and upgrades that wrongly claim to be repeatable.
- *
- * @param options.isWhole Whether the copy has everything in the real schema. Default `true`.
- */
-export function reversalFaults(
-  { migration, before }: Pick<SimulatedUpgrade, "migration" | "before">,
-  { down, restored, again, twice }: Reversal,
-  { isWhole = true }: { readonly isWhole?: boolean } = {},
-): Fault[] {
-  const faults: Fault[] = [];
-  if (down === null) {
-    faults.push({
-      code: "no-downgrade",
-      severity: "warning",
-      reason: "it has no downgrade, so only a backup can revert it",
-      fix: 'add a section "-- migrate:down", or downgrade in a module',
-    });
-  } else if (down.failure !== null) {
-    faults.push({
-      code: "fails",
-      severity: down.failure.isCertain && isWhole ? "error" : "warning",
-      direction: "downgrade",
-      place: down.failure.place,
-      reason: `its downgrade fails on a copy of the schema: ${failureReason(down.failure)}`,
-      fix: "fix the downgrade",
-    });
-  }
-  if (down !== null) faults.push(...deletedOnTheWayBack(migration, before, down));
-  const differences = restored === null || restored === before
-    ? []
-    : compareSchemas(before, restored);
-  if (differences.length > 0) {
-    faults.push({
-      code: "downgrade-differs",
-      direction: "downgrade",
-      reason: `its downgrade doesn't restore the previous schema: ${
-        differences.map(({ detail }) => detail).join("; ")
-      }`,
-      fix: "revert in the downgrade everything that the upgrade does",
-    });
-  } else if (again !== null) {
-    faults.push({
-      code: "downgrade-differs",
-      place: again.place,
-      reason: `it doesn't run again after its downgrade: ${failureReason(again)}`,
-      fix: "revert in the downgrade everything that the upgrade does, including rows",
-    });
-  }
-  if (twice !== null) {
-    faults.push({
-      code: "not-idempotent",
-      severity: "warning",
-      place: twice.place,
-      reason: `it uses IF NOT EXISTS or IF EXISTS, but does not run twice: ${failureReason(twice)}`,
-      fix: "use it for every object, or for none: each migration is applied once",
-    });
-  }
-  return faults;
-}
-
-/**
- * Rows of existing tables that a downgrade deletes without a declaration, which `downgrade`
- * refuses.
- */
-function deletedOnTheWayBack(
-  { destroys = [] }: SimulatedUpgrade["migration"],
-  { tables }: SimulatedUpgrade["before"],
-  { statements }: RecordedBody,
-): Fault[] {
-  const declared = new Set(destroys.map(fold));
-  return statements.flatMap((statement) =>
-    rowChanges(statement.events).flatMap(({ kind, database, table }): Fault[] => {
-      const known = tables.find(({ name }) => fold(name) === fold(table))?.name;
-      const isTold = kind === "delete" && database === "main" && known !== undefined;
-      if (!isTold || declared.has(fold(known))) return [];
-      return [{
-        code: "rows-deleted",
-        severity: "warning",
-        direction: "downgrade",
-        place: statement,
-        reason: `its downgrade deletes rows of table "${known}", which \`downgrade\` refuses`,
-        fix: `if this is intended, declare it: ${howToDeclare([known])}`,
-      }];
-    })
-  );
-}
-
-/** Statements that are forbidden, have no effect, or fail if there are rows. */
-export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | "run">): Fault[] {
-  const { migration, run } = simulated;
-  return run.statements.flatMap((statement): Fault[] => {
-    if (statement.forbidden !== null) {
-      return [{
-        code: "forbidden-statement",
-        place: statement,
-        reason: `it may not run ${JSON.stringify(quoted(statement.sql))}: ${statement.forbidden}`,
-        fix: /^\s*VACUUM\b/i.test(statement.sql)
-          ? 'put it into a separate migration with transaction:false on the "-- migrate:up" line'
-          : "remove the statement",
-      }];
-    }
-    if (statement.ineffective !== null) {
-      const { pragma, value } = statement.ineffective;
-      const isSet = pragma === "foreign_keys" &&
-        isOn(value) === (migration.foreignKeys !== false);
-      return [{
-        code: "ineffective-pragma",
-        severity: isSet ? "warning" : "error",
-        place: statement,
-        reason: isSet
-          ? `PRAGMA ${pragma} has no effect: ${OUTSIDE_ONLY}`
-          : `it may not run PRAGMA ${pragma}: ${OUTSIDE_ONLY}`,
-        fix: pragma !== "foreign_keys"
-          ? "remove it; the connection's settings are applied when a database is opened"
-          : isSet
-          ? "remove it; this is already the setting"
-          : turnForeignKeys(value),
-      }];
-    }
-    if (statement.failsOnRows === null) return [];
-    if (/NOT NULL/.test(statement.failsOnRows)) {
-      return [{
-        code: "not-null-without-default",
-        place: statement,
-        reason: `it fails if the table has rows: ${statement.failsOnRows}`,
-        fix: "give the column a DEFAULT, or fill it while copying the rows in a table rebuild",
-      }];
-    }
-    return [{
-      code: "fails",
-      place: statement,
-      reason: `it fails if the table has rows: ${statement.failsOnRows}`,
-      fix: "make it work with rows, for example with a table rebuild",
-    }];
-  });
 }
 
 /** Maximum number of different statements per migration that the server is asked about. */
