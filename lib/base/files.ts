@@ -1,8 +1,8 @@
-import { AccessError, DiskFullError, LocationError } from "./errors.ts";
+import { DiskFullError, LocationError } from "./errors.ts";
 import {
+  accessError,
   brokenLinkHelp,
   databasesDirectory,
-  denied,
   directoryOf,
   fileItself,
   isAbsolute,
@@ -11,7 +11,7 @@ import {
   statPath,
   whereAFileIs,
 } from "./paths.ts";
-import { messageOf, shellWord } from "./format.ts";
+import { shellWord } from "./format.ts";
 
 /**
  * Makes sure that a directory exists.
@@ -52,14 +52,11 @@ export function ensureDirectory(
         help: `create it first: mkdir -p ${shellWord(directory)}`,
       });
     }
-    const message = messageOf(error);
-    const check = `check that this user may write there${
-      use.flag === null ? "" : `, or name another directory with ${use.flag}`
-    }`;
-    const { reason, help } = error instanceof Deno.errors.NotCapable
-      ? denied(message, `give it read and write permission on the ${use.what}`)
-      : { reason: message, help: check };
-    throw new AccessError(`Cannot create ${directory}: ${reason}`, { cause: error, help });
+    throw accessError(`Cannot create ${directory}`, error, {
+      help: "check that this user may write there" +
+        (use.flag === null ? "" : `, or name another directory with ${use.flag}`),
+      permission: `give it read and write permission on the ${use.what}`,
+    });
   }
 }
 

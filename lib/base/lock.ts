@@ -9,11 +9,12 @@ import {
 } from "./errors.ts";
 import { isFullDisk } from "./files.ts";
 import {
-  denied,
+  accessError,
   fileItself,
   isTooManyFiles,
   refuseOwnLink,
   refuseSpecialFile,
+  seeFile,
   tooManyFiles,
 } from "./paths.ts";
 import { messageOf, shellWord } from "./format.ts";
@@ -112,7 +113,6 @@ function unusable(
     readonly directory: string | undefined;
   },
 ): CatalystError {
-  const message = messageOf(error);
   if (error instanceof Deno.errors.NotFound) {
     return new LocationError(`Cannot create ${path}: its directory does not exist`, {
       cause: error,
@@ -128,14 +128,10 @@ function unusable(
   if (isTooManyFiles(error)) return tooManyFiles(`Cannot open ${path}`, error);
   const help = `check that this user may write to the ${directory}`;
   if (error instanceof Deno.errors.NotCapable) {
-    const denial = denied(message, help);
-    return new AccessError(`Cannot write ${path}: ${denial.reason}`, {
-      cause: error,
-      help: denial.help,
-    });
+    return accessError(`Cannot write ${path}`, error, { help });
   }
-  const isReadOnly = /os error 30\b/.test(message); // the whole file system is
-  if (isThere(path) && !isReadOnly) {
+  const isReadOnly = /os error 30\b/.test(messageOf(error)); // the whole file system is
+  if (seeFile(path) !== null && !isReadOnly) {
     return new AccessError(`Cannot write ${path}: this user may not write the file`, {
       cause: error,
       // A process that still holds this file would not exclude the holder of a new one.
@@ -145,15 +141,6 @@ function unusable(
   }
   const reason = isReadOnly ? "the file system is read-only" : "its directory is not writable";
   return new AccessError(`Cannot write ${path}: ${reason}`, { cause: error, help });
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.statSync(path);
-    return true;
-  } catch {
-    return false;
-  }
 }
 
 function lockedBy(

@@ -46,23 +46,15 @@ export function statPath(path: string, use = databasesDirectory): Deno.FileInfo 
       });
     }
     if (error instanceof NotFound) return null;
-    const message = messageOf(error);
-    if (error instanceof Deno.errors.NotCapable) {
-      const denial = denied(message, `give it read and write permission on the ${use.what}`);
-      throw new AccessError(`Cannot look at ${path}: ${denial.reason}`, {
-        cause: error,
-        help: denial.help,
-      });
-    }
     if (error instanceof Deno.errors.FilesystemLoop) {
       throw new LocationError(`Cannot use ${path}: it is a link to itself`, {
         cause: error,
         help: "correct the link, or remove it",
       });
     }
-    throw new AccessError(`Cannot look at ${path}: ${message}`, {
-      cause: error,
+    throw accessError(`Cannot look at ${path}`, error, {
       help: `check that this user may read the ${use.what}`,
+      permission: `give it read and write permission on the ${use.what}`,
     });
   }
 }
@@ -86,6 +78,23 @@ export function denied(
         (Deno.build.standalone ? ", or deno run -A jsr:@catalyst/migrate" : "")
       : help,
   };
+}
+
+/** The error for a refused access: names the permission that Deno lacks, or the system's reason. */
+export function accessError(
+  cannot: string,
+  error: unknown,
+  { help, permission = help }: {
+    readonly help: string;
+    /** Help if Deno lacks a permission. Default: the same. */
+    readonly permission?: string;
+  },
+): AccessError {
+  const message = messageOf(error);
+  const denial = error instanceof Deno.errors.NotCapable
+    ? denied(message, permission)
+    : { reason: message, help };
+  return new AccessError(`${cannot}: ${denial.reason}`, { cause: error, help: denial.help });
 }
 
 /** The parent in a path that is a file instead of a directory; null if none is found. */
@@ -169,7 +178,7 @@ function endOf(path: string, links = MOST_LINKS): string {
       const next = Deno.readLinkSync(path);
       if (links === 0) return path;
       return endOf(
-        isAbsolute(next) ? next : `${Deno.realPathSync(parentOf(path))}/${next}`,
+        isAbsolute(next) ? next : `${Deno.realPathSync(directoryOf(path))}/${next}`,
         links - 1,
       );
     } catch {
@@ -181,11 +190,6 @@ function endOf(path: string, links = MOST_LINKS): string {
 /** Whether a path begins at a root or at a Windows drive. Avoids `node:path`, which is slow to load. */
 export function isAbsolute(path: string): boolean {
   return /^([A-Za-z]:)?[\\/]/.test(path);
-}
-
-export function parentOf(path: string): string {
-  const end = Deno.build.os === "windows" ? path.search(/[^\\/]*$/) : path.lastIndexOf("/") + 1;
-  return path.slice(0, end) || ".";
 }
 
 /** Help for a broken link. */
@@ -276,7 +280,9 @@ export function directoryOf(path: string): string {
     path.lastIndexOf("/"),
     Deno.build.os === "windows" ? path.lastIndexOf("\\") : -1,
   );
-  return end === -1 ? "." : end === 0 ? "/" : path.slice(0, end);
+  if (end === -1) return ".";
+  const isRoot = /^([A-Za-z]:)?$/.test(path.slice(0, end));
+  return path.slice(0, isRoot ? end + 1 : end);
 }
 
 /** Size of a file in bytes; null if there is none. */

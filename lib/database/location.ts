@@ -3,10 +3,10 @@ import { AccessError, LocationError, UsageError } from "../base/errors.ts";
 import { shellWord } from "../base/format.ts";
 import {
   brokenLinkHelp,
+  directoryOf,
   fileItself,
   isLink,
   mayRead,
-  parentOf,
   sizeBeside,
   specialKind,
   statPath,
@@ -243,7 +243,7 @@ export function refuseLink(path: string, { cannot }: { readonly cannot: string }
   if (!isLink(path)) return;
   statPath(path); // reports a link to itself
   const itself = fileItself(path);
-  const directory = parentOf(itself);
+  const directory = directoryOf(itself);
   if (!mayRead(directory) || !mayWrite(directory)) {
     throw new AccessError(
       `Cannot ${cannot}: ${path} is a link to ${itself}, and Deno may not write in ${directory}`,

@@ -140,7 +140,7 @@ async function openItself(
 /** As a last resort, opens a copy elsewhere if only its directory prevents a WAL database from being read. */
 async function openCopy(path: string, settings: ReadingOptions): Promise<Connection | null> {
   if (!isWalFile(path)) return null;
-  const { openPrivateCopy } = await import("./untouched.ts");
+  const { openPrivateCopy } = await import("./temporary_copy.ts");
   return await openPrivateCopy(path, settings);
 }
 

@@ -1,7 +1,11 @@
-import { messageOf } from "../base/format.ts";
-import { AccessError, CatalystError, LocationError, MigrationFileError } from "../base/errors.ts";
+import {
+  type AccessError,
+  CatalystError,
+  LocationError,
+  MigrationFileError,
+} from "../base/errors.ts";
 import { excerpt, placeOf } from "../base/excerpt.ts";
-import { denied, specialKind } from "../base/paths.ts";
+import { accessError, specialKind } from "../base/paths.ts";
 import { parseMigrationFile } from "./file.ts";
 import { compareIds, isNearlyMigration, type Migration, parseFileName } from "./migration.ts";
 
@@ -214,11 +218,10 @@ function refuseSpecial(path: string, name: string): void {
 }
 
 function unreadable(what: string, error: unknown): AccessError {
-  const message = messageOf(error);
-  const { reason, help } = error instanceof Deno.errors.NotCapable
-    ? denied(message, "run with --allow-read=DIRECTORY")
-    : { reason: message, help: "check that it exists and that this user may read it" };
-  return new AccessError(`Cannot read ${what}: ${reason}`, { cause: error, help });
+  return accessError(`Cannot read ${what}`, error, {
+    help: "check that it exists and that this user may read it",
+    permission: "run with --allow-read=DIRECTORY",
+  });
 }
 
 /** Text of a file. Invalid bytes become U+FFFD, which triggers a closer check. */

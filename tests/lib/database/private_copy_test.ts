@@ -1,7 +1,7 @@
 /** Reading a WAL database if no file can be created beside it and Deno forbids opening it as immutable. */
 import assert from "node:assert/strict";
 import { dirname } from "node:path";
-import { openPrivateCopy } from "../../../lib/database/untouched.ts";
+import { openPrivateCopy } from "../../../lib/database/temporary_copy.ts";
 import { openForReading } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/connection.ts";
 import { AccessError } from "../../../lib/base/errors.ts";
@@ -79,7 +79,7 @@ Deno.test({
   name: `if no copy can be made, the message names the directory for temporary files${skipped}`,
   ignore: noMount !== null,
   async fn() {
-    const module = new URL("../../../lib/database/untouched.ts", import.meta.url).href;
+    const module = new URL("../../../lib/database/temporary_copy.ts", import.meta.url).href;
     const program = `import { openPrivateCopy } from ${JSON.stringify(module)};
       await openPrivateCopy(${JSON.stringify(location.path)}, { busyTimeout: 1 })
         .catch(({ code, message, help }) => console.log(code, message, help));`;

@@ -2,7 +2,8 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { writersOf } from "../../../lib/base/lock.ts";
-import { openPrivateCopy, openUntouched, parseHeader } from "../../../lib/database/untouched.ts";
+import { openPrivateCopy } from "../../../lib/database/temporary_copy.ts";
+import { openUntouched, parseHeader } from "../../../lib/database/untouched.ts";
 import { openForReading, readDatabase } from "../../../lib/database/open.ts";
 import { defaultSettings } from "../../../lib/database/connection.ts";
 import { prepare, run } from "../../cli_helpers.ts";
