@@ -18,7 +18,7 @@ import { type Connection, number, text } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
 import { whileBusy, withTransaction } from "../database/transaction.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
-import { createMarkerTable, LEASE } from "../state/marker.ts";
+import { createMarkerTable, LEASE, refuseMarkerTriggers } from "../state/marker.ts";
 import { isRestoring, lockBeside, type Workspace } from "../state/workspace.ts";
 import { removeLeftovers } from "./leftovers.ts";
 
@@ -209,6 +209,7 @@ async function write(
   try {
     return await withTransaction(connection, async () => {
       await createMarkerTable(connection);
+      await refuseMarkerTriggers(connection);
       return await writeRow(connection, options);
     }, options);
   } catch (error) {

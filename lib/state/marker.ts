@@ -123,25 +123,39 @@ export async function hasMarker(connection: Connection, id: string): Promise<boo
   );
   if (table === undefined) return null;
   try {
-    return await isMarked(connection, id);
+    // Qualified, because a migration may have created a temporary table with that name.
+    const sql = `SELECT 1 FROM main.${MARKER_TABLE} WHERE migration_id = ?`;
+    return await connection.get(sql, [id]) !== undefined;
   } catch (error) {
     throw foreignTable(connection, error);
   }
 }
 
-/** Qualified with `main`, because a migration may have created a temporary table with that name. */
-async function isMarked(connection: Connection, id: string): Promise<boolean> {
-  const sql = `SELECT 1 FROM main.${MARKER_TABLE} WHERE migration_id = ?`;
-  return await connection.get(sql, [id]) !== undefined;
-}
-
-/** Reads the marker back before the commit, because a trigger may have interfered. */
-async function expectMarked(connection: Connection, id: string, wanted: boolean): Promise<void> {
-  if (await isMarked(connection, id) === wanted) return;
-  const what = `a trigger on ${MARKER_TABLE} ${wanted ? "deletes" : "restores"} the marker`;
-  throw new StatementError(`Cannot change the marker of ${id} in ${connection.label}: ${what}`, {
+/**
+ * Refuses a trigger on the marker table, and a foreign key to it: they could change the marker, or the
+ * user's rows after these were counted. Call it in the transaction that writes to the table.
+ *
+ * @throws {StatementError} naming the trigger or the table with the foreign key.
+ */
+export async function refuseMarkerTriggers(connection: Connection): Promise<void> {
+  const found = await connection.get(
+    `SELECT format('it has the trigger "%w"', name) AS what, 'drop the trigger' AS fix
+    FROM (SELECT * FROM main.sqlite_schema UNION ALL SELECT * FROM temp.sqlite_schema)
+    WHERE type = 'trigger' AND tbl_name = ?1 COLLATE NOCASE
+    UNION ALL
+    SELECT format('a foreign key of table "%w" refers to it', name), 'remove the foreign key'
+    FROM (
+        SELECT name FROM main.sqlite_schema
+        WHERE type = 'table' AND sql LIKE '%references%' || ?1 || '%'
+    ) AS other
+    JOIN pragma_foreign_key_list(other.name) AS key ON key."table" = ?1 COLLATE NOCASE`,
+    [MARKER_TABLE],
+  );
+  if (found === undefined) return;
+  const what = `table ${MARKER_TABLE} belongs to catalyst-migrate, but ${text(found, "what")}`;
+  throw new StatementError(`Cannot change ${connection.label}: ${what}`, {
     cause: new Error(what),
-    help: `drop the triggers of table ${MARKER_TABLE}, which belongs to catalyst-migrate`,
+    help: text(found, "fix"),
   });
 }
 
@@ -174,16 +188,13 @@ interface MarkerDetails {
   readonly checksum: string | null;
 }
 
-/**
- * Writes the marker of a migration; runs inside the migration's own transaction.
- *
- * @throws {StatementError} if the marker is missing afterwards.
- */
+/** Writes the marker of a migration; runs inside the migration's own transaction. */
 export async function writeMarker(
   connection: Connection,
   migration: Migration,
   details: MarkerDetails,
 ): Promise<void> {
+  await refuseMarkerTriggers(connection);
   const upgrade = sqlOf(migration.upgrade);
   await connection.run(
     `INSERT INTO main.${MARKER_TABLE} (
@@ -203,7 +214,6 @@ export async function writeMarker(
       version,
     ],
   );
-  await expectMarked(connection, migration.id, true);
 }
 
 /** Updates a marker to the current state of its migration; runs inside the caller's transaction. */
@@ -212,6 +222,7 @@ export async function rewriteMarker(
   migration: Migration,
   checksum: string | null,
 ): Promise<void> {
+  await refuseMarkerTriggers(connection);
   await connection.run(
     `UPDATE main.${MARKER_TABLE}
     SET migration_name = ?,
@@ -233,12 +244,8 @@ export async function rewriteMarker(
   );
 }
 
-/**
- * Removes the marker of a migration; runs inside the rollback's own transaction.
- *
- * @throws {StatementError} if it is still there afterwards.
- */
+/** Removes the marker of a migration; runs inside the rollback's own transaction. */
 export async function deleteMarker(connection: Connection, id: string): Promise<void> {
+  await refuseMarkerTriggers(connection);
   await connection.run(`DELETE FROM main.${MARKER_TABLE} WHERE migration_id = ?`, [id]);
-  await expectMarked(connection, id, false);
 }

@@ -74,11 +74,12 @@ for (
     `CREATE TRIGGER gone AFTER INSERT ON catalyst_migrations
     BEGIN DELETE FROM catalyst_migrations WHERE migration_id = new.migration_id; END`,
     `CREATE TRIGGER ignored BEFORE INSERT ON catalyst_migrations BEGIN SELECT raise(IGNORE); END`,
+    `CREATE TRIGGER loses AFTER INSERT ON "Catalyst_Migrations" BEGIN DELETE FROM orders; END`,
     `CREATE TEMP TRIGGER hidden AFTER INSERT ON main.catalyst_migrations
     BEGIN DELETE FROM catalyst_migrations WHERE migration_id = new.migration_id; END`,
   ]
 ) {
-  Deno.test(`a marker that was not written fails the migration: ${trigger.slice(0, 28)}`, async () => {
+  Deno.test(`a migration with a trigger on the markers' table fails: ${trigger.slice(0, 28)}`, async () => {
     using directory = await begun();
     for (const transaction of [true, false]) {
       const attempt = migratorOf(directory, {
@@ -93,35 +94,49 @@ for (
       }
       await assert.rejects(attempt, (error) => {
         assert(error instanceof MigrationFailedError);
-        assert.match(error.message, /a trigger on catalyst_migrations .* marker/);
-        assert.match(error.help ?? "", /drop|DROP/);
+        assert.match(error.message, /table catalyst_migrations .* has the trigger "/);
+        assert.match(error.help ?? "", /^drop the trigger/);
         return true;
       });
       assert.deepEqual(idsIn(directory), ["001"]);
+      assert.deepEqual(countIn(directory), [{ rows: 3 }]);
     }
   });
 }
 
-Deno.test("a marker that reappears fails the rollback", async () => {
-  using directory = await begun();
-  const migrator = migratorOf(directory, {
-    upgrade: "CREATE TABLE t (a)",
-    downgrade: "DROP TABLE t",
+for (
+  const [what, sql] of [
+    [
+      'has the trigger "back"',
+      `CREATE TRIGGER back AFTER DELETE ON catalyst_migrations
+      BEGIN INSERT INTO catalyst_migrations VALUES (
+        old.migration_id, old.migration_name, 1, 1, NULL, NULL, NULL, 1, 0, '1'
+      ); END;`,
+    ],
+    [
+      'a foreign key of table "notes" refers to it',
+      `CREATE TABLE notes (
+        of TEXT REFERENCES "catalyst_migrations" (migration_id) ON DELETE CASCADE
+      );
+      INSERT INTO notes VALUES ('002');`,
+    ],
+  ] as const
+) {
+  Deno.test(`a rollback fails if of the markers' table: ${what}`, async () => {
+    using directory = await begun();
+    const migrator = migratorOf(directory, {
+      upgrade: "CREATE TABLE t (a)",
+      downgrade: "DROP TABLE t",
+    });
+    await migrator.upgrade();
+    execute(directory.file("app.db"), sql);
+    await assert.rejects(
+      migrator.downgrade({ steps: 1 }),
+      (error) => error instanceof MigrationFailedError && error.message.includes(what),
+    );
+    assert.deepEqual(idsIn(directory), ["001", "002"]);
   });
-  await migrator.upgrade();
-  execute(
-    directory.file("app.db"),
-    `CREATE TRIGGER back AFTER DELETE ON catalyst_migrations
-    BEGIN INSERT INTO catalyst_migrations VALUES (
-      old.migration_id, old.migration_name, 1, 1, NULL, NULL, NULL, 1, 0, '1'
-    ); END;`,
-  );
-  await assert.rejects(
-    migrator.downgrade({ steps: 1 }),
-    /a trigger on catalyst_migrations .* marker/,
-  );
-  assert.deepEqual(idsIn(directory), ["001", "002"]);
-});
+}
 
 const HIDING = `CREATE TEMP TABLE orders (order_id);
   INSERT INTO temp.orders SELECT order_id FROM main.orders;`;
