@@ -1,23 +1,15 @@
-import { formatBytes, formatCount, formatDate, shellWord } from "../base/format.ts";
-import { isOlder, oldestDeno, version } from "../base/version.ts";
-import { defaultSettings } from "../database/connection.ts";
+import { formatBytes, formatCount, formatDate } from "../base/format.ts";
+import { isOlder, version } from "../base/version.ts";
 import { describeUncovered } from "../state/discover.ts";
 import { diagnoseDatabase, mayBeLost, unreadChecks } from "./diagnose_database.ts";
-import { type Check, checksOf, type Facts, groups, ownerIn, processes } from "./facts.ts";
-import { diagnoseLeftovers, lockProblems } from "./leftovers.ts";
-
-/** First version of SQLite in which two concurrent checkpoints can't damage a WAL database. */
-const SOUND_SQLITE = "3.51.3";
+import { diagnoseSetup } from "./diagnose_setup.ts";
+import { type Check, checksOf, type Facts, groups, processes } from "./facts.ts";
+import { diagnoseLeftovers } from "./leftovers.ts";
 
 /** Turns facts into checks, in the order of the groups. */
 export function diagnose(facts: Facts): Check[] {
   const checks = [
-    ...versionChecks(facts),
-    ...permissionChecks(facts),
-    ...pathChecks(facts),
-    ...backupsChecks(facts),
-    ...lockProblems(facts),
-    ...settingChecks(facts),
+    ...diagnoseSetup(facts),
     ...facts.databases.flatMap((one) => diagnoseDatabase(one, facts)),
     ...unreadChecks(facts),
     ...uncoveredChecks(facts),
@@ -39,230 +31,6 @@ function uncoveredChecks({ uncovered, request: { hasConfiguration } }: Facts): C
   return [checksOf("databases").notice(UNCOVERED, detail, help)];
 }
 
-function versionChecks({ system, request }: Facts): Check[] {
-  const { ok, notice, problem } = checksOf("versions");
-  const { deno, isStandalone, platform, sqlite, sqliteOptions } = system;
-  const program = isStandalone ? "the standalone executable" : "run by Deno";
-  const option = (name: string) =>
-    sqliteOptions.find((one) => one.startsWith(`${name}=`))?.slice(name.length + 1);
-  return [
-    ok(
-      "toolkit",
-      `catalyst-migrate ${version}, ${formatCount(request.bundled.length, "bundled migration")}, ` +
-        `${program}, ${platform}`,
-    ),
-    isOlder(deno, oldestDeno)
-      ? problem(
-        "deno-too-old",
-        `Deno ${deno} is older than ${oldestDeno}, the oldest supported version`,
-        "update it: deno upgrade",
-      )
-      : ok("deno", `Deno ${deno}`),
-    isOlder(sqlite, SOUND_SQLITE)
-      ? notice(
-        "sqlite-old",
-        `SQLite ${sqlite} has a bug that may, very rarely, damage a WAL database when ` +
-          `two programs checkpoint at once; it is fixed in ${SOUND_SQLITE}`,
-        isStandalone
-          ? "use a newer executable"
-          : "update Deno, which includes SQLite: deno upgrade",
-      )
-      : ok("sqlite", `SQLite ${sqlite}`),
-    option("THREADSAFE") === "0"
-      ? problem("sqlite-threads", "this SQLite was built without thread safety", "use another Deno")
-      : ok(
-        "sqlite-options",
-        `built with THREADSAFE=${option("THREADSAFE")}, at most ` +
-          `${formatBytes(Number(option("MAX_MMAP_SIZE") ?? 0))} of memory map`,
-      ),
-  ];
-}
-
-function permissionChecks({ request, directory, system }: Facts): Check[] {
-  const { ok, notice, problem } = checksOf("permissions");
-  const path = shellWord(directory.path);
-  const missing = [
-    ...directory.mayRead ? [] : [`--allow-read=${path},catalyst.json,catalyst.jsonc`],
-    ...directory.mayWrite ? [] : [`--allow-write=${path}`],
-    ...request.hiddenVariables.length === 0 ? [] : [`--allow-env=${request.hiddenVariables}`],
-  ];
-  const kinds = [
-    ...directory.mayRead ? [] : [`read ${directory.path}`],
-    ...directory.mayWrite ? [] : [`write ${directory.path}`],
-    ...request.hiddenVariables.length === 0
-      ? []
-      : [`read the variables ${request.hiddenVariables.join(", ")}`],
-  ];
-  const checks = missing.length > 0
-    ? [problem(
-      "permission-missing",
-      `Deno has no permission to: ${kinds.join(", ")}`,
-      `run it with ${missing.join(" ")}`,
-    )]
-    : [ok(
-      "permissions",
-      `Deno may read and write ${directory.path} and read the required variables`,
-    )];
-  if (!system.isAllPermitted) {
-    return [
-      ...checks,
-      notice(
-        "permissions-narrow",
-        "without all permissions `doctor` can't determine which programs have the databases open, how much " +
-          "space is free, and whether the file system is suitable",
-        system.isStandalone
-          ? "for the full diagnosis: deno run -A jsr:@catalyst/migrate doctor"
-          : "for `doctor` alone, run it with -A; it changes nothing",
-      ),
-    ];
-  }
-  return [
-    ...checks,
-    ok(
-      "permissions-spare",
-      `it has unneeded permissions: ${system.spare.join(", ")}; only \`doctor\` uses them`,
-    ),
-  ];
-}
-
-function pathChecks({ request, directory, workingDirectory }: Facts): Check[] {
-  const { ok, notice, problem } = checksOf("paths");
-  const { prefix, prefixFrom, variable } = request;
-  const why = {
-    flag: "from --data-dir",
-    variable: "from DB_PATH_PREFIX",
-    default: "by default",
-  }[prefixFrom];
-  const checks = [
-    ok(
-      "paths",
-      `the databases are ${prefix}NAME.db, ${why}` +
-        (workingDirectory === null ? "" : `, relative to ${workingDirectory}`),
-    ),
-  ];
-  if (prefixFrom === "flag" && variable) {
-    checks.push(
-      ok("variable-unused", `DB_PATH_PREFIX=${variable} is not used: --data-dir overrides it`),
-    );
-  }
-  const create = `create it first: mkdir -p ${shellWord(directory.path)}`;
-  switch (directory.state) {
-    case "missing":
-      checks.push(
-        prefixFrom !== "variable" && directory.hasParent !== false
-          ? notice(
-            "directory-missing",
-            `${directory.path} does not exist yet`,
-            "`upgrade` creates it",
-          )
-          : problem(
-            "directory-missing",
-            `${directory.path} does not exist`,
-            prefixFrom === "variable" ? `${create}, or correct DB_PATH_PREFIX` : create,
-          ),
-      );
-      break;
-    case "file":
-      checks.push(problem(
-        "directory-is-file",
-        `${directory.path} is a file`,
-        "name another directory with --data-dir, or move the file away",
-      ));
-      break;
-    case "unreachable":
-      if (directory.mayRead) {
-        checks.push(problem(
-          "directory-unreachable",
-          `${directory.path} can't be read: ${directory.reason}`,
-          "check that this user may read it",
-        ));
-      }
-      break;
-    case "directory": {
-      if (directory.isWritable === false) {
-        checks.push(problem(
-          "directory-read-only",
-          directory.mount?.readOnly
-            ? `${directory.path} is on a file system that is mounted read-only`
-            : `this user may not create files in ${directory.path}` +
-              (directory.info === null ? "" : ownerIn(directory.info)),
-          "let this user write there: SQLite keeps files next to each database",
-        ));
-      } else checks.push(ok("directory", directory.realPath ?? directory.path));
-    }
-  }
-  return checks;
-}
-
-/** Whether snapshots can be taken; `upgrade` takes one if rows are at stake. */
-function backupsChecks({ backups, backupsDirectory }: Facts): Check[] {
-  const { problem } = checksOf("paths");
-  const { state, info, isWritable, mount } = backupsDirectory;
-  if (state === "file") {
-    return [problem(
-      "backups-unwritable",
-      `${backups} is a file, but the snapshots need a directory`,
-      "move it away",
-    )];
-  }
-  // A read-only file system was reported above.
-  if (state !== "directory" || isWritable !== false || mount?.readOnly) return [];
-  return [problem(
-    "backups-unwritable",
-    `this user may not create files in ${backups}, the directory of the snapshots` +
-      (info === null ? "" : ownerIn(info)),
-    "let this user write there, or run this as its owner",
-  )];
-}
-
-function settingChecks({ request, databases }: Facts): Check[] {
-  const { ok, notice, problem } = checksOf("settings");
-  const { settings, wrongVariables } = request;
-  const checks = wrongVariables.map(({ message, help }) =>
-    problem("variable-wrong", message.replace(/^Cannot use /, ""), help)
-  );
-  if (settings.synchronous === "OFF") {
-    checks.push(notice(
-      "synchronous-off",
-      "synchronous is OFF: a power cut may damage the databases",
-      "unset SQLITE_SYNCHRONOUS to use NORMAL",
-    ));
-  }
-  const changed = Object.entries(settings)
-    .filter(([name, value]) => value !== defaultSettings[name as keyof typeof settings])
-    .map(([name, value]) => `${name} ${value}`);
-  checks.push(ok(
-    "settings",
-    changed.length === 0
-      ? "requested: the defaults"
-      : `requested by variables and flags: ${changed.join(", ")}`,
-  ));
-  const opened = databases.find(({ content }) => content.kind === "read" && content.inForce);
-  if (opened?.content.kind !== "read" || opened.content.inForce === null) {
-    return [
-      ...checks,
-      ok("settings-unknown", "the effective settings are unknown until a file can be opened"),
-    ];
-  }
-  const { inForce } = opened.content;
-  const levels = ["OFF", "NORMAL", "FULL", "EXTRA"];
-  const isAsked = inForce.foreignKeys && levels[inForce.synchronous] === settings.synchronous &&
-    inForce.cacheSize === settings.cacheSize && inForce.busyTimeout === settings.busyTimeout;
-  const words = `in force on ${opened.path}: synchronous ${levels[inForce.synchronous]}, cache ` +
-    `${inForce.cacheSize}, foreign keys ${inForce.foreignKeys ? "on" : "off"}, busy timeout ` +
-    `${inForce.busyTimeout} s, wal_autocheckpoint ${inForce.walAutocheckpoint}, mmap ` +
-    formatBytes(inForce.mmapSize) +
-    (inForce.mmapSize < settings.mmapSize
-      ? ` of ${formatBytes(settings.mmapSize)}, the limit of this SQLite build`
-      : "");
-  return [
-    ...checks,
-    isAsked
-      ? ok("settings-in-force", words)
-      : notice("settings-in-force", words, "this SQLite does not support all requested settings"),
-  ];
-}
-
 /**
  * Every correct clock is later: the oldest supported Deno was released in 2026. Unix epoch seconds.
  */
@@ -272,7 +40,7 @@ const EARLIEST = Date.UTC(2026, 0) / 1000;
 const TOLERANCE = 60;
 
 /** Which processes have the databases open. */
-export function processChecks({ openers, databases, blockers }: Facts): Check[] {
+function processChecks({ openers, databases, blockers }: Facts): Check[] {
   const { ok, notice } = checksOf("processes");
   if (openers === null) {
     return [
@@ -339,7 +107,7 @@ function fileOf(path: string): string {
 }
 
 /** Checks of the migrations and the ledger. */
-export function migrationChecks(facts: Facts): Check[] {
+function migrationChecks(facts: Facts): Check[] {
   const { state, own, request } = facts;
   const { ok, notice, problem } = checksOf("migrations");
   const { status, failures } = state;
@@ -448,7 +216,7 @@ const CLOUD =
   /[/\\](Dropbox|OneDrive[^/\\]*|Google ?Drive[^/\\]*|iCloud ?Drive|Mobile Documents|CloudStorage|Nextcloud|ownCloud|pCloud ?Drive|MEGA)(?=[/\\])/i;
 
 /** Whether the disk is suitable for databases. */
-export function diskChecks({ directory, databases, workingDirectory }: Facts): Check[] {
+function diskChecks({ directory, databases, workingDirectory }: Facts): Check[] {
   const { ok, notice, problem } = checksOf("disk");
   const checks: Check[] = [];
   const mounts = new Map(
@@ -519,7 +287,7 @@ export function diskChecks({ directory, databases, workingDirectory }: Facts): C
 }
 
 /** Whether the clock agrees with the recorded dates. */
-export function clockChecks({ now, state, snapshots }: Facts): Check[] {
+function clockChecks({ now, state, snapshots }: Facts): Check[] {
   const { ok, notice, problem } = checksOf("clock");
   const help = "correct the clock of this machine, preferably with NTP";
   const time = `${formatDate(now)} (UTC)`;

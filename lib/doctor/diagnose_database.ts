@@ -32,15 +32,11 @@ function lastGoodOf({ name }: LookedDatabase, { snapshots, backups }: Facts): La
   return name === LEDGER ? null : lastGood(snapshots, { database: name, directory: backups });
 }
 
-/** How to bring a lost database back, and what `upgrade` does otherwise. */
-function waysBack(
-  { name }: LookedDatabase,
-  { good, upgrade }: { readonly good: LastGood | null; readonly upgrade: string | null },
-): string {
-  const restore = good === null
-    ? "restore the file or `restore` a snapshot"
-    : wayBack({ database: name, snapshot: good.name });
-  return upgrade === null ? restore : `${restore}; otherwise ${upgrade} without rows`;
+/** How to bring a database back. */
+function waysBack(facts: LookedDatabase, good: LastGood | null): string {
+  return good === null
+    ? "`restore` a snapshot"
+    : wayBack({ database: facts.name, snapshot: good.name });
 }
 
 /** Whether a missing or empty database may have had rows, judging by the ledger. */
@@ -50,39 +46,13 @@ export function mayBeLost(facts: LookedDatabase, state: StateFacts): boolean {
 
 /** Checks of one database. */
 export function diagnoseDatabase(facts: LookedDatabase, all: Facts): Check[] {
-  const { request, state, directory, isMigrating } = all;
+  const { request, directory, isMigrating } = all;
   const { name, path, place } = facts;
-  const good = lastGoodOf(facts, all);
-  const hasMigrations = name === LEDGER ||
-    [...request.bundled, ...all.own.migrations].some(({ database }) => database === name);
-  const { ok, notice, problem } = checksOf("databases", name);
+  const { ok, problem } = checksOf("databases", name);
   switch (place.kind) {
-    case "missing": {
+    case "missing":
       // Reported once, for the directory.
-      if (directory.state !== "directory") return [];
-      const creates = "`upgrade` creates it";
-      const upgrade = hasMigrations ? creates : "its program creates it: it has no migrations";
-      if (isLost(facts, state) || good?.hasRows) {
-        return [problem(
-          "database-gone",
-          `${path} is missing, but ${
-            good?.hasRows
-              ? `snapshot ${good.name} has rows of it`
-              : "the ledger says that it existed"
-          }`,
-          waysBack(facts, { good, upgrade: hasMigrations ? creates : null }),
-        )];
-      }
-      return [
-        state.isLedgerRead
-          ? notice("database-missing", `${path} does not exist yet`, upgrade)
-          : notice(
-            "database-missing",
-            `${path} does not exist; whether it ever did is unknown, because the ledger was not read`,
-            `if it did, restore the file or \`restore\` a snapshot; otherwise ${upgrade}`,
-          ),
-      ];
-    }
+      return directory.state === "directory" ? bareChecks(facts, all) : [];
     case "server":
       return [
         facts.content.kind === "failed"
@@ -114,14 +84,14 @@ export function diagnoseDatabase(facts: LookedDatabase, all: Facts): Check[] {
           "--allow-write include the target of a link",
       )];
     case "file": {
-      const empty = emptyChecks(facts, { state, good, hasMigrations });
+      const size = place.info.size;
+      const empty = size === 0 && name !== LEDGER ? bareChecks(facts, all) : [];
       const checks = [
         ...fileChecks(facts),
-        ...empty.length > 0 ? empty : damageChecks(facts, good),
+        ...empty.length > 0 ? empty : damageChecks(facts, lastGoodOf(facts, all)),
         ...logChecks(facts, { settings: request.settings, isMigrating }),
         ...modeChecks(facts, request.settings),
       ];
-      const size = place.info.size;
       const isTold = checks.some(({ level, code }) =>
         level === "problem" || code === "database-empty"
       );
@@ -178,35 +148,42 @@ function fileChecks({ name, path, place, unreadable, unwritable }: LookedDatabas
   )];
 }
 
-/** Whether an empty file is the remains of a database. */
-function emptyChecks(
-  facts: LookedDatabase,
-  { state, good, hasMigrations }: {
-    readonly state: StateFacts;
-    readonly good: LastGood | null;
-    readonly hasMigrations: boolean;
-  },
-): Check[] {
+/** Whether a missing or empty database had content before. */
+function bareChecks(facts: LookedDatabase, all: Facts): Check[] {
+  const { state, request, own } = all;
   const { name, path, place } = facts;
-  if (place.kind !== "file" || place.info.size > 0 || name === LEDGER) return [];
   const { notice, problem } = checksOf("databases", name);
-  const upgrade = "`upgrade` creates a database in it";
+  const good = lastGoodOf(facts, all);
+  const isMissing = place.kind === "missing";
+  const hasMigrations = name === LEDGER ||
+    [...request.bundled, ...own.migrations].some(({ database }) => database === name);
+  const creates = isMissing ? "`upgrade` creates it" : "`upgrade` creates a database in it";
   if (isLost(facts, state) || good?.hasRows) {
+    const back = good === null ? "restore the file or `restore` a snapshot" : waysBack(facts, good);
+    const recorded = isMissing ? "it existed" : "migrations were applied to it";
     return [problem(
-      "database-emptied",
-      `${path} is empty, but ${
-        good?.hasRows
-          ? `snapshot ${good.name} has rows of it`
-          : "the ledger says that migrations were applied to it"
+      isMissing ? "database-gone" : "database-emptied",
+      `${path} is ${isMissing ? "missing" : "empty"}, but ${
+        good?.hasRows ? `snapshot ${good.name} has rows of it` : `the ledger says that ${recorded}`
       }`,
-      waysBack(facts, { good, upgrade: hasMigrations ? upgrade : null }),
+      hasMigrations ? `${back}; otherwise ${creates} without rows` : back,
     )];
   }
-  return state.isLedgerRead ? [] : [notice(
-    "database-empty",
-    `${path} is empty; whether it ever was a database is unknown, because the ledger was not read`,
-    `if it was, \`restore\` a snapshot; otherwise ${upgrade}`,
-  )];
+  if (!isMissing) {
+    return state.isLedgerRead ? [] : [notice(
+      "database-empty",
+      `${path} is empty; whether it ever was a database is unknown, because the ledger was not read`,
+      `if it was, \`restore\` a snapshot; otherwise ${creates}`,
+    )];
+  }
+  const upgrade = hasMigrations ? creates : "its program creates it: it has no migrations";
+  return [
+    state.isLedgerRead ? notice("database-missing", `${path} does not exist yet`, upgrade) : notice(
+      "database-missing",
+      `${path} does not exist; whether it ever did is unknown, because the ledger was not read`,
+      `if it did, restore the file or \`restore\` a snapshot; otherwise ${upgrade}`,
+    ),
+  ];
 }
 
 /** Signs of damage that can be found without reading the whole file. */
@@ -217,9 +194,7 @@ function damageChecks(facts: LookedDatabase, good: LastGood | null): Check[] {
   const { size } = place.info;
   const restore = name === LEDGER
     ? `\`restore\` a snapshot, or move ${path} away: \`upgrade\` creates a new one, without history`
-    : `${
-      good === null ? "`restore` a snapshot" : wayBack({ database: name, snapshot: good.name })
-    }; to save what is readable: sqlite3 ${shellWord(path)} .recover`;
+    : `${waysBack(facts, good)}; to save what is readable: sqlite3 ${shellWord(path)} .recover`;
   if (facts.isChanging && (header === null || content.kind === "failed")) {
     return [notice(
       "database-busy",
@@ -234,7 +209,7 @@ function damageChecks(facts: LookedDatabase, good: LastGood | null): Check[] {
       name === LEDGER
         ? "decrypt it, or move the file away: `upgrade` creates a new one, without history"
         : `${
-          good === null ? "" : `${wayBack({ database: name, snapshot: good.name })}; otherwise `
+          good === null ? "" : `${waysBack(facts, good)}; otherwise `
         }move the file away or decrypt it`,
     )];
   }

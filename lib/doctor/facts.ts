@@ -190,31 +190,19 @@ export type LookedDatabase = DatabaseFacts & {
   readonly isChanging: boolean;
 };
 
-/** Kinds of leftover files. */
+/** Kinds of leftover files; `stray`: named like a snapshot's file, but part of none. */
 export type LeftoverKind =
-  /** Commits of a missing database. */
   | "log-without-database"
-  /** The index of a missing database's log. */
   | "index-without-database"
-  /** The journal of a restore that has begun. */
   | "restore-note"
-  /** The unfinished journal of a restore. */
   | "restore-part"
-  /** A database that an import or a restore was building. */
   | "database-part"
-  /** A damaged database that a restore moved aside. */
   | "moved-aside"
-  /** An unfinished export. */
   | "export-part"
-  /** The copies of a rehearsal. */
   | "rehearsal"
-  /** The note of an unfinished snapshot. */
   | "snapshot-unfinished"
-  /** A file of an unfinished snapshot. */
   | "snapshot-part"
-  /** An unpacked file of a snapshot. */
   | "snapshot-unpacked"
-  /** A database file with a snapshot's name that belongs to no snapshot. */
   | "snapshot-stray";
 
 /** A file or directory that a program has left. */

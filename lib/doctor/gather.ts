@@ -1,9 +1,8 @@
 import { type SerializedError, serializeError } from "../base/errors.ts";
-import { roomIn } from "../base/files.ts";
 import { directoryOf, fileItself, fileVersion, mayRead } from "../base/paths.ts";
 import { text } from "../database/connection.ts";
 import { type DatabaseSource, locate } from "../database/location.ts";
-import { openForReading, openMemory } from "../database/open.ts";
+import { openForReading, openMemory, sqliteVersion } from "../database/open.ts";
 import type { Migration } from "../migration/migration.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";
@@ -20,7 +19,6 @@ import {
 import { rehearsalLock } from "../engine/leftovers.ts";
 import type {
   DatabaseFacts,
-  DirectoryFacts,
   DoctorRequest,
   Facts,
   Leftover,
@@ -30,15 +28,15 @@ import type {
   SystemFacts,
 } from "./facts.ts";
 import {
+  directoryFacts,
   type FileContext,
   lookAtFiles,
   type OpenedDatabase,
   openersOf,
   openToLook,
-  reasonOf,
-} from "./inspect_database.ts";
+} from "./inspect_files.ts";
 import { blockersOf, leftoversAmongSnapshots, leftoversBeside, lockFacts } from "./leftovers.ts";
-import { type Mount, mountOf, readMounts } from "./linux.ts";
+import { readMounts } from "./linux.ts";
 
 /** How often to repeat the examination of databases that change meanwhile. */
 const ATTEMPTS = 3;
@@ -99,26 +97,22 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
 
 async function systemFacts(): Promise<SystemFacts> {
   await using memory = openMemory();
-  const version = await memory.get("SELECT sqlite_version() AS version");
   const options = await memory.all("PRAGMA compile_options");
   const names = ["read", "write", "env", "net", "run", "ffi", "sys"] as const;
-  const granted = names.filter((name) =>
-    Deno.permissions.querySync({ name }).state === "granted" && !isPartial(name)
-  );
+  const granted = names.filter((name) => {
+    const { state, partial } = Deno.permissions.querySync({ name });
+    // Partial: denied for some values.
+    return state === "granted" && !partial;
+  });
   return {
     deno: Deno.version.deno,
     isStandalone: Deno.build.standalone,
     platform: `${Deno.build.os} ${Deno.build.arch}`,
-    sqlite: version === undefined ? "" : text(version, "version"),
+    sqlite: sqliteVersion(),
     sqliteOptions: options.map((row) => text(row, "compile_options")),
     isAllPermitted: granted.length === names.length,
     spare: granted.filter((name) => !["read", "write", "env"].includes(name)),
   };
-}
-
-/** Whether a permission was denied for some values. */
-function isPartial(name: "read" | "write" | "env" | "net" | "run" | "ffi" | "sys"): boolean {
-  return Deno.permissions.querySync({ name }).partial;
 }
 
 function workingDirectory(): string | null {
@@ -127,76 +121,6 @@ function workingDirectory(): string | null {
   } catch {
     return null; // it was deleted
   }
-}
-
-async function directoryFacts(
-  path: string,
-  mounts: readonly Mount[] | null,
-): Promise<DirectoryFacts> {
-  const permitted = {
-    mayRead: mayRead(path),
-    mayWrite: Deno.permissions.querySync({ name: "write", path }).state === "granted",
-  };
-  const above = nearest(path);
-  const found = {
-    path,
-    ...permitted,
-    hasParent: above === null ? null : above === path || above === directoryOf(path),
-    mount: above === null ? null : mountAt(above, mounts),
-    room: above === null || !maySys("statfs") ? null : await roomIn(above),
-    ...{ realPath: null, isWritable: null, info: null, reason: null },
-  };
-  if (!permitted.mayRead) return { ...found, state: "unreachable", reason: "Deno may not read it" };
-  try {
-    const info = Deno.statSync(path);
-    if (!info.isDirectory) return { ...found, state: "file", info };
-    const isWritable = permitted.mayWrite ? mayCreateIn(info, found.mount) : null;
-    return { ...found, state: "directory", realPath: Deno.realPathSync(path), info, isWritable };
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return { ...found, state: "missing" };
-    return { ...found, state: "unreachable", reason: reasonOf(error) };
-  }
-}
-
-function mountAt(path: string, mounts: readonly Mount[] | null): Mount | null {
-  try {
-    return mounts === null ? null : mountOf(mounts, Deno.realPathSync(path));
-  } catch {
-    return null; // removed meanwhile
-  }
-}
-
-/** The directory itself, or its nearest existing ancestor; null if unknown. */
-function nearest(path: string): string | null {
-  for (let at = path;; at = directoryOf(at)) {
-    if (!mayRead(at)) return null;
-    try {
-      Deno.statSync(at);
-      return at;
-    } catch {
-      if (at === directoryOf(at)) return null;
-    }
-  }
-}
-
-function maySys(kind: "statfs" | "uid" | "gid"): boolean {
-  return Deno.permissions.querySync({ name: "sys", kind } as Deno.SysPermissionDescriptor).state ===
-    "granted";
-}
-
-/** Judged by owner and mode, because no call asks the system without creating something. */
-function mayCreateIn({ mode, uid, gid }: Deno.FileInfo, mount: Mount | null): boolean | null {
-  if (mount?.readOnly) return false;
-  if (mode === null || Deno.build.os === "windows") return null;
-  if ((mode & 0o222) === 0 && !maySys("uid")) return null;
-  if (!maySys("uid") || !maySys("gid")) return null;
-  const user = Deno.uid();
-  if (user === 0) return true;
-  if (user === uid) return (mode & 0o200) !== 0;
-  if (Deno.gid() === gid) return (mode & 0o020) !== 0;
-  if ((mode & 0o002) !== 0) return true;
-  // The user may be in that group, too.
-  return (mode & 0o020) !== 0 ? null : false;
 }
 
 function isThere(path: string): boolean {
@@ -250,7 +174,7 @@ function namesIn(directory: string): string[] {
 const EVENTS = 10_000;
 
 /** Result of examining all databases. */
-export interface Looked {
+interface Looked {
   /** The databases, the ledger last. */
   readonly databases: readonly LookedDatabase[];
   readonly state: StateFacts;
@@ -259,7 +183,7 @@ export interface Looked {
 }
 
 /** Examines the files and the content of all databases. */
-export async function lookInto(
+async function lookInto(
   request: DoctorRequest,
   own: OwnFacts,
   context: FileContext,
@@ -365,7 +289,7 @@ async function stateFacts(
 }
 
 /** Reads the user's own migrations, skipping unusable ones. */
-export async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
+async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
   const { migrationsDir: directory } = request;
   const databases = Object.keys(request.databases);
   const failures: SerializedError[] = [];

@@ -16,7 +16,7 @@ import {
   type LookedDatabase,
   ownerIn,
 } from "./facts.ts";
-import { beginningOf, type FileContext, reasonAgainstWriting } from "./inspect_database.ts";
+import { beginningOf, type FileContext, reasonAgainstWriting } from "./inspect_files.ts";
 import { isContained, lockersOf } from "./linux.ts";
 
 /** What is in a directory. */
@@ -80,74 +80,57 @@ export function leftoversAmongSnapshots(
   });
 }
 
-interface Advice {
-  readonly level: "notice" | "problem";
-  readonly what: string;
-  readonly help: string;
-}
+/** What a kind of leftovers is, and what to do; a notice by default. */
+type Advice = readonly [what: string, help: string, level?: "problem"];
 
 const ADVICE: Readonly<Record<LeftoverKind, Advice>> = {
-  "log-without-database": {
-    level: "problem",
-    what: "has commits of a missing database",
-    help:
-      "restore the database next to it, or move it away: SQLite deletes it when it creates a new database",
-  },
-  "index-without-database": {
-    level: "notice",
-    what: "belongs to a missing database",
-    help: "it may be deleted",
-  },
-  "restore-note": {
-    level: "problem",
-    what: "shows that a restore was interrupted, so the databases do not match each other",
-    help: "run `upgrade`, which completes it; do not delete the file",
-  },
-  "restore-part": {
-    level: "notice",
-    what: "belongs to a restore that was killed before it changed anything",
-    help: "it may be deleted; the next command that changes something does that",
-  },
-  "database-part": {
-    level: "notice",
-    what: "was being built by a killed import or restore",
-    help: "it may be deleted while no catalyst-migrate runs",
-  },
-  "moved-aside": {
-    level: "notice",
-    what: "is a damaged database that a restore moved aside",
-    help: "it may be deleted when you no longer need its data",
-  },
-  "export-part": {
-    level: "notice",
-    what: "is the output of an export that is running, or was killed",
-    help: "it may be deleted while no `export` runs",
-  },
-  "rehearsal": {
-    level: "notice",
-    what: "has the copies of a rehearsal that was killed",
-    help: "it may be deleted; the next `rehearse` does that",
-  },
-  "snapshot-unfinished": {
-    level: "notice",
-    what: "belongs to an unfinished snapshot",
-    help: "the next `backup` removes its files",
-  },
-  "snapshot-part": {
-    level: "notice",
-    what: "is a file of an unfinished snapshot",
-    help: "it may be deleted while no catalyst-migrate runs; the next `backup` does that",
-  },
-  "snapshot-unpacked": {
-    level: "notice",
-    what: "was unpacked from a snapshot by a command that is running, or was killed",
-    help: "it may be deleted while no catalyst-migrate runs; `backup` does that after a day",
-  },
-  "snapshot-stray": {
-    level: "notice",
-    what: "is named like a snapshot's file but belongs to none",
-    help: "it may be deleted, unless it is your own copy",
-  },
+  "log-without-database": [
+    "has commits of a missing database",
+    "restore the database next to it, or move it away: SQLite deletes it when it creates a new database",
+    "problem",
+  ],
+  "index-without-database": ["belongs to a missing database", "it may be deleted"],
+  "restore-note": [
+    "shows that a restore was interrupted, so the databases do not match each other",
+    "run `upgrade`, which completes it; do not delete the file",
+    "problem",
+  ],
+  "restore-part": [
+    "belongs to a restore that was killed before it changed anything",
+    "it may be deleted; the next command that changes something does that",
+  ],
+  "database-part": [
+    "was being built by a killed import or restore",
+    "it may be deleted while no catalyst-migrate runs",
+  ],
+  "moved-aside": [
+    "is a damaged database that a restore moved aside",
+    "it may be deleted when you no longer need its data",
+  ],
+  "export-part": [
+    "is the output of an export that is running, or was killed",
+    "it may be deleted while no `export` runs",
+  ],
+  "rehearsal": [
+    "has the copies of a rehearsal that was killed",
+    "it may be deleted; the next `rehearse` does that",
+  ],
+  "snapshot-unfinished": [
+    "belongs to an unfinished snapshot",
+    "the next `backup` removes its files",
+  ],
+  "snapshot-part": [
+    "is a file of an unfinished snapshot",
+    "it may be deleted while no catalyst-migrate runs; the next `backup` does that",
+  ],
+  "snapshot-unpacked": [
+    "was unpacked from a snapshot by a command that is running, or was killed",
+    "it may be deleted while no catalyst-migrate runs; `backup` does that after a day",
+  ],
+  "snapshot-stray": [
+    "is named like a snapshot's file but belongs to none",
+    "it may be deleted, unless it is your own copy",
+  ],
 };
 
 /** Kinds that are in use, not left over, while a migrator or a backup is running. */
@@ -180,7 +163,7 @@ export function diagnoseLeftovers(
     return user === undefined || !at[user];
   });
   const files = left.map(({ kind, path }) => {
-    const { level, what, help } = ADVICE[kind];
+    const [what, help, level = "notice"] = ADVICE[kind];
     return checksOf("leftovers")[level](kind, `${path} ${what}`, help);
   });
   const held = locks.filter((lock) => lock.isHeld === true).map(({ path, holder }) =>

@@ -7,7 +7,8 @@ import { CorruptDatabaseError, serializeError } from "../base/errors.ts";
 import { checkFile, isAboutValues } from "../schema/integrity.ts";
 import { messageOf } from "../base/format.ts";
 import { writersOf } from "../base/lock.ts";
-import { fileItself, isLink, mayRead } from "../base/paths.ts";
+import { roomIn } from "../base/files.ts";
+import { directoryOf, fileItself, isLink, mayRead } from "../base/paths.ts";
 import { settingsInForce } from "../database/bot.ts";
 import { translate } from "../database/failure.ts";
 import { isLibsqlAddress, locate } from "../database/location.ts";
@@ -20,7 +21,7 @@ import {
   type UntouchedDatabase,
 } from "../database/untouched.ts";
 import { LEDGER } from "../state/workspace.ts";
-import type { Content, DatabaseFacts, DatabasePlace } from "./facts.ts";
+import type { Content, DatabaseFacts, DatabasePlace, DirectoryFacts } from "./facts.ts";
 import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
 
 /** What the system says about all files. */
@@ -77,6 +78,76 @@ const UNKNOWN = {
   writers: [],
   lockers: [],
 };
+
+/** Examines a directory, which may be missing. */
+export async function directoryFacts(
+  path: string,
+  mounts: readonly Mount[] | null,
+): Promise<DirectoryFacts> {
+  const permitted = {
+    mayRead: mayRead(path),
+    mayWrite: Deno.permissions.querySync({ name: "write", path }).state === "granted",
+  };
+  const above = nearest(path);
+  const found = {
+    path,
+    ...permitted,
+    hasParent: above === null ? null : above === path || above === directoryOf(path),
+    mount: above === null ? null : mountAt(above, mounts),
+    room: above === null || !maySys("statfs") ? null : await roomIn(above),
+    ...{ realPath: null, isWritable: null, info: null, reason: null },
+  };
+  if (!permitted.mayRead) return { ...found, state: "unreachable", reason: "Deno may not read it" };
+  try {
+    const info = Deno.statSync(path);
+    if (!info.isDirectory) return { ...found, state: "file", info };
+    const isWritable = permitted.mayWrite ? mayCreateIn(info, found.mount) : null;
+    return { ...found, state: "directory", realPath: Deno.realPathSync(path), info, isWritable };
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return { ...found, state: "missing" };
+    return { ...found, state: "unreachable", reason: reasonOf(error) };
+  }
+}
+
+function mountAt(path: string, mounts: readonly Mount[] | null): Mount | null {
+  try {
+    return mounts === null ? null : mountOf(mounts, Deno.realPathSync(path));
+  } catch {
+    return null; // removed meanwhile
+  }
+}
+
+/** The directory itself, or its nearest existing ancestor; null if unknown. */
+function nearest(path: string): string | null {
+  for (let at = path;; at = directoryOf(at)) {
+    if (!mayRead(at)) return null;
+    try {
+      Deno.statSync(at);
+      return at;
+    } catch {
+      if (at === directoryOf(at)) return null;
+    }
+  }
+}
+
+function maySys(kind: "statfs" | "uid" | "gid"): boolean {
+  return Deno.permissions.querySync({ name: "sys", kind } as Deno.SysPermissionDescriptor).state ===
+    "granted";
+}
+
+/** Judged by owner and mode, because no call asks the system without creating something. */
+function mayCreateIn({ mode, uid, gid }: Deno.FileInfo, mount: Mount | null): boolean | null {
+  if (mount?.readOnly) return false;
+  if (mode === null || Deno.build.os === "windows") return null;
+  if (!maySys("uid") || !maySys("gid")) return null;
+  const user = Deno.uid();
+  if (user === 0) return true;
+  if (user === uid) return (mode & 0o200) !== 0;
+  if (Deno.gid() === gid) return (mode & 0o020) !== 0;
+  if ((mode & 0o002) !== 0) return true;
+  // The user may be in that group, too.
+  return (mode & 0o020) !== 0 ? null : false;
+}
 
 function placeOf(path: string): DatabasePlace {
   if (isLibsqlAddress(path)) return { kind: "server" };
@@ -139,7 +210,7 @@ export function reasonAgainstWriting(path: string): string | null {
 }
 
 /** The reason in an error, without the words that Deno adds. */
-export function reasonOf(error: unknown): string {
+function reasonOf(error: unknown): string {
   const message = messageOf(error);
   return message.replace(/ \(os error \d+\).*$/s, "");
 }
