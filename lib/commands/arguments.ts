@@ -208,7 +208,8 @@ interface Recognized {
   readonly value: string | undefined;
 }
 
-function recognize(arg: string, flags: ReadonlyMap<string, Flag>): Recognized | null {
+/** The flag that an argument is or begins; null if it is none. */
+export function recognize(arg: string, flags: ReadonlyMap<string, Flag>): Recognized | null {
   const [, long, value] = /^--([^=]+)(?:=(.*))?$/s.exec(arg) ?? [];
   const short = /^-([^-])$/.exec(arg)?.[1];
   for (const [name, flag] of flags) {
@@ -384,6 +385,9 @@ export interface CommandForm {
   readonly flags: readonly string[];
 }
 
+/** The forms of a command; the first is the one without a subcommand. */
+export type CommandForms = readonly [CommandForm, ...CommandForm[]];
+
 /** Description of a command for help, completions and the manual page. */
 export interface CommandDescription {
   readonly name: string;
@@ -392,7 +396,7 @@ export interface CommandDescription {
   /** Its arguments other than flags, such as `[DATABASE...]`; absent if it takes none. */
   readonly operands?: string;
   /** Its forms, if it has subcommands. */
-  readonly forms?: readonly CommandForm[];
+  readonly forms?: CommandForms;
   /** Its own flags, in addition to the common ones. */
   readonly flags: Readonly<Record<string, Flag>>;
   /** Example command lines, each with an explanation. */
@@ -441,7 +445,7 @@ export const bareFlags: Readonly<Record<string, Flag>> = {
 };
 
 /** The forms of a command; a single one if it has no subcommands. */
-export function formsOf(command: CommandDescription): readonly CommandForm[] {
+export function formsOf(command: CommandDescription): CommandForms {
   const { summary, operands, flags, forms } = command;
   return forms ?? [{
     word: null,
@@ -449,6 +453,12 @@ export function formsOf(command: CommandDescription): readonly CommandForm[] {
     ...(operands === undefined ? {} : { operands }),
     flags: Object.keys(flags),
   }];
+}
+
+/** The form that an operand selects. */
+export function formOf(command: CommandDescription, word: string | undefined): CommandForm {
+  const forms = formsOf(command);
+  return forms.find((form) => form.word === word) ?? forms[0];
 }
 
 export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;

@@ -12,10 +12,11 @@ import {
 import {
   type Command,
   type CommandContext,
-  type CommandForm,
+  type CommandForms,
   dryRunFlag,
   durationFlag,
   type FlagValues,
+  formOf,
   stringFlag,
 } from "./arguments.ts";
 import type { Documents } from "./documents.ts";
@@ -32,7 +33,7 @@ import {
 } from "./snapshots.ts";
 
 /** The forms of the command. */
-const FORMS: readonly [CommandForm, ...CommandForm[]] = [
+const FORMS: CommandForms = [
   {
     word: null,
     operands: "[DATABASE...]",
@@ -140,7 +141,7 @@ export const command: Command = {
 
 /** Refuses flags that another form of the command takes, and that would be ignored here. */
 function refuseStrayFlags(flags: FlagValues, action: string | undefined): void {
-  const form = FORMS.find(({ word }) => word === action) ?? FORMS[0];
+  const form = formOf(command, action);
   const stray = Object.keys(command.flags).find((flag) =>
     flags[flag] !== undefined && !form.flags.includes(flag)
   );

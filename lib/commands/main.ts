@@ -84,6 +84,11 @@ const commandSet: CommandSet = { names: commandNames, load: loadCommand };
  * 130 interrupted.
  */
 export async function main(args: readonly string[], environment: Environment): Promise<number> {
+  if (args[args.indexOf("--words") - 2] === "completion") {
+    const { answerScript } = await import("./complete.ts");
+    await answerScript(args, environment, commandSet);
+    return 0;
+  }
   const { name, rest } = await splitCommand(args, commandSet);
   // Created before the flags are parsed: errors in them must have the requested form.
   const output = createOutput({

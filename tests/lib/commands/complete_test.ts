@@ -4,9 +4,9 @@ import {
   type Completion,
   type CompletionState,
   rendered,
-  unquoted,
   type ValueKind,
-} from "../../../lib/commands/completion.ts";
+  wordsOf,
+} from "../../../lib/commands/complete.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 
 /** The real commands, with values that show their kind. */
@@ -159,19 +159,27 @@ Deno.test("completion knows every kind of value that a flag names", async () => 
   }
 });
 
-Deno.test("a word of bash is parsed as bash does, without expansions", () => {
-  const words: readonly (readonly [string, string])[] = [
+Deno.test("a line of bash is parsed as bash does, without expansions", () => {
+  const words: readonly (readonly [string, ...string[]])[] = [
     ["plain", "plain"],
     ["a\\ b", "a b"],
     ["'a b", "a b"],
     ["'a\\'b", "a\\b"],
     ['"a \\"b\\" \\c"d', 'a "b" \\cd'],
-    ["$(touch pwned)", "$(touch pwned)"],
+    ["sub\\ ", "sub "],
+    ["'sub ", "sub "],
+    ["a  ", "a", ""],
+    ["$(touch pwned)", "$(touch", "pwned)"],
+    ["a>b", "a", ">", "b"],
+    ["a 2>> ", "a", "2>>", ""],
+    ["a &>", "a", "&>", ""],
     ["it\\'s", "it's"],
     ["\\", ""],
     ["", ""],
   ];
-  for (const [written, meant] of words) assert.equal(unquoted(written), meant);
+  for (const [written, ...meant] of words) {
+    assert.deepEqual(wordsOf(`program ${written}`), meant, written);
+  }
 });
 
 Deno.test("a shell gets no value that it could interpret", () => {
@@ -194,18 +202,32 @@ Deno.test("a shell gets no value that it could interpret", () => {
     candidates: values.map((value) => ({ value, description: "a\tb\nc\u001b[31m" })),
     paths: "files",
   };
-  for (const shell of ["bash", "zsh", "fish", "powershell"] as const) {
-    assert.equal(rendered(completion, shell, ""), "files\nok-1.2_x\ta\\tb\\nc\\x1b[31m\n");
+  for (const shell of ["zsh", "fish", "powershell"] as const) {
+    const text = rendered(completion, { shell, words: [""] });
+    assert.equal(text, "files\nok-1.2_x\ta\\tb\\nc\\x1b[31m\n");
   }
+  assert.equal(rendered(completion, { shell: "bash", words: [""] }), "files\nok-1.2_x\n");
 });
 
 Deno.test("bash and PowerShell get values with the word's prefix, the others filter themselves", async () => {
   const completion = await completeLine("backup pru");
-  assert.equal(rendered(completion, "bash", "pru").split("\n").length, 3);
-  assert.equal(rendered(completion, "powershell", "pru").split("\n").length, 3);
-  assert.equal(rendered(completion, "fish", "pru").split("\n").length, 7);
+  assert.equal(rendered(completion, { shell: "bash", words: ["pru"] }).split("\n").length, 3);
+  assert.equal(rendered(completion, { shell: "powershell", words: ["pru"] }).split("\n").length, 3);
+  assert.equal(rendered(completion, { shell: "fish", words: ["pru"] }).split("\n").length, 7);
   const inline = await completeLine("new x --kind=t");
-  assert.equal(rendered(inline, "bash", "--kind=t"), "none\n--kind=ts\t\n");
-  assert.match(rendered(inline, "fish", "--kind=t"), /^--kind=sql\t$/m);
-  assert.match(rendered(inline, "zsh", "--kind=t"), /^sql\t$/m);
+  assert.equal(rendered(inline, { shell: "bash", words: ["--kind=t"] }), "none\n--kind=ts\n");
+  assert.match(rendered(inline, { shell: "fish", words: ["--kind=t"] }), /^--kind=sql\t$/m);
+  assert.match(rendered(inline, { shell: "zsh", words: ["--kind=t"] }), /^sql\t$/m);
+});
+
+Deno.test("bash gets only the part of a value that it replaces, and a list with descriptions", async () => {
+  const inline = await completeLine("upgrade --to=0");
+  const words = ["--to=0"];
+  assert.equal(rendered(inline, { shell: "bash", words, replaced: "0" }), "none\n001\n");
+  const flags = await completeLine("upgrade --migra");
+  const list = rendered(flags, { shell: "bash", words: ["--migra"], width: 40 });
+  assert.equal(
+    list,
+    "none\n--migration       apply only this one\n--migrations-dir  directory of your ow\n",
+  );
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { scriptFor } from "../../../lib/commands/completion_scripts.ts";
+import { scriptFor } from "../../../lib/commands/completion.ts";
 import { command as cliCommand, decoded, filesIn, run } from "../../cli_helpers.ts";
 import { tempDir } from "../../helpers.ts";
 import { openSnapshots } from "../../snapshot.ts";
@@ -106,9 +106,9 @@ Deno.test("after any error, completion prints nothing, exits with 0 and creates 
 
 Deno.test("completion never prompts for a permission", async () => {
   using directory = await ShellDirectory.create();
-  for (const line of [[".restore", "."], [".upgrade", ".--to", "."]]) {
+  for (const line of ["program restore ", "program upgrade --to "]) {
     const options = { cwd: directory.path, permissions: [] };
-    const args = ["completion", "bash", "--words", ...line];
+    const args = ["completion", "bash", "--words", line];
     const { code, stderr } = decoded(await cliCommand(args, options).output());
     assert.deepEqual([code, stderr], [0, ""]);
   }

@@ -79,7 +79,7 @@ export const commandScenarios: readonly Scenario[] = [
       for (const shell of ["bash", "zsh", "fish", "powershell"]) {
         assert.match((await place.ok(`completion ${shell}`)).stdout, /catalyst-migrate/);
       }
-      const { stdout } = await place.ok("completion bash --words .upgrade .--to .");
+      const { stdout } = await place.ok("completion fish --words .upgrade .--to .");
       assert.match(stdout, /^002\tcreate trading tables$/m);
       assert.match((await place.ok("man")).stdout, /^\.TH "CATALYST\\-MIGRATE" "1"/m);
       assert.deepEqual(place.names(), []);
