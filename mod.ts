@@ -9,6 +9,8 @@ export {
   type CatalystDatabase,
   catalystDatabases,
   type CatalystOptions,
+  checkMigrations,
+  type CheckMigrationsOptions,
   createCatalystMigrator,
   loadMigrations,
   openCatalystMigrator,
@@ -61,7 +63,6 @@ export type {
   UpgradeResult,
 } from "./lib/operations/apply_pending.ts";
 export type { RedoOptions, RedoResult } from "./lib/operations/redo.ts";
-export { checkMigrations, type CheckMigrationsOptions } from "./lib/check_migrations.ts";
 export type { CheckMigrationsResult } from "./lib/trial/check_directory.ts";
 export type { RehearseOptions } from "./lib/trial/rehearse.ts";
 export type {
@@ -92,6 +93,7 @@ export type {
   ExportProgress,
   ExportTablesOptions,
 } from "./lib/dump/export.ts";
+export type { LeftOut } from "./lib/dump/export_sql.ts";
 export type { DumpContent } from "./lib/dump/export_rows.ts";
 export type { ImportOptions, ImportPlan, ImportResult } from "./lib/dump/import.ts";
 export type { BadRow } from "./lib/dump/import_target.ts";
@@ -250,4 +252,3 @@ if (import.meta.main) {
     Deno.exit();
   });
 }
-export type { LeftOut } from "./lib/dump/export_sql.ts";

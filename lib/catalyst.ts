@@ -1,14 +1,12 @@
 import { bundledMigrations } from "../migrations/mod.ts";
-import { type CatalystError, UsageError } from "./base/errors.ts";
-import { type Connection, type ConnectionSettings, number, text } from "./database/connection.ts";
+import { UsageError } from "./base/errors.ts";
 import type { DatabaseSource } from "./database/location.ts";
 import type { LoadMigrationsOptions, UsableMigrations } from "./migration/loader.ts";
 import { compareIds, type Migration, sameNumber } from "./migration/migration.ts";
-import { Migrator } from "./migrator.ts";
+import { Migrator, type MigratorOptions } from "./migrator.ts";
 import type { DataCheck } from "./operations/verify.ts";
-import type { Finding } from "./schema/model.ts";
-import type { RestoreResult } from "./snapshot/journal.ts";
 import { ledgerOf } from "./state/workspace.ts";
+import type { CheckMigrationsResult } from "./trial/check_directory.ts";
 
 /** Names of the bot's databases. */
 export const catalystDatabases = ["positions", "trading", "ml_training"] as const;
@@ -17,7 +15,18 @@ export const catalystDatabases = ["positions", "trading", "ml_training"] as cons
 export type CatalystDatabase = (typeof catalystDatabases)[number];
 
 /** Where the bot's databases are, and what to use besides the bundled migrations. */
-export interface CatalystOptions {
+export interface CatalystOptions extends
+  Pick<
+    MigratorOptions,
+    | "backupDir"
+    | "unusable"
+    | "settings"
+    | "timeout"
+    | "idleTimeout"
+    | "alone"
+    | "createDirectories"
+    | "onRestoreFinished"
+  > {
   /** Directory of the databases. Default `data`. */
   readonly dataDir?: string;
   /** Replaces `dataDir/` before each file name: `test_` gives `test_positions.db`. */
@@ -34,30 +43,8 @@ export interface CatalystOptions {
   readonly ledger?: string;
   /** Whether the three bundled databases and their migrations exist. Default `true`. */
   readonly bundled?: boolean;
-  /** Directory of the snapshots. Default: `backups` in the data directory, with the same prefix. */
-  readonly backupDir?: string;
   /** Migrations in addition to the bundled ones. */
   readonly migrations?: readonly Migration[];
-  /**
-   * Errors of migrations that could not be read. They block only operations that need all
-   * migrations, such as `upgrade`. Default: none.
-   */
-  readonly unusable?: readonly CatalystError[];
-  /** Connection settings that override the defaults. */
-  readonly settings?: Partial<ConnectionSettings>;
-  /** Seconds to wait for a lock. Default 30. */
-  readonly timeout?: number;
-  /** Seconds that a migration's function may run without a statement before it fails. Default 60. */
-  readonly idleTimeout?: number;
-  /** Whether no other code of this process has the databases open. Default `false`. */
-  readonly alone?: boolean;
-  /** Whether the data directory may be created if its parent exists. Default `true`. */
-  readonly createDirectories?: boolean;
-  /**
-   * Called after completing a killed restore or import, before the requested operation.
-   * `laterSnapshots` of the result contain what was written in between.
-   */
-  readonly onRestoreFinished?: (result: RestoreResult) => void | Promise<void>;
 }
 
 /**
@@ -100,9 +87,14 @@ export function createCatalystMigrator(options: CatalystOptions = {}): Migrator 
     prefix: before,
     migrations: [...(bundled ? bundledMigrations : []), ...migrations],
     trusted: bundledMigrations,
-    ...(bundled ? { dataCheck: checkCatalystData } : {}),
+    ...(bundled ? { dataCheck } : {}),
   });
 }
+
+const dataCheck: DataCheck = async (databases) => {
+  const { checkCatalystData } = await import("./catalyst_data.ts");
+  return await checkCatalystData(databases);
+};
 
 /** {@link CatalystOptions}, with the bot's own migrations read from files. */
 export interface OpenCatalystOptions extends CatalystOptions {
@@ -256,123 +248,56 @@ export function prefixOf(directory: string): string {
   return directory === "" || /[/\\]$/.test(directory) ? directory : `${directory}/`;
 }
 
-type CatalystFinding = Finding & { readonly database: string };
-
-/** How many position ids are looked up at once; bounds the memory for any number of rows. */
-const BATCH = 5_000;
-
 /**
- * Rules between the bot's tables that no foreign key can express: a fill has an order, orders and
- * fills have a position, and snapshots follow each other in time.
+ * Checks a directory of migrations, for a program's own tests: reads every file, checks the numbers
+ * together with the bundled migrations, lints, and runs everything up, down and up again in memory,
+ * comparing the schemas. Writes nothing. Needs read permission on the directory.
+ *
+ * @throws {MigrationCheckError} if there are problems; it lists all of them, each with file and
+ * line.
+ * @throws {LocationError | AccessError} if the directory is missing or can't be read.
+ *
+ * @example A test for `deno test`
+ * ```ts ignore
+ * // Not run: it is itself a test, of a directory that does not exist.
+ * import { checkMigrations } from "@catalyst/migrate";
+ *
+ * Deno.test("migrations are fine", async () => {
+ *   await checkMigrations({ migrationsDir: "migrations" });
+ * });
+ * ```
+ *
+ * @example Find a problem
+ * ```ts
+ * import { checkMigrations, MigrationCheckError } from "@catalyst/migrate";
+ *
+ * const migrationsDir = await Deno.makeTempDir();
+ * await Deno.writeTextFile(
+ *   `${migrationsDir}/004_drop_fills.sql`,
+ *   "-- database: trading\n-- migrate:up\nDROP TABLE fills;\n",
+ * );
+ * const error: unknown = await checkMigrations({ migrationsDir }).catch((error) => error);
+ * console.assert(error instanceof MigrationCheckError && error.problems[0]?.line === 3);
+ * ```
  */
-export const checkCatalystData: DataCheck = async (databases) => {
-  const trading = databases.get("trading");
-  if (trading === undefined) return [];
-  const tables = await tablesOf(trading);
-  const findings: CatalystFinding[] = [];
-  if (tables.has("fills") && tables.has("orders")) {
-    findings.push(...await fillsWithoutOrder(trading));
-    const positions = databases.get("positions");
-    if (positions !== undefined && (await tablesOf(positions)).has("closed_positions")) {
-      findings.push(...await withoutPosition({ trading, positions, table: "orders" }));
-      findings.push(...await withoutPosition({ trading, positions, table: "fills" }));
-    }
-  }
-  if (tables.has("portfolio_snapshots")) findings.push(...await snapshotsOutOfOrder(trading));
-  return findings;
-};
-
-async function tablesOf(connection: Connection): Promise<Set<string>> {
-  const rows = await connection.all("SELECT name FROM sqlite_schema WHERE type = 'table'");
-  return new Set(rows.map((row) => text(row, "name")));
+export async function checkMigrations(
+  options: CheckMigrationsOptions,
+): Promise<CheckMigrationsResult> {
+  const { migrationsDir, databases = catalystDatabases, strict = false } = options;
+  const bundled = options.databases === undefined ? bundledMigrations : [];
+  const { checkDirectory } = await import("./trial/check_directory.ts");
+  return await checkDirectory({ migrationsDir, databases, bundled, strict });
 }
 
-async function fillsWithoutOrder(trading: Connection): Promise<CatalystFinding[]> {
-  const row = await trading.get(
-    `SELECT count(*) AS fills, min(fill_id) AS example
-    FROM fills
-    WHERE NOT EXISTS (SELECT 1 FROM orders WHERE orders.order_id = fills.order_id)`,
-  );
-  if (row === undefined || number(row, "fills") === 0) return [];
-  return [{
-    database: "trading",
-    kind: "fill_without_order",
-    object: "fills",
-    detail: `${row.fills} fill(s) belong to a missing order, such as ${row.example}`,
-    fix: "restore the orders from a backup, or delete those fills",
-  }];
-}
-
-interface PositionSearch {
-  readonly trading: Connection;
-  readonly positions: Connection;
-  readonly table: "orders" | "fills";
-}
-
-async function withoutPosition(
-  { trading, positions, table }: PositionSearch,
-): Promise<CatalystFinding[]> {
-  const unknown: string[] = [];
-  let last: string | null = null;
-  for (;;) {
-    // An empty id is looked up, too. A BLOB sorts after all texts: it is not an id and bounds the
-    // range.
-    const batch: string[] = (await trading.all(
-      `SELECT DISTINCT position_id
-      FROM ${table}
-      WHERE position_id ${last === null ? ">=" : ">"} ? AND position_id < x''
-      ORDER BY position_id
-      LIMIT ${BATCH}`,
-      [last ?? ""],
-    )).map((row) => text(row, "position_id"));
-    const end = batch.at(-1);
-    if (end === undefined) break;
-    last = end;
-    unknown.push(...await unknownPositions(positions, batch));
-  }
-  if (unknown.length === 0) return [];
-  return [{
-    database: "trading",
-    kind: "position_missing",
-    object: table,
-    detail:
-      `${table} name ${unknown.length} position(s) that are neither open nor closed, such as ${
-        unknown[0]
-      }`,
-    fix: "restore the positions from a backup, or set their position_id to NULL",
-  }];
-}
-
-async function unknownPositions(positions: Connection, ids: readonly string[]): Promise<string[]> {
-  const rows = await positions.all(
-    `SELECT value AS position_id
-    FROM json_each(?)
-    WHERE NOT EXISTS (SELECT 1 FROM positions WHERE positions.position_id = value)
-      AND NOT EXISTS (SELECT 1 FROM closed_positions WHERE closed_positions.position_id = value)`,
-    [JSON.stringify(ids)],
-  );
-  return rows.map((row) => String(row.position_id));
-}
-
-async function snapshotsOutOfOrder(trading: Connection): Promise<CatalystFinding[]> {
-  const row = await trading.get(
-    `SELECT count(*) AS snapshots, min(snapshot_id) AS example
-    FROM (
-        SELECT
-            snapshot_id,
-            snapshot_time < lag(snapshot_time) OVER (ORDER BY snapshot_id) AS is_earlier,
-            snapshot_time < lag(snapshot_time) OVER (ORDER BY snapshot_date) AS contradicts_date
-        FROM portfolio_snapshots
-    )
-    WHERE is_earlier OR contradicts_date`,
-  );
-  if (row === undefined || number(row, "snapshots") === 0) return [];
-  return [{
-    database: "trading",
-    kind: "snapshot_out_of_order",
-    object: "portfolio_snapshots",
-    detail:
-      `${row.snapshots} snapshot(s) have an earlier time than the one before, such as snapshot_id ${row.example}`,
-    fix: "correct their snapshot_time or snapshot_date; the clock may have been set back",
-  }];
+/** What to check, and how. */
+export interface CheckMigrationsOptions {
+  /** Directory of the migrations. */
+  readonly migrationsDir: string;
+  /**
+   * Names of the databases. Default: the bot's three, with the bundled migrations before those of
+   * the directory.
+   */
+  readonly databases?: readonly string[];
+  /** Whether the warnings of `lint` count, too. Default `false`. */
+  readonly strict?: boolean;
 }

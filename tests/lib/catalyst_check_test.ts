@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { checkMigrations } from "../../lib/check_migrations.ts";
-import type { CheckMigrationsOptions } from "../../lib/check_migrations.ts";
+import { checkMigrations } from "../../lib/catalyst.ts";
+import type { CheckMigrationsOptions } from "../../lib/catalyst.ts";
 import { LocationError, MigrationCheckError } from "../../lib/base/errors.ts";
 import { TemporaryDirectory } from "./support.ts";
 
@@ -137,7 +137,7 @@ Deno.test("in a program's test it only needs to read the directory", async () =>
   using directory = new TemporaryDirectory();
   Deno.mkdirSync(directory.file("migrations"));
   Deno.writeTextFileSync(directory.file("migrations/004_note.sql"), good);
-  const module = new URL("../../lib/check_migrations.ts", import.meta.url);
+  const module = new URL("../../lib/catalyst.ts", import.meta.url);
   Deno.writeTextFileSync(
     directory.file("migrations_test.ts"),
     `import { checkMigrations } from ${JSON.stringify(module.href)};
