@@ -10,7 +10,7 @@ import {
   specialKind,
 } from "../base/paths.ts";
 import type { Bytes } from "./export_formats.ts";
-import { manifestFile } from "../snapshot/names.ts";
+import { manifestFile } from "../snapshot/manifest.ts";
 import { listSnapshots, storeLock } from "../snapshot/store.ts";
 import { lockBeside, partsOf, restoreJournal, type Workspace } from "../state/workspace.ts";
 

@@ -19,7 +19,7 @@ import {
   statPath,
 } from "../base/paths.ts";
 import type { Reconciliation } from "../engine/reconcile.ts";
-import { sha256 } from "./manifest.ts";
+import { withChecksum } from "./manifest.ts";
 
 /** A database that a restore replaces. */
 export interface Replacement {
@@ -84,8 +84,7 @@ export async function writeJournal(path: string, journal: RestoreJournal): Promi
     source: pathInside(directory, one.source) ?? pathFromAnywhere(directory, one.source),
   }));
   const content = { format: JOURNAL_FORMAT, ...journal, replacements };
-  const checksum = await sha256(JSON.stringify(content));
-  await writeDurably(partOf(path), JSON.stringify({ ...content, checksum }, null, 2));
+  await writeDurably(partOf(path), await withChecksum(content));
   Deno.renameSync(partOf(path), path);
   await syncDirectory(directoryOf(path));
 }
@@ -118,7 +117,8 @@ function pathFromAnywhere(directory: string, path: string): string {
  * @throws {SnapshotError} if it is damaged, or of another format; then nothing may be overwritten.
  */
 export async function readJournal(path: string): Promise<RestoreJournal> {
-  const { format, checksum, ...content } = fieldsOf(parse(await readNote(path)));
+  const text = await readNote(path);
+  const { format, checksum: _, ...content } = fieldsOf(parse(text));
   if (typeof format === "number" && format > JOURNAL_FORMAT) {
     throw unfinishable(
       `the format of ${path} is ${format}, and this version knows ${JOURNAL_FORMAT}`,
@@ -128,7 +128,7 @@ export async function readJournal(path: string): Promise<RestoreJournal> {
     );
   }
   const isWhole = format === JOURNAL_FORMAT && isJournal(content) &&
-    checksum === await sha256(JSON.stringify({ format, ...content }));
+    (await withChecksum({ format, ...content })).trimEnd() === text.trimEnd();
   if (!isWhole) {
     throw unfinishable(`${path} is damaged`, {
       help: "nothing was changed; run `restore` with a snapshot; it keeps the existing data in " +

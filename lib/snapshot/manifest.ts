@@ -1,40 +1,11 @@
+/**
+ * What a snapshot consists of: its name, the names of its files, and the manifest that describes them.
+ *
+ * @module
+ */
 import { InterruptedError, SnapshotError } from "../base/errors.ts";
 import type { StopFlag } from "../base/lock.ts";
-import { databaseFile, isSnapshotName } from "./names.ts";
-
-/** Bytes to read at once. */
-const CHUNK = 1 << 20;
-
-/** SHA-256 of a file in hexadecimal, read in chunks. */
-export async function digestFile(
-  path: string,
-  { signal, onBytes }: {
-    readonly signal?: StopFlag | undefined;
-    readonly onBytes?: (done: number) => void;
-  } = {},
-): Promise<string> {
-  // Web Crypto needs the whole file at once.
-  const { createHash } = await import("node:crypto");
-  const hash = createHash("sha256");
-  using file = await Deno.open(path);
-  const chunk = new Uint8Array(CHUNK);
-  let done = 0;
-  for (;;) {
-    const length = await file.read(chunk);
-    if (length === null) return hash.digest("hex");
-    hash.update(chunk.subarray(0, length));
-    done += length;
-    onBytes?.(done);
-    if (signal?.aborted) {
-      throw new InterruptedError(`Cannot take a snapshot: interrupted`, {
-        help: "no partial snapshot remains",
-      });
-    }
-  }
-}
-
-/** Format of the manifest that this version writes. */
-const MANIFEST_FORMAT = 1;
+import { sizeOf } from "../base/paths.ts";
 
 /**
  * Why a snapshot was taken: on request, before a change, before a restore, or before an interrupted
@@ -85,32 +56,88 @@ export interface Manifest {
   readonly files: readonly SnapshotFile[];
 }
 
+/** Name of a snapshot: its time in UTC, and a number if two were taken in the same second. */
+const NAME = /^\d{8}_\d{6}(_\d+)?$/;
+
+/** Whether a text is the name of a snapshot, such as `20250120_123000`. */
+export function isSnapshotName(text: string): boolean {
+  return NAME.test(text);
+}
+
+/**
+ * The name for a time in Unix epoch seconds; `attempt` distinguishes snapshots of the same second.
+ */
+export function snapshotName(epochSeconds: number, attempt = 1): string {
+  const [date = "", time = ""] = new Date(epochSeconds * 1000).toISOString().split(/[T.]/);
+  const stamp = `${date.replaceAll("-", "")}_${time.replaceAll(":", "")}`;
+  return attempt === 1 ? stamp : `${stamp}_${attempt}`;
+}
+
+/** Orders names by date, and `..._10` after `..._9`. */
+export function compareSnapshotNames(a: string, b: string): number {
+  return a.slice(0, 15) === b.slice(0, 15)
+    ? a.length - b.length || (a < b ? -1 : 1)
+    : a < b
+    ? -1
+    : 1;
+}
+
+/** Name of the manifest's file. */
+export function manifestFile(name: string): string {
+  return `snapshot_${name}.json`;
+}
+
+/** Name of the snapshot that a manifest file belongs to, by its name; null if it is not one. */
+export function manifestOf(file: string): string | null {
+  return named(/^snapshot_(\w+)\.json$/, file);
+}
+
+/** Name of the file that marks a running snapshot and lists its files. */
+export function reservationFile(name: string): string {
+  return `snapshot_${name}.unfinished`;
+}
+
+/** Name of the running snapshot that a file marks, by its name; null if it is not such a file. */
+export function reservationOf(file: string): string | null {
+  return named(/^snapshot_(\w+)\.unfinished$/, file);
+}
+
+function named(pattern: RegExp, file: string): string | null {
+  const name = pattern.exec(file)?.[1];
+  return name !== undefined && isSnapshotName(name) ? name : null;
+}
+
+/** Name of a database's file, such as `positions_20250120_123000.db`. */
+export function databaseFile(database: string, name: string, compressed: boolean): string {
+  return `${database}_${name}.db${compressed ? ".gz" : ""}`;
+}
+
+/** A name that is not used by any file: users may name their own copies in the same way. */
+export function freeSnapshotName(
+  directory: string,
+  createdAt: number,
+  filesOf: (name: string) => readonly string[],
+): string {
+  for (let attempt = 1;; attempt++) {
+    const name = snapshotName(createdAt, attempt);
+    const files = [manifestFile(name), ...filesOf(name)];
+    if (files.every((file) => sizeOf(`${directory}/${file}`) === null)) return name;
+  }
+}
+
+/** Format of the manifest that this version writes. */
+const MANIFEST_FORMAT = 1;
+
 /** The manifest's text, with a checksum of itself that detects any changed bit. */
 export async function serializeManifest(manifest: Manifest): Promise<string> {
-  const { name, createdAt, reason, toolkitVersion, sqliteVersion, verified, heldSeconds } =
-    manifest;
-  const files = manifest.files.map((file) => ({
-    database: file.database,
-    file: file.file,
-    sizeBytes: file.sizeBytes,
-    sha256: file.sha256,
-    compressed: file.compressed,
-    rows: file.rows,
-    migrations: file.migrations,
-    unchecked: file.unchecked,
-  }));
-  const content = {
-    format: MANIFEST_FORMAT,
-    name,
-    createdAt,
-    reason,
-    toolkitVersion,
-    sqliteVersion,
-    verified,
-    heldSeconds,
-    files,
-  };
-  const checksum = await sha256(JSON.stringify(content));
+  return await withChecksum({ format: MANIFEST_FORMAT, ...manifest });
+}
+
+/** JSON with a checksum of itself. */
+export async function withChecksum(content: object): Promise<string> {
+  const bytes = new TextEncoder().encode(JSON.stringify(content));
+  const digest = await crypto.subtle.digest("SHA-256", bytes);
+  const checksum = new Uint8Array(digest).toHex();
   return `${JSON.stringify({ ...content, checksum }, null, 2)}\n`;
 }
 
@@ -121,7 +148,19 @@ export async function serializeManifest(manifest: Manifest): Promise<string> {
  */
 export async function parseManifest(content: string, label: string): Promise<Manifest> {
   const text = content.replaceAll("\r\n", "\n"); // as git writes it on Windows
-  const manifest = toManifest(parseJson(text, label), label);
+  const { format, checksum: _, ...manifest } = parseJson(text, label);
+  if (typeof format === "number" && format > MANIFEST_FORMAT) {
+    throw new SnapshotError(
+      `Cannot read ${label}: its format is ${format}, and this version knows ${MANIFEST_FORMAT}`,
+      { help: "a newer catalyst-migrate wrote it: update this one" },
+    );
+  }
+  if (format !== MANIFEST_FORMAT || !isManifest(manifest)) {
+    throw damaged(label, "a field is missing or invalid");
+  }
+  if (!manifest.files.every((file) => isFileOf(manifest.name, file))) {
+    throw damaged(label, "the entry of a file is invalid");
+  }
   // Serializing it again must give the same bytes.
   if (await serializeManifest(manifest) !== text) {
     throw damaged(label, "its checksum does not match");
@@ -139,46 +178,24 @@ function parseJson(text: string, label: string): Record<string, unknown> {
   throw damaged(label, "it is not a JSON object");
 }
 
-function toManifest(value: Record<string, unknown>, label: string): Manifest {
-  if (typeof value.format === "number" && value.format > MANIFEST_FORMAT) {
-    throw new SnapshotError(
-      `Cannot read ${label}: its format is ${value.format}, and this version knows ${MANIFEST_FORMAT}`,
-      { help: "a newer catalyst-migrate wrote it: update this one" },
-    );
-  }
+/** Does not look into the list of files. */
+function isManifest(value: object): value is Manifest {
   const { name, createdAt, reason, toolkitVersion, sqliteVersion, verified, heldSeconds, files } =
-    value;
-  const isWhole = value.format === MANIFEST_FORMAT && typeof name === "string" &&
-    isSnapshotName(name) && typeof createdAt === "number" && isReason(reason) &&
-    typeof toolkitVersion === "string" && typeof sqliteVersion === "string" &&
+    value as Readonly<Record<string, unknown>>;
+  return typeof name === "string" && isSnapshotName(name) && typeof createdAt === "number" &&
+    isReason(reason) && typeof toolkitVersion === "string" && typeof sqliteVersion === "string" &&
     isVerified(verified) && typeof heldSeconds === "number" && Array.isArray(files);
-  if (!isWhole) throw damaged(label, "a field is missing or invalid");
-  return {
-    name,
-    createdAt,
-    reason,
-    toolkitVersion,
-    sqliteVersion,
-    verified,
-    heldSeconds,
-    files: files.map((file) => toFile(file, name, label)),
-  };
 }
 
-function toFile(value: unknown, name: string, label: string): SnapshotFile {
-  if (isRecord(value)) {
-    const { database, file, sizeBytes, sha256, compressed, rows, migrations, unchecked } = value;
-    const isWhole = typeof database === "string" && /^\w+$/.test(database) &&
-      typeof compressed === "boolean" &&
-      // Never a path: the file is next to the manifest, under the only name it may have.
-      file === databaseFile(database, name, compressed) && typeof sizeBytes === "number" &&
-      (sha256 === null || typeof sha256 === "string") && isCounts(rows) && isTexts(migrations);
-    if (isWhole && (unchecked === undefined || isTexts(unchecked))) {
-      const known = { database, file, sizeBytes, sha256, compressed, rows, migrations };
-      return unchecked === undefined ? known : { ...known, unchecked };
-    }
-  }
-  throw damaged(label, "the entry of a file is invalid");
+function isFileOf(name: string, value: unknown): boolean {
+  if (!isRecord(value)) return false;
+  const { database, file, sizeBytes, sha256, compressed, rows, migrations, unchecked } = value;
+  return typeof database === "string" && /^\w+$/.test(database) &&
+    typeof compressed === "boolean" &&
+    // Never a path: the file is next to the manifest, under the only name it may have.
+    file === databaseFile(database, name, compressed) && typeof sizeBytes === "number" &&
+    (sha256 === null || typeof sha256 === "string") && isCounts(rows) && isTexts(migrations) &&
+    (unchecked === undefined || isTexts(unchecked));
 }
 
 function isRecord(value: unknown): value is Record<string, unknown> {
@@ -208,8 +225,33 @@ function damaged(label: string, reason: string): SnapshotError {
   });
 }
 
-/** SHA-256 of a text in hexadecimal. */
-export async function sha256(text: string): Promise<string> {
-  const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
-  return new Uint8Array(digest).toHex();
+/** Bytes to read at once. */
+const CHUNK = 1 << 20;
+
+/** SHA-256 of a file in hexadecimal, read in chunks. */
+export async function digestFile(
+  path: string,
+  { signal, onBytes }: {
+    readonly signal?: StopFlag | undefined;
+    readonly onBytes?: (done: number) => void;
+  } = {},
+): Promise<string> {
+  // Web Crypto needs the whole file at once.
+  const { createHash } = await import("node:crypto");
+  const hash = createHash("sha256");
+  using file = await Deno.open(path);
+  const chunk = new Uint8Array(CHUNK);
+  let done = 0;
+  for (;;) {
+    const length = await file.read(chunk);
+    if (length === null) return hash.digest("hex");
+    hash.update(chunk.subarray(0, length));
+    done += length;
+    onBytes?.(done);
+    if (signal?.aborted) {
+      throw new InterruptedError(`Cannot take a snapshot: interrupted`, {
+        help: "no partial snapshot remains",
+      });
+    }
+  }
 }

@@ -13,8 +13,7 @@ import { openForReading } from "../database/open.ts";
 import { withTimeout } from "../database/connection.ts";
 import type { Registry } from "../migration/migration.ts";
 import { readMarkerIds } from "../state/marker.ts";
-import { digestFile, type Manifest, type SnapshotFile } from "./manifest.ts";
-import { isSnapshotName } from "./names.ts";
+import { digestFile, isSnapshotName, type Manifest, type SnapshotFile } from "./manifest.ts";
 import { fileProblem, lastGood, listSnapshots, newestWhere, readManifest } from "./store.ts";
 import { type CopyCheck, examine } from "./take.ts";
 

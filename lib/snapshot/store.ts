@@ -12,18 +12,16 @@ import {
 } from "../base/paths.ts";
 import { acquireLock, type LockOptions } from "../base/lock.ts";
 import {
+  compareSnapshotNames,
   type Manifest,
+  manifestFile,
+  manifestOf,
   parseManifest,
+  reservationFile,
+  reservationOf,
   type SnapshotFile,
   type SnapshotReason,
 } from "./manifest.ts";
-import {
-  compareSnapshotNames,
-  manifestFile,
-  manifestOf,
-  reservationFile,
-  reservationOf,
-} from "./names.ts";
 
 /**
  * Which snapshots of each database to keep. Manual, automatic and safety snapshots are counted
