@@ -6,7 +6,13 @@ import type { Difference, Schema, TableSchema } from "../schema/model.ts";
 import { fold } from "../sql/tokens.ts";
 import type { TableContent } from "./content.ts";
 import type { RehearsalDatabase, RehearsedRun } from "./rehearsal_database.ts";
-import type { RehearsalNotice, RehearsedTable, Surprise, SurpriseCode } from "./rehearse_result.ts";
+import type {
+  RehearsalNotice,
+  RehearsedMigration,
+  Surprise,
+  SurpriseCode,
+  TimedStatement,
+} from "./rehearse_result.ts";
 
 /** A table that was changed, or may have been. */
 interface ComparedTable {
@@ -35,7 +41,7 @@ export class RehearsalComparison {
   readonly up: RehearsedRun;
   readonly surprises: Surprise[] = [];
   readonly notices: RehearsalNotice[] = [];
-  downgradeSeconds: number | null = null;
+  #downgradeSeconds: number | null = null;
   readonly #tables = new Map<string, ComparedTable>();
   readonly #before: ReadonlyMap<string, TableSchema>;
 
@@ -56,22 +62,38 @@ export class RehearsalComparison {
     return one;
   }
 
-  /** The tables that it created or whose rows it wrote, and those that were not restored. */
-  get tables(): readonly RehearsedTable[] {
-    return [...this.#tables.values()].map((one) => ({
-      name: one.name,
-      rowsBefore: one.before?.rows ?? null,
-      rowsAfter: one.after?.rows ?? null,
-      changed: one.changed,
-      rowsRestored: one.restored?.rows ?? null,
-      restored: one.isRestored,
-    }));
+  /** What was found out about the migration. */
+  get report(): RehearsedMigration {
+    const { id, name, database, source, upgrade, transaction } = this.migration;
+    const { lockedSeconds, statements } = this.up.recording;
+    const longest = statements.reduce((most, { seconds }) => Math.max(most, seconds), 0);
+    const offset = source?.upgradeLine ?? 1;
+    return {
+      ...{ id, name, database },
+      seconds: this.up.seconds,
+      lockedSeconds: transaction === false ? longest : lockedSeconds ?? 0,
+      rowsTouched: this.up.rows,
+      statements: slowest(statements).map(({ line, ...statement }) => ({
+        ...statement,
+        line: typeof upgrade === "string" && line !== null ? line + offset - 1 : null,
+      })),
+      downgradeSeconds: this.#downgradeSeconds,
+      tables: [...this.#tables.values()].map((one) => ({
+        name: one.name,
+        rowsBefore: one.before?.rows ?? null,
+        rowsAfter: one.after?.rows ?? null,
+        changed: one.changed,
+        rowsRestored: one.restored?.rows ?? null,
+        restored: one.isRestored,
+      })),
+      surprises: this.surprises,
+    };
   }
 
   /** Examines the result of the downgrade, right after it. */
   async back(database: RehearsalDatabase, down: RehearsedRun | CatalystError): Promise<void> {
     if (!("recording" in down)) return this.#fail("downgrade-fails", down, "its downgrade fails");
-    this.downgradeSeconds = down.seconds;
+    this.#downgradeSeconds = down.seconds;
     const there = byName(down.after);
     const others = new Map<string, ColumnContent>();
     for (const [key, schema] of this.#before) {
@@ -301,4 +323,14 @@ function isEqualOn({ columns, before }: ComparedTable, restored: TableContent | 
 
 function rowsIn(rows: number, table: string): string {
   return `${rows} ${rows === 1 ? "row" : "rows"} in table "${table}"`;
+}
+
+/** Maximum number of a migration's statements that are reported. */
+const REPORTED = 100;
+
+function slowest(statements: readonly TimedStatement[]): readonly TimedStatement[] {
+  if (statements.length <= REPORTED) return statements;
+  const limit = statements.map(({ seconds }) => seconds).toSorted((a, b) => b - a)[REPORTED - 1] ??
+    0;
+  return statements.filter(({ seconds }) => seconds >= limit).slice(0, REPORTED);
 }

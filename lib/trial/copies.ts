@@ -15,7 +15,14 @@ import { openForReading, openForWriting } from "../database/open.ts";
 import { refuseOpenTransaction } from "../database/transaction.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 import { pin } from "../snapshot/pin.ts";
-import { LEDGER_FILE, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
+import {
+  createWorkspace,
+  LEDGER_FILE,
+  locationOf,
+  prefixOfLedger,
+  restoreJournal,
+  type Workspace,
+} from "../state/workspace.ts";
 
 /** Options for copying. */
 export interface CopyDatabasesOptions {
@@ -50,6 +57,25 @@ export function copyPaths(directory: RehearsalDirectory, databases: readonly str
     databases: new Map(databases.map((name, index) => [name, pathOf(name, index)])),
     ledger: directory.file(LEDGER_FILE),
   };
+}
+
+/** The same migrations for the copies only, with settings that make them cheap. */
+export function copiedWorkspace(
+  workspace: Workspace,
+  { databases, ledger }: CopyPaths,
+): Workspace {
+  const { registry, trusted, settings, timeout, idleTimeout } = workspace;
+  return createWorkspace({
+    databases: Object.fromEntries(databases),
+    ledger,
+    migrations: registry.migrations.filter(({ database }) => databases.has(database)),
+    trusted,
+    settings: { ...settings, journalMode: "WAL", walAutocheckpoint: 0 },
+    timeout,
+    ...(idleTimeout === undefined ? {} : { idleTimeout }),
+    alone: true,
+    createDirectories: false,
+  });
 }
 
 /**
@@ -154,7 +180,11 @@ export interface RehearsalDirectory extends Disposable {
  * Creates a separate directory, `<prefix>rehearsal-1a2b3c4d`, for copies, and removes those of
  * killed rehearsals with the same prefix.
  */
-export async function makeRehearsalDirectory(prefix: string): Promise<RehearsalDirectory> {
+export async function makeRehearsalDirectory(
+  workspace: Workspace,
+  wanted: string | undefined,
+): Promise<RehearsalDirectory> {
+  const prefix = prefixOf(workspace, wanted);
   ensureDirectory(rehearsalsOf(prefix), true, {
     what: "directory of the rehearsal",
     flag: "--dir",
@@ -175,6 +205,20 @@ export async function makeRehearsalDirectory(prefix: string): Promise<RehearsalD
       removeRehearsal(directory);
     },
   };
+}
+
+/** Where the copies go: next to the data, because space or permissions may be missing elsewhere. */
+function prefixOf({ ledgerFile, locations }: Workspace, directory: string | undefined): string {
+  if (directory !== undefined) return /[/\\]$/.test(directory) ? directory : `${directory}/`;
+  if (ledgerFile !== ":memory:") return prefixOfLedger(ledgerFile);
+  const file = [...locations.values()].find(({ path }) => path !== ":memory:");
+  if (file !== undefined) return file.path.replace(/[^/\\]*$/, "");
+  throw new UsageError(
+    "Cannot rehearse: all databases are in memory, and copies need a directory",
+    {
+      help: "name one as `directory`",
+    },
+  );
 }
 
 function makeDirectory(beginning: string): string {

@@ -81,8 +81,8 @@ export interface RecorderOptions {
   readonly mayHaveRows: (table: string) => Promise<boolean>;
 }
 
-/** Milliseconds after which a function counts as endless. */
-const PATIENCE = 10_000;
+/** Seconds without a statement after which a function counts as endless. */
+const PATIENCE = 10;
 
 /** Runs a migration's body on a scratch database, statement by statement. */
 export async function recordBody(
@@ -120,7 +120,7 @@ class BodyRecorder {
       if (typeof body === "string") await this.#script(body, true);
       else {
         const { callFunction } = await import("../migration/function_call.ts");
-        await settled(callFunction(body, this.#transaction(), { idleTimeout: PATIENCE / 1000 }));
+        await callFunction(body, this.#transaction(), { idleTimeout: PATIENCE });
       }
       if (connection.inTransaction !== wasInTransaction) {
         const message = "it leaves a transaction open, or ends one that it didn't begin";
@@ -302,27 +302,7 @@ function failureOf(error: unknown, isScript: boolean): Omit<BodyFailure, "isCert
   return { message, place: { sql: error.statement, line } };
 }
 
-async function settled(work: void | Promise<void>): Promise<void> {
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`its function did not end within ${PATIENCE / 1000} s`)),
-      PATIENCE,
-    );
-  });
-  try {
-    await Promise.race([work, late]);
-  } finally {
-    clearTimeout(timer);
-  }
-}
-
-/** A statement for a message, on one line. */
-export function quoted(sql: string): string {
-  return firstLine(sql);
-}
-
 /** Why a body failed, with the statement. */
 export function failureReason({ message, place }: BodyFailure): string {
-  return place === undefined ? message : `${message} (${quoted(place.sql)})`;
+  return place === undefined ? message : `${message} (${firstLine(place.sql)})`;
 }

@@ -18,7 +18,7 @@ import { type Run, runMigration } from "../engine/apply.ts";
 import type { Schema } from "../schema/model.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 import { readSchema } from "../schema/read.ts";
-import { fold } from "../sql/tokens.ts";
+import { findNamed, fold } from "../sql/tokens.ts";
 import { type Action, type AuthorizerEvent, authorizerEvent } from "./authorizer.ts";
 import { type ContentQuestion, readContent, type TableContent } from "./content.ts";
 import type { TimedStatement } from "./rehearse_result.ts";
@@ -84,15 +84,16 @@ export class RehearsalDatabase implements AsyncDisposable {
 
   /** Reads a table as it was before the last run; null if it did not exist. */
   async readFormer(question: ContentQuestion): Promise<TableContent | null> {
-    const table = nameIn(this.#before, question.table);
-    if (table === null || this.#former === null) return null;
+    const table = findNamed(this.#before.tables, question.table)?.name;
+    if (table === undefined || this.#former === null) return null;
     return await readContent(this.#former, { ...question, table });
   }
 
   /** Reads a table as it is now; null if it does not exist. */
   async read(question: ContentQuestion): Promise<TableContent | null> {
-    const table = nameIn(this.#now, question.table);
-    return table === null ? null : await readContent(this.#connection, { ...question, table });
+    const table = findNamed(this.#now.tables, question.table)?.name;
+    if (table === undefined) return null;
+    return await readContent(this.#connection, { ...question, table });
   }
 
   /** Discards the content from before the last run, and SQLite's log. */
@@ -101,7 +102,7 @@ export class RehearsalDatabase implements AsyncDisposable {
     await this.#former.close();
     this.#former = null;
     // The copy is useless after a crash, so it need not be synced.
-    const synchronous = await this.#value("PRAGMA synchronous");
+    const synchronous = await this.#number("(SELECT synchronous FROM pragma_synchronous)");
     await this.#connection.exec("PRAGMA synchronous = OFF; PRAGMA wal_checkpoint(TRUNCATE)");
     await this.#connection.exec(`PRAGMA synchronous = ${synchronous}`);
   }
@@ -114,26 +115,17 @@ export class RehearsalDatabase implements AsyncDisposable {
     const row = await this.#connection.get(`SELECT ${expression} AS value`);
     return row === undefined ? 0 : number(row, "value");
   }
-
-  async #value(pragma: string): Promise<SqlValue> {
-    const row = await this.#connection.get(pragma) ?? {};
-    return Object.values(row)[0] ?? null;
-  }
-}
-
-function nameIn({ tables }: Schema, wanted: string): string | null {
-  return tables.find(({ name }) => fold(name) === fold(wanted))?.name ?? null;
 }
 
 /** The columns whose values a migration may have changed, by folded table and column. */
-export type ChangedColumns = ReadonlyMap<string, ReadonlySet<string>>;
+type ChangedColumns = ReadonlyMap<string, ReadonlySet<string>>;
 
 /**
  * Finds which values a migration may have changed from SQLite's questions to its authorizer, so
  * that only those are read and compared. The questions include the effects of triggers and foreign
  * keys. If the columns are unknown, the whole table counts.
  */
-export function changedColumnsOf(
+function changedColumnsOf(
   { events, statements }: Recording,
   before: Schema,
 ): ChangedColumns {
@@ -166,7 +158,7 @@ export function changedColumnsOf(
 }
 
 /** What was recorded about one run of a migration. */
-export interface Recording {
+interface Recording {
   /** Seconds for which its transactions blocked other writers; null if there were none. */
   readonly lockedSeconds: number | null;
   readonly statements: readonly TimedStatement[];
@@ -183,9 +175,9 @@ const DENY = 1;
  * A connection that records what a migration does and how long that takes, and passes everything
  * on. The code that applies migrations sees no difference.
  */
-export class RecordingConnection implements Connection {
+class RecordingConnection implements Connection {
   readonly #inner: Connection;
-  #statements: Timer[] = [];
+  #statements: TimedStatement[] = [];
   readonly #events = new Map<string, AuthorizerEvent>();
   #begun: number | null = null;
   #locked: number | null = null;
@@ -208,7 +200,7 @@ export class RecordingConnection implements Connection {
   take(): Recording {
     const recording = {
       lockedSeconds: this.#locked,
-      statements: this.#statements.map(({ sql, line, seconds }) => ({ sql, line, seconds })),
+      statements: this.#statements,
       events: [...this.#events.values()],
     };
     this.#statements = [];
@@ -227,32 +219,26 @@ export class RecordingConnection implements Connection {
   }
 
   async script(sql: string, options: ScriptOptions = {}): Promise<void> {
-    let last: Timer | null = null;
-    let place: Position = { at: 0, line: 1, next: 0 };
-    const onStatement = (text: string) => {
-      last?.stop();
-      options.onStatement?.(text);
-      place = follow(sql, text, place);
-      last = new Timer(text, place.line);
-      this.#statements.push(last);
-    };
-    try {
-      await this.#inner.script(sql, { ...options, onStatement });
-    } finally {
-      (last as Timer | null)?.stop();
-    }
+    await this.#inner.script(sql, {
+      ...options,
+      around: (statement) =>
+        this.#time(statement, async () => {
+          if (options.around === undefined) statement.run();
+          else await options.around(statement);
+        }),
+    });
   }
 
   async run(sql: string, parameters?: readonly SqlValue[]): Promise<StatementResult> {
-    return await this.#time(sql, () => this.#inner.run(sql, parameters));
+    return await this.#time({ sql, line: null }, () => this.#inner.run(sql, parameters));
   }
 
   async all(sql: string, parameters?: readonly SqlValue[]): Promise<Row[]> {
-    return await this.#time(sql, () => this.#inner.all(sql, parameters));
+    return await this.#time({ sql, line: null }, () => this.#inner.all(sql, parameters));
   }
 
   async select(sql: string, options: SelectOptions): Promise<SelectedRows> {
-    return await this.#time(sql, () => this.#inner.select(sql, options));
+    return await this.#time({ sql, line: null }, () => this.#inner.select(sql, options));
   }
 
   iterate(sql: string, parameters?: readonly SqlValue[]): AsyncIterable<Row> {
@@ -292,51 +278,18 @@ export class RecordingConnection implements Connection {
     return this.close();
   }
 
-  async #time<T>(sql: string, work: () => Promise<T>): Promise<T> {
-    if (!this.#isInBody) return await work();
-    const timer = new Timer(sql, null);
-    this.#statements.push(timer);
+  async #time<T>(
+    { sql, line }: Omit<TimedStatement, "seconds">,
+    work: () => Promise<T>,
+  ): Promise<T> {
+    // Only scripts have lines, and the toolkit itself runs none.
+    if (line === null && !this.#isInBody) return await work();
+    const start = performance.now();
+    const at = this.#statements.push({ sql, line, seconds: 0 }) - 1;
     try {
       return await work();
     } finally {
-      timer.stop();
+      this.#statements[at] = { sql, line, seconds: (performance.now() - start) / 1000 };
     }
   }
-}
-
-class Timer {
-  readonly sql: string;
-  readonly line: number | null;
-  readonly #start = performance.now();
-  seconds = 0;
-
-  constructor(sql: string, line: number | null) {
-    this.sql = sql;
-    this.line = line;
-  }
-
-  stop(): void {
-    this.seconds ||= (performance.now() - this.#start) / 1000;
-  }
-}
-
-interface Position {
-  /** Offset at which the last statement begins. */
-  readonly at: number;
-  /** Line on which that is. */
-  readonly line: number;
-  /** Offset from which to look for the next one. */
-  readonly next: number;
-}
-
-/** Finds the next statement of a script, after the last one found. */
-function follow(sql: string, statement: string, from: Position): Position {
-  const at = sql.indexOf(statement, from.next);
-  if (at === -1) return from;
-  let { line } = from;
-  for (let end = sql.indexOf("\n", from.at); end !== -1 && end < at;) {
-    line++;
-    end = sql.indexOf("\n", end + 1);
-  }
-  return { at, line, next: at + statement.length };
 }

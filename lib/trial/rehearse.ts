@@ -6,25 +6,23 @@ import {
   MigrationFailedError,
   SchemaConflictError,
   StatementError,
-  UsageError,
 } from "../base/errors.ts";
 import { requireRoom } from "../base/files.ts";
 import { sizeOf } from "../base/paths.ts";
-import { LEASE_SECONDS } from "../database/location.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
-import { type MigrationProgress, runOf } from "../engine/apply.ts";
-import { statDatabase } from "../database/location.ts";
+import { type MigrationProgress, type Run, runOf } from "../engine/apply.ts";
+import { LEASE_SECONDS, statDatabase } from "../database/location.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import type { UpgradeRequest } from "../state/plan.ts";
 import { planWork } from "../state/status.ts";
-import { createWorkspace, locationOf, prefixOfLedger, type Workspace } from "../state/workspace.ts";
+import { locationOf, type Workspace } from "../state/workspace.ts";
 import { RehearsalComparison } from "./comparison.ts";
 import {
+  copiedWorkspace,
   copyDatabases,
-  type CopyPaths,
   copyPaths,
   makeRehearsalDirectory,
   type RehearsalDirectory,
@@ -37,7 +35,6 @@ import type {
   RehearsalNotice,
   RehearsedMigration,
   Surprise,
-  TimedStatement,
 } from "./rehearse_result.ts";
 import { createdTables, type Pass, type Untried, upDownUp } from "./up_down_up.ts";
 
@@ -69,7 +66,7 @@ export async function rehearse(
   if (apply.length === 0) return nothing;
   const wanted = new Set(apply.map(({ database }) => database));
   const databases = [...workspace.locations.keys()].filter((name) => wanted.has(name));
-  using directory = await makeRehearsalDirectory(prefixOf(workspace, options.directory));
+  using directory = await makeRehearsalDirectory(workspace, options.directory);
   const paths = copyPaths(directory, databases);
   const bytesOf = (name: string) => statDatabase(locationOf(workspace, name)).sizeBytes ?? 0;
   const sum = (names: readonly string[]) => names.reduce((all, name) => all + bytesOf(name), 0);
@@ -160,36 +157,6 @@ const nothing: Rehearsal = {
   heldSeconds: 0,
 };
 
-/** Where the copies go: next to the data, because space or permissions may be missing elsewhere. */
-function prefixOf({ ledgerFile, locations }: Workspace, directory: string | undefined): string {
-  if (directory !== undefined) return /[/\\]$/.test(directory) ? directory : `${directory}/`;
-  if (ledgerFile !== ":memory:") return prefixOfLedger(ledgerFile);
-  const file = [...locations.values()].find(({ path }) => path !== ":memory:");
-  if (file !== undefined) return file.path.replace(/[^/\\]*$/, "");
-  throw new UsageError(
-    "Cannot rehearse: all databases are in memory, and copies need a directory",
-    {
-      help: "name one as `directory`",
-    },
-  );
-}
-
-/** The same migrations for the copies only, with settings that make them cheap. */
-function copiedWorkspace(workspace: Workspace, { databases, ledger }: CopyPaths): Workspace {
-  const { registry, trusted, settings, timeout, idleTimeout } = workspace;
-  return createWorkspace({
-    databases: Object.fromEntries(databases),
-    ledger,
-    migrations: registry.migrations.filter(({ database }) => databases.has(database)),
-    trusted,
-    settings: { ...settings, journalMode: "WAL", walAutocheckpoint: 0 },
-    timeout,
-    ...(idleTimeout === undefined ? {} : { idleTimeout }),
-    alone: true,
-    createDirectories: false,
-  });
-}
-
 /** What `upgrade` would refuse before running anything. */
 async function findRefusals(
   workspace: Workspace,
@@ -265,9 +232,6 @@ interface RehearsalContext {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Maximum number of a migration's statements that are reported. */
-const REPORTED = 100;
-
 /** Runs migrations up, down and up again, and compares the content of the databases in between. */
 async function rehearsePasses(
   apply: readonly Migration[],
@@ -279,9 +243,8 @@ async function rehearsePasses(
     const comparison = comparisons.get(migration);
     const verb = { up: "applying", down: "rolling back", again: "applying again" }[pass];
     context.begin(`${verb} ${migration.name}`, migration.database);
-    const result = pass === "down" && comparison !== undefined
-      ? await goDown(migration, comparison.up, context)
-      : await goUp(migration, context);
+    const first = pass === "down" ? comparison?.up ?? null : null;
+    const result = await runPass(migration, first, context);
     const database = await context.databaseOf(migration.database);
     context.begin(`comparing the rows of ${migration.database}`, migration.database);
     if (pass === "down") await comparison?.back(database, result);
@@ -295,11 +258,7 @@ async function rehearsePasses(
   const untried = await upDownUp(apply, run);
   const all = [...comparisons.values()];
   return {
-    migrations: all.map((one) => ({
-      ...reportOf(one),
-      tables: one.tables,
-      surprises: one.surprises,
-    })),
+    migrations: all.map((one) => one.report),
     surprises: [...all.flatMap((one) => one.surprises), ...surprises],
     notices: [...untriedNotices(untried), ...all.flatMap((one) => one.notices)],
   };
@@ -318,48 +277,13 @@ function untriedNotices({ failed, notRolledBack }: Untried): RehearsalNotice[] {
   }));
 }
 
-async function goUp(
+/** Runs a migration up, or down if `first` is its upgrade. */
+async function runPass(
   migration: Migration,
-  context: RehearsalContext,
+  first: RehearsedRun | null,
+  { workspace, directory, found, databaseOf, onProgress, signal }: RehearsalContext,
 ): Promise<RehearsedRun | CatalystError> {
-  const { workspace, found, signal } = context;
-  const run = runOf(workspace, {
-    migration,
-    checksum: await checksumOf(migration.upgrade),
-    safeguard: null,
-    found,
-    signal,
-  });
-  return await go(context, migration, "upgrade", (database) => database.run(run));
-}
-
-async function goDown(
-  migration: Migration,
-  { before, after }: RehearsedRun,
-  context: RehearsalContext,
-): Promise<RehearsedRun | CatalystError> {
-  const { workspace, signal } = context;
-  const checksum = await checksumOf(migration.downgrade);
-  return await go(context, migration, "downgrade", (database) =>
-    database.run({
-      migration,
-      direction: "downgrade",
-      checksum,
-      snapshot: null,
-      // `downgrade` asks for confirmation of the former.
-      destroys: [...createdTables(before, after), ...migration.destroys ?? []],
-      timeout: workspace.timeout,
-      idleTimeout: workspace.idleTimeout,
-      signal,
-    }));
-}
-
-async function go(
-  { workspace, directory, databaseOf, onProgress, signal }: RehearsalContext,
-  { id, name, database }: Migration,
-  direction: "upgrade" | "downgrade",
-  run: (database: RehearsalDatabase) => Promise<RehearsedRun>,
-): Promise<RehearsedRun | CatalystError> {
+  const { id, name, database } = migration;
   if (signal?.aborted) {
     throw new InterruptedError(`Cannot rehearse ${name}: interrupted`, {
       help: "no copies remain; the databases are unchanged",
@@ -369,10 +293,21 @@ async function go(
   const { path } = locationOf(workspace, database);
   // The bot needs the same disk, so a rehearsal must not fill it.
   await requireRoom(directory.path, sizeOf(path) ?? 0, { flag: "--dir" });
+  const direction = first === null ? "upgrade" : "downgrade";
+  const checksum = await checksumOf(migration[direction]);
+  const run: Run = first === null
+    ? runOf(workspace, { migration, checksum, safeguard: null, found, signal })
+    : {
+      ...{ migration, direction, checksum, snapshot: null, signal },
+      // `downgrade` asks for confirmation of the former.
+      destroys: [...createdTables(first.before, first.after), ...migration.destroys ?? []],
+      timeout: workspace.timeout,
+      idleTimeout: workspace.idleTimeout,
+    };
   const progress = { direction, id, name, database } as const;
   onProgress?.({ kind: "started", ...progress, durationSeconds: null });
   try {
-    const result = await run(copy);
+    const result = await copy.run(run);
     onProgress?.({ kind: "finished", ...progress, durationSeconds: result.seconds });
     return result;
   } catch (error) {
@@ -396,34 +331,4 @@ function failed({ name, database }: Migration, error: CatalystError): Surprise {
     reason: error.message,
     fix: error.help ?? "fix the migration",
   };
-}
-
-function reportOf(
-  { migration, up, downgradeSeconds }: RehearsalComparison,
-): Omit<RehearsedMigration, "tables" | "surprises"> {
-  const { id, name, database, source, upgrade } = migration;
-  const { lockedSeconds, statements } = up.recording;
-  const longest = statements.reduce((most, { seconds }) => Math.max(most, seconds), 0);
-  const isScript = typeof upgrade === "string";
-  const offset = source?.upgradeLine ?? 1;
-  return {
-    id,
-    name,
-    database,
-    seconds: up.seconds,
-    lockedSeconds: migration.transaction === false ? longest : lockedSeconds ?? 0,
-    rowsTouched: up.rows,
-    statements: slowest(statements).map(({ line, ...statement }) => ({
-      ...statement,
-      line: isScript && line !== null ? line + offset - 1 : null,
-    })),
-    downgradeSeconds,
-  };
-}
-
-function slowest(statements: readonly TimedStatement[]): readonly TimedStatement[] {
-  if (statements.length <= REPORTED) return statements;
-  const limit = statements.map(({ seconds }) => seconds).toSorted((a, b) => b - a)[REPORTED - 1] ??
-    0;
-  return statements.filter(({ seconds }) => seconds >= limit).slice(0, REPORTED);
 }

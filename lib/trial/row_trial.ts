@@ -2,30 +2,22 @@ import { CatalystError, MigrationFailedError, StatementError } from "../base/err
 import { formatBytes, formatCount } from "../base/format.ts";
 import { sizeOf } from "../base/paths.ts";
 import { driverMessage } from "../database/failure.ts";
-import { type Connection, number, text } from "../database/connection.ts";
+import { type Connection, text } from "../database/connection.ts";
 import { statDatabase } from "../database/location.ts";
 import { openForReading, openMemory } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { runMigration, runOf } from "../engine/apply.ts";
-import { countRows, usersTables } from "../schema/model.ts";
+import { countRows, readColumns, usersTables } from "../schema/model.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { Inspection } from "../state/inspect.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import type { Fault } from "./finding.ts";
-import { dropObjects } from "./scratch.ts";
+import { dropObjects, OBJECTS } from "./scratch.ts";
 
 /** Limits for copying all rows of a database: number of rows, and bytes. */
 const MOST_ROWS = 50_000;
 const MOST_BYTES = 64e6;
-
-/**
- * Objects of a schema in an order in which they can be created, with the rows before the triggers.
- */
-const OBJECTS = `SELECT type, name, sql
-  FROM main.sqlite_schema
-  WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-  ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`;
 
 /** A database whose rows were not copied for trying migrations. */
 export interface UntriedRows {
@@ -138,26 +130,22 @@ async function copyRows(real: Connection, copy: Connection): Promise<string | nu
   }
   await copy.exec("PRAGMA foreign_keys = OFF; PRAGMA ignore_check_constraints = ON; BEGIN");
   const objects = await real.all(OBJECTS);
-  const isTable = (type: unknown) => type === "table";
-  for (const { type, sql } of objects) if (isTable(type)) await copy.exec(String(sql));
-  for (const object of objects) {
-    if (isTable(object["type"])) await copyTable(real, copy, text(object, "name"));
-  }
+  const tables = objects.filter(({ type }) => type === "table");
+  for (const { sql } of tables) await copy.exec(String(sql));
+  for (const table of tables) await copyTable(real, copy, text(table, "name"));
   const marks = await real.get("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'");
   if (marks !== undefined) {
     await copy.exec("DELETE FROM sqlite_sequence");
     await copyTable(real, copy, "sqlite_sequence");
   }
-  for (const { type, sql } of objects) if (!isTable(type)) await copy.exec(String(sql));
+  for (const { sql } of objects.slice(tables.length)) await copy.exec(String(sql));
   await copy.exec("COMMIT; PRAGMA ignore_check_constraints = OFF; PRAGMA foreign_keys = ON");
   return null;
 }
 
 async function copyTable(real: Connection, copy: Connection, table: string): Promise<void> {
-  const columns = (await real.all(
-    "SELECT name, hidden FROM pragma_table_xinfo(?, 'main')",
-    [table],
-  )).filter((row) => number(row, "hidden") === 0).map((row) => text(row, "name"));
+  const columns = (await readColumns(real, table)).filter(({ kind }) => kind === "ordinary")
+    .map(({ name }) => name);
   const list = columns.map(quoteName).join(", ");
   const insert = `INSERT INTO main.${quoteName(table)} (${list}) VALUES (${
     columns.map(() => "?").join(", ")

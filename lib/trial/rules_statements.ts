@@ -1,11 +1,11 @@
 import { driverMessage } from "../database/failure.ts";
-import { isOn, OUTSIDE_ONLY, turnForeignKeys } from "../migration/body.ts";
+import { firstLine, isOn, OUTSIDE_ONLY, turnForeignKeys } from "../migration/body.ts";
 import { howToDeclare } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import { findNamed, normalize, quoteName, sameName } from "../sql/tokens.ts";
 import { rowChanges } from "./authorizer.ts";
 import type { Fault } from "./finding.ts";
-import { failureReason, quoted, type RecordedBody, type RecordedStatement } from "./recorder.ts";
+import { failureReason, type RecordedBody, type RecordedStatement } from "./recorder.ts";
 import { mismatch, type Reversal, type SimulatedUpgrade } from "./simulation.ts";
 
 /** Statements that are forbidden, have no effect, or fail if there are rows. */
@@ -16,7 +16,9 @@ export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | 
       return [{
         code: "forbidden-statement",
         place: statement,
-        reason: `it may not run ${JSON.stringify(quoted(statement.sql))}: ${statement.forbidden}`,
+        reason: `it may not run ${
+          JSON.stringify(firstLine(statement.sql))
+        }: ${statement.forbidden}`,
         fix: /^\s*VACUUM\b/i.test(statement.sql)
           ? 'put it into a separate migration with transaction:false on the "-- migrate:up" line'
           : "remove the statement",

@@ -19,6 +19,16 @@ const TABLES = `SELECT 'main' AS db, name, coalesce(rootpage, 0) AS root
   FROM main.sqlite_schema WHERE type = 'table'
   UNION ALL SELECT 'temp', name, coalesce(rootpage, 0) FROM temp.sqlite_schema WHERE type = 'table'`;
 
+/**
+ * The objects of a schema in an order in which they can be created. The shadow tables of a virtual
+ * table are created with it, and SQLite creates its own tables.
+ */
+export const OBJECTS = `SELECT type, name, sql FROM main.sqlite_schema
+  WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
+    AND name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow')
+    AND tbl_name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow')
+  ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`;
+
 const ALL_TEXTS =
   `SELECT group_concat(type || ' ' || name || ' ' || coalesce(sql, ''), ' ; ') AS texts
   FROM (SELECT * FROM main.sqlite_schema ORDER BY type, name)`;
@@ -112,14 +122,7 @@ function entryOf(row: Row): TableEntry {
  * Creates the objects of one database in another; returns the names of those that can't be created.
  */
 async function copySchema(real: Connection, scratch: Connection): Promise<string[]> {
-  // The shadow tables of a virtual table are created with it, and SQLite creates its own.
-  const rows = await real.all(
-    `SELECT type, name, sql FROM main.sqlite_schema
-    WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
-      AND name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow')
-      AND tbl_name NOT IN (SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow')
-    ORDER BY CASE type WHEN 'table' THEN 0 WHEN 'index' THEN 1 WHEN 'view' THEN 2 ELSE 3 END, rowid`,
-  );
+  const rows = await real.all(OBJECTS);
   const missing: string[] = [];
   await scratch.exec("BEGIN");
   for (const row of rows) {
