@@ -134,6 +134,11 @@ export type SqlValue = null | number | bigint | string | Uint8Array;
 /** One result row: values by column name. */
 export type Row = Readonly<Record<string, SqlValue>>;
 
+/** The value as a `number` if it is an integer that fits. */
+export function narrowed(value: SqlValue): SqlValue {
+  return typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
+}
+
 /** Reads a text column; throws a `TypeError` for any other value. */
 export function text(row: Row, column: string): string {
   const value = row[column];

@@ -1,5 +1,5 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import { quoteName, quoteText } from "../sql/tokens.ts";
+import { isVirtualTable, quoteName, quoteText, rowIdName } from "../sql/tokens.ts";
 import { translate } from "./failure.ts";
 import { isTooLarge } from "./libsql_failure.ts";
 import {
@@ -99,7 +99,7 @@ async function fill(
     BEGIN;
     PRAGMA user_version = ${version};`,
   );
-  const tables = objects.filter(({ type, sql }) => type === "table" && !isVirtual(sql));
+  const tables = objects.filter(({ type, sql }) => type === "table" && !isVirtualTable(sql));
   const total = onProgress === undefined
     ? 0
     : await countAll(source, tables.filter(({ name }) => hasRows(name)));
@@ -119,7 +119,7 @@ async function fill(
     target.exec("DELETE FROM sqlite_sequence");
     await copyRows(source, target, { name: "sqlite_sequence" });
   }
-  createVirtual(target, objects.filter(({ sql }) => isVirtual(sql)));
+  createVirtual(target, objects.filter(({ sql }) => isVirtualTable(sql)));
   for (const { type, sql } of objects) if (type !== "table") target.exec(sql);
   target.exec("COMMIT; PRAGMA journal_mode = WAL;");
 }
@@ -149,10 +149,6 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 /** Decodes a name read as bytes, because the client removes a leading U+FEFF from text. */
 function nameOf({ name }: Row): string {
   return name instanceof Uint8Array ? decoder.decode(name) : "";
-}
-
-function isVirtual(sql: string): boolean {
-  return /^CREATE VIRTUAL\b/i.test(sql);
 }
 
 async function countAll(
@@ -218,11 +214,7 @@ async function readShape(
     [table],
   );
   const columns = all.filter((row) => row["hidden"] === 0).map(nameOf);
-  const taken = new Set(all.map((row) => nameOf(row).toLowerCase()));
-  const key = listed["wr"] === 0
-    ? ["rowid", "_rowid_", "oid"].find((name) => !taken.has(name)) ?? null
-    : null;
-  return { columns, key };
+  return { columns, key: listed["wr"] === 0 ? rowIdName(all.map(nameOf)) : null };
 }
 
 type Page = readonly (readonly SqlValue[])[];

@@ -1,12 +1,11 @@
 import { DatabaseSync } from "node:sqlite";
 import { StatementError } from "../base/errors.ts";
-import { quoteName, quoteText } from "../sql/tokens.ts";
-import type { CopyOptions, CopyProgress } from "./connection.ts";
+import { isVirtualTable, quoteName, quoteText, rowIdName } from "../sql/tokens.ts";
+import type { CopyOptions, CopyProgress, SqlValue } from "./connection.ts";
 import { translate } from "./failure.ts";
 import { LENIENT } from "./node_sqlite.ts";
 import type { LibsqlConnection } from "./libsql.ts";
 import { LARGEST_ROW } from "./libsql_failure.ts";
-import type { SqlValue } from "./connection.ts";
 
 /** Length of SQL in characters after which rows are sent. */
 const STATEMENT_LENGTH = 64_000;
@@ -77,7 +76,7 @@ async function send(
   const writer = new Writer(target, encoding);
   for (const { name, sql } of tables) {
     if (!shadows.has(name)) await target.run(sql);
-    if (!isVirtual(sql) && !shadows.has(name)) await writer.copy(source, name, progress);
+    if (!isVirtualTable(sql) && !shadows.has(name)) await writer.copy(source, name, progress);
   }
   // Virtual tables created these shadow tables with initial rows.
   for (const name of shadows) {
@@ -106,10 +105,6 @@ function refuseApplicationId(source: Source, { label }: LibsqlConnection): void 
   );
 }
 
-function isVirtual(sql: string): boolean {
-  return /^CREATE VIRTUAL\b/i.test(sql);
-}
-
 class Progress {
   readonly #total: number;
   readonly #report: (progress: CopyProgress) => void;
@@ -121,7 +116,7 @@ class Progress {
     report: (progress: CopyProgress) => void,
   ) {
     this.#report = report;
-    this.#total = tables.filter(({ sql }) => !isVirtual(sql)).reduce((sum, { name }) => {
+    this.#total = tables.filter(({ sql }) => !isVirtualTable(sql)).reduce((sum, { name }) => {
       const row = source.prepare(`SELECT count(*) AS n FROM ${quoteName(name)}`).get();
       return sum + Number(row?.["n"] ?? 0);
     }, 0);
@@ -301,17 +296,12 @@ export function serverLiteral(value: number): string {
 
 /** The stored columns, with the row id unless a primary key column already is the row id. */
 function columnsOf(source: Source, table: string): string[] {
-  const listed = source.prepare(
-    "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?",
-  )
-    .get(table);
-  const all = source.prepare("SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid").all(
-    table,
-  );
+  const list = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?";
+  const info = "SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid";
+  const all = source.prepare(info).all(table);
   const columns = all.filter(({ hidden }) => hidden === 0).map(({ name }) => String(name));
-  const taken = new Set(all.map(({ name }) => String(name).toLowerCase()));
-  const key = listed?.["wr"] === 0
-    ? ["rowid", "_rowid_", "oid"].find((name) => !taken.has(name))
-    : undefined;
-  return key === undefined ? columns : [key, ...columns];
+  const key = source.prepare(list).get(table)?.["wr"] === 0
+    ? rowIdName(all.map(({ name }) => String(name)))
+    : null;
+  return key === null ? columns : [key, ...columns];
 }

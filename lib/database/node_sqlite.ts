@@ -1,17 +1,18 @@
 import { beforeBlocking } from "../base/event_loop.ts";
 import { messageOf } from "../base/format.ts";
 import { backup, type DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
-import type {
-  ConfineOptions,
-  Connection,
-  CopyOptions,
-  Judge,
-  Row,
-  ScriptOptions,
-  SelectedRows,
-  SelectOptions,
-  SqlValue,
-  StatementResult,
+import {
+  type ConfineOptions,
+  type Connection,
+  type CopyOptions,
+  type Judge,
+  narrowed,
+  type Row,
+  type ScriptOptions,
+  type SelectedRows,
+  type SelectOptions,
+  type SqlValue,
+  type StatementResult,
 } from "./connection.ts";
 import { StatementError } from "../base/errors.ts";
 import type { FailureContext } from "./failure.ts";
@@ -129,7 +130,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
   }
 
   all(sql: string, parameters: readonly SqlValue[] = []): Promise<Row[]> {
-    return this.#attempt(sql, () => this.#prepare(sql).all(...bound(parameters)).map(narrowed));
+    return this.#attempt(sql, () => this.#prepare(sql).all(...bound(parameters)).map(narrowedRow));
   }
 
   async *iterate(sql: string, parameters: readonly SqlValue[] = []): AsyncGenerator<Row> {
@@ -149,7 +150,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
   get(sql: string, parameters: readonly SqlValue[] = []): Promise<Row | undefined> {
     return this.#attempt(sql, () => {
       const row = this.#prepare(sql).get(...bound(parameters));
-      return row === undefined ? undefined : narrowed(row);
+      return row === undefined ? undefined : narrowedRow(row);
     });
   }
 
@@ -201,7 +202,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
     const values = parameters as SQLInputValue[];
     const text = plain.sourceSQL.replace(/;\s*$/, "");
     const all = (): (readonly SqlValue[])[] =>
-      (plain.all(...values) as unknown as SqlValue[][]).map((row) => row.map(narrowedValue));
+      (plain.all(...values) as unknown as SqlValue[][]).map((row) => row.map(narrowed));
     // Only these can be subqueries; the results of others are short.
     if (!/^(\s|--.*|\/\*[^]*?\*\/)*(SELECT|WITH|VALUES)\b/i.test(text)) {
       return { columns, rows: all() };
@@ -216,7 +217,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
           const cells = row as SqlValue[];
           const mark = cells.pop();
           if (mark === 1n) return;
-          for (let at = 0; at < cells.length; at++) cells[at] = narrowedValue(cells[at] ?? null);
+          for (let at = 0; at < cells.length; at++) cells[at] = narrowed(cells[at] ?? null);
           yield cells;
         }
         all(); // throws the error that ended it
@@ -353,16 +354,12 @@ function bound(parameters: readonly SqlValue[]): SQLInputValue[] {
 }
 
 /** Converts `bigint` values to `number` if that is exact. */
-function narrowed(row: Record<string, unknown>): Row {
+function narrowedRow(row: Record<string, unknown>): Row {
   for (const column in row) {
     const value = row[column];
-    if (typeof value === "bigint") row[column] = narrowedValue(value);
+    if (typeof value === "bigint") row[column] = narrowed(value);
   }
   return row as Row;
-}
-
-function narrowedValue(value: SqlValue): SqlValue {
-  return typeof value === "bigint" && Number.isSafeInteger(Number(value)) ? Number(value) : value;
 }
 
 /** A path as an SQLite URI, with parameters such as `immutable=1`. */

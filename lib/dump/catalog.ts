@@ -8,7 +8,7 @@ import {
   textOrNull,
 } from "../database/connection.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
-import { fold, quoteName, tokenize } from "../sql/tokens.ts";
+import { fold, isVirtualTable, quoteName, rowIdName, tokenize } from "../sql/tokens.ts";
 
 /** The contents of a database, as a dump writes them. */
 export interface Catalog {
@@ -80,7 +80,7 @@ export async function readCatalog(connection: Connection): Promise<Catalog> {
 
 function kindOf(type: string, sql: string, isShadow: boolean): ObjectKind {
   if (type === "index" || type === "view" || type === "trigger") return type;
-  if (/^CREATE VIRTUAL\b/i.test(sql)) return "virtual";
+  if (isVirtualTable(sql)) return "virtual";
   return isShadow ? "shadow" : "table";
 }
 
@@ -194,9 +194,8 @@ async function rowidOrder(
   if (key !== undefined && !hasKeyIndex) {
     return { by: "rowid", name: key, isColumn: true, isOnlyKey: false };
   }
-  const taken = new Set(names.map(fold));
-  const name = ["rowid", "_rowid_", "oid"].find((one) => !taken.has(one));
-  if (name === undefined) return { by: "columns", names: [] };
+  const name = rowIdName(names);
+  if (name === null) return { by: "columns", names: [] };
   return { by: "rowid", name, isColumn: false, isOnlyKey: uniques.length === 0 };
 }
 

@@ -8,7 +8,7 @@ import { StatementError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { number, type Row, text } from "../database/connection.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
-import { fold, is, type Token, tokenize } from "../sql/tokens.ts";
+import { fold, is, rowIdName, type Token, tokenize } from "../sql/tokens.ts";
 import { brokenViewsAndTriggers, eventOf } from "./broken_objects.ts";
 import { readTableText } from "./read.ts";
 import { RebuildFault } from "./rebuild_definition.ts";
@@ -161,7 +161,6 @@ export async function readRebuiltTable(
   );
   const sql = own === undefined ? "" : text(own, "sql");
   const columns = await readColumns(transaction, name);
-  const names = new Set(columns.map((column) => fold(column.name)));
   const keyed = await transaction.all(
     "SELECT 1 FROM pragma_index_list(?, 'main') WHERE origin = 'pk'",
     [name],
@@ -177,7 +176,7 @@ export async function readRebuiltTable(
       isGenerated: column.kind === "virtual" || column.kind === "stored",
       isRequired: column.notNull && column.default === null && column !== alias,
     })),
-    rowid: withoutRowid ? null : ["rowid", "_rowid_", "oid"].find((one) => !names.has(one)) ?? null,
+    rowid: withoutRowid ? null : rowIdName(columns.map(({ name }) => name)),
     alias: alias?.name ?? null,
     autoincrement: readTableText(sql).autoincrement,
     indexes: await madeFor(transaction, "index", name),

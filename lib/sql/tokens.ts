@@ -200,6 +200,17 @@ export function quoteName(name: string): string {
   return `"${name.replaceAll('"', '""')}"`;
 }
 
+/** A name for the row id that no column has; null if all are taken. */
+export function rowIdName(columns: Iterable<string>): string | null {
+  const taken = new Set(Array.from(columns, fold));
+  return ["rowid", "_rowid_", "oid"].find((name) => !taken.has(name)) ?? null;
+}
+
+/** Whether the stored SQL of a table is that of a virtual table; SQLite spells its beginning. */
+export function isVirtualTable(sql: string): boolean {
+  return /^CREATE VIRTUAL\b/i.test(sql);
+}
+
 /** Quotes a text as an SQL literal; it must not contain NUL. */
 export function quoteText(text: string): string {
   return `'${text.replaceAll("'", "''")}'`;

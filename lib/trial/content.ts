@@ -1,7 +1,7 @@
 import { type Affinity, affinityOf, countRowsOf, readColumns } from "../schema/model.ts";
 import { createYielder } from "../base/event_loop.ts";
 import type { Connection, SqlValue } from "../database/connection.ts";
-import { fold, quoteName } from "../sql/tokens.ts";
+import { fold, quoteName, rowIdName } from "../sql/tokens.ts";
 
 /** What to read from a table. */
 export interface ContentQuestion {
@@ -101,8 +101,7 @@ async function shapeOf(
     [table],
   );
   const columns = await readColumns(connection, table);
-  const taken = new Set(columns.map(({ name }) => fold(name)));
-  const rowid = ["rowid", "_rowid_", "oid"].find((one) => !taken.has(one)) ?? null;
+  const rowid = rowIdName(columns.map(({ name }) => name));
   return {
     columns: columns.filter(({ kind }) => kind === "ordinary").map(({ name, type }) => ({
       name,
