@@ -4,7 +4,7 @@ import {
   type ConnectionSettings,
 } from "../database/connection.ts";
 import { CorruptDatabaseError, serializeError } from "../base/errors.ts";
-import { checkFile, isAboutValues } from "../schema/integrity.ts";
+import { findDamage } from "../schema/integrity.ts";
 import { messageOf } from "../base/format.ts";
 import { writersOf } from "../base/lock.ts";
 import { roomIn } from "../base/files.ts";
@@ -296,8 +296,7 @@ export async function openToLook(
 }
 
 async function refuseDamage(connection: Connection, path: string): Promise<void> {
-  const { damages } = await checkFile(connection, { pragma: "quick_check", limit: 10 });
-  const damage = damages.find((line) => !isAboutValues(line));
+  const damage = await findDamage(connection);
   if (damage === undefined) return;
   throw new CorruptDatabaseError(`Cannot use ${path}: it is damaged: ${damage}`, {
     help: "`repair` can't fix that: `restore` a snapshot, or save what is readable with " +

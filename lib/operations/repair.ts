@@ -1,5 +1,5 @@
 import { CorruptDatabaseError, isDamage } from "../base/errors.ts";
-import { checkFile, isAboutValues } from "../schema/integrity.ts";
+import { findDamage } from "../schema/integrity.ts";
 import type { Connection } from "../database/connection.ts";
 import { beforeOptions } from "./apply_pending.ts";
 import { openForReading } from "../database/open.ts";
@@ -17,7 +17,7 @@ import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { snapshotBefore } from "../snapshot/mod.ts";
 import { corrections, migrationsIn, summarize } from "../state/assess.ts";
-import { compareWithReference, damageOf, isAdopted } from "./verify.ts";
+import { compareWithReference, damageHelp, damageOf, isAdopted } from "./verify.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
@@ -78,12 +78,8 @@ export async function repair(workspace: Workspace, options: RepairOptions): Prom
     return await repairAll(workspace, options);
   } catch (error) {
     if (!isDamage(error)) throw error;
-    throw new CorruptDatabaseError(error.message.replace(/^Cannot \w+/, "Cannot repair"), {
-      cause: error,
-      help:
-        "`repair` can't fix a damaged file: `restore` a snapshot of it, or save what is readable " +
-        "with `sqlite3 FILE .recover`",
-    });
+    const message = error.message.replace(/^Cannot \w+/, "Cannot repair");
+    throw new CorruptDatabaseError(message, { cause: error, help: damageHelp });
   }
 }
 
@@ -209,20 +205,14 @@ async function findRemaining(
     remaining.push(...findings.map((finding) => ({ database, ...finding })));
   }
   await forEachManaged(workspace, found, async (database, connection, migrations) => {
-    const { damages } = await checkFile(connection, { pragma: "quick_check", limit: 10 });
-    const damage = damages.find((line) => !isAboutValues(line));
+    const damage = await findDamage(connection);
     if (damage !== undefined) remaining.push({ database, ...damageOf(database, damage) });
     const adopted = isAdopted(found.databases.get(database)?.markers);
     const { problems } = await compareWithReference(connection, { migrations, adopted });
-    const { recreated = [], replaced = [] } = repairs.find((one) => one.database === database) ??
-      {};
+    const { recreated, replaced } = objectsIn(repairs.filter((one) => one.database === database));
     const repaired = new Set([...recreated, ...replaced].map(({ name }) => name));
-    remaining.push(
-      ...problems.filter(({ object }) => !repaired.has(object)).map((one) => ({
-        database,
-        ...one,
-      })),
-    );
+    const others = problems.filter(({ object }) => !repaired.has(object));
+    remaining.push(...others.map((one) => ({ database, ...one })));
   });
   return remaining;
 }

@@ -15,7 +15,7 @@ import { describeDifference, type Difference, type Finding, type Schema } from "
 import { checkIntegrity, foreignKeyViolations } from "../schema/integrity.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildReference, type UnknownReference } from "../schema/reference.ts";
-import { assess, migrationsOf, migrationsOfMarkers } from "../state/assess.ts";
+import { assess, type DatabaseState, migrationsOf, migrationsOfMarkers } from "../state/assess.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
@@ -79,49 +79,38 @@ export async function verify(
   const steps = new Steps(workOf(found, options), options.onStep);
   const databases = new Map<string, DatabaseVerification>();
   const lost = await lostIn(workspace, found);
-  for (const { name, path, exists, adoptable, sizeBytes } of found.databases.values()) {
-    const bytes = sizeBytes ?? 0;
+  for (const state of found.databases.values()) {
+    const { name, path, exists } = state;
     const gone = lost.find(({ database }) => database === name);
     const problems = gone === undefined
       ? stateProblems(workspace, found, name)
       : [lossOf(gone, path)];
     const conflicting = (found.conflicts.get(name) ?? []).map(({ table }) => table);
     const notices: Finding[] = [];
-    let isDamaged = false;
+    let hash: string | null = null;
     if (exists) {
       try {
         const connection = stack.use(
           await openForReading(locationOf(workspace, name), workspace.settings),
         );
         connections.set(name, connection);
-        const { problems: others, notices: own } = await findIn(workspace, connection, {
-          name,
-          adoptable,
-          options,
-          steps,
-          bytes,
-        });
-        problems.push(...others);
+        const own = await findIn(workspace, connection, { state, options, steps });
+        problems.push(...own.problems);
         // A table in conflict is a problem already.
-        notices.push(...own.filter(({ object }) => !conflicting.includes(object)));
-      } catch (error) {
+        notices.push(...own.notices.filter(({ object }) => !conflicting.includes(object)));
+        if (options.hash) {
+          steps.begin(`hashing ${name}`, (state.sizeBytes ?? 0) * WEIGHTS.hash);
+          const onShare = (share: number) => steps.advance(share);
+          hash = await hashOf(workspace, name, { notices, onShare });
+        }
+      } catch (thrown) {
         // The other databases are still verified.
-        if (!isDamage(error)) throw error;
-        isDamaged = true;
-        connections.delete(name);
-        problems.push(damageOf(name, messageOf(error)));
-      }
-    }
-    let hash: string | null = null;
-    if (options.hash && exists && !isDamaged) {
-      steps.begin(`hashing ${name}`, bytes * WEIGHTS.hash);
-      const onShare = (share: number) => steps.advance(share);
-      hash = await hashOf(workspace, name, { notices, onShare }).catch((thrown) => {
         const error = originalError(thrown);
         if (!isDamage(error)) throw thrown;
-        if (problems.length === 0) problems.push(damageOf(name, error.message));
-        return null;
-      });
+        connections.delete(name);
+        const isReported = problems.some(({ kind }) => kind === "integrity");
+        if (!isReported) problems.push(damageOf(name, error.message));
+      }
     }
     databases.set(name, { name, path, ok: problems.length === 0, problems, notices, hash });
   }
@@ -164,32 +153,26 @@ function lossOf(lost: LostDatabase, path: string): Finding {
   };
 }
 
+/** What to do about a damaged database file. */
+export const damageHelp =
+  "`repair` can't fix a damaged file: `restore` a snapshot of it, or save " +
+  "what is readable with `sqlite3 FILE .recover`";
+
 /** The finding for a damaged database file. */
 export function damageOf(database: string, detail: string): Finding {
-  return {
-    kind: "integrity",
-    object: database,
-    detail,
-    fix:
-      "`repair` can't fix a damaged file: `restore` a snapshot of it, or save what is readable with " +
-      "`sqlite3 FILE .recover`",
-  };
+  return { kind: "integrity", object: database, detail, fix: damageHelp };
 }
 
 interface Subject {
-  readonly name: string;
-  /** Ids of the migrations whose tables exist without markers. */
-  readonly adoptable: readonly string[];
+  readonly state: DatabaseState;
   readonly options: VerifyOptions;
   readonly steps: Steps;
-  /** Size of its file. */
-  readonly bytes: number;
 }
 
 async function findIn(
   workspace: Workspace,
   connection: Connection,
-  { name, adoptable, options, steps, bytes }: Subject,
+  { state: { name, adoptable, sizeBytes }, options, steps }: Subject,
 ): Promise<{ readonly problems: readonly Finding[]; readonly notices: readonly Finding[] }> {
   // Another migrator may be running: markers and schema must be consistent.
   const schema = await withSnapshot(connection, async () => {
@@ -220,6 +203,7 @@ async function findIn(
     ? [unmanaged(name, schema.notices.length)]
     : schema.notices;
   if (!options.data) return { problems, notices };
+  const bytes = sizeBytes ?? 0;
   const { checkValues } = await import("../schema/integrity.ts");
   steps.begin(`checking the pages of ${name}`, bytes * WEIGHTS.pages);
   const integrity = await checkIntegrity(connection);

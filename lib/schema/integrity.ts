@@ -52,9 +52,10 @@ export async function checkFile(
   return { damages: damages.slice(0, limit), unchecked };
 }
 
-/** Whether a line of SQLite's check reports values that violate a constraint, which is not file damage. */
-export function isAboutValues(line: string): boolean {
-  return /^(?:\w+|non-\w+) value in |^CHECK constraint /.test(line);
+/** The first damage that SQLite's quick check finds; values that violate a constraint are none. */
+export async function findDamage(connection: Connection): Promise<string | undefined> {
+  const { damages } = await checkFile(connection, { pragma: "quick_check", limit: 10 });
+  return damages.find((line) => !/^(?:\w+|non-\w+) value in |^CHECK constraint /.test(line));
 }
 
 /** Runs SQLite's checks of a whole file: pages, indexes and constraints. */
