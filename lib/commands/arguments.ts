@@ -369,6 +369,8 @@ export interface CommandDescriptions {
 
 /** All commands, loaded on demand. */
 export interface CommandSet extends CommandDescriptions {
+  /** Their names, as help groups them. */
+  readonly groups: readonly (readonly [title: string, names: readonly string[]])[];
   /** Loads a command by its name. */
   readonly load: (name: string) => Promise<AnyCommand>;
 }

@@ -293,7 +293,7 @@ interface FilesWritten {
 }
 
 /** A file that was written. */
-interface WrittenFile {
+export interface WrittenFile {
   /** Its path. */
   readonly file: string;
   /** Its size in bytes. */

@@ -1,4 +1,3 @@
-import { CatalystError, exitCodeOf } from "../base/errors.ts";
 import { formatCount, printable } from "../base/format.ts";
 import type { DowngradeResult } from "../operations/downgrade.ts";
 import { describeLosses } from "../operations/losses.ts";
@@ -14,13 +13,13 @@ import {
   yesFlag,
 } from "./arguments.ts";
 import type { DowngradeRequest } from "../state/plan.ts";
-import { reportOf } from "../terminal/output.ts";
 import {
   confirmLosses,
   followMigrations,
   renderReconciliation,
   renderRollback,
   renderSnapshots,
+  reportStopped,
 } from "./render.ts";
 import type { Documents, DowngradeFailure } from "./documents.ts";
 
@@ -71,33 +70,17 @@ export const command: Command = {
         ...following.options,
       });
       following.end();
-      const { laterSnapshots: later } = result;
-      output.json(
-        {
-          ok: true,
-          rolledBack: result.rolledBack,
-          lost: result.lost,
-          snapshot: result.snapshot,
-          ...later === undefined ? {} : { laterSnapshots: later },
-          failed: null,
-        } satisfies Documents["downgrade"],
-      );
+      const { adopted: _adopted, reconciled: _reconciled, ...shown } = result;
+      output.json({ ok: true, ...shown, failed: null } satisfies Documents["downgrade"]);
       output.report(renderDowngrade(result, request));
       return 0;
     } catch (error) {
       following.end();
-      if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
-      const { done, failed, lost = [] } = error.progress;
-      if (done.length > 0) output.narrate(`Rolled back before the failure: ${done.join(", ")}`);
-      output.error(
-        error,
-        {
-          rolledBack: done,
-          lost,
-          failed: failed === null ? null : { id: failed, error: reportOf(error) },
-        } satisfies Omit<DowngradeFailure, "ok" | "error">,
-      );
-      return exitCodeOf(error);
+      return reportStopped<DowngradeFailure>(error, {
+        output,
+        before: "Rolled back before the failure",
+        document: ({ done, lost = [] }) => ({ rolledBack: done, lost }),
+      });
     }
   },
 };

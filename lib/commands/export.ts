@@ -16,18 +16,11 @@ import {
   stringFlag,
   withoutSlash,
 } from "./arguments.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents, WrittenFile } from "./documents.ts";
 import { followWork } from "./progress.ts";
 import { violatesCheck } from "./render.ts";
 import type { ViolatedCheck } from "../schema/integrity.ts";
 import { protectedFiles } from "./options.ts";
-
-/** A file that was written. */
-interface Written {
-  readonly file: string;
-  /** In bytes. */
-  readonly size: number;
-}
 
 const FORMATS = ["sql", "csv", "jsonl"] as const;
 type Format = (typeof FORMATS)[number];
@@ -95,7 +88,7 @@ export const command: Command = {
         ),
     };
     let isIncomplete = false;
-    const files: Written[] = [];
+    const files: WrittenFile[] = [];
     const exportOne = async (database: string) => {
       // Constraints are checked first.
       work.show(`reading ${database}`, 0, 1);
@@ -249,7 +242,7 @@ async function write(
   context: CommandContext,
   stream: ReadableStream<Bytes>,
   request: Request & { readonly name: string; readonly like: string },
-): Promise<Written> {
+): Promise<WrittenFile> {
   const bytes = request.compress ? stream.pipeThrough(new CompressionStream("gzip")) : stream;
   try {
     return await writeTo(context, bytes, request);
@@ -275,7 +268,7 @@ async function writeTo(
   context: CommandContext,
   bytes: ReadableStream<Bytes>,
   request: Request & { readonly name: string; readonly like: string },
-): Promise<Written> {
+): Promise<WrittenFile> {
   const { out, isDirectory, name, like } = request;
   if (out === "-") {
     const shown = Deno.stdout.isTerminal() ? bytes.pipeThrough(forTerminal()) : bytes;

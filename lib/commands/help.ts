@@ -63,46 +63,26 @@ interface HelpOptions {
   readonly width?: number;
 }
 
-/** The commands as `--help` groups them; the others come last. */
-const GROUPS: Readonly<Record<string, readonly string[]>> = {
-  "Everyday": ["upgrade", "status", "verify", "doctor", "history"],
-  "Your migrations": [
-    ...["init", "adopt", "new", "lint", "rehearse", "redo", "downgrade", "repair", "baseline"],
-    "squash",
-  ],
-  "Backups": ["backup", "restore"],
-  "Data": ["query", "report", "export", "import", "copy", "schema", "demo"],
-};
-
 type Row = readonly [name: string, text: string];
-
-function groupsOf(
-  commands: readonly CommandDescription[],
-): (readonly [title: string, rows: readonly Row[]])[] {
-  const row = ({ name, summary }: CommandDescription): Row => [name, summary];
-  const grouped = Object.values(GROUPS).flat();
-  return [
-    ...Object.entries(GROUPS).map(([title, names]) =>
-      [title, commands.filter(({ name }) => names.includes(name)).map(row)] as const
-    ),
-    ["More", commands.filter(({ name }) => !grouped.includes(name)).map(row)],
-  ];
-}
 
 /** The text of `--help`: commands, options, variables. */
 export async function generalHelp(
-  { names, load }: CommandSet,
+  { groups, load }: CommandSet,
   options: HelpOptions = {},
 ): Promise<string> {
   const { width = answerWidth() } = options;
   const table = tableOf(width);
-  const commands = await Promise.all(names.map(load));
+  const sections = await Promise.all(groups.map(async ([title, names], at) => {
+    const commands: CommandDescription[] = await Promise.all(names.map(load));
+    if (at === groups.length - 1) commands.push(helpCommand);
+    return [title, table(commands.map(({ name, summary }) => [name, summary])), ``];
+  }));
   return [
     ...wrapText(purpose, width),
     ``,
     ...hanging(`${PROGRAM} [COMMAND] [OPTIONS]`, { first: "Usage: ", width }),
     ``,
-    ...groupsOf([...commands, helpCommand]).flatMap(([title, rows]) => [title, table(rows), ``]),
+    ...sections.flat(),
     `Options of every command`,
     table(flagRows({ ...commonFlags, ...bareFlags })),
     ``,

@@ -45,18 +45,22 @@ export const command: SelfContainedCommand = {
     const current = former === null ? null : await parseConfiguration(former, target);
     const options = await optionsWithout(context, current);
     const { found, skipped, displaced } = await findAll(options, current?.databases ?? {});
+    const done = (written: boolean, text: string) => {
+      output.json(
+        { ok: true, path: target, written, databases: found } satisfies Documents["init"],
+      );
+      output.report(text);
+      return 0;
+    };
     for (const one of skipped) output.warn(`skipped ${printable(one)}`);
     if (found.length === 0 && former === null && flags.yes !== true) {
-      output.json(
-        { ok: true, path: target, written: false, databases: found } satisfies Documents["init"],
-      );
-      output.report(
+      return done(
+        false,
         `No SQLite files in ${
           printable(directoryOf(options.prefix))
         }: a configuration is not needed. ` +
           "`upgrade` creates the bundled databases.",
       );
-      return 0;
     }
     const [dataDir] = current?.dataDir === undefined ? listFlag(flags, "data-dir") : [];
     const text = await configurationText({ found, displaced, former, current, dataDir });
@@ -74,22 +78,13 @@ export const command: SelfContainedCommand = {
         tell(unifiedDiff(former, text, { before: target, after: target }));
       }
     }
-    if (former === text) {
-      output.json(
-        { ok: true, path: target, written: false, databases: found } satisfies Documents["init"],
-      );
-      output.report(`${printable(target)} is up to date.`);
-      return 0;
-    }
+    if (former === text) return done(false, `${printable(target)} is up to date.`);
     const migrator = createCatalystMigrator(options);
     const { migrationsDir = null } = protectedFiles({ flags, configuration: current });
     await migrator.refuseOccupied(target, { force: true, flag: "--config", migrationsDir });
     await confirmWriting(context, `Write ${target} with ${formatCount(found.length, "database")}?`);
     await writeText(target, text);
-    output.json(
-      { ok: true, path: target, written: true, databases: found } satisfies Documents["init"],
-    );
-    output.report(`wrote ${printable(target)}`);
+    done(true, `wrote ${printable(target)}`);
     output.narrate(
       "Next: `catalyst-migrate upgrade` creates what is missing; `adopt DATABASE` brings one of " +
         "your own databases under management.",

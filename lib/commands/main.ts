@@ -23,38 +23,52 @@ import {
   seesOwnMigrations,
 } from "./options.ts";
 
+type Loader = () => Promise<{ readonly command: AnyCommand }>;
+
 /**
- * Every command, loaded when it is called. Awaiting that lets the event loop turn, which is when Deno
+ * Every command, as help groups them, loaded when it is called. Awaiting that lets the event loop turn, which is when Deno
  * stores compiled code for the next start: a command without work awaits nothing else.
  */
-const loaders: Readonly<Record<string, () => Promise<{ readonly command: AnyCommand }>>> = {
-  upgrade: () => import("./upgrade.ts"),
-  status: () => import("./status.ts"),
-  verify: () => import("./verify.ts"),
-  doctor: () => import("./doctor.ts"),
-  history: () => import("./history.ts"),
-  init: () => import("./init.ts"),
-  adopt: () => import("./adopt.ts"),
-  new: () => import("./new.ts"),
-  lint: () => import("./lint.ts"),
-  rehearse: () => import("./rehearse.ts"),
-  redo: () => import("./redo.ts"),
-  downgrade: () => import("./downgrade.ts"),
-  repair: () => import("./repair.ts"),
-  baseline: () => import("./baseline.ts"),
-  squash: () => import("./squash.ts"),
-  backup: () => import("./backup.ts"),
-  restore: () => import("./restore.ts"),
-  query: () => import("./query.ts"),
-  report: () => import("./report.ts"),
-  export: () => import("./export.ts"),
-  import: () => import("./import.ts"),
-  copy: () => import("./copy.ts"),
-  schema: () => import("./schema.ts"),
-  demo: () => import("./demo.ts"),
-  completion: () => import("./completion.ts"),
-  man: () => import("./man.ts"),
+const groups: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
+  "Everyday": {
+    upgrade: () => import("./upgrade.ts"),
+    status: () => import("./status.ts"),
+    verify: () => import("./verify.ts"),
+    doctor: () => import("./doctor.ts"),
+    history: () => import("./history.ts"),
+  },
+  "Your migrations": {
+    init: () => import("./init.ts"),
+    adopt: () => import("./adopt.ts"),
+    new: () => import("./new.ts"),
+    lint: () => import("./lint.ts"),
+    rehearse: () => import("./rehearse.ts"),
+    redo: () => import("./redo.ts"),
+    downgrade: () => import("./downgrade.ts"),
+    repair: () => import("./repair.ts"),
+    baseline: () => import("./baseline.ts"),
+    squash: () => import("./squash.ts"),
+  },
+  "Backups": {
+    backup: () => import("./backup.ts"),
+    restore: () => import("./restore.ts"),
+  },
+  "Data": {
+    query: () => import("./query.ts"),
+    report: () => import("./report.ts"),
+    export: () => import("./export.ts"),
+    import: () => import("./import.ts"),
+    copy: () => import("./copy.ts"),
+    schema: () => import("./schema.ts"),
+    demo: () => import("./demo.ts"),
+  },
+  "More": {
+    completion: () => import("./completion.ts"),
+    man: () => import("./man.ts"),
+  },
 };
+
+const loaders: Readonly<Record<string, Loader>> = Object.assign({}, ...Object.values(groups));
 
 /** Names of all commands, in the order in which help lists them. */
 export const commandNames: readonly string[] = Object.keys(loaders);
@@ -77,7 +91,12 @@ export async function loadCommand(name: string): Promise<AnyCommand> {
   return (await load()).command;
 }
 
-const commandSet: CommandSet = { names: commandNames, load: loadCommand };
+/** All commands. */
+export const commandSet: CommandSet = {
+  names: commandNames,
+  groups: Object.entries(groups).map(([title, commands]) => [title, Object.keys(commands)]),
+  load: loadCommand,
+};
 
 /**
  * Runs a command line and returns its exit code: 0 success, 1 failure or a problem found, 2 usage error,

@@ -129,23 +129,24 @@ async function requestOf(
   }
   const limit = numberFlag(flags, "limit", 1) ?? 1000;
   const timeout = numberFlag(flags, "timeout", 0);
-  const common = { limit, ...(timeout === undefined ? {} : { timeout }) };
   const given = parametersIn(flags);
-  if (sql !== undefined) {
-    const text = sql === "-" ? await new Response(Deno.stdin.readable).text() : sql;
-    return { database: first, options: { ...common, sql: text, parameters: given }, format, out };
-  }
-  const query = await named(first, migrator.databases);
+  const query = sql === undefined
+    ? await named(first, migrator.databases)
+    : { database: first, sql: sql === "-" ? await textOfStdin() : sql, defaults: {} };
   const defaults = Object.entries(query.defaults)
     .filter(([name]) => parametersOf(query.sql).includes(name))
     .map(([name, value]) => [name, parameterValue(value)]);
-  const parameters = { ...Object.fromEntries(defaults), ...given };
-  return {
-    database: query.database,
-    options: { ...common, sql: query.sql, parameters },
-    format,
-    out,
+  const options = {
+    limit,
+    ...(timeout === undefined ? {} : { timeout }),
+    sql: query.sql,
+    parameters: { ...Object.fromEntries(defaults), ...given },
   };
+  return { database: query.database, options, format, out };
+}
+
+async function textOfStdin(): Promise<string> {
+  return await new Response(Deno.stdin.readable).text();
 }
 
 function misuse(reason: string, help: string): UsageError {

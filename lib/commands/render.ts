@@ -1,3 +1,4 @@
+import { CatalystError, exitCodeOf, type Progress, type SerializedError } from "../base/errors.ts";
 import { formatCount, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
 import { abortOnInterrupt } from "../base/event_loop.ts";
 import type { ImportPlan } from "../dump/import.ts";
@@ -12,7 +13,7 @@ import type { RestoreChange } from "../snapshot/restore.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { LedgerEvent } from "../state/ledger.ts";
-import { type Output, screenWidth, type Style } from "../terminal/output.ts";
+import { type Output, reportOf, screenWidth, type Style } from "../terminal/output.ts";
 import type { CommandContext } from "./arguments.ts";
 import type { MigrationsProgress } from "./progress.ts";
 
@@ -272,4 +273,36 @@ export function renderRowChanges(
     ]),
     { indent, align: ["left", "right", "left", "right"] },
   );
+}
+
+/** What a command reports that stopped at a migration. */
+interface Stopped {
+  /** The migration that failed; null if something else did. */
+  readonly failed: { readonly id: string; readonly error: SerializedError } | null;
+}
+
+/**
+ * Reports the failure of a command that may have changed something before.
+ *
+ * @throws the error if it has no progress.
+ * @returns the exit code.
+ */
+export function reportStopped<Document extends Stopped>(
+  error: unknown,
+  { output, before, document }: {
+    readonly output: Output;
+    /** What the command had done with the migrations that are listed. */
+    readonly before: string;
+    /** The rest of the JSON document. */
+    readonly document: (progress: Progress) => Omit<Document, keyof Stopped | "ok" | "error">;
+  },
+): number {
+  if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
+  const { done, failed } = error.progress;
+  if (done.length > 0) output.narrate(`${before}: ${done.join(", ")}`);
+  output.error(error, {
+    ...document(error.progress),
+    failed: failed === null ? null : { id: failed, error: reportOf(error) },
+  });
+  return exitCodeOf(error);
 }

@@ -50,8 +50,9 @@ export const command: Command = {
     const uncovered = output.isQuiet && !output.isJson ? [] : await migrator.uncoveredFiles();
     output.json(
       {
-        ...asJson(status, backups),
+        ...status,
         ok,
+        databases: listed(status.databases, backups),
         uncovered,
         ...backup === undefined ? {} : { backup },
       } satisfies Documents["status"],
@@ -104,32 +105,15 @@ async function lastBackups(
   }
 }
 
-function asJson(
-  status: Status,
+/** Of each database only what concerns users, with its last backup. */
+function listed(
+  databases: Status["databases"],
   backups: ReadonlyMap<string, number> | null,
-): Omit<StatusDocument, "uncovered"> {
-  const { ok, pending, adoptable, lost, unreconciled, unusable, unreadable, conflicts } = status;
-  return {
-    ok,
-    pending,
-    databases: status.databases.map(({ name, path, exists, sizeBytes, journalMode }) => ({
-      name,
-      path,
-      exists,
-      sizeBytes,
-      journalMode,
-      lastBackup: backups?.get(name) ?? null,
-    })),
-    migrations: status.migrations,
-    adoptable,
-    lost,
-    unreconciled,
-    conflicts,
-    unusable,
-    unreadable,
-    restoring: status.restoring,
-    recent: status.recent,
-  };
+): StatusDocument["databases"] {
+  return databases.map(({ name, path, exists, sizeBytes, journalMode }) => {
+    const lastBackup = backups?.get(name) ?? null;
+    return { name, path, exists, sizeBytes, journalMode, lastBackup };
+  });
 }
 
 /** Options of {@link renderStatus}. */
@@ -148,7 +132,7 @@ const SCREEN = 24;
 const LISTED = 8;
 
 /** The state as text: the answer, the databases, the migrations, and the outcomes of the last day. */
-export function renderStatus(status: Status, options: StatusOptions): string {
+function renderStatus(status: Status, options: StatusOptions): string {
   const { style, backups, all = false } = options;
   const now = Date.now() / 1000;
   const databases = status.databases.map(({ name, path, exists, sizeBytes, journalMode }) => {

@@ -1,5 +1,3 @@
-import { reportOf } from "../terminal/output.ts";
-import { CatalystError, exitCodeOf } from "../base/errors.ts";
 import { formatCount, formatDuration, printable, renderTable } from "../base/format.ts";
 import { directoryOf } from "../base/paths.ts";
 import { isLibsqlAddress } from "../database/location.ts";
@@ -15,7 +13,12 @@ import {
   stringFlags,
 } from "./arguments.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
-import { followMigrations, renderReconciliation, renderSnapshots } from "./render.ts";
+import {
+  followMigrations,
+  renderReconciliation,
+  renderSnapshots,
+  reportStopped,
+} from "./render.ts";
 import type { Applied, Documents, UpgradeFailure } from "./documents.ts";
 
 /** `upgrade`: applies pending migrations. */
@@ -89,22 +92,11 @@ export const command: Command = {
       return 0;
     } catch (error) {
       following.end();
-      if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
-      const { done, adopted, reconciled, failed } = error.progress;
-      if (done.length > 0) {
-        output.narrate(`Applied before the failure, and still applied: ${done.join(", ")}`);
-      }
-      output.error(
-        error,
-        {
-          applied,
-          adopted,
-          reconciled,
-          lost,
-          failed: failed === null ? null : { id: failed, error: reportOf(error) },
-        } satisfies Omit<UpgradeFailure, "ok" | "error">,
-      );
-      return exitCodeOf(error);
+      return reportStopped<UpgradeFailure>(error, {
+        output,
+        before: "Applied before the failure, and still applied",
+        document: ({ adopted, reconciled }) => ({ applied, adopted, reconciled, lost }),
+      });
     }
   },
 };

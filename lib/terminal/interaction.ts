@@ -2,12 +2,6 @@ import { InterruptedError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
 import { createWriter, Declined } from "./output.ts";
 
-/** Options of {@link confirmByWord}. */
-export interface ConfirmOptions {
-  /** The word to type, in upper or lower case. Default `yes`. */
-  readonly word?: string;
-}
-
 const LINE_FEED = 10;
 
 /** Whether the session is interactive: both stdin and stderr are terminals. */
@@ -28,16 +22,12 @@ export async function confirm(question: string): Promise<boolean> {
 }
 
 /**
- * Asks on stderr and waits for one line on stdin: `true` only if it is the word, also in quotation marks as in the prompt. The end of the input is
- * a no. The question is one line, and the request to type the word follows it.
+ * Asks on stderr and waits for one line on stdin: `true` only if it is "yes", in upper or lower case,
+ * with or without quotation marks. The end of the input is a no.
  *
  * @throws {InterruptedError} on Ctrl-C.
  */
-export async function confirmByWord(
-  question: string,
-  options: ConfirmOptions = {},
-): Promise<boolean> {
-  const { word = "yes" } = options;
+export async function confirmByWord(question: string): Promise<boolean> {
   const ask = createWriter(Deno.stderr);
   const { promise: interrupted, reject } = Promise.withResolvers<never>();
   const interrupt = () => {
@@ -46,12 +36,11 @@ export async function confirmByWord(
   };
   Deno.addSignalListener("SIGINT", interrupt);
   try {
-    ask(`${printable(question)} Type the whole word "${word}" to continue: `);
+    ask(`${printable(question)} Type the whole word "yes" to continue: `);
     const line = await Promise.race([readLine(), interrupted]);
     // The terminal echoes the user's line break, but Ctrl-D produces none.
     if (line === null) ask("\n");
-    const answer = line?.trim().replace(/^(["'])(.*)\1$/, "$2");
-    return answer?.toLowerCase() === word.toLowerCase();
+    return /^(["']?)yes\1$/i.test(line?.trim() ?? "");
   } finally {
     Deno.removeSignalListener("SIGINT", interrupt);
   }

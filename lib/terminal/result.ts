@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatDate, printable, visibleWidth } from "../base/format.ts";
+import { formatDate, printable, renderTable, visibleWidth } from "../base/format.ts";
 import type { SqlValue } from "../database/connection.ts";
 
 /** Names of the formats. */
@@ -155,38 +155,26 @@ function table(result: ResultRows, options: ResultOptions): string {
   const widest = columns.map((_, at) =>
     cells.reduce((most, row) => Math.max(most, visibleWidth(row[at] ?? "")), 0)
   );
-  const isNull = (row: number, at: number): boolean => (result.rows[row]?.[at] ?? null) === null;
+  const paint = (text: string, row: number, at: number): string =>
+    (result.rows[row]?.[at] ?? null) === null ? dim(text) : text;
   const widths = fit(
     columns.map((name, at) => ({ header: name, data: widest[at] ?? 0 })),
     width - GAP * (columns.length - 1),
   );
   if (widths === null) {
-    return blocks(columns, cells, {
-      width,
-      paint: (text, row, at) => isNull(row, at) ? dim(text) : text,
-    });
+    return blocks(columns, cells, { width, paint });
   }
-  const isNumber = numberColumns(result);
-  const place = (text: string, at: number): string => {
-    const cut = shorten(text, widths[at] ?? 0);
-    const space = " ".repeat(Math.max(0, (widths[at] ?? 0) - visibleWidth(cut)));
-    return isNumber[at] ? space + cut : cut + space;
-  };
   const headers = columns.map((name, at) => breakName(name, widths[at] ?? 0));
   const height = headers.reduce((most, { length }) => Math.max(most, length), 1);
-  const join = (placed: readonly string[]): string => placed.join(" ".repeat(GAP)).trimEnd();
-  return [
+  return renderTable([
     ...Array.from({ length: height }, (_, line) =>
       // Short names are aligned at the bottom.
-      join(headers.map((parts, at) => place(parts[line - height + parts.length] ?? "", at)))),
-    join(widths.map((one) => "-".repeat(one))),
+      headers.map((parts) => parts[line - height + parts.length] ?? "")),
+    widths.map((one) => "-".repeat(one)),
     ...cells.map((row, index) =>
-      join(row.map((text, at) => {
-        const placed = place(text, at);
-        return isNull(index, at) ? placed.replace("NULL", dim("NULL")) : placed;
-      }))
+      row.map((text, at) => paint(shorten(text, widths[at] ?? 0), index, at))
     ),
-  ].join("\n");
+  ], { align: numberColumns(result).map((is) => is ? "right" : "left") });
 }
 
 /** Breaks a name into lines after underscores. */
@@ -255,12 +243,10 @@ function blocks(
   },
 ): string {
   const label = columns.reduce((most, name) => Math.max(most, visibleWidth(name)), 0);
+  const room = Math.max(NARROWEST, width - label - GAP);
   return cells.map((row, index) =>
-    row.map((text, at) => {
-      const name = columns[at] ?? "";
-      const space = " ".repeat(label - visibleWidth(name) + GAP);
-      const room = Math.max(NARROWEST, width - label - GAP);
-      return name + space + paint(shorten(text, room), index, at);
-    }).join("\n")
+    renderTable(
+      row.map((text, at) => [columns[at] ?? "", paint(shorten(text, room), index, at)]),
+    )
   ).join("\n\n");
 }

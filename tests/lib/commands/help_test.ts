@@ -6,14 +6,12 @@ import {
   splitCommand,
 } from "../../../lib/commands/arguments.ts";
 import { commandHelp, environment, files, generalHelp } from "../../../lib/commands/help.ts";
-import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
+import { commandNames, commandSet, loadCommand } from "../../../lib/commands/main.ts";
 import { settingVariables } from "../../../lib/database/connection.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 
-const all = { names: commandNames, load: loadCommand };
-
 Deno.test("the general help names every command, common flag, variable and exit code", async () => {
-  const text = await generalHelp(all);
+  const text = await generalHelp(commandSet);
   const words = [
     ...commandNames,
     ...Object.keys(commonFlags).map((name) => `--${name}`),
@@ -43,10 +41,7 @@ for (const name of commandNames) {
       assert(text.includes(`catalyst-migrate ${line}`));
       // The shell handles the rest.
       const [words = ""] = line.split(/ (?:>>?|[<|]) /);
-      const { name: named, rest } = await splitCommand(words.split(" "), {
-        names: commandNames,
-        load: loadCommand,
-      });
+      const { name: named, rest } = await splitCommand(words.split(" "), commandSet);
       assert.equal(named, name);
       await parseArguments(command, rest);
     }
@@ -54,7 +49,7 @@ for (const name of commandNames) {
 }
 
 Deno.test("the general help lists each command once, in its group", async () => {
-  const text = await generalHelp(all, { width: 100 });
+  const text = await generalHelp(commandSet, { width: 100 });
   const commands = text.slice(text.indexOf("Everyday"), text.indexOf("Options of every"));
   const listed = [...commands.matchAll(/^ {2}(\w+) /gm)].map(([, name]) => name);
   assert.deepEqual(listed, [...commandNames, "help"]);
@@ -76,7 +71,7 @@ for (const width of [40, 60, 80, 120]) {
   Deno.test(`no line of help is wider than ${width} characters`, async () => {
     const commands = await Promise.all(commandNames.map(loadCommand));
     const texts = [
-      await generalHelp(all, { width }),
+      await generalHelp(commandSet, { width }),
       ...commands.flatMap((command) =>
         formsOf(command).map(({ word }) =>
           commandHelp(command, { width, operands: word === null ? [] : [word] })
@@ -92,7 +87,12 @@ for (const width of [40, 60, 80, 120]) {
 
 Deno.test("help is plain ASCII", async () => {
   const commands = await Promise.all(commandNames.map(loadCommand));
-  for (const text of [await generalHelp(all), ...commands.map((command) => commandHelp(command))]) {
+  for (
+    const text of [
+      await generalHelp(commandSet),
+      ...commands.map((command) => commandHelp(command)),
+    ]
+  ) {
     assert.match(text, /^[\n -~]+$/);
   }
 });

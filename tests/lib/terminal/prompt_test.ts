@@ -25,10 +25,10 @@ Deno.test("the question goes to stderr, followed by a line break if there is no 
 
 Deno.test("a question reads one line and leaves the rest", async () => {
   const body = `
-    const answers = [await confirmByWord("One?"), await confirmByWord("Two?", { word: "Größe" })];
+    const answers = [await confirmByWord("One?"), await confirmByWord("Two?")];
     createOutput().answer(answers.join());
   `;
-  const result = await runProgram(body, { input: `"yes"\nGRÖßE\n` });
+  const result = await runProgram(body, { input: `"yes"\nYES\n` });
   assert.equal(result.stdout, "true,true\n");
 });
 
