@@ -1,16 +1,20 @@
 import { closing, fold, is, normalize, onOneLine, render, tokenize } from "../sql/tokens.ts";
-import type {
-  CheckSchema,
-  ColumnSchema,
-  Difference,
-  ForeignKeySchema,
-  GeneratedSchema,
-  IndexColumn,
-  IndexSchema,
-  Schema,
-  TableSchema,
-  TriggerSchema,
-  ViewSchema,
+import {
+  type CheckSchema,
+  type ColumnSchema,
+  describeColumn,
+  describeForeignKey,
+  describeNames,
+  describeTerms,
+  type Difference,
+  type ForeignKeySchema,
+  type GeneratedSchema,
+  type IndexSchema,
+  primaryKeyOf,
+  type Schema,
+  type TableSchema,
+  type TriggerSchema,
+  type ViewSchema,
 } from "./model.ts";
 
 /**
@@ -30,42 +34,33 @@ import type {
  * ```
  */
 export function compareSchemas(expected: Schema, actual: Schema): Difference[] {
-  const differences: Difference[] = [];
-  const tables = byName(actual.tables);
-  for (const table of expected.tables) {
-    const { name } = table;
-    const found = tables.get(fold(name));
-    if (found === undefined) {
-      const view = actual.views.some((other) => fold(other.name) === fold(name));
-      const detail = `table "${name}" is missing${view ? ", and a view has its name" : ""}`;
-      differences.push({ kind: "missing", type: "table", object: name, table: name, detail });
-    } else {
-      const wanted = { table, schema: expected };
-      differences.push(...compareTable(wanted, { table: found, schema: actual }));
-    }
-  }
+  const views = byName(actual.views);
   return [
-    ...differences,
-    ...extras({ expected: expected.tables, actual: actual.tables }, {
+    ...compareAll(expected.tables, actual.tables, {
       type: "table",
-      tableOf: (table) => table.name,
+      placeOf: ({ name }) => ({ object: name, table: name }),
+      missing: ({ name }) =>
+        `table "${name}" is missing${views.has(fold(name)) ? ", and a view has its name" : ""}`,
+      compare: (table, found) =>
+        compareTable({ table, schema: expected }, { table: found, schema: actual }),
     }),
-    ...compareAll({ expected: expected.indexes, actual: actual.indexes }, {
+    ...compareAll(expected.indexes, actual.indexes, {
       type: "index",
-      tableOf: (index) => index.table,
-      about: (index) => ` on ${index.table} ${describeTerms(index)}`,
+      placeOf: ({ name, table }) => ({ object: name, table }),
+      missing: (index) =>
+        `index "${index.name}" on ${index.table} ${describeTerms(index)} is missing`,
       compare: compareIndex,
     }),
-    ...compareAll({ expected: expected.views, actual: actual.views }, {
+    ...compareAll(expected.views, actual.views, {
       type: "view",
-      tableOf: () => null,
-      about: () => "",
+      placeOf: ({ name }) => ({ object: name, table: null }),
+      missing: ({ name }) => `view "${name}" is missing`,
       compare: compareView,
     }),
-    ...compareAll({ expected: expected.triggers, actual: actual.triggers }, {
+    ...compareAll(expected.triggers, actual.triggers, {
       type: "trigger",
-      tableOf: (trigger) => trigger.table,
-      about: (trigger) => ` of ${trigger.table}`,
+      placeOf: ({ name, table }) => ({ object: name, table }),
+      missing: ({ name, table }) => `trigger "${name}" of ${table} is missing`,
       compare: compareTrigger,
     }),
   ];
@@ -75,52 +70,39 @@ interface Named {
   readonly name: string;
 }
 
-/** The objects of one type. */
-interface Sides<T> {
-  readonly expected: readonly T[];
-  readonly actual: readonly T[];
-}
-
-/** How to name the objects of a type. */
-interface Naming<T> {
+/** How to compare the objects of one type. */
+interface Comparison<T> {
   readonly type: Difference["type"];
-  readonly tableOf: (object: T) => string | null;
+  readonly placeOf: (object: T) => Pick<Difference, "object" | "table">;
+  /** Says that an object is missing. */
+  readonly missing: (object: T) => string;
+  /** A description of an unexpected object after its name. Default: none. */
+  readonly about?: (object: T) => string;
+  /** The differences between two objects with the same name; a text is about the object itself. */
+  readonly compare: (expected: T, actual: T) => readonly (string | Difference)[];
 }
 
-/** How to compare the objects of a type. */
-interface Comparison<T> extends Naming<T> {
-  /** A description of the object after its name. */
-  readonly about: (object: T) => string;
-  /** The differences between two objects with the same name, in plain words. */
-  readonly compare: (expected: T, actual: T) => string[];
-}
-
-function compareAll<T extends Named>(sides: Sides<T>, comparison: Comparison<T>): Difference[] {
-  const { type, tableOf, about, compare } = comparison;
-  const others = byName(sides.actual);
-  const differences = sides.expected.flatMap((object): Difference[] => {
-    const { name } = object;
-    const common = { type, object: name, table: tableOf(object) };
-    const other = others.get(fold(name));
-    if (other === undefined) {
-      const detail = `${type} "${name}"${about(object)} is missing`;
-      return [{ kind: "missing", ...common, detail }];
-    }
-    const details = compare(object, other);
-    return details.map((detail) => ({ kind: "different", ...common, detail }));
-  });
-  return [...differences, ...extras(sides, comparison)];
-}
-
-function extras<T extends Named>(sides: Sides<T>, { type, tableOf }: Naming<T>): Difference[] {
-  const known = byName(sides.expected);
-  return sides.actual.filter((object) => !known.has(fold(object.name))).map((object) => ({
-    kind: "extra",
-    type,
-    object: object.name,
-    table: tableOf(object),
-    detail: `${type} "${object.name}" is not expected`,
-  }));
+function compareAll<T extends Named>(
+  expected: readonly T[],
+  actual: readonly T[],
+  { type, placeOf, missing, about = () => "", compare }: Comparison<T>,
+): Difference[] {
+  const wanted = byName(expected);
+  const found = byName(actual);
+  const of = (kind: Difference["kind"], object: T, detail: string): Difference => {
+    return { kind, type, ...placeOf(object), detail };
+  };
+  return [
+    ...expected.flatMap((object) => {
+      const other = found.get(fold(object.name));
+      if (other === undefined) return [of("missing", object, missing(object))];
+      return compare(object, other)
+        .map((one) => typeof one === "string" ? of("different", object, one) : one);
+    }),
+    ...actual.filter(({ name }) => !wanted.has(fold(name))).map((object) =>
+      of("extra", object, `${type} "${object.name}" is not expected${about(object)}`)
+    ),
+  ];
 }
 
 function byName<T extends Named>(objects: readonly T[]): Map<string, T> {
@@ -132,23 +114,19 @@ function compareIndex(expected: IndexSchema, actual: IndexSchema): string[] {
   if (fold(expected.table) !== fold(actual.table)) {
     return [`${index} is on table "${actual.table}", expected "${expected.table}"`];
   }
-  const details: string[] = [];
-  if (spellTerms(expected) !== spellTerms(actual)) {
-    const wanted = describeTerms(expected);
-    details.push(`${index} is on ${describeTerms(actual)}, expected ${wanted}`);
-  }
-  if (expected.unique !== actual.unique) {
-    details.push(
-      expected.unique
-        ? `${index} is not unique, but should be`
-        : `${index} is unique, but should not be`,
-    );
-  }
-  if (normalize(expected.where ?? "") !== normalize(actual.where ?? "")) {
-    const wanted = describeRows(expected);
-    details.push(`${index} covers ${describeRows(actual)}, expected ${wanted}`);
-  }
-  return details;
+  return textsOf(
+    spellTerms(expected) !== spellTerms(actual) &&
+      `${index} is on ${describeTerms(actual)}, expected ${describeTerms(expected)}`,
+    expected.unique && !actual.unique && `${index} is not unique, but should be`,
+    !expected.unique && actual.unique && `${index} is unique, but should not be`,
+    normalize(expected.where ?? "") !== normalize(actual.where ?? "") &&
+      `${index} covers ${describeRows(actual)}, expected ${describeRows(expected)}`,
+  );
+}
+
+/** The texts without those whose condition is false. */
+function textsOf(...texts: readonly (string | false)[]): string[] {
+  return texts.filter((text) => text !== false);
 }
 
 function spellTerms(index: IndexSchema): string {
@@ -183,83 +161,65 @@ function compareTrigger(expected: TriggerSchema, actual: TriggerSchema): string[
   return same ? [] : [`trigger "${expected.name}" differs from the expected definition`];
 }
 
-/** The differences between the columns of two tables, including their order. */
-function compareColumns(expected: TableSchema, actual: TableSchema): Difference[] {
-  const found = new Map(actual.columns.map((column) => [fold(column.name), column]));
-  const wanted = new Set(expected.columns.map((column) => fold(column.name)));
-  const of = (kind: Difference["kind"], column: string, detail: string): Difference => {
-    const table = expected.name;
-    return { kind, type: "column", object: `${table}.${column}`, table, detail };
-  };
-  const differences = expected.columns.flatMap((column) => {
-    const { name } = column;
-    const other = found.get(fold(name));
-    if (other === undefined) {
-      return of("missing", name, `column "${name}" is missing (${describeColumn(column)})`);
-    }
-    const details = compareColumn(
-      { ...column, notNull: isNotNull(column, expected) },
-      { ...other, notNull: isNotNull(other, actual) },
-    );
-    return details.map((detail) => of("different", name, detail));
-  });
-  const extra = actual.columns.filter((column) => !wanted.has(fold(column.name)));
-  differences.push(
-    ...extra.map((column) =>
-      of(
-        "extra",
-        column.name,
-        `column "${column.name}" is not expected (${describeColumn(column)})`,
-      )
-    ),
-  );
-  const order = compareOrder(expected, actual);
-  if (order !== null) {
-    const { name } = expected;
-    differences.push({
-      kind: "different",
-      type: "table",
-      object: name,
-      table: name,
-      detail: order,
-    });
+/** A table and its schema. */
+interface PlacedTable {
+  readonly table: TableSchema;
+  readonly schema: Schema;
+}
+
+/** The differences in meaning between two tables with the same name. */
+function compareTable(expected: PlacedTable, actual: PlacedTable): (string | Difference)[] {
+  const wanted = expected.table;
+  const found = actual.table;
+  if (wanted.sql === found.sql) return [];
+  if (wanted.virtual || found.virtual) {
+    return normalize(wanted.sql) === normalize(found.sql)
+      ? []
+      : [`table "${wanted.name}" is defined as ${found.sql}, expected ${wanted.sql}`];
   }
-  return differences;
+  return [
+    ...compareAll(wanted.columns, found.columns, {
+      type: "column",
+      placeOf: ({ name }) => ({ object: `${wanted.name}.${name}`, table: wanted.name }),
+      missing: (column) => `column "${column.name}" is missing (${describeColumn(column)})`,
+      about: (column) => ` (${describeColumn(column)})`,
+      compare: (column, other) =>
+        compareColumn(
+          { ...column, notNull: isNotNull(column, wanted) },
+          { ...other, notNull: isNotNull(other, found) },
+        ),
+    }),
+    ...compareOrder(wanted, found),
+    ...compareKeys(wanted, found),
+    ...compareForeignKeys(expected, actual),
+    ...compareChecks(wanted, found),
+    ...compareSets(wanted.conflicts, found.conflicts, {
+      spell: fold,
+      describe: (conflict) => `the ON CONFLICT rule of ${conflict}`,
+    }),
+    ...compareOptions(wanted, found),
+  ];
 }
 
 function compareColumn(expected: ColumnSchema, actual: ColumnSchema): string[] {
   const { name } = expected;
-  const details: string[] = [];
-  if (normalize(expected.type) !== normalize(actual.type)) {
-    details.push(
+  return textsOf(
+    normalize(expected.type) !== normalize(actual.type) &&
       `column "${name}" is ${typeOf(actual)}, expected ${typeOf(expected)}`,
-    );
-  }
-  if (expected.notNull && !actual.notNull) {
-    details.push(`column "${name}" allows NULL, expected NOT NULL`);
-  } else if (!expected.notNull && actual.notNull) {
-    details.push(`column "${name}" is NOT NULL, but should allow NULL`);
-  }
-  if (defaultOf(expected) !== defaultOf(actual)) {
-    details.push(
-      actual.default === null
+    expected.notNull && !actual.notNull && `column "${name}" allows NULL, expected NOT NULL`,
+    !expected.notNull && actual.notNull &&
+      `column "${name}" is NOT NULL, but should allow NULL`,
+    defaultOf(expected) !== defaultOf(actual) &&
+      (actual.default === null
         ? `"${name}" has no default, expected ${expected.default}`
-        : `the default of "${name}" is ${actual.default}, expected ${expected.default ?? "none"}`,
-    );
-  }
-  if (expected.collation !== actual.collation) {
-    details.push(
+        : `the default of "${name}" is ${actual.default}, expected ${expected.default ?? "none"}`),
+    expected.collation !== actual.collation &&
       `column "${name}" has the collation ${actual.collation}, expected ${expected.collation}`,
-    );
-  }
-  if (spellGenerated(expected.generated) !== spellGenerated(actual.generated)) {
-    details.push(
+    spellGenerated(expected.generated) !== spellGenerated(actual.generated) &&
       `column "${name}" is ${describeGenerated(actual.generated)}, expected ${
         describeGenerated(expected.generated)
       }`,
-    );
-  }
-  return details;
+  );
 }
 
 function typeOf(column: ColumnSchema): string {
@@ -302,76 +262,35 @@ function describeGenerated(generated: GeneratedSchema | null): string {
     : `computed as (${generated.expression}), ${generated.kind}`;
 }
 
-function compareOrder(expected: TableSchema, actual: TableSchema): string | null {
-  const names = (table: TableSchema, other: TableSchema): string[] => {
-    const known = new Set(other.columns.map((column) => fold(column.name)));
-    return table.columns.map((column) => column.name).filter((name) => known.has(fold(name)));
+function compareOrder(expected: TableSchema, actual: TableSchema): string[] {
+  const common = ({ columns }: TableSchema, other: TableSchema): string[] => {
+    const known = byName(other.columns);
+    return columns.map(({ name }) => name).filter((name) => known.has(fold(name)));
   };
-  const wanted = names(expected, actual);
-  const found = names(actual, expected);
+  const wanted = common(expected, actual);
+  const found = common(actual, expected);
   const place = wanted.findIndex((name, at) => fold(name) !== fold(found[at] ?? ""));
-  if (place === -1) return null;
-  return `columns are in a different order: found "${found[place]}", expected "${wanted[place]}"`;
-}
-
-/** A table and its schema. */
-interface PlacedTable {
-  readonly table: TableSchema;
-  readonly schema: Schema;
-}
-
-/** The differences in meaning between two tables with the same name. */
-function compareTable(expected: PlacedTable, actual: PlacedTable): Difference[] {
-  const wanted = expected.table;
-  const found = actual.table;
-  if (wanted.sql === found.sql) return [];
-  const ofTable = (detail: string): Difference => {
-    const { name } = wanted;
-    return { kind: "different", type: "table", object: name, table: name, detail };
-  };
-  if (wanted.virtual || found.virtual) {
-    return normalize(wanted.sql) === normalize(found.sql)
-      ? []
-      : [ofTable(`table "${wanted.name}" is defined as ${found.sql}, expected ${wanted.sql}`)];
-  }
-  const details = [
-    ...compareKeys(wanted, found),
-    ...compareForeignKeys(expected, actual),
-    ...compareChecks(wanted, found),
-    ...compareSets(wanted.conflicts, found.conflicts, {
-      spell: fold,
-      missing: (conflict) => `the ON CONFLICT rule of ${conflict} is missing`,
-      extra: (conflict) => `the ON CONFLICT rule of ${conflict} is not expected`,
-    }),
-    ...compareOptions(wanted, found),
-  ];
-  return [...compareColumns(wanted, found), ...details.map(ofTable)];
+  if (place === -1) return [];
+  return [`columns are in a different order: found "${found[place]}", expected "${wanted[place]}"`];
 }
 
 function compareKeys(expected: TableSchema, actual: TableSchema): string[] {
-  const details: string[] = [];
   const wanted = primaryKeyOf(expected);
   const found = primaryKeyOf(actual);
-  if (fold(wanted.join()) !== fold(found.join())) {
-    details.push(
-      `the primary key is ${found.length === 0 ? "missing" : describeNames(found)}, ` +
-        `expected ${wanted.length === 0 ? "none" : describeNames(wanted)}`,
-    );
-  }
+  const describe = (names: readonly string[], none: string) =>
+    names.length === 0 ? none : describeNames(names);
   const uniquesOf = (table: TableSchema): (readonly string[])[] =>
     table.uniques.filter((names) => spellNames(names) !== spellNames(primaryKeyOf(table)));
-  details.push(...compareSets(uniquesOf(expected), uniquesOf(actual), {
-    spell: spellNames,
-    missing: (names) => `the UNIQUE constraint on ${describeNames(names)} is missing`,
-    extra: (names) => `the UNIQUE constraint on ${describeNames(names)} is not expected`,
-  }));
-  return details;
-}
-
-function primaryKeyOf(table: TableSchema): string[] {
-  return table.columns.filter((column) => column.primaryKey > 0)
-    .toSorted((a, b) => a.primaryKey - b.primaryKey)
-    .map((column) => column.name);
+  return [
+    ...textsOf(
+      fold(wanted.join()) !== fold(found.join()) &&
+        `the primary key is ${describe(found, "missing")}, expected ${describe(wanted, "none")}`,
+    ),
+    ...compareSets(uniquesOf(expected), uniquesOf(actual), {
+      spell: spellNames,
+      describe: (names) => `the UNIQUE constraint on ${describeNames(names)}`,
+    }),
+  ];
 }
 
 /** Names in sorted order, because the order of columns in a UNIQUE constraint does not matter. */
@@ -388,8 +307,7 @@ function compareForeignKeys(expected: PlacedTable, actual: PlacedTable): string[
     });
   return compareSets(resolve(expected), resolve(actual), {
     spell: spellForeignKey,
-    missing: (key) => `the foreign key ${describeForeignKey(key)} is missing`,
-    extra: (key) => `the foreign key ${describeForeignKey(key)} is not expected`,
+    describe: (key) => `the foreign key ${describeForeignKey(key)}`,
   });
 }
 
@@ -403,8 +321,7 @@ function compareChecks(expected: TableSchema, actual: TableSchema): string[] {
   const columns = new Set(expected.columns.map(({ name }) => fold(name)));
   return compareSets(expected.checks, actual.checks, {
     spell: (check) => spellCheck(check, columns),
-    missing: ({ expression }) => `the check "${onOneLine(expression)}" is missing`,
-    extra: ({ expression }) => `the check "${onOneLine(expression)}" is not expected`,
+    describe: ({ expression }) => `the check "${onOneLine(expression)}"`,
   });
 }
 
@@ -445,63 +362,22 @@ function compareOptions(expected: TableSchema, actual: TableSchema): string[] {
 interface SetComparison<T> {
   /** Returns the same text for items with the same meaning. */
   readonly spell: (item: T) => string;
-  readonly missing: (item: T) => string;
-  readonly extra: (item: T) => string;
+  readonly describe: (item: T) => string;
 }
 
 function compareSets<T>(
   expected: readonly T[],
   actual: readonly T[],
-  { spell, missing, extra }: SetComparison<T>,
+  { spell, describe }: SetComparison<T>,
 ): string[] {
   const wanted = new Map(expected.map((item) => [spell(item), item]));
   const found = new Map(actual.map((item) => [spell(item), item]));
   return [
-    ...[...wanted].filter(([key]) => !found.has(key)).map(([, item]) => missing(item)),
-    ...[...found].filter(([key]) => !wanted.has(key)).map(([, item]) => extra(item)),
+    ...[...wanted].filter(([key]) => !found.has(key)).map(([, item]) =>
+      `${describe(item)} is missing`
+    ),
+    ...[...found].filter(([key]) => !wanted.has(key)).map(([, item]) =>
+      `${describe(item)} is not expected`
+    ),
   ];
-}
-
-/** A list of names as SQL writes it, such as `(a, b)`. */
-export function describeNames(names: readonly string[]): string {
-  return `(${names.join(", ")})`;
-}
-
-/** A column without its name, such as `TEXT NOT NULL DEFAULT 'new'`. */
-function describeColumn(column: ColumnSchema): string {
-  const parts = [
-    column.type,
-    column.notNull ? "NOT NULL" : "",
-    column.primaryKey > 0 ? "PRIMARY KEY" : "",
-    column.default === null ? "" : `DEFAULT ${column.default}`,
-    column.collation === "BINARY" ? "" : `COLLATE ${column.collation}`,
-    column.generated === null ? "" : `AS (${column.generated.expression})`,
-  ];
-  return parts.filter((part) => part !== "").join(" ") || "of any type";
-}
-
-/** A foreign key, such as `(order_id) to orders (id), ON DELETE CASCADE`. */
-export function describeForeignKey(key: ForeignKeySchema): string {
-  const parts = [
-    [describeNames(key.columns), "to", key.table, describeReferences(key)].join(" ").trim(),
-    key.onUpdate === "NO ACTION" ? "" : `ON UPDATE ${key.onUpdate}`,
-    key.onDelete === "NO ACTION" ? "" : `ON DELETE ${key.onDelete}`,
-    key.deferred ? "checked at commit" : "",
-  ];
-  return parts.filter((part) => part !== "").join(", ");
-}
-
-function describeReferences(key: ForeignKeySchema): string {
-  return key.references.length === 0 ? "" : describeNames(key.references);
-}
-
-/** The terms of an index, such as `(a, b DESC)`. */
-export function describeTerms(index: IndexSchema): string {
-  return describeNames(index.columns.map(describeTerm));
-}
-
-function describeTerm(column: IndexColumn): string {
-  const term = column.name ?? column.expression ?? "";
-  const collation = column.collation === "BINARY" ? "" : ` COLLATE ${column.collation}`;
-  return `${term}${collation}${column.descending ? " DESC" : ""}`;
 }

@@ -1,7 +1,7 @@
 import { type Connection, number, type Row, text } from "../database/connection.ts";
 import { needsExtension } from "../database/failure.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
-import { affinityOf, type Finding, readColumns, usersTables } from "./model.ts";
+import { affinityOf, type Finding, primaryKeyOf, readColumns, usersTables } from "./model.ts";
 import { StatementError } from "../base/errors.ts";
 import { readTableText } from "./read.ts";
 
@@ -114,11 +114,10 @@ async function danglingRows(
     FROM pragma_foreign_key_list(?1, 'main') AS f WHERE f.id = ?3`,
     [table, parent, id],
   );
-  const keys = (await readColumns(connection, table)).filter(({ primaryKey }) => primaryKey > 0)
-    .toSorted((a, b) => a.primaryKey - b.primaryKey);
+  const keys = primaryKeyOf({ columns: await readColumns(connection, table) });
   const hasParent = columns.every((row) => row["has_parent"] === 1);
   if (keys.length === 0 || hasParent && columns.some((row) => row["parent"] === null)) return [];
-  const key = keys.map((row) => `quote(child.${quoteName(row.name)})`).join(" || ',' || ");
+  const key = keys.map((name) => `quote(child.${quoteName(name)})`).join(" || ',' || ");
   const conditions = columns.map((row) => `child.${quote(row, "child")} IS NOT NULL`);
   if (hasParent) {
     // As SQLite enforces it: with the parent's collation and, because of the plus sign, its affinity.

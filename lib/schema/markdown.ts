@@ -1,7 +1,14 @@
-import { describeForeignKey, describeTerms } from "./compare.ts";
 import { entitiesOf, type Entity } from "./entities.ts";
 import { formatView, sorted } from "./format.ts";
-import type { ColumnSchema, ForeignKeySchema, Schema, TableSchema } from "./model.ts";
+import {
+  type ColumnSchema,
+  describeForeignKey,
+  describeTerms,
+  type ForeignKeySchema,
+  primaryKeyOf,
+  type Schema,
+  type TableSchema,
+} from "./model.ts";
 import { stableSchema } from "./document.ts";
 import { fold, tokenize } from "../sql/tokens.ts";
 import { type Field, tableFields } from "./fields.ts";
@@ -66,8 +73,7 @@ function tableBlocks(table: TableSchema, entity: Entity | undefined): string[] {
       .map(({ expression }) => code(expression)).join(", "),
     text(entity?.fields[at]?.meaning ?? ""),
   ]);
-  const primaryKey = columns.filter((column) => column.primaryKey > 0)
-    .toSorted((a, b) => a.primaryKey - b.primaryKey);
+  const primaryKey = primaryKeyOf(table);
   const options = [
     virtual ? "virtual table" : "",
     strict ? "STRICT" : "",
@@ -75,9 +81,7 @@ function tableBlocks(table: TableSchema, entity: Entity | undefined): string[] {
     autoincrement ? "AUTOINCREMENT" : "",
   ].filter((option) => option !== "");
   const rules = [
-    ...(primaryKey.length === 0
-      ? []
-      : [`Primary key: ${code(primaryKey.map(({ name }) => name).join(", "))}`]),
+    ...(primaryKey.length === 0 ? [] : [`Primary key: ${code(primaryKey.join(", "))}`]),
     ...uniques.map((names) => `Unique: ${code(names.join(", "))}`),
     ...foreignKeys.map((key) => `Foreign key: ${code(describeForeignKey(key))}`),
     ...table.checks.filter((check) => columnOf.get(check) === null)
@@ -220,10 +224,7 @@ function parentEnd(table: TableSchema, key: ForeignKeySchema): string {
 
 /** A parent has any number of child rows, or at most one if the key's columns are unique. */
 function childEnd(table: TableSchema, key: ForeignKeySchema): string {
-  const primaryKey = table.columns.filter((column) => column.primaryKey > 0).map(({ name }) =>
-    name
-  );
-  const isUnique = [primaryKey, ...table.uniques].some((unique) =>
+  const isUnique = [primaryKeyOf(table), ...table.uniques].some((unique) =>
     unique.length > 0 && unique.every((name) => includes(key.columns, name))
   );
   return isUnique ? "o|" : "o{";

@@ -192,6 +192,59 @@ export interface TriggerSchema {
   readonly sql: string;
 }
 
+/** A list of names as SQL writes it, such as `(a, b)`. */
+export function describeNames(names: readonly string[]): string {
+  return `(${names.join(", ")})`;
+}
+
+/** Names of the columns of the primary key, in its order. */
+export function primaryKeyOf(
+  { columns }: { readonly columns: readonly Pick<ColumnSchema, "name" | "primaryKey">[] },
+): string[] {
+  return columns.filter(({ primaryKey }) => primaryKey > 0)
+    .toSorted((a, b) => a.primaryKey - b.primaryKey)
+    .map(({ name }) => name);
+}
+
+/** A column without its name, such as `TEXT NOT NULL DEFAULT 'new'`. */
+export function describeColumn(column: ColumnSchema): string {
+  const parts = [
+    column.type,
+    column.notNull ? "NOT NULL" : "",
+    column.primaryKey > 0 ? "PRIMARY KEY" : "",
+    column.default === null ? "" : `DEFAULT ${column.default}`,
+    column.collation === "BINARY" ? "" : `COLLATE ${column.collation}`,
+    column.generated === null ? "" : `AS (${column.generated.expression})`,
+  ];
+  return parts.filter((part) => part !== "").join(" ") || "of any type";
+}
+
+/** A foreign key, such as `(order_id) to orders (id), ON DELETE CASCADE`. */
+export function describeForeignKey(key: ForeignKeySchema): string {
+  const parts = [
+    [describeNames(key.columns), "to", key.table, describeReferences(key)].join(" ").trim(),
+    key.onUpdate === "NO ACTION" ? "" : `ON UPDATE ${key.onUpdate}`,
+    key.onDelete === "NO ACTION" ? "" : `ON DELETE ${key.onDelete}`,
+    key.deferred ? "checked at commit" : "",
+  ];
+  return parts.filter((part) => part !== "").join(", ");
+}
+
+function describeReferences(key: ForeignKeySchema): string {
+  return key.references.length === 0 ? "" : describeNames(key.references);
+}
+
+/** The terms of an index, such as `(a, b DESC)`. */
+export function describeTerms(index: IndexSchema): string {
+  return describeNames(index.columns.map(describeTerm));
+}
+
+function describeTerm(column: IndexColumn): string {
+  const term = column.name ?? column.expression ?? "";
+  const collation = column.collation === "BINARY" ? "" : ` COLLATE ${column.collation}`;
+  return `${term}${collation}${column.descending ? " DESC" : ""}`;
+}
+
 /** Number of rows of every table with rows, and of virtual tables known to store their own. */
 export async function countRows(connection: Connection): Promise<Map<string, number>> {
   const rows = new Map<string, number>();

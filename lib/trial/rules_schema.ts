@@ -1,4 +1,4 @@
-import { describeForeignKey, describeNames } from "../schema/compare.ts";
+import { describeForeignKey, describeNames } from "../schema/model.ts";
 import type {
   CheckSchema,
   ColumnSchema,
