@@ -1,21 +1,6 @@
-import {
-  AccessError,
-  DatabaseLockedError,
-  DumpError,
-  InterruptedError,
-  LocationError,
-  UsageError,
-} from "../base/errors.ts";
+import { DumpError, InterruptedError, UsageError } from "../base/errors.ts";
 import { formatBytes } from "../base/format.ts";
-import { type Connection, type ConnectionSettings, number, text } from "../database/connection.ts";
-import {
-  type DatabaseLocation,
-  isForeign,
-  type ServerLocation,
-  statDatabase,
-} from "../database/location.ts";
-import { openForReading, openForWriting } from "../database/open.ts";
-import { beginReading, withTransaction } from "../database/transaction.ts";
+import { type Connection, number, text } from "../database/connection.ts";
 import { fold } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 import { countRowsOf } from "../schema/model.ts";
@@ -26,7 +11,6 @@ import {
   type Catalog,
   type CatalogObject,
   listTables,
-  readCatalog,
   readTable,
   type TableLists,
   whyUnreadable,
@@ -34,7 +18,7 @@ import {
 import { type Bytes, csvHeader, renderRows } from "./export_formats.ts";
 import { type DumpContent, type DumpPart, rangesOf, type RowsPart } from "./export_rows.ts";
 import { type LeftOut, sqlParts } from "./export_sql.ts";
-import { ExportThreads } from "./export_threads.ts";
+import { openReading, type Reading } from "./export_reading.ts";
 
 /** Options for an export. */
 export interface ExportOptions extends ExportControl {
@@ -66,7 +50,7 @@ export async function exportSql(
     const parts = sqlParts(reading.connection, reading.catalog, {
       ...{ database, content, tables, ignoresChecks, onLeftOut },
     });
-    return streamOf(reading, writeParts(reading, parts, control));
+    return streamOf(writeParts(reading, parts, control), reading);
   } catch (error) {
     await reading[Symbol.asyncDispose]();
     throw error;
@@ -182,8 +166,7 @@ export async function* exportTables(
       continue;
     }
     const parts = tableParts(reading, { name, format, lists });
-    const nothing = { [Symbol.asyncDispose]: () => Promise.resolve() };
-    yield { name, rows: streamOf(nothing, writeParts(reading, parts, control)) };
+    yield { name, rows: streamOf(writeParts(reading, parts, control)) };
   }
 }
 
@@ -203,115 +186,6 @@ async function* tableParts(
   if (format === "csv") yield { kind: "text", text: csvHeader(table.columns) };
   const { encoding } = catalog;
   yield { kind: "rows", table, format, encoding, opening: "", closing: "\n" };
-}
-
-/** A consistent view of a database, whatever is written to it meanwhile. */
-interface Reading extends AsyncDisposable {
-  readonly connection: Connection;
-  readonly catalog: Catalog;
-  /** Threads with the same view; null if only this one reads it. */
-  readonly threads: ExportThreads | null;
-}
-
-/** Bytes of a database from which threads are worthwhile. */
-const WORTH_THREADS = 32e6;
-
-/** Maximum number of threads; each takes about 50 MB of memory. */
-const MOST_THREADS = 3;
-
-/** Seconds to wait for a moment without a writer; the export works without it. */
-const PATIENCE = 2;
-
-/**
- * Opens a database to read its current state. It writes nothing, and other programs may keep
- * writing.
- */
-export async function openReading(
-  location: DatabaseLocation,
-  settings: ConnectionSettings,
-): Promise<Reading> {
-  if (location.kind === "server") return await openServerReading(location, settings);
-  const { exists, sizeBytes } = statDatabase(location);
-  if (!exists) {
-    throw new LocationError(`Cannot export ${location.path}: database not found`, {
-      help: "`status` shows where the databases are; `upgrade` creates those with migrations",
-    });
-  }
-  await using opened = new AsyncDisposableStack();
-  const connection = opened.use(await openForReading(fileOf(location), settings));
-  const isWorthThreads = connection.label !== ":memory:" && (sizeBytes ?? 0) >= WORTH_THREADS;
-  const threads = isWorthThreads ? await beginTogether(connection, settings) : null;
-  if (threads !== null) opened.use(threads);
-  // A caller's own transaction is kept.
-  else if (!connection.inTransaction) {
-    await beginReading(connection);
-    // A caller's connection stays open, and what the caller has written with it meanwhile is kept.
-    opened.defer(async () => {
-      if (connection.inTransaction) await connection.exec("COMMIT");
-    });
-  }
-  const catalog = await readCatalog(connection);
-  const kept = opened.move();
-  return { connection, catalog, threads, [Symbol.asyncDispose]: () => kept.disposeAsync() };
-}
-
-/**
- * Copies a database on a server into a temporary file first. The server's SQLite writes some reals
- * with a last digit that other versions read as a different number, and it can't send text that is
- * not UTF-8.
- */
-async function openServerReading(
-  location: ServerLocation,
-  settings: ConnectionSettings,
-): Promise<Reading> {
-  await using opened = new AsyncDisposableStack();
-  const { temporaryCopy } = await import("../database/temporary_copy.ts");
-  await using connection = await openForReading(location, settings);
-  const copy = opened.use(await temporaryCopy(connection));
-  const reading = opened.use(await openReading({ kind: "file", path: copy.path }, settings));
-  const kept = opened.move();
-  return { ...reading, [Symbol.asyncDispose]: () => kept.disposeAsync() };
-}
-
-/**
- * A database that the caller has open through this SQLite library is opened again, so that the
- * caller's connection remains available. One in memory, or open through another library, can only
- * be read with the caller's connection.
- */
-function fileOf(location: DatabaseLocation): DatabaseLocation {
-  if (location.kind === "file" || location.path === ":memory:") return location;
-  return isForeign(location) ? location : { kind: "file", path: location.path };
-}
-
-/**
- * Begins the read transactions of this connection and of the threads while the write lock is held,
- * for milliseconds. Null, without any transaction begun, if the lock is not available.
- */
-async function beginTogether(
-  connection: Connection,
-  settings: ConnectionSettings,
-): Promise<ExportThreads | null> {
-  const threads = ExportThreads.start(
-    connection.label,
-    Math.min(navigator.hardwareConcurrency, MOST_THREADS),
-  );
-  if (threads === null) return null;
-  try {
-    await threads.open();
-    await using writer = await openForWriting(
-      { kind: "file", path: connection.label },
-      { ...settings, busyTimeout: PATIENCE },
-    );
-    await withTransaction(writer, async () => {
-      await Promise.all([beginReading(connection), threads.begin()]);
-    }, { timeout: PATIENCE });
-    return threads;
-  } catch (error) {
-    await threads[Symbol.asyncDispose]();
-    if (connection.inTransaction) await connection.exec("ROLLBACK");
-    if (error instanceof AccessError || error instanceof DatabaseLockedError) return null;
-    throw error;
-  }
 }
 
 /** Progress of an export. */
@@ -450,26 +324,26 @@ async function reporter(
   return report;
 }
 
-/** Makes a stream that closes the database at its end, or when it is cancelled. */
-export function streamOf(
-  reading: AsyncDisposable,
+/** Makes a stream that closes what it reads at its end, or when it is cancelled. */
+function streamOf(
   chunks: AsyncGenerator<Bytes>,
+  reading?: AsyncDisposable,
 ): ReadableStream<Bytes> {
   return new ReadableStream<Bytes>({
     async pull(controller) {
       try {
         const { done, value } = await chunks.next();
         if (!done) return controller.enqueue(value);
-        await reading[Symbol.asyncDispose]();
+        await reading?.[Symbol.asyncDispose]();
         controller.close();
       } catch (error) {
-        await reading[Symbol.asyncDispose]();
+        await reading?.[Symbol.asyncDispose]();
         throw error;
       }
     },
     async cancel() {
       await chunks.return(undefined);
-      await reading[Symbol.asyncDispose]();
+      await reading?.[Symbol.asyncDispose]();
     },
   }, { highWaterMark: 0 });
 }

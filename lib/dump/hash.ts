@@ -9,7 +9,8 @@ import {
   withOnlyKey,
 } from "./catalog.ts";
 import type { DumpPart } from "./export_rows.ts";
-import { type ExportControl, openReading, writeParts } from "./export.ts";
+import { type ExportControl, writeParts } from "./export.ts";
+import { openReading } from "./export_reading.ts";
 import { countRows } from "../schema/model.ts";
 
 /**

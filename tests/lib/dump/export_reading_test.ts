@@ -1,7 +1,7 @@
 /** Databases that are large enough to be read by several threads. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { openReading } from "../../../lib/dump/export.ts";
+import { openReading } from "../../../lib/dump/export_reading.ts";
 import { InterruptedError } from "../../../lib/base/errors.ts";
 import { defaultSettings } from "../../../lib/database/connection.ts";
 import { execute, query, tempDir } from "../../helpers.ts";
