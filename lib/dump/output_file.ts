@@ -4,15 +4,22 @@ import { isFullDisk, modeLike, removeIfThere, syncDirectory } from "../base/file
 import {
   denied,
   directoryOf,
-  fileItself,
+  fileIdentity,
   partOf,
   refuseOwnLink,
+  seeFile,
   specialKind,
 } from "../base/paths.ts";
 import type { Bytes } from "./export_formats.ts";
 import { manifestFile } from "../snapshot/manifest.ts";
 import { listSnapshots, storeLock } from "../snapshot/store.ts";
-import { lockBeside, partsOf, restoreJournal, type Workspace } from "../state/workspace.ts";
+import {
+  lockBeside,
+  partsOf,
+  resolvedPath,
+  restoreJournal,
+  type Workspace,
+} from "../state/workspace.ts";
 
 /** Destination of the bytes. */
 interface ByteSink {
@@ -247,25 +254,27 @@ export async function whyOwned(
   { migrationsDir, configuration, mayBeDatabase = false }: OwnedOptions = {},
 ): Promise<string | null> {
   const place = placeOf(path);
-  const is = (owned: string) => isSamePlace(place, placeOf(owned));
+  const is = (owned: string) => owned !== ":memory:" && place === placeOf(owned);
   const pathOf = (what: string) => `it is the path of ${what}`;
   if (configuration !== undefined && is(configuration)) return pathOf("the configuration");
-  for (const [database, what] of databasesOf(workspace)) {
-    if (is(database)) return mayBeDatabase ? null : pathOf(what);
+  for (const [database, { path }] of workspace.locations) {
+    if (is(path)) return mayBeDatabase ? null : pathOf(`database ${database}`);
   }
+  if (is(workspace.ledger.path)) return mayBeDatabase ? null : pathOf("the ledger");
   for (const [owned, what] of ownedFiles(workspace)) if (is(owned)) return pathOf(what);
   const directory = directoryOf(path);
   const name = nameOf(path);
-  const isIn = (other: string) => isSamePlace(placeOf(directory), placeOf(other));
+  const isIn = (other: string) => placeOf(directory) === placeOf(other);
   if (
     migrationsDir !== undefined && migrationsDir !== null && /^\d+_.*\.(sql|ts|js)$/i.test(name) &&
     isIn(migrationsDir)
   ) return pathOf("a migration");
   // SQLite keeps its log beside a database.
-  const logged = place.path.replace(/-(wal|shm|journal)$/, "");
-  const reason = logged === place.path ? null : await whyOwned(workspace, logged);
+  const resolved = resolvedPath(path);
+  const logged = resolved.replace(/-(wal|shm|journal)$/, "");
+  const reason = logged === resolved ? null : await whyOwned(workspace, logged);
   if (reason !== null) return reason;
-  if (place.info?.isFile === true) {
+  if (seeFile(path)?.isFile === true) {
     if (isDatabase(path)) return pathOf("a database");
     const isSnapshot = (await listSnapshots(directory)).some((one) =>
       name === manifestFile(one.name) || one.manifest?.files.some(({ file }) => file === name)
@@ -275,20 +284,6 @@ export async function whyOwned(
   return /\.db|^snapshot_/.test(name) && isIn(workspace.backups)
     ? "it is among the snapshots"
     : null;
-}
-
-/** Paths of the databases, links and the files they lead to, whether they exist or not. */
-function* databasesOf(
-  { locations, ledger }: Workspace,
-): Generator<readonly [path: string, what: string]> {
-  const databases = [
-    ...[...locations].map(([name, { path }]) => [path, `database ${name}`] as const),
-    [ledger.path, "the ledger"] as const,
-  ];
-  for (const [path, what] of databases) {
-    if (path === ":memory:") continue;
-    for (const one of new Set([path, fileItself(path)])) yield [one, what];
-  }
 }
 
 /** Other files that belong to the databases, except logs, whether they exist or not. */
@@ -306,31 +301,9 @@ function* ownedFiles(workspace: Workspace): Generator<readonly [path: string, wh
   }
 }
 
-/** A location in a file system, however it is spelled. */
-interface Place {
-  readonly path: string;
-  /** The existing file; null if there is none. */
-  readonly info: Deno.FileInfo | null;
-}
-
-function placeOf(path: string): Place {
-  try {
-    return { path: Deno.realPathSync(path), info: Deno.statSync(path) };
-  } catch {
-    const directory = directoryOf(path);
-    try {
-      return { path: `${Deno.realPathSync(directory)}/${nameOf(path)}`, info: null };
-    } catch {
-      return { path, info: null }; // its directory is missing, or can't be read
-    }
-  }
-}
-
-function isSamePlace(one: Place, other: Place): boolean {
-  if (one.path === other.path) return true;
-  // Another name of the same file: a hard link, or different case where case doesn't matter.
-  const [a, b] = [one.info, other.info];
-  return a !== null && b !== null && a.ino !== null && a.ino === b.ino && a.dev === b.dev;
+/** The same value for all paths that lead to one file, or will once it exists. */
+function placeOf(path: string): string {
+  return fileIdentity(path) ?? resolvedPath(path);
 }
 
 /** Whether writing would replace something: a file, or a link, whatever its target. */

@@ -106,7 +106,9 @@ function refuseSharedFiles(locations: readonly (readonly [string, DatabaseLocati
     const { path } = location;
     if (path === ":memory:") continue;
     // Through links, different paths may lead to the same file.
-    const keys = location.kind === "file" ? [path, fileIdentity(path) ?? futureFile(path)] : [path];
+    const keys = location.kind === "file"
+      ? [path, fileIdentity(path) ?? resolvedPath(path)]
+      : [path];
     const other = keys.map((key) => names.get(key)).find((found) => found !== undefined);
     if (other !== undefined) {
       throw new UsageError(`Cannot use ${path} for ${name}: it is the file of ${other}`, {
@@ -117,8 +119,8 @@ function refuseSharedFiles(locations: readonly (readonly [string, DatabaseLocati
   }
 }
 
-/** The resolved path of a file that does not exist yet. */
-function futureFile(path: string): string {
+/** The resolved path of a file, whether it exists or not. */
+export function resolvedPath(path: string): string {
   const end = fileItself(path);
   try {
     return `${Deno.realPathSync(directoryOf(end))}/${end.replace(/^.*[/\\]/, "")}`;
