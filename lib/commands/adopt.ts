@@ -1,6 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { formatCount, printable } from "../base/format.ts";
-import { type Command, type CommandContext, dryRunFlag } from "./arguments.ts";
+import { dryRunFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { migrationsDirectory } from "./options.ts";
 import type { Documents } from "./documents.ts";
 

@@ -9,16 +9,8 @@ import {
   printable,
   renderTable,
 } from "../base/format.ts";
-import {
-  type Command,
-  type CommandContext,
-  type CommandForms,
-  dryRunFlag,
-  durationFlag,
-  type FlagValues,
-  formOf,
-  stringFlag,
-} from "./arguments.ts";
+import { dryRunFlag, durationFlag, formOf, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext, CommandForms, FlagValues } from "./command.ts";
 import type { Documents } from "./documents.ts";
 import { followWork, snapshotStep } from "./progress.ts";
 import { tellUncovered } from "./render.ts";

@@ -1,5 +1,6 @@
 import { UsageError } from "../base/errors.ts";
-import { type Command, type CommandContext, dryRunFlag, stringFlag } from "./arguments.ts";
+import { dryRunFlag, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./documents.ts";
 
 /** `baseline`: records migrations whose changes are already in the databases. */

@@ -7,22 +7,28 @@ import { createWriter } from "../terminal/output.ts";
 import {
   bareFlags,
   choicesOf,
-  type CommandDescription,
-  type CommandDescriptions,
   commonFlags,
-  type Environment,
-  type Flag,
-  type FlagValues,
   formOf,
   formsOf,
   helpCommand,
   recognize,
-  type Shell,
-  SHELLS,
   splitCommand,
   stringFlag,
 } from "./arguments.ts";
+import type {
+  CommandDescription,
+  CommandDescriptions,
+  Environment,
+  Flag,
+  FlagValues,
+} from "./command.ts";
 import { giveUpNetwork, ownMigrations, type ResolvedOptions, resolveOptions } from "./options.ts";
+
+/** Shells with a completion script. */
+export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;
+
+/** A shell with a completion script. */
+export type Shell = (typeof SHELLS)[number];
 
 /** A candidate for the word at the cursor. */
 interface Candidate {

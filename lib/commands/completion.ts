@@ -1,13 +1,8 @@
 import { UsageError } from "../base/errors.ts";
 import { createWriter } from "../terminal/output.ts";
-import {
-  type FlagValues,
-  noChoice,
-  type SelfContainedCommand,
-  type Shell,
-  SHELLS,
-  stringFlag,
-} from "./arguments.ts";
+import { noChoice, stringFlag } from "./arguments.ts";
+import type { FlagValues, SelfContainedCommand } from "./command.ts";
+import { type Shell, SHELLS } from "./complete.ts";
 import type { Documents } from "./documents.ts";
 
 /** `completion`: prints the script that completes command lines in a shell. */

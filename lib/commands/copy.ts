@@ -1,6 +1,6 @@
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
-import type { Command, CommandContext } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./documents.ts";
 import { protectedFiles } from "./options.ts";
 import { followWork } from "./progress.ts";

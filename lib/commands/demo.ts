@@ -7,12 +7,8 @@ import { demoTables } from "../report/demo.ts";
 import type { DemoTable } from "../report/demo_account.ts";
 import { quoteName } from "../sql/tokens.ts";
 import { createCatalystMigrator } from "../catalyst.ts";
-import {
-  listFlag,
-  numberFlag,
-  type SelfContainedCommand,
-  type SelfContainedContext,
-} from "./arguments.ts";
+import { listFlag, numberFlag } from "./arguments.ts";
+import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
 import { resolveOptions } from "./options.ts";
 import type { Documents } from "./documents.ts";
 

@@ -8,7 +8,7 @@ import type {
   FlagValues,
   SelfContainedCommand,
   SelfContainedContext,
-} from "./arguments.ts";
+} from "./command.ts";
 import type { Documents } from "./documents.ts";
 import { ledgerOf } from "../state/workspace.ts";
 import { databasesAt, giveUpNetwork, ownMigrations, resolveOptions, variables } from "./options.ts";

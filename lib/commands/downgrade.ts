@@ -2,16 +2,14 @@ import { formatCount, printable } from "../base/format.ts";
 import type { DowngradeResult } from "../operations/downgrade.ts";
 import { describeLosses } from "../operations/losses.ts";
 import {
-  type Command,
-  type CommandContext,
   dryRunFlag,
-  type FlagValues,
   noBackupFlag,
   numberFlag,
   refuseTogether,
   stringFlags,
   yesFlag,
 } from "./arguments.ts";
+import type { Command, CommandContext, FlagValues } from "./command.ts";
 import type { DowngradeRequest } from "../state/plan.ts";
 import {
   confirmLosses,
@@ -66,7 +64,7 @@ export const command: Command = {
       const result = await migrator.downgrade({
         ...request,
         backup: !flags["no-backup"],
-        confirm: confirmLosses({ flags, output }),
+        confirm: confirmLosses(context),
         ...following.options,
       });
       following.end();

@@ -7,15 +7,13 @@ import type { LeftOut } from "../dump/export_sql.ts";
 import { formatBytes, printable, printableLines, renderTable } from "../base/format.ts";
 import {
   choiceFlag,
-  type Command,
-  type CommandContext,
-  type FlagValues,
   listFlag,
   misuse,
   refuseTogether,
   stringFlag,
   withoutSlash,
 } from "./arguments.ts";
+import type { Command, CommandContext, FlagValues } from "./command.ts";
 import type { Documents, WrittenFile } from "./documents.ts";
 import { followWork } from "./progress.ts";
 import { violatesCheck } from "./render.ts";

@@ -1,16 +1,8 @@
 import { UsageError } from "../base/errors.ts";
 import { didYouMean, renderTable, visibleWidth, wrapText } from "../base/format.ts";
 import { answerWidth, type Output } from "../terminal/output.ts";
-import {
-  bareFlags,
-  type CommandDescription,
-  type CommandForm,
-  type CommandSet,
-  commonFlags,
-  type Flag,
-  formsOf,
-  helpCommand,
-} from "./arguments.ts";
+import { bareFlags, commonFlags, formsOf, helpCommand } from "./arguments.ts";
+import type { CommandDescription, CommandForm, CommandSet, Flag } from "./command.ts";
 import { sqliteVersion } from "../database/open.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import { version } from "../base/version.ts";

@@ -1,6 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
-import { type Command, type CommandContext, numberFlag, stringFlags } from "./arguments.ts";
+import { numberFlag, stringFlags } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import type { HistoryOptions } from "../migrator.ts";
 import { renderEvents } from "./render.ts";
 import type { Documents } from "./documents.ts";

@@ -3,21 +3,14 @@ import { partOfWork } from "../base/steps.ts";
 import { formatBytes, formatCount, printable, renderTable } from "../base/format.ts";
 import type { ImportPlan, ImportResult } from "../dump/import.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";
+import { canAsk } from "../terminal/interaction.ts";
 import { createProgress } from "../terminal/progress.ts";
-import {
-  choiceFlag,
-  type Command,
-  type CommandContext,
-  type FlagValues,
-  misuse,
-  noBackupFlag,
-  stringFlag,
-  yesFlag,
-} from "./arguments.ts";
+import { choiceFlag, misuse, noBackupFlag, stringFlag, yesFlag } from "./arguments.ts";
+import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { badRowsInto, openSource } from "./import_files.ts";
 import { followWork } from "./progress.ts";
 import { protectedFiles } from "./options.ts";
-import { renderReconciliation, renderRowChanges, violatesCheck } from "./render.ts";
+import { confirmPlan, renderReconciliation, renderRowChanges, violatesCheck } from "./render.ts";
 import type { Documents } from "./documents.ts";
 
 /** Formats of a file. */
@@ -89,7 +82,8 @@ async function importSql(
     }
   }
   const intoExisting = flags["into-existing"] === true;
-  const confirm = await confirmation({ flags, output }, { intoExisting });
+  // The transaction is open meanwhile, and a bot would have to wait for the answer.
+  const mayConfirm = flags.yes === true || (!intoExisting && canAsk());
   const source = await openSource(file);
   using progress = followWork(context, createProgress(output, { bytes: source.size ?? 0 }));
   const result = await migrator.importDump(source.stream, {
@@ -99,12 +93,15 @@ async function importSql(
     ...(file === "-" ? {} : { likeFile: file }),
     backup: flags["no-backup"] !== true,
     signal: progress.signal,
-    ...(confirm === undefined ? {} : {
-      confirm: (plan) => {
-        progress.end();
-        return confirm(plan);
-      },
-    }),
+    ...(mayConfirm
+      ? {
+        confirm: (plan) => {
+          progress.end();
+          const question = `Replace ${plan.database}?`;
+          return confirmPlan(context, { plan: renderPlan(plan), question });
+        },
+      }
+      : {}),
     onProgress: (read) =>
       source.size === null
         ? progress.show(`reading ${source.label}: ${formatBytes(read)}`, 0)
@@ -130,27 +127,6 @@ async function importSql(
 /** The share of an import that is reading the dump, and with the indexes, which come last. */
 const READING = 0.5;
 const BUILDING = 0.6;
-
-/** Asks for confirmation; undefined in a non-interactive session without `--yes`. */
-async function confirmation(
-  { flags, output }: Pick<CommandContext, "flags" | "output">,
-  { intoExisting }: { readonly intoExisting: boolean },
-): Promise<((plan: ImportPlan) => boolean | Promise<boolean>) | undefined> {
-  const tell = (plan: ImportPlan) => output.narrate(renderPlan(plan).split("\n"));
-  if (flags.yes) {
-    return (plan) => {
-      tell(plan);
-      return true;
-    };
-  }
-  const { canAsk, confirm } = await import("../terminal/interaction.ts");
-  // The transaction is open meanwhile, and a bot would have to wait for the answer.
-  if (intoExisting || !canAsk()) return undefined;
-  return (plan) => {
-    tell(plan);
-    return confirm(`Replace ${plan.database}?`);
-  };
-}
 
 /** The format of a file: from the flag, or from its name; otherwise SQL. */
 function formatOf(file: string, flags: FlagValues): Format {
@@ -218,12 +194,9 @@ async function importTable(
   const { flags, migrator, output } = context;
   const table = stringFlag(flags, "table");
   if (table === undefined) {
-    throw new UsageError(
-      `Cannot import ${file}: name the table with --table`,
-      {
-        help: "use --table T, such as --table orders",
-      },
-    );
+    throw new UsageError(`Cannot import ${file}: name the table with --table`, {
+      help: "use --table T, such as --table orders",
+    });
   }
   const skipped = stringFlag(flags, "skip-bad-rows");
   if (skipped !== undefined) {

@@ -11,13 +11,8 @@ import { countRows } from "../schema/model.ts";
 import { type Configuration, parseConfiguration, withDatabases } from "../state/configuration.ts";
 import { databasesBelow, proposeName } from "../state/discover.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
-import {
-  listFlag,
-  type SelfContainedCommand,
-  type SelfContainedContext,
-  stringFlag,
-  yesFlag,
-} from "./arguments.ts";
+import { listFlag, stringFlag, yesFlag } from "./arguments.ts";
+import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
 import { protectedFiles, type ResolvedOptions, resolveOptions } from "./options.ts";
 import type { Documents, FoundDatabase } from "./documents.ts";
 

@@ -2,7 +2,8 @@ import type { LintFinding } from "../trial/finding.ts";
 import type { LintResult } from "../trial/lint.ts";
 import type { Style } from "../terminal/output.ts";
 import { formatCount, printable } from "../base/format.ts";
-import { type Command, type CommandContext, numberFlag } from "./arguments.ts";
+import { numberFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./documents.ts";
 
 /** `lint`: looks for dangers in migrations before they are applied. */

@@ -1,13 +1,7 @@
 import { version } from "../base/version.ts";
 import { createWriter } from "../terminal/output.ts";
-import {
-  bareFlags,
-  type CommandDescription,
-  commonFlags,
-  type Flag,
-  formsOf,
-  type SelfContainedCommand,
-} from "./arguments.ts";
+import { bareFlags, commonFlags, formsOf } from "./arguments.ts";
+import type { CommandDescription, Flag, SelfContainedCommand } from "./command.ts";
 import { environment, exitCodes, files, flagRows, PROGRAM, purpose, usageOf } from "./help.ts";
 import type { Documents } from "./documents.ts";
 

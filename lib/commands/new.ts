@@ -3,13 +3,8 @@ import { LocationError, UsageError } from "../base/errors.ts";
 import { didYouMean, printable } from "../base/format.ts";
 import { listMigrationFiles } from "../migration/loader.ts";
 import { nextId, templateOf, writeNewFile } from "../migration/new_file.ts";
-import {
-  choiceFlag,
-  type Command,
-  type CommandContext,
-  type FlagValues,
-  stringFlag,
-} from "./arguments.ts";
+import { choiceFlag, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { migrationsDirectory } from "./options.ts";
 import type { Documents } from "./documents.ts";
 

@@ -7,15 +7,8 @@ import { isLibsqlAddress } from "../database/location.ts";
 import type { Configuration, Placement } from "../state/configuration.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/connection.ts";
 import { isNearlyMigration, parseFileName } from "../migration/migration.ts";
-import {
-  type CommandContext,
-  type Environment,
-  type FlagValues,
-  listFlag,
-  numberFlag,
-  stringFlag,
-  withoutSlash,
-} from "./arguments.ts";
+import { listFlag, numberFlag, stringFlag, withoutSlash } from "./arguments.ts";
+import type { CommandContext, Environment, FlagValues } from "./command.ts";
 
 const DEFAULT_PREFIX = "data/";
 

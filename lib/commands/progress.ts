@@ -5,7 +5,7 @@ import { partOfWork, type WorkStep } from "../base/steps.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { createProgress, type ProgressLine } from "../terminal/progress.ts";
-import type { CommandContext } from "./arguments.ts";
+import type { CommandContext } from "./command.ts";
 
 /** What a command writes its progress about, and to. */
 type WorkContext = Pick<CommandContext, "migrator" | "output">;

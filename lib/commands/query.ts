@@ -13,15 +13,8 @@ import {
   type ResultOptions,
   rowObjects,
 } from "../terminal/result.ts";
-import {
-  choiceFlag,
-  type Command,
-  type CommandContext,
-  type FlagValues,
-  listFlag,
-  numberFlag,
-  stringFlag,
-} from "./arguments.ts";
+import { choiceFlag, listFlag, numberFlag, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { protectedFiles } from "./options.ts";
 import type { Documents } from "./documents.ts";
 

@@ -1,12 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { formatDuration, renderTable } from "../base/format.ts";
-import {
-  type Command,
-  type CommandContext,
-  dryRunFlag,
-  noBackupFlag,
-  yesFlag,
-} from "./arguments.ts";
+import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { confirmLosses, followMigrations, renderRollback, renderSnapshots } from "./render.ts";
 import type { Documents } from "./documents.ts";
 
@@ -47,7 +42,7 @@ export const command: Command = {
     const result = await migrator.redo({
       ...request,
       backup: !flags["no-backup"],
-      confirm: confirmLosses({ flags, output }),
+      confirm: confirmLosses(context),
       ...following.options,
     });
     following.end();

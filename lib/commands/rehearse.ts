@@ -9,13 +9,8 @@ import {
   wrapText,
 } from "../base/format.ts";
 import { onOneLine } from "../sql/tokens.ts";
-import {
-  type Command,
-  type CommandContext,
-  refuseTogether,
-  stringFlag,
-  stringFlags,
-} from "./arguments.ts";
+import { refuseTogether, stringFlag, stringFlags } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { tell } from "./render.ts";
 import type { Documents } from "./documents.ts";
 import { followWork } from "./progress.ts";

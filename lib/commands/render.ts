@@ -14,7 +14,7 @@ import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { LedgerEvent } from "../state/ledger.ts";
 import { type Output, reportOf, screenWidth, type Style } from "../terminal/output.ts";
-import type { CommandContext } from "./arguments.ts";
+import type { CommandContext } from "./command.ts";
 import type { MigrationsProgress } from "./progress.ts";
 
 /** Prints on stderr what is being done, with `--verbose`. */
@@ -109,16 +109,26 @@ export function renderReconciliation(
   ];
 }
 
-/** Shows what would be lost, and asks for confirmation unless `--yes` is given. */
-export function confirmLosses(
+/** Shows what would change, and asks for confirmation unless `--yes` is given. */
+export async function confirmPlan(
   { flags, output }: Pick<CommandContext, "flags" | "output">,
+  { plan, question }: { readonly plan: string; readonly question: string },
+): Promise<boolean> {
+  output.narrate(plan.split("\n"));
+  if (flags.yes) return true;
+  const { confirm } = await import("../terminal/interaction.ts");
+  return await confirm(question);
+}
+
+/** Shows what would be lost, and asks for confirmation. */
+export function confirmLosses(
+  context: Pick<CommandContext, "flags" | "output">,
 ): (plan: DowngradePlan) => Promise<boolean> {
-  return async (plan) => {
-    output.narrate(renderLosses(plan.losses).split("\n"));
-    if (flags.yes) return true;
-    const { confirm } = await import("../terminal/interaction.ts");
-    return await confirm(`Roll back ${plan.rollBack.map(({ id }) => id).join(", ")}?`);
-  };
+  return ({ rollBack, losses }) =>
+    confirmPlan(context, {
+      plan: renderLosses(losses),
+      question: `Roll back ${rollBack.map(({ id }) => id).join(", ")}?`,
+    });
 }
 
 /** What would be rolled back and lost, as text. */
@@ -176,6 +186,7 @@ function whatOf({ direction, outcome }: LedgerEvent): string {
     ? "rolled back"
     : `${direction} ${outcome.replace("_", " ")}`;
 }
+
 /** How to show a verification. */
 interface VerificationOptions {
   readonly style: Style;
@@ -213,6 +224,7 @@ function renderDatabase(
 export function renderFinding(label: string, { detail, fix }: Finding): string {
   return `  ${label}: ${printable(detail)}\n    fix: ${printable(fix)}`;
 }
+
 /** The restore that a command has finished first. */
 export function renderFinishedRestore(
   { snapshot, restored, laterSnapshots = [], movedAside = [] }: RestoreResult,

@@ -1,13 +1,7 @@
 import type { RepairResult } from "../operations/repair.ts";
 import { printable } from "../base/format.ts";
-import {
-  type Command,
-  type CommandContext,
-  dryRunFlag,
-  noBackupFlag,
-  refuseTogether,
-  stringFlag,
-} from "./arguments.ts";
+import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import { copyNotice, renderFinding, renderReconciliation, renderSnapshots } from "./render.ts";
 import type { Documents } from "./documents.ts";
 

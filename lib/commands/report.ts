@@ -13,13 +13,8 @@ import type { Migrator } from "../migrator.ts";
 import type { Report, ReportFilter } from "../report/report.ts";
 import { renderChart } from "../terminal/chart.ts";
 import { screenWidth, type Style } from "../terminal/output.ts";
-import {
-  type Command,
-  type CommandContext,
-  type FlagValues,
-  stringFlag,
-  stringFlags,
-} from "./arguments.ts";
+import { stringFlag, stringFlags } from "./arguments.ts";
+import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { protectedFiles } from "./options.ts";
 import type { Documents } from "./documents.ts";
 

@@ -4,15 +4,9 @@ import type { RestoreResult } from "../snapshot/journal.ts";
 import { newestSafety } from "../snapshot/store.ts";
 import { wayBack } from "../state/status.ts";
 import { printable } from "../base/format.ts";
-import {
-  type Command,
-  type CommandContext,
-  dryRunFlag,
-  fromFlag,
-  refuseTogether,
-  yesFlag,
-} from "./arguments.ts";
-import { renderMovedAside, renderReconciliation, renderRowChanges } from "./render.ts";
+import { dryRunFlag, fromFlag, refuseTogether, yesFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
+import { confirmPlan, renderMovedAside, renderReconciliation, renderRowChanges } from "./render.ts";
 import type { Documents } from "./documents.ts";
 import { followReading } from "./progress.ts";
 
@@ -63,17 +57,14 @@ export const command: Command = {
       output.answer(`${renderPlan(plan)}\nNothing was changed.`);
       return 0;
     }
-    const confirm = async (plan: RestorePlan) => {
-      progress.end();
-      output.narrate(renderPlan(plan).split("\n"));
-      if (flags.yes) return true;
-      const { confirm } = await import("../terminal/interaction.ts");
-      return await confirm(`Restore ${plan.snapshot}?`);
-    };
     const options = {
       ...source,
       databases,
-      confirm,
+      confirm: (plan: RestorePlan) => {
+        progress.end();
+        const question = `Restore ${plan.snapshot}?`;
+        return confirmPlan(context, { plan: renderPlan(plan), question });
+      },
       onStep: progress.step,
     };
     const result = reference === undefined

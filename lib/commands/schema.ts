@@ -7,13 +7,8 @@ import { formatSchema } from "../schema/format.ts";
 import type { Schema } from "../schema/model.ts";
 import { createWriter, type Output, type Style } from "../terminal/output.ts";
 import { messageOf, printableJson } from "../base/format.ts";
-import {
-  choiceFlag,
-  type Command,
-  type CommandContext,
-  type FlagValues,
-  stringFlag,
-} from "./arguments.ts";
+import { choiceFlag, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext, FlagValues } from "./command.ts";
 import type { Documents } from "./documents.ts";
 
 const FORMATS = ["sql", "json", "mermaid", "markdown", "typescript", "python"] as const;

@@ -15,14 +15,13 @@ import type { CopyCheck } from "../snapshot/take.ts";
 import { screenWidth } from "../terminal/output.ts";
 import {
   choiceFlag,
-  type CommandContext,
-  type FlagValues,
   fromFlag,
   numberFlag,
   refuseTogether,
   stringFlag,
   withoutSlash,
 } from "./arguments.ts";
+import type { CommandContext, FlagValues } from "./command.ts";
 import type { Documents } from "./documents.ts";
 import { followReading } from "./progress.ts";
 import { renderVerification } from "./render.ts";

@@ -2,7 +2,8 @@ import { ensureDirectory } from "../base/files.ts";
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../base/format.ts";
 import { writeNewFile } from "../migration/new_file.ts";
-import { type Command, type CommandContext, stringFlag, withoutSlash } from "./arguments.ts";
+import { stringFlag, withoutSlash } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./documents.ts";
 
 /** `squash`: combines many migrations into one file per database. */

@@ -12,7 +12,8 @@ import {
 import type { MigrationState, MigrationStatus } from "../state/assess.ts";
 import { type LostDatabase, type Status, wayBack } from "../state/status.ts";
 import { type Output, screenWidth, type Style } from "../terminal/output.ts";
-import { type Command, type CommandContext, durationFlag, stringFlag } from "./arguments.ts";
+import { durationFlag, stringFlag } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import type { BackupAge, Documents, StatusDocument } from "./documents.ts";
 import { renderEvents, tellUncovered } from "./render.ts";
 

@@ -1,4 +1,4 @@
-import type { Command, CommandContext } from "./arguments.ts";
+import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./documents.ts";
 import { renderVerification } from "./render.ts";
 

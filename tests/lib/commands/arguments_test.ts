@@ -1,13 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
-  type CommandDescriptions,
   commonFlags,
-  type FlagValues,
   numberFlag,
   parseArguments,
   splitCommand,
 } from "../../../lib/commands/arguments.ts";
+import type { CommandDescriptions, FlagValues } from "../../../lib/commands/command.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 
