@@ -16,7 +16,8 @@ import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { UsageError } from "../lib/base/errors.ts";
 import { createOutput } from "../lib/terminal/output.ts";
-import { formatBytes, renderTable } from "../lib/base/format.ts";
+import { formatBytes } from "../lib/base/format.ts";
+import { renderTable } from "../lib/terminal/text.ts";
 import { build, type BuildOptions, releaseTargets } from "./build.ts";
 
 export { releaseTargets };

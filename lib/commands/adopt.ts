@@ -1,5 +1,6 @@
 import { UsageError } from "../base/errors.ts";
-import { formatCount, printable } from "../base/format.ts";
+import { formatCount } from "../base/format.ts";
+import { printable } from "../terminal/text.ts";
 import { dryRunFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { migrationsDirectory } from "./options.ts";

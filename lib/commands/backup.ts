@@ -2,13 +2,8 @@ import { SnapshotError, UsageError } from "../base/errors.ts";
 import type { DamagedDatabase } from "../snapshot/mod.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  printable,
-  renderTable,
-} from "../base/format.ts";
+import { formatBytes, formatCount, formatDuration } from "../base/format.ts";
+import { printable, renderTable } from "../terminal/text.ts";
 import { dryRunFlag, durationFlag, formOf, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext, CommandForms, FlagValues } from "./command.ts";
 import type { Documents } from "./documents.ts";

@@ -1,5 +1,5 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
-import { printable, renderTable } from "../base/format.ts";
+import { printable, renderTable } from "../terminal/text.ts";
 import { compareIds, parseFileName } from "../migration/migration.ts";
 import { compareSnapshotNames, manifestOf } from "../snapshot/manifest.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";

@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { printable } from "../base/format.ts";
+import { printable } from "../terminal/text.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./documents.ts";
 import { protectedFiles } from "./options.ts";

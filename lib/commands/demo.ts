@@ -1,5 +1,6 @@
 import { LocationError, UsageError } from "../base/errors.ts";
-import { formatCount, printable, renderTable } from "../base/format.ts";
+import { formatCount } from "../base/format.ts";
+import { printable, renderTable } from "../terminal/text.ts";
 import { openForWriting } from "../database/open.ts";
 import { defaultSettings } from "../database/connection.ts";
 import { withTransaction } from "../database/transaction.ts";

@@ -1,8 +1,8 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { settingsFrom, type SettingVariable, settingVariables } from "../database/connection.ts";
 import type { Check, DoctorRequest } from "../doctor/facts.ts";
-import type { Style } from "../terminal/output.ts";
-import { formatCount, printable, wrapText } from "../base/format.ts";
+import { printable, type Style, wrapText } from "../terminal/text.ts";
+import { formatCount } from "../base/format.ts";
 import type {
   Environment,
   FlagValues,

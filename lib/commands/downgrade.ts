@@ -1,4 +1,5 @@
-import { formatCount, printable } from "../base/format.ts";
+import { formatCount } from "../base/format.ts";
+import { printable } from "../terminal/text.ts";
 import type { DowngradeResult } from "../operations/downgrade.ts";
 import { describeLosses } from "../operations/losses.ts";
 import {

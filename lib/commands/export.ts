@@ -4,7 +4,8 @@ import { unwritable, writeAll, writeFile } from "../dump/output_file.ts";
 import type { DumpContent } from "../dump/export_rows.ts";
 import type { ExportControl, ExportProgress } from "../dump/export.ts";
 import type { LeftOut } from "../dump/export_sql.ts";
-import { formatBytes, printable, printableLines, renderTable } from "../base/format.ts";
+import { formatBytes } from "../base/format.ts";
+import { printable, printableLines, renderTable } from "../terminal/text.ts";
 import {
   choiceFlag,
   listFlag,

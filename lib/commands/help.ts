@@ -1,5 +1,6 @@
 import { UsageError } from "../base/errors.ts";
-import { didYouMean, renderTable, visibleWidth, wrapText } from "../base/format.ts";
+import { didYouMean } from "../base/format.ts";
+import { renderTable, visibleWidth, wrapText } from "../terminal/text.ts";
 import { answerWidth, type Output } from "../terminal/output.ts";
 import { bareFlags, commonFlags, formsOf, helpCommand } from "./arguments.ts";
 import type { CommandDescription, CommandForm, CommandSet, Flag } from "./command.ts";

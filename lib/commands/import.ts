@@ -1,6 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { partOfWork } from "../base/steps.ts";
-import { formatBytes, formatCount, printable, renderTable } from "../base/format.ts";
+import { formatBytes, formatCount } from "../base/format.ts";
+import { printable, renderTable } from "../terminal/text.ts";
 import type { ImportPlan, ImportResult } from "../dump/import.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";
 import { canAsk } from "../terminal/interaction.ts";

@@ -1,7 +1,8 @@
 import { directoryOf, refuseSpecialFile } from "../base/paths.ts";
 import { unifiedDiff } from "../base/diff.ts";
 import { AccessError, ConfirmationError, UsageError } from "../base/errors.ts";
-import { formatBytes, formatCount, messageOf, printable, renderTable } from "../base/format.ts";
+import { formatBytes, formatCount, messageOf } from "../base/format.ts";
+import { printable, renderTable } from "../terminal/text.ts";
 import { catalystDatabases, createCatalystMigrator } from "../catalyst.ts";
 import { number } from "../database/connection.ts";
 import { writeText } from "../dump/output_file.ts";

@@ -1,7 +1,7 @@
 import type { LintFinding } from "../trial/finding.ts";
 import type { LintResult } from "../trial/lint.ts";
-import type { Style } from "../terminal/output.ts";
-import { formatCount, printable } from "../base/format.ts";
+import { printable, type Style } from "../terminal/text.ts";
+import { formatCount } from "../base/format.ts";
 import { numberFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./documents.ts";

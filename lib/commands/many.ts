@@ -1,5 +1,6 @@
 import { exitCodeOf, INTERRUPTED, serializeError, UsageError } from "../base/errors.ts";
-import { formatCount, printable, renderTable } from "../base/format.ts";
+import { formatCount } from "../base/format.ts";
+import { printable, renderTable } from "../terminal/text.ts";
 import { isAbsolute } from "../base/paths.ts";
 import type { Output } from "../terminal/output.ts";
 import { withoutSlash } from "./arguments.ts";

@@ -1,6 +1,7 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { LocationError, UsageError } from "../base/errors.ts";
-import { didYouMean, printable } from "../base/format.ts";
+import { didYouMean } from "../base/format.ts";
+import { printable } from "../terminal/text.ts";
 import { listMigrationFiles } from "../migration/loader.ts";
 import { nextId, templateOf, writeNewFile } from "../migration/new_file.ts";
 import { choiceFlag, stringFlag } from "./arguments.ts";

@@ -1,5 +1,6 @@
 import { StatementError, UsageError } from "../base/errors.ts";
-import { didYouMean, formatCount, printable, printableJson, renderTable } from "../base/format.ts";
+import { didYouMean, formatCount } from "../base/format.ts";
+import { printable, printableJson, renderTable } from "../terminal/text.ts";
 import type { SqlValue } from "../database/connection.ts";
 import { writeText } from "../dump/output_file.ts";
 import { findQueries, LEDGER_ALIAS, type NamedQuery, parameterValue } from "../report/queries.ts";

@@ -1,5 +1,6 @@
 import { UsageError } from "../base/errors.ts";
-import { formatDuration, renderTable } from "../base/format.ts";
+import { formatDuration } from "../base/format.ts";
+import { renderTable } from "../terminal/text.ts";
 import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { confirmLosses, followMigrations, renderRollback, renderSnapshots } from "./render.ts";

@@ -1,13 +1,6 @@
 import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/rehearse_result.ts";
-import type { Style } from "../terminal/output.ts";
-import {
-  formatBytes,
-  formatCount,
-  formatDuration,
-  printable,
-  renderTable,
-  wrapText,
-} from "../base/format.ts";
+import { printable, renderTable, type Style, wrapText } from "../terminal/text.ts";
+import { formatBytes, formatCount, formatDuration } from "../base/format.ts";
 import { onOneLine } from "../sql/tokens.ts";
 import { refuseTogether, stringFlag, stringFlags } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";

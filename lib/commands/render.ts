@@ -1,5 +1,6 @@
 import { CatalystError, exitCodeOf, type Progress, type SerializedError } from "../base/errors.ts";
-import { formatCount, formatDate, formatDuration, printable, renderTable } from "../base/format.ts";
+import { formatCount, formatDate, formatDuration } from "../base/format.ts";
+import { printable, renderTable, type Style } from "../terminal/text.ts";
 import { abortOnInterrupt } from "../base/event_loop.ts";
 import type { ImportPlan } from "../dump/import.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
@@ -13,7 +14,7 @@ import type { RestoreChange } from "../snapshot/restore.ts";
 import type { TakenSnapshots } from "../snapshot/safeguard.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import type { LedgerEvent } from "../state/ledger.ts";
-import { type Output, reportOf, screenWidth, type Style } from "../terminal/output.ts";
+import { type Output, reportOf, screenWidth } from "../terminal/output.ts";
 import type { CommandContext } from "./command.ts";
 import type { MigrationsProgress } from "./progress.ts";
 

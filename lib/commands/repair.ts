@@ -1,5 +1,5 @@
 import type { RepairResult } from "../operations/repair.ts";
-import { printable } from "../base/format.ts";
+import { printable } from "../terminal/text.ts";
 import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { copyNotice, renderFinding, renderReconciliation, renderSnapshots } from "./render.ts";

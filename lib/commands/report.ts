@@ -1,5 +1,6 @@
 import { UsageError } from "../base/errors.ts";
-import { didYouMean, formatBytes, printable, renderTable, wrapText } from "../base/format.ts";
+import { didYouMean, formatBytes } from "../base/format.ts";
+import { printable, renderTable, type Style, wrapText } from "../terminal/text.ts";
 import { writeText } from "../dump/output_file.ts";
 import { renderReport } from "../report/compute.ts";
 import {
@@ -12,7 +13,7 @@ import {
 import type { Migrator } from "../migrator.ts";
 import type { Report, ReportFilter } from "../report/report.ts";
 import { renderChart } from "../terminal/chart.ts";
-import { screenWidth, type Style } from "../terminal/output.ts";
+import { screenWidth } from "../terminal/output.ts";
 import { stringFlag, stringFlags } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { protectedFiles } from "./options.ts";

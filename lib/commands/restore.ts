@@ -3,7 +3,7 @@ import type { RestorePlan } from "../snapshot/restore.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
 import { newestSafety } from "../snapshot/store.ts";
 import { wayBack } from "../state/status.ts";
-import { printable } from "../base/format.ts";
+import { printable } from "../terminal/text.ts";
 import { dryRunFlag, fromFlag, refuseTogether, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { confirmPlan, renderMovedAside, renderReconciliation, renderRowChanges } from "./render.ts";

@@ -1,12 +1,6 @@
 import { UsageError } from "../base/errors.ts";
-import {
-  formatAge,
-  formatBytes,
-  formatCount,
-  formatDate,
-  printable,
-  renderTable,
-} from "../base/format.ts";
+import { formatAge, formatBytes, formatCount, formatDate } from "../base/format.ts";
+import { printable, renderTable } from "../terminal/text.ts";
 import { partOfWork } from "../base/steps.ts";
 import { compareIds } from "../migration/migration.ts";
 import type { Manifest } from "../snapshot/manifest.ts";

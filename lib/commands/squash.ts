@@ -1,6 +1,6 @@
 import { ensureDirectory } from "../base/files.ts";
 import { UsageError } from "../base/errors.ts";
-import { printable } from "../base/format.ts";
+import { printable } from "../terminal/text.ts";
 import { writeNewFile } from "../migration/new_file.ts";
 import { stringFlag, withoutSlash } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";

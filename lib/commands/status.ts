@@ -1,17 +1,9 @@
 import { UsageError } from "../base/errors.ts";
-import {
-  formatAge,
-  formatBytes,
-  formatCount,
-  formatDate,
-  formatDuration,
-  printable,
-  renderTable,
-  wrapText,
-} from "../base/format.ts";
+import { formatAge, formatBytes, formatCount, formatDate, formatDuration } from "../base/format.ts";
+import { printable, renderTable, type Style, wrapText } from "../terminal/text.ts";
 import type { MigrationState, MigrationStatus } from "../state/assess.ts";
 import { type LostDatabase, type Status, wayBack } from "../state/status.ts";
-import { type Output, screenWidth, type Style } from "../terminal/output.ts";
+import { type Output, screenWidth } from "../terminal/output.ts";
 import { durationFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { BackupAge, Documents, StatusDocument } from "./documents.ts";

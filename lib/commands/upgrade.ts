@@ -1,4 +1,5 @@
-import { formatCount, formatDuration, printable, renderTable } from "../base/format.ts";
+import { formatCount, formatDuration } from "../base/format.ts";
+import { printable, renderTable } from "../terminal/text.ts";
 import { directoryOf } from "../base/paths.ts";
 import { isLibsqlAddress } from "../database/location.ts";
 import type { Migration } from "../migration/migration.ts";

@@ -1,6 +1,5 @@
 import { RegistryError } from "../base/errors.ts";
 import type { Row, SqlValue, StatementResult } from "../database/connection.ts";
-import { canonical } from "../sql/tokens.ts";
 
 /**
  * The open transaction of a migration function. The function may read and write its own database; it
@@ -114,6 +113,24 @@ export function defineMigration(definition: MigrationDefinition): Migration {
 /** The SQL text of a migration body; null if it is a function. */
 export function sqlOf(body: MigrationBody | undefined): string | null {
   return typeof body === "string" ? body : null;
+}
+
+// Databases contain checksums of the canonical text, so it never changes, whatever the lexer accepts.
+const COMMENT_OR_QUOTED =
+  /--[^\n]*|\/\*[^]*?(?:\*\/|$)|'[^']*(?:''[^']*)*'(?!')|"[^"]*(?:""[^"]*)*"(?!")|`[^`]*(?:``[^`]*)*`(?!`)|\[[^\]]*\]/g;
+
+/** An SQL text without its insignificant parts. */
+export function canonical(sql: string): string {
+  const text = sql.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
+  return text.replace(COMMENT_OR_QUOTED, (piece) =>
+    // A line break inside quotes is part of the text, not the end of a line.
+    piece.startsWith("--") || piece.startsWith("/*") ? " " : piece.replaceAll("\n", "\0"))
+    .split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
+}
+
+/** Whether two SQL texts have the same checksum; equal texts are not parsed. */
+export function sameText(a: string, b: string): boolean {
+  return a === b || canonical(a) === canonical(b);
 }
 
 /**

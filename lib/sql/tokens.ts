@@ -27,7 +27,6 @@ export interface Lexeme {
 const COMMENT = String.raw`--[^\n]*|/\*[^]*?(?:\*/|$)`;
 const STRING = String.raw`'[^']*(?:''[^']*)*'(?!')`;
 const QUOTED = String.raw`"[^"]*(?:""[^"]*)*"(?!")|${"`[^`]*(?:``[^`]*)*`(?!`)"}|\[[^\]]*\]`;
-const COMMENT_OR_QUOTED = new RegExp(`${COMMENT}|${STRING}|${QUOTED}`, "g");
 
 // One alternative per kind, in the order of KINDS. SQLite treats non-ASCII characters as letters.
 const PATTERN = new RegExp(
@@ -340,20 +339,6 @@ export function lineOf(sql: string, offset: number): number {
   let line = 1;
   for (let at = sql.indexOf("\n"); at !== -1 && at < offset; at = sql.indexOf("\n", at + 1)) line++;
   return line;
-}
-
-/** Whether two SQL texts have the same checksum; equal texts are not parsed. */
-export function sameText(a: string, b: string): boolean {
-  return a === b || canonical(a) === canonical(b);
-}
-
-/** The text without its insignificant parts. */
-export function canonical(sql: string): string {
-  const text = sql.replace(/^\uFEFF/, "").replaceAll("\r\n", "\n");
-  return text.replace(COMMENT_OR_QUOTED, (piece) =>
-    // A line break inside quotes is part of the text, not the end of a line.
-    piece.startsWith("--") || piece.startsWith("/*") ? " " : piece.replaceAll("\n", "\0"))
-    .split("\n").map((line) => line.trimEnd()).filter((line) => line !== "").join("\n");
 }
 
 /** A statement on one line, with each run of white space as one space. */

@@ -1,5 +1,4 @@
-import type { Migration, Registry } from "../migration/migration.ts";
-import { sameText } from "../sql/tokens.ts";
+import { type Migration, type Registry, sameText } from "../migration/migration.ts";
 import type { HistoryRow, LedgerState } from "./ledger.ts";
 import type { Marker } from "./marker.ts";
 

@@ -1,5 +1,5 @@
 import { InterruptedError } from "../base/errors.ts";
-import { printable } from "../base/format.ts";
+import { printable } from "./text.ts";
 import { createWriter, Declined } from "./output.ts";
 
 const LINE_FEED = 10;

@@ -6,15 +6,16 @@ import {
   serializeError,
 } from "../base/errors.ts";
 import { isTooManyFiles, tooManyFiles } from "../base/paths.ts";
+import { messageOf } from "../base/format.ts";
+import { isOlder, oldestDeno } from "../base/version.ts";
 import {
-  messageOf,
+  createStyle,
   printable,
   printableJson,
   printableLine,
   printableLines,
-  styleMark,
-} from "../base/format.ts";
-import { isOlder, oldestDeno } from "../base/version.ts";
+  type Style,
+} from "./text.ts";
 
 /** The user answered a question with no: a normal outcome, not an error. */
 export class Declined extends ConfirmationError {
@@ -163,23 +164,6 @@ function withBigInts(_key: string, value: unknown): unknown {
   return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
 }
 
-/** Adds colour or weight to a text, or returns it unchanged. */
-export type Paint = (text: string) => string;
-
-/** Styles of text on a terminal. */
-export interface Style {
-  /** Bold text. */
-  readonly bold: Paint;
-  /** Dim text. */
-  readonly dim: Paint;
-  /** For problems. */
-  readonly red: Paint;
-  /** For success. */
-  readonly green: Paint;
-  /** For warnings. */
-  readonly yellow: Paint;
-}
-
 /** Options of {@link wantsColor}. */
 export interface ColorWish {
   /** Whether `--no-color` was given. Default `false`. */
@@ -228,20 +212,6 @@ export function screenWidth(otherwise = Infinity, stream: Terminal = Deno.stdout
 /** Cells of a line of text on stdout: the width of the terminal, from 30 to 120. */
 export function answerWidth(): number {
   return Math.min(120, Math.max(30, screenWidth(80)));
-}
-
-/** Creates a {@link Style}; if it is not enabled, it returns every text unchanged. */
-export function createStyle(enabled: boolean): Style {
-  const paint = (on: number, off: number): Paint => (text) =>
-    // An empty text stays empty, so that a table's trailing spaces can be removed.
-    enabled && text !== "" ? `${styleMark(on)}${text}${styleMark(off)}` : text;
-  return {
-    bold: paint(1, 22),
-    dim: paint(2, 22),
-    red: paint(31, 39),
-    green: paint(32, 39),
-    yellow: paint(33, 39),
-  };
 }
 
 /** A stream for {@link createWriter}, such as `Deno.stdout`. */

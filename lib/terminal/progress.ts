@@ -5,7 +5,8 @@
  *
  * @module
  */
-import { formatDuration, printable } from "../base/format.ts";
+import { formatDuration } from "../base/format.ts";
+import { printable } from "./text.ts";
 import type { WorkStep } from "../base/steps.ts";
 import { mayStart } from "../base/thread.ts";
 import { createWriter, type Output, screenWidth, takesCommands } from "./output.ts";

@@ -3,7 +3,8 @@
  *
  * @module
  */
-import { formatDate, printable, renderTable, visibleWidth } from "../base/format.ts";
+import { formatDate } from "../base/format.ts";
+import { printable, renderTable, visibleWidth } from "./text.ts";
 import type { SqlValue } from "../database/connection.ts";
 
 /** Names of the formats. */

@@ -1,4 +1,5 @@
-import { formatBytes, renderTable } from "../../lib/base/format.ts";
+import { formatBytes } from "../../lib/base/format.ts";
+import { renderTable } from "../../lib/terminal/text.ts";
 import type { Timing, Timings } from "./measure.ts";
 
 /** One comparison of a measured value with its limit. */

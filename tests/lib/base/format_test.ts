@@ -1,11 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  formatBytes,
-  formatCount,
-  formatDate,
-  formatDuration,
-  utcDate,
-} from "../../../lib/base/format.ts";
+import { formatBytes, formatCount, formatDate, formatDuration } from "../../../lib/base/format.ts";
 
 Deno.test("bytes are formatted with decimal units", () => {
   assert.equal(formatBytes(0), "0 B");
@@ -38,13 +32,12 @@ Deno.test("durations never round up to a full larger unit", () => {
 
 Deno.test("dates are in UTC, to the second", () => {
   assert.equal(formatDate(1_737_376_200), "2025-01-20 12:30:00");
-  assert.equal(utcDate(1_737_376_200.9), "2025-01-20 12:30:00");
-  assert.equal(utcDate(0), "1970-01-01 00:00:00");
+  assert.equal(formatDate(1_737_376_200.9), "2025-01-20 12:30:00");
+  assert.equal(formatDate(0), "1970-01-01 00:00:00");
 });
 
-Deno.test("a number that is not a date is shown unchanged, and refused where a date is required", () => {
+Deno.test("a number that is not a date is shown unchanged", () => {
   assert.equal(formatDate(1e20), "100000000000000000000");
-  assert.throws(() => utcDate(1e20), RangeError);
 });
 
 Deno.test("counts have thousands separators and the right form of the noun", () => {

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { renderTerminalReport } from "../../../lib/commands/report.ts";
 import { demoTables } from "../../../lib/report/demo.ts";
 import { buildReport } from "../../../lib/report/report.ts";
-import { createStyle } from "../../../lib/terminal/output.ts";
+import { createStyle } from "../../../lib/terminal/text.ts";
 import { query, runCommandLine, TemporaryDirectory } from "../support.ts";
 
 /** Runs a command on the databases of a directory. */

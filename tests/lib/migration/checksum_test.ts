@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { checksum, sqlOf } from "../../../lib/migration/migration.ts";
-import { canonical, normalize, sameText } from "../../../lib/sql/tokens.ts";
+import { canonical, sameText } from "../../../lib/migration/migration.ts";
+import { normalize } from "../../../lib/sql/tokens.ts";
 
 const SQL = `-- what it is for
 CREATE TABLE notes (

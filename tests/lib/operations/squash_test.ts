@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { SquashError } from "../../../lib/base/errors.ts";
 import type { Migration } from "../../../lib/migration/migration.ts";
-import { sameText } from "../../../lib/sql/tokens.ts";
+import { sameText } from "../../../lib/migration/migration.ts";
 import { parseMigrationFile } from "../../../lib/migration/file.ts";
 import { appMigrator } from "./app.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";

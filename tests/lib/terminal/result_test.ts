@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { visibleWidth } from "../../../lib/base/format.ts";
+import { visibleWidth } from "../../../lib/terminal/text.ts";
 import type { SqlValue } from "../../../lib/database/connection.ts";
 import { formatResult, rowObjects } from "../../../lib/terminal/result.ts";
 

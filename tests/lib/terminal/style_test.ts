@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { printableLines } from "../../../lib/base/format.ts";
-import { createStyle, takesCommands, wantsColor } from "../../../lib/terminal/output.ts";
+import { createStyle, printableLines } from "../../../lib/terminal/text.ts";
+import { takesCommands, wantsColor } from "../../../lib/terminal/output.ts";
 
 const terminal = { isTerminal: () => true };
 const file = { isTerminal: () => false };

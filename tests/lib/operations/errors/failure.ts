@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { CatalystError } from "../../../../lib/base/errors.ts";
 import { defineMigration, type MigrationDefinition } from "../../../../lib/migration/migration.ts";
 import { Migrator } from "../../../../lib/migrator.ts";
-import { printableLines } from "../../../../lib/base/format.ts";
+import { printableLines } from "../../../../lib/terminal/text.ts";
 import { type Content, contentOf, existsSync } from "../../../helpers.ts";
 import { TemporaryDirectory } from "../../support.ts";
 

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { printableLines, renderTable, visibleWidth, wrapText } from "../../../lib/base/format.ts";
-import { createStyle } from "../../../lib/terminal/output.ts";
+import {
+  createStyle,
+  printableLines,
+  renderTable,
+  visibleWidth,
+  wrapText,
+} from "../../../lib/terminal/text.ts";
 
 Deno.test("columns are aligned under their header", () => {
   const table = renderTable([["orders", "1,234"], ["fills", "7"]], {

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import {
+  createStyle,
   printable,
   printableJson,
   printableLine,
   printableLines,
-  stripStyle,
-  styleMark,
-} from "../../../lib/base/format.ts";
+  visibleWidth,
+} from "../../../lib/terminal/text.ts";
 
 Deno.test("line breaks and control characters in a name are escaped", () => {
   assert.equal(printable("a\nb\rc\td"), "a\\nb\\rc\\td");
@@ -28,11 +28,12 @@ Deno.test("printable text contains no character that a terminal acts on", () => 
 });
 
 Deno.test("multi-line text keeps line breaks and tabs, and colours only if requested", () => {
-  const text = `${styleMark(31)}a${styleMark(39)}\r\n\tb\rc\x1b[2J\n`;
+  const red = createStyle(true).red("a");
+  const text = `${red}\r\n\tb\rc\x1b[2J\n`;
   assert.equal(printableLines(text, { styled: true }), "\x1b[31ma\x1b[39m\r\n\tb\\rc\\x1b[2J\n");
   assert.equal(printableLines(text), "a\r\n\tb\\rc\\x1b[2J\n");
-  assert.equal(printableLine(text), `${styleMark(31)}a${styleMark(39)}\\r\\n\\tb\\rc\\x1b[2J\\n`);
-  assert.equal(stripStyle(`${styleMark(1)}a${styleMark(22)}`), "a");
+  assert.equal(printableLine(text), `${red}\\r\\n\\tb\\rc\\x1b[2J\\n`);
+  assert.equal(visibleWidth(red), 1);
 });
 
 Deno.test("terminal sequences in data are escaped, even if the terminal supports colours", () => {
