@@ -66,23 +66,21 @@ function versionChecks({ system, request }: Facts): Check[] {
 function permissionChecks({ request, directory, system }: Facts): Check[] {
   const { ok, notice, problem } = checksOf("permissions");
   const path = shellWord(directory.path);
+  const { hiddenVariables } = request;
   const missing = [
-    ...directory.mayRead ? [] : [`--allow-read=${path},catalyst.json,catalyst.jsonc`],
-    ...directory.mayWrite ? [] : [`--allow-write=${path}`],
-    ...request.hiddenVariables.length === 0 ? [] : [`--allow-env=${request.hiddenVariables}`],
-  ];
-  const kinds = [
-    ...directory.mayRead ? [] : [`read ${directory.path}`],
-    ...directory.mayWrite ? [] : [`write ${directory.path}`],
-    ...request.hiddenVariables.length === 0
+    ...directory.mayRead
       ? []
-      : [`read the variables ${request.hiddenVariables.join(", ")}`],
+      : [[`read ${directory.path}`, `--allow-read=${path},catalyst.json,catalyst.jsonc`]],
+    ...directory.mayWrite ? [] : [[`write ${directory.path}`, `--allow-write=${path}`]],
+    ...hiddenVariables.length === 0 ? [] : [
+      [`read the variables ${hiddenVariables.join(", ")}`, `--allow-env=${hiddenVariables}`],
+    ],
   ];
   const checks = missing.length > 0
     ? [problem(
       "permission-missing",
-      `Deno has no permission to: ${kinds.join(", ")}`,
-      `run it with ${missing.join(" ")}`,
+      `Deno has no permission to: ${missing.map(([what]) => what).join(", ")}`,
+      `run it with ${missing.map(([, flag]) => flag).join(" ")}`,
     )]
     : [ok(
       "permissions",

@@ -231,17 +231,13 @@ function holderOf(path: string): string {
 /** Examines a lock without taking it from anyone; empty if there is no such file. */
 export function lockFacts(path: string, context: FileContext): LockFacts[] {
   if (!mayRead(path)) return [];
-  const found = { path, isHeld: null, holder: "", info: null, unwritable: null };
+  let found: LockFacts = { path, isHeld: null, holder: "", info: null, unwritable: null };
   try {
     const info = Deno.statSync(path);
-    if (info.isDirectory) return [{ ...found, info }];
-    const unwritable = reasonAgainstWriting(path);
-    try {
-      const holder = holderOf(path);
-      return [{ path, isHeld: isLockHeld(path, info, context), holder, info, unwritable }];
-    } catch {
-      return [{ ...found, info, unwritable }];
-    }
+    found = { ...found, info };
+    if (info.isDirectory) return [found];
+    found = { ...found, unwritable: reasonAgainstWriting(path) };
+    return [{ ...found, holder: holderOf(path), isHeld: isLockHeld(path, info, context) }];
   } catch (error) {
     return error instanceof Deno.errors.NotFound ? [] : [found];
   }

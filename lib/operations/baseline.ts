@@ -187,7 +187,6 @@ export interface Adoption {
 interface SchemaEntry {
   readonly type: string;
   readonly name: string;
-  readonly table: string;
   readonly sql: string;
 }
 
@@ -274,7 +273,7 @@ function refuseManaged({ registry, trusted }: Workspace, database: string): void
  */
 async function readEntries(connection: Connection): Promise<SchemaEntry[]> {
   const rows = await connection.all(
-    `SELECT type, name, tbl_name AS "table", sql
+    `SELECT type, name, sql
     FROM main.sqlite_schema
     WHERE sql IS NOT NULL
         AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'
@@ -288,7 +287,6 @@ async function readEntries(connection: Connection): Promise<SchemaEntry[]> {
   return rows.map((row) => ({
     type: text(row, "type"),
     name: text(row, "name"),
-    table: text(row, "table"),
     sql: text(row, "sql"),
   }));
 }
@@ -300,23 +298,17 @@ async function proveSame(entries: readonly SchemaEntry[], database: string): Pro
     try {
       await empty.exec(sql);
     } catch (error) {
-      throw unrepeatable(
-        database,
-        `${type} "${name}" can't be created: ${messageOf(error)}`,
-        error,
-      );
+      const reason = `${type} "${name}" can't be created: ${messageOf(error)}`;
+      throw unrepeatable(database, reason, error);
     }
   }
-  const made = new Map((await readEntries(empty)).map((entry) => [keyOf(entry), entry.sql]));
-  const different = entries.filter((entry) => made.get(keyOf(entry)) !== entry.sql);
-  const [first] = different;
-  if (first !== undefined) {
-    throw unrepeatable(database, `${first.type} "${first.name}" would differ`);
+  const made = new Map(
+    (await readEntries(empty)).map((one) => [`${one.type} ${one.name}`, one.sql]),
+  );
+  const other = entries.find(({ type, name, sql }) => made.get(`${type} ${name}`) !== sql);
+  if (other !== undefined) {
+    throw unrepeatable(database, `${other.type} "${other.name}" would differ`);
   }
-}
-
-function keyOf({ type, name }: SchemaEntry): string {
-  return `${type} ${name}`;
 }
 
 function unrepeatable(database: string, reason: string, cause?: unknown): AdoptionError {

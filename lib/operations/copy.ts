@@ -37,6 +37,13 @@ export interface CopyDatabaseOptions
 /** How long each step takes, compared with the others. */
 const WEIGHTS = { read: 1, write: 1, compare: 10 };
 
+/** How a running copy reports its progress, and is stopped. */
+interface Control {
+  readonly steps: Steps;
+  readonly signal: AbortSignal | undefined;
+  readonly onProgress: (progress: CopyProgress) => void;
+}
+
 /** Result of a copy. */
 export interface CopyDatabaseResult {
   /** Location of the source. */
@@ -80,8 +87,9 @@ export async function copyDatabase(
   if (to.kind === "file") await refuseTarget(workspace, to.path, options);
   const { read, write, compare } = WEIGHTS;
   const steps = new Steps(read + write + 2 * compare, options.onStep);
-  const control = {
+  const control: Control = {
     steps,
+    signal: options.signal,
     onProgress: ({ done, total }: CopyProgress) => {
       if (options.signal?.aborted) {
         throw new InterruptedError(`Cannot copy ${ends.from}: interrupted`, {
@@ -94,8 +102,8 @@ export async function copyDatabase(
   steps.begin(`reading ${ends.from}`, read);
   await using original = await readOriginal(workspace, from, control);
   const hash = to.kind === "server"
-    ? await toServer(workspace, original.path, { to, ...control, signal: options.signal })
-    : await toFile(workspace, original.path, { to: fileItself(to.path), ...control });
+    ? await toServer(workspace, original.path, { to, control })
+    : await toFile(workspace, original.path, { to: fileItself(to.path), control });
   return { from: from.path, to: to.path, hash };
 }
 
@@ -146,7 +154,7 @@ async function refuseTarget(
 async function readOriginal(
   workspace: Workspace,
   from: DatabaseLocation,
-  control: { readonly onProgress: (progress: CopyProgress) => void },
+  control: Control,
 ) {
   const connection = await openForReading(from, workspace.settings);
   try {
@@ -165,11 +173,9 @@ async function readOriginal(
 async function toServer(
   { settings, timeout }: Workspace,
   path: string,
-  { to, ...control }: {
+  { to, control }: {
     readonly to: DatabaseLocation & { readonly kind: "server" };
-    readonly steps: Steps;
-    readonly onProgress: (progress: CopyProgress) => void;
-    readonly signal: AbortSignal | undefined;
+    readonly control: Control;
   },
 ): Promise<string> {
   const { fillServer } = await import("../dump/to_server.ts");
@@ -180,11 +186,7 @@ async function toServer(
 async function toFile(
   { settings }: Workspace,
   path: string,
-  { to, steps, onProgress }: {
-    readonly to: string;
-    readonly steps: Steps;
-    readonly onProgress: (progress: CopyProgress) => void;
-  },
+  { to, control: { steps, onProgress } }: { readonly to: string; readonly control: Control },
 ): Promise<string> {
   const directory = directoryOf(to);
   if (!isFile(to) && sizeOf(directory) === null) {

@@ -219,20 +219,14 @@ export function groupTrades(trades: readonly Trade[], by: Grouping): TradeGroup[
         return trade[by] ?? NONE;
     }
   };
-  const groups = new Map<string, number[]>();
-  for (const trade of trades) {
-    const key = keyOf(trade);
-    const pnls = groups.get(key);
-    if (pnls === undefined) groups.set(key, [trade.pnl]);
-    else pnls.push(trade.pnl);
-  }
   const order = (key: string): number =>
     by === "weekday"
       ? (WEEKDAYS.indexOf(key) + 6) % 7
       : by === "hour" || by === "scoreDecile"
       ? Number.parseInt(key) || (key === NONE ? Infinity : 0)
       : 0;
-  return [...groups].map(([key, pnls]): TradeGroup => {
+  return [...Map.groupBy(trades, keyOf)].map(([key, members]): TradeGroup => {
+    const pnls = members.map(({ pnl }) => pnl);
     const totalPnl = sum(pnls);
     const loss = -sum(pnls.filter((pnl) => pnl < 0));
     const factor = sum(pnls.filter((pnl) => pnl > 0)) / loss;
@@ -250,27 +244,18 @@ export function groupTrades(trades: readonly Trade[], by: Grouping): TradeGroup[
 /** The tenth of the scores that a trade belongs to, such as `1 (0.50 to 0.55)`. */
 function scoreDeciles(trades: readonly Trade[]): (trade: Trade) => string {
   const scores = Float64Array.from(trades.flatMap(({ signalScore }) => signalScore ?? [])).sort();
-  const decileOf = (score: number): number => {
-    let low = 0;
-    // The number of scores below this one, found by bisection.
-    for (let high = scores.length; low < high;) {
-      const middle = (low + high) >> 1;
-      if ((scores[middle] ?? 0) < score) low = middle + 1;
-      else high = middle;
-    }
-    return Math.floor(low / scores.length * 10) + 1;
-  };
-  const labels = new Map<number, string>();
-  for (let first = 0; first < scores.length;) {
-    const decile = decileOf(scores[first] ?? 0);
-    let end = first + 1;
-    while (end < scores.length && decileOf(scores[end] ?? 0) === decile) end++;
-    labels.set(
-      decile,
-      `${decile} (${scores[first]?.toFixed(2)} to ${scores[end - 1]?.toFixed(2)})`,
-    );
-    first = end;
+  const deciles = new Map<number, number>();
+  const ranges = new Map<number | undefined, readonly [low: number, high: number]>();
+  for (const [at, score] of scores.entries()) {
+    const decile = deciles.get(score) ?? Math.floor(at / scores.length * 10) + 1;
+    deciles.set(score, decile);
+    ranges.set(decile, [ranges.get(decile)?.[0] ?? score, score]);
   }
-  return ({ signalScore }) =>
-    signalScore === null ? NONE : labels.get(decileOf(signalScore)) ?? NONE;
+  return ({ signalScore }) => {
+    const decile = deciles.get(signalScore ?? NaN);
+    const range = ranges.get(decile);
+    return range === undefined
+      ? NONE
+      : `${decile} (${range[0].toFixed(2)} to ${range[1].toFixed(2)})`;
+  };
 }
