@@ -2,9 +2,9 @@ import { SnapshotError, UsageError } from "../base/errors.ts";
 import type { DamagedDatabase } from "../snapshot/mod.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
-import { formatBytes, formatCount, formatDuration } from "../base/format.ts";
+import { didYouMean, formatBytes, formatCount, formatDuration } from "../base/format.ts";
 import { printable, renderTable } from "../terminal/text.ts";
-import { dryRunFlag, durationFlag, formOf, stringFlag } from "./arguments.ts";
+import { dryRunFlag, durationFlag, formOf, misuse, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext, CommandForms, FlagValues } from "./command.ts";
 import type { Documents } from "./documents.ts";
 import { followWork, snapshotStep } from "./progress.ts";
@@ -142,7 +142,7 @@ function refuseStrayFlags(flags: FlagValues, action: string | undefined): void {
 
 async function take(context: CommandContext): Promise<number> {
   const { flags, operands, migrator, output } = context;
-  await refuseMisspelling(operands, migrator.databases);
+  refuseMisspelling(operands, migrator.databases);
   if (!output.isQuiet && !output.isJson) {
     await tellUncovered(await migrator.uncoveredFiles(), context);
   }
@@ -226,17 +226,12 @@ function warnOfLost(
 }
 
 /** Refuses a misspelled subcommand, which would be taken for a database. */
-async function refuseMisspelling(
-  [word]: readonly string[],
-  databases: readonly string[],
-): Promise<void> {
+function refuseMisspelling([word]: readonly string[], databases: readonly string[]): void {
   if (word === undefined || databases.includes(word)) return;
-  const { didYouMean } = await import("../base/format.ts");
   const hint = didYouMean(word, FORMS.flatMap((form) => form.word ?? []));
-  if (hint === "") return;
-  throw new UsageError(`Cannot run backup: "${word}" is neither a subcommand nor a database`, {
-    help: `${hint}\`catalyst-migrate backup --help\` lists its arguments`,
-  });
+  if (hint !== "") {
+    throw misuse(command, `"${word}" is neither a subcommand nor a database`, { hint });
+  }
 }
 
 function renderSnapshot({ name, files, heldSeconds, verified }: Manifest): string {

@@ -1,4 +1,5 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
+import { serializeError } from "../base/errors.ts";
 import { settingsFrom, type SettingVariable, settingVariables } from "../database/connection.ts";
 import type { Check, DoctorRequest } from "../doctor/facts.ts";
 import { printable, type Style, wrapText } from "../terminal/text.ts";
@@ -48,7 +49,6 @@ async function requestFrom(flags: FlagValues, environment: Environment): Promise
     Deno.permissions.querySync({ name: "env", variable }).state === "granted"
   );
   const values = new Map(readable.map((name) => [name, environment(name)]));
-  const { serializeError } = await import("../base/errors.ts");
   const wrongVariables = settingVariables.flatMap((name) => {
     try {
       settingsFrom((one) => one === name ? values.get(name) : undefined);

@@ -44,24 +44,24 @@ export interface Documents {
   readonly "backup verify": SnapshotVerified;
   readonly "baseline": Baseline;
   readonly "completion": CompletionScript;
-  readonly "copy": DatabaseCopied;
+  readonly "copy": Success & CopyDatabaseResult;
   readonly "demo": DemoCreated;
   readonly "doctor": Diagnosis | Several<Diagnosis>;
   readonly "downgrade": Downgrade | DowngradeDryRun | DowngradeFailure;
   readonly "export": FilesWritten;
   readonly "help": Help;
   readonly "history": History | Several<History>;
-  readonly "import": DumpImported | RowsImported;
+  readonly "import": (Success & ImportResult) | RowsImported;
   readonly "init": ConfigurationWritten;
   readonly "lint": LintResult;
   readonly "man": ManualPage;
   readonly "new": NewMigration;
   readonly "query": QueryRows | QueryWritten | QueryList;
-  readonly "redo": Redo | RedoDryRun;
+  readonly "redo": (Success & RedoResult) | RedoDryRun;
   readonly "rehearse": Rehearsal;
   readonly "repair": Repair | ChangeAccepted;
-  readonly "report": ReportDocument | ReportWritten;
-  readonly "restore": Restore | RestoreDryRun;
+  readonly "report": (Success & Report) | ReportWritten;
+  readonly "restore": (Success & RestoreResult) | RestoreDryRun;
   readonly "schema": Schemas | SchemaCheck;
   readonly "squash": Squash;
   readonly "status": StatusDocument | Several<StatusDocument>;
@@ -71,7 +71,7 @@ export interface Documents {
     | UpgradeFailure
     | Several<Upgrade | UpgradeDryRun | UpgradeFailure>;
   readonly "verify": Verification | Several<Verification>;
-  readonly "version": Version;
+  readonly "version": Success & VersionReport;
 }
 
 /** A command that did what it was asked to do. */
@@ -170,8 +170,6 @@ export interface DowngradeFailure extends Failure, Pick<DowngradeResult, "rolled
   /** The migration that failed; null if something else did. */
   readonly failed: FailedMigration | null;
 }
-
-interface Redo extends Success, RedoResult {}
 
 /** What a redo would do. */
 interface RedoDryRun extends DryRun {
@@ -272,19 +270,13 @@ interface SnapshotsPruned extends Success {
   readonly deleted: readonly string[];
 }
 
-interface Restore extends Success, RestoreResult {}
-
 /** What a restore would do. */
 interface RestoreDryRun extends DryRun, RestorePlan {}
-
-interface DumpImported extends Success, ImportResult {}
 
 interface RowsImported extends Success, ImportRowsResult {
   /** Name of the database. */
   readonly database: string;
 }
-
-interface DatabaseCopied extends Success, CopyDatabaseResult {}
 
 interface FilesWritten {
   /** Whether all rows were exported. */
@@ -369,8 +361,6 @@ interface ListedQuery extends Pick<NamedQuery, "name" | "database" | "about" | "
   readonly parameters: readonly string[];
 }
 
-interface ReportDocument extends Success, Report {}
-
 /** A report that was also written as a page. */
 interface ReportWritten extends Success, WrittenFile, Report {}
 
@@ -431,8 +421,6 @@ interface ManualPage extends Success {
 interface Help extends Success {
   readonly help: string;
 }
-
-interface Version extends Success, VersionReport {}
 
 /** What this program is made of. */
 export interface VersionReport {

@@ -28,26 +28,24 @@ export function manualPage(commands: readonly CommandDescription[]): string {
   const title = PROGRAM.toUpperCase();
   return [
     `.TH ${quoted(title)} "1" "" ${quoted(`${PROGRAM} ${version}`)} "User Commands"`,
-    section("NAME"),
-    text(`${PROGRAM} - ${uncapitalized(purpose).replace(/\.$/, "")}`),
-    section("SYNOPSIS"),
+    '.SH "NAME"',
+    text(`${PROGRAM} - ${purpose.charAt(0).toLowerCase()}${purpose.slice(1, -1)}`),
+    '.SH "SYNOPSIS"',
     `${bold(PROGRAM)} [${italic("COMMAND")}] [${italic("OPTIONS")}]`,
-    section("DESCRIPTION"),
-    ...DESCRIPTION.flatMap((paragraph, at) =>
-      at === 0 ? [text(paragraph)] : [".PP", text(paragraph)]
-    ),
-    section("OPTIONS"),
+    '.SH "DESCRIPTION"',
+    DESCRIPTION.map(text).join("\n.PP\n"),
+    '.SH "OPTIONS"',
     "Every command takes these.",
     ...definitions(flagTags({ ...commonFlags, ...bareFlags })),
-    section("COMMANDS"),
+    '.SH "COMMANDS"',
     ...commands.flatMap(renderCommand),
-    section("ENVIRONMENT"),
+    '.SH "ENVIRONMENT"',
     ...definitions(environment.map(([name, does]) => [bold(name), does])),
-    section("FILES"),
+    '.SH "FILES"',
     ...definitions(files.map(([path, holds]) => [italic(path), holds])),
-    section("EXIT STATUS"),
+    '.SH "EXIT STATUS"',
     ...definitions(exitCodes.map(([code, says]) => [bold(code), says])),
-    section("SEE ALSO"),
+    '.SH "SEE ALSO"',
     `${bold("sqlite3")}(1)`,
     "",
   ].join("\n");
@@ -71,7 +69,7 @@ function renderCommand(command: CommandDescription): string[] {
       ...at === 0 ? [] : [".PP"],
       usage(usageOf(command, form)),
       ".br",
-      text(`${capitalized(form.summary)}.`),
+      text(`${form.summary.charAt(0).toUpperCase()}${form.summary.slice(1)}.`),
     ]),
     ...definitions(flagTags(flags)),
     ".PP",
@@ -110,15 +108,10 @@ function definitions(rows: readonly (readonly [term: string, is: string])[]): st
   return rows.flatMap(([term, is]) => [".TP", term, text(is)]);
 }
 
-function section(name: string): string {
-  return `.SH ${quoted(name)}`;
-}
-
 /** A text in roff; text in backquotes is bold. */
 function text(words: string): string {
-  const line = words.split("`").map((part, at) => at % 2 === 0 ? escaped(part) : bold(part)).join(
-    "",
-  );
+  const parts = words.split("`").map((part, at) => at % 2 === 0 ? escaped(part) : bold(part));
+  const line = parts.join("");
   // Otherwise a line that begins with a dot or an apostrophe is a command.
   return /^[.']/.test(line) ? `\\&${line}` : line;
 }
@@ -146,18 +139,7 @@ const SPECIAL: Readonly<Record<string, string>> = {
 
 /** Escapes characters that roff interprets, and those outside ASCII. */
 function escaped(words: string): string {
-  return words.replace(/[\\\-'`^~]/g, (character) => SPECIAL[character] ?? character)
-    .replace(
-      /[^\n -~]/gu,
-      (character) =>
-        `\\[u${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}]`,
-    );
-}
-
-function capitalized(words: string): string {
-  return words.charAt(0).toUpperCase() + words.slice(1);
-}
-
-function uncapitalized(words: string): string {
-  return words.charAt(0).toLowerCase() + words.slice(1);
+  return words.replace(/[\\\-'`^~]|[^\n -~]/gu, (character) =>
+    SPECIAL[character] ??
+      `\\[u${(character.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}]`);
 }

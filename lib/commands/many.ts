@@ -122,18 +122,24 @@ async function runIn(directory: string, { output, work }: ManyOptions): Promise<
   let failure = "";
   let isTitled = false;
   // The title goes to the same stream as the first text: above the answer, even with `--quiet`.
-  const titled =
-    (write: (text: string) => void, { isSilent = false } = {}) => (text: string): void => {
-      if (isSilent) return;
-      if (!isTitled) write(output.narrationStyle.bold(`== ${directory}`));
-      isTitled = true;
-      write(text);
-    };
+  const title = (write: (text: string) => void): void => {
+    if (!isTitled) write(output.narrationStyle.bold(`== ${directory}`));
+    isTitled = true;
+  };
   const own: Output = {
     ...output,
-    answer: titled(output.answer),
-    report: titled(output.report, { isSilent: output.isQuiet }),
-    narrate: titled(output.narrate, { isSilent: output.isQuiet }),
+    answer: (text) => {
+      title(output.answer);
+      output.answer(text);
+    },
+    report: (text) => {
+      if (!output.isQuiet) own.answer(text);
+    },
+    narrate: (text) => {
+      if (output.isQuiet) return;
+      title(output.narrate);
+      output.narrate(text);
+    },
     warn: (text) => output.warn(isTitled ? text : `${directory}: ${text}`),
     json: (value) => {
       document = value;
@@ -143,8 +149,7 @@ async function runIn(directory: string, { output, work }: ManyOptions): Promise<
       failure = report.message;
       if (output.isJson) document = { ok: false, ...extra, error: report };
       else {
-        if (!isTitled) output.narrate(output.narrationStyle.bold(`== ${directory}`));
-        isTitled = true;
+        title(output.narrate);
         output.error(error);
       }
     },

@@ -113,7 +113,7 @@ function renderMigrations(migrations: readonly RehearsedMigration[]): string {
       one.database,
       formatDuration(one.seconds),
       formatDuration(one.lockedSeconds),
-      formatCount(one.rowsTouched, "row").replace(/ .*/, ""),
+      countOf(one.rowsTouched),
       one.downgradeSeconds === null ? "-" : formatDuration(one.downgradeSeconds),
     ]),
     {
