@@ -7,6 +7,36 @@
 import { main } from "./lib/commands/main.ts";
 import { UsageError } from "./lib/base/errors.ts";
 
+// Deno reads the source map of each module that is the first to import another one, and large modules
+// have large maps. This small one is the first to import what `status` and `upgrade` load.
+import "./lib/base/event_loop.ts";
+import "./lib/base/format.ts";
+import "./lib/base/paths.ts";
+import "./lib/base/version.ts";
+import "./lib/catalyst.ts";
+import "./lib/commands/arguments.ts";
+import "./lib/commands/options.ts";
+import "./lib/commands/render.ts";
+import "./lib/database/connection.ts";
+import "./lib/database/location.ts";
+import "./lib/database/node_sqlite.ts";
+import "./lib/database/open.ts";
+import "./lib/migration/migration.ts";
+import "./lib/migrator.ts";
+import "./lib/operations/upgrade.ts";
+import "./lib/state/assess.ts";
+import "./lib/state/inspect.ts";
+import "./lib/state/ledger.ts";
+import "./lib/state/marker.ts";
+import "./lib/state/status.ts";
+import "./lib/state/workspace.ts";
+import "./lib/terminal/output.ts";
+import "./lib/terminal/text.ts";
+import "./migrations/001_create_positions_tables.ts";
+import "./migrations/002_create_trading_tables.ts";
+import "./migrations/003_create_ml_training_tables.ts";
+import "./migrations/mod.ts";
+
 /**
  * Runs the command line and sets the exit code of the process: 0 on success or if there is nothing to
  * do, 1 on failure or findings, 2 on wrong usage. Errors are written to stderr, not thrown. Needs read

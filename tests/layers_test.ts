@@ -168,15 +168,30 @@ async function loadedBy(files: readonly string[]): Promise<Set<string>> {
   return loaded;
 }
 
+/** What a start of a command loads. */
+async function loadedAtStart(command: string): Promise<Set<string>> {
+  return await loadedBy(["cli.ts", `lib/commands/${command}.ts`]);
+}
+
 Deno.test("a start loads few modules", async () => {
   for (const command of ["status", "upgrade"]) {
-    const loaded = await loadedBy(["cli.ts", `lib/commands/${command}.ts`]);
+    const loaded = await loadedAtStart(command);
     assert(
       loaded.size <= MOST_LOADED,
       `${command} loads ${loaded.size} modules, and each takes time at every start: load what is ` +
         `rarely needed with import()\n${[...loaded].sort().join("\n")}`,
     );
   }
+});
+
+Deno.test("cli.ts is the first to import each module that both status and upgrade load", async () => {
+  const shared = (await loadedAtStart("status")).intersection(await loadedAtStart("upgrade"));
+  shared.delete("cli.ts");
+  assert.deepEqual(
+    graph.get("cli.ts")?.toSorted(),
+    [...shared].sort(),
+    "correct the list of imports in cli.ts",
+  );
 });
 
 Deno.test("only lib/database imports a driver", () => {
