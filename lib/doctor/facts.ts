@@ -177,7 +177,7 @@ export interface OwnFacts {
   readonly directory: string | null;
   readonly migrations: readonly Migration[];
   readonly failures: readonly SerializedError[];
-  /** Names of the unusable files. */
+  /** Names of the other files in the directory, without their endings. */
   readonly unusable: readonly string[];
   /** Description of files that look like migrations but are not; null if there are none. */
   readonly misnamed: string | null;

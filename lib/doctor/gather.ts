@@ -291,47 +291,38 @@ async function stateFacts(
 /** Reads the user's own migrations, skipping unusable ones. */
 async function ownFacts(request: DoctorRequest): Promise<OwnFacts> {
   const { migrationsDir: directory } = request;
-  const databases = Object.keys(request.databases);
-  const failures: SerializedError[] = [];
-  const unusable: string[] = [];
-  const nothing = { directory, migrations: [], misnamed: null, failures, unusable };
+  const nothing = { directory, migrations: [], misnamed: null, failures: [], unusable: [] };
   if (directory === null) return nothing;
   if (!mayRead(directory)) {
     const message = `Cannot read the migrations in ${directory}: Deno was not given the permission`;
     const help = `run it with --allow-read=${directory} besides`;
     return { ...nothing, failures: [{ code: "NOT_PERMITTED", message, help }] };
   }
-  const [{ describeMisnamed, readMigrations }, { refuseSyntaxErrors }] = await Promise.all([
+  const [{ describeMisnamed, readUsableMigrations }, { refuseSyntaxErrors }] = await Promise.all([
     import("../migration/loader.ts"),
     import("../migration/syntax.ts"),
   ]);
-  const bundled = request.bundled.map(({ name }) => name);
-  while (true) {
+  const read = await readUsableMigrations(directory, {
+    databases: Object.keys(request.databases),
+    except: request.bundled.map(({ name }) => name),
+  });
+  const failures = read.unusable.map(serializeError);
+  const migrations = read.migrations.filter((migration) => {
     try {
-      const except = [...bundled, ...unusable];
-      const migrations = await readMigrations(directory, { databases, except });
-      const right = migrations.filter((migration) => {
-        try {
-          refuseSyntaxErrors([migration]);
-          return true;
-        } catch (error) {
-          failures.push(serializeError(error));
-          unusable.push(migration.name);
-          return false;
-        }
-      });
-      return { ...nothing, migrations: right, misnamed: describeMisnamed(directory) };
+      refuseSyntaxErrors([migration]);
+      return true;
     } catch (error) {
       failures.push(serializeError(error));
-      const name = fileNameOf(error);
-      // The others can be read without it.
-      if (name === null || unusable.includes(name)) return nothing;
-      unusable.push(name);
+      return false;
     }
-  }
-}
-
-function fileNameOf(error: unknown): string | null {
-  const path = error instanceof Error && "path" in error ? error.path : undefined;
-  return typeof path === "string" ? path.replace(/^.*[/\\]|\.[^.]*$/g, "") : null;
+  });
+  const files = namesIn(directory);
+  return {
+    directory,
+    migrations,
+    misnamed: files.length === 0 ? null : describeMisnamed(directory),
+    failures,
+    unusable: files.map((file) => file.replace(/\.[^.]*$/, ""))
+      .filter((name) => migrations.every((one) => one.name !== name)),
+  };
 }
