@@ -1,10 +1,11 @@
 import { isSnapshotName, manifestFile } from "../snapshot/manifest.ts";
 import { restore } from "../snapshot/restore.ts";
 import { findSources } from "../snapshot/sources.ts";
-import { AccessError } from "../base/errors.ts";
+import { AccessError, MigratorLockedError } from "../base/errors.ts";
 import { type OnStep, partOfWork } from "../base/steps.ts";
 import { ensureDirectory } from "../base/files.ts";
-import { directoryOf } from "../base/paths.ts";
+import { acquireLock } from "../base/lock.ts";
+import { directoryOf, sizeOf } from "../base/paths.ts";
 import { messageOf } from "../base/format.ts";
 import { locate } from "../database/location.ts";
 import { createRegistry } from "../migration/migration.ts";
@@ -22,8 +23,8 @@ export interface TryRestoreOptions {
 /** Prefix of the directories that snapshots are restored into for a trial. */
 const TRIAL = ".restore_trial_";
 
-/** Seconds after which a trial directory is certainly abandoned. */
-const ABANDONED = 86_400;
+/** Name of the lock in such a directory; it dies with the process. */
+const LOCK = "trial.lock";
 
 /**
  * Proves that a snapshot can be restored: restores it into a temporary directory next to the
@@ -43,8 +44,9 @@ export async function tryRestore(
   const reference = isSnapshotName(name) ? `${directory}/${manifestFile(name)}` : name;
   const { registry, timeout } = workspace;
   const { sources } = await findSources(reference, { directory, databases: [], registry, timeout });
-  const scratch = makeScratch(directoryOf(workspace.ledgerFile));
+  const scratch = await makeScratch(directoryOf(workspace.ledgerFile));
   try {
+    using _lock = await acquireLock(`${scratch}/${LOCK}`, { timeout: 0 });
     const ledger = ledgerOf(`${scratch}/`);
     const databases = sources.map(({ database }) => database).filter((one) => one !== LEDGER);
     const applied = new Set(sources.flatMap(({ migrations }) => migrations));
@@ -70,11 +72,11 @@ export async function tryRestore(
 }
 
 /** Creates a directory next to the databases, where there is space for them and Deno may write. */
-function makeScratch(beside: string): string {
+async function makeScratch(beside: string): Promise<string> {
   try {
     ensureDirectory(`${beside}/x`, true);
     for (const { name, isDirectory } of Deno.readDirSync(beside)) {
-      if (isDirectory && name.startsWith(TRIAL)) removeIfAbandoned(`${beside}/${name}`);
+      if (isDirectory && name.startsWith(TRIAL)) await removeIfAbandoned(`${beside}/${name}`);
     }
     return Deno.makeTempDirSync({ dir: beside, prefix: TRIAL });
   } catch (error) {
@@ -86,9 +88,14 @@ function makeScratch(beside: string): string {
   }
 }
 
-/** Removes the leftovers of a killed run. */
-function removeIfAbandoned(path: string): void {
-  const { mtime } = Deno.statSync(path);
-  const isOld = mtime !== null && Date.now() - mtime.getTime() > ABANDONED * 1000;
-  if (isOld) Deno.removeSync(path, { recursive: true });
+/** Removes the directory of a killed run. */
+async function removeIfAbandoned(path: string): Promise<void> {
+  const lock = `${path}/${LOCK}`;
+  if (sizeOf(lock) === null) return; // another run is about to create it
+  try {
+    (await acquireLock(lock, { timeout: 0 }))[Symbol.dispose](); // Windows removes no open file
+    Deno.removeSync(path, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof MigratorLockedError)) throw error;
+  }
 }

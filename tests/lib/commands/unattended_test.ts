@@ -1,5 +1,6 @@
 /** Unattended runs: silent on success, with a reason on failure. */
 import assert from "node:assert/strict";
+import { acquireLock } from "../../../lib/base/lock.ts";
 import { fileURLToPath } from "node:url";
 import { durationFlag } from "../../../lib/commands/arguments.ts";
 import { describeUncovered, uncoveredFiles } from "../../../lib/state/discover.ts";
@@ -267,6 +268,22 @@ Deno.test("a trial restore of a snapshot leaves no files", async () => {
   const json = await run("backup", "verify", "latest", "--restore", "--json");
   assert.equal(JSON.parse(json.stdout).restored.ok, false);
   assert.deepEqual(names(), before);
+});
+
+Deno.test("a trial restore removes the directory of a killed one, but not one in use", async () => {
+  using directory = await botDirectory();
+  const run = (...args: string[]) => runCommandLine(args, { cwd: directory.path });
+  await run("backup");
+  const [killed, used] = [".restore_trial_a", ".restore_trial_b"];
+  for (const name of [killed, used]) {
+    Deno.mkdirSync(directory.file(`data/${name}`));
+    Deno.writeTextFileSync(directory.file(`data/${name}/trial.lock`), "process 1\n");
+    Deno.writeTextFileSync(directory.file(`data/${name}/trading.db`), "part");
+  }
+  using _lock = await acquireLock(directory.file(`data/${used}/trial.lock`), { timeout: 0 });
+  assert.equal((await run("backup", "verify", "latest", "--restore")).code, 0);
+  const left = [...Deno.readDirSync(directory.file("data"))].map(({ name }) => name);
+  assert.deepEqual(left.filter((name) => name.startsWith(".restore_trial_")), [used]);
 });
 
 Deno.test("snapshots in another directory are listed, verified and restored with --from", async () => {
