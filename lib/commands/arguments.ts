@@ -11,49 +11,34 @@ import type {
 /** Flags that every command has. */
 export const commonFlags: Readonly<Record<string, Flag>> = {
   "data-dir": {
-    type: "string",
     value: "DIR",
     multiple: true,
     help: "directory of the databases (default: data); may be repeated and contain *",
   },
-  "stop-at-first": {
-    type: "boolean",
-    help: "with several data directories: stop at the first failure",
-  },
-  "config": {
-    type: "string",
-    value: "FILE",
-    help: "configuration file (default: catalyst.json, if it exists)",
-  },
+  "stop-at-first": { help: "with several data directories: stop at the first failure" },
+  "config": { value: "FILE", help: "configuration file (default: catalyst.json, if it exists)" },
   "migrations-dir": {
-    type: "string",
     value: "DIR",
     help: "directory of your own migrations (default: migrations)",
   },
-  "timeout": {
-    type: "string",
-    value: "SECONDS",
-    help: "how long to wait for a lock (default: 30)",
-  },
-  "json": { type: "boolean", help: "print one JSON document on stdout" },
-  "quiet": { type: "boolean", help: "print only errors, warnings and requested data" },
-  "verbose": { type: "boolean", help: "print more details, and stack traces of errors" },
-  "no-color": { type: "boolean", help: "print no colours (or set NO_COLOR)" },
-  "help": { type: "boolean", short: "h", help: "show this text" },
+  "timeout": { value: "SECONDS", help: "how long to wait for a lock (default: 30)" },
+  "json": { help: "print one JSON document on stdout" },
+  "quiet": { help: "print only errors, warnings and requested data" },
+  "verbose": { help: "print more details, and stack traces of errors" },
+  "no-color": { help: "print no colours (or set NO_COLOR)" },
+  "help": { short: "h", help: "show this text" },
 };
 
 /** The flag that confirms in advance. */
-export const yesFlag: Flag = { type: "boolean", short: "y", help: "confirm without asking" };
+export const yesFlag: Flag = { short: "y", help: "confirm without asking" };
 
 /** The flag that skips the snapshot before a change. */
 export const noBackupFlag: Flag = {
-  type: "boolean",
   help: "take no snapshot before changing databases that hold rows",
 };
 
 /** The flag that shows what would be done. */
 export const dryRunFlag: Flag = {
-  type: "boolean",
   help: "show what would be done; change nothing",
 };
 
@@ -105,7 +90,7 @@ export async function splitCommand(
   for (const [at, arg] of args.entries()) {
     if (arg.startsWith("-")) continue;
     const [, before = ""] = /^--([^=]+)$/.exec(args[at - 1] ?? "") ?? [];
-    if (commonFlags[before]?.type === "string") continue;
+    if (commonFlags[before]?.value !== undefined) continue;
     if (before !== "" && commonFlags[before] === undefined) {
       // A flag before an unknown command is rare enough to load all commands.
       valueFlags ??= await valueFlagsOf(commands);
@@ -124,7 +109,7 @@ async function valueFlagsOf({ names, load }: CommandDescriptions): Promise<Reado
   const descriptions = await Promise.all(names.map(load));
   const flags = descriptions.flatMap((one) => Object.entries(one.flags));
   const withoutValue = new Set(
-    flags.flatMap(([name, { type }]) => type === "string" ? [] : [name]),
+    flags.flatMap(([name, { value }]) => value === undefined ? [name] : []),
   );
   return new Set(flags.map(([name]) => name).filter((name) => !withoutValue.has(name)));
 }
@@ -159,10 +144,10 @@ export async function parseArguments(
     const recognized = recognize(arg, flags);
     if (recognized === null) throw await unrecognized(command, arg, [...flags.keys()]);
     const { name, flag, value } = recognized;
-    if (flag.type === "string" && !flag.multiple && name in values) {
+    if (flag.value !== undefined && !flag.multiple && name in values) {
       throw misuse(command, `--${name} is given twice`);
     }
-    if (flag.type === "boolean") {
+    if (flag.value === undefined) {
       if (value !== undefined) throw misuse(command, `--${name} takes no value`);
       values[name] = true;
       continue;
@@ -170,10 +155,10 @@ export async function parseArguments(
     // The value may be the next argument, which is then consumed.
     const given = value ?? args[++at];
     if (given === undefined || (value === undefined && given.startsWith("--"))) {
-      throw misuse(command, `--${name} needs a value (${flag.value ?? "VALUE"})`);
+      throw misuse(command, `--${name} needs a value (${flag.value})`);
     }
     // From an unset variable: it would mean the root directory, or be ignored.
-    if (given === "" && /\b(DIR|FILE)\b/.test(flag.value ?? "")) {
+    if (given === "" && /\b(DIR|FILE)\b/.test(flag.value)) {
       throw misuse(command, `--${name} is empty`);
     }
     const choices = choicesOf(flag);
@@ -334,7 +319,6 @@ export const helpCommand: CommandDescription = {
 /** Flags of a command line without a command, in addition to those of `upgrade`. */
 export const bareFlags: Readonly<Record<string, Flag>> = {
   "version": {
-    type: "boolean",
     short: "V",
     help: "show the versions of the program, Deno, SQLite and the bundled migrations",
   },

@@ -52,47 +52,27 @@ export const command: Command = {
   operands: "[DATABASE...]",
   forms: FORMS,
   flags: {
-    "out": {
-      type: "string",
-      value: "DIR",
-      help: "where the snapshots are (default: data/backups)",
-    },
+    "out": { value: "DIR", help: "where the snapshots are (default: data/backups)" },
     "from": {
-      type: "string",
       value: "DIR",
       help: "list, verify: read from a copy of that directory, for example on a NAS",
     },
     "if-older-than": {
-      type: "string",
       value: "DURATION",
       help: "do nothing if a snapshot of all databases is newer, for example 90m, 24h or 7d",
     },
     "restore": {
-      type: "boolean",
       help: "verify: also restore it into a temporary directory and run `verify --data` there",
     },
     "verify": {
-      type: "string",
       value: COPY_CHECKS.join("|"),
       help: "how copies are checked (default: quick); full also compares indexes with tables",
     },
-    "compress": { type: "boolean", help: "compress the files with gzip" },
-    "keep": { type: "string", value: "N", help: "prune: keep the newest N of each database" },
-    "keep-daily": {
-      type: "string",
-      value: "N",
-      help: "prune: keep one for each of the last N days",
-    },
-    "keep-weekly": {
-      type: "string",
-      value: "N",
-      help: "prune: keep one for each of the last N weeks",
-    },
-    "keep-monthly": {
-      type: "string",
-      value: "N",
-      help: "prune: keep one for each of the last N months",
-    },
+    "compress": { help: "compress the files with gzip" },
+    "keep": { value: "N", help: "prune: keep the newest N of each database" },
+    "keep-daily": { value: "N", help: "prune: keep one for each of the last N days" },
+    "keep-weekly": { value: "N", help: "prune: keep one for each of the last N weeks" },
+    "keep-monthly": { value: "N", help: "prune: keep one for each of the last N months" },
     "dry-run": { ...dryRunFlag, help: "prune: show what would be deleted, and delete nothing" },
   },
   // A restored snapshot is compared with the migrations.

@@ -8,7 +8,7 @@ export const command: Command = {
   name: "baseline",
   summary: "record migrations whose changes are already in the databases",
   flags: {
-    "to": { type: "string", value: "ID", help: "record up to this one" },
+    "to": { value: "ID", help: "record up to this one" },
     "dry-run": dryRunFlag,
   },
   examples: [

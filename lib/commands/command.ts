@@ -2,17 +2,16 @@ import type { Migrator } from "../migrator.ts";
 import type { Configuration } from "../state/configuration.ts";
 import type { Output } from "../terminal/output.ts";
 
-/** A flag, in the form of `node:util`'s `parseArgs`, with its help text. */
+/** A flag, such as `--to ID`. */
 export interface Flag {
-  readonly type: "boolean" | "string";
   /** One letter. */
   readonly short?: string;
   /** Whether it may be repeated, each time with a value. */
   readonly multiple?: boolean;
   /**
-   * The value's placeholder in help, which also selects its completion: `ID` of a migration,
-   * `DATABASE`, `SNAPSHOT`, `QUERY`, `DIR`, `FILE`, or the choices, as in `sql|json`. Other
-   * placeholders are not completed.
+   * The value's placeholder in help; absent if the flag takes no value. It also selects the
+   * completion: `ID` of a migration, `DATABASE`, `SNAPSHOT`, `QUERY`, `DIR`, `FILE`, or the choices,
+   * as in `sql|json`. Other placeholders are not completed.
    */
   readonly value?: string;
   /** What help shows instead of a long list of choices. Default: `value`. */

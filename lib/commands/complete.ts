@@ -82,7 +82,7 @@ export async function complete(
   const [, inline] = /^--([^=]+)=/s.exec(current) ?? [];
   if (inline !== undefined) {
     const flag = known.get(inline);
-    if (flag?.type !== "string") return NOTHING;
+    if (flag?.value === undefined) return NOTHING;
     return { ...await valuesOf(flag, line, state), prefix: `--${inline}=` };
   }
   const flags = (): Completion => {
@@ -130,7 +130,7 @@ function readLine(words: readonly string[], known: ReadonlyMap<string, Flag>): L
     const found = recognize(word, known);
     if (found === null) continue;
     const { name, flag } = found;
-    const value = flag.type === "boolean" || (found.value ?? words[++at]);
+    const value = flag.value === undefined || (found.value ?? words[++at]);
     if (value === undefined) return { flags, operands, awaiting: flag };
     flags[name] = flag.multiple && typeof value === "string" ? [value] : value;
   }

@@ -11,15 +11,8 @@ export const command: SelfContainedCommand = {
   summary: "print the script that completes commands, flags and values in your shell",
   operands: SHELLS.join("|"),
   flags: {
-    "name": {
-      type: "string",
-      value: "NAME",
-      help: "another name for the program, such as an alias",
-    },
-    "words": {
-      type: "boolean",
-      help: "for the scripts: complete the following line",
-    },
+    "name": { value: "NAME", help: "another name for the program, such as an alias" },
+    "words": { help: "for the scripts: complete the following line" },
   },
   examples: [
     ["completion bash >> ~/.bashrc", "for bash; it takes effect in the next shell"],

@@ -18,7 +18,7 @@ export const command: SelfContainedCommand = {
   name: "demo",
   summary: "create databases with a year of made-up data, to try things out",
   flags: {
-    "seed": { type: "string", value: "N", help: "number that determines the data (default: 1)" },
+    "seed": { value: "N", help: "number that determines the data (default: 1)" },
   },
   examples: [
     ["demo --data-dir demo", "create databases in the directory demo"],

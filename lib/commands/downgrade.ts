@@ -27,13 +27,9 @@ export const command: Command = {
   name: "downgrade",
   summary: "roll applied migrations back, newest first",
   flags: {
-    "migration": { type: "string", value: "ID", help: "roll back only this one" },
-    "to": {
-      type: "string",
-      value: "ID",
-      help: "roll back everything after this one, and keep this one",
-    },
-    "steps": { type: "string", value: "N", help: "roll back the newest N" },
+    "migration": { value: "ID", help: "roll back only this one" },
+    "to": { value: "ID", help: "roll back everything after this one, and keep this one" },
+    "steps": { value: "N", help: "roll back the newest N" },
     "dry-run": dryRunFlag,
     "no-backup": noBackupFlag,
     "yes": yesFlag,

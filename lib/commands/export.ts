@@ -31,29 +31,16 @@ export const command: Command = {
   operands: "[DATABASE]",
   flags: {
     "out": {
-      type: "string",
       value: "FILE|DIR|-",
       help: "where to write (default: stdout); compressed if the name ends in .gz",
     },
-    "all": { type: "boolean", help: "export all databases into the directory --out" },
-    "format": {
-      type: "string",
-      value: FORMATS.join("|"),
-      help: "format of the output (default: sql)",
-    },
-    "table": {
-      type: "string",
-      value: "T",
-      multiple: true,
-      help: "export only this table; may be repeated",
-    },
-    "schema-only": { type: "boolean", help: "export no rows" },
-    "data-only": {
-      type: "boolean",
-      help: "export only rows, for a database that already has the schema",
-    },
-    "compress": { type: "boolean", help: "compress with gzip" },
-    "force": { type: "boolean", help: "replace files that exist" },
+    "all": { help: "export all databases into the directory --out" },
+    "format": { value: FORMATS.join("|"), help: "format of the output (default: sql)" },
+    "table": { value: "T", multiple: true, help: "export only this table; may be repeated" },
+    "schema-only": { help: "export no rows" },
+    "data-only": { help: "export only rows, for a database that already has the schema" },
+    "compress": { help: "compress with gzip" },
+    "force": { help: "replace files that exist" },
   },
   withoutMigrations: true,
   examples: [

@@ -11,9 +11,9 @@ export const command: Command = {
   name: "history",
   summary: "show what was done when, newest first",
   flags: {
-    "migration": { type: "string", value: "ID", help: "show only events of this migration" },
-    "database": { type: "string", value: "DATABASE", help: "show only events of this database" },
-    "limit": { type: "string", value: "N", help: "show at most N events (default: 20)" },
+    "migration": { value: "ID", help: "show only events of this migration" },
+    "database": { value: "DATABASE", help: "show only events of this database" },
+    "limit": { value: "N", help: "show at most N events (default: 20)" },
   },
   withoutMigrations: true,
   examples: [

@@ -24,19 +24,14 @@ export const command: Command = {
   summary: "load a dump into a new or existing database, or rows into a table",
   operands: "FILE|-",
   flags: {
-    "database": { type: "string", value: "DATABASE", help: "the database to import into" },
-    "into-existing": {
-      type: "boolean",
-      help: "run the dump in the existing database instead of replacing it",
-    },
+    "database": { value: "DATABASE", help: "the database to import into" },
+    "into-existing": { help: "run the dump in the existing database instead of replacing it" },
     "format": {
-      type: "string",
       value: FORMATS.join("|"),
       help: "format of the file (default: by its name, otherwise sql)",
     },
-    "table": { type: "string", value: "T", help: "csv, jsonl: the table to import into" },
+    "table": { value: "T", help: "csv, jsonl: the table to import into" },
     "skip-bad-rows": {
-      type: "string",
       value: "FILE",
       help: "csv, jsonl: import the good rows and write the bad ones to FILE",
     },

@@ -23,7 +23,7 @@ export const command: SelfContainedCommand = {
   summary: "find the SQLite files in the data directory and write catalyst.json",
   flags: {
     "yes": yesFlag,
-    "force": { type: "boolean", help: "replace an existing file after showing the difference" },
+    "force": { help: "replace an existing file after showing the difference" },
   },
   examples: [
     ["init", "search data/, propose names, and ask"],

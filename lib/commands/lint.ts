@@ -12,9 +12,8 @@ export const command: Command = {
   summary: "look for data loss and other dangers in pending migrations",
   operands: "[FILE|ID...]",
   flags: {
-    "strict": { type: "boolean", help: "exit with 1 on warnings too" },
+    "strict": { help: "exit with 1 on warnings too" },
     "large-table": {
-      type: "string",
       value: "ROWS",
       help: "number of rows that makes a table large (default: 1000000)",
     },

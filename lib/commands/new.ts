@@ -18,12 +18,9 @@ export const command: Command = {
   summary: "write the file of your next migration, for you to edit",
   operands: "NAME",
   flags: {
-    "database": { type: "string", value: "DATABASE", help: "database that it changes" },
-    "kind": { type: "string", value: KINDS.join("|"), help: "kind of file (default: sql)" },
-    "timestamp": {
-      type: "boolean",
-      help: "number it by the current time (UTC), such as 20250120123000",
-    },
+    "database": { value: "DATABASE", help: "database that it changes" },
+    "kind": { value: KINDS.join("|"), help: "kind of file (default: sql)" },
+    "timestamp": { help: "number it by the current time (UTC), such as 20250120123000" },
   },
   withoutMigrations: true,
   examples: [

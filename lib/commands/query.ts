@@ -26,21 +26,19 @@ export const command: Command = {
   operands: "[QUERY|DATABASE] [SQL|-]",
   flags: {
     "param": {
-      type: "string",
       value: "NAME=VALUE",
       multiple: true,
       help: "value of the parameter :NAME; may be repeated",
     },
-    "limit": { type: "string", value: "N", help: "show at most N rows (default: 1000)" },
+    "limit": { value: "N", help: "show at most N rows (default: 1000)" },
     "format": {
-      type: "string",
       value: resultFormats.join("|"),
       shown: "FORMAT",
       help: "table (default), csv, json, jsonl or markdown",
     },
-    "out": { type: "string", value: "FILE", help: "where to write (default: stdout)" },
-    "force": { type: "boolean", help: "replace an existing file" },
-    "raw": { type: "boolean", help: "show values as stored, such as times as epoch seconds" },
+    "out": { value: "FILE", help: "where to write (default: stdout)" },
+    "force": { help: "replace an existing file" },
+    "raw": { help: "show values as stored, such as times as epoch seconds" },
   },
   withoutMigrations: true,
   examples: [

@@ -13,18 +13,11 @@ export const command: Command = {
   name: "rehearse",
   summary: "run the pending migrations up, down and up on a copy of the real data",
   flags: {
-    "migration": { type: "string", value: "ID", help: "run only this one" },
-    "to": { type: "string", value: "ID", help: "run up to this one" },
-    "out-of-order": {
-      type: "boolean",
-      help: "run a migration that sorts before an applied one",
-    },
-    "data": {
-      type: "boolean",
-      help: "copy the rows of databases on a server, too, not only the schema",
-    },
+    "migration": { value: "ID", help: "run only this one" },
+    "to": { value: "ID", help: "run up to this one" },
+    "out-of-order": { help: "run a migration that sorts before an applied one" },
+    "data": { help: "copy the rows of databases on a server, too, not only the schema" },
     "dir": {
-      type: "string",
       value: "DIR",
       help: "where the temporary copies are made (default: beside the databases)",
     },

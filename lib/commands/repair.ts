@@ -11,7 +11,6 @@ export const command: Command = {
   summary: "correct the ledger, and recreate missing tables, indexes and views",
   flags: {
     "accept-changed": {
-      type: "string",
       value: "ID",
       help: "accept the changed text of an applied migration; runs nothing",
     },

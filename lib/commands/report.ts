@@ -24,12 +24,12 @@ export const command: Command = {
   name: "report",
   summary: "show how the bot trades: returns, drawdown, win rate, agents",
   flags: {
-    "html": { type: "string", value: "FILE", help: "write a page with charts that works offline" },
-    "force": { type: "boolean", help: "replace an existing file" },
-    "since": { type: "string", value: "DATE", help: "leave out everything before this date (UTC)" },
-    "until": { type: "string", value: "DATE", help: "leave out everything after this date (UTC)" },
-    "strategy": { type: "string", value: "NAME", help: "only its positions and orders" },
-    "ticker": { type: "string", value: "NAME", help: "only its positions and orders" },
+    "html": { value: "FILE", help: "write a page with charts that works offline" },
+    "force": { help: "replace an existing file" },
+    "since": { value: "DATE", help: "leave out everything before this date (UTC)" },
+    "until": { value: "DATE", help: "leave out everything after this date (UTC)" },
+    "strategy": { value: "NAME", help: "only its positions and orders" },
+    "ticker": { value: "NAME", help: "only its positions and orders" },
   },
   withoutMigrations: true,
   examples: [

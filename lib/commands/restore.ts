@@ -17,11 +17,10 @@ export const command: Command = {
   operands: "[SNAPSHOT|FILE] [DATABASE...]",
   flags: {
     "from": {
-      type: "string",
       value: "DIR",
       help: "read a copy of the snapshots, for example on a NAS; default snapshot: the newest",
     },
-    "undo": { type: "boolean", help: "undo the last restore" },
+    "undo": { help: "undo the last restore" },
     "dry-run": dryRunFlag,
     "yes": yesFlag,
   },

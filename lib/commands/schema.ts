@@ -23,13 +23,11 @@ export const command: Command = {
   operands: "[DATABASE]",
   flags: {
     "format": {
-      type: "string",
       value: FORMATS.join("|"),
       shown: "FORMAT",
       help: "sql (default), json, mermaid, markdown, typescript or python",
     },
     "check": {
-      type: "string",
       value: "FILE",
       help: "print the differences from this file; exit with 1 if there are any",
     },

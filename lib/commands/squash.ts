@@ -11,8 +11,8 @@ export const command: Command = {
   name: "squash",
   summary: "combine many migrations into one file per database",
   flags: {
-    "to": { type: "string", value: "ID", help: "combine up to this migration" },
-    "out": { type: "string", value: "DIR", help: "directory for the new files" },
+    "to": { value: "ID", help: "combine up to this migration" },
+    "out": { value: "DIR", help: "directory for the new files" },
   },
   examples: [["squash --to 020 --out squashed", "write squashed/020_squash_trading.sql and so on"]],
   run: async ({ flags, migrator, output }: CommandContext) => {

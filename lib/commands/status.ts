@@ -14,9 +14,8 @@ export const command: Command = {
   name: "status",
   summary: "show what is pending, where the databases are, and when they were last backed up",
   flags: {
-    "check": { type: "boolean", help: "exit with 1 if anything is pending or wrong" },
+    "check": { help: "exit with 1 if anything is pending or wrong" },
     "max-backup-age": {
-      type: "string",
       value: "DURATION",
       help:
         "with --check: also exit with 1 unless a snapshot of all databases is newer, such as 26h",

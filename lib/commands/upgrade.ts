@@ -21,12 +21,9 @@ export const command: Command = {
   name: "upgrade",
   summary: "apply all pending migrations (the default command)",
   flags: {
-    "migration": { type: "string", value: "ID", help: "apply only this one" },
-    "to": { type: "string", value: "ID", help: "apply up to this one" },
-    "out-of-order": {
-      type: "boolean",
-      help: "apply a migration that sorts before an applied one",
-    },
+    "migration": { value: "ID", help: "apply only this one" },
+    "to": { value: "ID", help: "apply up to this one" },
+    "out-of-order": { help: "apply a migration that sorts before an applied one" },
     "dry-run": dryRunFlag,
     "no-backup": noBackupFlag,
   },

@@ -7,11 +7,8 @@ export const command: Command = {
   name: "verify",
   summary: "check that each database has exactly the schema that its migrations create",
   flags: {
-    "data": {
-      type: "boolean",
-      help: "also check the data: damage, foreign keys, orders, positions",
-    },
-    "hash": { type: "boolean", help: "print a hash of each database's schema and rows" },
+    "data": { help: "also check the data: damage, foreign keys, orders, positions" },
+    "hash": { help: "print a hash of each database's schema and rows" },
   },
   examples: [
     ["verify", "compare the schemas"],

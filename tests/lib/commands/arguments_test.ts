@@ -58,7 +58,7 @@ Deno.test("before the command, every flag that always needs a value takes the ne
   const all = (await Promise.all(commandNames.map(loadCommand)))
     .flatMap(({ flags }) => Object.entries(flags));
   for (const [name] of all) {
-    const takesValue = all.every(([other, { type }]) => other !== name || type === "string");
+    const takesValue = all.every(([other, { value }]) => other !== name || value !== undefined);
     assert.equal((await split(`--${name}`, "status"))[0], takesValue ? "upgrade" : "status", name);
   }
 });
@@ -93,12 +93,10 @@ Deno.test("short flags are accepted", async () => {
 
 Deno.test("every command takes every common flag", async () => {
   for (const name of commandNames) {
-    for (const [flag, { type, ...others }] of Object.entries(commonFlags)) {
-      const value = type === "string" ? "5" : true;
-      const args = type === "string" ? [`--${flag}`, "5"] : [`--${flag}`];
-      assert.deepEqual(await parse(name, ...args), {
-        [flag]: "multiple" in others && others.multiple ? [value] : value,
-      });
+    for (const [flag, { value: placeholder, multiple }] of Object.entries(commonFlags)) {
+      const [value, ...following] = placeholder === undefined ? [true] : ["5", "5"];
+      const args = [`--${flag}`, ...following.map(String)];
+      assert.deepEqual(await parse(name, ...args), { [flag]: multiple ? [value] : value });
     }
   }
 });

@@ -148,9 +148,8 @@ Deno.test("values are looked up with the flags of the line", async () => {
 Deno.test("completion knows every kind of value that a flag names", async () => {
   const known = ["ID", "DATABASE", "SNAPSHOT", "DIR", "FILE"];
   const free = ["N", "DURATION", "T", "NAME", "NAME=VALUE", "DATE", "SECONDS", "ROWS", "-"];
-  for (const { flags, name } of await Promise.all(commandNames.map(loadCommand))) {
-    for (const [flag, { value, type }] of Object.entries(flags)) {
-      assert.equal(type === "string", value !== undefined, `--${flag} of ${name}`);
+  for (const { flags } of await Promise.all(commandNames.map(loadCommand))) {
+    for (const [flag, { value }] of Object.entries(flags)) {
       for (const word of value?.split("|") ?? []) {
         const isChoice = /^[a-z]+$/.test(word);
         assert(isChoice || known.includes(word) || free.includes(word), `${word} of --${flag}`);

@@ -85,7 +85,7 @@ Deno.test("characters that roff interprets are escaped: backslashes, hyphens, do
   const hostile = manualPage([{
     name: "odd",
     summary: "a \\n `it's` ^ ~ - \u00e9",
-    flags: { "dot": { type: "boolean", help: ".SH not a section" } },
+    flags: { "dot": { help: ".SH not a section" } },
     examples: [["odd 'x'", "'br not a break"]],
   }]);
   assert.match(hostile, /^A \\en \\fBit\\\(aqs\\fR \\\(ha \\\(ti \\- \\\[u00E9\]\.$/m);
