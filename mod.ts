@@ -35,11 +35,8 @@ export {
   type StatementResult,
   type Verdict,
 } from "./lib/database/connection.ts";
-export type {
-  DatabaseSource,
-  DenoSqliteDatabase,
-  DenoSqliteStatement,
-} from "./lib/database/location.ts";
+export type { DenoSqliteDatabase, DenoSqliteStatement } from "./lib/database/deno_sqlite.ts";
+export type { DatabaseSource } from "./lib/database/location.ts";
 export {
   openDatabase,
   type OpenDatabaseOptions,

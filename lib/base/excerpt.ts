@@ -11,7 +11,7 @@ interface ExcerptOptions {
 }
 
 /** A position in a text: both numbers start at 1, and columns count characters. */
-export interface ExcerptPlace {
+interface ExcerptPlace {
   readonly line: number;
   readonly column: number;
 }

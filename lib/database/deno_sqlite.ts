@@ -8,8 +8,33 @@ import type {
   StatementResult,
 } from "./connection.ts";
 import { translate } from "./failure.ts";
-import type { DenoSqliteDatabase, DenoSqliteStatement } from "./location.ts";
 import { runScript } from "./transaction.ts";
+
+/** The part of a `Statement` of `jsr:@db/sqlite` that the toolkit uses. */
+export interface DenoSqliteStatement {
+  /** Whether to read 64-bit integers; otherwise they are truncated to 32 bits. */
+  int64?: boolean;
+  /** Text of the statement, as delimited by SQLite. */
+  readonly sql: string;
+  /** Runs the statement; returns the number of rows changed. */
+  run(...parameters: SqlValue[]): number;
+  /** Reads all rows. */
+  all(...parameters: SqlValue[]): object[];
+  /** Frees the statement. */
+  finalize(): void;
+}
+
+/** The part of a `Database` of `jsr:@db/sqlite` that the toolkit uses; no import is needed. */
+export interface DenoSqliteDatabase {
+  /** Path of the main file. */
+  readonly path: string;
+  /** Whether a transaction is open. */
+  readonly inTransaction: boolean;
+  /** Runs any number of statements. */
+  exec(sql: string): number;
+  /** Prepares the first statement of a text. */
+  prepare(sql: string): DenoSqliteStatement;
+}
 
 /** A connection over a `Database` of `jsr:@db/sqlite` that the caller opened; it is never closed. */
 export class DenoSqliteConnection implements Connection {

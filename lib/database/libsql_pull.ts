@@ -1,6 +1,7 @@
 import { DatabaseSync, type SQLInputValue, type StatementSync } from "node:sqlite";
 import { isVirtualTable, quoteName, quoteText, rowIdName } from "../sql/tokens.ts";
 import { translate } from "./failure.ts";
+import { LENIENT } from "./node_sqlite.ts";
 import { isTooLarge } from "./libsql_failure.ts";
 import {
   type Connection,
@@ -13,7 +14,7 @@ import {
 import { withSnapshot } from "./transaction.ts";
 
 /** A connection to a server that distinguishes integers from reals. */
-export interface ServerConnection extends Connection {
+interface ServerConnection extends Connection {
   /** Reads the rows of one statement as lists, with every integer as `bigint`. */
   values(sql: string, parameters?: readonly SqlValue[]): Promise<SqlValue[][]>;
 }
@@ -54,20 +55,12 @@ function openTarget({ label }: ServerConnection, path: string): Target {
     try {
       return work();
     } catch (error) {
-      throw translate(error, {
-        verb: "copy",
-        label,
-        target: path,
-        ...(statement === undefined ? {} : { statement }),
-      });
+      const context = { verb: "copy", label, target: path };
+      throw translate(error, statement === undefined ? context : { ...context, statement });
     }
   };
-  const db = attempt(() =>
-    new DatabaseSync(path, {
-      enableDoubleQuotedStringLiterals: true,
-      defensive: false, // which would refuse the entries of virtual tables
-    })
-  );
+  // Defensive mode would refuse the entries of virtual tables.
+  const db = attempt(() => new DatabaseSync(path, { ...LENIENT, defensive: false }));
   return {
     exec: (sql) => attempt(() => db.exec(sql), sql),
     prepare: (sql) => attempt(() => db.prepare(sql), sql),

@@ -72,20 +72,20 @@ async function send(
     source.prepare("SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'")
       .all().map(({ name }) => String(name)),
   );
-  const progress = onProgress === undefined ? null : new Progress(source, tables, onProgress);
+  const onRows = onProgress && countRowsOf(source, tables, onProgress);
   const writer = new Writer(target, encoding);
   for (const { name, sql } of tables) {
     if (!shadows.has(name)) await target.run(sql);
-    if (!isVirtualTable(sql) && !shadows.has(name)) await writer.copy(source, name, progress);
+    if (!isVirtualTable(sql) && !shadows.has(name)) await writer.copy(source, name, onRows);
   }
   // Virtual tables created these shadow tables with initial rows.
   for (const name of shadows) {
     await target.run(`DELETE FROM ${quoteName(name)}`);
-    await writer.copy(source, name, progress);
+    await writer.copy(source, name, onRows);
   }
   if (source.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'sqlite_sequence'").get()) {
     await target.run("DELETE FROM sqlite_sequence");
-    await writer.copy(source, "sqlite_sequence", null);
+    await writer.copy(source, "sqlite_sequence");
   }
   for (const { type, sql } of objects) if (type !== "table") await target.run(sql);
   await target.run(`PRAGMA user_version = ${pragma(source, "user_version")}`);
@@ -105,27 +105,24 @@ function refuseApplicationId(source: Source, { label }: LibsqlConnection): void 
   );
 }
 
-class Progress {
-  readonly #total: number;
-  readonly #report: (progress: CopyProgress) => void;
-  #done = 0;
+/** Called with the number of rows that were just written. */
+type OnRows = (rows: number) => void;
 
-  constructor(
-    source: Source,
-    tables: readonly SchemaObject[],
-    report: (progress: CopyProgress) => void,
-  ) {
-    this.#report = report;
-    this.#total = tables.filter(({ sql }) => !isVirtualTable(sql)).reduce((sum, { name }) => {
-      const row = source.prepare(`SELECT count(*) AS n FROM ${quoteName(name)}`).get();
-      return sum + Number(row?.["n"] ?? 0);
-    }, 0);
-  }
-
-  add(rows: number): void {
-    this.#done += rows;
-    this.#report({ done: Math.min(this.#done, this.#total), total: this.#total });
-  }
+/** Returns a function that counts copied rows and reports the share of all. */
+function countRowsOf(
+  source: Source,
+  tables: readonly SchemaObject[],
+  report: (progress: CopyProgress) => void,
+): OnRows {
+  const total = tables.filter(({ sql }) => !isVirtualTable(sql)).reduce((sum, { name }) => {
+    const row = source.prepare(`SELECT count(*) AS n FROM ${quoteName(name)}`).get();
+    return sum + Number(row?.["n"] ?? 0);
+  }, 0);
+  let done = 0;
+  return (rows) => {
+    done += rows;
+    report({ done: Math.min(done, total), total });
+  };
 }
 
 /** Writes rows to a server, with a few statements in flight at once. */
@@ -141,7 +138,7 @@ class Writer {
     this.#decoder = new TextDecoder(encoding, { fatal: true, ignoreBOM: true });
   }
 
-  async copy(source: Source, table: string, progress: Progress | null): Promise<void> {
+  async copy(source: Source, table: string, onRows?: OnRows): Promise<void> {
     const columns = columnsOf(source, table).map(quoteName);
     if (columns.length === 0) return;
     const into = `INSERT INTO ${quoteName(table)} (${columns.join(", ")}) VALUES `;
@@ -154,18 +151,18 @@ class Writer {
       `CASE typeof(${one}) WHEN 'text' THEN CAST(${one} AS BLOB) ELSE ${one} END`
     );
     const exact = `SELECT ${types.join(" || ")}, ${bytes.join(", ")} ${from}`;
-    const done = this.#isUtf8 ? await this.#rows(source, { sql: plain, into, progress }) : 0;
-    if (done !== null) await this.#rows(source, { sql: exact, into, progress, done });
+    const done = this.#isUtf8 ? await this.#rows(source, { sql: plain, into, onRows }) : 0;
+    if (done !== null) await this.#rows(source, { sql: exact, into, onRows, done });
     await Promise.all(this.#sent.splice(0));
   }
 
   /** Writes rows. Returns their number if the next one must be read as bytes, null at the end. */
   async #rows(
     source: Source,
-    { sql, into, progress, done = 0 }: {
+    { sql, into, onRows, done = 0 }: {
       readonly sql: string;
       readonly into: string;
-      readonly progress: Progress | null;
+      readonly onRows: OnRows | undefined;
       readonly done?: number;
     },
   ): Promise<number | null> {
@@ -177,7 +174,7 @@ class Writer {
     const flush = async (): Promise<void> => {
       if (text !== "") await this.#send(text);
       text = "";
-      progress?.add(rows);
+      onRows?.(rows);
       done += rows;
       rows = 0;
     };
@@ -286,7 +283,7 @@ function sizeOf(row: readonly SqlValue[]): number {
  * Formats a real as SQL. The server's SQLite (3.45) parses some short decimals one bit off, such as
  * 0.0012467. With 19 digits its error is far below half a bit.
  */
-export function serverLiteral(value: number): string {
+function serverLiteral(value: number): string {
   if (value === 0) return Object.is(value, -0) ? "-0.0" : "0.0";
   if (!Number.isFinite(value)) return value < 0 ? "-9e999" : "9e999";
   if (Number.isSafeInteger(value)) return `${value}.0`;

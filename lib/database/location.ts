@@ -11,7 +11,7 @@ import {
   specialKind,
   statPath,
 } from "../base/paths.ts";
-import type { SqlValue } from "./connection.ts";
+import type { DenoSqliteDatabase } from "./deno_sqlite.ts";
 
 /**
  * A database as a program may name it: a path, a `file:` URL, the address of a database on a libSQL
@@ -155,7 +155,7 @@ export function statDatabase(location: DatabaseLocation): DatabaseStat {
 }
 
 /** The error for a path that is not a file, such as a pipe. */
-export function noFile(path: string, info: Deno.FileInfo): LocationError {
+function noFile(path: string, info: Deno.FileInfo): LocationError {
   return new LocationError(`Cannot use ${path} as a database: it is ${specialKind(info)}`, {
     help: `move ${
       info.isDirectory ? "the directory" : "it"
@@ -259,32 +259,6 @@ export function refuseLink(path: string, { cannot }: { readonly cannot: string }
 
 function mayWrite(path: string): boolean {
   return Deno.permissions.querySync({ name: "write", path }).state === "granted";
-}
-
-/** The part of a `Statement` of `jsr:@db/sqlite` that the toolkit uses. */
-export interface DenoSqliteStatement {
-  /** Whether to read 64-bit integers; otherwise they are truncated to 32 bits. */
-  int64?: boolean;
-  /** Text of the statement, as delimited by SQLite. */
-  readonly sql: string;
-  /** Runs the statement; returns the number of rows changed. */
-  run(...parameters: SqlValue[]): number;
-  /** Reads all rows. */
-  all(...parameters: SqlValue[]): object[];
-  /** Frees the statement. */
-  finalize(): void;
-}
-
-/** The part of a `Database` of `jsr:@db/sqlite` that the toolkit uses; no import is needed. */
-export interface DenoSqliteDatabase {
-  /** Path of the main file. */
-  readonly path: string;
-  /** Whether a transaction is open. */
-  readonly inTransaction: boolean;
-  /** Runs any number of statements. */
-  exec(sql: string): number;
-  /** Prepares the first statement of a text. */
-  prepare(sql: string): DenoSqliteStatement;
 }
 
 /** Address of a database on a libSQL server. It contains no secret, so it may be printed and stored. */

@@ -141,7 +141,8 @@ async function openItself(
 async function openCopy(path: string, settings: ReadingOptions): Promise<Connection | null> {
   if (!isWalFile(path)) return null;
   const { openPrivateCopy } = await import("./temporary_copy.ts");
-  return await openPrivateCopy(path, settings);
+  const copy = await openPrivateCopy(path);
+  return copy && await prepareToRead(copy, settings);
 }
 
 /** Work of {@link readDatabase}; `journalMode` returns the journal mode in lower case. */
@@ -192,9 +193,15 @@ function mayHaveLog(itself: string): boolean {
 async function openReadOnly(
   path: string,
   mode: OpenMode,
+  options: ReadingOptions,
+): Promise<Connection> {
+  return await prepareToRead(await openFile(path, { verb: "read", mode }), options);
+}
+
+async function prepareToRead(
+  connection: Connection,
   { busyTimeout }: ReadingOptions,
 ): Promise<Connection> {
-  const connection = await openFile(path, { verb: "read", mode });
   try {
     await connection.exec(
       `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(busyTimeout * 1000)}`,

@@ -1,6 +1,6 @@
 import { DatabaseSync } from "node:sqlite";
 import { accessError, directoryOf, mayBeThere, mayRead, seeFile } from "../base/paths.ts";
-import type { Connection, ConnectionSettings, CopyOptions } from "./connection.ts";
+import type { Connection, CopyOptions } from "./connection.ts";
 import { LENIENT, NodeSqliteConnection } from "./node_sqlite.ts";
 
 /** A temporary file that is removed when it is disposed of. */
@@ -31,10 +31,7 @@ export async function temporaryCopy(
  *
  * A database without a log is not open anywhere, so its file alone is complete.
  */
-export async function openPrivateCopy(
-  path: string,
-  { busyTimeout }: Pick<ConnectionSettings, "busyTimeout">,
-): Promise<Connection | null> {
+export async function openPrivateCopy(path: string): Promise<Connection | null> {
   if (Deno.permissions.querySync({ name: "write" }).state !== "granted") return null;
   if (stateOf(path) === null) return null;
   const copy = await makeRoom(
@@ -45,16 +42,7 @@ export async function openPrivateCopy(
     await copy[Symbol.asyncDispose]();
     return null;
   }
-  const connection = new CopyConnection(copy, path);
-  try {
-    await connection.exec(
-      `PRAGMA query_only = ON; PRAGMA busy_timeout = ${Math.round(busyTimeout * 1000)}`,
-    );
-    return connection;
-  } catch (error) {
-    await connection.close();
-    throw error;
-  }
+  return new CopyConnection(copy, path);
 }
 
 /** A connection that removes its file when it is closed. */

@@ -8,7 +8,7 @@ import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 type MigrationFunction = Exclude<MigrationBody, string>;
 
 /** Options for calling a migration's function. */
-export interface CallOptions {
+interface CallOptions {
   /** Seconds that it may run without a statement before it is stopped. Default 60. */
   readonly idleTimeout?: number | undefined;
 }

@@ -271,23 +271,11 @@ function refuseOtherEncoding(
 
 /** Offset of the first byte that is not valid UTF-8; -1 if there is none. */
 function firstWrongByte(bytes: Uint8Array): number {
-  // In streaming mode an incomplete character at the end is not an error.
-  const isRight = (end: number, stream: boolean) => {
-    try {
-      new TextDecoder("utf-8", { fatal: true }).decode(bytes.subarray(0, end), { stream });
-      return true;
-    } catch {
-      return false;
-    }
-  };
-  if (isRight(bytes.length, false)) return -1;
-  let [right, wrong] = [0, bytes.length + 1];
-  while (wrong - right > 1) {
-    const middle = (right + wrong) >>> 1;
-    if (isRight(middle, true)) right = middle;
-    else wrong = middle;
+  const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+  for (let at = text.indexOf("\uFFFD"); at !== -1; at = text.indexOf("\uFFFD", at + 1)) {
+    const offset = new TextEncoder().encode(text.slice(0, at)).length;
+    // Otherwise the text itself contains U+FFFD.
+    if (bytes.subarray(offset, offset + 3).toHex() !== "efbfbd") return offset;
   }
-  // The invalid character began up to three bytes before.
-  while (!isRight(right, false)) right--;
-  return right;
+  return -1;
 }

@@ -1,11 +1,11 @@
-import { AccessError, LocationError } from "../base/errors.ts";
-import { directoryOf } from "../base/paths.ts";
-import { messageOf } from "../base/format.ts";
+import { LocationError } from "../base/errors.ts";
+import { ensureDirectory } from "../base/files.ts";
+import { accessError } from "../base/paths.ts";
 import { version } from "../base/version.ts";
 import { compareIds } from "./migration.ts";
 
 /** How to number a new migration. */
-export interface NumberOptions {
+interface NumberOptions {
   /** Whether to use the current time as the number. */
   readonly byTime: boolean;
   readonly now: Date;
@@ -27,7 +27,7 @@ export function nextId(known: readonly string[], { byTime, now }: NumberOptions)
 const TIME_DIGITS = 14;
 
 /** Advice in the errors of {@link writeNewFile}. */
-export interface NewFileOptions {
+interface NewFileOptions {
   /** Flag that names the directory. Default `--migrations-dir`. */
   readonly flag?: string;
   /** What to do if the file exists. Default: to run the command again. */
@@ -48,39 +48,25 @@ export function writeNewFile(
     whenExists = "run the command again for the next number",
   }: NewFileOptions = {},
 ): void {
-  const directory = directoryOf(path);
+  ensureDirectory(path, true, { what: "directory of the migrations", flag });
   try {
-    try {
-      Deno.mkdirSync(directory);
-    } catch (error) {
-      if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
-    }
     // Never overwrite a file, such as that of another `new` running at the same time.
     Deno.writeTextFileSync(path, text, { createNew: true });
   } catch (error) {
-    const reason = messageOf(error);
-    const options = { cause: error };
     if (error instanceof Deno.errors.AlreadyExists) {
       throw new LocationError(`Cannot write ${path}: it already exists`, {
-        ...options,
+        cause: error,
         help: whenExists,
       });
     }
-    if (error instanceof Deno.errors.NotFound) {
-      throw new LocationError(`Cannot create ${directory}: the directory above it does not exist`, {
-        ...options,
-        help: `create it first, or name another with ${flag}`,
-      });
-    }
-    throw new AccessError(`Cannot write ${path}: ${reason}`, {
-      ...options,
+    throw accessError(`Cannot write ${path}`, error, {
       help: `check that this user may write there, or name another directory with ${flag}`,
     });
   }
 }
 
 /** Options of {@link templateOf}. */
-export interface TemplateOptions {
+interface TemplateOptions {
   /** Full name, such as `004_add_notes`. */
   readonly name: string;
   /** Name of the database that it changes. */

@@ -15,7 +15,7 @@ export interface Token {
 }
 
 /** A piece of SQL text: a token, or white space or a comment between tokens. */
-export interface Lexeme {
+interface Lexeme {
   readonly kind: TokenKind | "space" | "comment";
   /** Where it begins in the text. */
   readonly start: number;
@@ -58,7 +58,7 @@ const SYNONYMS: Readonly<Record<string, string>> = { "==": "=", "<>": "!=" };
 const VALUES = /^(null|true|false|current_(time|date|timestamp))$/;
 
 /** The lexeme that begins at an offset; null at the end of the text. */
-export function lexemeAt(sql: string, start: number): Lexeme | null {
+function lexemeAt(sql: string, start: number): Lexeme | null {
   if (start >= sql.length) return null;
   PATTERN.lastIndex = start;
   const match = PATTERN.exec(sql);
@@ -69,7 +69,7 @@ export function lexemeAt(sql: string, start: number): Lexeme | null {
 }
 
 /** Splits any text into adjacent lexemes. */
-export function lex(sql: string): Lexeme[] {
+function lex(sql: string): Lexeme[] {
   const lexemes: Lexeme[] = [];
   for (let next = lexemeAt(sql, 0); next !== null; next = lexemeAt(sql, next.end)) {
     lexemes.push(next);

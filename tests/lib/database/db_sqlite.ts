@@ -1,5 +1,5 @@
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import type { DenoSqliteDatabase, DenoSqliteStatement } from "../../../lib/database/location.ts";
+import type { DenoSqliteDatabase, DenoSqliteStatement } from "../../../lib/database/deno_sqlite.ts";
 import type { SqlValue } from "../../../lib/database/connection.ts";
 
 /**

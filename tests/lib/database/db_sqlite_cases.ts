@@ -1,7 +1,7 @@
 /** Tests for an open `Database` of `jsr:@db/sqlite` or its stand-in. */
 import assert from "node:assert/strict";
 import { DenoSqliteConnection } from "../../../lib/database/deno_sqlite.ts";
-import type { DenoSqliteDatabase } from "../../../lib/database/location.ts";
+import type { DenoSqliteDatabase } from "../../../lib/database/deno_sqlite.ts";
 import { MigrationFailedError, StatementError, UsageError } from "../../../lib/base/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { writeJournal } from "../../../lib/snapshot/journal.ts";

@@ -71,7 +71,7 @@ Deno.test({
   permissions: { read: true, write: [frozen?.path ?? "."] },
   async fn() {
     await assert.rejects(openForReading(location, defaultSettings), AccessError);
-    assert.equal(await openPrivateCopy(location.path, defaultSettings), null);
+    assert.equal(await openPrivateCopy(location.path), null);
   },
 });
 
@@ -81,7 +81,7 @@ Deno.test({
   async fn() {
     const module = new URL("../../../lib/database/temporary_copy.ts", import.meta.url).href;
     const program = `import { openPrivateCopy } from ${JSON.stringify(module)};
-      await openPrivateCopy(${JSON.stringify(location.path)}, { busyTimeout: 1 })
+      await openPrivateCopy(${JSON.stringify(location.path)})
         .catch(({ code, message, help }) => console.log(code, message, help));`;
     const { stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["eval", program],
@@ -101,10 +101,10 @@ Deno.test("a database with a log is not copied, because its file alone is incomp
   using directory = new TemporaryDirectory();
   execute(directory.file("a.db"), WAL);
   Deno.writeTextFileSync(directory.file("a.db-wal"), "");
-  assert.equal(await openPrivateCopy(directory.file("a.db"), defaultSettings), null);
+  assert.equal(await openPrivateCopy(directory.file("a.db")), null);
   Deno.removeSync(directory.file("a.db-wal"));
-  const connection = await openPrivateCopy(directory.file("a.db"), defaultSettings);
+  const connection = await openPrivateCopy(directory.file("a.db"));
   assert.equal((await connection?.get("SELECT a FROM t"))?.["a"], 1);
   await connection?.close();
-  assert.equal(await openPrivateCopy(directory.file("b.db"), defaultSettings), null);
+  assert.equal(await openPrivateCopy(directory.file("b.db")), null);
 });

@@ -72,7 +72,7 @@ for (const [name, makeLink] of Object.entries(links)) {
       assert.deepEqual({ ...await connection.get(COUNT) }, two, `isUnused: ${isUnused}`);
     }
     // If the log is not seen, the copy lacks its content.
-    assert.equal(await openPrivateCopy(path, defaultSettings), null);
+    assert.equal(await openPrivateCopy(path), null);
     const after = [...Deno.readDirSync(directory.file("real"))].map(({ name }) => name).toSorted();
     assert.deepEqual(after, names);
   });
