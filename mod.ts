@@ -214,10 +214,10 @@ export type { TryRestoreOptions } from "./lib/operations/try_restore.ts";
 export type {
   DamagedDatabase,
   FindSnapshotOptions,
-  PruneSnapshotsOptions,
   SnapshotOptions,
   VerifySnapshotOptions,
 } from "./lib/snapshot/mod.ts";
+export type { PruneSnapshotsOptions, Retention } from "./lib/snapshot/prune.ts";
 export type {
   DatabaseContent,
   RestoreChange,
@@ -226,7 +226,7 @@ export type {
 } from "./lib/snapshot/restore.ts";
 export type { MovedAside, RestoreResult } from "./lib/snapshot/journal.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
-export type { Retention, SnapshotEntry } from "./lib/snapshot/store.ts";
+export type { SnapshotEntry } from "./lib/snapshot/store.ts";
 export type { DatabaseConflict, LostDatabase, PlannedWork, Status } from "./lib/state/status.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";

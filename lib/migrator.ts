@@ -32,10 +32,10 @@ import type { Schema } from "./schema/model.ts";
 import type { Manifest } from "./snapshot/manifest.ts";
 import type {
   FindSnapshotOptions,
-  PruneSnapshotsOptions,
   SnapshotOptions,
   VerifySnapshotOptions,
 } from "./snapshot/mod.ts";
+import type { PruneSnapshotsOptions } from "./snapshot/prune.ts";
 import type { RestoreOptions, RestorePlan } from "./snapshot/restore.ts";
 import type { RestoreResult } from "./snapshot/journal.ts";
 import type { SnapshotCheck } from "./snapshot/sources.ts";
@@ -840,7 +840,7 @@ export class Migrator {
   async pruneSnapshots(options: PruneSnapshotsOptions): Promise<readonly string[]> {
     // An interrupted restore may need what would be deleted.
     if (!options.dryRun) await this.#finishRestore();
-    const { pruneSnapshots } = await import("./snapshot/mod.ts");
+    const { pruneSnapshots } = await import("./snapshot/prune.ts");
     return await pruneSnapshots(this.#workspace, options);
   }
 

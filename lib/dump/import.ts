@@ -21,7 +21,7 @@ import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import { afterCommit, Session } from "../engine/session.ts";
 import { ensureDirectories, ignoring, isFullDisk, removeDatabase } from "../base/files.ts";
-import { snapshotBefore } from "../snapshot/mod.ts";
+import { snapshotBefore } from "../snapshot/safeguard.ts";
 import { requireReplaceable } from "../snapshot/replace.ts";
 import { contentOf, type DatabaseContent, type RestoreChange } from "../snapshot/restore.ts";
 import { replaceAll, Takeovers, takeSafety } from "../snapshot/finish_restore.ts";

@@ -9,7 +9,7 @@ import {
 import { statDatabase } from "../database/location.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { afterCommit, type Committed, Session } from "../engine/session.ts";
-import { snapshotBefore } from "../snapshot/mod.ts";
+import { snapshotBefore } from "../snapshot/safeguard.ts";
 import { addEvent } from "../state/ledger.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";

@@ -15,7 +15,7 @@ import { buildReference } from "../schema/reference.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
-import { snapshotBefore } from "../snapshot/mod.ts";
+import { snapshotBefore } from "../snapshot/safeguard.ts";
 import { corrections, migrationsIn, summarize } from "../state/assess.ts";
 import { compareWithReference, damageHelp, damageOf, isAdopted } from "./verify.ts";
 import { conflictFindings } from "../state/refusals.ts";

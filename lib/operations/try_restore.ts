@@ -42,8 +42,8 @@ export async function tryRestore(
   },
 ): Promise<Verification> {
   const reference = isSnapshotName(name) ? `${directory}/${manifestFile(name)}` : name;
-  const { registry, timeout } = workspace;
-  const { sources } = await findSources(reference, { directory, databases: [], registry, timeout });
+  const { registry } = workspace;
+  const { sources } = await findSources(reference, { directory, databases: [], registry });
   const scratch = await makeScratch(directoryOf(workspace.ledgerFile));
   try {
     using _lock = await acquireLock(`${scratch}/${LOCK}`, { timeout: 0 });

@@ -1,13 +1,24 @@
 import { isDamage, SnapshotError } from "../base/errors.ts";
 import { ignoring, removeDatabase, removeIfThere } from "../base/files.ts";
 import { fileItself, partOf, sizeOf } from "../base/paths.ts";
-import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
+import {
+  type DatabaseLocation,
+  refuseForeign,
+  refuseLink,
+  refuseServer,
+} from "../database/location.ts";
 import { Takeover } from "../database/takeover.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { inspect } from "../state/inspect.ts";
 import { addEvent } from "../state/ledger.ts";
-import { isRestoring, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
+import {
+  isRestoring,
+  LEDGER,
+  locationOf,
+  restoreJournal,
+  type Workspace,
+} from "../state/workspace.ts";
 import {
   errorAfterBeginning,
   readJournal,
@@ -81,29 +92,36 @@ async function finish(
   const path = restoreJournal(workspace.ledgerFile);
   let journal = await readJournal(path);
   requireKnown(workspace, journal, path);
-  const targets = new Map(
-    journal.replacements.map(({ database }) => [database, pathOf(workspace, database)]),
-  );
-  const targetOf = ({ database }: Replacement): string => targets.get(database) ?? "";
+  const targetOf = ({ database }: Replacement): string => pathOf(workspace, database);
   const wasMoved = (one: Replacement) =>
     one.temporary === "move" && sizeOf(one.source) === null && Boolean(sizeOf(targetOf(one)));
   const left = journal.replacements.filter((one) => !one.isDone && !wasMoved(one));
   const other = left.find(({ source, bytes }) => sizeOf(source) !== bytes);
   if (other !== undefined) throw sourceGone(other, journal);
-  for (const [database, target] of targets) {
-    const location = workspace.locations.get(database);
-    const cannot = `finish the restore of ${database}`;
-    if (location) refuseServer(location, { cannot });
-    if (location) refuseForeign(location, { cannot });
-    refuseLink(target, { cannot });
+  for (const { database } of journal.replacements) {
+    refuseUnreplaceable(workspace, database, `finish the restore of ${database}`);
   }
+  const note = async (changes: Partial<RestoreJournal>): Promise<void> => {
+    journal = { ...journal, ...changes };
+    await writeJournal(path, journal);
+  };
+  const keepLater = async (names: readonly string[], isHeld: boolean): Promise<void> => {
+    const name = await takeSafety(workspace, names, { reason: "interrupted", isHeld });
+    if (name !== null) await note({ laterSnapshots: [...journal.laterSnapshots ?? [], name] });
+  };
   try {
     const databases = left.map(({ database }) => database);
     await using resumed = watched === null ? await Takeovers.watch(workspace, databases) : null;
     const takeovers = watched ?? resumed;
+    // After an interruption a bot may have written to what is about to be overwritten.
     if (resumed !== null && left.length > 0) {
-      journal = await keepWritten(workspace, journal, databases);
-      await writeJournal(path, journal);
+      // Report an obstacle before each attempt takes another snapshot.
+      await requireReplaceable(workspace, {
+        cannot: `finish the ${journal.direction ?? "restore"}`,
+        replacements: left.map((one) => ({ target: targetOf(one), bytes: one.bytes })),
+        keeps: true,
+      });
+      await keepLater(databases, false);
     }
     for (const one of left) {
       const { database } = one;
@@ -111,43 +129,39 @@ async function finish(
         timeout: workspace.timeout,
         takeover: takeovers?.of(database) ?? null,
         keep: async () => {
-          if (takeovers?.keeps === false) return;
-          const name = await takeSafety(workspace, [database], {
-            reason: "interrupted",
-            isHeld: true,
-          });
-          if (name === null) return;
-          journal = { ...journal, laterSnapshots: [...journal.laterSnapshots ?? [], name] };
-          await writeJournal(path, journal);
+          if (takeovers?.keeps !== false) await keepLater([database], true);
         },
       });
-      if (aside !== null) {
-        const movedAside = [...journal.movedAside ?? [], { database, path: aside }];
-        journal = { ...journal, movedAside };
-      }
-      // A resumed restore skips it: a bot may write to it from now on.
-      const replacements = journal.replacements
-        .map((each) => each.database === one.database ? { ...each, isDone: true } : each);
-      journal = { ...journal, replacements };
-      await writeJournal(path, journal);
+      await note({
+        ...aside === null
+          ? {}
+          : { movedAside: [...journal.movedAside ?? [], { database, path: aside }] },
+        // A resumed restore skips it: a bot may write to it from now on.
+        replacements: journal.replacements
+          .map((each) => each.database === database ? { ...each, isDone: true } : each),
+      });
     }
-    const restored = [...targets.keys()];
     const reconciliation = await reconcile(
       workspace,
       session,
       await inspect(workspace, { tolerant: true }),
     );
-    await recordRestore(session, journal, targets);
+    await recordRestore(workspace, session, journal);
     await session.sync();
     await removeJournal(path);
     for (const { source, temporary } of journal.replacements) {
       // The work is done; a file that can't be removed is harmless.
       if (temporary) await ignoring(() => removeDatabase(source));
     }
-    const { label, safety, laterSnapshots, movedAside } = journal;
-    const later = laterSnapshots === undefined ? {} : { laterSnapshots };
-    const moved = movedAside === undefined ? {} : { movedAside };
-    return { snapshot: label, restored, safety, ...later, ...moved, ...reconciliation };
+    const { label: snapshot, safety, laterSnapshots, movedAside } = journal;
+    return {
+      snapshot,
+      restored: journal.replacements.map(({ database }) => database),
+      safety,
+      ...laterSnapshots === undefined ? {} : { laterSnapshots },
+      ...movedAside === undefined ? {} : { movedAside },
+      ...reconciliation,
+    };
   } catch (error) {
     throw errorAfterBeginning(error, journal.direction);
   }
@@ -155,33 +169,12 @@ async function finish(
 
 /** The workspace decides which files are overwritten, never the journal alone. */
 function requireKnown(workspace: Workspace, { replacements }: RestoreJournal, path: string): void {
-  const known = [...workspace.locations.keys(), "migrations"];
+  const known = [...workspace.locations.keys(), LEDGER];
   const stranger = replacements.find(({ database }) => !known.includes(database));
   if (stranger === undefined) return;
   throw unfinishable(`${path} names the unknown database "${stranger.database}"`, {
     help: `run the program that defines it; the databases here are ${known.join(", ")}`,
   });
-}
-
-/** After an interruption a bot may have written to what is about to be overwritten. */
-async function keepWritten(
-  workspace: Workspace,
-  journal: RestoreJournal,
-  databases: readonly string[],
-): Promise<RestoreJournal> {
-  const bytesOf = new Map(journal.replacements.map(({ database, bytes }) => [database, bytes]));
-  // Report an obstacle before each attempt takes another snapshot.
-  await requireReplaceable(workspace, {
-    cannot: `finish the ${journal.direction ?? "restore"}`,
-    replacements: databases.map((database) => ({
-      target: pathOf(workspace, database),
-      bytes: bytesOf.get(database) ?? 0,
-    })),
-    keeps: true,
-  });
-  const name = await takeSafety(workspace, databases, { reason: "interrupted" });
-  if (name === null) return journal;
-  return { ...journal, laterSnapshots: [...journal.laterSnapshots ?? [], name] };
 }
 
 function sourceGone(gone: Replacement, { safety }: RestoreJournal): SnapshotError {
@@ -271,10 +264,11 @@ export async function takeSafety(
 }
 
 async function recordRestore(
+  workspace: Workspace,
   session: Session,
-  { label, safety, laterSnapshots = [], movedAside = [], direction = "restore" }: RestoreJournal,
-  targets: ReadonlyMap<string, string>,
+  journal: RestoreJournal,
 ): Promise<void> {
+  const { label, safety, laterSnapshots = [], movedAside = [], direction = "restore" } = journal;
   const keptOf = (database: string) => {
     const moved = movedAside.filter((one) => one.database === database);
     return [
@@ -284,11 +278,11 @@ async function recordRestore(
     ];
   };
   await session.record(async (ledger) => {
-    for (const [database, target] of targets) {
+    for (const { database } of journal.replacements) {
       await addEvent(ledger, {
         name: label,
         database,
-        databasePath: target,
+        databasePath: pathOf(workspace, database),
         direction,
         detail: keptOf(database).join("; ") || null,
       });
@@ -296,7 +290,24 @@ async function recordRestore(
   });
 }
 
-/** Path of a database, or of the ledger, which snapshots call `migrations`. */
+/** Location of a database, or of the ledger, which snapshots call `migrations`. */
+function placeOf(workspace: Workspace, database: string): DatabaseLocation {
+  return database === LEDGER ? workspace.ledger : locationOf(workspace, database);
+}
+
+/** Its path. */
 export function pathOf(workspace: Workspace, database: string): string {
-  return database === "migrations" ? workspace.ledger.path : locationOf(workspace, database).path;
+  return placeOf(workspace, database).path;
+}
+
+/** Refuses a database that cannot be replaced: on a server, behind a broken link, or open elsewhere. */
+export function refuseUnreplaceable(
+  workspace: Workspace,
+  database: string,
+  cannot: string,
+): void {
+  const location = placeOf(workspace, database);
+  refuseServer(location, { cannot });
+  refuseLink(location.path, { cannot });
+  if (database !== LEDGER) refuseForeign(location, { cannot });
 }

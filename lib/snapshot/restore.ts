@@ -2,13 +2,19 @@ import { ConfirmationError, isDamage, SnapshotError } from "../base/errors.ts";
 import { sizeOf } from "../base/paths.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import { withTimeout } from "../database/connection.ts";
-import { refuseForeign, refuseLink, refuseServer } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
 import { Session } from "../engine/session.ts";
 import { countRows } from "../schema/model.ts";
 import { readMarkerIds } from "../state/marker.ts";
-import { locationOf, type Workspace } from "../state/workspace.ts";
-import { pathOf, replaceAll, requireSources, Takeovers, takeSafety } from "./finish_restore.ts";
+import { LEDGER, type Workspace } from "../state/workspace.ts";
+import {
+  pathOf,
+  refuseUnreplaceable,
+  replaceAll,
+  requireSources,
+  Takeovers,
+  takeSafety,
+} from "./finish_restore.ts";
 import type { Replacement, RestoreResult } from "./journal.ts";
 import { isSound, requireReplaceable } from "./replace.ts";
 import { findSources, type RestoreSource } from "./sources.ts";
@@ -150,28 +156,22 @@ async function chooseSources(
     & Pick<RestoreOptions, "databases" | "directory">
     & { readonly steps: Steps },
 ): Promise<{ label: string; sources: readonly CheckedSource[] }> {
-  const { registry } = workspace;
   steps.begin("checking the snapshot", RESTORE_WEIGHTS.check);
   const found = await findSources(reference, {
     directory,
     onShare: (share) => steps.advance(share),
     databases,
-    registry,
-    timeout: workspace.timeout,
+    registry: workspace.registry,
   });
   // The ledger is history: what happened after the snapshot did happen. A damaged ledger is
   // replaced, because nothing can be recorded without it.
   const { ledger, timeout } = workspace;
-  const keepsLedger = !databases.includes("migrations") &&
+  const keepsLedger = !databases.includes(LEDGER) &&
     (ledger.kind === "server" ||
       sizeOf(ledger.path) !== null && await isSound(ledger.path, timeout));
-  const sources = found.sources.filter(({ database }) => database !== "migrations" || !keepsLedger);
+  const sources = found.sources.filter(({ database }) => database !== LEDGER || !keepsLedger);
   for (const { database } of sources) {
-    const cannot = `restore ${database}`;
-    const location = database === "migrations" ? workspace.ledger : locationOf(workspace, database);
-    refuseServer(location, { cannot });
-    refuseLink(location.path, { cannot });
-    if (database !== "migrations") refuseForeign(location, { cannot });
+    refuseUnreplaceable(workspace, database, `restore ${database}`);
   }
   return {
     label: found.label,

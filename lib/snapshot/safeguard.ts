@@ -1,9 +1,68 @@
-import { LEDGER } from "../state/workspace.ts";
 import { type Connection, number } from "../database/connection.ts";
+import { isForeign } from "../database/location.ts";
 import type { Session } from "../engine/session.ts";
-import type { Workspace } from "../state/workspace.ts";
-import { type BeforeOptions, createSnapshot, mayCopy, snapshotBefore } from "./mod.ts";
+import { usersTables } from "../schema/model.ts";
+import { quoteName } from "../sql/tokens.ts";
+import { LEDGER, locationOf, type Workspace } from "../state/workspace.ts";
+import { createSnapshot, type SnapshotOptions } from "./mod.ts";
+import { prune } from "./prune.ts";
 import { readManifest } from "./store.ts";
+
+/** How many automatic snapshots of each database to keep. */
+const AUTOMATIC_KEPT = 10;
+
+/** The databases about to be changed. */
+export interface BeforeOptions extends Pick<SnapshotOptions, "onProgress" | "signal"> {
+  /** Names of the databases. */
+  readonly databases: readonly string[];
+}
+
+/**
+ * Takes a snapshot of those databases that hold rows, before they are changed, and removes old
+ * automatic ones. Null if none holds rows.
+ */
+export async function snapshotBefore(
+  workspace: Workspace,
+  session: Session,
+  { databases, ...control }: BeforeOptions,
+): Promise<string | null> {
+  const holding: string[] = [];
+  for (const database of databases) {
+    // Refuses a transaction that the caller has open, which a snapshot would wait for.
+    const connection = await session.database(database);
+    if (mayCopy(workspace, database) && await hasAnyRow(connection)) holding.push(database);
+  }
+  if (holding.length === 0) return null;
+  const { name } = await createSnapshot(
+    workspace,
+    { ...control, databases: holding },
+    "automatic",
+  );
+  await prune(workspace.backups, workspace.timeout, {
+    retention: { keep: AUTOMATIC_KEPT },
+    reason: "automatic",
+  });
+  return name;
+}
+
+/**
+ * A database in memory has no file. One that is open through another SQLite library in this process
+ * must not be opened by this one: closing it would drop the other library's locks.
+ */
+function mayCopy(workspace: Workspace, database: string): boolean {
+  const location = locationOf(workspace, database);
+  return location.path !== ":memory:" && !isForeign(location);
+}
+
+async function hasAnyRow(connection: Connection): Promise<boolean> {
+  for (const { name, type } of await usersTables(connection)) {
+    // Only its module knows where a virtual table keeps its rows.
+    if (type === "virtual") return true;
+    const row = await connection.get(`SELECT 1 FROM main.${quoteName(name)} LIMIT 1`);
+    if (row !== undefined) return true;
+  }
+  return false;
+}
 
 /** Names of the snapshots that a command took before changing something. */
 export interface TakenSnapshots {

@@ -12,7 +12,7 @@ import { messageOf, shellWord } from "../base/format.ts";
 import { openForReading } from "../database/open.ts";
 import { withTimeout } from "../database/connection.ts";
 import type { Registry } from "../migration/migration.ts";
-import { readMarkerIds } from "../state/marker.ts";
+import { LEDGER } from "../state/workspace.ts";
 import { digestFile, isSnapshotName, type Manifest, type SnapshotFile } from "./manifest.ts";
 import { fileProblem, lastGood, listSnapshots, newestWhere, readManifest } from "./store.ts";
 import { type CopyCheck, examine } from "./take.ts";
@@ -85,46 +85,32 @@ export async function plainFile(
   path: string,
   compressed: boolean,
 ): Promise<AsyncDisposable & { readonly path: string }> {
-  if (!compressed && (sizeBeside(fileItself(path), "-journal") ?? 0) > 0) {
-    return await copyWithJournal(path);
-  }
-  if (!compressed) return { path, [Symbol.asyncDispose]: () => Promise.resolve() };
+  const hasJournal = (sizeBeside(fileItself(path), "-journal") ?? 0) > 0;
+  if (!compressed && !hasJournal) return { path, [Symbol.asyncDispose]: () => Promise.resolve() };
   // The name includes the process id: another process may be unpacking the same file.
-  const unpacked = partOf(`${path}.unpacked_${Deno.pid}`);
+  const plain = partOf(`${path}.unpacked_${Deno.pid}`);
+  const discard = () => Promise.resolve(removeDatabase(plain));
+  await discard();
   try {
-    await unpack(path, unpacked);
+    await (compressed ? unpack(path, plain) : copyWithJournal(path, plain));
   } catch (error) {
-    removeIfThere(unpacked);
-    const message = messageOf(error);
-    throw new SnapshotError(`Cannot unpack ${path}: ${message}`, {
+    await discard();
+    if (!compressed) throw error;
+    throw new SnapshotError(`Cannot unpack ${path}: ${messageOf(error)}`, {
       cause: error,
       help: "use another snapshot; `backup list` shows them",
     });
   }
-  return {
-    path: unpacked,
-    [Symbol.asyncDispose]: () => Promise.resolve(removeIfThere(unpacked)),
-  };
+  return { path: plain, [Symbol.asyncDispose]: discard };
 }
 
-async function copyWithJournal(
-  path: string,
-): Promise<AsyncDisposable & { readonly path: string }> {
-  const copy = partOf(`${path}.unpacked_${Deno.pid}`);
-  const discard = () => Promise.resolve(removeDatabase(copy));
-  removeDatabase(copy);
-  try {
-    for (const ending of ["", "-journal"]) {
-      createLike(`${copy}${ending}`, path);
-      await Deno.copyFile(`${fileItself(path)}${ending}`, `${copy}${ending}`);
-    }
-    // Rolls the journal back.
-    await using _played = await openForReading({ kind: "file", path: copy }, withTimeout(0));
-    return { path: copy, [Symbol.asyncDispose]: discard };
-  } catch (error) {
-    await discard();
-    throw error;
+async function copyWithJournal(path: string, copy: string): Promise<void> {
+  for (const ending of ["", "-journal"]) {
+    createLike(`${copy}${ending}`, path);
+    await Deno.copyFile(`${fileItself(path)}${ending}`, `${copy}${ending}`);
   }
+  // Rolls the journal back.
+  await using _played = await openForReading({ kind: "file", path: copy }, withTimeout(0));
 }
 
 /** Unpacks a gzip file. */
@@ -163,8 +149,6 @@ interface SourceQuery {
   /** Only these databases; all in the snapshot if empty. */
   readonly databases: readonly string[];
   readonly registry: Registry;
-  /** Seconds to wait for a lock. */
-  readonly timeout: number;
   /** Called with the share of the check that is done, from 0 to 1. */
   readonly onShare?: (share: number) => void;
 }
@@ -255,22 +239,22 @@ function chosenFiles(manifest: Manifest, query: SourceQuery): SnapshotFile[] {
     databases.length === 0 || databases.includes(database)
   );
   for (const { database, migrations } of files) {
-    if (database === "migrations") continue;
+    if (database === LEDGER) continue;
     if (!registry.databases.includes(database)) {
       throw unusable(manifest.name, `it belongs to another set of databases: it has "${database}"`);
     }
-    refuseStrangers(manifest.name, database, { migrations, registry });
+    refuseStrangers(manifest.name, { database, migrations, registry });
   }
   return files;
 }
 
-interface Held {
-  readonly migrations: readonly string[];
-  readonly registry: Registry;
-}
-
 /** An unknown migration may have a missing or broken file, which must not prevent a restore. */
-function refuseStrangers(label: string, database: string, { migrations, registry }: Held): void {
+function refuseStrangers(
+  label: string,
+  { database, migrations, registry }:
+    & Pick<RestoreSource, "database" | "migrations">
+    & Pick<SourceQuery, "registry">,
+): void {
   const stranger = migrations.find((id) =>
     (registry.byId.get(id)?.database ?? database) !== database
   );
@@ -283,13 +267,16 @@ function refuseStrangers(label: string, database: string, { migrations, registry
 
 /** A database file of any origin: from `cp`, from the `sqlite3` shell, or part of a snapshot. */
 async function singleFile(path: string, query: SourceQuery): Promise<RestoreSet> {
+  if (query.databases.length > 1) {
+    throw unusable(path, "one file holds one database: name only one");
+  }
+  const { registry } = query;
   const compressed = path.endsWith(".gz");
   try {
-    const database = await databaseOf(path, compressed, query);
     await using plain = await plainFile(path, compressed);
     const { rows, migrations } = await examine(plain.path, "quick");
-    refuseOther(path, database, { migrations, registry: query.registry });
-    refuseStrangers(path, database, { migrations, registry: query.registry });
+    const database = databaseOf(path, migrations, query);
+    refuseStrangers(path, { database, migrations, registry });
     return { label: path, sources: [{ database, path, compressed, rows, migrations }] };
   } catch (error) {
     if (!(error instanceof NotADatabaseError)) throw error;
@@ -301,36 +288,22 @@ async function singleFile(path: string, query: SourceQuery): Promise<RestoreSet>
   }
 }
 
-/** The first migration says which database a file belongs to. */
-function refuseOther(path: string, database: string, { migrations, registry }: Held): void {
-  const owner = registry.byId.get(migrations[0] ?? "")?.database ?? database;
-  if (owner === database) return;
-  throw new SnapshotError(
-    `Cannot restore ${path}: it belongs to ${owner}, not to ${database}`,
-    { help: `nothing was changed; \`restore ${shellWord(path)} ${owner}\` restores ${owner}` },
-  );
-}
-
-/** The database a file belongs to: as the caller says, or by its markers, or by its name. */
-async function databaseOf(
+/** The database a file belongs to: as the caller says, or by its first migration, or by its name. */
+function databaseOf(
   path: string,
-  compressed: boolean,
-  { databases, registry, timeout }: SourceQuery,
-): Promise<string> {
-  if (databases.length > 1) throw unusable(path, "one file holds one database: name only one");
-  if (databases[0] !== undefined) return databases[0];
-  await using plain = await plainFile(path, compressed);
-  await using connection = await openForReading(
-    { kind: "file", path: plain.path },
-    withTimeout(timeout),
-  );
-  const [first = ""] = await readMarkerIds(connection);
+  [first = ""]: readonly string[],
+  { databases: [wanted], registry }: SourceQuery,
+): string {
   const owner = registry.byId.get(first)?.database;
+  if (wanted !== undefined && owner !== undefined && owner !== wanted) {
+    throw new SnapshotError(
+      `Cannot restore ${path}: it belongs to ${owner}, not to ${wanted}`,
+      { help: `nothing was changed; \`restore ${shellWord(path)} ${owner}\` restores ${owner}` },
+    );
+  }
   const file = path.replace(/^.*[/\\]/, "");
-  const byName = registry.databases.find((name) =>
-    file === `${name}.db` || file.startsWith(`${name}_`)
-  );
-  const found = owner ?? byName;
+  const found = wanted ?? owner ??
+    registry.databases.find((name) => file === `${name}.db` || file.startsWith(`${name}_`));
   if (found !== undefined) return found;
   throw unusable(
     path,

@@ -11,7 +11,7 @@ const registry = createRegistry(bundledMigrations, databaseNames);
 
 /** Looks for what the user names. */
 async function find(bot: Bot, reference: string, ...databases: string[]): Promise<RestoreSet> {
-  return await findSources(reference, { directory: bot.backups, databases, registry, timeout: 1 });
+  return await findSources(reference, { directory: bot.backups, databases, registry });
 }
 
 /** The error if nothing is found. */
@@ -81,7 +81,7 @@ Deno.test("a snapshot of other databases is refused, and one with unknown migrat
   const { name } = await bot.migrator.createSnapshot();
   const other = createRegistry([migrationOf({ name: "001_first" })], ["app"]);
   const asked = (one: typeof registry) =>
-    findSources(name, { directory: bot.backups, databases: [], registry: one, timeout: 1 });
+    findSources(name, { directory: bot.backups, databases: [], registry: one });
   await assert.rejects(asked(other), /it belongs to another set of databases: it has "positions"/);
   const [first, , third] = bundledMigrations;
   assert(first && third);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { expired, type PruneCandidate, type Retention } from "../../../lib/snapshot/store.ts";
+import { expired, type PruneCandidate, type Retention } from "../../../lib/snapshot/prune.ts";
 
 const DAY = 86_400;
 

@@ -1,12 +1,11 @@
 import assert from "node:assert/strict";
 import { LocationError, MigratorLockedError, SnapshotError } from "../../../lib/base/errors.ts";
-import { prune } from "../../../lib/snapshot/mod.ts";
+import { prune, removeSnapshot } from "../../../lib/snapshot/prune.ts";
 import {
   listSnapshots,
   lockStore,
   readManifest,
   removeAbandonedSnapshots,
-  removeSnapshot,
 } from "../../../lib/snapshot/store.ts";
 import { TemporaryDirectory } from "../support.ts";
 import { type FakeSnapshot, filesOf, writeFake } from "./bot.ts";
