@@ -64,6 +64,9 @@ export interface Workspace {
   readonly backups: string;
 }
 
+/** In milliseconds, SQLite and timers would take a longer one for no time at all. */
+const LONGEST_TIMEOUT = 2_000_000;
+
 /**
  * Resolves the options.
  *
@@ -72,9 +75,10 @@ export interface Workspace {
  */
 export function createWorkspace(options: WorkspaceOptions): Workspace {
   const timeout = options.timeout ?? defaultSettings.busyTimeout;
-  if (!(timeout >= 0 && timeout < Infinity)) {
+  if (!(timeout >= 0 && timeout <= LONGEST_TIMEOUT)) {
     throw new UsageError(
       `Cannot wait for ${timeout} s: the timeout must be a number of seconds, 0 or more`,
+      { help: `set it to at most ${LONGEST_TIMEOUT}, which is 23 days` },
     );
   }
   const locations = new Map(
