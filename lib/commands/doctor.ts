@@ -98,7 +98,7 @@ function countsOf(checks: readonly Check[]): {
 const WIDTH = 80;
 
 /** The checks as text, by group, each with its level; problems are in the order in which to fix them. */
-export function renderChecks(
+function renderChecks(
   all: readonly Check[],
   shown: readonly Check[],
   style: Style,

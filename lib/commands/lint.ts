@@ -38,7 +38,7 @@ export const command: Command = {
 };
 
 /** The findings in words, by migration. */
-export function renderLint({ findings, checked, untried }: LintResult, style: Style): string {
+function renderLint({ findings, checked, untried }: LintResult, style: Style): string {
   if (checked.length === 0) return "Nothing to check: none of your migrations is pending.";
   const lines = checked.flatMap((name) => {
     const own = findings.filter(({ migration }) => migration === name);

@@ -172,26 +172,21 @@ async function runMany(
     });
   }
   const { expandDirectories, runInEach } = await import("./many.ts");
-  const inDirectory = (command: AnyCommand, directory: string, own: Output) =>
+  const inDirectory = (command: AnyCommand) => (directory: string, own: Output) =>
     runOne(
       { ...run, command, flags: { ...run.flags, "data-dir": [directory] }, isOneOfMany: true },
       own,
     );
   const isUpgrade = name === "upgrade" && run.flags["dry-run"] !== true;
-  let isFirst = true;
+  const verify = isUpgrade ? inDirectory(await loadCommand("verify")) : null;
   return await runInEach({
     directories: expandDirectories(patterns),
     output,
     stopAtFirst: run.flags["stop-at-first"] === true,
-    provesFirst: isUpgrade,
-    work: async (directory, own) => {
-      const code = await inDirectory(run.command, directory, own);
-      if (!isUpgrade || !isFirst || code !== 0) return code;
-      isFirst = false;
-      // A problem in the first directory would occur in all of them.
-      const quiet = { ...own, answer: own.narrate, json: () => {} };
-      return await inDirectory(await loadCommand("verify"), directory, quiet);
-    },
+    work: inDirectory(run.command),
+    // A problem in the first directory would occur in all of them.
+    prove: verify &&
+      ((directory, own) => verify(directory, { ...own, answer: own.narrate, json: () => {} })),
   });
 }
 

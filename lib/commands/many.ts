@@ -71,11 +71,14 @@ export interface ManyOptions {
   readonly output: Output;
   /** Whether a failure ends the run. */
   readonly stopAtFirst: boolean;
-  /** Whether a failure in the first directory ends the run. */
-  readonly provesFirst: boolean;
-  /** Does the work in one directory; returns the exit code. */
-  readonly work: (directory: string, output: Output) => Promise<number>;
+  /** Works in one directory. */
+  readonly work: Work;
+  /** Checks the work in the first directory; a failure of either ends the run. */
+  readonly prove: Work | null;
 }
+
+/** Works in a directory; returns the exit code. */
+type Work = (directory: string, output: Output) => Promise<number>;
 
 /**
  * Works on several data directories, one after the other. A failure in one does not stop the others,
@@ -85,14 +88,17 @@ export interface ManyOptions {
  * @returns the exit code: 1 if any failed, 130 if it was interrupted.
  */
 export async function runInEach(options: ManyOptions): Promise<number> {
-  const { directories, output, stopAtFirst, provesFirst } = options;
+  const { directories, output, stopAtFirst, work, prove } = options;
   const outcomes: Outcome[] = [];
   for (const directory of directories) {
-    const outcome = await runIn(directory, options);
+    const proof = outcomes.length === 0 ? prove : null;
+    const outcome = await runIn(directory, output, async (own) => {
+      const code = await work(directory, own);
+      return code === 0 && proof !== null ? await proof(directory, own) : code;
+    });
     outcomes.push(outcome);
     if (outcome.exitCode === INTERRUPTED) break;
-    const isProof = provesFirst && outcomes.length === 1;
-    if (outcome.exitCode !== 0 && (stopAtFirst || isProof)) break;
+    if (outcome.exitCode !== 0 && (stopAtFirst || proof !== null)) break;
   }
   const left = directories.length - outcomes.length;
   if (output.isJson) {
@@ -117,7 +123,11 @@ export async function runInEach(options: ManyOptions): Promise<number> {
   return outcomes.some(({ exitCode }) => exitCode !== 0) ? 1 : 0;
 }
 
-async function runIn(directory: string, { output, work }: ManyOptions): Promise<Outcome> {
+async function runIn(
+  directory: string,
+  output: Output,
+  work: (output: Output) => Promise<number>,
+): Promise<Outcome> {
   let document: unknown = null;
   let failure = "";
   let isTitled = false;
@@ -156,7 +166,7 @@ async function runIn(directory: string, { output, work }: ManyOptions): Promise<
   };
   let exitCode: number;
   try {
-    exitCode = await work(directory, own);
+    exitCode = await work(own);
   } catch (error) {
     own.error(error);
     exitCode = exitCodeOf(error);

@@ -59,7 +59,7 @@ const SHOWN = 5;
 const SLOW = 0.01;
 
 /** The findings of a rehearsal as text. */
-export function renderRehearsal(rehearsal: Rehearsal, style: Style): string {
+function renderRehearsal(rehearsal: Rehearsal, style: Style): string {
   const { migrations, databases, surprises, notices } = rehearsal;
   if (databases.length === 0) return "Nothing to rehearse: no migration is pending.";
   const sections = [

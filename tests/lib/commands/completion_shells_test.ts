@@ -57,12 +57,15 @@ shellTest(
       `source ${await directory.script("bash")}`,
       `source ${await directory.script("bash", "--name", "cm")}`,
       `source ${await directory.script("bash", "--name", "cr")}`,
+      `source ${await directory.script("bash", "--name", "fr")}`,
       "alias cm='catalyst-migrate --migrations-dir mine'",
       "alias cr='catalyst-migrate restore'",
+      'fr() { catalyst-migrate restore "$@"; }',
     ];
     const cases = [
       ["cm upgrade --to 7\t", "<--migrations-dir> <mine> <upgrade> <--to> <777>"],
       ["cr lat\t", "<restore> <latest>"],
+      ["fr lat\t", "<restore> <latest>"],
       ["./bin/catalyst-migrate sta\t", "<status>"],
       ["~/bin/catalyst-migrate sta\t", "<status>"],
       [
@@ -131,6 +134,10 @@ shellTest(
     const cases = [
       ["cm upgrade --to 7\t", "<--migrations-dir> <mine> <upgrade> <--to> <777>"],
       ["./bin/catalyst-migrate sta\t", "<status>"],
+      [
+        "catalyst-migrate restore --data-dir ~/sub\\ dir 2\t",
+        `<restore> <--data-dir> <${directory.path}/sub dir> <20200101_000000>`,
+      ],
       ["DB_PATH_PREFIX=other_ catalyst-migrate restore 2\t", "<restore> <20210101_000000>"],
     ] as const;
     assert.deepEqual(
