@@ -77,50 +77,23 @@ export function assess(registry: Registry, found: FoundState): MigrationStatus[]
 
 function assessOne(migration: Migration, found: FoundState): MigrationStatus {
   const { id, name, database } = migration;
-  const state = found.databases.get(database);
-  const row = found.ledger.history.get(id);
+  const of = (
+    state: MigrationState,
+    { appliedAt = null, durationSeconds = null }: Partial<MigrationStatus> = {},
+  ): MigrationStatus => ({ id, name, database, state, appliedAt, durationSeconds });
   const marker = markersOf(found, database).get(id);
   if (marker !== undefined) {
-    return {
-      id,
-      name,
-      database,
-      state: isChanged(migration, marker) && !isReplaceable(migration, found)
-        ? "changed"
-        : "applied",
-      appliedAt: marker.appliedAt,
-      durationSeconds: marker.durationSeconds,
-    };
+    const isOther = isChanged(migration, marker) && !isReplaceable(migration, found);
+    return of(isOther ? "changed" : "applied", marker);
   }
-  if (state?.unreadable !== undefined) {
-    return { id, name, database, state: "unknown", appliedAt: null, durationSeconds: null };
-  }
-  if (state?.adoptable.includes(id)) {
-    const recorded = row?.status === "applied" ? row : undefined;
-    return {
-      id,
-      name,
-      database,
-      state: "applied",
-      appliedAt: recorded?.appliedAt ?? null,
-      durationSeconds: recorded?.durationSeconds ?? null,
-    };
-  }
-  return {
-    id,
-    name,
-    database,
-    state: absentState(id, found),
-    appliedAt: null,
-    durationSeconds: null,
-  };
-}
-
-/** State of a migration that is not in its database: the last state in the ledger, unless that is wrong. */
-function absentState(id: string, found: FoundState): MigrationState {
-  if (found.ledger.interruptedDowngrades.has(id)) return "rolled_back";
-  const status = found.ledger.history.get(id)?.status;
-  return status === undefined || status === "applied" ? "pending" : status;
+  const state = found.databases.get(database);
+  if (state?.unreadable !== undefined) return of("unknown");
+  const row = found.ledger.history.get(id);
+  const recorded = row?.status === "applied" ? row : undefined;
+  if (state?.adoptable.includes(id)) return of("applied", recorded);
+  // It is not in its database: the last state in the ledger, unless that is wrong.
+  if (found.ledger.interruptedDowngrades.has(id)) return of("rolled_back");
+  return of(row === undefined || recorded !== undefined ? "pending" : row.status);
 }
 
 /** Markers of migrations that the registry does not contain, or contains for another database. */

@@ -5,6 +5,7 @@ import {
   number,
   numberOrNull,
   type Row,
+  type SqlValue,
   text,
   textOrNull,
 } from "../database/connection.ts";
@@ -195,23 +196,17 @@ export async function writeMarker(
   details: MarkerDetails,
 ): Promise<void> {
   await refuseMarkerTriggers(connection);
-  const upgrade = sqlOf(migration.upgrade);
   await connection.run(
     `INSERT INTO main.${MARKER_TABLE} (
-        migration_id, migration_name, applied_at, duration_seconds, checksum,
-        upgrade_sql, downgrade_sql, foreign_keys, adopted, toolkit_version
+        migration_id, migration_name, checksum, upgrade_sql, downgrade_sql, foreign_keys,
+        toolkit_version, applied_at, duration_seconds, adopted
     ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     [
       migration.id,
-      migration.name,
+      ...definitionOf(migration, details.checksum),
       details.appliedAt,
       details.durationSeconds,
-      details.checksum,
-      upgrade,
-      sqlOf(migration.downgrade),
-      migration.foreignKeys === false ? 0 : 1,
       details.durationSeconds === null ? 1 : 0,
-      version,
     ],
   );
 }
@@ -232,16 +227,20 @@ export async function rewriteMarker(
         foreign_keys = ?,
         toolkit_version = ?
     WHERE migration_id = ?`,
-    [
-      migration.name,
-      checksum,
-      sqlOf(migration.upgrade),
-      sqlOf(migration.downgrade),
-      migration.foreignKeys === false ? 0 : 1,
-      version,
-      migration.id,
-    ],
+    [...definitionOf(migration, checksum), migration.id],
   );
+}
+
+/** Values of the columns that describe a migration: from `migration_name` to `toolkit_version`. */
+function definitionOf(migration: Migration, checksum: string | null): SqlValue[] {
+  return [
+    migration.name,
+    checksum,
+    sqlOf(migration.upgrade),
+    sqlOf(migration.downgrade),
+    migration.foreignKeys === false ? 0 : 1,
+    version,
+  ];
 }
 
 /** Removes the marker of a migration; runs inside the rollback's own transaction. */

@@ -43,13 +43,12 @@ export function migrationsToApply(
   request: UpgradeRequest,
 ): Migration[] {
   refuseStrangers(registry, statuses, request);
-  const only = request.migration === undefined ? null : findMigration(registry, request.migration);
-  const last = request.to === undefined ? null : findMigration(registry, request.to);
+  const { only, last } = limitsOf(registry, request);
   refuseChanged(statuses);
   const states = new Map(statuses.map(({ id, state }) => [id, state]));
-  const pending = registry.migrations.filter(({ id }) => states.get(id) !== "applied");
-  const chosen = pending.filter(({ id }) =>
-    (only === null || id === only.id) && (last === null || compareIds(id, last.id) <= 0)
+  const chosen = registry.migrations.filter(({ id }) =>
+    states.get(id) !== "applied" && (only === null || id === only.id) &&
+    (last === null || compareIds(id, last.id) <= 0)
   );
   refuseOutOfOrder(registry, states, { chosen, mayBeLate: request.outOfOrder ?? false });
   return chosen;
@@ -68,8 +67,7 @@ export function migrationsToRollBack(
   request: DowngradeRequest,
 ): Migration[] {
   refuseStrangers(registry, statuses, request);
-  const only = request.migration === undefined ? null : findMigration(registry, request.migration);
-  const last = request.to === undefined ? null : findMigration(registry, request.to);
+  const { only, last } = limitsOf(registry, request);
   const inDatabase = new Set(
     statuses.filter(({ state }) => state === "applied" || state === "changed").map(({ id }) => id),
   );
@@ -84,10 +82,37 @@ export function migrationsToRollBack(
       one.database === migration.database && compareIds(one.id, migration.id) > 0 &&
       !chosen.includes(one)
     );
-    if (later !== undefined) throw blockedBy(migration, later);
-    if (migration.downgrade === undefined) throw irreversible(migration);
+    const { name, database } = migration;
+    if (later !== undefined) {
+      throw new DowngradeBlockedError(
+        `Cannot roll back ${name}: ${later.name}, a later migration of ${database}, is applied`,
+        {
+          migration: name,
+          database,
+          help: `roll ${later.id} back first: \`downgrade --migration ${later.id}\``,
+        },
+      );
+    }
+    if (migration.downgrade === undefined) {
+      throw new DowngradeBlockedError(`Cannot roll back ${name}: it has no downgrade`, {
+        migration: name,
+        database,
+        help: "restore a backup from before it, or undo its changes with a new migration",
+      });
+    }
   });
   return chosen;
+}
+
+/** The migrations that a request names. */
+function limitsOf(
+  registry: Registry,
+  { migration, to }: Pick<UpgradeRequest, "migration" | "to">,
+): { readonly only: Migration | null; readonly last: Migration | null } {
+  return {
+    only: migration === undefined ? null : findMigration(registry, migration),
+    last: to === undefined ? null : findMigration(registry, to),
+  };
 }
 
 /**
@@ -127,24 +152,19 @@ function refuseStrangers(
   if (stranger === undefined) return;
   const { id, name, database } = stranger;
   const home = registry.byId.get(id);
-  if (home?.name === name) {
-    throw new UnknownMarkerError(
-      `Cannot plan for ${database}: it contains migration ${name}, which belongs to ${home.database}`,
-      {
-        migration: name,
-        database,
-        help: "its file was swapped with another one: restore the right file",
-      },
-    );
-  }
+  const isSwapped = home?.name === name;
+  const reason = isSwapped
+    ? `which belongs to ${home.database}`
+    : "which this version does not know";
   throw new UnknownMarkerError(
-    `Cannot plan for ${database}: it contains migration ${name}, which this version does not know`,
+    `Cannot plan for ${database}: it contains migration ${name}, ${reason}`,
     {
       migration: name,
       database,
-      help:
-        "a newer catalyst-migrate or another set of migrations changed this database: use that " +
-        "one, or restore the migration's file",
+      help: isSwapped
+        ? "its file was swapped with another one: restore the right file"
+        : "a newer catalyst-migrate or another set of migrations changed this database: use that " +
+          "one, or restore the migration's file",
     },
   );
 }
@@ -201,23 +221,4 @@ function refuseOutOfOrder(
       );
     }
   }
-}
-
-function blockedBy(migration: Migration, later: Migration): DowngradeBlockedError {
-  return new DowngradeBlockedError(
-    `Cannot roll back ${migration.name}: ${later.name}, a later migration of ${migration.database}, is applied`,
-    {
-      migration: migration.name,
-      database: migration.database,
-      help: `roll ${later.id} back first: \`downgrade --migration ${later.id}\``,
-    },
-  );
-}
-
-function irreversible(migration: Migration): DowngradeBlockedError {
-  return new DowngradeBlockedError(`Cannot roll back ${migration.name}: it has no downgrade`, {
-    migration: migration.name,
-    database: migration.database,
-    help: "restore a backup from before it, or undo its changes with a new migration",
-  });
 }
