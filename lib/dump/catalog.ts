@@ -1,4 +1,10 @@
-import { type Affinity, affinityOf, isNumberColumn, readColumns } from "../schema/model.ts";
+import {
+  type Affinity,
+  affinityOf,
+  isNumberColumn,
+  readColumns,
+  shadowTables,
+} from "../schema/model.ts";
 import {
   type Connection,
   number,
@@ -44,11 +50,7 @@ export async function readCatalog(connection: Connection): Promise<Catalog> {
     const row = await connection.get(`PRAGMA ${name}`);
     return row?.[name] ?? 0;
   };
-  const shadows = new Set(
-    (await connection.all(
-      "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'",
-    )).map((row) => text(row, "name")),
-  );
+  const shadows = await shadowTables(connection);
   const rows = await connection.all(
     `SELECT type, name, tbl_name, sql
     FROM sqlite_schema

@@ -30,6 +30,7 @@ import {
   statDatabase,
 } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
+import { shadowTables } from "../schema/model.ts";
 import { is, splitStatements, tokenize } from "../sql/tokens.ts";
 
 /** What to read. */
@@ -82,17 +83,17 @@ export async function runQuery(
     limit,
     settings: { ...defaultSettings, ...options.settings },
   };
+  const limits = { name, timeout, signal };
   const module = new URL(import.meta.url);
   if (location.kind === "server") {
     // It waits for an answer, so no thread is needed.
-    const reading = read(location, request);
-    return await interruptible(reading, { name, timeout, signal, end: () => {} });
+    return await interruptible(read(location, request), limits);
   }
   const isEndless = timeout === undefined && signal === undefined;
   if (isEndless || location.kind === "open" || !mayStart(module, "/lib/report/query.ts")) {
     return await read(location, request);
   }
-  return await readOnThread(module, { path: location.path, name, request, timeout, signal });
+  return await readOnThread(module, { path: location.path, request }, limits);
 }
 
 /** Options of a query. */
@@ -200,13 +201,6 @@ function onlyReading(shadowTables: ReadonlySet<string>): Judge {
       : 1;
 }
 
-async function shadowTablesOf(connection: Connection): Promise<ReadonlySet<string>> {
-  const rows = await connection.all(
-    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'",
-  );
-  return new Set(rows.map((row) => text(row, "name")));
-}
-
 async function read(location: DatabaseLocation, request: Request): Promise<QueryResult> {
   const { sql, parameters, limit, settings } = request;
   await using connection = await openForReading(location, settings);
@@ -215,7 +209,7 @@ async function read(location: DatabaseLocation, request: Request): Promise<Query
     ? null
     // A program's open connection may be able to write, which a function of FTS4 would do.
     : connection.confine(
-      onlyReading(location.kind === "open" ? new Set() : await shadowTablesOf(connection)),
+      onlyReading(location.kind === "open" ? new Set() : await shadowTables(connection)),
     );
   try {
     return await connection.select(sql, { parameters, limit });
@@ -270,7 +264,8 @@ interface QueryAnswer {
   readonly result: QueryResult;
 }
 
-interface ThreadOptions extends QueryRequest {
+/** What ends a query, and its name in the message. */
+interface Limits {
   readonly name: string;
   readonly timeout: number | undefined;
   readonly signal: AbortSignal | undefined;
@@ -280,8 +275,11 @@ function interrupted(name: string): InterruptedError {
   return new InterruptedError(`Cannot query ${name}: interrupted`);
 }
 
-async function readOnThread(module: URL, options: ThreadOptions): Promise<QueryResult> {
-  const { path, name, request, timeout, signal } = options;
+async function readOnThread(
+  module: URL,
+  request: QueryRequest,
+  limits: Limits,
+): Promise<QueryResult> {
   const worker = new Worker(module, { type: "module", name: THREAD });
   const { promise, resolve, reject } = Promise.withResolvers<QueryResult>();
   worker.onmessage = ({ data }: MessageEvent<QueryAnswer | ThreadFailure>) => {
@@ -290,18 +288,20 @@ async function readOnThread(module: URL, options: ThreadOptions): Promise<QueryR
   };
   worker.onerror = (event) => {
     event.preventDefault();
-    reject(new AccessError(`Cannot query ${name} on a thread: ${event.message}`));
+    reject(new AccessError(`Cannot query ${limits.name} on a thread: ${event.message}`));
   };
-  worker.postMessage({ path, request } satisfies QueryRequest);
-  return await interruptible(promise, { name, timeout, signal, end: () => worker.terminate() });
+  worker.postMessage(request);
+  try {
+    return await interruptible(promise, limits);
+  } finally {
+    worker.terminate();
+  }
 }
 
-/** Waits for a result, at most for the timeout. Always calls `end`. */
+/** Waits for a result, at most for the timeout. */
 async function interruptible<T>(
   result: Promise<T>,
-  { name, timeout, signal, end }: Pick<ThreadOptions, "name" | "timeout" | "signal"> & {
-    readonly end: () => void;
-  },
+  { name, timeout, signal }: Limits,
 ): Promise<T> {
   const { promise, reject } = Promise.withResolvers<never>();
   const stop = (): void => reject(interrupted(name));
@@ -318,7 +318,6 @@ async function interruptible<T>(
   } finally {
     clearTimeout(timer);
     signal?.removeEventListener("abort", stop);
-    end();
   }
 }
 

@@ -288,6 +288,14 @@ interface UsersTable {
   readonly store: string | null;
 }
 
+/** Names of the tables in which virtual tables store their data. */
+export async function shadowTables(connection: Connection): Promise<Set<string>> {
+  const rows = await connection.all(
+    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'",
+  );
+  return new Set(rows.map((row) => text(row, "name")));
+}
+
 /** The user tables, without SQLite's internal tables, shadow tables and the markers. */
 export async function usersTables(connection: Connection): Promise<UsersTable[]> {
   const tables = await connection.all(

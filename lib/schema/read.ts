@@ -1,15 +1,16 @@
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import { closing, fold, is, itemsOf, render, source, type Token, tokenize } from "../sql/tokens.ts";
-import type {
-  CheckSchema,
-  ColumnSchema,
-  ForeignKeySchema,
-  IndexSchema,
-  Schema,
-  TableSchema,
-  TriggerSchema,
-  ViewSchema,
+import {
+  type CheckSchema,
+  type ColumnSchema,
+  type ForeignKeySchema,
+  type IndexSchema,
+  type Schema,
+  shadowTables,
+  type TableSchema,
+  type TriggerSchema,
+  type ViewSchema,
 } from "./model.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 
@@ -259,7 +260,9 @@ export async function readSchema(
 ): Promise<Schema> {
   const { ignore = () => false, previous } = options;
   const all = await readEntries(connection);
-  const shadows = await readShadows(connection, all);
+  const shadows = all.some(({ virtual }) => virtual)
+    ? await shadowTables(connection)
+    : new Set<string>();
   const hidden = (name: string): boolean =>
     /^sqlite_/i.test(name) || fold(name) === MARKER_TABLE || shadows.has(name) || ignore(name);
   const entries = all.filter((entry) => !hidden(entry.name) && !hidden(entry.table));
@@ -312,17 +315,6 @@ async function readEntries(connection: Connection): Promise<Entry[]> {
     virtual: row["type"] === "table" && number(row, "rootpage") === 0,
     sql: textOrNull(row, "sql") ?? "",
   }));
-}
-
-async function readShadows(
-  connection: Connection,
-  entries: readonly Entry[],
-): Promise<Set<string>> {
-  if (!entries.some((entry) => entry.virtual)) return new Set();
-  const rows = await connection.all(
-    "SELECT name FROM pragma_table_list WHERE schema = 'main' AND type = 'shadow'",
-  );
-  return new Set(rows.map((row) => text(row, "name")));
 }
 
 async function readTables(
