@@ -1,4 +1,4 @@
-import { DiskFullError, LocationError } from "./errors.ts";
+import { AccessError, DiskFullError, LocationError } from "./errors.ts";
 import {
   accessError,
   brokenLinkHelp,
@@ -6,6 +6,8 @@ import {
   directoryOf,
   fileItself,
   isAbsolute,
+  isLink,
+  mayRead,
   refuseOwnLink,
   sizeBeside,
   statPath,
@@ -77,6 +79,34 @@ export function ensureDirectories(
     ensureDirectory(before + parts.slice(0, count).join("/"), true);
   }
   if (parts.length === 1) ensureDirectory(path, mayCreate);
+}
+
+/**
+ * Refuses a link to a file that cannot be replaced. SQLite follows links, but Deno must be able to create, move and remove files beside the target.
+ *
+ * @throws {AccessError} if Deno may not do that, or the link leads to itself.
+ * @throws {LocationError} if the target's directory does not exist.
+ */
+export function refuseLink(path: string, { cannot }: { readonly cannot: string }): void {
+  if (!isLink(path)) return;
+  statPath(path); // reports a link to itself
+  const itself = fileItself(path);
+  const directory = directoryOf(itself);
+  if (!mayRead(directory) || !mayWrite(directory)) {
+    throw new AccessError(
+      `Cannot ${cannot}: ${path} is a link to ${itself}, and Deno may not write in ${directory}`,
+      { help: `give it read and write permission on ${directory} as well` },
+    );
+  }
+  if (statPath(directory) !== null) return;
+  throw new LocationError(
+    `Cannot ${cannot}: ${path} is a link to ${itself}, which does not exist and cannot be created`,
+    { help: brokenLinkHelp },
+  );
+}
+
+function mayWrite(path: string): boolean {
+  return Deno.permissions.querySync({ name: "write", path }).state === "granted";
 }
 
 /**

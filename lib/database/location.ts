@@ -1,16 +1,7 @@
 import type { DatabaseSync } from "node:sqlite";
-import { AccessError, LocationError, UsageError } from "../base/errors.ts";
+import { LocationError, UsageError } from "../base/errors.ts";
 import { shellWord } from "../base/format.ts";
-import {
-  brokenLinkHelp,
-  directoryOf,
-  fileItself,
-  isLink,
-  mayRead,
-  sizeBeside,
-  specialKind,
-  statPath,
-} from "../base/paths.ts";
+import { fileItself, sizeBeside, specialKind, statPath } from "../base/paths.ts";
 import type { DenoSqliteDatabase } from "./deno_sqlite.ts";
 
 /**
@@ -230,35 +221,6 @@ function sizeOf(path: string): number | null {
   } catch {
     return null; // not permitted to look
   }
-}
-
-/**
- * Refuses a database that is a link to a file that cannot be replaced. SQLite follows links, but Deno
- * must be able to create, move and remove files beside the target.
- *
- * @throws {AccessError} if Deno may not do that, or the link leads to itself.
- * @throws {LocationError} if the target's directory does not exist.
- */
-export function refuseLink(path: string, { cannot }: { readonly cannot: string }): void {
-  if (!isLink(path)) return;
-  statPath(path); // reports a link to itself
-  const itself = fileItself(path);
-  const directory = directoryOf(itself);
-  if (!mayRead(directory) || !mayWrite(directory)) {
-    throw new AccessError(
-      `Cannot ${cannot}: ${path} is a link to ${itself}, and Deno may not write in ${directory}`,
-      { help: `give it read and write permission on ${directory} as well` },
-    );
-  }
-  if (statPath(directory) !== null) return;
-  throw new LocationError(
-    `Cannot ${cannot}: ${path} is a link to ${itself}, which does not exist and cannot be created`,
-    { help: brokenLinkHelp },
-  );
-}
-
-function mayWrite(path: string): boolean {
-  return Deno.permissions.querySync({ name: "write", path }).state === "granted";
 }
 
 /** Address of a database on a libSQL server. It contains no secret, so it may be printed and stored. */

@@ -15,12 +15,18 @@ import {
 import { inspect } from "../state/inspect.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import { directoryOf, isLink, partOf, sizeOf } from "../base/paths.ts";
-import { isForeign, refuseLink, type ServerLocation } from "../database/location.ts";
+import { isForeign, type ServerLocation } from "../database/location.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import { afterCommit, Session } from "../engine/session.ts";
-import { ensureDirectories, ignoring, isFullDisk, removeDatabase } from "../base/files.ts";
+import {
+  ensureDirectories,
+  ignoring,
+  isFullDisk,
+  refuseLink,
+  removeDatabase,
+} from "../base/files.ts";
 import { snapshotBefore } from "../snapshot/safeguard.ts";
 import { requireReplaceable } from "../snapshot/replace.ts";
 import { contentOf, type DatabaseContent, type RestoreChange } from "../snapshot/restore.ts";

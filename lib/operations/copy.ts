@@ -7,14 +7,13 @@ import {
   UsageError,
 } from "../base/errors.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
-import { isFile, removeDatabase, syncDirectory, syncFile } from "../base/files.ts";
+import { isFile, refuseLink, removeDatabase, syncDirectory, syncFile } from "../base/files.ts";
 import { directoryOf, fileItself, sizeBeside, sizeOf } from "../base/paths.ts";
 import type { CopyProgress } from "../database/connection.ts";
 import {
   type DatabaseLocation,
   isLibsqlAddress,
   locate,
-  refuseLink,
   refuseLostDatabase,
   statDatabase,
 } from "../database/location.ts";

@@ -1,5 +1,5 @@
 import { ConfirmationError } from "../base/errors.ts";
-import { type Connection, text } from "../database/connection.ts";
+import { type Connection, readPragma } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
 import { type DestroyedRows, runAndRecord } from "../engine/apply.ts";
 import type { Reconciliation } from "../engine/reconcile.ts";
@@ -185,8 +185,7 @@ async function rollBackOne(
  * Whether other connections can still read the committed data while a large transaction is open.
  */
 async function isReadableLater(connection: Connection): Promise<boolean> {
-  const row = await connection.get("PRAGMA main.journal_mode");
-  return row !== undefined && text(row, "journal_mode") === "wal";
+  return await readPragma(connection, "main.journal_mode") === "wal";
 }
 
 interface FullPlan extends DowngradePlan {

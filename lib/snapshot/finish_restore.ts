@@ -1,12 +1,7 @@
 import { isDamage, SnapshotError } from "../base/errors.ts";
-import { ignoring, removeDatabase, removeIfThere } from "../base/files.ts";
+import { ignoring, refuseLink, removeDatabase, removeIfThere } from "../base/files.ts";
 import { fileItself, partOf, sizeOf } from "../base/paths.ts";
-import {
-  type DatabaseLocation,
-  refuseForeign,
-  refuseLink,
-  refuseServer,
-} from "../database/location.ts";
+import { type DatabaseLocation, refuseForeign, refuseServer } from "../database/location.ts";
 import { Takeover } from "../database/takeover.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";

@@ -20,7 +20,7 @@ import {
 } from "../base/files.ts";
 import { directoryOf, fileItself, isLink, partOf, sizeOf } from "../base/paths.ts";
 import { parseLocks, readLocks } from "../base/lock.ts";
-import { type Connection, number, withTimeout } from "../database/connection.ts";
+import { type Connection, readPragma, withTimeout } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
 import { type OverwriteOptions, Takeover } from "../database/takeover.ts";
@@ -112,8 +112,7 @@ async function openSource(path: string, timeout: number): Promise<Connection> {
     const connection = opened.use(
       await openForReading({ kind: "file", path }, withTimeout(timeout)),
     );
-    const row = await connection.get("PRAGMA page_count");
-    if (bytes === 0 || (row !== undefined && number(row, "page_count") > 0)) {
+    if (bytes === 0 || Number(await readPragma(connection, "page_count")) > 0) {
       opened.move();
       return connection;
     }

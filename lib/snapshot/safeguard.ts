@@ -1,4 +1,4 @@
-import { type Connection, number } from "../database/connection.ts";
+import { type Connection, readPragma } from "../database/connection.ts";
 import { isForeign } from "../database/location.ts";
 import type { Session } from "../engine/session.ts";
 import { usersTables } from "../schema/model.ts";
@@ -159,6 +159,5 @@ export class Safeguard {
  * A number that changes for a connection when others commit, but not with its own commits.
  */
 export async function versionOf(connection: Connection): Promise<number> {
-  const row = await connection.get("PRAGMA main.data_version");
-  return row === undefined ? 0 : number(row, "data_version");
+  return Number(await readPragma(connection, "main.data_version"));
 }

@@ -35,7 +35,7 @@ import {
   type Connection,
   type CopyProgress,
   defaultSettings,
-  number,
+  readPragma,
 } from "../database/connection.ts";
 import { refuseLostDatabase, statDatabase } from "../database/location.ts";
 import { openForReading, sqliteVersion } from "../database/open.ts";
@@ -309,8 +309,7 @@ async function copyAll(
 const PASSES = 2;
 
 async function pagesOf(connection: Connection): Promise<number> {
-  const row = await connection.get("PRAGMA page_count");
-  return row === undefined ? 0 : number(row, "page_count");
+  return Number(await readPragma(connection, "page_count"));
 }
 
 /** Renames all files to their final names, the manifest last. */

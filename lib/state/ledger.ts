@@ -5,6 +5,7 @@ import {
   type Connection,
   number,
   numberOrNull,
+  readPragma,
   type Row,
   text,
   textOrNull,
@@ -176,8 +177,7 @@ export async function readEvents(
  * @throws {FormatError} if a newer version of the toolkit wrote it.
  */
 async function checkFormat(connection: Connection): Promise<void> {
-  const row = await connection.get("PRAGMA user_version");
-  const format = row === undefined ? 0 : number(row, "user_version");
+  const format = Number(await readPragma(connection, "user_version"));
   if (format > LEDGER_FORMAT) {
     throw new FormatError(
       `Cannot use the ledger ${connection.label}: its format is ${format}, and this version knows ${LEDGER_FORMAT}`,
