@@ -25,9 +25,11 @@ const ALLOW = 0;
 const DENY = 1;
 
 /** Members of Deno's `DatabaseSync` that its type declarations lack. */
-interface WithAuthorizer {
+interface UndeclaredMembers {
   setAuthorizer(authorizer: Judge | null): void;
   enableDefensive(active: boolean): void;
+  /** Limits of the connection; older versions of Deno lack them. */
+  readonly limits?: { length: number };
 }
 
 /** Deno ends with a panic if it reads a longer text. */
@@ -35,11 +37,6 @@ const LONGEST_TEXT = 500_000_000;
 
 /** Characters and bytes that {@link NodeSqliteConnection.select} returns: escaped, they still fit in a string. */
 const LARGEST_RESULT = 80_000_000;
-
-/** Limits of a connection, which the type declarations and older versions of Deno lack. */
-interface WithLimits {
-  readonly limits?: { length: number };
-}
 
 /** Members of statements that the type declarations lack. */
 interface WithArrays {
@@ -49,10 +46,6 @@ interface WithArrays {
 /** Restricts a script that runs inside a transaction of the toolkit. */
 const keepTransaction: Judge = (action) =>
   action === TRANSACTION || action === ATTACH || action === DETACH ? DENY : ALLOW;
-
-function withAuthorizer(db: DatabaseSync): WithAuthorizer {
-  return db as DatabaseSync & WithAuthorizer;
-}
 
 /**
  * As in Python and in SQLite by default, `"text"` is a string if no column has that name. Databases
@@ -83,7 +76,7 @@ interface NodeSqliteOptions {
 /** A connection over `node:sqlite`, the SQLite inside the Deno executable. */
 export class NodeSqliteConnection implements Connection, Disposable {
   readonly label: string;
-  readonly #db: DatabaseSync;
+  readonly #db: DatabaseSync & UndeclaredMembers;
   readonly #owned: boolean;
   readonly #statements = new Map<string, StatementSync>();
   /** Cached statements that were quick: an interruption can wait for them. */
@@ -92,7 +85,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
   #judge: Judge | null = null;
 
   constructor(db: DatabaseSync, options: NodeSqliteOptions) {
-    this.#db = db;
+    this.#db = db as DatabaseSync & UndeclaredMembers;
     this.label = options.label;
     this.#owned = options.owned;
   }
@@ -178,7 +171,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
 
   /** Lets SQLite report a text that Deno cannot read. */
   #refuseLongTexts(): Disposable {
-    const { limits } = this.#db as DatabaseSync & WithLimits;
+    const { limits } = this.#db;
     const former = limits?.length;
     if (limits !== undefined) limits.length = LONGEST_TEXT;
     return {
@@ -235,7 +228,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
 
   confine(judge?: Judge, { defensive = judge !== undefined }: ConfineOptions = {}): Disposable {
     this.#judge = judge ?? keepTransaction;
-    const db = withAuthorizer(this.#db);
+    const db = this.#db;
     if (!this.#hasAuthorizer) {
       // Never removed: setting an authorizer makes SQLite prepare every statement again.
       this.#hasAuthorizer = true;
@@ -310,7 +303,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
     if (!this.#db.isOpen) return;
     beforeBlocking(); // the last connection checkpoints the whole log
     if (this.#owned) this.#db.close();
-    else if (this.#hasAuthorizer) withAuthorizer(this.#db).setAuthorizer(null);
+    else if (this.#hasAuthorizer) this.#db.setAuthorizer(null);
     this.#hasAuthorizer = false;
   }
 
