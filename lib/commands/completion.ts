@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { createWriter } from "../terminal/output.ts";
 import { noChoice, stringFlag } from "./arguments.ts";
 import type { FlagValues, SelfContainedCommand } from "./command.ts";
-import { type Shell, SHELLS } from "./complete.ts";
+import { type Shell, SHELLS } from "./candidates.ts";
 import type { Documents } from "./documents.ts";
 
 /** `completion`: prints the script that completes command lines in a shell. */

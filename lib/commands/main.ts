@@ -96,7 +96,7 @@ export const commandSet: CommandSet = {
  */
 export async function main(args: readonly string[], environment: Environment): Promise<number> {
   if (args[args.indexOf("--words") - 2] === "completion") {
-    const { answerScript } = await import("./complete.ts");
+    const { answerScript } = await import("./candidates.ts");
     await answerScript(args, environment, commandSet);
     return 0;
   }
@@ -110,9 +110,8 @@ export async function main(args: readonly string[], environment: Environment): P
   });
   try {
     if (name === "help") return await help(rest, output);
-    if (name === "upgrade" && !args.includes("upgrade") && wantsHelp(rest)) {
-      return await help([], output);
-    }
+    const wantsHelp = args.includes("--help") || args.includes("-h");
+    if (wantsHelp && name === "upgrade" && !args.includes("upgrade")) return await help([], output);
     if (args.includes("--version") || args.includes("-V")) {
       const { printVersion } = await import("./help.ts");
       await printVersion(output, bundledMigrations);
@@ -171,7 +170,7 @@ async function runMany(
       help: `name one with --data-dir; ${MANY.join(", ")} take several`,
     });
   }
-  const { expandDirectories, runInEach } = await import("./many.ts");
+  const { expandDirectories, runInEach } = await import("./directories.ts");
   const inDirectory = (command: AnyCommand) => (directory: string, own: Output) =>
     runOne(
       { ...run, command, flags: { ...run.flags, "data-dir": [directory] }, isOneOfMany: true },
@@ -256,10 +255,6 @@ async function warnOfMisnamed(directory: string, output: Output): Promise<void> 
   const { describeMisnamed } = await import("../migration/loader.ts");
   const misnamed = describeMisnamed(directory);
   if (misnamed !== null) output.warn(misnamed);
-}
-
-function wantsHelp(args: readonly string[]): boolean {
-  return args.includes("--help") || args.includes("-h");
 }
 
 async function help(args: readonly string[], output: Output): Promise<number> {

@@ -23,12 +23,12 @@ import { renderVerification } from "./render.ts";
 /** How the copies are checked. */
 export const COPY_CHECKS: readonly CopyCheck[] = ["quick", "full", "none"];
 
-/** Flags of `prune`, and the retention setting of each. */
+/** Flags of `prune`; for each the option of the migrator and the setting of the configuration. */
 export const RETENTION = {
-  "keep": "keep",
-  "keep-daily": "keepDaily",
-  "keep-weekly": "keepWeekly",
-  "keep-monthly": "keepMonthly",
+  "keep": ["keep", "last"],
+  "keep-daily": ["keepDaily", "daily"],
+  "keep-weekly": ["keepWeekly", "weekly"],
+  "keep-monthly": ["keepMonthly", "monthly"],
 } as const;
 
 /** `backup list`: shows all snapshots, and whether their files are complete. */
@@ -140,19 +140,12 @@ export async function runVerify(
 export async function runPrune(
   { flags, migrator, configuration, output }: CommandContext,
 ): Promise<number> {
-  const retention: Record<string, number> = {};
-  for (const [flag, key] of Object.entries(RETENTION)) {
-    const value = numberFlag(flags, flag, 0);
-    if (value !== undefined) retention[key] = value;
-  }
-  if (Object.keys(retention).length === 0) {
-    const { last, daily, weekly, monthly } = configuration?.keep ?? {};
-    const kept = { keep: last, keepDaily: daily, keepWeekly: weekly, keepMonthly: monthly };
-    for (const [key, count] of Object.entries(kept)) {
-      if (count !== undefined) retention[key] = count;
-    }
-  }
-  if (Object.keys(retention).length === 0) {
+  const isSet = ([, count]: readonly [string, number | undefined]) => count !== undefined;
+  const given = Object.entries(RETENTION)
+    .map(([flag, [option]]) => [option, numberFlag(flags, flag, 0)] as const).filter(isSet);
+  const retention = given.length > 0 ? given : Object.values(RETENTION)
+    .map(([option, setting]) => [option, configuration?.keep?.[setting]] as const).filter(isSet);
+  if (retention.length === 0) {
     throw new UsageError("Cannot prune snapshots: the number to keep is not set", {
       help:
         "use --keep N, --keep-daily N, --keep-weekly N or --keep-monthly N, or set keep in catalyst.json",
@@ -160,7 +153,7 @@ export async function runPrune(
   }
   const dryRun = flags["dry-run"] === true;
   const deleted = await migrator.pruneSnapshots({
-    ...retention,
+    ...Object.fromEntries(retention),
     ...snapshotsDirectory(flags),
     dryRun,
   });

@@ -6,7 +6,7 @@ import {
   rendered,
   type ValueKind,
   wordsOf,
-} from "../../../lib/commands/complete.ts";
+} from "../../../lib/commands/candidates.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 
 /** The real commands, with values that show their kind. */
