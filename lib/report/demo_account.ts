@@ -32,11 +32,11 @@ export const market = [
   ["XOM", 107, 0.014],
 ] as const;
 
-/** Strategy, share of the trades, longest holding in trading days, share of right decisions. */
+/** Strategy, longest holding in trading days, share of right decisions. */
 const STRATEGIES = [
-  ["momentum", 0.4, 14, 0.58],
-  ["mean_reversion", 0.35, 5, 0.57],
-  ["breakout", 0.25, 9, 0.5],
+  ["momentum", 14, 0.58],
+  ["mean_reversion", 5, 0.57],
+  ["breakout", 9, 0.5],
 ] as const;
 
 const CLOSED = 400;
@@ -127,7 +127,7 @@ function position(
   { at, isOpen, days, prices }: Market & { readonly at: number; readonly isOpen: boolean },
 ): Position {
   const share = random.uniform();
-  const [strategy, , longest, skill] = STRATEGIES[share < 0.4 ? 0 : share < 0.75 ? 1 : 2];
+  const [strategy, longest, skill] = STRATEGIES[share < 0.4 ? 0 : share < 0.75 ? 1 : 2];
   const [ticker, , volatility] = random.pick<(typeof market)[number]>(market);
   const path = prices.get(ticker) ?? [];
   const last = days.length - 1;

@@ -280,7 +280,7 @@ function longShort({ trades: { long, short } }: Report): string {
     show(long),
     show(short),
   ];
-  return renderTable(textTable("Long against short", ["Figure", "#Long", "#Short"], [
+  return renderTable(textTable("Long against short", "Figure, #Long, #Short", [
     row("Trades", (one) => formatNumber(one.trades, 0)),
     row("Total P&L", (one) => formatNumber(one.totalPnl)),
     row("Win rate", (one) => formatPercent(one.winRate, 1)),

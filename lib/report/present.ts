@@ -271,14 +271,7 @@ export function presentGroups({ groups }: Report, most = 15): PresentedTable[] {
       : [...all.slice(0, Math.ceil(most / 2)), ...all.slice(-Math.floor(most / 2))];
     const table = textTable(
       title,
-      [
-        title.replace(/ of .*/, ""),
-        "#Trades",
-        "#Win rate",
-        "#P&L",
-        "#?Expectancy",
-        "#Profit factor",
-      ],
+      `${title.replace(/ of .*/, "")}, #Trades, #Win rate, #P&L, #?Expectancy, #Profit factor`,
       shown.map((one) => [
         one.key,
         whole(one.trades),
@@ -294,15 +287,18 @@ export function presentGroups({ groups }: Report, most = 15): PresentedTable[] {
 
 const MOST_ROWS = 20;
 
-/** A table of at most 20 rows. Columns of numbers have a `#` before their label, minor ones a `?`. */
+/**
+ * A table of at most 20 rows. The labels of its columns are separated by commas; those of numbers
+ * have a `#` before them, minor ones a `?`.
+ */
 export function textTable(
   title: string,
-  columns: readonly string[],
+  columns: string,
   rows: readonly (readonly string[])[],
 ): PresentedTable {
   return {
     title,
-    columns: columns.map((name) => ({
+    columns: columns.split(", ").map((name) => ({
       label: name.replace(/^[#?]+/, ""),
       isNumber: name.startsWith("#"),
       isMinor: name.includes("?"),
@@ -318,17 +314,17 @@ export function presentOthers(report: Report): Record<string, PresentedTable> {
   return {
     rejections: textTable(
       "Reasons of rejections",
-      ["Reason", "#Orders"],
+      "Reason, #Orders",
       orders.rejections.map(({ key, count }) => [key, whole(count)]),
     ),
     statuses: textTable(
       "Orders by status",
-      ["Status", "#Orders"],
+      "Status, #Orders",
       orders.byStatus.map(({ key, count }) => [key, whole(count)]),
     ),
     leaderboard: textTable(
       "Best agents (validation)",
-      ["Model", "?Algorithm", "#Sharpe ratio", "#Return %", "#?Max. drawdown %", "#Win rate"],
+      "Model, ?Algorithm, #Sharpe ratio, #Return %, #?Max. drawdown %, #Win rate",
       training.leaderboard.map((one) => [
         one.model,
         one.algorithm,
@@ -340,26 +336,17 @@ export function presentOthers(report: Report): Record<string, PresentedTable> {
     ),
     ensemble: textTable(
       "Current ensemble",
-      ["Ensemble", "Model", "?Algorithm", "#Weight"],
-      training.weights.map((one) => [
-        one.ensemble,
-        one.model,
-        one.algorithm,
-        rate(one.weight),
-      ]),
+      "Ensemble, Model, ?Algorithm, #Weight",
+      training.weights.map((one) => [one.ensemble, one.model, one.algorithm, rate(one.weight)]),
     ),
     algorithms: textTable(
       "Algorithms",
-      ["Algorithm", "#Runs", "#Mean Sharpe ratio"],
-      training.algorithms.map((one) => [
-        one.algorithm,
-        whole(one.runs),
-        number(one.meanSharpe),
-      ]),
+      "Algorithm, #Runs, #Mean Sharpe ratio",
+      training.algorithms.map((one) => [one.algorithm, whole(one.runs), number(one.meanSharpe)]),
     ),
     differences: textTable(
       "Stored metrics that differ from the computed ones",
-      ["Column", "Day", "#Stored", "#Computed"],
+      "Column, Day, #Stored, #Computed",
       differences.map((one) => [
         one.metric,
         one.date,
