@@ -32,7 +32,8 @@ export interface RedoResult extends TakenSnapshots {
 
 /** Plans what rolling back would lose; writes nothing. */
 export async function planRedo(workspace: Workspace, options: RedoOptions): Promise<DowngradePlan> {
-  return await planDowngrade(workspace, requestOf(options));
+  const { migration } = options;
+  return await planDowngrade(workspace, migration === undefined ? { steps: 1 } : { migration });
 }
 
 /** Rolls a migration back and applies it again, with the same safeguards as a downgrade. */
@@ -80,8 +81,4 @@ async function requireWayUp(workspace: Workspace, { id }: Migration): Promise<vo
   const statuses = assess(registry, await inspect(workspace))
     .map((one) => one.id === id ? { ...one, state: "rolled_back" as const } : one);
   migrationsToApply(registry, statuses, { migration: id, outOfOrder: true });
-}
-
-function requestOf({ migration }: RedoOptions): { migration: string } | { steps: number } {
-  return migration === undefined ? { steps: 1 } : { migration };
 }

@@ -5,6 +5,7 @@
  */
 import type { SqlValue } from "../database/connection.ts";
 import {
+  type Account,
   createRandom,
   type DemoTable,
   market,
@@ -47,25 +48,21 @@ export function demoTables(seed: number): DemoTable[] {
     {
       database: "trading",
       table: "performance_metrics",
-      rows: performanceMetrics(account.history, account.trades),
+      rows: performanceMetrics(account),
     },
     ...trainingTables(random),
   ];
 }
 
-type History = ReturnType<typeof simulateAccount>["history"];
-type Trades = ReturnType<typeof simulateAccount>["trades"];
-
 /** Metrics as a bot would store them each day, from the 21st day on. */
-function performanceMetrics(history: History, trades: Trades): DemoTable["rows"] {
+function performanceMetrics({ history, trades }: Account): DemoTable["rows"] {
   return history.slice(20).flatMap(({ time, date, equity }, at) => {
     const figures = equityFigures(history.slice(0, at + 21));
     if (figures === null) return [];
     const recent = tradeFigures(
       trades.filter(({ closedAt }) => closedAt <= time && closedAt > time - 30 * 86_400),
     );
-    const decimals = (value: number | null): number | null =>
-      value === null ? null : round(value, 4);
+    const decimals = (value: number | null) => value === null ? null : round(value, 4);
     return [{
       metric_date: date,
       metric_time: time,
@@ -129,13 +126,12 @@ function trainingTables(random: Random): DemoTable[] {
     const runId = `run-${at + 1}`;
     const start = Date.UTC(2025, 1 + at * 2, 3, 22) / 1000;
     const seconds = random.whole(40, 55);
-    const episodes = Array.from({ length: EPISODES }, (_, episode) => ({
-      episode: episode + 1,
-      // Fast progress at first, then ever slower: 1 - speed / (episode + speed).
-      reward: round(
-        -60 + (finalReward + 60) * 1.25 * (episode / (episode + speed)) + 14 * random.normal(),
-      ),
-    }));
+    const episodes = Array.from({ length: EPISODES }, (_, episode) => {
+      // Fast at first, then ever slower.
+      const progress = 1.25 * (episode / (episode + speed));
+      const reward = round(-60 + (finalReward + 60) * progress + 14 * random.normal());
+      return { episode: episode + 1, reward };
+    });
     const { lastReward, points } = episodeSeries(episodes, EPISODES);
     const best = episodes.reduce((a, b) => Math.max(a, b.reward), -Infinity);
     const end = start + EPISODES * seconds;
