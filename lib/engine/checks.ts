@@ -2,6 +2,7 @@ import { SchemaConflictError, StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
 import { needsExtension } from "../database/failure.ts";
 import {
+  canonical,
   howToDeclare,
   type Migration,
   type MigrationBody,
@@ -26,7 +27,9 @@ const TOUCHES_ROWS = /\b(alter|delete|drop|insert|pragma|replace|update)\b/i;
 
 /** Whether a migration's body may change rows, so that they must be counted. */
 export function mayTouchRows(body: MigrationBody): boolean {
-  return typeof body !== "string" || TOUCHES_ROWS.test(body);
+  if (typeof body !== "string") return true;
+  // A comment may contain such a word, too.
+  return TOUCHES_ROWS.test(body) && TOUCHES_ROWS.test(canonical(body));
 }
 
 /** Counts rows and foreign key violations. Takes time proportional to the number of rows. */

@@ -72,6 +72,11 @@ Deno.test("a quoted name is read back by SQLite", () => {
 
 Deno.test("only a body that just creates objects needs no counting", () => {
   assert(!mayTouchRows("CREATE TABLE a (b); CREATE INDEX c ON a (b);"));
+  assert(
+    !mayTouchRows(
+      "-- Update of a; /* insert */\nCREATE TABLE /* drop\n, delete */ a (b); -- alter",
+    ),
+  );
   for (
     const body of [
       "DELETE FROM a",
@@ -80,6 +85,8 @@ Deno.test("only a body that just creates objects needs no counting", () => {
       "UPDATE a SET b = 1",
       "ALTER TABLE a DROP COLUMN b",
       "PRAGMA foreign_keys = OFF",
+      "CREATE TABLE a (b DEFAULT '--'); DELETE FROM a",
+      'CREATE TABLE "/*" (b);\n-- more\nDROP TABLE "*/"',
       () => {},
     ]
   ) assert(mayTouchRows(body));
