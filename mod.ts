@@ -42,7 +42,7 @@ export {
   type OpenDatabaseOptions,
   type SettingsInForce,
   settingsInForce,
-} from "./lib/database/bot.ts";
+} from "./lib/database/mod.ts";
 export type { CopyDatabaseOptions, CopyDatabaseResult } from "./lib/operations/copy.ts";
 export type {
   DowngradeOptions,

@@ -201,11 +201,6 @@ export const defaultSettings: ConnectionSettings = {
   busyTimeout: 30,
 };
 
-/** The default settings with another busy timeout, in seconds. */
-export function withTimeout(seconds: number): ConnectionSettings {
-  return { ...defaultSettings, busyTimeout: seconds };
-}
-
 /** Environment variables that override the settings. */
 export const settingVariables = [
   "SQLITE_WAL_MODE",

@@ -30,7 +30,7 @@ export function sqliteVersion(): string {
 }
 
 /** Options of {@link openForWriting}. */
-interface WritingOptions extends ConnectionSettings {
+interface WritingOptions extends Partial<ConnectionSettings> {
   /** Stops the wait for a lock. */
   readonly signal?: AbortSignal | undefined;
   /** Whether an empty file stays empty, as for a mere lock. Default `false`. */
@@ -51,8 +51,9 @@ export async function openForWriting(
 ): Promise<Connection>;
 export async function openForWriting(
   location: DatabaseLocation,
-  { signal, asItIs = false, ...settings }: WritingOptions = defaultSettings,
+  { signal, asItIs = false, ...given }: WritingOptions = {},
 ): Promise<Connection> {
+  const settings = { ...defaultSettings, ...given };
   if (location.kind !== "file") return await openOther(location, settings);
   const connection = await openFile(location.path, { verb: "open", mode: "ordinary" });
   try {
@@ -102,7 +103,7 @@ async function syncJournals(connection: Connection): Promise<void> {
 }
 
 /** Options of {@link openForReading}. */
-interface ReadingOptions extends Pick<ConnectionSettings, "busyTimeout"> {
+interface ReadingOptions extends Partial<Pick<ConnectionSettings, "busyTimeout">> {
   /** Whether no program has the file open, as with a copy, whose journal is then kept. Default `false`. */
   readonly isUnused?: boolean;
 }
@@ -113,7 +114,7 @@ interface ReadingOptions extends Pick<ConnectionSettings, "busyTimeout"> {
  */
 export async function openForReading(
   location: DatabaseLocation,
-  options: ReadingOptions = defaultSettings,
+  options: ReadingOptions = {},
 ): Promise<Connection> {
   if (location.kind !== "file") return await openOther(location, options);
   return await openItself(location.path, { ...options, itself: fileItself(location.path) });
@@ -200,7 +201,7 @@ async function openReadOnly(
 
 async function prepareToRead(
   connection: Connection,
-  { busyTimeout }: ReadingOptions,
+  { busyTimeout = defaultSettings.busyTimeout }: ReadingOptions,
 ): Promise<Connection> {
   try {
     await connection.exec(
@@ -290,7 +291,7 @@ function connect(path: string, mode: OpenMode): NodeSqliteConnection {
 /** Wraps a database that the caller opened, or connects to a server; only this loads its modules. */
 async function openOther(
   location: Exclude<DatabaseLocation, FileLocation>,
-  { busyTimeout }: ReadingOptions,
+  { busyTimeout = defaultSettings.busyTimeout }: ReadingOptions,
 ): Promise<Connection> {
   if (location.kind === "server") {
     const { openLibsql } = await import("./libsql.ts");

@@ -1,6 +1,6 @@
 import { DatabaseLockedError } from "../base/errors.ts";
 import { sleep } from "../base/event_loop.ts";
-import { type Connection, readPragma, withTimeout } from "./connection.ts";
+import { type Connection, readPragma } from "./connection.ts";
 import { WHEN_LOCKED } from "./failure.ts";
 import type { NodeSqliteConnection } from "./node_sqlite.ts";
 import { openForWriting } from "./open.ts";
@@ -52,7 +52,7 @@ export class Takeover implements AsyncDisposable {
     const { timeout, signal, isKept = true } = options;
     const connection = await openForWriting(
       { kind: "file", path },
-      { ...withTimeout(timeout), signal, asItIs: true },
+      { busyTimeout: timeout, signal, asItIs: true },
     );
     return new Takeover(connection, path, isKept ? connection.dataVersion() : NaN);
   }

@@ -1,7 +1,7 @@
 import { LEDGER } from "../state/workspace.ts";
 import type { Holder } from "../base/lock.ts";
 import type { SerializedError } from "../base/errors.ts";
-import type { SettingsInForce } from "../database/bot.ts";
+import type { SettingsInForce } from "../database/mod.ts";
 import type { FileHeader, LogIndex, UntouchedMode } from "../database/untouched.ts";
 import type { ConnectionSettings } from "../database/connection.ts";
 import type { Migration } from "../migration/migration.ts";

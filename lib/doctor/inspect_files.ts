@@ -9,7 +9,7 @@ import { messageOf } from "../base/format.ts";
 import { writersOf } from "../base/lock.ts";
 import { roomIn } from "../base/files.ts";
 import { directoryOf, fileItself, isLink, mayRead } from "../base/paths.ts";
-import { settingsInForce } from "../database/bot.ts";
+import { settingsInForce } from "../database/mod.ts";
 import { translate } from "../database/failure.ts";
 import { isLibsqlAddress, locate } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";

@@ -1,5 +1,5 @@
 import { briefly, sleep } from "../base/event_loop.ts";
-import { type Connection, withTimeout } from "../database/connection.ts";
+import type { Connection } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
 import { describeHolders, type StopFlag } from "../base/lock.ts";
 import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
@@ -75,7 +75,7 @@ export async function pin(
     await naming(target, async () => {
       const writer = target.held ? null : await openWriter(location, options);
       if (writer !== null) opened.use(writer);
-      const reader = opened.use(await openForReading(location, withTimeout(options.timeout)));
+      const reader = opened.use(await openForReading(location, { busyTimeout: options.timeout }));
       pairs.push({ ...target, writer, reader });
     });
   }
@@ -127,7 +127,7 @@ async function openWriter(
   { timeout }: PinOptions,
 ): Promise<Connection | null> {
   try {
-    const writer = await openForWriting(location, { ...withTimeout(timeout), asItIs: true });
+    const writer = await openForWriting(location, { busyTimeout: timeout, asItIs: true });
     // From here on the loop waits for all of them together.
     if (!writer.isRemote) await writer.exec("PRAGMA busy_timeout = 0");
     return writer;

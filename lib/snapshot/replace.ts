@@ -20,7 +20,7 @@ import {
 } from "../base/files.ts";
 import { directoryOf, fileItself, isLink, partOf, sizeOf } from "../base/paths.ts";
 import { parseLocks, readLocks } from "../base/lock.ts";
-import { type Connection, readPragma, withTimeout } from "../database/connection.ts";
+import { type Connection, readPragma } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
 import { type OverwriteOptions, Takeover } from "../database/takeover.ts";
@@ -93,7 +93,7 @@ async function moveInto({ source, target }: Placement): Promise<boolean> {
 /** Whether SQLite finds no damage in a database; only a sound one can be copied into a snapshot. */
 export async function isSound(path: string, timeout: number): Promise<boolean> {
   try {
-    await using connection = await openForReading({ kind: "file", path }, withTimeout(timeout));
+    await using connection = await openForReading({ kind: "file", path }, { busyTimeout: timeout });
     // Rows that violate the bot's own constraints are not damage to the file.
     await connection.exec("PRAGMA ignore_check_constraints = ON");
     const { damages } = await checkFile(connection, { pragma: "quick_check", limit: 1 });
@@ -110,7 +110,7 @@ async function openSource(path: string, timeout: number): Promise<Connection> {
   if (bytes !== null) {
     await using opened = new AsyncDisposableStack();
     const connection = opened.use(
-      await openForReading({ kind: "file", path }, withTimeout(timeout)),
+      await openForReading({ kind: "file", path }, { busyTimeout: timeout }),
     );
     if (bytes === 0 || Number(await readPragma(connection, "page_count")) > 0) {
       opened.move();
@@ -223,7 +223,7 @@ async function requireWritable(
 
 /** Begins to write, and rolls back. */
 async function tryWriting(path: string, timeout: number): Promise<void> {
-  const settings = withTimeout(timeout);
+  const settings = { busyTimeout: timeout };
   // Closed last. It never checkpoints the log of a crash into a file that may be damaged.
   await using _reader = await openForReading({ kind: "file", path }, settings);
   await using writer = await openForWriting({ kind: "file", path }, { ...settings, asItIs: true });

@@ -1,7 +1,6 @@
 import { ConfirmationError, isDamage, SnapshotError } from "../base/errors.ts";
 import { sizeOf } from "../base/paths.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
-import { withTimeout } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
 import { Session } from "../engine/session.ts";
 import { countRows } from "../schema/model.ts";
@@ -205,7 +204,7 @@ export async function contentOf(
 ): Promise<DatabaseContent | null> {
   if (!sizeOf(path)) return null;
   try {
-    await using connection = await openForReading({ kind: "file", path }, withTimeout(timeout));
+    await using connection = await openForReading({ kind: "file", path }, { busyTimeout: timeout });
     const migrations = await readMarkerIds(connection);
     return {
       rows: Object.fromEntries(await countRows(connection)),

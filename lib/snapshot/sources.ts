@@ -10,7 +10,6 @@ import {
 } from "../base/paths.ts";
 import { messageOf, shellWord } from "../base/format.ts";
 import { openForReading } from "../database/open.ts";
-import { withTimeout } from "../database/connection.ts";
 import type { Registry } from "../migration/migration.ts";
 import { LEDGER } from "../state/workspace.ts";
 import { digestFile, isSnapshotName, type Manifest, type SnapshotFile } from "./manifest.ts";
@@ -110,7 +109,7 @@ async function copyWithJournal(path: string, copy: string): Promise<void> {
     await Deno.copyFile(`${fileItself(path)}${ending}`, `${copy}${ending}`);
   }
   // Rolls the journal back.
-  await using _played = await openForReading({ kind: "file", path: copy }, withTimeout(0));
+  await using _played = await openForReading({ kind: "file", path: copy }, { busyTimeout: 0 });
 }
 
 /** Unpacks a gzip file. */

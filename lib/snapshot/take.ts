@@ -31,12 +31,7 @@ import {
   tooManyFiles,
 } from "../base/paths.ts";
 import { version } from "../base/version.ts";
-import {
-  type Connection,
-  type CopyProgress,
-  defaultSettings,
-  readPragma,
-} from "../database/connection.ts";
+import { type Connection, type CopyProgress, readPragma } from "../database/connection.ts";
 import { refuseLostDatabase, statDatabase } from "../database/location.ts";
 import { openForReading, sqliteVersion } from "../database/open.ts";
 import { checkFile } from "../schema/integrity.ts";
@@ -140,7 +135,7 @@ export async function examine(
   try {
     await using connection = await openForReading(
       { kind: "file", path },
-      { ...defaultSettings, isUnused: true },
+      { isUnused: true },
     );
     const unchecked = verify === "none" ? [] : await check(connection, verify);
     const migrations = await readMarkerIds(connection);

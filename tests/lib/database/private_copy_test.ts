@@ -3,7 +3,6 @@ import assert from "node:assert/strict";
 import { dirname } from "node:path";
 import { openPrivateCopy } from "../../../lib/database/temporary_copy.ts";
 import { openForReading } from "../../../lib/database/open.ts";
-import { defaultSettings } from "../../../lib/database/connection.ts";
 import { AccessError } from "../../../lib/base/errors.ts";
 import { execute, TemporaryDirectory } from "../support.ts";
 import { ReadOnlyDirectory, reasonForNoMount } from "./read_only_directory.ts";
@@ -36,7 +35,7 @@ Deno.test({
       [...Deno.readDirSync(temporary)].filter(({ name }) =>
         name.startsWith("catalyst-migrate-") && isCopy(`${temporary}/${name}`)
       ).length;
-    for (const open of [() => openForReading(location, defaultSettings), privately]) {
+    for (const open of [() => openForReading(location), privately]) {
       const connection = await open();
       assert.equal(connection.label, location.path);
       if (open === privately) assert.equal(copies(), 1);
@@ -51,7 +50,7 @@ Deno.test({
 });
 
 function privately(): ReturnType<typeof openForReading> {
-  return openForReading(location, { ...defaultSettings, isUnused: true });
+  return openForReading(location, { isUnused: true });
 }
 
 /** Whether a directory contains a copy made by this process. */
@@ -70,7 +69,7 @@ Deno.test({
   ignore: noMount !== null,
   permissions: { read: true, write: [frozen?.path ?? "."] },
   async fn() {
-    await assert.rejects(openForReading(location, defaultSettings), AccessError);
+    await assert.rejects(openForReading(location), AccessError);
     assert.equal(await openPrivateCopy(location.path), null);
   },
 });

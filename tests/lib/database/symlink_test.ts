@@ -67,8 +67,7 @@ for (const [name, makeLink] of Object.entries(links)) {
       assert.deepEqual({ ...rows[0] }, two, `alone: ${alone}`);
     }
     for (const isUnused of [false, true]) {
-      const options = { ...defaultSettings, isUnused };
-      await using connection = await openForReading({ kind: "file", path }, options);
+      await using connection = await openForReading({ kind: "file", path }, { isUnused });
       assert.deepEqual({ ...await connection.get(COUNT) }, two, `isUnused: ${isUnused}`);
     }
     // If the log is not seen, the copy lacks its content.

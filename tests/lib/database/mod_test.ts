@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { openDatabase, settingsInForce } from "../../../lib/database/bot.ts";
+import { openDatabase, settingsInForce } from "../../../lib/database/mod.ts";
 import { AccessError, NotADatabaseError } from "../../../lib/base/errors.ts";
 import { TemporaryDirectory } from "../support.ts";
 
