@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { printable } from "../terminal/text.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./documents.ts";
-import { protectedFiles } from "./options.ts";
+import { outputFileOptions } from "./options.ts";
 import { followWork } from "./progress.ts";
 
 /** `copy`: copies a database to another place, such as a server. */
@@ -32,7 +32,7 @@ export const command: Command = {
     const result = await migrator.copyDatabase(from, to, {
       signal: work.signal,
       onStep: work.step,
-      ...protectedFiles(context),
+      ...outputFileOptions(context),
     });
     work.end();
     output.json({ ok: true, ...result } satisfies Documents["copy"]);

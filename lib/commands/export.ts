@@ -19,7 +19,7 @@ import type { Documents, WrittenFile } from "./documents.ts";
 import { followWork } from "./progress.ts";
 import { violatesCheck } from "./render.ts";
 import type { ViolatedCheck } from "../schema/integrity.ts";
-import { protectedFiles } from "./options.ts";
+import { outputFileOptions } from "./options.ts";
 
 const FORMATS = ["sql", "csv", "jsonl"] as const;
 type Format = (typeof FORMATS)[number];
@@ -275,6 +275,5 @@ function pathOf({ out, isDirectory, compress }: Request, name: string): string {
 }
 
 async function refuseFile(context: CommandContext, path: string): Promise<void> {
-  const force = context.flags.force === true;
-  await context.migrator.refuseOccupied(path, { force, ...protectedFiles(context) });
+  await context.migrator.refuseOccupied(path, outputFileOptions(context));
 }

@@ -10,7 +10,7 @@ import { choiceFlag, misuse, noBackupFlag, stringFlag, yesFlag } from "./argumen
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { badRowsInto, openSource } from "./import_files.ts";
 import { followWork } from "./progress.ts";
-import { protectedFiles } from "./options.ts";
+import { outputFileOptions } from "./options.ts";
 import { confirmPlan, renderReconciliation, renderRowChanges, violatesCheck } from "./render.ts";
 import type { Documents } from "./documents.ts";
 
@@ -197,7 +197,7 @@ async function importTable(
   const skipped = stringFlag(flags, "skip-bad-rows");
   if (skipped !== undefined) {
     const flag = "--skip-bad-rows";
-    await migrator.refuseOccupied(skipped, { flag, ...protectedFiles(context) });
+    await migrator.refuseOccupied(skipped, { flag, ...outputFileOptions(context) });
   }
   const source = await openSource(file);
   using bad = badRowsInto(skipped);

@@ -14,7 +14,7 @@ import { databasesBelow, proposeName } from "../state/discover.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
 import { listFlag, stringFlag, yesFlag } from "./arguments.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
-import { protectedFiles, type ResolvedOptions, resolveOptions } from "./options.ts";
+import { outputFileOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
 import type { Documents, FoundDatabase } from "./documents.ts";
 
 /** `init`: writes a configuration with the databases that exist. */
@@ -76,7 +76,7 @@ export const command: SelfContainedCommand = {
     }
     if (former === text) return done(false, `${printable(target)} is up to date.`);
     const migrator = createCatalystMigrator(options);
-    const { migrationsDir = null } = protectedFiles({ flags, configuration: current });
+    const { migrationsDir = null } = outputFileOptions({ flags, configuration: current });
     await migrator.refuseOccupied(target, { force: true, flag: "--config", migrationsDir });
     await confirmWriting(context, `Write ${target} with ${formatCount(found.length, "database")}?`);
     await writeText(target, text);

@@ -207,11 +207,12 @@ export function ownMigrations(
   }
 }
 
-/** Files that output must not replace, in addition to those of the databases. */
-export function protectedFiles(
+/** Which files output may replace: never a migration or the configuration, others with `--force`. */
+export function outputFileOptions(
   { flags, configuration }: Pick<CommandContext, "flags" | "configuration">,
-): Pick<OutputFileOptions, "migrationsDir" | "configuration"> {
+): Pick<OutputFileOptions, "force" | "migrationsDir" | "configuration"> {
   return {
+    force: flags.force === true,
     migrationsDir: ownMigrations(flags, configuration),
     configuration: configuration?.path,
   };

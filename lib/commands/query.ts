@@ -16,7 +16,7 @@ import {
 } from "../terminal/result.ts";
 import { choiceFlag, listFlag, numberFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
-import { protectedFiles } from "./options.ts";
+import { outputFileOptions } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
 /** `query`: shows rows by named queries and by SQL. */
@@ -103,18 +103,14 @@ interface Request {
   readonly out: string | undefined;
 }
 
-async function requestOf(
-  { flags, operands, migrator, configuration, output }: CommandContext,
-): Promise<Request> {
+async function requestOf(context: CommandContext): Promise<Request> {
+  const { flags, operands, migrator, output } = context;
   const [first = "", sql, ...others] = operands;
   if (others.length > 0) {
     throw misuse("there are too many arguments", "put the SQL in quotes");
   }
   const out = stringFlag(flags, "out");
-  if (out !== undefined) {
-    const force = flags.force === true;
-    await migrator.refuseOccupied(out, { force, ...protectedFiles({ flags, configuration }) });
-  }
+  if (out !== undefined) await migrator.refuseOccupied(out, outputFileOptions(context));
   const format = choiceFlag(flags, "format", resultFormats) ?? formatOf(out);
   if (output.isJson && flags.format !== undefined && out === undefined) {
     throw misuse("--json and --format contradict each other", "use one of them, or --out FILE");
@@ -221,17 +217,11 @@ async function show(
     const size = await writeText(out, `${text}\n`, {
       ...(migrator.databases.includes(database) ? { like: migrator.pathOf(database) } : {}),
     });
+    const { isCut, rows: { length: rows } } = result;
     output.json(
-      {
-        ok: true,
-        database,
-        rows: result.rows.length,
-        isCut: result.isCut,
-        file: out,
-        size,
-      } satisfies Documents["query"],
+      { ok: true, database, rows, isCut, file: out, size } satisfies Documents["query"],
     );
-    output.narrate(`${formatCount(result.rows.length, "row")} in ${printable(out)}.`);
+    output.narrate(`${formatCount(rows, "row")} in ${printable(out)}.`);
     return;
   }
   // JSON escapes control characters. A program that reads CSV gets them unchanged.

@@ -16,7 +16,7 @@ import { renderChart } from "../terminal/chart.ts";
 import { screenWidth } from "../terminal/output.ts";
 import { stringFlag, stringFlags } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
-import { protectedFiles } from "./options.ts";
+import { outputFileOptions } from "./options.ts";
 import type { Documents } from "./documents.ts";
 
 /** `report`: trading figures, on the terminal or as a page. */
@@ -38,17 +38,15 @@ export const command: Command = {
     ["report --since 2025-07-01 --strategy momentum", "show a part of the data"],
     ["report --json", "print all figures and series for a program"],
   ],
-  run: async ({ flags, migrator, configuration, output }: CommandContext) => {
+  run: async (context: CommandContext) => {
+    const { flags, migrator, output } = context;
     const file = stringFlag(flags, "html");
-    const force = flags.force === true;
     if (file === "-") {
       throw new UsageError("Cannot write the page to stdout: name a file", {
         help: "use --html report.html",
       });
     }
-    if (file !== undefined) {
-      await migrator.refuseOccupied(file, { force, ...protectedFiles({ flags, configuration }) });
-    }
+    if (file !== undefined) await migrator.refuseOccupied(file, outputFileOptions(context));
     const report = await migrator.report(filterOf(flags));
     if (report.trades.all.trades + report.orders.orders === 0) {
       for (const column of ["strategy", "ticker"] as const) {
@@ -143,29 +141,14 @@ export function renderTerminalReport(
   report: Report,
   { style, width }: { readonly style: Style; readonly width: number },
 ): string {
-  const { curve, equity, trades, orders, training } = report;
-  const sections: string[] = [];
-  for (const { title, figures } of presentFigures(report)) {
-    if (figures.length === 0) continue;
-    sections.push(
-      `${style.bold(title)}\n${
-        renderTable(
-          figures.map(({ label, text, explanation }) => [label, text, explanation]),
-          {
-            align: ["left", "right"],
-            width,
-          },
-        )
-      }`,
-    );
-    if (title === "Account" && curve.length > 1) sections.push(...charts(report, { style, width }));
-  }
-  const missing = [
-    equity === null ? "There are no portfolio snapshots, so there is no equity curve." : "",
-    trades.all.trades === 0 ? "There are no closed positions." : "",
-    orders.orders === 0 ? "There are no orders." : "",
-    training.runs.length === 0 ? "There are no training runs." : "",
-  ].filter((text) => text !== "");
+  const section = (title: string, body: string): string => `${style.bold(title)}\n${body}`;
+  const figures = presentFigures(report).flatMap(({ title, figures }) => {
+    const rows = figures.map(({ label, text, explanation }) => [label, text, explanation]);
+    return rows.length === 0 ? [] : [
+      section(title, renderTable(rows, { align: ["left", "right"], width })),
+      ...title === "Account" ? charts(report, width).map((chart) => section(...chart)) : [],
+    ];
+  });
   const groups = presentGroups(report, 12);
   const others = presentOthers(report);
   const tables = [
@@ -176,63 +159,53 @@ export function renderTerminalReport(
     others.leaderboard,
     others.ensemble,
     others.differences,
-  ];
-  for (const one of tables) {
-    if (one !== undefined && one.rows.length > 0) sections.push(table(one, style));
-  }
-  const notes = [...missing, ...report.notes];
-  if (notes.length > 0) {
-    sections.push(
-      `${style.bold("About the data")}\n${
-        notes.map((note) =>
-          wrapText(printable(note), width - 2).map((line, at) => `${at === 0 ? "- " : "  "}${line}`)
-            .join("\n")
-        )
-          .join("\n")
-      }`,
-    );
-  }
-  return sections.join("\n\n");
-}
-
-function charts(
-  { curve }: Report,
-  { style, width }: { readonly style: Style; readonly width: number },
-): string[] {
-  const ends = [curve[0]?.date ?? "", curve.at(-1)?.date ?? ""] as const;
-  const chart = (title: string, text: string): string => `${style.bold(title)}\n${text}`;
-  const drawdowns = curve.map(({ drawdown }) => drawdown * 100);
+  ].flatMap((one) =>
+    one === undefined || one.rows.length === 0 ? [] : [section(one.title, table(one))]
+  );
+  const notes = [...missing(report), ...report.notes].flatMap((note) =>
+    wrapText(printable(note), width - 2).map((line, at) => `${at === 0 ? "- " : "  "}${line}`)
+  );
   return [
-    chart(
-      "Equity",
-      renderChart(curve.map(({ equity }) => equity), {
-        width,
-        format: (value) => formatNumber(value, 0),
-        ends,
-      }),
-    ),
-    ...(drawdowns.some((value) => value < 0)
-      ? [
-        chart(
-          "Drawdown",
-          renderChart(drawdowns, {
-            width,
-            height: 7,
-            format: (value) => `${formatNumber(value, 1)} %`,
-            ends,
-            hanging: true,
-          }),
-        ),
-      ]
-      : []),
-  ];
+    ...figures,
+    ...tables,
+    ...notes.length === 0 ? [] : [section("About the data", notes.join("\n"))],
+  ].join("\n\n");
 }
 
-function table({ title, columns, rows, more }: PresentedTable, style: Style): string {
+function missing({ equity, trades, orders, training }: Report): string[] {
+  return [
+    equity === null ? "There are no portfolio snapshots, so there is no equity curve." : "",
+    trades.all.trades === 0 ? "There are no closed positions." : "",
+    orders.orders === 0 ? "There are no orders." : "",
+    training.runs.length === 0 ? "There are no training runs." : "",
+  ].filter((text) => text !== "");
+}
+
+/** Charts with their titles. */
+function charts({ curve }: Report, width: number): [title: string, text: string][] {
+  if (curve.length < 2) return [];
+  const ends = [curve[0]?.date ?? "", curve.at(-1)?.date ?? ""] as const;
+  const equity = renderChart(curve.map(({ equity }) => equity), {
+    width,
+    format: (value) => formatNumber(value, 0),
+    ends,
+  });
+  const drawdowns = curve.map(({ drawdown }) => drawdown * 100);
+  if (drawdowns.every((value) => value >= 0)) return [["Equity", equity]];
+  const drawdown = renderChart(drawdowns, {
+    width,
+    height: 7,
+    format: (value) => `${formatNumber(value, 1)} %`,
+    ends,
+    hanging: true,
+  });
+  return [["Equity", equity], ["Drawdown", drawdown]];
+}
+
+function table({ columns, rows, more }: PresentedTable): string {
   const body = renderTable(rows.map((row) => row.map(printable)), {
     header: columns.map(({ label }) => label),
     align: columns.map(({ isNumber }) => isNumber ? "right" : "left"),
   });
-  const rest = more > 0 ? `\n${more} more between the best and the worst` : "";
-  return `${style.bold(title)}\n${body}${rest}`;
+  return more > 0 ? `${body}\n${more} more between the best and the worst` : body;
 }
