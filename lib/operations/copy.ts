@@ -18,7 +18,7 @@ import {
   statDatabase,
 } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
-import { temporaryCopy } from "../database/temporary_copy.ts";
+import { type TemporaryCopy, temporaryCopy } from "../database/temporary_copy.ts";
 import { beginReading } from "../database/transaction.ts";
 import { contentHash } from "../dump/hash.ts";
 import type { OutputFileOptions } from "../dump/output_file.ts";
@@ -151,31 +151,24 @@ async function refuseTarget(
 }
 
 async function readOriginal(
-  workspace: Workspace,
+  { settings }: Workspace,
   from: DatabaseLocation,
   control: Control,
-) {
-  const connection = await openForReading(from, workspace.settings);
+): Promise<TemporaryCopy> {
+  await using connection = await openForReading(from, settings);
+  const isOurs = !connection.inTransaction;
+  if (isOurs) await beginReading(connection);
   try {
-    const isOurs = !connection.inTransaction;
-    if (isOurs) await beginReading(connection);
-    try {
-      return await temporaryCopy(connection, control);
-    } finally {
-      if (isOurs && connection.inTransaction) await connection.exec("ROLLBACK");
-    }
+    return await temporaryCopy(connection, control);
   } finally {
-    await connection.close();
+    if (isOurs && connection.inTransaction) await connection.exec("ROLLBACK");
   }
 }
 
 async function toServer(
   { settings, timeout }: Workspace,
   path: string,
-  { to, control }: {
-    readonly to: DatabaseLocation & { readonly kind: "server" };
-    readonly control: Control;
-  },
+  { to, control }: { readonly to: DatabaseLocation; readonly control: Control },
 ): Promise<string> {
   const { fillServer } = await import("../dump/to_server.ts");
   await using target = await openForWriting(to, settings);
