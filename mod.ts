@@ -74,7 +74,6 @@ export type {
 } from "./lib/trial/rehearse_result.ts";
 export type { SquashedMigration } from "./lib/operations/squash.ts";
 export type {
-  AcceptResult,
   Adoption,
   AdoptOptions,
   BaselineOptions,
@@ -182,6 +181,7 @@ export type { Bin, Drawdown, EquityPoint, MonthlyReturn } from "./lib/report/sta
 export type { Grouping, TradeFigures, TradeGroup } from "./lib/report/trades.ts";
 export type { Reconciliation } from "./lib/engine/reconcile.ts";
 export type {
+  AcceptResult,
   MissingObject,
   RepairOptions,
   RepairResult,

@@ -5,7 +5,6 @@ import type { ExportedTable, ExportOptions, ExportTablesOptions } from "./dump/e
 import type { ImportOptions, ImportResult } from "./dump/import.ts";
 import type { ImportRowsOptions, ImportRowsResult } from "./dump/import_rows.ts";
 import type {
-  AcceptResult,
   Adoption,
   AdoptOptions,
   BaselineOptions,
@@ -14,7 +13,7 @@ import type {
 import type { CopyDatabaseOptions, CopyDatabaseResult } from "./operations/copy.ts";
 import type { DowngradeOptions, DowngradePlan, DowngradeResult } from "./operations/downgrade.ts";
 import type { RedoOptions, RedoResult } from "./operations/redo.ts";
-import type { RepairOptions, RepairResult } from "./operations/repair.ts";
+import type { AcceptResult, RepairOptions, RepairResult } from "./operations/repair.ts";
 import type { TryRestoreOptions } from "./operations/try_restore.ts";
 import type { SquashedMigration } from "./operations/squash.ts";
 import { planUpgrade, upgrade } from "./operations/upgrade.ts";
@@ -565,7 +564,7 @@ export class Migrator {
    */
   async acceptChanged(migration: string): Promise<AcceptResult> {
     await this.#finishRestore();
-    const { acceptChanged } = await import("./operations/baseline.ts");
+    const { acceptChanged } = await import("./operations/repair.ts");
     return await acceptChanged(this.#workspace, migration);
   }
 

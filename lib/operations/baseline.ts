@@ -1,19 +1,15 @@
 import { AdoptionError, SchemaConflictError, UsageError } from "../base/errors.ts";
 import { openForReading, openMemory } from "../database/open.ts";
-import { withTransaction } from "../database/transaction.ts";
-import { adopt, reconcile, type Reconciliation } from "../engine/reconcile.ts";
+import { adopt } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import {
-  checksumOf,
   compareIds,
   createRegistry,
   MARKER_TABLE,
   type Migration,
 } from "../migration/migration.ts";
-import { assess, migrationsIn } from "../state/assess.ts";
+import { migrationsIn } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { addEvent } from "../state/ledger.ts";
-import { rewriteMarker } from "../state/marker.ts";
 import { findMigration } from "../state/plan.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import { compareWithReference } from "./verify.ts";
@@ -23,58 +19,6 @@ import { statDatabase } from "../database/location.ts";
 import { parseMigrationFile } from "../migration/file.ts";
 import { nextId, writeNewFile } from "../migration/new_file.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
-
-/** Result of accepting a changed migration. */
-export interface AcceptResult extends Reconciliation {
-  /** Id of the migration. */
-  readonly id: string;
-  /** Its current name. */
-  readonly name: string;
-  /** Name of its database. */
-  readonly database: string;
-}
-
-/**
- * Accepts the changed name and text of an applied migration: rewrites its marker and runs nothing.
- *
- * @throws {UnknownMigrationError} if the migration does not exist.
- * @throws {UsageError} if it is not applied, or has not changed.
- */
-export async function acceptChanged(workspace: Workspace, wanted: string): Promise<AcceptResult> {
-  const { registry } = workspace;
-  const migration = findMigration(registry, wanted);
-  const { id, name, database } = migration;
-  await using session = await Session.begin(workspace);
-  const status = assess(registry, await inspect(workspace)).find((one) => one.id === id);
-  if (status?.state !== "changed") {
-    throw new UsageError(
-      `Cannot accept ${name}: it is ${(status?.state ?? "unknown").replace("_", " ")}, not changed`,
-      {
-        migration: name,
-        database,
-        help: "`status --verbose` shows the state of every migration",
-      },
-    );
-  }
-  const connection = await session.database(database);
-  const checksum = await checksumOf(migration.upgrade);
-  await withTransaction(connection, () => rewriteMarker(connection, migration, checksum), {
-    timeout: workspace.timeout,
-  });
-  await session.record((ledger) =>
-    addEvent(ledger, {
-      name,
-      database,
-      databasePath: locationOf(workspace, database).path,
-      direction: "repair",
-      detail: `accepted the changed text of ${id}`,
-    })
-  );
-  // The ledger may still have the old name.
-  const reconciliation = await reconcile(workspace, session, await inspect(workspace));
-  await session.sync();
-  return { id, name, database, ...reconciliation };
-}
 
 /** Options for a baseline. */
 export interface BaselineOptions {

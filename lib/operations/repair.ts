@@ -1,4 +1,4 @@
-import { CorruptDatabaseError, isDamage } from "../base/errors.ts";
+import { CorruptDatabaseError, isDamage, UsageError } from "../base/errors.ts";
 import { findDamage } from "../schema/integrity.ts";
 import type { Connection } from "../database/connection.ts";
 import { beforeOptions } from "./apply_pending.ts";
@@ -6,7 +6,7 @@ import { openForReading } from "../database/open.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { addEvent } from "../state/ledger.ts";
-import type { Migration } from "../migration/migration.ts";
+import { checksumOf, type Migration } from "../migration/migration.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Difference, Finding, Schema } from "../schema/model.ts";
@@ -16,7 +16,9 @@ import { fold, quoteName } from "../sql/tokens.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
 import { snapshotBefore } from "../snapshot/safeguard.ts";
-import { corrections, migrationsIn, summarize } from "../state/assess.ts";
+import { assess, corrections, migrationsIn, summarize } from "../state/assess.ts";
+import { rewriteMarker } from "../state/marker.ts";
+import { findMigration } from "../state/plan.ts";
 import { compareWithReference, damageHelp, damageOf, isAdopted } from "./verify.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
@@ -245,4 +247,56 @@ function objectsOf(schema: Schema): SchemaObject[] {
     ...schema.views.map(({ name, sql }) => ({ type: "view" as const, name, sql })),
     ...schema.triggers.map(({ name, sql }) => ({ type: "trigger" as const, name, sql })),
   ];
+}
+
+/** Result of accepting a changed migration. */
+export interface AcceptResult extends Reconciliation {
+  /** Id of the migration. */
+  readonly id: string;
+  /** Its current name. */
+  readonly name: string;
+  /** Name of its database. */
+  readonly database: string;
+}
+
+/**
+ * Accepts the changed name and text of an applied migration: rewrites its marker and runs nothing.
+ *
+ * @throws {UnknownMigrationError} if the migration does not exist.
+ * @throws {UsageError} if it is not applied, or has not changed.
+ */
+export async function acceptChanged(workspace: Workspace, wanted: string): Promise<AcceptResult> {
+  const { registry } = workspace;
+  const migration = findMigration(registry, wanted);
+  const { id, name, database } = migration;
+  await using session = await Session.begin(workspace);
+  const status = assess(registry, await inspect(workspace)).find((one) => one.id === id);
+  if (status?.state !== "changed") {
+    throw new UsageError(
+      `Cannot accept ${name}: it is ${(status?.state ?? "unknown").replace("_", " ")}, not changed`,
+      {
+        migration: name,
+        database,
+        help: "`status --verbose` shows the state of every migration",
+      },
+    );
+  }
+  const connection = await session.database(database);
+  const checksum = await checksumOf(migration.upgrade);
+  await withTransaction(connection, () => rewriteMarker(connection, migration, checksum), {
+    timeout: workspace.timeout,
+  });
+  await session.record((ledger) =>
+    addEvent(ledger, {
+      name,
+      database,
+      databasePath: locationOf(workspace, database).path,
+      direction: "repair",
+      detail: `accepted the changed text of ${id}`,
+    })
+  );
+  // The ledger may still have the old name.
+  const reconciliation = await reconcile(workspace, session, await inspect(workspace));
+  await session.sync();
+  return { id, name, database, ...reconciliation };
 }
