@@ -1,5 +1,5 @@
 import { sleep } from "../base/event_loop.ts";
-import { fileItself, mayRead, partOf } from "../base/paths.ts";
+import { fileItself, mayRead, partOf, specialKind } from "../base/paths.ts";
 import { type Holder, writersOf } from "../base/lock.ts";
 import { shellWord } from "../base/format.ts";
 import { isSnapshotName, reservationOf } from "../snapshot/manifest.ts";
@@ -235,7 +235,7 @@ export function lockFacts(path: string, context: FileContext): LockFacts[] {
   try {
     const info = Deno.statSync(path);
     found = { ...found, info };
-    if (info.isDirectory) return [found];
+    if (!info.isFile) return [found]; // opening a pipe would wait
     found = { ...found, unwritable: reasonAgainstWriting(path) };
     return [{ ...found, holder: holderOf(path), isHeld: isLockHeld(path, info, context) }];
   } catch (error) {
@@ -280,11 +280,12 @@ export function lockProblems(facts: Facts): Check[] {
   return needed.flatMap(({ lock, place, so }) => {
     const { path, info = null, unwritable = null } = locks.find(({ path }) => path === lock) ?? {};
     if (path === undefined) return [];
-    if (info?.isDirectory) {
+    const kind = info === null ? null : specialKind(info);
+    if (kind !== null) {
       return [
         problem(
           "lock-unwritable",
-          `${path} is a directory, but must be a file; ${so}`,
+          `${path} is ${kind}, but must be a file; ${so}`,
           "move it away",
         ),
       ];

@@ -25,6 +25,17 @@ Deno.test("a lock that is a directory, and a snapshot directory that is a file, 
   assert.deepEqual(inside.codes("problem"), ["lock-unwritable", "lock-unwritable"]);
 });
 
+testOnLinux("a lock that is a pipe is a problem", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const lock = join(cwd, "data/migrations.lock");
+  await Deno.remove(lock);
+  assert(new Deno.Command("mkfifo", { args: [lock] }).outputSync().success);
+  const diagnosis = await examine({ cwd });
+  assert.match(diagnosis.only("lock-unwritable").detail, /migrations\.lock is a pipe/);
+});
+
 const skipped = reasonForNoOtherUser();
 Deno.test({
   name: "files left by a run as root, which stop the bot's user, are a problem" +
