@@ -104,11 +104,20 @@ interface CommandHelpOptions extends HelpOptions {
 /** The text of `COMMAND --help`, or that of its subcommand. */
 export function commandHelp(command: CommandDescription, options: CommandHelpOptions = {}): string {
   const { width = answerWidth(), operands: [word] = [] } = options;
-  const forms = formsOf(command);
-  const only = word === undefined ? undefined : forms.find((form) => form.word === word);
-  return only === undefined
-    ? renderHelp(command, { forms, width })
-    : renderHelp({ ...command, ...partOf(command, only) }, { forms: [only], width });
+  const form = formsOf(command).find((one) => one.word === word);
+  return renderHelp(form === undefined ? command : withForm(command, form), width);
+}
+
+/** The command as if it had only one form. */
+function withForm(command: CommandDescription, form: CommandForm): CommandDescription {
+  const { name, flags, examples } = command;
+  return {
+    ...command,
+    summary: form.summary,
+    forms: [form],
+    flags: Object.fromEntries(Object.entries(flags).filter(([flag]) => form.flags.includes(flag))),
+    examples: examples.filter(([line]) => `${line} `.startsWith(`${name} ${form.word} `)),
+  };
 }
 
 /**
@@ -134,28 +143,11 @@ export function usageOf({ name }: CommandDescription, { word, operands }: Comman
   return [name, word, operands].filter((part) => part !== null && part !== undefined).join(" ");
 }
 
-/** The examples of a command that show one of its forms. */
-function partOf(
-  { name, flags, examples }: CommandDescription,
-  { word, summary, flags: heeded }: CommandForm,
-): Pick<CommandDescription, "name" | "summary" | "flags" | "examples"> {
-  return {
-    name,
-    summary,
-    flags: Object.fromEntries(Object.entries(flags).filter(([flag]) => heeded.includes(flag))),
-    examples: examples.filter(([line]) => `${line} `.startsWith(`${name} ${word} `)),
-  };
-}
-
-interface Layout {
-  readonly forms: readonly CommandForm[];
-  readonly width: number;
-}
-
-function renderHelp(command: CommandDescription, { forms, width }: Layout): string {
+function renderHelp(command: CommandDescription, width: number): string {
   const { name, summary, flags, examples } = command;
+  const forms = formsOf(command);
   const table = tableOf(width);
-  const title = forms.length === 1 ? [name, forms[0]?.word ?? ""].join(" ").trim() : name;
+  const title = forms.length === 1 ? [name, forms[0].word ?? ""].join(" ").trim() : name;
   return [
     ...wrapText(`${PROGRAM} ${title}: ${summary}.`, width),
     ``,
