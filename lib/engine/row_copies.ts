@@ -43,17 +43,15 @@ export interface RowLoss {
 export class RowCopies {
   readonly #connection: Connection;
   readonly #tables: CopiedTable[];
+  /** Folded names of the tables before. */
   readonly #former: ReadonlySet<string>;
   readonly #schema: "temp" | "main";
   readonly #isExact: boolean;
 
   private constructor(
     connection: Connection,
-    tables: CopiedTable[],
-    { former, isExact = false }: {
-      readonly former: ReadonlySet<string>;
-      readonly isExact?: boolean;
-    },
+    former: ReadonlySet<string>,
+    { tables = [] as CopiedTable[], isExact = false },
   ) {
     this.#connection = connection;
     this.#schema = schemaOf(connection);
@@ -83,7 +81,7 @@ export class RowCopies {
         tables.push(await copyTable(connection, name, tables.length));
       }
     }
-    return new RowCopies(connection, tables, { former });
+    return new RowCopies(connection, former, { tables });
   }
 
   /**
@@ -92,7 +90,7 @@ export class RowCopies {
    */
   static async exact(connection: Connection): Promise<RowCopies> {
     const former = new Set((await usersTables(connection)).map(({ name }) => fold(name)));
-    return new RowCopies(connection, [], { former, isExact: true });
+    return new RowCopies(connection, former, { isExact: true });
   }
 
   /** Copies a table. */
@@ -127,7 +125,7 @@ export class RowCopies {
       if (await this.#lossIn(before, other.name, shape) === null) return null;
     }
     const rows = await this.#count(`${this.#schema}.${quoteName(before.copy)}`);
-    return rows === 0 ? null : { table: name, rows, fault: null };
+    return lossOf(name, rows);
   }
 
   /** The rows and values of a copied table that are missing from a table now; null if there are none. */
@@ -139,7 +137,7 @@ export class RowCopies {
     const match = matchOf(before, after, isRebuilt);
     if (this.#isExact && columns.length < before.columns.length) {
       const rows = await this.#count(copy);
-      return rows === 0 ? null : { table: before.name, rows, fault: null };
+      return lossOf(before.name, rows);
     }
     if (columns.length === 0) return null; // dropped columns are reported elsewhere
     if (match === null || this.#isExact) {
@@ -147,7 +145,7 @@ export class RowCopies {
       const rows = await this.#count(
         `(SELECT ${list} FROM ${copy} EXCEPT SELECT ${list} FROM ${now})`,
       );
-      return rows === 0 ? null : { table: before.name, rows, fault: null };
+      return lossOf(before.name, rows);
     }
     const rows = await this.#count(
       `${copy} AS o WHERE NOT EXISTS (SELECT 1 FROM ${now} AS n WHERE ${match})`,
@@ -155,7 +153,7 @@ export class RowCopies {
     const fault = rows === 0 && isRebuilt
       ? await this.#faultIn(columns, `${copy} AS o JOIN ${now} AS n ON ${match}`)
       : null;
-    return rows === 0 && fault === null ? null : { table: before.name, rows, fault };
+    return lossOf(before.name, rows, fault);
   }
 
   /** Finds a column that has the values of another one, or none, as after a copy by position. */
@@ -184,6 +182,10 @@ export class RowCopies {
   async #exists(rows: string): Promise<boolean> {
     return await this.#connection.get(`SELECT 1 FROM ${rows} LIMIT 1`) !== undefined;
   }
+}
+
+function lossOf(table: string, rows: number, fault: string | null = null): RowLoss | null {
+  return rows === 0 && fault === null ? null : { table, rows, fault };
 }
 
 /** Schema that contains the copies. */

@@ -1,5 +1,5 @@
-import { affinityOf } from "./model.ts";
-import type { ColumnSchema, TableSchema } from "./model.ts";
+import { affinityOf, type ColumnSchema, type TableSchema } from "./model.ts";
+import { definitionsIn, isConstraint } from "./read.ts";
 import { closing, fold, is, itemsOf, type Token, tokenize } from "../sql/tokens.ts";
 
 /** The kind of value in a column. `number` is an integer or a real, `moment` a text or a number. */
@@ -188,13 +188,10 @@ interface Comments {
 
 /** The columns and constraints that a `CREATE TABLE` defines. */
 function definitionsOf(sql: string): CommentedItem[] {
-  const tokens = tokenize(sql);
-  const open = tokens.findIndex((token) => is(token, "("));
-  return (open === -1 ? [] : itemsOf(tokens, open)).map((item): CommentedItem => {
-    const [first] = item;
-    const isConstraint = is(first, "constraint", "primary", "unique", "check", "foreign");
-    return { name: isConstraint ? null : fold(first?.value ?? ""), tokens: item };
-  });
+  return definitionsIn(tokenize(sql)).map((tokens) => ({
+    name: isConstraint(tokens) ? null : fold(tokens[0]?.value ?? ""),
+    tokens,
+  }));
 }
 
 /** Which of several columns on one line a comment describes. */

@@ -2,6 +2,7 @@ import { indent, layOut, layOutStatement, oneLine } from "../sql/layout.ts";
 import { RESERVED, spell, type SpelledToken, spellName } from "../sql/spelling.ts";
 import { closing, fold, is, itemsOf, source, type Token, tokenize } from "../sql/tokens.ts";
 import type { IndexSchema, Schema, TableSchema, TriggerSchema, ViewSchema } from "./model.ts";
+import { definitionsIn, isConstraint } from "./read.ts";
 
 /**
  * Formats a schema as SQL that creates it in an empty database, always in the same order and layout:
@@ -53,9 +54,10 @@ export function formatTable(table: TableSchema): string {
   const tokens = tokenize(sql);
   if (virtual) return formatVirtualTable(sql, tokens, name);
   const open = tokens.findIndex((token) => is(token, "("));
-  const items = itemsOf(tokens, open).map((item) =>
-    indent(layOut(spell(item, { names: definedBy(item), known: knownTo(table) }), 3))
-  );
+  const items = definitionsIn(tokens).map((item) => {
+    const names = new Set(isConstraint(item) ? [] : item.slice(0, 1));
+    return indent(layOut(spell(item, { names, known: knownTo(table) }), 3));
+  });
   const options = oneLine(
     spell(tokens.slice(closing(tokens, open) + 1), { names: new Set() }),
   ).toUpperCase();
@@ -64,13 +66,6 @@ export function formatTable(table: TableSchema): string {
     items.map((lines) => lines.join("\n")).join(",\n"),
     options === "" ? ")" : `) ${options}`,
   ].join("\n");
-}
-
-/** The column that an item of a `CREATE TABLE` defines; none for a constraint. */
-function definedBy(item: readonly Token[]): Set<Token> {
-  const [first] = item;
-  const isConstraint = is(first, "constraint", "primary", "unique", "check", "foreign");
-  return new Set(first === undefined || isConstraint ? [] : [first]);
 }
 
 function knownTo(table: TableSchema): Set<string> {
@@ -83,7 +78,7 @@ function formatVirtualTable(sql: string, tokens: readonly Token[], name: string)
   const head = `CREATE VIRTUAL TABLE ${spellName(name)} USING ${spellName(module?.value ?? "")}`;
   const open = tokens.findIndex((token) => is(token, "("));
   if (open === -1) return head;
-  const items = itemsOf(tokens, open).map((item) => source(sql, item));
+  const items = definitionsIn(tokens).map((item) => source(sql, item));
   return items.join("") === "" ? `${head}()` : `${head} (\n${indent(items).join(",\n")}\n)`;
 }
 

@@ -38,12 +38,23 @@ interface IndexText {
   readonly where: string | null;
 }
 
+/** Whether an item of a `CREATE TABLE` is a constraint of the table rather than a column. */
+export function isConstraint([first]: readonly Token[]): boolean {
+  return is(first, "constraint", "primary", "unique", "check", "foreign");
+}
+
+/** The columns and constraints that a `CREATE TABLE` defines; none without a list of them. */
+export function definitionsIn(tokens: readonly Token[]): Token[][] {
+  const open = tokens.findIndex((token) => is(token, "("));
+  return open === -1 ? [] : itemsOf(tokens, open);
+}
+
 /** Reads a `CREATE TABLE` statement that SQLite has accepted. */
 export function readTableText(sql: string): TableText {
   const tokens = tokenize(sql);
   const open = tokens.findIndex((token) => is(token, "("));
   const reader = new ConstraintReader(sql);
-  if (open !== -1) { for (const item of itemsOf(tokens, open)) reader.read(item); }
+  for (const item of definitionsIn(tokens)) reader.read(item);
   const options = open === -1 ? [] : tokens.slice(closing(tokens, open) + 1);
   return {
     ...reader.found,
@@ -86,7 +97,7 @@ class ConstraintReader {
   }
 
   read(item: readonly Token[]): void {
-    const ofTable = is(item[0], "constraint", "primary", "unique", "check", "foreign");
+    const ofTable = isConstraint(item);
     const column = ofTable ? "" : fold(item[0]?.value ?? "");
     let name: string | null = null;
     let rule = "";

@@ -15,6 +15,7 @@ import {
   type Token,
   tokenize,
 } from "../sql/tokens.ts";
+import { isConstraint } from "./read.ts";
 
 /** Changes to a `CREATE TABLE`, in the order in which they are applied. */
 interface Edits {
@@ -113,10 +114,6 @@ export function editDefinition(sql: string, edits: Edits): string {
 
 function quoteWhereNeeded(name: string): string {
   return /^[a-z_][a-z0-9_]*$/i.test(name) ? name : quoteName(name);
-}
-
-function isConstraint(item: readonly Token[]): boolean {
-  return is(item[0], "constraint", "primary", "unique", "check", "foreign");
 }
 
 function indexOfColumn(sql: string, column: string): number {
