@@ -134,6 +134,16 @@ export class Migrator {
   }
 
   /**
+   * Paths of the SQLite files in the data directory that are not among the databases. Changes
+   * nothing. This process must not have any of them open, because reading a file's header drops its
+   * locks.
+   */
+  async uncoveredFiles(): Promise<readonly string[]> {
+    const { uncoveredFiles } = await import("./state/discover.ts");
+    return uncoveredFiles(this.#workspace);
+  }
+
+  /**
    * Checks that a file, such as an export, may be written: it must not be one of the databases,
    * belong to one of them, or be another database or snapshot. An existing file needs `force`.
    *
@@ -174,6 +184,26 @@ export class Migrator {
       directory: this.#workspace.backups,
     });
     return { ...found, ok: found.ok && lost.length === 0, lost };
+  }
+
+  /**
+   * Reads the ledger's events, newest first. Writes nothing. A missing ledger has none.
+   *
+   * @throws {FormatError} if a newer version wrote the ledger.
+   *
+   * @example Show the latest event
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const [event] = await migrator.history({ limit: 1 });
+   * console.assert(event?.id === "003" && event.outcome === "applied");
+   * console.log(new Date((event?.endedAt ?? 0) * 1000)); // epoch seconds
+   * ```
+   */
+  async history(options: HistoryOptions = {}): Promise<readonly LedgerEvent[]> {
+    return await history(this.#workspace, { limit: 20, ...options });
   }
 
   /**
@@ -290,53 +320,6 @@ export class Migrator {
     this.#requireAll();
     await this.#finishRestore();
     return await upgrade(this.#workspace, options).catch((error) => this.#explain(error));
-  }
-
-  /**
-   * Runs one read-only statement on a database, or on the ledger under the name `ledger`; see
-   * `runQuery`.
-   *
-   * @throws {UsageError} if the database does not exist, the text is not exactly one statement, or
-   * a parameter has no value.
-   * @throws {StatementError} if SQLite rejects the statement, because it is invalid or not read-only.
-   * @throws {QueryTimeoutError} if it takes longer than `timeout`.
-   *
-   * @example Read the ledger
-   * ```ts
-   * import { createCatalystMigrator } from "@catalyst/migrate";
-   *
-   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
-   * await migrator.upgrade();
-   * const { rows } = await migrator.query("ledger", {
-   *   sql: "SELECT migration_name FROM migration_history WHERE status = :status",
-   *   parameters: { status: "applied" },
-   * });
-   * console.assert(rows.length === 3);
-   * ```
-   */
-  async query(database: string, options: QueryOptions): Promise<QueryResult> {
-    const { queryDatabase } = await import("./report/compute.ts");
-    return await queryDatabase(this.#workspace, database, options);
-  }
-
-  /**
-   * Computes the trading figures of a bot's databases; see `computeReport`.
-   *
-   * @throws {LocationError} if none of the bot's databases exists.
-   *
-   * @example Count the trades of a year
-   * ```ts
-   * import { createCatalystMigrator } from "@catalyst/migrate";
-   *
-   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
-   * await migrator.upgrade();
-   * const { trades } = await migrator.report({ since: Date.UTC(2025, 0, 1) / 1000 });
-   * console.assert(trades.all.trades === 0);
-   * ```
-   */
-  async report(filter: ReportFilter = {}): Promise<Report> {
-    const { reportFor } = await import("./report/compute.ts");
-    return await reportFor(this.#workspace, filter);
   }
 
   /**
@@ -496,16 +479,6 @@ export class Migrator {
     if (!options.dryRun) await this.#finishRestore();
     const { adoptDatabase } = await import("./operations/baseline.ts");
     return await adoptDatabase(this.#workspace, database, options);
-  }
-
-  /**
-   * Paths of the SQLite files in the data directory that are not among the databases. Changes
-   * nothing. This process must not have any of them open, because reading a file's header drops its
-   * locks.
-   */
-  async uncoveredFiles(): Promise<readonly string[]> {
-    const { uncoveredFiles } = await import("./state/discover.ts");
-    return uncoveredFiles(this.#workspace);
   }
 
   /**
@@ -955,6 +928,53 @@ export class Migrator {
   }
 
   /**
+   * Runs one read-only statement on a database, or on the ledger under the name `ledger`; see
+   * `runQuery`.
+   *
+   * @throws {UsageError} if the database does not exist, the text is not exactly one statement, or
+   * a parameter has no value.
+   * @throws {StatementError} if SQLite rejects the statement, because it is invalid or not read-only.
+   * @throws {QueryTimeoutError} if it takes longer than `timeout`.
+   *
+   * @example Read the ledger
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { rows } = await migrator.query("ledger", {
+   *   sql: "SELECT migration_name FROM migration_history WHERE status = :status",
+   *   parameters: { status: "applied" },
+   * });
+   * console.assert(rows.length === 3);
+   * ```
+   */
+  async query(database: string, options: QueryOptions): Promise<QueryResult> {
+    const { queryDatabase } = await import("./report/compute.ts");
+    return await queryDatabase(this.#workspace, database, options);
+  }
+
+  /**
+   * Computes the trading figures of a bot's databases; see `computeReport`.
+   *
+   * @throws {LocationError} if none of the bot's databases exists.
+   *
+   * @example Count the trades of a year
+   * ```ts
+   * import { createCatalystMigrator } from "@catalyst/migrate";
+   *
+   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
+   * await migrator.upgrade();
+   * const { trades } = await migrator.report({ since: Date.UTC(2025, 0, 1) / 1000 });
+   * console.assert(trades.all.trades === 0);
+   * ```
+   */
+  async report(filter: ReportFilter = {}): Promise<Report> {
+    const { reportFor } = await import("./report/compute.ts");
+    return await reportFor(this.#workspace, filter);
+  }
+
+  /**
    * Exports a database as SQL text, from which this toolkit and the `sqlite3` shell recreate it.
    * The export is consistent with the moment of the call; other programs may keep writing. Cancel
    * the stream if you don't read it to the end. Needs read permission on the database.
@@ -1113,26 +1133,6 @@ export class Migrator {
       // If its files are missing, another restore is the way out.
       if (!orReplace || !(error instanceof SnapshotError)) throw error;
     }
-  }
-
-  /**
-   * Reads the ledger's events, newest first. Writes nothing. A missing ledger has none.
-   *
-   * @throws {FormatError} if a newer version wrote the ledger.
-   *
-   * @example Show the latest event
-   * ```ts
-   * import { createCatalystMigrator } from "@catalyst/migrate";
-   *
-   * const migrator = createCatalystMigrator({ dataDir: await Deno.makeTempDir() });
-   * await migrator.upgrade();
-   * const [event] = await migrator.history({ limit: 1 });
-   * console.assert(event?.id === "003" && event.outcome === "applied");
-   * console.log(new Date((event?.endedAt ?? 0) * 1000)); // epoch seconds
-   * ```
-   */
-  async history(options: HistoryOptions = {}): Promise<readonly LedgerEvent[]> {
-    return await history(this.#workspace, { limit: 20, ...options });
   }
 }
 
