@@ -115,7 +115,7 @@ interface Job {
   readonly session: Session;
   readonly options: ImportOptions;
   readonly label: string;
-  readonly text: AsyncIterable<Uint8Array>;
+  readonly text: AsyncIterable<string>;
 }
 
 /** Builds a database next to the existing one, if any, and replaces it. */

@@ -60,7 +60,7 @@ interface BuildOptions {
  * is complete, so it is synced only at the end. After a failure it is removed.
  */
 export async function buildDatabase(
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: AsyncIterable<string>,
   options: BuildOptions,
 ): Promise<Violations> {
   const { path, like } = options;
@@ -79,7 +79,7 @@ export async function buildDatabase(
 }
 
 async function fill(
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: AsyncIterable<string>,
   { path, settings, signal }: BuildOptions,
 ): Promise<readonly VirtualTable[]> {
   await using connection = await openForWriting(
@@ -203,7 +203,7 @@ interface ExistingOptions {
  */
 export async function loadIntoExisting(
   connection: Connection,
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: AsyncIterable<string>,
   options: ExistingOptions,
 ): Promise<Readonly<Record<string, number>>> {
   // A dump has its tables in any order. Set before the transaction, in which it would have no

@@ -12,11 +12,8 @@ import {
 } from "./import_guard.ts";
 import { Scanner, type StatementBatch } from "./import_scanner.ts";
 
-/** Bytes of SQL to keep, so that they can be run again to find a fault. */
+/** Characters of SQL to keep, so that they can be run again to find a fault. */
 const GROUP_SIZE = 8_000_000;
-
-const COMMA = 44;
-const SPACE = 32;
 
 /** Options for loading a dump. */
 interface LoadOptions {
@@ -36,10 +33,7 @@ interface Loaded {
 }
 
 /** A piece of the dump, in case it must be run again. */
-interface Done {
-  readonly bytes: Uint8Array;
-  readonly line: number;
-}
+type Done = Pick<StatementBatch, "sql" | "line">;
 
 /**
  * Runs a dump against a connection, inside one transaction, which it leaves open.
@@ -48,17 +42,22 @@ interface Done {
  */
 export async function loadDump(
   connection: Connection,
-  chunks: AsyncIterable<Uint8Array>,
+  chunks: AsyncIterable<string>,
   options: LoadOptions,
 ): Promise<Loaded> {
   using guard = new StatementGuard(connection, options.watched);
   const loader = new Loader(connection, guard, options);
   const scanner = new Scanner({ isSingle: !options.isInside });
-  for await (const chunk of chunks) {
-    for (const piece of scanner.push(chunk)) {
-      await loader.take(piece);
-      scanner.isSingle = !loader.isInside;
+  try {
+    for await (const chunk of chunks) {
+      for (const piece of scanner.push(chunk)) {
+        await loader.take(piece);
+        scanner.isSingle = !loader.isInside;
+      }
     }
+  } catch (error) {
+    if (!(error instanceof DumpFault) || !error.place.hasReached) throw error;
+    throw new DumpFault(error.message, { ...error.place, line: scanner.line });
   }
   if (options.signal?.aborted) throw interrupted();
   const rest = scanner.finish();
@@ -72,7 +71,6 @@ class Loader {
   readonly #guard: StatementGuard;
   readonly #signal: AbortSignal | undefined;
   readonly #copy: ((table: string) => Promise<void>) | undefined;
-  readonly #decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
   readonly #virtualTables: VirtualTable[] = [];
   /** Whether only the dump itself can have created triggers in the database. */
   readonly #isNew: boolean;
@@ -80,9 +78,7 @@ class Loader {
   /** Whether a statement that wrote `sqlite_sequence` in another tool's way was replaced. */
   #writesSequence = false;
   #group: Done[] = [];
-  /** The group's bytes: one buffer, to avoid garbage collection. */
-  readonly #kept = new Uint8Array(GROUP_SIZE);
-  #keptSize = 0;
+  #groupSize = 0;
   /** State of the dump's transactions before the group. */
   #marks: TransactionMarks;
 
@@ -106,10 +102,8 @@ class Loader {
   }
 
   async take(piece: StatementBatch): Promise<void> {
-    const { bytes, line, isSchemaRow } = piece;
+    const { sql, line, isSchemaRow } = piece;
     if (this.#signal?.aborted) throw interrupted();
-    if (this.#isInside && !isSchemaRow) return await this.#run(piece);
-    const sql = this.#decode(bytes, line);
     if (isSchemaRow) {
       const start = skipTrivia(sql, 0);
       const at = line + lineOf(sql, start) - 1;
@@ -119,7 +113,7 @@ class Loader {
     if (!this.#isInside) {
       // Page size, encoding and similar settings can only be set in an empty file.
       if (/^(pragma|begin)\b/i.test(sql.slice(skipTrivia(sql, 0)))) {
-        return await this.#one(sql, line);
+        return await this.#one(piece);
       }
       await this.#guard.trust(() => this.#connection.exec("BEGIN IMMEDIATE"));
       this.#isInside = true;
@@ -127,43 +121,27 @@ class Loader {
     await this.#run(piece);
   }
 
-  async #run({ bytes, line, joins, mayReplace }: StatementBatch): Promise<void> {
-    if (this.#keptSize + bytes.length > GROUP_SIZE) await this.#closeGroup();
+  async #run({ sql, line, joins, mayReplace }: StatementBatch): Promise<void> {
+    if (this.#groupSize + sql.length > GROUP_SIZE) await this.#closeGroup();
     if (this.#group.length === 0) await this.#mark("SAVEPOINT catalyst_group");
-    this.#group.push({ bytes: this.#keep(bytes), line });
-    // Preparing one INSERT of many rows takes less time than many of one row.
-    if (this.#isNew) { for (let at = 0; at < joins.length; at += 2) joinAt(bytes, joins, at); }
+    this.#group.push({ sql, line });
+    this.#groupSize += sql.length;
     this.#guard.mayReplace = mayReplace;
     try {
-      await this.#connection.exec(this.#decode(bytes, line));
+      // Preparing one INSERT of many rows takes less time than many of one row.
+      await this.#connection.exec(this.#isNew ? joined(sql, joins) : sql);
     } catch (error) {
       await this.#locate(error);
       await this.#closeGroup();
     }
   }
 
-  /** Copies bytes, which are valid only until the scanner continues. */
-  #keep(bytes: Uint8Array): Uint8Array {
-    const start = this.#keptSize;
-    this.#keptSize += bytes.length;
-    // A longer one is a separate group with a single statement, which is not changed.
-    if (bytes.length > GROUP_SIZE) return bytes;
-    this.#kept.set(bytes, start);
-    return this.#kept.subarray(start, this.#keptSize);
-  }
-
   /** Ends the dump. */
-  async finish(remainder: { readonly bytes: Uint8Array; readonly line: number } | null): Promise<
-    Loaded
-  > {
+  async finish(remainder: Done | null): Promise<Loaded> {
     const help = "the file is incomplete: write or copy the dump again";
     if (remainder !== null) {
-      const statement = new TextDecoder().decode(remainder.bytes.subarray(0, 10_000));
-      throw new DumpFault("it ends in the middle of a statement", {
-        line: remainder.line,
-        statement,
-        help,
-      });
+      const { sql: statement, line } = remainder;
+      throw new DumpFault("it ends in the middle of a statement", { line, statement, help });
     }
     const { isOpen, hasBegun } = this.#guard.marks;
     if (isOpen) throw new DumpFault("it ends in the middle: its COMMIT is missing", { help });
@@ -177,25 +155,6 @@ class Loader {
     return { virtualTables: this.#virtualTables };
   }
 
-  #decode(bytes: Uint8Array, line: number): string {
-    try {
-      return this.#decoder.decode(bytes);
-    } catch (error) {
-      const good = validLength(bytes);
-      const text = new TextDecoder().decode(bytes.subarray(0, good));
-      throw new DumpFault(
-        error instanceof TypeError
-          ? "it is not UTF-8, or is damaged"
-          : `a statement of ${bytes.length} bytes is too long`,
-        {
-          line: line + lineOf(text, text.length) - 1,
-          help: "write the dump as UTF-8",
-          cause: error,
-        },
-      );
-    }
-  }
-
   #mark(sql: string): Promise<void> {
     return this.#guard.trust(() => this.#connection.exec(sql));
   }
@@ -203,38 +162,34 @@ class Loader {
   async #closeGroup(): Promise<void> {
     if (this.#group.length > 0) await this.#mark("RELEASE catalyst_group");
     this.#group = [];
-    this.#keptSize = 0;
+    this.#groupSize = 0;
     this.#marks = this.#guard.marks;
   }
 
   /** Finds the failing statement of the group, by running its statements again one by one. */
   async #locate(error: unknown): Promise<void> {
     if (!(error instanceof StatementError) || !this.#connection.inTransaction) {
-      const last = this.#group.at(-1);
-      throw this.#fault(
-        error,
-        last && { sql: this.#decode(last.bytes, last.line), line: last.line },
-      );
+      throw this.#fault(error, this.#group.at(-1));
     }
     this.#guard.takeRefusal();
     await this.#mark("ROLLBACK TO catalyst_group");
     this.#guard.marks = this.#marks;
-    const last = this.#group.length - 1;
-    for (const [index, { bytes, line }] of this.#group.entries()) {
-      if (index < last) await this.#connection.exec(this.#decode(bytes, line));
-      else await this.#singly(bytes, line);
+    const last = this.#group.at(-1);
+    for (const done of this.#group) {
+      if (done !== last) await this.#connection.exec(done.sql);
+      else await this.#singly(done);
     }
   }
 
-  async #singly(bytes: Uint8Array, line: number): Promise<void> {
+  async #singly({ sql, line }: Done): Promise<void> {
     const scanner = new Scanner({ line, isSingle: true });
-    for (const statement of scanner.push(bytes)) {
+    for (const statement of scanner.push(sql)) {
       this.#guard.mayReplace = statement.mayReplace;
-      await this.#one(this.#decode(statement.bytes, statement.line), statement.line);
+      await this.#one(statement);
     }
   }
 
-  async #one(sql: string, line: number): Promise<void> {
+  async #one({ sql, line }: Done): Promise<void> {
     try {
       await this.#exec(sql);
     } catch (error) {
@@ -280,7 +235,7 @@ class Loader {
 
   #fault(
     error: unknown,
-    place: { readonly sql: string; readonly line: number } | undefined,
+    place: Done | undefined,
   ): unknown {
     const refusal = this.#guard.takeRefusal();
     if (!(error instanceof StatementError) || place === undefined) return error;
@@ -297,11 +252,15 @@ class Loader {
   }
 }
 
-/** Joins two statements into one, in place; the beginning of the second becomes white space. */
-function joinAt(bytes: Uint8Array, joins: readonly number[], index: number): void {
-  const semicolon = joins[index] ?? 0;
-  bytes[semicolon] = COMMA;
-  bytes.fill(SPACE, semicolon + 1, joins[index + 1]);
+/** SQL with some of its statements joined into one. */
+function joined(sql: string, joins: readonly number[]): string {
+  const parts: string[] = [];
+  let at = 0;
+  for (let index = 0; index < joins.length; index += 2) {
+    parts.push(sql.slice(at, joins[index]), ",");
+    at = joins[index + 1] ?? 0;
+  }
+  return joins.length === 0 ? sql : parts.join("") + sql.slice(at);
 }
 
 /** SQLite's own message; the driver adds the whole SQL to some messages. */
@@ -312,26 +271,4 @@ function reasonOf(error: StatementError): string {
 /** The caller adds the name and the kind of error. */
 function interrupted(): DumpFault {
   return new DumpFault("interrupted");
-}
-
-/** Number of bytes before the first invalid UTF-8. */
-function validLength(bytes: Uint8Array): number {
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  const STEP = 4096;
-  let at = 0;
-  try {
-    for (; at < bytes.length; at += STEP) {
-      decoder.decode(bytes.subarray(at, at + STEP), { stream: true });
-    }
-  } catch {
-    // The first block with an invalid byte is decoded byte by byte.
-    const single = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-    single.decode(bytes.subarray(0, at), { stream: true });
-    try {
-      for (; at < bytes.length; at++) single.decode(bytes.subarray(at, at + 1), { stream: true });
-    } catch {
-      return at;
-    }
-  }
-  return at;
 }

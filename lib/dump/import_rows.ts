@@ -14,7 +14,7 @@ import { addEvent } from "../state/ledger.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 import { RowInserter } from "./import_inserter.ts";
-import { DumpFault, readRowText, toDumpError } from "./import_source.ts";
+import { DumpFault, readText, toDumpError } from "./import_source.ts";
 import {
   type BadRow,
   type ImportTarget,
@@ -84,7 +84,10 @@ class RowSource {
     { parser, format }: { readonly parser: RowParser; readonly format: "csv" | "jsonl" },
   ) {
     this.#parser = parser;
-    this.#text = readRowText(source, { format, onProgress: (bytes) => this.bytes = bytes });
+    this.#text = readText(source, {
+      content: format,
+      onProgress: (bytes) => this.bytes = bytes,
+    });
   }
 
   /**

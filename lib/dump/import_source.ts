@@ -5,6 +5,8 @@ import { gunzip, isDamagedGzip } from "../base/files.ts";
 interface FaultPlace {
   /** Its line, counted from 1. */
   readonly line?: number | undefined;
+  /** Whether its line is the one where the text read so far ends. Default `false`. */
+  readonly hasReached?: boolean;
   /** The statement, or its beginning if it is long. */
   readonly statement?: string | undefined;
   /** What to do next. */
@@ -47,36 +49,7 @@ function beginningOf(statement: string): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
 }
 
-/**
- * Reads a stream of bytes as UTF-8 text, piece by piece. Decompresses gzip and drops a byte-order
- * mark.
- *
- * @throws {DumpFault} if it is not UTF-8, or damaged gzip; what was valid before is yielded first.
- */
-export async function* readRowText(
-  source: ReadableStream<Uint8Array>,
-  { format, onProgress }: {
-    readonly format: "csv" | "jsonl";
-    readonly onProgress: (bytesRead: number) => void;
-  },
-): AsyncGenerator<string> {
-  // The byte-order mark was already removed; one found now is part of the text.
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-  for await (const bytes of readText(source, { onProgress, content: format })) {
-    const text = decoded(decoder, bytes);
-    if (text === null) {
-      // Lines can still be counted up to this point, and so be reported.
-      yield goodPart(bytes);
-      throw new DumpFault("it has bytes that are not UTF-8", {
-        help: "write it as UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`",
-      });
-    }
-    if (text !== "") yield text;
-  }
-  if (decoded(decoder, null) === null) throw new DumpFault("it ends in the middle of a character");
-}
-
-function decoded(decoder: TextDecoder, bytes: Uint8Array | null): string | null {
+function decode(decoder: TextDecoder, bytes: Uint8Array | null): string | null {
   try {
     return bytes === null ? decoder.decode() : decoder.decode(bytes, { stream: true });
   } catch {
@@ -104,9 +77,6 @@ const COMPRESSED = ["PK\x03\x04", "(\xb5/\xfd", "\xfd7zXZ", "BZh"];
  */
 type Content = "sql" | "csv" | "jsonl";
 
-const LINE_FEED = 10;
-const RETURN = 13;
-
 /** Number of bytes that identify a file. */
 const HEAD = 16;
 
@@ -121,17 +91,56 @@ interface ReadOptions {
 }
 
 /**
- * Reads text from a stream: decompressed if it is gzip, as UTF-8, without a byte-order mark.
+ * Reads a stream as text, piece by piece: decompressed if it is gzip, from UTF-8 or UTF-16, without
+ * a byte-order mark.
  *
- * @throws {DumpFault} if it is empty, not text, or damaged.
+ * @throws {DumpFault} if it is empty, not text, or damaged; what was valid before is yielded first.
  */
 export async function* readText(
   source: ReadableStream<Uint8Array>,
   options: ReadOptions = {},
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<string> {
   const { content = "sql" } = options;
-  const text = checked(inUtf8(unpacked(chunksOf(source, options))), content);
+  const text = decoded(checked(inUtf8(unpacked(chunksOf(source, options))), content), content);
   yield* content === "sql" ? withoutReturns(text) : text;
+}
+
+/** Bytes to decode at once: a chunk may be longer than a string can be. */
+const MOST_DECODED = 1 << 20;
+
+async function* divided(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) {
+    for (let at = 0; at < chunk.length; at += MOST_DECODED) {
+      yield chunk.subarray(at, at + MOST_DECODED);
+    }
+  }
+}
+
+async function* decoded(
+  chunks: AsyncIterable<Uint8Array>,
+  content: Content,
+): AsyncGenerator<string> {
+  // The byte-order mark was already removed; one found now is part of the text.
+  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  for await (const bytes of divided(chunks)) {
+    const text = decode(decoder, bytes);
+    if (text === null) {
+      // Lines can still be counted up to this point, and so be reported.
+      yield goodPart(bytes);
+      throw content === "sql"
+        ? new DumpFault("it is not UTF-8, or is damaged", {
+          hasReached: true,
+          help: "write the dump as UTF-8",
+        })
+        : new DumpFault("it has bytes that are not UTF-8", {
+          help: "write it as UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`",
+        });
+    }
+    if (text !== "") yield text;
+  }
+  if (decode(decoder, null) !== null) return;
+  if (content !== "sql") throw new DumpFault("it ends in the middle of a character");
+  yield "\uFFFD"; // the statement is incomplete, too
 }
 
 /** The chunks of a stream. An interruption ends them at once, even if none would arrive. */
@@ -242,29 +251,19 @@ const DASH = 0x2d;
  * Drops the carriage returns before line feeds if the first line ends in both: such a file was
  * converted as a whole, as git does on Windows, including the line breaks in its texts.
  */
-async function* withoutReturns(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+async function* withoutReturns(chunks: AsyncIterable<string>): AsyncGenerator<string> {
   let isConverted: boolean | null = null;
-  let isPending = false;
+  let pending = "";
   for await (const chunk of chunks) {
-    if (isConverted === null) {
-      const end = chunk.indexOf(LINE_FEED);
-      if (end !== -1) isConverted = end > 0 ? chunk[end - 1] === RETURN : isPending;
-      else isPending = chunk.at(-1) === RETURN;
-    }
-    if (isConverted !== true) {
-      yield chunk;
-      continue;
-    }
-    const kept = new Uint8Array(chunk.length + 1);
-    let length = 0;
-    for (const byte of chunk) {
-      if (isPending && byte !== LINE_FEED) kept[length++] = RETURN;
-      isPending = byte === RETURN;
-      if (!isPending) kept[length++] = byte;
-    }
-    yield kept.subarray(0, length);
+    const text: string = pending + chunk;
+    const end: number = isConverted === null ? text.indexOf("\n") : -1;
+    if (end !== -1) isConverted = text[end - 1] === "\r";
+    // The next character may be the line feed that belongs to it.
+    pending = isConverted !== false && text.endsWith("\r") ? "\r" : "";
+    const rest = pending === "" ? text : text.slice(0, -1);
+    yield isConverted === true ? rest.replaceAll("\r\n", "\n") : rest;
   }
-  if (isConverted === true && isPending) yield new Uint8Array([RETURN]);
+  if (pending !== "") yield pending;
 }
 
 /** Reads the first bytes of chunks, and gives all of them back; the first chunk contains them. */

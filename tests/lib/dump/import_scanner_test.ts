@@ -3,7 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import fc from "fast-check";
 import { lineOf, skipTrivia } from "../../../lib/sql/tokens.ts";
 import { DumpFault } from "../../../lib/dump/import_source.ts";
-import { Scanner } from "../../../lib/dump/import_scanner.ts";
+import { Scanner, type StatementBatch } from "../../../lib/dump/import_scanner.ts";
 
 /** A piece as text, and what is left at the end. */
 interface Scanned {
@@ -23,19 +23,19 @@ function scan(
   const scanner = new Scanner({ isSingle });
   const bytes = new TextEncoder().encode(sql);
   const pieces: { sql: string; line: number; row: boolean }[] = [];
-  const decode = (part: Uint8Array) => new TextDecoder("utf-8", { ignoreBOM: true }).decode(part);
-  const keep = (part: { bytes: Uint8Array; line: number; isSchemaRow: boolean }) =>
-    pieces.push({ sql: decode(part.bytes), line: part.line, row: part.isSchemaRow });
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  const keep = ({ sql, line, isSchemaRow }: StatementBatch) =>
+    pieces.push({ sql, line, row: isSchemaRow });
   for (let at = 0, turn = 0; at < bytes.length; turn++) {
     const size = sizes[turn % sizes.length] ?? 1;
-    for (const piece of scanner.push(bytes.subarray(at, at + size))) keep(piece);
+    const text = decoder.decode(bytes.subarray(at, at + size), { stream: true });
+    for (const piece of scanner.push(text)) keep(piece);
     at += size;
   }
   const end = scanner.finish();
   let step = end.next();
   for (; !step.done; step = end.next()) keep(step.value);
-  const rest = step.value;
-  return { pieces, rest: rest && { sql: decode(rest.bytes), line: rest.line } };
+  return { pieces, rest: step.value };
 }
 
 /** Statements as SQLite's own parser delimits them, without a semicolon and preceding trivia. */
@@ -145,13 +145,13 @@ Deno.test("a dump's statements arrive in pieces of about 64 KB, a long one separ
 
 Deno.test("a statement of 40 MB in small chunks takes linear time", () => {
   const scanner = new Scanner();
-  const chunk = new TextEncoder().encode("x".repeat(4096));
+  const chunk = "x".repeat(4096);
   let pieces = 0;
-  for (const _ of scanner.push(new TextEncoder().encode("SELECT '"))) pieces++;
+  for (const _ of scanner.push("SELECT '")) pieces++;
   for (let count = 0; count < 10_000; count++) for (const _ of scanner.push(chunk)) pieces++;
   assert.equal(pieces, 0);
-  const [whole] = scanner.push(new TextEncoder().encode("';"));
-  assert.equal(whole?.bytes.length, 4096 * 10_000 + 10);
+  const [whole] = [...scanner.push("';"), ...scanner.finish()];
+  assert.equal(whole?.sql.length, 4096 * 10_000 + 10);
 });
 
 Deno.test("a row of sqlite_schema is a separate piece", () => {
@@ -171,7 +171,7 @@ Deno.test("a row of sqlite_schema is a separate piece", () => {
 
 Deno.test("only inserts of plain values that begin in the same way are joined", () => {
   const joins = (sql: string) =>
-    [...new Scanner().push(new TextEncoder().encode(sql + " ".repeat(70_000) + ";"))]
+    [...new Scanner().push(sql + " ".repeat(70_000) + ";")]
       .flatMap((piece) => piece.joins);
   const one = "INSERT INTO t VALUES(1,'a)');";
   assert.deepEqual(joins(one + one), [28, 49]);
