@@ -140,7 +140,7 @@ export {
 } from "./lib/base/errors.ts";
 export type { Direction, LedgerEvent, Outcome } from "./lib/state/ledger.ts";
 export type { LoadMigrationsOptions } from "./lib/migration/loader.ts";
-export type { StopFlag } from "./lib/base/lock.ts";
+export type { StopFlag } from "./lib/base/file_lock.ts";
 export type { Marker } from "./lib/state/marker.ts";
 export {
   defineMigration,

@@ -4,8 +4,6 @@ interface DiffOptions {
   readonly before: string;
   /** Name of the second text. */
   readonly after: string;
-  /** Number of equal lines around each change. Default 3. */
-  readonly context?: number;
 }
 
 /** Where a line is: in both texts, only in the first, or only in the second. */
@@ -16,6 +14,9 @@ interface DiffLine {
   readonly text: string;
 }
 
+/** Number of equal lines around each change. */
+const CONTEXT = 3;
+
 /** Above this number of edits lines are not matched: it would take long, and the diff would not help. */
 const MOST_EDITS = 1000;
 
@@ -24,9 +25,8 @@ const MOST_EDITS = 1000;
  * Empty if they are the same. Line endings, and a missing one after the last line, are ignored.
  */
 export function unifiedDiff(before: string, after: string, options: DiffOptions): string {
-  const { context = 3 } = options;
   const lines = diffLines(linesOf(before), linesOf(after));
-  const hunks = hunksOf(lines, context);
+  const hunks = hunksOf(lines);
   if (hunks.length === 0) return "";
   return [`--- ${options.before}`, `+++ ${options.after}`, ...hunks].join("\n");
 }
@@ -130,16 +130,16 @@ function reachOf(reach: Reach, diagonal: number): number {
   return reach.get(diagonal) ?? -1;
 }
 
-function hunksOf(lines: readonly DiffLine[], context: number): string[] {
+function hunksOf(lines: readonly DiffLine[]): string[] {
   const hunks: string[] = [];
   let end = 0;
   const place = { before: 1, after: 1 };
   for (;;) {
     const change = lines.findIndex(({ mark }, at) => at >= end && mark !== " ");
     if (change === -1) return hunks;
-    const start = Math.max(end, change - context);
+    const start = Math.max(end, change - CONTEXT);
     advance(place, lines.slice(end, start));
-    end = endOfHunk(lines, change, context);
+    end = endOfHunk(lines, change);
     const hunk = lines.slice(start, end);
     hunks.push(
       `@@ -${range(place.before, hunk, "-")} +${range(place.after, hunk, "+")} @@`,
@@ -149,13 +149,13 @@ function hunksOf(lines: readonly DiffLine[], context: number): string[] {
   }
 }
 
-/** Changes with at most twice the context between them share a hunk. */
-function endOfHunk(lines: readonly DiffLine[], change: number, context: number): number {
+/** Changes with at most twice as many lines between them as a context has share a hunk. */
+function endOfHunk(lines: readonly DiffLine[], change: number): number {
   let last = change;
-  for (let at = change; at < lines.length && at - last <= 2 * context + 1; at++) {
+  for (let at = change; at < lines.length && at - last <= 2 * CONTEXT + 1; at++) {
     if (lines[at]?.mark !== " ") last = at;
   }
-  return Math.min(lines.length, last + context + 1);
+  return Math.min(lines.length, last + CONTEXT + 1);
 }
 
 function advance(place: { before: number; after: number }, lines: readonly DiffLine[]): void {

@@ -19,7 +19,7 @@ import {
   statPath,
   TOO_MANY_FILES,
 } from "../base/paths.ts";
-import { describeHolders } from "../base/lock.ts";
+import { describeHolders } from "../base/lock_holders.ts";
 import { messageOf, shellWord } from "../base/format.ts";
 
 /** Where a driver's error happened. */

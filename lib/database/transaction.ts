@@ -1,6 +1,6 @@
 import { briefly, createYielder, sleep } from "../base/event_loop.ts";
 import { DatabaseLockedError, InterruptedError, StatementError } from "../base/errors.ts";
-import { describeHolders } from "../base/lock.ts";
+import { describeHolders } from "../base/lock_holders.ts";
 import { type Connection, readPragma, type ScriptOptions } from "./connection.ts";
 import { driverMessage, isBusy, translate, WHEN_LOCKED } from "./failure.ts";
 import { firstStatement, lineOf, skipTrivia } from "../sql/tokens.ts";

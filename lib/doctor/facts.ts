@@ -1,5 +1,5 @@
 import { LEDGER } from "../state/workspace.ts";
-import type { Holder } from "../base/lock.ts";
+import type { Holder } from "../base/lock_holders.ts";
 import type { SerializedError } from "../base/errors.ts";
 import type { SettingsInForce } from "../database/mod.ts";
 import type { FileHeader, LogIndex, UntouchedMode } from "../database/untouched.ts";

@@ -6,7 +6,7 @@ import {
 import { CorruptDatabaseError, serializeError } from "../base/errors.ts";
 import { findDamage } from "../schema/integrity.ts";
 import { messageOf } from "../base/format.ts";
-import { writersOf } from "../base/lock.ts";
+import { writersOf } from "../base/lock_holders.ts";
 import { roomIn } from "../base/files.ts";
 import { directoryOf, fileItself, isLink, mayRead } from "../base/paths.ts";
 import { settingsInForce } from "../database/mod.ts";

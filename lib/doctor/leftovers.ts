@@ -1,6 +1,6 @@
 import { sleep } from "../base/event_loop.ts";
 import { fileItself, mayRead, partOf, specialKind } from "../base/paths.ts";
-import { type Holder, writersOf } from "../base/lock.ts";
+import { type Holder, writersOf } from "../base/lock_holders.ts";
 import { shellWord } from "../base/format.ts";
 import { isSnapshotName, reservationOf } from "../snapshot/manifest.ts";
 import { storeLock } from "../snapshot/store.ts";

@@ -1,4 +1,4 @@
-import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../base/lock.ts";
+import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../base/lock_holders.ts";
 import type { LogIndex } from "../database/untouched.ts";
 
 /** A mounted file system. */

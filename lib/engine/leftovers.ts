@@ -4,7 +4,7 @@
  * @module
  */
 import { removeDatabase, removeIfThere } from "../base/files.ts";
-import { acquireLock } from "../base/lock.ts";
+import { acquireLock } from "../base/file_lock.ts";
 import { mayRead, partOf } from "../base/paths.ts";
 import { partsLeft, prefixOfLedger, restoreJournal, type Workspace } from "../state/workspace.ts";
 

@@ -12,7 +12,7 @@ import {
 } from "../base/errors.ts";
 import { sleep } from "../base/event_loop.ts";
 import { ensureDirectory } from "../base/files.ts";
-import { acquireLock } from "../base/lock.ts";
+import { acquireLock } from "../base/file_lock.ts";
 import { version } from "../base/version.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";

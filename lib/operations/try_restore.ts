@@ -4,7 +4,7 @@ import { findSources } from "../snapshot/sources.ts";
 import { AccessError, MigratorLockedError } from "../base/errors.ts";
 import { type OnStep, partOfWork } from "../base/steps.ts";
 import { ensureDirectory } from "../base/files.ts";
-import { acquireLock } from "../base/lock.ts";
+import { acquireLock } from "../base/file_lock.ts";
 import { directoryOf, sizeOf } from "../base/paths.ts";
 import { messageOf } from "../base/format.ts";
 import { locate } from "../database/location.ts";

@@ -4,7 +4,7 @@
  * @module
  */
 import { InterruptedError, SnapshotError } from "../base/errors.ts";
-import type { StopFlag } from "../base/lock.ts";
+import type { StopFlag } from "../base/file_lock.ts";
 import { sizeOf } from "../base/paths.ts";
 
 /**

@@ -1,7 +1,8 @@
 import { briefly, sleep } from "../base/event_loop.ts";
 import type { Connection } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";
-import { describeHolders, type StopFlag } from "../base/lock.ts";
+import type { StopFlag } from "../base/file_lock.ts";
+import { describeHolders } from "../base/lock_holders.ts";
 import type { DatabaseLocation, ServerLocation } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
 import { isFile } from "../base/files.ts";

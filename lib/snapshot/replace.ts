@@ -19,7 +19,7 @@ import {
   writeNote,
 } from "../base/files.ts";
 import { directoryOf, fileItself, isLink, partOf, sizeOf } from "../base/paths.ts";
-import { parseLocks, readLocks } from "../base/lock.ts";
+import { parseLocks, readLocks } from "../base/lock_holders.ts";
 import { type Connection, readPragma } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";

@@ -10,7 +10,7 @@ import {
   statPath,
   whereAFileIs,
 } from "../base/paths.ts";
-import { acquireLock, type LockOptions } from "../base/lock.ts";
+import { acquireLock, type LockOptions } from "../base/file_lock.ts";
 import {
   compareSnapshotNames,
   type Manifest,

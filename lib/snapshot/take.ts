@@ -20,7 +20,7 @@ import {
   writeNote,
 } from "../base/files.ts";
 import { messageOf } from "../base/format.ts";
-import type { StopFlag } from "../base/lock.ts";
+import type { StopFlag } from "../base/file_lock.ts";
 import {
   denied,
   fileItself,

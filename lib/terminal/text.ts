@@ -98,6 +98,9 @@ export function createStyle(enabled: boolean): Style {
   };
 }
 
+/** Spaces between two columns. */
+const GAP = 2;
+
 /** Alignment of a text within its column. */
 type Alignment = "left" | "right";
 
@@ -109,8 +112,6 @@ interface TableOptions {
   readonly indent?: number;
   /** Alignment by column. Default: left. */
   readonly align?: readonly Alignment[];
-  /** Spaces between two columns. Default 2. */
-  readonly gap?: number;
   /** Note below each row, by index, wrapped to 80 cells; empty for none. Default: no notes. */
   readonly notes?: readonly string[];
   /** Width of a line in cells; the last column is wrapped to fit. Default: no wrapping. */
@@ -128,7 +129,7 @@ export function renderTable(
   rows: readonly (readonly string[])[],
   options: TableOptions = {},
 ): string {
-  const { header, indent = 0, align = [], gap = 2, notes = [], width } = options;
+  const { header, indent = 0, align = [], notes = [], width } = options;
   const lines = (header === undefined ? rows : [header, ...rows]).map((line) =>
     line.map(printableLine)
   );
@@ -139,7 +140,7 @@ export function renderTable(
     });
   }
   const { screen = Infinity } = options;
-  const total = widths.reduce((sum, one) => sum + one + gap, indent - gap);
+  const total = widths.reduce((sum, one) => sum + one + GAP, indent - GAP);
   if (header !== undefined && total > screen) {
     return lines.slice(1).map((line, at) => renderBlock(line, { header, note: notes[at], screen }))
       .join("\n\n");
@@ -150,7 +151,7 @@ export function renderTable(
       const cell = line[column] ?? "";
       const space = " ".repeat(Math.max(0, width - visibleWidth(cell)));
       return align[column] === "right" ? space + cell : cell + space;
-    }).join(" ".repeat(gap))).trimEnd();
+    }).join(" ".repeat(GAP))).trimEnd();
   if (notes.length > 0) {
     const below = notes.map((note) =>
       note === "" ? "" : wrapText(printableLine(note), 76).map((part) => `\n    ${part}`).join("")
@@ -160,7 +161,7 @@ export function renderTable(
   }
   if (width === undefined) return lines.map(render).join("\n");
   const last = widths.length - 1;
-  const before = widths.slice(0, last).reduce((sum, one) => sum + one + gap, indent);
+  const before = widths.slice(0, last).reduce((sum, one) => sum + one + GAP, indent);
   return lines.map((line) => {
     if (line.length <= last) return render(line);
     const [first = "", ...others] = wrapText(line[last] ?? "", Math.max(width - before, NARROWEST));

@@ -2,7 +2,7 @@ import { messageOf } from "../base/format.ts";
 import { AccessError, DiskFullError, InterruptedError, UsageError } from "../base/errors.ts";
 import { ensureDirectory, isFullDisk, logSizeOf, requireRoom } from "../base/files.ts";
 import { sizeOf } from "../base/paths.ts";
-import { acquireLock } from "../base/lock.ts";
+import { acquireLock } from "../base/file_lock.ts";
 import {
   rehearsalLock,
   rehearsalsOf,

@@ -1,6 +1,6 @@
 /** Unattended runs: silent on success, with a reason on failure. */
 import assert from "node:assert/strict";
-import { acquireLock } from "../../../lib/base/lock.ts";
+import { acquireLock } from "../../../lib/base/file_lock.ts";
 import { fileURLToPath } from "node:url";
 import { durationFlag } from "../../../lib/commands/arguments.ts";
 import { describeUncovered, uncoveredFiles } from "../../../lib/state/discover.ts";

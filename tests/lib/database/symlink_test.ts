@@ -1,7 +1,7 @@
 /** A database that is a symbolic link: SQLite keeps its log beside the file, not beside the link. */
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
-import { writersOf } from "../../../lib/base/lock.ts";
+import { writersOf } from "../../../lib/base/lock_holders.ts";
 import { openPrivateCopy } from "../../../lib/database/temporary_copy.ts";
 import { openUntouched, parseHeader } from "../../../lib/database/untouched.ts";
 import { openForReading, readDatabase } from "../../../lib/database/open.ts";

@@ -96,7 +96,9 @@ Deno.test("a lock that another process holds past the timeout ends the command, 
   await migrator.downgrade({ migration: "001" });
   const before = databaseNames.map((name) => contentOf(dir.database(name)));
   await using holder = await startHolder(`
-    import { acquireLock } from ${JSON.stringify(import.meta.resolve("../../../lib/base/lock.ts"))};
+    import { acquireLock } from ${
+    JSON.stringify(import.meta.resolve("../../../lib/base/file_lock.ts"))
+  };
     await acquireLock(${JSON.stringify(join(dir.path, "migrations.lock"))}, { timeout: 1 });
   `);
   for (const command of [["upgrade"], ["downgrade", "--yes"]]) {
@@ -119,7 +121,9 @@ Deno.test("a lock dies with the process that was killed while holding it", async
   await using dir = await tempDir();
   const lock = join(dir.path, "migrations.lock");
   const holder = await startHolder(`
-    import { acquireLock } from ${JSON.stringify(import.meta.resolve("../../../lib/base/lock.ts"))};
+    import { acquireLock } from ${
+    JSON.stringify(import.meta.resolve("../../../lib/base/file_lock.ts"))
+  };
     await acquireLock(${JSON.stringify(lock)}, { timeout: 1 });
   `);
   const args = ["upgrade", "--data-dir", dir.path];

@@ -5,7 +5,7 @@ import { createCatalystMigrator } from "../../../lib/catalyst.ts";
 import { SnapshotError } from "../../../lib/base/errors.ts";
 import type { Migrator } from "../../../lib/migrator.ts";
 import { removeIfThere } from "../../../lib/base/files.ts";
-import { acquireLock } from "../../../lib/base/lock.ts";
+import { acquireLock } from "../../../lib/base/file_lock.ts";
 import { readJournal, writeJournal } from "../../../lib/snapshot/journal.ts";
 import { lockStore } from "../../../lib/snapshot/store.ts";
 import {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { InterruptedError, LocationError, MigratorLockedError } from "../../../lib/base/errors.ts";
-import { acquireLock } from "../../../lib/base/lock.ts";
+import { acquireLock } from "../../../lib/base/file_lock.ts";
 import { TemporaryDirectory } from "../support.ts";
 
 Deno.test("a lock is held until it is disposed of, and its file names the holder", async () => {

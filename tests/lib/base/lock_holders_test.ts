@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describeHolders, parseLocks, writersOf } from "../../../lib/base/lock.ts";
+import { describeHolders, parseLocks, writersOf } from "../../../lib/base/lock_holders.ts";
 import { execute, startWriter, TemporaryDirectory } from "../support.ts";
 
 Deno.test("Linux's list of locks is parsed, without locks that are only waited for", () => {
