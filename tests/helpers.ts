@@ -64,11 +64,12 @@ export async function runCli(
 
 /** Waits for the end of a process whose output is piped; kills it if it hangs. */
 export async function outputOf(child: Deno.ChildProcess): Promise<Deno.CommandOutput> {
-  const timer = setTimeout(() => child.kill("SIGKILL"), PATIENCE);
+  const hangs = AbortSignal.timeout(PATIENCE);
+  hangs.onabort = () => child.kill("SIGKILL");
   try {
     return await child.output();
   } finally {
-    clearTimeout(timer);
+    hangs.onabort = null;
   }
 }
 

@@ -74,7 +74,8 @@ class WarmProcess {
 
   /** Output and exit code of a command line; null if its process ends instead. */
   async run(request: Request): Promise<CliResult | null> {
-    const timer = setTimeout(() => this.#child.kill("SIGKILL"), PATIENCE);
+    const hangs = AbortSignal.timeout(PATIENCE);
+    hangs.onabort = () => this.#child.kill("SIGKILL");
     try {
       await this.#stdin.write(new TextEncoder().encode(`${JSON.stringify(request)}\n`));
       const [answer, stderr] = await Promise.all([this.#stdout(), this.#stderr()]);
@@ -82,7 +83,7 @@ class WarmProcess {
       const end = answer.lastIndexOf("\0");
       return { code: Number(answer.slice(end + 1)), stdout: answer.slice(0, end), stderr };
     } finally {
-      clearTimeout(timer);
+      hangs.onabort = null;
     }
   }
 }
