@@ -13,7 +13,7 @@ interface MigrationFileOptions {
   /** Its name without the extension. */
   readonly name: string;
   /** Names of the known databases; any name is allowed if absent. */
-  readonly databases?: readonly string[];
+  readonly databases?: readonly string[] | undefined;
 }
 
 /** Directives of the toolkit, at the start of a line, inside sections and before them. */
@@ -57,8 +57,7 @@ export function parseMigrationFile(content: string, file: MigrationFileOptions):
   const { up, down } = sections(text, found, fail);
   const upgrade = textOf(text, up.end, down?.start ?? text.length);
   const options = optionsOf(up, fail);
-  const downOptions = down === undefined ? {} : optionsOf(down, fail);
-  refuseOther(options, downOptions, () => down?.restAt ?? 0, fail);
+  if (down !== undefined) refuseOther(options, down, fail);
   checkSection(upgrade, "migrate:up", fail);
   const downgrade = down === undefined ? null : textOf(text, down.end, text.length);
   const hasDowngrade = downgrade !== null && checkSection(downgrade, null, fail);
@@ -183,7 +182,7 @@ interface SectionText {
 
 /** The text below a directive's line. */
 function textOf(text: string, lineEnd: number, end: number): SectionText {
-  const at = Math.min(text.startsWith("\r\n", lineEnd) ? lineEnd + 2 : lineEnd + 1, end);
+  const at = Math.min(lineEnd + 1, end);
   return { sql: text.slice(at, end).trimEnd(), at };
 }
 
@@ -263,12 +262,8 @@ function optionsOf(section: Directive, fail: Fail): SectionOptions {
 }
 
 /** Refuses options of the down section that contradict the up section. */
-function refuseOther(
-  up: SectionOptions,
-  down: SectionOptions,
-  at: () => number,
-  fail: Fail,
-): void {
+function refuseOther(up: SectionOptions, section: Directive, fail: Fail): void {
+  const down = optionsOf(section, fail);
   const differs = (down.transaction !== undefined && down.transaction !== (up.transaction ?? true))
     ? "transaction"
     : (down.foreignKeys !== undefined && down.foreignKeys !== (up.foreignKeys ?? true))
@@ -278,7 +273,7 @@ function refuseOther(
     ? "database"
     : null;
   if (differs === null) return;
-  fail(at(), {
+  fail(section.restAt, {
     reason: `"-- migrate:down" has a different ${differs} option than "-- migrate:up"`,
     help: `put ${differs}: on the "-- migrate:up" line, where it applies to both sections`,
   });

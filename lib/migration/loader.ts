@@ -83,29 +83,25 @@ async function read(
 ): Promise<Migration[]> {
   const files = listMigrationFiles(directory, options.except, onFault);
   const migrations: Migration[] = [];
-  const modules: Promise<Migration>[] = [];
-  const databases = options.databases === undefined ? {} : { databases: options.databases };
+  const { databases, timeout } = options;
   for (const file of files) {
     if (file.kind !== "sql") continue;
     try {
-      migrations.push(parseMigrationFile(readSql(file), { ...file, ...databases }));
+      migrations.push(parseMigrationFile(readSql(file), { ...file, databases }));
     } catch (error) {
       onFault(error);
     }
   }
   // After the SQL files, because importing a module runs its code.
   const sources = files.filter(({ kind }) => kind !== "sql");
-  if (sources.length > 0) {
-    const { loadMigrationModule } = await import("./module.ts");
-    const { timeout } = options;
-    const limits = { ...databases, ...(timeout === undefined ? {} : { timeout }) };
-    modules.push(...sources.map((file) => loadMigrationModule({ ...file, ...limits })));
-  }
-  for (const outcome of await Promise.allSettled(modules)) {
+  if (sources.length === 0) return migrations;
+  const { loadMigrationModule } = await import("./module.ts");
+  const loaded = sources.map((file) => loadMigrationModule({ ...file, databases, timeout }));
+  for (const outcome of await Promise.allSettled(loaded)) {
     if (outcome.status === "rejected") onFault(outcome.reason);
     else migrations.push(outcome.value);
   }
-  return modules.length === 0 ? migrations : migrations.toSorted((a, b) => compareIds(a.id, b.id));
+  return migrations.toSorted((a, b) => compareIds(a.id, b.id));
 }
 
 /**

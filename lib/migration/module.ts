@@ -12,9 +12,9 @@ interface MigrationModuleOptions {
   /** Its name without the extension. */
   readonly name: string;
   /** Names of the known databases; any name is allowed if absent. */
-  readonly databases?: readonly string[];
+  readonly databases?: readonly string[] | undefined;
   /** Seconds to wait for the import. Default 10. */
-  readonly timeout?: number;
+  readonly timeout?: number | undefined;
   /** Whether this is the standalone executable, which has no TypeScript compiler. Default: detected. */
   readonly standalone?: boolean;
 }
