@@ -196,30 +196,27 @@ export function errorAfterBeginning(
   const message = error instanceof CatalystError
     ? error.message
     : `Cannot finish the ${direction}: ${messageOf(error)}`;
-  const options = (first: string) => ({
+  const { NotCapable, PermissionDenied } = Deno.errors;
+  const isDenied = [AccessError, PermissionDenied, NotCapable].some((one) => error instanceof one);
+  const [kind, first] = error instanceof DatabaseLockedError
+    ? [DatabaseLockedError, "stop that program, or let it finish"]
+    : error instanceof DiskFullError || isFullDisk(error)
+    ? [DiskFullError, "free some space"]
+    : isTooManyFiles(error)
+    ? [AccessError, RAISE_LIMIT]
+    : isDenied
+    ? [AccessError, "let this user read and write that file and its directory"]
+    : error instanceof InterruptedError
+    ? [InterruptedError, "wait"]
+    : [SnapshotError, "check the disk and the file"];
+  // It already says what to do about a missing file.
+  if (kind === SnapshotError && error instanceof SnapshotError) return error;
+  return new kind(message, {
     cause: error,
     help:
       `the ${direction} has begun: ${first}, then run any command that changes the databases, such ` +
       `as \`upgrade\`; it finishes the ${direction}`,
   });
-  if (error instanceof DatabaseLockedError) {
-    return new DatabaseLockedError(message, options("stop that program, or let it finish"));
-  }
-  if (error instanceof DiskFullError || isFullDisk(error)) {
-    return new DiskFullError(message, options("free some space"));
-  }
-  if (isTooManyFiles(error)) return new AccessError(message, options(RAISE_LIMIT));
-  const { NotCapable, PermissionDenied } = Deno.errors;
-  if (
-    error instanceof AccessError || error instanceof PermissionDenied || error instanceof NotCapable
-  ) {
-    const first = "let this user read and write that file and its directory";
-    return new AccessError(message, options(first));
-  }
-  if (error instanceof InterruptedError) return new InterruptedError(message, options("wait"));
-  // These already say what to do about a missing file.
-  if (error instanceof SnapshotError) return error;
-  return new SnapshotError(message, options("check the disk and the file"));
 }
 
 /** Result of a restore. */

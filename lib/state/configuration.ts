@@ -370,35 +370,34 @@ export function databaseFiles(
 ): Record<string, string> {
   const files: Record<string, string> = {};
   const names = new Map([[`${prefix}${LEDGER_NAME}.db`, "the ledger"]]);
-  const refuseServer = (what: string): never => {
-    throw new ConfigurationError(
-      `Cannot use ${path}: ${what} is on a server, so DB_PATH_PREFIX and --data-dir cannot isolate it`,
-      { path, help: "use another configuration with --config or CATALYST_CONFIG" },
-    );
+  const refuse = (reason: string, help: string): never => {
+    throw new ConfigurationError(`Cannot use ${path}: ${reason}`, { path, help });
   };
+  const refuseServer = (what: string): never =>
+    refuse(
+      `${what} is on a server, so DB_PATH_PREFIX and --data-dir cannot isolate it`,
+      "use another configuration with --config or CATALYST_CONFIG",
+    );
   if (ledger !== undefined && isIsolated) refuseServer("the ledger");
   for (const name of new Set([...bundled, ...Object.keys(databases)])) {
     const place = databases[name] ?? `${name}.db`;
     const isServer = isLibsqlAddress(place);
     if (isServer && isIsolated) refuseServer(`"${name}"`);
     if (isAbsolute(place) && isIsolated) {
-      throw new ConfigurationError(
-        `Cannot use ${path}: the path of "${name}" is absolute, so DB_PATH_PREFIX and --data-dir ` +
-          "cannot isolate it",
-        { path, help: "write it relative to the data directory" },
+      refuse(
+        `the path of "${name}" is absolute, so DB_PATH_PREFIX and --data-dir cannot isolate it`,
+        "write it relative to the data directory",
       );
     }
     const file = isAbsolute(place) || isServer ? place : simplified(`${prefix}${place}`);
     const other = names.get(file);
     if (other !== undefined) {
-      throw new ConfigurationError(
-        `Cannot use ${path}: "${name}" and ${
-          other === "the ledger" ? other : `"${other}"`
-        } have the same file ${file}`,
-        { path, help: "give each database a separate file" },
+      refuse(
+        `"${name}" and ${other} have the same file ${file}`,
+        "give each database a separate file",
       );
     }
-    names.set(file, name);
+    names.set(file, `"${name}"`);
     files[name] = file;
   }
   return files;
