@@ -202,6 +202,7 @@ export type {
   ViewSchema,
 } from "./lib/schema/model.ts";
 export type {
+  DatabaseConflict,
   DatabaseState,
   MigrationState,
   MigrationStatus,
@@ -227,7 +228,7 @@ export type {
 export type { MovedAside, RestoreResult } from "./lib/snapshot/journal.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { SnapshotEntry } from "./lib/snapshot/store.ts";
-export type { DatabaseConflict, LostDatabase, PlannedWork, Status } from "./lib/state/status.ts";
+export type { LostDatabase, PlannedWork, Status } from "./lib/state/status.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";
 export type { LintOptions, LintResult } from "./lib/trial/lint.ts";
 export type { UntriedRows } from "./lib/trial/row_trial.ts";

@@ -203,7 +203,7 @@ async function findRemaining(
 ): Promise<(Finding & { database: string })[]> {
   const remaining: (Finding & { database: string })[] = [];
   for (const database of found.conflicts.keys()) {
-    const findings = conflictFindings(workspace, found, database);
+    const findings = conflictFindings(found, database);
     remaining.push(...findings.map((finding) => ({ database, ...finding })));
   }
   await forEachManaged(workspace, found, async (database, connection, migrations) => {

@@ -249,7 +249,7 @@ async function hashOf(
 }
 
 function stateProblems(workspace: Workspace, found: Inspection, database: string): Finding[] {
-  const conflicts = conflictFindings(workspace, found, database);
+  const conflicts = conflictFindings(found, database);
   const states = assess(workspace.registry, found).filter((one) => one.database === database);
   const fixes = {
     applied: "",

@@ -207,12 +207,12 @@ export interface TableConflict {
   readonly differences: readonly string[];
 }
 
-/** The conflict in one line. */
-export function describeConflict(
-  { table, migration, summary }: TableConflict,
-  path: string,
-): string {
-  return `table "${table}" in ${path} differs from the one that ${migration} creates: ${summary}`;
+/** A {@link TableConflict} with its database. */
+export interface DatabaseConflict extends TableConflict {
+  /** Name of the database. */
+  readonly database: string;
+  /** The conflict in one line. */
+  readonly description: string;
 }
 
 /** The migrations of the markers; if a file is missing or broken, the migration as stored in the marker. */

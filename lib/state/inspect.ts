@@ -16,7 +16,7 @@ import {
   readLedger,
 } from "./ledger.ts";
 import { readMarkers } from "./marker.ts";
-import type { DatabaseState, FoundState, TableConflict } from "./assess.ts";
+import type { DatabaseConflict, DatabaseState, FoundState } from "./assess.ts";
 import type { Workspace } from "./workspace.ts";
 
 /** What {@link inspect} found, and what prevents adopting it. */
@@ -24,7 +24,7 @@ export interface Inspection extends FoundState {
   /** The newest events, as many as requested. */
   readonly events: readonly LedgerEvent[];
   /** By database: tables with a different schema than its migrations create. */
-  readonly conflicts: ReadonlyMap<string, readonly TableConflict[]>;
+  readonly conflicts: ReadonlyMap<string, readonly DatabaseConflict[]>;
   /** Databases that could not be read, with the reasons. */
   readonly unreadable: readonly string[];
 }
@@ -60,7 +60,7 @@ export async function inspect(
     return { ledger: emptyLedger, events: [] };
   });
   const databases = new Map<string, DatabaseState>();
-  const conflicts = new Map<string, readonly TableConflict[]>();
+  const conflicts = new Map<string, readonly DatabaseConflict[]>();
   for (const [name, location] of workspace.locations) {
     const { state, conflicting } = await inspectDatabase(workspace, {
       name,
@@ -109,11 +109,16 @@ function withLedgerHelp(error: unknown, path: string): unknown {
   return error;
 }
 
+interface InspectedDatabase {
+  readonly state: DatabaseState;
+  readonly conflicting: readonly DatabaseConflict[];
+}
+
 function unreadableState(
   name: string,
   location: DatabaseLocation,
   unreadable: string,
-): { state: DatabaseState; conflicting: readonly TableConflict[] } {
+): InspectedDatabase {
   return {
     state: {
       name,
@@ -140,7 +145,7 @@ interface Subject {
 async function inspectDatabase(
   workspace: Workspace,
   subject: Subject,
-): Promise<{ state: DatabaseState; conflicting: readonly TableConflict[] }> {
+): Promise<InspectedDatabase> {
   const { name, location, asksMode } = subject;
   const { exists, sizeBytes } = statDatabase(location);
   const base = { name, path: location.path, exists, sizeBytes };
@@ -169,12 +174,22 @@ async function inspectDatabase(
 async function unmarkedState(
   connection: Connection,
   workspace: Workspace,
-  { name, ledger }: Subject,
-): Promise<{ adoptable: readonly string[]; conflicting: readonly TableConflict[] }> {
+  { name, location, ledger }: Subject,
+): Promise<Pick<DatabaseState, "adoptable"> & Pick<InspectedDatabase, "conflicting">> {
   const { findAdoptable } = await import("./adoption.ts");
   const migrations = workspace.registry.migrations.filter((one) => one.database === name);
   const recorded = new Set(
     [...ledger.history.values()].filter((row) => row.status === "applied").map((row) => row.id),
   );
-  return await findAdoptable(connection, { migrations, recorded });
+  const { adoptable, conflicting } = await findAdoptable(connection, { migrations, recorded });
+  return {
+    adoptable,
+    conflicting: conflicting.map((one) => ({
+      database: name,
+      description:
+        `table "${one.table}" in ${location.path} differs from the one that ${one.migration} creates: ` +
+        one.summary,
+      ...one,
+    })),
+  };
 }

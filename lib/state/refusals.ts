@@ -18,7 +18,7 @@ import {
   type Registry,
 } from "../migration/migration.ts";
 import type { Finding } from "../schema/model.ts";
-import { assess, describeConflict, type FoundState, type MigrationStatus } from "./assess.ts";
+import { assess, type FoundState, type MigrationStatus } from "./assess.ts";
 import type { Inspection } from "./inspect.ts";
 import { migrationsToRollBack } from "./plan.ts";
 import { locationOf, type Workspace } from "./workspace.ts";
@@ -61,33 +61,24 @@ export function conflictError(
   found: Inspection,
   databases: readonly string[],
 ): SchemaConflictError {
-  const lines: string[] = [];
-  const differences: string[] = [];
-  for (const database of databases) {
-    const conflicts = found.conflicts.get(database) ?? [];
-    const { path } = locationOf(workspace, database);
-    lines.push(...conflicts.map((conflict) => describeConflict(conflict, path)));
-    differences.push(...conflicts.flatMap((conflict) => conflict.differences));
-  }
+  const conflicts = databases.flatMap((name) => found.conflicts.get(name) ?? []);
+  const [first = "its tables differ", ...others] = conflicts.map((one) => one.description);
+  const differences = conflicts.flatMap((one) => one.differences);
   const [database = ""] = databases;
   const isBundled = workspace.trusted.some((one) => one.database === database);
-  return new SchemaConflictError(`Cannot upgrade ${database}: ${lines[0] ?? "its tables differ"}`, {
+  return new SchemaConflictError(`Cannot upgrade ${database}: ${first}`, {
     database,
-    details: [...lines.slice(1), ...differences],
+    details: [...others, ...differences],
     help: isBundled ? separateFiles(database) : separateNames,
   });
 }
 
 /** The conflicts of a database as findings, one for each table. */
-export function conflictFindings(
-  workspace: Workspace,
-  found: Inspection,
-  database: string,
-): Finding[] {
-  return (found.conflicts.get(database) ?? []).map((conflict) => ({
+export function conflictFindings(found: Inspection, database: string): Finding[] {
+  return (found.conflicts.get(database) ?? []).map(({ table, description }) => ({
     kind: "conflict",
-    object: conflict.table,
-    detail: describeConflict(conflict, locationOf(workspace, database).path),
+    object: table,
+    detail: description,
     fix: "run `upgrade`, which explains how to keep the table",
   }));
 }

@@ -3,14 +3,13 @@ import type { EventFilter, LedgerEvent } from "./ledger.ts";
 import {
   assess,
   corrections,
+  type DatabaseConflict,
   type DatabaseState,
-  describeConflict,
   type FoundState,
   type MigrationStatus,
   summarize,
-  type TableConflict,
 } from "./assess.ts";
-import { isRestoring, locationOf, type Workspace } from "./workspace.ts";
+import { isRestoring, type Workspace } from "./workspace.ts";
 import { ChangedMigrationError, UnknownMarkerError } from "../base/errors.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { UpgradeRequest } from "./plan.ts";
@@ -43,14 +42,6 @@ export interface Status {
   readonly conflicts: readonly DatabaseConflict[];
 }
 
-/** A {@link TableConflict} with its database. */
-export interface DatabaseConflict extends TableConflict {
-  /** Name of the database. */
-  readonly database: string;
-  /** The conflict in one line. */
-  readonly description: string;
-}
-
 /** Number of outcomes that {@link status} reads, and their maximum age in seconds. */
 const RECENT = 5;
 const DAY = 86_400;
@@ -70,13 +61,7 @@ export async function status(workspace: Workspace): Promise<Status> {
 /** Derives the status from the observed state. */
 export function statusOf(workspace: Workspace, found: Inspection): Status {
   const migrations = assess(workspace.registry, found);
-  const conflicts = [...found.conflicts].flatMap(([database, tables]) =>
-    tables.map((conflict) => ({
-      database,
-      description: describeConflict(conflict, locationOf(workspace, database).path),
-      ...conflict,
-    }))
-  );
+  const conflicts = [...found.conflicts.values()].flat();
   const { adopted, reconciled } = summarize(corrections(workspace.registry, found));
   const restoring = isRestoring(workspace);
   const lost = knownLost(workspace, found).map((database) => ({ database, snapshot: null }));
