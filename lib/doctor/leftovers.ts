@@ -112,7 +112,7 @@ const ADVICE: Readonly<Record<LeftoverKind, Advice>> = {
     "it may be deleted while no `export` runs",
   ],
   "rehearsal": [
-    "has the copies of a rehearsal that was killed",
+    "has the copies of a killed `rehearse` or `backup verify --restore`",
     "it may be deleted; the next `rehearse` does that",
   ],
   "snapshot-unfinished": [

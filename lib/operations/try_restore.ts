@@ -1,15 +1,14 @@
 import { isSnapshotName, manifestFile } from "../snapshot/manifest.ts";
 import { restore } from "../snapshot/restore.ts";
 import { findSources } from "../snapshot/sources.ts";
-import { AccessError, MigratorLockedError } from "../base/errors.ts";
+import { AccessError } from "../base/errors.ts";
 import { type OnStep, partOfWork } from "../base/steps.ts";
-import { ensureDirectory } from "../base/files.ts";
-import { acquireLock } from "../base/file_lock.ts";
-import { directoryOf, sizeOf } from "../base/paths.ts";
+import { directoryOf } from "../base/paths.ts";
 import { messageOf } from "../base/format.ts";
 import { locate } from "../database/location.ts";
 import { createRegistry } from "../migration/migration.ts";
 import { backupsBeside, LEDGER, ledgerOf, type Workspace } from "../state/workspace.ts";
+import { makeRehearsalDirectory, type RehearsalDirectory } from "../trial/copies.ts";
 import { type DataCheck, type Verification, verify } from "./verify.ts";
 
 /** Options for trying a snapshot. */
@@ -19,12 +18,6 @@ export interface TryRestoreOptions {
   /** Called periodically with the progress. */
   readonly onStep?: OnStep | undefined;
 }
-
-/** Prefix of the directories that snapshots are restored into for a trial. */
-const TRIAL = ".restore_trial_";
-
-/** Name of the lock in such a directory; it dies with the process. */
-const LOCK = "trial.lock";
 
 /**
  * Proves that a snapshot can be restored: restores it into a temporary directory next to the
@@ -44,58 +37,41 @@ export async function tryRestore(
   const reference = isSnapshotName(name) ? `${directory}/${manifestFile(name)}` : name;
   const { registry } = workspace;
   const { sources } = await findSources(reference, { directory, databases: [], registry });
-  const scratch = await makeScratch(directoryOf(workspace.ledgerFile));
-  try {
-    using _lock = await acquireLock(`${scratch}/${LOCK}`, { timeout: 0 });
-    const ledger = ledgerOf(`${scratch}/`);
-    const databases = sources.map(({ database }) => database).filter((one) => one !== LEDGER);
-    const applied = new Set(sources.flatMap(({ migrations }) => migrations));
-    const trial: Workspace = {
-      ...workspace,
-      registry: createRegistry(registry.migrations.filter(({ id }) => applied.has(id)), databases),
-      locations: new Map(
-        databases.map((database) => [database, locate(`${scratch}/${database}.db`, database)]),
-      ),
-      ledger: locate(ledger, LEDGER),
-      ledgerFile: ledger,
-      backups: backupsBeside(ledger),
-      createDirectories: true,
-    };
-    await restore(trial, reference, {
-      confirm: () => true,
-      onStep: partOfWork(onStep, [0, 0.4]),
-    });
-    return await verify(trial, { data: true, dataCheck, onStep: partOfWork(onStep, [0.4, 1]) });
-  } finally {
-    Deno.removeSync(scratch, { recursive: true });
-  }
+  using scratch = await makeScratch(workspace);
+  const ledger = ledgerOf(`${scratch.path}/`);
+  const databases = sources.map(({ database }) => database).filter((one) => one !== LEDGER);
+  const applied = new Set(sources.flatMap(({ migrations }) => migrations));
+  const trial: Workspace = {
+    ...workspace,
+    registry: createRegistry(registry.migrations.filter(({ id }) => applied.has(id)), databases),
+    locations: new Map(
+      databases.map((database) => [database, locate(scratch.file(`${database}.db`), database)]),
+    ),
+    ledger: locate(ledger, LEDGER),
+    ledgerFile: ledger,
+    backups: backupsBeside(ledger),
+    createDirectories: true,
+  };
+  await restore(trial, reference, {
+    confirm: () => true,
+    onStep: partOfWork(onStep, [0, 0.4]),
+  });
+  return await verify(trial, { data: true, dataCheck, onStep: partOfWork(onStep, [0.4, 1]) });
 }
 
-/** Creates a directory next to the databases, where there is space for them and Deno may write. */
-async function makeScratch(beside: string): Promise<string> {
+/**
+ * Creates a directory next to the databases, where there is space for them and Deno may write. If
+ * this process is killed, it is removed like that of a rehearsal.
+ */
+async function makeScratch(workspace: Workspace): Promise<RehearsalDirectory> {
   try {
-    ensureDirectory(`${beside}/x`, true);
-    for (const { name, isDirectory } of Deno.readDirSync(beside)) {
-      if (isDirectory && name.startsWith(TRIAL)) await removeIfAbandoned(`${beside}/${name}`);
-    }
-    return Deno.makeTempDirSync({ dir: beside, prefix: TRIAL });
+    return await makeRehearsalDirectory(workspace, undefined);
   } catch (error) {
-    throw new AccessError(`Cannot restore into ${beside}: ${messageOf(error)}`, {
+    const reason = messageOf(error).replace(/^Cannot [^:]+: /, "");
+    throw new AccessError(`Cannot restore into ${directoryOf(workspace.ledgerFile)}: ${reason}`, {
       cause: error,
       help:
         "a snapshot is tried next to the databases: this user and Deno must be able to write there",
     });
-  }
-}
-
-/** Removes the directory of a killed run. */
-async function removeIfAbandoned(path: string): Promise<void> {
-  const lock = `${path}/${LOCK}`;
-  if (sizeOf(lock) === null) return; // another run is about to create it
-  try {
-    (await acquireLock(lock, { timeout: 0 }))[Symbol.dispose](); // Windows removes no open file
-    Deno.removeSync(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof MigratorLockedError)) throw error;
   }
 }

@@ -274,16 +274,16 @@ Deno.test("a trial restore removes the directory of a killed one, but not one in
   using directory = await botDirectory();
   const run = (...args: string[]) => runCommandLine(args, { cwd: directory.path });
   await run("backup");
-  const [killed, used] = [".restore_trial_a", ".restore_trial_b"];
+  const [killed, used] = ["rehearsal-0000000a", "rehearsal-0000000b"];
   for (const name of [killed, used]) {
     Deno.mkdirSync(directory.file(`data/${name}`));
-    Deno.writeTextFileSync(directory.file(`data/${name}/trial.lock`), "process 1\n");
+    Deno.writeTextFileSync(directory.file(`data/${name}/rehearsal.lock`), "process 1\n");
     Deno.writeTextFileSync(directory.file(`data/${name}/trading.db`), "part");
   }
-  using _lock = await acquireLock(directory.file(`data/${used}/trial.lock`), { timeout: 0 });
+  using _lock = await acquireLock(directory.file(`data/${used}/rehearsal.lock`), { timeout: 0 });
   assert.equal((await run("backup", "verify", "latest", "--restore")).code, 0);
   const left = [...Deno.readDirSync(directory.file("data"))].map(({ name }) => name);
-  assert.deepEqual(left.filter((name) => name.startsWith(".restore_trial_")), [used]);
+  assert.deepEqual(left.filter((name) => name.startsWith("rehearsal-")), [used]);
 });
 
 Deno.test("snapshots in another directory are listed, verified and restored with --from", async () => {
