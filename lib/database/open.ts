@@ -1,3 +1,9 @@
+/**
+ * Opens databases, wherever they are: {@link openForReading}, {@link openForWriting},
+ * {@link openMemory} for a new one, and {@link readDatabase} for a quick look.
+ *
+ * @module
+ */
 import { DatabaseSync } from "node:sqlite";
 import { AccessError, DiskFullError } from "../base/errors.ts";
 import { fileItself, fileVersion, mayBeThere, seeFile, sizeBeside } from "../base/paths.ts";
