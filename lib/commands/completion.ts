@@ -3,6 +3,7 @@ import { createWriter } from "../terminal/output.ts";
 import { noChoice, stringFlag } from "./arguments.ts";
 import type { FlagValues, SelfContainedCommand } from "./command.ts";
 import { type Shell, SHELLS } from "./candidates.ts";
+import { PROGRAM } from "./help.ts";
 import type { Documents } from "./documents.ts";
 
 /** `completion`: prints the script that completes command lines in a shell. */
@@ -58,8 +59,6 @@ export function scriptFor(shell: Shell, name: string): string {
   const identifier = `_${name.replace(/\W/g, "_")}`;
   return scripts[shell].replaceAll("{name}", name).replaceAll("{function}", identifier);
 }
-
-const PROGRAM = "catalyst-migrate";
 
 /** A script as written here; backslashes protect its `$` and backquotes. */
 function script(parts: TemplateStringsArray, ...values: readonly string[]): string {
@@ -145,14 +144,14 @@ function _{function}_complete
     set -l words (commandline -xpc 2>/dev/null; or commandline -opc)
     set -l current (commandline -ct | string collect)
     set current "$current"
-    while string match -qr '^\w+=' -- $words[1]
+    while set -q words[1]; and string match -qr '^\w+=' -- $words[1]
         set -e words[1]
     end
     set -l run $words[1]
     set -e words[1]
     type -q -- $run; or set run ${PROGRAM}
     type -q -- $run; or return
-    set words (string replace -r '^~/' "$HOME/" -- $words)
+    set -q words[1]; and set words (string replace -r '^~/' "$HOME/" -- $words)
     set -l lines ($run completion fish --words .$words ".$current" </dev/null 2>/dev/null)
     set -q lines[2]; and printf '%s\n' $lines[2..]
 
