@@ -12,9 +12,6 @@ export interface ImportSource {
   readonly size: number | null;
 }
 
-/** Bytes to read at once. */
-const READ_SIZE = 128 * 1024;
-
 /**
  * Opens a file, or stdin for `-`.
  *
@@ -30,7 +27,7 @@ export async function openSource(file: string): Promise<ImportSource> {
   try {
     const opened = await Deno.open(file);
     const { isFile, size } = await opened.stat();
-    return { stream: streamOf(opened), label: file, size: isFile ? size : null };
+    return { stream: opened.readable, label: file, size: isFile ? size : null };
   } catch (error) {
     const message = error instanceof Deno.errors.NotFound ? "file not found" : messageOf(error);
     throw new AccessError(`Cannot read ${file}: ${message}`, {
@@ -38,20 +35,6 @@ export async function openSource(file: string): Promise<ImportSource> {
       help: "name a file that this user may read; nothing was changed",
     });
   }
-}
-
-/** Reads a file in larger chunks than its own stream does. */
-function streamOf(file: Deno.FsFile): ReadableStream<Uint8Array> {
-  return new ReadableStream({
-    async pull(controller) {
-      const chunk = new Uint8Array(READ_SIZE);
-      const length = await file.read(chunk);
-      if (length !== null) return controller.enqueue(chunk.subarray(0, length));
-      file.close();
-      controller.close();
-    },
-    cancel: () => file.close(),
-  }, { highWaterMark: 1 });
 }
 
 /** Where bad rows are written. */
