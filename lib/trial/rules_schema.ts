@@ -5,11 +5,11 @@ import type {
   IndexSchema,
   Schema,
   TableSchema,
+  TriggerSchema,
 } from "../schema/model.ts";
 import { findNamed, fold, mentions, normalize, onOneLine, sameName } from "../sql/tokens.ts";
 import type { Fault, LintCode } from "./finding.ts";
 import type { Rebuild } from "./lineage.ts";
-import type { RecordedStatement } from "./recorder.ts";
 import type { SimulatedUpgrade } from "./simulation.ts";
 
 /** What a rebuild drops from the new table, or from an index of the same name. */
@@ -50,7 +50,7 @@ function lostConstraints(
   { old, made, before, after }: Pair & { readonly before: Schema; readonly after: Schema },
 ): [LintCode, string][] {
   const isThere = (name: string) => findNamed(made.columns, name) !== undefined;
-  const lost: [LintCode, string][] = [];
+  const lost = lostChecks({ old, made });
   for (const key of old.foreignKeys) {
     const kept = made.foreignKeys.find((one) => sameNames(one.columns, key.columns));
     // A key with another target was changed on purpose.
@@ -172,48 +172,31 @@ function sameNames(a: readonly string[], b: readonly string[]): boolean {
   return spell(a) === spell(b);
 }
 
-/** Checks, indexes, triggers and views that a rebuild forgets, and views that it breaks. */
+/** Indexes, triggers and views that a rebuild forgets, and views that it breaks. */
 export function lostFaults(simulated: SimulatedUpgrade): Fault[] {
-  const { rebuilds } = simulated;
   return [
-    ...rebuilds.flatMap(({ name, dropped }) => [
-      ...lostChecks(simulated, name, dropped),
-      ...lostIndexes(simulated, name, dropped),
-      ...lostTriggers(simulated, name, dropped),
-    ]),
+    ...simulated.rebuilds.flatMap((rebuild) => lostObjects(simulated, rebuild)),
     ...lostViews(simulated),
     ...brokenViews(simulated),
   ];
 }
 
-function lostChecks(
-  { before, after }: SimulatedUpgrade,
-  name: string,
-  place: RecordedStatement,
-): Fault[] {
-  const old = findNamed(before.tables, name);
-  const made = findNamed(after.tables, name);
-  if (old === undefined || made === undefined) return [];
-  const isKept = (check: CheckSchema): boolean =>
-    made.checks.some((one) => normalize(one.expression) === normalize(check.expression));
-  const fresh = made.checks.filter((check) =>
-    !old.checks.some((one) => normalize(one.expression) === normalize(check.expression))
+/** Checks that the new table neither has nor has changed, for columns that still exist. */
+function lostChecks({ old, made }: Pair): [LintCode, string][] {
+  const isIn = (checks: readonly CheckSchema[], { expression }: CheckSchema): boolean =>
+    checks.some((one) => normalize(one.expression) === normalize(expression));
+  const fresh = made.checks.filter((check) => !isIn(old.checks, check));
+  return old.checks.filter((check) => !isIn(made.checks, check)).flatMap(
+    (check): [LintCode, string][] => {
+      const columns = columnsOf(check, old);
+      const isGone = columns.length > 0 &&
+        columns.every((column) => findNamed(made.columns, column) === undefined);
+      const replacement = fresh.findIndex((one) => replaces(one, check, { old, made }));
+      if (replacement !== -1) fresh.splice(replacement, 1);
+      if (isGone || replacement !== -1) return [];
+      return [["lost-check", `CHECK (${onOneLine(check.expression)})`]];
+    },
   );
-  return old.checks.filter((check) => !isKept(check)).flatMap((check): Fault[] => {
-    const columns = columnsOf(check, old);
-    const isGone = columns.length > 0 &&
-      columns.every((column) => findNamed(made.columns, column) === undefined);
-    const replacement = fresh.findIndex((one) => replaces(one, check, { old, made }));
-    if (replacement !== -1) fresh.splice(replacement, 1);
-    if (isGone || replacement !== -1) return [];
-    return [{
-      code: "lost-check",
-      severity: "warning",
-      place,
-      reason: `the new table "${name}" no longer has CHECK (${onOneLine(check.expression)})`,
-      fix: `add the check to the new table's CREATE TABLE`,
-    }];
-  });
 }
 
 /**
@@ -223,7 +206,7 @@ function lostChecks(
 function replaces(
   fresh: CheckSchema,
   check: CheckSchema,
-  { old, made }: { readonly old: TableSchema; readonly made: TableSchema },
+  { old, made }: Pair,
 ): boolean {
   if (check.name !== null && fresh.name !== null) {
     if (sameName(check.name, fresh.name)) return true;
@@ -238,26 +221,38 @@ function columnsOf(check: CheckSchema, table: TableSchema): string[] {
   return table.columns.map(({ name }) => name).filter((name) => mentions(check.expression, name));
 }
 
-function lostIndexes(simulated: SimulatedUpgrade, name: string, place: RecordedStatement): Fault[] {
+/** Indexes and triggers that are dropped with the old table. */
+function lostObjects(simulated: SimulatedUpgrade, { name, dropped }: Rebuild): Fault[] {
   const { before, after } = simulated;
-  const made = findNamed(after.tables, name);
-  const lost = before.indexes.filter((index) =>
-    sameName(index.table, name) && findNamed(after.indexes, index.name) === undefined &&
-    !isDroppedByHand(simulated, "drop-index", index.name) &&
-    !after.indexes.some((other) => sameName(other.table, name) && sameTerms(other, index)) &&
-    index.columns.every((column) =>
-      column.name === null ||
-      made !== undefined && findNamed(made.columns, column.name) !== undefined
-    )
-  );
-  return lost.map((index) => ({
-    code: "lost-index",
-    severity: "warning",
-    place,
-    reason:
-      `dropping the old table "${name}" drops index "${index.name}", and nothing recreates it`,
-    fix: `run it again after the rename: ${onOneLine(index.sql)}`,
-  }));
+  const columns = findNamed(after.tables, name)?.columns ?? [];
+  const lost = (
+    type: "index" | "trigger",
+    { object, fix }: { readonly object: IndexSchema | TriggerSchema; readonly fix: string },
+  ): Fault[] => {
+    const others = type === "index" ? after.indexes : after.triggers;
+    const isKept = !sameName(object.table, name) || findNamed(others, object.name) !== undefined ||
+      isDroppedByHand(simulated, `drop-${type}`, object.name);
+    return isKept ? [] : [{
+      code: `lost-${type}`,
+      severity: "warning",
+      place: dropped,
+      reason:
+        `dropping the old table "${name}" drops ${type} "${object.name}", and nothing recreates it`,
+      fix,
+    }];
+  };
+  const isPossible = (index: IndexSchema): boolean =>
+    index.columns.every((one) => one.name === null || findNamed(columns, one.name) !== undefined);
+  const isThere = (index: IndexSchema): boolean =>
+    after.indexes.some((other) => sameName(other.table, name) && sameTerms(other, index));
+  return [
+    ...before.indexes.filter((index) => isPossible(index) && !isThere(index)).flatMap((object) =>
+      lost("index", { object, fix: `run it again after the rename: ${onOneLine(object.sql)}` })
+    ),
+    ...before.triggers.flatMap((object) =>
+      lost("trigger", { object, fix: "recreate it after the rename" })
+    ),
+  ];
 }
 
 function sameTerms(a: IndexSchema, b: IndexSchema): boolean {
@@ -267,26 +262,6 @@ function sameTerms(a: IndexSchema, b: IndexSchema): boolean {
       normalize(where ?? ""),
     ]);
   return terms(a) === terms(b);
-}
-
-function lostTriggers(
-  simulated: SimulatedUpgrade,
-  name: string,
-  place: RecordedStatement,
-): Fault[] {
-  const { before, after } = simulated;
-  const lost = before.triggers.filter((trigger) =>
-    sameName(trigger.table, name) && findNamed(after.triggers, trigger.name) === undefined &&
-    !isDroppedByHand(simulated, "drop-trigger", trigger.name)
-  );
-  return lost.map((trigger) => ({
-    code: "lost-trigger",
-    severity: "warning",
-    place,
-    reason:
-      `dropping the old table "${name}" drops trigger "${trigger.name}", and nothing recreates it`,
-    fix: `recreate it after the rename`,
-  }));
 }
 
 /** Views of a rebuilt table must be dropped for its rename, and recreated. */
