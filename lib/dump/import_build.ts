@@ -95,7 +95,7 @@ async function fill(
     PRAGMA foreign_keys = OFF;
     PRAGMA ignore_check_constraints = ON;`,
   );
-  const { virtualTables } = await loadDump(connection, chunks, { isInside: false, signal });
+  const virtualTables = await loadDump(connection, chunks, { isInside: false, signal });
   await addVirtualTables(connection, virtualTables);
   await connection.exec("COMMIT");
   if (settings.journalMode === "WAL") await connection.exec("PRAGMA journal_mode = WAL");
@@ -214,7 +214,7 @@ export async function loadIntoExisting(
       const before = await observeRows(connection);
       const sequences = await readSequences(connection);
       const copies = await RowCopies.exact(connection);
-      const { virtualTables: [virtual] } = await loadDump(connection, chunks, {
+      const [virtual] = await loadDump(connection, chunks, {
         isInside: true,
         watched: await filledTables(connection, before.rows),
         copy: (table) => copies.add(table),

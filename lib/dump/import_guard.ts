@@ -8,10 +8,7 @@ const DENY = 1;
 const IGNORE = 2;
 
 // Actions, as SQLite's authorizer numbers them.
-const CREATE_TEMP_INDEX = 3;
-const CREATE_TEMP_TABLE = 4;
-const CREATE_TEMP_TRIGGER = 5;
-const CREATE_TEMP_VIEW = 6;
+const CREATE_TEMP: readonly number[] = [3, 4, 5, 6]; // an index, a table, a trigger, a view
 const DELETE = 9;
 const DROP_TABLE = 11;
 const INSERT = 18;
@@ -60,13 +57,15 @@ export interface Refusal {
 export class StatementGuard implements Disposable {
   readonly #confinement: Disposable;
   #isPaused = false;
-  #marks: TransactionMarks = { isOpen: false, hasBegun: false };
   #refusal: Refusal | null = null;
-  #hasContent = false;
   readonly #watched: Set<string>;
   #wanted: string | null = null;
   /** Whether the next statements may contain an `INSERT` that replaces rows. */
   mayReplace = false;
+  /** State of the dump's transactions; restored when statements are run again. */
+  marks: TransactionMarks = { isOpen: false, hasBegun: false };
+  /** Whether the dump contained anything but pragmas and transactions. */
+  hasContent = false;
 
   /** The first statement that may change or delete rows of a watched table is denied. */
   constructor(connection: Connection, watched: Iterable<string> = []) {
@@ -96,19 +95,6 @@ export class StatementGuard implements Disposable {
       (action === INSERT && this.mayReplace);
   }
 
-  /** State of the dump's transactions; restored when statements are run again. */
-  get marks(): TransactionMarks {
-    return this.#marks;
-  }
-  set marks(marks: TransactionMarks) {
-    this.#marks = marks;
-  }
-
-  /** Whether the dump contained anything but pragmas and transactions. */
-  get hasContent(): boolean {
-    return this.#hasContent;
-  }
-
   /** The latest refusal; reading it clears it. */
   takeRefusal(): Refusal | null {
     const refusal = this.#refusal;
@@ -132,7 +118,7 @@ export class StatementGuard implements Disposable {
 
   #judge(action: number, first: string, second: string | null): Verdict {
     if (action !== PRAGMA && action !== TRANSACTION && action !== SAVEPOINT) {
-      this.#hasContent = true;
+      this.hasContent = true;
     }
     switch (action) {
       case TRANSACTION:
@@ -154,12 +140,8 @@ export class StatementGuard implements Disposable {
         return modules.includes((second ?? "").toLowerCase())
           ? ALLOW
           : this.#refuse(`it has a virtual table of module ${second}`);
-      case CREATE_TEMP_INDEX:
-      case CREATE_TEMP_TABLE:
-      case CREATE_TEMP_TRIGGER:
-      case CREATE_TEMP_VIEW:
-        return this.#refuse("it creates a temporary object");
       default:
+        if (CREATE_TEMP.includes(action)) return this.#refuse("it creates a temporary object");
         return action <= RECURSIVE ? ALLOW : this.#refuse("it performs an unknown action");
     }
   }
@@ -176,7 +158,7 @@ export class StatementGuard implements Disposable {
       return DENY;
     }
     const isOpen = operation === "BEGIN";
-    this.#marks = { isOpen, hasBegun: this.#marks.hasBegun || isOpen };
+    this.marks = { isOpen, hasBegun: this.marks.hasBegun || isOpen };
     return IGNORE;
   }
 

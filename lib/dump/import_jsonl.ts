@@ -32,16 +32,15 @@ export class JsonlReader {
 
   /** Adds a piece of text; returns the lines that are now complete. */
   push(text: string): JsonLine[] {
-    const lines: JsonLine[] = [];
-    let start = 0;
-    for (let at = text.indexOf("\n"); at !== -1; at = text.indexOf("\n", start)) {
-      this.#parts.push(text.slice(start, at));
-      start = at + 1;
-      this.#take(lines);
+    const pieces = text.split("\n");
+    const rest = pieces.pop() ?? "";
+    const lines = pieces.flatMap((piece) => {
+      const line = this.#take(piece);
       this.#line++;
-    }
-    if (start < text.length) this.#parts.push(text.slice(start));
-    this.#length = start === 0 ? this.#length + text.length : text.length - start;
+      return line;
+    });
+    this.#parts.push(rest);
+    this.#length += rest.length;
     if (this.#length > LONGEST) {
       throw new DumpFault(`a line is longer than ${LONGEST} characters`, {
         line: this.#line,
@@ -53,9 +52,7 @@ export class JsonlReader {
 
   /** The remaining last line, without a line break. */
   end(): JsonLine[] {
-    const lines: JsonLine[] = [];
-    this.#take(lines);
-    return lines;
+    return this.#take("");
   }
 
   /** Line on which the text given so far ends. */
@@ -63,11 +60,13 @@ export class JsonlReader {
     return this.#line;
   }
 
-  #take(lines: JsonLine[]): void {
-    const whole = this.#parts.length === 1 ? this.#parts[0] ?? "" : this.#parts.join("");
+  /** The line that ends with a piece, unless it is blank. */
+  #take(piece: string): JsonLine[] {
+    const whole = this.#length === 0 ? piece : this.#parts.join("") + piece;
     this.#parts = [];
+    this.#length = 0;
     const text = whole.endsWith("\r") ? whole.slice(0, -1) : whole;
-    if (/\S/.test(text)) lines.push({ line: this.#line, text });
+    return /\S/.test(text) ? [{ line: this.#line, text }] : [];
   }
 }
 

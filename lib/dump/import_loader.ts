@@ -26,25 +26,20 @@ interface LoadOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** What a dump contains besides its statements. */
-interface Loaded {
-  /** Virtual tables that it writes as rows of `sqlite_schema`; they must still be created. */
-  readonly virtualTables: readonly VirtualTable[];
-}
-
 /** A piece of the dump, in case it must be run again. */
 type Done = Pick<StatementBatch, "sql" | "line">;
 
 /**
  * Runs a dump against a connection, inside one transaction, which it leaves open.
  *
+ * @returns the virtual tables that it writes as rows of `sqlite_schema`; they must still be created.
  * @throws {DumpFault} if a statement fails or is not allowed, or the dump is incomplete.
  */
 export async function loadDump(
   connection: Connection,
   chunks: AsyncIterable<string>,
   options: LoadOptions,
-): Promise<Loaded> {
+): Promise<readonly VirtualTable[]> {
   using guard = new StatementGuard(connection, options.watched);
   const loader = new Loader(connection, guard, options);
   const scanner = new Scanner({ isSingle: !options.isInside });
@@ -69,12 +64,10 @@ export async function loadDump(
 class Loader {
   readonly #connection: Connection;
   readonly #guard: StatementGuard;
-  readonly #signal: AbortSignal | undefined;
-  readonly #copy: ((table: string) => Promise<void>) | undefined;
+  readonly #options: LoadOptions;
   readonly #virtualTables: VirtualTable[] = [];
-  /** Whether only the dump itself can have created triggers in the database. */
-  readonly #isNew: boolean;
-  #isInside: boolean;
+  /** Whether the transaction is open. */
+  isInside: boolean;
   /** Whether a statement that wrote `sqlite_sequence` in another tool's way was replaced. */
   #writesSequence = false;
   #group: Done[] = [];
@@ -82,41 +75,30 @@ class Loader {
   /** State of the dump's transactions before the group. */
   #marks: TransactionMarks;
 
-  constructor(
-    connection: Connection,
-    guard: StatementGuard,
-    { isInside, signal, copy }: LoadOptions,
-  ) {
+  constructor(connection: Connection, guard: StatementGuard, options: LoadOptions) {
     this.#connection = connection;
     this.#guard = guard;
-    this.#isInside = isInside;
-    this.#isNew = !isInside;
-    this.#signal = signal;
-    this.#copy = copy;
+    this.#options = options;
+    this.isInside = options.isInside;
     this.#marks = guard.marks;
-  }
-
-  /** Whether the transaction is open. */
-  get isInside(): boolean {
-    return this.#isInside;
   }
 
   async take(piece: StatementBatch): Promise<void> {
     const { sql, line, isSchemaRow } = piece;
-    if (this.#signal?.aborted) throw interrupted();
+    if (this.#options.signal?.aborted) throw interrupted();
     if (isSchemaRow) {
       const start = skipTrivia(sql, 0);
       const at = line + lineOf(sql, start) - 1;
       this.#virtualTables.push(readVirtualTable(sql.slice(start), at));
       return;
     }
-    if (!this.#isInside) {
+    if (!this.isInside) {
       // Page size, encoding and similar settings can only be set in an empty file.
       if (/^(pragma|begin)\b/i.test(sql.slice(skipTrivia(sql, 0)))) {
         return await this.#one(piece);
       }
       await this.#guard.trust(() => this.#connection.exec("BEGIN IMMEDIATE"));
-      this.#isInside = true;
+      this.isInside = true;
     }
     await this.#run(piece);
   }
@@ -128,8 +110,9 @@ class Loader {
     this.#groupSize += sql.length;
     this.#guard.mayReplace = mayReplace;
     try {
-      // Preparing one INSERT of many rows takes less time than many of one row.
-      await this.#connection.exec(this.#isNew ? joined(sql, joins) : sql);
+      // Preparing one INSERT of many rows takes less time than many of one row. In an existing
+      // database it might have another effect, through a trigger.
+      await this.#connection.exec(this.#options.isInside ? sql : joined(sql, joins));
     } catch (error) {
       await this.#locate(error);
       await this.#closeGroup();
@@ -137,7 +120,7 @@ class Loader {
   }
 
   /** Ends the dump. */
-  async finish(remainder: Done | null): Promise<Loaded> {
+  async finish(remainder: Done | null): Promise<readonly VirtualTable[]> {
     const help = "the file is incomplete: write or copy the dump again";
     if (remainder !== null) {
       const { sql: statement, line } = remainder;
@@ -149,10 +132,10 @@ class Loader {
     if (isEmpty && !hasBegun) {
       throw new DumpFault("it contains nothing to import", { help });
     }
-    if (!this.#isInside) await this.#guard.trust(() => this.#connection.exec("BEGIN IMMEDIATE"));
+    if (!this.isInside) await this.#guard.trust(() => this.#connection.exec("BEGIN IMMEDIATE"));
     else await this.#closeGroup();
     if (this.#writesSequence) await this.#mark(MERGE_SEQUENCES);
-    return { virtualTables: this.#virtualTables };
+    return this.#virtualTables;
   }
 
   #mark(sql: string): Promise<void> {
@@ -205,14 +188,14 @@ class Loader {
     } catch (error) {
       const table = this.#guard.takeWanted();
       if (table === null) throw error;
-      await this.#guard.trust(async () => await this.#copy?.(table));
+      await this.#guard.trust(async () => await this.#options.copy?.(table));
       await this.#exec(sql);
     }
   }
 
   /** Runs the equivalent of a statement that only other tools write; false if there is none. */
   async #runReplacement(error: unknown, sql: string): Promise<boolean> {
-    if (!(error instanceof StatementError) || !this.#isInside) return false;
+    if (!(error instanceof StatementError) || !this.isInside) return false;
     const statement = sql.slice(skipTrivia(sql, 0));
     const asked = { sql: statement, reason: reasonOf(error) };
     const replacement = await this.#guard.trust(() => replacementFor(this.#connection, asked));

@@ -71,7 +71,7 @@ class BadRows {
 }
 
 /** The rows of a stream, parsed. */
-class RowSource {
+class RowSource implements AsyncDisposable {
   readonly #parser: RowParser;
   readonly #text: AsyncGenerator<string>;
   #first: ParsedRow[] = [];
@@ -110,7 +110,7 @@ class RowSource {
       }
       return rows;
     } catch (error) {
-      await rows.close();
+      await rows[Symbol.asyncDispose]();
       throw error;
     }
   }
@@ -129,7 +129,7 @@ class RowSource {
     }
   }
 
-  async close(): Promise<void> {
+  async [Symbol.asyncDispose](): Promise<void> {
     await this.#text.return(undefined);
   }
 
@@ -248,45 +248,41 @@ async function importAll(
   const heard = signal === undefined
     ? source
     : source.pipeThrough(new TransformStream(), { signal });
-  const rows = await RowSource.open(heard, target, options.format);
-  try {
-    const snapshot = !backup ? null : await snapshotBefore(workspace, session, {
-      databases: [database],
-      ...(signal === undefined ? {} : { signal }),
-      onProgress: ({ done, total }) => onProgress?.({ stage: "snapshot", done, total }),
-    });
-    const badRows = new BadRows(options);
-    const inserter = new RowInserter(
-      connection,
-      target,
-      ({ line, text }, reason) => badRows.take({ line, reason, text, header: rows.header }),
-    );
-    await recordImport(workspace, session, { database, label, detail: null });
-    await withTransaction(connection, async () => {
-      for await (const parsed of rows.read()) {
-        await inserter.add(parsed);
-        onProgress?.({ stage: "rows", bytes: rows.bytes, rows: inserter.rows });
-        signal?.throwIfAborted();
-      }
-      await inserter.finish();
-      badRows.check();
-    }, { timeout: workspace.timeout, signal }).catch((error) => {
-      throw explained(error, target, options);
-    });
-    const result = {
-      table: target.table,
-      rows: inserter.rows,
-      skipped: badRows.skipped,
-      snapshot,
-    };
-    await afterCommit(
-      importedRows(`${result.rows} ${result.rows === 1 ? "row" : "rows"}`, database),
-      () => recordImport(workspace, session, { database, label, detail: detailOf(result) }),
-    );
-    return result;
-  } finally {
-    await rows.close();
-  }
+  await using rows = await RowSource.open(heard, target, options.format);
+  const snapshot = !backup ? null : await snapshotBefore(workspace, session, {
+    databases: [database],
+    ...(signal === undefined ? {} : { signal }),
+    onProgress: ({ done, total }) => onProgress?.({ stage: "snapshot", done, total }),
+  });
+  const badRows = new BadRows(options);
+  const inserter = new RowInserter(
+    connection,
+    target,
+    ({ line, text }, reason) => badRows.take({ line, reason, text, header: rows.header }),
+  );
+  await recordImport(workspace, session, { database, label, detail: null });
+  await withTransaction(connection, async () => {
+    for await (const parsed of rows.read()) {
+      await inserter.add(parsed);
+      onProgress?.({ stage: "rows", bytes: rows.bytes, rows: inserter.rows });
+      signal?.throwIfAborted();
+    }
+    await inserter.finish();
+    badRows.check();
+  }, { timeout: workspace.timeout, signal }).catch((error) => {
+    throw explained(error, target, options);
+  });
+  const result = {
+    table: target.table,
+    rows: inserter.rows,
+    skipped: badRows.skipped,
+    snapshot,
+  };
+  await afterCommit(
+    importedRows(`${result.rows} ${result.rows === 1 ? "row" : "rows"}`, database),
+    () => recordImport(workspace, session, { database, label, detail: detailOf(result) }),
+  );
+  return result;
 }
 
 async function requireDatabase(workspace: Workspace, database: string): Promise<void> {

@@ -8,7 +8,7 @@ import { compareSchemas } from "../schema/compare.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import { createWorkspace, type Workspace } from "../state/workspace.ts";
-import type { LintFinding } from "./finding.ts";
+import { isAllowed, type LintFinding } from "./finding.ts";
 import { lint } from "./lint.ts";
 import { createdTables, type Pass, upDownUp } from "./up_down_up.ts";
 
@@ -164,7 +164,7 @@ function compare(
   },
 ): MigrationProblem[] {
   const code = "downgrade-differs";
-  if (migration.allows?.some((one) => one.code === code)) return [];
+  if (isAllowed(migration, code)) return [];
   const differences = compareSchemas(expected, actual);
   if (differences.length === 0) return [];
   return [{

@@ -85,14 +85,7 @@ export interface RecorderOptions {
 const PATIENCE = 10;
 
 /** Runs a migration's body on a scratch database, statement by statement. */
-export async function recordBody(
-  body: MigrationBody,
-  options: RecorderOptions,
-): Promise<RecordedBody> {
-  return await new BodyRecorder(options).run(body);
-}
-
-class BodyRecorder {
+export class BodyRecorder {
   readonly #options: RecorderOptions;
   readonly #savepoints: { readonly name: string; readonly at: number }[] = [];
   #statements: RecordedStatement[] = [];

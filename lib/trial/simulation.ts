@@ -11,7 +11,7 @@ import { AuthorizerLog, rowChanges } from "./authorizer.ts";
 import { type Rebuild, rebuildsOf, RowCounts, type TracedTables, traceTables } from "./lineage.ts";
 import {
   type BodyFailure,
-  recordBody,
+  BodyRecorder,
   type RecordedBody,
   type RecordedStatement,
 } from "./recorder.ts";
@@ -244,13 +244,14 @@ export class Simulation implements AsyncDisposable {
     body: MigrationBody,
     options: { readonly tables?: readonly TableEntry[] } = {},
   ): Promise<RecordedBody> {
-    const run = await recordBody(body, {
+    const recorder = new BodyRecorder({
       ...options,
       scratch: this.scratch,
       log: this.#start.log,
       migration,
       mayHaveRows: (table) => this.#start.rowCounts.mayHaveRows(table),
     });
+    const run = await recorder.run(body);
     await dropTemporary(this.scratch.connection);
     return run;
   }
