@@ -36,7 +36,7 @@ import {
   openToLook,
 } from "./inspect_files.ts";
 import { blockersOf, leftoversAmongSnapshots, leftoversBeside, lockFacts } from "./leftovers.ts";
-import { readMounts } from "./linux.ts";
+import { attempt, readMounts } from "./linux.ts";
 
 /** How often to repeat the examination of databases that change meanwhile. */
 const ATTEMPTS = 3;
@@ -69,7 +69,8 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
   return {
     request,
     now: Date.now() / 1000,
-    workingDirectory: workingDirectory(),
+    // Null if it was deleted.
+    workingDirectory: attempt(() => mayRead(".") ? Deno.cwd() : null, null),
     system,
     directory: await directoryFacts(directoryOf(prefix), mounts),
     databases: looked.databases,
@@ -80,7 +81,7 @@ export async function gather(request: DoctorRequest): Promise<Facts> {
     locks,
     isMigrating: wasMigrating || locks.some((one) => one.path === migratorLock && one.isHeld),
     // Some belonged to a command that has finished since, and so holds no lock.
-    leftovers: found.filter(({ path }) => isThere(path)),
+    leftovers: found.filter(({ path }) => attempt(() => Deno.lstatSync(path), null) !== null),
     uncovered: uncoveredFiles({
       ledger: locate(request.ledger),
       ledgerFile: ledgerOf(prefix),
@@ -115,23 +116,6 @@ async function systemFacts(): Promise<SystemFacts> {
   };
 }
 
-function workingDirectory(): string | null {
-  try {
-    return mayRead(".") ? Deno.cwd() : null;
-  } catch {
-    return null; // it was deleted
-  }
-}
-
-function isThere(path: string): boolean {
-  try {
-    Deno.lstatSync(path);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
 async function snapshotsIn(directory: string): Promise<readonly SnapshotEntry[]> {
   if (!mayRead(directory)) return [];
   try {
@@ -163,11 +147,7 @@ function leftovers(
 
 function namesIn(directory: string): string[] {
   if (!mayRead(directory)) return [];
-  try {
-    return [...Deno.readDirSync(directory)].map(({ name }) => name);
-  } catch {
-    return [];
-  }
+  return attempt(() => Array.from(Deno.readDirSync(directory), ({ name }) => name), []);
 }
 
 /** How many of the ledger's newest events are examined. */

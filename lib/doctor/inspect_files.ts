@@ -22,7 +22,15 @@ import {
 } from "../database/untouched.ts";
 import { LEDGER } from "../state/workspace.ts";
 import type { Content, DatabaseFacts, DatabasePlace, DirectoryFacts } from "./facts.ts";
-import { findOpeners, lateReaders, lockersOf, type Mount, mountOf, type Openers } from "./linux.ts";
+import {
+  attempt,
+  findOpeners,
+  lateReaders,
+  lockersOf,
+  type Mount,
+  mountOf,
+  type Openers,
+} from "./linux.ts";
 
 /** What the system says about all files. */
 export interface FileContext {
@@ -62,9 +70,11 @@ export function lookAtFiles(name: string, path: string, context: FileContext): D
     header: parseHeader(bytes),
     index,
     mount: context.mounts === null ? null : mountOf(context.mounts, place.realPath),
-    lateReaders: isLinux && index !== null ? attempt(() => lateReaders(`${real}-shm`, index)) : [],
+    lateReaders: isLinux && index !== null
+      ? attempt(() => lateReaders(`${real}-shm`, index), [])
+      : [],
     writers: isLinux ? writersOf(path) : [],
-    lockers: isLinux ? attempt(() => lockersOf(path)) : [],
+    lockers: isLinux ? attempt(() => lockersOf(path), []) : [],
   };
 }
 
@@ -110,11 +120,7 @@ export async function directoryFacts(
 }
 
 function mountAt(path: string, mounts: readonly Mount[] | null): Mount | null {
-  try {
-    return mounts === null ? null : mountOf(mounts, Deno.realPathSync(path));
-  } catch {
-    return null; // removed meanwhile
-  }
+  return attempt(() => mounts === null ? null : mountOf(mounts, Deno.realPathSync(path)), null);
 }
 
 /** The directory itself, or its nearest existing ancestor; null if unknown. */
@@ -177,11 +183,7 @@ function placeOf(path: string): DatabasePlace {
 }
 
 function sizeAt(path: string): number | null {
-  try {
-    return mayRead(path) ? Deno.statSync(path).size : null;
-  } catch {
-    return null;
-  }
+  return attempt(() => mayRead(path) ? Deno.statSync(path).size : null, null);
 }
 
 /** The first bytes of a file, or why they can't be read. */
@@ -215,28 +217,16 @@ function reasonOf(error: unknown): string {
   return message.replace(/ \(os error \d+\).*$/s, "");
 }
 
-function attempt<T>(look: () => readonly T[]): readonly T[] {
-  try {
-    return look();
-  } catch {
-    return []; // removed meanwhile, or not visible
-  }
-}
-
 /** Processes that have the databases open; null if the system does not say. */
 export function openersOf(
   databases: readonly DatabaseFacts[],
   { isAllPermitted }: FileContext,
 ): Openers | null {
   if (!isAllPermitted || Deno.build.os !== "linux") return null;
-  try {
-    // A deleted file had the name that its database has, or would have.
-    return findOpeners(
-      databases.map(({ place, path }) => place.kind === "file" ? place.realPath : absolute(path)),
-    );
-  } catch {
-    return null;
-  }
+  // A deleted file had the name that its database has, or would have.
+  const pathOf = ({ place, path }: DatabaseFacts) =>
+    place.kind === "file" ? place.realPath : absolute(path);
+  return attempt(() => findOpeners(databases.map(pathOf)), null);
 }
 
 function absolute(path: string): string {

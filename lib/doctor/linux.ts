@@ -12,6 +12,15 @@ export interface Mount {
   readonly readOnly: boolean;
 }
 
+/** What a look at the system finds; `otherwise` if it can't be seen, or was removed meanwhile. */
+export function attempt<T>(look: () => T, otherwise: T): T {
+  try {
+    return look();
+  } catch {
+    return otherwise;
+  }
+}
+
 /** Reads Linux's `/proc/self/mountinfo`. */
 export function parseMounts(text: string): Mount[] {
   return text.split("\n").flatMap((line) => {
@@ -47,11 +56,7 @@ export function mountOf(mounts: readonly Mount[], path: string): Mount | null {
 
 /** The mounted file systems; null if Linux does not say. */
 export function readMounts(): readonly Mount[] | null {
-  try {
-    return parseMounts(Deno.readTextFileSync("/proc/self/mountinfo"));
-  } catch {
-    return null;
-  }
+  return attempt(() => parseMounts(Deno.readTextFileSync("/proc/self/mountinfo")), null);
 }
 
 /** A process that has a database open. */
@@ -79,11 +84,8 @@ const ALL_PROCESSES = "pid:[4026531836]";
 
 /** Whether this process sees only those of its own container, even among holders of locks. */
 export function isContained(): boolean {
-  try {
-    return Deno.readLinkSync("/proc/self/ns/pid") !== ALL_PROCESSES;
-  } catch {
-    return true; // absence proves nothing then
-  }
+  // If it can't be read, absence proves nothing.
+  return attempt(() => Deno.readLinkSync("/proc/self/ns/pid") !== ALL_PROCESSES, true);
 }
 
 const DELETED = " (deleted)";
@@ -164,12 +166,10 @@ function openFilesOf(pid: number): { readonly descriptor: string; readonly link:
 }
 
 function isSameFile(one: string, other: string): boolean {
-  try {
+  return attempt(() => {
     const [a, b] = [Deno.statSync(one), Deno.statSync(other)];
     return a.ino === b.ino && a.dev === b.dev;
-  } catch {
-    return false;
-  }
+  }, false);
 }
 
 /** Processes that hold a lock on a file, without duplicates. */
