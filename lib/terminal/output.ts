@@ -103,15 +103,6 @@ export function createOutput(options: OutputOptions = {}): Output {
     documentIsOut = true;
     stdout(`${printableJson(text)}\n`);
   };
-  // If stdout can't be written, as on a full disk, the error must still be reported.
-  const wroteDocument = (value: unknown): boolean => {
-    try {
-      writeDocument(value);
-      return true;
-    } catch {
-      return false;
-    }
-  };
   const writeReport = ({ message, details = [], help }: SerializedError): void => {
     tell(`${style.red(style.bold("error:"))} ${printable(message)}`);
     const shown = verbose ? details : details.slice(0, SHOWN_DETAILS);
@@ -150,9 +141,14 @@ export function createOutput(options: OutputOptions = {}): Output {
     },
     error(error, extra = {}) {
       const report = reportOf(error);
-      if (!json || documentIsOut || !wroteDocument({ ok: false, ...extra, error: report })) {
-        writeReport(report);
+      let isWritten = false;
+      try {
+        if (json) writeDocument({ ok: false, ...extra, error: report });
+        isWritten = json;
+      } catch {
+        // There is a document already, or stdout can't be written, as on a full disk.
       }
+      if (!isWritten) writeReport(report);
       const trace = verbose ? traceOf(error) : "";
       if (trace !== "") stderr(`${printableLines(trace)}\n`);
     },
