@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { removeDatabase, removeIfThere } from "../base/files.ts";
+import { isFile, removeDatabase, removeIfThere } from "../base/files.ts";
 import { acquireLock } from "../base/file_lock.ts";
 import { mayRead, partOf } from "../base/paths.ts";
 import { partsLeft, prefixOfLedger, restoreJournal, type Workspace } from "../state/workspace.ts";
@@ -64,7 +64,7 @@ export async function removeRehearsals(prefix: string): Promise<void> {
 
 async function isAbandoned(directory: string): Promise<boolean> {
   try {
-    if (!exists(rehearsalLock(directory))) {
+    if (!isFile(rehearsalLock(directory))) {
       // A new directory has no lock yet. Only directories of rehearsals are removed.
       const { mtime } = Deno.statSync(directory);
       const isEmpty = [...Deno.readDirSync(directory)].length === 0;
@@ -74,14 +74,6 @@ async function isAbandoned(directory: string): Promise<boolean> {
     return true;
   } catch {
     return false; // the lock is held, or belongs to another user
-  }
-}
-
-function exists(path: string): boolean {
-  try {
-    return Deno.statSync(path).isFile;
-  } catch {
-    return false;
   }
 }
 

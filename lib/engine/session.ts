@@ -14,29 +14,30 @@ import { holderOf, Lease, type MigratorLockOptions, takeMigratorLock } from "./l
 export class Session implements AsyncDisposable {
   readonly #workspace: Workspace;
   readonly #signal: AbortSignal | undefined;
-  readonly #lock: Disposable | null;
   readonly #connections = new Map<string, Connection>();
   readonly #leases = new Map<Connection, Lease>();
   /** The lease of a ledger on a server, in addition to the lock on one machine. */
   #ledgerLease: Lease | null = null;
   #ledger: Connection | null = null;
+  /** The connections that the session has opened, and so must sync. */
   readonly #opened: Connection[] = [];
+  /** The lock, and after it connections and leases; disposed of in reverse order. */
+  readonly #held = new AsyncDisposableStack();
 
-  private constructor(workspace: Workspace, lock: Disposable | null, signal?: AbortSignal) {
+  private constructor(workspace: Workspace, signal?: AbortSignal) {
     this.#workspace = workspace;
-    this.#lock = lock;
     this.#signal = signal;
   }
 
   /** Takes the lock, waiting up to the workspace's timeout. */
   static async begin(workspace: Workspace, options: MigratorLockOptions = {}): Promise<Session> {
-    const lock = await takeMigratorLock(workspace, options);
-    const session = new Session(workspace, lock, options.signal);
+    const session = new Session(workspace, options.signal);
+    session.#held.use(await takeMigratorLock(workspace, options));
     try {
       if (workspace.ledger.kind === "server") await session.#lockLedger(workspace.ledger);
       return session;
     } catch (error) {
-      lock?.[Symbol.dispose]();
+      await session.#held.disposeAsync();
       throw error;
     }
   }
@@ -93,12 +94,7 @@ export class Session implements AsyncDisposable {
     } catch {
       // The original error is being reported, and SQLite recovers its log when it opens the file.
     }
-    for (const lease of this.#leases.values()) await lease.release();
-    await this.#ledgerLease?.release();
-    for (const connection of [...this.#connections.values(), ...this.#opened]) {
-      await ignoring(() => connection.close());
-    }
-    this.#lock?.[Symbol.dispose]();
+    await this.#held.disposeAsync();
   }
 
   async #open(location: DatabaseLocation): Promise<Connection> {
@@ -106,7 +102,8 @@ export class Session implements AsyncDisposable {
       ...this.#workspace.settings,
       signal: this.#signal,
     });
-    // The caller must sync and close its own connections.
+    // It closes only what it has opened itself, and the caller must sync its own connection, too.
+    this.#held.defer(() => ignoring(() => connection.close()));
     if (location.kind !== "open") this.#opened.push(connection);
     refuseOpenTransaction(connection);
     const isLedger = location === this.#workspace.ledger;
@@ -119,21 +116,19 @@ export class Session implements AsyncDisposable {
   /** Keeps out migrators on other machines that share the ledger, until the session ends. */
   async #lockLedger(ledger: ServerLocation): Promise<void> {
     const connection = await openForWriting(ledger, this.#workspace.settings);
+    this.#held.defer(() => ignoring(() => connection.close()));
     this.#opened.push(connection);
-    try {
-      this.#ledgerLease = await this.#take(connection);
-      this.#ledgerLease.keepUp();
-    } catch (error) {
-      await connection.close();
-      throw error;
-    }
+    this.#ledgerLease = await this.#take(connection);
+    this.#ledgerLease.keepUp();
   }
 
   /** Prevents migrators on other machines from changing a database on a server. */
   async #take(connection: Connection): Promise<Lease> {
     const { ledgerFile, timeout } = this.#workspace;
     const holder = holderOf(lockBeside(ledgerFile));
-    return await Lease.take(connection, { holder, timeout, signal: this.#signal });
+    const lease = await Lease.take(connection, { holder, timeout, signal: this.#signal });
+    this.#held.defer(() => lease.release());
+    return lease;
   }
 }
 

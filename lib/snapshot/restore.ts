@@ -14,9 +14,9 @@ import {
   Takeovers,
   takeSafety,
 } from "./finish_restore.ts";
-import type { Replacement, RestoreResult } from "./journal.ts";
+import type { RestoreResult } from "./journal.ts";
 import { isSound, requireReplaceable } from "./replace.ts";
-import { findSources, type RestoreSource } from "./sources.ts";
+import { findSources, type RestoreSet, type RestoreSource } from "./sources.ts";
 import { listSnapshots, newestSafety } from "./store.ts";
 import type { SnapshotControl } from "./take.ts";
 
@@ -103,12 +103,7 @@ export async function restore(
     );
   }
   await using session = await Session.begin(workspace, { restores: true });
-  const replacements = sources.map(({ database, path, bytes, compressed }) => ({
-    database,
-    source: path,
-    bytes,
-    compressed,
-  }));
+  const replacements = sources.map(({ rows: _rows, migrations: _migrations, ...one }) => one);
   // They may have been deleted before the lock was acquired.
   requireSources(replacements, label);
   await requireReplaceable(workspace, {
@@ -154,7 +149,7 @@ async function chooseSources(
   { databases = [], directory = workspace.backups, steps }:
     & Pick<RestoreOptions, "databases" | "directory">
     & { readonly steps: Steps },
-): Promise<{ label: string; sources: readonly CheckedSource[] }> {
+): Promise<RestoreSet> {
   steps.begin("checking the snapshot", RESTORE_WEIGHTS.check);
   const found = await findSources(reference, {
     directory,
@@ -172,14 +167,8 @@ async function chooseSources(
   for (const { database } of sources) {
     refuseUnreplaceable(workspace, database, `restore ${database}`);
   }
-  return {
-    label: found.label,
-    sources: sources.map((one) => ({ ...one, bytes: sizeOf(one.path) ?? 0 })),
-  };
+  return { label: found.label, sources };
 }
-
-/** A source, with its size when it was checked. */
-type CheckedSource = RestoreSource & Pick<Replacement, "bytes">;
 
 async function planFor(
   workspace: Workspace,

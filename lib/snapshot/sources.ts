@@ -126,7 +126,9 @@ export interface RestoreSource {
   /** Name of the database it belongs to. */
   readonly database: string;
   /** Path of the file. */
-  readonly path: string;
+  readonly source: string;
+  /** Size of the file when it was checked. */
+  readonly bytes: number;
   readonly compressed: boolean;
   /** Number of rows by table. */
   readonly rows: Readonly<Record<string, number>>;
@@ -168,9 +170,10 @@ export async function findSources(reference: string, query: SourceQuery): Promis
   if (!ok) throw unusable(name, problems.join("; "));
   return {
     label: name,
-    sources: files.map(({ database, file, compressed, rows, migrations }) => ({
+    sources: files.map(({ database, file, sizeBytes, compressed, rows, migrations }) => ({
       database,
-      path: `${directory}/${file}`,
+      source: `${directory}/${file}`,
+      bytes: sizeBytes,
       compressed,
       rows,
       migrations,
@@ -276,7 +279,9 @@ async function singleFile(path: string, query: SourceQuery): Promise<RestoreSet>
     const { rows, migrations } = await examine(plain.path, "quick");
     const database = databaseOf(path, migrations, query);
     refuseStrangers(path, { database, migrations, registry });
-    return { label: path, sources: [{ database, path, compressed, rows, migrations }] };
+    const bytes = sizeOf(path) ?? 0;
+    const source = { database, source: path, bytes, compressed, rows, migrations };
+    return { label: path, sources: [source] };
   } catch (error) {
     if (!(error instanceof NotADatabaseError)) throw error;
     const reason = error.message.replace(/^Cannot .*: /, "");

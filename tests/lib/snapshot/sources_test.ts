@@ -36,7 +36,7 @@ Deno.test("a snapshot is found by its name, its manifest's path, and as the late
     const { label, sources } = await find(bot, reference);
     assert.equal(label, name);
     assert.deepEqual(sources.map(({ database }) => database), [...databaseNames, "migrations"]);
-    assert.equal(sources[1]?.path, `${bot.backups}/trading_${name}.db`);
+    assert.equal(sources[1]?.source, `${bot.backups}/trading_${name}.db`);
     assert.deepEqual(sources[1]?.migrations, ["002"]);
   }
   const { sources } = await find(bot, name, "trading", "migrations");
