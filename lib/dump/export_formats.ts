@@ -13,31 +13,24 @@ import {
 /** Bytes of UTF-8, as written to a file. */
 export type Bytes = Uint8Array<ArrayBuffer>;
 
+/** Number of characters to encode at once, which is worth a system call. */
+const CHUNK = 1 << 18;
+
 /** Writes the rows of a range as UTF-8. */
 export async function* renderRows(
   connection: Connection,
   part: RowsPart,
   range: RowRange | null,
 ): AsyncGenerator<Bytes> {
-  const format = formats[part.format];
-  yield* encode(readRows(connection, { ...part, format }, range));
-}
-
-/** Number of characters to encode at once. */
-const CHUNK = 1 << 18;
-
-/** Encodes text as UTF-8, in chunks that are worth a system call. */
-export async function* encode(texts: AsyncIterable<string>): AsyncGenerator<Bytes> {
   const encoder = new TextEncoder();
   let pending: string[] = [];
   let length = 0;
-  for await (const text of texts) {
+  for await (const text of readRows(connection, { ...part, format: formats[part.format] }, range)) {
     pending.push(text);
     length += text.length;
     if (length < CHUNK) continue;
     yield encoder.encode(pending.join(""));
-    pending = [];
-    length = 0;
+    [pending, length] = [[], 0];
   }
   if (length > 0) yield encoder.encode(pending.join(""));
 }

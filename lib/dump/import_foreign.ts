@@ -10,7 +10,7 @@ interface RefusedStatement {
 }
 
 /** What to run instead of a refused statement. */
-export interface ReplacedStatement {
+interface ReplacedStatement {
   /** SQL that SQLite accepts; empty if nothing needs to be done. */
   readonly sql: string;
   /**

@@ -25,7 +25,7 @@ const ORPHANED = "FOREIGN KEY constraint failed";
 const MOST_ORPHANS = 100_000;
 
 /** Handles a bad row, or one that SQLite refuses. */
-export type RowRefusal = (row: Pick<ParsedRow, "line" | "text">, reason: string) => Promise<void>;
+type RowRefusal = (row: Pick<ParsedRow, "line" | "text">, reason: string) => Promise<void>;
 
 /**
  * Inserts rows into a table, many with one statement. If SQLite refuses that, it inserts none of

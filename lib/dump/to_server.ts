@@ -13,7 +13,7 @@ import type { Steps } from "../base/steps.ts";
 import { contentHash } from "./hash.ts";
 
 /** Options for filling a database on a server. */
-export interface FillOptions {
+interface FillOptions {
   /** Seconds to wait for other writers. */
   readonly timeout: number;
   /** Called with the number of rows written, and the total. */

@@ -97,7 +97,7 @@ export class AuthorizerLog implements Disposable {
 const SCHEMA_TABLE = /^sqlite_(temp_)?(master|schema)$/i;
 
 /** Whether SQLite keeps the schema in a table. */
-export function isSchemaTable(name: string): boolean {
+function isSchemaTable(name: string): boolean {
   return SCHEMA_TABLE.test(name);
 }
 
@@ -120,7 +120,7 @@ export function changesTables(events: readonly AuthorizerEvent[]): boolean {
  * Rows of a table that a statement itself changes: not through a trigger, nor in SQLite's own
  * tables.
  */
-export interface RowChange {
+interface RowChange {
   readonly table: string;
   /** `main` or `temp`. */
   readonly database: string;

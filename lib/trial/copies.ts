@@ -25,7 +25,7 @@ import {
 } from "../state/workspace.ts";
 
 /** Options for copying. */
-export interface CopyDatabasesOptions {
+interface CopyDatabasesOptions {
   readonly directory: RehearsalDirectory;
   readonly paths: CopyPaths;
   /** Whether to copy the rows of databases on a server, too. */
@@ -44,7 +44,7 @@ export interface Copies {
 }
 
 /** Paths of the copies. */
-export interface CopyPaths {
+interface CopyPaths {
   readonly databases: ReadonlyMap<string, string>;
   readonly ledger: string;
 }

@@ -32,7 +32,7 @@ export interface Copy {
 }
 
 /** What is known about a table before a migration. */
-export interface KnownTable {
+interface KnownTable {
   readonly name: string;
   readonly root: number;
   readonly sources: readonly string[];
@@ -46,7 +46,7 @@ export interface TracedTables {
 }
 
 /** The tables that exist at one point, by name. */
-export class LiveTables {
+class LiveTables {
   readonly #lineages: ReadonlyMap<string, TableLineage>;
 
   constructor(lineages: readonly TableLineage[]) {

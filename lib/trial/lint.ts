@@ -194,7 +194,7 @@ async function faultsOf(simulation: Simulation, simulated: SimulatedUpgrade): Pr
 }
 
 /** Whether a migration certainly fails halfway, so that its full effect is unknown. */
-export function isCutShort({ run }: Pick<SimulatedUpgrade, "run">): boolean {
+function isCutShort({ run }: Pick<SimulatedUpgrade, "run">): boolean {
   return run.failure?.isCertain === true && run.failure.place !== undefined;
 }
 

@@ -40,7 +40,7 @@ interface NamedTable {
 }
 
 /** Columns that an ALTER TABLE changed. */
-export interface AlteredColumns extends NamedTable {
+interface AlteredColumns extends NamedTable {
   readonly dropped: readonly string[];
   /** New names. */
   readonly renamed: readonly string[];
@@ -71,7 +71,7 @@ export interface RecordedBody {
 }
 
 /** Where and how to run a body. */
-export interface RecorderOptions {
+interface RecorderOptions {
   readonly scratch: Scratch;
   readonly log: AuthorizerLog;
   readonly migration: Migration;

@@ -1,4 +1,4 @@
-import { readColumns, type Schema } from "../schema/model.ts";
+import { countRowsOf, readColumns, type Schema } from "../schema/model.ts";
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
@@ -85,8 +85,7 @@ export class Scratch implements AsyncDisposable {
 
   /** Number of rows that migrations have inserted into a table here. */
   async rows(table: string): Promise<number> {
-    const row = await this.connection.get(`SELECT count(*) AS rows FROM main.${quoteName(table)}`);
-    return row === undefined ? 0 : number(row, "rows");
+    return await countRowsOf(this.connection, table);
   }
 
   /** Number of rows that the last INSERT, UPDATE or DELETE changed. */
@@ -140,7 +139,7 @@ async function copySchema(real: Connection, scratch: Connection): Promise<string
 }
 
 /** Options for trying a statement. */
-export interface ProbeOptions {
+interface ProbeOptions {
   readonly scratch: Scratch;
   /** Whether a table may really have rows. */
   readonly mayHaveRows: (table: string) => Promise<boolean>;

@@ -48,10 +48,10 @@ export interface Reversal {
 }
 
 /** Default number of rows from which a table counts as large. */
-export const LARGE_TABLE = 1_000_000;
+const LARGE_TABLE = 1_000_000;
 
 /** How to try the migrations of a database. */
-export interface SimulationOptions {
+interface SimulationOptions {
   readonly database: string;
   /** Begins with an empty database, as for an applied migration. Default `false`. */
   readonly fromEmpty?: boolean;

@@ -6,7 +6,7 @@ import { fold } from "../sql/tokens.ts";
 export type Pass = "up" | "down" | "again";
 
 /** Runs a migration in one pass and examines the result; `false` if the migration itself fails. */
-export type RunPass = (migration: Migration, pass: Pass) => Promise<boolean>;
+type RunPass = (migration: Migration, pass: Pass) => Promise<boolean>;
 
 /** What was not tried. */
 export interface Untried {
@@ -17,7 +17,7 @@ export interface Untried {
 }
 
 /** A migration that was not rolled back. */
-export interface Barrier {
+interface Barrier {
   readonly migration: Migration;
   /** The first migration after it, or itself, that has no downgrade. */
   readonly irreversible: Migration;
