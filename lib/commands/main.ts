@@ -225,7 +225,12 @@ async function runOne(run: Run, output: Output): Promise<number> {
   const migrator = migrationsDir === null
     ? createCatalystMigrator(options)
     : await openCatalystMigrator({ ...options, migrationsDir, lenient: true });
-  if (migrationsDir !== null) await warnOfMisnamed(migrationsDir, output);
+  if (migrationsDir !== null) {
+    const { describeMisnamed } = await import("../migration/loader.ts");
+    // Users would believe that a silently ignored file is applied.
+    const misnamed = describeMisnamed(migrationsDir);
+    if (misnamed !== null) output.warn(misnamed);
+  }
   let failure: unknown;
   try {
     return await command.run({ flags, operands, migrator, configuration, output });
@@ -248,13 +253,6 @@ function warnOfUnusable({ unusable }: Migrator, failure: unknown, output: Output
   }
   const others = unusable.length - TOLD;
   if (others > 0) output.warn(`${others} other migrations can't be used either`);
-}
-
-/** Reports ignored files: users would believe that a silently ignored migration is applied. */
-async function warnOfMisnamed(directory: string, output: Output): Promise<void> {
-  const { describeMisnamed } = await import("../migration/loader.ts");
-  const misnamed = describeMisnamed(directory);
-  if (misnamed !== null) output.warn(misnamed);
 }
 
 async function help(args: readonly string[], output: Output): Promise<number> {

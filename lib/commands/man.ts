@@ -88,19 +88,18 @@ function renderCommand(command: CommandDescription): string[] {
   ];
 }
 
-/** Placeholders are in italics, literal words are bold. */
 function usage(line: string): string {
-  const words = line.split(" ").map((word) =>
-    word === word.toLowerCase() ? bold(word) : italic(word)
-  );
-  return `${bold(PROGRAM)} ${words.join(" ")} [${italic("OPTIONS")}]`;
+  return `${bold(PROGRAM)} ${marked(line)} [${italic("OPTIONS")}]`;
 }
 
 function flagTags(flags: Readonly<Record<string, Flag>>): (readonly [string, string])[] {
-  return flagRows(flags).map(([flag, help]) => [
-    flag.split(" ").map((word) => word.startsWith("-") ? bold(word) : italic(word)).join(" "),
-    help,
-  ]);
+  return flagRows(flags).map(([flag, help]) => [marked(flag), help]);
+}
+
+/** Literal words are bold, placeholders are in italics. */
+function marked(line: string): string {
+  return line.split(" ").map((word) => /^-|^[^A-Z]+$/.test(word) ? bold(word) : italic(word))
+    .join(" ");
 }
 
 /** Terms with their definitions, in roff. */

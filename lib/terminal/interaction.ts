@@ -48,15 +48,12 @@ export async function confirmByWord(question: string): Promise<boolean> {
 
 /** Reads byte by byte, so that the rest is left for the next reader. */
 async function readLine(): Promise<string | null> {
-  const bytes: number[] = [];
+  const decoder = new TextDecoder();
   const byte = new Uint8Array(1);
+  let line = "";
   while (await Deno.stdin.read(byte) === 1) {
-    if (byte[0] === LINE_FEED) return decode(bytes);
-    bytes.push(...byte);
+    if (byte[0] === LINE_FEED) return line;
+    line += decoder.decode(byte, { stream: true });
   }
-  return bytes.length === 0 ? null : decode(bytes);
-}
-
-function decode(bytes: readonly number[]): string {
-  return new TextDecoder().decode(Uint8Array.from(bytes));
+  return line === "" ? null : line;
 }
