@@ -65,6 +65,13 @@ const QUICK = 10;
 /** Number of prepared statements that a connection caches. */
 const KEPT_STATEMENTS = 32;
 
+/** A prepared statement that is kept. */
+interface KeptStatement {
+  readonly statement: StatementSync;
+  /** Whether it was quick the last time: an interruption can wait for it. */
+  isQuick: boolean;
+}
+
 /** Options of {@link NodeSqliteConnection}. */
 interface NodeSqliteOptions {
   /** Name of the database in messages. */
@@ -78,9 +85,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
   readonly label: string;
   readonly #db: DatabaseSync & UndeclaredMembers;
   readonly #owned: boolean;
-  readonly #statements = new Map<string, StatementSync>();
-  /** Cached statements that were quick: an interruption can wait for them. */
-  readonly #quick = new Set<string>();
+  readonly #kept = new Map<string, KeptStatement>();
   #hasAuthorizer = false;
   #judge: Judge | null = null;
 
@@ -299,7 +304,7 @@ export class NodeSqliteConnection implements Connection, Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#statements.clear();
+    this.#kept.clear();
     if (!this.#db.isOpen) return;
     beforeBlocking(); // the last connection checkpoints the whole log
     if (this.#owned) this.#db.close();
@@ -309,26 +314,22 @@ export class NodeSqliteConnection implements Connection, Disposable {
 
   /** Caches statements; SQLite itself prepares a pragma again on every run. */
   #prepare(sql: string): StatementSync {
-    const known = this.#statements.get(sql);
-    if (known !== undefined) return known;
+    const kept = this.#kept.get(sql);
+    if (kept !== undefined) return kept.statement;
     const statement = this.#db.prepare(sql);
     statement.setReadBigInts(true);
-    if (this.#statements.size >= KEPT_STATEMENTS) {
-      this.#statements.clear();
-      this.#quick.clear();
-    }
-    this.#statements.set(sql, statement);
+    if (this.#kept.size >= KEPT_STATEMENTS) this.#kept.clear();
+    this.#kept.set(sql, { statement, isQuick: false });
     return statement;
   }
 
   #attempt<T>(statement: string, action: () => T): Promise<T> {
-    if (!this.#quick.has(statement)) beforeBlocking();
+    if (!this.#kept.get(statement)?.isQuick) beforeBlocking();
     const start = performance.now();
     try {
       const result = action();
-      const isQuick = this.#statements.has(statement) && performance.now() - start < QUICK;
-      if (isQuick) this.#quick.add(statement);
-      else this.#quick.delete(statement);
+      const kept = this.#kept.get(statement);
+      if (kept !== undefined) kept.isQuick = performance.now() - start < QUICK;
       return Promise.resolve(result);
     } catch (error) {
       return explain(error, { verb: "use", label: this.label, statement });
