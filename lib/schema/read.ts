@@ -158,15 +158,8 @@ interface Entry {
 }
 
 /** Groups rows by the value of a column, in order. */
-export function groupRows(rows: readonly Row[], column: string): Map<string, Row[]> {
-  const found = new Map<string, Row[]>();
-  for (const row of rows) {
-    const key = String(row[column]);
-    const group = found.get(key);
-    if (group === undefined) found.set(key, [row]);
-    else group.push(row);
-  }
-  return found;
+function groupRows(rows: readonly Row[], column: string): Map<string, Row[]> {
+  return Map.groupBy(rows, (row) => String(row[column]));
 }
 
 /** The pragmas' rows for one table. */
