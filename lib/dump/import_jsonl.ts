@@ -121,9 +121,14 @@ export class JsonlRows implements RowParser {
     if (hasDuplicate(text, shape.keys.length)) return bad("it has a duplicate key");
     let values = valuesOf(object, shape, jsonValue);
     if (values === null) {
-      const exact = asObject(parseExactly(text)) ?? {};
-      values = valuesOf(exact, shape, exactJsonValue);
-      if (values === null) return bad(noNumberIn(exact, shape));
+      try {
+        const exact = asObject(parseExactly(text)) ?? {};
+        values = valuesOf(exact, shape, exactJsonValue);
+        if (values === null) return bad(noNumberIn(exact, shape));
+      } catch (error) {
+        if (!(error instanceof RangeError)) throw error;
+        return bad("its values are nested too deeply"); // the stack overflowed
+      }
     }
     if (text.includes("\\u")) {
       const half = values.findIndex((value) => typeof value === "string" && !value.isWellFormed());

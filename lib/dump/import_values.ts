@@ -59,7 +59,8 @@ function numericValue(text: string, column: TargetColumn): SqlValue | undefined 
 
 /** Why {@link csvValue} found no value. */
 export function notANumber(text: string, { name, type }: TargetColumn): string {
-  return `column "${name}" (${type}): "${shortened(text)}" is not a number`;
+  const of = type === "" ? "" : ` (${type})`;
+  return `column "${name}"${of}: "${shortened(text)}" is not a number`;
 }
 
 /** A blob is written as in SQL: `x'0a1b'`. */

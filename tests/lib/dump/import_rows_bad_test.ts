@@ -97,6 +97,7 @@ Deno.test("bad JSON Lines are reported with line and reason", async () => {
     `{"id":"\\ud800","quantity":1}`,
     `{"id":"old","quantity":1}`,
     `{"id":"c"}`,
+    `{"id":"d","quantity":${"[".repeat(100_000)}${"]".repeat(100_000)}}`,
   ];
   const bad: BadRow[] = [];
   await importText(migrator, lines.join("\n"), {
@@ -108,7 +109,7 @@ Deno.test("bad JSON Lines are reported with line and reason", async () => {
   });
   assert.deepEqual(
     bad.map(({ line, text }) => [line, text]),
-    [2, 3, 4, 5, 6, 7].map((line) => [line, lines[line - 1]]),
+    [2, 3, 4, 5, 6, 7, 8].map((line) => [line, lines[line - 1]]),
   );
   assert.deepEqual(bad.map(({ reason }) => reason.replace(/(it is not JSON): .*/, "$1")), [
     "it is not a JSON object",
@@ -117,6 +118,7 @@ Deno.test("bad JSON Lines are reported with line and reason", async () => {
     'column "id": it has an incomplete character',
     "UNIQUE constraint failed: t.id",
     "NOT NULL constraint failed: t.quantity",
+    "its values are nested too deeply",
   ]);
 });
 
