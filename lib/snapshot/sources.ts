@@ -12,6 +12,7 @@ import { messageOf, shellWord } from "../base/format.ts";
 import { openForReading } from "../database/open.ts";
 import type { Registry } from "../migration/migration.ts";
 import { LEDGER } from "../state/workspace.ts";
+import type { Replacement } from "./journal.ts";
 import { digestFile, isSnapshotName, type Manifest, type SnapshotFile } from "./manifest.ts";
 import { fileProblem, lastGood, listSnapshots, newestWhere, readManifest } from "./store.ts";
 import { type CopyCheck, examine } from "./take.ts";
@@ -121,20 +122,10 @@ export async function unpack(from: string, to: string): Promise<void> {
   await ReadableStream.from(gunzip(source.readable)).pipeTo(target.writable);
 }
 
-/** A database file to restore from. */
-export interface RestoreSource {
-  /** Name of the database it belongs to. */
-  readonly database: string;
-  /** Path of the file. */
-  readonly source: string;
-  /** Size of the file when it was checked. */
-  readonly bytes: number;
-  readonly compressed: boolean;
-  /** Number of rows by table. */
-  readonly rows: Readonly<Record<string, number>>;
-  /** Ids of the migrations in it. */
-  readonly migrations: readonly string[];
-}
+/** A database file to restore from, and what is in it. */
+export type RestoreSource =
+  & Pick<Replacement, "database" | "source" | "bytes" | "compressed">
+  & Pick<SnapshotFile, "rows" | "migrations">;
 
 /** What to restore, found and checked. */
 export interface RestoreSet {

@@ -81,14 +81,7 @@ interface CopyJob {
 }
 
 /** Properties of a copy. */
-export interface CopiedDatabase {
-  readonly sizeBytes: number;
-  readonly sha256: string | null;
-  readonly rows: Readonly<Record<string, number>>;
-  readonly migrations: readonly string[];
-  /** Tables that could not be checked; absent if all were. */
-  readonly unchecked?: readonly string[];
-}
+type CopiedDatabase = Omit<SnapshotFile, "database" | "file" | "compressed">;
 
 /** Copies a pinned database to `target.part`, checks it, and syncs it. */
 async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase> {
