@@ -1,11 +1,11 @@
 /**
- * Generates the JSON Schemas in `docs/json` from the types in `lib/commands/documents.ts`:
+ * Generates the JSON Schemas in `docs/json` from the types in `lib/commands/json_documents.ts`:
  * `deno task json-schemas`.
  */
 import { fileURLToPath } from "node:url";
 import { createGenerator } from "ts-json-schema-generator";
 
-const types = fileURLToPath(new URL("../lib/commands/documents.ts", import.meta.url));
+const types = fileURLToPath(new URL("../lib/commands/json_documents.ts", import.meta.url));
 const directory = fileURLToPath(new URL("../docs/json/", import.meta.url));
 const DRAFT = "http://json-schema.org/draft-07/schema#";
 

@@ -4,7 +4,7 @@ import { printable } from "../terminal/text.ts";
 import { dryRunFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { migrationsDirectory } from "./options.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `adopt`: brings an existing database under management. */
 export const command: Command = {

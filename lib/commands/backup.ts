@@ -6,7 +6,7 @@ import { didYouMean, formatBytes, formatCount, formatDuration } from "../base/fo
 import { printable, renderTable } from "../terminal/text.ts";
 import { dryRunFlag, durationFlag, formOf, misuse, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext, CommandForms, FlagValues } from "./command.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 import { followWork, snapshotStep } from "./progress.ts";
 import { tellUncovered } from "./render.ts";
 import {

@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { dryRunFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `baseline`: records migrations whose changes are already in the databases. */
 export const command: Command = {

@@ -4,7 +4,7 @@ import { noChoice, stringFlag } from "./arguments.ts";
 import type { FlagValues, SelfContainedCommand } from "./command.ts";
 import { type Shell, SHELLS } from "./candidates.ts";
 import { PROGRAM } from "./help.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `completion`: prints the script that completes command lines in a shell. */
 export const command: SelfContainedCommand = {

@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../terminal/text.ts";
 import type { Command, CommandContext } from "./command.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 import { outputFileOptions } from "./options.ts";
 import { followWork } from "./progress.ts";
 

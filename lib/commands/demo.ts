@@ -11,7 +11,7 @@ import { createCatalystMigrator } from "../catalyst.ts";
 import { listFlag, numberFlag } from "./arguments.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
 import { resolveOptions } from "./options.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `demo`: creates databases with made-up data. It ignores the configuration and its databases. */
 export const command: SelfContainedCommand = {

@@ -10,7 +10,7 @@ import type {
   SelfContainedCommand,
   SelfContainedContext,
 } from "./command.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 import { ledgerOf } from "../state/workspace.ts";
 import { databasesAt, giveUpNetwork, ownMigrations, resolveOptions, variables } from "./options.ts";
 

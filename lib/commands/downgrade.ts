@@ -20,7 +20,7 @@ import {
   renderSnapshots,
   reportStopped,
 } from "./render.ts";
-import type { Documents, DowngradeFailure } from "./documents.ts";
+import type { Documents, DowngradeFailure } from "./json_documents.ts";
 
 /** `downgrade`: rolls migrations back. */
 export const command: Command = {

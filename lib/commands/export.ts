@@ -15,7 +15,7 @@ import {
   withoutSlash,
 } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
-import type { Documents, WrittenFile } from "./documents.ts";
+import type { Documents, WrittenFile } from "./json_documents.ts";
 import { followWork } from "./progress.ts";
 import { violatesCheck } from "./render.ts";
 import type { ViolatedCheck } from "../schema/integrity.ts";

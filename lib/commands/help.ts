@@ -7,7 +7,7 @@ import type { CommandDescription, CommandForm, CommandSet, Flag } from "./comman
 import { sqliteVersion } from "../database/open.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
 import { version } from "../base/version.ts";
-import type { Documents, VersionReport } from "./documents.ts";
+import type { Documents, VersionReport } from "./json_documents.ts";
 
 /** What the program is called. */
 export const PROGRAM = "catalyst-migrate";

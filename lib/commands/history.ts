@@ -4,7 +4,7 @@ import { numberFlag, stringFlags } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { HistoryOptions } from "../migrator.ts";
 import { renderEvents } from "./render.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `history`: what was done when. */
 export const command: Command = {

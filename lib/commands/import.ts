@@ -12,7 +12,7 @@ import { badRowsInto, openSource } from "./import_files.ts";
 import { followWork } from "./progress.ts";
 import { outputFileOptions } from "./options.ts";
 import { confirmPlan, renderReconciliation, renderRowChanges, violatesCheck } from "./render.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** Formats of a file. */
 const FORMATS = ["sql", "csv", "jsonl"] as const;

@@ -15,7 +15,7 @@ import { backupsBeside, ledgerOf } from "../state/workspace.ts";
 import { listFlag, stringFlag, yesFlag } from "./arguments.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
 import { outputFileOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
-import type { Documents, FoundDatabase } from "./documents.ts";
+import type { Documents, FoundDatabase } from "./json_documents.ts";
 
 /** `init`: writes a configuration with the databases that exist. */
 export const command: SelfContainedCommand = {

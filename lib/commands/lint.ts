@@ -4,7 +4,7 @@ import { printable, type Style } from "../terminal/text.ts";
 import { formatCount } from "../base/format.ts";
 import { numberFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `lint`: looks for dangers in migrations before they are applied. */
 export const command: Command = {

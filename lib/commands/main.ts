@@ -6,7 +6,7 @@ import type { Migrator } from "../migrator.ts";
 import { createOutput, Declined, type Output } from "../terminal/output.ts";
 import { helpCommand, listFlag, parseArguments, splitCommand } from "./arguments.ts";
 import type { AnyCommand, CommandSet, Environment, FlagValues } from "./command.ts";
-import type { Documents, Unchanged } from "./documents.ts";
+import type { Documents, Unchanged } from "./json_documents.ts";
 import {
   giveUpNetwork,
   ownMigrations,

@@ -3,7 +3,7 @@ import { createWriter } from "../terminal/output.ts";
 import { bareFlags, commonFlags, formsOf } from "./arguments.ts";
 import type { CommandDescription, Flag, SelfContainedCommand } from "./command.ts";
 import { environment, exitCodes, files, flagRows, PROGRAM, purpose, usageOf } from "./help.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `man`: prints the manual page. */
 export const command: SelfContainedCommand = {

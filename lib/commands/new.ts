@@ -7,7 +7,7 @@ import { nextId, templateOf, writeNewFile } from "../migration/new_file.ts";
 import { choiceFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { migrationsDirectory } from "./options.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 const KINDS = ["sql", "ts", "js"] as const;
 type Kind = (typeof KINDS)[number];

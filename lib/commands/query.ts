@@ -17,7 +17,7 @@ import {
 import { choiceFlag, listFlag, numberFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { outputFileOptions } from "./options.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `query`: shows rows by named queries and by SQL. */
 export const command: Command = {

@@ -4,7 +4,7 @@ import { renderTable } from "../terminal/text.ts";
 import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { confirmLosses, followMigrations, renderRollback, renderSnapshots } from "./render.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `redo`: rolls a migration back and applies it again. */
 export const command: Command = {

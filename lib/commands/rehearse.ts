@@ -5,7 +5,7 @@ import { onOneLine } from "../sql/tokens.ts";
 import { refuseTogether, stringFlag, stringFlags } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { tell } from "./render.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 import { followWork } from "./progress.ts";
 
 /** `rehearse`: runs the pending migrations on copies of the databases. */

@@ -3,7 +3,7 @@ import { printable } from "../terminal/text.ts";
 import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { copyNotice, renderFinding, renderReconciliation, renderSnapshots } from "./render.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `repair`: repairs what it can without losing a row. */
 export const command: Command = {

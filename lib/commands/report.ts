@@ -17,7 +17,7 @@ import { screenWidth } from "../terminal/output.ts";
 import { stringFlag, stringFlags } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { outputFileOptions } from "./options.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `report`: trading figures, on the terminal or as a page. */
 export const command: Command = {

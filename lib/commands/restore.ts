@@ -7,7 +7,7 @@ import { printable } from "../terminal/text.ts";
 import { dryRunFlag, fromFlag, refuseTogether, yesFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { confirmPlan, renderMovedAside, renderReconciliation, renderRowChanges } from "./render.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 import { followReading } from "./progress.ts";
 
 /** `restore`: goes back to a snapshot. */

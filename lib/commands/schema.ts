@@ -10,7 +10,7 @@ import { printableJson, type Style } from "../terminal/text.ts";
 import { messageOf } from "../base/format.ts";
 import { choiceFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 const FORMATS = ["sql", "json", "mermaid", "markdown", "typescript", "python"] as const;
 

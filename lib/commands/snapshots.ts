@@ -16,7 +16,7 @@ import {
   withoutSlash,
 } from "./arguments.ts";
 import type { CommandContext, FlagValues } from "./command.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 import { followReading } from "./progress.ts";
 import { renderVerification } from "./render.ts";
 

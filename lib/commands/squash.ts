@@ -4,7 +4,7 @@ import { printable } from "../terminal/text.ts";
 import { writeNewFile } from "../migration/new_file.ts";
 import { stringFlag, withoutSlash } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 
 /** `squash`: combines many migrations into one file per database. */
 export const command: Command = {

@@ -6,7 +6,7 @@ import { type LostDatabase, type Status, wayBack } from "../state/status.ts";
 import { type Output, screenWidth } from "../terminal/output.ts";
 import { durationFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import type { BackupAge, Documents, StatusDocument } from "./documents.ts";
+import type { BackupAge, Documents, StatusDocument } from "./json_documents.ts";
 import { renderEvents, tellUncovered } from "./render.ts";
 
 /** `status`: whether everything is fine, or what to do next. */

@@ -14,7 +14,7 @@ import {
   renderSnapshots,
   reportStopped,
 } from "./render.ts";
-import type { Applied, Documents, UpgradeFailure } from "./documents.ts";
+import type { Applied, Documents, UpgradeFailure } from "./json_documents.ts";
 
 /** `upgrade`: applies pending migrations. */
 export const command: Command = {

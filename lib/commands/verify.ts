@@ -1,5 +1,5 @@
 import type { Command, CommandContext } from "./command.ts";
-import type { Documents } from "./documents.ts";
+import type { Documents } from "./json_documents.ts";
 import { renderVerification } from "./render.ts";
 
 /** `verify`: compares the databases with the schema that their migrations create. */
