@@ -170,7 +170,7 @@ async function runMany(
       help: `name one with --data-dir; ${MANY.join(", ")} take several`,
     });
   }
-  const { expandDirectories, runInEach } = await import("./directories.ts");
+  const { expandDirectories, runInEach } = await import("./each_data_dir.ts");
   const inDirectory = (command: AnyCommand) => (directory: string, own: Output) =>
     runOne(
       { ...run, command, flags: { ...run.flags, "data-dir": [directory] }, isOneOfMany: true },

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { expandDirectories } from "../../../lib/commands/directories.ts";
+import { expandDirectories } from "../../../lib/commands/each_data_dir.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
 import { createBot, query, runCommandLine, TemporaryDirectory } from "../support.ts";
 
