@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { variables } from "../lib/commands/options.ts";
+import { variables } from "../lib/commands/resolve_options.ts";
 import { TOKEN_VARIABLE } from "../lib/database/location.ts";
 import { bundledMigrations } from "../migrations/mod.ts";
 import { licensesOf } from "./licenses.ts";

@@ -3,7 +3,7 @@ import { formatCount } from "../base/format.ts";
 import { printable } from "../terminal/text.ts";
 import { dryRunFlag } from "./arguments.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { migrationsDirectory } from "./options.ts";
+import { migrationsDirectory } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";
 
 /** `adopt`: brings an existing database under management. */

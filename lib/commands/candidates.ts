@@ -22,7 +22,12 @@ import type {
   Flag,
   FlagValues,
 } from "./command.ts";
-import { giveUpNetwork, ownMigrations, type ResolvedOptions, resolveOptions } from "./options.ts";
+import {
+  giveUpNetwork,
+  ownMigrations,
+  type ResolvedOptions,
+  resolveOptions,
+} from "./resolve_options.ts";
 
 /** Shells with a completion script. */
 export const SHELLS = ["bash", "zsh", "fish", "powershell"] as const;

@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { printable } from "../terminal/text.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./json_documents.ts";
-import { outputFileOptions } from "./options.ts";
+import { outputFileOptions } from "./resolve_options.ts";
 import { followWork } from "./progress.ts";
 
 /** `copy`: copies a database to another place, such as a server. */

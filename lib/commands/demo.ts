@@ -10,7 +10,7 @@ import { quoteName } from "../sql/tokens.ts";
 import { createCatalystMigrator } from "../catalyst.ts";
 import { listFlag, numberFlag } from "./arguments.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
-import { resolveOptions } from "./options.ts";
+import { resolveOptions } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";
 
 /** `demo`: creates databases with made-up data. It ignores the configuration and its databases. */

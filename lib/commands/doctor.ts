@@ -12,7 +12,13 @@ import type {
 } from "./command.ts";
 import type { Documents } from "./json_documents.ts";
 import { ledgerOf } from "../state/workspace.ts";
-import { databasesAt, giveUpNetwork, ownMigrations, resolveOptions, variables } from "./options.ts";
+import {
+  databasesAt,
+  giveUpNetwork,
+  ownMigrations,
+  resolveOptions,
+  variables,
+} from "./resolve_options.ts";
 
 /** `doctor`: diagnoses the installation. */
 export const command: SelfContainedCommand = {

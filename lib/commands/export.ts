@@ -19,7 +19,7 @@ import type { Documents, WrittenFile } from "./json_documents.ts";
 import { followWork } from "./progress.ts";
 import { violatesCheck } from "./render.ts";
 import type { ViolatedCheck } from "../schema/integrity.ts";
-import { outputFileOptions } from "./options.ts";
+import { outputFileOptions } from "./resolve_options.ts";
 
 const FORMATS = ["sql", "csv", "jsonl"] as const;
 type Format = (typeof FORMATS)[number];

@@ -10,7 +10,7 @@ import { choiceFlag, misuse, noBackupFlag, stringFlag, yesFlag } from "./argumen
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { badRowsInto, openSource } from "./import_files.ts";
 import { followWork } from "./progress.ts";
-import { outputFileOptions } from "./options.ts";
+import { outputFileOptions } from "./resolve_options.ts";
 import { confirmPlan, renderReconciliation, renderRowChanges, violatesCheck } from "./render.ts";
 import type { Documents } from "./json_documents.ts";
 

@@ -14,7 +14,7 @@ import { databasesBelow, proposeName } from "../state/discover.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
 import { listFlag, stringFlag, yesFlag } from "./arguments.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
-import { outputFileOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import { outputFileOptions, type ResolvedOptions, resolveOptions } from "./resolve_options.ts";
 import type { Documents, FoundDatabase } from "./json_documents.ts";
 
 /** `init`: writes a configuration with the databases that exist. */

@@ -13,7 +13,7 @@ import {
   resolveOptions,
   seesConfiguration,
   seesOwnMigrations,
-} from "./options.ts";
+} from "./resolve_options.ts";
 
 type Loader = () => Promise<{ readonly command: AnyCommand }>;
 

@@ -6,7 +6,7 @@ import { listMigrationFiles } from "../migration/loader.ts";
 import { nextId, templateOf, writeNewFile } from "../migration/new_file.ts";
 import { choiceFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
-import { migrationsDirectory } from "./options.ts";
+import { migrationsDirectory } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";
 
 const KINDS = ["sql", "ts", "js"] as const;

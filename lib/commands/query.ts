@@ -16,7 +16,7 @@ import {
 } from "../terminal/result.ts";
 import { choiceFlag, listFlag, numberFlag, stringFlag } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
-import { outputFileOptions } from "./options.ts";
+import { outputFileOptions } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";
 
 /** `query`: shows rows by named queries and by SQL. */

@@ -16,7 +16,7 @@ import { renderChart } from "../terminal/chart.ts";
 import { screenWidth } from "../terminal/output.ts";
 import { stringFlag, stringFlags } from "./arguments.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
-import { outputFileOptions } from "./options.ts";
+import { outputFileOptions } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";
 
 /** `report`: trading figures, on the terminal or as a page. */
