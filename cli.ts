@@ -14,7 +14,7 @@ import "./lib/base/format.ts";
 import "./lib/base/paths.ts";
 import "./lib/base/version.ts";
 import "./lib/catalyst.ts";
-import "./lib/commands/arguments.ts";
+import "./lib/commands/flags.ts";
 import "./lib/commands/resolve_options.ts";
 import "./lib/commands/render.ts";
 import "./lib/database/connection.ts";

@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { formatCount } from "../base/format.ts";
 import { printable } from "../terminal/text.ts";
-import { dryRunFlag } from "./arguments.ts";
+import { dryRunFlag } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { migrationsDirectory } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";

@@ -4,7 +4,7 @@ import type { Manifest } from "../snapshot/manifest.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
 import { didYouMean, formatBytes, formatCount, formatDuration } from "../base/format.ts";
 import { printable, renderTable } from "../terminal/text.ts";
-import { dryRunFlag, durationFlag, formOf, misuse, stringFlag } from "./arguments.ts";
+import { dryRunFlag, durationFlag, formOf, misuse, stringFlag } from "./flags.ts";
 import type { Command, CommandContext, CommandForms, FlagValues } from "./command.ts";
 import type { Documents } from "./json_documents.ts";
 import { followWork, snapshotStep } from "./progress.ts";

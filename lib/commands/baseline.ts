@@ -1,5 +1,5 @@
 import { UsageError } from "../base/errors.ts";
-import { dryRunFlag, stringFlag } from "./arguments.ts";
+import { dryRunFlag, stringFlag } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./json_documents.ts";
 

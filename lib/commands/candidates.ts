@@ -14,7 +14,7 @@ import {
   recognize,
   splitCommand,
   stringFlag,
-} from "./arguments.ts";
+} from "./flags.ts";
 import type {
   CommandDescription,
   CommandDescriptions,

@@ -1,6 +1,6 @@
 import { UsageError } from "../base/errors.ts";
 import { createWriter } from "../terminal/output.ts";
-import { noChoice, stringFlag } from "./arguments.ts";
+import { noChoice, stringFlag } from "./flags.ts";
 import type { FlagValues, SelfContainedCommand } from "./command.ts";
 import { type Shell, SHELLS } from "./candidates.ts";
 import { PROGRAM } from "./help.ts";

@@ -8,7 +8,7 @@ import { demoTables } from "../report/demo.ts";
 import type { DemoTable } from "../report/demo_account.ts";
 import { quoteName } from "../sql/tokens.ts";
 import { createCatalystMigrator } from "../catalyst.ts";
-import { listFlag, numberFlag } from "./arguments.ts";
+import { listFlag, numberFlag } from "./flags.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
 import { resolveOptions } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";

@@ -9,7 +9,7 @@ import {
   refuseTogether,
   stringFlags,
   yesFlag,
-} from "./arguments.ts";
+} from "./flags.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import type { DowngradeRequest } from "../state/plan.ts";
 import {

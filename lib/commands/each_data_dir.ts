@@ -3,7 +3,7 @@ import { formatCount } from "../base/format.ts";
 import { printable, renderTable } from "../terminal/text.ts";
 import { isAbsolute } from "../base/paths.ts";
 import type { Output } from "../terminal/output.ts";
-import { withoutSlash } from "./arguments.ts";
+import { withoutSlash } from "./flags.ts";
 
 /**
  * The directories that `--data-dir` names; `*` matches any part of a name. The program expands it, so

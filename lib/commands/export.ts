@@ -6,14 +6,7 @@ import type { ExportControl, ExportProgress } from "../dump/export.ts";
 import type { LeftOut } from "../dump/export_sql.ts";
 import { formatBytes } from "../base/format.ts";
 import { printable, printableLines, renderTable } from "../terminal/text.ts";
-import {
-  choiceFlag,
-  listFlag,
-  misuse,
-  refuseTogether,
-  stringFlag,
-  withoutSlash,
-} from "./arguments.ts";
+import { choiceFlag, listFlag, misuse, refuseTogether, stringFlag, withoutSlash } from "./flags.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import type { Documents, WrittenFile } from "./json_documents.ts";
 import { followWork } from "./progress.ts";

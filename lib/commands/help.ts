@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { renderTable, visibleWidth, wrapText } from "../terminal/text.ts";
 import { answerWidth, type Output } from "../terminal/output.ts";
-import { bareFlags, commonFlags, formsOf, helpCommand } from "./arguments.ts";
+import { bareFlags, commonFlags, formsOf, helpCommand } from "./flags.ts";
 import type { CommandDescription, CommandForm, CommandSet, Flag } from "./command.ts";
 import { sqliteVersion } from "../database/open.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";

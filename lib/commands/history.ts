@@ -1,6 +1,6 @@
 import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
-import { numberFlag, stringFlags } from "./arguments.ts";
+import { numberFlag, stringFlags } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { HistoryOptions } from "../migrator.ts";
 import { renderEvents } from "./render.ts";

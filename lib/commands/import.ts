@@ -6,7 +6,7 @@ import type { ImportPlan, ImportResult } from "../dump/import.ts";
 import type { ImportRowsResult } from "../dump/import_rows.ts";
 import { canAsk } from "../terminal/interaction.ts";
 import { createProgress } from "../terminal/progress.ts";
-import { choiceFlag, misuse, noBackupFlag, stringFlag, yesFlag } from "./arguments.ts";
+import { choiceFlag, misuse, noBackupFlag, stringFlag, yesFlag } from "./flags.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { badRowsInto, openSource } from "./import_files.ts";
 import { followWork } from "./progress.ts";

@@ -12,7 +12,7 @@ import { countRows } from "../schema/model.ts";
 import { type Configuration, parseConfiguration, withDatabases } from "../state/configuration.ts";
 import { databasesBelow, proposeName } from "../state/discover.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
-import { listFlag, stringFlag, yesFlag } from "./arguments.ts";
+import { listFlag, stringFlag, yesFlag } from "./flags.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";
 import { outputFileOptions, type ResolvedOptions, resolveOptions } from "./resolve_options.ts";
 import type { Documents, FoundDatabase } from "./json_documents.ts";

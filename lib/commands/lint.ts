@@ -2,7 +2,7 @@ import type { LintFinding } from "../trial/finding.ts";
 import type { LintResult } from "../trial/lint.ts";
 import { printable, type Style } from "../terminal/text.ts";
 import { formatCount } from "../base/format.ts";
-import { numberFlag } from "./arguments.ts";
+import { numberFlag } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./json_documents.ts";
 

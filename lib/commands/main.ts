@@ -4,7 +4,7 @@ import { exitCodeOf, RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
 import type { Migrator } from "../migrator.ts";
 import { createOutput, Declined, type Output } from "../terminal/output.ts";
-import { helpCommand, listFlag, parseArguments, splitCommand } from "./arguments.ts";
+import { helpCommand, listFlag, parseArguments, splitCommand } from "./flags.ts";
 import type { AnyCommand, CommandSet, Environment, FlagValues } from "./command.ts";
 import type { Documents, Unchanged } from "./json_documents.ts";
 import {

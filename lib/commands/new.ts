@@ -4,7 +4,7 @@ import { didYouMean } from "../base/format.ts";
 import { printable } from "../terminal/text.ts";
 import { listMigrationFiles } from "../migration/loader.ts";
 import { nextId, templateOf, writeNewFile } from "../migration/new_file.ts";
-import { choiceFlag, stringFlag } from "./arguments.ts";
+import { choiceFlag, stringFlag } from "./flags.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { migrationsDirectory } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";

@@ -14,7 +14,7 @@ import {
   type ResultOptions,
   rowObjects,
 } from "../terminal/result.ts";
-import { choiceFlag, listFlag, numberFlag, stringFlag } from "./arguments.ts";
+import { choiceFlag, listFlag, numberFlag, stringFlag } from "./flags.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { outputFileOptions } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";

@@ -1,7 +1,7 @@
 import { UsageError } from "../base/errors.ts";
 import { formatDuration } from "../base/format.ts";
 import { renderTable } from "../terminal/text.ts";
-import { dryRunFlag, noBackupFlag, yesFlag } from "./arguments.ts";
+import { dryRunFlag, noBackupFlag, yesFlag } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { confirmLosses, followMigrations, renderRollback, renderSnapshots } from "./render.ts";
 import type { Documents } from "./json_documents.ts";

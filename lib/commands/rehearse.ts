@@ -2,7 +2,7 @@ import type { Rehearsal, RehearsedMigration, RehearsedTable } from "../trial/reh
 import { printable, renderTable, type Style, wrapText } from "../terminal/text.ts";
 import { formatBytes, formatCount, formatDuration } from "../base/format.ts";
 import { onOneLine } from "../sql/tokens.ts";
-import { refuseTogether, stringFlag, stringFlags } from "./arguments.ts";
+import { refuseTogether, stringFlag, stringFlags } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { tell } from "./render.ts";
 import type { Documents } from "./json_documents.ts";

@@ -1,6 +1,6 @@
 import type { RepairResult } from "../operations/repair.ts";
 import { printable } from "../terminal/text.ts";
-import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./arguments.ts";
+import { dryRunFlag, noBackupFlag, refuseTogether, stringFlag } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { copyNotice, renderFinding, renderReconciliation, renderSnapshots } from "./render.ts";
 import type { Documents } from "./json_documents.ts";

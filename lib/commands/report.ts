@@ -14,7 +14,7 @@ import type { Migrator } from "../migrator.ts";
 import type { Report, ReportFilter } from "../report/report.ts";
 import { renderChart } from "../terminal/chart.ts";
 import { screenWidth } from "../terminal/output.ts";
-import { stringFlag, stringFlags } from "./arguments.ts";
+import { stringFlag, stringFlags } from "./flags.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { outputFileOptions } from "./resolve_options.ts";
 import type { Documents } from "./json_documents.ts";

@@ -7,7 +7,7 @@ import { isLibsqlAddress } from "../database/location.ts";
 import type { Configuration, Placement } from "../state/configuration.ts";
 import { type ConnectionSettings, settingsFrom, settingVariables } from "../database/connection.ts";
 import { isNearlyMigration, parseFileName } from "../migration/migration.ts";
-import { listFlag, numberFlag, stringFlag, withoutSlash } from "./arguments.ts";
+import { listFlag, numberFlag, stringFlag, withoutSlash } from "./flags.ts";
 import type { CommandContext, Environment, FlagValues } from "./command.ts";
 
 const DEFAULT_PREFIX = "data/";

@@ -4,7 +4,7 @@ import type { RestoreResult } from "../snapshot/journal.ts";
 import { newestSafety } from "../snapshot/store.ts";
 import { wayBack } from "../state/status.ts";
 import { printable } from "../terminal/text.ts";
-import { dryRunFlag, fromFlag, refuseTogether, yesFlag } from "./arguments.ts";
+import { dryRunFlag, fromFlag, refuseTogether, yesFlag } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { confirmPlan, renderMovedAside, renderReconciliation, renderRowChanges } from "./render.ts";
 import type { Documents } from "./json_documents.ts";

@@ -8,7 +8,7 @@ import type { Schema } from "../schema/model.ts";
 import { createWriter, type Output } from "../terminal/output.ts";
 import { printableJson, type Style } from "../terminal/text.ts";
 import { messageOf } from "../base/format.ts";
-import { choiceFlag, stringFlag } from "./arguments.ts";
+import { choiceFlag, stringFlag } from "./flags.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import type { Documents } from "./json_documents.ts";
 

@@ -14,7 +14,7 @@ import {
   refuseTogether,
   stringFlag,
   withoutSlash,
-} from "./arguments.ts";
+} from "./flags.ts";
 import type { CommandContext, FlagValues } from "./command.ts";
 import type { Documents } from "./json_documents.ts";
 import { followReading } from "./progress.ts";

@@ -2,7 +2,7 @@ import { ensureDirectory } from "../base/files.ts";
 import { UsageError } from "../base/errors.ts";
 import { printable } from "../terminal/text.ts";
 import { writeNewFile } from "../migration/new_file.ts";
-import { stringFlag, withoutSlash } from "./arguments.ts";
+import { stringFlag, withoutSlash } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { Documents } from "./json_documents.ts";
 

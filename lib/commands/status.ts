@@ -4,7 +4,7 @@ import { printable, renderTable, type Style, wrapText } from "../terminal/text.t
 import type { MigrationState, MigrationStatus } from "../state/assess.ts";
 import { type LostDatabase, type Status, wayBack } from "../state/status.ts";
 import { type Output, screenWidth } from "../terminal/output.ts";
-import { durationFlag, stringFlag } from "./arguments.ts";
+import { durationFlag, stringFlag } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { BackupAge, Documents, StatusDocument } from "./json_documents.ts";
 import { renderEvents, tellUncovered } from "./render.ts";

@@ -5,7 +5,7 @@ import { isLibsqlAddress } from "../database/location.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { UpgradePlan, UpgradeResult } from "../operations/apply_pending.ts";
 import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
-import { dryRunFlag, noBackupFlag, refuseTogether, stringFlags } from "./arguments.ts";
+import { dryRunFlag, noBackupFlag, refuseTogether, stringFlags } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
 import {

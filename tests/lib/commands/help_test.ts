@@ -1,10 +1,5 @@
 import assert from "node:assert/strict";
-import {
-  commonFlags,
-  formsOf,
-  parseArguments,
-  splitCommand,
-} from "../../../lib/commands/arguments.ts";
+import { commonFlags, formsOf, parseArguments, splitCommand } from "../../../lib/commands/flags.ts";
 import { commandHelp, environment, files, generalHelp } from "../../../lib/commands/help.ts";
 import { commandNames, commandSet, loadCommand } from "../../../lib/commands/main.ts";
 import { settingVariables } from "../../../lib/database/connection.ts";

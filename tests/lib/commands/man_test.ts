@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { commonFlags, formsOf } from "../../../lib/commands/arguments.ts";
+import { commonFlags, formsOf } from "../../../lib/commands/flags.ts";
 import { environment, exitCodes, files } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { manualPage } from "../../../lib/commands/man.ts";

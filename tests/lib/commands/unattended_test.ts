@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { acquireLock } from "../../../lib/base/file_lock.ts";
 import { fileURLToPath } from "node:url";
-import { durationFlag } from "../../../lib/commands/arguments.ts";
+import { durationFlag } from "../../../lib/commands/flags.ts";
 import { describeUncovered, uncoveredFiles } from "../../../lib/state/discover.ts";
 import { newestComplete } from "../../../lib/snapshot/store.ts";
 import { createWorkspace } from "../../../lib/state/workspace.ts";

@@ -5,7 +5,7 @@ import {
   numberFlag,
   parseArguments,
   splitCommand,
-} from "../../../lib/commands/arguments.ts";
+} from "../../../lib/commands/flags.ts";
 import type { CommandDescriptions, FlagValues } from "../../../lib/commands/command.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { UsageError } from "../../../lib/base/errors.ts";
