@@ -153,7 +153,7 @@ export {
 } from "./lib/migration/migration.ts";
 export { type HistoryOptions, Migrator, type MigratorOptions } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
-export type { RebuildOptions } from "./lib/schema/rebuild_steps.ts";
+export type { RebuildOptions } from "./lib/schema/rebuild_definition.ts";
 export { rebuildTable } from "./lib/schema/rebuild.ts";
 export { computeReport, renderReport, runQuery } from "./lib/report/mod.ts";
 export type { ReportOptions } from "./lib/report/compute.ts";

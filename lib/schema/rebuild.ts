@@ -1,5 +1,5 @@
 import type { MigrationTransaction } from "../migration/migration.ts";
-import type { RebuildOptions } from "./rebuild_steps.ts";
+import type { RebuildOptions } from "./rebuild_definition.ts";
 
 /**
  * Changes a table in ways that `ALTER TABLE` does not support, such as a check, a type, a key or a

@@ -17,19 +17,45 @@ import {
 } from "../sql/tokens.ts";
 import { isConstraint } from "./read.ts";
 
-/** Changes to a `CREATE TABLE`, in the order in which they are applied. */
-interface Edits {
-  /** Columns to remove. */
-  readonly drops?: readonly string[];
-  /** New definitions of columns, without the name. */
+/**
+ * How to change a table: either a complete new definition or changes to the existing one. Names are
+ * compared as in SQLite, ignoring the case of ASCII letters.
+ */
+export interface RebuildOptions {
+  /**
+   * The complete new definition, `CREATE TABLE name (…)`, with the name of the table. Replaces
+   * `changeColumns`, `addColumns`, `dropChecks` and `addChecks`. Default: the existing definition.
+   */
+  readonly create?: string;
+  /** New definitions of columns, without the name: `{ quantity: "INTEGER NOT NULL CHECK (quantity >= 0)" }`. */
   readonly changeColumns?: Readonly<Record<string, string>>;
-  /** Checks to remove, by name or expression. */
-  readonly dropChecks?: readonly string[];
-  /** New columns, added after the others. */
+  /** New columns after the others, such as `{ note: "TEXT" }`. */
   readonly addColumns?: Readonly<Record<string, string>>;
-  /** New checks by name. */
+  /** Checks to remove, by name, or by expression if unnamed. */
+  readonly dropChecks?: readonly string[];
+  /** New checks by name, such as `{ valid_quantity: "quantity >= 0" }`. */
   readonly addChecks?: Readonly<Record<string, string>>;
+  /**
+   * New names of columns by old name. SQLite renames them in indexes, triggers and views as well. The
+   * other options use the new names.
+   */
+  readonly renames?: Readonly<Record<string, string>>;
+  /**
+   * Columns whose content is dropped. Without `create` they are removed from the definition; with it,
+   * every column missing from the new definition must be named here.
+   */
+  readonly drops?: readonly string[];
+  /** Values of columns: SQL expressions over the old columns, by column. Default: the old value. */
+  readonly values?: Readonly<Record<string, string>>;
+  /** Indexes that are not created again, for example because their columns are dropped. */
+  readonly dropIndexes?: readonly string[];
 }
+
+/** The changes of a `CREATE TABLE`. */
+type Edits = Pick<
+  RebuildOptions,
+  "drops" | "changeColumns" | "dropChecks" | "addColumns" | "addChecks"
+>;
 
 /** A parsed `CREATE TABLE` statement. */
 interface Parts {

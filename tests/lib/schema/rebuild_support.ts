@@ -2,7 +2,7 @@ import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import type { MigrationTransaction } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { rebuildTable } from "../../../lib/schema/rebuild.ts";
-import type { RebuildOptions } from "../../../lib/schema/rebuild_steps.ts";
+import type { RebuildOptions } from "../../../lib/schema/rebuild_definition.ts";
 import { migrationOf, type TemporaryDirectory, withDatabase } from "../support.ts";
 
 /** A database file `app.db` created by SQL, and a migrator without applied migrations. */
