@@ -1,7 +1,7 @@
 import { beforeBlocking, createYielder } from "../base/event_loop.ts";
 import { StatementError } from "../base/errors.ts";
 import { messageOf } from "../base/format.ts";
-import { withoutExit } from "../base/no_exit.ts";
+import { keepProcess } from "../base/own_process.ts";
 import type { MigrationBody, MigrationTransaction } from "./migration.ts";
 
 /** A migration's function. */
@@ -88,8 +88,8 @@ export async function callFunction(
     Promise.race([new Promise((resolve) => setTimeout(resolve, milliseconds)), idle]);
   try {
     beforeBlocking();
-    const returned = withoutExit(() => timers.run(() => body(tracked)), () => {
-      const error = exited();
+    const returned = keepProcess(() => timers.run(() => body(tracked)), (call) => {
+      const error = forbiddenCall(call);
       fail(error); // even if the function catches it
       return error;
     });
@@ -168,8 +168,13 @@ function leftAlone(reason: unknown): StatementError {
   return error;
 }
 
-function exited(): StatementError {
-  return failure("its function called Deno.exit()", "throw an error to stop a migration");
+function forbiddenCall(call: string): StatementError {
+  return failure(
+    `its function called ${call}`,
+    call.includes("chdir")
+      ? "use absolute paths, such as import.meta.dirname"
+      : "throw an error to stop a migration",
+  );
 }
 
 function idleFor(seconds: number): StatementError {

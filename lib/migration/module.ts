@@ -1,7 +1,7 @@
 import { MigrationFileError } from "../base/errors.ts";
 import type { LintAllowance, Migration, MigrationBody } from "./migration.ts";
 import { didYouMean, messageOf } from "../base/format.ts";
-import { withoutExit } from "../base/no_exit.ts";
+import { keepProcess } from "../base/own_process.ts";
 
 /** The module to load, and options for loading it. */
 interface MigrationModuleOptions {
@@ -41,7 +41,16 @@ export async function loadMigrationModule(module: MigrationModuleOptions): Promi
       help: `write \`export default defineMigration({ name: "${name}", ... })\``,
     });
   }
-  return migrationFrom(exported.default, module);
+  try {
+    return migrationFrom(exported.default, module);
+  } catch (error) {
+    if (error instanceof MigrationFileError) throw error;
+    throw invalid(module, {
+      reason: `reading its default export fails: ${messageOf(error)}`,
+      help: "export a plain object",
+      cause: error,
+    });
+  }
 }
 
 async function importWithin(module: MigrationModuleOptions): Promise<Record<string, unknown>> {
@@ -63,7 +72,7 @@ async function importWithin(module: MigrationModuleOptions): Promise<Record<stri
     // The import is not analyzable. As a literal `import()` in a published package it would cause a warning.
     const { load } = await import("data:text/javascript,export const load = (url) => import(url)");
     const { href } = pathToFileURL(resolve(path));
-    const loaded = withoutExit(() => load(href), () => new Error("it calls Deno.exit()"));
+    const loaded = keepProcess(() => load(href), (call) => new Error(`it calls ${call}`));
     return await Promise.race([loaded, late]);
   } catch (error) {
     if (error instanceof MigrationFileError) throw error;

@@ -100,16 +100,27 @@ Deno.test("awaited promises and handled errors are accepted", async () => {
   assert.deepEqual(ran, ["a 1", "a 2", "last"]);
 });
 
-Deno.test("a function that calls Deno.exit() or process.exit() fails, even if it catches the error", async () => {
-  for (
-    const exit of [
-      () => Deno.exit(0),
-      () => process.exit(0),
-      () => sleep(0).then(() => Deno.exit(0)),
-      () => sleep(0).then(() => Deno.exit(0)).catch(() => {}),
-    ]
-  ) {
-    const { transaction } = recording();
-    await assert.rejects(callFunction(exit, transaction, {}), /its function called Deno\.exit\(\)/);
-  }
+const ofProcess: Readonly<Record<string, () => void>> = {
+  "Deno.exit()": () => Deno.exit(0),
+  "Deno.chdir()": () => Deno.chdir("/"),
+  "process.chdir()": () => process.chdir("/"),
+  "close()": () => globalThis.close(),
+};
+for (const [call, make] of Object.entries(ofProcess)) {
+  Deno.test(`a function that calls ${call} fails, even if it catches the error`, async () => {
+    const directory = Deno.cwd();
+    const expected = new RegExp(`its function called ${RegExp.escape(call)}`);
+    for (
+      const body of [make, () => sleep(0).then(make), () => sleep(0).then(make).catch(() => {})]
+    ) {
+      const { transaction } = recording();
+      await assert.rejects(callFunction(body, transaction, {}), expected);
+    }
+    assert.equal(Deno.cwd(), directory);
+  });
+}
+
+Deno.test("a function that calls process.exit() fails", async () => {
+  const { transaction } = recording();
+  await assert.rejects(callFunction(() => process.exit(0), transaction, {}), /Deno\.exit\(\)/);
 });

@@ -65,6 +65,15 @@ const wrong: Readonly<Record<string, readonly [text: string, reason: RegExp]>> =
   "null": ["export default null;", /default export is not a migration/],
   "a module that throws": ["throw new TypeError('no');", /importing it fails: no$/],
   "a module that throws no error": ["throw 'no';", /importing it fails: no$/],
+  "a module that changes the directory": ["Deno.chdir('/');", /it calls Deno\.chdir\(\)$/],
+  "a field that throws": [
+    "export default { get database() { throw new Error('no'); } };",
+    /reading its default export fails: no$/,
+  ],
+  "an object that throws": [
+    "export default new Proxy({}, { ownKeys() { throw undefined; } });",
+    /reading its default export fails/,
+  ],
   "a module that exits": ["Deno.exit(0);", /importing it fails: it calls Deno\.exit\(\)$/],
   "an import of a missing file": [`import "./nowhere.ts";`, /importing it fails: .*nowhere/],
   "a syntax error": ["export default {", /cannot be parsed/],
