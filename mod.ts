@@ -49,7 +49,7 @@ export type {
   DowngradePlan,
   DowngradeResult,
 } from "./lib/operations/downgrade.ts";
-export type { Loss } from "./lib/operations/losses.ts";
+export type { Loss } from "./lib/operations/rollback_losses.ts";
 export type {
   AppliedMigration,
   HookSubject,

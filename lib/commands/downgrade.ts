@@ -1,7 +1,7 @@
 import { formatCount } from "../base/format.ts";
 import { printable } from "../terminal/text.ts";
 import type { DowngradeResult } from "../operations/downgrade.ts";
-import { describeLosses } from "../operations/losses.ts";
+import { describeLosses } from "../operations/rollback_losses.ts";
 import {
   dryRunFlag,
   noBackupFlag,

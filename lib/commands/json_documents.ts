@@ -6,7 +6,7 @@ import type { Reconciliation } from "../engine/reconcile.ts";
 import type { Adoption, BaselineResult } from "../operations/baseline.ts";
 import type { CopyDatabaseResult } from "../operations/copy.ts";
 import type { DowngradeResult } from "../operations/downgrade.ts";
-import type { Loss } from "../operations/losses.ts";
+import type { Loss } from "../operations/rollback_losses.ts";
 import type { RedoResult } from "../operations/redo.ts";
 import type { AcceptResult, RepairResult } from "../operations/repair.ts";
 import type { AppliedMigration, UpgradePlan } from "../operations/apply_pending.ts";

@@ -5,7 +5,7 @@ import { abortOnInterrupt } from "../base/event_loop.ts";
 import type { ImportPlan } from "../dump/import.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { DowngradePlan } from "../operations/downgrade.ts";
-import type { Loss } from "../operations/losses.ts";
+import type { Loss } from "../operations/rollback_losses.ts";
 import type { UpgradeOptions } from "../operations/apply_pending.ts";
 import type { DatabaseVerification, Verification } from "../operations/verify.ts";
 import type { Finding } from "../schema/model.ts";

@@ -20,7 +20,7 @@ import {
   type Loss,
   recountLosses,
   uncounted,
-} from "./losses.ts";
+} from "./rollback_losses.ts";
 
 /** What a downgrade would do. */
 export interface DowngradePlan {

@@ -6,7 +6,7 @@ import {
   requireConfirmation,
   rollBackWith,
 } from "./downgrade.ts";
-import type { Loss } from "./losses.ts";
+import type { Loss } from "./rollback_losses.ts";
 import { UsageError } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
 import type { Migration } from "../migration/migration.ts";

@@ -5,7 +5,7 @@ import {
   MigrationFailedError,
 } from "../../../lib/base/errors.ts";
 import type { DowngradePlan } from "../../../lib/operations/downgrade.ts";
-import { describeLosses } from "../../../lib/operations/losses.ts";
+import { describeLosses } from "../../../lib/operations/rollback_losses.ts";
 import type { Migration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { createBot, execute, fillBot, migrationOf, query, TemporaryDirectory } from "../support.ts";

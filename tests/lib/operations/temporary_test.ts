@@ -11,7 +11,7 @@ import {
   writeMarker,
 } from "../../../lib/state/marker.ts";
 import { openMemory } from "../../../lib/database/open.ts";
-import { findLosses } from "../../../lib/operations/losses.ts";
+import { findLosses } from "../../../lib/operations/rollback_losses.ts";
 import { LintError, MigrationFailedError } from "../../../lib/base/errors.ts";
 import type {
   MigrationDefinition,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { openMemory } from "../../../lib/database/open.ts";
-import { findLosses } from "../../../lib/operations/losses.ts";
+import { findLosses } from "../../../lib/operations/rollback_losses.ts";
 import type { Migration } from "../../../lib/migration/migration.ts";
 import { migrationOf } from "../support.ts";
 
