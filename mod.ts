@@ -58,7 +58,7 @@ export type {
   UpgradeOptions,
   UpgradePlan,
   UpgradeResult,
-} from "./lib/operations/apply_pending.ts";
+} from "./lib/operations/run_migrations.ts";
 export type { RedoOptions, RedoResult } from "./lib/operations/redo.ts";
 export type { CheckMigrationsResult } from "./lib/trial/check_directory.ts";
 export type { RehearseOptions } from "./lib/trial/rehearse.ts";

@@ -22,7 +22,7 @@ import type {
   UpgradeOptions,
   UpgradePlan,
   UpgradeResult,
-} from "./operations/apply_pending.ts";
+} from "./operations/run_migrations.ts";
 import type { DataCheck, Verification, VerifyOptions } from "./operations/verify.ts";
 import type { QueryOptions, QueryResult } from "./report/query.ts";
 import type { Report, ReportFilter } from "./report/report.ts";

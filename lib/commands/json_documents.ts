@@ -9,7 +9,7 @@ import type { DowngradeResult } from "../operations/downgrade.ts";
 import type { Loss } from "../operations/rollback_losses.ts";
 import type { RedoResult } from "../operations/redo.ts";
 import type { AcceptResult, RepairResult } from "../operations/repair.ts";
-import type { AppliedMigration, UpgradePlan } from "../operations/apply_pending.ts";
+import type { AppliedMigration, UpgradePlan } from "../operations/run_migrations.ts";
 import type { Verification } from "../operations/verify.ts";
 import type { NamedQuery } from "../report/queries.ts";
 import type { QueryResult } from "../report/query.ts";

@@ -6,7 +6,7 @@ import type { ImportPlan } from "../dump/import.ts";
 import type { MigrationProgress } from "../engine/apply.ts";
 import type { DowngradePlan } from "../operations/downgrade.ts";
 import type { Loss } from "../operations/rollback_losses.ts";
-import type { UpgradeOptions } from "../operations/apply_pending.ts";
+import type { UpgradeOptions } from "../operations/run_migrations.ts";
 import type { DatabaseVerification, Verification } from "../operations/verify.ts";
 import type { Finding } from "../schema/model.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";

@@ -3,7 +3,7 @@ import { printable, renderTable } from "../terminal/text.ts";
 import { directoryOf } from "../base/paths.ts";
 import { isLibsqlAddress } from "../database/location.ts";
 import type { Migration } from "../migration/migration.ts";
-import type { UpgradePlan, UpgradeResult } from "../operations/apply_pending.ts";
+import type { UpgradePlan, UpgradeResult } from "../operations/run_migrations.ts";
 import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
 import { dryRunFlag, noBackupFlag, refuseTogether, stringFlags } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";

@@ -12,7 +12,7 @@ import { inspect, type Inspection } from "../state/inspect.ts";
 import { type DowngradeRequest, migrationsToRollBack } from "../state/plan.ts";
 import { withRollbackHelp, withVanishedMigrations } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
-import { runAll, safeguardFor, takenBy, type UpgradeOptions } from "./apply_pending.ts";
+import { runAll, safeguardFor, takenBy, type UpgradeOptions } from "./run_migrations.ts";
 import {
   describeLosses,
   findLosses,

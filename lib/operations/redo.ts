@@ -1,4 +1,4 @@
-import { type AppliedMigration, applyWith } from "./apply_pending.ts";
+import { type AppliedMigration, applyWith } from "./run_migrations.ts";
 import {
   type DowngradeOptions,
   type DowngradePlan,

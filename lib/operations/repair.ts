@@ -1,7 +1,7 @@
 import { CorruptDatabaseError, isDamage, UsageError } from "../base/errors.ts";
 import { findDamage } from "../schema/integrity.ts";
 import type { Connection } from "../database/connection.ts";
-import { beforeOptions } from "./apply_pending.ts";
+import { beforeOptions } from "./run_migrations.ts";
 import { openForReading } from "../database/open.ts";
 import { withTransaction } from "../database/transaction.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";

@@ -6,7 +6,7 @@ import type {
   UpgradeOptions,
   UpgradePlan,
   UpgradeResult,
-} from "./apply_pending.ts";
+} from "./run_migrations.ts";
 
 /**
  * Maximum number of migrations whose effects are found: each one requires reading the whole schema.
@@ -40,7 +40,7 @@ export async function upgrade(
   }
   await options.onWork?.(apply);
   // Most runs end here. Only a run with work loads the code that does it.
-  const { applyPending } = await import("./apply_pending.ts");
+  const { applyPending } = await import("./run_migrations.ts");
   const result = await applyPending(workspace, options);
   await refuseConflicts(workspace, found, { blocked, result });
   return result;

@@ -1,7 +1,7 @@
 /** Others write between the automatic snapshot and the change that it precedes. */
 import assert from "node:assert/strict";
 import { ConfirmationError, MigratorLockedError } from "../../../lib/base/errors.ts";
-import type { MigrationHooks } from "../../../lib/operations/apply_pending.ts";
+import type { MigrationHooks } from "../../../lib/operations/run_migrations.ts";
 import type { Migration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { lockStore } from "../../../lib/snapshot/store.ts";
