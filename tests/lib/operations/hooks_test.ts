@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { HookError, MigrationFailedError } from "../../../lib/base/errors.ts";
 import type { MigrationHooks } from "../../../lib/operations/run_migrations.ts";
-import { appMigrator } from "../operations/app.ts";
+import { appMigrator } from "./app.ts";
 import { migrationOf, query, TemporaryDirectory } from "../support.ts";
 
 const one = migrationOf({
