@@ -600,7 +600,7 @@ export class Migrator {
    * @throws {LocationError} if the database does not exist yet.
    */
   async readSchema(database: string): Promise<Schema> {
-    const { readKnownSchema } = await import("./operations/squash.ts");
+    const { readKnownSchema } = await import("./operations/read_schema.ts");
     return await readKnownSchema(this.#workspace, database);
   }
 

@@ -4,36 +4,12 @@ import {
   destroysOption,
   type Migration,
 } from "../migration/migration.ts";
-import { LocationError, SquashError } from "../base/errors.ts";
-import { statDatabase } from "../database/location.ts";
-import { openForReading } from "../database/open.ts";
-import { withSnapshot } from "../database/transaction.ts";
+import { SquashError } from "../base/errors.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Schema } from "../schema/model.ts";
-import { readSchema } from "../schema/read.ts";
 import { buildReference } from "../schema/reference.ts";
 import { findMigration } from "../state/plan.ts";
-import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";
-
-/**
- * Reads the schema of a database, without the markers; writes nothing.
- *
- * @throws {UsageError} if no database has that name.
- * @throws {LocationError} if the database does not exist yet.
- */
-export async function readKnownSchema(workspace: Workspace, database: string): Promise<Schema> {
-  const location = await requireKnownDatabase(workspace, database, "describe");
-  if (!statDatabase(location).exists) {
-    throw new LocationError(`Cannot describe ${database}: there is no file ${location.path}`, {
-      database,
-      help: "`catalyst-migrate upgrade` creates it",
-    });
-  }
-  await using connection = await openForReading(location, workspace.settings);
-  // Must not see the intermediate state of a running migration.
-  return await withSnapshot(connection, () => readSchema(connection));
-}
 
 /** A migration that combines several. */
 export interface SquashedMigration {
