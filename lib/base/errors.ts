@@ -368,15 +368,3 @@ export function serializeError(thrown: unknown): SerializedError {
   const message = error instanceof Error ? error.message || error.name : String(error);
   return { code: "INTERNAL", message, help: null };
 }
-
-/** Exit code of a command that Ctrl-C or SIGTERM ended. */
-export const INTERRUPTED = 130;
-
-/** Errors that are the caller's mistake. */
-const USAGE_CODES: readonly string[] = ["USAGE", "UNKNOWN_MIGRATION", "INVALID_CONFIGURATION"];
-
-/** Exit code of a command that failed with an error. */
-export function exitCodeOf(error: unknown): number {
-  if (error instanceof InterruptedError) return INTERRUPTED;
-  return error instanceof CatalystError && USAGE_CODES.includes(error.code) ? 2 : 1;
-}

@@ -1,5 +1,3 @@
-import { INTERRUPTED } from "./errors.ts";
-
 /** Waits for a number of milliseconds. */
 export function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));
@@ -26,6 +24,9 @@ export function createYielder(): () => Promise<void> | undefined {
     return pause;
   };
 }
+
+/** Exit code of a command that Ctrl-C or SIGTERM ended. */
+export const INTERRUPTED = 130;
 
 /** Milliseconds that an interrupted command has to roll back and report. */
 const GRACE = 900;

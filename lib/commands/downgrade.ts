@@ -71,7 +71,7 @@ export const command: Command = {
       return 0;
     } catch (error) {
       following.end();
-      return reportStopped<DowngradeFailure>(error, {
+      return await reportStopped<DowngradeFailure>(error, {
         output,
         before: "Rolled back before the failure",
         document: ({ done, lost = [] }) => ({ rolledBack: done, lost }),

@@ -1,8 +1,10 @@
-import { exitCodeOf, INTERRUPTED, serializeError, UsageError } from "../base/errors.ts";
+import { serializeError, UsageError } from "../base/errors.ts";
+import { INTERRUPTED } from "../base/event_loop.ts";
 import { formatCount } from "../base/format.ts";
 import { printable, renderTable } from "../terminal/text.ts";
 import { isAbsolute } from "../base/paths.ts";
 import type { Output } from "../terminal/output.ts";
+import { exitCodeOf } from "./exit_code.ts";
 import { withoutSlash } from "./flags.ts";
 
 /**

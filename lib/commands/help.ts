@@ -2,6 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { renderTable, visibleWidth, wrapText } from "../terminal/text.ts";
 import { answerWidth, type Output } from "../terminal/output.ts";
+import { exitCodes } from "./exit_code.ts";
 import { bareFlags, commonFlags, formsOf, helpCommand } from "./flags.ts";
 import type { CommandDescription, CommandForm, CommandSet, Flag } from "./command.ts";
 import { sqliteVersion } from "../database/open.ts";
@@ -40,14 +41,6 @@ export const files: readonly (readonly [path: string, holds: string])[] = [
   ["data/migrations.lock", "prevents two runs at once; leave it in place"],
   ["data/backups/", "snapshots"],
   ["migrations/", "your own migrations"],
-];
-
-/** Exit codes and their meanings. */
-export const exitCodes: readonly (readonly [code: string, says: string])[] = [
-  ["0", "success, or nothing to do"],
-  ["1", "failure, or a check found a problem"],
-  ["2", "usage error"],
-  ["130", "interrupted by Ctrl-C or SIGTERM"],
 ];
 
 /** How a help text is laid out. */

@@ -1,6 +1,6 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
-import { exitCodeOf, RegistryError, UsageError } from "../base/errors.ts";
+import { RegistryError, UsageError } from "../base/errors.ts";
 import type { RestoreResult } from "../snapshot/journal.ts";
 import type { Migrator } from "../migrator.ts";
 import { createOutput, Declined, type Output } from "../terminal/output.ts";
@@ -90,10 +90,7 @@ export const commandSet: CommandSet = {
   load: loadCommand,
 };
 
-/**
- * Runs a command line and returns its exit code: 0 success, 1 failure or a problem found, 2 usage error,
- * 130 interrupted.
- */
+/** Runs a command line and returns its exit code; exit_code.ts explains the codes. */
 export async function main(args: readonly string[], environment: Environment): Promise<number> {
   if (args[args.indexOf("--words") - 2] === "completion") {
     const { answerScript } = await import("./candidates.ts");
@@ -142,6 +139,7 @@ export async function main(args: readonly string[], environment: Environment): P
       return 1;
     }
     output.error(error);
+    const { exitCodeOf } = await import("./exit_code.ts");
     return exitCodeOf(error);
   }
 }

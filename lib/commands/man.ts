@@ -1,8 +1,9 @@
 import { version } from "../base/version.ts";
 import { createWriter } from "../terminal/output.ts";
+import { exitCodes } from "./exit_code.ts";
 import { bareFlags, commonFlags, formsOf } from "./flags.ts";
 import type { CommandDescription, Flag, SelfContainedCommand } from "./command.ts";
-import { environment, exitCodes, files, flagRows, PROGRAM, purpose, usageOf } from "./help.ts";
+import { environment, files, flagRows, PROGRAM, purpose, usageOf } from "./help.ts";
 import type { Documents } from "./json_documents.ts";
 
 /** `man`: prints the manual page. */

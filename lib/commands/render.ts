@@ -1,4 +1,4 @@
-import { CatalystError, exitCodeOf, type Progress, type SerializedError } from "../base/errors.ts";
+import { CatalystError, type Progress, type SerializedError } from "../base/errors.ts";
 import { formatCount, formatDate, formatDuration } from "../base/format.ts";
 import { printable, renderTable, type Style } from "../terminal/text.ts";
 import { abortOnInterrupt } from "../base/event_loop.ts";
@@ -300,7 +300,7 @@ interface Stopped {
  * @throws the error if it has no progress.
  * @returns the exit code.
  */
-export function reportStopped<Document extends Stopped>(
+export async function reportStopped<Document extends Stopped>(
   error: unknown,
   { output, before, document }: {
     readonly output: Output;
@@ -309,7 +309,7 @@ export function reportStopped<Document extends Stopped>(
     /** The rest of the JSON document. */
     readonly document: (progress: Progress) => Omit<Document, keyof Stopped | "ok" | "error">;
   },
-): number {
+): Promise<number> {
   if (!(error instanceof CatalystError) || error.progress === undefined) throw error;
   const { done, failed } = error.progress;
   if (done.length > 0) output.narrate(`${before}: ${done.join(", ")}`);
@@ -317,5 +317,6 @@ export function reportStopped<Document extends Stopped>(
     ...document(error.progress),
     failed: failed === null ? null : { id: failed, error: reportOf(error) },
   });
+  const { exitCodeOf } = await import("./exit_code.ts");
   return exitCodeOf(error);
 }

@@ -84,7 +84,7 @@ export const command: Command = {
       return 0;
     } catch (error) {
       following.end();
-      return reportStopped<UpgradeFailure>(error, {
+      return await reportStopped<UpgradeFailure>(error, {
         output,
         before: "Applied before the failure, and still applied",
         document: ({ adopted, reconciled }) => ({ applied, adopted, reconciled, lost }),

@@ -89,7 +89,7 @@ function program(upgrade: string): string {
     "../../lib/base/event_loop.ts",
     import.meta.url,
   )}";
-    import { exitCodeOf } from "${new URL("../../lib/base/errors.ts", import.meta.url)}";
+    import { exitCodeOf } from "${new URL("../../lib/commands/exit_code.ts", import.meta.url)}";
     const first = defineMigration({
       name: "001_first", database: "app", upgrade: "CREATE TABLE first (a)",
     });

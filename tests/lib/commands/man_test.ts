@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { commonFlags, formsOf } from "../../../lib/commands/flags.ts";
-import { environment, exitCodes, files } from "../../../lib/commands/help.ts";
+import { exitCodes } from "../../../lib/commands/exit_code.ts";
+import { environment, files } from "../../../lib/commands/help.ts";
 import { commandNames, loadCommand } from "../../../lib/commands/main.ts";
 import { manualPage } from "../../../lib/commands/man.ts";
 import { version } from "../../../lib/base/version.ts";
