@@ -81,7 +81,7 @@ interface RecorderOptions {
   readonly mayHaveRows: (table: string) => Promise<boolean>;
 }
 
-/** Seconds without a statement after which a function counts as endless. */
+/** Seconds that a function may take here, and that it may go without a statement. */
 const PATIENCE = 10;
 
 /** Runs a migration's body on a scratch database, statement by statement. */
@@ -186,8 +186,12 @@ export class BodyRecorder {
 
   #transaction(): MigrationTransaction {
     const { scratch: { connection }, migration } = this.#options;
+    const deadline = performance.now() + PATIENCE * 1000;
     const queued = <T>(work: () => Promise<T>): Promise<T> => {
-      const result = this.#queue.then(work);
+      const result = this.#queue.then(() => {
+        if (performance.now() <= deadline) return work();
+        throw new Error(`its function did not end within ${PATIENCE} s`);
+      });
       this.#queue = result.catch(() => {});
       return result;
     };
