@@ -1,13 +1,14 @@
 /** Tests of every command with the bundled migrations. */
 import assert from "node:assert/strict";
 import { commandNames } from "../../../lib/commands/main.ts";
-import { databaseNames, execute, insertRows, query } from "../../helpers.ts";
+import { copyUpgraded, databaseNames, execute, insertRows, query } from "../../helpers.ts";
 import type { Place } from "../place.ts";
 import type { Scenario } from "../scenario.ts";
 
 /** The bot's databases with some rows in every table. */
 export async function makeBot(place: Place): Promise<void> {
-  await place.ok("upgrade");
+  Deno.mkdirSync(place.file("data"), { recursive: true });
+  await copyUpgraded(place.file("data"));
   for (const name of databaseNames) insertRows(place.file(`data/${name}.db`), name);
 }
 
