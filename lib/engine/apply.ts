@@ -26,7 +26,7 @@ import {
   requireExpectedShape,
   type RowObservation,
 } from "./checks.ts";
-import { type Begun, describeFailure } from "./migration_failure.ts";
+import { type Begun, describeFailure } from "./explain_failure.ts";
 import type { RowCopies } from "./row_copies.ts";
 import { afterCommit, type Session } from "./session.ts";
 

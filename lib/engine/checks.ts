@@ -11,7 +11,7 @@ import {
 import { countRows, describeDifference, usersTables } from "../schema/model.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { readMarkers } from "../state/marker.ts";
-import { type Allowance, failed } from "./migration_failure.ts";
+import { type Allowance, failedCheck } from "./explain_failure.ts";
 import type { RowLoss } from "./row_copies.ts";
 
 /** What to compare before and after a migration, inside its transaction. */
@@ -97,7 +97,7 @@ export function compareObservations(
     .filter(({ table }) => !isDeclared(table, allowed));
   if (lost.length > 0) {
     const what = lost.map(({ table, rows }) => `${rows} of table "${table}"`).join(", ");
-    throw failed(
+    throw failedCheck(
       allowed,
       allowed.direction === "downgrade"
         ? `it would lose rows that were not confirmed: ${what}`
@@ -111,7 +111,7 @@ export function compareObservations(
   }
   const broken = brokenReferences(before, after);
   if (broken !== null) {
-    throw failed(allowed, broken, "delete or correct those rows in the same migration");
+    throw failedCheck(allowed, broken, "delete or correct those rows in the same migration");
   }
 }
 
@@ -126,7 +126,7 @@ export function refuseReplacedRows(losses: readonly RowLoss[], allowed: Allowanc
   const what = lost.map(({ table, rows, fault }) =>
     fault === null ? `${rows} of table "${table}"` : `table "${table}": ${fault}`
   ).join(", ");
-  throw failed(
+  throw failedCheck(
     allowed,
     `it would lose rows or values that it does not declare: ${what}`,
     "copy each column by name and keep every key; or name the tables whose rows it may destroy " +
@@ -188,7 +188,7 @@ export function compareObjects(
   for (const [object, reason] of after) {
     if (before.has(object)) continue;
     const help = "change or drop it in the same migration";
-    throw failed(allowed, `it breaks ${object}: ${reason}`, help);
+    throw failedCheck(allowed, `it breaks ${object}: ${reason}`, help);
   }
 }
 

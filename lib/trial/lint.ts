@@ -1,5 +1,5 @@
 import { LintError, UnknownMigrationError } from "../base/errors.ts";
-import { adviceOn } from "../engine/migration_failure.ts";
+import { adviceOn } from "../engine/explain_failure.ts";
 import { mayTouchRows } from "../engine/checks.ts";
 import type { Migration, Registry } from "../migration/migration.ts";
 import { assess } from "../state/assess.ts";

@@ -134,7 +134,7 @@ export interface Allowance {
 }
 
 /** The error for a migration that a check refuses. */
-export function failed(
+export function failedCheck(
   { migration, direction }: Allowance,
   reason: string,
   help: string,
