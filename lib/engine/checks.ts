@@ -206,13 +206,13 @@ export async function requireExpectedShape(
   const { markers } = await readMarkers(connection);
   const earlier = (markers ?? []).flatMap(({ id }) => registry.byId.get(id) ?? []);
   // Loaded here because few migrations need it.
-  const [{ buildReferenceSteps }, { readSchema }, { compareSchemas }] = await Promise.all([
-    import("../schema/reference.ts"),
+  const [{ buildMigratedSchemaSteps }, { readSchema }, { compareSchemas }] = await Promise.all([
+    import("../schema/migrated_schema.ts"),
     import("../schema/read.ts"),
     import("../schema/compare.ts"),
   ]);
-  const reference = await buildReferenceSteps([...earlier, migration]);
-  const created = reference.known ? reference.steps.at(-1)?.made : undefined;
+  const expected = await buildMigratedSchemaSteps([...earlier, migration]);
+  const created = expected.known ? expected.steps.at(-1)?.made : undefined;
   if (created === undefined) return;
   const actual = await readSchema(connection);
   const differences = compareSchemas(created, actual).filter((one) => one.kind !== "extra");

@@ -12,7 +12,7 @@ import { migrationsIn } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { findMigration } from "../state/plan.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
-import { compareWithReference } from "./verify.ts";
+import { compareWithMigrations } from "./verify.ts";
 import { messageOf } from "../base/format.ts";
 import { type Connection, text } from "../database/connection.ts";
 import { statDatabase } from "../database/location.ts";
@@ -94,7 +94,7 @@ async function refuseOtherSchema(
   const present = migrationsIn(workspace.registry, found, database);
   const migrations = [...present.filter((one) => !marked.includes(one)), ...marked];
   await using connection = await openForReading(location, workspace.settings);
-  const { problems, notices } = await compareWithReference(connection, {
+  const { problems, notices } = await compareWithMigrations(connection, {
     migrations,
     adopted: true,
   });

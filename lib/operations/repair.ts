@@ -11,7 +11,7 @@ import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Difference, Finding, Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
-import { buildReference } from "../schema/reference.ts";
+import { buildMigratedSchema } from "../schema/migrated_schema.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { Session } from "../engine/session.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
@@ -19,7 +19,7 @@ import { snapshotBefore } from "../snapshot/safeguard.ts";
 import { assess, corrections, migrationsIn, summarize } from "../state/assess.ts";
 import { rewriteMarker } from "../state/marker.ts";
 import { findMigration } from "../state/plan.ts";
-import { compareWithReference, damageHelp, damageOf, isAdopted } from "./verify.ts";
+import { compareWithMigrations, damageHelp, damageOf, isAdopted } from "./verify.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
@@ -161,13 +161,13 @@ async function recordRepair(
 async function planRepairs(workspace: Workspace, found: Inspection): Promise<DatabaseRepair[]> {
   const repairs: DatabaseRepair[] = [];
   await forEachManaged(workspace, found, async (database, connection, migrations) => {
-    const reference = await buildReference(migrations);
-    if (!reference.known) return;
+    const expected = await buildMigratedSchema(migrations);
+    if (!expected.known) return;
     const actual = await readSchema(connection);
-    const differences = compareSchemas(reference.schema, actual);
+    const differences = compareSchemas(expected.schema, actual);
     const differs = (kind: Difference["kind"], { type, name }: SchemaObject) =>
       differences.some((one) => one.kind === kind && one.type === type && one.object === name);
-    const objects = objectsOf(reference.schema);
+    const objects = objectsOf(expected.schema);
     const adopted = isAdopted(found.databases.get(database)?.markers);
     const missing = objects.filter((object) => differs("missing", object));
     const other = objects.filter((object) =>
@@ -210,7 +210,7 @@ async function findRemaining(
     const damage = await findDamage(connection);
     if (damage !== undefined) remaining.push({ database, ...damageOf(database, damage) });
     const adopted = isAdopted(found.databases.get(database)?.markers);
-    const { problems } = await compareWithReference(connection, { migrations, adopted });
+    const { problems } = await compareWithMigrations(connection, { migrations, adopted });
     const { recreated, replaced } = objectsIn(repairs.filter((one) => one.database === database));
     const repaired = new Set([...recreated, ...replaced].map(({ name }) => name));
     const others = problems.filter(({ object }) => !repaired.has(object));

@@ -8,7 +8,7 @@ import { withSnapshot } from "../database/transaction.ts";
 import type { Migration } from "../migration/migration.ts";
 import { countRowsOf, readColumns, type Schema, usersTables } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
-import { buildReference, type Reference } from "../schema/reference.ts";
+import { buildMigratedSchema, type MigratedSchema } from "../schema/migrated_schema.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 
 /** Rows that a rollback removes. */
@@ -44,8 +44,8 @@ export async function findLosses(
   applied: readonly Migration[],
   rollback: readonly Migration[],
 ): Promise<FoundLosses> {
-  const before = await buildReference(applied);
-  const after = await buildReference(applied, { rollBack: rollback });
+  const before = await buildMigratedSchema(applied);
+  const after = await buildMigratedSchema(applied, { rollBack: rollback });
   // Another migrator may be running: a table must still exist when its rows are counted.
   const count = () => countLosses(connection, rollback, { before, after });
   const losses = await withSnapshot(connection, count);
@@ -55,7 +55,7 @@ export async function findLosses(
 async function countLosses(
   connection: Connection,
   rollback: readonly Migration[],
-  { before, after }: { readonly before: Reference; readonly after: Reference },
+  { before, after }: { readonly before: MigratedSchema; readonly after: MigratedSchema },
 ): Promise<Loss[]> {
   const database = rollback[0]?.database ?? "";
   const actual = await readSchema(connection);
@@ -146,7 +146,7 @@ interface Dropped {
   readonly columns?: readonly string[] | undefined;
 }
 
-/** Existing tables and columns that are in the reference before, and not after. */
+/** Existing tables and columns that are in the schema before, and not after. */
 function dropped(
   before: Schema,
   after: Schema,

@@ -7,7 +7,7 @@ import {
 import { SquashError } from "../base/errors.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import type { Schema } from "../schema/model.ts";
-import { buildReference } from "../schema/reference.ts";
+import { buildMigratedSchema } from "../schema/migrated_schema.ts";
 import { findMigration } from "../state/plan.ts";
 import type { Workspace } from "../state/workspace.ts";
 
@@ -118,16 +118,14 @@ async function prove(
   const expected = await schemaOf(own);
   refuseOther(squashed, expected, await schemaOf([...before, squashed]));
   if (squashed.downgrade === undefined) return;
-  const back = await buildReference([...before, squashed], { rollBack: [squashed] });
+  const back = await buildMigratedSchema([...before, squashed], { rollBack: [squashed] });
   if (!back.known) return refuse([back.migration], String(back.error));
   refuseOther(squashed, await schemaOf(before), back.schema);
 }
 
 async function schemaOf(migrations: readonly Migration[]): Promise<Schema> {
-  const reference = await buildReference(migrations);
-  return reference.known
-    ? reference.schema
-    : refuse([reference.migration], String(reference.error));
+  const expected = await buildMigratedSchema(migrations);
+  return expected.known ? expected.schema : refuse([expected.migration], String(expected.error));
 }
 
 function refuseOther(squashed: Migration, expected: Schema, actual: Schema): void {

@@ -14,7 +14,7 @@ import { compareSchemas } from "../schema/compare.ts";
 import { describeDifference, type Difference, type Finding, type Schema } from "../schema/model.ts";
 import { checkIntegrity, foreignKeyViolations } from "../schema/integrity.ts";
 import { readSchema } from "../schema/read.ts";
-import { buildReference, type UnknownReference } from "../schema/reference.ts";
+import { buildMigratedSchema, type UnknownSchema } from "../schema/migrated_schema.ts";
 import { assess, type DatabaseState, migrationsOf, migrationsOfMarkers } from "../state/assess.ts";
 import { conflictFindings } from "../state/refusals.ts";
 import { type LostDatabase, wayBack } from "../state/status.ts";
@@ -178,7 +178,7 @@ async function findIn(
   const schema = await withSnapshot(connection, async () => {
     const { markers } = await readMarkers(connection);
     const { registry } = workspace;
-    return await compareWithReference(connection, {
+    return await compareWithMigrations(connection, {
       migrations: markers?.length
         ? migrationsOfMarkers(registry, name, markers)
         : migrationsOf(registry, name, adoptable),
@@ -283,18 +283,18 @@ interface Expectation {
 }
 
 /** Differences between a database and what its migrations create. Extra objects are notices. */
-export async function compareWithReference(
+export async function compareWithMigrations(
   connection: Connection,
   { migrations, adopted }: Expectation,
 ): Promise<{ problems: Finding[]; notices: Finding[] }> {
-  const reference = await buildReference(migrations);
-  if (!reference.known) return { problems: [], notices: [unchecked(reference)] };
+  const expected = await buildMigratedSchema(migrations);
+  if (!expected.known) return { problems: [], notices: [unchecked(expected)] };
   const actual = await readSchema(connection);
-  const differences = compareSchemas(reference.schema, actual);
+  const differences = compareSchemas(expected.schema, actual);
   const isUnmanaged = ({ kind, type }: Difference) => kind === "extra" && type !== "column";
   const isOtherWording = ({ kind, type, object }: Difference) =>
     adopted && kind === "different" && type === "view" &&
-    columnsOf(reference.schema, object) === columnsOf(actual, object);
+    columnsOf(expected.schema, object) === columnsOf(actual, object);
   return {
     problems: differences.filter((one) => !isUnmanaged(one) && !isOtherWording(one)).map(toProblem),
     notices: [
@@ -324,7 +324,7 @@ function columnsOf(schema: Schema, view: string): string {
   return (found?.columns ?? []).join("\0").toLowerCase();
 }
 
-function unchecked({ migration, error }: UnknownReference): Finding {
+function unchecked({ migration, error }: UnknownSchema): Finding {
   return {
     kind: "unchecked",
     object: migration.name,

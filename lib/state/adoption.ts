@@ -5,7 +5,7 @@ import { compareSchemas } from "../schema/compare.ts";
 import { describeDifference, type Difference, type Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
 import type { TableConflict } from "./assess.ts";
-import { buildReferenceSteps } from "../schema/reference.ts";
+import { buildMigratedSchemaSteps } from "../schema/migrated_schema.ts";
 
 /** What is known of a database with tables but no markers. */
 interface AdoptionSubject {
@@ -25,7 +25,7 @@ interface AdoptionResult {
 
 /**
  * Determines from the tables alone which migrations of a database were applied: finds the last
- * migration after which all tables of an in-memory reference exist with the same schema. Ignores missing
+ * migration after which all tables that they create in memory exist with the same schema. Ignores missing
  * or different indexes and views, which `verify` reports and `repair` fixes.
  */
 export async function findAdoptable(
@@ -35,10 +35,10 @@ export async function findAdoptable(
   const { migrations, recorded } = subject;
   if (migrations.length === 0) return { adoptable: [], conflicting: [] };
   const actual = await readSchema(connection);
-  const reference = await buildReferenceSteps(migrations);
-  // Without a reference nothing is known: the migrations stay pending and run on the existing tables.
-  if (!reference.known) return { adoptable: [], conflicting: [] };
-  const schemas = reference.steps.map(({ schema }) => schema);
+  const expected = await buildMigratedSchemaSteps(migrations);
+  // Otherwise the migrations stay pending and run on the existing tables.
+  if (!expected.known) return { adoptable: [], conflicting: [] };
+  const schemas = expected.steps.map(({ schema }) => schema);
   let reached = 0;
   for (let count = migrations.length; count > 0 && reached === 0; count--) {
     const schema = schemas[count - 1];

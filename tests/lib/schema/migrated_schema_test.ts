@@ -1,13 +1,16 @@
 import assert from "node:assert/strict";
 import { defineMigration, type MigrationBody } from "../../../lib/migration/migration.ts";
-import { buildReference, buildReferenceSteps } from "../../../lib/schema/reference.ts";
+import {
+  buildMigratedSchema,
+  buildMigratedSchemaSteps,
+} from "../../../lib/schema/migrated_schema.ts";
 import { SAMPLE, schemaOf } from "./sample.ts";
 
 const migration = (name: string, upgrade: MigrationBody) =>
   defineMigration({ name, database: "trading", upgrade });
 
-Deno.test("the reference is the schema after all migrations, in SQL and functions", async () => {
-  const found = await buildReference([
+Deno.test("the migrated schema is the schema after all migrations, in SQL and functions", async () => {
+  const found = await buildMigratedSchema([
     migration("001_first", SAMPLE),
     migration("002_second", async (transaction) => {
       await transaction.exec("CREATE TABLE notes (a TEXT); CREATE INDEX idx_notes ON notes (a)");
@@ -24,7 +27,7 @@ Deno.test("the reference is the schema after all migrations, in SQL and function
 });
 
 Deno.test("the steps contain the schema after each migration and the objects that it created", async () => {
-  const found = await buildReferenceSteps([
+  const found = await buildMigratedSchemaSteps([
     migration("001_first", "CREATE TABLE a (x); CREATE TABLE b (x)"),
     migration("002_second", "ALTER TABLE a ADD COLUMN y; CREATE INDEX i ON b (x)"),
     migration("003_third", "DROP TABLE b; CREATE VIEW v AS SELECT x, y FROM a"),
@@ -42,8 +45,8 @@ Deno.test("the steps contain the schema after each migration and the objects tha
   assert.equal(found.steps[1]?.schema.tables[0]?.columns.length, 2);
 });
 
-Deno.test("foreign keys do not prevent building the reference", async () => {
-  const found = await buildReference([
+Deno.test("foreign keys do not prevent building the schema", async () => {
+  const found = await buildMigratedSchema([
     migration(
       "001_first",
       `CREATE TABLE child (p INT REFERENCES parent (id)); INSERT INTO child VALUES (1);
@@ -53,7 +56,7 @@ Deno.test("foreign keys do not prevent building the reference", async () => {
   assert.ok(found.known);
 });
 
-Deno.test("a migration that cannot run without rows makes the reference unknown", async () => {
+Deno.test("a migration that cannot run without rows makes the schema unknown", async () => {
   const failing = [
     migration("002_sql", "INSERT INTO a SELECT x FROM elsewhere"),
     migration("002_function", () => Promise.reject(new Error("no rows"))),
@@ -62,7 +65,7 @@ Deno.test("a migration that cannot run without rows makes the reference unknown"
   ];
   for (const second of failing) {
     const migrations = [migration("001_first", "CREATE TABLE a (x)"), second];
-    for (const build of [buildReference, buildReferenceSteps]) {
+    for (const build of [buildMigratedSchema, buildMigratedSchemaSteps]) {
       const found = await build(migrations);
       assert.ok(!found.known, second.name);
       assert.equal(found.migration, second);

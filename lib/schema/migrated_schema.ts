@@ -7,10 +7,10 @@ import type { Schema } from "./model.ts";
 import { readSchema } from "./read.ts";
 
 /** The schema that migrations create, or why it is unknown. */
-export type Reference = BuiltReference | UnknownReference;
+export type MigratedSchema = KnownSchema | UnknownSchema;
 
 /** The schema that migrations create. */
-interface BuiltReference {
+interface KnownSchema {
   /** Whether the schema is known. */
   readonly known: true;
   /** Schema after all of the migrations. */
@@ -20,7 +20,7 @@ interface BuiltReference {
 }
 
 /** A migration failed on an empty in-memory database, for example because it needs rows. */
-export interface UnknownReference {
+export interface UnknownSchema {
   /** Whether the schema is known. */
   readonly known: false;
   /** The migration that failed. */
@@ -30,7 +30,7 @@ export interface UnknownReference {
 }
 
 /** The schema after one migration of a list. */
-interface ReferenceStep {
+interface MigratedSchemaStep {
   /** The migration. */
   readonly migration: Migration;
   /** Schema after it. */
@@ -40,18 +40,18 @@ interface ReferenceStep {
 }
 
 /** The schema after each migration, or why it is unknown. */
-type ReferenceSteps = BuiltSteps | UnknownReference;
+type MigratedSchemaSteps = KnownSteps | UnknownSchema;
 
 /** The schema after each migration. */
-interface BuiltSteps {
+interface KnownSteps {
   /** Whether the schema is known. */
   readonly known: true;
   /** One step for each migration, in order. */
-  readonly steps: readonly ReferenceStep[];
+  readonly steps: readonly MigratedSchemaStep[];
 }
 
-/** Options of {@link buildReference}. */
-interface ReferenceOptions {
+/** Options of {@link buildMigratedSchema}. */
+interface MigratedSchemaOptions {
   /** Migrations to roll back after the upgrades, in this order. Default: none. */
   readonly rollBack?: readonly Migration[];
 }
@@ -60,10 +60,10 @@ interface ReferenceOptions {
  * Builds the schema that the migrations of one database create, by running their upgrades in a new
  * in-memory database. The schema is read once, after the last migration.
  */
-export async function buildReference(
+export async function buildMigratedSchema(
   migrations: readonly Migration[],
-  options: ReferenceOptions = {},
-): Promise<Reference> {
+  options: MigratedSchemaOptions = {},
+): Promise<MigratedSchema> {
   await using connection = await openScratch();
   for (const migration of migrations) {
     const failure = await attempt(connection, migration, migration.upgrade);
@@ -114,14 +114,14 @@ async function renamedOf(
 }
 
 /**
- * Builds the schema after each migration. Slower than {@link buildReference}, because it reads the list
+ * Builds the schema after each migration. Slower than {@link buildMigratedSchema}, because it reads the list
  * of objects and all changed tables after each migration.
  */
-export async function buildReferenceSteps(
+export async function buildMigratedSchemaSteps(
   migrations: readonly Migration[],
-): Promise<ReferenceSteps> {
+): Promise<MigratedSchemaSteps> {
   await using connection = await openScratch();
-  const steps: ReferenceStep[] = [];
+  const steps: MigratedSchemaStep[] = [];
   let previous: Schema = { tables: [], indexes: [], views: [], triggers: [] };
   for (const migration of migrations) {
     const failure = await attempt(connection, migration, migration.upgrade);
@@ -144,7 +144,7 @@ async function attempt(
   connection: Connection,
   migration: Migration,
   body: MigrationBody,
-): Promise<UnknownReference | null> {
+): Promise<UnknownSchema | null> {
   const { database, transaction = true } = migration;
   try {
     if (transaction) await connection.exec("BEGIN");
