@@ -139,7 +139,7 @@ export class Migrator {
    * locks.
    */
   async uncoveredFiles(): Promise<readonly string[]> {
-    const { uncoveredFiles } = await import("./state/discover.ts");
+    const { uncoveredFiles } = await import("./state/uncovered_files.ts");
     return uncoveredFiles(this.#workspace);
   }
 

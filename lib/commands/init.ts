@@ -10,7 +10,7 @@ import { locate } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
 import { countRows } from "../schema/model.ts";
 import { type Configuration, parseConfiguration, withDatabases } from "../state/configuration.ts";
-import { databasesBelow, proposeName } from "../state/discover.ts";
+import { databasesBelow, proposeName } from "../state/uncovered_files.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
 import { listFlag, stringFlag, yesFlag } from "./flags.ts";
 import type { SelfContainedCommand, SelfContainedContext } from "./command.ts";

@@ -254,7 +254,7 @@ export async function tellUncovered(
   { configuration, output }: Pick<CommandContext, "configuration" | "output">,
 ): Promise<void> {
   if (uncovered.length === 0) return;
-  const { describeUncovered } = await import("../state/discover.ts");
+  const { describeUncovered } = await import("../state/uncovered_files.ts");
   const { detail, help } = describeUncovered(uncovered, {
     hasConfiguration: configuration !== null,
   });

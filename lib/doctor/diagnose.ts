@@ -1,6 +1,6 @@
 import { formatBytes, formatCount, formatDate } from "../base/format.ts";
 import { isOlder, version } from "../base/version.ts";
-import { describeUncovered } from "../state/discover.ts";
+import { describeUncovered } from "../state/uncovered_files.ts";
 import { diagnoseDatabase, mayBeLost, unreadChecks } from "./diagnose_database.ts";
 import { diagnoseSetup } from "./diagnose_setup.ts";
 import { type Check, checksOf, type Facts, groups, processes } from "./facts.ts";

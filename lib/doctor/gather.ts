@@ -7,7 +7,7 @@ import type { Migration } from "../migration/migration.ts";
 import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";
 import { type Marker, readMarkers } from "../state/marker.ts";
-import { uncoveredFiles } from "../state/discover.ts";
+import { uncoveredFiles } from "../state/uncovered_files.ts";
 import { status } from "../state/status.ts";
 import {
   backupsBeside,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { databasesBelow, proposeName } from "../../../lib/state/discover.ts";
+import { databasesBelow, proposeName } from "../../../lib/state/uncovered_files.ts";
 import { execute, query, runCommandLine, TemporaryDirectory } from "../support.ts";
 
 Deno.test("databases are recognised by their header, anywhere below the directory", () => {

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { acquireLock } from "../../../lib/base/file_lock.ts";
 import { fileURLToPath } from "node:url";
 import { durationFlag } from "../../../lib/commands/flags.ts";
-import { describeUncovered, uncoveredFiles } from "../../../lib/state/discover.ts";
+import { describeUncovered, uncoveredFiles } from "../../../lib/state/uncovered_files.ts";
 import { newestComplete } from "../../../lib/snapshot/store.ts";
 import { createWorkspace } from "../../../lib/state/workspace.ts";
 import {
