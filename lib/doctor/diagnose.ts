@@ -4,7 +4,7 @@ import { describeUncovered } from "../state/uncovered_files.ts";
 import { diagnoseDatabase, mayBeLost, unreadChecks } from "./diagnose_database.ts";
 import { diagnoseSetup } from "./diagnose_setup.ts";
 import { type Check, checksOf, type Facts, groups, processes } from "./facts.ts";
-import { diagnoseLeftovers } from "./leftovers.ts";
+import { diagnoseLeftovers } from "./find_leftovers.ts";
 
 /** Turns facts into checks, in the order of the groups. */
 export function diagnose(facts: Facts): Check[] {

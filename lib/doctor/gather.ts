@@ -16,7 +16,7 @@ import {
   ledgerOf,
   lockBeside,
 } from "../state/workspace.ts";
-import { rehearsalLock } from "../engine/leftovers.ts";
+import { rehearsalLock } from "../engine/remove_leftovers.ts";
 import type {
   DatabaseFacts,
   DoctorRequest,
@@ -35,7 +35,12 @@ import {
   openersOf,
   openToLook,
 } from "./inspect_files.ts";
-import { blockersOf, leftoversAmongSnapshots, leftoversBeside, lockFacts } from "./leftovers.ts";
+import {
+  blockersOf,
+  leftoversAmongSnapshots,
+  leftoversBeside,
+  lockFacts,
+} from "./find_leftovers.ts";
 import { attempt, readMounts } from "./linux.ts";
 
 /** How often to repeat the examination of databases that change meanwhile. */

@@ -20,7 +20,7 @@ import { whileBusy, withTransaction } from "../database/transaction.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 import { createMarkerTable, LEASE, refuseMarkerTriggers } from "../state/marker.ts";
 import { isRestoring, lockBeside, type Workspace } from "../state/workspace.ts";
-import { removeLeftovers } from "./leftovers.ts";
+import { removeLeftovers } from "./remove_leftovers.ts";
 
 /** Options of {@link takeMigratorLock}. */
 export interface MigratorLockOptions {

@@ -8,7 +8,7 @@ import {
   rehearsalsOf,
   removeRehearsal,
   removeRehearsals,
-} from "../engine/leftovers.ts";
+} from "../engine/remove_leftovers.ts";
 import type { Connection, CopyProgress } from "../database/connection.ts";
 import type { DatabaseLocation } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";

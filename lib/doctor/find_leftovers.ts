@@ -5,7 +5,7 @@ import { shellWord } from "../base/format.ts";
 import { isSnapshotName, reservationOf } from "../snapshot/manifest.ts";
 import { storeLock } from "../snapshot/store.ts";
 import { ledgerOf, lockBeside, restoreJournal } from "../state/workspace.ts";
-import { GRACE, isRehearsal, rehearsalLock } from "../engine/leftovers.ts";
+import { GRACE, isRehearsal, rehearsalLock } from "../engine/remove_leftovers.ts";
 import {
   type Check,
   checksOf,

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { leftoversAmongSnapshots, leftoversBeside } from "../../../lib/doctor/leftovers.ts";
+import { leftoversAmongSnapshots, leftoversBeside } from "../../../lib/doctor/find_leftovers.ts";
 import { prepare } from "../../cli_helpers.ts";
 import { insertRows, tempDir } from "../../helpers.ts";
 import { examine } from "./support.ts";
