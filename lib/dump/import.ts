@@ -30,7 +30,7 @@ import {
 import { snapshotBefore } from "../snapshot/safeguard.ts";
 import { requireReplaceable } from "../snapshot/replace.ts";
 import { contentOf, type DatabaseContent, type RestoreChange } from "../snapshot/restore.ts";
-import { replaceAll, Takeovers, takeSafety } from "../snapshot/finish_restore.ts";
+import { replaceAll, takeSafety, WatchedDatabases } from "../snapshot/finish_restore.ts";
 import { isRestoring, locationOf, prefixOfLedger, type Workspace } from "../state/workspace.ts";
 import { buildDatabase, loadIntoExisting, type Violations } from "./import_build.ts";
 import { DumpFault, readText, toDumpError } from "./import_source.ts";
@@ -172,7 +172,7 @@ async function replace(job: Job): Promise<ImportResult> {
       keeps,
     });
     if (isThere) steps.begin("checking the existing data", watch);
-    await using takeovers = await Takeovers.watch(workspace, [database], { keeps });
+    await using watched = await WatchedDatabases.watch(workspace, [database], { keeps });
     if (isThere && keeps) steps.begin("keeping the existing data in a snapshot", keep);
     const snapshot = !keeps ? null : await takeSafety(workspace, [database], {
       onProgress: ({ done, total }) => steps.advance(done, total),
@@ -190,7 +190,7 @@ async function replace(job: Job): Promise<ImportResult> {
         compressed: false,
         temporary,
       }],
-    }, takeovers);
+    }, watched);
     const outcome = isThere ? "replaced" : "created";
     return { database, outcome, rows: then.rows, ...violations, snapshot, adopted, reconciled };
   } finally {

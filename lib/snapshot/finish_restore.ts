@@ -2,7 +2,7 @@ import { isDamage, SnapshotError } from "../base/errors.ts";
 import { ignoring, refuseLink, removeDatabase, removeIfThere } from "../base/files.ts";
 import { fileItself, partOf, sizeOf } from "../base/paths.ts";
 import { type DatabaseLocation, refuseForeign, refuseServer } from "../database/location.ts";
-import { Takeover } from "../database/takeover.ts";
+import { WatchedDatabase } from "../database/overwrite_live_database.ts";
 import { reconcile } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { inspect } from "../state/inspect.ts";
@@ -57,7 +57,7 @@ export async function replaceAll(
   workspace: Workspace,
   session: Session,
   journal: RestoreJournal,
-  takeovers: Takeovers,
+  watched: WatchedDatabases,
 ): Promise<RestoreResult> {
   const path = restoreJournal(workspace.ledgerFile);
   requireSources(journal.replacements, journal.label);
@@ -72,7 +72,7 @@ export async function replaceAll(
       help: "nothing was changed; run the command again",
     });
   }
-  return await finish(workspace, session, takeovers);
+  return await finish(workspace, session, watched);
 }
 
 /**
@@ -82,7 +82,7 @@ export async function replaceAll(
 async function finish(
   workspace: Workspace,
   session: Session,
-  watched: Takeovers | null,
+  given: WatchedDatabases | null,
 ): Promise<RestoreResult> {
   const path = restoreJournal(workspace.ledgerFile);
   let journal = await readJournal(path);
@@ -106,8 +106,10 @@ async function finish(
   };
   try {
     const databases = left.map(({ database }) => database);
-    await using resumed = watched === null ? await Takeovers.watch(workspace, databases) : null;
-    const takeovers = watched ?? resumed;
+    await using resumed = given === null
+      ? await WatchedDatabases.watch(workspace, databases)
+      : null;
+    const watched = given ?? resumed;
     // After an interruption a bot may have written to what is about to be overwritten.
     if (resumed !== null && left.length > 0) {
       // Report an obstacle before each attempt takes another snapshot.
@@ -122,9 +124,9 @@ async function finish(
       const { database } = one;
       const aside = await replaceDatabase({ ...one, target: targetOf(one) }, {
         timeout: workspace.timeout,
-        takeover: takeovers?.of(database) ?? null,
+        watched: watched?.of(database) ?? null,
         keep: async () => {
-          if (takeovers?.keeps !== false) await keepLater([database], true);
+          if (watched?.keeps !== false) await keepLater([database], true);
         },
       });
       await note({
@@ -181,8 +183,8 @@ function sourceGone(gone: Replacement, { safety }: RestoreJournal): SnapshotErro
 }
 
 /** Databases to overwrite, watched since before the snapshot of them was taken. */
-export class Takeovers implements AsyncDisposable {
-  readonly #byDatabase = new Map<string, Takeover>();
+export class WatchedDatabases implements AsyncDisposable {
+  readonly #byDatabase = new Map<string, WatchedDatabase>();
   /** Whether rows that others write meanwhile are kept in snapshots. */
   readonly keeps: boolean;
 
@@ -195,22 +197,22 @@ export class Takeovers implements AsyncDisposable {
     workspace: Workspace,
     databases: readonly string[],
     { keeps = true }: { readonly keeps?: boolean } = {},
-  ): Promise<Takeovers> {
+  ): Promise<WatchedDatabases> {
     await using opened = new AsyncDisposableStack();
-    const takeovers = new Takeovers(keeps);
-    opened.use(takeovers);
+    const watched = new WatchedDatabases(keeps);
+    opened.use(watched);
     for (const database of databases) {
       const path = fileItself(pathOf(workspace, database));
       // A damaged one is moved aside with its log, which closing it might checkpoint.
       if (!sizeOf(path) || !await isSound(path, workspace.timeout)) continue;
-      takeovers.#byDatabase.set(database, await Takeover.watch(path, workspace));
+      watched.#byDatabase.set(database, await WatchedDatabase.watch(path, workspace));
     }
     opened.move();
-    return takeovers;
+    return watched;
   }
 
   /** The one of a database; null if that was missing or damaged. */
-  of(database: string): Takeover | null {
+  of(database: string): WatchedDatabase | null {
     return this.#byDatabase.get(database) ?? null;
   }
 

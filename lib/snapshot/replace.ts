@@ -23,7 +23,7 @@ import { parseLocks, readLocks } from "../base/lock_holders.ts";
 import { type Connection, readPragma } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
-import { type OverwriteOptions, Takeover } from "../database/takeover.ts";
+import { type OverwriteOptions, WatchedDatabase } from "../database/overwrite_live_database.ts";
 import { whileBusy } from "../database/transaction.ts";
 import { checkFile } from "../schema/integrity.ts";
 import type { Workspace } from "../state/workspace.ts";
@@ -48,7 +48,7 @@ type Placement =
  */
 export async function replaceDatabase(
   replacement: Placement,
-  { takeover, ...options }: ReplaceOptions,
+  { watched, ...options }: ReplaceOptions,
 ): Promise<string | null> {
   refuseLostDatabase(replacement.target);
   if (replacement.temporary === "move" && await moveInto(replacement)) return null;
@@ -57,11 +57,11 @@ export async function replaceDatabase(
   const target = fileItself(replacement.target);
   await using source = await openSource(plain.path, options.timeout);
   if (sizeOf(target) === null) await source.copyTo(target);
-  else if (takeover !== null) await takeover.overwriteWith(source, options);
+  else if (watched !== null) await watched.overwriteWith(source, options);
   else if (await isSound(target, options.timeout)) {
     // It did not exist before, and is in no snapshot yet.
-    await using watching = await Takeover.watch(target, { ...options, isKept: false });
-    await watching.overwriteWith(source, options);
+    await using existing = await WatchedDatabase.watch(target, { ...options, isKept: false });
+    await existing.overwriteWith(source, options);
   } else aside = await replaceFile(source, target);
   // A killed run may have left its staged file.
   removeDatabase(partOf(target));
@@ -72,7 +72,7 @@ export async function replaceDatabase(
 /** Options for replacing a database. */
 interface ReplaceOptions extends OverwriteOptions {
   /** Has watched the database since before it was copied; null if it was missing or damaged. */
-  readonly takeover: Takeover | null;
+  readonly watched: WatchedDatabase | null;
 }
 
 /**

@@ -11,8 +11,8 @@ import {
   refuseUnreplaceable,
   replaceAll,
   requireSources,
-  Takeovers,
   takeSafety,
+  WatchedDatabases,
 } from "./finish_restore.ts";
 import type { RestoreResult } from "./journal.ts";
 import { isSound, requireReplaceable } from "./replace.ts";
@@ -116,14 +116,14 @@ export async function restore(
   });
   const databases = sources.map(({ database }) => database);
   steps.begin("checking the existing data", watch);
-  await using takeovers = await Takeovers.watch(workspace, databases);
+  await using watched = await WatchedDatabases.watch(workspace, databases);
   steps.begin("keeping the existing data in a snapshot", keep);
   const safety = await takeSafety(workspace, databases, {
     signal: options.signal,
     onProgress: ({ done, total }) => steps.advance(done, total),
   });
   steps.begin("replacing the databases", replace);
-  return await replaceAll(workspace, session, { label, safety, replacements }, takeovers);
+  return await replaceAll(workspace, session, { label, safety, replacements }, watched);
 }
 
 /** Returns to the state before the last restore. */

@@ -30,7 +30,7 @@ async function replace(directory: TemporaryDirectory, timeout = 5): Promise<void
   const [source, target] = [directory.file("source.db"), directory.file("target.db")];
   await replaceDatabase(
     { database: "app", source, compressed: false, target },
-    { timeout, takeover: null, keep: () => Promise.resolve() },
+    { timeout, watched: null, keep: () => Promise.resolve() },
   );
 }
 

@@ -85,7 +85,7 @@ testLinks("the log of a damaged linked database is moved aside with it", async (
   const target = bot.file("trading.db");
   await replaceDatabase({ database: "trading", source, compressed: false, target }, {
     timeout: 5,
-    takeover: null,
+    watched: null,
     keep: () => Promise.resolve(),
   });
   assert.deepEqual(contentOf(real), former);

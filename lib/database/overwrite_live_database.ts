@@ -15,13 +15,13 @@ const FEW_PAGES = 16;
 /** Milliseconds after which every local file system gives a second write a different time. */
 const CLOCK_TICK = 25;
 
-/** Options of {@link Takeover.watch}. */
+/** Options of {@link WatchedDatabase.watch}. */
 interface WatchOptions extends TransactionOptions {
   /** Whether the caller keeps the content now; otherwise `keep` is called in any case. Default `true`. */
   readonly isKept?: boolean;
 }
 
-/** Options of {@link Takeover.overwriteWith}. */
+/** Options of {@link WatchedDatabase.overwriteWith}. */
 export interface OverwriteOptions extends TransactionOptions {
   /** Keeps what others have committed since the last time. Called with the write lock held. */
   readonly keep: () => Promise<void>;
@@ -35,7 +35,7 @@ export interface OverwriteOptions extends TransactionOptions {
  * between is noticed after the backup has the lock and before it commits; the backup is then rolled
  * back and tried again. With a rollback journal the backup runs under our lock.
  */
-export class Takeover implements AsyncDisposable {
+export class WatchedDatabase implements AsyncDisposable {
   readonly #connection: NodeSqliteConnection;
   readonly #path: string;
   /** Value of `PRAGMA data_version` before the newest copy. */
@@ -48,13 +48,13 @@ export class Takeover implements AsyncDisposable {
   }
 
   /** Starts to watch a database before its content is kept; commits from now on are noticed. */
-  static async watch(path: string, options: WatchOptions): Promise<Takeover> {
+  static async watch(path: string, options: WatchOptions): Promise<WatchedDatabase> {
     const { timeout, signal, isKept = true } = options;
     const connection = await openForWriting(
       { kind: "file", path },
       { busyTimeout: timeout, signal, asItIs: true },
     );
-    return new Takeover(connection, path, isKept ? connection.dataVersion() : NaN);
+    return new WatchedDatabase(connection, path, isKept ? connection.dataVersion() : NaN);
   }
 
   /** Replaces the content of the database with that of the source, in one transaction. */
