@@ -154,7 +154,7 @@ export {
 export { type HistoryOptions, Migrator, type MigratorOptions } from "./lib/migrator.ts";
 export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
 export type { RebuildOptions } from "./lib/schema/rebuild_definition.ts";
-export { rebuildTable } from "./lib/schema/rebuild.ts";
+export { rebuildTable } from "./lib/schema/rebuild_table.ts";
 export { computeReport, renderReport, runQuery } from "./lib/report/mod.ts";
 export type { ReportOptions } from "./lib/report/compute.ts";
 export type { QueryOptions, QueryResult } from "./lib/report/query.ts";

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { MigrationFailedError } from "../../../lib/base/errors.ts";
-import { rebuildTable } from "../../../lib/schema/rebuild.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild_table.ts";
 import { defineMigration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { query } from "../../helpers.ts";

@@ -18,7 +18,7 @@ import type {
   MigrationTransaction,
 } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
-import { rebuildTable } from "../../../lib/schema/rebuild.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild_table.ts";
 import { appMigrator } from "./app.ts";
 import { execute, migrationOf, query, TemporaryDirectory } from "../support.ts";
 

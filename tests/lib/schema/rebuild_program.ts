@@ -1,7 +1,7 @@
 /** Rebuilds the table of the database in a directory, in a process that a test can kill. */
 import { defineMigration } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
-import { rebuildTable } from "../../../lib/schema/rebuild.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild_table.ts";
 
 const [directory] = Deno.args;
 await new Migrator({

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { MigrationFailedError } from "../../../lib/base/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
-import { rebuildTable } from "../../../lib/schema/rebuild.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild_table.ts";
 import { type App, appOf, contentOf } from "./rebuild_support.ts";
 import { migrationOf, TemporaryDirectory } from "../support.ts";
 

@@ -1,7 +1,7 @@
 import { DatabaseSync, type SQLOutputValue } from "node:sqlite";
 import type { MigrationTransaction } from "../../../lib/migration/migration.ts";
 import { Migrator } from "../../../lib/migrator.ts";
-import { rebuildTable } from "../../../lib/schema/rebuild.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild_table.ts";
 import type { RebuildOptions } from "../../../lib/schema/rebuild_definition.ts";
 import { migrationOf, type TemporaryDirectory, withDatabase } from "../support.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Migrator } from "../../../lib/migrator.ts";
-import { rebuildTable } from "../../../lib/schema/rebuild.ts";
+import { rebuildTable } from "../../../lib/schema/rebuild_table.ts";
 import { type App, appOf } from "./rebuild_support.ts";
 import { createBot, fillBot, migrationOf, query, TemporaryDirectory } from "../support.ts";
 

@@ -38,6 +38,6 @@ export async function rebuildTable(
   table: string,
   options: RebuildOptions = {},
 ): Promise<void> {
-  const { rebuild } = await import("./rebuild_steps.ts");
-  await rebuild(transaction, table, options);
+  const { runRebuild } = await import("./rebuild_run.ts");
+  await runRebuild(transaction, table, options);
 }

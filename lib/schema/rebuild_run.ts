@@ -113,7 +113,7 @@ function refuseSilentLoss(
 }
 
 /** Rebuilds a table, all-or-nothing; `rebuildTable` loads this module when it is called. */
-export async function rebuild(
+export async function runRebuild(
   transaction: MigrationTransaction,
   table: string,
   options: RebuildOptions,
