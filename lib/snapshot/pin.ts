@@ -73,7 +73,7 @@ export async function pin(
   const inOrder = targets.toSorted((a, b) => Number(!a.server) - Number(!b.server));
   for (const target of inOrder) {
     const location = locationOf(target);
-    await naming(target, async () => {
+    await nameDatabaseInErrors(target, async () => {
       const writer = target.held ? null : await openWriter(location, options);
       if (writer !== null) opened.use(writer);
       const reader = opened.use(await openForReading(location, { busyTimeout: options.timeout }));
@@ -105,7 +105,10 @@ export function isUnreadable(
 }
 
 /** Lets an error about an unreadable database say which one it is. */
-export async function naming<T>(target: PinTarget, work: () => Promise<T>): Promise<T> {
+export async function nameDatabaseInErrors<T>(
+  target: PinTarget,
+  work: () => Promise<T>,
+): Promise<T> {
   try {
     return await work();
   } catch (error) {
@@ -166,7 +169,10 @@ async function tryTogether(
     for (const pair of pairs) {
       const { writer, path } = pair;
       try {
-        await naming(pair, async () => await briefly(() => writer?.exec("BEGIN IMMEDIATE")));
+        await nameDatabaseInErrors(
+          pair,
+          async () => await briefly(() => writer?.exec("BEGIN IMMEDIATE")),
+        );
         if (writer !== null) held.push(writer);
       } catch (error) {
         if (isBusy(error)) return path;
@@ -177,7 +183,7 @@ async function tryTogether(
     // With the locks held no restore can proceed; an interrupted one has replaced only some
     // databases.
     if (restoreNote !== undefined && isFile(restoreNote)) return restoreNote;
-    for (const pair of pairs) await naming(pair, () => beginReading(pair.reader));
+    for (const pair of pairs) await nameDatabaseInErrors(pair, () => beginReading(pair.reader));
     return null;
   } finally {
     for (const writer of held) await writer.exec("ROLLBACK");

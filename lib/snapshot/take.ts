@@ -49,7 +49,7 @@ import {
   type SnapshotFile,
   type SnapshotReason,
 } from "./manifest.ts";
-import { naming, pin, type Pinned, type PinTarget } from "./pin.ts";
+import { nameDatabaseInErrors, pin, type Pinned, type PinTarget } from "./pin.ts";
 import { lockStore, removeAbandonedSnapshots, SNAPSHOTS } from "./store.ts";
 
 /** How thoroughly to check a copy. */
@@ -273,7 +273,7 @@ async function copyAll(
     const begun = before;
     before += own * PASSES;
     const file = databaseFile(database.database, name, job.compress);
-    const copy = await naming(database, () =>
+    const copy = await nameDatabaseInErrors(database, () =>
       copyPinned(database, {
         target: `${job.directory}/${file}`,
         verify: job.verify,
