@@ -1,7 +1,7 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { printable, renderTable } from "../terminal/text.ts";
 import { compareIds, parseFileName } from "../migration/migration.ts";
-import { compareSnapshotNames, manifestOf } from "../snapshot/manifest.ts";
+import { compareSnapshotNames, manifestOf } from "../snapshot/names.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";
 import { createWriter } from "../terminal/output.ts";
 import {

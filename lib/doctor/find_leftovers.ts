@@ -2,7 +2,7 @@ import { sleep } from "../base/event_loop.ts";
 import { fileItself, mayRead, partOf, specialKind } from "../base/paths.ts";
 import { type Holder, writersOf } from "../base/lock_holders.ts";
 import { shellWord } from "../base/format.ts";
-import { isSnapshotName, reservationOf } from "../snapshot/manifest.ts";
+import { isSnapshotName, reservationOf } from "../snapshot/names.ts";
 import { storeLock } from "../snapshot/store.ts";
 import { ledgerOf, lockBeside, restoreJournal } from "../state/workspace.ts";
 import { GRACE, isRehearsal, rehearsalLock } from "../engine/remove_leftovers.ts";

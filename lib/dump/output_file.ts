@@ -11,7 +11,7 @@ import {
   specialKind,
 } from "../base/paths.ts";
 import type { Bytes } from "./export_formats.ts";
-import { manifestFile } from "../snapshot/manifest.ts";
+import { manifestFile } from "../snapshot/names.ts";
 import { listSnapshots, storeLock } from "../snapshot/store.ts";
 import {
   lockBeside,

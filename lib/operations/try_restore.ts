@@ -1,4 +1,4 @@
-import { isSnapshotName, manifestFile } from "../snapshot/manifest.ts";
+import { isSnapshotName, manifestFile } from "../snapshot/names.ts";
 import { restore } from "../snapshot/restore.ts";
 import { findSources } from "../snapshot/sources.ts";
 import { AccessError } from "../base/errors.ts";

@@ -2,7 +2,8 @@ import { removeIfThere } from "../base/files.ts";
 import { directoryOf, sizeOf } from "../base/paths.ts";
 import { Session } from "../engine/session.ts";
 import type { Workspace } from "../state/workspace.ts";
-import { type Manifest, manifestFile, reservationFile, type SnapshotReason } from "./manifest.ts";
+import type { Manifest, SnapshotReason } from "./manifest.ts";
+import { manifestFile, reservationFile } from "./names.ts";
 import {
   fileProblem,
   holdsRows,

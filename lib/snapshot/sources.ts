@@ -13,7 +13,8 @@ import { openForReading } from "../database/open.ts";
 import type { Registry } from "../migration/migration.ts";
 import { LEDGER } from "../state/workspace.ts";
 import type { Replacement } from "./journal.ts";
-import { digestFile, isSnapshotName, type Manifest, type SnapshotFile } from "./manifest.ts";
+import { digestFile, type Manifest, type SnapshotFile } from "./manifest.ts";
+import { isSnapshotName } from "./names.ts";
 import { fileProblem, lastGood, listSnapshots, newestWhere, readManifest } from "./store.ts";
 import { type CopyCheck, examine } from "./take.ts";
 

@@ -11,15 +11,8 @@ import {
   whereAFileIs,
 } from "../base/paths.ts";
 import { acquireLock, type LockOptions } from "../base/file_lock.ts";
-import {
-  compareSnapshotNames,
-  type Manifest,
-  manifestFile,
-  manifestOf,
-  parseManifest,
-  reservationOf,
-  type SnapshotFile,
-} from "./manifest.ts";
+import { type Manifest, parseManifest, type SnapshotFile } from "./manifest.ts";
+import { compareSnapshotNames, manifestFile, manifestOf, reservationOf } from "./names.ts";
 
 /** A snapshot in a directory, as listed. */
 export interface SnapshotEntry {

@@ -39,16 +39,13 @@ import { countRows } from "../schema/model.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { LEDGER } from "../state/workspace.ts";
 import {
-  databaseFile,
   digestFile,
-  freeSnapshotName,
   type Manifest,
-  manifestFile,
-  reservationFile,
   serializeManifest,
   type SnapshotFile,
   type SnapshotReason,
 } from "./manifest.ts";
+import { databaseFile, freeSnapshotName, manifestFile, reservationFile } from "./names.ts";
 import { nameDatabaseInErrors, pin, type Pinned, type PinTarget } from "./pin.ts";
 import { lockStore, removeAbandonedSnapshots, SNAPSHOTS } from "./store.ts";
 

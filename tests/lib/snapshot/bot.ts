@@ -8,7 +8,7 @@ import {
   type SnapshotFile,
   type SnapshotReason,
 } from "../../../lib/snapshot/manifest.ts";
-import { databaseFile, manifestFile, snapshotName } from "../../../lib/snapshot/manifest.ts";
+import { databaseFile, manifestFile, snapshotName } from "../../../lib/snapshot/names.ts";
 import { type Content, contentOf, copyUpgraded, databaseNames } from "../../helpers.ts";
 import { fillBot, TemporaryDirectory } from "../support.ts";
 

@@ -7,7 +7,7 @@ import {
   serializeManifest,
   type SnapshotFile,
 } from "../../../lib/snapshot/manifest.ts";
-import { databaseFile, snapshotName } from "../../../lib/snapshot/manifest.ts";
+import { databaseFile, snapshotName } from "../../../lib/snapshot/names.ts";
 import { sample, trials } from "../../effort.ts";
 import { manifestOf } from "./bot.ts";
 

@@ -7,7 +7,7 @@ import {
   manifestFile,
   reservationFile,
   snapshotName,
-} from "../../../lib/snapshot/manifest.ts";
+} from "../../../lib/snapshot/names.ts";
 
 /** Times in the years 1970 to 9999, in Unix epoch seconds. */
 const moments = fc.integer({ min: 0, max: 253_402_300_799 });

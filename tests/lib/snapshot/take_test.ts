@@ -12,7 +12,7 @@ import {
 } from "../../../lib/base/errors.ts";
 import { unpack } from "../../../lib/snapshot/sources.ts";
 import { createCatalystMigrator } from "../../../lib/catalyst.ts";
-import { snapshotName } from "../../../lib/snapshot/manifest.ts";
+import { snapshotName } from "../../../lib/snapshot/names.ts";
 import { listSnapshots, lockStore } from "../../../lib/snapshot/store.ts";
 import { contentOf, databaseNames, execute } from "../../helpers.ts";
 import { ReadOnlyDirectory } from "../database/read_only_directory.ts";
