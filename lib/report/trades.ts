@@ -126,8 +126,6 @@ export function tradeFigures(trades: readonly Trade[]): TradeFigures {
   const pnls = trades.map(({ pnl }) => pnl);
   const wins = pnls.filter((pnl) => pnl > 0);
   const losses = pnls.filter((pnl) => pnl < 0);
-  const profit = sum(wins);
-  const loss = -sum(losses);
   const reasons: Record<string, string> = {};
   const known = (name: string, value: number | null, reason: string): number | null => {
     const isKnown = value !== null && Number.isFinite(value);
@@ -153,8 +151,8 @@ export function tradeFigures(trades: readonly Trade[]): TradeFigures {
     losses: losses.length,
     breakEven: trades.length - wins.length - losses.length,
     totalPnl: sum(pnls),
-    winRate: known("winRate", trades.length === 0 ? null : wins.length / trades.length, ""),
-    profitFactor: known("profitFactor", loss > 0 ? profit / loss : null, "no losing trade"),
+    winRate: known("winRate", winRateOf(pnls), ""),
+    profitFactor: known("profitFactor", profitFactorOf(pnls), "no losing trade"),
     expectancy: known("expectancy", expectancy, ""),
     averageWin: known("averageWin", averageWin, "no winning trade"),
     averageLoss: known("averageLoss", averageLoss, "no losing trade"),
@@ -180,6 +178,17 @@ export function tradeFigures(trades: readonly Trade[]): TradeFigures {
     tradesWithR: multiples.length,
     reasons,
   };
+}
+
+/** Wins divided by all trades; a break-even trade is not a win. NaN without trades. */
+function winRateOf(pnls: readonly number[]): number {
+  return pnls.filter((pnl) => pnl > 0).length / pnls.length;
+}
+
+/** Sum of profits divided by the sum of losses; null without a loss. */
+function profitFactorOf(pnls: readonly number[]): number | null {
+  const loss = -sum(pnls.filter((pnl) => pnl < 0));
+  return loss > 0 ? sum(pnls.filter((pnl) => pnl > 0)) / loss : null;
 }
 
 function longestStreaks(trades: readonly Trade[]): { wins: number; losses: number } {
@@ -228,12 +237,11 @@ export function groupTrades(trades: readonly Trade[], by: Grouping): TradeGroup[
   return [...Map.groupBy(trades, keyOf)].map(([key, members]): TradeGroup => {
     const pnls = members.map(({ pnl }) => pnl);
     const totalPnl = sum(pnls);
-    const loss = -sum(pnls.filter((pnl) => pnl < 0));
-    const factor = sum(pnls.filter((pnl) => pnl > 0)) / loss;
+    const factor = profitFactorOf(pnls);
     return {
       key,
       trades: pnls.length,
-      winRate: pnls.filter((pnl) => pnl > 0).length / pnls.length,
+      winRate: winRateOf(pnls),
       totalPnl,
       expectancy: totalPnl / pnls.length,
       profitFactor: Number.isFinite(factor) ? factor : null,
