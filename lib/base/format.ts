@@ -1,3 +1,11 @@
+/**
+ * Control characters, direction marks, line separators and lone surrogates, as a class of a regular
+ * expression with the flag `u`: characters that could move the cursor or make a name look like another.
+ * Written as ranges because `\p{…}` costs start-up time.
+ */
+export const UNSAFE_CHARACTERS = String
+  .raw`[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]`;
+
 const BYTE_UNITS = ["kB", "MB", "GB", "TB", "PB"] as const;
 
 /** Formats a number of bytes with decimal units: `512 B`, `1.2 MB`. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { formatCount } from "../base/format.ts";
+import { formatCount, UNSAFE_CHARACTERS } from "../base/format.ts";
 import type { Report } from "./report.ts";
 import { type Grouping, groupings, type TradeFigures } from "./trades.ts";
 
@@ -35,16 +35,14 @@ export interface PresentedTable {
   readonly more: number;
 }
 
+const EVERY_UNSAFE = new RegExp(UNSAFE_CHARACTERS, "gu");
+
 /**
  * Replaces characters that HTML does not allow, or that would change the direction of the following
  * text. Names in a database are untrusted.
  */
 export function cleanText(text: string): string {
-  return text.replace(
-    // deno-lint-ignore no-control-regex
-    /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]|\p{Surrogate}/gu,
-    "\ufffd",
-  );
+  return text.replace(EVERY_UNSAFE, "\ufffd");
 }
 
 /**

@@ -3,21 +3,17 @@
  *
  * @module
  */
+import { UNSAFE_CHARACTERS } from "../base/format.ts";
 
-// Control characters, direction marks, line separators and lone surrogates: characters that could move
-// the cursor or make a name look like another. Written as ranges because a regular expression with
-// `\p{…}` costs start-up time.
-const UNSAFE = String
-  .raw`[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]`;
 // Marks a colour until the text is written. Unlike a terminal's own sequences, data cannot contain it.
 const MARK = `\x1b<${Math.random().toString(36)}>`;
 const STYLE = `${MARK}\\d+m`;
 // Most texts are plain, so the other expressions, which take time to compile, are not needed.
 const PLAIN = /^[ -~]*$/;
 const PLAIN_LINES = /^[ -~\n\t]*$/;
-const EVERY_UNSAFE = new RegExp(UNSAFE, "gu");
-const STYLED_OR_UNSAFE = new RegExp(`${STYLE}|${UNSAFE}`, "gu");
-const LAYOUT_OR_UNSAFE = new RegExp(`\r?\n|\t|${STYLE}|${UNSAFE}`, "gu");
+const EVERY_UNSAFE = new RegExp(UNSAFE_CHARACTERS, "gu");
+const STYLED_OR_UNSAFE = new RegExp(`${STYLE}|${UNSAFE_CHARACTERS}`, "gu");
+const LAYOUT_OR_UNSAFE = new RegExp(`\r?\n|\t|${STYLE}|${UNSAFE_CHARACTERS}`, "gu");
 const EVERY_STYLE = new RegExp(STYLE, "g");
 
 const NAMED: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
