@@ -1,4 +1,4 @@
-import { fileItself } from "./paths.ts";
+import { fileItself, sizeOf } from "./paths.ts";
 
 /** A process that holds a lock on a file. */
 export interface Holder {
@@ -18,22 +18,21 @@ const COMMAND_LENGTH = 60;
 export function writersOf(path: string): Holder[] {
   try {
     // In WAL mode the write lock is on the shared-memory file, otherwise on the database itself.
-    const inodes = [path, `${fileItself(path)}-shm`].flatMap(inodeOf);
-    const locks = parseLocks(readLocks())
-      .filter((lock) => inodes.includes(lock.inode));
+    const index = `${fileItself(path)}-shm`;
+    const locks = locksOn(path, index);
     const writing = locks.filter((lock) => lock.exclusive);
     // Outside WAL mode a reader blocks writers too; in WAL mode every connection has a shared lock.
-    const pids = (writing.length === 0 && inodes.length === 1 ? locks : writing)
-      .map((lock) => lock.pid);
-    return othersOf(pids);
+    return otherHolders(writing.length === 0 && sizeOf(index) === null ? locks : writing);
   } catch {
     return [];
   }
 }
 
-/** Processes other than this one, each once; locks held by the kernel have no process. */
-export function othersOf(pids: readonly number[]): Holder[] {
-  return [...new Set(pids)].filter((pid) => pid > 0 && pid !== Deno.pid)
+/**
+ * The holders of locks other than this process, each once; locks held by the kernel have no process.
+ */
+export function otherHolders(locks: readonly Pick<FileLock, "pid">[]): Holder[] {
+  return [...new Set(locks.map(({ pid }) => pid))].filter((pid) => pid > 0 && pid !== Deno.pid)
     .map((pid) => ({ pid, command: commandOf(pid) }));
 }
 
@@ -44,11 +43,17 @@ export function describeHolders(path: string): string {
     .join(", ");
 }
 
+/** The locks that any process, even this one, holds on files, from Linux's `/proc/locks`. */
+export function locksOn(...paths: readonly string[]): FileLock[] {
+  const inodes = paths.flatMap(inodeOf);
+  return parseLocks(readLocks()).filter(({ inode }) => inodes.includes(inode));
+}
+
 /**
  * Reads Linux's list of locks in pieces as large as the kernel returns. The list may change between two
  * reads, so with the small pieces of `readTextFile` a lock could be missed.
  */
-export function readLocks(): string {
+function readLocks(): string {
   using file = Deno.openSync("/proc/locks");
   const piece = new Uint8Array(65_536);
   const decoder = new TextDecoder();

@@ -1,6 +1,6 @@
 import { sleep } from "../base/event_loop.ts";
 import { fileItself, mayRead, partOf, specialKind } from "../base/paths.ts";
-import { type Holder, writersOf } from "../base/lock_holders.ts";
+import { type Holder, locksOn, otherHolders, writersOf } from "../base/lock_holders.ts";
 import { shellWord } from "../base/format.ts";
 import { isSnapshotName, reservationOf } from "../snapshot/names.ts";
 import { storeLock } from "../snapshot/store.ts";
@@ -17,7 +17,7 @@ import {
   ownerIn,
 } from "./facts.ts";
 import { beginningOf, type FileContext, reasonAgainstWriting } from "./inspect_files.ts";
-import { isContained, lockersOf } from "./linux.ts";
+import { isContained } from "./linux.ts";
 
 /** What is in a directory. */
 export interface Listing {
@@ -250,7 +250,7 @@ function isLockHeld(
   { isAllPermitted }: FileContext,
 ): boolean | null {
   if (isAllPermitted && Deno.build.os === "linux") {
-    if (lockersOf(path).length > 0) return true;
+    if (otherHolders(locksOn(path)).length > 0) return true;
     // Outside of a container all holders are visible.
     if (!isContained()) return false;
   }

@@ -6,7 +6,7 @@ import {
 import { CorruptDatabaseError, serializeError } from "../base/errors.ts";
 import { findDamage } from "../schema/integrity.ts";
 import { messageOf } from "../base/format.ts";
-import { writersOf } from "../base/lock_holders.ts";
+import { locksOn, otherHolders, writersOf } from "../base/lock_holders.ts";
 import { roomIn } from "../base/files.ts";
 import { directoryOf, fileItself, isLink, mayRead } from "../base/paths.ts";
 import { settingsInForce } from "../database/mod.ts";
@@ -22,15 +22,7 @@ import {
 } from "../database/untouched.ts";
 import { LEDGER } from "../state/workspace.ts";
 import type { Content, DatabaseFacts, DatabasePlace, DirectoryFacts } from "./facts.ts";
-import {
-  attempt,
-  findOpeners,
-  lateReaders,
-  lockersOf,
-  type Mount,
-  mountOf,
-  type Openers,
-} from "./linux.ts";
+import { attempt, findOpeners, lateReaders, type Mount, mountOf, type Openers } from "./linux.ts";
 
 /** What the system says about all files. */
 export interface FileContext {
@@ -74,7 +66,7 @@ export function lookAtFiles(name: string, path: string, context: FileContext): D
       ? attempt(() => lateReaders(`${real}-shm`, index), [])
       : [],
     writers: isLinux ? writersOf(path) : [],
-    lockers: isLinux ? attempt(() => lockersOf(path), []) : [],
+    lockers: isLinux ? attempt(() => otherHolders(locksOn(path)), []) : [],
   };
 }
 

@@ -1,4 +1,4 @@
-import { commandOf, type Holder, othersOf, parseLocks, readLocks } from "../base/lock_holders.ts";
+import { commandOf, type Holder, locksOn, otherHolders } from "../base/lock_holders.ts";
 import type { LogIndex } from "../database/untouched.ts";
 
 /** A mounted file system. */
@@ -172,14 +172,6 @@ function isSameFile(one: string, other: string): boolean {
   }, false);
 }
 
-/** Processes that hold a lock on a file, without duplicates. */
-export function lockersOf(path: string): readonly Holder[] {
-  const { ino } = Deno.statSync(path);
-  return othersOf(
-    parseLocks(readLocks()).filter(({ inode }) => inode === ino).map(({ pid }) => pid),
-  );
-}
-
 /** Offset of the reader locks in a log's index; fixed by SQLite's format. */
 const READ_LOCKS = 123;
 
@@ -188,13 +180,12 @@ const READ_LOCKS = 123;
  * their checkpoint.
  */
 export function lateReaders(indexPath: string, index: LogIndex): readonly Holder[] {
-  const { ino } = Deno.statSync(indexPath);
-  const locks = parseLocks(readLocks()).filter(({ inode }) => inode === ino);
+  const locks = locksOn(indexPath);
   const late = index.marks.flatMap((mark, slot) => {
     // The holder of the first lock reads only the database, without its log.
     const isLate = slot === 0 ? index.moved < index.frames : mark < index.frames;
     const at = READ_LOCKS + slot;
     return isLate ? locks.filter(({ start, end }) => start <= at && at <= end) : [];
   });
-  return othersOf(late.map(({ pid }) => pid));
+  return otherHolders(late);
 }

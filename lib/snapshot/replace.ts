@@ -19,7 +19,7 @@ import {
   writeNote,
 } from "../base/files.ts";
 import { directoryOf, fileItself, isLink, partOf, sizeOf } from "../base/paths.ts";
-import { parseLocks, readLocks } from "../base/lock_holders.ts";
+import { locksOn } from "../base/lock_holders.ts";
 import { type Connection, readPragma } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
@@ -161,10 +161,7 @@ function inUse(target: string, holders: string, cause?: unknown): DatabaseLocked
  */
 function processesWith(path: string): number[] {
   try {
-    const inodes = [path, `${path}-shm`].filter((one) => sizeOf(one) !== null)
-      .map((one) => Deno.statSync(one).ino);
-    const locks = parseLocks(readLocks());
-    return [...new Set(locks.filter(({ inode }) => inodes.includes(inode)).map(({ pid }) => pid))];
+    return [...new Set(locksOn(path, `${path}-shm`).map(({ pid }) => pid))];
   } catch {
     return []; // another system, or no permission
   }

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { findOpeners, lockersOf, mountOf, parseMounts } from "../../../lib/doctor/linux.ts";
+import { locksOn, otherHolders } from "../../../lib/base/lock_holders.ts";
+import { findOpeners, mountOf, parseMounts } from "../../../lib/doctor/linux.ts";
 import { execute, Program, TemporaryDirectory } from "../support.ts";
 import { testOnLinux } from "./support.ts";
 
@@ -60,7 +61,7 @@ testOnLinux(
     await using program = await Program.start(path, `db.exec("INSERT INTO t VALUES (1)")`);
     const { pid } = program;
     assert.deepEqual(found(), [{ pid, what: "file", isDeno: true }]);
-    assert.deepEqual(lockersOf(path).map((one) => one.pid), [pid]);
+    assert.deepEqual(otherHolders(locksOn(path)).map((one) => one.pid), [pid]);
     await Deno.rename(path, `${path}.old`);
     assert.deepEqual(found(), [{ pid, what: "moved", isDeno: true }]);
     await Deno.remove(`${path}.old`);
