@@ -8,7 +8,7 @@ import { number } from "../database/connection.ts";
 import { writeText } from "../dump/output_file.ts";
 import { locate } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
-import { countRows } from "../schema/model.ts";
+import { countRows } from "../schema/tables.ts";
 import { type Configuration, parseConfiguration, withDatabases } from "../state/configuration.ts";
 import { databasesBelow, proposeName } from "../state/uncovered_files.ts";
 import { backupsBeside, ledgerOf } from "../state/workspace.ts";

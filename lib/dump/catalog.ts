@@ -1,10 +1,5 @@
-import {
-  type Affinity,
-  affinityOf,
-  isNumberColumn,
-  readColumns,
-  shadowTables,
-} from "../schema/model.ts";
+import { type Affinity, affinityOf, isNumberColumn } from "../schema/model.ts";
+import { readColumns, shadowTables } from "../schema/tables.ts";
 import {
   type Connection,
   number,

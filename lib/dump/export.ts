@@ -3,7 +3,7 @@ import { formatBytes } from "../base/format.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { fold } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
-import { countRowsOf } from "../schema/model.ts";
+import { countRowsOf } from "../schema/tables.ts";
 import { type ViolatedCheck, violatedChecks } from "../schema/integrity.ts";
 import { requireKnownDatabase } from "../state/refusals.ts";
 import type { Workspace } from "../state/workspace.ts";

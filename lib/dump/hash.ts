@@ -11,7 +11,7 @@ import {
 import type { DumpPart } from "./export_rows.ts";
 import { type ExportControl, writeParts } from "./export.ts";
 import { openReading } from "./export_reading.ts";
-import { countRows } from "../schema/model.ts";
+import { countRows } from "../schema/tables.ts";
 
 /**
  * SHA-256, in hexadecimal, of a database's content: its schema, its rows in order, the

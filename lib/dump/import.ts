@@ -1,5 +1,5 @@
 import { importedRows, recordImport } from "./import_rows.ts";
-import { countRows } from "../schema/model.ts";
+import { countRows } from "../schema/tables.ts";
 import type { Connection } from "../database/connection.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
 import {

@@ -13,7 +13,7 @@ import { holdForeignKeys, withTransaction } from "../database/transaction.ts";
 import { RowCopies, type RowLoss } from "../engine/row_copies.ts";
 import { brokenReferences, lostRows, observeRows, type RowObservation } from "../engine/checks.ts";
 import { checkFile, type ViolatedCheck, violatedChecks } from "../schema/integrity.ts";
-import { usersTables } from "../schema/model.ts";
+import { usersTables } from "../schema/tables.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { VirtualTable } from "./import_guard.ts";
 import { loadDump } from "./import_loader.ts";

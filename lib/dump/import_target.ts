@@ -1,7 +1,8 @@
 import { UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { type Connection, number, type SqlValue, text } from "../database/connection.ts";
-import { type Affinity, affinityOf, isNumberColumn, readColumns } from "../schema/model.ts";
+import { type Affinity, affinityOf, isNumberColumn } from "../schema/model.ts";
+import { readColumns } from "../schema/tables.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { DumpFault } from "./import_source.ts";
 

@@ -8,7 +8,8 @@ import {
   type MigrationBody,
   type Registry,
 } from "../migration/migration.ts";
-import { countRows, describeDifference, usersTables } from "../schema/model.ts";
+import { describeDifference } from "../schema/model.ts";
+import { countRows, usersTables } from "../schema/tables.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 import { readMarkers } from "../state/marker.ts";
 import { type Allowance, failedCheck } from "./explain_failure.ts";

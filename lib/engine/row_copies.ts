@@ -1,6 +1,6 @@
 import { type Connection, number, text } from "../database/connection.ts";
 import type { MigrationBody } from "../migration/migration.ts";
-import { countRowsOf, usersTables } from "../schema/model.ts";
+import { countRowsOf, usersTables } from "../schema/tables.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 
 /** Words of a body that may replace rows with others, so that counting rows is not enough. */

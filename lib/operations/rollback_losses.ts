@@ -6,7 +6,8 @@
 import { type Connection, number } from "../database/connection.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import type { Migration } from "../migration/migration.ts";
-import { countRowsOf, readColumns, type Schema, usersTables } from "../schema/model.ts";
+import type { Schema } from "../schema/model.ts";
+import { countRowsOf, readColumns, usersTables } from "../schema/tables.ts";
 import { readSchema } from "../schema/read.ts";
 import { buildMigratedSchema, type MigratedSchema } from "../schema/migrated_schema.ts";
 import { fold, quoteName } from "../sql/tokens.ts";

@@ -30,7 +30,7 @@ import {
   statDatabase,
 } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
-import { shadowTables } from "../schema/model.ts";
+import { shadowTables } from "../schema/tables.ts";
 import { is, splitStatements, tokenize } from "../sql/tokens.ts";
 
 /** What to read. */

@@ -2,7 +2,7 @@ import { StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
 import { fold, is, quoteName, type Token, tokenize } from "../sql/tokens.ts";
-import { readColumns } from "./model.ts";
+import { readColumns } from "./tables.ts";
 
 /** What reads a database: a connection, or the transaction of a migration. */
 type Reader = Pick<Connection, "all">;

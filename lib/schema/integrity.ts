@@ -1,7 +1,8 @@
 import { type Connection, number, type Row, text } from "../database/connection.ts";
 import { needsExtension } from "../database/failure.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
-import { affinityOf, type Finding, primaryKeyOf, readColumns, usersTables } from "./model.ts";
+import { affinityOf, type Finding, primaryKeyOf } from "./model.ts";
+import { readColumns, usersTables } from "./tables.ts";
 import { StatementError } from "../base/errors.ts";
 import { readTableText } from "./read.ts";
 

@@ -1,17 +1,17 @@
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import { closing, fold, is, itemsOf, render, source, type Token, tokenize } from "../sql/tokens.ts";
-import {
-  type CheckSchema,
-  type ColumnSchema,
-  type ForeignKeySchema,
-  type IndexSchema,
-  type Schema,
-  shadowTables,
-  type TableSchema,
-  type TriggerSchema,
-  type ViewSchema,
+import type {
+  CheckSchema,
+  ColumnSchema,
+  ForeignKeySchema,
+  IndexSchema,
+  Schema,
+  TableSchema,
+  TriggerSchema,
+  ViewSchema,
 } from "./model.ts";
+import { shadowTables } from "./tables.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 
 /** Details of a `CREATE TABLE` that SQLite's pragmas lack. Column names are in lower case. */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { readColumns } from "./model.ts";
+import { readColumns } from "./tables.ts";
 import { StatementError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { number, type Row, text } from "../database/connection.ts";

@@ -3,7 +3,7 @@ import { sizeOf } from "../base/paths.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import { openForReading } from "../database/open.ts";
 import { Session } from "../engine/session.ts";
-import { countRows } from "../schema/model.ts";
+import { countRows } from "../schema/tables.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { LEDGER, type Workspace } from "../state/workspace.ts";
 import {

@@ -1,7 +1,7 @@
 import { type Connection, readPragma } from "../database/connection.ts";
 import { isForeign } from "../database/location.ts";
 import type { Session } from "../engine/session.ts";
-import { usersTables } from "../schema/model.ts";
+import { usersTables } from "../schema/tables.ts";
 import { quoteName } from "../sql/tokens.ts";
 import { LEDGER, locationOf, type Workspace } from "../state/workspace.ts";
 import { createSnapshot, type SnapshotOptions } from "./mod.ts";

@@ -35,7 +35,7 @@ import { type Connection, type CopyProgress, readPragma } from "../database/conn
 import { refuseLostDatabase, statDatabase } from "../database/location.ts";
 import { openForReading, sqliteVersion } from "../database/open.ts";
 import { checkFile } from "../schema/integrity.ts";
-import { countRows } from "../schema/model.ts";
+import { countRows } from "../schema/tables.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { LEDGER } from "../state/workspace.ts";
 import {

@@ -1,4 +1,5 @@
-import { type Affinity, affinityOf, countRowsOf, readColumns } from "../schema/model.ts";
+import { type Affinity, affinityOf } from "../schema/model.ts";
+import { countRowsOf, readColumns } from "../schema/tables.ts";
 import { createYielder } from "../base/event_loop.ts";
 import type { Connection, SqlValue } from "../database/connection.ts";
 import { fold, quoteName, rowIdName } from "../sql/tokens.ts";

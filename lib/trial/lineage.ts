@@ -1,4 +1,4 @@
-import { countRowsOf, readColumns } from "../schema/model.ts";
+import { countRowsOf, readColumns } from "../schema/tables.ts";
 import type { Connection } from "../database/connection.ts";
 import { findNamed, fold, quoteName, sameName } from "../sql/tokens.ts";
 import { rowChanges } from "./authorizer.ts";

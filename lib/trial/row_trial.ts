@@ -7,7 +7,7 @@ import { statDatabase } from "../database/location.ts";
 import { openForReading, openMemory } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import { runMigration, runOf } from "../engine/apply.ts";
-import { countRows, readColumns, usersTables } from "../schema/model.ts";
+import { countRows, readColumns, usersTables } from "../schema/tables.ts";
 import { quoteName } from "../sql/tokens.ts";
 import type { Migration } from "../migration/migration.ts";
 import type { Inspection } from "../state/inspect.ts";

@@ -1,4 +1,5 @@
-import { countRowsOf, readColumns, type Schema } from "../schema/model.ts";
+import type { Schema } from "../schema/model.ts";
+import { countRowsOf, readColumns } from "../schema/tables.ts";
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";

@@ -6,7 +6,7 @@ import {
   observeRows,
   type RowObservation,
 } from "../../../lib/engine/checks.ts";
-import { countRows } from "../../../lib/schema/model.ts";
+import { countRows } from "../../../lib/schema/tables.ts";
 import { quoteName } from "../../../lib/sql/tokens.ts";
 import { openMemory } from "../../../lib/database/open.ts";
 import { MigrationFailedError } from "../../../lib/base/errors.ts";
