@@ -202,6 +202,7 @@ async function readShape(
     source,
     `SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ${quoteText(table)}`,
   );
+  // As bytes, which `readColumns` of lib/schema does not need: see `nameOf`.
   const all = await source.all(
     "SELECT CAST(name AS BLOB) AS name, hidden FROM pragma_table_xinfo(?) ORDER BY cid",
     [table],

@@ -294,6 +294,7 @@ function serverLiteral(value: number): string {
 /** The stored columns, with the row id unless a primary key column already is the row id. */
 function columnsOf(source: Source, table: string): string[] {
   const list = "SELECT wr FROM pragma_table_list WHERE schema = 'main' AND name = ?";
+  // Unlike `readColumns` of lib/schema, this needs no `Connection`: the source is one of the driver.
   const info = "SELECT name, hidden FROM pragma_table_xinfo(?) ORDER BY cid";
   const all = source.prepare(info).all(table);
   const columns = all.filter(({ hidden }) => hidden === 0).map(({ name }) => String(name));

@@ -1,6 +1,6 @@
-import { type Connection, number, text } from "../database/connection.ts";
+import { type Connection, number } from "../database/connection.ts";
 import type { MigrationBody } from "../migration/migration.ts";
-import { countRowsOf, usersTables } from "../schema/tables.ts";
+import { countRowsOf, readColumns, usersTables } from "../schema/tables.ts";
 import { fold, quoteName } from "../sql/tokens.ts";
 
 /** Words of a body that may replace rows with others, so that counting rows is not enough. */
@@ -204,13 +204,10 @@ async function shapeOf(connection: Connection, table: string): Promise<Shape | n
     [table],
   );
   if (found === undefined) return null;
-  const columns = (await connection.all(
-    "SELECT name, pk FROM pragma_table_xinfo(?, 'main') WHERE hidden = 0 ORDER BY cid",
-    [table],
-  )).map((row) => ({ name: text(row, "name"), pk: number(row, "pk") }));
+  const columns = (await readColumns(connection, table)).filter(({ kind }) => kind === "ordinary");
   return {
     columns: columns.map(({ name }) => name),
-    key: columns.filter(({ pk }) => pk > 0).map(({ name }) => name),
+    key: columns.filter(({ primaryKey }) => primaryKey > 0).map(({ name }) => name),
     root: number(found, "rootpage"),
     hasRowid: number(found, "wr") === 0 &&
       !columns.some(({ name }) => fold(name) === "rowid"),

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Connection, Row, SqlValue } from "../database/connection.ts";
+import { readColumns } from "../schema/tables.ts";
 import {
   episodeSeries,
   type EvaluationRow,
@@ -45,8 +46,7 @@ async function readRows<T>(
   { table, columns, filter = {}, time, condition, order, most = Infinity }: Selection,
   convert: (row: Row) => T | null,
 ): Promise<T[]> {
-  const info = await connection.all("SELECT name FROM pragma_table_info(?)", [table]);
-  const known = new Set(info.map(({ name }) => name));
+  const known = new Set((await readColumns(connection, table)).map(({ name }) => name));
   if (known.size === 0) return [];
   const list = columns.split(" ")
     .map((name) => name === "*" || known.has(name) ? name : `NULL AS ${name}`);

@@ -2,6 +2,7 @@ import { StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
 import { fold, is, quoteName, type Token, tokenize } from "../sql/tokens.ts";
+import { primaryKeyOf } from "./model.ts";
 import { readColumns } from "./tables.ts";
 
 /** What reads a database: a connection, or the transaction of a migration. */
@@ -99,20 +100,17 @@ async function isUnique(
   table: string,
   columns: readonly (string | null)[],
 ): Promise<boolean> {
-  const keys = await connection.all(
-    `SELECT json_group_array(name) AS columns, 1 AS is_primary FROM (
-      SELECT lower(name) AS name FROM pragma_table_xinfo(?1, 'main') WHERE pk > 0 ORDER BY 1
-    ) UNION ALL
-    SELECT (SELECT json_group_array(name) FROM (
-        SELECT lower(name) AS name FROM pragma_index_info(list.name, 'main') ORDER BY 1
-      )), 0
-    FROM pragma_index_list(?1, 'main') AS list WHERE list."unique" AND NOT list.partial`,
+  const key = primaryKeyOf({ columns: await readColumns(connection, table) }).map(fold);
+  if (columns.includes(null)) return key.length === columns.length;
+  const indexes = await connection.all(
+    `SELECT (SELECT json_group_array(lower(name)) FROM pragma_index_info(list.name, 'main')) AS columns
+    FROM pragma_index_list(?, 'main') AS list WHERE list."unique" AND NOT list.partial`,
     [table],
   );
+  const keys: (string | null)[][] = [
+    key,
+    ...indexes.map((row) => JSON.parse(text(row, "columns"))),
+  ];
   const wanted = JSON.stringify(columns.toSorted());
-  return keys.some((row) =>
-    columns.includes(null)
-      ? row["is_primary"] === 1 && JSON.parse(text(row, "columns")).length === columns.length
-      : text(row, "columns") === wanted
-  );
+  return keys.some((names) => JSON.stringify(names.toSorted()) === wanted);
 }

@@ -2,6 +2,7 @@ import { StatementError } from "../base/errors.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
 import { closing, fold, is, itemsOf, source, type Token, tokenize } from "../sql/tokens.ts";
+import { readColumns } from "./tables.ts";
 
 /** Most characters shown of a value. */
 const SHOWN = 60;
@@ -82,11 +83,8 @@ async function ofInsert(
     names = itemsOf(tokens, at).map(([name]) => name?.value ?? "");
     at = closing(tokens, at) + 1;
   } else {
-    const rows = await connection.all(
-      "SELECT name FROM pragma_table_xinfo(?) WHERE hidden = 0",
-      [table.value],
-    );
-    names = rows.map((row) => text(row, "name"));
+    const all = await readColumns(connection, table.value, { schema: null });
+    names = all.filter(({ kind }) => kind === "ordinary").map(({ name }) => name);
   }
   if (!is(tokens[at], "select", "with", "values")) return null;
   const labels = columns.split(", ").map((name) => name.slice(name.lastIndexOf(".") + 1));

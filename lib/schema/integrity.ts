@@ -108,16 +108,16 @@ async function danglingRows(
     readonly id: number;
   },
 ): Promise<string[]> {
-  const columns = await connection.all(
-    `SELECT f."from" AS child,
-        coalesce(f."to", (SELECT name FROM pragma_table_xinfo(?2, 'main') WHERE pk = f.seq + 1)) AS parent,
-        EXISTS (SELECT 1 FROM pragma_table_xinfo(?2, 'main')) AS has_parent
-    FROM pragma_foreign_key_list(?1, 'main') AS f WHERE f.id = ?3`,
-    [table, parent, id],
-  );
+  const parentColumns = await readColumns(connection, parent);
+  const parentKey = primaryKeyOf({ columns: parentColumns });
+  const columns = (await connection.all(
+    `SELECT seq, "from" AS child, "to" AS parent
+    FROM pragma_foreign_key_list(?, 'main') WHERE id = ?`,
+    [table, id],
+  )).map((row) => ({ ...row, parent: row["parent"] ?? parentKey[number(row, "seq")] ?? null }));
   const keys = primaryKeyOf({ columns: await readColumns(connection, table) });
-  const hasParent = columns.every((row) => row["has_parent"] === 1);
-  if (keys.length === 0 || hasParent && columns.some((row) => row["parent"] === null)) return [];
+  const hasParent = parentColumns.length > 0;
+  if (keys.length === 0 || hasParent && columns.some(({ parent }) => parent === null)) return [];
   const key = keys.map((name) => `quote(child.${quoteName(name)})`).join(" || ',' || ");
   const conditions = columns.map((row) => `child.${quote(row, "child")} IS NOT NULL`);
   if (hasParent) {

@@ -242,7 +242,8 @@ export interface ReadSchemaOptions {
   readonly previous?: Schema;
 }
 
-// Passes the names to the pragmas as one JSON list, so that any number of tables needs one query.
+// Passes the names to the pragmas as one JSON list, so that any number of tables needs one query,
+// unlike `readColumns`, which reads one table.
 const OF_EACH = "FROM json_each(?) AS asked";
 const COLUMNS = `SELECT asked.value AS owner, x.name, x.type, x."notnull", x.dflt_value, x.pk,
   x.hidden ${OF_EACH}, pragma_table_xinfo(asked.value, 'main') AS x ORDER BY asked.key, x.cid`;

@@ -96,11 +96,17 @@ interface TableColumn {
 
 const COLUMN_KINDS = ["ordinary", "hidden", "virtual", "stored"] as const;
 
+/** Options of {@link readColumns}. */
+interface ReadColumnsOptions {
+  /** Name of the schema; null for the one that SQLite finds the table in. Default `main`. */
+  readonly schema?: string | null;
+}
+
 /** The columns of a table in order; none if the table or its module is missing. */
 export async function readColumns(
   connection: Pick<Connection, "all">,
   table: string,
-  schema = "main",
+  { schema = "main" }: ReadColumnsOptions = {},
 ): Promise<TableColumn[]> {
   const rows = await connection.all(
     `SELECT name, type, "notnull", dflt_value, pk, hidden

@@ -80,8 +80,8 @@ export class Scratch implements AsyncDisposable {
   }
 
   /** Names of the columns of a table of `main` or `temp`. */
-  async columns(table: string, database = "main"): Promise<readonly string[]> {
-    return (await readColumns(this.connection, table, database)).map(({ name }) => name);
+  async columns(table: string, schema = "main"): Promise<readonly string[]> {
+    return (await readColumns(this.connection, table, { schema })).map(({ name }) => name);
   }
 
   /** Number of rows that migrations have inserted into a table here. */
