@@ -253,8 +253,6 @@ export async function runAndRecord(
     session.record(async (ledger) => {
       const end = { durationSeconds, error };
       await addEvent(ledger, { ...event, ...end, outcome: status, detail: detailOf(run) });
-      // After a failed rollback the migration is still applied, and so its row is kept.
-      if (status === "failed" && direction === "downgrade") return;
       const appliedAt = epochSeconds();
       await setHistory(ledger, { id, name, databasePath, appliedAt, status, ...end });
     });

@@ -39,6 +39,15 @@ Deno.test("migrations applied before a failure are durable while a bot has the d
   assert.deepEqual(tablesIn(directory), ["first", "second"]);
 });
 
+Deno.test("an upgrade whose commits cannot be made durable fails", async () => {
+  using directory = new TemporaryDirectory();
+  await appMigrator(directory, [first]).upgrade();
+  using _bot = openBot(directory);
+  const migrator = appMigrator(directory, [first, second]);
+  const damageLog = () => Deno.truncateSync(directory.file("app.db-wal"), 0);
+  await assert.rejects(migrator.upgrade({ hooks: { afterAll: damageLog } }), /app\.db/);
+});
+
 /** While a bot has the database open, closing another connection does not checkpoint the log. */
 function openBot(directory: TemporaryDirectory): DatabaseSync {
   const db = new DatabaseSync(directory.file("app.db"));

@@ -94,6 +94,7 @@ Deno.test("lint and the guard do not change the database's files", async () => {
 Deno.test("a script that fails halfway is reported as a failure, not by what it would have lost", async () => {
   using subject = await Subject.create();
   const script = "DELETE FROM plain; INSERT INTO nowhere VALUES (1)";
+  assert.deepEqual(await subject.codes(script), ["error fails"]);
   await assert.rejects(subject.migrator([script]).upgrade(), (error) => {
     assert(error instanceof MigrationFailedError, String(error));
     assert.match(error.message, /nowhere/);
