@@ -1,5 +1,4 @@
-import { UsageError } from "../base/errors.ts";
-import { didYouMean } from "../base/format.ts";
+import { unknownDatabase } from "../state/workspace.ts";
 import { numberFlag, stringFlags } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
 import type { HistoryOptions } from "../migrator.ts";
@@ -28,11 +27,7 @@ export const command: Command = {
     const events = await migrator.history({ limit, ...filter });
     // A database that is no longer configured may still have a history.
     if (events.length === 0 && database !== undefined && !migrator.databases.includes(database)) {
-      throw new UsageError(`Cannot show the history of "${database}": database not found`, {
-        help: `${didYouMean(database, migrator.databases)}the databases are ${
-          migrator.databases.join(", ")
-        }`,
-      });
+      throw unknownDatabase(database, { verb: "show the history of", names: migrator.databases });
     }
     output.json({ ok: true, events } satisfies Documents["history"]);
     output.answer(events.length > 0 ? renderEvents(events) : nothing(filter));

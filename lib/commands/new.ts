@@ -1,9 +1,9 @@
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { LocationError, UsageError } from "../base/errors.ts";
-import { didYouMean } from "../base/format.ts";
 import { printable } from "../terminal/text.ts";
 import { listMigrationFiles } from "../migration/loader.ts";
 import { nextId, templateOf, writeNewFile } from "../migration/new_file.ts";
+import { unknownDatabase } from "../state/workspace.ts";
 import { choiceFlag, stringFlag } from "./flags.ts";
 import type { Command, CommandContext, FlagValues } from "./command.ts";
 import { migrationsDirectory } from "./resolve_options.ts";
@@ -80,16 +80,13 @@ const LONGEST = 100;
 
 function databaseOf(flags: FlagValues, databases: readonly string[]): string {
   const named = stringFlag(flags, "database");
-  const help = `the databases are ${databases.join(", ")}`;
   if (named === undefined) {
     throw new UsageError("Cannot create a migration: name its database", {
-      help: `add --database DATABASE; ${help}`,
+      help: `add --database DATABASE; the databases are ${databases.join(", ")}`,
     });
   }
   if (databases.includes(named)) return named;
-  throw new UsageError(`Cannot create a migration of "${named}": database not found`, {
-    help: `${didYouMean(named, databases)}${help}`,
-  });
+  throw unknownDatabase(named, { verb: "create a migration of", names: databases });
 }
 
 function kindOf(flags: FlagValues): Kind {

@@ -5,8 +5,7 @@ import { fold } from "../sql/tokens.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
 import { countRowsOf } from "../schema/tables.ts";
 import { type ViolatedCheck, violatedChecks } from "../schema/integrity.ts";
-import { requireKnownDatabase } from "../state/refusals.ts";
-import type { Workspace } from "../state/workspace.ts";
+import { requireKnownDatabase, type Workspace } from "../state/workspace.ts";
 import {
   type Catalog,
   type CatalogObject,
@@ -36,7 +35,7 @@ export async function exportSql(
 ): Promise<ReadableStream<Bytes>> {
   const { content = "all", tables = [], ...control } = options;
   const reading = await openReading(
-    await requireKnownDatabase(workspace, database, "export"),
+    requireKnownDatabase(workspace, database, "export"),
     workspace.settings,
   );
   try {
@@ -143,7 +142,7 @@ export async function* exportTables(
 ): AsyncGenerator<ExportedTable> {
   const { format, tables = [], onTables, ...control } = options;
   await using reading = await openReading(
-    await requireKnownDatabase(workspace, database, "export"),
+    requireKnownDatabase(workspace, database, "export"),
     workspace.settings,
   );
   refuseUnknown(reading.catalog, database, tables);

@@ -13,7 +13,6 @@ import {
   UsageError,
 } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
-import { requireKnownDatabase } from "../state/refusals.ts";
 import { directoryOf, isLink, partOf, sizeOf } from "../base/paths.ts";
 import { isForeign, type ServerLocation } from "../database/location.ts";
 import { readMarkerIds } from "../state/marker.ts";
@@ -31,7 +30,13 @@ import { snapshotBefore } from "../snapshot/safeguard.ts";
 import { requireReplaceable } from "../snapshot/replace.ts";
 import { contentOf, type DatabaseContent, type RestoreChange } from "../snapshot/restore.ts";
 import { replaceAll, takeSafety, WatchedDatabases } from "../snapshot/finish_restore.ts";
-import { isRestoring, locationOf, prefixOfLedger, type Workspace } from "../state/workspace.ts";
+import {
+  isRestoring,
+  locationOf,
+  prefixOfLedger,
+  requireKnownDatabase,
+  type Workspace,
+} from "../state/workspace.ts";
 import { buildDatabase, loadIntoExisting, type Violations } from "./import_build.ts";
 import { DumpFault, readText, toDumpError } from "./import_source.ts";
 
@@ -91,7 +96,7 @@ export async function importDump(
 ): Promise<ImportResult> {
   const { label = "the dump" } = options;
   try {
-    await requireKnownDatabase(workspace, options.database, "import into");
+    requireKnownDatabase(workspace, options.database, "import into");
     await using session = await Session.begin(workspace, { signal: options.signal });
     const job = { workspace, session, options, label, text: readText(source, options) };
     return options.intoExisting ? await add(job) : await replace(job);

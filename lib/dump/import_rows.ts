@@ -11,8 +11,7 @@ import { withTransaction } from "../database/transaction.ts";
 import { afterCommit, type Committed, Session } from "../engine/session.ts";
 import { snapshotBefore } from "../snapshot/safeguard.ts";
 import { addEvent } from "../state/ledger.ts";
-import { requireKnownDatabase } from "../state/refusals.ts";
-import { locationOf, type Workspace } from "../state/workspace.ts";
+import { locationOf, requireKnownDatabase, type Workspace } from "../state/workspace.ts";
 import { RowInserter } from "./import_inserter.ts";
 import { DumpFault, readText, toDumpError } from "./import_source.ts";
 import {
@@ -240,7 +239,7 @@ async function importAll(
   options: ImportRowsOptions,
 ): Promise<ImportRowsResult> {
   const { database, label = "the input", backup = true, onProgress, signal } = options;
-  await requireDatabase(workspace, database);
+  requireDatabase(workspace, database);
   await using session = await Session.begin(workspace, { signal });
   const connection = await session.database(database);
   const target = await readTarget(connection, options.table);
@@ -285,8 +284,8 @@ async function importAll(
   return result;
 }
 
-async function requireDatabase(workspace: Workspace, database: string): Promise<void> {
-  const location = await requireKnownDatabase(workspace, database, "import into");
+function requireDatabase(workspace: Workspace, database: string): void {
+  const location = requireKnownDatabase(workspace, database, "import into");
   if (location.path !== ":memory:" && !statDatabase(location).exists) {
     throw new UsageError(`Cannot import into ${database}: ${location.path} does not exist`, {
       database,

@@ -11,14 +11,13 @@ import {
 import { migrationsIn } from "../state/assess.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { findMigration } from "../state/plan.ts";
-import { locationOf, type Workspace } from "../state/workspace.ts";
+import { locationOf, requireKnownDatabase, type Workspace } from "../state/workspace.ts";
 import { compareWithMigrations } from "./verify.ts";
 import { messageOf } from "../base/format.ts";
 import { type Connection, text } from "../database/connection.ts";
 import { statDatabase } from "../database/location.ts";
 import { parseMigrationFile } from "../migration/file.ts";
 import { nextId, writeNewFile } from "../migration/new_file.ts";
-import { requireKnownDatabase } from "../state/refusals.ts";
 
 /** Options for a baseline. */
 export interface BaselineOptions {
@@ -147,7 +146,7 @@ export async function adoptDatabase(
   database: string,
   { migrationsDir, dryRun = false }: AdoptOptions,
 ): Promise<Adoption> {
-  const location = await requireKnownDatabase(workspace, database, "adopt");
+  const location = requireKnownDatabase(workspace, database, "adopt");
   refuseManaged(workspace, database);
   if (!statDatabase(location).exists) {
     throw new UsageError(`Cannot adopt ${database}: there is no file ${location.path}`, {

@@ -1,4 +1,3 @@
-import { didYouMean } from "../base/format.ts";
 import {
   AccessError,
   ConfirmationError,
@@ -22,7 +21,7 @@ import { type TemporaryCopy, temporaryCopy } from "../database/temporary_copy.ts
 import { beginReading } from "../database/transaction.ts";
 import { contentHash } from "../dump/hash.ts";
 import type { OutputFileOptions } from "../dump/output_file.ts";
-import type { Workspace } from "../state/workspace.ts";
+import { unknownDatabase, type Workspace } from "../state/workspace.ts";
 
 /** Options for copying a database. */
 export interface CopyDatabaseOptions
@@ -111,11 +110,10 @@ function placeOf(workspace: Workspace, end: string, name: string): DatabaseLocat
   if (known !== undefined) return known;
   if (isLibsqlAddress(end)) return locate(end, name);
   if (/[./\\]/.test(end)) return locate(end);
-  const names = [...workspace.locations.keys()];
-  throw new UsageError(`Cannot copy "${end}": database not found`, {
-    help: `${didYouMean(end, names)}the databases are ${
-      names.join(", ")
-    }; a path contains a slash or a dot`,
+  throw unknownDatabase(end, {
+    verb: "copy",
+    names: [...workspace.locations.keys()],
+    more: "; a path contains a slash or a dot",
   });
 }
 

@@ -4,8 +4,7 @@ import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
 import type { Schema } from "../schema/model.ts";
 import { readSchema } from "../schema/read.ts";
-import { requireKnownDatabase } from "../state/refusals.ts";
-import type { Workspace } from "../state/workspace.ts";
+import { requireKnownDatabase, type Workspace } from "../state/workspace.ts";
 
 /**
  * Reads the schema of a database, without the markers; writes nothing.
@@ -14,7 +13,7 @@ import type { Workspace } from "../state/workspace.ts";
  * @throws {LocationError} if the database does not exist yet.
  */
 export async function readKnownSchema(workspace: Workspace, database: string): Promise<Schema> {
-  const location = await requireKnownDatabase(workspace, database, "describe");
+  const location = requireKnownDatabase(workspace, database, "describe");
   if (!statDatabase(location).exists) {
     throw new LocationError(`Cannot describe ${database}: there is no file ${location.path}`, {
       database,

@@ -13,8 +13,7 @@ import {
 import { type DatabaseSource, locate, sourceOf, statDatabase } from "../database/location.ts";
 import { openForReading, openMemory } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
-import { requireKnownDatabase } from "../state/refusals.ts";
-import type { Workspace } from "../state/workspace.ts";
+import { requireKnownDatabase, type Workspace } from "../state/workspace.ts";
 import { type ChartModule, renderPage } from "./page.ts";
 import { LEDGER_ALIAS } from "./queries.ts";
 import { type QueryOptions, type QueryResult, runQuery } from "./query.ts";
@@ -110,7 +109,7 @@ export async function queryDatabase(
 ): Promise<QueryResult> {
   const location = database === LEDGER_ALIAS && !workspace.locations.has(LEDGER_ALIAS)
     ? workspace.ledger
-    : await requireKnownDatabase(workspace, database, "query");
+    : requireKnownDatabase(workspace, database, "query");
   const { settings } = workspace;
   return await runQuery(sourceOf(location), { settings, name: database, ...options });
 }

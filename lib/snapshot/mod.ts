@@ -1,8 +1,14 @@
-import { CatalystError, UsageError } from "../base/errors.ts";
+import { CatalystError } from "../base/errors.ts";
 import { sizeOf } from "../base/paths.ts";
 import { type OnStep, Steps } from "../base/steps.ts";
 import { type DatabaseLocation, refuseForeign, statDatabase } from "../database/location.ts";
-import { LEDGER, locationOf, restoreJournal, type Workspace } from "../state/workspace.ts";
+import {
+  LEDGER,
+  locationOf,
+  restoreJournal,
+  unknownDatabase,
+  type Workspace,
+} from "../state/workspace.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
 import { isUnreadable, type PinTarget } from "./pin.ts";
 import { checkSnapshot, type SnapshotCheck } from "./sources.ts";
@@ -131,8 +137,9 @@ export async function findSnapshot(
 function targetsOf(workspace: Workspace, names: readonly string[]): PinTarget[] {
   const unknown = names.find((name) => name !== LEDGER && !workspace.locations.has(name));
   if (unknown !== undefined) {
-    throw new UsageError(`Cannot take a snapshot of "${unknown}": database not found`, {
-      help: `the databases are ${[...workspace.locations.keys(), LEDGER].join(", ")}`,
+    throw unknownDatabase(unknown, {
+      verb: "take a snapshot of",
+      names: [...workspace.locations.keys(), LEDGER],
     });
   }
   const databases = [...workspace.locations.keys()]

@@ -5,10 +5,8 @@ import {
   DowngradeBlockedError,
   SchemaConflictError,
   UnknownMarkerError,
-  UsageError,
 } from "../base/errors.ts";
 import { number, text, textOrNull } from "../database/connection.ts";
-import type { DatabaseLocation } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
 import {
   compareIds,
@@ -185,23 +183,4 @@ function mayRollBack(registry: Registry, found: FoundState, id: string): boolean
     if (error instanceof CatalystError) return false;
     throw error;
   }
-}
-
-/**
- * The location of a database named by the user.
- *
- * @throws {UsageError} if the name is unknown; `verb` is the action for the message, such as `export`.
- */
-export async function requireKnownDatabase(
-  workspace: Workspace,
-  database: string,
-  verb: string,
-): Promise<DatabaseLocation> {
-  const location = workspace.locations.get(database);
-  if (location !== undefined) return location;
-  const names = [...workspace.locations.keys()];
-  const { didYouMean } = await import("../base/format.ts");
-  throw new UsageError(`Cannot ${verb} "${database}": database not found`, {
-    help: `${didYouMean(database, names)}the databases are ${names.join(", ")}`,
-  });
 }

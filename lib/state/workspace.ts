@@ -1,4 +1,5 @@
 import { type CatalystError, LocationError, UsageError } from "../base/errors.ts";
+import { didYouMean } from "../base/format.ts";
 import { directoryOf, fileIdentity, fileItself, partOf } from "../base/paths.ts";
 import { type DatabaseLocation, type DatabaseSource, locate } from "../database/location.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/connection.ts";
@@ -219,4 +220,38 @@ export function locationOf(workspace: Workspace, database: string): DatabaseLoca
     throw new LocationError(`Cannot find database "${database}": unknown name`);
   }
   return location;
+}
+
+/**
+ * The location of a database named by the user.
+ *
+ * @throws {UsageError} if the name is unknown; `verb` is the action for the message, such as `export`.
+ */
+export function requireKnownDatabase(
+  { locations }: Workspace,
+  database: string,
+  verb: string,
+): DatabaseLocation {
+  const location = locations.get(database);
+  if (location === undefined) {
+    throw unknownDatabase(database, { verb, names: [...locations.keys()] });
+  }
+  return location;
+}
+
+/** The error for a database that the user named and that does not exist. */
+export function unknownDatabase(
+  database: string,
+  { verb, names, more = "" }: {
+    /** The action, such as `export`. */
+    readonly verb: string;
+    /** The names of the existing databases. */
+    readonly names: readonly string[];
+    /** The end of the help. */
+    readonly more?: string;
+  },
+): UsageError {
+  return new UsageError(`Cannot ${verb} "${database}": database not found`, {
+    help: `${didYouMean(database, names)}the databases are ${names.join(", ")}${more}`,
+  });
 }
