@@ -7,7 +7,13 @@ import {
 import { excerpt, placeOf } from "../base/excerpt.ts";
 import { accessError, specialKind } from "../base/paths.ts";
 import { parseMigrationFile } from "./file.ts";
-import { compareIds, isNearlyMigration, type Migration, parseFileName } from "./migration.ts";
+import {
+  compareIds,
+  isNearlyMigration,
+  type Migration,
+  parseFileName,
+  sortById,
+} from "./migration.ts";
 
 /** Options for reading a directory of migrations. */
 export interface LoadMigrationsOptions {
@@ -101,7 +107,7 @@ async function read(
     if (outcome.status === "rejected") onFault(outcome.reason);
     else migrations.push(outcome.value);
   }
-  return migrations.toSorted((a, b) => compareIds(a.id, b.id));
+  return sortById(migrations);
 }
 
 /**
@@ -133,10 +139,11 @@ export function listMigrationFiles(
       onFault(error);
     }
   }
-  files.sort((a, b) => compareIds(a.id, b.id) || (a.path < b.path ? -1 : 1));
+  // By path first, so that an error names two with the same number always in the same order.
+  const sorted = sortById(files.sort((a, b) => a.path < b.path ? -1 : 1));
   const doubles = new Set<MigrationFile>();
-  for (const [index, file] of files.entries()) {
-    const previous = files[index - 1];
+  for (const [index, file] of sorted.entries()) {
+    const previous = sorted[index - 1];
     if (previous === undefined || compareIds(previous.id, file.id) !== 0) continue;
     onFault(
       new MigrationFileError(
@@ -146,7 +153,7 @@ export function listMigrationFiles(
     );
     doubles.add(previous).add(file);
   }
-  return files.filter((file) => !doubles.has(file));
+  return sorted.filter((file) => !doubles.has(file));
 }
 
 /**

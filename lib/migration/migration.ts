@@ -1,3 +1,9 @@
+/**
+ * What a migration is, how its checksum is computed, and the registry: which migrations there are, and
+ * in which order.
+ *
+ * @module
+ */
 import { RegistryError } from "../base/errors.ts";
 import type { Row, SqlValue, StatementResult } from "../database/connection.ts";
 
@@ -185,7 +191,7 @@ export function createRegistry(
   migrations: readonly Migration[],
   databases: readonly string[],
 ): Registry {
-  const sorted = migrations.toSorted((a, b) => compareIds(a.id, b.id));
+  const sorted = sortById(migrations);
   sorted.forEach((migration, index) => {
     const previous = sorted[index - 1];
     if (previous !== undefined && compareIds(previous.id, migration.id) === 0) {
@@ -199,6 +205,11 @@ export function createRegistry(
     }
   });
   return { migrations: sorted, databases, byId: new Map(sorted.map((one) => [one.id, one])) };
+}
+
+/** Migrations or their files in the order in which they run, lowest number first. */
+export function sortById<T extends Pick<Migration, "id">>(migrations: readonly T[]): T[] {
+  return migrations.toSorted((a, b) => compareIds(a.id, b.id));
 }
 
 /** Compares ids as numbers of any length: `2` before `010` before `20250120123000`. */
