@@ -205,7 +205,7 @@ export function removeIfThere(path: string): void {
 /**
  * Cleans up after the work has failed or finished. A failure here must not hide the outcome.
  */
-export async function ignoring(work: () => void | Promise<void>): Promise<void> {
+export async function ignoringErrors(work: () => void | Promise<void>): Promise<void> {
   try {
     await work();
   } catch {

@@ -33,7 +33,7 @@ export function writersOf(path: string): Holder[] {
  */
 export function otherHolders(locks: readonly Pick<FileLock, "pid">[]): Holder[] {
   return [...new Set(locks.map(({ pid }) => pid))].filter((pid) => pid > 0 && pid !== Deno.pid)
-    .map((pid) => ({ pid, command: commandOf(pid) }));
+    .map((pid) => ({ pid, command: commandLineOf(pid) }));
 }
 
 /** The writers of a file as a phrase, such as `process 4242 (deno run bot.ts)`. */
@@ -101,7 +101,7 @@ function inodeOf(path: string): number[] {
 }
 
 /** Command line of a process, shortened; empty if it is unreadable. */
-export function commandOf(pid: number): string {
+export function commandLineOf(pid: number): string {
   try {
     const command = Deno.readTextFileSync(`/proc/${pid}/cmdline`).replaceAll("\0", " ").trim();
     return command.length > COMMAND_LENGTH ? `${command.slice(0, COMMAND_LENGTH)}...` : command;

@@ -33,7 +33,7 @@ const kinds: Readonly<
 };
 
 /** Recreates an error from another thread; `otherwise` creates it if its code is unknown. */
-export function fromFailure(
+export function recreateError(
   { code, message, help, database }: Omit<ThreadFailure, "kind">,
   otherwise: (message: string, options: CatalystErrorOptions) => Error,
 ): Error {
@@ -50,7 +50,7 @@ export function fromFailure(
  * `path` is the expected end of the module's URL. If it differs, a bundler has merged the module into a
  * program, which must not run a second time.
  */
-export function mayStart(module: URL, path: string): boolean {
+export function mayStartThread(module: URL, path: string): boolean {
   if (!module.pathname.endsWith(path)) return false;
   return module.protocol !== "file:" || mayRead(module);
 }

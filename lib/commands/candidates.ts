@@ -233,7 +233,7 @@ export async function answerScript(
       ...commands,
       values: (kind, flags) => valuesOfKind(kind, flags, environment),
     });
-    createWriter(Deno.stdout)(rendered(completion, question));
+    createWriter(Deno.stdout)(renderCompletion(completion, question));
   } catch {
     // Without candidates the user continues typing.
   }
@@ -276,7 +276,7 @@ export function wordsOf(line: string): string[] {
  * a tab and its description, or as bash inserts or lists it. Values that a shell could interpret are
  * omitted.
  */
-export function rendered(completion: Completion, question: Question): string {
+export function renderCompletion(completion: Completion, question: Question): string {
   const { shell, words, width } = question;
   const word = words.at(-1) ?? "";
   // zsh removes the completed part of the word itself.

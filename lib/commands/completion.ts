@@ -1,6 +1,6 @@
 import { UsageError } from "../base/errors.ts";
 import { createWriter } from "../terminal/output.ts";
-import { noChoice, stringFlag } from "./flags.ts";
+import { invalidChoice, stringFlag } from "./flags.ts";
 import type { FlagValues, SelfContainedCommand } from "./command.ts";
 import { type Shell, SHELLS } from "./candidates.ts";
 import { PROGRAM } from "./help.ts";
@@ -30,7 +30,9 @@ export const command: SelfContainedCommand = {
       });
     }
     const known = SHELLS.find((one) => one === shell);
-    if (known === undefined) throw await noChoice("shell", shell, { command, choices: SHELLS });
+    if (known === undefined) {
+      throw await invalidChoice("shell", shell, { command, choices: SHELLS });
+    }
     const script = scriptFor(known, nameOf(flags));
     output.json({ ok: true, shell: known, script } satisfies Documents["completion"]);
     // A shell reads it, so nothing is escaped.

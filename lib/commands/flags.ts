@@ -163,7 +163,7 @@ export async function parseArguments(
     }
     const choices = choicesOf(flag);
     if (choices.length > 0 && !choices.includes(given)) {
-      throw await noChoice(`--${name}`, given, { command, choices });
+      throw await invalidChoice(`--${name}`, given, { command, choices });
     }
     values[name] = flag.multiple ? [...listFlag(values, name), given] : given;
   }
@@ -209,7 +209,7 @@ interface ChoiceContext {
 }
 
 /** The error for a value that is not one of the choices. */
-export async function noChoice(
+export async function invalidChoice(
   what: string,
   given: string,
   { command, choices }: ChoiceContext,

@@ -4,7 +4,7 @@ import { formatBytes, formatCount, formatDuration } from "../base/format.ts";
 import { onOneLine } from "../sql/tokens.ts";
 import { refuseTogether, stringFlag, stringFlags } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { tell } from "./render.ts";
+import { tellProgress } from "./render.ts";
 import type { Documents } from "./json_documents.ts";
 import { followWork } from "./progress.ts";
 
@@ -41,7 +41,7 @@ export const command: Command = {
       onStep: work.step,
       onProgress: (state) => {
         if (flags.verbose) work.end();
-        tell(output, state);
+        tellProgress(output, state);
       },
     });
     work.end();

@@ -19,7 +19,7 @@ import type { CommandContext } from "./command.ts";
 import type { MigrationsProgress } from "./progress.ts";
 
 /** Prints on stderr what is being done, with `--verbose`. */
-export function tell(output: Output, progress: MigrationProgress): void {
+export function tellProgress(output: Output, progress: MigrationProgress): void {
   const verb = progress.direction === "upgrade" ? "applying" : "rolling back";
   if (progress.kind === "started") {
     output.detail(`${verb} ${progress.name} in ${progress.database}`);
@@ -69,7 +69,7 @@ export function followMigrations(
       onSnapshot: (progress) => line === null ? noteCopy(progress) : line.copying(progress),
       onProgress: (progress) => {
         line?.migrating(progress);
-        tell(output, progress);
+        tellProgress(output, progress);
       },
     },
     end,

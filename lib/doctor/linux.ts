@@ -1,4 +1,4 @@
-import { commandOf, type Holder, locksOn, otherHolders } from "../base/lock_holders.ts";
+import { commandLineOf, type Holder, locksOn, otherHolders } from "../base/lock_holders.ts";
 import type { LogIndex } from "../database/untouched.ts";
 
 /** A mounted file system. */
@@ -124,7 +124,9 @@ export function findOpeners(paths: readonly string[]): Openers {
       seen.set(file.path, found.add(file.ending + (isGone ? DELETED : "")));
     }
     for (const [path, found] of seen) {
-      for (const what of stateOf(found)) openers.push({ pid, command: commandOf(pid), path, what });
+      for (const what of stateOf(found)) {
+        openers.push({ pid, command: commandLineOf(pid), path, what });
+      }
     }
   }
   return { openers, isPartial, isContained: isContained() };

@@ -5,7 +5,7 @@
  * @module
  */
 import { AccessError, DatabaseLockedError, LocationError, StatementError } from "../base/errors.ts";
-import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
+import { mayStartThread, recreateError, serveThread, type ThreadFailure } from "../base/thread.ts";
 import type { Connection, ConnectionSettings } from "../database/connection.ts";
 import {
   type DatabaseLocation,
@@ -156,7 +156,7 @@ class ExportThreads implements AsyncDisposable {
   /** Starts this many threads; null if none may be started. */
   static start(path: string, size: number): ExportThreads | null {
     const module = new URL(import.meta.url);
-    if (!mayStart(module, "/lib/dump/export_reading.ts")) return null;
+    if (!mayStartThread(module, "/lib/dump/export_reading.ts")) return null;
     return new ExportThreads(Array.from({ length: size }, () => new ExportThread(module, path)));
   }
 
@@ -204,7 +204,7 @@ class ExportThread {
     this.#worker.onmessage = ({ data }: MessageEvent<ExportAnswer | ThreadFailure>) => {
       const { resolve, reject } = this.#pending.shift() ?? {};
       if (data.kind === "done") resolve?.(data.chunks);
-      else reject?.(fromFailure(data, (...failure) => new StatementError(...failure)));
+      else reject?.(recreateError(data, (...failure) => new StatementError(...failure)));
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();

@@ -21,7 +21,7 @@ import { type OnStep, Steps } from "../base/steps.ts";
 import { afterCommit, Session } from "../engine/session.ts";
 import {
   ensureDirectories,
-  ignoring,
+  ignoringErrors,
   isFullDisk,
   refuseLink,
   removeDatabase,
@@ -200,7 +200,7 @@ async function replace(job: Job): Promise<ImportResult> {
     return { database, outcome, rows: then.rows, ...violations, snapshot, adopted, reconciled };
   } finally {
     // The journal of an unfinished import needs the file.
-    if (!isRestoring(workspace)) await ignoring(() => removeDatabase(path));
+    if (!isRestoring(workspace)) await ignoringErrors(() => removeDatabase(path));
   }
 }
 

@@ -1,5 +1,5 @@
 import { UnrecordedError } from "../base/errors.ts";
-import { ensureDirectories, ignoring } from "../base/files.ts";
+import { ensureDirectories, ignoringErrors } from "../base/files.ts";
 import { messageOf } from "../base/format.ts";
 import { directoryOf } from "../base/paths.ts";
 import type { Connection } from "../database/connection.ts";
@@ -103,7 +103,7 @@ export class Session implements AsyncDisposable {
       signal: this.#signal,
     });
     // It closes only what it has opened itself, and the caller must sync its own connection, too.
-    this.#held.defer(() => ignoring(() => connection.close()));
+    this.#held.defer(() => ignoringErrors(() => connection.close()));
     if (location.kind !== "open") this.#opened.push(connection);
     refuseOpenTransaction(connection);
     const isLedger = location === this.#workspace.ledger;
@@ -116,7 +116,7 @@ export class Session implements AsyncDisposable {
   /** Keeps out migrators on other machines that share the ledger, until the session ends. */
   async #lockLedger(ledger: ServerLocation): Promise<void> {
     const connection = await openForWriting(ledger, this.#workspace.settings);
-    this.#held.defer(() => ignoring(() => connection.close()));
+    this.#held.defer(() => ignoringErrors(() => connection.close()));
     this.#opened.push(connection);
     this.#ledgerLease = await this.#take(connection);
     this.#ledgerLease.keepUp();

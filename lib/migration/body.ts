@@ -148,8 +148,8 @@ function refuseForbidden(
   },
 ): void {
   const idle = transaction ? ineffectivePragma(sql) : null;
-  const isSet = idle?.pragma === "foreign_keys" && isOn(idle.value) === foreignKeys;
-  const reason = idle === null || isSet ? forbidden(sql, { transaction }) : OUTSIDE_ONLY;
+  const isSet = idle?.pragma === "foreign_keys" && isPragmaOn(idle.value) === foreignKeys;
+  const reason = idle === null || isSet ? whyForbidden(sql, { transaction }) : OUTSIDE_ONLY;
   if (reason === null) return;
   const statement = firstStatement(sql);
   const what = `it may not run ${JSON.stringify(firstLine(statement))}: ${reason}`;
@@ -164,7 +164,7 @@ function refuseForbidden(
 }
 
 /** Why a statement may not be part of a migration, with or without a transaction; null if it may. */
-export function forbidden(
+export function whyForbidden(
   sql: string,
   { transaction = true }: { readonly transaction?: boolean } = {},
 ): string | null {
@@ -210,13 +210,13 @@ export function ineffectivePragma(
 }
 
 /** Whether SQLite treats the value of a pragma as on. */
-export function isOn(value: string): boolean {
+export function isPragmaOn(value: string): boolean {
   return /^(on|yes|true|0*[1-9]\d*)$/i.test(value);
 }
 
 /** Help on how to turn foreign keys on or off for a migration. */
 export function turnForeignKeys(value: string): string {
-  return isOn(value)
+  return isPragmaOn(value)
     ? 'remove foreign-keys:off from the "-- migrate:up" line, or foreignKeys: false from a module'
     : 'add foreign-keys:off to the "-- migrate:up" line, or foreignKeys: false to a module';
 }

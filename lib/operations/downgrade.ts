@@ -12,14 +12,14 @@ import { inspect, type Inspection } from "../state/inspect.ts";
 import { type DowngradeRequest, migrationsToRollBack } from "../state/plan.ts";
 import { withRollbackHelp, withVanishedMigrations } from "../state/refusals.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
-import { runAll, safeguardFor, takenBy, type UpgradeOptions } from "./run_migrations.ts";
+import { runMigrations, safeguardFor, takenBy, type UpgradeOptions } from "./run_migrations.ts";
 import {
   describeLosses,
   findLosses,
   goneBetween,
   type Loss,
   recountLosses,
-  uncounted,
+  uncountedLosses,
 } from "./rollback_losses.ts";
 
 /** What a downgrade would do. */
@@ -97,7 +97,7 @@ export async function rollBackWith(
   const safeguard = await safeguardFor(workspace, session, { migrations: rollBack, options });
   const rolledBack: string[] = [];
   const lost: Loss[] = [];
-  const reconciliation = await runAll(workspace, session, {
+  const reconciliation = await runMigrations(workspace, session, {
     migrations: rollBack,
     direction: "downgrade",
     found,
@@ -150,7 +150,7 @@ async function rollBackOne(
     ],
     onDestroyed: (losses) => destroyed = losses,
     begin: async (connection) => {
-      others = await recountLosses(connection, await uncounted(connection, atStake));
+      others = await recountLosses(connection, await uncountedLosses(connection, atStake));
       const isEarly = !isCertain || !isInside || !await isReadableLater(connection);
       if (isEarly && (declared.size > 0 || atStake.some(({ rows }) => rows > 0))) {
         await safeguard?.secure(connection, database);

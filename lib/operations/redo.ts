@@ -1,4 +1,4 @@
-import { type AppliedMigration, applyWith } from "./run_migrations.ts";
+import { type AppliedMigration, applyUnderLock } from "./run_migrations.ts";
 import {
   type DowngradeOptions,
   type DowngradePlan,
@@ -67,7 +67,7 @@ export async function redo(workspace: Workspace, options: RedoOptions): Promise<
   });
   // The databases are open now, so plain file calls must not read them.
   const shared = { ...workspace, alone: false };
-  const { applied, adopted: _adopted, reconciled: _reconciled, ...taken } = await applyWith(
+  const { applied, adopted: _adopted, reconciled: _reconciled, ...taken } = await applyUnderLock(
     shared,
     session,
     { ...options, migration: migration.id, outOfOrder: true, safeguard: safeguard ?? undefined },

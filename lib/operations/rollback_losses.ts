@@ -86,7 +86,7 @@ async function countRows(
 }
 
 /** The losses that row counts by table do not show. */
-export async function uncounted(
+export async function uncountedLosses(
   connection: Connection,
   losses: readonly Loss[],
 ): Promise<readonly Loss[]> {

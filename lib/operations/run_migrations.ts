@@ -25,7 +25,7 @@ export async function applyPending(
   options: UpgradeOptions,
 ): Promise<UpgradeResult> {
   await using session = await Session.begin(workspace, { signal: options.signal });
-  return await applyWith(workspace, session, options);
+  return await applyUnderLock(workspace, session, options);
 }
 
 /** Options for applying while the lock is held. */
@@ -35,7 +35,7 @@ interface ApplyOptions extends UpgradeOptions {
 }
 
 /** Like {@link applyPending}, with a lock that is already held. */
-export async function applyWith(
+export async function applyUnderLock(
   workspace: Workspace,
   session: Session,
   options: ApplyOptions,
@@ -62,7 +62,7 @@ export async function applyWith(
   const { safeguard = await safeguardFor(workspace, session, { migrations: atStake, options }) } =
     options;
   const applied: AppliedMigration[] = [];
-  const reconciliation = await runAll(workspace, session, {
+  const reconciliation = await runMigrations(workspace, session, {
     migrations: apply,
     direction: "upgrade",
     found,
@@ -148,7 +148,7 @@ interface Series {
  * Reconciles, then runs one migration after the other; stops at the first failure, whose error says
  * what was done before.
  */
-export async function runAll(
+export async function runMigrations(
   workspace: Workspace,
   session: Session,
   series: Series,

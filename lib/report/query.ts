@@ -13,7 +13,7 @@ import {
   UsageError,
 } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
-import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
+import { mayStartThread, recreateError, serveThread, type ThreadFailure } from "../base/thread.ts";
 import {
   type Connection,
   type ConnectionSettings,
@@ -90,7 +90,7 @@ export async function runQuery(
     return await interruptible(read(location, request), limits);
   }
   const isEndless = timeout === undefined && signal === undefined;
-  if (isEndless || location.kind === "open" || !mayStart(module, "/lib/report/query.ts")) {
+  if (isEndless || location.kind === "open" || !mayStartThread(module, "/lib/report/query.ts")) {
     return await read(location, request);
   }
   return await readOnThread(module, { path: location.path, request }, limits);
@@ -284,7 +284,7 @@ async function readOnThread(
   const { promise, resolve, reject } = Promise.withResolvers<QueryResult>();
   worker.onmessage = ({ data }: MessageEvent<QueryAnswer | ThreadFailure>) => {
     if (data.kind === "done") resolve(data.result);
-    else reject(fromFailure(data, (...failure) => new StatementError(...failure)));
+    else reject(recreateError(data, (...failure) => new StatementError(...failure)));
   };
   worker.onerror = (event) => {
     event.preventDefault();

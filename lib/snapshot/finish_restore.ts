@@ -1,5 +1,5 @@
 import { isDamage, SnapshotError } from "../base/errors.ts";
-import { ignoring, refuseLink, removeDatabase, removeIfThere } from "../base/files.ts";
+import { ignoringErrors, refuseLink, removeDatabase, removeIfThere } from "../base/files.ts";
 import { fileItself, partOf, sizeOf } from "../base/paths.ts";
 import { type DatabaseLocation, refuseForeign, refuseServer } from "../database/location.ts";
 import { WatchedDatabase } from "../database/overwrite_live_database.ts";
@@ -64,7 +64,7 @@ export async function replaceAll(
   try {
     await writeJournal(path, journal);
   } catch (error) {
-    await ignoring(() => removeIfThere(partOf(path)));
+    await ignoringErrors(() => removeIfThere(partOf(path)));
     const { direction = "restore", label } = journal;
     if (isRestoring(workspace)) throw errorAfterBeginning(error, direction);
     throw aboutSnapshot(error, {
@@ -148,7 +148,7 @@ async function finish(
     await removeJournal(path);
     for (const { source, temporary } of journal.replacements) {
       // The work is done; a file that can't be removed is harmless.
-      if (temporary) await ignoring(() => removeDatabase(source));
+      if (temporary) await ignoringErrors(() => removeDatabase(source));
     }
     const { label: snapshot, safety, laterSnapshots, movedAside } = journal;
     return {

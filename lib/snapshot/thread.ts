@@ -6,7 +6,7 @@
  * @module
  */
 import { SnapshotError } from "../base/errors.ts";
-import { fromFailure, mayStart, serveThread, type ThreadFailure } from "../base/thread.ts";
+import { mayStartThread, recreateError, serveThread, type ThreadFailure } from "../base/thread.ts";
 import {
   runSnapshot,
   type SnapshotControl,
@@ -35,7 +35,7 @@ export async function runSnapshotInThread(
   control: SnapshotControl & { readonly signal?: AbortSignal | undefined },
 ): Promise<Manifest> {
   const module = new URL(import.meta.url);
-  if (!mayStart(module, "/lib/snapshot/thread.ts")) return await runSnapshot(job, control);
+  if (!mayStartThread(module, "/lib/snapshot/thread.ts")) return await runSnapshot(job, control);
   const stop = new SharedArrayBuffer(4);
   const abort = () => Atomics.store(new Int32Array(stop), 0, 1);
   if (control.signal?.aborted) abort();
@@ -60,7 +60,7 @@ export async function runSnapshotInThread(
           }
         } else if (thrown !== null) reject(thrown.error);
         else if (data.kind === "done") resolve(data.manifest);
-        else reject(fromFailure(data, (...failure) => new SnapshotError(...failure)));
+        else reject(recreateError(data, (...failure) => new SnapshotError(...failure)));
       };
       worker.postMessage({ job, stop } satisfies SnapshotRequest);
     });

@@ -8,7 +8,7 @@
 import { formatDuration } from "../base/format.ts";
 import { printable } from "./text.ts";
 import type { WorkStep } from "../base/steps.ts";
-import { mayStart } from "../base/thread.ts";
+import { mayStartThread } from "../base/thread.ts";
 import { createWriter, type Output, screenWidth, takesCommands } from "./output.ts";
 
 /** A line that shows what is being done, how much of it is done, and the time left. */
@@ -48,7 +48,7 @@ export function createProgress(
 ): ProgressLine {
   const isShown = !output.isJson && !output.isQuiet && takesCommands(Deno.stderr);
   const module = new URL(import.meta.url);
-  const threaded = isShown && bytes >= LARGE && mayStart(module, "/lib/terminal/progress.ts");
+  const threaded = isShown && bytes >= LARGE && mayStartThread(module, "/lib/terminal/progress.ts");
   const line = new Line({
     memory: threaded ? new SharedArrayBuffer(BYTES) : new ArrayBuffer(BYTES),
     begin: Date.now(),

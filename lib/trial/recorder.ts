@@ -2,7 +2,7 @@ import { driverMessage } from "../database/failure.ts";
 import { refuseTextAsName } from "../database/transaction.ts";
 import { CatalystError } from "../base/errors.ts";
 import type { ScriptStatement, SqlValue } from "../database/connection.ts";
-import { firstLine, forbidden, ineffectivePragma, isVacuum } from "../migration/body.ts";
+import { firstLine, ineffectivePragma, isVacuum, whyForbidden } from "../migration/body.ts";
 import type { Migration, MigrationBody, MigrationTransaction } from "../migration/migration.ts";
 import { fold } from "../sql/tokens.ts";
 import {
@@ -210,7 +210,7 @@ export class BodyRecorder {
   #leftOut(place: StatementPlace, events: readonly AuthorizerEvent[]): boolean {
     const { migration } = this.#options;
     const isInTransaction = migration.transaction !== false;
-    const reason = forbidden(place.sql, { transaction: isInTransaction });
+    const reason = whyForbidden(place.sql, { transaction: isInTransaction });
     const pragma = ineffectivePragma(place.sql);
     // Foreign keys are always off here.
     const isIdle = pragma !== null && (isInTransaction || pragma.pragma === "foreign_keys");

@@ -1,4 +1,4 @@
-import { isOn } from "../migration/body.ts";
+import { isPragmaOn } from "../migration/body.ts";
 import { howToDeclare } from "../migration/migration.ts";
 import type { Schema } from "../schema/model.ts";
 import { findNamed, fold, mentions, sameName } from "../sql/tokens.ts";
@@ -201,7 +201,7 @@ function areForeignKeysOn({ migration, run }: SimulatedUpgrade, { dropped }: Reb
     const pragma = statement.events.find(({ action, first }) =>
       action === "pragma" && fold(first) === "foreign_keys"
     );
-    if (pragma !== undefined && pragma.second !== "") areOn = isOn(pragma.second);
+    if (pragma !== undefined && pragma.second !== "") areOn = isPragmaOn(pragma.second);
   }
   return areOn;
 }

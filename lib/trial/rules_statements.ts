@@ -1,5 +1,5 @@
 import { driverMessage } from "../database/failure.ts";
-import { firstLine, isOn, OUTSIDE_ONLY, turnForeignKeys } from "../migration/body.ts";
+import { firstLine, isPragmaOn, OUTSIDE_ONLY, turnForeignKeys } from "../migration/body.ts";
 import { howToDeclare } from "../migration/migration.ts";
 import { compareSchemas } from "../schema/compare.ts";
 import { findNamed, normalize, quoteName, sameName } from "../sql/tokens.ts";
@@ -27,7 +27,7 @@ export function statementFaults(simulated: Pick<SimulatedUpgrade, "migration" | 
     if (statement.ineffective !== null) {
       const { pragma, value } = statement.ineffective;
       const isSet = pragma === "foreign_keys" &&
-        isOn(value) === (migration.foreignKeys !== false);
+        isPragmaOn(value) === (migration.foreignKeys !== false);
       return [{
         code: "ineffective-pragma",
         severity: isSet ? "warning" : "error",

@@ -3,7 +3,7 @@ import {
   complete,
   type Completion,
   type CompletionState,
-  rendered,
+  renderCompletion,
   type ValueKind,
   wordsOf,
 } from "../../../lib/commands/candidates.ts";
@@ -202,29 +202,41 @@ Deno.test("a shell gets no value that it could interpret", () => {
     paths: "files",
   };
   for (const shell of ["zsh", "fish", "powershell"] as const) {
-    const text = rendered(completion, { shell, words: [""] });
+    const text = renderCompletion(completion, { shell, words: [""] });
     assert.equal(text, "files\nok-1.2_x\ta\\tb\\nc\\x1b[31m\n");
   }
-  assert.equal(rendered(completion, { shell: "bash", words: [""] }), "files\nok-1.2_x\n");
+  assert.equal(renderCompletion(completion, { shell: "bash", words: [""] }), "files\nok-1.2_x\n");
 });
 
 Deno.test("bash and PowerShell get values with the word's prefix, the others filter themselves", async () => {
   const completion = await completeLine("backup pru");
-  assert.equal(rendered(completion, { shell: "bash", words: ["pru"] }).split("\n").length, 3);
-  assert.equal(rendered(completion, { shell: "powershell", words: ["pru"] }).split("\n").length, 3);
-  assert.equal(rendered(completion, { shell: "fish", words: ["pru"] }).split("\n").length, 7);
+  assert.equal(
+    renderCompletion(completion, { shell: "bash", words: ["pru"] }).split("\n").length,
+    3,
+  );
+  assert.equal(
+    renderCompletion(completion, { shell: "powershell", words: ["pru"] }).split("\n").length,
+    3,
+  );
+  assert.equal(
+    renderCompletion(completion, { shell: "fish", words: ["pru"] }).split("\n").length,
+    7,
+  );
   const inline = await completeLine("new x --kind=t");
-  assert.equal(rendered(inline, { shell: "bash", words: ["--kind=t"] }), "none\n--kind=ts\n");
-  assert.match(rendered(inline, { shell: "fish", words: ["--kind=t"] }), /^--kind=sql\t$/m);
-  assert.match(rendered(inline, { shell: "zsh", words: ["--kind=t"] }), /^sql\t$/m);
+  assert.equal(
+    renderCompletion(inline, { shell: "bash", words: ["--kind=t"] }),
+    "none\n--kind=ts\n",
+  );
+  assert.match(renderCompletion(inline, { shell: "fish", words: ["--kind=t"] }), /^--kind=sql\t$/m);
+  assert.match(renderCompletion(inline, { shell: "zsh", words: ["--kind=t"] }), /^sql\t$/m);
 });
 
 Deno.test("bash gets only the part of a value that it replaces, and a list with descriptions", async () => {
   const inline = await completeLine("upgrade --to=0");
   const words = ["--to=0"];
-  assert.equal(rendered(inline, { shell: "bash", words, replaced: "0" }), "none\n001\n");
+  assert.equal(renderCompletion(inline, { shell: "bash", words, replaced: "0" }), "none\n001\n");
   const flags = await completeLine("upgrade --migra");
-  const list = rendered(flags, { shell: "bash", words: ["--migra"], width: 40 });
+  const list = renderCompletion(flags, { shell: "bash", words: ["--migra"], width: 40 });
   assert.equal(
     list,
     "none\n--migration       apply only this one\n--migrations-dir  directory of your ow\n",

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { firstLine, forbidden, runBody } from "../../../lib/migration/body.ts";
+import { firstLine, runBody, whyForbidden } from "../../../lib/migration/body.ts";
 import { openMemory } from "../../../lib/database/open.ts";
 import { StatementError } from "../../../lib/base/errors.ts";
 import type { MigrationBody } from "../../../lib/migration/migration.ts";
@@ -83,10 +83,10 @@ Deno.test("an abort stops before the next statement", async () => {
 });
 
 Deno.test("a forbidden statement is refused with the reason", () => {
-  assert.match(forbidden("/* a */ commit") ?? "", /one transaction/);
-  assert.match(forbidden("attach 'x' as y") ?? "", /its own database/);
-  assert.equal(forbidden("ROLLBACK TO a"), null);
-  assert.equal(forbidden("CREATE TABLE vacuum_log (a)"), null);
+  assert.match(whyForbidden("/* a */ commit") ?? "", /one transaction/);
+  assert.match(whyForbidden("attach 'x' as y") ?? "", /its own database/);
+  assert.equal(whyForbidden("ROLLBACK TO a"), null);
+  assert.equal(whyForbidden("CREATE TABLE vacuum_log (a)"), null);
 });
 
 Deno.test("a statement is shown on one line, truncated", () => {
