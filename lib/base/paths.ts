@@ -296,7 +296,7 @@ export function sizeOf(path: string): number | null {
 }
 
 /** Name of a file until it is complete and checked. */
-export function partOf(file: string): string {
+export function partFileOf(file: string): string {
   return `${file}.part`;
 }
 

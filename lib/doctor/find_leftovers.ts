@@ -1,5 +1,5 @@
 import { sleep } from "../base/event_loop.ts";
-import { fileItself, mayRead, partOf, specialKind } from "../base/paths.ts";
+import { fileItself, mayRead, partFileOf, specialKind } from "../base/paths.ts";
 import { type Holder, locksOn, otherHolders, writersOf } from "../base/lock_holders.ts";
 import { shellWord } from "../base/format.ts";
 import { isSnapshotName, reservationOf } from "../snapshot/names.ts";
@@ -49,7 +49,7 @@ export function leftoversBeside(
   return names.toSorted().flatMap((name): Leftover[] => {
     const found = (kind: LeftoverKind): Leftover[] => [{ kind, path: prefix + name }];
     if (name === note) return found("restore-note");
-    if (name === partOf(note)) return found("restore-part");
+    if (name === partFileOf(note)) return found("restore-part");
     if (isRehearsal(name, beginning)) return found("rehearsal");
     if (name.startsWith(beginning) && EXPORT_PART.test(name)) return found("export-part");
     const file = own.find((one) => name.startsWith(one));

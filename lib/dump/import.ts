@@ -13,7 +13,7 @@ import {
   UsageError,
 } from "../base/errors.ts";
 import { inspect } from "../state/inspect.ts";
-import { directoryOf, isLink, partOf, sizeOf } from "../base/paths.ts";
+import { directoryOf, isLink, partFileOf, sizeOf } from "../base/paths.ts";
 import { isForeign, type ServerLocation } from "../database/location.ts";
 import { readMarkerIds } from "../state/marker.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
@@ -145,7 +145,7 @@ async function replace(job: Job): Promise<ImportResult> {
     base: directoryOf(workspace.ledgerFile),
     mayCreate: workspace.createDirectories,
   });
-  const path = partOf(`${target}.import`);
+  const path = partFileOf(`${target}.import`);
   const { settings } = workspace;
   const { check, count, watch, keep, replace } = WEIGHTS;
   const keeps = options.backup !== false;
@@ -216,7 +216,7 @@ async function replaceOnServer(job: Job, location: ServerLocation): Promise<Impo
     base: directoryOf(ledgerFile),
     mayCreate: workspace.createDirectories,
   });
-  const path = partOf(`${prefixOfLedger(ledgerFile)}${database}.import`);
+  const path = partFileOf(`${prefixOfLedger(ledgerFile)}${database}.import`);
   const violations = await buildDatabase(text, { path, settings, signal, like: options.likeFile });
   try {
     const { rows } = await examineBuilt(path, workspace, database);

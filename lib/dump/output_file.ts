@@ -5,7 +5,7 @@ import {
   denied,
   directoryOf,
   fileIdentity,
-  partOf,
+  partFileOf,
   refuseOwnLink,
   seeFile,
   specialKind,
@@ -40,7 +40,7 @@ interface WriteFileOptions {
  * the same path may overwrite what a killed one has left.
  */
 function unfinished(path: string): string {
-  return partOf(`${path}.catalyst`);
+  return partFileOf(`${path}.catalyst`);
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 import { isFile, removeDatabase, removeIfThere } from "../base/files.ts";
 import { acquireLock } from "../base/file_lock.ts";
-import { mayRead, partOf } from "../base/paths.ts";
+import { mayRead, partFileOf } from "../base/paths.ts";
 import { partsLeft, prefixOfLedger, restoreJournal, type Workspace } from "../state/workspace.ts";
 
 /**
@@ -23,7 +23,7 @@ export async function removeLeftovers(workspace: Workspace): Promise<void> {
 
 function removeParts(workspace: Workspace): void {
   // The incomplete journal of a killed restore.
-  removeIfThere(partOf(restoreJournal(workspace.ledgerFile)));
+  removeIfThere(partFileOf(restoreJournal(workspace.ledgerFile)));
   for (const part of partsLeft(workspace)) removeDatabase(part);
 }
 

@@ -1,6 +1,6 @@
 import { isDamage, SnapshotError } from "../base/errors.ts";
 import { ignoringErrors, refuseLink, removeDatabase, removeIfThere } from "../base/files.ts";
-import { fileItself, partOf, sizeOf } from "../base/paths.ts";
+import { fileItself, partFileOf, sizeOf } from "../base/paths.ts";
 import { type DatabaseLocation, refuseForeign, refuseServer } from "../database/location.ts";
 import { WatchedDatabase } from "../database/overwrite_live_database.ts";
 import { reconcile } from "../engine/reconcile.ts";
@@ -64,7 +64,7 @@ export async function replaceAll(
   try {
     await writeJournal(path, journal);
   } catch (error) {
-    await ignoringErrors(() => removeIfThere(partOf(path)));
+    await ignoringErrors(() => removeIfThere(partFileOf(path)));
     const { direction = "restore", label } = journal;
     if (isRestoring(workspace)) throw errorAfterBeginning(error, direction);
     throw aboutSnapshot(error, {

@@ -13,7 +13,7 @@ import {
   directoryOf,
   isAbsolute,
   isTooManyFiles,
-  partOf,
+  partFileOf,
   RAISE_LIMIT,
   refuseSpecialFile,
   statPath,
@@ -84,8 +84,8 @@ export async function writeJournal(path: string, journal: RestoreJournal): Promi
     source: pathInside(directory, one.source) ?? pathFromAnywhere(directory, one.source),
   }));
   const content = { format: JOURNAL_FORMAT, ...journal, replacements };
-  await writeDurably(partOf(path), await withChecksum(content));
-  Deno.renameSync(partOf(path), path);
+  await writeDurably(partFileOf(path), await withChecksum(content));
+  Deno.renameSync(partFileOf(path), path);
   await syncDirectory(directoryOf(path));
 }
 

@@ -18,7 +18,7 @@ import {
   syncFile,
   writeNote,
 } from "../base/files.ts";
-import { directoryOf, fileItself, isLink, partOf, sizeOf } from "../base/paths.ts";
+import { directoryOf, fileItself, isLink, partFileOf, sizeOf } from "../base/paths.ts";
 import { locksOn } from "../base/lock_holders.ts";
 import { type Connection, readPragma } from "../database/connection.ts";
 import { refuseLostDatabase } from "../database/location.ts";
@@ -64,7 +64,7 @@ export async function replaceDatabase(
     await existing.overwriteWith(source, options);
   } else aside = await replaceFile(source, target);
   // A killed run may have left its staged file.
-  removeDatabase(partOf(target));
+  removeDatabase(partFileOf(target));
   await syncDirectory(directoryOf(target));
   return aside;
 }
@@ -127,7 +127,7 @@ async function replaceFile(source: Connection, target: string): Promise<string> 
   if (processes.length > 0) {
     throw inUse(target, processes.map((pid) => `process ${pid}`).join(", "));
   }
-  const staged = partOf(target);
+  const staged = partFileOf(target);
   removeDatabase(staged);
   createLike(staged, target);
   await source.copyTo(staged);
@@ -235,7 +235,7 @@ async function tryWriting(path: string, timeout: number): Promise<void> {
 }
 
 function requireWritableDirectory(path: string, plan: ReplacingPlan): void {
-  const probe = partOf(fileItself(path));
+  const probe = partFileOf(fileItself(path));
   try {
     writeNote(probe, "");
     removeIfThere(probe);

@@ -2,7 +2,7 @@ import { CatalystError, NotADatabaseError, SnapshotError } from "../base/errors.
 import { createLike, gunzip, removeDatabase, removeIfThere } from "../base/files.ts";
 import {
   fileItself,
-  partOf,
+  partFileOf,
   refuseSpecialFile,
   sizeBeside,
   sizeOf,
@@ -89,7 +89,7 @@ export async function plainFile(
   const hasJournal = (sizeBeside(fileItself(path), "-journal") ?? 0) > 0;
   if (!compressed && !hasJournal) return { path, [Symbol.asyncDispose]: () => Promise.resolve() };
   // The name includes the process id: another process may be unpacking the same file.
-  const plain = partOf(`${path}.unpacked_${Deno.pid}`);
+  const plain = partFileOf(`${path}.unpacked_${Deno.pid}`);
   const discard = () => Promise.resolve(removeDatabase(plain));
   await discard();
   try {

@@ -3,7 +3,7 @@ import { removeDatabase, removeIfThere } from "../base/files.ts";
 import {
   type DirectoryUse,
   fileItself,
-  partOf,
+  partFileOf,
   refuseSpecialFile,
   sizeBeside,
   sizeOf,
@@ -210,11 +210,11 @@ export function removeAbandonedSnapshots(directory: string): void {
     if (name === null) continue;
     const isComplete = sizeOf(`${directory}/${manifestFile(name)}`) !== null;
     for (const planned of plannedFiles(`${directory}/${file}`)) {
-      removeDatabase(`${directory}/${partOf(planned)}`);
-      removeDatabase(`${directory}/${partOf(`${planned}.plain`)}`);
+      removeDatabase(`${directory}/${partFileOf(planned)}`);
+      removeDatabase(`${directory}/${partFileOf(`${planned}.plain`)}`);
       if (!isComplete) removeIfThere(`${directory}/${planned}`);
     }
-    removeIfThere(`${directory}/${partOf(manifestFile(name))}`);
+    removeIfThere(`${directory}/${partFileOf(manifestFile(name))}`);
     removeIfThere(`${directory}/${file}`);
   }
 }

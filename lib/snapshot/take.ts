@@ -26,7 +26,7 @@ import {
   fileItself,
   isTooManyFiles,
   mayBeThere,
-  partOf,
+  partFileOf,
   sizeOf,
   tooManyFiles,
 } from "../base/paths.ts";
@@ -83,8 +83,8 @@ type CopiedDatabase = Omit<SnapshotFile, "database" | "file" | "compressed">;
 /** Copies a pinned database to `target.part`, checks it, and syncs it. */
 async function copyPinned(pinned: Pinned, job: CopyJob): Promise<CopiedDatabase> {
   const { connection } = pinned;
-  const plain = job.compress ? partOf(`${job.target}.plain`) : partOf(job.target);
-  const path = partOf(job.target);
+  const plain = job.compress ? partFileOf(`${job.target}.plain`) : partFileOf(job.target);
+  const path = partFileOf(job.target);
   const report = ({ done }: Pick<CopyProgress, "done">) => {
     if (job.signal?.aborted) {
       throw new InterruptedError("Cannot take a snapshot: interrupted", {
@@ -300,14 +300,14 @@ async function pagesOf(connection: Connection): Promise<number> {
 /** Renames all files to their final names, the manifest last. */
 async function publish(directory: string, manifest: Manifest): Promise<void> {
   const last = `${directory}/${manifestFile(manifest.name)}`;
-  const copies = manifest.files.map(({ file }) => `${directory}/${partOf(file)}`);
-  await writeDurably(partOf(last), await serializeManifest(manifest), modeLike(...copies));
+  const copies = manifest.files.map(({ file }) => `${directory}/${partFileOf(file)}`);
+  await writeDurably(partFileOf(last), await serializeManifest(manifest), modeLike(...copies));
   for (const { file } of manifest.files) {
-    Deno.renameSync(`${directory}/${partOf(file)}`, `${directory}/${file}`);
+    Deno.renameSync(`${directory}/${partFileOf(file)}`, `${directory}/${file}`);
   }
   // The files' names must be on disk before the manifest that vouches for them.
   await syncDirectory(directory);
-  Deno.renameSync(partOf(last), last);
+  Deno.renameSync(partFileOf(last), last);
   await syncDirectory(directory);
 }
 

@@ -1,6 +1,6 @@
 import { type CatalystError, LocationError, UsageError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
-import { directoryOf, fileIdentity, fileItself, partOf } from "../base/paths.ts";
+import { directoryOf, fileIdentity, fileItself, partFileOf } from "../base/paths.ts";
 import { type DatabaseLocation, type DatabaseSource, locate } from "../database/location.ts";
 import { type ConnectionSettings, defaultSettings } from "../database/connection.ts";
 import { createRegistry, type Migration, type Registry } from "../migration/migration.ts";
@@ -160,7 +160,7 @@ export function partsOf({ locations, ledger }: Workspace): string[] {
   return [...locations.values(), ledger].flatMap(({ kind, path }) =>
     kind !== "file" || path === ":memory:"
       ? []
-      : [partOf(fileItself(path)), partOf(`${path}.import`)]
+      : [partFileOf(fileItself(path)), partFileOf(`${path}.import`)]
   );
 }
 

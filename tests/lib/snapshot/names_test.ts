@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { partOf } from "../../../lib/base/paths.ts";
+import { partFileOf } from "../../../lib/base/paths.ts";
 import {
   databaseFile,
   isSnapshotName,
@@ -24,7 +24,7 @@ Deno.test("the files have the documented names", () => {
   assert.equal(databaseFile("positions", name, true), "positions_20250120_123000.db.gz");
   assert.equal(manifestFile(name), "snapshot_20250120_123000.json");
   assert.equal(reservationFile(name), "snapshot_20250120_123000.unfinished");
-  assert.equal(partOf("a.db"), "a.db.part");
+  assert.equal(partFileOf("a.db"), "a.db.part");
 });
 
 Deno.test("a name gives its time, is recognised, and sorts by time", () => {

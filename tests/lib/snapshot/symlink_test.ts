@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { DatabaseLockedError, LocationError } from "../../../lib/base/errors.ts";
 import { replaceDatabase } from "../../../lib/snapshot/replace.ts";
-import { partOf } from "../../../lib/base/paths.ts";
+import { partFileOf } from "../../../lib/base/paths.ts";
 import { type Content, contentOf } from "../../helpers.ts";
 import { testLinks } from "../../links.ts";
 import { execute, Program, query, startWriter } from "../support.ts";
@@ -220,7 +220,7 @@ Deno.test({
 testLinks("staged files of a killed restore next to a link's target are removed", async () => {
   const { bot: made, real, name } = await linked();
   using bot = made;
-  Deno.writeTextFileSync(partOf(real), "half of it");
+  Deno.writeTextFileSync(partFileOf(real), "half of it");
   await bot.migrator.restoreSnapshot(name, yes);
   assertLinked(bot);
 });
