@@ -1,3 +1,9 @@
+/**
+ * How long work shares the event loop: waiting, yielding, and ending on Ctrl-C.
+ *
+ * @module
+ */
+
 /** Waits for a number of milliseconds. */
 export function sleep(milliseconds: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, milliseconds));

@@ -1,3 +1,9 @@
+/**
+ * Shows the place of an error in a text, with a caret below it.
+ *
+ * @module
+ */
+
 /** Options of {@link excerpt}. */
 interface ExcerptOptions {
   /** Offset of the error in the text. */

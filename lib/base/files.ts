@@ -1,3 +1,8 @@
+/**
+ * Creates, syncs and removes files and directories, and checks the free space.
+ *
+ * @module
+ */
 import { AccessError, DiskFullError, LocationError } from "./errors.ts";
 import {
   accessError,

@@ -1,4 +1,10 @@
 /**
+ * Words for messages: sizes, durations, dates, counts, and suggestions for a mistyped word.
+ *
+ * @module
+ */
+
+/**
  * Control characters, direction marks, line separators and lone surrogates, as a class of a regular
  * expression with the flag `u`: characters that could move the cursor or make a name look like another.
  * Written as ranges because `\p{…}` costs start-up time.

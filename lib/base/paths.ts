@@ -1,3 +1,8 @@
+/**
+ * What a path leads to: a file, a link or nothing, and why Deno or the system refuses it.
+ *
+ * @module
+ */
 import { messageOf } from "./format.ts";
 import { AccessError, LocationError } from "./errors.ts";
 

@@ -1,3 +1,8 @@
+/**
+ * How a thread that works for another one answers, and passes its errors on.
+ *
+ * @module
+ */
 import { mayRead } from "./paths.ts";
 import {
   AccessError,

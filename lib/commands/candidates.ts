@@ -1,3 +1,8 @@
+/**
+ * Completes a command line: answers the scripts that `completion` prints.
+ *
+ * @module
+ */
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { printable, renderTable } from "../terminal/text.ts";
 import { compareIds, parseFileName } from "../migration/migration.ts";

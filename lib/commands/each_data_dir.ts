@@ -1,3 +1,8 @@
+/**
+ * Runs a command in each of several data directories.
+ *
+ * @module
+ */
 import { serializeError, UsageError } from "../base/errors.ts";
 import { INTERRUPTED } from "../base/event_loop.ts";
 import { formatCount } from "../base/format.ts";

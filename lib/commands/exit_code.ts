@@ -1,3 +1,8 @@
+/**
+ * What the exit codes mean, and which one an error becomes.
+ *
+ * @module
+ */
 import { CatalystError, InterruptedError } from "../base/errors.ts";
 import { INTERRUPTED } from "../base/event_loop.ts";
 

@@ -1,3 +1,8 @@
+/**
+ * The flags of a command line: those that several commands have, parsing, and reading their values.
+ *
+ * @module
+ */
 import { UsageError } from "../base/errors.ts";
 import type {
   CommandDescription,

@@ -1,3 +1,8 @@
+/**
+ * The input of `import`, and the file for rows that it can't insert.
+ *
+ * @module
+ */
 import { AccessError } from "../base/errors.ts";
 import { messageOf } from "../base/format.ts";
 import { refuseSpecialFile } from "../base/paths.ts";

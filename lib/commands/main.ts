@@ -1,3 +1,8 @@
+/**
+ * Finds the command of a command line and runs it.
+ *
+ * @module
+ */
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { createCatalystMigrator, openCatalystMigrator } from "../catalyst.ts";
 import { RegistryError, UsageError } from "../base/errors.ts";

@@ -1,3 +1,8 @@
+/**
+ * Shows the progress of a command, and ends its work on Ctrl-C.
+ *
+ * @module
+ */
 import { InterruptedError } from "../base/errors.ts";
 import { abortOnInterrupt } from "../base/event_loop.ts";
 import { sizeOf } from "../base/paths.ts";

@@ -1,3 +1,8 @@
+/**
+ * Text that several commands print: progress, snapshots, plans, findings and failures.
+ *
+ * @module
+ */
 import { CatalystError, type Progress, type SerializedError } from "../base/errors.ts";
 import { formatCount, formatDate, formatDuration } from "../base/format.ts";
 import { printable, renderTable, type Style } from "../terminal/text.ts";

@@ -1,3 +1,8 @@
+/**
+ * Combines flags, environment variables and the configuration file into options.
+ *
+ * @module
+ */
 import type { OutputFileOptions } from "../dump/output_file.ts";
 import { bundledMigrations } from "../../migrations/mod.ts";
 import { AccessError, UsageError } from "../base/errors.ts";

@@ -1,3 +1,8 @@
+/**
+ * The subcommands of `backup`: `list`, `verify` and `prune`.
+ *
+ * @module
+ */
 import { UsageError } from "../base/errors.ts";
 import { formatAge, formatBytes, formatCount, formatDate } from "../base/format.ts";
 import { printable, renderTable } from "../terminal/text.ts";

@@ -1,3 +1,8 @@
+/**
+ * Runs the SQL or the function of a migration, and says which statements it may not contain.
+ *
+ * @module
+ */
 import { refuseTextAsName } from "../database/transaction.ts";
 import { type Connection, type ScriptStatement, text } from "../database/connection.ts";
 import { firstStatement, onOneLine, skipTrivia } from "../sql/tokens.ts";

@@ -1,3 +1,8 @@
+/**
+ * Parses the text of a migration in an SQL file.
+ *
+ * @module
+ */
 import { lineOf, splitStatements, type Unfinished } from "../sql/tokens.ts";
 import { MigrationFileError } from "../base/errors.ts";
 import { excerpt, placeOf } from "../base/excerpt.ts";

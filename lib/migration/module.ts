@@ -1,3 +1,8 @@
+/**
+ * Loads a migration that is a TypeScript or JavaScript module.
+ *
+ * @module
+ */
 import { MigrationFileError } from "../base/errors.ts";
 import type { LintAllowance, Migration, MigrationBody } from "./migration.ts";
 import { didYouMean, messageOf } from "../base/format.ts";

@@ -1,3 +1,8 @@
+/**
+ * The file of a new migration: its number, its template, and writing it.
+ *
+ * @module
+ */
 import { LocationError } from "../base/errors.ts";
 import { ensureDirectory } from "../base/files.ts";
 import { accessError } from "../base/paths.ts";

@@ -1,3 +1,8 @@
+/**
+ * Finds syntax errors in SQL migrations with SQLite's parser, before anything runs.
+ *
+ * @module
+ */
 import type { NodeSqliteConnection } from "../database/node_sqlite.ts";
 import { openMemory } from "../database/open.ts";
 import { excerpt } from "../base/excerpt.ts";

@@ -1,3 +1,9 @@
+/**
+ * Records migrations as applied without running them: `baseline`, and `adopt` for an existing
+ * schema.
+ *
+ * @module
+ */
 import { AdoptionError, SchemaConflictError, UsageError } from "../base/errors.ts";
 import { openForReading, openMemory } from "../database/open.ts";
 import { adopt } from "../engine/reconcile.ts";

@@ -1,3 +1,8 @@
+/**
+ * Makes databases match their migrations again: `repair`, and `repair --accept-changed` for an edited file.
+ *
+ * @module
+ */
 import { CorruptDatabaseError, isDamage, UsageError } from "../base/errors.ts";
 import { findDamage } from "../schema/integrity.ts";
 import type { Connection } from "../database/connection.ts";

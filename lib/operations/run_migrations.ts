@@ -1,3 +1,9 @@
+/**
+ * Runs migrations one after the other while the lock is held: those of an upgrade or of a
+ * downgrade, with their hooks.
+ *
+ * @module
+ */
 import {
   type DestroyedRows,
   type MigrationProgress,
