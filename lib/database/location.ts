@@ -179,7 +179,7 @@ export function refuseSpecialDatabase(path: string): void {
  *
  * @throws {LocationError} if there is such a log; the message names it.
  */
-export function refuseLostDatabase(path: string): void {
+export function refuseLogWithoutDatabase(path: string): void {
   if (path === ":memory:" || path === "" || (sizeOf(path) ?? 0) > 0) return;
   const itself = fileItself(path);
   for (const ending of ["-wal", "-journal"] as const) {

@@ -17,7 +17,7 @@ import {
 import {
   type DatabaseLocation,
   type FileLocation,
-  refuseLostDatabase,
+  refuseLogWithoutDatabase,
   refuseSpecialDatabase,
 } from "./location.ts";
 import { explain, LENIENT, NodeSqliteConnection, uriOf } from "./node_sqlite.ts";
@@ -276,7 +276,7 @@ async function openFile(
   { verb, mode }: OpenFileOptions,
 ): Promise<NodeSqliteConnection> {
   refuseSpecialDatabase(path);
-  refuseLostDatabase(path);
+  refuseLogWithoutDatabase(path);
   try {
     return connect(path, mode);
   } catch (error) {

@@ -13,7 +13,7 @@ import {
   type DatabaseLocation,
   isLibsqlAddress,
   locate,
-  refuseLostDatabase,
+  refuseLogWithoutDatabase,
   statDatabase,
 } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
@@ -140,7 +140,7 @@ async function refuseTarget(
       help: "name another file; nothing was changed",
     });
   }
-  refuseLostDatabase(to);
+  refuseLogWithoutDatabase(to);
   // Even the journal of a first transaction: SQLite would empty the copy with it.
   if (sizeBeside(itself, "-journal") === 0) return;
   throw new LocationError(`Cannot copy to ${to}: it has a journal, ${itself}-journal`, {

@@ -21,7 +21,7 @@ import {
 import { directoryOf, fileItself, isLink, partFileOf, sizeOf } from "../base/paths.ts";
 import { locksOn } from "../base/lock_holders.ts";
 import { type Connection, readPragma } from "../database/connection.ts";
-import { refuseLostDatabase } from "../database/location.ts";
+import { refuseLogWithoutDatabase } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
 import { type OverwriteOptions, WatchedDatabase } from "../database/overwrite_live_database.ts";
 import { whileBusy } from "../database/transaction.ts";
@@ -50,7 +50,7 @@ export async function replaceDatabase(
   replacement: Placement,
   { watched, ...options }: ReplaceOptions,
 ): Promise<string | null> {
-  refuseLostDatabase(replacement.target);
+  refuseLogWithoutDatabase(replacement.target);
   if (replacement.temporary === "move" && await moveInto(replacement)) return null;
   let aside: string | null = null;
   await using plain = await plainFile(replacement.source, replacement.compressed);
@@ -205,7 +205,7 @@ async function requireWritable(
   plan: ReplacingPlan,
 ): Promise<void> {
   if (path === ":memory:") return;
-  refuseLostDatabase(path);
+  refuseLogWithoutDatabase(path);
   if (sizeOf(path) === null) {
     ensureDirectories(path, { base: directoryOf(ledgerFile), mayCreate: createDirectories });
     return requireWritableDirectory(path, plan);

@@ -32,7 +32,7 @@ import {
 } from "../base/paths.ts";
 import { version } from "../base/version.ts";
 import { type Connection, type CopyProgress, readPragma } from "../database/connection.ts";
-import { refuseLostDatabase, statDatabase } from "../database/location.ts";
+import { refuseLogWithoutDatabase, statDatabase } from "../database/location.ts";
 import { openForReading, sqliteVersion } from "../database/open.ts";
 import { checkFile } from "../schema/integrity.ts";
 import { countRows } from "../schema/tables.ts";
@@ -249,7 +249,7 @@ export async function runSnapshot(job: SnapshotJob, control: SnapshotControl): P
 /** Whether a database is on a server, or its file is there and not empty. */
 function hasContent({ path, server }: PinTarget): boolean {
   const { exists, sizeBytes } = statDatabase(server ?? { kind: "file", path });
-  if (sizeBytes === 0) refuseLostDatabase(path);
+  if (sizeBytes === 0) refuseLogWithoutDatabase(path);
   return exists && sizeBytes !== 0;
 }
 
