@@ -41,7 +41,8 @@ import type { SnapshotCheck } from "./snapshot/sources.ts";
 import type { SnapshotEntry } from "./snapshot/store.ts";
 import type { LedgerEvent } from "./state/ledger.ts";
 import type { DowngradeRequest } from "./state/plan.ts";
-import { bareDatabases, history, type LostDatabase, type Status, status } from "./state/status.ts";
+import { history, type Status, status } from "./state/status.ts";
+import type { LostDatabase } from "./state/lost_databases.ts";
 import {
   createWorkspace,
   isRestoring,
@@ -174,16 +175,9 @@ export class Migrator {
    * ```
    */
   async status(): Promise<Status> {
-    const found = await status(this.#workspace);
-    const bare = bareDatabases(found.databases);
-    if (bare.length === 0) return found;
-    const { lostDatabases } = await import("./snapshot/lost.ts");
-    const lost = await lostDatabases({
-      bare,
-      known: found.lost.map(({ database }) => database),
-      directory: this.#workspace.backups,
-    });
-    return { ...found, ok: found.ok && lost.length === 0, lost };
+    const readLastGood = async () =>
+      await (await import("./snapshot/last_good.ts")).readLastGood(this.#workspace.backups);
+    return await status(this.#workspace, { readLastGood });
   }
 
   /**
@@ -637,12 +631,15 @@ export class Migrator {
   async lostDatabases(
     { directory }: Pick<FindSnapshotOptions, "directory"> = {},
   ): Promise<readonly LostDatabase[]> {
-    const [{ lostIn }, { inspect }] = await Promise.all([
-      import("./snapshot/lost.ts"),
+    const [{ findLostDatabases }, { readLastGood }, { inspect }] = await Promise.all([
+      import("./state/lost_databases.ts"),
+      import("./snapshot/last_good.ts"),
       import("./state/inspect.ts"),
     ]);
     const found = await inspect(this.#workspace, { tolerant: true });
-    return await lostIn(this.#workspace, found, { directory });
+    return await findLostDatabases(this.#workspace, found, {
+      readLastGood: () => readLastGood(directory ?? this.#workspace.backups),
+    });
   }
 
   /**
@@ -1105,7 +1102,7 @@ export class Migrator {
 
   /** Throws an error, with a snapshot to restore if a database is damaged. */
   async #explain(error: unknown): Promise<never> {
-    const { withRestoreHelp } = await import("./snapshot/lost.ts");
+    const { withRestoreHelp } = await import("./snapshot/last_good.ts");
     throw await withRestoreHelp(error, this.#workspace);
   }
 

@@ -1,7 +1,8 @@
 import { SnapshotError, UsageError } from "../base/errors.ts";
 import type { DamagedDatabase } from "../snapshot/mod.ts";
 import type { Manifest } from "../snapshot/manifest.ts";
-import { type LostDatabase, wayBack } from "../state/status.ts";
+import { wayBack } from "../state/status.ts";
+import type { LostDatabase } from "../state/lost_databases.ts";
 import { didYouMean, formatBytes, formatCount, formatDuration } from "../base/format.ts";
 import { printable, renderTable } from "../terminal/text.ts";
 import { dryRunFlag, durationFlag, formOf, misuse, stringFlag } from "./flags.ts";

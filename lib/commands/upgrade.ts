@@ -7,7 +7,8 @@ import type { UpgradePlan, UpgradeResult } from "../operations/run_migrations.ts
 import type { MigrationEffects, RowEffect } from "../trial/effects.ts";
 import { dryRunFlag, noBackupFlag, refuseTogether, stringFlags } from "./flags.ts";
 import type { Command, CommandContext } from "./command.ts";
-import { type LostDatabase, wayBack } from "../state/status.ts";
+import { wayBack } from "../state/status.ts";
+import type { LostDatabase } from "../state/lost_databases.ts";
 import {
   followMigrations,
   renderReconciliation,

@@ -1,4 +1,5 @@
-import { type LastGood, lastGood } from "../snapshot/store.ts";
+import { lastGood } from "../snapshot/store.ts";
+import type { LastGood } from "../state/lost_databases.ts";
 import { wayBack } from "../state/status.ts";
 import { LEDGER } from "../state/workspace.ts";
 import { formatBytes, shellWord } from "../base/format.ts";
@@ -19,12 +20,10 @@ function isBare({ place }: LookedDatabase): boolean {
   return place.kind === "missing" || place.kind === "file" && place.info.size === 0;
 }
 
-/** Whether the ledger says that migrations were applied to a missing or empty database. */
-function isLost(facts: LookedDatabase, { status }: StateFacts): boolean {
-  return facts.name !== LEDGER && isBare(facts) && status !== null &&
-    status.migrations.some(({ id, database }) =>
-      database === facts.name && status.unreconciled.includes(id)
-    );
+/** Whether `status` finds the database lost. Its tables may be in a log that was not read. */
+function isLost({ name, content }: LookedDatabase, { status }: StateFacts): boolean {
+  return !(content.kind === "read" && content.how === "without-log") && status !== null &&
+    status.lost.some(({ database }) => database === name);
 }
 
 /** The last good snapshot of a missing or empty database. */
@@ -85,7 +84,8 @@ export function diagnoseDatabase(facts: LookedDatabase, all: Facts): Check[] {
       )];
     case "file": {
       const size = place.info.size;
-      const empty = size === 0 && name !== LEDGER ? bareChecks(facts, all) : [];
+      const isBare = size === 0 && name !== LEDGER || isLost(facts, all.state);
+      const empty = isBare ? bareChecks(facts, all) : [];
       const checks = [
         ...fileChecks(facts),
         ...empty.length > 0 ? empty : damageChecks(facts, lastGoodOf(facts, all)),
@@ -157,13 +157,19 @@ function bareChecks(facts: LookedDatabase, all: Facts): Check[] {
   const isMissing = place.kind === "missing";
   const hasMigrations = name === LEDGER ||
     [...request.bundled, ...own.migrations].some(({ database }) => database === name);
+  const is = isMissing
+    ? "is missing"
+    : place.kind === "file" && place.info.size > 0
+    ? "has no tables"
+    : "is empty";
   const creates = isMissing ? "`upgrade` creates it" : "`upgrade` creates a database in it";
+  // The state of an empty file beside a journal is not read.
   if (isLost(facts, state) || good?.hasRows) {
     const back = good === null ? "restore the file or `restore` a snapshot" : waysBack(facts, good);
     const recorded = isMissing ? "it existed" : "migrations were applied to it";
     return [problem(
       isMissing ? "database-gone" : "database-emptied",
-      `${path} is ${isMissing ? "missing" : "empty"}, but ${
+      `${path} ${is}, but ${
         good?.hasRows ? `snapshot ${good.name} has rows of it` : `the ledger says that ${recorded}`
       }`,
       hasMigrations ? `${back}; otherwise ${creates} without rows` : back,

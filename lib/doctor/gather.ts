@@ -4,10 +4,11 @@ import { text } from "../database/connection.ts";
 import { type DatabaseSource, locate } from "../database/location.ts";
 import { openForReading, openMemory, sqliteVersion } from "../database/open.ts";
 import type { Migration } from "../migration/migration.ts";
-import { listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
+import { lastGood, listSnapshots, type SnapshotEntry, storeLock } from "../snapshot/store.ts";
 import { type LedgerEvent, readEvents, readLedger } from "../state/ledger.ts";
 import { type Marker, readMarkers } from "../state/marker.ts";
 import { uncoveredFiles } from "../state/uncovered_files.ts";
+import type { LostDatabaseOptions } from "../state/lost_databases.ts";
 import { status } from "../state/status.ts";
 import {
   backupsBeside,
@@ -54,17 +55,20 @@ const ATTEMPTS = 3;
 export async function gather(request: DoctorRequest): Promise<Facts> {
   const { prefix } = request;
   const system = await systemFacts();
+  const backups = request.backupDir ?? backupsBeside(ledgerOf(prefix));
+  const snapshots = await snapshotsIn(backups);
+  const readLastGood = () =>
+    Promise.resolve((database: string) => lastGood(snapshots, { database, directory: backups }));
   const mounts = system.isAllPermitted && Deno.build.os === "linux" ? readMounts() : null;
   const context = { isAllPermitted: system.isAllPermitted, mounts };
   const own = await ownFacts(request);
   const migratorLock = lockBeside(ledgerOf(prefix));
   const wasMigrating = lockFacts(migratorLock, context).some(({ isHeld }) => isHeld);
-  let looked = await lookInto(request, own, context);
+  const subjects = { own, context, readLastGood };
+  let looked = await lookInto(request, subjects);
   for (let attempt = 1; attempt < ATTEMPTS && looked.isStale; attempt++) {
-    looked = await lookInto(request, own, context);
+    looked = await lookInto(request, subjects);
   }
-  const backups = request.backupDir ?? backupsBeside(ledgerOf(prefix));
-  const snapshots = await snapshotsIn(backups);
   const found = leftovers(request, backups, snapshots);
   const locks = [
     migratorLock,
@@ -170,8 +174,7 @@ interface Looked {
 /** Examines the files and the content of all databases. */
 async function lookInto(
   request: DoctorRequest,
-  own: OwnFacts,
-  context: FileContext,
+  { context, ...others }: Omit<Subjects, "opened"> & { readonly context: FileContext },
 ): Promise<Looked> {
   const paths = new Map(
     [...Object.entries(request.databases), [LEDGER, request.ledger]],
@@ -185,7 +188,7 @@ async function lookInto(
     if (one.observed !== null) stack.use(one.observed);
     opened.set(facts.name, one);
   }
-  const state = await stateFacts(request, files, { opened, own });
+  const state = await stateFacts(request, files, { opened, ...others });
   const databases = files.map((facts): LookedDatabase => {
     const { content } = opened.get(facts.name) ?? NOT_OPENED;
     // During writes SQLite's own locks keep reads consistent.
@@ -217,7 +220,7 @@ function versionOf(path: string): string {
     .join();
 }
 
-interface Subjects {
+interface Subjects extends LostDatabaseOptions {
   readonly opened: ReadonlyMap<string, OpenedDatabase>;
   readonly own: OwnFacts;
 }
@@ -226,7 +229,7 @@ interface Subjects {
 async function stateFacts(
   request: DoctorRequest,
   files: readonly DatabaseFacts[],
-  { opened, own }: Subjects,
+  { opened, own, readLastGood }: Subjects,
 ): Promise<StateFacts> {
   const failures: (SerializedError & { readonly database: string | null })[] = [];
   const markers = new Map<string, readonly Marker[]>();
@@ -254,12 +257,21 @@ async function stateFacts(
     }
   }
   const databases = Object.fromEntries([...sources].filter(([name]) => name !== LEDGER));
-  const look = (migrations: readonly Migration[]) =>
-    status(createWorkspace({
+  const look = (migrations: readonly Migration[]) => {
+    const workspace = createWorkspace({
       databases,
       ledger: sources.get(LEDGER) ?? ":memory:",
       migrations: migrations.filter(({ database }) => database in databases),
-    }));
+    });
+    // A handle does not know the path of a file that was copied into memory.
+    const locations = new Map(
+      Array.from(workspace.locations, ([name, location]) => {
+        const path = request.databases[name] ?? location.path;
+        return [name, location.kind === "open" ? { ...location, path } : location] as const;
+      }),
+    );
+    return status({ ...workspace, locations }, { readLastGood });
+  };
   const found = { failures, markers, events, isLedgerRead: sources.has(LEDGER) };
   try {
     return { ...found, status: await look([...request.bundled, ...own.migrations]) };

@@ -15,10 +15,11 @@ import { mayTouchRows } from "../engine/checks.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";
-import { lostIn } from "../snapshot/lost.ts";
+import { readLastGood } from "../snapshot/last_good.ts";
 import type { BeforeOptions, Safeguard, TakenSnapshots } from "../snapshot/safeguard.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
-import { type LostDatabase, type PlannedWork, planWork } from "../state/status.ts";
+import { findLostDatabases, type LostDatabase } from "../state/lost_databases.ts";
+import { type PlannedWork, planWork } from "../state/status.ts";
 import type { Workspace } from "../state/workspace.ts";
 import { messageOf } from "../base/format.ts";
 import type { SnapshotProgress } from "../snapshot/take.ts";
@@ -49,7 +50,9 @@ export async function applyUnderLock(
   // Read again: another migrator may have worked before the lock was acquired.
   const found = await inspect(workspace);
   const { apply } = await planWork(workspace, found, options);
-  const lost = options.onLost === undefined ? [] : await lostIn(workspace, found);
+  const lost = options.onLost === undefined ? [] : await findLostDatabases(workspace, found, {
+    readLastGood: () => readLastGood(workspace.backups),
+  });
   // Most migrations only create something; the others need the code that simulates them.
   const mayLoseRows = apply.some((one) =>
     mayTouchRows(one.upgrade) && !workspace.trusted.includes(one) &&

@@ -6,7 +6,7 @@ import { brokenObjects } from "../schema/broken_objects.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
 import { openForReading } from "../database/open.ts";
 import { withSnapshot } from "../database/transaction.ts";
-import { lostIn } from "../snapshot/lost.ts";
+import { readLastGood } from "../snapshot/last_good.ts";
 import { inspect, type Inspection } from "../state/inspect.ts";
 import { type Marker, readMarkers } from "../state/marker.ts";
 import type { Migration } from "../migration/migration.ts";
@@ -17,7 +17,8 @@ import { readSchema } from "../schema/read.ts";
 import { buildMigratedSchema, type UnknownSchema } from "../schema/migrated_schema.ts";
 import { assess, type DatabaseState, migrationsOf, migrationsOfMarkers } from "../state/assess.ts";
 import { conflictFindings } from "../state/refusals.ts";
-import { type LostDatabase, wayBack } from "../state/status.ts";
+import { findLostDatabases, type LostDatabase } from "../state/lost_databases.ts";
+import { wayBack } from "../state/status.ts";
 import { locationOf, type Workspace } from "../state/workspace.ts";
 
 /** Result for one database. */
@@ -78,7 +79,9 @@ export async function verify(
   const connections = new Map<string, Connection>();
   const steps = new Steps(workOf(found, options), options.onStep);
   const databases = new Map<string, DatabaseVerification>();
-  const lost = await lostIn(workspace, found);
+  const lost = await findLostDatabases(workspace, found, {
+    readLastGood: () => readLastGood(workspace.backups),
+  });
   for (const state of found.databases.values()) {
     const { name, path, exists } = state;
     const gone = lost.find(({ database }) => database === name);

@@ -1,3 +1,4 @@
+import type { LastGood } from "../state/lost_databases.ts";
 import { CatalystError, LocationError, SnapshotError } from "../base/errors.ts";
 import { removeDatabase, removeIfThere } from "../base/files.ts";
 import {
@@ -98,13 +99,6 @@ export async function lastBackups(
     }
   }
   return found;
-}
-
-/** The last good snapshot of a database. */
-export interface LastGood {
-  readonly name: string;
-  /** Whether the database has rows in it. */
-  readonly hasRows: boolean;
 }
 
 /**

@@ -5,10 +5,10 @@ import {
   corrections,
   type DatabaseConflict,
   type DatabaseState,
-  type FoundState,
   type MigrationStatus,
   summarize,
 } from "./assess.ts";
+import type { LostDatabase, LostDatabaseOptions } from "./lost_databases.ts";
 import { isRestoring, type Workspace } from "./workspace.ts";
 import { ChangedMigrationError, UnknownMarkerError } from "../base/errors.ts";
 import type { Migration } from "../migration/migration.ts";
@@ -47,24 +47,33 @@ const RECENT = 5;
 const DAY = 86_400;
 
 /** Reads the state; writes and creates nothing. */
-export async function status(workspace: Workspace): Promise<Status> {
-  return statusOf(
-    workspace,
-    await inspect(workspace, {
-      events: { limit: RECENT, outcomesSince: Math.floor(Date.now() / 1000) - DAY },
-      journalModes: true,
-      tolerant: true,
-    }),
-  );
+export async function status(
+  workspace: Workspace,
+  options: LostDatabaseOptions,
+): Promise<Status> {
+  const found = await inspect(workspace, {
+    events: { limit: RECENT, outcomesSince: Math.floor(Date.now() / 1000) - DAY },
+    journalModes: true,
+    tolerant: true,
+  });
+  // A database with markers is not lost, so most starts need not load the code that decides.
+  if (found.databases.values().every(({ markers }) => markers !== null)) {
+    return statusOf(workspace, found, []);
+  }
+  const { findLostDatabases } = await import("./lost_databases.ts");
+  return statusOf(workspace, found, await findLostDatabases(workspace, found, options));
 }
 
 /** Derives the status from the observed state. */
-export function statusOf(workspace: Workspace, found: Inspection): Status {
+function statusOf(
+  workspace: Workspace,
+  found: Inspection,
+  lost: readonly LostDatabase[],
+): Status {
   const migrations = assess(workspace.registry, found);
   const conflicts = [...found.conflicts.values()].flat();
   const { adopted, reconciled } = summarize(corrections(workspace.registry, found));
   const restoring = isRestoring(workspace);
-  const lost = knownLost(workspace, found).map((database) => ({ database, snapshot: null }));
   const wanting = ["pending", "failed", "rolled_back"];
   return {
     ok: conflicts.length === 0 && lost.length === 0 && !restoring &&
@@ -85,46 +94,11 @@ export function statusOf(workspace: Workspace, found: Inspection): Status {
   };
 }
 
-/** A database whose file is missing or empty although it had content before. */
-export interface LostDatabase {
-  /** Name of the database. */
-  readonly database: string;
-  /** Name of the newest snapshot that has it, with rows if any does; null if there is none. */
-  readonly snapshot: string | null;
-}
-
 /** What brings a lost database back. */
 export function wayBack({ database, snapshot }: LostDatabase): string {
   return snapshot === null
     ? `no snapshot has ${database}`
     : `\`restore ${snapshot} ${database}\` brings it back`;
-}
-
-/**
- * Names of databases that are missing or have no tables, such as after they were moved or deleted. One
- * that was rolled back keeps its empty table of markers, and is not among them.
- */
-export function bareDatabases(databases: Iterable<DatabaseState>): readonly string[] {
-  return [...databases].filter(({ path, exists, hasTables, markers }) =>
-    path !== ":memory:" && (!exists || !hasTables && markers === null)
-  ).map(({ name }) => name);
-}
-
-/** Names of those that have applied migrations according to the ledger. */
-export function knownLost(
-  { registry }: Pick<Workspace, "registry">,
-  { databases, ledger }: FoundState,
-): readonly string[] {
-  const bare = bareDatabases(databases.values());
-  if (bare.length === 0) return [];
-  const applied = [...ledger.history.values()].filter(({ status }) => status === "applied");
-  const fileOf = (path: string) => path.replace(/^.*[/\\]/s, "");
-  return bare.filter((name) =>
-    applied.some(({ id, databasePath }) =>
-      registry.byId.get(id)?.database === name ||
-      fileOf(databasePath) === fileOf(databases.get(name)?.path ?? "")
-    )
-  );
 }
 
 /** Reads events of the ledger, newest first; none if there is no ledger. */

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { prepare } from "../../cli_helpers.ts";
-import { tempDir } from "../../helpers.ts";
+import { DatabaseSync } from "node:sqlite";
+import { prepare, run } from "../../cli_helpers.ts";
+import { execute, tempDir } from "../../helpers.ts";
 import { examine } from "./support.ts";
 
 const narrow = ["--allow-read", "--allow-write", "--allow-env"];
@@ -25,6 +26,48 @@ for (const [what, code] of [["emptied", "database-emptied"], ["deleted", "databa
     assert.deepEqual(about.map((check) => check.code), [code]);
   });
 }
+
+for (const permissions of [["-A"], narrow]) {
+  Deno.test(`a database without tables is lost for doctor as for status, with ${permissions[0]}`, async () => {
+    await using directory = await tempDir();
+    const cwd = directory.path;
+    await prepare(["upgrade"], { cwd });
+    const path = join(cwd, "data/trading.db");
+    await Deno.remove(path);
+    // A program that opened the missing file in WAL mode has created it, without tables.
+    execute(path, "PRAGMA journal_mode = WAL");
+    assert(Deno.statSync(path).size > 0);
+    const status = await run(["status", "--json"], { cwd });
+    assert.deepEqual(JSON.parse(status.stdout).lost, [{ database: "trading", snapshot: null }]);
+    const diagnosis = await examine({ cwd, permissions });
+    assert.deepEqual(diagnosis.codes("problem"), ["database-emptied"]);
+    const { database, detail } = diagnosis.only("database-emptied");
+    assert.equal(database, "trading");
+    assert.match(
+      detail,
+      /trading\.db has no tables, but the ledger says that migrations were applied/,
+    );
+    assert(!diagnosis.codes("notice").includes("unreconciled"));
+  });
+}
+
+Deno.test("a database whose tables are only in its log is not lost", async () => {
+  await using directory = await tempDir();
+  const cwd = directory.path;
+  await prepare(["upgrade"], { cwd });
+  const path = join(cwd, "data/trading.db");
+  await Deno.remove(path);
+  execute(join(cwd, "source.db"), "PRAGMA journal_mode = WAL");
+  using source = new DatabaseSync(join(cwd, "source.db"));
+  source.exec("CREATE TABLE orders (id)");
+  // As after a kill or a copy: the log without its index.
+  for (const ending of ["", "-wal"]) {
+    Deno.copyFileSync(join(cwd, `source.db${ending}`), path + ending);
+  }
+  const diagnosis = await examine({ cwd });
+  assert(!diagnosis.codes("problem").includes("database-emptied"));
+  assert.equal(diagnosis.only("log-not-read").database, "trading");
+});
 
 Deno.test("an empty file to which no migration was applied is not a problem", async () => {
   await using directory = await tempDir();

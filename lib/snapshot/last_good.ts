@@ -1,0 +1,34 @@
+import { CorruptDatabaseError, isDamage, NotADatabaseError } from "../base/errors.ts";
+import { sizeOf } from "../base/paths.ts";
+import { inspect } from "../state/inspect.ts";
+import type { FindLastGood } from "../state/lost_databases.ts";
+import { wayBack } from "../state/status.ts";
+import type { Workspace } from "../state/workspace.ts";
+
+/** Reads the snapshots of a directory, to find the last good one of each database. */
+export async function readLastGood(directory: string): Promise<FindLastGood> {
+  if (sizeOf(directory) === null) return () => null;
+  const { lastGood, listSnapshots } = await import("./store.ts");
+  // `backup list` says why they can't be read.
+  const snapshots = await listSnapshots(directory).catch(() => []);
+  return (database) => lastGood(snapshots, { database, directory });
+}
+
+/** Adds the snapshot that has a damaged database to the help of its error. */
+export async function withRestoreHelp(error: unknown, workspace: Workspace): Promise<unknown> {
+  if (!isDamage(error)) return error;
+  const { databases } = await inspect(workspace, { tolerant: true });
+  const name = [...databases.values()].find((one) => one.unreadable === error.message)?.name;
+  if (name === undefined) return error;
+  const good = (await readLastGood(workspace.backups))(name);
+  if (good === null) return error;
+  const kind = error instanceof NotADatabaseError ? NotADatabaseError : CorruptDatabaseError;
+  const way = wayBack({ database: name, snapshot: good.name });
+  const explained = new kind(error.message, {
+    cause: error,
+    database: name,
+    help: error.help === undefined ? way : `${way}; otherwise ${error.help}`,
+  });
+  if (error.progress !== undefined) explained.progress = error.progress;
+  return explained;
+}
