@@ -336,4 +336,6 @@ Deno.test("a restore whose snapshot was deleted while it waited for its lock cha
   assert.deepEqual(rowsIn(data), [6, 6, 6]);
   assert.ok(!existsSync(join(data, "migrations.restore")));
   assert.ok(!existsSync(join(data, `backups/trading_${name}.db`)));
+  // None was taken for `--undo`, which still refers to the restore before.
+  assert.equal((await migrator.listSnapshots()).length, 1);
 });
