@@ -52,8 +52,10 @@ export async function openReading(
     });
   }
   await using opened = new AsyncDisposableStack();
-  const connection = opened.use(await openForReading(fileOf(location), settings));
-  const isWorthThreads = connection.label !== ":memory:" && (sizeBytes ?? 0) >= WORTH_THREADS;
+  const place = fileOf(location);
+  const connection = opened.use(await openForReading(place, settings));
+  // Another library's file is not opened again: closing it would drop that library's locks.
+  const isWorthThreads = place.kind === "file" && (sizeBytes ?? 0) >= WORTH_THREADS;
   const threads = isWorthThreads ? await beginTogether(connection, settings) : null;
   if (threads !== null) opened.use(threads);
   // A caller's own transaction is kept.
@@ -99,7 +101,7 @@ function fileOf(location: DatabaseLocation): DatabaseLocation {
 
 /**
  * Begins the read transactions of this connection and of the threads while the write lock is held,
- * for milliseconds. Null, without any transaction begun, if the lock is not available.
+ * for milliseconds. Null if the lock is not available.
  */
 async function beginTogether(
   connection: Connection,
@@ -122,7 +124,6 @@ async function beginTogether(
     return threads;
   } catch (error) {
     await threads[Symbol.asyncDispose]();
-    if (connection.inTransaction) await connection.exec("ROLLBACK");
     if (error instanceof AccessError || error instanceof DatabaseLockedError) return null;
     throw error;
   }

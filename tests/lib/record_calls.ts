@@ -6,7 +6,7 @@ export interface RecordedCalls extends Disposable {
 
 /** Records renames, removals and syncs of this thread until disposal. */
 export function recordCalls(): RecordedCalls {
-  const { open, renameSync, removeSync } = Deno;
+  const { open, rename, renameSync, removeSync } = Deno;
   const calls: string[] = [];
   Deno.open = async (path, options) => {
     const file = await open(path, options);
@@ -16,6 +16,10 @@ export function recordCalls(): RecordedCalls {
       await sync();
     };
     return file;
+  };
+  Deno.rename = async (from, to) => {
+    calls.push(`rename ${to}`);
+    await rename(from, to);
   };
   Deno.renameSync = (from, to) => {
     calls.push(`rename ${to}`);
@@ -28,7 +32,7 @@ export function recordCalls(): RecordedCalls {
   return {
     calls,
     [Symbol.dispose]: () => {
-      Object.assign(Deno, { open, renameSync, removeSync });
+      Object.assign(Deno, { open, rename, renameSync, removeSync });
     },
   };
 }

@@ -305,6 +305,23 @@ export function testDriver<D extends DriverDatabase>(driver: Driver<D>): void {
     Deno.removeSync(journal);
   });
 
+  onFile(
+    "exporting a large database opens its file only once, and keeps an open transaction",
+    async (db, place) => {
+      const ledger = place.file("migrations.db");
+      const migrator = new Migrator({ databases: { app: db }, ledger, migrations: [], timeout: 0 });
+      db.exec(
+        "CREATE TABLE free AS SELECT zeroblob(33000000); DROP TABLE free; CREATE TABLE t (v)",
+      );
+      db.exec("BEGIN; INSERT INTO t VALUES ('mine')");
+      const dump = await new Response(await migrator.exportDatabase("app")).text();
+      assert.match(dump, /mine/);
+      assert.ok(db.inTransaction);
+      db.exec("COMMIT");
+      assert.equal(rowsOf(db, "SELECT v FROM t").length, 1);
+    },
+  );
+
   onFile("its dump contains every value", async (db, place) => {
     const ledger = place.file("migrations.db");
     const migrator = new Migrator({ databases: { app: db }, ledger, migrations });

@@ -4,6 +4,7 @@ import { DatabaseSync } from "node:sqlite";
 import { openReading } from "../../../lib/dump/export_reading.ts";
 import { InterruptedError } from "../../../lib/base/errors.ts";
 import { defaultSettings } from "../../../lib/database/connection.ts";
+import { locate } from "../../../lib/database/location.ts";
 import { execute, query, tempDir } from "../../helpers.ts";
 import { appIn, textOf } from "./app.ts";
 import { contentOf } from "./content.ts";
@@ -82,6 +83,17 @@ Deno.test("a large database is read by one thread while a program writes", async
   db.exec("BEGIN IMMEDIATE"); // never available to several threads
   await using reading = await openReading({ kind: "file", path }, defaultSettings);
   assert.equal(reading.threads, null);
+});
+
+Deno.test("what a program writes with its own connection during an export is kept", async () => {
+  using db = new DatabaseSync(":memory:");
+  db.exec("CREATE TABLE t (a)");
+  {
+    await using _reading = await openReading(locate(db), defaultSettings);
+    db.exec("INSERT INTO t VALUES (1)");
+  }
+  assert(!db.isTransaction);
+  assert.equal(db.prepare("SELECT * FROM t").all().length, 1);
 });
 
 Deno.test("cancelling the stream, or a signal, ends the readings of all threads", async () => {

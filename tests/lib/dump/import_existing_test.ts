@@ -79,6 +79,10 @@ for (
       "DELETE FROM notes;\nINSERT INTO notes VALUES (7, 'x'), (8, 'y'), (9, 'z');",
     ],
     ["replaces them", "REPLACE INTO notes SELECT note_id, 'old' || note_id FROM notes;"],
+    [
+      "replaces them by those of a query",
+      "WITH old AS (SELECT note_id FROM notes) REPLACE INTO notes SELECT note_id, 'old' || note_id FROM old;",
+    ],
     ["inserts over them", "INSERT/**/OR REPLACE INTO notes VALUES (1, 'x'), (2, 'y'), (3, 'z');"],
     ["updates them", "INSERT INTO notes VALUES (3, 'x');\nUPDATE notes SET body = note_id;"],
     [

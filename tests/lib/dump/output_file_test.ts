@@ -12,6 +12,7 @@ import {
 import { Migrator } from "../../../lib/migrator.ts";
 import { execute, existsSync, query, tempDir } from "../../helpers.ts";
 import { Database } from "../database/db_sqlite.ts";
+import { recordCalls } from "../record_calls.ts";
 import { appIn, textOf } from "./app.ts";
 
 const SMALL = `PRAGMA journal_mode = WAL;
@@ -243,6 +244,18 @@ function heldStream(): { stream: ReadableStream<Uint8Array<ArrayBuffer>>; releas
 async function isThere(path: string): Promise<void> {
   while (!existsSync(path)) await new Promise((resolve) => setTimeout(resolve, 5));
 }
+
+Deno.test("a file gets its name only when its content is on disk", async () => {
+  await using directory = await tempDir();
+  const path = join(directory.path, "a.sql");
+  using recorded = recordCalls();
+  await writeFile(path, streamOf(["all"]));
+  assert.deepEqual(recorded.calls, [
+    `sync ${path}.catalyst.part`,
+    `rename ${path}`,
+    `sync ${directory.path}`,
+  ]);
+});
 
 Deno.test("a file that another export is writing is not touched", async () => {
   await using directory = await tempDir();

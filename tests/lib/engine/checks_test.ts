@@ -82,6 +82,7 @@ Deno.test("only a body that just creates objects needs no counting", () => {
       "DELETE FROM a",
       "drop table a",
       "INSERT OR REPLACE INTO a VALUES (1)",
+      "REPLACE INTO a VALUES (1)",
       "UPDATE a SET b = 1",
       "ALTER TABLE a DROP COLUMN b",
       "PRAGMA foreign_keys = OFF",

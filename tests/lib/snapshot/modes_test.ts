@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { Migrator } from "../../../lib/migrator.ts";
 import { defineMigration } from "../../../lib/migration/migration.ts";
 import { writeFile } from "../../../lib/dump/output_file.ts";
-import { tempDir } from "../../helpers.ts";
+import { execute, tempDir } from "../../helpers.ts";
 
 const hasModes = Deno.build.os !== "windows";
 
@@ -72,5 +72,25 @@ Deno.test({
     const found = modes();
     assert.deepEqual(Object.entries(found).filter(([, mode]) => mode !== "600"), []);
     assert.ok("a.sql" in found && "app_X.db.gz" in found);
+  },
+});
+
+Deno.test({
+  name: `only users who may read all databases of a snapshot may read its manifest${
+    hasModes ? "" : " (skipped: files have no modes here)"
+  }`,
+  ignore: !hasModes,
+  async fn() {
+    await using directory = await tempDir();
+    const path = (name: string) => join(directory.path, `${name}.db`);
+    for (const [name, mode] of [["one", 0o640], ["two", 0o604]] as const) {
+      execute(path(name), "CREATE TABLE t (a)");
+      Deno.chmodSync(path(name), mode);
+    }
+    const databases = { one: path("one"), two: path("two") };
+    const migrator = new Migrator({ databases, ledger: path("migrations"), migrations: [] });
+    const { name } = await migrator.createSnapshot();
+    const { mode } = Deno.statSync(join(directory.path, "backups", `snapshot_${name}.json`));
+    assert.equal((mode ?? 0) & 0o777, 0o600);
   },
 });

@@ -20,6 +20,11 @@ Deno.test("a manifest is renamed after its files, and each step is synced", asyn
   assert(named.every((at) => at >= 0), before.join("\n"));
   const synced = before.lastIndexOf(`sync ${bot.backups}`);
   assert(synced > Math.max(...named), "the directory is not synced before the manifest");
+  for (const { file } of files) {
+    const written = before.indexOf(`sync ${bot.backups}/${file}.part`);
+    assert(written >= 0 && written < before.indexOf(`rename ${bot.backups}/${file}`), file);
+  }
+  assert(before.includes(`sync ${bot.backups}/snapshot_${name}.json.part`));
   assert(recorded.calls.slice(manifest).includes(`sync ${bot.backups}`));
 });
 

@@ -324,7 +324,7 @@ Deno.test("a restore whose snapshot was deleted while it waited for its lock cha
       },
     });
     restoring.catch(() => {});
-    await asked;
+    await Promise.race([asked, restoring]);
     Deno.removeSync(join(data, `backups/trading_${name}.db`));
   }
   await assert.rejects(

@@ -1,6 +1,15 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { expired, type PruneCandidate, type Retention } from "../../../lib/snapshot/prune.ts";
+import { MigratorLockedError } from "../../../lib/base/errors.ts";
+import {
+  expired,
+  prune,
+  type PruneCandidate,
+  type Retention,
+} from "../../../lib/snapshot/prune.ts";
+import { lockStore } from "../../../lib/snapshot/store.ts";
+import { TemporaryDirectory } from "../support.ts";
+import { filesOf, writeFake } from "./bot.ts";
 
 const DAY = 86_400;
 
@@ -258,10 +267,23 @@ Deno.test("the nightly snapshot of all databases is kept for its day despite a p
   assert.deepEqual(expired(all, { keepDaily: 14 }), []);
   assert.deepEqual(expired(all, { keepDaily: 2 }), ["2025-11-19T03:00"]);
   assert.deepEqual(expired(all.slice(0, -1), { keep: 1 }), ["2025-11-19T03:00"]);
+  assert.deepEqual(expired(all, { keep: 0 }), expired(all, { keep: 1 }));
   assert.deepEqual(
     expired(all, { keep: 1 }),
     all.map(({ name }) => name).filter((_, index) => [0, 1, 4].includes(index)),
   );
+});
+
+Deno.test("nothing is removed while another command writes or deletes snapshots", async () => {
+  using directory = new TemporaryDirectory();
+  for (const createdAt of [1_500_000_000, 1_500_000_001]) {
+    await writeFake(directory.path, { createdAt, reason: "manual", databases: ["app"] });
+  }
+  using _lock = await lockStore(directory.path, { timeout: 0 });
+  const before = filesOf(directory.path);
+  const retention = { keep: 1 };
+  await assert.rejects(prune(directory.path, 0, { retention }), MigratorLockedError);
+  assert.deepEqual(filesOf(directory.path), before);
 });
 
 Deno.test("an empty list stays empty", () => {
