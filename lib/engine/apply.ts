@@ -1,5 +1,5 @@
 import { DowngradeBlockedError } from "../base/errors.ts";
-import { epochSeconds, messageOf } from "../base/format.ts";
+import { epochSeconds } from "../base/format.ts";
 import type { Connection } from "../database/connection.ts";
 import {
   holdForeignKeys,
@@ -11,9 +11,8 @@ import type { Migration, MigrationBody } from "../migration/migration.ts";
 import { brokenObjects } from "../schema/broken_objects.ts";
 import { fold } from "../sql/tokens.ts";
 import type { Inspection } from "../state/inspect.ts";
-import { addEvent, setHistory } from "../state/ledger.ts";
 import { createMarkerTable, deleteMarker, hasMarker, writeMarker } from "../state/marker.ts";
-import { locationOf, type Workspace } from "../state/workspace.ts";
+import type { Workspace } from "../state/workspace.ts";
 import {
   compareObjects,
   compareObservations,
@@ -28,7 +27,6 @@ import {
 } from "./checks.ts";
 import { type Begun, describeFailure } from "./explain_failure.ts";
 import type { RowCopies } from "./row_copies.ts";
-import { afterCommit, type Session } from "./session.ts";
 
 /** Rows that a migration destroyed as declared. */
 export interface DestroyedRows {
@@ -225,63 +223,6 @@ export interface MigrationProgress {
   readonly database: string;
   /** Duration in seconds; null at the start. */
   readonly durationSeconds: number | null;
-}
-
-/** Runs one migration and records its start and outcome in the ledger. */
-export async function runAndRecord(
-  workspace: Workspace,
-  session: Session,
-  run: Run,
-): Promise<number | null> {
-  const { migration, direction } = run;
-  const { id, name, database } = migration;
-  const { path: databasePath } = locationOf(workspace, database);
-  const { checksum } = run;
-  const startedAt = epochSeconds();
-  const event = { id, name, database, databasePath, direction, checksum, startedAt };
-  await addEvent(await session.ledger(), {
-    ...event,
-    outcome: "started",
-    endedAt: null,
-    detail: detailOf(run),
-  });
-  const finish = (
-    status: "applied" | "rolled_back" | "failed",
-    durationSeconds: number | null,
-    error: string | null,
-  ) =>
-    session.record(async (ledger) => {
-      const end = { durationSeconds, error };
-      await addEvent(ledger, { ...event, ...end, outcome: status, detail: detailOf(run) });
-      const appliedAt = epochSeconds();
-      await setHistory(ledger, { id, name, databasePath, appliedAt, status, ...end });
-    });
-  let seconds: number | null;
-  try {
-    const connection = await session.database(database);
-    seconds = await runMigration(connection, {
-      ...run,
-      idleTimeout: workspace.idleTimeout,
-      renew: async () => {
-        await session.database(database);
-      },
-    });
-  } catch (error) {
-    // Report the failure itself, even if the ledger cannot be written either (a full disk).
-    await finish("failed", null, messageOf(error)).catch(() => {});
-    throw error;
-  }
-  const isUpgrade = direction === "upgrade";
-  await afterCommit({
-    done: `${isUpgrade ? "Applied" : "Rolled back"} ${name}`,
-    help:
-      "the database is complete; the next command that changes the databases corrects the ledger",
-  }, () => finish(isUpgrade ? "applied" : "rolled_back", seconds, null));
-  return seconds;
-}
-
-function detailOf({ snapshot }: Run): string | null {
-  return snapshot === null ? null : `snapshot ${snapshot} was taken before`;
 }
 
 /** A migration to apply. */

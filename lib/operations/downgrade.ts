@@ -1,7 +1,8 @@
 import { ConfirmationError } from "../base/errors.ts";
 import { type Connection, readPragma } from "../database/connection.ts";
 import { openForReading } from "../database/open.ts";
-import { type DestroyedRows, runAndRecord } from "../engine/apply.ts";
+import type { DestroyedRows } from "../engine/apply.ts";
+import { runAndRecord } from "../engine/record_history.ts";
 import type { Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
 import { checksumOf, type Migration } from "../migration/migration.ts";

@@ -4,12 +4,8 @@
  *
  * @module
  */
-import {
-  type DestroyedRows,
-  type MigrationProgress,
-  runAndRecord,
-  runOf,
-} from "../engine/apply.ts";
+import { type DestroyedRows, type MigrationProgress, runOf } from "../engine/apply.ts";
+import { runAndRecord } from "../engine/record_history.ts";
 import { CatalystError, HookError, InterruptedError, type LostRows } from "../base/errors.ts";
 import { mayTouchRows } from "../engine/checks.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
