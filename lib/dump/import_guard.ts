@@ -1,5 +1,5 @@
 import type { Connection, Verdict } from "../database/connection.ts";
-import { closing, fold, is, itemsOf, type Token, tokenize } from "../sql/tokens.ts";
+import { closingParenthesis, fold, itemsOf, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
 import { DumpFault } from "./import_source.ts";
 
 // Possible answers of the authorizer.
@@ -202,7 +202,7 @@ const COLUMNS = "type name tbl_name rootpage sql";
  */
 export function readVirtualTable(statement: string, line: number): VirtualTable {
   const tokens = tokenize(statement);
-  while (is(tokens.at(-1), ";")) tokens.pop();
+  while (tokenIs(tokens.at(-1), ";")) tokens.pop();
   const values = valuesOf(tokens);
   const [type, name, table, rootpage, sql] = values ?? [];
   const isForm = type === "table" && name !== undefined && name === table && rootpage === "0" &&
@@ -230,17 +230,19 @@ export function readVirtualTable(statement: string, line: number): VirtualTable 
  * The values of `INSERT INTO sqlite_schema (…) VALUES (…)`, unquoted; null if it is anything else.
  */
 function valuesOf(tokens: readonly Token[]): string[] | null {
-  if (!is(tokens[0], "insert") || !is(tokens[1], "into")) return null;
+  if (!tokenIs(tokens[0], "insert") || !tokenIs(tokens[1], "into")) return null;
   const target = fold(tokens[2]?.value ?? "");
   if (target !== "sqlite_schema" && target !== "sqlite_master") return null;
   let at = 3;
-  if (is(tokens[at], "(")) {
+  if (tokenIs(tokens[at], "(")) {
     const columns = itemsOf(tokens, at).map((one) => one.length === 1 ? fold(one[0]!.value) : "");
     if (columns.join(" ") !== COLUMNS) return null;
-    at = closing(tokens, at) + 1;
+    at = closingParenthesis(tokens, at) + 1;
   }
-  if (!is(tokens[at], "values") || !is(tokens[at + 1], "(")) return null;
-  if (closing(tokens, at + 1) !== tokens.length - 1 || !is(tokens.at(-1), ")")) return null;
+  if (!tokenIs(tokens[at], "values") || !tokenIs(tokens[at + 1], "(")) return null;
+  if (closingParenthesis(tokens, at + 1) !== tokens.length - 1 || !tokenIs(tokens.at(-1), ")")) {
+    return null;
+  }
   const values = itemsOf(tokens, at + 1).map(([token, ...others]) =>
     others.length === 0 && (token?.kind === "string" || token?.kind === "number")
       ? token.value
@@ -252,16 +254,18 @@ function valuesOf(tokens: readonly Token[]): string[] | null {
 /** The module of `CREATE VIRTUAL TABLE name USING module(…)`; null if the text is anything else. */
 function moduleOf(sql: string, name: string): string | null {
   const tokens = tokenize(sql);
-  while (is(tokens.at(-1), ";")) tokens.pop();
-  if (!is(tokens[0], "create") || !is(tokens[1], "virtual") || !is(tokens[2], "table")) return null;
+  while (tokenIs(tokens.at(-1), ";")) tokens.pop();
+  if (
+    !tokenIs(tokens[0], "create") || !tokenIs(tokens[1], "virtual") || !tokenIs(tokens[2], "table")
+  ) return null;
   let at = 3;
-  if (is(tokens[3], "if") && is(tokens[4], "not") && is(tokens[5], "exists")) at = 6;
+  if (tokenIs(tokens[3], "if") && tokenIs(tokens[4], "not") && tokenIs(tokens[5], "exists")) at = 6;
   const isNamed = fold(tokens[at]?.value ?? "") === fold(name);
-  if (!isNamed || !is(tokens[at + 1], "using")) return null;
+  if (!isNamed || !tokenIs(tokens[at + 1], "using")) return null;
   const module = tokens[at + 2];
   if (module?.kind !== "word" && module?.kind !== "quoted") return null;
   const isWhole = tokens.length === at + 3 ||
-    (is(tokens[at + 3], "(") && is(tokens.at(-1), ")") &&
-      closing(tokens, at + 3) === tokens.length - 1);
+    (tokenIs(tokens[at + 3], "(") && tokenIs(tokens.at(-1), ")") &&
+      closingParenthesis(tokens, at + 3) === tokens.length - 1);
   return isWhole ? fold(module.value) : null;
 }

@@ -31,7 +31,7 @@ import {
 } from "../database/location.ts";
 import { openForReading } from "../database/open.ts";
 import { shadowTables } from "../schema/tables.ts";
-import { is, splitStatements, tokenize } from "../sql/tokens.ts";
+import { splitStatements, tokenIs, tokenize } from "../sql/tokens.ts";
 
 /** What to read. */
 export interface QueryOptions {
@@ -149,8 +149,8 @@ function checkStatement(
   }
   const [first] = tokenize(sql);
   // VACUUM INTO writes a file without asking the authorizer.
-  if (!is(first, ...READING)) {
-    if (is(first, ...WRITING)) {
+  if (!tokenIs(first, ...READING)) {
+    if (tokenIs(first, ...WRITING)) {
       throw new StatementError(`Cannot query ${name}: the statement is not read-only`, {
         statement: sql,
         help: ONLY_READING,

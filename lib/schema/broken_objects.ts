@@ -1,7 +1,7 @@
 import { StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
-import { fold, is, quoteName, type Token, tokenize } from "../sql/tokens.ts";
+import { fold, quoteName, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
 import { primaryKeyOf } from "./model.ts";
 import { readColumns } from "./tables.ts";
 
@@ -91,7 +91,7 @@ async function firing(connection: Reader, trigger: Row): Promise<string> {
 
 /** Index of a trigger's event. The trigger's name before it can be such a word only in quotes. */
 export function eventOf(tokens: readonly Token[]): number {
-  return tokens.findIndex((token) => is(token, "insert", "update", "delete"));
+  return tokens.findIndex((token) => tokenIs(token, "insert", "update", "delete"));
 }
 
 /** Whether columns in small letters are the primary key of a table or unique in it; null stands for the key. */

@@ -1,4 +1,12 @@
-import { closing, fold, is, normalize, onOneLine, render, tokenize } from "../sql/tokens.ts";
+import {
+  canonicalSpelling,
+  closingParenthesis,
+  fold,
+  normalize,
+  onOneLine,
+  tokenIs,
+  tokenize,
+} from "../sql/tokens.ts";
 import {
   type CheckSchema,
   type ColumnSchema,
@@ -331,12 +339,12 @@ function compareChecks(expected: TableSchema, actual: TableSchema): string[] {
  */
 function spellCheck({ expression }: CheckSchema, columns: ReadonlySet<string>): string {
   let tokens = tokenize(expression).filter((token, at, all) =>
-    !is(token, ".") && !is(all[at + 1], ".")
+    !tokenIs(token, ".") && !tokenIs(all[at + 1], ".")
   );
-  while (is(tokens[0], "(") && closing(tokens, 0) === tokens.length - 1) {
+  while (tokenIs(tokens[0], "(") && closingParenthesis(tokens, 0) === tokens.length - 1) {
     tokens = tokens.slice(1, -1);
   }
-  return render(
+  return canonicalSpelling(
     tokens.map((token) =>
       token.text.startsWith('"') && !columns.has(fold(token.value))
         ? { ...token, kind: "string", text: `'${token.value.replaceAll("'", "''")}'` }

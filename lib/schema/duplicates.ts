@@ -1,7 +1,15 @@
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
-import { closing, fold, is, itemsOf, source, type Token, tokenize } from "../sql/tokens.ts";
+import {
+  closingParenthesis,
+  fold,
+  itemsOf,
+  originalText,
+  type Token,
+  tokenIs,
+  tokenize,
+} from "../sql/tokens.ts";
 import { readColumns } from "./tables.ts";
 
 /** Most characters shown of a value. */
@@ -43,27 +51,27 @@ async function questionOf(
   columns: string,
 ): Promise<Question | null> {
   const tokens = tokenize(statement);
-  while (is(tokens.at(-1), ";")) tokens.pop();
-  return is(tokens[0], "create")
+  while (tokenIs(tokens.at(-1), ";")) tokens.pop();
+  return tokenIs(tokens[0], "create")
     ? ofIndex(statement, tokens)
     : await ofInsert(connection, statement, { tokens, columns });
 }
 
 /** `CREATE UNIQUE INDEX i ON t (a, b DESC) WHERE c`. */
 function ofIndex(sql: string, tokens: readonly Token[]): Question | null {
-  const on = tokens.findIndex((token) => is(token, "on"));
+  const on = tokens.findIndex((token) => tokenIs(token, "on"));
   const table = tokens[on + 1];
-  if (on === -1 || table === undefined || !is(tokens[on + 2], "(")) return null;
+  if (on === -1 || table === undefined || !tokenIs(tokens[on + 2], "(")) return null;
   const terms = itemsOf(tokens, on + 2).map((item) =>
-    source(sql, is(item.at(-1), "asc", "desc") ? item.slice(0, -1) : item)
+    originalText(sql, tokenIs(item.at(-1), "asc", "desc") ? item.slice(0, -1) : item)
   );
-  const rest = tokens.slice(closing(tokens, on + 2) + 1);
+  const rest = tokens.slice(closingParenthesis(tokens, on + 2) + 1);
   return {
     before: "",
     from: `main.${table.text}`,
     terms,
     labels: terms,
-    where: source(sql, rest),
+    where: originalText(sql, rest),
   };
 }
 
@@ -73,20 +81,20 @@ async function ofInsert(
   sql: string,
   { tokens, columns }: { readonly tokens: readonly Token[]; readonly columns: string },
 ): Promise<Question | null> {
-  const into = tokens.findIndex((token) => is(token, "into"));
-  const isNamed = is(tokens[into + 2], ".");
+  const into = tokens.findIndex((token) => tokenIs(token, "into"));
+  const isNamed = tokenIs(tokens[into + 2], ".");
   const table = tokens[into + (isNamed ? 3 : 1)];
   let at = into + (isNamed ? 4 : 2);
   if (into === -1 || table === undefined) return null;
   let names: string[];
-  if (is(tokens[at], "(")) {
+  if (tokenIs(tokens[at], "(")) {
     names = itemsOf(tokens, at).map(([name]) => name?.value ?? "");
-    at = closing(tokens, at) + 1;
+    at = closingParenthesis(tokens, at) + 1;
   } else {
     const all = await readColumns(connection, table.value, { schema: null });
     names = all.filter(({ kind }) => kind === "ordinary").map(({ name }) => name);
   }
-  if (!is(tokens[at], "select", "with", "values")) return null;
+  if (!tokenIs(tokens[at], "select", "with", "values")) return null;
   const labels = columns.split(", ").map((name) => name.slice(name.lastIndexOf(".") + 1));
   const terms = labels.map((label) => {
     const index = names.findIndex((name) => fold(name) === fold(label));
@@ -95,7 +103,7 @@ async function ofInsert(
   if (terms.includes("")) return null;
   const list = names.map((_, index) => `c${index}`).join(", ");
   return {
-    before: `WITH copied (${list}) AS (${source(sql, tokens.slice(at))})`,
+    before: `WITH copied (${list}) AS (${originalText(sql, tokens.slice(at))})`,
     from: "copied",
     terms,
     labels,

@@ -3,15 +3,15 @@ import {
   type FieldKind,
   type FieldValue,
   kindOf,
-  outer,
+  outsideParentheses,
   readComments,
-  split,
+  splitTokens,
   tableFields,
-  unwrapped,
+  withoutOuterParentheses,
 } from "./fields.ts";
 import { sorted } from "./format.ts";
 import type { Schema, ViewSchema } from "./model.ts";
-import { closing, fold, is, type Token, tokenize } from "../sql/tokens.ts";
+import { closingParenthesis, fold, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
 
 /** A table or view with its columns, as seen by a program that uses the database. */
 export interface Entity {
@@ -125,21 +125,27 @@ class ViewReader {
 
   #read({ sql, columns }: ViewSchema): Field[] | null {
     const all = tokenize(sql);
-    const as = outer(all).find((at) => is(all[at], "as"));
+    const as = outsideParentheses(all).find((at) => tokenIs(all[at], "as"));
     const tokens = as === undefined ? [] : all.slice(as + 1);
-    const places = outer(tokens);
-    if (!is(tokens[0], "select") || places.some((at) => is(tokens[at], ...COMPOUND))) return null;
-    const from = places.find((at) => is(tokens[at], "from")) ?? tokens.length;
-    const end = places.find((at) => at > from && is(tokens[at], ...AFTER_FROM)) ?? tokens.length;
-    const results = split(tokens.slice(is(tokens[1], "distinct", "all") ? 2 : 1, from), ",");
+    const places = outsideParentheses(tokens);
+    if (!tokenIs(tokens[0], "select") || places.some((at) => tokenIs(tokens[at], ...COMPOUND))) {
+      return null;
+    }
+    const from = places.find((at) => tokenIs(tokens[at], "from")) ?? tokens.length;
+    const end = places.find((at) => at > from && tokenIs(tokens[at], ...AFTER_FROM)) ??
+      tokens.length;
+    const results = splitTokens(
+      tokens.slice(tokenIs(tokens[1], "distinct", "all") ? 2 : 1, from),
+      ",",
+    );
     const sources = this.#sources(tokens.slice(from + 1, end));
     if (sources === null) return null;
-    const isGrouped = places.some((at) => is(tokens[at], "group"));
+    const isGrouped = places.some((at) => tokenIs(tokens[at], "group"));
     const reader = new ExpressionReader(sources, {
       // Without GROUP BY an aggregate returns one row even for no rows, and its other columns are NULL.
       mayLackRow: !isGrouped &&
         tokens.slice(0, from).some((token, at) =>
-          AGGREGATES.test(token.value) && is(tokens[at + 1], "(")
+          AGGREGATES.test(token.value) && tokenIs(tokens[at + 1], "(")
         ),
     });
     const values = results.flatMap((result, place): (FieldValue & { readonly place: number })[] =>
@@ -157,19 +163,19 @@ class ViewReader {
   /** The tables and views that a FROM names; null if one of them is unknown or a function. */
   #sources(tokens: readonly Token[]): Source[] | null {
     const found: Source[] = [];
-    const places = outer(tokens);
-    const isOuter = places.some((at) => is(tokens[at], "right", "full"));
-    const starts = places.filter((at) => at === 0 || is(tokens[at - 1], ",", "join"));
+    const places = outsideParentheses(tokens);
+    const isOuter = places.some((at) => tokenIs(tokens[at], "right", "full"));
+    const starts = places.filter((at) => at === 0 || tokenIs(tokens[at - 1], ",", "join"));
     for (const start of starts) {
-      const at = is(tokens[start + 1], ".") ? start + 2 : start;
+      const at = tokenIs(tokens[start + 1], ".") ? start + 2 : start;
       const name = tokens[at];
-      if (name === undefined || is(tokens[at + 1], "(")) return null;
+      if (name === undefined || tokenIs(tokens[at + 1], "(")) return null;
       const view = this.#views.get(fold(name.value));
       const fields = view === undefined ? this.#known.get(fold(name.value)) : this.read(view);
       if (fields === undefined) return null;
-      const next = is(tokens[at + 1], "as") ? tokens[at + 2] : tokens[at + 1];
-      const alias = next === undefined || is(next, ...AFTER_SOURCE) ? name : next;
-      const isLeft = is(tokens[start - 2], "left") || is(tokens[start - 3], "left");
+      const next = tokenIs(tokens[at + 1], "as") ? tokens[at + 2] : tokens[at + 1];
+      const alias = next === undefined || tokenIs(next, ...AFTER_SOURCE) ? name : next;
+      const isLeft = tokenIs(tokens[start - 2], "left") || tokenIs(tokens[start - 3], "left");
       found.push({ alias: fold(alias.value), fields, isOptional: isOuter || isLeft });
     }
     return found;
@@ -192,7 +198,7 @@ class ExpressionReader {
 
   /** The columns of one result expression: several for a `*`. */
   result(tokens: readonly Token[]): FieldValue[] {
-    if (is(tokens.at(-1), "*") && (tokens.length === 1 || tokens.length === 3)) {
+    if (tokenIs(tokens.at(-1), "*") && (tokens.length === 1 || tokens.length === 3)) {
       const alias = tokens.length === 3 ? fold(tokens[0]?.value ?? "") : null;
       return this.#sources.filter((source) => alias === null || source.alias === alias)
         .flatMap((source) => source.fields.map((field) => this.#column(field, source)));
@@ -205,7 +211,7 @@ class ExpressionReader {
   }
 
   #expression(wrapped: readonly Token[]): FieldValue {
-    const tokens = unwrapped(wrapped);
+    const tokens = withoutOuterParentheses(wrapped);
     const [first, second] = tokens;
     if (first === undefined) return UNKNOWN;
     if (tokens.length === 1 && first.kind === "string") {
@@ -216,20 +222,25 @@ class ExpressionReader {
         ? { kind: "integer", values: [Number(first.value)], nullable: false }
         : known("real", false);
     }
-    if (is(first, "case") && is(tokens.at(-1), "end")) return this.#case(tokens.slice(1, -1));
+    if (tokenIs(first, "case") && tokenIs(tokens.at(-1), "end")) {
+      return this.#case(tokens.slice(1, -1));
+    }
     const isName = first.kind === "word" || first.kind === "quoted";
     if (isName && tokens.length === 1) return this.#named(first);
-    if (isName && tokens.length === 3 && is(second, ".")) return this.#named(tokens[2], first);
-    if (is(second, "(") && first.kind === "word" && closing(tokens, 1) === tokens.length - 1) {
+    if (isName && tokens.length === 3 && tokenIs(second, ".")) return this.#named(tokens[2], first);
+    if (
+      tokenIs(second, "(") && first.kind === "word" &&
+      closingParenthesis(tokens, 1) === tokens.length - 1
+    ) {
       return this.#call(first.value, tokens.slice(2, -1));
     }
-    const operators = outer(tokens).map((at) => tokens[at]);
+    const operators = outsideParentheses(tokens).map((at) => tokens[at]);
     if (operators.some((token) => token?.kind === "word" && OTHER.includes(token.value))) {
       return UNKNOWN;
     }
-    if (operators.some((token) => is(token, ...COMPARISONS))) return known("integer");
-    if (operators.some((token) => is(token, "||"))) return known("text");
-    return operators.some((token) => is(token, "+", "-", "*", "/", "%"))
+    if (operators.some((token) => tokenIs(token, ...COMPARISONS))) return known("integer");
+    if (operators.some((token) => tokenIs(token, "||"))) return known("text");
+    return operators.some((token) => tokenIs(token, "+", "-", "*", "/", "%"))
       ? known("number")
       : UNKNOWN;
   }
@@ -245,24 +256,25 @@ class ExpressionReader {
   }
 
   #case(tokens: readonly Token[]): FieldValue {
-    const places = outer(tokens);
-    if (places.some((at) => is(tokens[at], "case"))) return UNKNOWN;
-    const starts = places.filter((at) => is(tokens[at], "then", "else"));
+    const places = outsideParentheses(tokens);
+    if (places.some((at) => tokenIs(tokens[at], "case"))) return UNKNOWN;
+    const starts = places.filter((at) => tokenIs(tokens[at], "then", "else"));
     const values = starts.map((start) => {
-      const end = places.find((at) => at > start && is(tokens[at], "when", "else"));
+      const end = places.find((at) => at > start && tokenIs(tokens[at], "when", "else"));
       return this.#expression(tokens.slice(start + 1, end));
     });
-    const hasElse = places.some((at) => is(tokens[at], "else"));
+    const hasElse = places.some((at) => tokenIs(tokens[at], "else"));
     return oneOf(values, !hasElse || values.some(({ nullable }) => nullable));
   }
 
   #call(name: string, argument: readonly Token[]): FieldValue {
     if (name === "cast") {
-      const as = outer(argument).findLast((at) => is(argument[at], "as")) ?? argument.length;
+      const as = outsideParentheses(argument).findLast((at) => tokenIs(argument[at], "as")) ??
+        argument.length;
       const type = argument.slice(as + 1).map((token) => token.text).join(" ");
       return known(kindOf(type), this.#expression(argument.slice(0, as)).nullable);
     }
-    const values = split(argument, ",").map((part) => this.#expression(part));
+    const values = splitTokens(argument, ",").map((part) => this.#expression(part));
     const [first = UNKNOWN] = values;
     if (name === "min" || name === "max") {
       return values.length === 1 ? { ...first, nullable: true } : UNKNOWN;
@@ -296,10 +308,10 @@ function oneOf(values: readonly FieldValue[], nullable: boolean): FieldValue {
 }
 
 function withoutAlias(tokens: readonly Token[]): readonly Token[] {
-  if (is(tokens.at(-2), "as")) return tokens.slice(0, -2);
+  if (tokenIs(tokens.at(-2), "as")) return tokens.slice(0, -2);
   const last = tokens.at(-1);
   const before = tokens.at(-2);
   const isAlias = (last?.kind === "word" || last?.kind === "quoted") && before !== undefined &&
-    (is(before, ")") || before.kind !== "operator") && !is(last, "end", "null");
+    (tokenIs(before, ")") || before.kind !== "operator") && !tokenIs(last, "end", "null");
   return isAlias ? tokens.slice(0, -1) : tokens;
 }

@@ -1,6 +1,6 @@
 import { affinityOf, type ColumnSchema, type TableSchema } from "./model.ts";
 import { definitionsIn, isConstraint } from "./read.ts";
-import { closing, fold, is, itemsOf, type Token, tokenize } from "../sql/tokens.ts";
+import { closingParenthesis, fold, itemsOf, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
 
 /** The kind of value in a column. `number` is an integer or a real, `moment` a text or a number. */
 export type FieldKind = "integer" | "real" | "number" | "text" | "moment" | "blob" | "any";
@@ -104,19 +104,23 @@ function valuesOf(column: ColumnSchema, table: TableSchema): (string | number)[]
 
 /** The expressions that must all hold for every value of the column except NULL. */
 function operandsOf(expression: readonly Token[], column: ColumnSchema): (readonly Token[])[] {
-  const tokens = unwrapped(expression);
-  if (outer(tokens).some((at) => is(tokens[at], "between", "case"))) return [];
+  const tokens = withoutOuterParentheses(expression);
+  if (outsideParentheses(tokens).some((at) => tokenIs(tokens[at], "between", "case"))) return [];
   const isNull = (part: readonly Token[]): boolean =>
-    part.length === 3 && isColumn(part[0], column) && is(part[1], "is") && is(part[2], "null");
-  const choices = split(tokens, "or").map(unwrapped).filter((part) => !isNull(part));
+    part.length === 3 && isColumn(part[0], column) && tokenIs(part[1], "is") &&
+    tokenIs(part[2], "null");
+  const choices = splitTokens(tokens, "or").map(withoutOuterParentheses).filter((part) =>
+    !isNull(part)
+  );
   const [only = [], ...others] = choices;
-  return others.length > 0 ? [] : split(only, "and").map(unwrapped);
+  return others.length > 0 ? [] : splitTokens(only, "and").map(withoutOuterParentheses);
 }
 
 /** The items of `column IN (…)`. */
 function listFor(column: ColumnSchema, tokens: readonly Token[]): Token[][] | null {
-  const isList = isColumn(tokens[0], column) && is(tokens[1], "in") && is(tokens[2], "(") &&
-    closing(tokens, 2) === tokens.length - 1;
+  const isList = isColumn(tokens[0], column) && tokenIs(tokens[1], "in") &&
+    tokenIs(tokens[2], "(") &&
+    closingParenthesis(tokens, 2) === tokens.length - 1;
   return isList ? itemsOf(tokens, 2) : null;
 }
 
@@ -131,8 +135,8 @@ function literalOf(
   table: TableSchema,
 ): string | number | null {
   const affinity = affinityOf(column.type, table.strict);
-  const sign = is(tokens[0], "-") ? -1 : 1;
-  const [token, ...others] = is(tokens[0], "-", "+") ? tokens.slice(1) : tokens;
+  const sign = tokenIs(tokens[0], "-") ? -1 : 1;
+  const [token, ...others] = tokenIs(tokens[0], "-", "+") ? tokens.slice(1) : tokens;
   if (token === undefined || others.length > 0) return null;
   if (token.kind === "number") {
     const number = sign * Number(token.value);
@@ -148,24 +152,24 @@ function literalOf(
 }
 
 /** Tokens without outer parentheses. */
-export function unwrapped(tokens: readonly Token[]): readonly Token[] {
-  const isWrapped = is(tokens[0], "(") && closing(tokens, 0) === tokens.length - 1;
-  return isWrapped && tokens.length > 2 ? unwrapped(tokens.slice(1, -1)) : tokens;
+export function withoutOuterParentheses(tokens: readonly Token[]): readonly Token[] {
+  const isWrapped = tokenIs(tokens[0], "(") && closingParenthesis(tokens, 0) === tokens.length - 1;
+  return isWrapped && tokens.length > 2 ? withoutOuterParentheses(tokens.slice(1, -1)) : tokens;
 }
 
 /** Indexes of the tokens outside all parentheses, without the parentheses themselves. */
-export function outer(tokens: readonly Token[]): number[] {
+export function outsideParentheses(tokens: readonly Token[]): number[] {
   const found: number[] = [];
   for (let at = 0; at < tokens.length; at++) {
-    if (is(tokens[at], "(")) at = closing(tokens, at);
+    if (tokenIs(tokens[at], "(")) at = closingParenthesis(tokens, at);
     else found.push(at);
   }
   return found;
 }
 
 /** Splits tokens at a word or operator outside all parentheses. */
-export function split(tokens: readonly Token[], separator: string): Token[][] {
-  const ends = outer(tokens).filter((at) => is(tokens[at], separator));
+export function splitTokens(tokens: readonly Token[], separator: string): Token[][] {
+  const ends = outsideParentheses(tokens).filter((at) => tokenIs(tokens[at], separator));
   return [...ends, tokens.length].map((end, at) =>
     tokens.slice(at === 0 ? 0 : (ends[at - 1] ?? 0) + 1, end)
   );

@@ -1,6 +1,14 @@
 import { indent, layOut, layOutStatement, oneLine } from "../sql/layout.ts";
 import { RESERVED, spell, type SpelledToken, spellName } from "../sql/spelling.ts";
-import { closing, fold, is, itemsOf, source, type Token, tokenize } from "../sql/tokens.ts";
+import {
+  closingParenthesis,
+  fold,
+  itemsOf,
+  originalText,
+  type Token,
+  tokenIs,
+  tokenize,
+} from "../sql/tokens.ts";
 import type { IndexSchema, Schema, TableSchema, TriggerSchema, ViewSchema } from "./model.ts";
 import { definitionsIn, isConstraint } from "./read.ts";
 
@@ -53,13 +61,13 @@ export function formatTable(table: TableSchema): string {
   const { sql, name, virtual } = table;
   const tokens = tokenize(sql);
   if (virtual) return formatVirtualTable(sql, tokens, name);
-  const open = tokens.findIndex((token) => is(token, "("));
+  const open = tokens.findIndex((token) => tokenIs(token, "("));
   const items = definitionsIn(tokens).map((item) => {
     const names = new Set(isConstraint(item) ? [] : item.slice(0, 1));
     return indent(layOut(spell(item, { names, known: knownTo(table) }), 3));
   });
   const options = oneLine(
-    spell(tokens.slice(closing(tokens, open) + 1), { names: new Set() }),
+    spell(tokens.slice(closingParenthesis(tokens, open) + 1), { names: new Set() }),
   ).toUpperCase();
   return [
     `CREATE TABLE ${spellName(name)} (`,
@@ -74,18 +82,18 @@ function knownTo(table: TableSchema): Set<string> {
 
 /** Keeps the arguments of a virtual table unchanged, because its module has its own syntax. */
 function formatVirtualTable(sql: string, tokens: readonly Token[], name: string): string {
-  const module = tokens[tokens.findIndex((token) => is(token, "using")) + 1];
+  const module = tokens[tokens.findIndex((token) => tokenIs(token, "using")) + 1];
   const head = `CREATE VIRTUAL TABLE ${spellName(name)} USING ${spellName(module?.value ?? "")}`;
-  const open = tokens.findIndex((token) => is(token, "("));
+  const open = tokens.findIndex((token) => tokenIs(token, "("));
   if (open === -1) return head;
-  const items = definitionsIn(tokens).map((item) => source(sql, item));
+  const items = definitionsIn(tokens).map((item) => originalText(sql, item));
   return items.join("") === "" ? `${head}()` : `${head} (\n${indent(items).join(",\n")}\n)`;
 }
 
 /** The `CREATE INDEX` of an index of a table, without a semicolon. */
 export function formatIndex(index: IndexSchema, table: TableSchema | undefined): string {
   const tokens = tokenize(index.sql);
-  const on = tokens.findIndex((token) => is(token, "on"));
+  const on = tokens.findIndex((token) => tokenIs(token, "on"));
   const names = tokens.filter((_, at) => at === on - 1 || at === on + 1);
   const known = table === undefined ? {} : { known: knownTo(table) };
   return layOut(spell(tokens, { names: new Set(names), ...known })).join("\n");
@@ -94,7 +102,7 @@ export function formatIndex(index: IndexSchema, table: TableSchema | undefined):
 /** The `CREATE VIEW` of a view, with one clause or column per line and no semicolon. */
 export function formatView({ sql }: ViewSchema): string {
   const tokens = keepUnnamed(sql, tokenize(sql));
-  const as = tokens.findIndex((token) => is(token, "as"));
+  const as = tokens.findIndex((token) => tokenIs(token, "as"));
   const [header, query] = cut(spell(tokens, { names: new Set(tokens.slice(2, 3)) }), as + 1);
   return [...layOut(header), ...layOutStatement(query)].join("\n");
 }
@@ -102,7 +110,7 @@ export function formatView({ sql }: ViewSchema): string {
 /** The `CREATE TRIGGER` of a trigger, with one clause per line and no semicolon. */
 export function formatTrigger({ sql }: TriggerSchema): string {
   const tokens = keepUnnamed(sql, tokenize(sql));
-  const on = tokens.findIndex((token) => is(token, "on"));
+  const on = tokens.findIndex((token) => tokenIs(token, "on"));
   // The columns of an UPDATE OF.
   const names = tokens.filter((token, at) =>
     at === 2 || at === on + 1 || (at < on && token.kind === "quoted")
@@ -165,9 +173,9 @@ function keepUnnamed(sql: string, tokens: readonly Token[]): Token[] {
     const token = tokens[at];
     if (token === undefined) break;
     kept.push(token);
-    if (!is(token, "select") || !isNaming(tokens, at)) continue;
+    if (!tokenIs(token, "select") || !isNaming(tokens, at)) continue;
     const quantifier = tokens[at + 1];
-    const isQuantified = quantifier !== undefined && is(quantifier, "distinct", "all");
+    const isQuantified = quantifier !== undefined && tokenIs(quantifier, "distinct", "all");
     if (isQuantified) kept.push(quantifier);
     const start = at + (isQuantified ? 2 : 1);
     const end = endOfColumns(tokens, start);
@@ -186,11 +194,11 @@ function keepUnnamed(sql: string, tokens: readonly Token[]): Token[] {
 /** Whether the column names of a SELECT may matter: not in a comparison or after a UNION. */
 function isNaming(tokens: readonly Token[], select: number): boolean {
   const before = tokens[select - 1];
-  if (is(before, "union", "all", "except", "intersect", ";", "begin")) return false;
-  if (!is(before, "(")) return true;
+  if (tokenIs(before, "union", "all", "except", "intersect", ";", "begin")) return false;
+  if (!tokenIs(before, "(")) return true;
   const user = tokens[select - 2];
-  if (user?.kind === "operator") return is(user, ",", "(");
-  return user?.kind !== "word" || !RESERVED.has(user.value) || is(user, "from", "join", "as");
+  if (user?.kind === "operator") return tokenIs(user, ",", "(");
+  return user?.kind !== "word" || !RESERVED.has(user.value) || tokenIs(user, "from", "join", "as");
 }
 
 const AFTER_COLUMNS = "from where group having order limit union except intersect ;".split(" ");
@@ -199,9 +207,11 @@ function endOfColumns(tokens: readonly Token[], start: number): number {
   let depth = 0;
   for (let at = start; at < tokens.length; at++) {
     const token = tokens[at];
-    if (is(token, "(")) depth++;
-    else if (is(token, ")") && --depth < 0) return at;
-    else if (depth === 0 && is(token, ...AFTER_COLUMNS) && !is(tokens[at - 1], "distinct")) {
+    if (tokenIs(token, "(")) depth++;
+    else if (tokenIs(token, ")") && --depth < 0) return at;
+    else if (
+      depth === 0 && tokenIs(token, ...AFTER_COLUMNS) && !tokenIs(tokens[at - 1], "distinct")
+    ) {
       return at;
     }
   }
@@ -218,13 +228,13 @@ function columnsOf(tokens: readonly Token[], start: number, end: number): Token[
 
 function isNamed(column: readonly Token[]): boolean {
   const isName = (token: Token | undefined): boolean =>
-    token?.kind === "quoted" || is(token, "*") ||
+    token?.kind === "quoted" || tokenIs(token, "*") ||
     (token?.kind === "word" && !RESERVED.has(token.value));
   const [first, second] = column;
   if (column.length === 1) return isName(first);
-  if (is(column.at(-2), "as")) return true;
-  return isName(first) && is(second, ".") && column.length <= 5 && isName(column.at(-1)) &&
-    is(column.at(-2), ".");
+  if (tokenIs(column.at(-2), "as")) return true;
+  return isName(first) && tokenIs(second, ".") && column.length <= 5 && isName(column.at(-1)) &&
+    tokenIs(column.at(-2), ".");
 }
 
 function verbatim(sql: string, column: readonly Token[], next: Token | undefined): Token {

@@ -1,6 +1,15 @@
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
-import { closing, fold, is, itemsOf, render, source, type Token, tokenize } from "../sql/tokens.ts";
+import {
+  canonicalSpelling,
+  closingParenthesis,
+  fold,
+  itemsOf,
+  originalText,
+  type Token,
+  tokenIs,
+  tokenize,
+} from "../sql/tokens.ts";
 import type {
   CheckSchema,
   ColumnSchema,
@@ -40,45 +49,45 @@ interface IndexText {
 
 /** Whether an item of a `CREATE TABLE` is a constraint of the table rather than a column. */
 export function isConstraint([first]: readonly Token[]): boolean {
-  return is(first, "constraint", "primary", "unique", "check", "foreign");
+  return tokenIs(first, "constraint", "primary", "unique", "check", "foreign");
 }
 
 /** The columns and constraints that a `CREATE TABLE` defines; none without a list of them. */
 export function definitionsIn(tokens: readonly Token[]): Token[][] {
-  const open = tokens.findIndex((token) => is(token, "("));
+  const open = tokens.findIndex((token) => tokenIs(token, "("));
   return open === -1 ? [] : itemsOf(tokens, open);
 }
 
 /** Reads a `CREATE TABLE` statement that SQLite has accepted. */
 export function readTableText(sql: string): TableText {
   const tokens = tokenize(sql);
-  const open = tokens.findIndex((token) => is(token, "("));
+  const open = tokens.findIndex((token) => tokenIs(token, "("));
   const reader = new ConstraintReader(sql);
   for (const item of definitionsIn(tokens)) reader.read(item);
-  const options = open === -1 ? [] : tokens.slice(closing(tokens, open) + 1);
+  const options = open === -1 ? [] : tokens.slice(closingParenthesis(tokens, open) + 1);
   return {
     ...reader.found,
-    autoincrement: tokens.some((token) => is(token, "autoincrement")),
-    withoutRowid: options.some((token) => is(token, "without")),
-    strict: options.some((token) => is(token, "strict")),
+    autoincrement: tokens.some((token) => tokenIs(token, "autoincrement")),
+    withoutRowid: options.some((token) => tokenIs(token, "without")),
+    strict: options.some((token) => tokenIs(token, "strict")),
   };
 }
 
 /** Reads a `CREATE INDEX` statement that SQLite has accepted. */
 export function readIndexText(sql: string): IndexText {
   const tokens = tokenize(sql);
-  const on = tokens.findIndex((token) => is(token, "on"));
-  const open = tokens.findIndex((token, at) => at > on && is(token, "("));
-  const rest = tokens.slice(closing(tokens, open) + 1);
+  const on = tokens.findIndex((token) => tokenIs(token, "on"));
+  const open = tokens.findIndex((token, at) => at > on && tokenIs(token, "("));
+  const rest = tokens.slice(closingParenthesis(tokens, open) + 1);
   return {
-    terms: itemsOf(tokens, open).map((item) => source(sql, withoutOrder(item))),
-    where: is(rest[0], "where") ? source(sql, rest.slice(1)) : null,
+    terms: itemsOf(tokens, open).map((item) => originalText(sql, withoutOrder(item))),
+    where: tokenIs(rest[0], "where") ? originalText(sql, rest.slice(1)) : null,
   };
 }
 
 function withoutOrder(term: readonly Token[]): readonly Token[] {
-  const unordered = is(term.at(-1), "asc", "desc") ? term.slice(0, -1) : term;
-  return is(unordered.at(-2), "collate") ? unordered.slice(0, -2) : unordered;
+  const unordered = tokenIs(term.at(-1), "asc", "desc") ? term.slice(0, -1) : term;
+  return tokenIs(unordered.at(-2), "collate") ? unordered.slice(0, -2) : unordered;
 }
 
 /** Collects the constraints of a table from its column and constraint definitions. */
@@ -105,40 +114,40 @@ class ConstraintReader {
     for (let at = ofTable ? 0 : 1; at < item.length; at++) {
       const token = item[at];
       const next = item[at + 1];
-      if (is(token, "(")) {
-        const end = closing(item, at);
-        if (ofTable && is(item[at - 1], "key", "unique")) {
-          columns = render(item.slice(at + 1, end)).replaceAll(" ,", ",");
+      if (tokenIs(token, "(")) {
+        const end = closingParenthesis(item, at);
+        if (ofTable && tokenIs(item[at - 1], "key", "unique")) {
+          columns = canonicalSpelling(item.slice(at + 1, end)).replaceAll(" ,", ",");
         }
         at = end;
-      } else if (is(token, "constraint") && next !== undefined) {
+      } else if (tokenIs(token, "constraint") && next !== undefined) {
         name = next.value;
         at++;
-      } else if (is(token, "check", "as") && is(next, "(")) {
-        const end = closing(item, at + 1);
-        const expression = source(this.#sql, item.slice(at + 2, end));
-        if (is(token, "check")) this.found.checks.push({ name, expression });
+      } else if (tokenIs(token, "check", "as") && tokenIs(next, "(")) {
+        const end = closingParenthesis(item, at + 1);
+        const expression = originalText(this.#sql, item.slice(at + 2, end));
+        if (tokenIs(token, "check")) this.found.checks.push({ name, expression });
         else this.found.generated.set(column, expression);
         name = null;
         rule = "";
         at = end;
-      } else if (is(token, "collate") && next !== undefined) {
+      } else if (tokenIs(token, "collate") && next !== undefined) {
         this.found.collations.set(column, next.value.toUpperCase());
         at++;
-      } else if (is(token, "not") && is(next, "null")) {
+      } else if (tokenIs(token, "not") && tokenIs(next, "null")) {
         rule = "NOT NULL";
         name = null;
-      } else if (is(token, "unique", "primary")) {
-        rule = is(token, "unique") ? "UNIQUE" : "PRIMARY KEY";
+      } else if (tokenIs(token, "unique", "primary")) {
+        rule = tokenIs(token, "unique") ? "UNIQUE" : "PRIMARY KEY";
         name = null;
-      } else if (is(token, "references")) {
+      } else if (tokenIs(token, "references")) {
         this.found.deferred.push(false);
         name = null;
-      } else if (is(token, "deferrable")) {
-        const deferred = !is(item[at - 1], "not") && is(next, "initially") &&
-          is(item[at + 2], "deferred");
+      } else if (tokenIs(token, "deferrable")) {
+        const deferred = !tokenIs(item[at - 1], "not") && tokenIs(next, "initially") &&
+          tokenIs(item[at + 2], "deferred");
         if (deferred && this.found.deferred.length > 0) this.found.deferred.splice(-1, 1, true);
-      } else if (is(token, "on") && is(next, "conflict")) {
+      } else if (tokenIs(token, "on") && tokenIs(next, "conflict")) {
         const action = item[at + 2]?.value.toUpperCase() ?? "";
         if (action !== "ABORT" && rule !== "") {
           this.found.conflicts.push(`${rule} (${columns}): ${action}`);

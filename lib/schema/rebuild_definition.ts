@@ -5,14 +5,14 @@
  */
 import { didYouMean } from "../base/format.ts";
 import {
-  closing,
+  closingParenthesis,
   fold,
-  is,
   itemsOf,
   normalize,
+  originalText,
   quoteName,
-  source,
   type Token,
+  tokenIs,
   tokenize,
 } from "../sql/tokens.ts";
 import { isConstraint } from "./read.ts";
@@ -73,19 +73,19 @@ const SHAPE = `give the complete statement: "CREATE TABLE name (...)"`;
 /** Parses a `CREATE TABLE`; throws for any other text. */
 function parse(sql: string): Parts {
   const tokens = tokenize(sql);
-  while (is(tokens.at(-1), ";")) tokens.pop();
+  while (tokenIs(tokens.at(-1), ";")) tokens.pop();
   let at = 1;
-  if (!is(tokens[0], "create") || !is(tokens[at++], "table")) {
+  if (!tokenIs(tokens[0], "create") || !tokenIs(tokens[at++], "table")) {
     throw new RebuildFault("its new definition is not a CREATE TABLE statement", SHAPE);
   }
-  if (is(tokens[at], "if")) at += 3; // IF NOT EXISTS
-  if (is(tokens[at + 1], ".")) at += 2;
+  if (tokenIs(tokens[at], "if")) at += 3; // IF NOT EXISTS
+  if (tokenIs(tokens[at + 1], ".")) at += 2;
   const name = tokens[at];
-  if (name === undefined || !is(tokens[at + 1], "(")) {
+  if (name === undefined || !tokenIs(tokens[at + 1], "(")) {
     throw new RebuildFault("its new definition has no list of columns after its name", SHAPE);
   }
-  const close = tokens[closing(tokens, at + 1)];
-  if (close === undefined || !is(close, ")") || tokens.some((token) => is(token, ";"))) {
+  const close = tokens[closingParenthesis(tokens, at + 1)];
+  if (close === undefined || !tokenIs(close, ")") || tokens.some((token) => tokenIs(token, ";"))) {
     throw new RebuildFault("its new definition is not one complete statement", SHAPE);
   }
   return { tokens, name, close, items: itemsOf(tokens, at + 1) };
@@ -112,7 +112,7 @@ export function createUnder(sql: string, name: string): string {
   for (const [at, token] of tokens.entries()) {
     const next = tokens[at + 1];
     const isQualifier = token.start > own.end && token.kind !== "string" &&
-      fold(token.value) === fold(own.value) && next !== undefined && is(next, ".");
+      fold(token.value) === fold(own.value) && next !== undefined && tokenIs(next, ".");
     if (!isQualifier) continue;
     text += sql.slice(end, token.start);
     end = next.end;
@@ -165,11 +165,11 @@ function whole(piece: string, owner: string): string {
   const tokens = tokenize(piece);
   let depth = 0;
   for (const token of tokens) {
-    if (is(token, "(")) depth++;
-    if (is(token, ")")) depth--;
-    if (depth < 0 || is(token, ";") || (depth === 0 && is(token, ","))) depth = -Infinity;
+    if (tokenIs(token, "(")) depth++;
+    if (tokenIs(token, ")")) depth--;
+    if (depth < 0 || tokenIs(token, ";") || (depth === 0 && tokenIs(token, ","))) depth = -Infinity;
   }
-  if (depth === 0) return source(piece, tokens);
+  if (depth === 0) return originalText(piece, tokens);
   throw new RebuildFault(
     `the definition of "${owner}" is not one complete piece of SQL: ${piece}`,
     "give only the part after its name, with all parentheses closed",
@@ -291,19 +291,21 @@ function checksOf(sql: string): FoundCheck[] {
     const found: FoundCheck[] = [];
     for (let at = isConstraint(item) ? 0 : 1; at < item.length; at++) {
       const open = item[at + 1];
-      if (is(item[at], "(")) at = closing(item, at);
-      else if (is(item[at], "check") && open !== undefined && is(open, "(")) {
-        const end = closing(item, at + 1);
-        const isNamed = is(item[at - 2], "constraint");
+      if (tokenIs(item[at], "(")) at = closingParenthesis(item, at);
+      else if (tokenIs(item[at], "check") && open !== undefined && tokenIs(open, "(")) {
+        const end = closingParenthesis(item, at + 1);
+        const isNamed = tokenIs(item[at - 2], "constraint");
         const first = item[isNamed ? at - 2 : at] ?? open;
-        const until = is(item[end + 1], "on") && is(item[end + 2], "conflict") ? end + 3 : end;
+        const until = tokenIs(item[end + 1], "on") && tokenIs(item[end + 2], "conflict")
+          ? end + 3
+          : end;
         const last = item[until] ?? open;
         found.push({
           item: index,
           first,
           last,
           name: isNamed ? spelled(item[at - 1] ?? first) : null,
-          expression: source(sql, item.slice(at + 2, end)),
+          expression: originalText(sql, item.slice(at + 2, end)),
           hasComment: sql.slice(item[item.indexOf(first) - 1]?.end ?? first.start, first.start)
             .includes("--"),
           isWhole: first === item[0] && last === item.at(-1),

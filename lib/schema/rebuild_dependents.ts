@@ -8,7 +8,7 @@ import { StatementError } from "../base/errors.ts";
 import { didYouMean } from "../base/format.ts";
 import { number, type Row, text } from "../database/connection.ts";
 import type { MigrationTransaction } from "../migration/migration.ts";
-import { fold, is, rowIdName, type Token, tokenize } from "../sql/tokens.ts";
+import { fold, rowIdName, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
 import { brokenViewsAndTriggers, eventOf } from "./broken_objects.ts";
 import { readTableText } from "./read.ts";
 import { RebuildFault } from "./rebuild_definition.ts";
@@ -76,9 +76,11 @@ export function refuseIdleTriggers({ columns, triggers }: RebuiltTable): void {
 /** The names after `UPDATE OF`; none if a trigger has no such list. */
 function watchedColumns(tokens: readonly Token[]): string[] {
   const at = eventOf(tokens);
-  if (!is(tokens[at], "update") || !is(tokens[at + 1], "of")) return [];
-  const end = tokens.findIndex((token, index) => index > at && is(token, "on"));
-  return tokens.slice(at + 2, end).filter((token) => !is(token, ",")).map(({ value }) => value);
+  if (!tokenIs(tokens[at], "update") || !tokenIs(tokens[at + 1], "of")) return [];
+  const end = tokens.findIndex((token, index) => index > at && tokenIs(token, "on"));
+  return tokens.slice(at + 2, end).filter((token) => !tokenIs(token, ",")).map(({ value }) =>
+    value
+  );
 }
 
 async function countDangling(

@@ -1,4 +1,4 @@
-import { fold, is, type Token } from "./tokens.ts";
+import { fold, type Token, tokenIs } from "./tokens.ts";
 
 /** A token as it appears in formatted text. */
 export interface SpelledToken {
@@ -90,12 +90,12 @@ export function spellName(name: string): string {
 /** Spells tokens consistently: keywords in upper case, names without unnecessary quotes. */
 export function spell(tokens: readonly Token[], options: SpellOptions): SpelledToken[] {
   const roles = rolesOf(tokens);
-  const open = options.isExpression ? -1 : tokens.findIndex((token) => is(token, "("));
+  const open = options.isExpression ? -1 : tokens.findIndex((token) => tokenIs(token, "("));
   return tokens.map((token, at) => {
     const bare = token.kind === "word" || token.kind === "operator";
     // The type of a column, which precedes any parenthesis, may be quoted too.
     const isInExpression = options.isExpression || (open !== -1 && at > open) ||
-      is(tokens[at - 1], "default");
+      tokenIs(tokens[at - 1], "default");
     const spelled = (): string => {
       if (options.names.has(token) || roles.names.has(token)) {
         return spellName(token.kind === "word" ? token.text : token.value);
@@ -104,7 +104,7 @@ export function spell(tokens: readonly Token[], options: SpellOptions): SpelledT
       if (token.kind !== "quoted") return token.text;
       if (!token.text.startsWith('"')) return spellName(token.value);
       if (options.known === undefined || !isInExpression) return token.text;
-      const isColumn = options.known.has(fold(token.value)) && !is(tokens[at - 1], "default");
+      const isColumn = options.known.has(fold(token.value)) && !tokenIs(tokens[at - 1], "default");
       return isColumn ? spellName(token.value) : `'${token.value.replaceAll("'", "''")}'`;
     };
     return {
@@ -127,7 +127,7 @@ function isCertain(tokens: readonly Token[], at: number): boolean {
   if (next?.kind === "word" && LEADERS[token.value]?.has(next.value)) return true;
   // The start of a statement or a query.
   return token.value === "with" && (next?.kind === "word" || next?.kind === "quoted") &&
-    (before === undefined || is(before, "as", "(", ";", "begin"));
+    (before === undefined || tokenIs(before, "as", "(", ";", "begin"));
 }
 
 /** Roles of tokens that depend on their context. */
@@ -146,23 +146,26 @@ function rolesOf(tokens: readonly Token[]): Roles {
   for (const [at, token] of tokens.entries()) {
     const before = tokens[at - 1];
     const current = levels.at(-1) ?? level(false, false);
-    if (is(token, "(")) levels.push(level(isListOfNames(tokens, at), isListOfTerms(tokens, at)));
-    else if (is(token, ")") && levels.length > 1) levels.pop();
-    else if (is(token, "case")) current.cases++;
-    else if (is(token, "end") && current.cases > 0) {
+    if (tokenIs(token, "(")) {
+      levels.push(level(isListOfNames(tokens, at), isListOfTerms(tokens, at)));
+    } else if (tokenIs(token, ")") && levels.length > 1) levels.pop();
+    else if (tokenIs(token, "case")) current.cases++;
+    else if (tokenIs(token, "end") && current.cases > 0) {
       current.cases--;
       keywords.add(token);
-    } else if (is(token, ...CLAUSES) && !is(before, "distinct")) {
+    } else if (tokenIs(token, ...CLAUSES) && !tokenIs(before, "distinct")) {
       current.clause = token.value;
-      current.terms = is(token, "order");
-    } else if (is(token, "offset") && current.clause === "limit" && isOperand(before)) {
+      current.terms = tokenIs(token, "order");
+    } else if (tokenIs(token, "offset") && current.clause === "limit" && isOperand(before)) {
       keywords.add(token);
-    } else if (is(token, "asc", "desc") && current.terms && isOperand(before)) keywords.add(token);
+    } else if (tokenIs(token, "asc", "desc") && current.terms && isOperand(before)) {
+      keywords.add(token);
+    }
     const next = tokens[at + 1];
-    const isName = current.list || is(before, ".") || is(next, ".") ||
-      is(before, ...BEFORE_NAME) || (is(before, "update") && is(next, "set")) ||
-      (is(before, ",") && current.clause === "from") ||
-      (is(before, ",", "set") && current.clause === "set" && is(next, "="));
+    const isName = current.list || tokenIs(before, ".") || tokenIs(next, ".") ||
+      tokenIs(before, ...BEFORE_NAME) || (tokenIs(before, "update") && tokenIs(next, "set")) ||
+      (tokenIs(before, ",") && current.clause === "from") ||
+      (tokenIs(before, ",", "set") && current.clause === "set" && tokenIs(next, "="));
     if (token.kind === "quoted" && isName) names.add(token);
   }
   return { names, keywords };
@@ -173,38 +176,40 @@ function isOperand(token: Token | undefined): boolean {
   if (token === undefined) return false;
   if (token.kind === "operator") return token.value === ")";
   return token.kind !== "word" || !RESERVED.has(token.value) ||
-    is(token, "null", "isnull", "notnull");
+    tokenIs(token, "null", "isnull", "notnull");
 }
 
 /** Whether a parenthesis contains terms of an index or key, which may have a sort order. */
 function isListOfTerms(tokens: readonly Token[], open: number): boolean {
-  return is(tokens[open - 2], "on") && is(tokens[0], "create") ||
-    is(tokens[open - 1], "key", "unique");
+  return tokenIs(tokens[open - 2], "on") && tokenIs(tokens[0], "create") ||
+    tokenIs(tokens[open - 1], "key", "unique");
 }
 
 function isListOfNames(tokens: readonly Token[], open: number): boolean {
-  return is(tokens[open - 1], "using", "conflict") ||
-    is(tokens[open - 2], "references", "into", "with", "recursive") ||
-    (open === 3 && is(tokens[1], "view"));
+  return tokenIs(tokens[open - 1], "using", "conflict") ||
+    tokenIs(tokens[open - 2], "references", "into", "with", "recursive") ||
+    (open === 3 && tokenIs(tokens[1], "view"));
 }
 
 function hasGap(tokens: readonly Token[], at: number, headers: ReadonlySet<Token>): boolean {
   const token = tokens[at];
   const before = tokens[at - 1];
   const earlier = tokens[at - 2];
-  if (is(token, ",", ";", ")", ".") || is(before, "(", ".")) return false;
-  if (is(before, "-", "+", "~") && isSign(before, earlier)) {
+  if (tokenIs(token, ",", ";", ")", ".") || tokenIs(before, "(", ".")) return false;
+  if (tokenIs(before, "-", "+", "~") && isSign(before, earlier)) {
     // Two minus signs in a row would start a comment.
-    return is(token, "-", "->", "->>");
+    return tokenIs(token, "-", "->", "->>");
   }
-  if (!is(token, "(") || before === undefined) return true;
-  if (headers.has(before) || is(earlier, "references", "into", "with", "recursive")) return true;
-  if (is(before, "key") && is(earlier, "primary", "foreign")) return true;
+  if (!tokenIs(token, "(") || before === undefined) return true;
+  if (headers.has(before) || tokenIs(earlier, "references", "into", "with", "recursive")) {
+    return true;
+  }
+  if (tokenIs(before, "key") && tokenIs(earlier, "primary", "foreign")) return true;
   if (before.kind === "quoted") return false;
   return before.kind !== "word" || RESERVED.has(before.value) ||
-    is(before, "over", "filter", "materialized", "conflict");
+    tokenIs(before, "over", "filter", "materialized", "conflict");
 }
 
 function isSign(sign: Token | undefined, before: Token | undefined): boolean {
-  return is(sign, "~") || !isOperand(before);
+  return tokenIs(sign, "~") || !isOperand(before);
 }

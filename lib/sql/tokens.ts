@@ -130,13 +130,13 @@ export function mentions(sql: string, name: string): boolean {
 }
 
 /** Whether a token is one of these bare words or operators, given in lower case. */
-export function is(token: Token | undefined, ...values: readonly string[]): boolean {
+export function tokenIs(token: Token | undefined, ...values: readonly string[]): boolean {
   return token !== undefined && (token.kind === "word" || token.kind === "operator") &&
     values.includes(token.value);
 }
 
 /** The canonical spelling of a list of tokens, for comparison rather than for reading. */
-export function render(tokens: readonly Token[]): string {
+export function canonicalSpelling(tokens: readonly Token[]): string {
   return tokens.map(canonicalToken).join(" ");
 }
 
@@ -160,33 +160,35 @@ function canonicalToken(token: Token): string {
  */
 export function normalize(sql: string): string {
   const tokens = tokenize(sql);
-  while (is(tokens.at(-1), ";")) tokens.pop();
-  return render(tokens);
+  while (tokenIs(tokens.at(-1), ";")) tokens.pop();
+  return canonicalSpelling(tokens);
 }
 
 /** Index of the parenthesis that closes the one at `open`; the last index if there is none. */
-export function closing(tokens: readonly Token[], open: number): number {
+export function closingParenthesis(tokens: readonly Token[], open: number): number {
   let depth = 0;
   for (let at = open; at < tokens.length; at++) {
-    if (is(tokens[at], "(")) depth++;
-    else if (is(tokens[at], ")") && --depth === 0) return at;
+    if (tokenIs(tokens[at], "(")) depth++;
+    else if (tokenIs(tokens[at], ")") && --depth === 0) return at;
   }
   return tokens.length - 1;
 }
 
 /** The original text in `sql` from the first to the last of the tokens. */
-export function source(sql: string, tokens: readonly Token[]): string {
+export function originalText(sql: string, tokens: readonly Token[]): string {
   return sql.slice(tokens[0]?.start ?? 0, tokens.at(-1)?.end ?? 0);
 }
 
 /** Splits the tokens inside the parenthesis at `open` at its own commas. */
 export function itemsOf(tokens: readonly Token[], open: number): Token[][] {
-  const end = closing(tokens, open);
+  const end = closingParenthesis(tokens, open);
   const items: Token[][] = [[]];
   for (let at = open + 1; at < end; at++) {
-    if (is(tokens[at], ",")) items.push([]);
+    if (tokenIs(tokens[at], ",")) items.push([]);
     else {
-      const last = is(tokens[at], "(") ? Math.min(closing(tokens, at), end - 1) : at;
+      const last = tokenIs(tokens[at], "(")
+        ? Math.min(closingParenthesis(tokens, at), end - 1)
+        : at;
       items.at(-1)?.push(...tokens.slice(at, last + 1));
       at = last;
     }
