@@ -1,5 +1,6 @@
 import type { Connection, Verdict } from "../database/connection.ts";
-import { closingParenthesis, fold, itemsOf, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
+import { fold, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
+import { closingParenthesis, itemsOf } from "../sql/parentheses.ts";
 import { DumpFault } from "./import_source.ts";
 
 // Possible answers of the authorizer.

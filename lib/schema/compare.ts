@@ -1,12 +1,5 @@
-import {
-  canonicalSpelling,
-  closingParenthesis,
-  fold,
-  normalize,
-  onOneLine,
-  tokenIs,
-  tokenize,
-} from "../sql/tokens.ts";
+import { canonicalSpelling, fold, normalize, onOneLine, tokenIs, tokenize } from "../sql/tokens.ts";
+import { closingParenthesis } from "../sql/parentheses.ts";
 import {
   type CheckSchema,
   type ColumnSchema,

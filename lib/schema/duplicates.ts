@@ -1,15 +1,8 @@
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";
-import {
-  closingParenthesis,
-  fold,
-  itemsOf,
-  originalText,
-  type Token,
-  tokenIs,
-  tokenize,
-} from "../sql/tokens.ts";
+import { fold, originalText, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
+import { closingParenthesis, itemsOf } from "../sql/parentheses.ts";
 import { readColumns } from "./tables.ts";
 
 /** Most characters shown of a value. */

@@ -3,15 +3,18 @@ import {
   type FieldKind,
   type FieldValue,
   kindOf,
-  outsideParentheses,
   readComments,
-  splitTokens,
   tableFields,
-  withoutOuterParentheses,
 } from "./fields.ts";
+import {
+  closingParenthesis,
+  outsideParentheses,
+  splitTokens,
+  withoutOuterParentheses,
+} from "../sql/parentheses.ts";
 import { sorted } from "./format.ts";
 import type { Schema, ViewSchema } from "./model.ts";
-import { closingParenthesis, fold, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
+import { fold, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
 
 /** A table or view with its columns, as seen by a program that uses the database. */
 export interface Entity {

@@ -1,6 +1,13 @@
 import { affinityOf, type ColumnSchema, type TableSchema } from "./model.ts";
 import { definitionsIn, isConstraint } from "./read.ts";
-import { closingParenthesis, fold, itemsOf, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
+import { fold, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
+import {
+  closingParenthesis,
+  itemsOf,
+  outsideParentheses,
+  splitTokens,
+  withoutOuterParentheses,
+} from "../sql/parentheses.ts";
 
 /** The kind of value in a column. `number` is an integer or a real, `moment` a text or a number. */
 export type FieldKind = "integer" | "real" | "number" | "text" | "moment" | "blob" | "any";
@@ -149,30 +156,6 @@ function literalOf(
   const isNumeric = affinity !== "TEXT" && affinity !== "BLOB" &&
     /^[+-]?(\d+\.?\d*|\.\d+)$/.test(token.value);
   return isNumeric ? Number(token.value) : token.value;
-}
-
-/** Tokens without outer parentheses. */
-export function withoutOuterParentheses(tokens: readonly Token[]): readonly Token[] {
-  const isWrapped = tokenIs(tokens[0], "(") && closingParenthesis(tokens, 0) === tokens.length - 1;
-  return isWrapped && tokens.length > 2 ? withoutOuterParentheses(tokens.slice(1, -1)) : tokens;
-}
-
-/** Indexes of the tokens outside all parentheses, without the parentheses themselves. */
-export function outsideParentheses(tokens: readonly Token[]): number[] {
-  const found: number[] = [];
-  for (let at = 0; at < tokens.length; at++) {
-    if (tokenIs(tokens[at], "(")) at = closingParenthesis(tokens, at);
-    else found.push(at);
-  }
-  return found;
-}
-
-/** Splits tokens at a word or operator outside all parentheses. */
-export function splitTokens(tokens: readonly Token[], separator: string): Token[][] {
-  const ends = outsideParentheses(tokens).filter((at) => tokenIs(tokens[at], separator));
-  return [...ends, tokens.length].map((end, at) =>
-    tokens.slice(at === 0 ? 0 : (ends[at - 1] ?? 0) + 1, end)
-  );
 }
 
 /** A column in a text that has comments. */

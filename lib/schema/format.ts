@@ -1,14 +1,7 @@
 import { indent, layOut, layOutStatement, oneLine } from "../sql/layout.ts";
 import { RESERVED, spell, type SpelledToken, spellName } from "../sql/spelling.ts";
-import {
-  closingParenthesis,
-  fold,
-  itemsOf,
-  originalText,
-  type Token,
-  tokenIs,
-  tokenize,
-} from "../sql/tokens.ts";
+import { fold, originalText, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
+import { closingParenthesis, itemsOf } from "../sql/parentheses.ts";
 import type { IndexSchema, Schema, TableSchema, TriggerSchema, ViewSchema } from "./model.ts";
 import { definitionsIn, isConstraint } from "./read.ts";
 

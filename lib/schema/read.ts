@@ -2,14 +2,13 @@ import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import {
   canonicalSpelling,
-  closingParenthesis,
   fold,
-  itemsOf,
   originalText,
   type Token,
   tokenIs,
   tokenize,
 } from "../sql/tokens.ts";
+import { closingParenthesis, itemsOf } from "../sql/parentheses.ts";
 import type {
   CheckSchema,
   ColumnSchema,

@@ -5,9 +5,7 @@
  */
 import { didYouMean } from "../base/format.ts";
 import {
-  closingParenthesis,
   fold,
-  itemsOf,
   normalize,
   originalText,
   quoteName,
@@ -15,6 +13,7 @@ import {
   tokenIs,
   tokenize,
 } from "../sql/tokens.ts";
+import { closingParenthesis, itemsOf } from "../sql/parentheses.ts";
 import { isConstraint } from "./read.ts";
 
 /**

@@ -164,36 +164,9 @@ export function normalize(sql: string): string {
   return canonicalSpelling(tokens);
 }
 
-/** Index of the parenthesis that closes the one at `open`; the last index if there is none. */
-export function closingParenthesis(tokens: readonly Token[], open: number): number {
-  let depth = 0;
-  for (let at = open; at < tokens.length; at++) {
-    if (tokenIs(tokens[at], "(")) depth++;
-    else if (tokenIs(tokens[at], ")") && --depth === 0) return at;
-  }
-  return tokens.length - 1;
-}
-
 /** The original text in `sql` from the first to the last of the tokens. */
 export function originalText(sql: string, tokens: readonly Token[]): string {
   return sql.slice(tokens[0]?.start ?? 0, tokens.at(-1)?.end ?? 0);
-}
-
-/** Splits the tokens inside the parenthesis at `open` at its own commas. */
-export function itemsOf(tokens: readonly Token[], open: number): Token[][] {
-  const end = closingParenthesis(tokens, open);
-  const items: Token[][] = [[]];
-  for (let at = open + 1; at < end; at++) {
-    if (tokenIs(tokens[at], ",")) items.push([]);
-    else {
-      const last = tokenIs(tokens[at], "(")
-        ? Math.min(closingParenthesis(tokens, at), end - 1)
-        : at;
-      items.at(-1)?.push(...tokens.slice(at, last + 1));
-      at = last;
-    }
-  }
-  return items;
 }
 
 /** Quotes a name as an SQL identifier. */
