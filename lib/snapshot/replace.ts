@@ -20,7 +20,7 @@ import {
 } from "../base/files.ts";
 import { directoryOf, fileItself, isLink, partFileOf, sizeOf } from "../base/paths.ts";
 import { locksOn } from "../base/lock_holders.ts";
-import { type Connection, readPragma } from "../database/connection.ts";
+import type { Connection } from "../database/connection.ts";
 import { refuseLogWithoutDatabase } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
 import { type OverwriteOptions, WatchedDatabase } from "../database/overwrite_live_database.ts";
@@ -106,16 +106,8 @@ export async function isSound(path: string, timeout: number): Promise<boolean> {
 
 /** Opens a source. SQLite would create a missing one as an empty database, and copy that. */
 async function openSource(path: string, timeout: number): Promise<Connection> {
-  const bytes = sizeOf(path);
-  if (bytes !== null) {
-    await using opened = new AsyncDisposableStack();
-    const connection = opened.use(
-      await openForReading({ kind: "file", path }, { busyTimeout: timeout }),
-    );
-    if (bytes === 0 || Number(await readPragma(connection, "page_count")) > 0) {
-      opened.move();
-      return connection;
-    }
+  if (sizeOf(path) !== null) {
+    return await openForReading({ kind: "file", path }, { busyTimeout: timeout });
   }
   throw new SnapshotError(`Cannot restore ${path}: it is missing`, {
     help: "restore the file, then run the command again, or restore another snapshot",

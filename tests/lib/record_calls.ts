@@ -4,8 +4,10 @@ export interface RecordedCalls extends Disposable {
   readonly calls: readonly string[];
 }
 
-/** Records renames, removals and syncs of this thread until disposal. */
-export function recordCalls(): RecordedCalls {
+/** Records renames, removals and syncs of this thread until disposal. `onRemoved` is called after each removal. */
+export function recordCalls(
+  { onRemoved = () => {} }: { readonly onRemoved?: (path: string) => void } = {},
+): RecordedCalls {
   const { open, rename, renameSync, removeSync } = Deno;
   const calls: string[] = [];
   Deno.open = async (path, options) => {
@@ -28,6 +30,7 @@ export function recordCalls(): RecordedCalls {
   Deno.removeSync = (path, options) => {
     removeSync(path, options);
     calls.push(`remove ${path}`);
+    onRemoved(String(path));
   };
   return {
     calls,

@@ -38,6 +38,14 @@ Deno.test("a lock file left by a dead process is not locked, and its long text i
   assert.equal(Deno.readTextFileSync(path), `process ${Deno.pid}\n`);
 });
 
+Deno.test("a file that is not the toolkit's keeps its content when it is locked", async () => {
+  using directory = new TemporaryDirectory();
+  const path = directory.file("a.lock");
+  Deno.writeTextFileSync(path, "process 12 of another program\n");
+  (await acquireLock(path, { timeout: 0 }))[Symbol.dispose]();
+  assert.equal(Deno.readTextFileSync(path), "process 12 of another program\n");
+});
+
 Deno.test("an abort stops the wait", async () => {
   using directory = new TemporaryDirectory();
   const path = directory.file("a.lock");

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import { openForWriting, openMemory } from "../../../lib/database/open.ts";
-import { type Connection, defaultSettings, number } from "../../../lib/database/connection.ts";
-import { withTransaction } from "../../../lib/database/transaction.ts";
-import { DatabaseLockedError, InterruptedError } from "../../../lib/base/errors.ts";
+import {
+  type Connection,
+  defaultSettings,
+  number,
+  readPragma,
+} from "../../../lib/database/connection.ts";
+import { holdForeignKeys, withTransaction } from "../../../lib/database/transaction.ts";
+import { DatabaseLockedError, InterruptedError, StatementError } from "../../../lib/base/errors.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 
 async function open(path: string): Promise<Connection> {
@@ -37,6 +42,17 @@ Deno.test("after an automatic rollback by SQLite, the first error is thrown", as
   const work = () => db.run("INSERT INTO t VALUES (1)");
   await assert.rejects(withTransaction(db, work, { timeout: 0 }), /UNIQUE constraint failed/);
   assert(!db.inTransaction);
+});
+
+Deno.test("foreign keys that SQLite does not turn off, as in a transaction, are an error", async () => {
+  await using db = openMemory();
+  await db.exec("BEGIN");
+  await assert.rejects(holdForeignKeys(db, false), StatementError);
+  await db.exec("COMMIT");
+  const { restore } = await holdForeignKeys(db, false);
+  assert.equal(await readPragma(db, "foreign_keys"), 0);
+  await restore();
+  assert.equal(await readPragma(db, "foreign_keys"), 1);
 });
 
 for (const mode of ["WAL", "DELETE"]) {

@@ -112,6 +112,22 @@ for (
   });
 }
 
+Deno.test("the ids of deleted rows are not reused after an import", async () => {
+  await using app = await withNotes();
+  execute(
+    app.path,
+    `CREATE TABLE log (id INTEGER PRIMARY KEY AUTOINCREMENT);
+    INSERT INTO log VALUES (5); DELETE FROM log`,
+  );
+  for (const [counter, id] of [[1, 6], [90, 91]]) {
+    const dump =
+      `DELETE FROM sqlite_sequence;\nINSERT INTO sqlite_sequence VALUES ('log', ${counter});`;
+    await app.import(dump, into);
+    execute(app.path, "INSERT INTO log DEFAULT VALUES");
+    assert.deepEqual(app.query("SELECT max(id) AS id FROM log"), [{ id }]);
+  }
+});
+
 Deno.test("no row counts as lost if a dump keeps all of them", async () => {
   await using app = await withNotes();
   const trigger = "CREATE TABLE total (rows);\nINSERT INTO total VALUES (2);\n" +

@@ -2,12 +2,12 @@
  * The order in which writes reach the disk: after a power cut every step's predecessors must exist.
  */
 import assert from "node:assert/strict";
-import { readJournal, writeJournal } from "../../../lib/snapshot/journal.ts";
+import { readJournal, removeJournal, writeJournal } from "../../../lib/snapshot/journal.ts";
 import { makeApp } from "../dump/import_support.ts";
 import { recordCalls } from "../record_calls.ts";
-import { execute, query } from "../support.ts";
+import { execute, query, TemporaryDirectory } from "../support.ts";
 import { Bot } from "./bot.ts";
-import { changed } from "./restore_support.ts";
+import { changed, yes } from "./restore_support.ts";
 
 Deno.test("a manifest is renamed after its files, and each step is synced", async () => {
   using bot = await Bot.create(2);
@@ -40,6 +40,41 @@ Deno.test("an import removes its temporary database only after the journal that 
   );
   assert(sources.length > 0, recorded.calls.join("\n"));
   assert(sources.every((at) => at > journal), recorded.calls.join("\n"));
+  const built = recorded.calls.indexOf(`sync ${app.directory}/app.db.import.part`);
+  const begun = recorded.calls.indexOf(`rename ${app.directory}/migrations.restore`);
+  assert(built >= 0 && built < begun, recorded.calls.join("\n"));
+});
+
+Deno.test("a journal is on disk before the work begins, and its removal before the work is done", async () => {
+  using directory = new TemporaryDirectory();
+  const path = directory.file("migrations.restore");
+  using recorded = recordCalls();
+  await writeJournal(path, { label: "one", safety: null, replacements: [] });
+  await removeJournal(path);
+  assert.deepEqual(recorded.calls, [
+    `sync ${path}.part`,
+    `rename ${path}`,
+    `sync ${directory.path}`,
+    `remove ${path}`,
+    `sync ${directory.path}`,
+  ]);
+});
+
+Deno.test("the events of a restore are on disk before its journal is removed", async () => {
+  const { bot, name } = await changed();
+  using _bot = bot;
+  let events = 0;
+  using _recorded = recordCalls({
+    onRemoved: (path) => {
+      if (path !== bot.file("migrations.restore")) return;
+      // Without its log, as after a power cut that lost what was not synced.
+      Deno.copyFileSync(bot.file("migrations.db"), bot.file("copy"));
+      const direction = "SELECT * FROM migration_events WHERE direction = 'restore'";
+      events = query(bot.file("copy"), direction).length;
+    },
+  });
+  await bot.migrator.restoreSnapshot(name, yes);
+  assert.equal(events, 3);
 });
 
 Deno.test("a restore that fails halfway does not touch what it has replaced", async () => {

@@ -3,6 +3,7 @@ import { DatabaseSync } from "node:sqlite";
 import { DatabaseLockedError } from "../../../lib/base/errors.ts";
 import { isSound, replaceDatabase } from "../../../lib/snapshot/replace.ts";
 import { contentOf } from "../../helpers.ts";
+import { recordCalls } from "../record_calls.ts";
 import { execute, query, startWriter, TemporaryDirectory } from "../support.ts";
 import { damagePages } from "./bot.ts";
 
@@ -73,6 +74,28 @@ for (const content of [null, ""]) {
   });
 }
 
+Deno.test("a file that is moved into place is not emptied by the journal of a killed first transaction", async () => {
+  using directory = prepared();
+  const [source, target] = [directory.file("source.db"), directory.file("target.db")];
+  const expected = contentOf(source);
+  Deno.removeSync(target);
+  {
+    using db = new DatabaseSync(target);
+    // So small a cache that pages are written before the commit.
+    db.exec(`PRAGMA cache_size = 1; BEGIN; CREATE TABLE t (a);
+      INSERT INTO t VALUES (hex(zeroblob(50000)))`);
+    Deno.copyFileSync(`${target}-journal`, directory.file("kept"));
+  }
+  Deno.removeSync(target);
+  Deno.renameSync(directory.file("kept"), `${target}-journal`);
+  await replaceDatabase(
+    { database: "app", source, compressed: false, temporary: "move", target },
+    { timeout: 5, watched: null, keep: () => Promise.resolve() },
+  );
+  assert.deepEqual(directory.names(), ["target.db"]);
+  assert.deepEqual(contentOf(target), expected);
+});
+
 Deno.test("nothing of the old database's log survives", async () => {
   using directory = prepared();
   const target = directory.file("target.db");
@@ -121,9 +144,19 @@ Deno.test("a damaged database is moved aside with its log", async () => {
   const target = directory.file("target.db");
   Deno.writeTextFileSync(target, "hello\n".repeat(1000));
   Deno.writeTextFileSync(`${target}-wal`, "a log");
+  using recorded = recordCalls();
   await replace(directory);
   assertReplaced(directory);
   assert.equal(aside(directory).filter((name) => name.endsWith("-wal")).length, 1);
+  // The log first: it must never be next to another file.
+  const [path = ""] = aside(directory).filter((name) => /\d$/.test(name));
+  const renamed = recorded.calls.filter((call) => /^rename .*(-wal|\d|\.db)$/.test(call));
+  assert.deepEqual(renamed, [
+    `rename ${directory.file(path)}-wal`,
+    `rename ${directory.file(path)}`,
+    `rename ${target}`,
+  ]);
+  assert(recorded.calls.indexOf(`sync ${target}.part`) < recorded.calls.indexOf(renamed[2] ?? ""));
 });
 
 Deno.test("rows that violate the bot's own constraints are not damage", async () => {

@@ -235,6 +235,23 @@ Deno.test("whichever byte of a restore's journal is changed, nothing is overwrit
   assert.deepEqual(rowsIn(place.data), [3, 3, 3]);
 });
 
+Deno.test("an interrupted restore of databases that this program does not define changes nothing", async () => {
+  await using place = await interrupted();
+  const note = join(place.data, "migrations.restore");
+  const journal = await readJournal(note);
+  const replacements = journal.replacements.map((one) =>
+    one.database === "ml_training" ? { ...one, database: "models" } : one
+  );
+  await writeJournal(note, { ...journal, replacements });
+  await assert.rejects(
+    migratorOf(place.data).upgrade(),
+    (error) =>
+      error instanceof SnapshotError && /unknown database "models"$/.test(error.message) &&
+      /run the program that defines it/.test(error.help ?? ""),
+  );
+  assert.deepEqual(rowsIn(place.data), [3, 6, 6]);
+});
+
 Deno.test("an interrupted restore does not use a source that is empty or truncated", async () => {
   await using place = await interrupted();
   const source = join(place.data, `backups/trading_${place.snapshot}.db`);
