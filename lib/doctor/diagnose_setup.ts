@@ -7,7 +7,7 @@ import { formatBytes, formatCount, shellWord } from "../base/format.ts";
 import { isOlder, oldestDeno, version } from "../base/version.ts";
 import { defaultSettings } from "../database/connection.ts";
 import { type Check, checksOf, type Facts, ownerIn } from "./facts.ts";
-import { lockProblems } from "./find_leftovers.ts";
+import { lockProblems } from "./locks.ts";
 
 /** First version of SQLite in which two concurrent checkpoints can't damage a WAL database. */
 const SOUND_SQLITE = "3.51.3";

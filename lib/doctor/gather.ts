@@ -36,12 +36,8 @@ import {
   openersOf,
   openToLook,
 } from "./inspect_files.ts";
-import {
-  blockersOf,
-  leftoversAmongSnapshots,
-  leftoversBeside,
-  lockFacts,
-} from "./find_leftovers.ts";
+import { leftoversAmongSnapshots, leftoversBeside } from "./find_leftovers.ts";
+import { blockersOf, lockFacts } from "./locks.ts";
 import { attempt, readMounts } from "./linux.ts";
 
 /** How often to repeat the examination of databases that change meanwhile. */
