@@ -1,3 +1,8 @@
+/**
+ * Translates drivers' errors, and recognizes their causes.
+ *
+ * @module
+ */
 import {
   AccessError,
   CatalystError,

@@ -1,3 +1,8 @@
+/**
+ * Opens a database for reading without changing any file.
+ *
+ * @module
+ */
 import { DatabaseSync } from "node:sqlite";
 import { LENIENT, uriOf } from "./node_sqlite.ts";
 

@@ -1,3 +1,8 @@
+/**
+ * What doctor finds, as plain data, and the checks that it makes of it.
+ *
+ * @module
+ */
 import { LEDGER } from "../state/workspace.ts";
 import type { Holder } from "../base/lock_holders.ts";
 import type { SerializedError } from "../base/errors.ts";

@@ -1,3 +1,8 @@
+/**
+ * Gathers the facts for doctor, without changing anything.
+ *
+ * @module
+ */
 import { type SerializedError, serializeError } from "../base/errors.ts";
 import { directoryOf, fileItself, fileVersion, mayRead } from "../base/paths.ts";
 import { text } from "../database/connection.ts";

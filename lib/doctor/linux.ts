@@ -1,3 +1,8 @@
+/**
+ * What Linux tells about mounted file systems and the processes that have databases open.
+ *
+ * @module
+ */
 import { commandLineOf, type Holder, locksOn, otherHolders } from "../base/lock_holders.ts";
 import type { LogIndex } from "../database/untouched.ts";
 

@@ -1,3 +1,8 @@
+/**
+ * Examines the locks of the toolkit, and processes that block writers.
+ *
+ * @module
+ */
 import { sleep } from "../base/event_loop.ts";
 import { fileItself, mayRead, specialKind } from "../base/paths.ts";
 import { type Holder, locksOn, otherHolders, writersOf } from "../base/lock_holders.ts";

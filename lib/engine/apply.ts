@@ -1,3 +1,8 @@
+/**
+ * Runs one migration up or down, with its checks and its marker, all-or-nothing.
+ *
+ * @module
+ */
 import { DowngradeBlockedError } from "../base/errors.ts";
 import { epochSeconds } from "../base/format.ts";
 import type { Connection } from "../database/connection.ts";

@@ -1,3 +1,8 @@
+/**
+ * Checks what a migration did before it is committed: lost rows, broken foreign keys and objects.
+ *
+ * @module
+ */
 import { SchemaConflictError, StatementError } from "../base/errors.ts";
 import { type Connection, type Row, text } from "../database/connection.ts";
 import { needsExtension } from "../database/failure.ts";

@@ -1,3 +1,8 @@
+/**
+ * Holds the lock while databases are changed, and opens them on demand.
+ *
+ * @module
+ */
 import { UnrecordedError } from "../base/errors.ts";
 import { ensureDirectories, ignoringErrors } from "../base/files.ts";
 import { messageOf } from "../base/format.ts";

@@ -1,3 +1,8 @@
+/**
+ * The schema of a database as a document: SQL and data in a stable form that can be compared.
+ *
+ * @module
+ */
 import { LocationError, StatementError } from "../base/errors.ts";
 import { locate, statDatabase } from "../database/location.ts";
 import { openForReading, openMemory } from "../database/open.ts";

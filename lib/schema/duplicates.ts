@@ -1,3 +1,8 @@
+/**
+ * Names the duplicate rows in the error of a statement that needs unique ones.
+ *
+ * @module
+ */
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { driverMessage } from "../database/failure.ts";

@@ -1,3 +1,8 @@
+/**
+ * Tables and views as programs see them, for generated types and pages.
+ *
+ * @module
+ */
 import {
   type Field,
   type FieldKind,

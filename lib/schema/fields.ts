@@ -1,3 +1,8 @@
+/**
+ * Columns as programs see them: the kind of value, the possible values, and the comment in the SQL.
+ *
+ * @module
+ */
 import { affinityOf, type ColumnSchema, type TableSchema } from "./model.ts";
 import { definitionsIn, isConstraint } from "./read.ts";
 import { fold, type Token, tokenIs, tokenize } from "../sql/tokens.ts";

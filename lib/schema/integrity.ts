@@ -1,3 +1,8 @@
+/**
+ * Checks the content of a database: damage, foreign keys, CHECK constraints and suspicious values.
+ *
+ * @module
+ */
 import { type Connection, number, type Row, text } from "../database/connection.ts";
 import { needsExtension } from "../database/failure.ts";
 import { fold, quoteName } from "../sql/tokens.ts";

@@ -1,3 +1,8 @@
+/**
+ * The schema that migrations create, built by running them in an empty in-memory database.
+ *
+ * @module
+ */
 import { runBody } from "../migration/body.ts";
 import { type Connection, number, text } from "../database/connection.ts";
 import { fold } from "../sql/tokens.ts";

@@ -1,3 +1,8 @@
+/**
+ * Reads the schema of a database from its pragmas, and from the SQL of its objects what those omit.
+ *
+ * @module
+ */
 import { StatementError } from "../base/errors.ts";
 import { type Connection, number, type Row, text, textOrNull } from "../database/connection.ts";
 import {

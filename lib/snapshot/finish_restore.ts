@@ -1,3 +1,8 @@
+/**
+ * Replaces the databases of a restore or an import, and completes an interrupted one.
+ *
+ * @module
+ */
 import { isDamage, SnapshotError } from "../base/errors.ts";
 import { ignoringErrors, refuseLink, removeDatabase, removeIfThere } from "../base/files.ts";
 import { fileItself, partFileOf, sizeOf } from "../base/paths.ts";

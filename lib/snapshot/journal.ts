@@ -1,3 +1,9 @@
+/**
+ * The journal of a restore or an import: what was decided, so that it can be completed after a
+ * kill.
+ *
+ * @module
+ */
 import { messageOf } from "../base/format.ts";
 import {
   AccessError,

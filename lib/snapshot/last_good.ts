@@ -1,3 +1,8 @@
+/**
+ * Finds the last good snapshot of a database, from which a lost or damaged one can be restored.
+ *
+ * @module
+ */
 import { CorruptDatabaseError, isDamage, NotADatabaseError } from "../base/errors.ts";
 import { sizeOf } from "../base/paths.ts";
 import { inspect } from "../state/inspect.ts";

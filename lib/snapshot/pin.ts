@@ -1,3 +1,8 @@
+/**
+ * Keeps the state of several databases at one moment readable, so that their copies are consistent.
+ *
+ * @module
+ */
 import { briefly, sleep } from "../base/event_loop.ts";
 import type { Connection } from "../database/connection.ts";
 import { isBusy } from "../database/failure.ts";

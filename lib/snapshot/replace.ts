@@ -1,3 +1,8 @@
+/**
+ * Replaces one database with a file while other programs may have it open.
+ *
+ * @module
+ */
 import { briefly } from "../base/event_loop.ts";
 import { messageOf } from "../base/format.ts";
 import {

@@ -1,3 +1,8 @@
+/**
+ * Takes the automatic snapshots before databases are changed.
+ *
+ * @module
+ */
 import { type Connection, readPragma } from "../database/connection.ts";
 import { isForeign } from "../database/location.ts";
 import type { Session } from "../engine/session.ts";

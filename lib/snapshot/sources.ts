@@ -1,3 +1,8 @@
+/**
+ * Finds and checks what to restore: a snapshot or one file.
+ *
+ * @module
+ */
 import { CatalystError, NotADatabaseError, SnapshotError } from "../base/errors.ts";
 import { createLike, gunzip, removeDatabase, removeIfThere } from "../base/files.ts";
 import {

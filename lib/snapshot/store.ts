@@ -1,3 +1,8 @@
+/**
+ * The directory of snapshots: its lock, its list, and which snapshot is the newest usable one.
+ *
+ * @module
+ */
 import type { LastGood } from "../state/lost_databases.ts";
 import { CatalystError, LocationError, SnapshotError } from "../base/errors.ts";
 import { removeDatabase, removeIfThere } from "../base/files.ts";

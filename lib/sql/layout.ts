@@ -1,3 +1,8 @@
+/**
+ * Breaks formatted SQL into indented lines.
+ *
+ * @module
+ */
 import type { SpelledToken } from "./spelling.ts";
 
 /** Maximum length of a line in characters before it is broken. */

@@ -1,3 +1,8 @@
+/**
+ * Spells the tokens of formatted SQL: keywords, names and spaces.
+ *
+ * @module
+ */
 import { fold, type Token, tokenIs } from "./tokens.ts";
 
 /** A token as it appears in formatted text. */

@@ -1,3 +1,8 @@
+/**
+ * The lexer of SQL text: tokens, quoting, statements.
+ *
+ * @module
+ */
 /** Kind of a token; `quoted` is a quoted identifier, `operator` is anything else. */
 type TokenKind = "word" | "quoted" | "string" | "blob" | "number" | "operator";
 

@@ -1,3 +1,8 @@
+/**
+ * Recognizes by the tables which migrations were applied without a marker.
+ *
+ * @module
+ */
 import { formatCount } from "../base/format.ts";
 import type { Connection } from "../database/connection.ts";
 import type { Migration } from "../migration/migration.ts";

@@ -1,3 +1,8 @@
+/**
+ * Decides the state of every migration and the corrections to the ledger, from what was observed.
+ *
+ * @module
+ */
 import { type Migration, type Registry, sameText } from "../migration/migration.ts";
 import type { HistoryRow, LedgerState } from "./ledger.ts";
 import type { Marker } from "./marker.ts";

@@ -1,3 +1,8 @@
+/**
+ * Observes the databases and the ledger, without changing anything.
+ *
+ * @module
+ */
 import type { Connection } from "../database/connection.ts";
 import { type DatabaseLocation, statDatabase } from "../database/location.ts";
 import { readDatabase } from "../database/open.ts";

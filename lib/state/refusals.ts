@@ -1,3 +1,8 @@
+/**
+ * Errors and help for changed migrations, conflicting tables and missing migration files.
+ *
+ * @module
+ */
 import { unifiedDiff } from "../base/diff.ts";
 import {
   CatalystError,
