@@ -209,7 +209,7 @@ export async function refuseTextAsName(
   );
   if (strict === sql) return;
   try {
-    await connection.all(`EXPLAIN ${strict}`);
+    await connection.all(`EXPLAIN QUERY PLAN ${strict}`);
   } catch (error) {
     const [, name] = /^no such column: (.*)$/s.exec(driverMessage(error)) ?? [];
     if (name === undefined) return;

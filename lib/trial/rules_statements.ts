@@ -87,7 +87,7 @@ export async function referenceFaults(simulated: SimulatedUpgrade): Promise<Faul
       `DELETE FROM ${name}`,
     ];
     for (const use of uses) {
-      const reason = await missing(simulated, `EXPLAIN ${use}`);
+      const reason = await missing(simulated, `EXPLAIN QUERY PLAN ${use}`);
       if (reason === null) continue;
       add(`trigger "${trigger.name}"`, reason, trigger.sql);
       break;
