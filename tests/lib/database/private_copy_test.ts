@@ -96,6 +96,25 @@ Deno.test({
   },
 });
 
+Deno.test("a database that changes while it is copied is copied again", async () => {
+  using directory = new TemporaryDirectory();
+  const path = directory.file("a.db");
+  execute(path, WAL);
+  const { copyFileSync } = Deno;
+  let copies = 0;
+  Deno.copyFileSync = (from, to) => {
+    copyFileSync(from, to);
+    if (++copies === 1) execute(path, "INSERT INTO t VALUES (2)");
+  };
+  try {
+    await using connection = await openPrivateCopy(path);
+    assert.equal((await connection?.all("SELECT a FROM t"))?.length, 2);
+  } finally {
+    Deno.copyFileSync = copyFileSync;
+  }
+  assert.equal(copies, 2);
+});
+
 Deno.test("a database with a log is not copied, because its file alone is incomplete", async () => {
   using directory = new TemporaryDirectory();
   execute(directory.file("a.db"), WAL);

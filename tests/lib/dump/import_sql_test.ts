@@ -2,12 +2,13 @@ import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import {
   ConfirmationError,
+  DatabaseLockedError,
   InterruptedError,
   LocationError,
   UsageError,
 } from "../../../lib/base/errors.ts";
 import { execute, existsSync } from "../../helpers.ts";
-import { makeApp, streamOf } from "./import_support.ts";
+import { leftovers, makeApp, streamOf } from "./import_support.ts";
 
 const DUMP = `PRAGMA foreign_keys=OFF;
 BEGIN TRANSACTION;
@@ -60,6 +61,29 @@ Deno.test("an existing database is replaced after confirmation, and a bot that h
   assert.notEqual(snapshot, null);
   await app.migrator.undoRestore({ confirm: () => true });
   assert.deepEqual(app.query("SELECT body FROM notes"), [{ body: "old" }]);
+});
+
+Deno.test("an import that another program stops halfway keeps its file, with which the next command finishes it", async () => {
+  await using app = await makeApp();
+  await app.migrator.upgrade();
+  execute(app.path, "INSERT INTO notes VALUES (7, 'old')");
+  using bot = new DatabaseSync(app.path);
+  await assert.rejects(
+    app.import(DUMP, {
+      onStep: ({ what }) => {
+        if (what === "replacing app" && !bot.isTransaction) bot.exec("BEGIN IMMEDIATE");
+      },
+    }),
+    (error) => error instanceof DatabaseLockedError && /has begun/.test(error.help ?? ""),
+  );
+  assert.deepEqual(leftovers(app.directory).toSorted(), [
+    "app.db.import.part",
+    "migrations.restore",
+  ]);
+  bot.exec("ROLLBACK");
+  await app.migrator.upgrade();
+  assert.deepEqual(app.query("SELECT body FROM notes"), [{ body: "one" }, { body: "it's; two" }]);
+  assert.deepEqual(leftovers(app.directory), []);
 });
 
 Deno.test("without confirmation nothing is built", async () => {

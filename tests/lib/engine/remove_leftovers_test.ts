@@ -30,11 +30,17 @@ Deno.test("the next command that holds the lock removes the leftovers of killed 
   Deno.mkdirSync(running);
   using lock = Deno.openSync(`${running}/rehearsal.lock`, { write: true, create: true });
   lock.lockSync(true);
+  // Without a lock, but with a file: it may be anything.
+  const foreign = directory.file("rehearsal-89abcdef");
+  Deno.mkdirSync(foreign);
+  Deno.writeTextFileSync(`${foreign}/mine`, "x");
+  Deno.utimeSync(foreign, 0, 0);
   await bot.pruneSnapshots({ keep: 1 });
   assert.deepEqual(
     directory.names(),
-    [...before, ...others, "rehearsal-4567abcd"].toSorted(),
+    [...before, ...others, "rehearsal-4567abcd", "rehearsal-89abcdef"].toSorted(),
   );
+  assert.equal(Deno.readTextFileSync(`${foreign}/mine`), "x");
 });
 
 Deno.test("the files that an interrupted restore still needs are kept", async () => {

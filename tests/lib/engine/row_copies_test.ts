@@ -7,6 +7,7 @@ import { execute, query, tempDir } from "../../helpers.ts";
 const PRICES = `CREATE TABLE px (id INTEGER PRIMARY KEY, bid REAL, ask REAL, note TEXT);
   INSERT INTO px VALUES (1, 10, 11, 'a'), (2, 20, 21, 'b'), (3, 30, 31, NULL);
   CREATE TABLE log (line TEXT); INSERT INTO log VALUES ('one'), ('two');
+  CREATE TABLE archive AS SELECT * FROM log;
   CREATE VIEW spread AS SELECT id, ask - bid AS spread FROM px;`;
 
 /** Applies one migration to a database with {@link PRICES}; returns the rows and the destroyed rows. */

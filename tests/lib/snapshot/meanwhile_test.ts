@@ -144,6 +144,16 @@ Deno.test("after a first change both the first and the later snapshot are kept a
   ]);
 });
 
+Deno.test("what others wrote once is copied again only once", async () => {
+  using app = await App.after([notes, tags], ["notes", "tags"]);
+  const migrator = app.migratorOf(all);
+  const beforeAll = () => app.insert("tags", "meanwhile");
+  const { snapshot, laterSnapshots } = await migrator.upgrade({ hooks: { beforeAll } });
+  assert.equal(laterSnapshots, undefined);
+  assert.deepEqual(app.bodies("tags", snapshot), ["first", "meanwhile"]);
+  assert.equal((await taken(migrator)).length, 2);
+});
+
 Deno.test("a downgrade of several migrations copies again only before one that removes rows", async () => {
   using app = await App.after(all.slice(0, 3), ["notes"]);
   const migrator = app.migratorOf(all.slice(0, 3));
