@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { InterruptedError, LocationError, MigratorLockedError } from "../../../lib/base/errors.ts";
 import { acquireLock } from "../../../lib/base/file_lock.ts";
+import { testLinks } from "../../links.ts";
 import { TemporaryDirectory } from "../support.ts";
 
 Deno.test("a lock is held until it is disposed of, and its file names the holder", async () => {
@@ -44,6 +45,15 @@ Deno.test("a file that is not the toolkit's keeps its content when it is locked"
   Deno.writeTextFileSync(path, "process 12 of another program\n");
   (await acquireLock(path, { timeout: 0 }))[Symbol.dispose]();
   assert.equal(Deno.readTextFileSync(path), "process 12 of another program\n");
+});
+
+testLinks("a link in place of a lock file is refused, and its target is unchanged", async () => {
+  using directory = new TemporaryDirectory();
+  const [path, target] = [directory.file("a.lock"), directory.file("mine")];
+  Deno.writeTextFileSync(target, "");
+  Deno.symlinkSync(target, path);
+  await assert.rejects(acquireLock(path, { timeout: 0 }), LocationError);
+  assert.equal(Deno.readTextFileSync(target), "");
 });
 
 Deno.test("an abort stops the wait", async () => {

@@ -11,6 +11,7 @@ import {
 } from "../../../lib/base/errors.ts";
 import { Migrator } from "../../../lib/migrator.ts";
 import { execute, existsSync, query, tempDir } from "../../helpers.ts";
+import { testLinks } from "../../links.ts";
 import { Database } from "../database/db_sqlite.ts";
 import { recordCalls } from "../record_calls.ts";
 import { appIn, textOf } from "./app.ts";
@@ -256,6 +257,18 @@ Deno.test("a file gets its name only when its content is on disk", async () => {
     `sync ${directory.path}`,
   ]);
 });
+
+testLinks(
+  "a link in place of the unfinished file is refused, and its target is unchanged",
+  async () => {
+    await using directory = await tempDir();
+    const [path, target] = [join(directory.path, "a.sql"), join(directory.path, "mine")];
+    Deno.writeTextFileSync(target, "mine");
+    Deno.symlinkSync(target, `${path}.catalyst.part`);
+    await assert.rejects(writeFile(path, streamOf(["text"])), LocationError);
+    assert.equal(Deno.readTextFileSync(target), "mine");
+  },
+);
 
 Deno.test("a file that another export is writing is not touched", async () => {
   await using directory = await tempDir();

@@ -125,6 +125,20 @@ Deno.test("squash() refuses migrations that are not SQL, and a single one", asyn
   await assert.rejects(appMigrator(directory, [base]).squash("1"), SquashError);
 });
 
+Deno.test("squash() refuses migrations whose downgrades leave something behind", async () => {
+  using directory = new TemporaryDirectory();
+  const lasting = fromFile({
+    name: "004_lasting",
+    upgrade: "CREATE TABLE lasting (a)",
+    downgrade: "SELECT 1",
+  });
+  await assert.rejects(
+    appMigrator(directory, [base, ...own, lasting]).squash("4"),
+    (error: Error) =>
+      error instanceof SquashError && /schema would differ: .*lasting/.test(error.message),
+  );
+});
+
 Deno.test("the file that squash() writes is read back as the same migration", async () => {
   using directory = new TemporaryDirectory();
   const [made] = await appMigrator(directory, [base, ...own]).squash("3");

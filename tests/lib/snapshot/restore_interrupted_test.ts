@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { SnapshotError } from "../../../lib/base/errors.ts";
 import { Session } from "../../../lib/engine/session.ts";
+import { takeSafety } from "../../../lib/snapshot/finish_restore.ts";
 import { writeJournal } from "../../../lib/snapshot/journal.ts";
 import { createWorkspace, type Workspace } from "../../../lib/state/workspace.ts";
 import { databaseNames } from "../../helpers.ts";
@@ -125,6 +126,18 @@ Deno.test("a session that can't begin releases the lock", async () => {
   await assert.rejects(Session.begin(workspace), SnapshotError);
   Deno.removeSync(bot.file("migrations.restore"));
   await (await Session.begin(workspace))[Symbol.asyncDispose]();
+});
+
+Deno.test("if the existing data can't be kept, it is tried again only for damaged databases", async () => {
+  const { bot } = await changed();
+  using _bot = bot;
+  let attempts = 0;
+  const onProgress = () => {
+    attempts++;
+    throw new Error("stopped");
+  };
+  await assert.rejects(takeSafety(workspaceOf(bot), ["trading"], { onProgress }), /stopped/);
+  assert.equal(attempts, 1);
 });
 
 Deno.test("files of a killed restore that can't be removed remain, and stop no session", async () => {

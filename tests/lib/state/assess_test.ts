@@ -192,6 +192,18 @@ Deno.test("a marker that is unknown, or known for another database, is missing f
   assert.deepEqual(statesOf(found({ markers })).slice(2), ["099_newer missing", "002_b missing"]);
 });
 
+Deno.test("a migration replaces others only in a database that has all of them", () => {
+  const squashed = createRegistry(
+    [migrationOf({ name: "003_squash", replaces: ["001", "002", "003"] })],
+    ["app", "other"],
+  );
+  const all = ["001_a", "002_b", "003_c"].map((name) => newMarker(name.slice(0, 3), name));
+  const statesWith = (markers: readonly Marker[]) =>
+    assess(squashed, found({ markers: { app: markers } })).map((one) => `${one.name} ${one.state}`);
+  assert.deepEqual(statesWith(all), ["003_squash applied"]);
+  assert.deepEqual(statesWith(all.slice(1)), ["003_squash changed", "002_b missing"]);
+});
+
 Deno.test("the migrations in a database are in the order they were applied", () => {
   const both = createRegistry(
     [migrationOf({ name: "1_a" }), migrationOf({ name: "2_b" })],

@@ -135,6 +135,10 @@ Deno.test("events can be neither changed nor deleted", async () => {
     /only ever added to/,
   );
   await assert.rejects(db.exec("DELETE FROM migration_events"), /only ever added to/);
+  await assert.rejects(
+    db.exec("INSERT OR REPLACE INTO migration_events SELECT * FROM migration_events"),
+    /only ever added to/,
+  );
 });
 
 Deno.test("a rollback counts as interrupted while its start is the last event of its migration", async () => {
