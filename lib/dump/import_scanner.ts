@@ -79,6 +79,8 @@ export class Scanner {
   *push(chunk: string): Generator<StatementBatch> {
     const nul = chunk.indexOf("\0");
     if (nul !== -1) throw holdsNul(this.line + lineOf(chunk, nul) - 1);
+    // What has not been scanned yet may consist of complete statements.
+    if (this.#length + chunk.length > LONGEST) yield* this.#statements(false);
     if (this.#length + chunk.length > LONGEST) {
       throw tooLong(this.#length + chunk.length, this.#lineAt(this.#beginning));
     }

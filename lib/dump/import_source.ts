@@ -49,6 +49,11 @@ function beginningOf(statement: string): string {
   return text.length > SHOWN ? `${text.slice(0, SHOWN)}...` : text;
 }
 
+function strictDecoder(): TextDecoder {
+  // The byte-order mark is removed elsewhere; one found here is part of the text.
+  return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+}
+
 function decode(decoder: TextDecoder, bytes: Uint8Array | null): string | null {
   try {
     return bytes === null ? decoder.decode() : decoder.decode(bytes, { stream: true });
@@ -57,10 +62,18 @@ function decode(decoder: TextDecoder, bytes: Uint8Array | null): string | null {
   }
 }
 
-/** The part of some bytes before the first invalid UTF-8. */
-function goodPart(bytes: Uint8Array): string {
-  const text = new TextDecoder().decode(bytes);
-  return text.slice(0, Math.max(0, text.indexOf("\uFFFD")));
+/** The text before the first invalid UTF-8; the bytes may begin with the rest of the last character. */
+function goodPart(bytes: Uint8Array, last: Uint8Array): string {
+  let good = "";
+  for (let length = 0, step = MOST_DECODED; step >= 1; step /= 2) {
+    const decoder = strictDecoder();
+    decode(decoder, last);
+    const text = decode(decoder, bytes.subarray(0, length + step));
+    if (text === null) continue;
+    length += step;
+    good = text;
+  }
+  return good;
 }
 
 /** Whether bytes begin with a text of single-byte characters. */
@@ -120,13 +133,14 @@ async function* decoded(
   chunks: AsyncIterable<Uint8Array>,
   content: Content,
 ): AsyncGenerator<string> {
-  // The byte-order mark was already removed; one found now is part of the text.
-  const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+  const decoder = strictDecoder();
+  /** The last character so far; the next bytes may be the rest of it. */
+  let last = new Uint8Array();
   for await (const bytes of divided(chunks)) {
     const text = decode(decoder, bytes);
     if (text === null) {
       // Lines can still be counted up to this point, and so be reported.
-      yield goodPart(bytes);
+      yield goodPart(bytes, last);
       throw content === "sql"
         ? new DumpFault("it is not UTF-8, or is damaged", {
           hasReached: true,
@@ -136,6 +150,8 @@ async function* decoded(
           help: "write it as UTF-8, for example with `iconv -f WINDOWS-1252 -t UTF-8`",
         });
     }
+    const start = bytes.findLastIndex((byte) => byte < 0x80 || byte > 0xbf);
+    last = start === -1 ? Uint8Array.of(...last, ...bytes) : bytes.slice(start);
     if (text !== "") yield text;
   }
   if (decode(decoder, null) !== null) return;

@@ -204,3 +204,11 @@ Deno.test("a NUL is refused with its line, wherever it is", () => {
     });
   }
 });
+
+Deno.test("a statement of half the longest string is complete, however much follows it", () => {
+  const half = "-".repeat(2 ** 28);
+  const scanner = new Scanner();
+  const sizes = [`SELECT '${half}`, "';", `\n--${half}`]
+    .map((chunk) => [...scanner.push(chunk)].map(({ sql }) => sql.length));
+  assert.deepEqual(sizes, [[], [], [half.length + 10]]);
+});

@@ -240,6 +240,21 @@ Deno.test("invalid dumps are refused with a reason", async (t) => {
   }
 });
 
+Deno.test("names the line of invalid UTF-8, wherever a chunk of the dump ends", async () => {
+  await using app = await makeApp();
+  const dump = new TextEncoder().encode(
+    "CREATE TABLE t (a);\nINSERT INTO t VALUES ('\uFFFD');\nINSERT INTO t VALUES ('é€🙂');\n#;\n",
+  ).map((byte) => byte === 0x23 ? 0xff : byte);
+  for (let size = 1; size <= dump.length; size++) {
+    const chunks = Array.from(
+      { length: Math.ceil(dump.length / size) },
+      (_, at) => dump.slice(at * size, (at + 1) * size),
+    );
+    const imported = app.migrator.importDump(ReadableStream.from(chunks), { database: "app" });
+    await assert.rejects(imported, /: line 4: it is not UTF-8, or is damaged$/, `${size} bytes`);
+  }
+});
+
 Deno.test("for an SQLite database file the error suggests `restore`", async () => {
   await using app = await makeApp();
   const { help } = await app.refuse("SQLite format 3\0and so on");
