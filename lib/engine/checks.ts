@@ -31,11 +31,15 @@ export interface RowObservation {
 /** A statement without any of these words can neither lose a row nor violate a foreign key. */
 const TOUCHES_ROWS = /\b(alter|delete|drop|insert|pragma|replace|update)\b/i;
 
+/** To SQLite, `$name(--)` is a variable, and what follows is not a comment. */
+const VARIABLE_WITH_SUFFIX = /[$@:#][\w$:\x80-\uFFFF]+\(/;
+
 /** Whether a migration's body may change rows, so that they must be counted. */
 export function mayTouchRows(body: MigrationBody): boolean {
   if (typeof body !== "string") return true;
+  if (!TOUCHES_ROWS.test(body)) return false;
   // A comment may contain such a word, too.
-  return TOUCHES_ROWS.test(body) && TOUCHES_ROWS.test(canonical(body));
+  return VARIABLE_WITH_SUFFIX.test(body) || TOUCHES_ROWS.test(canonical(body));
 }
 
 /** Counts rows and foreign key violations. Takes time proportional to the number of rows. */

@@ -88,6 +88,10 @@ Deno.test("only a body that just creates objects needs no counting", () => {
       "PRAGMA foreign_keys = OFF",
       "CREATE TABLE a (b DEFAULT '--'); DELETE FROM a",
       'CREATE TABLE "/*" (b);\n-- more\nDROP TABLE "*/"',
+      // SQLite reads each of these variables as one token.
+      "SELECT $x(--); DELETE FROM a",
+      "SELECT :x::y(/*); DELETE FROM a",
+      "SELECT @1('), ' -- '; DELETE FROM a",
       () => {},
     ]
   ) assert(mayTouchRows(body));
