@@ -156,7 +156,7 @@ export type { DowngradeRequest, UpgradeRequest } from "./lib/state/plan.ts";
 export type { RebuildOptions } from "./lib/schema/rebuild_definition.ts";
 export { rebuildTable } from "./lib/schema/rebuild_table.ts";
 export { computeReport, renderReport, runQuery } from "./lib/report/mod.ts";
-export type { ReportOptions } from "./lib/report/compute.ts";
+export type { ReportOptions } from "./lib/report/make_report.ts";
 export type { QueryOptions, QueryResult } from "./lib/report/query.ts";
 export type {
   MetricDifference,
@@ -178,7 +178,7 @@ export type {
 } from "./lib/report/activity.ts";
 export type { EquityFigures } from "./lib/report/equity.ts";
 export type { Bin, Drawdown, EquityPoint, MonthlyReturn } from "./lib/report/statistics.ts";
-export type { Grouping, TradeFigures, TradeGroup } from "./lib/report/trades.ts";
+export type { Grouping, TradeFigures, TradeGroup } from "./lib/report/trade_figures.ts";
 export type { Reconciliation } from "./lib/engine/reconcile.ts";
 export type {
   AcceptResult,

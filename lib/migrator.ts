@@ -947,7 +947,7 @@ export class Migrator {
    * ```
    */
   async query(database: string, options: QueryOptions): Promise<QueryResult> {
-    const { queryDatabase } = await import("./report/compute.ts");
+    const { queryDatabase } = await import("./report/make_report.ts");
     return await queryDatabase(this.#workspace, database, options);
   }
 
@@ -967,7 +967,7 @@ export class Migrator {
    * ```
    */
   async report(filter: ReportFilter = {}): Promise<Report> {
-    const { reportFor } = await import("./report/compute.ts");
+    const { reportFor } = await import("./report/make_report.ts");
     return await reportFor(this.#workspace, filter);
   }
 

@@ -2,7 +2,7 @@ import { UsageError } from "../base/errors.ts";
 import { didYouMean, formatBytes } from "../base/format.ts";
 import { printable, renderTable, type Style, wrapText } from "../terminal/text.ts";
 import { writeText } from "../dump/output_file.ts";
-import { renderReport } from "../report/compute.ts";
+import { renderReport } from "../report/make_report.ts";
 import {
   formatNumber,
   type PresentedTable,

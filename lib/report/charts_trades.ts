@@ -9,7 +9,7 @@ import type { Chart } from "./page.ts";
 import { cleanText, formatNumber, formatPercent } from "./present.ts";
 import type { Report, TradePoint } from "./report.ts";
 import type { Bin } from "./statistics.ts";
-import type { TradeGroup } from "./trades.ts";
+import type { TradeGroup } from "./trade_figures.ts";
 
 /** Draws the charts of closed positions. */
 export function tradeCharts(report: Report): Chart[] {

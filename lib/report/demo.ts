@@ -18,7 +18,7 @@ import {
 import { equityFigures } from "./equity.ts";
 import { episodeSeries } from "./activity.ts";
 import { type EquityRow, mean } from "./statistics.ts";
-import { tradeFigures } from "./trades.ts";
+import { tradeFigures } from "./trade_figures.ts";
 
 /** Exchange holidays of 2025 on weekdays, as month and day; the other 250 weekdays are trading days. */
 const HOLIDAYS = "01-01 01-09 01-20 02-17 04-18 05-26 06-19 07-04 09-01 11-27 12-25";

@@ -6,7 +6,7 @@
  */
 import type { SqlValue } from "../database/connection.ts";
 import type { EquityRow } from "./statistics.ts";
-import type { Trade } from "./trades.ts";
+import type { Trade } from "./trade_figures.ts";
 
 /** A made-up account. */
 export interface Account {

@@ -5,7 +5,7 @@
  * @module
  */
 import type { DatabaseSource } from "../database/location.ts";
-import type { ReportOptions } from "./compute.ts";
+import type { ReportOptions } from "./make_report.ts";
 import type { QueryOptions, QueryResult } from "./query.ts";
 import type { Report } from "./report.ts";
 
@@ -65,7 +65,7 @@ export async function runQuery(
  * ```
  */
 export async function computeReport(options: ReportOptions = {}): Promise<Report> {
-  const { computeReport } = await import("./compute.ts");
+  const { computeReport } = await import("./make_report.ts");
   return await computeReport(options);
 }
 
@@ -87,6 +87,6 @@ export async function computeReport(options: ReportOptions = {}): Promise<Report
  * ```
  */
 export async function renderReport(report: Report): Promise<string> {
-  const { renderReport } = await import("./compute.ts");
+  const { renderReport } = await import("./make_report.ts");
   return await renderReport(report);
 }

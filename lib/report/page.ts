@@ -15,7 +15,7 @@ import {
   textTable,
 } from "./present.ts";
 import type { Report } from "./report.ts";
-import type { TradeFigures } from "./trades.ts";
+import type { TradeFigures } from "./trade_figures.ts";
 
 /** A chart in two sizes, so that its text is readable on a desktop and on a phone. */
 export interface Chart {

@@ -5,7 +5,7 @@
  */
 import { formatCount, UNSAFE_CHARACTERS } from "../base/format.ts";
 import type { Report } from "./report.ts";
-import { type Grouping, groupings, type TradeFigures } from "./trades.ts";
+import { type Grouping, groupings, type TradeFigures } from "./trade_figures.ts";
 
 /** One figure with its name, as text. */
 export interface PresentedFigure {

@@ -16,7 +16,7 @@ import {
 } from "./activity.ts";
 import { type EquityRow, sum } from "./statistics.ts";
 import type { ReportFilter, StoredMetrics } from "./report.ts";
-import type { Trade } from "./trades.ts";
+import type { Trade } from "./trade_figures.ts";
 
 /** What to read from a table. */
 interface Selection {

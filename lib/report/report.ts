@@ -31,7 +31,7 @@ import {
   type TradeFigures,
   tradeFigures,
   type TradeGroup,
-} from "./trades.ts";
+} from "./trade_figures.ts";
 
 /** Name of a database that a report reads. */
 export type ReportDatabase = "positions" | "trading" | "ml_training";

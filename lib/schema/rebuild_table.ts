@@ -1,3 +1,4 @@
+/** The public entry of a table rebuild. `rebuild_run.ts` does the work and is loaded only when called. */
 import type { MigrationTransaction } from "../migration/migration.ts";
 import type { RebuildOptions } from "./rebuild_definition.ts";
 

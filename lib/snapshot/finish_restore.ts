@@ -29,7 +29,7 @@ import {
   unfinishable,
   writeJournal,
 } from "./journal.ts";
-import type { PinTarget } from "./pin.ts";
+import type { PinTarget } from "./pin_databases.ts";
 import { isSound, replaceDatabase, requireReplaceable } from "./replace.ts";
 import { aboutSnapshot, runSnapshot, type SnapshotControl } from "./take.ts";
 

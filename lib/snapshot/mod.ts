@@ -10,7 +10,7 @@ import {
   type Workspace,
 } from "../state/workspace.ts";
 import type { Manifest, SnapshotReason } from "./manifest.ts";
-import { isUnreadable, type PinTarget } from "./pin.ts";
+import { isUnreadable, type PinTarget } from "./pin_databases.ts";
 import { checkSnapshot, type SnapshotCheck } from "./sources.ts";
 import { listSnapshots, newestComplete, readManifest } from "./store.ts";
 import { type CopyCheck, runSnapshot, type SnapshotControl, type SnapshotJob } from "./take.ts";

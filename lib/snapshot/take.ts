@@ -46,7 +46,7 @@ import {
   type SnapshotReason,
 } from "./manifest.ts";
 import { databaseFile, freeSnapshotName, manifestFile, reservationFile } from "./names.ts";
-import { nameDatabaseInErrors, pin, type Pinned, type PinTarget } from "./pin.ts";
+import { nameDatabaseInErrors, pin, type Pinned, type PinTarget } from "./pin_databases.ts";
 import { lockStore, removeAbandonedSnapshots, SNAPSHOTS } from "./store.ts";
 
 /** How thoroughly to check a copy. */

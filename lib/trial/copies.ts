@@ -14,7 +14,7 @@ import type { DatabaseLocation } from "../database/location.ts";
 import { openForReading, openForWriting } from "../database/open.ts";
 import { refuseOpenTransaction } from "../database/transaction.ts";
 import { MARKER_TABLE } from "../migration/migration.ts";
-import { pin } from "../snapshot/pin.ts";
+import { pin } from "../snapshot/pin_databases.ts";
 import {
   createWorkspace,
   LEDGER_FILE,

@@ -15,7 +15,7 @@ import {
   sortinoRatio,
   sum,
 } from "../../../lib/report/statistics.ts";
-import { groupTrades, type Trade, tradeFigures } from "../../../lib/report/trades.ts";
+import { groupTrades, type Trade, tradeFigures } from "../../../lib/report/trade_figures.ts";
 
 const DAY = 86_400;
 const MONDAY = Date.UTC(2025, 0, 6, 21) / 1000;

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { command as demo } from "../../../lib/commands/demo.ts";
-import { computeReport, renderReport } from "../../../lib/report/compute.ts";
+import { computeReport, renderReport } from "../../../lib/report/make_report.ts";
 import { buildReport, type Report, type ReportData } from "../../../lib/report/report.ts";
-import type { Trade } from "../../../lib/report/trades.ts";
+import type { Trade } from "../../../lib/report/trade_figures.ts";
 import { execute, runCommandLine, TemporaryDirectory } from "../support.ts";
 import { chromium, Page } from "./chromium.ts";
 

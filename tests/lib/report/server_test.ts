@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Migrator } from "../../../lib/migrator.ts";
-import { computeReport } from "../../../lib/report/compute.ts";
+import { computeReport } from "../../../lib/report/make_report.ts";
 import { bundledQueries } from "../../../lib/report/queries.ts";
 import { bundledMigrations } from "../../../migrations/mod.ts";
 import { libsqlTest, TestServer } from "../../libsql_server.ts";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { DatabaseLockedError } from "../../../lib/base/errors.ts";
-import { pin } from "../../../lib/snapshot/pin.ts";
+import { pin } from "../../../lib/snapshot/pin_databases.ts";
 import { databaseNames, execute, query, tempDir } from "../../helpers.ts";
 import { makeBot } from "./files.ts";
 

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { DatabaseSync } from "node:sqlite";
 import { DatabaseLockedError, InterruptedError } from "../../../lib/base/errors.ts";
-import { pin, type PinTarget } from "../../../lib/snapshot/pin.ts";
+import { pin, type PinTarget } from "../../../lib/snapshot/pin_databases.ts";
 import { databaseNames } from "../../helpers.ts";
 import { execute, startWriter, withDatabase } from "../support.ts";
 import { Bot } from "./bot.ts";
