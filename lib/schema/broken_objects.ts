@@ -1,5 +1,5 @@
 import { StatementError } from "../base/errors.ts";
-import { type Connection, type Row, text } from "../database/connection.ts";
+import { type Connection, text } from "../database/connection.ts";
 import { driverMessage, needsExtension } from "../database/failure.ts";
 import { fold, quoteName, type Token, tokenIs, tokenize } from "../sql/tokens.ts";
 import { primaryKeyOf } from "./model.ts";
@@ -55,32 +55,34 @@ export async function brokenViewsAndTriggers(
   for (const row of objects) {
     const [name, table] = [text(row, "name"), text(row, "tbl_name")];
     if (among !== undefined && !among.has(fold(name)) && !among.has(fold(table))) continue;
-    const isView = row["type"] === "view";
+    const tokens = row["type"] === "view" ? [] : tokenize(text(row, "sql"));
+    const event = tokens[eventOf(tokens)]?.value;
+    const object = event === undefined
+      ? `view "${name}"`
+      : `${event === "delete" ? "a" : "an"} ${event.toUpperCase()} trigger of "${table}"`;
+    // SQLite compiles all triggers of an event together, and does not say which one fails.
+    if (broken.has(object)) continue;
     try {
-      const sql = isView ? `SELECT * FROM main.${quoteName(name)}` : await firing(connection, row);
+      const sql = event === undefined
+        ? `SELECT * FROM main.${quoteName(name)}`
+        : await firing(connection, table, event);
       // Reading all rows of a plain EXPLAIN, which shows the program, can crash Deno's SQLite.
       await connection.all(`EXPLAIN QUERY PLAN ${sql}`);
     } catch (error) {
       if (!(error instanceof StatementError)) throw error;
       if (needsExtension(error)) continue;
-      broken.set(
-        isView ? `view "${name}"` : `trigger "${name}" of "${table}"`,
-        driverMessage(error),
-      );
+      broken.set(object, driverMessage(error));
     }
   }
   return broken;
 }
 
 /**
- * A statement that fires a trigger: SQLite compiles it only together with one. The statement is never
- * run; its WHERE clause only keeps it from looking like a change of all rows.
+ * A statement that fires the triggers of an event: SQLite compiles them only together with one. The
+ * statement is never run; its WHERE clause only keeps it from looking like a change of all rows.
  */
-async function firing(connection: Reader, trigger: Row): Promise<string> {
-  const tokens = tokenize(text(trigger, "sql"));
-  const table = text(trigger, "tbl_name");
+async function firing(connection: Reader, table: string, event: string): Promise<string> {
   const target = `main.${quoteName(table)}`;
-  const event = tokens[eventOf(tokens)]?.value;
   if (event === "insert") return `INSERT INTO ${target} DEFAULT VALUES`;
   const columns = (await readColumns(connection, table))
     .filter(({ kind }) => kind === "ordinary").map(({ name }) => quoteName(name));

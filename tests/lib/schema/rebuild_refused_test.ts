@@ -107,8 +107,11 @@ Deno.test("an object that would no longer work stops the rebuild", async () => {
   app.execute("DROP VIEW w; DROP VIEW v");
   const triggers: [sql: string, message: RegExp][] = [
     ["AFTER UPDATE OF b ON t BEGIN SELECT 1; END", /trigger "x" fires on updates of column "b"/],
-    ["AFTER INSERT ON t BEGIN SELECT NEW.b; END", /trigger "x" of "t" .*no such column: NEW\.b/],
-    ["AFTER DELETE ON child BEGIN DELETE FROM t WHERE b = 1; END", /trigger "x" of "child" /],
+    [
+      "AFTER INSERT ON t BEGIN SELECT NEW.b; END",
+      /an INSERT trigger of "t" .*no such column: NEW\.b/,
+    ],
+    ["AFTER DELETE ON child BEGIN DELETE FROM t WHERE b = 1; END", /a DELETE trigger of "child" /],
     ["AFTER UPDATE ON child BEGIN INSERT INTO t VALUES (1, 2, 3); END", /2 columns but 3 values/],
   ];
   for (const [sql, message] of triggers) {
