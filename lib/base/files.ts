@@ -87,7 +87,8 @@ export function ensureDirectories(
 }
 
 /**
- * Refuses a link to a file that cannot be replaced. SQLite follows links, but Deno must be able to create, move and remove files beside the target.
+ * Refuses a link to a file that cannot be replaced. SQLite follows links, but Deno must be able to
+ * create, move and remove files beside the target.
  *
  * @throws {AccessError} if Deno may not do that, or the link leads to itself.
  * @throws {LocationError} if the target's directory does not exist.

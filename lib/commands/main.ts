@@ -23,8 +23,9 @@ import {
 type Loader = () => Promise<{ readonly command: AnyCommand }>;
 
 /**
- * Every command, as help groups them, loaded when it is called. Awaiting that lets the event loop turn, which is when Deno
- * stores compiled code for the next start: a command without work awaits nothing else.
+ * Every command, as help groups them, loaded when it is called. Awaiting that lets the event loop
+ * turn, which is when Deno stores compiled code for the next start: a command without work awaits
+ * nothing else.
  */
 const groups: Readonly<Record<string, Readonly<Record<string, Loader>>>> = {
   "Everyday": {

@@ -148,7 +148,7 @@ export function failedCheck(
 }
 
 /** The state in which a failed migration left its database. */
-export function outcomeOf(
+function outcomeOf(
   { database, transaction }: Pick<Migration, "database" | "transaction">,
   statements?: number,
 ): string {

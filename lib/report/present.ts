@@ -63,7 +63,7 @@ export function formatPercent(fraction: number | null, decimals = 2): string {
 }
 
 /** Writes a span of seconds: `4.0 s`, `3.5 min`, `2.1 h`. */
-export function formatSeconds(seconds: number | null): string {
+function formatSeconds(seconds: number | null): string {
   if (seconds === null) return "-";
   if (seconds < 120) return `${formatNumber(seconds, 1)} s`;
   return seconds < 7200

@@ -216,7 +216,10 @@ export interface KnownQueries {
   readonly faults: ReadonlyMap<string, QueryFileError>;
 }
 
-/** Finds all named queries, the users' own in a directory. A directory that is missing or can't be read has none. */
+/**
+ * Finds all named queries, the users' own in a directory. A directory that is missing or can't be
+ * read has none.
+ */
 export async function findQueries(directory = "queries"): Promise<KnownQueries> {
   const own: NamedQuery[] = [];
   const faults = new Map<string, QueryFileError>();

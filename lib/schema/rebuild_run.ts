@@ -257,7 +257,7 @@ async function atOnce(
 }
 
 /** Number of rows of a table. */
-export async function countTableRows(
+async function countTableRows(
   transaction: MigrationTransaction,
   table: string,
 ): Promise<number> {
