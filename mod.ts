@@ -228,6 +228,7 @@ export type {
 export type { MovedAside, RestoreResult } from "./lib/snapshot/journal.ts";
 export type { TakenSnapshots } from "./lib/snapshot/safeguard.ts";
 export type { SnapshotEntry } from "./lib/snapshot/store.ts";
+export type { LackingDatabase } from "./lib/snapshot/last_good.ts";
 export type { LostDatabase } from "./lib/state/lost_databases.ts";
 export type { PlannedWork, Status } from "./lib/state/status.ts";
 export type { LintCode, LintFinding } from "./lib/trial/finding.ts";

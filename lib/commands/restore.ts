@@ -72,13 +72,11 @@ export const command: Command = {
     progress.end();
     output.json({ ok: true, ...result } satisfies Documents["restore"]);
     output.report(renderRestore(result));
-    if (databases.length === 0) {
-      for (const one of await migrator.lostDatabases(source)) {
-        output.warn(
-          `${result.snapshot} lacks ${one.database}: ${migrator.pathOf(one.database)} is still ` +
-            `missing or empty; ${wayBack(one)}`,
-        );
-      }
+    for (const one of result.lacking ?? []) {
+      output.warn(
+        `${result.snapshot} lacks ${one.database}: ${migrator.pathOf(one.database)} ` +
+          `${one.isDamaged ? "still can't be read" : "is still missing or empty"}; ${wayBack(one)}`,
+      );
     }
     return 0;
   },
@@ -93,7 +91,7 @@ async function nameToUndo(migrator: CommandContext["migrator"]): Promise<string>
   });
 }
 
-function renderPlan({ snapshot, changes }: RestorePlan): string {
+function renderPlan({ snapshot, changes, lacking = [] }: RestorePlan): string {
   return [
     `Restoring ${printable(snapshot)} will change:`,
     ...changes.flatMap((change) => [
@@ -104,6 +102,13 @@ function renderPlan({ snapshot, changes }: RestorePlan): string {
       ),
       renderRowChanges(change, { indent: 4 }),
     ]),
+    ...lacking.map((one) =>
+      printable(
+        `  ${one.database}: not in this snapshot, and its file ${
+          one.isDamaged ? "can't be read" : "is missing or empty"
+        }; ${wayBack(one)}`,
+      )
+    ),
   ].join("\n");
 }
 

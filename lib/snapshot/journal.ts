@@ -25,6 +25,7 @@ import {
   statPath,
 } from "../base/paths.ts";
 import type { Reconciliation } from "../engine/reconcile.ts";
+import type { LackingDatabase } from "./last_good.ts";
 import { withChecksum } from "./manifest.ts";
 
 /** A database that a restore replaces. */
@@ -242,4 +243,6 @@ export interface RestoreResult extends Reconciliation {
    * Damaged databases that are in no snapshot, with their current paths; absent if there are none.
    */
   readonly movedAside?: readonly MovedAside[];
+  /** Lost and damaged databases that the snapshot lacks; absent if none, or if databases were chosen. */
+  readonly lacking?: readonly LackingDatabase[];
 }

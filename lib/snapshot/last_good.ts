@@ -6,7 +6,11 @@
 import { CorruptDatabaseError, isDamage, NotADatabaseError } from "../base/errors.ts";
 import { sizeOf } from "../base/paths.ts";
 import { inspect } from "../state/inspect.ts";
-import type { FindLastGood } from "../state/lost_databases.ts";
+import {
+  type FindLastGood,
+  findLostDatabases,
+  type LostDatabase,
+} from "../state/lost_databases.ts";
 import { wayBack } from "../state/status.ts";
 import type { Workspace } from "../state/workspace.ts";
 
@@ -17,6 +21,36 @@ export async function readLastGood(directory: string): Promise<FindLastGood> {
   // `backup list` says why they can't be read.
   const snapshots = await listSnapshots(directory).catch(() => []);
   return (database) => lastGood(snapshots, { database, directory });
+}
+
+/** A lost or damaged database that a snapshot lacks. */
+export interface LackingDatabase extends LostDatabase {
+  /** Whether its file can't be read; absent if it is missing or empty. */
+  readonly isDamaged?: true;
+}
+
+/** Finds the databases whose files are missing, empty or unreadable, and the last good snapshots. */
+export async function findDamagedOrLost(
+  workspace: Workspace,
+  directory: string,
+): Promise<readonly LackingDatabase[]> {
+  const found = await inspect(workspace, { tolerant: true });
+  const lost = await findLostDatabases(workspace, found, {
+    readLastGood: () => readLastGood(directory),
+  });
+  const damaged = [...found.databases.values()].filter(({ path, unreadable }) =>
+    unreadable !== undefined && sizeOf(path)
+  );
+  if (damaged.length === 0) return lost;
+  const lastGood = await readLastGood(directory);
+  return [
+    ...lost.filter((one) => damaged.every(({ name }) => name !== one.database)),
+    ...damaged.map(({ name }) => ({
+      database: name,
+      snapshot: lastGood(name)?.name ?? null,
+      isDamaged: true as const,
+    })),
+  ];
 }
 
 /** Adds the snapshot that has a damaged database to the help of its error. */

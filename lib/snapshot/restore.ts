@@ -16,7 +16,8 @@ import {
 } from "./finish_restore.ts";
 import type { RestoreResult } from "./journal.ts";
 import { isSound, requireReplaceable } from "./replace.ts";
-import { findSources, type RestoreSet, type RestoreSource } from "./sources.ts";
+import { findDamagedOrLost, type LackingDatabase } from "./last_good.ts";
+import { findSources, type RestoreSet } from "./sources.ts";
 import { listSnapshots, newestSafety } from "./store.ts";
 import type { SnapshotControl } from "./take.ts";
 
@@ -46,6 +47,8 @@ export interface RestorePlan {
   readonly snapshot: string;
   /** What would change, by database. */
   readonly changes: readonly RestoreChange[];
+  /** Lost and damaged databases that the snapshot lacks; absent if none, or if databases were chosen. */
+  readonly lacking?: readonly LackingDatabase[];
 }
 
 /** Options for a restore. */
@@ -69,7 +72,7 @@ export async function planRestore(
   const steps = new Steps(RESTORE_WEIGHTS.check + RESTORE_WEIGHTS.plan, options.onStep);
   const { label, sources } = await chooseSources(workspace, reference, { ...options, steps });
   steps.begin("counting the rows", RESTORE_WEIGHTS.plan);
-  return await planFor(workspace, label, sources);
+  return await planFor(workspace, { label, sources }, options);
 }
 
 /** How long each step takes, compared with the others. */
@@ -88,7 +91,7 @@ export async function restore(
   const steps = new Steps(check + planning + watch + keep + replace, options.onStep);
   const { label, sources } = await chooseSources(workspace, reference, { ...options, steps });
   steps.begin("counting the rows", planning);
-  const plan = await planFor(workspace, label, sources);
+  const plan = await planFor(workspace, { label, sources }, options);
   const replacesSomething = plan.changes.some(({ database }) =>
     sizeOf(pathOf(workspace, database)) !== null
   );
@@ -123,7 +126,8 @@ export async function restore(
     onProgress: ({ done, total }) => steps.advance(done, total),
   });
   steps.begin("replacing the databases", replace);
-  return await replaceAll(workspace, session, { label, safety, replacements }, watched);
+  const result = await replaceAll(workspace, session, { label, safety, replacements }, watched);
+  return plan.lacking === undefined ? result : { ...result, lacking: plan.lacking };
 }
 
 /** Returns to the state before the last restore. */
@@ -172,8 +176,11 @@ async function chooseSources(
 
 async function planFor(
   workspace: Workspace,
-  label: string,
-  sources: readonly RestoreSource[],
+  { label, sources }: RestoreSet,
+  { databases = [], directory = workspace.backups }: Pick<
+    RestoreOptions,
+    "databases" | "directory"
+  >,
 ): Promise<RestorePlan> {
   const changes: RestoreChange[] = [];
   for (const { database, rows, migrations } of sources) {
@@ -183,7 +190,12 @@ async function planFor(
     const damage = isDamaged ? { isDamaged } as const : {};
     changes.push({ database, now, ...damage, then: { rows, migrations } });
   }
-  return { snapshot: label, changes };
+  const plan = { snapshot: label, changes };
+  if (databases.length > 0) return plan;
+  // `status` says why the others can't be read; the restore does not need them.
+  const lacking = (await findDamagedOrLost(workspace, directory).catch(() => []))
+    .filter((one) => sources.every(({ database }) => database !== one.database));
+  return lacking.length === 0 ? plan : { ...plan, lacking };
 }
 
 /** Content of a database; null if it is missing, empty or damaged. */

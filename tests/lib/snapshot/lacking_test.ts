@@ -51,3 +51,49 @@ Deno.test("a restore over a damaged database says where its file is, and that no
   ) as { detail: string }[];
   assert.equal(event?.detail, `the damaged file was moved to ${path}`);
 });
+
+for (const state of ["missing", "damaged"] as const) {
+  for (const rows of [0, 3]) {
+    Deno.test(`a restore of a snapshot without a ${state} database with ${rows} rows names, before and after, the one that has it`, async () => {
+      using directory = new TemporaryDirectory();
+      const bot = await createBot(directory);
+      if (rows > 0) fillBot(directory, rows);
+      const { name } = await bot.createSnapshot();
+      for (const ending of ["", "-wal", "-shm"]) {
+        await Deno.remove(directory.file(`trading.db${ending}`)).catch(() => {});
+      }
+      if (state === "damaged") {
+        Deno.writeFileSync(directory.file("trading.db"), new Uint8Array(8192).fill(0x5a));
+      }
+      const data = ["--data-dir", directory.path];
+      assert.equal((await runCommandLine(["backup", ...data])).code, 1);
+      const what = state === "missing" ? "is missing or empty" : "can't be read";
+      const way = `\`restore ${name} trading\` brings it back`;
+      const planned = `  trading: not in this snapshot, and its file ${what}; ${way}\n`;
+      const dryRun = await runCommandLine(["restore", "latest", "--dry-run", ...data]);
+      assert(dryRun.stdout.includes(planned), dryRun.stdout);
+      const { code, stderr } = await runCommandLine(["restore", "latest", "--yes", ...data]);
+      assert.equal(code, 0);
+      assert(stderr.includes(planned), stderr);
+      const after = `trading: ${directory.file("trading.db")} ${
+        state === "missing" ? "is still missing or empty" : "still can't be read"
+      }; ${way}`;
+      assert(stderr.includes(after), stderr);
+      const whole = await runCommandLine(["restore", name, "--dry-run", ...data]);
+      assert(!whole.stdout.includes("not in this snapshot"), whole.stdout);
+    });
+  }
+}
+
+Deno.test("the plan of a restore does not depend on databases that the snapshot lacks", async () => {
+  using directory = new TemporaryDirectory();
+  const bot = await createBot(directory);
+  await bot.createSnapshot({ databases: ["positions"] });
+  for (const ending of ["", "-wal", "-shm"]) {
+    await Deno.remove(directory.file(`trading.db${ending}`)).catch(() => {});
+  }
+  Deno.mkdirSync(directory.file("trading.db"));
+  const data = ["--data-dir", directory.path];
+  const { code, stderr } = await runCommandLine(["restore", "latest", "--dry-run", ...data]);
+  assert.equal(code, 0, stderr);
+});
