@@ -42,8 +42,9 @@ export const command: Command = {
     };
     if (flags["dry-run"]) {
       const plan = await migrator.planUpgrade({ ...request, effects: true });
-      output.json(planAsJson(plan));
+      if (plan.refusal === undefined) output.json(planAsJson(plan));
       output.answer(renderPlan(plan));
+      if (plan.refusal !== undefined) throw plan.refusal;
       return 0;
     }
     using following = followMigrations(context);
@@ -132,7 +133,7 @@ function planAsJson(
 }
 
 /** The plan of an upgrade as text: comments in the SQL that it would run. */
-function renderPlan({ apply, adopt, reconcile, effects }: UpgradePlan): string {
+function renderPlan({ apply, adopt, reconcile, effects, refusal }: UpgradePlan): string {
   const notes = [
     ...adopt.length === 0
       ? []
@@ -149,7 +150,10 @@ function renderPlan({ apply, adopt, reconcile, effects }: UpgradePlan): string {
     ].join("\n")
   );
   if (effects === undefined) notes.push("too many are pending to show the effects of each");
-  const end = `${formatCount(apply.length, "migration")} would be applied. Nothing was changed.`;
+  const count = formatCount(apply.length, "migration");
+  const end = refusal === undefined
+    ? `${count} would be applied. Nothing was changed.`
+    : `${count} ${apply.length === 1 ? "is" : "are"} pending. Nothing was changed.`;
   return [...notes, ...sections, end].join("\n");
 }
 

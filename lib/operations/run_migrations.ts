@@ -6,7 +6,13 @@
  */
 import { type DestroyedRows, type MigrationProgress, runOf } from "../engine/apply.ts";
 import { runAndRecord } from "../engine/record_history.ts";
-import { CatalystError, HookError, InterruptedError, type LostRows } from "../base/errors.ts";
+import {
+  CatalystError,
+  HookError,
+  InterruptedError,
+  type LintError,
+  type LostRows,
+} from "../base/errors.ts";
 import { mayTouchRows } from "../engine/checks.ts";
 import { reconcile, type Reconciliation } from "../engine/reconcile.ts";
 import { Session } from "../engine/session.ts";
@@ -55,8 +61,9 @@ export async function applyUnderLock(
     found.databases.get(one.database)?.hasTables
   );
   if (mayLoseRows) {
-    const { refuseDataLoss } = await import("../trial/lint.ts");
-    await refuseDataLoss(workspace, apply);
+    const { findDataLoss } = await import("../trial/lint.ts");
+    const refusal = await findDataLoss(workspace, apply);
+    if (refusal !== null) throw refusal;
   }
   // Started now: another thread computes them.
   const checksums = apply.map(({ upgrade }) => checksumOf(upgrade));
@@ -242,6 +249,11 @@ export interface UpgradePlan extends PlannedWork {
    * pending.
    */
   readonly effects?: readonly MigrationEffects[];
+  /**
+   * Why the upgrade would refuse them: one loses data without declaring it. Absent if none does, or
+   * if the effects are absent.
+   */
+  readonly refusal?: LintError;
 }
 
 /** Result of an upgrade. */

@@ -23,7 +23,10 @@ export async function planUpgrade(
   await refuseConflicts(workspace, found, { blocked });
   if (!request.effects || planned.apply.length > MOST_EFFECTS) return planned;
   const { findEffects } = await import("../trial/effects.ts");
-  return { ...planned, effects: await findEffects(workspace, planned.apply) };
+  const effects = await findEffects(workspace, planned.apply);
+  const { findDataLoss } = await import("../trial/lint.ts");
+  const refusal = await findDataLoss(workspace, planned.apply);
+  return { ...planned, effects, ...refusal === null ? {} : { refusal } };
 }
 
 /** Reconciles, then applies the pending migrations; stops at the first failure. */

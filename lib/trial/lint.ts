@@ -215,17 +215,16 @@ function inOrder(findings: readonly LintFinding[]): LintFinding[] {
 
 /**
  * Checks, before anything is changed, whether migrations lose rows or values without declaring it.
- *
- * @throws {LintError} if they do; it names each statement.
+ * The error names each statement; null if there is none.
  */
-export async function refuseDataLoss(
+export async function findDataLoss(
   workspace: Workspace,
   apply: readonly Migration[],
-): Promise<void> {
+): Promise<LintError | null> {
   const suspects = apply.filter((one) =>
     mayTouchRows(one.upgrade) && !workspace.trusted.includes(one)
   );
-  if (suspects.length > 0) await refuseLosses(workspace, { apply, suspects });
+  return suspects.length === 0 ? null : await findLosses(workspace, { apply, suspects });
 }
 
 /** The migrations about to be applied. */
@@ -236,10 +235,10 @@ interface GuardOptions {
   readonly suspects: readonly Migration[];
 }
 
-async function refuseLosses(
+async function findLosses(
   workspace: Workspace,
   { apply, suspects }: GuardOptions,
-): Promise<void> {
+): Promise<LintError | null> {
   const findings: LintFinding[] = [];
   for (const database of new Set(suspects.map((one) => one.database))) {
     const own = apply.filter((one) => one.database === database);
@@ -262,7 +261,7 @@ async function refuseLosses(
     }
   }
   const [first] = findings;
-  if (first !== undefined) throw refused(first, findings);
+  return first === undefined ? null : refused(first, findings);
 }
 
 function refused(first: LintFinding, findings: readonly LintFinding[]): LintError {

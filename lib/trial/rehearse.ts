@@ -2,7 +2,6 @@ import {
   CatalystError,
   FormatError,
   InterruptedError,
-  LintError,
   MigrationFailedError,
   SchemaConflictError,
   StatementError,
@@ -27,7 +26,7 @@ import {
   makeRehearsalDirectory,
   type RehearsalDirectory,
 } from "./copies.ts";
-import { lint, refuseDataLoss } from "./lint.ts";
+import { findDataLoss, lint } from "./lint.ts";
 import { SERVER_FACTOR } from "./rules_lock.ts";
 import { RehearsalDatabase, type RehearsedRun } from "./rehearsal_database.ts";
 import type {
@@ -162,21 +161,17 @@ async function findRefusals(
   workspace: Workspace,
   apply: readonly Migration[],
 ): Promise<Surprise[]> {
-  try {
-    await refuseDataLoss(workspace, apply);
-    return [];
-  } catch (error) {
-    if (!(error instanceof LintError)) throw error;
-    const { migration = apply[0]?.name ?? "", database = "" } = error;
-    return [{
-      code: "upgrade-refused",
-      migration,
-      database,
-      table: null,
-      reason: `\`upgrade\` would refuse it: ${error.message}`,
-      fix: error.help ?? "see what `lint` says",
-    }];
-  }
+  const error = await findDataLoss(workspace, apply);
+  if (error === null) return [];
+  const { migration = apply[0]?.name ?? "", database = "" } = error;
+  return [{
+    code: "upgrade-refused",
+    migration,
+    database,
+    table: null,
+    reason: `\`upgrade\` would refuse it: ${error.message}`,
+    fix: error.help ?? "see what `lint` says",
+  }];
 }
 
 /** What a copy can't show about databases on a server, whose SQLite differs and which has more rows. */

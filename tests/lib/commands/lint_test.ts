@@ -128,7 +128,7 @@ Deno.test("upgrade refuses undeclared data loss with place and fix, and changes 
 Deno.test("upgrade --dry-run shows what each migration would do", async () => {
   const { directory } = await botWith(
     `-- database: trading
--- migrate:up
+-- migrate:up destroys:orders,fills
 CREATE TABLE notes (a);
 UPDATE orders SET ticker = lower(ticker);
 DELETE FROM fills WHERE fill_id = 'F1';
@@ -146,4 +146,22 @@ DROP TABLE notes;
   const { apply } = JSON.parse((await run(directory, "upgrade", "--dry-run", "--json")).stdout);
   assert.deepEqual(apply[0].objects, [{ change: "creates", type: "table", name: "notes" }]);
   assert.equal(apply[0].rows[0].rows, 4);
+});
+
+Deno.test("upgrade --dry-run shows the effects of a migration that upgrade refuses, and fails like it", async () => {
+  const { directory } = await botWith(
+    "-- database: trading\n-- migrate:up\nUPDATE orders SET status = 'filled';\n",
+  );
+  using _directory = directory;
+  const before = directory.listing();
+  const planned = await run(directory, "upgrade", "--dry-run");
+  const json = await run(directory, "upgrade", "--dry-run", "--json");
+  assert.deepEqual(directory.listing(), before);
+  const upgraded = await run(directory, "upgrade");
+  assert.match(upgraded.stderr, /^error: Cannot apply 004_change: .*without declaring it/);
+  assert.deepEqual([planned.code, planned.stderr], [1, upgraded.stderr]);
+  assert.match(planned.stdout, /^-- {3}updates all 4 rows of orders$/m);
+  assert.match(planned.stdout, /\n1 migration is pending\. Nothing was changed\.\n$/);
+  const { ok, error } = JSON.parse(json.stdout);
+  assert.deepEqual([json.code, ok, error.code], [1, false, "LINT_REFUSED"]);
 });
