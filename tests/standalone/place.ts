@@ -153,6 +153,7 @@ export class Place implements Disposable {
       .replace(/\d{8}_\d{6}(_[0-9a-z]+)?/g, "<snapshot>")
       .replace(/"(\w+(?:At|Seconds))":( ?)[\d.e-]+/g, '"$1":$2<number>')
       .replace(/\b[0-9a-f]{64}\b/g, "<hash>") // rows contain the time of their creation
+      .replace(/\bjust now\b|\b\d+ min ago\b/g, "<ago>")
       .replace(/(<1|\d+(\.\d+)?) (ms|s)\b/g, "<took>")
       // deno-lint-ignore no-control-regex -- which progress is shown depends on the speed
       .replace(/\r[^\r\n]*\x1b\[K/g, "")
