@@ -160,6 +160,25 @@ export async function refuseMarkerTriggers(connection: Connection): Promise<void
   });
 }
 
+/**
+ * Changes the marker of one migration. The number of changes tells whether a trigger or a foreign key
+ * changed anything else: looking for these before each migration would read the whole schema.
+ */
+async function changeMarker(
+  connection: Connection,
+  sql: string,
+  parameters: readonly SqlValue[],
+): Promise<void> {
+  const before = await totalChanges(connection);
+  await connection.run(sql, parameters);
+  if (await totalChanges(connection) !== before + 1) await refuseMarkerTriggers(connection);
+}
+
+async function totalChanges(connection: Connection): Promise<number> {
+  const row = await connection.get("SELECT total_changes() AS changes");
+  return row === undefined ? 0 : number(row, "changes");
+}
+
 /** Creates the marker table if it is missing; runs inside the caller's transaction. */
 export async function createMarkerTable(connection: Connection): Promise<void> {
   await connection.exec(
@@ -195,8 +214,8 @@ export async function writeMarker(
   migration: Migration,
   details: MarkerDetails,
 ): Promise<void> {
-  await refuseMarkerTriggers(connection);
-  await connection.run(
+  await changeMarker(
+    connection,
     `INSERT INTO main.${MARKER_TABLE} (
         migration_id, migration_name, checksum, upgrade_sql, downgrade_sql, foreign_keys,
         toolkit_version, applied_at, duration_seconds, adopted
@@ -217,8 +236,8 @@ export async function rewriteMarker(
   migration: Migration,
   checksum: string | null,
 ): Promise<void> {
-  await refuseMarkerTriggers(connection);
-  await connection.run(
+  await changeMarker(
+    connection,
     `UPDATE main.${MARKER_TABLE}
     SET migration_name = ?,
         checksum = ?,
@@ -245,6 +264,5 @@ function definitionOf(migration: Migration, checksum: string | null): SqlValue[]
 
 /** Removes the marker of a migration; runs inside the rollback's own transaction. */
 export async function deleteMarker(connection: Connection, id: string): Promise<void> {
-  await refuseMarkerTriggers(connection);
-  await connection.run(`DELETE FROM main.${MARKER_TABLE} WHERE migration_id = ?`, [id]);
+  await changeMarker(connection, `DELETE FROM main.${MARKER_TABLE} WHERE migration_id = ?`, [id]);
 }
