@@ -122,7 +122,7 @@ for (
     ],
   ] as const
 ) {
-  Deno.test(`a rollback fails if of the markers' table: ${what}`, async () => {
+  Deno.test(`a rollback fails because of the markers' table: ${what}`, async () => {
     using directory = await begun();
     const migrator = migratorOf(directory, {
       upgrade: "CREATE TABLE t (a)",
