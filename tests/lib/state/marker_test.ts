@@ -25,14 +25,14 @@ Deno.test("a new database has no markers and no tables", async () => {
   assert.equal(await hasMarker(db, "001"), null);
 });
 
-Deno.test("a program's temporary trigger on the markers is refused", async () => {
+Deno.test("a program's temporary trigger that changes the markers is refused", async () => {
   await using db = openMemory();
   await createMarkerTable(db);
   await db.exec(
-    "CREATE TEMP TRIGGER mine AFTER INSERT ON main.catalyst_migrations BEGIN SELECT 1; END",
+    `CREATE TEMP TRIGGER mine AFTER INSERT ON main.catalyst_migrations
+    BEGIN UPDATE catalyst_migrations SET adopted = 1; END`,
   );
   await assert.rejects(writeMarker(db, migration, DETAILS), /it has the trigger "mine"/);
-  assert.equal(await hasMarker(db, "001"), false);
 });
 
 Deno.test("a marker is read back unchanged until it is removed", async () => {
