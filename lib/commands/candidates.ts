@@ -357,6 +357,6 @@ function fileNames(directory: string): string[] {
   try {
     return [...Deno.readDirSync(directory)].map(({ name }) => name);
   } catch {
-    return []; // it isn't there, or may not be read
+    return []; // missing or unreadable
   }
 }

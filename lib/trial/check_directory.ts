@@ -1,7 +1,7 @@
 import { CatalystError, MigrationCheckError, type MigrationProblem } from "../base/errors.ts";
 import { openMemory } from "../database/open.ts";
 import { runMigration } from "../engine/apply.ts";
-import { readMigrations } from "../migration/loader.ts";
+import { readUsableMigrations } from "../migration/loader.ts";
 import { checksumOf, type Migration, type Registry } from "../migration/migration.ts";
 import { refuseSyntaxErrors } from "../migration/syntax.ts";
 import { compareSchemas } from "../schema/compare.ts";
@@ -65,17 +65,12 @@ async function load(
   problems: MigrationProblem[],
 ): Promise<readonly Migration[]> {
   const except = bundled.map(({ name }) => name);
-  for (;;) {
-    try {
-      return await readMigrations(migrationsDir, { databases, except });
-    } catch (error) {
-      if (!(error instanceof CatalystError) || error.path === undefined) throw error;
-      problems.push(problemOfError(error));
-      // The others can be read without it, unless the directory itself is the problem.
-      if (error.migration === undefined || except.includes(error.migration)) return [];
-      except.push(error.migration);
-    }
+  const { migrations, unusable } = await readUsableMigrations(migrationsDir, { databases, except });
+  for (const error of unusable) {
+    if (error.path === undefined) throw error;
+    problems.push(problemOfError(error));
   }
+  return migrations;
 }
 
 interface Resolved {
