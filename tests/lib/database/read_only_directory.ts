@@ -30,7 +30,18 @@ export function reasonForNoMount(): string | null {
   }
 }
 
+/** Attempts while the file system is in use. */
+const ATTEMPTS = 50;
+
+/**
+ * Runs a command again while the file system is busy: a process that another test is starting has copies
+ * of the files that are open here, until it runs its program.
+ */
 function run(command: string, args: string[]): void {
-  const { success, stderr } = new Deno.Command(command, { args }).outputSync();
-  if (!success) throw new Error(new TextDecoder().decode(stderr));
+  for (let attempt = 1;; attempt++) {
+    const { success, stderr } = new Deno.Command(command, { args }).outputSync();
+    if (success) return;
+    const message = new TextDecoder().decode(stderr);
+    if (attempt === ATTEMPTS || !message.includes("busy")) throw new Error(message);
+  }
 }
